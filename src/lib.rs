@@ -1,0 +1,3 @@
+//! burngate: a policy gate between AI agents and their tool APIs.
+
+pub mod gate;
