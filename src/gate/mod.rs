@@ -1,3 +1,12 @@
 //! Decides. Values and transitions only; time is an argument; nothing here reads a clock, a socket, a file or the environment.
 
+pub mod budget;
+pub mod digest;
 pub mod json;
+pub mod level;
+pub mod name;
+pub mod outcome;
+pub mod policy;
+pub mod risk;
+pub mod time;
+pub mod verdict;

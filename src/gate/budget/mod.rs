@@ -1,0 +1,10 @@
+//! The error budget: how much failure a workflow may absorb, how much it has, and what that says about it.
+//!
+//! Every decision here is integer arithmetic on counts; ratios are compared by cross-multiplication, never divided.
+
+pub mod burn;
+pub mod evidence;
+pub mod objective;
+
+pub use evidence::Evidence;
+pub use objective::Objective;
