@@ -1,12 +1,15 @@
 //! Decides. Values and transitions only; time is an argument; nothing here reads a clock, a socket, a file or the environment.
 
+pub mod approval;
 pub mod budget;
 pub mod digest;
+pub mod event;
 pub mod json;
 pub mod level;
 pub mod name;
 pub mod outcome;
 pub mod policy;
 pub mod risk;
+pub mod state;
 pub mod time;
 pub mod verdict;

@@ -5,6 +5,7 @@
 pub mod burn;
 pub mod evidence;
 pub mod objective;
+pub mod posture;
 
 pub use evidence::Evidence;
 pub use objective::Objective;

@@ -1,0 +1,164 @@
+//! A workflow's held calls. Exactly one of approve, deny, expire, use and withdraw ends an approval, whoever comes first in the order of events.
+//!
+//! Keeps G4 (a grant is used at most once, before it expires, for exactly the call that was approved) and G10 (every hold ends by its deadline).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{Approval, Decision, DecisionKind, Request, Stage};
+use crate::gate::{
+    digest::Digest,
+    name::{ApprovalId, CallId, PersonName},
+    time::{Time, hours},
+};
+
+/// How long a denial as wrong stands for its digest, and how long an ended approval can be looked up here.
+pub const STANDS: Duration = hours(24);
+
+/// The most approvals that one workflow keeps at once, pending or ended within [`STANDS`]. The oldest ended one makes room.
+pub const MAX: usize = 10_000;
+
+/// A workflow's approvals, by id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Queue(BTreeMap<ApprovalId, Approval>);
+
+/// Why an approval cannot take what was asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// There is none with this id.
+    Unknown,
+    /// It has ended, or is not where it would have to be.
+    Wrong(Stage),
+    /// This person decided already.
+    Repeated,
+}
+
+impl Queue {
+    /// The approval with this id.
+    #[must_use]
+    pub fn get(&self, id: ApprovalId) -> Option<&Approval> {
+        self.0.get(&id)
+    }
+
+    /// Every approval, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Approval> {
+        self.0.values()
+    }
+
+    /// How many wait for reviewers.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.0.values().filter(|approval| approval.stage == Stage::Pending).count()
+    }
+
+    /// The approval that stands for this digest at `now`: an unexpired grant, else a pending request.
+    #[must_use]
+    pub fn standing(&self, digest: &Digest, now: Time) -> Option<&Approval> {
+        let of_digest = || self.0.values().filter(|approval| approval.request.digest == *digest);
+        let granted = of_digest().find(|approval| matches!(approval.stage, Stage::Approved { until } if now < until));
+        granted.or_else(|| of_digest().find(|approval| approval.stage == Stage::Pending && now < approval.request.expires_at))
+    }
+
+    /// The denial as wrong that stands for this digest at `now`.
+    #[must_use]
+    pub fn denial(&self, digest: &Digest, now: Time) -> Option<&Approval> {
+        self.0
+            .values()
+            .find(|approval| approval.request.digest == *digest && matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS)))
+    }
+
+    /// Could `reviewer` decide on `id` at `now`?
+    pub fn may_decide(&self, id: ApprovalId, reviewer: &PersonName, now: Time) -> Result<&Approval, Conflict> {
+        let approval = self.0.get(&id).ok_or(Conflict::Unknown)?;
+        if approval.stage != Stage::Pending {
+            return Err(Conflict::Wrong(approval.stage));
+        }
+        if now >= approval.request.expires_at {
+            return Err(Conflict::Wrong(Stage::Expired { at: approval.request.expires_at }));
+        }
+        if approval.decisions.iter().any(|decision| decision.reviewer == *reviewer) {
+            return Err(Conflict::Repeated);
+        }
+        Ok(approval)
+    }
+
+    /// Takes `request` in.
+    pub fn hold(&mut self, request: Request, now: Time) {
+        if self.0.len() >= MAX {
+            let oldest_ended = self.0.values().filter_map(|a| a.stage.ended_at().map(|at| (at, a.request.approval))).min();
+            if let Some((_, id)) = oldest_ended {
+                self.0.remove(&id);
+            }
+        }
+        let approval = Approval { created_at: now, stage: Stage::Pending, decisions: Vec::new(), request };
+        self.0.insert(approval.request.approval, approval);
+    }
+
+    /// Records `decision` on `id`: a denial ends it, the last approval needed mints the grant.
+    pub fn decide(&mut self, id: ApprovalId, decision: Decision) -> Result<&Approval, Conflict> {
+        self.may_decide(id, &decision.reviewer, decision.at)?;
+        let approval = self.0.get_mut(&id).ok_or(Conflict::Unknown)?;
+        let at = decision.at;
+        approval.stage = match decision.decision {
+            DecisionKind::Approve if approval.approvals() + 1 >= approval.request.needed => Stage::Approved { until: at.plus(approval.request.grant) },
+            DecisionKind::Approve => Stage::Pending,
+            DecisionKind::DenyWrong => Stage::Denied { at, wrong: true },
+            DecisionKind::DenyNotNow => Stage::Denied { at, wrong: false },
+        };
+        approval.decisions.push(decision);
+        Ok(approval)
+    }
+
+    /// Uses the grant of `id` for `call`, whose digest is `digest`.
+    pub fn use_grant(&mut self, id: ApprovalId, digest: &Digest, call: CallId, now: Time) -> Result<(), Conflict> {
+        let approval = self.0.get_mut(&id).filter(|approval| approval.request.digest == *digest).ok_or(Conflict::Unknown)?;
+        match approval.stage {
+            Stage::Approved { until } if now < until => {
+                approval.stage = Stage::Used { at: now, call };
+                Ok(())
+            }
+            stage => Err(Conflict::Wrong(stage)),
+        }
+    }
+
+    /// Takes `id` back.
+    pub fn withdraw(&mut self, id: ApprovalId, now: Time) -> Result<(), Conflict> {
+        let approval = self.0.get_mut(&id).ok_or(Conflict::Unknown)?;
+        match approval.stage {
+            Stage::Pending | Stage::Approved { .. } => {
+                approval.stage = Stage::Withdrawn { at: now };
+                Ok(())
+            }
+            stage => Err(Conflict::Wrong(stage)),
+        }
+    }
+
+    /// The next deadline after which [`Queue::expire`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.0.values().filter_map(deadline).min()
+    }
+
+    /// Ends what is past its deadline at `now`, forgets what ended long ago, and returns the approvals that expired.
+    pub fn expire(&mut self, now: Time) -> Vec<ApprovalId> {
+        let mut expired = Vec::new();
+        for approval in self.0.values_mut() {
+            if let Some(at) = deadline(approval).filter(|at| *at <= now) {
+                approval.stage = Stage::Expired { at };
+                expired.push(approval.request.approval);
+            }
+        }
+        self.0.retain(|_, approval| approval.stage.ended_at().is_none_or(|at| now < at.plus(STANDS)));
+        expired
+    }
+}
+
+fn deadline(approval: &Approval) -> Option<Time> {
+    match approval.stage {
+        Stage::Pending => Some(approval.request.expires_at),
+        Stage::Approved { until } => Some(until),
+        Stage::Used { .. } | Stage::Denied { .. } | Stage::Expired { .. } | Stage::Withdrawn { .. } => None,
+    }
+}

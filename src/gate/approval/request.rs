@@ -1,0 +1,161 @@
+//! One held call: what a reviewer is asked, what reviewers decided, and where it stands.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::gate::{
+    digest::Digest,
+    name::{AgentName, ApprovalId, CallId, PersonName, RunId, Subject, ToolName},
+    policy::Place,
+    risk::Risk,
+    time::{self, Time},
+};
+
+/// What a reviewer is asked: exactly one call, with everything needed to judge it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The approval's id.
+    pub approval: ApprovalId,
+    /// The run the call belongs to.
+    pub run: RunId,
+    /// The call that was held first.
+    pub call: CallId,
+    /// Who asks.
+    pub agent: AgentName,
+    /// Which tool.
+    pub tool: ToolName,
+    /// Its risk class.
+    pub risk: Risk,
+    /// The request's method and target, as they would be forwarded.
+    pub target: Arc<str>,
+    /// The arguments as canonical JSON.
+    pub args: Option<Arc<str>>,
+    /// The business object it touches.
+    pub subject: Option<Subject>,
+    /// The digest of exactly this call.
+    pub digest: Digest,
+    /// The rule that held it.
+    pub rule: Arc<str>,
+    /// Where that rule was written.
+    pub place: Option<Place>,
+    /// Why, as a sentence.
+    pub reason: Arc<str>,
+    /// How many people must approve.
+    pub needed: u32,
+    /// When it expires undecided.
+    pub expires_at: Time,
+    /// How long the grant can be used once minted.
+    #[serde(with = "time::millis")]
+    pub grant: Duration,
+}
+
+/// What one reviewer decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Who.
+    pub reviewer: PersonName,
+    /// What.
+    pub decision: DecisionKind,
+    /// Why, where they said.
+    pub reason: Option<Arc<str>>,
+    /// When.
+    pub at: Time,
+}
+
+/// The decisions a reviewer can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// It may go, once.
+    Approve,
+    /// It is wrong: stands for this digest for a day.
+    DenyWrong,
+    /// Not now: says nothing about the call.
+    DenyNotNow,
+}
+
+/// Where an approval stands. Every stage but the first two is an ending, and an approval ends once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Stage {
+    /// Waiting for reviewers.
+    Pending,
+    /// Approved: a grant for one use exists.
+    Approved {
+        /// When the grant expires.
+        until: Time,
+    },
+    /// The grant was used.
+    Used {
+        /// When.
+        at: Time,
+        /// By which call.
+        call: CallId,
+    },
+    /// A reviewer denied it.
+    Denied {
+        /// When.
+        at: Time,
+        /// Whether as wrong.
+        wrong: bool,
+    },
+    /// Nobody decided, or nobody used the grant, in time.
+    Expired {
+        /// When.
+        at: Time,
+    },
+    /// The agent or an operator took it back.
+    Withdrawn {
+        /// When.
+        at: Time,
+    },
+}
+
+impl Stage {
+    /// The stage as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Stage::Pending => "pending",
+            Stage::Approved { .. } => "approved",
+            Stage::Used { .. } => "used",
+            Stage::Denied { .. } => "denied",
+            Stage::Expired { .. } => "expired",
+            Stage::Withdrawn { .. } => "withdrawn",
+        }
+    }
+
+    /// When it ended, where it has.
+    #[must_use]
+    pub const fn ended_at(self) -> Option<Time> {
+        match self {
+            Stage::Pending | Stage::Approved { .. } => None,
+            Stage::Used { at, .. } | Stage::Denied { at, .. } | Stage::Expired { at } | Stage::Withdrawn { at } => Some(at),
+        }
+    }
+}
+
+/// A held call with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What was asked.
+    pub request: Request,
+    /// When.
+    pub created_at: Time,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What was decided, in order.
+    pub decisions: Vec<Decision>,
+}
+
+impl Approval {
+    /// Distinct people who approved so far.
+    #[must_use]
+    pub fn approvals(&self) -> u32 {
+        let mut people: Vec<_> = self.decisions.iter().filter(|d| d.decision == DecisionKind::Approve).map(|d| &d.reviewer).collect();
+        people.sort_unstable();
+        people.dedup();
+        u32::try_from(people.len()).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,481 @@
+//! Every fact worth keeping. State is a fold over these (G12): journal, audit, metrics, notices and backtests all read this one type.
+//!
+//! An event carries everything that the fold needs, so that a late report about a run long gone from memory changes the budget without the fold remembering runs.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    approval::{Decision, DecisionKind, Request},
+    budget::posture::Posture,
+    digest::Digest,
+    name::{AgentName, ApprovalId, CallId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
+    outcome::{FailureMode, Outcome, Source},
+    policy::Terms,
+    risk::Risk,
+    time::{self, Minute, Time},
+};
+
+/// An event in its place: the time it is judged at, and the workflow it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it happened, by the gate's clock, which never goes back.
+    pub at: Time,
+    /// The workflow whose state it changes; `None` for the process and for every workflow.
+    pub workflow: Option<WorkflowName>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The gate started on this ledger.
+    Started {
+        /// The program's version.
+        version: Arc<str>,
+    },
+    /// The gate drained and stopped.
+    Stopped,
+    /// These policies came into force.
+    PolicyAccepted {
+        /// Their version.
+        version: Digest,
+        /// What every workflow is judged under from here on.
+        terms: BTreeMap<WorkflowName, Terms>,
+        /// All lowered policies, as JSON.
+        policies: Arc<str>,
+    },
+    /// A reload failed; what was in force stays in force.
+    PolicyRefused {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// The wall clock leapt ahead; the window does not age by it until an operator accepts.
+    ClockJumped {
+        /// Where the wall clock stood.
+        wall: Time,
+    },
+    /// An operator accepted the wall clock.
+    ClockAccepted {
+        /// Who.
+        by: PersonName,
+    },
+
+    /// A risky call, or one that uses a grant, may go. Durable before its first byte goes upstream.
+    Admitted(Admission),
+    /// What became of an admitted call.
+    Settled {
+        /// The call.
+        call: CallId,
+        /// Whether it was executed.
+        executed: Executed,
+    },
+
+    /// Runs ended acceptably: how many, by the minute they are booked to.
+    Tallied {
+        /// One cell a minute.
+        cells: Vec<Cell>,
+    },
+    /// A run was booked as unacceptable, the moment that was known.
+    Booked {
+        /// The run.
+        run: RunRef,
+        /// Whether it had executed a `high` call by then.
+        high: bool,
+        /// What went wrong.
+        charges: Vec<Charge>,
+    },
+    /// A booked unacceptable run executed its first `high` call only afterwards.
+    BookedHigh {
+        /// The run.
+        run: RunRef,
+        /// When it was booked.
+        booked_at: Time,
+    },
+    /// A mode was reported of a run that had been booked.
+    Reported {
+        /// What it does to the books.
+        revision: Revision,
+        /// What went wrong.
+        charge: Charge,
+    },
+    /// A report was taken back.
+    Retracted {
+        /// What it does to the books.
+        revision: Revision,
+        /// The mode that no longer holds.
+        mode: FailureMode,
+        /// The reference of the report, where it had one.
+        reference: Option<Arc<str>>,
+        /// Who took it back.
+        by: PersonName,
+    },
+    /// An operator took a run out of the budget.
+    Excluded {
+        /// What it does to the books.
+        revision: Revision,
+        /// Why.
+        reason: Arc<str>,
+        /// Who.
+        by: PersonName,
+    },
+    /// An operator put an excluded run back.
+    Reinstated {
+        /// What it does to the books.
+        revision: Revision,
+        /// Who.
+        by: PersonName,
+    },
+    /// A person or a system judged a run.
+    Checked {
+        /// The run.
+        run: RunRef,
+        /// Who.
+        by: PersonName,
+        /// Whether it was right.
+        right: bool,
+    },
+
+    /// A call is held.
+    Held(Box<Request>),
+    /// A reviewer decided.
+    Decided {
+        /// On what.
+        approval: ApprovalId,
+        /// What.
+        decision: Decision,
+    },
+    /// The agent or an operator took a held call back.
+    Withdrawn {
+        /// Which.
+        approval: ApprovalId,
+        /// Why.
+        reason: Arc<str>,
+    },
+
+    /// An operator clamped the workflow, or every workflow.
+    Clamped(Clamp),
+    /// An operator lifted a clamp.
+    Released {
+        /// Who.
+        by: PersonName,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// An operator suspended the posture's cap for a while.
+    Waived {
+        /// Until when.
+        until: Time,
+        /// Who.
+        by: PersonName,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// An operator put a cause on record and opened a probation.
+    Recovered {
+        /// The cause.
+        cause: Arc<str>,
+        /// A reference to the fix.
+        fix: Option<Arc<str>>,
+        /// The level the probation opens; `None` for the earned one.
+        to: Option<LevelName>,
+        /// How long it lasts.
+        #[serde(with = "time::millis")]
+        lasts: Duration,
+        /// Who.
+        by: PersonName,
+    },
+    /// A level or a step was earned or given.
+    Promoted {
+        /// The level now earned.
+        to: LevelName,
+        /// Who; `None` where the policy promotes by itself.
+        by: Option<PersonName>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A level was lost.
+    Demoted {
+        /// The level now earned.
+        to: LevelName,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A change of the workflow shipped.
+    Changed {
+        /// What kind: prompt, model, tools, policy.
+        kind: Arc<str>,
+        /// A reference to it.
+        reference: Arc<str>,
+        /// Who.
+        by: PersonName,
+        /// Why, where it shipped in spite of a freeze.
+        emergency: Option<Arc<str>>,
+    },
+
+    /// What followed from the events before it. Recorded for readers; the fold derives it and does not read it.
+    Followed(Effect),
+}
+
+/// A consequence that the fold derives: never a cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// The posture changed.
+    PostureChanged {
+        /// From.
+        from: Posture,
+        /// To.
+        to: Posture,
+        /// Why, in numbers.
+        why: Arc<str>,
+    },
+    /// The effective level changed.
+    LevelChanged {
+        /// From.
+        from: LevelName,
+        /// To.
+        to: LevelName,
+        /// What binds it now.
+        binds: Arc<str>,
+    },
+    /// A burn began.
+    BurnOpened,
+    /// The failures behind a burn were retracted or excluded.
+    BurnVoided,
+    /// A probation ended.
+    ProbationEnded {
+        /// Whether it lasted.
+        lasted: bool,
+    },
+    /// A clamp ran out.
+    ClampExpired,
+    /// A waiver ran out or was used up.
+    WaiverEnded,
+    /// An approval ended undecided, or its grant unused.
+    ApprovalExpired {
+        /// Which.
+        approval: ApprovalId,
+    },
+    /// Two burns within the policy's time propose a demotion.
+    DemotionProposed {
+        /// The level proposed.
+        to: LevelName,
+    },
+}
+
+/// A risky call that may go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The call.
+    pub call: CallId,
+    /// Its run.
+    pub run: RunRef,
+    /// Its tool.
+    pub tool: ToolName,
+    /// The tool's risk class.
+    pub risk: Risk,
+    /// Whether sending it twice is the same as sending it once.
+    pub idempotent: bool,
+    /// The business object it touches.
+    pub subject: Option<Subject>,
+    /// The approval whose grant it uses.
+    pub approval: Option<ApprovalId>,
+    /// The digest of exactly this call, where an approval is used.
+    pub digest: Option<Digest>,
+}
+
+/// One run: ids are scoped to workflow and agent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunRef {
+    /// Whose run.
+    pub agent: AgentName,
+    /// Its id.
+    pub run: RunId,
+}
+
+/// Was a call executed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Executed {
+    /// The upstream answered it.
+    Yes,
+    /// Provably not one byte of it went upstream.
+    No,
+    /// It was sent and the answer was lost.
+    Unknown,
+}
+
+/// Runs that ended acceptably in one minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The minute they are booked to.
+    pub minute: Minute,
+    /// Runs that count.
+    pub runs: u64,
+    /// Those among them that executed a `high` call.
+    pub high: u64,
+    /// Runs that do not count.
+    pub idle: u64,
+}
+
+/// What went wrong with a run, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The mode.
+    pub mode: FailureMode,
+    /// Where it comes from.
+    pub source: Source,
+    /// Who says so, where a person or a named system does.
+    pub by: Option<PersonName>,
+    /// The call it was seen on.
+    pub call: Option<CallId>,
+    /// The tool of that call.
+    pub tool: Option<ToolName>,
+    /// A note.
+    pub note: Option<Arc<str>>,
+    /// The reporter's reference: the same one twice is one report.
+    pub reference: Option<Arc<str>>,
+}
+
+/// A change to a run that had been booked, with all that the fold needs to know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// The run.
+    pub run: RunRef,
+    /// When it was booked: the change is booked there too.
+    pub booked_at: Time,
+    /// Whether it executed a `high` call.
+    pub high: bool,
+    /// What it stood as.
+    pub was: Mark,
+    /// What it stands as now.
+    pub now: Mark,
+}
+
+/// What a run stands as in the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// It does not count.
+    Idle,
+    /// It counts and was acceptable.
+    Acceptable,
+    /// It counts and was not.
+    Unacceptable,
+    /// An operator took it out.
+    Excluded,
+}
+
+impl Mark {
+    /// The mark as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mark::Idle => "idle",
+            Mark::Acceptable => "acceptable",
+            Mark::Unacceptable => "unacceptable",
+            Mark::Excluded => "excluded",
+        }
+    }
+
+    /// The run's outcome: an idle run has nothing to reproach it with.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Mark::Idle | Mark::Acceptable => Outcome::Acceptable,
+            Mark::Unacceptable => Outcome::Unacceptable,
+            Mark::Excluded => Outcome::Excluded,
+        }
+    }
+}
+
+/// An operator's ceiling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clamp {
+    /// The highest level left.
+    pub to: LevelName,
+    /// Who.
+    pub by: PersonName,
+    /// Why.
+    pub reason: Arc<str>,
+    /// When it was set.
+    pub at: Time,
+    /// When it runs out, where it does.
+    pub until: Option<Time>,
+}
+
+impl Event {
+    /// Can this event only tighten? Such an event acts in memory at once and is acknowledged when durable; any other acts only when durable.
+    #[must_use]
+    pub const fn tightens(&self) -> bool {
+        match self {
+            // A hold opens nothing by itself; acting at once lets an identical call find it.
+            Event::Admitted(_)
+            | Event::Booked { .. }
+            | Event::BookedHigh { .. }
+            | Event::Clamped(_)
+            | Event::Demoted { .. }
+            | Event::Withdrawn { .. }
+            | Event::Held(_) => true,
+            Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
+            // A report is resolved against the run index by the writer, and acts when that is durable.
+            Event::Reported { .. }
+            | Event::Started { .. }
+            | Event::Stopped
+            | Event::PolicyAccepted { .. }
+            | Event::PolicyRefused { .. }
+            | Event::ClockJumped { .. }
+            | Event::ClockAccepted { .. }
+            | Event::Settled { .. }
+            | Event::Tallied { .. }
+            | Event::Retracted { .. }
+            | Event::Excluded { .. }
+            | Event::Reinstated { .. }
+            | Event::Checked { .. }
+            | Event::Released { .. }
+            | Event::Waived { .. }
+            | Event::Recovered { .. }
+            | Event::Promoted { .. }
+            | Event::Changed { .. }
+            | Event::Followed(_) => false,
+        }
+    }
+
+    /// The event's name in the journal.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Event::Started { .. } => "started",
+            Event::Stopped => "stopped",
+            Event::PolicyAccepted { .. } => "policy_accepted",
+            Event::PolicyRefused { .. } => "policy_refused",
+            Event::ClockJumped { .. } => "clock_jumped",
+            Event::ClockAccepted { .. } => "clock_accepted",
+            Event::Admitted(_) => "admitted",
+            Event::Settled { .. } => "settled",
+            Event::Tallied { .. } => "tallied",
+            Event::Booked { .. } => "booked",
+            Event::BookedHigh { .. } => "booked_high",
+            Event::Reported { .. } => "reported",
+            Event::Retracted { .. } => "retracted",
+            Event::Excluded { .. } => "excluded",
+            Event::Reinstated { .. } => "reinstated",
+            Event::Checked { .. } => "checked",
+            Event::Held(_) => "held",
+            Event::Decided { .. } => "decided",
+            Event::Withdrawn { .. } => "withdrawn",
+            Event::Clamped(_) => "clamped",
+            Event::Released { .. } => "released",
+            Event::Waived { .. } => "waived",
+            Event::Recovered { .. } => "recovered",
+            Event::Promoted { .. } => "promoted",
+            Event::Demoted { .. } => "demoted",
+            Event::Changed { .. } => "changed",
+            Event::Followed(_) => "followed",
+        }
+    }
+}

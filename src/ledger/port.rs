@@ -1,0 +1,252 @@
+//! The ports: what the living state needs of whoever keeps it. `store` implements them, a simulator may too.
+
+use std::sync::Arc;
+
+use super::receipt::Receipt;
+use crate::gate::{
+    event::{Charge, Entry, Executed, Mark},
+    name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
+    outcome::{FailureMode, Outcome},
+    state::WorkflowState,
+    time::Time,
+    verdict::Verdict,
+};
+
+/// A place in the order in which things were handed to the journal. Counts from 1.
+pub type Ticket = u64;
+
+/// What one append gives back.
+pub struct Appended {
+    /// Its place in the order.
+    pub ticket: Ticket,
+    /// Answers once it is durable.
+    pub durable: Receipt<Result<(), Unavailable>>,
+}
+
+/// The journal cannot take it, or cannot say that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the journal is unavailable")]
+pub struct Unavailable;
+
+/// Where events and ended runs go. No method blocks on a disk.
+pub trait Journal: Send + Sync {
+    /// Hands `entry` over. Entries of one workflow reach the journal in the order in which they were handed over.
+    fn append(&self, entry: Entry) -> Appended;
+
+    /// Hands over a run that has ended. It reaches the journal and the run index in one transaction, at most 250 ms later.
+    fn record(&self, run: RunRecord);
+
+    /// Is there room, and is the disk well? A call is admitted only if so; what happens to admitted calls is always taken.
+    fn ready(&self) -> bool;
+
+    /// Looks a booked run up and changes how it stands, one such change after the other.
+    fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>>;
+}
+
+/// Who reads what the journal has made durable. Called by the writer, before it answers receipts.
+pub trait Projection: Send + Sync {
+    /// `entries` of one workflow are durable; `state` is the fold behind the last of them, and `upto` the highest ticket among them (0 where none had one).
+    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState);
+}
+
+/// A run that has ended, with its calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Whose workflow.
+    pub workflow: WorkflowName,
+    /// Whose run.
+    pub agent: AgentName,
+    /// Its id; `None` where its only call is the run: then the call's id is the run's.
+    pub run: Option<RunId>,
+    /// When it began.
+    pub started: Time,
+    /// When it ended.
+    pub ended: Time,
+    /// When it was booked: at its first unacceptable mode, else at its end.
+    pub booked_at: Time,
+    /// What it stands as. `Unacceptable` runs were booked by an event of their own and are not tallied again.
+    pub mark: Mark,
+    /// Whether it executed a `high` call.
+    pub high: bool,
+    /// What went wrong, counted or not.
+    pub charges: Vec<Charge>,
+    /// Its calls, in order.
+    pub calls: Vec<CallRecord>,
+}
+
+/// One call of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRecord {
+    /// Its id.
+    pub call: CallId,
+    /// When it was judged.
+    pub at: Time,
+    /// Its tool; for an unlisted call, method and path of the API as `api/?`.
+    pub tool: ToolName,
+    /// What the gate said.
+    pub verdict: Verdict,
+    /// Whether it was executed.
+    pub executed: Executed,
+    /// The rule that decided, where it was not allowed.
+    pub rule: Option<Arc<str>>,
+    /// The status the agent got.
+    pub status: u16,
+    /// The business object it touched.
+    pub subject: Option<Subject>,
+}
+
+/// Which run is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunTarget {
+    /// By its id; workflow and agent where they are needed to tell runs apart.
+    Run {
+        /// The run's id.
+        run: RunId,
+        /// Its workflow.
+        workflow: Option<WorkflowName>,
+        /// Its agent.
+        agent: Option<AgentName>,
+    },
+    /// By one of its calls.
+    Call(CallId),
+    /// The newest run that touched this business object through its riskiest tool, or through this one.
+    Subject {
+        /// The business object.
+        subject: Subject,
+        /// The tool.
+        tool: Option<ToolName>,
+        /// The workflow.
+        workflow: Option<WorkflowName>,
+    },
+}
+
+/// A change to how a booked run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revise {
+    /// Which run.
+    pub target: RunTarget,
+    /// The time it is judged at.
+    pub at: Time,
+    /// What changes.
+    pub change: Change,
+}
+
+/// What changes about a booked run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Something went wrong with it.
+    Report(Charge),
+    /// A report is taken back: by reference where it has one, else the newest of the mode.
+    Retract {
+        /// The mode.
+        mode: FailureMode,
+        /// The report's reference.
+        reference: Option<Arc<str>>,
+        /// Who.
+        by: PersonName,
+    },
+    /// It leaves the budget.
+    Exclude {
+        /// Why.
+        reason: Arc<str>,
+        /// Who.
+        by: PersonName,
+    },
+    /// It comes back.
+    Reinstate {
+        /// Who.
+        by: PersonName,
+    },
+}
+
+/// What a revision did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revised {
+    /// The run's workflow.
+    pub workflow: WorkflowName,
+    /// The run's agent.
+    pub agent: AgentName,
+    /// The run.
+    pub run: RunId,
+    /// When it was booked.
+    pub booked_at: Time,
+    /// What it stood as.
+    pub was: Mark,
+    /// What it stands as.
+    pub now: Mark,
+    /// The same report had been made before: nothing changed.
+    pub repeated: bool,
+}
+
+/// Why a revision cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReviseError {
+    /// There is no such run.
+    #[error("no run matches")]
+    Unknown,
+    /// Several runs match; each as `workflow`, `agent`, `run`.
+    #[error("{} runs match", .0.len())]
+    Several(Vec<(WorkflowName, AgentName, RunId)>),
+    /// It was never reported so, or is not excluded.
+    #[error("{0}")]
+    Nothing(&'static str),
+    /// The journal cannot take it.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Reading what was kept. Every method may read a disk: not for the data plane.
+pub trait Records: Send + Sync {
+    /// The runs that match, newest first.
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable>;
+
+    /// Journal entries after `after`, oldest first, at most `limit`.
+    fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable>;
+}
+
+/// Which runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Of this workflow.
+    pub workflow: Option<WorkflowName>,
+    /// With this id, continuations included.
+    pub run: Option<RunId>,
+    /// With this call.
+    pub call: Option<CallId>,
+    /// Booked at or after.
+    pub since: Option<Time>,
+    /// Booked before.
+    pub until: Option<Time>,
+    /// With a call of this tool.
+    pub tool: Option<ToolName>,
+    /// With a call that touched this.
+    pub subject: Option<Subject>,
+    /// With this outcome.
+    pub outcome: Option<Outcome>,
+    /// With this failure mode.
+    pub mode: Option<FailureMode>,
+    /// With a call that was sent and whose answer was lost.
+    pub ambiguous: bool,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A booked run as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunView {
+    /// The run as it was recorded, with what was reported since.
+    pub run: RunRecord,
+    /// Reports that were taken back.
+    pub retracted: Vec<Charge>,
+    /// Why and by whom it was excluded.
+    pub excluded: Option<(Arc<str>, PersonName)>,
+}
+
+/// A journal entry and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalView {
+    /// Its sequence number.
+    pub seq: u64,
+    /// The entry.
+    pub entry: Entry,
+}
