@@ -36,6 +36,8 @@ pub enum Event {
     Started {
         /// The program's version.
         version: Arc<str>,
+        /// The ledger before this one was lost: every workflow starts burned.
+        lost: bool,
     },
     /// The gate drained and stopped.
     Stopped,
@@ -44,7 +46,7 @@ pub enum Event {
         /// Their version.
         version: Digest,
         /// What every workflow is judged under from here on.
-        terms: BTreeMap<WorkflowName, Terms>,
+        terms: BTreeMap<WorkflowName, Arc<Terms>>,
         /// All lowered policies, as JSON.
         policies: Arc<str>,
     },
@@ -260,7 +262,12 @@ pub enum Effect {
         /// Which.
         approval: ApprovalId,
     },
-    /// Two burns within the policy's time propose a demotion.
+    /// Burns within the policy's time lost a level.
+    Demoted {
+        /// The level now earned.
+        to: LevelName,
+    },
+    /// Burns within the policy's time propose a demotion.
     DemotionProposed {
         /// The level proposed.
         to: LevelName,
@@ -310,7 +317,7 @@ pub enum Executed {
 }
 
 /// Runs that ended acceptably in one minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// The minute they are booked to.
     pub minute: Minute,
@@ -320,6 +327,9 @@ pub struct Cell {
     pub high: u64,
     /// Runs that do not count.
     pub idle: u64,
+    /// Failure modes seen in them that the objective does not count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modes: BTreeMap<FailureMode, u64>,
 }
 
 /// What went wrong with a run, and who says so.

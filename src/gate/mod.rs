@@ -10,6 +10,8 @@ pub mod name;
 pub mod outcome;
 pub mod policy;
 pub mod risk;
+pub mod standing;
 pub mod state;
 pub mod time;
 pub mod verdict;
+pub mod workflow;

@@ -1,13 +1,18 @@
-//! The fold: what the events so far say about every workflow.
+//! The fold: what the events so far say about every workflow (G12).
+//!
+//! The writer owns the one true fold; the ledger keeps a projection of it per workflow and runs the same code. Time passing is part of the fold: everything that
+//! follows from it alone happens at its own moment, whoever asks and whenever.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    event::{Clamp, Entry},
+    event::{Clamp, Entry, Event},
     name::WorkflowName,
+    policy::Terms,
     time::Time,
+    workflow::WorkflowState,
 };
 
 /// Everything that the journal adds up to.
@@ -16,23 +21,29 @@ pub struct State {
     now: Time,
     workflows: BTreeMap<WorkflowName, WorkflowState>,
     clamp: Option<Clamp>,
+    /// The ledger before this one was lost: every workflow starts burned.
+    lost: bool,
 }
-
-/// What the journal adds up to for one workflow.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkflowState {}
 
 impl State {
     /// Applies one entry and returns what followed from it, to be recorded right after it.
     pub fn apply(&mut self, entry: &Entry) -> Vec<Entry> {
-        self.now = self.now.max(entry.at);
-        Vec::new()
+        let at = entry.at.max(self.now);
+        self.now = at;
+        match &entry.workflow {
+            Some(name) => self.workflows.get_mut(name).map(|workflow| followed(name, workflow.apply(at, &entry.event))).unwrap_or_default(),
+            None => self.apply_to_all(at, &entry.event),
+        }
     }
 
     /// Lets time pass until `now` and returns what followed from that alone.
     pub fn advance(&mut self, now: Time) -> Vec<Entry> {
         self.now = self.now.max(now);
-        Vec::new()
+        if self.clamp.as_ref().and_then(|clamp| clamp.until).is_some_and(|until| until <= self.now) {
+            self.clamp = None;
+        }
+        let now = self.now;
+        self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.advance(now))).collect()
     }
 
     /// The latest time that the fold has seen: the high-water mark below which no clock goes.
@@ -51,4 +62,51 @@ impl State {
     pub fn workflows(&self) -> impl Iterator<Item = (&WorkflowName, &WorkflowState)> {
         self.workflows.iter()
     }
+
+    fn apply_to_all(&mut self, at: Time, event: &Event) -> Vec<Entry> {
+        match event {
+            Event::Started { lost, .. } => {
+                self.lost |= lost;
+                Vec::new()
+            }
+            Event::PolicyAccepted { terms, .. } => self.accept(at, terms),
+            Event::Clamped(clamp) => {
+                self.clamp = Some(clamp.clone());
+                self.each(at, event)
+            }
+            Event::Released { .. } => {
+                self.clamp = None;
+                self.each(at, event)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn each(&mut self, at: Time, event: &Event) -> Vec<Entry> {
+        self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.apply_everywhere(at, event))).collect()
+    }
+
+    /// New terms for every workflow in them. A workflow that is gone keeps its history: a policy that drops and brings it back refills nothing.
+    fn accept(&mut self, at: Time, terms: &BTreeMap<WorkflowName, Arc<Terms>>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for (name, terms) in terms {
+            if let Some(before) = terms.was.as_ref().filter(|_| !self.workflows.contains_key(name))
+                && let Some(workflow) = self.workflows.remove(before)
+            {
+                self.workflows.insert(name.clone(), workflow);
+            }
+            match self.workflows.get_mut(name) {
+                Some(workflow) => entries.extend(followed(name, workflow.accept(at, Arc::clone(terms)))),
+                None => {
+                    let workflow = WorkflowState::new(at, Arc::clone(terms), self.clamp.clone(), self.lost);
+                    self.workflows.insert(name.clone(), workflow);
+                }
+            }
+        }
+        entries
+    }
+}
+
+fn followed(name: &WorkflowName, effects: Vec<(Time, super::event::Effect)>) -> Vec<Entry> {
+    effects.into_iter().map(|(at, effect)| Entry { at, workflow: Some(name.clone()), event: Event::Followed(effect) }).collect()
 }

@@ -7,9 +7,9 @@ use crate::gate::{
     event::{Charge, Entry, Executed, Mark},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome},
-    state::WorkflowState,
     time::Time,
     verdict::Verdict,
+    workflow::WorkflowState,
 };
 
 /// A place in the order in which things were handed to the journal. Counts from 1.

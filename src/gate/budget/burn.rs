@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::objective::{MILLION, Objective};
 use crate::gate::time::{days, hours, minutes};
 
@@ -32,7 +34,7 @@ pub const PAIRS: [Pair; 4] = [
 ];
 
 /// Counted and unacceptable runs of one look-back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// Counted runs.
     pub runs: u64,
@@ -125,5 +127,60 @@ impl Burn {
         let reaches_share = spent * 100 * long >= u128::from(pair.percent) * self.window * size;
         let reaches_half_of_largest = spent * 2 * self.miss >= u128::from(MILLION) * size;
         count.unacceptable > 0 && (reaches_share || reaches_half_of_largest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use super::*;
+
+    fn burn(target_ppm: u32, window_days: u64) -> Burn {
+        Burn::of(&Objective {
+            target_ppm,
+            window: days(window_days),
+            expected_runs: 0,
+            expected_written: false,
+            unacceptable: BTreeSet::new(),
+            critical: BTreeSet::new(),
+            evidence: Arc::default(),
+        })
+    }
+
+    fn counts(long: Count, short: Count, pair: Pair) -> Counts {
+        let mut counts = Counts::default();
+        counts[pair.long] = long;
+        counts[pair.short] = short;
+        counts
+    }
+
+    #[test]
+    fn at_98_percent_and_30_days_the_pairs_fire_at_14_4_and_6_and_3_and_1() {
+        let burn = burn(980_000, 30);
+        for (pair, per_ten_thousand) in PAIRS.into_iter().zip([2_880, 1_200, 600, 200]) {
+            let at = |unacceptable| Count { runs: 10_000, unacceptable };
+            assert!(burn.fires(pair, &counts(at(per_ten_thousand), at(per_ten_thousand), pair)));
+            assert!(!burn.fires(pair, &counts(at(per_ten_thousand - 1), at(per_ten_thousand), pair)));
+            assert!(!burn.fires(pair, &counts(at(per_ten_thousand), at(per_ten_thousand - 1), pair)));
+        }
+    }
+
+    #[test]
+    fn no_threshold_lies_above_half_of_the_largest_possible_rate() {
+        let burn = burn(900_000, 30);
+        let half = Count { runs: 100, unacceptable: 50 };
+        assert!(burn.fires(PAIRS[0], &counts(half, half, PAIRS[0])));
+        let less = Count { runs: 100, unacceptable: 49 };
+        assert!(!burn.fires(PAIRS[0], &counts(less, less, PAIRS[0])));
+    }
+
+    #[test]
+    fn a_pair_is_in_force_only_where_its_look_back_fits_and_its_threshold_reaches_1() {
+        let in_force = |window_days| PAIRS.map(|pair| burn(980_000, window_days).in_force(pair));
+        assert_eq!(in_force(30), [true, true, true, true]);
+        assert_eq!(in_force(29), [true, true, true, false]);
+        assert_eq!(in_force(7), [true, true, false, false]);
+        assert_eq!(in_force(1), [false, false, false, false]);
     }
 }

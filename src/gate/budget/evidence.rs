@@ -34,6 +34,13 @@ impl Evidence {
         }
     }
 
+    /// Does the true failure rate lie above `1 − target` with 80% confidence? By the normal approximation, at any B.
+    #[must_use]
+    pub fn is_likely_worse(&self, miss_ppm: u32, runs: u64, unacceptable: u64) -> bool {
+        const Z_SQUARED_PER_10_000: u128 = 7_083;
+        unacceptable > 0 && excess_is_beyond(Z_SQUARED_PER_10_000, u128::from(runs), u128::from(unacceptable), u128::from(miss_ppm))
+    }
+
     /// The runs needed for B failures to show that the target is kept: the smallest N with `P(X ≤ B | N, 1 − target) ≤ 5%`.
     #[must_use]
     pub fn runs_needed(&self, miss_ppm: u32, unacceptable: u64) -> u64 {
@@ -44,12 +51,16 @@ impl Evidence {
     }
 }
 
-/// `(B − ½ − N·p)² > z² · N·p·(1 − p)` with z = 2.3263, in units of half a millionth of a run.
 fn upper_tail_is_below_1_percent(n: u128, b: u128, miss: u128) -> bool {
     const Z_SQUARED_PER_10_000: u128 = 54_119;
+    excess_is_beyond(Z_SQUARED_PER_10_000, n, b, miss)
+}
+
+/// `B − ½ > N·p` and `(B − ½ − N·p)² > z² · N·p·(1 − p)`, in units of half a millionth of a run.
+fn excess_is_beyond(z_squared_per_10_000: u128, n: u128, b: u128, miss: u128) -> bool {
     let million = u128::from(MILLION);
     let Some(excess) = ((2 * b - 1) * million).checked_sub(2 * n * miss) else { return false };
-    excess * excess * 10_000 > 4 * Z_SQUARED_PER_10_000 * n * miss * (million - miss)
+    excess * excess * 10_000 > 4 * z_squared_per_10_000 * n * miss * (million - miss)
 }
 
 /// The smallest N with `(N·p − B − ½)² ≥ z² · N·p·(1 − p)` and `N·p > B`, z = 1.6449: a bisection, since the left side outgrows the right.

@@ -2,10 +2,13 @@
 //!
 //! Every decision here is integer arithmetic on counts; ratios are compared by cross-multiplication, never divided.
 
+pub mod account;
 pub mod burn;
 pub mod evidence;
 pub mod objective;
 pub mod posture;
+pub mod sentence;
+pub mod window;
 
 pub use evidence::Evidence;
 pub use objective::Objective;

@@ -198,7 +198,7 @@ pub struct Workflow {
     /// Its name.
     pub name: WorkflowName,
     /// What its budget and levels are judged under.
-    pub terms: Terms,
+    pub terms: Arc<Terms>,
     /// The tools it reaches.
     pub tools: BTreeSet<ToolName>,
     /// What an unlisted call gets: `hold` (as risk high) or `deny`.

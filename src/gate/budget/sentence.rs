@@ -1,0 +1,60 @@
+//! The numbers in plain sentences: what a status, an event and a refusal say about a budget.
+
+use super::{account::Balance, objective::Allowed};
+
+/// `12 of 1,234 runs were unacceptable; 300 are allowed`, and the same of the runs with a high-risk call where those are worse off.
+#[must_use]
+pub fn spent(all: &Balance, high: &Balance) -> String {
+    let balance = |balance: &Balance, what: &str| {
+        let were = if balance.unacceptable == 1 { "was" } else { "were" };
+        format!("{} of {} {what} {were} unacceptable; {} are allowed", grouped(balance.unacceptable), grouped(balance.runs), allowed(balance.allowed))
+    };
+    if high.unacceptable > 0 && high.remaining() < all.remaining() { balance(high, "runs with a high-risk call") } else { balance(all, "runs") }
+}
+
+/// An allowance with at most four decimals, rounded down: `300`, `2.5`.
+#[must_use]
+pub fn allowed(allowed: Allowed) -> String {
+    let ten_thousandths = allowed.millionths() / 100;
+    let whole = grouped(u64::try_from(ten_thousandths / 10_000).unwrap_or(u64::MAX));
+    match ten_thousandths % 10_000 {
+        0 => whole,
+        fraction => format!("{whole}.{}", format!("{fraction:04}").trim_end_matches('0')),
+    }
+}
+
+/// A count with thousands separated: `1,234`.
+#[must_use]
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Ten-thousandths as a decimal: `0.96`, `-0.3334`.
+#[must_use]
+pub fn decimal(ten_thousandths: i64) -> String {
+    let sign = if ten_thousandths < 0 { "-" } else { "" };
+    let magnitude = ten_thousandths.unsigned_abs();
+    match magnitude % 10_000 {
+        0 => format!("{sign}{}", magnitude / 10_000),
+        fraction => format!("{sign}{}.{}", magnitude / 10_000, format!("{fraction:04}").trim_end_matches('0')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!([0, 12, 999, 1_000, 1_234_567].map(grouped), ["0", "12", "999", "1,000", "1,234,567"]);
+        assert_eq!([9_600, 10_000, -3_334, 0, 6_666].map(decimal), ["0.96", "1", "-0.3334", "0", "0.6666"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! Where a workflow stands: the one value that a call is judged by.
+//!
+//! Computed when something changes, read by every call. It holds everything that depends on the budget, the levels and the operator, so that judging a call costs
+//! the same for one workflow and for a hundred thousand.
+
+use std::sync::Arc;
+
+use super::{
+    budget::{account::Balance, burn::BurnRates, objective::Remaining, posture::Posture, sentence},
+    event::Clamp,
+    level::{Changes, Level, Rung},
+    name::LevelName,
+    workflow::WorkflowState,
+};
+
+/// What sets the effective level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binds {
+    /// What was earned.
+    Earned,
+    /// The posture's cap.
+    Cap,
+    /// An operator's clamp.
+    Clamp,
+    /// The earned level, because a waiver suspends the cap.
+    Waiver,
+    /// The level that a probation opens.
+    Probation,
+}
+
+impl Binds {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Binds::Earned => "earned",
+            Binds::Cap => "cap",
+            Binds::Clamp => "clamp",
+            Binds::Waiver => "waiver",
+            Binds::Probation => "probation",
+        }
+    }
+}
+
+/// The effective level and its bounds, as places on the workflow's ladder.
+#[derive(Debug, Clone, Copy)]
+pub struct Effective<'a> {
+    /// The lowest of the three.
+    pub level: Level,
+    /// What was earned.
+    pub earned: Level,
+    /// What the posture caps, where it does.
+    pub cap: Option<Level>,
+    /// The lower of the operators' clamps.
+    pub clamp: Option<&'a Clamp>,
+    /// Which of them binds.
+    pub binds: Binds,
+}
+
+/// Where a workflow stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The effective level's rung.
+    pub rung: Rung,
+    /// The level that was earned.
+    pub earned: LevelName,
+    /// The cap of the posture, where it has one in force.
+    pub cap: Option<LevelName>,
+    /// The lower of the operators' clamps.
+    pub clamp: Option<Clamp>,
+    /// Which of them binds.
+    pub binds: Binds,
+    /// The posture.
+    pub posture: Posture,
+    /// The budget over all runs.
+    pub all: Balance,
+    /// The budget over the runs that executed a `high` call.
+    pub high: Balance,
+    /// The lower of what remains of the two.
+    pub remaining: Remaining,
+    /// The burn rates over all runs.
+    pub burn: BurnRates,
+    /// May changes ship?
+    pub changes: Changes,
+    /// The posture in a sentence.
+    pub why: Arc<str>,
+}
+
+impl Standing {
+    /// Where `state` stands at the latest time it has seen.
+    #[must_use]
+    pub fn of(state: &WorkflowState) -> Self {
+        let (terms, account, effective) = (state.terms(), state.account(), state.effective());
+        let rung = terms.ladder.rung(effective.level).clone();
+        let (all, high) = account.balances(&terms.objective, state.now());
+        let name = |level: Level| terms.ladder.name(level).clone();
+        let frozen_by_burn = account.burn().is_some_and(|burn| burn.cause.is_none());
+        Standing {
+            earned: name(effective.earned),
+            cap: effective.cap.map(name),
+            clamp: effective.clamp.cloned(),
+            binds: effective.binds,
+            posture: account.posture(),
+            all,
+            high,
+            remaining: all.remaining().min(high.remaining()),
+            burn: account.burn_rates(&terms.objective, state.now()),
+            changes: if frozen_by_burn { Changes::Frozen } else { rung.changes },
+            why: sentence::spent(&all, &high).into(),
+            rung,
+        }
+    }
+
+    /// The effective level's name.
+    #[must_use]
+    pub const fn level(&self) -> &LevelName {
+        &self.rung.level
+    }
+}

@@ -1,0 +1,410 @@
+//! One workflow's part of the fold: its account, its levels, its held calls, and the effective level that follows from them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    approval::Queue,
+    budget::{
+        account::{Account, Posting, Turn},
+        posture::Posture,
+        window::{Delta, Shift},
+    },
+    event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
+    name::{CallId, LevelName},
+    outcome::FailureMode,
+    policy::Terms,
+    standing::{Binds, Effective, Standing},
+    time::{Time, days},
+};
+
+/// A waiver lasts at most this long.
+pub const MAX_WAIVER: Duration = Duration::from_secs(24 * 3_600);
+/// So many waivers within [`WAIVERS_WITHIN`].
+pub const MAX_WAIVERS: usize = 2;
+/// The time over which waivers are counted.
+pub const WAIVERS_WITHIN: Duration = days(30);
+/// So many unacceptable runs end a waiver.
+const WAIVER_ENDS_AFTER: u32 = 2;
+
+/// What the journal adds up to for one workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowState {
+    now: Time,
+    terms: Arc<Terms>,
+    account: Account,
+    earned: LevelName,
+    earned_since: Time,
+    clamp: Option<Clamp>,
+    clamp_all: Option<Clamp>,
+    waiver: Option<Waiver>,
+    waivers: VecDeque<Time>,
+    approvals: Queue,
+    open_calls: BTreeMap<CallId, Admission>,
+    demoted_at: Option<Time>,
+}
+
+/// A suspension of the posture's cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// When it runs out.
+    pub until: Time,
+    /// Unacceptable runs since it began.
+    pub failures: u32,
+}
+
+type Effects = Vec<(Time, Effect)>;
+
+impl WorkflowState {
+    /// A workflow that was never seen before.
+    #[must_use]
+    pub fn new(at: Time, terms: Arc<Terms>, clamp_all: Option<Clamp>, lost: bool) -> Self {
+        WorkflowState {
+            now: at,
+            account: if lost { Account::lost(at) } else { Account::default() },
+            earned: terms.starts.clone(),
+            earned_since: at,
+            terms,
+            clamp: None,
+            clamp_all,
+            waiver: None,
+            waivers: VecDeque::new(),
+            approvals: Queue::default(),
+            open_calls: BTreeMap::new(),
+            demoted_at: None,
+        }
+    }
+
+    /// The terms it is judged under.
+    #[must_use]
+    pub const fn terms(&self) -> &Arc<Terms> {
+        &self.terms
+    }
+
+    /// Its budget over time.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Its held calls.
+    #[must_use]
+    pub const fn approvals(&self) -> &Queue {
+        &self.approvals
+    }
+
+    /// Admitted calls whose outcome is not known yet.
+    pub fn open_calls(&self) -> impl Iterator<Item = (&CallId, &Admission)> {
+        self.open_calls.iter()
+    }
+
+    /// When its earned level was last set.
+    #[must_use]
+    pub const fn earned_since(&self) -> Time {
+        self.earned_since
+    }
+
+    /// The operator's clamp on this workflow alone.
+    #[must_use]
+    pub const fn clamp(&self) -> Option<&Clamp> {
+        self.clamp.as_ref()
+    }
+
+    /// The operator's clamp on every workflow.
+    #[must_use]
+    pub const fn clamp_all(&self) -> Option<&Clamp> {
+        self.clamp_all.as_ref()
+    }
+
+    /// The latest time it has seen.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The effective level and what bounds it: the lowest of what was earned, what the posture caps, and what an operator clamped.
+    #[must_use]
+    pub fn effective(&self) -> Effective<'_> {
+        let (terms, ladder) = (&self.terms, &self.terms.ladder);
+        let place = |name: &LevelName| ladder.find(name.as_str()).unwrap_or_else(|| ladder.lowest());
+        let earned = place(&self.earned);
+        let posture = self.account.posture();
+        let waived = self.waiver.is_some() && posture != Posture::Breached;
+        let probation = self.account.probation().map(|probation| probation.to.as_ref().map_or(earned, place));
+        let cap = match posture {
+            _ if waived || probation.is_some() => None,
+            Posture::Healthy => None,
+            Posture::AtRisk => Some(place(&terms.caps.at_risk)),
+            Posture::Burned => Some(place(&terms.caps.burned)),
+            Posture::Breached => Some(place(&terms.caps.breached)),
+        };
+        let clamp = [&self.clamp, &self.clamp_all].into_iter().flatten().min_by_key(|clamp| place(&clamp.to));
+        let (mut level, mut binds) = (earned, if waived { Binds::Waiver } else { Binds::Earned });
+        let bounds = [(probation.filter(|_| !waived), Binds::Probation), (cap, Binds::Cap), (clamp.map(|clamp| place(&clamp.to)), Binds::Clamp)];
+        for (bound, bound_binds) in bounds {
+            if let Some(bound) = bound.filter(|bound| *bound < level) {
+                (level, binds) = (bound, bound_binds);
+            }
+        }
+        Effective { level, earned, cap, clamp, binds }
+    }
+
+    /// Where it stands, in everything that a call is judged by.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing::of(self)
+    }
+
+    /// The waiver that is on, where one is.
+    #[must_use]
+    pub const fn waiver(&self) -> Option<&Waiver> {
+        self.waiver.as_ref()
+    }
+
+    /// May another waiver be given at `now`?
+    #[must_use]
+    pub fn may_waive(&self, now: Time) -> bool {
+        self.account.posture() != Posture::Breached && self.waivers.iter().filter(|at| now.since(**at) < WAIVERS_WITHIN).count() < MAX_WAIVERS
+    }
+
+    /// Applies one event of this workflow and returns what followed, with its time.
+    pub fn apply(&mut self, at: Time, event: &Event) -> Effects {
+        let mut effects = self.advance(at);
+        let before = self.level();
+        let at = self.now;
+        self.change(at, event, &mut effects);
+        self.note_level(before, at, &mut effects);
+        effects
+    }
+
+    /// Applies one event that concerns every workflow.
+    pub fn apply_everywhere(&mut self, at: Time, event: &Event) -> Effects {
+        let mut effects = self.advance(at);
+        let before = self.level();
+        let at = self.now;
+        match event {
+            Event::Clamped(clamp) => self.clamp_all = Some(clamp.clone()),
+            Event::Released { .. } => self.clamp_all = None,
+            _ => {}
+        }
+        self.note_level(before, at, &mut effects);
+        effects
+    }
+
+    /// New terms. The earned level is carried to the new ladder and never widens.
+    pub fn accept(&mut self, at: Time, terms: Arc<Terms>) -> Effects {
+        let mut effects = self.advance(at);
+        let before = self.level();
+        let carried = |name: &LevelName| terms.ladder.name(terms.ladder.carry(name, &self.terms.ladder)).clone();
+        self.earned = carried(&self.earned);
+        for clamp in [&mut self.clamp, &mut self.clamp_all].into_iter().flatten() {
+            clamp.to = carried(&clamp.to);
+        }
+        self.terms = terms;
+        self.note_level(before, self.now, &mut effects);
+        effects
+    }
+
+    /// Lets time pass until `now`: what follows from that alone happens at its own moment.
+    pub fn advance(&mut self, now: Time) -> Effects {
+        let mut effects = Vec::new();
+        let now = now.max(self.now);
+        while let Some(at) = self.next_deadline().filter(|at| *at <= now) {
+            self.pass(at.max(self.now), &mut effects);
+        }
+        self.pass(now, &mut effects);
+        effects
+    }
+
+    fn pass(&mut self, now: Time, effects: &mut Effects) {
+        let before = self.level();
+        let terms = Arc::clone(&self.terms);
+        for (at, turn) in self.account.advance(&terms, self.now, now) {
+            self.note_turn(at, turn, effects);
+        }
+        self.now = now;
+        for approval in self.approvals.expire(now) {
+            effects.push((now, Effect::ApprovalExpired { approval }));
+        }
+        for clamp in [&mut self.clamp, &mut self.clamp_all] {
+            if clamp.as_ref().and_then(|clamp| clamp.until).is_some_and(|until| until <= now) {
+                *clamp = None;
+                effects.push((now, Effect::ClampExpired));
+            }
+        }
+        if self.waiver.is_some_and(|waiver| waiver.until <= now) {
+            self.end_waiver(now, effects);
+        }
+        self.note_level(before, now, effects);
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let clamps = [&self.clamp, &self.clamp_all].into_iter().flatten().filter_map(|clamp| clamp.until);
+        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).min()
+    }
+
+    fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
+        match event {
+            Event::Admitted(admission) => {
+                if let (Some(approval), Some(digest)) = (admission.approval, &admission.digest) {
+                    let _ = self.approvals.use_grant(approval, digest, admission.call, at);
+                }
+                self.open_calls.insert(admission.call, admission.clone());
+            }
+            Event::Settled { call, .. } => {
+                self.open_calls.remove(call);
+            }
+            Event::Tallied { cells } => self.tally(at, cells, effects),
+            Event::Booked { high, charges, .. } => {
+                let shift = Shift::of(Delta { runs: 1, unacceptable: 1 }, *high);
+                self.book(at, at, shift, charges, effects);
+            }
+            Event::BookedHigh { booked_at, .. } => {
+                let shift = Shift { high: Delta { runs: 1, unacceptable: 1 }, ..Shift::default() };
+                self.post(at, &Posting { booked_at: *booked_at, shift, ..Posting::default() }, effects);
+            }
+            Event::Reported { revision, charge } => self.book(at, revision.booked_at, shift(revision), std::slice::from_ref(charge), effects),
+            Event::Retracted { revision, mode, .. } => {
+                let modes = vec![(mode.clone(), -1)];
+                self.post(at, &Posting { booked_at: revision.booked_at, shift: shift(revision), modes, critical: false }, effects);
+            }
+            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => {
+                self.post(at, &Posting { booked_at: revision.booked_at, shift: shift(revision), ..Posting::default() }, effects);
+            }
+            Event::Checked { .. } => {
+                self.post(at, &Posting { booked_at: at, shift: Shift { checked: 1, ..Shift::default() }, ..Posting::default() }, effects);
+            }
+            Event::Held(request) => self.approvals.hold((**request).clone(), at),
+            Event::Decided { approval, decision } => {
+                let _ = self.approvals.decide(*approval, decision.clone());
+            }
+            Event::Withdrawn { approval, .. } => {
+                let _ = self.approvals.withdraw(*approval, at);
+            }
+            Event::Clamped(clamp) => self.clamp = Some(clamp.clone()),
+            Event::Released { .. } => self.clamp = None,
+            Event::Waived { until, .. } => {
+                self.waivers.retain(|given| at.since(*given) < WAIVERS_WITHIN);
+                self.waivers.push_back(at);
+                self.waiver = Some(Waiver { until: *until, failures: 0 });
+            }
+            Event::Recovered { cause, fix, to, lasts, .. } => {
+                self.account.recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
+            }
+            Event::Promoted { to, .. } | Event::Demoted { to, .. } => self.earn(at, to.clone()),
+            Event::Started { .. }
+            | Event::Stopped
+            | Event::PolicyAccepted { .. }
+            | Event::PolicyRefused { .. }
+            | Event::ClockJumped { .. }
+            | Event::ClockAccepted { .. }
+            | Event::Changed { .. }
+            | Event::Followed(_) => {}
+        }
+    }
+
+    fn tally(&mut self, at: Time, cells: &[Cell], effects: &mut Effects) {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for cell in cells {
+            let delta = |runs| Delta { runs: signed(runs), unacceptable: 0 };
+            let shift = Shift { all: delta(cell.runs), high: delta(cell.high), idle: signed(cell.idle), checked: 0 };
+            let modes = cell.modes.iter().map(|(mode, count)| (mode.clone(), signed(*count))).collect();
+            self.post(at, &Posting { booked_at: cell.minute.start(), shift, modes, critical: false }, effects);
+        }
+    }
+
+    /// Books charges of one run. A critical mode burns at once, also when it comes later than the run's first mode.
+    fn book(&mut self, at: Time, booked_at: Time, shift: Shift, charges: &[Charge], effects: &mut Effects) {
+        let modes: BTreeSet<&FailureMode> = charges.iter().map(|charge| &charge.mode).collect();
+        let critical = modes.iter().any(|mode| self.terms.objective.critical.contains(*mode));
+        let modes = modes.into_iter().map(|mode| (mode.clone(), 1)).collect();
+        self.post(at, &Posting { booked_at, shift, modes, critical }, effects);
+        if shift.all.unacceptable > 0
+            && let Some(waiver) = &mut self.waiver
+        {
+            waiver.failures += 1;
+            if waiver.failures >= WAIVER_ENDS_AFTER {
+                self.end_waiver(at, effects);
+            }
+        }
+    }
+
+    fn post(&mut self, at: Time, posting: &Posting, effects: &mut Effects) {
+        let terms = Arc::clone(&self.terms);
+        for turn in self.account.post(&terms, at, posting) {
+            self.note_turn(at, turn, effects);
+        }
+    }
+
+    fn note_turn(&mut self, at: Time, turn: Turn, effects: &mut Effects) {
+        match turn {
+            Turn::Posture(from, to, why) => effects.push((at, Effect::PostureChanged { from, to, why })),
+            Turn::BurnVoided => effects.push((at, Effect::BurnVoided)),
+            Turn::ProbationEnded(lasted) => effects.push((at, Effect::ProbationEnded { lasted })),
+            Turn::BurnOpened => {
+                effects.push((at, Effect::BurnOpened));
+                self.lose(at, effects);
+            }
+        }
+    }
+
+    /// Burns within the policy's time lose a level: by itself where the failure rate over that time is very likely too high, else as a proposal.
+    fn lose(&mut self, at: Time, effects: &mut Effects) {
+        let lose = &self.terms.lose;
+        let since_demotion = |burn_at: Time| self.demoted_at.is_none_or(|demoted| burn_at > demoted);
+        let recent = |burn_at: Time| at.since(burn_at) < lose.within && since_demotion(burn_at);
+        let burns = self.account.burns().iter().filter(|burn| !burn.voided && recent(burn.at)).count();
+        let ladder = &self.terms.ladder;
+        let earned = ladder.find(self.earned.as_str()).unwrap_or_else(|| ladder.lowest());
+        let lower = earned.index().saturating_sub(lose.drop as usize);
+        if lose.burns == 0 || burns < lose.burns as usize || lower == earned.index() {
+            return;
+        }
+        let to = ladder.rungs()[lower].level.clone();
+        let counts = self.account.full_tally(lose.within, at).all;
+        if self.terms.objective.evidence.is_likely_worse(self.terms.objective.miss_ppm(), counts.runs, counts.unacceptable) {
+            self.demoted_at = Some(at);
+            self.earn(at, to.clone());
+            effects.push((at, Effect::Demoted { to }));
+        } else {
+            effects.push((at, Effect::DemotionProposed { to }));
+        }
+    }
+
+    fn earn(&mut self, at: Time, to: LevelName) {
+        (self.earned, self.earned_since) = (to, at);
+    }
+
+    fn end_waiver(&mut self, at: Time, effects: &mut Effects) {
+        if self.waiver.take().is_some() {
+            effects.push((at, Effect::WaiverEnded));
+        }
+    }
+
+    fn level(&self) -> LevelName {
+        self.terms.ladder.name(self.effective().level).clone()
+    }
+
+    fn note_level(&self, before: LevelName, at: Time, effects: &mut Effects) {
+        let after = self.level();
+        if after != before {
+            effects.push((at, Effect::LevelChanged { from: before, to: after, binds: self.effective().binds.as_str().into() }));
+        }
+    }
+}
+
+fn shift(revision: &Revision) -> Shift {
+    let counts = |mark: Mark| match mark {
+        Mark::Idle => (0, 0, 1),
+        Mark::Acceptable => (1, 0, 0),
+        Mark::Unacceptable => (1, 1, 0),
+        Mark::Excluded => (0, 0, 0),
+    };
+    let (was, now) = (counts(revision.was), counts(revision.now));
+    Shift { idle: now.2 - was.2, ..Shift::of(Delta { runs: now.0 - was.0, unacceptable: now.1 - was.1 }, revision.high) }
+}
