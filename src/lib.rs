@@ -1,3 +1,4 @@
 //! burngate: a policy gate between AI agents and their tool APIs.
 
 pub mod gate;
+pub mod wire;
