@@ -6,6 +6,7 @@
 //!
 //! Numbers such as A41 are cases of the list of hostile inputs; the tests carry them in their names.
 
+pub mod canonical;
 pub mod json;
 pub mod malformed;
 
