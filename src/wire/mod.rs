@@ -9,5 +9,7 @@
 pub mod canonical;
 pub mod json;
 pub mod malformed;
+pub mod query;
+pub mod target;
 
 pub use malformed::Malformed;
