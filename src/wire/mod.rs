@@ -7,6 +7,9 @@
 //! Numbers such as A41 are cases of the list of hostile inputs; the tests carry them in their names.
 
 pub mod canonical;
+pub mod chunked;
+pub mod fields;
+pub mod head;
 pub mod json;
 pub mod malformed;
 pub mod query;
