@@ -12,6 +12,7 @@ pub mod fields;
 pub mod head;
 pub mod json;
 pub mod malformed;
+pub mod media;
 pub mod query;
 pub mod target;
 
