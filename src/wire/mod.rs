@@ -10,6 +10,7 @@ pub mod canonical;
 pub mod chunked;
 pub mod fields;
 pub mod head;
+pub mod http;
 pub mod json;
 pub mod malformed;
 pub mod media;
