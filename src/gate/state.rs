@@ -95,12 +95,11 @@ impl State {
             {
                 self.workflows.insert(name.clone(), workflow);
             }
-            match self.workflows.get_mut(name) {
-                Some(workflow) => entries.extend(followed(name, workflow.accept(at, Arc::clone(terms)))),
-                None => {
-                    let workflow = WorkflowState::new(at, Arc::clone(terms), self.clamp.clone(), self.lost);
-                    self.workflows.insert(name.clone(), workflow);
-                }
+            if let Some(workflow) = self.workflows.get_mut(name) {
+                entries.extend(followed(name, workflow.accept(at, Arc::clone(terms))));
+            } else {
+                let workflow = WorkflowState::new(at, Arc::clone(terms), self.clamp.clone(), self.lost);
+                self.workflows.insert(name.clone(), workflow);
             }
         }
         entries

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// A waiver lasts at most this long.
-pub const MAX_WAIVER: Duration = Duration::from_secs(24 * 3_600);
+pub const MAX_WAIVER: Duration = days(1);
 /// So many waivers within [`WAIVERS_WITHIN`].
 pub const MAX_WAIVERS: usize = 2;
 /// The time over which waivers are counted.
