@@ -116,4 +116,16 @@ impl Standing {
     pub const fn level(&self) -> &LevelName {
         &self.rung.level
     }
+
+    /// What binds the level, in a sentence without its full stop.
+    #[must_use]
+    pub fn bound_by(&self) -> String {
+        match (self.binds, &self.clamp) {
+            (Binds::Clamp, Some(clamp)) => format!("an operator clamped it ({}): {}", clamp.by, clamp.reason),
+            (Binds::Cap, _) => format!("the budget is {}: {}", self.posture, self.why),
+            (Binds::Probation, _) => "a probation opens no more than that".to_owned(),
+            (Binds::Waiver, _) => "that is the level it has earned; a waiver suspends the budget's cap".to_owned(),
+            (Binds::Earned | Binds::Clamp, _) => "that is the level it has earned".to_owned(),
+        }
+    }
 }

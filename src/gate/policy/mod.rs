@@ -25,6 +25,7 @@ use super::{
 
 pub mod condition;
 pub mod facts;
+pub mod judge;
 pub mod pattern;
 pub mod schema;
 

@@ -1,0 +1,230 @@
+//! How a call is judged: every rule in its order, the strictest answer wins, and every answer names the rule that gave it (G8).
+//!
+//! Here are the rules that need nothing but the policy, where the workflow stands, and the call. What needs memory (grants, open runs) is the ledger's. An error
+//! while deciding never yields allow (G3): a condition that cannot be evaluated holds or denies, and says so.
+
+use std::{fmt, ops::ControlFlow};
+
+use serde::Serialize;
+
+use super::{Condition, Place, Rule, Tool, Workflow, condition::Undecided, facts::Facts, schema::Violation};
+use crate::gate::{
+    level::Validation,
+    outcome::FailureMode,
+    risk::Risk,
+    standing::{Binds, Standing},
+    verdict::Verdict,
+};
+
+/// A call to judge.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    /// The workflow's policy.
+    pub workflow: &'a Workflow,
+    /// Where the workflow stands.
+    pub standing: &'a Standing,
+    /// The tool, where the tool API has one that matches.
+    pub tool: Option<&'a Tool>,
+    /// What conditions can read.
+    pub facts: Facts<'a>,
+}
+
+/// A rule's name, as refusals, logs and `explain` give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleName {
+    /// The tool is not among the workflow's.
+    Unlisted,
+    /// The tool's schema.
+    Arguments,
+    /// The tool is forbidden.
+    Forbidden,
+    /// The tool's `deny_when`.
+    DenyWhen,
+    /// The effective level's verdict for the tool's risk.
+    Level,
+    /// Strict validation: a tool without a schema.
+    Validation,
+    /// The tool's `hold_when`.
+    HoldWhen,
+    /// The tool's `escalate_when`.
+    EscalateWhen,
+    /// The tool's ceiling.
+    Always,
+    /// A reviewer's denial that stands.
+    Denied,
+}
+
+impl RuleName {
+    /// The name as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RuleName::Unlisted => "unlisted",
+            RuleName::Arguments => "arguments",
+            RuleName::Forbidden => "forbidden",
+            RuleName::DenyWhen => "deny_when",
+            RuleName::Level => "level",
+            RuleName::Validation => "validation",
+            RuleName::HoldWhen => "hold_when",
+            RuleName::EscalateWhen => "escalate_when",
+            RuleName::Always => "always",
+            RuleName::Denied => "denied",
+        }
+    }
+}
+
+impl fmt::Display for RuleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What one rule says of a call, where it does not allow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it says.
+    pub verdict: Verdict,
+    /// Which rule.
+    pub rule: RuleName,
+    /// Where it was written.
+    pub place: Option<Place>,
+    /// Why, as a sentence without its full stop.
+    pub detail: String,
+    /// How the arguments fail the schema.
+    pub violations: Vec<Violation>,
+    /// An operator's clamp binds: it acts in shadow too.
+    pub clamped: bool,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, rule: RuleName, place: &Place, detail: impl Into<String>) -> Self {
+        Finding { verdict, rule, place: Some(place.clone()), detail: detail.into(), violations: Vec::new(), clamped: false }
+    }
+
+    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure.
+    #[must_use]
+    pub const fn books(&self) -> Option<FailureMode> {
+        match (self.verdict, self.rule) {
+            (Verdict::Deny, RuleName::Forbidden | RuleName::DenyWhen) => Some(FailureMode::PolicyViolation),
+            _ => None,
+        }
+    }
+}
+
+/// The request gives something that a condition reads in a way that two readers could read differently: 400, and nothing is booked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable(pub String);
+
+/// The strictest finding, the first of its strictness; `None` allows. Rules behind a denial are not evaluated.
+pub fn judge(case: &Case<'_>) -> Result<Option<Finding>, Unreadable> {
+    let mut strictest: Option<Finding> = None;
+    let walked = walk(case, &mut |finding| {
+        let denies = finding.verdict == Verdict::Deny;
+        if strictest.as_ref().is_none_or(|held| finding.verdict > held.verdict) {
+            strictest = Some(finding);
+        }
+        if denies { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    walked.map(|_| strictest)
+}
+
+/// Every finding, in the order of the rules.
+pub fn explain(case: &Case<'_>) -> Result<Vec<Finding>, Unreadable> {
+    let mut findings = Vec::new();
+    let walked = walk(case, &mut |finding| {
+        findings.push(finding);
+        ControlFlow::Continue(())
+    });
+    walked.map(|_| findings)
+}
+
+/// The risk class a call is judged as: its tool's, and `high` for one that nobody described.
+#[must_use]
+pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
+    tool.filter(|tool| workflow.tools.contains(&tool.name)).map_or(Risk::High, |tool| tool.risk)
+}
+
+fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> ControlFlow<()>) -> Result<ControlFlow<()>, Unreadable> {
+    macro_rules! report {
+        ($finding:expr) => {
+            if let Some(finding) = $finding {
+                if found(finding).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        };
+    }
+    let Case { workflow, standing, facts, .. } = case;
+    let Some(tool) = case.tool.filter(|tool| workflow.tools.contains(&tool.name)) else {
+        report!(Some(unlisted(case)));
+        report!(level(standing, Risk::High, case.tool));
+        return Ok(ControlFlow::Continue(()));
+    };
+    report!(arguments(tool, facts));
+    report!(tool.forbidden.then(|| Finding::new(Verdict::Deny, RuleName::Forbidden, &tool.place, format!("the tool `{}` is forbidden", tool.name))));
+    report!(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts)?);
+    report!(level(standing, tool.risk, Some(tool)));
+    report!(strict_validation(workflow, standing, tool));
+    report!(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts)?);
+    if !facts.run.escalated {
+        report!(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts)?);
+    }
+    report!(tool.always.map(|verdict| Finding::new(
+        verdict,
+        RuleName::Always,
+        &tool.place,
+        format!("the policy says `always: {verdict}` for `{}`", tool.name)
+    )));
+    Ok(ControlFlow::Continue(()))
+}
+
+fn unlisted(case: &Case<'_>) -> Finding {
+    let detail = match case.tool {
+        Some(tool) => format!("`{}` is not among the tools of workflow `{}`", tool.name, case.workflow.name),
+        None => format!("no tool of workflow `{}` matches this request", case.workflow.name),
+    };
+    Finding::new(case.workflow.unlisted, RuleName::Unlisted, &case.workflow.place, detail)
+}
+
+fn arguments(tool: &Tool, facts: &Facts<'_>) -> Option<Finding> {
+    let violations = tool.arguments.as_ref()?.violations(facts.args);
+    let first = violations.first()?;
+    let at = if first.pointer.is_empty() { String::new() } else { format!("`{}` ", first.pointer) };
+    let detail = format!("the arguments do not fit `{}`: {at}{}", tool.name, first.detail);
+    Some(Finding { violations, ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail) })
+}
+
+fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>) -> Result<Option<Finding>, Unreadable> {
+    let Some(Rule { condition, place }) = rule else { return Ok(None) };
+    match condition.holds(facts) {
+        Ok(false) => Ok(None),
+        Ok(true) => Ok(Some(Finding::new(verdict, name, place, format!("`{}` holds", condition.source())))),
+        Err(Undecided::Failed(why)) => Ok(Some(cannot_be_evaluated(condition, name, verdict, place, &why))),
+        Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => Err(Unreadable(what)),
+    }
+}
+
+fn cannot_be_evaluated(condition: &Condition, name: RuleName, verdict: Verdict, place: &Place, why: &str) -> Finding {
+    Finding::new(verdict, name, place, format!("`{}` cannot be evaluated for this call: {why}", condition.source()))
+}
+
+fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
+    let verdict = match tool {
+        Some(tool) => standing.rung.verdict(risk, &tool.name),
+        None => standing.rung.verdicts[risk as usize],
+    };
+    if verdict == Verdict::Allow {
+        return None;
+    }
+    let clamped = standing.binds == Binds::Clamp;
+    let detail = format!("level `{}` says {verdict} for risk {risk}; {}", standing.level(), standing.bound_by());
+    Some(Finding { verdict, rule: RuleName::Level, place: None, detail, violations: Vec::new(), clamped })
+}
+
+/// Strict validation holds what nothing describes. A read changes nothing, so it may go without.
+fn strict_validation(workflow: &Workflow, standing: &Standing, tool: &Tool) -> Option<Finding> {
+    let validation = standing.rung.validation.unwrap_or(workflow.validation);
+    let undescribed = validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
+    undescribed.then(|| Finding::new(Verdict::Hold, RuleName::Validation, &tool.place, format!("validation is strict and `{}` has no schema", tool.name)))
+}
