@@ -1,6 +1,236 @@
 //! The living state: what the data plane reads and changes while calls are in flight, and the ports through which it is kept.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only.
+//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: an open run, then a shard, then the journal's queue; never two
+//! of a kind at once, none across a wait.
 
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+
+use self::{
+    port::{Journal, Projection, Ticket},
+    runs::Runs,
+    shard::Shard,
+};
+use crate::{
+    clock::Clock,
+    gate::{
+        event::Entry,
+        name::{ApprovalId, ToolName, WorkflowName},
+        policy::{PolicySet, Terms, Workflow},
+        state::State,
+        time::Time,
+        verdict::Verdict,
+        workflow::WorkflowState,
+    },
+};
+
+pub mod admit;
+pub mod operate;
+pub mod permit;
 pub mod port;
 pub mod receipt;
+pub mod runs;
+pub mod shard;
+
+/// How much the process holds at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Approvals that are pending at once.
+    pub holds: usize,
+}
+
+/// The living state of every workflow.
+pub struct Ledger {
+    clock: Arc<dyn Clock>,
+    journal: Arc<dyn Journal>,
+    bounds: Bounds,
+    table: ArcSwap<Table>,
+    shards: DashMap<WorkflowName, Arc<Shard>>,
+    runs: Runs,
+    approvals: DashMap<ApprovalId, WorkflowName>,
+    pending: AtomicUsize,
+    /// Counts clamps. A permit minted before one is worthless after it (G2).
+    epoch: AtomicU64,
+    counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
+}
+
+/// The policies in force, with the living state of each of their workflows.
+pub struct Table {
+    /// The policies.
+    pub policies: Arc<PolicySet>,
+    /// By workflow.
+    pub entries: BTreeMap<WorkflowName, Arc<Workplace>>,
+}
+
+/// A workflow's policy beside its living state.
+pub struct Workplace {
+    /// The policy.
+    pub policy: Arc<Workflow>,
+    /// The living state.
+    pub shard: Arc<Shard>,
+    counts: HashMap<ToolName, Arc<VerdictCounts>>,
+    unlisted: Arc<VerdictCounts>,
+}
+
+/// How many calls got which verdict.
+#[derive(Debug, Default)]
+pub struct VerdictCounts([AtomicU64; 3]);
+
+impl VerdictCounts {
+    fn add(&self, verdict: Verdict) {
+        self.0[verdict as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many calls got `verdict`.
+    #[must_use]
+    pub fn get(&self, verdict: Verdict) -> u64 {
+        self.0[verdict as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// The name under which calls of no known tool are counted and recorded.
+pub const UNLISTED: &str = "?";
+
+impl Ledger {
+    /// A ledger that stands as `state` does.
+    #[must_use]
+    pub fn new(state: &State, policies: Arc<PolicySet>, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, bounds: Bounds) -> Self {
+        let ledger = Ledger {
+            clock,
+            journal,
+            bounds,
+            table: ArcSwap::from_pointee(Table { policies, entries: BTreeMap::new() }),
+            shards: DashMap::new(),
+            runs: Runs::default(),
+            approvals: DashMap::new(),
+            pending: AtomicUsize::new(0),
+            epoch: AtomicU64::new(0),
+            counts: DashMap::new(),
+        };
+        for (name, workflow) in state.workflows() {
+            ledger.shards.insert(name.clone(), Arc::new(Shard::new(name.clone(), workflow.clone())));
+            for approval in workflow.approvals().iter() {
+                ledger.approvals.insert(approval.request.approval, name.clone());
+            }
+        }
+        ledger.count_pending();
+        ledger
+    }
+
+    /// Puts `policies` in force for every call from here on. Their acceptance must be durable: the fold knows every workflow of theirs by then.
+    ///
+    /// # Errors
+    /// The name of a workflow that the fold does not know.
+    pub fn install(&self, policies: Arc<PolicySet>) -> Result<(), WorkflowName> {
+        let mut entries = BTreeMap::new();
+        for (name, policy) in &policies.workflows {
+            let shard = self.shards.get(name).map(|shard| Arc::clone(&shard)).ok_or_else(|| name.clone())?;
+            let counts = policy.tools.iter().map(|tool| (tool.clone(), self.counts_of(name, tool))).collect();
+            let unlisted = self.counts_of(name, &ToolName::from(UNLISTED));
+            entries.insert(name.clone(), Arc::new(Workplace { policy: Arc::clone(policy), shard, counts, unlisted }));
+        }
+        self.table.store(Arc::new(Table { policies, entries }));
+        Ok(())
+    }
+
+    /// The policies in force. No lock.
+    #[must_use]
+    pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    /// The policies in force, to keep.
+    #[must_use]
+    pub fn table_full(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The journal behind it.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// How many calls got which verdict, by workflow and tool.
+    #[must_use]
+    pub fn verdict_counts(&self) -> Vec<(WorkflowName, ToolName, Arc<VerdictCounts>)> {
+        self.counts.iter().map(|entry| (entry.key().0.clone(), entry.key().1.clone(), Arc::clone(entry.value()))).collect()
+    }
+
+    /// How many runs are open.
+    #[must_use]
+    pub fn open_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Lets time pass: postures move at their edges, holds end by their deadlines (G10), leases run out.
+    pub fn sweep(&self) {
+        let now = self.now();
+        let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
+        for shard in shards {
+            shard.advance(now);
+        }
+        self.end_leases(now);
+        self.count_pending();
+    }
+
+    /// What every workflow of `policies` is judged under.
+    #[must_use]
+    pub fn terms(policies: &PolicySet) -> BTreeMap<WorkflowName, Arc<Terms>> {
+        policies.workflows.iter().map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms))).collect()
+    }
+
+    fn shard(&self, workflow: &WorkflowName) -> Option<Arc<Shard>> {
+        self.shards.get(workflow).map(|shard| Arc::clone(&shard))
+    }
+
+    fn counts_of(&self, workflow: &WorkflowName, tool: &ToolName) -> Arc<VerdictCounts> {
+        Arc::clone(&self.counts.entry((workflow.clone(), tool.clone())).or_default())
+    }
+
+    /// Approvals whose shard has forgotten them are forgotten here; the others that wait for reviewers are counted.
+    fn count_pending(&self) {
+        let mut pending = 0;
+        let known: Vec<_> = self.approvals.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
+        for (id, workflow) in known {
+            match self.shard(&workflow).and_then(|shard| shard.approval(id)) {
+                Some(approval) if approval.stage.ended_at().is_none() => pending += 1,
+                Some(_) => {}
+                None => {
+                    self.approvals.remove(&id);
+                }
+            }
+        }
+        self.pending.store(pending, Ordering::Relaxed);
+    }
+}
+
+impl Workplace {
+    fn count(&self, tool: Option<&ToolName>, verdict: Verdict) {
+        tool.and_then(|tool| self.counts.get(tool)).unwrap_or(&self.unlisted).add(verdict);
+    }
+}
+
+impl Projection for Ledger {
+    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
+        if let Some(shard) = self.shard(workflow) {
+            shard.confirm(upto, entries, state);
+        } else {
+            self.shards.insert(workflow.clone(), Arc::new(Shard::new(workflow.clone(), state.clone())));
+        }
+    }
+}

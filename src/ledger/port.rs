@@ -7,6 +7,7 @@ use crate::gate::{
     event::{Charge, Entry, Executed, Mark},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome},
+    risk::Risk,
     time::Time,
     verdict::Verdict,
     workflow::WorkflowState,
@@ -36,8 +37,11 @@ pub trait Journal: Send + Sync {
     /// Hands over a run that has ended. It reaches the journal and the run index in one transaction, at most 250 ms later.
     fn record(&self, run: RunRecord);
 
-    /// Is there room, and is the disk well? A call is admitted only if so; what happens to admitted calls is always taken.
+    /// Is the disk well, and is there room? A call that must be durable first is admitted only if so; what happens to admitted calls is always taken.
     fn ready(&self) -> bool;
+
+    /// Is there room for one more ended run? Any call is admitted only if so.
+    fn room(&self) -> bool;
 
     /// Looks a booked run up and changes how it stands, one such change after the other.
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>>;
@@ -83,6 +87,8 @@ pub struct CallRecord {
     pub at: Time,
     /// Its tool; for an unlisted call, method and path of the API as `api/?`.
     pub tool: ToolName,
+    /// Its tool's risk class.
+    pub risk: Risk,
     /// What the gate said.
     pub verdict: Verdict,
     /// Whether it was executed.

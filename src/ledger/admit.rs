@@ -1,0 +1,461 @@
+//! May this call go? The one place that mints permits.
+//!
+//! The policy judges; what needs memory is decided here: the run a call belongs to, the approval that stands for it, the grant that turns a hold into an allow, once,
+//! after everything was judged again. A call to a medium or high tool, and any use of a grant, is in the journal before it may go.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    Ledger, UNLISTED, Workplace,
+    permit::{Permit, Progress, Seat, Settlement},
+    port::Unavailable,
+    receipt::Receipt,
+    runs::{End, Key, OpenRun, RunState, seen},
+    shard::Live,
+};
+use crate::{
+    gate::{
+        approval::{Approval, Request, Stage},
+        digest::Digest,
+        event::{Admission, Charge, Event, Mark, Revision},
+        json::Json,
+        name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName},
+        outcome::FailureMode,
+        policy::{
+            Api, Mode, Tool,
+            facts::{Facts, Lookup, RunFacts},
+            judge::{self, Case, Finding, RuleName, Unreadable},
+        },
+        risk::Risk,
+        standing::Standing,
+        time::Time,
+        verdict::Verdict,
+    },
+    ids,
+};
+
+/// What is asked: one call, read once.
+pub struct Ask<'a> {
+    /// Who asks.
+    pub agent: &'a AgentName,
+    /// The tool API it is for.
+    pub api: &'a Api,
+    /// The tool, where one matches.
+    pub tool: Option<&'a Arc<Tool>>,
+    /// The arguments.
+    pub args: Option<&'a Json<'a>>,
+    /// What the tool's pattern captured.
+    pub path: &'a dyn Lookup,
+    /// The query.
+    pub query: &'a dyn Lookup,
+    /// The request's headers.
+    pub header: &'a dyn Lookup,
+    /// What a reviewer would be shown; only asked where the call is held or its approval looked for.
+    pub exhibit: &'a dyn Exhibit,
+}
+
+/// A call as a reviewer is shown it, and as an approval is bound to it.
+pub trait Exhibit {
+    /// The digest of exactly this call.
+    fn digest(&self, workflow: &str, agent: &str) -> Digest;
+    /// Method and target as they would be forwarded.
+    fn target(&self) -> String;
+    /// The arguments as canonical JSON.
+    fn args(&self) -> Option<String>;
+}
+
+/// The answer.
+pub enum Admit {
+    /// It may go, once `durable` says so.
+    Pass {
+        /// The right to forward it.
+        permit: Permit,
+        /// What must be on disk first.
+        durable: Option<Receipt<Result<(), Unavailable>>>,
+    },
+    /// It needs a person.
+    Held {
+        /// The call's seat, to be admitted again.
+        seat: Seat,
+        /// The approval it waits for.
+        approval: Box<Approval>,
+        /// What must be on disk before the agent may be told of it.
+        durable: Option<Receipt<Result<(), Unavailable>>>,
+        /// Why, in a sentence.
+        finding: Box<Finding>,
+    },
+    /// It may not go.
+    Refused {
+        /// The call's seat: settles as not executed.
+        seat: Seat,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Why a call may not go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A rule said so.
+    Rule(Box<Finding>),
+    /// The request gives what a rule reads in a way that two readers could read differently.
+    Unreadable(String),
+    /// The journal cannot take it.
+    Journal,
+    /// As many calls are held as the process holds.
+    Holds,
+}
+
+impl Ledger {
+    /// Takes a seat for a call in its run: the run that `run` names, or one of its own. `None` where no more runs can be opened.
+    pub fn seat(self: &Arc<Self>, place: &Arc<Workplace>, agent: &AgentName, run: Option<RunId>, call: CallId, now: Time) -> Option<Seat> {
+        let (key, open) = if let Some(run) = run {
+            let key = Key { workflow: place.policy.name.clone(), agent: agent.clone(), run };
+            let open = self.join_run(place, &key, now)?;
+            (Some(key), open)
+        } else {
+            let id = RunId::from(call.to_string());
+            let open = Arc::new(OpenRun::new(Arc::clone(&place.shard), agent.clone(), None, id, now));
+            let mut facts = open.lock();
+            (facts.judged, facts.in_flight) = (1, 1);
+            drop(facts);
+            (None, open)
+        };
+        let run_id = open.lock().id.clone();
+        Some(Seat {
+            ledger: Arc::clone(self),
+            place: Arc::clone(place),
+            run: open,
+            key,
+            run_id,
+            call,
+            at: now,
+            tool: ToolName::from(UNLISTED),
+            risk: Risk::High,
+            idempotent: false,
+            subject: None,
+            verdict: Verdict::Deny,
+            rule: None,
+            admitted: false,
+            granted: false,
+            progress: Progress::Waiting,
+        })
+    }
+
+    /// The open run of `key` with room for one more call; a run that is full or over is ended and continued.
+    fn join_run(&self, place: &Arc<Workplace>, key: &Key, now: Time) -> Option<Arc<OpenRun>> {
+        loop {
+            let open = self.runs.open(key, &place.shard, now)?;
+            let mut facts = open.lock();
+            let end = if facts.is_over(place.policy.run.lease, now) {
+                End::Lease
+            } else if facts.is_full(&place.policy, now) {
+                End::Full
+            } else if facts.has_ended() {
+                End::Finished
+            } else {
+                facts.judged += 1;
+                facts.in_flight += 1;
+                facts.touched = now;
+                drop(facts);
+                return Some(open);
+            };
+            drop(facts);
+            self.end_run(place, Some(key), &open, now, end);
+        }
+    }
+
+    /// Judges the call in `seat`.
+    pub fn admit(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Admit {
+        let epoch = self.epoch();
+        let place = Arc::clone(&seat.place);
+        let standing = place.shard.standing();
+        let tool = ask.tool.filter(|tool| place.policy.tools.contains(&tool.name));
+        seat.describe(ask, tool);
+        let run = RunFacts { id: seat.run_id.as_str(), calls: 0, escalated: false };
+        let facts = facts(ask, &seat, &standing, run);
+        let case = Case { workflow: &place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts };
+        let finding = match judge::judge(&case) {
+            Ok(finding) => finding,
+            Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
+        };
+        (seat.subject, seat.rule) = (subject(tool, &case), None);
+        if !self.journal.room() {
+            return Admit::Refused { seat, refusal: Refusal::Journal };
+        }
+        match finding {
+            None => self.pass(seat, epoch, now),
+            Some(finding) if watches_only(&seat, tool, &finding, now) => {
+                (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+                self.book_finding(&seat, &finding, now);
+                self.pass(seat, epoch, now)
+            }
+            Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
+            Some(finding) => self.hold(seat, ask, finding, epoch, now),
+        }
+    }
+
+    /// Counts clamps: a permit of an earlier epoch is worthless.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn pass(&self, mut seat: Seat, epoch: u64, now: Time) -> Admit {
+        if seat.rule.is_none() {
+            seat.verdict = Verdict::Allow;
+        }
+        if !seat.risk.is_risky() || seat.admitted {
+            return Admit::Pass { permit: Permit { seat, epoch }, durable: None };
+        }
+        if !self.journal.ready() {
+            return Admit::Refused { seat, refusal: Refusal::Journal };
+        }
+        let place = Arc::clone(&seat.place);
+        let durable = self.journal_admission(&mut seat, &mut place.shard.lock(), None, now);
+        Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
+    }
+
+    fn deny(&self, mut seat: Seat, finding: Finding, now: Time) -> Admit {
+        (seat.verdict, seat.rule) = (Verdict::Deny, Some(finding.rule.as_str()));
+        self.book_finding(&seat, &finding, now);
+        Admit::Refused { seat, refusal: Refusal::Rule(Box::new(finding)) }
+    }
+
+    fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, epoch: u64, now: Time) -> Admit {
+        if seat.granted {
+            return self.pass(seat, epoch, now);
+        }
+        (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
+        if !self.journal.ready() {
+            return Admit::Refused { seat, refusal: Refusal::Journal };
+        }
+        let place = Arc::clone(&seat.place);
+        let digest = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str());
+        let mut live = place.shard.lock();
+        if let Some(denial) = live.state().approvals().denial(&digest, now) {
+            let finding = denied(denial);
+            drop(live);
+            return self.deny(seat, finding, now);
+        }
+        let standing = live.state().approvals().standing(&digest, now).cloned();
+        match standing {
+            Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
+                (seat.verdict, seat.rule, seat.granted) = (Verdict::Allow, None, true);
+                let used = Some((approval.request.approval, digest));
+                let durable = self.journal_admission(&mut seat, &mut live, used, now);
+                drop(live);
+                Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
+            }
+            Some(approval) => {
+                drop(live);
+                seat.run.lock().wait_for(approval.request.approval);
+                Admit::Held { seat, approval: Box::new(approval), durable: None, finding: Box::new(finding) }
+            }
+            None if self.pending.load(Ordering::Relaxed) >= self.bounds.holds || live.state().approvals().pending() >= self.bounds.holds => {
+                drop(live);
+                Admit::Refused { seat, refusal: Refusal::Holds }
+            }
+            None => {
+                let request = request(&seat, ask, &finding, digest, now);
+                let id = request.approval;
+                let appended = place.shard.append(&mut live, &*self.journal, now, Event::Held(Box::new(request)));
+                let approval = live.state().approvals().get(id).cloned();
+                drop(live);
+                let Some(approval) = approval else { return Admit::Refused { seat, refusal: Refusal::Holds } };
+                self.approvals.insert(id, place.policy.name.clone());
+                self.pending.fetch_add(1, Ordering::Relaxed);
+                seat.run.lock().wait_for(id);
+                Admit::Held { seat, approval: Box::new(approval), durable: Some(appended.durable), finding: Box::new(finding) }
+            }
+        }
+    }
+
+    fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<(ApprovalId, Digest)>, now: Time) -> Receipt<Result<(), Unavailable>> {
+        let run = crate::gate::event::RunRef { agent: seat.run.agent.clone(), run: seat.run_id.clone() };
+        let admission = Admission {
+            call: seat.call,
+            run,
+            tool: seat.tool.clone(),
+            risk: seat.risk,
+            idempotent: seat.idempotent,
+            subject: seat.subject.clone(),
+            approval: used.map(|(approval, _)| approval),
+            digest: used.map(|(_, digest)| digest),
+        };
+        seat.admitted = true;
+        seat.place.shard.append(live, &*self.journal, now, Event::Admitted(admission)).durable
+    }
+
+    /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments only when it is the third of its run.
+    fn book_finding(&self, seat: &Seat, finding: &Finding, now: Time) {
+        let mut run = seat.run.lock();
+        let mode = match finding.rule {
+            RuleName::Arguments => run.block().then_some(FailureMode::WrongArguments),
+            _ => finding.books(),
+        };
+        if let Some(mode) = mode {
+            drop(self.charge(&seat.place, &seat.run, &mut run, seen(mode, seat.call, &seat.tool, Some(finding.rule.as_str())), now));
+        }
+    }
+
+    /// Adds `charge` to an open run: books the run where the mode counts and it was not booked yet. The receipt is of the event, where there is one.
+    pub(super) fn charge(&self, place: &Workplace, open: &OpenRun, run: &mut RunState, charge: Charge, now: Time) -> Option<Receipt<Result<(), Unavailable>>> {
+        let objective = &place.policy.terms.objective;
+        let counts = objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
+        if !run.charge(charge.clone()) {
+            return None;
+        }
+        let reference = run.reference(&open.agent);
+        let event = match run.booked_at {
+            None if !counts => return None,
+            None => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone() },
+            Some(booked_at) => {
+                let revision = Revision { run: reference, booked_at, high: run.is_high(), was: Mark::Unacceptable, now: Mark::Unacceptable };
+                Event::Reported { revision, charge }
+            }
+        };
+        let mut live = place.shard.lock();
+        let booked_at = now.max(live.state().now());
+        let appended = place.shard.append(&mut live, &*self.journal, now, event);
+        run.booked_at.get_or_insert(booked_at);
+        Some(appended.durable)
+    }
+
+    /// A booked run executed its first `high` call.
+    pub(super) fn book_high(&self, place: &Workplace, open: &OpenRun, run: &RunState, booked_at: Time, now: Time) {
+        let event = Event::BookedHigh { run: run.reference(&open.agent), booked_at };
+        drop(place.shard.append(&mut place.shard.lock(), &*self.journal, now, event));
+    }
+
+    /// Ends a run and hands it to the journal.
+    pub(super) fn end_run(&self, place: &Workplace, key: Option<&Key>, open: &Arc<OpenRun>, now: Time, end: End) {
+        let mut run = open.lock();
+        if end == End::Lease && place.policy.run.finish_required && !run.has_ended() {
+            let call = run.calls.last().map_or(CallId::from_bits(0), |call| call.call);
+            let tool = run.calls.last().map_or_else(|| ToolName::from(UNLISTED), |call| call.tool.clone());
+            drop(self.charge(place, open, &mut run, seen(FailureMode::Timeout, call, &tool, Some("the run never finished")), now));
+        }
+        let record = run.end(&place.policy, &place.shard, &open.agent, open.asked.as_ref(), now);
+        drop(run);
+        if let Some(key) = key {
+            self.runs.close(key, open, now);
+        }
+        if let Some(record) = record {
+            self.journal.record(record);
+        }
+    }
+
+    /// Ends the runs whose lease is over. A run whose workflow has no policy any more ends too.
+    pub(super) fn end_leases(&self, now: Time) {
+        let table = self.table_full();
+        let day = crate::gate::time::days(1);
+        for (key, open) in self.runs.snapshot() {
+            let Some(place) = table.entries.get(&key.workflow) else { continue };
+            let mut run = open.lock();
+            let held = std::mem::take(&mut run.held);
+            let waiting: Vec<_> = held.iter().copied().filter(|id| open.shard.approval(*id).is_some_and(|a| a.stage.ended_at().is_none())).collect();
+            if waiting.len() < held.len() {
+                run.touched = now;
+            }
+            run.held = waiting;
+            let over = run.is_over(place.policy.run.lease, now);
+            let full = run.in_flight == 0 && run.held.is_empty() && now.since(run.started) >= place.policy.run.max;
+            drop(run);
+            if over || full {
+                self.end_run(place, Some(&key), &open, now, if over { End::Lease } else { End::Full });
+            }
+        }
+        self.runs.forget(now.minus(day));
+    }
+}
+
+impl Seat {
+    fn describe(&mut self, ask: &Ask<'_>, tool: Option<&Arc<Tool>>) {
+        match tool.or(ask.tool) {
+            Some(known) => self.tool = known.name.clone(),
+            None => self.tool = ToolName::of(ask.api.name.as_str(), UNLISTED),
+        }
+        self.risk = tool.map_or(Risk::High, |tool| tool.risk);
+        self.idempotent = tool.is_some_and(|tool| tool.idempotent);
+    }
+}
+
+impl RunState {
+    fn wait_for(&mut self, approval: ApprovalId) {
+        if !self.held.contains(&approval) {
+            self.held.push(approval);
+        }
+    }
+}
+
+fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing, run: RunFacts<'a>) -> Facts<'a> {
+    let state = seat.run.lock();
+    let run = RunFacts { calls: state.judged.saturating_sub(1), escalated: state.escalated, ..run };
+    Facts {
+        args: ask.args,
+        path: ask.path,
+        query: ask.query,
+        header: ask.header,
+        tool: seat.tool.as_str(),
+        agent: ask.agent.as_str(),
+        workflow: seat.place.policy.name.as_str(),
+        run,
+        level: standing.level().as_str(),
+        posture: standing.posture.as_str(),
+        remaining: standing.remaining,
+        burn: &standing.burn,
+        response: None,
+    }
+}
+
+/// The business object the call touches. One that cannot be worked out is none: the subject is for finding the run later, not for judging the call.
+fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
+    tool?.subject.as_ref()?.text(&case.facts).ok().flatten().map(Subject::from)
+}
+
+/// Does the verdict only watch? A clamp acts all the same.
+fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
+    let shadows = |mode: Mode| matches!(mode, Mode::Shadow { until } if now < until);
+    !finding.clamped && (shadows(seat.place.policy.mode) || tool.is_some_and(|tool| shadows(tool.mode)))
+}
+
+fn denied(approval: &Approval) -> Finding {
+    let by = approval.decisions.last().map_or_else(String::new, |decision| format!(" by {}", decision.reviewer));
+    let why = approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map_or_else(String::new, |reason| format!(": {reason}"));
+    Finding {
+        verdict: Verdict::Deny,
+        rule: RuleName::Denied,
+        place: None,
+        detail: format!("exactly this call was denied as wrong{by}{why}"),
+        violations: Vec::new(),
+        clamped: false,
+    }
+}
+
+fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, now: Time) -> Request {
+    let hold = &seat.place.policy.hold;
+    Request {
+        approval: ids::approval(),
+        run: seat.run_id.clone(),
+        call: seat.call,
+        agent: ask.agent.clone(),
+        tool: seat.tool.clone(),
+        risk: seat.risk,
+        target: ask.exhibit.target().into(),
+        args: ask.exhibit.args().map(Into::into),
+        subject: seat.subject.clone(),
+        digest,
+        rule: finding.rule.as_str().into(),
+        place: finding.place.clone(),
+        reason: finding.detail.as_str().into(),
+        needed: if seat.risk == Risk::High { hold.approvals_high } else { hold.approvals }.max(1),
+        expires_at: now.plus(hold.expires),
+        grant: hold.grant,
+    }
+}
+
+/// Ends a seat that could not be admitted, with the status the agent gets.
+pub fn refuse(seat: Seat, status: u16) {
+    seat.settle(Settlement { status, modes: Vec::new() });
+}

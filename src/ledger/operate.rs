@@ -1,0 +1,367 @@
+//! What people do to the living state: clamp, release, recover, decide on held calls, report how runs turned out.
+//!
+//! Every one of these is acknowledged when it is durable. What tightens is in force before that; what loosens only then.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{
+    Ledger, Workplace,
+    port::{Change, Revise, ReviseError, Revised, RunTarget, Unavailable},
+    receipt::Receipt,
+    runs::{End, Key, OpenRun},
+    shard::Shard,
+};
+use crate::gate::{
+    approval::{Approval, Decision, Stage, queue::Conflict},
+    event::{Charge, Clamp, Entry, Event, Mark},
+    name::{AgentName, ApprovalId, LevelName, PersonName, RunId, WorkflowName},
+    standing::Standing,
+    time::Time,
+    workflow::WorkflowState,
+};
+
+/// One workflow or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// This workflow.
+    One(WorkflowName),
+    /// Every workflow, those to come included.
+    All,
+}
+
+/// What answers once it is durable.
+pub type Durable = Receipt<Result<(), Unavailable>>;
+
+/// Why something cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperateError {
+    /// No such workflow.
+    #[error("no workflow is called `{0}`")]
+    NoWorkflow(WorkflowName),
+    /// No such level.
+    #[error("workflow `{workflow}` has no level `{level}`; it has {known}")]
+    NoLevel {
+        /// The workflow.
+        workflow: WorkflowName,
+        /// The level that was asked for.
+        level: LevelName,
+        /// The levels there are.
+        known: String,
+    },
+    /// The state does not permit it.
+    #[error("{0}")]
+    Conflict(String),
+    /// No such approval.
+    #[error("no approval has this id")]
+    NoApproval,
+    /// Somebody else's decision on the same approval is on its way to disk.
+    #[error("another decision on this approval is being written")]
+    Deciding,
+}
+
+/// What a clamp found.
+pub struct Clamped {
+    /// Answers once the clamp would survive a crash. It is in force already.
+    pub durable: Durable,
+    /// Calls in flight that it came too late for.
+    pub in_flight: u64,
+    /// Unused grants: they pass only what the clamp allows.
+    pub grants: u64,
+    /// Pending approvals.
+    pub pending: u64,
+}
+
+/// One workflow as an operator sees it.
+pub struct View {
+    /// Its policy, where it has one in force.
+    pub place: Option<Arc<Workplace>>,
+    /// What the journal adds up to.
+    pub state: WorkflowState,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+impl Ledger {
+    /// Every workflow as it stands, by name.
+    #[must_use]
+    pub fn views(&self) -> Vec<(WorkflowName, View)> {
+        let mut names: Vec<_> = self.table().entries.keys().cloned().collect();
+        names.sort();
+        names.into_iter().filter_map(|name| self.view(&name).map(|view| (name, view))).collect()
+    }
+
+    /// One workflow as it stands.
+    #[must_use]
+    pub fn view(&self, workflow: &WorkflowName) -> Option<View> {
+        let shard = self.shard(workflow)?;
+        shard.advance(self.now());
+        let state = shard.lock().state().clone();
+        let standing = state.standing();
+        Some(View { place: self.table().entries.get(workflow).map(Arc::clone), state, standing })
+    }
+
+    /// Sets a ceiling on the level of one workflow or all, in force for the next call after this returns and for every permit minted before.
+    pub fn clamp(&self, scope: &Scope, to: &LevelName, by: &PersonName, reason: &str, until: Option<Time>) -> Result<Clamped, OperateError> {
+        let shards = self.scope(scope)?;
+        for shard in &shards {
+            known_level(shard, to)?;
+        }
+        let now = self.now();
+        let clamp = Clamp { to: to.clone(), by: by.clone(), reason: reason.into(), at: now, until };
+        let durable = self.append_scoped(scope, &shards, now, Event::Clamped(clamp));
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let mut found = Clamped { durable, in_flight: 0, grants: 0, pending: 0 };
+        for shard in &shards {
+            let live = shard.lock();
+            found.in_flight += live.state().open_calls().count() as u64;
+            for approval in live.state().approvals().iter() {
+                found.grants += u64::from(matches!(approval.stage, Stage::Approved { .. }));
+                found.pending += u64::from(approval.stage == Stage::Pending);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lifts the clamp of one workflow, or the one on all, and nothing else.
+    pub fn release(&self, scope: &Scope, by: &PersonName, reason: &str) -> Result<Durable, OperateError> {
+        let shards = self.scope(scope)?;
+        let is_clamped = |shard: &Arc<Shard>| {
+            let live = shard.lock();
+            match scope {
+                Scope::One(_) => live.state().clamp().is_some(),
+                Scope::All => live.state().clamp_all().is_some(),
+            }
+        };
+        if !shards.iter().any(is_clamped) {
+            return Err(OperateError::Conflict(not_clamped(scope, &shards)));
+        }
+        Ok(self.append_scoped(scope, &shards, self.now(), Event::Released { by: by.clone(), reason: reason.into() }))
+    }
+
+    /// Puts a cause on record and opens a probation.
+    pub fn recover(
+        &self,
+        workflow: &WorkflowName,
+        by: &PersonName,
+        cause: &str,
+        fix: Option<&str>,
+        to: Option<&LevelName>,
+        lasts: Duration,
+    ) -> Result<Durable, OperateError> {
+        let shard = self.shard(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+        if let Some(to) = to {
+            known_level(&shard, to)?;
+        }
+        let now = self.now();
+        let mut live = shard.lock();
+        let state = live.state();
+        if state.account().burn().is_none() {
+            return Err(OperateError::Conflict(format!("`{workflow}` is {}: there is no burn to recover from", state.account().posture())));
+        }
+        if state.account().probation().is_some() {
+            return Err(OperateError::Conflict(format!("a probation of `{workflow}` is on already")));
+        }
+        let earned = state.effective().earned;
+        if let Some(to) = to
+            && state.terms().ladder.find(to.as_str()).is_some_and(|to| to > earned)
+        {
+            let earned = state.terms().ladder.name(earned);
+            return Err(OperateError::Conflict(format!("a probation opens no level above the earned one, which is `{earned}`")));
+        }
+        let event = Event::Recovered { cause: cause.into(), fix: fix.map(Into::into), to: to.cloned(), lasts, by: by.clone() };
+        Ok(shard.append(&mut live, &*self.journal, now, event).durable)
+    }
+
+    /// Every approval that is remembered, oldest first.
+    #[must_use]
+    pub fn approvals(&self) -> Vec<(WorkflowName, Approval)> {
+        let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
+        let now = self.now();
+        let mut approvals = Vec::new();
+        for shard in shards {
+            shard.advance(now);
+            approvals.extend(shard.lock().state().approvals().iter().map(|approval| (shard.name().clone(), approval.clone())));
+        }
+        approvals.sort_by_key(|(_, approval)| (approval.created_at, approval.request.approval));
+        approvals
+    }
+
+    /// One approval, with its workflow.
+    #[must_use]
+    pub fn approval(&self, id: ApprovalId) -> Option<(WorkflowName, Approval)> {
+        let shard = self.shard_of(id)?;
+        shard.advance(self.now());
+        Some((shard.name().clone(), shard.approval(id)?))
+    }
+
+    /// Answers when something about the approval changes; at once where it has ended or been approved.
+    #[must_use]
+    pub fn watch(&self, id: ApprovalId) -> Option<(Approval, Receipt<()>)> {
+        let shard = self.shard_of(id)?;
+        shard.advance(self.now());
+        let mut live = shard.lock();
+        let approval = live.state().approvals().get(id)?.clone();
+        let receipt = live.watch(id);
+        Some((approval, receipt))
+    }
+
+    /// Records a reviewer's decision. Of several, the first one wins; [`OperateError::Deciding`] asks to try again when the one before it is through.
+    pub fn decide(&self, id: ApprovalId, decision: Decision) -> Result<Durable, OperateError> {
+        let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
+        let now = self.now();
+        shard.advance(now);
+        let mut live = shard.lock();
+        let approval = live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
+        if approval.request.agent.as_str() == decision.reviewer.as_str() {
+            return Err(OperateError::Conflict("who asks cannot decide".to_owned()));
+        }
+        if live.is_deciding(id) {
+            return Err(OperateError::Deciding);
+        }
+        Ok(shard.append(&mut live, &*self.journal, now, Event::Decided { approval: id, decision: Decision { at: now, ..decision } }).durable)
+    }
+
+    /// Reports that a run went wrong: an open run is booked at once, any other is looked up.
+    pub fn report(&self, target: RunTarget, charge: Charge) -> Reported {
+        match self.open_run(&target) {
+            Some((place, open)) => self.report_open(&place, &open, charge),
+            None => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(charge) })),
+        }
+    }
+
+    /// Changes how a booked run stands in any other way.
+    pub fn revise(&self, target: RunTarget, change: Change) -> Receipt<Result<Revised, ReviseError>> {
+        self.journal.revise(Revise { target, at: self.now(), change })
+    }
+
+    /// Ends the agent's open run. `None` where there is none.
+    #[must_use]
+    pub fn finish(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId, escalated: bool) -> Option<RunId> {
+        let key = Key { workflow: workflow.clone(), agent: agent.clone(), run: run.clone() };
+        let open = self.runs.get(&key)?;
+        let place = self.table().entries.get(workflow).map(Arc::clone)?;
+        let mut facts = open.lock();
+        facts.escalated |= escalated;
+        let id = facts.id.clone();
+        drop(facts);
+        self.end_run(&place, Some(&key), &open, self.now(), End::Finished);
+        Some(id)
+    }
+
+    /// Ends every open run: the gate stops.
+    pub fn end_all(&self) {
+        let now = self.now();
+        let table = self.table_full();
+        for (key, open) in self.runs.snapshot() {
+            if let Some(place) = table.entries.get(&key.workflow) {
+                self.end_run(place, Some(&key), &open, now, End::Finished);
+            }
+        }
+    }
+
+    fn report_open(&self, place: &Workplace, open: &OpenRun, charge: Charge) -> Reported {
+        let now = self.now();
+        let mut run = open.lock();
+        let repeated = run.charges.iter().any(|known| known.mode == charge.mode);
+        let was = if run.booked_at.is_some() { Mark::Unacceptable } else { Mark::Idle };
+        let durable = self.charge(place, open, &mut run, charge, now);
+        let now_mark = if run.booked_at.is_some() { Mark::Unacceptable } else { was };
+        let revised = Revised {
+            workflow: place.policy.name.clone(),
+            agent: open.agent.clone(),
+            run: run.id.clone(),
+            booked_at: run.booked_at.unwrap_or(now),
+            was,
+            now: now_mark,
+            repeated,
+        };
+        Reported::Open { revised, durable }
+    }
+
+    /// The open run that is meant, where it is one.
+    fn open_run(&self, target: &RunTarget) -> Option<(Arc<Workplace>, Arc<OpenRun>)> {
+        let matches = |key: &Key, open: &Arc<OpenRun>| match target {
+            RunTarget::Run { run, workflow, agent } => {
+                (key.run == *run || open.lock().id == *run)
+                    && workflow.as_ref().is_none_or(|workflow| *workflow == key.workflow)
+                    && agent.as_ref().is_none_or(|agent| *agent == key.agent)
+            }
+            RunTarget::Call(call) => open.lock().calls.iter().any(|known| known.call == *call),
+            RunTarget::Subject { .. } => false,
+        };
+        let mut found = self.runs.snapshot().into_iter().filter(|(key, open)| matches(key, open));
+        let (key, open) = found.next()?;
+        if found.next().is_some() {
+            return None;
+        }
+        Some((self.table().entries.get(&key.workflow).map(Arc::clone)?, open))
+    }
+
+    fn shard_of(&self, id: ApprovalId) -> Option<Arc<Shard>> {
+        let workflow = self.approvals.get(&id)?.clone();
+        self.shard(&workflow)
+    }
+
+    fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
+        match scope {
+            Scope::One(name) => self.shard(name).map(|shard| vec![shard]).ok_or_else(|| OperateError::NoWorkflow(name.clone())),
+            Scope::All => Ok(self.shards.iter().map(|shard| Arc::clone(&shard)).collect()),
+        }
+    }
+
+    fn append_scoped(&self, scope: &Scope, shards: &[Arc<Shard>], now: Time, event: Event) -> Durable {
+        if let (Scope::One(_), [shard]) = (scope, shards) {
+            return shard.append(&mut shard.lock(), &*self.journal, now, event).durable;
+        }
+        let entry = Entry { at: now, workflow: None, event };
+        let appended = self.journal.append(entry.clone());
+        for shard in shards {
+            shard.join(appended.ticket, &entry);
+        }
+        appended.durable
+    }
+}
+
+/// What a report came to.
+pub enum Reported {
+    /// The run was open: it stands so from now on; `durable` where something was journaled.
+    Open {
+        /// What changed.
+        revised: Revised,
+        /// Answers once it is durable.
+        durable: Option<Durable>,
+    },
+    /// The run was booked: the answer comes from the run index.
+    Booked(Receipt<Result<Revised, ReviseError>>),
+}
+
+fn known_level(shard: &Shard, level: &LevelName) -> Result<(), OperateError> {
+    let live = shard.lock();
+    let ladder = &live.state().terms().ladder;
+    if ladder.find(level.as_str()).is_some() {
+        return Ok(());
+    }
+    let known = ladder.rungs().iter().map(|rung| format!("`{}`", rung.level)).collect::<Vec<_>>().join(", ");
+    Err(OperateError::NoLevel { workflow: shard.name().clone(), level: level.clone(), known })
+}
+
+fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
+    match scope {
+        Scope::One(name) if shards.iter().any(|shard| shard.lock().state().clamp_all().is_some()) => {
+            format!("`{name}` has no clamp of its own; every workflow is clamped, which `release --all` lifts")
+        }
+        Scope::One(name) => format!("`{name}` is not clamped"),
+        Scope::All => "no clamp on every workflow is in force".to_owned(),
+    }
+}
+
+fn decided(conflict: &Conflict) -> OperateError {
+    match conflict {
+        Conflict::Unknown => OperateError::NoApproval,
+        Conflict::Wrong(stage) => OperateError::Conflict(format!("the approval is {} already", stage.as_str())),
+        Conflict::Repeated => OperateError::Conflict("you have decided on this approval already; it needs another person".to_owned()),
+    }
+}

@@ -1,0 +1,196 @@
+//! The right to forward one call, and the duty to settle it.
+//!
+//! A [`Seat`] is a call's place in its run: taken when the call is read, and settled exactly once, however the call ends (G1); a seat that is dropped settles itself.
+//! A [`Permit`] is a seat that the verdict has passed. Only `ledger::admit` mints one, nothing is forwarded without one, and one that is older than a clamp is worth
+//! nothing (G2).
+
+use std::sync::Arc;
+
+use super::{
+    Ledger, Workplace,
+    port::CallRecord,
+    runs::{self, OpenRun},
+};
+use crate::gate::{
+    event::{Event, Executed},
+    name::{CallId, RunId, Subject, ToolName},
+    outcome::FailureMode,
+    risk::Risk,
+    time::Time,
+    verdict::Verdict,
+};
+
+/// A call's place in its run.
+#[must_use = "a seat that is dropped settles its call"]
+pub struct Seat {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) place: Arc<Workplace>,
+    pub(super) run: Arc<OpenRun>,
+    pub(super) key: Option<super::runs::Key>,
+    pub(super) run_id: RunId,
+    pub(super) call: CallId,
+    pub(super) at: Time,
+    pub(super) tool: ToolName,
+    pub(super) risk: Risk,
+    pub(super) idempotent: bool,
+    pub(super) subject: Option<Subject>,
+    pub(super) verdict: Verdict,
+    pub(super) rule: Option<&'static str>,
+    /// The admission is in the journal.
+    pub(super) admitted: bool,
+    /// A grant was used for it.
+    pub(super) granted: bool,
+    pub(super) progress: Progress,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Provably not a byte of it went upstream.
+    Waiting,
+    /// Bytes may have gone upstream.
+    Sent,
+    /// The upstream answered with this status.
+    Answered(u16),
+    /// It is settled.
+    Settled,
+}
+
+/// How a call turned out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// The status the agent got.
+    pub status: u16,
+    /// What went wrong, with a note.
+    pub modes: Vec<(FailureMode, &'static str)>,
+}
+
+/// The right to forward one call, once.
+#[must_use = "a permit that is dropped settles its call as not executed"]
+pub struct Permit {
+    pub(super) seat: Seat,
+    pub(super) epoch: u64,
+}
+
+impl Permit {
+    /// The seat back, where a clamp came after this permit: the call must be admitted again.
+    pub fn check(self) -> Result<Permit, Box<Seat>> {
+        if self.epoch == self.seat.ledger.epoch() { Ok(self) } else { Err(Box::new(self.seat)) }
+    }
+
+    /// Spends the permit on the call's first byte. What comes back settles the call.
+    pub fn spend(mut self) -> Seat {
+        self.seat.progress = Progress::Sent;
+        self.seat
+    }
+
+    /// The call.
+    pub const fn seat(&self) -> &Seat {
+        &self.seat
+    }
+}
+
+impl Seat {
+    /// The call's id.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// The run's id, with a continuation's number.
+    #[must_use]
+    pub const fn run(&self) -> &RunId {
+        &self.run_id
+    }
+
+    /// The call's tool.
+    #[must_use]
+    pub const fn tool(&self) -> &ToolName {
+        &self.tool
+    }
+
+    /// The verdict so far.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Whether sending it twice is the same as sending it once.
+    #[must_use]
+    pub const fn is_idempotent(&self) -> bool {
+        self.idempotent
+    }
+
+    /// Not a byte of it went upstream after all.
+    pub const fn unsent(&mut self) {
+        self.progress = Progress::Waiting;
+    }
+
+    /// The upstream's answer began.
+    pub const fn answered(&mut self, status: u16) {
+        self.progress = Progress::Answered(status);
+    }
+
+    /// Settles the call.
+    pub fn settle(mut self, result: Settlement) {
+        self.close(result);
+    }
+
+    fn close(&mut self, result: Settlement) {
+        let executed = match std::mem::replace(&mut self.progress, Progress::Settled) {
+            Progress::Settled => return,
+            Progress::Waiting => Executed::No,
+            Progress::Sent => Executed::Unknown,
+            Progress::Answered(_) => Executed::Yes,
+        };
+        let now = self.ledger.now();
+        if self.admitted {
+            let mut live = self.place.shard.lock();
+            let settled = Event::Settled { call: self.call, executed };
+            drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, settled));
+        }
+        self.place.count(Some(&self.tool), self.verdict);
+        let mut run = self.run.lock();
+        let booked_before = run.booked_at;
+        if run.forwarded(self.risk, executed)
+            && let Some(booked_at) = booked_before
+        {
+            self.ledger.book_high(&self.place, &self.run, &run, booked_at, now);
+        }
+        run.calls.push(CallRecord {
+            call: self.call,
+            at: self.at,
+            tool: self.tool.clone(),
+            risk: self.risk,
+            verdict: self.verdict,
+            executed,
+            rule: self.rule.map(Into::into),
+            status: result.status,
+            subject: self.subject.take(),
+        });
+        for (mode, note) in result.modes {
+            let charge = runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty()));
+            drop(self.ledger.charge(&self.place, &self.run, &mut run, charge, now));
+        }
+        run.in_flight -= 1;
+        run.touched = now;
+        let over = self.key.is_none() || (run.in_flight == 0 && run.is_full(&self.place.policy, now));
+        drop(run);
+        if over {
+            self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
+        }
+    }
+}
+
+impl Drop for Seat {
+    /// A call that nobody settled: sent and abandoned is ambiguous, which is a failure unless sending it again would do no harm.
+    fn drop(&mut self) {
+        let mut result = Settlement::default();
+        match self.progress {
+            Progress::Sent if !self.idempotent => result.modes.push((FailureMode::Timeout, "ambiguous: sent, and nobody waited for the answer")),
+            Progress::Answered(status) => result.status = status,
+            Progress::Sent | Progress::Waiting | Progress::Settled => {}
+        }
+        self.close(result);
+    }
+}
