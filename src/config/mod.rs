@@ -1,0 +1,5 @@
+//! Translates what was written into gate values.
+
+pub mod diagnostics;
+pub mod quantity;
+pub mod source;
