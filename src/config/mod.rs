@@ -2,4 +2,5 @@
 
 pub mod diagnostics;
 pub mod quantity;
+pub mod schema;
 pub mod source;

@@ -2,4 +2,6 @@
 
 pub mod decode;
 pub mod nearest;
+pub mod policy;
+pub mod process;
 pub mod tree;
