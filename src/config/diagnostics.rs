@@ -128,7 +128,6 @@ impl Diagnostics {
     }
 
     /// The findings.
-    #[must_use]
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.found.iter()
     }

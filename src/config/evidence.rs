@@ -7,11 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use statrs::function::beta::beta_reg;
 
-use crate::gate::budget::{
-    Evidence,
-    evidence::TABLE,
-    objective::MILLION,
-};
+use crate::gate::budget::{Evidence, evidence::TABLE, objective::MILLION};
 
 /// Below this probability, chance no longer explains so many failures.
 const BREACH: f64 = 0.01;

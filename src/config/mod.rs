@@ -2,6 +2,7 @@
 
 pub mod diagnostics;
 pub mod evidence;
+pub mod lower;
 pub mod quantity;
 pub mod schema;
 pub mod source;

@@ -8,10 +8,14 @@ use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::gate::{budget::objective::MILLION, level::Volume, time::Time};
+use crate::gate::{
+    budget::objective::MILLION,
+    level::Volume,
+    time::{Time, days},
+};
 
 /// The longest duration that can be written: a century. Sums of durations and points in time then never overflow.
-pub const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
+pub const MAX_DURATION: Duration = days(100 * 365);
 
 /// A text that is not the quantity it should be. Prints as a lower-case fragment that says what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,8 +24,8 @@ pub fn policy() -> serde_json::Value {
     #[schemars(untagged)]
     #[expect(dead_code, reason = "only its schema is wanted")]
     enum Policy {
-        Api(ApiDocument),
-        Workflow(WorkflowDocument),
+        Api(Box<ApiDocument>),
+        Workflow(Box<WorkflowDocument>),
     }
     schema_for!(Policy).to_value()
 }

@@ -109,20 +109,13 @@ impl de::Error for Misfit {
     }
 }
 
+#[derive(Clone, Copy)]
 struct AtNode<'n, 'c, 'f> {
     node: &'n Node,
     /// The key that the node is the value of, for messages.
     name: &'n str,
     notes: &'c RefCell<&'c mut Notes<'f>>,
 }
-
-impl Clone for AtNode<'_, '_, '_> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl Copy for AtNode<'_, '_, '_> {}
 
 impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
     fn report(&self, misfit: Misfit) {

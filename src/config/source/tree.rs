@@ -78,7 +78,9 @@ pub fn read(text: &str) -> Result<Vec<Node>, Broken> {
     };
     match serde_saphyr::from_multiple_with_options::<Node>(text, options) {
         Ok(mut documents) => {
-            documents.iter_mut().for_each(|document| document.take_number_texts(text));
+            for document in &mut documents {
+                document.take_number_texts(text);
+            }
             Ok(documents)
         }
         Err(error) => Err(broken(text, error.without_snippet())),
