@@ -247,10 +247,10 @@ fn read_segment(text: &str) -> Result<Segment, String> {
         _ => {}
     }
     let Some(inside) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
-        return match text.contains(['{', '}']) {
-            true => Err(format!("`{text}`: a capture takes a whole segment, such as `{{order}}`")),
-            false => Ok(Segment::Literal(text.into())),
-        };
+        if text.contains(['{', '}']) {
+            return Err(format!("`{text}`: a capture takes a whole segment, such as `{{order}}`"));
+        }
+        return Ok(Segment::Literal(text.into()));
     };
     let (name, rest) = inside.strip_suffix("...").map_or((inside, false), |name| (name, true));
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

@@ -20,7 +20,8 @@ fn captures(source: &str, method: &str, path: &str) -> Option<Vec<(String, Strin
 
 #[test]
 fn a_pattern_matches_method_and_segments() {
-    let table: [(&str, &str, &str, Option<&[(&str, &str)]>); 17] = [
+    type Expected = Option<&'static [(&'static str, &'static str)]>;
+    let table: [(&str, &str, &str, Expected); 17] = [
         ("GET /", "GET", "/", Some(&[])),
         ("GET /", "GET", "/a", None),
         ("GET /orders", "GET", "/orders", Some(&[])),
