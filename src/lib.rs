@@ -1,6 +1,7 @@
 //! burngate: a policy gate between AI agents and their tool APIs.
 
 pub mod clock;
+pub mod config;
 pub mod gate;
 pub mod ids;
 pub mod ledger;
