@@ -49,7 +49,8 @@ fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
     }
     let port = match authority.port() {
         Some(port) => Some(port.as_u16()),
-        None if authority.as_str().ends_with(':') => None,
+        // Something follows the host, and it is not a port.
+        None if authority.as_str().len() > authority.host().len() => None,
         None => Some(if tls { 443 } else { 80 }),
     };
     let Some(port) = port.filter(|port| *port > 0 && !authority.host().is_empty()) else { return Err((expected(), EXAMPLE)) };

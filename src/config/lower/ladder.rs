@@ -70,7 +70,7 @@ pub(super) fn lower(levels: &List<LevelEntry>, mut tool: impl FnMut(&At<String>,
     LoweredLadder { ladder, names: spans.into_keys().collect() }
 }
 
-/// The rung that an entry changes: a built-in one, or a new one right above another, which starts out as a copy of that.
+/// The rung that an entry changes: a built-in one, or a new one right above another, which starts out with its verdicts.
 fn rung<'l>(ladder: &'l mut Ladder, level: &str, at: &At<String>, entry: &LevelEntry, notes: &mut Notes<'_>) -> Option<&'l mut Rung> {
     let is_built_in = ladder.find(level).is_some();
     match (is_built_in, entry.above.given()) {
@@ -90,7 +90,9 @@ fn rung<'l>(ladder: &'l mut Ladder, level: &str, at: &At<String>, entry: &LevelE
                 notes.error(above.span.clone(), format!("`above`: unknown level `{}`", above.value)).hint(hint);
                 return None;
             };
-            let copy = Rung { level: LevelName::from(level), ..ladder.rung(below).clone() };
+            let below = ladder.rung(below);
+            let (verdicts, changes) = (below.verdicts, below.changes);
+            let copy = Rung { level: LevelName::from(level), verdicts, changes, tools: None, volume: None, concurrency: None, validation: None };
             if ladder.insert_above(&above.value, copy).is_err() {
                 notes.error(at.span.clone(), format!("a ladder has at most {} levels", Ladder::MAX));
                 return None;

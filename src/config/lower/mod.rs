@@ -63,12 +63,15 @@ enum Document {
     Workflow(Box<WorkflowDocument>),
 }
 
+type Apis = Vec<InFile<Box<ApiDocument>>>;
+type Workflows = Vec<InFile<Box<WorkflowDocument>>>;
+
 /// Lowers the policies in `files` at the time `now`, or says everything that is wrong with them.
 pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
-    let documents = read(files, &mut notes);
+    let (documents, incomplete) = read(files, &mut notes);
     let (apis, workflows) = split(documents, &mut notes);
-    let known = Known { tools: tools(&apis), approvers: process.approvers(), now };
+    let known = Known { tools: tools(&apis), incomplete, approvers: process.approvers(), now };
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
 
@@ -107,15 +110,19 @@ pub fn is_attachment(name: &str) -> bool {
     [".json", ".openapi.yaml", ".openapi.yml", ".schema.yaml", ".schema.yml"].iter().any(|ending| name.ends_with(ending))
 }
 
-fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> Vec<InFile<Document>> {
-    let mut documents = Vec::new();
+/// Every document, and whether a file could not be read.
+fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>, bool) {
+    let (mut documents, mut incomplete) = (Vec::new(), false);
     for (index, file) in files.iter().enumerate().filter(|(_, file)| !is_attachment(&file.name)) {
         let notes = &mut notes[index];
         let before = documents.len();
-        let Ok(trees) = tree::read(&file.text).map_err(|broken| {
-            notes.error(broken.span, format!("this is not YAML: {}", broken.message)).label("here");
-        }) else {
-            continue;
+        let trees = match tree::read(&file.text) {
+            Ok(trees) => trees,
+            Err(broken) => {
+                not_yaml(broken, notes);
+                incomplete = true;
+                continue;
+            }
         };
         if trees.is_empty() {
             notes.warning(0..0, "this file holds no document").hint("a policy document begins with `api:` or `workflow:`");
@@ -125,7 +132,17 @@ fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> Vec<InFile<Document>> 
             notes.error(0..0, format!("there are more than {MAX_DOCUMENTS} policy documents"));
         }
     }
-    documents
+    (documents, incomplete)
+}
+
+fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
+    let text = &notes.file().text;
+    let line_start = text[..broken.span.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    // The commonest slip: a capture is a mapping to YAML where the tool is written in braces itself.
+    let unquoted_capture = line.trim_start().trim_start_matches("- ").starts_with('{') && line.contains("match:");
+    let diagnostic = notes.error(broken.span, format!("this is not YAML: {}", broken.message)).label("here");
+    diagnostic.hint = unquoted_capture.then(|| "inside `{ … }`, quote a path with captures: `match: \"GET /orders/{order}\"`".to_owned());
 }
 
 fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
@@ -152,7 +169,7 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
 }
 
 /// The documents by kind, without those whose name is taken or missing.
-fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Vec<InFile<Box<ApiDocument>>>, Vec<InFile<Box<WorkflowDocument>>>) {
+fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Workflows) {
     let (mut apis, mut workflows) = (Vec::new(), Vec::new());
     let (mut api_names, mut workflow_names) = (Names::default(), Names::default());
     for InFile { file, value } in documents {

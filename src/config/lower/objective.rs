@@ -67,7 +67,7 @@ pub(super) fn lower(
             notes.error(span, "`unacceptable` is empty: no run could ever fail").hint("list the 3 to 5 modes that make a run unacceptable, or leave it out");
         } else if !USUAL_MODES.contains(&unacceptable.len()) && unacceptable != default_unacceptable(tier) {
             notes
-                .warning(span, format!("`unacceptable` lists {} modes; 3 to 5 is usual", unacceptable.len()))
+                .warning(span, format!("`unacceptable` lists {} mode{}; 3 to 5 is usual", unacceptable.len(), if unacceptable.len() == 1 { "" } else { "s" }))
                 .hint("the modes that are not listed are recorded and shown all the same");
         }
     }

@@ -49,6 +49,8 @@ const APPROVALS: RangeInclusive<u64> = 1..=10;
 pub(super) struct Known {
     /// Every tool that is written, with its risk where that is known.
     pub(super) tools: BTreeMap<ToolName, Option<Risk>>,
+    /// A file could not be read, so that there may be more.
+    pub(super) incomplete: bool,
     /// How many people may approve: the reviewers and operators, and the operator token.
     pub(super) approvers: u32,
     /// The current time.
@@ -129,6 +131,9 @@ fn find_tool(at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<To
     let tool = ToolName::from(at.value.as_str());
     if known.tools.contains_key(&tool) {
         return Some(tool);
+    }
+    if known.incomplete && !known.tools.keys().any(|tool| tool.api() == at.value.split('/').next().unwrap_or_default()) {
+        return None;
     }
     let hint = match at.value.split_once('/') {
         None => {
