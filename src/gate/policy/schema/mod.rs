@@ -1,0 +1,283 @@
+//! JSON Schema for a tool's arguments.
+//!
+//! Nothing is ever fetched: a schema is judged by what the policy holds. Patterns match in linear time. What an agent is told names limits and types, never a
+//! value that it sent: arguments carry secrets, and a refusal is logged in more places than a call.
+//!
+//! The validator has binary64 where an integer does not fit 64 bits, so a number whose value that would change beyond rounding is a violation by itself.
+
+use std::{borrow::Cow, fmt};
+
+use jsonschema::{
+    Draft, PatternOptions, ValidationError, Validator,
+    error::{TypeKind, ValidationErrorKind},
+};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Number, Value};
+
+use crate::gate::json::{Json, exact_binary64};
+
+mod bounds;
+#[cfg(test)]
+mod tests;
+
+/// A compiled schema.
+pub struct Schema {
+    source: Value,
+    validator: Validator,
+    /// How deep arguments may nest, where each level multiplies the work.
+    depth: Option<usize>,
+}
+
+/// One way in which arguments do not satisfy a schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// JSON pointer to the argument.
+    pub pointer: String,
+    /// A sentence that an agent can act on.
+    pub detail: String,
+}
+
+/// The most violations that are told at once.
+pub const MAX_VIOLATIONS: usize = 8;
+
+/// The longest text of a schema that is repeated to an agent, in characters: an enum of a thousand names helps nobody.
+const MAX_TOLD: usize = 160;
+
+/// The most memory that one pattern compiles to, in bytes.
+const MAX_PATTERN: usize = 256 * 1024;
+
+impl Schema {
+    /// Compiles `source`. Nothing is ever fetched.
+    ///
+    /// # Errors
+    /// A sentence about what is wrong with the schema.
+    pub fn compile(source: Value) -> Result<Self, String> {
+        let depth = bounds::check(&source)?;
+        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
+        let options = jsonschema::options().with_draft(draft_of(&source)?).offline().with_pattern_options(patterns);
+        let validator = options.build(&source).map_err(|error| refusal(&error))?;
+        Ok(Schema { source, validator, depth })
+    }
+
+    /// Every way in which `args` do not satisfy it, at most [`MAX_VIOLATIONS`]; empty when they do. No arguments at all are `null`.
+    #[must_use]
+    pub fn violations(&self, args: Option<&Json<'_>>) -> Vec<Violation> {
+        let value = match args.map_or(Ok(Value::Null), value_of) {
+            Ok(value) => value,
+            Err(pointer) => return vec![Violation { pointer, detail: "has more digits, or a larger exponent, than can be judged exactly".to_owned() }],
+        };
+        if let Some(depth) = self.depth
+            && bounds::depth_of(&value, depth).is_none()
+        {
+            return vec![Violation { pointer: String::new(), detail: format!("must not nest deeper than {depth} levels") }];
+        }
+        if self.validator.is_valid(&value) {
+            return Vec::new();
+        }
+        if args.is_none() && self.source.get("type").and_then(Value::as_str) == Some("object") {
+            return vec![Violation { pointer: String::new(), detail: "a JSON object is required".to_owned() }];
+        }
+        self.validator.iter_errors(&value).take(MAX_VIOLATIONS).map(|error| self.violation(&error)).collect()
+    }
+
+    /// The schema as it was written.
+    #[must_use]
+    pub const fn source(&self) -> &Value {
+        &self.source
+    }
+
+    fn violation(&self, error: &ValidationError<'_>) -> Violation {
+        let pointer = error.instance_path().to_string();
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                Violation { pointer: format!("{pointer}/{}", escaped(name)), detail: "is required".to_owned() }
+            }
+            kind => Violation { detail: self.detail(kind, error), pointer },
+        }
+    }
+
+    fn detail(&self, kind: &ValidationErrorKind, error: &ValidationError<'_>) -> String {
+        use ValidationErrorKind as Kind;
+        match kind {
+            Kind::Type { kind } => format!("must be {}, but is {}", types(kind), type_name(error.instance())),
+            Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => self.unexpected(unexpected, error),
+            Kind::Minimum { limit } => format!("must be at least {limit}"),
+            Kind::Maximum { limit } => format!("must be at most {limit}"),
+            Kind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
+            Kind::ExclusiveMaximum { limit } => format!("must be less than {limit}"),
+            Kind::MultipleOf { multiple_of } => format!("must be a multiple of {multiple_of}"),
+            Kind::MinLength { limit } => format!("must have at least {limit} characters"),
+            Kind::MaxLength { limit } => format!("must have at most {limit} characters"),
+            Kind::MinItems { limit } => format!("must have at least {limit} elements"),
+            Kind::MaxItems { limit } => format!("must have at most {limit} elements"),
+            Kind::MinProperties { limit } => format!("must have at least {limit} members"),
+            Kind::MaxProperties { limit } => format!("must have at most {limit} members"),
+            Kind::AdditionalItems { limit } => format!("must have at most {limit} elements"),
+            Kind::UnevaluatedItems { .. } => "has elements that are not allowed".to_owned(),
+            Kind::Enum { options } => format!("must be one of {}", told(&listed(options))),
+            Kind::Constant { expected_value } => format!("must be {}", told(&expected_value.to_string())),
+            Kind::Pattern { pattern } => format!("must match the pattern {}", told(pattern)),
+            Kind::Format { format } => format!("must be written as {format}"),
+            Kind::UniqueItems => "must not contain the same element twice".to_owned(),
+            Kind::Contains => "must contain an element of the kind that the schema asks for".to_owned(),
+            Kind::PropertyNames { error } => format!("has a member whose name is not allowed: it {}", self.detail(error.kind(), error)),
+            Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => "must be one of the forms that the schema lists, and is none of them".to_owned(),
+            Kind::OneOfMultipleValid { .. } => "must be exactly one of the forms that the schema lists, and is more than one".to_owned(),
+            Kind::Not { .. } | Kind::FalseSchema => "is not allowed here".to_owned(),
+            Kind::ContentEncoding { content_encoding: form } | Kind::ContentMediaType { content_media_type: form } => format!("must be {form}"),
+            _ => format!("does not satisfy `{}` of the schema", kind.keyword()),
+        }
+    }
+
+    /// Names an agent's own member names: it needs them to see which to leave out.
+    fn unexpected(&self, names: &[String], error: &ValidationError<'_>) -> String {
+        let names: Vec<_> = names.iter().take(MAX_VIOLATIONS).map(|name| format!("`{}`", told(name))).collect();
+        let verb = if names.len() == 1 { "is not an argument" } else { "are not arguments" };
+        let schema_path = error.schema_path().to_string();
+        let known = schema_path.rsplit_once('/').and_then(|(above, _)| self.source.pointer(above)).and_then(|above| above.get("properties")?.as_object());
+        match known {
+            Some(known) if !known.is_empty() => {
+                let allowed = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                format!("{} {verb} of this tool; allowed are {}", names.join(", "), told(&allowed))
+            }
+            _ => format!("{} {verb} of this tool", names.join(", ")),
+        }
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Schema").field(&self.source).finish()
+    }
+}
+
+impl Serialize for Schema {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.source.serialize(serializer)
+    }
+}
+
+/// The validator's form of `json`. Integers of 64 bits stay exact, and an integral number is the same integer in every spelling.
+///
+/// # Errors
+/// The pointer to a number that the validator could only judge by another value than the upstream will read.
+pub(crate) fn value_of(json: &Json<'_>) -> Result<Value, String> {
+    Ok(match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => Value::Number(number_of(number).ok_or_else(String::new)?),
+        Json::String(text) => Value::String(text.clone().into_owned()),
+        Json::Array(elements) => {
+            let elements = elements.iter().enumerate().map(|(at, element)| value_of(element).map_err(|below| format!("/{at}{below}")));
+            Value::Array(elements.collect::<Result<_, _>>()?)
+        }
+        Json::Object(members) => {
+            let members = members.iter().map(|(name, value)| match value_of(value) {
+                Ok(value) => Ok((name.clone().into_owned(), value)),
+                Err(below) => Err(format!("/{}{below}", escaped(name))),
+            });
+            Value::Object(members.collect::<Result<Map<_, _>, _>>()?)
+        }
+    })
+}
+
+/// `None` for a number that is out of range, an integer that binary64 would change, and one that it would make zero. A fraction may be rounded in its last
+/// place: 0.30000000000000004 is what programs write, and no limit lies between it and its neighbours.
+#[allow(clippy::cast_possible_truncation, reason = "a whole number within ±2^53")]
+fn number_of(number: &str) -> Option<Number> {
+    const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
+    if let Ok(integer) = number.parse::<i64>() {
+        return Some(integer.into());
+    }
+    if let Ok(integer) = number.parse::<u64>() {
+        return Some(integer.into());
+    }
+    let value: f64 = number.parse().ok()?;
+    let is_whole = value.fract() == 0.0;
+    if value == 0.0 || (is_whole && value.abs() >= MAX_SAFE) {
+        exact_binary64(number)?;
+    }
+    if is_whole && value.abs() < MAX_SAFE {
+        return Some((value as i64).into());
+    }
+    Number::from_f64(value)
+}
+
+/// Draft 2020-12, unless `$schema` names another one that is known.
+fn draft_of(source: &Value) -> Result<Draft, String> {
+    let Some(named) = source.get("$schema") else { return Ok(Draft::Draft202012) };
+    let name = named.as_str().ok_or("`$schema` must be a string")?.trim_end_matches('#');
+    let drafts = [
+        ("https://json-schema.org/draft/2020-12/schema", Draft::Draft202012),
+        ("https://json-schema.org/draft/2019-09/schema", Draft::Draft201909),
+        ("http://json-schema.org/draft-07/schema", Draft::Draft7),
+        ("http://json-schema.org/draft-06/schema", Draft::Draft6),
+        ("http://json-schema.org/draft-04/schema", Draft::Draft4),
+    ];
+    let known = drafts.into_iter().find(|(uri, _)| uri.split_once(':').map(|(_, rest)| rest) == name.split_once(':').map(|(_, rest)| rest));
+    known.map(|(_, draft)| draft).ok_or_else(|| format!("`$schema` names {}, which is not known here; leave it out for draft 2020-12", told(name)))
+}
+
+fn refusal(error: &ValidationError<'_>) -> String {
+    let at = error.instance_path().to_string();
+    let place = if at.is_empty() { "the schema".to_owned() } else { format!("`{at}` of the schema") };
+    match error.kind() {
+        ValidationErrorKind::Referencing(cause) => {
+            format!("a `$ref` leads nowhere: {}; nothing is fetched, so put what it names under `$defs`", told(&cause.to_string()))
+        }
+        ValidationErrorKind::Type { kind } => format!("{place} must be {}, but is {}", types(kind), type_name(error.instance())),
+        ValidationErrorKind::Format { format } if format == "regex" => {
+            format!("{place} is not a regular expression that matches in linear time; look-around and back-references are left out")
+        }
+        _ => format!("{place} is wrong: {}", told(&error.to_string())),
+    }
+}
+
+fn types(kind: &TypeKind) -> String {
+    let named = |name: &str| match name {
+        "null" => "null".to_owned(),
+        "array" => "a list".to_owned(),
+        "integer" | "object" => format!("an {name}"),
+        other => format!("a {other}"),
+    };
+    match kind {
+        TypeKind::Single(one) => named(&one.to_string()),
+        TypeKind::Multiple(several) => several.iter().map(|one| named(&one.to_string())).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn listed(options: &Value) -> String {
+    match options.as_array() {
+        Some(options) => options.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
+        None => options.to_string(),
+    }
+}
+
+/// A text as it is repeated: on one line and not too long.
+fn told(text: &str) -> Cow<'_, str> {
+    if text.chars().nth(MAX_TOLD).is_none() && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown: String = text.chars().take(MAX_TOLD).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if text.chars().nth(MAX_TOLD).is_some() {
+        shown.push('…');
+    }
+    Cow::Owned(shown)
+}
+
+/// A name as a JSON pointer writes it (RFC 6901).
+fn escaped(name: &str) -> Cow<'_, str> {
+    if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(name) }
+}
