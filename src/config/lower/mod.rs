@@ -19,7 +19,7 @@ use super::{
 };
 use crate::gate::{
     name::{ApiName, ToolName, WorkflowName},
-    policy::{PolicySet, Workflow},
+    policy::{PolicySet, Protocol, Workflow},
     risk::Risk,
     time::Time,
 };
@@ -71,7 +71,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
     let (documents, incomplete) = read(files, &mut notes);
     let (apis, workflows) = split(documents, &mut notes);
-    let known = Known { tools: tools(&apis), incomplete, approvers: process.approvers(), now };
+    let known = Known { tools: tools(&apis), without_schema: without_schema(&apis), incomplete, approvers: process.approvers(), now };
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
 
@@ -198,6 +198,18 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
                 tools.insert(ToolName::of(api_name, tool), entry.value.risk.value().copied());
             }
         }
+    }
+    tools
+}
+
+fn without_schema(apis: &[InFile<Box<ApiDocument>>]) -> BTreeSet<ToolName> {
+    let mut tools = BTreeSet::new();
+    for api in apis {
+        let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
+        // An `OpenAPI` file or the server itself may fill the schema in.
+        let filled_in = !api.value.openapi.is_absent() || api.value.protocol.value() == Some(&Protocol::Mcp);
+        let entries = written::items(&api.value.tools).filter(|entry| !filled_in && entry.value.arguments.is_absent());
+        tools.extend(entries.filter_map(|entry| entry.value.tool.value()).map(|tool| ToolName::of(api_name, tool)));
     }
     tools
 }
