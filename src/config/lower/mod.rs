@@ -83,7 +83,10 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let workflows: Vec<Workflow> =
         workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
     set::mounts(&apis, &mut notes);
-    set::unreached(&apis, &reached, &mut notes);
+    // A workflow that could not be read may reach them.
+    if !incomplete {
+        set::unreached(&apis, &reached, &mut notes);
+    }
 
     let mut found = Diagnostics::about(files);
     found.extend(notes.into_iter().flat_map(Notes::into_found));
@@ -141,7 +144,7 @@ fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
     let line = text[line_start..].lines().next().unwrap_or_default();
     // The commonest slip: a capture is a mapping to YAML where the tool is written in braces itself.
     let unquoted_capture = line.trim_start().trim_start_matches("- ").starts_with('{') && line.contains("match:");
-    let diagnostic = notes.error(broken.span, format!("this is not YAML: {}", broken.message)).label("here");
+    let diagnostic = notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message)).label("here");
     diagnostic.hint = unquoted_capture.then(|| "inside `{ … }`, quote a path with captures: `match: \"GET /orders/{order}\"`".to_owned());
 }
 
