@@ -266,6 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn findings_are_a_list_in_json() {
+        let mut all = Diagnostics::about(&[SourceFile::new("a.yaml", "text")]);
+        let mut one = found(1);
+        one.hint("look");
+        all.push(one);
+        let json = serde_json::to_value(&all).unwrap();
+        let span = serde_json::json!({ "start": 0, "end": 0 });
+        let expected = serde_json::json!([{ "severity": "warning", "file": "a.yaml", "line": 1, "column": 0, "span": span, "message": "odd", "hint": "look" }]);
+        assert_eq!(json, expected);
+    }
+
+    #[test]
     fn too_many_warnings_never_hide_an_error() {
         let mut all = Diagnostics::default();
         all.extend((0..2000).map(found));

@@ -16,12 +16,15 @@ pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option
     let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
     let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);
     vec![
-        (format!("{api}.yaml"), api_file(api, upstream)),
+        (format!("{api}.yaml"), api_file(api, upstream, risk)),
         (format!("{workflow}.yaml"), workflow_file(workflow, api, risk, Percentage(target_ppm), runs, allowed)),
     ]
 }
 
-fn api_file(api: &str, upstream: &str) -> String {
+fn api_file(api: &str, upstream: &str, risk: Tier) -> String {
+    // The tier is strict: a call of a tool without a schema would be held.
+    let no_body =
+        if risk == Tier::High { "\n    arguments: { type: \"null\" }      # a GET has no body; without a schema, every call would be held" } else { "" };
     let upstream = serde_json::Value::from(upstream);
     format!(
         "\
@@ -41,13 +44,14 @@ route: /{api}
 tools:
   - tool: get_item
     match: GET /items/{{item}}
-    risk: read
+    risk: read{no_body}
 
   - tool: update_item
     match: PUT /items/{{item}}
     risk: low
     subject: path.item                 # the business object that a call touches; people report by it
     idempotent: true                   # sending it twice is the same as sending it once
+    arguments: {{ type: object }}
 
   - tool: send_message
     match: POST /messages

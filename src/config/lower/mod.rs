@@ -19,7 +19,7 @@ use super::{
 };
 use crate::gate::{
     name::{ApiName, ToolName, WorkflowName},
-    policy::{PolicySet, Workflow},
+    policy::{PolicySet, Protocol, Workflow},
     risk::Risk,
     time::Time,
 };
@@ -71,7 +71,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
     let (documents, incomplete) = read(files, &mut notes);
     let (apis, workflows) = split(documents, &mut notes);
-    let known = Known { tools: tools(&apis), incomplete, approvers: process.approvers(), now };
+    let known = Known { tools: tools(&apis), without_schema: without_schema(&apis), incomplete, approvers: process.approvers(), now };
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
 
@@ -83,7 +83,10 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let workflows: Vec<Workflow> =
         workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
     set::mounts(&apis, &mut notes);
-    set::unreached(&apis, &reached, &mut notes);
+    // A workflow that could not be read may reach them.
+    if !incomplete {
+        set::unreached(&apis, &reached, &mut notes);
+    }
 
     let mut found = Diagnostics::about(files);
     found.extend(notes.into_iter().flat_map(Notes::into_found));
@@ -141,7 +144,7 @@ fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
     let line = text[line_start..].lines().next().unwrap_or_default();
     // The commonest slip: a capture is a mapping to YAML where the tool is written in braces itself.
     let unquoted_capture = line.trim_start().trim_start_matches("- ").starts_with('{') && line.contains("match:");
-    let diagnostic = notes.error(broken.span, format!("this is not YAML: {}", broken.message)).label("here");
+    let diagnostic = notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message)).label("here");
     diagnostic.hint = unquoted_capture.then(|| "inside `{ … }`, quote a path with captures: `match: \"GET /orders/{order}\"`".to_owned());
 }
 
@@ -198,6 +201,18 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
                 tools.insert(ToolName::of(api_name, tool), entry.value.risk.value().copied());
             }
         }
+    }
+    tools
+}
+
+fn without_schema(apis: &[InFile<Box<ApiDocument>>]) -> BTreeSet<ToolName> {
+    let mut tools = BTreeSet::new();
+    for api in apis {
+        let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
+        // An `OpenAPI` file or the server itself may fill the schema in.
+        let filled_in = !api.value.openapi.is_absent() || api.value.protocol.value() == Some(&Protocol::Mcp);
+        let entries = written::items(&api.value.tools).filter(|entry| !filled_in && entry.value.arguments.is_absent());
+        tools.extend(entries.filter_map(|entry| entry.value.tool.value()).map(|tool| ToolName::of(api_name, tool)));
     }
     tools
 }

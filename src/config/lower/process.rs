@@ -213,7 +213,7 @@ fn read(notes: &mut Notes<'_>) -> Process {
     let documents = match tree::read(&notes.file().text) {
         Ok(documents) => documents,
         Err(broken) => {
-            notes.error(broken.span, format!("this is not YAML: {}", broken.message));
+            notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message));
             return Process::default();
         }
     };

@@ -1,3 +1,5 @@
+//! What policies are understood as, and what is said of broken ones.
+
 use std::fmt::Write as _;
 
 use super::*;
@@ -171,7 +173,7 @@ caps: { burned: supervized }
     16 |     hold_when: args.amount >
        |                             ^
 
-    error: this is not YAML: illegal placement of ':' indicator
+    error: this cannot be read as YAML: illegal placement of ':' indicator
      --> 1.yaml:2:2
       |
     2 | b: 3
@@ -267,6 +269,7 @@ fn a_workflow_s_mistakes() {
     insta::assert_snapshot!(workflow("starts: standrad"), @"1.yaml:5:9: `starts`: unknown level `standrad` [did you mean `standard`?]");
     insta::assert_snapshot!(workflow("caps: { at_risk: read_only, burned: supervised }"), @"1.yaml:5:7: a workflow that is burned may do more (supervised) than one that is at_risk (read_only) [a worse posture should not leave a higher level]");
     insta::assert_snapshot!(workflow("earn: [ { step: volume, after: 30d, volume: x2, how: automatic } ]"), @"1.yaml:5:7: `earn` is accepted but not enforced by this version []");
+    insta::assert_snapshot!(workflow("validation: strict"), @r#"1.yaml:5:13: every call of payments/get_order is held: validation of `triage` is strict, and there is no schema [write `arguments` for the tool (`arguments: { type: "null" }` where there is no body), or `validation: schemas` for the workflow]"#);
     insta::assert_snapshot!(workflow("run: { key: runn.id }"), @"1.yaml:5:13: `key`: unknown variable `runn` [did you mean `run`? variables are args, path, query, header, tool, agent, workflow, run, level, posture, budget, burn]");
 }
 
@@ -337,7 +340,7 @@ fn documents_that_are_none() {
 fn a_file_that_cannot_be_read_does_not_make_its_tools_unknown() {
     insta::assert_snapshot!(
         lines(&["api: a\nupstream: http://x\ntools:\n  - { tool: one, match: POST /things/{id}, risk: low }\n", "workflow: w\nrisk: low\ntools: [a/one]\n"]),
-        @r#"0.yaml:4:38: this is not YAML: while parsing a flow mapping, did not find expected ',' or '}' [inside `{ … }`, quote a path with captures: `match: "GET /orders/{order}"`]"#
+        @r#"0.yaml:4:38: this cannot be read as YAML: while parsing a flow mapping, did not find expected ',' or '}' [inside `{ … }`, quote a path with captures: `match: "GET /orders/{order}"`]"#
     );
 }
 
@@ -427,4 +430,82 @@ fn the_process_s_mistakes() {
     "#);
     let warned = process_of("telemetry: { otlp: http://127.0.0.1:4318 }\n").unwrap().warnings;
     insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
+}
+
+const SHIPPED: [(&str, &str, &str); 3] = [
+    ("internal-summaries", include_str!("../../../policies/internal-summaries.yaml"), include_str!("../../../policies/wiki.yaml")),
+    ("support-triage", include_str!("../../../policies/support-triage.yaml"), include_str!("../../../policies/crm.yaml")),
+    ("payouts", include_str!("../../../policies/payouts.yaml"), include_str!("../../../policies/bank.yaml")),
+];
+
+#[test]
+fn the_policies_that_are_shipped_load_without_a_warning_together_and_in_pairs() {
+    let all: Vec<&str> = SHIPPED.iter().flat_map(|(_, workflow, api)| [*workflow, *api]).collect();
+    let together = loaded(&all);
+    assert!(together.warnings.is_empty(), "{}", together.warnings.render(false));
+    let tiers: Vec<Tier> = together.policies.workflows.values().map(|workflow| workflow.terms.tier).collect();
+    assert_eq!(tiers, [Tier::Low, Tier::High, Tier::Medium]);
+    for (name, workflow, api) in SHIPPED {
+        let alone = loaded(&[workflow, api]);
+        assert!(alone.warnings.is_empty() && alone.policies.workflows.contains_key(name), "{}", alone.warnings.render(false));
+    }
+}
+
+#[test]
+fn the_policies_that_are_shipped_are_printed_and_mean_the_same() {
+    let all: Vec<&str> = SHIPPED.iter().flat_map(|(_, workflow, api)| [*workflow, *api]).collect();
+    let loaded = loaded(&all);
+    let printed = crate::config::print::print(&loaded.policies, &files(&all));
+    let again = load(&[SourceFile::new("p.yaml", &*printed)], &Process::default(), NOW).unwrap_or_else(|found| panic!("{}", found.render(false)));
+    assert_eq!(again.policies.version, loaded.policies.version);
+}
+
+#[test]
+fn line_endings_and_a_byte_order_mark_change_no_place() {
+    let crlf = PAYMENTS.replace("risk: high", "risk: hihg").replace('\n', "\r\n");
+    assert!(lines(&[&crlf, TRIAGE]).contains("0.yaml:11:11: `risk`"), "{}", lines(&[&crlf, TRIAGE]));
+    let marked = format!("\u{feff}{}", "workflow: w\nrisk: lo\ntools: []\n");
+    assert!(lines(&[&marked]).contains("0.yaml:2:7: `risk`"), "{}", lines(&[&marked]));
+}
+
+#[test]
+fn odd_documents_are_told_what_was_expected() {
+    insta::assert_snapshot!(workflow("objective:\nlose: 3\nhold: { approvals: two }\nlevels: { level: standard }"), @r#"
+    1.yaml:5:10: `objective`: expected a mapping, found nothing []
+    1.yaml:6:7: `lose`: expected a mapping, found `3` []
+    1.yaml:7:20: `approvals`: expected a number of people, or `{ high: 2, other: 1 }`, found string "two" []
+    1.yaml:8:9: `levels`: expected a list, found a mapping []
+    "#);
+    insta::assert_snapshot!(workflow("was: [a]\nhold: { approvals: { low: 1 } }"), @r#"
+    1.yaml:5:6: `was`: expected text, found a list []
+    1.yaml:6:20: `approvals`: unknown field `low`, expected `high` or `other` []
+    "#);
+    insta::assert_snapshot!(workflow("objective: !secret { target: 97% }"), @"1.yaml:5:20: this cannot be read as YAML: unsupported tag `!secret` []");
+    insta::assert_snapshot!(tool("arguments: 3"), @"0.yaml:7:16: `arguments`: expected a JSON Schema or the name of a file [for example `arguments: { type: object }`]");
+    insta::assert_snapshot!(tool("arguments: { type: strnig }"), @r#"0.yaml:7:16: `arguments`: `/type` of the schema is wrong: "strnig" is not valid under any of the schemas listed in the 'anyOf' keyword [arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside]"#);
+    insta::assert_snapshot!(tool("hold_when: |\n  args.a > 1 &&\n  args.b >"), @"0.yaml:8:7: `hold_when`: the expression ends too early []");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn no_slip_in_a_policy_makes_loading_panic(which in 0_usize..3, at in 0.0_f64..1.0, cut in 0_usize..12, put in "[-a-z0-9 :{}\\[\\]\"'&*|>#\n\t%.é]{0,6}") {
+        let (_, workflow, api) = SHIPPED[which];
+        for (changed, other) in [(workflow, api), (api, workflow)] {
+            let boundary = |offset: usize| (0..=offset.min(changed.len())).rev().find(|&offset| changed.is_char_boundary(offset)).unwrap_or(0);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place somewhere in the text")]
+            let start = boundary((changed.len() as f64 * at) as usize);
+            let end = boundary(start + cut).max(start);
+            let slipped = format!("{}{put}{}", &changed[..start], &changed[end..]);
+            let all = [&*slipped, other];
+            let found = found(&all);
+            let _ = (found.render(false), found.render(true));
+            for diagnostic in &found {
+                if let Some(file) = files(&all).iter().find(|file| file.name == diagnostic.file) {
+                    proptest::prop_assert!(file.text.get(diagnostic.span.clone()).is_some(), "{diagnostic:?}");
+                }
+            }
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
         tiers::{self, Defaults},
     },
     gate::{
+        level::Validation,
         name::{LevelName, ToolName, WorkflowName},
         policy::{Caps, HoldRules, Lose, RunRules, Terms, Workflow, condition::Scope},
         risk::{Risk, Tier},
@@ -49,6 +50,8 @@ const APPROVALS: RangeInclusive<u64> = 1..=10;
 pub(super) struct Known {
     /// Every tool that is written, with its risk where that is known.
     pub(super) tools: BTreeMap<ToolName, Option<Risk>>,
+    /// The tools without a schema for their arguments.
+    pub(super) without_schema: BTreeSet<ToolName>,
     /// A file could not be read, so that there may be more.
     pub(super) incomplete: bool,
     /// How many people may approve: the reviewers and operators, and the operator token.
@@ -74,6 +77,8 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
     let starts = level(&document.starts, "starts", defaults.starts, &ladder, notes);
     let caps = caps(&document.caps, defaults, &ladder, notes);
     let hold = hold(&document.hold, defaults, notes);
+    let validation = document.validation.value().copied().unwrap_or(defaults.validation);
+    strict_without_schema(document, validation, &tools, at, known, notes);
     enough_approvers(document, &hold, &tools, at, known, notes);
     not_yet(document, known, notes);
 
@@ -93,12 +98,12 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
     risk?;
     Some(Workflow {
         name: WorkflowName::from(workflow_name?),
-        terms,
+        terms: terms.into(),
         tools,
         unlisted: unlisted(&document.unlisted, defaults, notes),
         run: run(&document.run, notes),
         hold,
-        validation: document.validation.value().copied().unwrap_or(defaults.validation),
+        validation,
         exposure: document.exposure.value().map_or(defaults.exposure, |switch| *switch == Switch::On),
         retries: number(&document.retries, "retries", &RETRIES, notes).unwrap_or(defaults.retries),
         disclose_remaining: document.disclose.value().map_or(defaults.disclose_remaining, |disclose| *disclose == Disclose::Budget),
@@ -276,6 +281,24 @@ fn enough_approvers(document: &WorkflowDocument, hold: &HoldRules, tools: &BTree
     notes
         .error(written.unwrap_or_else(|| at.span.clone()), format!("{what} of `{}` needs {needed} approvals, and only {people} can approve", at.value))
         .hint("add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`");
+}
+
+/// Strict validation holds every call of a tool without a schema, reads among them: rarely what was meant.
+fn strict_without_schema(
+    document: &WorkflowDocument,
+    validation: Validation,
+    tools: &BTreeSet<ToolName>,
+    at: &At<String>,
+    known: &Known,
+    notes: &mut Notes<'_>,
+) {
+    let held: Vec<&str> = tools.intersection(&known.without_schema).map(ToolName::as_str).collect();
+    if validation == Validation::Strict && !held.is_empty() {
+        let span = span_of(&document.validation).unwrap_or_else(|| at.span.clone());
+        notes
+            .warning(span, format!("every call of {} is held: validation of `{}` is strict, and there is no schema", listed(held.into_iter()), at.value))
+            .hint("write `arguments` for the tool (`arguments: { type: \"null\" }` where there is no body), or `validation: schemas` for the workflow");
+    }
 }
 
 fn lose(field: &Field<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
