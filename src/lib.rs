@@ -1,6 +1,8 @@
 //! burngate: a policy gate between AI agents and their tool APIs.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gate;
