@@ -238,7 +238,11 @@ pub(super) mod tests {
                 &serde_json::json!({ "state": "used", "subject": null, "needed": 1, "decisions": [{ "reviewer": "dana", "decision": "approve", "reason": null, "at": "2026-11-23T17:58:00Z" }] }),
             ),
         ];
-        insta::assert_snapshot!(plain(&list(&List { approvals }, "all", now())), @"");
+        insta::assert_snapshot!(plain(&list(&List { approvals }, "all", now())), @r"
+        ID                                     STATE     WORKFLOW         TOOL              RISK   SUBJECT   RULE        ASKED    EXPIRES   APPROVED
+        apr_0123456789abcdef0123456789abcdef   pending   support-triage   payments/refund   high   A-1001    hold_when   3m ago   in 57m    0 of 2
+        apr_0123456789abcdef0123456789abcdef   used      support-triage   payments/refund   high   -         hold_when   3m ago   -         1 of 1
+        ");
         assert_eq!(list(&List { approvals: Vec::new() }, "pending", now()), "no call waits for a person\n");
     }
 
@@ -251,6 +255,18 @@ pub(super) mod tests {
             denied(&approval(&serde_json::json!({ "state": "denied" })), Denial::Wrong),
             denied(&approval(&serde_json::json!({ "state": "denied" })), Denial::NotNow),
         ];
-        insta::assert_snapshot!(pages.join("\n"), @"");
+        insta::assert_snapshot!(pages.join("\n"), @r"
+        noted; apr_0123456789abcdef0123456789abcdef needs 1 more of 2 people, and expires 2026-11-23T18:57:00Z (in 57m)
+
+        approved: apr_0123456789abcdef0123456789abcdef
+        the agent repeats the call of payments/refund; the grant lets exactly that call through, once, until 2026-11-23T18:10:00Z (in 10m)
+        policy, level and clamps are judged again when it does
+
+        denied as wrong: apr_0123456789abcdef0123456789abcdef
+        exactly this call is refused for 24 hours, without asking anybody
+
+        denied for now: apr_0123456789abcdef0123456789abcdef
+        the agent may ask again; `--wrong` would have refused exactly this call for 24 hours
+        ");
     }
 }

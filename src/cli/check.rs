@@ -182,9 +182,9 @@ mod tests {
             &["a.yaml", "w.yaml", "burngate.yaml"],
         );
         assert!(checked.loaded.is_none());
-        assert_eq!(checked.summary(), "3 errors, 1 warning in 3 files");
+        assert_eq!(checked.summary(), "3 errors, 2 warnings in 3 files");
         let json: serde_json::Value = serde_json::from_str(&checked.json()).unwrap();
-        assert_eq!((json["ok"].as_bool(), json["errors"].as_u64(), json["findings"].as_array().unwrap().len()), (Some(false), Some(3), 4));
+        assert_eq!((json["ok"].as_bool(), json["errors"].as_u64(), json["findings"].as_array().unwrap().len()), (Some(false), Some(3), 5));
     }
 
     #[test]

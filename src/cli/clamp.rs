@@ -110,7 +110,19 @@ mod tests {
             pending_approvals: 2,
         };
         let all = Clamped { workflow: None, until: None, in_flight: 0, unused_grants: 0, pending_approvals: 0, ..one.clone() };
-        insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now())].join("\n")), @"");
+        insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now())].join("\n")), @r"
+        payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
+          3 calls were in flight already: the clamp came too late for them
+          1 unused grant passes: only what the clamp allows
+          2 approvals are pending: approving changes nothing that the clamp denies
+        `burngate release payouts --reason TEXT` lifts it
+
+        every workflow is clamped to read_only until it is released
+          no call was in flight
+          no grant is unused
+          no approval is pending
+        `burngate release --all --reason TEXT` lifts it
+        ");
     }
 
     #[test]

@@ -63,11 +63,16 @@ impl From<Risk> for Tier {
 
 impl Init {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
+        render::show(&self.write()?)?;
+        Ok(Exit::Did)
+    }
+
+    /// Writes the files and says what to do next.
+    fn write(&self) -> Result<String, Failure> {
         let files = starter(&self.workflow, self.risk.into(), &self.upstream, self.expected_runs);
         check(&files)?;
         write(&self.policies, &files)?;
-        render::show(&next(&self.policies, &files))?;
-        Ok(Exit::Did)
+        Ok(next(&self.policies, &files))
     }
 }
 
@@ -127,9 +132,9 @@ mod tests {
     fn a_first_policy_is_written_and_never_over_another() {
         let dir = tempfile::tempdir().unwrap();
         let policies = dir.path().join("policies");
-        assert_eq!(init(&policies, "support-triage").run().unwrap(), Exit::Did);
+        init(&policies, "support-triage").write().unwrap();
         let before = fs::read_to_string(policies.join("support-triage.yaml")).unwrap();
-        let failure = init(&policies, "support-triage").run().unwrap_err();
+        let failure = init(&policies, "support-triage").write().unwrap_err();
         assert!(failure.message.ends_with("it exists already") && failure.hint.is_some(), "{failure}");
         assert_eq!(fs::read_to_string(policies.join("support-triage.yaml")).unwrap(), before);
     }
@@ -138,7 +143,7 @@ mod tests {
     fn a_name_that_is_none_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["../escape", "", "a\nb: c", "a/b"] {
-            let failure = init(&dir.path().join("policies"), name).run().unwrap_err();
+            let failure = init(&dir.path().join("policies"), name).write().unwrap_err();
             assert!(!failure.findings.is_empty(), "{name:?}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -146,7 +151,23 @@ mod tests {
 
     #[test]
     fn the_next_steps_are_commands() {
-        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None)), @"");
-        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None)), @"");
+        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None)), @r"
+        wrote policies/tools.yaml and policies/triage.yaml
+
+        next:
+          1. describe the tools of your API in policies/tools.yaml
+          2. burngate check
+          3. burngate run
+          4. let the agent call http://127.0.0.1:8080/tools instead of the API
+        ");
+        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None)), @r"
+        wrote mine/tools.yaml and mine/triage.yaml
+
+        next:
+          1. describe the tools of your API in mine/tools.yaml
+          2. burngate check mine
+          3. burngate run --policies mine
+          4. let the agent call http://127.0.0.1:8080/tools instead of the API
+        ");
     }
 }

@@ -73,6 +73,10 @@ mod tests {
     fn a_recovery_says_what_the_probation_opens_and_what_ends_it() {
         let probation = serde_json::json!({ "to": "standard", "from": "2026-11-23T18:00:00Z", "until": "2026-11-30T18:00:00Z" });
         let workflow = workflow(&serde_json::json!({ "posture": "burned", "level": { "binds": "probation", "probation": probation } }));
-        insta::assert_snapshot!(plain(&page(&workflow, now())), @"");
+        insta::assert_snapshot!(plain(&page(&workflow, now())), @r"
+        the cause is on record and the freeze on support-triage is lifted
+        a probation opens level standard until 2026-11-30T18:00:00Z (in 7d), with its own small budget: used up, the burn's cap is back at once; lasted, the burn is over
+        support-triage (risk medium) is burned, at level standard. A probation opens that level and ends in 7d; earned is standard.
+        ");
     }
 }

@@ -158,6 +158,9 @@ mod tests {
             repeated: false,
         };
         let again = Revised { was: "unacceptable".to_owned(), repeated: true, ..one.clone() };
-        insta::assert_snapshot!(plain(&[revised(&one, now()), revised(&again, now())].concat()), @"");
+        insta::assert_snapshot!(plain(&[revised(&one, now()), revised(&again, now())].concat()), @r"
+        run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, was acceptable
+        run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, as before: this was on record already
+        ");
     }
 }

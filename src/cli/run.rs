@@ -125,6 +125,12 @@ mod tests {
             Said::Admin("http://127.0.0.1:41235".to_owned()),
             Said::SignIn("http://127.0.0.1:41235/#token=x".to_owned()),
         ];
-        insta::assert_snapshot!(plain(&said.iter().map(told).collect::<String>()), @"");
+        insta::assert_snapshot!(plain(&said.iter().map(told).collect::<String>()), @r"
+        first start: ./burngate-data holds no data, so every budget starts empty and every level at its first
+        hint: `--existing` refuses to start like this
+        listening http://127.0.0.1:41234
+        admin http://127.0.0.1:41235
+        sign in to the dashboard: http://127.0.0.1:41235/#token=x
+        ");
     }
 }

@@ -105,7 +105,7 @@ fn csv(list: &List) -> String {
 fn quoted(field: &str) -> String {
     let text = escape(field);
     let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text };
-    if text.contains([',', '"', '\'']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -132,12 +132,20 @@ mod tests {
 
     #[test]
     fn every_run_has_a_line() {
-        insta::assert_snapshot!(plain(&table(&runs(), now())), @"");
+        insta::assert_snapshot!(plain(&table(&runs(), now())), @r#"
+        RUN                         WORKFLOW         AGENT        BOOKED    OUTCOME        COUNTED   HIGH   CALLS   MODES                              SUBJECTS
+        ticket-77                   support-triage   triage-bot   55m ago   acceptable     yes       -          4   -                                  -
+        =HYPERLINK("x")\u{1b}[31m   support-triage   triage-bot   55m ago   unacceptable   yes       yes        4   timeout,wrong_action (ambiguous)   A-1,B,2
+        "#);
         assert_eq!(table(&List { runs: Vec::new() }, now()), "no run matches\n");
     }
 
     #[test]
     fn a103_values_for_a_spreadsheet_are_no_formulas() {
-        insta::assert_snapshot!(csv(&runs()).replace("\r\n", "\n"), @"");
+        insta::assert_snapshot!(csv(&runs()).replace("\r\n", "\n"), @r#"
+        run,workflow,agent,started,ended,booked_at,outcome,counted,high,modes,calls,ambiguous,subjects
+        ticket-77,support-triage,triage-bot,2026-11-23T17:00:00Z,2026-11-23T17:05:00Z,2026-11-23T17:05:00Z,acceptable,true,false,,4,false,
+        "'=HYPERLINK(""x"")\u{1b}[31m",support-triage,triage-bot,2026-11-23T17:00:00Z,2026-11-23T17:05:00Z,2026-11-23T17:05:00Z,unacceptable,true,true,timeout;wrong_action,4,true,"A-1;B,2"
+        "#);
     }
 }

@@ -170,8 +170,12 @@ pub(super) mod tests {
         }));
         let workflows = Workflows { workflows: vec![burned, workflow(&serde_json::json!({}))] };
         let approvals = Approvals { approvals: vec![crate::cli::approvals::tests::approval(&serde_json::json!({}))] };
-        insta::assert_snapshot!(plain(&table(&workflows, &approvals)), @"");
+        insta::assert_snapshot!(plain(&table(&workflows, &approvals)), @r"
+        WORKFLOW         RISK     POSTURE   LEVEL                BINDS     RUNS   UNACCEPTABLE   REMAINING   PENDING
+        payouts          high     burned    read_only (shadow)   cap      1,234          1,500        -50%         0
+        support-triage   medium   healthy   standard             earned   1,234             12      83.33%         1
+        ");
         let none = Workflows { workflows: Vec::new() };
-        insta::assert_snapshot!(table(&none, &approvals), @"");
+        assert!(table(&none, &approvals).contains("`burngate init`"));
     }
 }

@@ -81,7 +81,30 @@ mod tests {
     #[test]
     fn a_pending_call_is_shown_in_full() {
         let decisions = json!([{ "reviewer": "dana", "decision": "approve", "reason": "called the customer", "at": "2026-11-23T17:58:00Z" }]);
-        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), now())), @"");
+        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), now())), @r#"
+        apr_0123456789abcdef0123456789abcdef is pending: 1 of 2 approvals, expires 2026-11-23T18:57:00Z (in 57m)
+
+          workflow  support-triage
+          run       ticket-77
+          agent     triage-bot
+          tool      payments/refund (risk high)
+          request   POST /refunds
+          subject   A-1001
+          held by   hold_when at policies/payments.yaml:18
+          because   `args.amount > 500.0` holds
+          digest    9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+          asked     2026-11-23T17:57:00Z (3m ago)
+          decided   dana 2m ago: approve: called the customer
+
+        arguments, exactly as they would be sent:
+          {
+            "amount": 900,
+            "order": "A-1001"
+          }
+
+        `burngate approvals approve apr_0123456789abcdef0123456789abcdef` lets exactly this call through, once;
+        `burngate approvals deny apr_0123456789abcdef0123456789abcdef --wrong` or `--not-now` refuses it
+        "#);
     }
 
     #[test]
@@ -92,7 +115,29 @@ mod tests {
         }));
         let shown = page(&hostile, now());
         assert!(plain(&shown).chars().all(|c| c == '\n' || !render_acts_upon(c)), "{shown}");
-        insta::assert_snapshot!(plain(&shown), @"");
+        insta::assert_snapshot!(plain(&shown), @r#"
+        apr_0123456789abcdef0123456789abcdef is pending: 0 of 1 approvals, expires 2026-11-23T18:57:00Z (in 57m)
+
+          workflow  support-triage
+          run       ticket-77
+          agent     triage-bot
+          tool      payments/refund (risk high)
+          request   POST /refunds?\u{9b}31m
+          subject   A\u{1b}]0;x\u{7}
+          held by   hold_when at policies/payments.yaml:18
+          because   two\nlines
+          digest    9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+          asked     2026-11-23T17:57:00Z (3m ago)
+
+        arguments, exactly as they would be sent:
+          {
+            "note": "\u001b[2Jok\u200b",
+            "order": "A-1001\u202e0009"
+          }
+
+        `burngate approvals approve apr_0123456789abcdef0123456789abcdef` lets exactly this call through, once;
+        `burngate approvals deny apr_0123456789abcdef0123456789abcdef --wrong` or `--not-now` refuses it
+        "#);
     }
 
     fn render_acts_upon(c: char) -> bool {

@@ -54,9 +54,10 @@ fn what_is_sent_is_json() {
 
 #[test]
 fn a_problem_is_read_aloud() {
-    let (client, asked) = gate(
-        "HTTP/1.1 409 Conflict\r\ncontent-type: application/problem+json\r\ncontent-length: 75\r\n\r\n{\"type\":\"about:blank\",\"title\":\"Conflict\",\"detail\":\"`triage` is not clamped\"}",
-    );
+    let (client, asked) = gate(concat!(
+        "HTTP/1.1 409 Conflict\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n",
+        r#"{"type":"urn:burngate:problem:conflict","title":"The state does not permit it","status":409,"detail":"`triage` is not clamped"}"#
+    ));
     let failure = client.post("/v1/workflows/triage/release", &serde_json::json!({})).unwrap_err();
     asked.join().unwrap();
     assert_eq!((failure.message.as_str(), failure.exit), ("`triage` is not clamped", Exit::Failed));

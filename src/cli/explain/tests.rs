@@ -61,17 +61,43 @@ fn page(flags: &[&str]) -> String {
 
 fn refused(flags: &[&str]) -> String {
     let failure = explain(flags).unwrap_err();
-    format!("{failure} [{}]", failure.hint.unwrap_or_default())
+    format!("{failure} [{}]", failure.hint.as_deref().unwrap_or_default())
 }
 
 #[test]
 fn every_rule_is_shown_in_its_order_with_its_place() {
-    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "payments/refund", "--args", r#"{"order":"A-1","amount":900}"#]), @"");
+    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "payments/refund", "--args", r#"{"order":"A-1","amount":900}"#]), @r"
+    payments/refund by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+
+    RULE         VERDICT   PLACE              DETAIL
+    unlisted     allow     triage.yaml:2      `payments/refund` is among the tools of workflow `triage`
+    arguments    allow     payments.yaml:10   the arguments fit the schema
+    deny_when    allow     payments.yaml:18   `args.amount > 5000.0` does not hold
+    level        allow     -                  level `autonomous` says allow for risk high
+    validation   allow     payments.yaml:10   nothing that validation demands is missing
+    hold_when    hold      payments.yaml:19   `args.amount > 500.0` holds
+
+    verdict: hold, by hold_when
+    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    ");
 }
 
 #[test]
 fn the_level_that_is_assumed_is_said() {
-    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":"A-1","amount":9}"#, "--at", "read_only"]), @"");
+    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":"A-1","amount":9}"#, "--at", "read_only"]), @r"
+    payments/refund by triage: assumed at level read_only (as asked), healthy, nothing spent
+
+    RULE         VERDICT   PLACE              DETAIL
+    unlisted     allow     triage.yaml:2      `payments/refund` is among the tools of workflow `triage`
+    arguments    allow     payments.yaml:10   the arguments fit the schema
+    deny_when    allow     payments.yaml:18   `args.amount > 5000.0` does not hold
+    level        deny      -                  level `read_only` says deny for risk high
+    validation   allow     payments.yaml:10   nothing that validation demands is missing
+    hold_when    allow     payments.yaml:19   `args.amount > 500.0` does not hold
+
+    verdict: deny, by level
+    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    ");
 }
 
 #[test]
@@ -83,7 +109,21 @@ fn a_call_that_passes_is_allowed_by_every_rule() {
 
 #[test]
 fn every_violation_of_a_schema_is_shown() {
-    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":1,"amount":-9}"#]), @"");
+    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":1,"amount":-9}"#]), @r"
+    payments/refund by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+
+    RULE         VERDICT   PLACE              DETAIL
+    unlisted     allow     triage.yaml:2      `payments/refund` is among the tools of workflow `triage`
+    arguments    deny      payments.yaml:10   the arguments do not fit `payments/refund`: `/amount` must be at least 0
+                                              `/order` must be a string, but is a number
+    deny_when    allow     payments.yaml:18   `args.amount > 5000.0` does not hold
+    level        allow     -                  level `autonomous` says allow for risk high
+    validation   allow     payments.yaml:10   nothing that validation demands is missing
+    hold_when    allow     payments.yaml:19   `args.amount > 500.0` does not hold
+
+    verdict: deny, by arguments
+    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    ");
 }
 
 #[test]
@@ -102,7 +142,17 @@ fn a_request_gives_the_rules_their_path_and_query() {
 
 #[test]
 fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
-    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "payments/refnd"]), @"");
+    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "payments/refnd"]), @r"
+    payments/refnd by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+
+    RULE       VERDICT   PLACE           DETAIL
+    unlisted   hold      triage.yaml:2   no tool of workflow `triage` matches this request
+    level      allow     -               level `autonomous` says allow for risk high
+
+    verdict: hold, by unlisted
+    note: no policy describes a tool `payments/refnd`: this is judged as an unlisted call; did you mean `payments/refund`?
+    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    ");
     let answer = explain(&["--workflow", "triage", "--tool", "payments/void"]).unwrap();
     assert_eq!((answer.verdict, answer.rule), (Verdict::Hold, Some("unlisted")));
 }
@@ -128,5 +178,12 @@ fn names_that_nobody_has_are_told_with_those_that_are_meant() {
         refused(&["--workflow", "triage", "--tool", "refund", "--args", "{'a':1}"]),
         refused(&["--workflow", "triage", "--tool", "refund", "--header", "x"]),
         refused(&["--workflow", "triage", "--tool", "get_order", "--request", "GET /refunds"]),
-    ].join("\n"), @"");
+    ].join("\n"), @r"
+    no workflow is called `triag` [did you mean `triage`?]
+    no level is called `reed_only` [did you mean `read_only`?]
+    no level is called `x` [the levels of `triage` are halted, read_only, supervised, standard, autonomous]
+    --args is not JSON as a gate takes it: an unexpected character at byte 1 []
+    `x` is not a header [such as --header 'x-ticket: 77']
+    `GET /refunds` is not a call of `payments/get_order` [that tool's calls match `GET /orders/{order}`]
+    ");
 }

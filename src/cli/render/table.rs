@@ -51,8 +51,19 @@ impl Columns {
     /// The table, a line a row.
     #[must_use]
     pub(in crate::cli) fn page(&self) -> String {
-        self.table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+        self.table.lines().map(|line| without_tail(&line) + "\n").collect()
     }
+}
+
+/// `line` without the blanks at its end, also where they stand before the codes that end a colour.
+fn without_tail(line: &str) -> String {
+    let is_code = |tail: &str| tail.trim_start_matches("\x1b[").trim_start_matches(|c: char| c.is_ascii_digit() || c == ';') == "m";
+    let (mut text, mut codes) = (line.trim_end(), String::new());
+    while let Some(at) = text.rfind('\x1b').filter(|at| is_code(&text[*at..])) {
+        codes.insert_str(0, &text[at..]);
+        text = text[..at].trim_end();
+    }
+    text.to_owned() + &codes
 }
 
 #[cfg(test)]
@@ -66,7 +77,11 @@ mod tests {
         table.numbers(&[2]);
         table.row(["support-triage", "healthy", "1,234"].map(str::to_owned));
         table.row(["x\n\x1b[31m", "burned", "7"].map(str::to_owned));
-        insta::assert_snapshot!(plain(&table.page()), @"");
+        insta::assert_snapshot!(plain(&table.page()), @r"
+        WORKFLOW         POSTURE    RUNS
+        support-triage   healthy   1,234
+        x\n\u{1b}[31m    burned        7
+        ");
         assert!(table.page().contains("\x1b["), "words have their colours");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         table::Columns,
         when, word,
     },
+    config::quantity::Percentage,
     gate::time::Time,
 };
 
@@ -27,7 +28,8 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&binds(workflow, now));
     say(&mode(workflow));
     say("");
-    say(&format!("{}. {} of the budget remains.", escape(&workflow.why), percent(Some(workflow.budget.remaining.min(workflow.budget.high.remaining)))));
+    say(&why(workflow));
+    say(&spent(workflow));
     say(&high(workflow));
     say(&provisional(workflow));
     say(&pace(workflow));
@@ -71,12 +73,27 @@ fn mode(workflow: &Workflow) -> String {
     }
 }
 
+/// Why the posture is what it is, where that is not just what is left of a budget.
+fn why(workflow: &Workflow) -> String {
+    let budget = &workflow.budget;
+    let counts = [budget.unacceptable, budget.high.unacceptable].into_iter().any(|count| workflow.why.starts_with(&format!("{} of ", grouped(count))));
+    if counts || workflow.why.is_empty() { String::new() } else { format!("{}.", escape(&workflow.why)) }
+}
+
+fn spent(workflow: &Workflow) -> String {
+    let (budget, objective) = (&workflow.budget, &workflow.objective);
+    let (runs, unacceptable, remaining) = (counted(budget.runs, "run", "runs"), was(budget.unacceptable), percent(Some(budget.remaining)));
+    let (target, window) = (Percentage(objective.target.0), objective.window);
+    format!("Of {runs} in {window}, {unacceptable} unacceptable; at a target of {target}, {} are allowed: {remaining} of the budget remains.", budget.allowed)
+}
+
 fn high(workflow: &Workflow) -> String {
     let high = &workflow.budget.high;
     if high.runs == 0 {
         return String::new();
     }
-    format!("Of {} with a high-risk call, {} unacceptable; {} are allowed.", counted(high.runs, "run", "runs"), was(high.unacceptable), high.allowed)
+    let (runs, unacceptable, remaining) = (counted(high.runs, "run", "runs"), was(high.unacceptable), percent(Some(high.remaining)));
+    format!("Of {runs} with a high-risk call, {unacceptable} unacceptable; {} are allowed: {remaining} of that budget remains.", high.allowed)
 }
 
 fn was(count: u64) -> String {
@@ -169,7 +186,22 @@ mod tests {
 
     #[test]
     fn a_healthy_workflow() {
-        insta::assert_snapshot!(plain(&page(&workflow(&json!({})), now())), @"");
+        insta::assert_snapshot!(plain(&page(&workflow(&json!({})), now())), @r"
+        support-triage (risk medium) is healthy, at level standard.
+        That is the level it has earned.
+        Of 1,234 runs in 30d, 12 were unacceptable; at a target of 97%, 300 are allowed: 96% of the budget remains.
+        Of 200 runs with a high-risk call, 1 was unacceptable; 6 are allowed: 83.33% of that budget remains.
+        Provisional: 10,000 runs were expected in 30d.
+        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d.
+
+        NUMBER               RATE    RUNS      OF   CHECKED
+        success            99.02%   1,222   1,234        61
+        human correction    0.24%       3   1,234        61
+        escalation miss         -       0       0        61
+        rework              0.16%       2   1,234        61
+
+        Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        ");
     }
 
     #[test]
@@ -180,7 +212,23 @@ mod tests {
             "level": { "effective": "supervised", "cap": "supervised", "binds": "cap" },
             "burns": [{ "at": "2026-11-23T15:00:00Z", "left": null, "modes": { "timeout": 200, "wrong_action": 100 }, "cause": null }],
         }));
-        insta::assert_snapshot!(plain(&page(&burned, now())), @"");
+        insta::assert_snapshot!(plain(&page(&burned, now())), @r"
+        support-triage (risk medium) is burned, at level supervised.
+        The budget caps it there, because it is burned; earned is standard.
+        Of 1,234 runs in 30d, 300 were unacceptable; at a target of 97%, 300 are allowed: 0% of the budget remains.
+        Of 200 runs with a high-risk call, 1 was unacceptable; 6 are allowed: 83.33% of that budget remains.
+        Provisional: 10,000 runs were expected in 30d.
+        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d. At the pace of the last three days it is used up in 2d3h.
+        It burned 3h ago over timeout 200, wrong_action 100. No cause is on record, so changes are frozen: `burngate recover support-triage --cause TEXT` puts one on record, lifts the freeze and opens a probation.
+
+        NUMBER               RATE    RUNS      OF   CHECKED
+        success            99.02%   1,222   1,234        61
+        human correction    0.24%       3   1,234        61
+        escalation miss         -       0       0        61
+        rework              0.16%       2   1,234        61
+
+        Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        ");
     }
 
     #[test]
@@ -194,13 +242,22 @@ mod tests {
             level(json!({ "binds": "waiver", "waiver": { "until": "2026-11-23T20:00:00Z", "failures": 1 } })),
             level(json!({ "binds": "cap", "cap": "supervised" })),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        dana clamped it to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts the clamp; earned is standard.
+        dana clamped every workflow to halted 3m ago: odd \u{1b}[31mrefunds. It runs out in 30m. `burngate release --all --reason TEXT` lifts the clamp; earned is standard.
+        A probation opens that level and ends in 6d; earned is standard.
+        That is the level it has earned; a waiver suspends the budget's cap and ends in 2h.
+        The budget caps it there, because it is healthy; earned is standard.
+        ");
     }
 
     #[test]
     fn a_burn_with_its_cause_on_record_says_what_is_still_missing() {
         let burn = json!([{ "at": "2026-11-23T15:00:00Z", "left": null, "modes": {}, "cause": "a bad prompt" }]);
         let way_back = |posture: &str| way_back(&workflow(&json!({ "posture": posture, "burns": burn })), now());
-        insta::assert_snapshot!([way_back("burned"), way_back("breached")].join("\n"), @"");
+        insta::assert_snapshot!([way_back("burned"), way_back("breached")].join("\n"), @r"
+        It burned 3h ago. The cause is on record: a bad prompt. It is over once more than 10% remains, one more failure would not burn, and a day has passed; `burngate recover support-triage --cause TEXT` opens a probation now.
+        It burned 3h ago. The cause is on record: a bad prompt. Only a probation leads out: `burngate recover support-triage --cause TEXT` opens one.
+        ");
     }
 }
