@@ -17,7 +17,20 @@ pub(super) use escape::{escape, escape_json};
 
 /// Prints `text` on standard output.
 pub(super) fn show(text: &str) -> Result<(), Failure> {
-    unless_closed(anstream::stdout().lock().write_all(text.as_bytes()))
+    unless_closed(put(text))
+}
+
+#[cfg(not(test))]
+fn put(text: &str) -> io::Result<()> {
+    anstream::stdout().lock().write_all(text.as_bytes())
+}
+
+/// The test harness captures what the macros print, and nothing else.
+#[cfg(test)]
+#[expect(clippy::unnecessary_wraps, reason = "as outside of tests")]
+fn put(text: &str) -> io::Result<()> {
+    print!("{text}");
+    Ok(())
 }
 
 /// Prints JSON on standard output: the same values, with nothing in them that a terminal would act upon.
