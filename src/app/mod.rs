@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::config::Process;
+use crate::config::{Diagnostics, Process};
 
 /// What to run, and how to say what became of it.
 pub struct RunOptions {
@@ -33,6 +33,8 @@ pub enum Said {
     FirstStart(String),
     /// A link that signs in to the dashboard.
     SignIn(String),
+    /// What is wrong, or odd, in files that were read: at the start and at every reload.
+    Findings(Diagnostics),
     /// Something else that matters, as a sentence without its full stop.
     Note(String),
 }

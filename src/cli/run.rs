@@ -70,7 +70,7 @@ pub(super) fn say(said: &Said) {
     match said {
         // A closed standard output is no reason to stop serving agents.
         Said::Listening(_) | Said::Admin(_) => drop(render::show(&line)),
-        Said::FirstStart(_) | Said::SignIn(_) | Said::Note(_) => render::tell(&line),
+        Said::FirstStart(_) | Said::SignIn(_) | Said::Findings(_) | Said::Note(_) => render::tell(&line),
     }
 }
 
@@ -84,6 +84,7 @@ fn told(said: &Said) -> String {
             escape(directory)
         ),
         Said::SignIn(link) => format!("sign in to the dashboard: {}\n", escape(link)),
+        Said::Findings(findings) => findings.render(true),
         Said::Note(note) => format!("{}\n", escape(note)),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 
 pub(super) mod arguments;
 pub(super) mod escape;
@@ -49,6 +49,16 @@ pub(super) fn tell(text: &str) {
 /// Prints why a command failed.
 pub(super) fn fail(failure: &Failure) {
     tell(&failed(failure));
+}
+
+/// Prints clap's own page: help and version on standard output, as asked; complaints on standard error.
+pub(super) fn usage(page: &clap::Error) -> Exit {
+    let text = page.render().ansi().to_string();
+    if page.use_stderr() {
+        tell(&text);
+        return Exit::Usage;
+    }
+    show(&text).map_or(Exit::Failed, |()| Exit::Did)
 }
 
 /// Empties the screen where there is one, so that the next page stands alone.

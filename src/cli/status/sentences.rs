@@ -34,6 +34,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&provisional(workflow));
     say(&pace(workflow));
     say(&way_back(workflow, now));
+    say(&frozen(workflow));
     page + "\n" + &numbers(workflow) + &modes(workflow)
 }
 
@@ -134,6 +135,12 @@ fn way_back(workflow: &Workflow, now: Time) -> String {
             escape(cause)
         ),
     }
+}
+
+/// That changes are refused, where it is the level that says so and not a burn without a cause.
+fn frozen(workflow: &Workflow) -> String {
+    let burning = workflow.burns.last().is_some_and(|burn| burn.left.is_none() && !burn.voided && burn.cause.is_none());
+    if workflow.changes == "frozen" && !burning { "Changes are frozen at this level.".to_owned() } else { String::new() }
 }
 
 fn entered(burn: &Burn, now: Time) -> String {
