@@ -1,0 +1,134 @@
+//! The rules of the HTTP/1 guard for requests that came over HTTP/2, where h2 has checked the framing.
+//!
+//! Decides on the header set alone: one place to go to, nothing twice that may stand once, nothing connection-specific, no name that hides a protected one. The
+//! tables are those of `wire::fields`, so that a request is not judged by the protocol it chose.
+
+use http::header::{HOST, TE};
+use http::request::Parts;
+
+use super::Malformed;
+use super::fields::{self, Field};
+use super::head::HeadLimits;
+use super::target::MAX_TARGET;
+
+/// Refuses a request head of HTTP/2 that the same request over HTTP/1 would be refused for.
+pub fn check_h2(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {
+    check_size(parts, limits)?;
+    fields::check_method(parts.method.as_str().as_bytes())?;
+    check_place(parts)?;
+    for name in parts.headers.keys() {
+        let mut values = parts.headers.get_all(name).iter();
+        let Some(value) = values.next().map(http::HeaderValue::as_bytes) else { continue };
+        let is_single = values.next().is_none();
+        fields::check_value(value)?;
+        let name = name.as_str().as_bytes();
+        match fields::field(name) {
+            Field::Connection | Field::TransferEncoding | Field::Upgrade => return Err(Malformed::ConnectionSpecific),
+            Field::ContentLength if !is_single => return Err(Malformed::LengthTwice),
+            Field::ContentLength => {
+                fields::content_length(value)?;
+            }
+            Field::Host if !is_single => return Err(Malformed::HostTwice),
+            Field::Expect | Field::Once(_) | Field::Family if !is_single => return Err(Malformed::FieldTwice),
+            Field::Expect => fields::check_expect(value)?,
+            Field::Host | Field::Once(_) | Field::Family => {}
+            Field::Other => check_other(name, value, is_single)?,
+        }
+    }
+    Ok(())
+}
+
+/// HTTP/2 has no lines; the bound is on the same bytes that the lines would hold.
+fn check_size(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {
+    if parts.headers.len() > limits.headers {
+        return Err(Malformed::TooManyFields);
+    }
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET {
+        return Err(Malformed::TargetTooLong);
+    }
+    let bytes = parts.headers.iter().fold(target, |bytes, (name, value)| bytes + name.as_str().len() + value.len() + 4);
+    if bytes > limits.bytes { Err(Malformed::HeadTooLarge) } else { Ok(()) }
+}
+
+/// `:authority`, or Host in its place, or both alike (A34).
+fn check_place(parts: &Parts) -> Result<(), Malformed> {
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = parts.headers.get(HOST).map(http::HeaderValue::as_bytes);
+    match (authority, host) {
+        (None, None) => return Err(Malformed::HostMissing),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => return Err(Malformed::HostMismatch),
+        (Some(place), _) | (None, Some(place)) => fields::check_host(place)?,
+    }
+    match parts.uri.path() {
+        "*" if parts.method != http::Method::OPTIONS => Err(Malformed::Target),
+        path if path.starts_with('/') || path == "*" => Ok(()),
+        _ => Err(Malformed::Target),
+    }
+}
+
+fn check_other(name: &[u8], value: &[u8], is_single: bool) -> Result<(), Malformed> {
+    match name {
+        b"keep-alive" | b"proxy-connection" => Err(Malformed::ConnectionSpecific),
+        // RFC 9113 section 8.2.2.
+        _ if name == TE.as_str().as_bytes() && !(is_single && value.eq_ignore_ascii_case(b"trailers")) => Err(Malformed::ConnectionSpecific),
+        _ if fields::hides_protected(name) => Err(Malformed::FieldUnderscore),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn check(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<(), Malformed> {
+        let request = headers.iter().fold(Request::builder().method(method).uri(uri), |builder, (name, value)| builder.header(*name, *value));
+        check_h2(&request.body(()).unwrap().into_parts().0, HeadLimits::default())
+    }
+
+    #[test]
+    fn an_ordinary_request_passes() {
+        let headers =
+            [("content-type", "application/json"), ("content-length", "2"), ("cookie", "a=1"), ("cookie", "b=2"), ("te", "trailers"), ("burngate-run", "r")];
+        assert_eq!(check("POST", "https://h:8443/a?b", &headers), Ok(()));
+        assert_eq!(check("GET", "/a", &[("host", "h")]), Ok(()));
+        assert_eq!(check("GET", "https://h/a", &[("host", "H")]), Ok(()));
+    }
+
+    #[rstest]
+    #[case("GET", "/a", &[], Malformed::HostMissing)]
+    #[case("GET", "https://h/a", &[("host", "other")], Malformed::HostMismatch)]
+    #[case("GET", "https://user@h/a", &[], Malformed::HostSyntax)]
+    #[case("GET", "https://h/a", &[("host", "h"), ("host", "h")], Malformed::HostTwice)]
+    #[case("CONNECT", "https://h/a", &[], Malformed::MethodForbidden)]
+    #[case("get", "https://h/a", &[], Malformed::MethodUnknown)]
+    #[case("POST", "https://h/a", &[("content-length", "1"), ("content-length", "1")], Malformed::LengthTwice)]
+    #[case("POST", "https://h/a", &[("content-length", "+1")], Malformed::Length)]
+    #[case("POST", "https://h/a", &[("transfer-encoding", "chunked")], Malformed::ConnectionSpecific)]
+    #[case("POST", "https://h/a", &[("connection", "close")], Malformed::ConnectionSpecific)]
+    #[case("POST", "https://h/a", &[("upgrade", "h2c")], Malformed::ConnectionSpecific)]
+    #[case("POST", "https://h/a", &[("te", "gzip")], Malformed::ConnectionSpecific)]
+    #[case("POST", "https://h/a", &[("te", "trailers"), ("te", "gzip")], Malformed::ConnectionSpecific)]
+    #[case("POST", "https://h/a", &[("burngate-workflow", "a"), ("burngate-workflow", "a")], Malformed::FieldTwice)]
+    #[case("POST", "https://h/a", &[("authorization", "a"), ("authorization", "b")], Malformed::FieldTwice)]
+    #[case("POST", "https://h/a", &[("burngate_workflow", "a")], Malformed::FieldUnderscore)]
+    #[case("POST", "https://h/a", &[("expect", "x")], Malformed::Expectation)]
+    fn a32_a34_a55_a56_http2_is_held_to_the_same_rules(#[case] method: &str, #[case] uri: &str, #[case] headers: &[(&str, &str)], #[case] reason: Malformed) {
+        assert_eq!(check(method, uri, headers), Err(reason));
+    }
+
+    #[test]
+    fn a36_heads_are_bounded() {
+        let limits = HeadLimits { bytes: 40, headers: 2 };
+        let check = |count: usize, value: usize| {
+            let builder = (0..count).fold(Request::builder().uri("https://h/a"), |builder, _| builder.header("x", "v".repeat(value)));
+            check_h2(&builder.body(()).unwrap().into_parts().0, limits)
+        };
+        assert_eq!(check(2, 14), Ok(()));
+        assert_eq!(check(2, 15), Err(Malformed::HeadTooLarge));
+        assert_eq!(check(3, 1), Err(Malformed::TooManyFields));
+    }
+}

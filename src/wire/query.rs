@@ -1,0 +1,128 @@
+//! The query as policy reads it: one value for a key, or none.
+//!
+//! Decides what a key that a rule names is worth under `application/x-www-form-urlencoded` (`+` is a space). Servers disagree about keys that occur twice, in
+//! another case, with brackets, or after a `;`; so such a key has no value here but a refusal (A51). Keys that no rule names are nobody's business and
+//! pass as they are.
+
+use std::borrow::Cow;
+
+use super::Malformed;
+use super::target::hex_pair;
+
+/// A query string, read on demand.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    raw: &'a str,
+}
+
+impl<'a> Query<'a> {
+    /// The query of a target; no `?` and a lone `?` hold no pairs alike.
+    #[must_use]
+    pub fn new(raw: Option<&'a str>) -> Self {
+        Self { raw: raw.unwrap_or_default() }
+    }
+
+    /// The value of `name`, `Some("")` for a key without one. An error when a reader could find another value than this one.
+    pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
+        if self.raw.contains(';') {
+            return Err(Malformed::QuerySemicolon);
+        }
+        let mut value = None;
+        for pair in self.pairs() {
+            // A key that cannot be decoded could be any key to a lenient reader, so it fails the lookup of every key.
+            let (key, found) = pair?;
+            if !are_twins(&key, name) {
+                continue;
+            }
+            if key != name || value.is_some() {
+                return Err(Malformed::QueryTwice);
+            }
+            value = Some(found);
+        }
+        Ok(value)
+    }
+
+    /// Every pair in its order, decoded. For showing and recording; a rule asks `get`.
+    pub fn pairs(&self) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>), Malformed>> {
+        self.raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((percent_decode(key, true)?, percent_decode(value, true)?))
+        })
+    }
+}
+
+/// Whether some reader takes one for the other: case, surrounding blanks, and `[]`, `[0]` or `[x]` behind the name. A rule that itself names brackets
+/// (`filter[status]`) means that one member, beside which others may stand.
+fn are_twins(key: &str, name: &str) -> bool {
+    let key = if name.contains('[') { key } else { key.split('[').next().unwrap_or(key) };
+    key.trim().eq_ignore_ascii_case(name)
+}
+
+/// Decodes percent-encodings, and `+` where a form is read; borrows where there are none. An error for an invalid encoding or text that is not UTF-8.
+pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Malformed> {
+    if !text.bytes().any(|byte| byte == b'%' || (plus_is_space && byte == b'+')) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex_pair(bytes.next(), bytes.next()).ok_or(Malformed::TargetEncoding)?,
+            b'+' if plus_is_space => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Malformed::TargetUtf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn get(query: &str, name: &str) -> Result<Option<String>, Malformed> {
+        Query::new(Some(query)).get(name).map(|value| value.map(Cow::into_owned))
+    }
+
+    #[test]
+    fn a_key_has_its_decoded_value() {
+        assert_eq!(get("id=1&note=a+b%20c%c3%a9&flag&empty=&&x=a=b", "note"), Ok(Some("a b cé".to_string())));
+        assert_eq!(get("flag&x=a=b", "flag"), Ok(Some(String::new())));
+        assert_eq!(get("flag&x=a=b", "x"), Ok(Some("a=b".to_string())));
+        assert_eq!(get("%69d=1", "id"), Ok(Some("1".to_string())));
+        assert_eq!(get("id=1", "other"), Ok(None));
+        assert_eq!(Query::new(None).get("id"), Ok(None));
+        assert!(matches!(Query::new(Some("id=1")).get("id"), Ok(Some(Cow::Borrowed("1")))));
+    }
+
+    #[test]
+    fn a51_a_judged_key_with_a_twin_is_refused() {
+        for query in ["id=1&id=2", "id=1&id=1", "id=1&ID=2", "ID=2", "id=1&id[]=2", "id[]=1", "id[0]=1", "id=1&%69d=2", "id=1&+id=2"] {
+            assert_eq!(get(query, "id"), Err(Malformed::QueryTwice), "{query}");
+        }
+        assert_eq!(get("a=1&a=2&id=3", "id"), Ok(Some("3".to_string())), "only the judged key must be unique");
+        assert_eq!(get("filter[a]=1&filter[b]=2", "filter[a]"), Ok(Some("1".to_string())));
+        assert_eq!(get("filter[a]=1&Filter[A]=2", "filter[a]"), Err(Malformed::QueryTwice));
+    }
+
+    #[test]
+    fn a51_a_semicolon_is_refused_when_judged() {
+        assert_eq!(get("a=1;id=2", "id"), Err(Malformed::QuerySemicolon));
+        assert_eq!(get("a=1%3bid=2", "id"), Ok(None));
+    }
+
+    #[test]
+    fn a45_a_query_that_is_no_text_is_refused_when_judged() {
+        assert_eq!(get("%ff=1", "id"), Err(Malformed::TargetUtf8));
+        assert_eq!(get("id=%c0%ae", "id"), Err(Malformed::TargetUtf8));
+        assert_eq!(get("id=%4", "id"), Err(Malformed::TargetEncoding));
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_the_reader_panic(query in "\\PC{0,60}", name in "\\PC{0,5}") {
+            let _ = Query::new(Some(&query)).get(&name);
+        }
+    }
+}

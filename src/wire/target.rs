@@ -1,0 +1,201 @@
+//! The request target: one spelling per path, which is judged, approved and forwarded alike.
+//!
+//! Decides what a path means: percent-encoded unreserved characters are decoded once, hex digits upper-cased, slashes merged and dot segments removed (RFC 3986
+//! section 6.2.2), and whatever a second reader could still take for another path is refused: encoded slashes, backslashes, parameters, double encodings, control
+//! characters, fragments, text that is not UTF-8. Case is never folded. Does not decide which tool a path belongs to. A query is checked, not rewritten;
+//! `wire::query` reads it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Malformed;
+use super::query::percent_decode;
+
+/// The longest path and query together. The usual bound of servers, so that nothing passes here that an upstream would cut.
+pub const MAX_TARGET: usize = 8 * 1024;
+
+/// A request target in its one spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target<'a> {
+    path: Cow<'a, str>,
+    query: Option<&'a str>,
+}
+
+/// Reads a path (with its leading slash) and the query after the `?`, if there was one.
+pub fn read<'a>(raw_path: &'a str, raw_query: Option<&'a str>) -> Result<Target<'a>, Malformed> {
+    if raw_path.len() + raw_query.map_or(0, |query| query.len() + 1) > MAX_TARGET {
+        return Err(Malformed::TargetTooLong);
+    }
+    if let Some(query) = raw_query {
+        check_query(query)?;
+    }
+    let path = if is_canonical(raw_path.as_bytes()) { Cow::Borrowed(raw_path) } else { Cow::Owned(canonical_path(raw_path)?) };
+    Ok(Target { path, query: raw_query })
+}
+
+impl Target<'_> {
+    /// The canonical path, percent-encoded where it must be, beginning with `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What followed the `?`, untouched; `Some("")` for a lone `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query
+    }
+
+    /// The path's segments, decoded. A trailing slash is one last empty segment, and `/` is a single empty one: `/a` and `/a/` are two paths.
+    pub fn segments(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        // A canonical path always decodes; an undecodable segment would stay as it is spelled, which matches nothing that was meant.
+        self.path.split('/').skip(1).map(|segment| percent_decode(segment, false).unwrap_or(Cow::Borrowed(segment)))
+    }
+
+    /// What is left of the path under `route`, which is matched in whole segments: `/payments` covers `/payments` and `/payments/x`, never `/payments-old`.
+    #[must_use]
+    pub fn strip_prefix(&self, route: &str) -> Option<Target<'_>> {
+        let rest = self.path.strip_prefix(route.trim_end_matches('/'))?;
+        let path = match rest.as_bytes().first() {
+            None => "/",
+            Some(b'/') => rest,
+            Some(_) => return None,
+        };
+        Some(Target { path: Cow::Borrowed(path), query: self.query })
+    }
+}
+
+/// The origin form: path, and `?query` where there is one.
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        self.query.map_or(Ok(()), |query| write!(f, "?{query}"))
+    }
+}
+
+/// One pass for the common path: only plain characters, no empty segment and none that begins with a dot (a few harmless ones take the long way).
+fn is_canonical(path: &[u8]) -> bool {
+    let mut after_slash = false;
+    for (at, &byte) in path.iter().enumerate() {
+        let slash = byte == b'/';
+        if !(slash || is_plain(byte)) || (after_slash && (slash || byte == b'.')) || (at == 0 && !slash) {
+            return false;
+        }
+        after_slash = slash;
+    }
+    !path.is_empty()
+}
+
+fn canonical_path(raw: &str) -> Result<String, Malformed> {
+    if !raw.starts_with('/') {
+        return Err(Malformed::Target);
+    }
+    let decoded = decode_unreserved(raw)?;
+    let mut segments: Vec<&str> = Vec::new();
+    let mut trailing_slash = true;
+    for segment in decoded.split('/').skip(1) {
+        trailing_slash = matches!(segment, "" | "." | "..");
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop().ok_or(Malformed::TargetEscapesRoot)?;
+            }
+            _ => segments.push(segment),
+        }
+    }
+    let mut path = String::with_capacity(decoded.len());
+    for segment in &segments {
+        check_segment(segment)?;
+        path.push('/');
+        path.push_str(segment);
+    }
+    if trailing_slash {
+        path.push('/');
+    }
+    Ok(path)
+}
+
+/// Decodes `%41` to `A` and spells what stays encoded in upper case; refuses what may be neither raw nor encoded.
+fn decode_unreserved(raw: &str) -> Result<String, Malformed> {
+    let mut decoded = String::with_capacity(raw.len());
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let byte = hex_pair(bytes.next(), bytes.next()).ok_or(Malformed::TargetEncoding)?;
+                match byte {
+                    b'/' | b'\\' => return Err(Malformed::TargetSlash),
+                    b';' => return Err(Malformed::TargetParameters),
+                    0..=0x1f | 0x7f => return Err(Malformed::TargetControl),
+                    _ if is_unreserved(byte) => decoded.push(char::from(byte)),
+                    _ => push_encoded(byte, &mut decoded),
+                }
+            }
+            b'/' => decoded.push('/'),
+            _ if is_plain(byte) => decoded.push(char::from(byte)),
+            b'\\' => return Err(Malformed::TargetSlash),
+            b';' => return Err(Malformed::TargetParameters),
+            b'#' => return Err(Malformed::TargetFragment),
+            0..=0x20 | 0x7f => return Err(Malformed::TargetControl),
+            _ => return Err(Malformed::Target),
+        }
+    }
+    Ok(decoded)
+}
+
+/// What can only be seen once a segment is decoded.
+fn check_segment(segment: &str) -> Result<(), Malformed> {
+    if !segment.contains('%') {
+        return Ok(());
+    }
+    let text = percent_decode(segment, false)?;
+    if text.chars().any(char::is_control) {
+        return Err(Malformed::TargetControl);
+    }
+    // `%252e` decoded once is `%2e`: a reader behind us that decodes again would see a dot, so nothing that still looks encoded may pass.
+    let twice = text.as_bytes().windows(3).any(|window| window[0] == b'%' && hex_pair(Some(window[1]), Some(window[2])).is_some());
+    if twice { Err(Malformed::TargetEncodedTwice) } else { Ok(()) }
+}
+
+fn check_query(query: &str) -> Result<(), Malformed> {
+    let mut bytes = query.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => match hex_pair(bytes.next(), bytes.next()) {
+                Some(0..=0x1f | 0x7f) => return Err(Malformed::TargetControl),
+                Some(_) => {}
+                None => return Err(Malformed::TargetEncoding),
+            },
+            b'#' => return Err(Malformed::TargetFragment),
+            0..=0x20 | 0x7f => return Err(Malformed::TargetControl),
+            b'"' | b'<' | b'>' | b'\\' | b'`' | 0x80.. => return Err(Malformed::Target),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a segment may hold as it is: RFC 3986 `pchar`, without percent-encodings and without `;`.
+const fn is_plain(byte: u8) -> bool {
+    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn push_encoded(byte: u8, out: &mut String) {
+    out.push('%');
+    for nibble in [byte >> 4, byte & 0xf] {
+        out.push(char::from(if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 }));
+    }
+}
+
+/// The byte that two hex digits spell.
+pub(super) fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
+    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests;
