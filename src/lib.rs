@@ -2,4 +2,5 @@
 
 pub mod gate;
 pub mod ledger;
+pub mod proxy;
 pub mod wire;
