@@ -4,4 +4,5 @@ pub mod clock;
 pub mod gate;
 pub mod ids;
 pub mod ledger;
+pub mod proxy;
 pub mod wire;
