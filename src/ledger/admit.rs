@@ -56,8 +56,8 @@ pub struct Ask<'a> {
 
 /// A call as a reviewer is shown it, and as an approval is bound to it.
 pub trait Exhibit {
-    /// The digest of exactly this call.
-    fn digest(&self, workflow: &str, agent: &str) -> Digest;
+    /// The digest of exactly this call; `None` while its body has not been read.
+    fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
     /// Method and target as they would be forwarded.
     fn target(&self) -> String;
     /// The arguments as canonical JSON.
@@ -83,6 +83,11 @@ pub enum Admit {
         durable: Option<Receipt<Result<(), Unavailable>>>,
         /// Why, in a sentence.
         finding: Box<Finding>,
+    },
+    /// It may need a person, and its body must be read first: an approval is bound to it.
+    Unread {
+        /// The call's seat, to be admitted again.
+        seat: Seat,
     },
     /// It may not go.
     Refused {
@@ -231,7 +236,7 @@ impl Ledger {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
         let place = Arc::clone(&seat.place);
-        let digest = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str());
+        let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
         let mut live = place.shard.lock();
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);

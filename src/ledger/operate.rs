@@ -237,6 +237,12 @@ impl Ledger {
         self.journal.revise(Revise { target, at: self.now(), change })
     }
 
+    /// Is a run of this agent open under this id?
+    #[must_use]
+    pub fn is_open(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId) -> bool {
+        self.runs.get(&Key { workflow: workflow.clone(), agent: agent.clone(), run: run.clone() }).is_some()
+    }
+
     /// Ends the agent's open run. `None` where there is none.
     #[must_use]
     pub fn finish(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId, escalated: bool) -> Option<RunId> {

@@ -65,6 +65,15 @@ impl OutBody {
         Self::Stream(Streaming { body, wire, left: bound, silence, wait: Alarm::default(), failure: Rc::default() })
     }
 
+    /// The client's body, where this is one that streams and nothing of it was taken.
+    #[must_use]
+    pub fn into_unread(self) -> Option<Incoming> {
+        match self {
+            Self::Empty | Self::Full(_) => None,
+            Self::Stream(streaming) => Some(streaming.body),
+        }
+    }
+
     /// Where the reason will be found, should the body fail.
     pub(super) fn failure(&self) -> Option<Rc<Cell<Option<BodyFailure>>>> {
         match self {

@@ -1,0 +1,136 @@
+//! Held calls as reviewers see them. Arguments are passed on exactly as the digest covers them: no number is read and written again on the way.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Moment;
+use crate::gate::{approval, name::WorkflowName};
+
+/// Which approvals.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalQuery {
+    /// In this state: pending, approved, used, denied, expired or withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Of this workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+}
+
+/// Approvals, oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Approvals {
+    /// The approvals.
+    pub approvals: Vec<Approval>,
+}
+
+/// One held call and what became of it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    /// Its id.
+    pub id: String,
+    /// pending, approved, used, denied, expired or withdrawn.
+    pub state: String,
+    /// The workflow.
+    pub workflow: String,
+    /// The run.
+    pub run: String,
+    /// The call that was held first.
+    pub call: String,
+    /// Who asks.
+    pub agent: String,
+    /// The tool API.
+    pub api: String,
+    /// The tool, as `api/tool`.
+    pub tool: String,
+    /// The tool's risk class.
+    pub risk: String,
+    /// The method and target as they would be forwarded.
+    pub target: String,
+    /// The arguments as canonical JSON, exactly as they would be forwarded.
+    #[schema(value_type = serde_json::Value)]
+    pub args: Option<Box<RawValue>>,
+    /// The business object that it touches.
+    pub subject: Option<String>,
+    /// The digest of exactly this call.
+    pub digest: String,
+    /// The rule that held it.
+    pub rule: String,
+    /// Where that rule was written, as `file:line`.
+    pub place: Option<String>,
+    /// Why, as a sentence.
+    pub reason: String,
+    /// When it was held.
+    pub created_at: Moment,
+    /// When it expires undecided, or, once approved, when its grant does.
+    pub expires_at: Moment,
+    /// How many people must approve.
+    pub needed: u32,
+    /// What was decided, in order.
+    pub decisions: Vec<Decision>,
+}
+
+/// What one reviewer decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Decision {
+    /// Who.
+    pub reviewer: String,
+    /// `approve`, `deny_wrong` or `deny_not_now`.
+    pub decision: String,
+    /// Why, where they said.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Moment,
+}
+
+impl Approval {
+    /// `approval` of `workflow` as reviewers see it.
+    #[must_use]
+    pub fn of(workflow: &WorkflowName, approval: &approval::Approval) -> Self {
+        let request = &approval.request;
+        let expires_at = match approval.stage {
+            approval::Stage::Approved { until } => until,
+            _ => request.expires_at,
+        };
+        Approval {
+            id: request.approval.to_string(),
+            state: approval.stage.as_str().to_owned(),
+            workflow: workflow.to_string(),
+            run: request.run.to_string(),
+            call: request.call.to_string(),
+            agent: request.agent.to_string(),
+            api: request.tool.api().to_owned(),
+            tool: request.tool.to_string(),
+            risk: request.risk.as_str().to_owned(),
+            target: request.target.to_string(),
+            args: request.args.as_ref().and_then(|args| RawValue::from_string(args.to_string()).ok()),
+            subject: request.subject.as_ref().map(ToString::to_string),
+            digest: request.digest.to_string(),
+            rule: request.rule.to_string(),
+            place: request.place.as_ref().map(ToString::to_string),
+            reason: request.reason.to_string(),
+            created_at: Moment(approval.created_at),
+            expires_at: Moment(expires_at),
+            needed: request.needed,
+            decisions: approval.decisions.iter().map(Decision::of).collect(),
+        }
+    }
+}
+
+impl Decision {
+    fn of(decision: &approval::Decision) -> Self {
+        Decision {
+            reviewer: decision.reviewer.to_string(),
+            decision: match decision.decision {
+                approval::DecisionKind::Approve => "approve",
+                approval::DecisionKind::DenyWrong => "deny_wrong",
+                approval::DecisionKind::DenyNotNow => "deny_not_now",
+            }
+            .to_owned(),
+            reason: decision.reason.as_ref().map(ToString::to_string),
+            at: Moment(decision.at),
+        }
+    }
+}

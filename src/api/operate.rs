@@ -1,0 +1,213 @@
+//! What people ask of the gate: clamp, release, recover, decide on held calls, report how runs turned out.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Moment, Span};
+
+/// The longest reason, cause or note, in characters.
+pub const MAX_TEXT: usize = 2_000;
+/// The longest name, id or reference, in characters.
+pub const MAX_NAME: usize = 256;
+
+/// Sets a ceiling on a level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clamp {
+    /// The highest level left.
+    pub to: String,
+    /// Why.
+    pub reason: String,
+    /// For how long; until it is released where it is absent.
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Span>,
+}
+
+/// What a clamp found when it came into force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Clamped {
+    /// The workflow; `null` for every one.
+    pub workflow: Option<String>,
+    /// The highest level left.
+    pub to: String,
+    /// When it runs out, where it does.
+    pub until: Option<Moment>,
+    /// Calls in flight that it came too late for.
+    pub in_flight: u64,
+    /// Unused grants: they pass only what the clamp allows.
+    pub unused_grants: u64,
+    /// Pending approvals.
+    pub pending_approvals: u64,
+}
+
+/// Lifts a clamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Why.
+    pub reason: String,
+}
+
+/// Puts the cause of a burn on record and opens a probation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recover {
+    /// The cause.
+    pub cause: String,
+    /// A reference to the fix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// The level that the probation opens; the earned one where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// How long the probation lasts: 7 days where it is absent.
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Span>,
+}
+
+/// Lets a held call go, once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Other arguments than those that were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<serde_json::Value>,
+}
+
+/// Says no to a held call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deny {
+    /// Why.
+    pub reason: String,
+    /// Whether the call is wrong or only comes at the wrong time: `not_now` where it is absent.
+    #[serde(default)]
+    pub verdict: Denial,
+}
+
+/// What a denial says of the call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Denial {
+    /// It is wrong: that stands for exactly this call for a day.
+    Wrong,
+    /// Not now: says nothing about the call.
+    #[default]
+    NotNow,
+}
+
+/// Reports how a run turned out. Exactly one of `run`, `call` and `subject`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// One of its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// The business object that it touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The tool through which it touched the subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The workflow, where several have such a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The agent, where several have such a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What went wrong.
+    pub mode: String,
+    /// A note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The reporter's reference: the same one twice is one report.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Takes the report back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retract: bool,
+}
+
+/// Reports how the run in the path turned out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunReport {
+    /// The workflow, where several have such a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The agent, where several have such a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What went wrong.
+    pub mode: String,
+    /// A note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The reporter's reference: the same one twice is one report.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Takes the report back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retract: bool,
+}
+
+/// Takes the run in the path out of the budget, or puts it back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exclude {
+    /// The workflow, where several have such a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The agent, where several have such a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Puts it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retract: bool,
+}
+
+/// What a report, a retraction or an exclusion did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Revised {
+    /// The run.
+    pub run: String,
+    /// Its workflow.
+    pub workflow: String,
+    /// Its agent.
+    pub agent: String,
+    /// When it was booked: the change is booked there too.
+    pub booked_at: Moment,
+    /// What it stood as: `idle`, `acceptable`, `unacceptable` or `excluded`.
+    pub was: String,
+    /// What it stands as.
+    pub now: String,
+    /// The same report had been made before: nothing changed.
+    pub repeated: bool,
+}
+
+impl From<RunReport> for Report {
+    fn from(report: RunReport) -> Self {
+        let RunReport { workflow, agent, mode, note, reference, retract } = report;
+        Report { workflow, agent, mode, note, reference, retract, ..Report::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_with_a_member_nobody_knows_is_refused() {
+        assert!(serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "untill": "1h"}"#).is_err());
+        assert!(serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "for": "1h"}"#).is_ok());
+        assert_eq!(serde_json::from_str::<Deny>(r#"{"reason": "r"}"#).unwrap().verdict, Denial::NotNow);
+    }
+}

@@ -1,0 +1,143 @@
+//! Moments and durations as people write them: RFC 3339 in UTC, and `90s`, `15m`, `1h30m`, `7d`.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
+
+use crate::gate::time::{Time, days};
+
+/// The longest duration that can be written: a hundred years. Longer ones are slips of the keyboard.
+const MAX: Duration = days(36_600);
+/// Units, longest first, with their seconds.
+const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+/// A moment, written in RFC 3339, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, format = DateTime, examples("2026-11-23T09:30:00Z"))]
+pub struct Moment(pub Time);
+
+/// A duration, written as `7d` or `1h30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, examples("7d", "1h30m"))]
+pub struct Span(pub Duration);
+
+/// A text that is no moment or no duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSpan {
+    /// Not RFC 3339.
+    #[error("expected a time in RFC 3339, such as 2026-11-23T09:30:00Z")]
+    Moment,
+    /// Not a duration.
+    #[error("expected a duration, such as 30m, 1h30m or 7d")]
+    Duration,
+    /// Neither of the two.
+    #[error("expected a time in RFC 3339, such as 2026-11-23T09:30:00Z, or how long ago, such as 1d")]
+    Either,
+}
+
+impl Moment {
+    /// What `text` means at `now`: a moment, or a duration before now.
+    pub fn at_or_ago(text: &str, now: Time) -> Result<Self, BadSpan> {
+        text.parse().or_else(|_| text.parse().map(|ago: Span| Moment(now.minus(ago.0)))).map_err(|_| BadSpan::Either)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A time beyond the year 9999 has no spelling in RFC 3339; the last one that has stands for it.
+        let limit = if self.0.as_millis() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        f.pad(&Timestamp::from_millisecond(self.0.as_millis()).unwrap_or(limit).to_string())
+    }
+}
+
+impl FromStr for Moment {
+    type Err = BadSpan;
+
+    fn from_str(text: &str) -> Result<Self, BadSpan> {
+        text.parse::<Timestamp>().map(|at| Moment(Time::from_millis(at.as_millisecond()))).map_err(|_| BadSpan::Moment)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_secs();
+        let mut text = String::new();
+        // Weeks are read and never written: a window of `14d` is compared with one of `30d`.
+        for (unit, seconds) in &UNITS[1..] {
+            if left >= *seconds {
+                text = format!("{text}{}{unit}", left / seconds);
+                left %= seconds;
+            }
+        }
+        f.pad(if text.is_empty() { "0s" } else { &text })
+    }
+}
+
+impl FromStr for Span {
+    type Err = BadSpan;
+
+    fn from_str(text: &str) -> Result<Self, BadSpan> {
+        let (mut rest, mut total, mut smaller_than) = (text, Duration::ZERO, 0);
+        while !rest.is_empty() {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (count, tail) = rest.split_at(digits);
+            let count: u64 = count.parse().map_err(|_| BadSpan::Duration)?;
+            let mut tail = tail.chars();
+            let unit = tail.next().ok_or(BadSpan::Duration)?;
+            let place = UNITS.iter().position(|(known, _)| *known == unit).filter(|place| *place >= smaller_than).ok_or(BadSpan::Duration)?;
+            let seconds = count.checked_mul(UNITS[place].1).ok_or(BadSpan::Duration)?;
+            total = total.checked_add(Duration::from_secs(seconds)).ok_or(BadSpan::Duration)?;
+            (rest, smaller_than) = (tail.as_str(), place + 1);
+        }
+        if text.is_empty() || total > MAX { Err(BadSpan::Duration) } else { Ok(Span(total)) }
+    }
+}
+
+macro_rules! as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+as_text!(Moment);
+as_text!(Span);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_in_falling_units_and_written_back() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h30m", 5_400), ("7d", 604_800), ("2w", 1_209_600), ("1d12h", 129_600)] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        }
+        for bad in ["", "7", "d", "-1d", "1.5h", "30m1h", "1h1h", "1y", " 1h", "99999999999999999999s", "40000d"] {
+            assert_eq!(bad.parse::<Span>(), Err(BadSpan::Duration), "{bad}");
+        }
+        assert_eq!(Span(Duration::from_secs(5_400)).to_string(), "1h30m");
+        assert_eq!(Span(days(30)).to_string(), "30d");
+        assert_eq!("0s".parse(), Ok(Span(Duration::ZERO)));
+    }
+
+    #[test]
+    fn a_moment_is_utc_whatever_offset_it_was_written_in() {
+        let moment: Moment = "2026-11-23T10:30:00+01:00".parse().unwrap();
+        assert_eq!(moment.to_string(), "2026-11-23T09:30:00Z");
+        assert_eq!(Moment(Time::from_millis(1_500)).to_string(), "1970-01-01T00:00:01.5Z");
+        assert_eq!(Moment::at_or_ago("1s", Time::from_millis(2_500)), Ok(Moment(Time::from_millis(1_500))));
+        assert_eq!(Moment::at_or_ago("yesterday", Time::default()), Err(BadSpan::Either));
+    }
+}

@@ -1,0 +1,511 @@
+//! Workflows as operators see them: budget, posture, level, and the four numbers.
+//!
+//! Everything here is shown and nothing decides. A rate with nothing to count is `null`, not zero: silence is not success.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Decimal, Moment, Span};
+use crate::gate::{
+    budget::{
+        account::{Balance, BurnRecord},
+        objective::{MILLION, Objective},
+        window::Tally,
+    },
+    event,
+    level::Changes,
+    name::WorkflowName,
+    outcome::FailureMode,
+    policy::Mode,
+    standing::Standing,
+    workflow::WorkflowState,
+};
+
+/// Every workflow, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Workflows {
+    /// The workflows.
+    pub workflows: Vec<Workflow>,
+}
+
+/// One workflow as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Workflow {
+    /// Its name.
+    pub workflow: String,
+    /// Its risk tier: low, medium or high.
+    pub risk: String,
+    /// enforce or shadow; `null` where no policy for it is in force any more.
+    pub mode: Option<String>,
+    /// What failure means for it and how much is acceptable.
+    pub objective: ObjectiveView,
+    /// Its budget.
+    pub budget: Budget,
+    /// healthy, `at_risk`, burned or breached.
+    pub posture: String,
+    /// The posture in a sentence.
+    pub why: String,
+    /// How fast the budget is being spent.
+    pub burn_rate: BurnRate,
+    /// Its level and what bounds it.
+    pub level: Level,
+    /// open or frozen.
+    pub changes: String,
+    /// The four numbers.
+    pub metrics: Metrics,
+    /// The four numbers with what they were counted from.
+    pub metrics_detail: MetricsDetail,
+    /// How often each failure mode was seen in the budget's window.
+    pub failure_modes: BTreeMap<String, u64>,
+    /// Its burns, oldest first.
+    pub burns: Vec<Burn>,
+    /// What it may earn next.
+    pub earn: Option<Earn>,
+}
+
+/// Target, window and size of a budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ObjectiveView {
+    /// The share of runs that must be acceptable.
+    pub target: Target,
+    /// The rolling window.
+    pub window: Span,
+    /// How many runs are expected in a window.
+    pub expected_runs: u64,
+    /// The modes that make a run unacceptable.
+    pub unacceptable: Vec<String>,
+    /// The modes that burn the budget at once.
+    pub critical: Vec<String>,
+}
+
+/// A share in parts per million, shown as a decimal with all of its six places: 99.999% is `0.99999`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = f64, examples(0.97))]
+pub struct Target(pub u32);
+
+/// A budget over all runs, and the same over the runs that executed a `high` call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Budget {
+    /// Counted runs.
+    pub runs: u64,
+    /// Unacceptable runs among them.
+    pub unacceptable: u64,
+    /// How many are allowed.
+    pub allowed: Decimal,
+    /// What remains, as a share of what is allowed. Negative once overdrawn.
+    pub remaining: Decimal,
+    /// Fewer runs were counted than are expected.
+    pub provisional: bool,
+    /// When the budget is used up at the pace of the last three days; `null` while that pace is one that lasts.
+    pub exhausts_in: Option<Span>,
+    /// Runs that do not count.
+    pub idle_runs: u64,
+    /// Counted runs that somebody judged.
+    pub checked: u64,
+    /// The budget over the runs that executed a `high` call.
+    pub high: HighBudget,
+}
+
+/// The budget over the runs that executed a `high` call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HighBudget {
+    /// Counted runs.
+    pub runs: u64,
+    /// Unacceptable runs among them.
+    pub unacceptable: u64,
+    /// How many are allowed.
+    pub allowed: Decimal,
+    /// What remains.
+    pub remaining: Decimal,
+}
+
+/// Burn rates by look-back; `null` where the pair is not in force.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BurnRate {
+    /// Over five minutes.
+    #[serde(rename = "5m")]
+    pub five_minutes: Option<Decimal>,
+    /// Over thirty minutes.
+    #[serde(rename = "30m")]
+    pub thirty_minutes: Option<Decimal>,
+    /// Over an hour.
+    #[serde(rename = "1h")]
+    pub one_hour: Option<Decimal>,
+    /// Over two hours.
+    #[serde(rename = "2h")]
+    pub two_hours: Option<Decimal>,
+    /// Over six hours.
+    #[serde(rename = "6h")]
+    pub six_hours: Option<Decimal>,
+    /// Over a day.
+    #[serde(rename = "1d")]
+    pub one_day: Option<Decimal>,
+    /// Over three days.
+    #[serde(rename = "3d")]
+    pub three_days: Option<Decimal>,
+}
+
+/// The effective level and its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Level {
+    /// The lowest of the three.
+    pub effective: String,
+    /// What was earned.
+    pub earned: String,
+    /// What the posture caps, where it does.
+    pub cap: Option<String>,
+    /// The lower of the operators' clamps.
+    pub clamp: Option<ClampView>,
+    /// A suspension of the cap.
+    pub waiver: Option<WaiverView>,
+    /// The way back from a burn, where one is on.
+    pub probation: Option<ProbationView>,
+    /// Which of them binds: earned, cap, clamp, waiver or probation.
+    pub binds: String,
+}
+
+/// An operator's ceiling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClampView {
+    /// The highest level left.
+    pub to: String,
+    /// `workflow`, or `all` for every workflow.
+    pub scope: String,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// Since when.
+    pub at: Moment,
+    /// Until when, where it runs out.
+    pub until: Option<Moment>,
+}
+
+/// A suspension of the posture's cap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WaiverView {
+    /// When it runs out.
+    pub until: Moment,
+    /// Unacceptable runs since it began.
+    pub failures: u32,
+}
+
+/// The way back from a burn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProbationView {
+    /// The level that it opens.
+    pub to: String,
+    /// Since when.
+    pub from: Moment,
+    /// When it has lasted.
+    pub until: Moment,
+}
+
+/// The four numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Metrics {
+    /// Acceptable runs.
+    pub success_rate: Option<Decimal>,
+    /// Runs that a person had to correct materially; unknown until something was checked.
+    pub correction_rate: Option<Decimal>,
+    /// Runs that should have escalated and did not.
+    pub escalation_miss_rate: Option<Decimal>,
+    /// Runs that caused duplicate, undone or follow-on work.
+    pub rework_rate: Option<Decimal>,
+}
+
+/// The four numbers with what they were counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MetricsDetail {
+    /// Acceptable runs.
+    pub success_rate: Rate,
+    /// Runs that a person had to correct materially.
+    pub correction_rate: Rate,
+    /// Runs that should have escalated and did not.
+    pub escalation_miss_rate: Rate,
+    /// Runs that caused duplicate, undone or follow-on work.
+    pub rework_rate: Rate,
+}
+
+/// One number with what it was counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rate {
+    /// The rate; `null` with nothing to count.
+    pub rate: Option<Decimal>,
+    /// How many.
+    pub numerator: u64,
+    /// Of how many.
+    pub denominator: u64,
+    /// How many of those somebody judged.
+    pub checked: u64,
+}
+
+/// An entry into burned or breached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Burn {
+    /// When it was entered.
+    pub at: Moment,
+    /// When it was left.
+    pub left: Option<Moment>,
+    /// The failure modes of the window when it was entered.
+    pub modes: BTreeMap<String, u64>,
+    /// The cause that a person put on record.
+    pub cause: Option<String>,
+    /// The failures behind it were retracted or excluded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub voided: bool,
+}
+
+/// What a workflow may earn next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Earn {
+    /// The step.
+    pub next: String,
+    /// Days within budget so far.
+    pub days: u32,
+    /// Days that it takes.
+    pub of: u32,
+    /// What the counts say.
+    pub evidence: EarnEvidence,
+}
+
+/// What the counts say about a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EarnEvidence {
+    /// How many clean runs it takes.
+    pub needed: u64,
+    /// Whether the counts are enough.
+    pub met: bool,
+}
+
+impl Workflow {
+    /// The workflow called `name` as it stands. `mode` is its policy's, where one is in force.
+    #[must_use]
+    pub fn of(name: &WorkflowName, mode: Option<Mode>, state: &WorkflowState, standing: &Standing) -> Self {
+        let (terms, account, now) = (state.terms(), state.account(), state.now());
+        let tally = account.tally(&terms.objective, now);
+        let modes = account.modes(&terms.objective, now);
+        let detail = MetricsDetail::of(&tally, &modes);
+        Workflow {
+            workflow: name.to_string(),
+            risk: terms.tier.as_str().to_owned(),
+            mode: mode.map(|mode| match mode {
+                Mode::Shadow { until } if now < until => "shadow".to_owned(),
+                Mode::Shadow { .. } | Mode::Enforce => "enforce".to_owned(),
+            }),
+            objective: ObjectiveView::of(&terms.objective),
+            budget: Budget::of(&terms.objective, &tally, standing),
+            posture: standing.posture.as_str().to_owned(),
+            why: standing.why.to_string(),
+            burn_rate: BurnRate::of(standing),
+            level: Level::of(state, standing),
+            changes: match standing.changes {
+                Changes::Frozen => "frozen".to_owned(),
+                Changes::Open => "open".to_owned(),
+            },
+            metrics: detail.rates(),
+            metrics_detail: detail,
+            failure_modes: counts(&modes),
+            burns: account.burns().iter().map(Burn::of).collect(),
+            earn: None,
+        }
+    }
+}
+
+impl ObjectiveView {
+    fn of(objective: &Objective) -> Self {
+        let names = |modes: &std::collections::BTreeSet<FailureMode>| modes.iter().map(ToString::to_string).collect();
+        ObjectiveView {
+            target: Target(objective.target_ppm),
+            window: Span(objective.window),
+            expected_runs: objective.expected_runs,
+            unacceptable: names(&objective.unacceptable),
+            critical: names(&objective.critical),
+        }
+    }
+}
+
+impl Budget {
+    fn of(objective: &Objective, tally: &Tally, standing: &Standing) -> Self {
+        let all = &standing.all;
+        Budget {
+            runs: all.runs,
+            unacceptable: all.unacceptable,
+            allowed: Decimal::allowed(all.allowed),
+            remaining: Decimal::of(all.remaining().ten_thousandths()),
+            provisional: all.runs < objective.expected_runs,
+            exhausts_in: exhausts_in(objective.window, all, standing.burn.get("3d")),
+            idle_runs: tally.idle,
+            checked: tally.checked,
+            high: HighBudget {
+                runs: standing.high.runs,
+                unacceptable: standing.high.unacceptable,
+                allowed: Decimal::allowed(standing.high.allowed),
+                remaining: Decimal::of(standing.high.remaining().ten_thousandths()),
+            },
+        }
+    }
+}
+
+/// A whole budget lasts a window at rate 1; so what remains lasts `remaining × window / rate`. Down to whole minutes: nobody plans by its seconds.
+fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<Span> {
+    let rate = u128::from(rate?);
+    if rate <= 10_000 {
+        return None;
+    }
+    let remaining = u128::try_from(all.remaining().ten_thousandths()).unwrap_or(0);
+    let minutes = remaining * u128::from(window.as_secs() / 60) / rate;
+    Some(Span(Duration::from_secs(u64::try_from(minutes).unwrap_or(u64::MAX).saturating_mul(60))))
+}
+
+impl BurnRate {
+    fn of(standing: &Standing) -> Self {
+        let rate = |look_back| standing.burn.get(look_back).map(Decimal::rate);
+        BurnRate {
+            five_minutes: rate("5m"),
+            thirty_minutes: rate("30m"),
+            one_hour: rate("1h"),
+            two_hours: rate("2h"),
+            six_hours: rate("6h"),
+            one_day: rate("1d"),
+            three_days: rate("3d"),
+        }
+    }
+
+    /// Every look-back's name and rate, shortest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Option<Decimal>)> {
+        [
+            ("5m", self.five_minutes),
+            ("30m", self.thirty_minutes),
+            ("1h", self.one_hour),
+            ("2h", self.two_hours),
+            ("6h", self.six_hours),
+            ("1d", self.one_day),
+            ("3d", self.three_days),
+        ]
+        .into_iter()
+    }
+}
+
+impl Level {
+    fn of(state: &WorkflowState, standing: &Standing) -> Self {
+        let probation = state.account().probation();
+        Level {
+            effective: standing.level().to_string(),
+            earned: standing.earned.to_string(),
+            cap: standing.cap.as_ref().map(ToString::to_string),
+            clamp: standing.clamp.as_ref().map(|clamp| ClampView::of(clamp, if state.clamp() == Some(clamp) { "workflow" } else { "all" })),
+            waiver: state.waiver().map(|waiver| WaiverView { until: Moment(waiver.until), failures: waiver.failures }),
+            probation: probation.map(|probation| ProbationView {
+                to: probation.to.as_ref().unwrap_or(&standing.earned).to_string(),
+                from: Moment(probation.from),
+                until: Moment(probation.until),
+            }),
+            binds: standing.binds.as_str().to_owned(),
+        }
+    }
+}
+
+impl ClampView {
+    fn of(clamp: &event::Clamp, scope: &str) -> Self {
+        ClampView {
+            to: clamp.to.to_string(),
+            scope: scope.to_owned(),
+            reason: clamp.reason.to_string(),
+            by: clamp.by.to_string(),
+            at: Moment(clamp.at),
+            until: clamp.until.map(Moment),
+        }
+    }
+}
+
+impl MetricsDetail {
+    fn of(tally: &Tally, modes: &BTreeMap<FailureMode, u64>) -> Self {
+        let runs = tally.all.runs;
+        let seen = |mode: FailureMode| modes.get(&mode).copied().unwrap_or(0);
+        let rate = |numerator: u64, denominator: u64| {
+            // A mode that was seen in a run that does not count must not lift the rate above all of those that do.
+            let numerator = numerator.min(denominator);
+            Rate { rate: Decimal::ratio(numerator, denominator), numerator, denominator, checked: tally.checked }
+        };
+        let mut correction_rate = rate(seen(FailureMode::MajorCorrection), runs);
+        if tally.checked == 0 {
+            correction_rate.rate = None;
+        }
+        MetricsDetail {
+            success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
+            correction_rate,
+            // What should have escalated is not counted yet.
+            escalation_miss_rate: rate(0, 0),
+            rework_rate: rate(seen(FailureMode::DuplicateWork), runs),
+        }
+    }
+
+    const fn rates(&self) -> Metrics {
+        Metrics {
+            success_rate: self.success_rate.rate,
+            correction_rate: self.correction_rate.rate,
+            escalation_miss_rate: self.escalation_miss_rate.rate,
+            rework_rate: self.rework_rate.rate,
+        }
+    }
+}
+
+impl Burn {
+    fn of(burn: &BurnRecord) -> Self {
+        Burn {
+            at: Moment(burn.at),
+            left: burn.left.map(Moment),
+            modes: counts(&burn.modes),
+            cause: burn.cause.as_deref().map(ToOwned::to_owned),
+            voided: burn.voided,
+        }
+    }
+}
+
+fn counts(modes: &BTreeMap<FailureMode, u64>) -> BTreeMap<String, u64> {
+    modes.iter().map(|(mode, count)| (mode.to_string(), *count)).collect()
+}
+
+impl Serialize for Target {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.0) / f64::from(MILLION))
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let share = f64::deserialize(deserializer)?;
+        let digits = format!("{share:.6}").replace('.', "");
+        digits.parse().map(Target).map_err(|_| serde::de::Error::custom("a share out of range"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::budget::burn::Count;
+
+    #[test]
+    fn a_rate_with_nothing_to_count_is_unknown_and_corrections_are_until_something_was_checked() {
+        let detail = MetricsDetail::of(&Tally::default(), &BTreeMap::new());
+        assert_eq!(detail.rates(), Metrics { success_rate: None, correction_rate: None, escalation_miss_rate: None, rework_rate: None });
+        let modes = BTreeMap::from([(FailureMode::MajorCorrection, 3), (FailureMode::DuplicateWork, 2)]);
+        let mut tally = Tally { all: Count { runs: 1_234, unacceptable: 12 }, ..Tally::default() };
+        let detail = MetricsDetail::of(&tally, &modes);
+        assert_eq!((detail.correction_rate.rate, detail.correction_rate.numerator), (None, 3));
+        assert_eq!(detail.success_rate.rate, Some(Decimal::of(9_902)));
+        tally.checked = 61;
+        assert_eq!(MetricsDetail::of(&tally, &modes).correction_rate.rate, Some(Decimal::of(24)));
+    }
+
+    #[test]
+    fn a_target_keeps_all_of_its_places() {
+        for (ppm, text) in [(970_000, "0.97"), (999_990, "0.99999"), (995_000, "0.995")] {
+            assert_eq!(serde_json::to_string(&Target(ppm)).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Target>(text).unwrap(), Target(ppm));
+        }
+    }
+}
