@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod gate;
 pub mod ids;
 pub mod ledger;

@@ -304,6 +304,9 @@ pub struct HoldRules {
     /// How long a held call waits open when the agent does not say.
     #[serde(with = "time::millis")]
     pub wait: Duration,
+    /// The same for calls of MCP tools, whose clients rarely repeat a refused call.
+    #[serde(with = "time::millis")]
+    pub wait_mcp: Duration,
     /// When a pending approval expires.
     #[serde(with = "time::millis")]
     pub expires: Duration,

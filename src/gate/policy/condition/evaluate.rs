@@ -22,7 +22,8 @@ use crate::gate::{
 /// The most elements that a comprehension may look at.
 pub const MAX_ELEMENTS: usize = 1_000;
 
-/// The most steps that one evaluation may take, where a step is one operator, one element, or 64 bytes of text. A few milliseconds.
+/// The most steps that one evaluation may take, where a step is one operator, one element, 64 bytes of text that are compared,
+/// 16 that are joined, or 8 that a pattern looks at. A few milliseconds, and at most 2 MB of text.
 pub const MAX_STEPS: usize = 100_000;
 
 /// Values nested deeper than this are not compared. `wire` reads at most 128.
@@ -364,7 +365,8 @@ impl<'v> Evaluation<'v> {
                 return result.map(Value::Int).ok_or_else(out_of_range);
             }
             (Value::Text(one), Value::Text(other)) if sign == Arithmetic::Add => {
-                self.spend((one.len() + other.len()) / 64)?;
+                // Joined texts are also memory, all of it held until the evaluation ends.
+                self.spend((one.len() + other.len()) / 16)?;
                 let joined: String = [&**one, &**other].concat();
                 return Ok(Value::Text(Text::Shared(joined.into())));
             }

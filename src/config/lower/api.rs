@@ -1,0 +1,344 @@
+//! What an API document means.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    config::{
+        diagnostics::{Notes, SourceFile},
+        quantity::{Date, Interval},
+        source::{
+            decode::{At, Field},
+            policy::{ApiDocument, Duplicate, Limit, ModeWord, Reverses, ToolEntry},
+            tree::{self, Span},
+        },
+        tiers,
+    },
+    gate::{
+        name::{ApiName, ToolName},
+        policy::{Api, Mode, Pattern, Protocol, Schema, Tool, condition::Scope},
+        time::{Time, days},
+        verdict::Verdict,
+    },
+};
+
+use super::{
+    address,
+    pending::{Owner, warn},
+    rules::{Calls, condition, rule},
+    version,
+    written::{interval, items, name, place, required, span_of},
+};
+
+/// How long a call may take where nothing says so.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a timeout may be. An hour is longer than any proxy between here and there waits.
+pub(super) const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
+
+/// How long shadow may last: a rule that only watches must not be forgotten.
+pub(super) const MAX_SHADOW: Duration = days(60);
+
+/// The most tools of one API. Its list is searched on every call.
+pub(super) const MAX_TOOLS: usize = 1000;
+
+/// The largest body that a tool may ask for; beyond that, nothing here should be buffering it.
+pub(super) const MAX_BODY: usize = 1 << 30;
+
+/// A lowered API, and where things were written.
+#[derive(Debug)]
+pub(super) struct LoweredApi {
+    pub(super) api: Api,
+    pub(super) mount_span: Span,
+    pub(super) tool_spans: BTreeMap<ToolName, Span>,
+}
+
+/// What lowering looks at besides the document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings<'f> {
+    /// Every file of the load, for schemas in files of their own.
+    pub(super) files: &'f [SourceFile],
+    /// The current time, for `until`.
+    pub(super) now: Time,
+}
+
+/// Lowers `document`. Errors go to `notes`; `None` where there is no API to go on with.
+pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mut Notes<'_>) -> Option<LoweredApi> {
+    let at = document.api.given()?;
+    let api_name = name(at, "an api", notes);
+    let owner = format!("api `{}`", at.value);
+    let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes).and_then(|at| address::upstream(at, notes));
+    let mount = address::mount(document, &at.value, &at.span, notes);
+    let protocol = document.protocol.value().copied().unwrap_or(Protocol::Http);
+    let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
+    warn(Owner::Api, "openapi", span_of(&document.openapi), notes);
+    if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Field::Bad) {
+        notes.warning(at.span.clone(), format!("{owner} has no tools, so every call of it is unlisted")).hint("list them under `tools`");
+    }
+    let lowering = ToolLowering { api: &at.value, protocol, timeout, around };
+    let (tools, tool_spans) = lowering.tools(document, notes);
+    let (mount, mount_span) = mount?;
+    let api = Api { name: ApiName::from(api_name?), protocol, upstream: upstream?, mount, tools, timeout, place: place(&at.span, notes) };
+    Some(LoweredApi { api, mount_span, tool_spans })
+}
+
+struct ToolLowering<'a> {
+    api: &'a str,
+    protocol: Protocol,
+    timeout: Duration,
+    around: Surroundings<'a>,
+}
+
+impl ToolLowering<'_> {
+    fn tools(&self, document: &ApiDocument, notes: &mut Notes<'_>) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, Span>) {
+        let mut spans = BTreeMap::new();
+        let mut tools: Vec<(Arc<Tool>, Span)> = Vec::new();
+        if document.tools.value().is_some_and(|tools| tools.len() > MAX_TOOLS) {
+            notes.error(span_of(&document.tools).unwrap_or_default(), format!("api `{}` has more than {MAX_TOOLS} tools", self.api));
+        }
+        for entry in items(&document.tools).take(MAX_TOOLS) {
+            let Some(at) = required(&entry.value.tool, "tool", "a tool", &entry.span, notes) else { continue };
+            let Some(tool_name) = name(at, "a tool", notes) else { continue };
+            let tool_name = ToolName::of(self.api, tool_name);
+            match spans.entry(tool_name.clone()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(at.span.clone());
+                }
+                Entry::Occupied(first) => {
+                    let (line, _) = notes.file().position(first.get().start);
+                    notes.error(at.span.clone(), format!("tool `{tool_name}` is written twice")).label(format!("the first is on line {line}"));
+                    continue;
+                }
+            }
+            if let Some(tool) = self.tool(tool_name, at, &entry.value, notes) {
+                let span = span_of(&entry.value.r#match).unwrap_or_else(|| at.span.clone());
+                tools.push((Arc::new(tool), span));
+            }
+        }
+        tools.sort_by(|(a, _), (b, _)| a.pattern.specificity(&b.pattern));
+        Self::never_called(&tools, notes);
+        (tools.into_iter().map(|(tool, _)| tool).collect(), spans)
+    }
+
+    /// The first pattern that matches decides, so a tool whose every request is another's is never called.
+    fn never_called(tools: &[(Arc<Tool>, Span)], notes: &mut Notes<'_>) {
+        for (index, (tool, span)) in tools.iter().enumerate() {
+            if let Some((other, _)) = tools[..index].iter().find(|(other, _)| other.pattern.covers(&tool.pattern)) {
+                // Of two that match the same, the one written later is the slip.
+                let (never, span, always) = match tools.iter().find(|(earlier, _)| Arc::ptr_eq(earlier, other)) {
+                    Some((_, other_span)) if tool.pattern.covers(&other.pattern) && other_span.start > span.start => (other, other_span, tool),
+                    _ => (tool, span, other),
+                };
+                notes
+                    .error(span.clone(), format!("tool `{}` can never be called: tool `{}` matches every request that it does", never.name, always.name))
+                    .label("matches nothing of its own")
+                    .hint(format!("`{}` is written on line {}; change one pattern or drop one tool", always.pattern.source(), always.place.line));
+            }
+        }
+    }
+
+    fn tool(&self, tool_name: ToolName, at: &At<String>, entry: &ToolEntry, notes: &mut Notes<'_>) -> Option<Tool> {
+        let owner = format!("tool `{tool_name}`");
+        let risk = required(&entry.risk, "risk", &owner, &at.span, notes).map(|at| at.value);
+        let pattern = self.pattern(entry, at, &owner, notes);
+        let arguments = self.schema(&entry.arguments, notes);
+        let calls = Calls { pattern: pattern.as_ref(), schema: arguments.as_ref().map(Schema::source) };
+        let [deny_when, hold_when, escalate_when] = [("deny_when", &entry.deny_when), ("hold_when", &entry.hold_when), ("escalate_when", &entry.escalate_when)]
+            .map(|(key, field)| rule(field, key, Scope::Request, calls, notes));
+        let failure_when = rule(&entry.failure_when, "failure_when", Scope::Response, calls, notes);
+        let subject = condition(&entry.subject, "subject", Scope::Request, calls, notes);
+        let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
+        let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
+        let always = ceiling(&entry.always, notes);
+        not_yet(entry, calls, notes);
+        contradictions(entry, &owner, notes);
+        let body = entry.body.given().and_then(|at| {
+            let fits = (1..=MAX_BODY).contains(&at.value.0);
+            if !fits {
+                notes.error(at.span.clone(), format!("`body`: expected a size from 1B to 1GiB, found `{}`", at.value)).label("out of bounds");
+            }
+            fits.then_some(at.value.0)
+        });
+        let (risk, pattern) = (risk?, pattern?);
+        Some(Tool {
+            definition: version::of_tool(&pattern, risk, arguments.as_ref()),
+            name: tool_name,
+            pattern,
+            risk,
+            subject,
+            arguments,
+            deny_when,
+            hold_when,
+            escalate_when,
+            failure_when,
+            always,
+            forbidden: entry.forbidden.value().copied().unwrap_or(false),
+            escalation: entry.escalation.value().copied().unwrap_or(false),
+            idempotent: entry.idempotent.value().copied().unwrap_or_else(|| tiers::is_idempotent(risk)),
+            body,
+            timeout,
+            mode,
+            place: place(&at.span, notes),
+        })
+    }
+
+    fn pattern(&self, entry: &ToolEntry, at: &At<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Pattern> {
+        if self.protocol == Protocol::Mcp && entry.r#match.is_absent() {
+            return Some(Pattern::mcp(&at.value));
+        }
+        let written = match &entry.r#match {
+            Field::Given(written) => written,
+            Field::Bad => return None,
+            Field::Absent => {
+                notes
+                    .error(at.span.clone(), format!("{owner} lacks `match`"))
+                    .label("`match` is missing here")
+                    .hint("for example `match: POST /refunds` or `match: GET /orders/{order}`");
+                return None;
+            }
+        };
+        match self.protocol {
+            Protocol::Mcp if written.value.is_empty() || written.value.contains(char::is_whitespace) => {
+                let message = format!("`match`: expected the name of an MCP tool, found `{}`", written.value);
+                notes.error(written.span.clone(), message).hint("the api speaks mcp; leave `match` out where the name is the same as `tool`");
+                None
+            }
+            Protocol::Mcp => Some(Pattern::mcp(&written.value)),
+            Protocol::Http => Pattern::http(&written.value)
+                .map_err(|message| {
+                    notes.error(written.span.clone(), format!("`match`: {message}"));
+                })
+                .ok(),
+        }
+    }
+
+    /// A schema that is written inline, or in a file of the load.
+    fn schema(&self, field: &Field<serde_json::Value>, notes: &mut Notes<'_>) -> Option<Schema> {
+        let at = field.given()?;
+        let complain = |notes: &mut Notes<'_>, message: String, hint: &str| {
+            notes.error(at.span.clone(), format!("`arguments`: {message}")).hint(hint);
+            None
+        };
+        let value = match &at.value {
+            serde_json::Value::String(file) => match self.schema_file(file, notes.file()) {
+                Ok(value) => value,
+                Err(message) => return complain(notes, message, "files are looked up next to the policy file"),
+            },
+            inline => inline.clone(),
+        };
+        if !value.is_object() {
+            return complain(notes, "expected a JSON Schema or the name of a file".to_owned(), "for example `arguments: { type: object }`");
+        }
+        match Schema::compile(value) {
+            Ok(schema) => Some(schema),
+            Err(message) => complain(notes, message, "arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside"),
+        }
+    }
+
+    fn schema_file(&self, file: &str, policy: &SourceFile) -> Result<serde_json::Value, String> {
+        let beside = policy.name.rfind('/').map_or_else(|| file.to_owned(), |slash| format!("{}/{file}", &policy.name[..slash]));
+        let source = self.around.files.iter().find(|source| *source.name == *beside).ok_or_else(|| format!("there is no file `{beside}`"))?;
+        let documents = tree::read(&source.text).map_err(|broken| format!("`{beside}` cannot be read: {}", broken.message))?;
+        documents.first().map(tree::Node::to_json).ok_or_else(|| format!("`{beside}` is empty"))
+    }
+}
+
+/// Does a verdict act, or only until when is it watched?
+pub(super) fn mode(mode: &Field<ModeWord>, until: &Field<Date>, now: Time, notes: &mut Notes<'_>) -> Mode {
+    let shadow = mode.given().filter(|at| at.value == ModeWord::Shadow);
+    match (shadow, until) {
+        (None, Field::Given(until)) if mode.value().is_some() || mode.is_absent() => {
+            notes.error(until.span.clone(), "`until` without `mode: shadow`").hint("only shadow ends by itself; drop `until`, or write `mode: shadow`");
+            Mode::Enforce
+        }
+        (None, _) | (Some(_), Field::Bad) => Mode::Enforce,
+        (Some(shadow), Field::Absent) => {
+            let message = "`mode: shadow` lacks `until`".to_owned();
+            notes.error(shadow.span.clone(), message).hint(format!("write the day on which watching ends, such as `until: {}`", Date(day_in(now, 30))));
+            Mode::Enforce
+        }
+        (Some(_), Field::Given(until)) => {
+            let latest = now.plus(MAX_SHADOW);
+            if until.value.0 > latest {
+                notes
+                    .error(until.span.clone(), format!("`until`: shadow lasts at most {} from now, found `{}`", Interval(MAX_SHADOW), until.value))
+                    .hint(format!("the latest day is {}", Date(day_in(now, 60))));
+            } else if until.value.0 <= now {
+                notes.warning(until.span.clone(), format!("shadow ended on {}: verdicts act", until.value)).hint("drop `mode` and `until`");
+            }
+            Mode::Shadow { until: until.value.0 }
+        }
+    }
+}
+
+/// The first moment of the day that is `count` days after `now`.
+fn day_in(now: Time, count: u64) -> Time {
+    const DAY: i64 = 86_400_000;
+    let later = now.plus(days(count)).as_millis();
+    Time::from_millis(later - later.rem_euclid(DAY))
+}
+
+fn ceiling(field: &Field<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
+    let at = field.given()?;
+    if at.value == Verdict::Allow {
+        notes
+            .error(at.span.clone(), "`always: allow` says nothing: it is a ceiling, and levels decide below it")
+            .hint("write `hold` or `deny`; to allow more, change the tool's `risk` or a level");
+        return None;
+    }
+    Some(at.value)
+}
+
+/// Keys that are read and not acted on yet are still read in full.
+fn not_yet(entry: &ToolEntry, calls: Calls<'_>, notes: &mut Notes<'_>) {
+    for (key, span) in [
+        ("duplicate", span_of(&entry.duplicate)),
+        ("reverses", span_of(&entry.reverses)),
+        ("limits", span_of(&entry.limits)),
+        ("fallback", span_of(&entry.fallback)),
+    ] {
+        warn(Owner::Tool, key, span, notes);
+    }
+    if let Some(At { value: Duplicate { key, within }, span }) = entry.duplicate.given() {
+        key.value().into_iter().flatten().for_each(|part| {
+            condition(part, "key", Scope::Request, calls, notes);
+        });
+        required(within, "within", "`duplicate`", span, notes);
+    }
+    if let Some(At { value: Reverses { tool, within }, span }) = entry.reverses.given() {
+        required(tool, "tool", "`reverses`", span, notes);
+        required(within, "within", "`reverses`", span, notes);
+    }
+    for At { value: Limit { sum, count, within, hold_above, deny_above, .. }, span } in items(&entry.limits) {
+        condition(sum, "sum", Scope::Request, calls, notes);
+        required(within, "within", "a limit", span, notes);
+        if sum.is_absent() == count.is_absent() {
+            notes.error(span.clone(), "a limit needs one of `sum` and `count`");
+        }
+        if hold_above.is_absent() && deny_above.is_absent() {
+            notes.error(span.clone(), "a limit needs `hold_above` or `deny_above`");
+        }
+    }
+}
+
+fn contradictions(entry: &ToolEntry, owner: &str, notes: &mut Notes<'_>) {
+    let stopped = if entry.forbidden.value() == Some(&true) {
+        "forbidden"
+    } else if entry.always.value() == Some(&Verdict::Deny) {
+        "always denied"
+    } else {
+        return;
+    };
+    for (key, field) in [("hold_when", &entry.hold_when), ("escalate_when", &entry.escalate_when)] {
+        if let Some(at) = field.given() {
+            notes.warning(at.span.clone(), format!("`{key}` has no effect: {owner} is {stopped}")).hint("drop one of the two");
+        }
+    }
+    if let Some(at) = entry.escalation.given().filter(|at| at.value) {
+        notes.warning(at.span.clone(), format!("{owner} is an escalation that nobody can reach: it is {stopped}")).hint("drop one of the two");
+    }
+}

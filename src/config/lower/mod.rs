@@ -1,0 +1,226 @@
+//! What the documents mean: gate values, and everything that is wrong with them, all at once.
+//!
+//! Names are collected from every document before any is lowered, so that a tool with a mistake in it is not also unknown to the workflows that reach it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile},
+    evidence::Tables,
+    source::{
+        decode::{At, decode},
+        nearest::did_you_mean,
+        policy::{ApiDocument, WorkflowDocument},
+        tree::{self, Node},
+    },
+};
+use crate::gate::{
+    name::{ApiName, ToolName, WorkflowName},
+    policy::{PolicySet, Protocol, Workflow},
+    risk::Risk,
+    time::Time,
+};
+
+mod address;
+mod api;
+mod ladder;
+mod objective;
+mod pending;
+pub mod process;
+mod reads;
+mod rules;
+mod set;
+mod version;
+mod workflow;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use api::{LoweredApi, Surroundings};
+use process::Process;
+use set::{InFile, Names};
+use workflow::Known;
+
+/// The most documents of one load.
+pub const MAX_DOCUMENTS: usize = 10_000;
+
+/// Policies that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policies.
+    pub policies: PolicySet,
+    /// What somebody should look at.
+    pub warnings: Diagnostics,
+}
+
+/// One document as it is written.
+enum Document {
+    Api(Box<ApiDocument>),
+    Workflow(Box<WorkflowDocument>),
+}
+
+type Apis = Vec<InFile<Box<ApiDocument>>>;
+type Workflows = Vec<InFile<Box<WorkflowDocument>>>;
+
+/// Lowers the policies in `files` at the time `now`, or says everything that is wrong with them.
+pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
+    let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
+    let (documents, incomplete) = read(files, &mut notes);
+    let (apis, workflows) = split(documents, &mut notes);
+    let known = Known { tools: tools(&apis), without_schema: without_schema(&apis), incomplete, approvers: process.approvers(), now };
+    let reached = reached(&workflows);
+    let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
+
+    let apis: Vec<InFile<LoweredApi>> = apis
+        .into_iter()
+        .filter_map(|InFile { file, value }| api::lower(&value, Surroundings { files, now }, &mut notes[file]).map(|value| InFile { file, value }))
+        .collect();
+    let mut tables = Tables::default();
+    let workflows: Vec<Workflow> =
+        workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
+    set::mounts(&apis, &mut notes);
+    // A workflow that could not be read may reach them.
+    if !incomplete {
+        set::unreached(&apis, &reached, &mut notes);
+    }
+
+    let mut found = Diagnostics::about(files);
+    found.extend(notes.into_iter().flat_map(Notes::into_found));
+    found.extend(set::agents(process, &names));
+    if !any_workflow && !found.has_errors() {
+        let mut nothing = Diagnostic::without_place(Severity::Error, "", "there is no workflow in any policy file");
+        nothing.hint("`burngate init` writes a first one");
+        found.push(nothing);
+    }
+    found.sort();
+    if found.has_errors() { Err(found) } else { Ok(Loaded { policies: policy_set(apis, workflows), warnings: found }) }
+}
+
+fn policy_set(apis: Vec<InFile<LoweredApi>>, workflows: Vec<Workflow>) -> PolicySet {
+    let apis: BTreeMap<ApiName, _> = apis.into_iter().map(|api| (api.value.api.name.clone(), Arc::new(api.value.api))).collect();
+    let workflows: BTreeMap<WorkflowName, _> = workflows.into_iter().map(|workflow| (workflow.name.clone(), Arc::new(workflow))).collect();
+    let version = version::of_set(apis.values().map(|api| &**api), workflows.values().map(|workflow| &**workflow));
+    PolicySet { version, apis, workflows }
+}
+
+/// Is `file` read for other documents' sake only? Schemas and `OpenAPI` files may lie in the policy directory.
+#[must_use]
+pub fn is_attachment(name: &str) -> bool {
+    [".json", ".openapi.yaml", ".openapi.yml", ".schema.yaml", ".schema.yml"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// Every document, and whether a file could not be read.
+fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>, bool) {
+    let (mut documents, mut incomplete) = (Vec::new(), false);
+    for (index, file) in files.iter().enumerate().filter(|(_, file)| !is_attachment(&file.name)) {
+        let notes = &mut notes[index];
+        let before = documents.len();
+        let trees = match tree::read(&file.text) {
+            Ok(trees) => trees,
+            Err(broken) => {
+                not_yaml(broken, notes);
+                incomplete = true;
+                continue;
+            }
+        };
+        if trees.is_empty() {
+            notes.warning(0..0, "this file holds no document").hint("a policy document begins with `api:` or `workflow:`");
+        }
+        documents.extend(trees.iter().filter_map(|node| document(node, notes)).map(|value| InFile { file: index, value }));
+        if documents.len() > MAX_DOCUMENTS && before <= MAX_DOCUMENTS {
+            notes.error(0..0, format!("there are more than {MAX_DOCUMENTS} policy documents"));
+        }
+    }
+    (documents, incomplete)
+}
+
+fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
+    let text = &notes.file().text;
+    let line_start = text[..broken.span.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    // The commonest slip: a capture is a mapping to YAML where the tool is written in braces itself.
+    let unquoted_capture = line.trim_start().trim_start_matches("- ").starts_with('{') && line.contains("match:");
+    let diagnostic = notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message)).label("here");
+    diagnostic.hint = unquoted_capture.then(|| "inside `{ … }`, quote a path with captures: `match: \"GET /orders/{order}\"`".to_owned());
+}
+
+fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
+    match (node.get("api"), node.get("workflow")) {
+        (Some(_), None) => decode(node, notes).map(Box::new).map(Document::Api),
+        (None, Some(_)) => decode(node, notes).map(Box::new).map(Document::Workflow),
+        (Some(_), Some(_)) => {
+            notes.error(node.span.clone(), "a document is one api or one workflow, and this is both").hint("put `---` on a line between the two");
+            None
+        }
+        (None, None) => {
+            let keys = match &node.kind {
+                tree::Kind::Map(entries) => entries.iter().map(|(key, _)| key).collect(),
+                _ => Vec::new(),
+            };
+            let slip = keys.iter().find_map(|key| did_you_mean(&key.text, ["api", "workflow"]).map(|hint| (key, hint)));
+            match slip {
+                Some((key, hint)) => notes.error(key.span.clone(), format!("unknown key `{}`", key.text)).hint(hint),
+                None => notes.error(node.span.clone(), "a policy document begins with `api:` or `workflow:`").label("this has neither"),
+            };
+            None
+        }
+    }
+}
+
+/// The documents by kind, without those whose name is taken or missing.
+fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Workflows) {
+    let (mut apis, mut workflows) = (Vec::new(), Vec::new());
+    let (mut api_names, mut workflow_names) = (Names::default(), Names::default());
+    for InFile { file, value } in documents {
+        match value {
+            Document::Api(document) => {
+                if document.api.given().is_some_and(|at| api_names.take("api", at, file, notes)) {
+                    apis.push(InFile { file, value: document });
+                }
+            }
+            Document::Workflow(document) => {
+                if document.workflow.given().is_some_and(|at| workflow_names.take("workflow", at, file, notes)) {
+                    workflows.push(InFile { file, value: document });
+                }
+            }
+        }
+    }
+    (apis, workflows)
+}
+
+fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> {
+    let mut tools = BTreeMap::new();
+    for api in apis {
+        let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
+        for entry in written::items(&api.value.tools) {
+            if let Some(tool) = entry.value.tool.value() {
+                tools.insert(ToolName::of(api_name, tool), entry.value.risk.value().copied());
+            }
+        }
+    }
+    tools
+}
+
+fn without_schema(apis: &[InFile<Box<ApiDocument>>]) -> BTreeSet<ToolName> {
+    let mut tools = BTreeSet::new();
+    for api in apis {
+        let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
+        // An `OpenAPI` file or the server itself may fill the schema in.
+        let filled_in = !api.value.openapi.is_absent() || api.value.protocol.value() == Some(&Protocol::Mcp);
+        let entries = written::items(&api.value.tools).filter(|entry| !filled_in && entry.value.arguments.is_absent());
+        tools.extend(entries.filter_map(|entry| entry.value.tool.value()).map(|tool| ToolName::of(api_name, tool)));
+    }
+    tools
+}
+
+fn reached(workflows: &[InFile<Box<WorkflowDocument>>]) -> BTreeSet<ToolName> {
+    workflows.iter().flat_map(|workflow| written::items(&workflow.value.tools)).map(|at| ToolName::from(at.value.as_str())).collect()
+}
+
+fn workflow_names(workflows: &[InFile<Box<WorkflowDocument>>]) -> Vec<String> {
+    workflows.iter().filter_map(|workflow| workflow.value.workflow.value().cloned()).collect()
+}

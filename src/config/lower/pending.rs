@@ -1,0 +1,58 @@
+//! Keys that are accepted and not acted on yet. Each is warned about where it is written: a bound that is silently not enforced is worse than none.
+//!
+//! Whoever makes a key work deletes its line here.
+
+use super::super::{diagnostics::Notes, source::tree::Span};
+
+/// Where a key belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Api,
+    Tool,
+    Workflow,
+    Process,
+    Agent,
+}
+
+const PENDING: [(Owner, &str); 14] = [
+    (Owner::Api, "openapi"),
+    (Owner::Tool, "duplicate"),
+    (Owner::Tool, "reverses"),
+    (Owner::Tool, "limits"),
+    (Owner::Tool, "fallback"),
+    (Owner::Workflow, "earn"),
+    (Owner::Workflow, "check"),
+    (Owner::Workflow, "settle"),
+    (Owner::Workflow, "spot_check"),
+    (Owner::Workflow, "record"),
+    (Owner::Process, "tls"),
+    (Owner::Process, "notices"),
+    (Owner::Process, "telemetry"),
+    (Owner::Agent, "spiffe"),
+];
+
+/// Warns of `key`, if it is written at `span` and not acted on yet.
+pub(super) fn warn(owner: Owner, key: &str, span: Option<Span>, notes: &mut Notes<'_>) {
+    if let Some(span) = span
+        && PENDING.contains(&(owner, key))
+    {
+        notes.warning(span, format!("`{key}` is accepted but not enforced by this version")).label("has no effect yet");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::diagnostics::SourceFile;
+
+    #[test]
+    fn only_listed_keys_that_are_written_are_warned_about() {
+        let file = SourceFile::new("p.yaml", "limits: []");
+        let mut notes = Notes::on(&file);
+        warn(Owner::Tool, "limits", None, &mut notes);
+        warn(Owner::Tool, "timeout", Some(0..6), &mut notes);
+        warn(Owner::Tool, "limits", Some(8..10), &mut notes);
+        let found: Vec<_> = notes.into_found().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["p.yaml:1:9: `limits` is accepted but not enforced by this version"]);
+    }
+}

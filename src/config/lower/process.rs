@@ -1,0 +1,406 @@
+//! What `burngate.yaml` means: where the gate listens, who may call and decide, and what is bounded. Every default is here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    config::{
+        diagnostics::{Diagnostics, Notes, SourceFile},
+        quantity::Size,
+        source::{
+            decode::{At, Field, decode},
+            nearest::did_you_mean,
+            process::{AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry},
+            tree,
+        },
+    },
+    gate::{
+        digest::Digest,
+        level::BUILT_IN,
+        name::{AgentName, LevelName, PersonName, WorkflowName},
+        policy::Place,
+    },
+};
+
+pub use crate::config::source::process::Role;
+
+use super::{
+    pending::{Owner, warn},
+    written::{interval, items, name, number, place, required, span_of},
+};
+
+/// The most addresses to listen on.
+pub const MAX_LISTEN: usize = 16;
+
+/// The most agents, and the most reviewers.
+pub const MAX_PEOPLE: usize = 10_000;
+
+/// How the process runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Where agents call.
+    pub listen: Vec<Listen>,
+    /// Where operators call.
+    pub admin: SocketAddr,
+    /// The directory of the policies.
+    pub policies: PathBuf,
+    /// The directory of the data.
+    pub data: PathBuf,
+    /// Certificates of the data plane.
+    pub tls: Option<Tls>,
+    /// Who may call; `None` lets any local caller choose a workflow.
+    pub agents: Option<Vec<Agent>>,
+    /// Who decides and reports, besides the operator token.
+    pub reviewers: Vec<Reviewer>,
+    /// What is bounded.
+    pub bounds: Bounds,
+    /// How many threads serve calls; `None` for one per processor.
+    pub workers: Option<usize>,
+    /// How long calls in flight may take at shutdown.
+    pub drain: Duration,
+    /// The built-in level that the dashboard's emergency button clamps to.
+    pub emergency: LevelName,
+    /// What was accepted and somebody should look at.
+    pub warnings: Diagnostics,
+}
+
+/// An address of the data plane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => address.fmt(f),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    /// Reads `host:port`, `:port` for every interface, or `unix:/path`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("expected a path after `unix:`".to_owned()),
+            Some(path) => Ok(Listen::Unix(path.into())),
+            None => socket_address(text).map(Listen::Tcp),
+        }
+    }
+}
+
+/// Reads `address:port`, `localhost:port` or `:port`. Names are not looked up: what a gate listens on must not depend on DNS.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let port = port.parse::<u16>().ok().filter(|_| !port.starts_with('+'));
+    let address = match (host, port) {
+        ("localhost", Some(port)) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        ("", Some(port)) => Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        _ => text.parse().ok(),
+    };
+    address.ok_or_else(|| format!("expected an address such as 127.0.0.1:8080, found `{text}`"))
+}
+
+/// Certificates of the data plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain's file.
+    pub cert: PathBuf,
+    /// The private key's file.
+    pub key: PathBuf,
+    /// The file of those who sign agents' certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// One agent's identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its name.
+    pub agent: AgentName,
+    /// The workflows it may use.
+    pub workflows: BTreeSet<WorkflowName>,
+    /// SHA-256 of its token.
+    pub token_sha256: Option<Digest>,
+    /// The SPIFFE id in its certificate.
+    pub spiffe: Option<String>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// One person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewer {
+    /// The name.
+    pub name: PersonName,
+    /// What they may do.
+    pub role: Role,
+    /// SHA-256 of the token.
+    pub token_sha256: Digest,
+}
+
+/// What is bounded (G7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The largest request body, in bytes.
+    pub body: usize,
+    /// The largest request head, in bytes.
+    pub head: usize,
+    /// The most connections.
+    pub connections: usize,
+    /// The most memory that bodies in flight take, in bytes.
+    pub memory: usize,
+    /// The most held calls.
+    pub holds: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { body: 1 << 20, head: 32 << 10, connections: 10_000, memory: 512 << 20, holds: 1000 }
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Process {
+            listen: vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)),
+            policies: "policies".into(),
+            data: "burngate-data".into(),
+            tls: None,
+            agents: None,
+            reviewers: Vec::new(),
+            bounds: Bounds::default(),
+            workers: None,
+            drain: Duration::from_secs(30),
+            emergency: LevelName::from("read_only"),
+            warnings: Diagnostics::default(),
+        }
+    }
+}
+
+impl Process {
+    /// How many people may approve a held call: the reviewers and operators that are listed, and the operator token.
+    #[must_use]
+    pub fn approvers(&self) -> u32 {
+        let listed = self.reviewers.iter().filter(|person| person.role >= Role::Reviewer).count();
+        u32::try_from(listed).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// Lowers `file`; the defaults where there is none. Relative paths in it start at its own directory.
+pub fn lower(file: Option<&SourceFile>) -> Result<Process, Diagnostics> {
+    let Some(file) = file else { return Ok(Process::default()) };
+    let mut notes = Notes::on(file);
+    let process = read(&mut notes);
+    let mut found = Diagnostics::about(std::slice::from_ref(file));
+    found.extend(notes.into_found());
+    found.sort();
+    if found.has_errors() { Err(found) } else { Ok(Process { warnings: found, ..process }) }
+}
+
+fn read(notes: &mut Notes<'_>) -> Process {
+    let documents = match tree::read(&notes.file().text) {
+        Ok(documents) => documents,
+        Err(broken) => {
+            notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message));
+            return Process::default();
+        }
+    };
+    if let Some(second) = documents.get(1) {
+        notes.error(second.span.clone(), "the process's configuration is one document").hint("policies belong into files of the policy directory");
+    }
+    let document = documents.first().and_then(|node| decode::<ProcessDocument>(node, notes));
+    document.map_or_else(Process::default, |document| process(&document, notes))
+}
+
+fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
+    let defaults = Process::default();
+    for (key, span) in [("tls", span_of(&document.tls)), ("notices", span_of(&document.notices)), ("telemetry", span_of(&document.telemetry))] {
+        warn(Owner::Process, key, span, notes);
+    }
+    let listen = listen(&document.listen, notes);
+    let admin = document.admin.given().and_then(|at| {
+        let address = socket_address(&at.value);
+        address.map_err(|message| notes.error(at.span.clone(), format!("`admin`: {message}")).severity).ok()
+    });
+    let emergency = document.emergency.given().and_then(|at| {
+        if BUILT_IN.contains(&at.value.as_str()) {
+            return Some(LevelName::from(at.value.as_str()));
+        }
+        let hint = did_you_mean(&at.value, BUILT_IN).unwrap_or_else(|| format!("the built-in levels are {}", BUILT_IN.join(", ")));
+        notes.error(at.span.clone(), format!("`emergency`: unknown built-in level `{}`", at.value)).hint(hint);
+        None
+    });
+    let mut tokens = Tokens::default();
+    Process {
+        listen: listen.unwrap_or(defaults.listen),
+        admin: admin.unwrap_or(defaults.admin),
+        policies: path(&document.policies, notes).unwrap_or(defaults.policies),
+        data: path(&document.data, notes).unwrap_or(defaults.data),
+        tls: tls(&document.tls, notes),
+        agents: agents(document, &mut tokens, notes),
+        reviewers: reviewers(document, &mut tokens, notes),
+        bounds: bounds(&document.bounds, notes),
+        workers: number(&document.workers, "workers", &(1..=1024), notes).and_then(|workers| usize::try_from(workers).ok()),
+        drain: interval(&document.drain, "drain", &(Duration::ZERO..=Duration::from_hours(1)), defaults.drain, notes),
+        emergency: emergency.unwrap_or(defaults.emergency),
+        warnings: Diagnostics::default(),
+    }
+}
+
+fn listen(field: &Field<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<Listen>> {
+    let written = field.given()?;
+    let all: Vec<At<&str>> = match &written.value {
+        OneOrMore::One(text) => vec![At { span: written.span.clone(), value: text }],
+        OneOrMore::More(list) => list.iter().filter_map(Field::given).map(|at| At { span: at.span.clone(), value: at.value.as_str() }).collect(),
+    };
+    if all.is_empty() || all.len() > MAX_LISTEN {
+        notes.error(written.span.clone(), format!("`listen`: expected 1 to {MAX_LISTEN} addresses, found {}", all.len()));
+        return None;
+    }
+    let mut addresses = Vec::new();
+    for at in all {
+        match at.value.parse::<Listen>() {
+            Ok(address) if addresses.contains(&address) => {
+                notes.error(at.span, format!("`listen`: `{address}` is written twice"));
+            }
+            Ok(address) => addresses.push(address),
+            Err(message) => {
+                notes
+                    .error(at.span, format!("`listen`: {message}"))
+                    .hint("host names are not looked up; `:8080` means every interface, `unix:/run/burngate.sock` a socket");
+            }
+        }
+    }
+    Some(addresses)
+}
+
+fn path(field: &Field<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
+    let at = field.given()?;
+    if at.value.is_empty() {
+        notes.error(at.span.clone(), "expected a path, found nothing");
+        return None;
+    }
+    let beside = Path::new(&*notes.file().name).parent().unwrap_or_else(|| Path::new(""));
+    Some(beside.join(&at.value))
+}
+
+fn tls(field: &Field<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
+    let At { value: entry, span } = field.given()?;
+    required(&entry.cert, "cert", "`tls`", span, notes);
+    required(&entry.key, "key", "`tls`", span, notes);
+    Some(Tls { cert: path(&entry.cert, notes)?, key: path(&entry.key, notes)?, client_ca: path(&entry.client_ca, notes) })
+}
+
+/// Every token so far, so that one token never stands for two identities: an agent that is also a reviewer could approve its own calls (G11).
+#[derive(Default)]
+struct Tokens(BTreeMap<Digest, String>);
+
+impl Tokens {
+    fn read(&mut self, field: &Field<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Digest> {
+        let at = field.given()?;
+        let Ok(digest) = at.value.parse::<Digest>() else {
+            notes
+                .error(at.span.clone(), format!("`token_sha256` of {owner}: expected 64 lower-case hexadecimal digits"))
+                .hint("the SHA-256 of the token, never the token itself: printf %s \"$TOKEN\" | sha256sum");
+            return None;
+        };
+        if let Some(other) = self.0.insert(digest, owner.to_owned()) {
+            notes.error(at.span.clone(), format!("{owner} has the same token as {other}")).hint("one token stands for one identity");
+        }
+        Some(digest)
+    }
+}
+
+fn agents(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>) -> Option<Vec<Agent>> {
+    let span = span_of(&document.agents)?;
+    let mut agents: Vec<Agent> = Vec::new();
+    for At { value: AgentEntry { agent, workflows, token_sha256, spiffe }, span } in items(&document.agents) {
+        let Some(at) = required(agent, "agent", "an agent", span, notes) else { continue };
+        let Some(agent_name) = name(at, "an agent", notes) else { continue };
+        let owner = format!("agent `{agent_name}`");
+        if agents.iter().any(|other| other.agent.as_str() == agent_name) {
+            notes.error(at.span.clone(), format!("{owner} is written twice")).hint("list all its workflows in one entry");
+        }
+        required(workflows, "workflows", &owner, &at.span, notes);
+        if token_sha256.is_absent() && spiffe.is_absent() {
+            notes.error(at.span.clone(), format!("{owner} has no credential")).hint("write `token_sha256`, or `spiffe` with `tls`");
+        }
+        warn(Owner::Agent, "spiffe", span_of(spiffe), notes);
+        if let Some(at) = spiffe.given().filter(|at| !at.value.starts_with("spiffe://")) {
+            notes.error(at.span.clone(), format!("`spiffe`: expected a SPIFFE id, found `{}`", at.value)).hint("for example spiffe://corp/ns/agents/sa/payout");
+        }
+        let workflows = items(workflows).filter_map(|at| name(at, "a workflow", notes)).map(WorkflowName::from).collect();
+        let place = place(&at.span, notes);
+        let token_sha256 = tokens.read(token_sha256, &owner, notes);
+        agents.push(Agent { agent: AgentName::from(agent_name), workflows, token_sha256, spiffe: spiffe.value().cloned(), place });
+    }
+    if agents.len() > MAX_PEOPLE {
+        notes.error(span, format!("more than {MAX_PEOPLE} agents"));
+    } else if document.agents.value().is_some_and(Vec::is_empty) {
+        notes.error(span, "`agents` is empty: nobody could call").hint("list the agents, or leave the key out to let any local caller in");
+    }
+    Some(agents)
+}
+
+fn reviewers(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>) -> Vec<Reviewer> {
+    let mut reviewers: Vec<Reviewer> = Vec::new();
+    for At { value: ReviewerEntry { name: person, role, token_sha256 }, span } in items(&document.reviewers) {
+        let Some(at) = required(person, "name", "a reviewer", span, notes) else { continue };
+        let Some(person) = name(at, "a reviewer", notes) else { continue };
+        let owner = format!("reviewer `{person}`");
+        if person == "operator" {
+            notes.error(at.span.clone(), "a reviewer cannot be called `operator`").hint("that is the person behind the operator token");
+        } else if reviewers.iter().any(|other| other.name.as_str() == person) {
+            notes.error(at.span.clone(), format!("{owner} is written twice")).hint("two approvals are two people");
+        }
+        let role = required(role, "role", &owner, &at.span, notes).map(|at| at.value);
+        required(token_sha256, "token_sha256", &owner, &at.span, notes);
+        let token_sha256 = tokens.read(token_sha256, &owner, notes);
+        if let (Some(role), Some(token_sha256)) = (role, token_sha256) {
+            reviewers.push(Reviewer { name: PersonName::from(person), role, token_sha256 });
+        }
+    }
+    if reviewers.len() > MAX_PEOPLE {
+        notes.error(span_of(&document.reviewers).unwrap_or_default(), format!("more than {MAX_PEOPLE} reviewers"));
+    }
+    reviewers
+}
+
+fn bounds(field: &Field<BoundsEntry>, notes: &mut Notes<'_>) -> Bounds {
+    let nothing = BoundsEntry::default();
+    let entry = field.value().unwrap_or(&nothing);
+    let defaults = Bounds::default();
+    let mut size = |field: &Field<Size>, key: &str, least: usize, default: usize| match field.given() {
+        Some(at) if at.value.0 < least || at.value.0 > 1 << 36 => {
+            let message = format!("`{key}`: expected a size from {} to 64GiB, found `{}`", Size(least), at.value);
+            notes.error(at.span.clone(), message).label("out of bounds");
+            default
+        }
+        Some(at) => at.value.0,
+        None => default,
+    };
+    let body = size(&entry.body, "body", 1, defaults.body);
+    let head = size(&entry.head, "head", 1 << 10, defaults.head);
+    let memory = size(&entry.memory, "memory", 1 << 20, defaults.memory);
+    let mut count = |field, key, default| number(field, key, &(1..=1_000_000), notes).and_then(|value: u32| usize::try_from(value).ok()).unwrap_or(default);
+    let connections = count(&entry.connections, "connections", defaults.connections);
+    let holds = count(&entry.holds, "holds", defaults.holds);
+    if body > memory
+        && let Some(at) = field.given()
+    {
+        notes.error(at.span.clone(), format!("one body ({}) could take more than all memory for bodies ({})", Size(body), Size(memory)));
+    }
+    Bounds { body, head, connections, memory, holds }
+}

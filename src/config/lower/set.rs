@@ -1,0 +1,79 @@
+//! What only all documents together can say: names that are taken, mounts that meet, tools that nobody reaches, agents of workflows that do not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    config::{
+        diagnostics::{Diagnostic, Notes, Severity},
+        source::{decode::At, nearest::did_you_mean, tree::Span},
+    },
+    gate::name::ToolName,
+};
+
+use super::{address, api::LoweredApi, process::Process};
+
+/// A lowered document and the file that it is written in, by index.
+#[derive(Debug)]
+pub(super) struct InFile<T> {
+    pub(super) file: usize,
+    pub(super) value: T,
+}
+
+/// The first place of every name, to tell the second one about.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, (usize, Span)>);
+
+impl Names {
+    /// Takes the name at `at`. Complains and says no where it is taken.
+    pub(super) fn take(&mut self, what: &str, at: &At<String>, file: usize, notes: &mut [Notes<'_>]) -> bool {
+        let Some((other_file, other_span)) = self.0.get(&at.value) else {
+            self.0.insert(at.value.clone(), (file, at.span.clone()));
+            return true;
+        };
+        let first = notes[*other_file].file();
+        let (line, _) = first.position(other_span.start);
+        let place = format!("the first is at {}:{line}", first.name);
+        notes[file].error(at.span.clone(), format!("{what} `{}` is written twice", at.value)).label("again here").hint(place);
+        false
+    }
+}
+
+/// Two APIs that one request could belong to.
+pub(super) fn mounts(apis: &[InFile<LoweredApi>], notes: &mut [Notes<'_>]) {
+    for (index, one) in apis.iter().enumerate() {
+        for other in &apis[..index] {
+            if let Some(meet) = address::overlap(&one.value.api.mount, &other.value.api.mount) {
+                let (name, other_name, place) = (&one.value.api.name, &other.value.api.name, &other.value.api.place);
+                notes[one.file]
+                    .error(one.value.mount_span.clone(), format!("api `{name}` and api `{other_name}` are both found at {meet}"))
+                    .hint(format!("`{other_name}` is written at {place}; give each its own `route`, neither below the other"));
+            }
+        }
+    }
+}
+
+/// Tools that no workflow lists.
+pub(super) fn unreached(apis: &[InFile<LoweredApi>], reached: &BTreeSet<ToolName>, notes: &mut [Notes<'_>]) {
+    for api in apis {
+        for (tool, span) in api.value.tool_spans.iter().filter(|(tool, _)| !reached.contains(*tool)) {
+            notes[api.file]
+                .warning(span.clone(), format!("no workflow reaches tool `{tool}`"))
+                .hint(format!("list `{tool}` under the `tools` of a workflow, or drop it: until then its calls are unlisted"));
+        }
+    }
+}
+
+/// Agents whose workflows no policy describes. Not an error: it opens nothing, and a reload that drops a workflow must not be stuck on it.
+pub(super) fn agents(process: &Process, workflows: &[String]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for agent in process.agents.iter().flatten() {
+        for workflow in agent.workflows.iter().filter(|workflow| !workflows.iter().any(|known| known == workflow.as_str())) {
+            let message = format!("agent `{}` names workflow `{workflow}`, which no policy describes", agent.agent);
+            let mut diagnostic = Diagnostic::without_place(Severity::Warning, &agent.place.file, message);
+            (diagnostic.line, diagnostic.column) = (agent.place.line, 1);
+            diagnostic.hint = did_you_mean(workflow.as_str(), workflows.iter().map(String::as_str));
+            found.push(diagnostic);
+        }
+    }
+    found
+}

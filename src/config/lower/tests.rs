@@ -1,0 +1,550 @@
+//! What policies are understood as, and what is said of broken ones.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::gate::{
+    policy::{Mode, Mount},
+    risk::{Risk, Tier},
+    time::days,
+    verdict::Verdict,
+};
+
+const NOW: Time = Time::from_millis(1_795_000_000_000);
+
+const PAYMENTS: &str = "
+api: payments
+upstream: http://127.0.0.1:3000
+route: /payments
+tools:
+  - tool: get_order
+    match: GET /orders/{order}
+    risk: read
+  - tool: refund
+    match: POST /refunds
+    risk: high
+    subject: args.order
+    arguments:
+      type: object
+      required: [order, amount]
+      properties: { order: { type: string }, amount: { type: number, minimum: 0 } }
+      additionalProperties: false
+    hold_when: args.amount > 500.0
+";
+
+const TRIAGE: &str = "
+workflow: triage
+risk: medium
+tools: [payments/get_order, payments/refund]
+";
+
+fn files(texts: &[&str]) -> Vec<SourceFile> {
+    texts.iter().enumerate().map(|(n, text)| SourceFile::new(format!("{n}.yaml"), *text)).collect()
+}
+
+fn loaded(texts: &[&str]) -> Loaded {
+    load(&files(texts), &Process::default(), NOW).unwrap_or_else(|found| panic!("{}", found.render(false)))
+}
+
+/// What is found in `texts`, errors or not, as it is shown.
+fn rendered(texts: &[&str]) -> String {
+    found(texts).render(false)
+}
+
+fn found(texts: &[&str]) -> Diagnostics {
+    match load(&files(texts), &Process::default(), NOW) {
+        Ok(loaded) => loaded.warnings,
+        Err(found) => found,
+    }
+}
+
+/// What is found, a line each, with its hint.
+fn lines(texts: &[&str]) -> String {
+    let mut lines = String::new();
+    for found in &found(texts) {
+        let _ = writeln!(lines, "{found} [{}]", found.hint.as_deref().unwrap_or_default());
+    }
+    lines
+}
+
+/// The findings about a tool with these additional keys.
+fn tool(keys: &str) -> String {
+    let keys = keys.replace('\n', "\n    ");
+    let api = format!("api: a\nupstream: http://x\ntools:\n  - tool: t\n    match: POST /t/{{id}}\n    risk: low\n    {keys}\n");
+    lines(&[&api, "workflow: w\nrisk: low\ntools: [a/t]\n"])
+}
+
+/// The findings about a workflow with these additional keys.
+fn workflow(keys: &str) -> String {
+    lines(&[PAYMENTS, &format!("{TRIAGE}{keys}\n")])
+}
+
+#[test]
+fn the_contract_s_own_policies_load() {
+    let loaded = loaded(&[PAYMENTS, TRIAGE]);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let api = &loaded.policies.apis["payments"];
+    assert_eq!(api.mount, Mount::Route("/payments".into()));
+    assert_eq!(api.place.to_string(), "0.yaml:2");
+    let refund = api.tools.iter().find(|tool| tool.name.as_str() == "payments/refund").unwrap();
+    assert_eq!((refund.risk, refund.idempotent), (Risk::High, false));
+    assert_eq!(refund.hold_when.as_ref().unwrap().place.to_string(), "0.yaml:18");
+    let triage = &loaded.policies.workflows["triage"];
+    assert_eq!((triage.terms.tier, triage.unlisted, triage.retries), (Tier::Medium, Verdict::Deny, 1));
+    assert_eq!((triage.terms.objective.target_ppm, triage.terms.objective.expected_runs), (970_000, 100));
+    assert!(!triage.terms.objective.expected_written && !triage.terms.reads_only);
+    assert_eq!(triage.terms.objective.evidence.promote[0], 99);
+}
+
+#[test]
+fn everything_wrong_in_every_file_is_said_at_once_and_in_order() {
+    insta::assert_snapshot!(rendered(&[
+        "
+api: payments
+upstream: ftp://files
+timout: 10s
+tools:
+  - tool: refund
+    match: POST refunds
+    risk: hihg
+  - tool: refund
+    match: POST /refunds
+    risk: high
+  - tool: void
+    match: POST /voids
+    risk: high
+    timeout: 15 minutes
+    hold_when: args.amount >
+",
+        "a: [1, 2\nb: 3\n",
+        "
+workflow: triage
+risk: medium
+objective: { target: 100%, window: 31h }
+tools: [payments/refnd, payments/void]
+caps: { burned: supervized }
+",
+    ]), @r#"
+    error: `upstream`: expected an http or https URL, found `ftp://files`
+     --> 0.yaml:3:11
+      |
+    3 | upstream: ftp://files
+      |           ^^^^^^^^^^^
+      |
+      = hint: for example http://127.0.0.1:3000
+
+    error: unknown key `timout`
+     --> 0.yaml:4:1
+      |
+    4 | timout: 10s
+      | ^^^^^^ not a key of this mapping
+      |
+      = hint: did you mean `timeout`?
+
+    error: `match`: a path starts with `/`; expected a method and a path, such as `GET /orders/{order}`
+     --> 0.yaml:7:12
+      |
+    7 |     match: POST refunds
+      |            ^^^^^^^^^^^^
+
+    error: `risk`: expected one of `read`, `low`, `medium`, `high`, found `hihg`
+     --> 0.yaml:8:11
+      |
+    8 |     risk: hihg
+      |           ^^^^
+      |
+      = hint: did you mean `high`?
+
+    error: tool `payments/refund` is written twice
+     --> 0.yaml:9:11
+      |
+    9 |   - tool: refund
+      |           ^^^^^^ the first is on line 6
+
+    error: `timeout`: expected a duration such as 15m, found `15 minutes`
+      --> 0.yaml:15:14
+       |
+    15 |     timeout: 15 minutes
+       |              ^^^^^^^^^^
+
+    error: `hold_when`: the expression ends too early
+      --> 0.yaml:16:29
+       |
+    16 |     hold_when: args.amount >
+       |                             ^
+
+    error: this cannot be read as YAML: illegal placement of ':' indicator
+     --> 1.yaml:2:2
+      |
+    2 | b: 3
+      |  ^ here
+
+    error: `target`: expected a percentage from 50% to 99.999%, found `100%`
+     --> 2.yaml:4:22
+      |
+    4 | objective: { target: 100%, window: 31h }
+      |                      ^^^^ out of bounds
+      |
+      = hint: 100% leaves no budget: the first failure would stop the workflow for good
+
+    error: `window`: expected whole days from 1d to 90d, found `31h`
+     --> 2.yaml:4:36
+      |
+    4 | objective: { target: 100%, window: 31h }
+      |                                    ^^^ out of bounds
+
+    error: unknown tool `payments/refnd`
+     --> 2.yaml:5:9
+      |
+    5 | tools: [payments/refnd, payments/void]
+      |         ^^^^^^^^^^^^^^
+      |
+      = hint: did you mean `payments/refund`?
+
+    error: `burned`: unknown level `supervized`
+     --> 2.yaml:6:17
+      |
+    6 | caps: { burned: supervized }
+      |                 ^^^^^^^^^^
+      |
+      = hint: did you mean `supervised`?
+    "#);
+}
+
+#[test]
+fn a_tool_s_mistakes() {
+    insta::assert_snapshot!(tool("always: allow"), @"0.yaml:7:13: `always: allow` says nothing: it is a ceiling, and levels decide below it [write `hold` or `deny`; to allow more, change the tool's `risk` or a level]");
+    insta::assert_snapshot!(tool("timeout: 2h"), @"0.yaml:7:14: `timeout`: expected a duration from 1ms to 1h, found `2h` []");
+    insta::assert_snapshot!(tool("body: 2GiB"), @"0.yaml:7:11: `body`: expected a size from 1B to 1GiB, found `2GiB` []");
+    insta::assert_snapshot!(tool("mode: shadow"), @"0.yaml:7:11: `mode: shadow` lacks `until` [write the day on which watching ends, such as `until: 2026-12-18`]");
+    insta::assert_snapshot!(tool("mode: shadow\nuntil: 2027-12-01"), @"0.yaml:8:12: `until`: shadow lasts at most 60d from now, found `2027-12-01` [the latest day is 2027-01-17]");
+    insta::assert_snapshot!(tool("until: 2026-12-01"), @"0.yaml:7:12: `until` without `mode: shadow` [only shadow ends by itself; drop `until`, or write `mode: shadow`]");
+    insta::assert_snapshot!(tool("forbidden: true\nhold_when: args.a == 1"), @"0.yaml:8:16: `hold_when` has no effect: tool `a/t` is forbidden [drop one of the two]");
+    insta::assert_snapshot!(tool("arguments: missing.json"), @"0.yaml:7:16: `arguments`: there is no file `missing.json` [files are looked up next to the policy file]");
+    insta::assert_snapshot!(tool("limits: [ { sum: args.a, within: 1d, hold_above: 10 } ]"), @"0.yaml:7:13: `limits` is accepted but not enforced by this version []");
+}
+
+#[test]
+fn conditions_read_only_what_calls_have_and_can_hold() {
+    let schema = "arguments: { type: object, properties: { amount: { type: number, maximum: 100 } }, additionalProperties: false }\n";
+    insta::assert_snapshot!(tool("deny_when: amount > 5"), @"0.yaml:7:16: `deny_when`: unknown variable `amount` [variables are args, path, query, header, tool, agent, workflow, run, level, posture, budget, burn]");
+    insta::assert_snapshot!(tool(&format!("{schema}deny_when: args.amuont > 5")), @"0.yaml:8:21: `deny_when` reads the argument `amuont`, which the tool's schema does not allow [did you mean `amount`?]");
+    insta::assert_snapshot!(tool(&format!("{schema}deny_when: args.amount > 500.0")), @"0.yaml:8:16: `deny_when` can never match: args.amount is at most 100 by the schema, so `args.amount > 500.0` can never match [calls whose arguments do not satisfy the schema are refused before any rule is asked]");
+    insta::assert_snapshot!(tool("deny_when: path.order == 'x'"), @"0.yaml:7:21: `deny_when` reads `path.order`, which `POST /t/{id}` does not capture [it captures `id`]");
+    insta::assert_snapshot!(tool("hold_when: 1 < 2"), @"0.yaml:7:16: `hold_when`: the condition always matches [say so with `always: hold` or `forbidden: true`]");
+    insta::assert_snapshot!(tool("hold_when: response.status == 500"), @"0.yaml:7:16: `hold_when`: `response` is not known before the call [read it in `failure_when`]");
+}
+
+#[test]
+fn a_tool_that_another_one_always_matches_first_is_never_called() {
+    let api = "
+api: a
+upstream: http://x
+tools:
+  - { tool: one, match: 'POST /things/{id}', risk: low }
+  - { tool: two, match: 'POST /things/{thing}', risk: high }
+  - { tool: three, match: POST /things/special, risk: low }
+";
+    insta::assert_snapshot!(lines(&[api, "workflow: w\nrisk: medium\ntools: [a/one, a/two, a/three]\n"]), @"0.yaml:6:25: tool `a/two` can never be called: tool `a/one` matches every request that it does [`POST /things/{id}` is written on line 5; change one pattern or drop one tool]");
+}
+
+#[test]
+fn a_workflow_s_mistakes() {
+    insta::assert_snapshot!(workflow("retries: 6"), @"1.yaml:5:10: `retries`: expected a number from 0 to 5, found `6` []");
+    insta::assert_snapshot!(workflow("unlisted: allow"), @"1.yaml:5:11: `unlisted: allow` would let every unknown call pass [write `hold` or `deny`; to find out what an agent calls, use `mode: shadow`]");
+    insta::assert_snapshot!(workflow("objective: { target: 100%, window: 36h, expected_runs: 0 }"), @r#"
+    1.yaml:5:22: `target`: expected a percentage from 50% to 99.999%, found `100%` [100% leaves no budget: the first failure would stop the workflow for good]
+    1.yaml:5:36: `window`: expected whole days from 1d to 90d, found `36h` []
+    1.yaml:5:56: `expected_runs`: expected a number from 1 to 1000000000, found `0` []
+    "#);
+    insta::assert_snapshot!(workflow("objective: { unacceptable: [timeout], critical: [wrong_action] }"), @r#"
+    1.yaml:5:28: `unacceptable` lists 1 mode; 3 to 5 is usual [the modes that are not listed are recorded and shown all the same]
+    1.yaml:5:49: critical mode `wrong_action` is not among the unacceptable ones [add `wrong_action` to `unacceptable`, or drop it from `critical`]
+    "#);
+    insta::assert_snapshot!(workflow("objective: { unacceptable: [timeuot, wrong_action, late_refund] }"), @"1.yaml:5:29: `timeuot` is not a built-in failure mode, and is taken as one of this policy's own [did you mean `timeout`?]");
+    insta::assert_snapshot!(workflow("objective: { target: 99%, expected_runs: 150 }"), @"1.yaml:5:42: two unacceptable runs would burn the budget of `triage`: 99% of 150 expected runs [with low traffic, choose a target of 98% or `expected_runs: 300`, so that at least three are allowed]");
+    insta::assert_snapshot!(workflow("hold: { approvals: { high: 2 } }"), @"1.yaml:5:20: a call of a high-risk tool of `triage` needs 2 approvals, and only 1 person can approve [add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`]");
+    insta::assert_snapshot!(workflow("hold: { approvals: 0 }"), @"1.yaml:5:20: `approvals`: expected a number of people from 1 to 10 [to let calls pass without a person, change the level or the rule that holds them]");
+    insta::assert_snapshot!(workflow("hold: { wait: 10m, expires: 5m }"), @"1.yaml:5:15: `wait` is longer than `expires` [a call cannot wait for an approval that is gone]");
+    insta::assert_snapshot!(workflow("starts: standrad"), @"1.yaml:5:9: `starts`: unknown level `standrad` [did you mean `standard`?]");
+    insta::assert_snapshot!(workflow("caps: { at_risk: read_only, burned: supervised }"), @"1.yaml:5:7: a workflow that is burned may do more (supervised) than one that is at_risk (read_only) [a worse posture should not leave a higher level]");
+    insta::assert_snapshot!(workflow("earn: [ { step: volume, after: 30d, volume: x2, how: automatic } ]"), @"1.yaml:5:7: `earn` is accepted but not enforced by this version []");
+    insta::assert_snapshot!(workflow("validation: strict"), @r#"1.yaml:5:13: every call of payments/get_order is held: validation of `triage` is strict, and there is no schema [write `arguments` for the tool (`arguments: { type: "null" }` where there is no body), or `validation: schemas` for the workflow]"#);
+    insta::assert_snapshot!(workflow("run: { key: runn.id }"), @"1.yaml:5:13: `key`: unknown variable `runn` [did you mean `run`? variables are args, path, query, header, tool, agent, workflow, run, level, posture, budget, burn]");
+}
+
+#[test]
+fn a_ladder_only_widens_upwards() {
+    insta::assert_snapshot!(workflow("levels: [ { level: read_only, low: allow, medium: allow } ]"), @"1.yaml:5:20: level `read_only` allows what `supervised` above it does not: allow where that says hold to `medium` tools [tighten `read_only`, or widen `supervised`]");
+    insta::assert_snapshot!(workflow("levels: [ { level: standard, volume: 10/min }, { level: supervised, volume: 20/min } ]"), @"1.yaml:5:57: level `supervised` allows what `standard` above it does not: a higher volume [tighten `supervised`, or widen `standard`]");
+    insta::assert_snapshot!(workflow("levels: [ { level: careful, low: hold } ]"), @"1.yaml:5:20: unknown level `careful` [a new level says which one it stands right above, such as `above: supervised`]");
+    insta::assert_snapshot!(workflow("levels: [ { level: careful, above: supervizd } ]"), @"1.yaml:5:36: `above`: unknown level `supervizd` [did you mean `supervised`?]");
+    insta::assert_snapshot!(workflow("levels: [ { level: standard, above: supervised } ]"), @"1.yaml:5:37: built-in level `standard` cannot be moved [drop `above`, or choose a name of your own]");
+    insta::assert_snapshot!(workflow("levels: [ { level: careful, above: supervised, tools: [payments/get_ordr] } ]"), @"1.yaml:5:56: unknown tool `payments/get_ordr` [did you mean `payments/get_order`?]");
+}
+
+#[test]
+fn a_cap_on_one_level_bounds_those_below_it() {
+    let loaded = loaded(&[
+        PAYMENTS,
+        &format!(
+            "{TRIAGE}levels:\n  - {{ level: careful, above: supervised, high: hold, tools: [payments/get_order] }}\n  - {{ level: standard, volume: 600/min }}\n"
+        ),
+    ]);
+    let ladder = &loaded.policies.workflows["triage"].terms.ladder;
+    let rung = |name| ladder.rung(ladder.find(name).unwrap());
+    assert_eq!(rung("careful").verdicts, rung("supervised").verdicts);
+    assert_eq!(rung("halted").tools, rung("careful").tools);
+    assert!(rung("standard").tools.is_none());
+    assert_eq!(rung("read_only").volume, rung("standard").volume);
+    assert!(rung("autonomous").volume.is_none());
+}
+
+#[test]
+fn what_only_all_documents_together_can_say() {
+    insta::assert_snapshot!(lines(&[
+        PAYMENTS,
+        TRIAGE,
+        "api: billing\nupstream: http://x\nroute: /payments/billing\ntools: [ { tool: t, match: GET /t, risk: read } ]\n",
+        "api: payments\nupstream: http://x\n---\nworkflow: triage\nrisk: low\ntools: []\n",
+    ]), @r#"
+    2.yaml:3:8: api `billing` and api `payments` are both found at `/payments/billing` [`payments` is written at 0.yaml:2; give each its own `route`, neither below the other]
+    2.yaml:4:18: no workflow reaches tool `billing/t` [list `billing/t` under the `tools` of a workflow, or drop it: until then its calls are unlisted]
+    3.yaml:1:6: api `payments` is written twice [the first is at 0.yaml:2]
+    3.yaml:4:11: workflow `triage` is written twice [the first is at 1.yaml:2]
+    "#);
+}
+
+#[test]
+fn a_low_tier_workflow_reaches_a_high_tool_only_with_a_reason() {
+    let low = "workflow: w\nrisk: low\ntools: [payments/get_order, payments/refund]\n";
+    insta::assert_snapshot!(lines(&[PAYMENTS, low]), @r#"1.yaml:3:29: a low-tier workflow reaches `payments/refund`, which is high-risk [raise the workflow's `risk`, or write `accept_risk: "reason"`]"#);
+    assert_eq!(lines(&[PAYMENTS, &format!("{low}accept_risk: drilled twice a year\n")]), "");
+}
+
+#[test]
+fn documents_that_are_none() {
+    insta::assert_snapshot!(lines(&[]), @"there is no workflow in any policy file [`burngate init` writes a first one]");
+    insta::assert_snapshot!(lines(&[PAYMENTS, "# later\n"]), @r#"
+    0.yaml:6:11: no workflow reaches tool `payments/get_order` [list `payments/get_order` under the `tools` of a workflow, or drop it: until then its calls are unlisted]
+    0.yaml:9:11: no workflow reaches tool `payments/refund` [list `payments/refund` under the `tools` of a workflow, or drop it: until then its calls are unlisted]
+    1.yaml:1:1: this file holds no document [a policy document begins with `api:` or `workflow:`]
+    there is no workflow in any policy file [`burngate init` writes a first one]
+    "#);
+    insta::assert_snapshot!(lines(&["worflow: w\n"]), @"0.yaml:1:1: unknown key `worflow` [did you mean `workflow`?]");
+    insta::assert_snapshot!(lines(&["- 1\n"]), @"0.yaml:1:1: a policy document begins with `api:` or `workflow:` []");
+    insta::assert_snapshot!(lines(&["api: a\nworkflow: b\n"]), @"0.yaml:1:1: a document is one api or one workflow, and this is both [put `---` on a line between the two]");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_make_its_tools_unknown() {
+    insta::assert_snapshot!(
+        lines(&["api: a\nupstream: http://x\ntools:\n  - { tool: one, match: POST /things/{id}, risk: low }\n", "workflow: w\nrisk: low\ntools: [a/one]\n"]),
+        @r#"0.yaml:4:38: this cannot be read as YAML: while parsing a flow mapping, did not find expected ',' or '}' [inside `{ … }`, quote a path with captures: `match: "GET /orders/{order}"`]"#
+    );
+}
+
+#[test]
+fn schemas_in_files_of_their_own_are_found_beside_the_policy() {
+    let mut all = files(&[
+        "api: a\nupstream: http://x\ntools: [ { tool: t, match: POST /t, risk: low, arguments: t.json } ]\n",
+        "workflow: w\nrisk: low\ntools: [a/t]\n",
+    ]);
+    all.push(SourceFile::new("t.json", r#"{ "type": "object" }"#));
+    let loaded = load(&all, &Process::default(), NOW).unwrap();
+    assert_eq!(loaded.policies.apis["a"].tools[0].arguments.as_ref().unwrap().source(), &serde_json::json!({ "type": "object" }));
+}
+
+#[test]
+fn the_version_follows_the_meaning_and_not_the_spelling() {
+    let version = |texts: &[&str]| loaded(texts).policies.version;
+    let original = version(&[PAYMENTS, TRIAGE]);
+    let moved =
+        format!("# a comment\n{}", TRIAGE.replace("tools: [payments/get_order, payments/refund]", "tools:\n  - payments/refund\n  - payments/get_order\n"));
+    assert_eq!(version(&[&format!("{moved}---{PAYMENTS}")]), original);
+    assert_eq!(version(&[PAYMENTS, &format!("{TRIAGE}retries: 1\n")]), original, "a default that is written means the same");
+    assert_ne!(version(&[PAYMENTS, &format!("{TRIAGE}retries: 2\n")]), original);
+    assert_ne!(version(&[&PAYMENTS.replace("500.0", "501.0"), TRIAGE]), original);
+    let definition = |texts: &[&str]| loaded(texts).policies.apis["payments"].tools.iter().map(|tool| tool.definition).collect::<Vec<_>>();
+    assert_eq!(definition(&[&PAYMENTS.replace("500.0", "501.0"), TRIAGE]), definition(&[PAYMENTS, TRIAGE]));
+    assert_ne!(definition(&[&PAYMENTS.replace("minimum: 0", "minimum: 1"), TRIAGE]), definition(&[PAYMENTS, TRIAGE]));
+}
+
+#[test]
+fn shadow_lasts_at_most_sixty_days_from_now() {
+    let until = |day: &str| loaded_mode(&format!("{TRIAGE}mode: shadow\nuntil: {day}\n"));
+    let (last, one_past) = (NOW.plus(days(60)).as_millis(), NOW.plus(days(60)).as_millis() + 1);
+    let written = |millis| crate::config::quantity::Date(Time::from_millis(millis)).to_string();
+    assert_eq!(until(&written(last)), Some(Mode::Shadow { until: Time::from_millis(last) }));
+    assert_eq!(until(&written(one_past)), None);
+}
+
+fn loaded_mode(workflow: &str) -> Option<Mode> {
+    load(&files(&[PAYMENTS, workflow]), &Process::default(), NOW).ok().map(|loaded| loaded.policies.workflows["triage"].mode)
+}
+
+#[test]
+fn an_mcp_tool_is_matched_by_its_name() {
+    let loaded = loaded(&[
+        "api: m\nprotocol: mcp\nupstream: http://x/mcp\ntools: [ { tool: search, risk: read }, { tool: send, match: mail/send, risk: medium } ]\n",
+        "workflow: w\nrisk: medium\ntools: [m/search, m/send]\n",
+    ]);
+    let names: Vec<_> = loaded.policies.apis["m"].tools.iter().map(|tool| tool.pattern.tool_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["mail/send", "search"]);
+    assert_eq!(loaded.policies.workflows["w"].hold.wait_mcp.as_secs(), 4);
+}
+
+fn process_of(text: &str) -> Result<Process, String> {
+    process::lower(Some(&SourceFile::new("/etc/burngate/burngate.yaml", text))).map_err(|found| found.to_string())
+}
+
+#[test]
+fn the_process_has_the_contract_s_defaults() {
+    assert_eq!(process_of("").unwrap(), Process { warnings: process_of("").unwrap().warnings, ..Process::default() });
+    let digest = "ab".repeat(32);
+    let process = process_of(&format!(
+        "listen: [127.0.0.1:0, 'unix:/run/burngate.sock', ':8080']\npolicies: policies/\nreviewers: [ {{ name: dana, role: reviewer, token_sha256: \"{digest}\" }}, {{ name: kim, role: viewer, token_sha256: {} }} ]\nbounds: {{ body: 2MiB }}\n",
+        "12".repeat(32)
+    ))
+    .unwrap();
+    assert_eq!(process.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:0", "unix:/run/burngate.sock", "0.0.0.0:8080"]);
+    assert_eq!(process.policies, std::path::Path::new("/etc/burngate/policies/"));
+    assert_eq!((process.bounds.body, process.bounds.holds, process.approvers()), (2 << 20, 1000, 2));
+}
+
+#[test]
+fn the_process_s_mistakes() {
+    let digest = "ab".repeat(32);
+    insta::assert_snapshot!(process_of(&format!("listen: example.com:80\nadmin: 1\nemergency: stop\nworkers: 0\nbounds: {{ head: 1B, body: 1GiB }}\nagents: [ {{ agent: a, workflows: [w], token_sha256: {digest} }}, {{ agent: b }} ]\nreviewers: [ {{ name: dana, role: reviewr, token_sha256: {digest} }}, {{ name: kim, role: reviewer, token_sha256: secret }} ]\n")).unwrap_err(), @r#"
+    /etc/burngate/burngate.yaml:1:9: `listen`: expected an address such as 127.0.0.1:8080, found `example.com:80`
+    /etc/burngate/burngate.yaml:2:8: `admin`: expected an address such as 127.0.0.1:8080, found `1`
+    /etc/burngate/burngate.yaml:3:12: `emergency`: unknown built-in level `stop`
+    /etc/burngate/burngate.yaml:4:10: `workers`: expected a number from 1 to 1024, found `0`
+    /etc/burngate/burngate.yaml:5:9: one body (1GiB) could take more than all memory for bodies (512MiB)
+    /etc/burngate/burngate.yaml:5:17: `head`: expected a size from 1KiB to 64GiB, found `1B`
+    /etc/burngate/burngate.yaml:6:130: agent `b` has no credential
+    /etc/burngate/burngate.yaml:6:130: agent `b` lacks `workflows`
+    /etc/burngate/burngate.yaml:7:34: `role`: expected one of `viewer`, `reporter`, `reviewer`, `operator`, found `reviewr`
+    /etc/burngate/burngate.yaml:7:57: reviewer `dana` has the same token as agent `a`
+    /etc/burngate/burngate.yaml:7:168: `token_sha256` of reviewer `kim`: expected 64 lower-case hexadecimal digits
+    "#);
+    let warned = process_of("telemetry: { otlp: http://127.0.0.1:4318 }\n").unwrap().warnings;
+    insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
+}
+
+const SHIPPED: [(&str, &str, &str); 3] = [
+    ("internal-summaries", include_str!("../../../policies/internal-summaries.yaml"), include_str!("../../../policies/wiki.yaml")),
+    ("support-triage", include_str!("../../../policies/support-triage.yaml"), include_str!("../../../policies/crm.yaml")),
+    ("payouts", include_str!("../../../policies/payouts.yaml"), include_str!("../../../policies/bank.yaml")),
+];
+
+#[test]
+fn the_policies_that_are_shipped_load_without_a_warning_together_and_in_pairs() {
+    let all: Vec<&str> = SHIPPED.iter().flat_map(|(_, workflow, api)| [*workflow, *api]).collect();
+    let together = loaded(&all);
+    assert!(together.warnings.is_empty(), "{}", together.warnings.render(false));
+    let tiers: Vec<Tier> = together.policies.workflows.values().map(|workflow| workflow.terms.tier).collect();
+    assert_eq!(tiers, [Tier::Low, Tier::High, Tier::Medium]);
+    for (name, workflow, api) in SHIPPED {
+        let alone = loaded(&[workflow, api]);
+        assert!(alone.warnings.is_empty() && alone.policies.workflows.contains_key(name), "{}", alone.warnings.render(false));
+    }
+}
+
+#[test]
+fn the_policies_that_are_shipped_are_printed_and_mean_the_same() {
+    let all: Vec<&str> = SHIPPED.iter().flat_map(|(_, workflow, api)| [*workflow, *api]).collect();
+    let loaded = loaded(&all);
+    let printed = crate::config::print::print(&loaded.policies, &files(&all));
+    let again = load(&[SourceFile::new("p.yaml", &*printed)], &Process::default(), NOW).unwrap_or_else(|found| panic!("{}", found.render(false)));
+    assert_eq!(again.policies.version, loaded.policies.version);
+}
+
+#[test]
+fn line_endings_and_a_byte_order_mark_change_no_place() {
+    let crlf = PAYMENTS.replace("risk: high", "risk: hihg").replace('\n', "\r\n");
+    assert!(lines(&[&crlf, TRIAGE]).contains("0.yaml:11:11: `risk`"), "{}", lines(&[&crlf, TRIAGE]));
+    let marked = format!("\u{feff}{}", "workflow: w\nrisk: lo\ntools: []\n");
+    assert!(lines(&[&marked]).contains("0.yaml:2:7: `risk`"), "{}", lines(&[&marked]));
+}
+
+#[test]
+fn odd_documents_are_told_what_was_expected() {
+    insta::assert_snapshot!(workflow("objective:\nlose: 3\nhold: { approvals: two }\nlevels: { level: standard }"), @r#"
+    1.yaml:5:10: `objective`: expected a mapping, found nothing []
+    1.yaml:6:7: `lose`: expected a mapping, found `3` []
+    1.yaml:7:20: `approvals`: expected a number of people, or `{ high: 2, other: 1 }`, found string "two" []
+    1.yaml:8:9: `levels`: expected a list, found a mapping []
+    "#);
+    insta::assert_snapshot!(workflow("was: [a]\nhold: { approvals: { low: 1 } }"), @r#"
+    1.yaml:5:6: `was`: expected text, found a list []
+    1.yaml:6:20: `approvals`: unknown field `low`, expected `high` or `other` []
+    "#);
+    insta::assert_snapshot!(workflow("objective: !secret { target: 97% }"), @"1.yaml:5:20: this cannot be read as YAML: unsupported tag `!secret` []");
+    insta::assert_snapshot!(tool("arguments: 3"), @"0.yaml:7:16: `arguments`: expected a JSON Schema or the name of a file [for example `arguments: { type: object }`]");
+    insta::assert_snapshot!(tool("arguments: { type: strnig }"), @r#"0.yaml:7:16: `arguments`: `/type` of the schema is wrong: "strnig" is not valid under any of the schemas listed in the 'anyOf' keyword [arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside]"#);
+    insta::assert_snapshot!(tool("hold_when: |\n  args.a > 1 &&\n  args.b >"), @"0.yaml:8:7: `hold_when`: the expression ends too early []");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn no_slip_in_a_policy_makes_loading_panic(which in 0_usize..3, at in 0.0_f64..1.0, cut in 0_usize..12, put in "[-a-z0-9 :{}\\[\\]\"'&*|>#\n\t%.é]{0,6}") {
+        let (_, workflow, api) = SHIPPED[which];
+        for (changed, other) in [(workflow, api), (api, workflow)] {
+            let boundary = |offset: usize| (0..=offset.min(changed.len())).rev().find(|&offset| changed.is_char_boundary(offset)).unwrap_or(0);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place somewhere in the text")]
+            let start = boundary((changed.len() as f64 * at) as usize);
+            let end = boundary(start + cut).max(start);
+            let slipped = format!("{}{put}{}", &changed[..start], &changed[end..]);
+            let all = [&*slipped, other];
+            let found = found(&all);
+            let _ = (found.render(false), found.render(true));
+            for diagnostic in &found {
+                if let Some(file) = files(&all).iter().find(|file| file.name == diagnostic.file) {
+                    proptest::prop_assert!(file.text.get(diagnostic.span.clone()).is_some(), "{diagnostic:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
+    let list = |count: usize, item: fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(", ");
+    let refuses = |texts: &[&str], message: &str| found(texts).iter().any(|found| found.severity == Severity::Error && found.message.contains(message));
+
+    let api = |count| format!("api: a\nupstream: http://x\ntools: [{}]\n", list(count, |n| format!("{{ tool: t{n}, match: GET /t{n}, risk: read }}")));
+    let reach = |count| format!("workflow: w\nrisk: low\ntools: [{}]\n", list(count, |n| format!("a/t{n}")));
+    assert!(!refuses(&[&api(api::MAX_TOOLS), &reach(api::MAX_TOOLS)], "more than"));
+    assert!(refuses(&[&api(api::MAX_TOOLS + 1), &reach(1)], "more than 1000 tools"));
+    let second = api(1).replace("api: a", "api: b");
+    let too_far = reach(workflow::MAX_REACH).replace("a/t0,", "a/t0, b/t0,");
+    assert!(refuses(&[&api(api::MAX_TOOLS), &second, &too_far], "reaches more than 1000 tools"));
+
+    let modes = |count| format!("{TRIAGE}objective: {{ unacceptable: [{}] }}\n", list(count, |n| format!("own_mode_number_{n}")));
+    assert!(!refuses(&[PAYMENTS, &modes(objective::MAX_MODES)], "lists at most"));
+    assert!(refuses(&[PAYMENTS, &modes(objective::MAX_MODES + 1)], "lists at most"));
+
+    let named = |length: usize| format!("{TRIAGE}was: {}\n", "w".repeat(length));
+    assert!(!refuses(&[PAYMENTS, &named(written::MAX_NAME)], "cannot be called"));
+    assert!(refuses(&[PAYMENTS, &named(written::MAX_NAME + 1)], "cannot be called"));
+
+    let levels = |count| format!("{TRIAGE}levels: [{}]\n", list(count, |n| format!("{{ level: l{n}, above: supervised }}")));
+    let most = crate::gate::level::Ladder::MAX - 5;
+    assert!(!refuses(&[PAYMENTS, &levels(most)], "a ladder has at most"));
+    assert!(refuses(&[PAYMENTS, &levels(most + 1)], "a ladder has at most"));
+
+    let listen = |count| process_of(&format!("listen: [{}]\n", list(count, |n| format!("127.0.0.1:{}", 9000 + n))));
+    assert!(listen(process::MAX_LISTEN).is_ok());
+    assert!(listen(process::MAX_LISTEN + 1).is_err());
+
+    assert!(tool(&format!("timeout: {}h", 1)).is_empty());
+    assert!(tool("body: 1GiB").is_empty());
+    assert!(workflow("retries: 5").is_empty());
+    assert!(workflow("objective: { target: 99.999%, window: 90d, expected_runs: 1000000000 }").is_empty());
+    assert!(workflow("objective: { target: 50%, window: 1d }").is_empty());
+    assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ target: 99.9991% }}")], "`target`"));
+    assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ window: 91d }}")], "`window`"));
+}

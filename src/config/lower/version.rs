@@ -1,0 +1,86 @@
+//! Digests of what policies mean: the version of a set, and the definition of a tool.
+//!
+//! Over JSON with sorted members and without places, so that a moved line, a comment or another order of keys is the same policy. Evidence tables are left out:
+//! they follow from the target, and their floats must not decide a version.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::gate::{
+    digest::Digest,
+    policy::{Api, Pattern, Schema, Workflow},
+    risk::Risk,
+};
+
+/// The version of a set of policies.
+pub(super) fn of_set<'p>(apis: impl Iterator<Item = &'p Api>, workflows: impl Iterator<Item = &'p Workflow>) -> Digest {
+    let mut text = String::from("burngate policies 1\n");
+    for api in apis {
+        let mut value = serde_json::to_value(api).unwrap_or_default();
+        remove(&mut value, "place");
+        for tool in value.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+            remove(tool, "place");
+            for rule in ["deny_when", "hold_when", "escalate_when", "failure_when"] {
+                tool.get_mut(rule).into_iter().for_each(|rule| remove(rule, "place"));
+            }
+        }
+        write_sorted(&value, &mut text);
+        text.push('\n');
+    }
+    for workflow in workflows {
+        let mut value = serde_json::to_value(workflow).unwrap_or_default();
+        remove(&mut value, "place");
+        value.pointer_mut("/terms/objective").into_iter().for_each(|objective| remove(objective, "evidence"));
+        write_sorted(&value, &mut text);
+        text.push('\n');
+    }
+    digest(&text)
+}
+
+/// The definition of a tool: what it does and takes.
+pub(super) fn of_tool(pattern: &Pattern, risk: Risk, arguments: Option<&Schema>) -> Digest {
+    let mut text = String::new();
+    let definition = serde_json::json!({ "match": pattern.source(), "risk": risk, "arguments": arguments.map(Schema::source) });
+    write_sorted(&definition, &mut text);
+    digest(&text)
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::new(Sha256::digest(text).into())
+}
+
+fn remove(value: &mut Value, member: &str) {
+    if let Value::Object(members) = value {
+        members.remove(member);
+    }
+}
+
+/// Sorted here and not left to the map: another crate's feature can make `serde_json` keep the order of insertion.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut sorted: Vec<_> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (name, value) in sorted {
+                let _ = write!(text, "{}:", Value::from(name.as_str()));
+                write_sorted(value, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write_sorted(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            let _ = write!(text, "{value}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What a workflow document means.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+use crate::{
+    config::{
+        diagnostics::Notes,
+        evidence::Tables,
+        source::{
+            decode::{At, Field},
+            nearest::did_you_mean,
+            policy::{Approvals, CapsEntry, Disclose, EarnEntry, Finish, HoldEntry, LoseEntry, RunEntry, SkipEntry, Switch, WorkflowDocument},
+        },
+        tiers::{self, Defaults},
+    },
+    gate::{
+        level::Validation,
+        name::{LevelName, ToolName, WorkflowName},
+        policy::{Caps, HoldRules, Lose, RunRules, Terms, Workflow, condition::Scope},
+        risk::{Risk, Tier},
+        time::{Time, days, hours, minutes},
+        verdict::Verdict,
+    },
+};
+
+use super::{
+    api,
+    ladder::{self, LoweredLadder},
+    objective,
+    pending::{Owner, warn},
+    rules::{Calls, condition},
+    written::{interval, items, name, number, place, required, span_of},
+};
+
+/// The most tools that one workflow reaches.
+pub(super) const MAX_REACH: usize = 1000;
+
+/// How often an idempotent call may be sent again at most.
+pub(super) const RETRIES: RangeInclusive<u64> = 0..=5;
+
+/// How many people can be asked for.
+const APPROVALS: RangeInclusive<u64> = 1..=10;
+
+/// What other documents say that a workflow needs to know.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Every tool that is written, with its risk where that is known.
+    pub(super) tools: BTreeMap<ToolName, Option<Risk>>,
+    /// The tools without a schema for their arguments.
+    pub(super) without_schema: BTreeSet<ToolName>,
+    /// A file could not be read, so that there may be more.
+    pub(super) incomplete: bool,
+    /// How many people may approve: the reviewers and operators, and the operator token.
+    pub(super) approvers: u32,
+    /// The current time.
+    pub(super) now: Time,
+}
+
+/// Lowers `document`. Errors go to `notes`; `None` where there is no workflow to go on with.
+pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tables, notes: &mut Notes<'_>) -> Option<Workflow> {
+    let at = document.workflow.given()?;
+    let workflow_name = name(at, "a workflow", notes);
+    let owner = format!("workflow `{}`", at.value);
+    let risk = required(&document.risk, "risk", &owner, &at.span, notes);
+    // What follows is checked even without a tier; the strictest stands in.
+    let tier = risk.map_or(Tier::High, |risk| risk.value);
+    let defaults = tiers::defaults(tier);
+
+    let tools = reach(document, at, known, notes);
+    accepted_risk(document, tier, known, notes);
+    let objective = objective::lower(&document.objective, tier, defaults, at, tables, notes);
+    let ladder = ladder::lower(&document.levels, |tool, notes| find_tool(tool, known, notes), notes);
+    let starts = level(&document.starts, "starts", defaults.starts, &ladder, notes);
+    let caps = caps(&document.caps, defaults, &ladder, notes);
+    let hold = hold(&document.hold, defaults, notes);
+    let validation = document.validation.value().copied().unwrap_or(defaults.validation);
+    strict_without_schema(document, validation, &tools, at, known, notes);
+    enough_approvers(document, &hold, &tools, at, known, notes);
+    not_yet(document, known, notes);
+
+    let was = document.was.given().and_then(|was| name(was, "a workflow", notes)).map(WorkflowName::from);
+    let terms = Terms {
+        tier,
+        was,
+        objective,
+        ladder: ladder.ladder,
+        starts,
+        caps,
+        recovery: document.recovery.value().copied().unwrap_or(defaults.recovery),
+        lose: lose(&document.lose, notes),
+        reads_only: !tools.is_empty() && tools.iter().all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read))),
+        grant: hold.grant,
+    };
+    risk?;
+    Some(Workflow {
+        name: WorkflowName::from(workflow_name?),
+        terms,
+        tools,
+        unlisted: unlisted(&document.unlisted, defaults, notes),
+        run: run(&document.run, notes),
+        hold,
+        validation,
+        exposure: document.exposure.value().map_or(defaults.exposure, |switch| *switch == Switch::On),
+        retries: number(&document.retries, "retries", &RETRIES, notes).unwrap_or(defaults.retries),
+        disclose_remaining: document.disclose.value().map_or(defaults.disclose_remaining, |disclose| *disclose == Disclose::Budget),
+        mode: api::mode(&document.mode, &document.until, known.now, notes),
+        place: place(&at.span, notes),
+    })
+}
+
+fn reach(document: &WorkflowDocument, at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> BTreeSet<ToolName> {
+    required(&document.tools, "tools", &format!("workflow `{}`", at.value), &at.span, notes);
+    let mut tools = BTreeSet::new();
+    for tool in items(&document.tools) {
+        if let Some(tool_name) = find_tool(tool, known, notes)
+            && !tools.insert(tool_name)
+        {
+            notes.warning(tool.span.clone(), format!("tool `{}` is listed twice", tool.value));
+        }
+    }
+    if let Some(span) = span_of(&document.tools) {
+        if document.tools.value().is_some_and(Vec::is_empty) {
+            notes.warning(span, format!("workflow `{}` reaches no tool", at.value)).hint("list the tools that it may call, each as `api/tool`");
+        } else if tools.len() > MAX_REACH {
+            notes.error(span, format!("workflow `{}` reaches more than {MAX_REACH} tools", at.value));
+        }
+    }
+    tools
+}
+
+fn find_tool(at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<ToolName> {
+    let tool = ToolName::from(at.value.as_str());
+    if known.tools.contains_key(&tool) {
+        return Some(tool);
+    }
+    if known.incomplete && !known.tools.keys().any(|tool| tool.api() == at.value.split('/').next().unwrap_or_default()) {
+        return None;
+    }
+    let hint = match at.value.split_once('/') {
+        None => {
+            known.tools.keys().find(|tool| tool.as_str().ends_with(&format!("/{}", at.value))).map(|tool| format!("tools are named with their api: `{tool}`"))
+        }
+        Some((api, _)) if !known.tools.keys().any(|tool| tool.api() == api) => {
+            let apis: BTreeSet<&str> = known.tools.keys().map(ToolName::api).collect();
+            did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str))
+                .or_else(|| Some(format!("no policy describes the api `{api}`; described are {}", listed(apis.into_iter()))))
+        }
+        Some((api, _)) => did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str)).or_else(|| {
+            let tools = known.tools.keys().filter(|tool| tool.api() == api).map(ToolName::as_str);
+            Some(format!("the tools of `{api}` are {}", listed(tools)))
+        }),
+    };
+    notes.error(at.span.clone(), format!("unknown tool `{}`", at.value)).hint = hint.or_else(|| Some("tools are named `api/tool`".to_owned()));
+    None
+}
+
+/// The first few names.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<&str> = names.collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    if names.is_empty() { "none".to_owned() } else { names[..names.len().min(SHOWN)].join(", ") + more }
+}
+
+/// A low-tier workflow has the laxest defaults; reaching a high-risk tool under them takes a reason.
+fn accepted_risk(document: &WorkflowDocument, tier: Tier, known: &Known, notes: &mut Notes<'_>) {
+    if let Some(at) = document.accept_risk.given().filter(|at| at.value.trim().is_empty()) {
+        notes.error(at.span.clone(), "`accept_risk` is empty").hint("write the reason: it is shown in every review");
+    }
+    if tier != Tier::Low || !document.accept_risk.is_absent() {
+        return;
+    }
+    for tool in items(&document.tools) {
+        if known.tools.get(tool.value.as_str()) == Some(&Some(Risk::High)) {
+            notes
+                .error(tool.span.clone(), format!("a low-tier workflow reaches `{}`, which is high-risk", tool.value))
+                .hint("raise the workflow's `risk`, or write `accept_risk: \"reason\"`");
+        }
+    }
+}
+
+fn level(field: &Field<String>, key: &str, default: &str, ladder: &LoweredLadder, notes: &mut Notes<'_>) -> LevelName {
+    field.given().and_then(|at| ladder.find(at, key, notes)).unwrap_or_else(|| LevelName::from(default))
+}
+
+fn caps(field: &Field<CapsEntry>, defaults: Defaults, ladder: &LoweredLadder, notes: &mut Notes<'_>) -> Caps {
+    let nothing = CapsEntry::default();
+    let entry = field.value().unwrap_or(&nothing);
+    let caps = Caps {
+        at_risk: level(&entry.at_risk, "at_risk", defaults.at_risk, ladder, notes),
+        burned: level(&entry.burned, "burned", defaults.burned, ladder, notes),
+        breached: level(&entry.breached, "breached", defaults.breached, ladder, notes),
+    };
+    let place = |level: &LevelName| ladder.ladder.find(level.as_str());
+    for (worse, cap, better, other) in [("burned", &caps.burned, "at_risk", &caps.at_risk), ("breached", &caps.breached, "burned", &caps.burned)] {
+        if place(cap) > place(other)
+            && let Some(at) = field.given()
+        {
+            notes
+                .warning(at.span.clone(), format!("a workflow that is {worse} may do more ({cap}) than one that is {better} ({other})"))
+                .hint("a worse posture should not leave a higher level");
+        }
+    }
+    caps
+}
+
+fn unlisted(field: &Field<Verdict>, defaults: Defaults, notes: &mut Notes<'_>) -> Verdict {
+    match field.given() {
+        None => defaults.unlisted,
+        Some(at) if at.value == Verdict::Allow => {
+            notes
+                .error(at.span.clone(), "`unlisted: allow` would let every unknown call pass")
+                .hint("write `hold` or `deny`; to find out what an agent calls, use `mode: shadow`");
+            Verdict::Deny
+        }
+        Some(at) => at.value,
+    }
+}
+
+fn run(field: &Field<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
+    let nothing = RunEntry::default();
+    let entry = field.value().unwrap_or(&nothing);
+    let lease = interval(&entry.lease, "lease", &(Duration::from_secs(1)..=days(7)), minutes(15), notes);
+    let max = interval(&entry.max, "max", &(Duration::from_secs(1)..=days(30)), lease.max(hours(1)), notes);
+    if max < lease
+        && let Some(span) = span_of(&entry.max)
+    {
+        notes.error(span, "`max` is shorter than `lease`").hint("a run would always end before its lease does");
+    }
+    RunRules {
+        key: condition(&entry.key, "key", Scope::Request, Calls::default(), notes),
+        lease,
+        max,
+        calls: number(&entry.calls, "calls", &(1..=1_000_000), notes).unwrap_or(1000),
+        finish_required: entry.finish.value() == Some(&Finish::Required),
+    }
+}
+
+fn hold(field: &Field<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> HoldRules {
+    let nothing = HoldEntry::default();
+    let entry = field.value().unwrap_or(&nothing);
+    let expires = interval(&entry.expires, "expires", &(Duration::from_secs(1)..=days(7)), hours(1), notes);
+    let waits = Duration::ZERO..=hours(1);
+    let wait = interval(&entry.wait, "wait", &waits, Duration::ZERO, notes);
+    let wait_mcp = if entry.wait.is_absent() { Duration::from_secs(4) } else { wait };
+    if wait > expires
+        && let Some(span) = span_of(&entry.wait)
+    {
+        notes.error(span, "`wait` is longer than `expires`").hint("a call cannot wait for an approval that is gone");
+    }
+    let grant = interval(&entry.grant, "grant", &(Duration::from_secs(1)..=days(1)), minutes(10), notes);
+    let (mut approvals_high, mut approvals) = (defaults.approvals_high, tiers::APPROVALS);
+    if let Some(at) = entry.approvals.given() {
+        match at.value {
+            Approvals::Every(people) => (approvals_high, approvals) = (people, people),
+            Approvals::Each { high, other } => (approvals_high, approvals) = (high.unwrap_or(approvals_high), other.unwrap_or(approvals)),
+        }
+        if ![approvals_high, approvals].into_iter().all(|people| APPROVALS.contains(&people.into())) {
+            notes
+                .error(at.span.clone(), format!("`approvals`: expected a number of people from {} to {}", APPROVALS.start(), APPROVALS.end()))
+                .hint("to let calls pass without a person, change the level or the rule that holds them");
+        }
+    }
+    HoldRules { wait, wait_mcp, expires, grant, approvals_high, approvals }
+}
+
+/// A call that needs more people than there are would wait for nothing.
+fn enough_approvers(document: &WorkflowDocument, hold: &HoldRules, tools: &BTreeSet<ToolName>, at: &At<String>, known: &Known, notes: &mut Notes<'_>) {
+    let reaches_high = tools.iter().any(|tool| known.tools.get(tool) == Some(&Some(Risk::High)));
+    let needed = if reaches_high { hold.approvals_high.max(hold.approvals) } else { hold.approvals };
+    if needed <= known.approvers {
+        return;
+    }
+    let written = document.hold.value().and_then(|hold| span_of(&hold.approvals));
+    let what = if needed == hold.approvals { "a held call" } else { "a call of a high-risk tool" };
+    let people = if known.approvers == 1 { "1 person".to_owned() } else { format!("{} people", known.approvers) };
+    notes
+        .error(written.unwrap_or_else(|| at.span.clone()), format!("{what} of `{}` needs {needed} approvals, and only {people} can approve", at.value))
+        .hint("add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`");
+}
+
+/// Strict validation holds every call of a tool without a schema, reads among them: rarely what was meant.
+fn strict_without_schema(
+    document: &WorkflowDocument,
+    validation: Validation,
+    tools: &BTreeSet<ToolName>,
+    at: &At<String>,
+    known: &Known,
+    notes: &mut Notes<'_>,
+) {
+    let held: Vec<&str> = tools.intersection(&known.without_schema).map(ToolName::as_str).collect();
+    if validation == Validation::Strict && !held.is_empty() {
+        let span = span_of(&document.validation).unwrap_or_else(|| at.span.clone());
+        notes
+            .warning(span, format!("every call of {} is held: validation of `{}` is strict, and there is no schema", listed(held.into_iter()), at.value))
+            .hint("write `arguments` for the tool (`arguments: { type: \"null\" }` where there is no body), or `validation: schemas` for the workflow");
+    }
+}
+
+fn lose(field: &Field<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
+    let nothing = LoseEntry::default();
+    let entry = field.value().unwrap_or(&nothing);
+    Lose {
+        burns: number(&entry.burns, "burns", &(1..=100), notes).unwrap_or(2),
+        within: interval(&entry.within, "within", &(days(1)..=days(365)), days(90), notes),
+        drop: number(&entry.drop, "drop", &(1..=31), notes).unwrap_or(1),
+    }
+}
+
+/// Keys that are read and not acted on yet are still read in full.
+fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
+    for (key, span) in [
+        ("earn", span_of(&document.earn)),
+        ("check", span_of(&document.check)),
+        ("settle", span_of(&document.settle)),
+        ("spot_check", span_of(&document.spot_check)),
+        ("record", span_of(&document.record)),
+    ] {
+        warn(Owner::Workflow, key, span, notes);
+    }
+    for At { value: EarnEntry { step, after, skip, .. }, span } in items(&document.earn) {
+        required(step, "step", "an earned step", span, notes);
+        required(after, "after", "an earned step", span, notes);
+        if let Some(At { value: SkipEntry { tool, r#where, .. }, .. }) = skip.given() {
+            tool.given().and_then(|tool| find_tool(tool, known, notes));
+            condition(r#where, "where", Scope::Request, Calls::default(), notes);
+        }
+    }
+}

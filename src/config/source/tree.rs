@@ -1,0 +1,375 @@
+//! YAML as a tree in which every node knows where it was written.
+//!
+//! A derived `Deserialize` stops at its first error. So a file is read twice: here, where only broken YAML stops it, and then by [`super::decode`], which reads
+//! typed documents from the tree and reports everything that does not fit. Alias bombs and deep nesting are refused by the parser's budgets.
+
+use std::{fmt, ops::Range};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+    ser::SerializeMap,
+};
+use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
+
+/// The most nodes that a file may hold, aliases followed.
+pub const MAX_NODES: usize = 100_000;
+
+/// How deep a file may nest. JSON Schemas nest deepest, and not this deep; the parser recurses, so twice as much would not fit a thread's stack.
+pub const MAX_DEPTH: usize = 32;
+
+/// The bytes of a file that something was written in.
+pub type Span = Range<usize>;
+
+/// A value and where it was written. Two nodes are equal when their values are.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub kind: Kind,
+}
+
+/// What a node holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, and its text as it was written: where text is expected, `007` is a name and not seven.
+    Number(serde_json::Number, String),
+    /// Text.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in its order. Keys may repeat: reading it reports that.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A mapping's key.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Where.
+    pub span: Span,
+    /// Its text.
+    pub text: String,
+}
+
+/// Text that is not YAML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Where.
+    pub span: Span,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+}
+
+/// The documents of `text`; empty ones are left out.
+pub fn read(text: &str) -> Result<Vec<Node>, Broken> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_depth: MAX_DEPTH, max_aliases: 1_000, max_anchors: 1_000 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::Merge,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false
+    };
+    match serde_saphyr::from_multiple_with_options::<Node>(text, options) {
+        Ok(mut documents) => {
+            for document in &mut documents {
+                document.take_number_texts(text);
+            }
+            Ok(documents)
+        }
+        Err(error) => Err(broken(text, error.without_snippet())),
+    }
+}
+
+fn broken(text: &str, error: &serde_saphyr::Error) -> Broken {
+    let start = error.location().map_or(0, |location| offset_of(text, location.line(), location.column()));
+    let end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+    let formatted = error.render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
+    let first_line = formatted.lines().next().unwrap_or_default();
+    // The place is told once, by the diagnostic.
+    let mut message = first_line.split(" at line ").next().unwrap_or(first_line).to_owned();
+    if let Some(initial) = message.get_mut(..1) {
+        initial.make_ascii_lowercase();
+    }
+    Broken { span: start..end, message }
+}
+
+/// The byte at a line and column, both from 1. The scanner's errors come without bytes.
+fn offset_of(text: &str, line: u64, column: u64) -> usize {
+    let as_index = |value: u64| usize::try_from(value.saturating_sub(1)).unwrap_or(usize::MAX);
+    let Some(line) = text.split_inclusive('\n').nth(as_index(line)) else { return text.trim_end().len() };
+    let line_start = line.as_ptr().addr() - text.as_ptr().addr();
+    line_start + line.char_indices().nth(as_index(column)).map_or(line.trim_end().len(), |(offset, _)| offset)
+}
+
+fn bytes(location: &serde_saphyr::Location) -> Span {
+    let as_index = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let span = location.span();
+    match (span.byte_offset(), span.byte_len()) {
+        (Some(start), Some(length)) => as_index(start)..as_index(start).saturating_add(as_index(length)),
+        _ => 0..0,
+    }
+}
+
+impl Node {
+    /// A node that was written nowhere, for printing.
+    #[must_use]
+    pub const fn unwritten(kind: Kind) -> Self {
+        Node { span: 0..0, kind }
+    }
+
+    /// Unwritten text.
+    #[must_use]
+    pub fn text(text: impl fmt::Display) -> Self {
+        Node::unwritten(Kind::Text(text.to_string()))
+    }
+
+    /// An unwritten whole number.
+    #[must_use]
+    pub fn whole(number: u64) -> Self {
+        Node::unwritten(Kind::Number(number.into(), number.to_string()))
+    }
+
+    /// The entry called `name` of a mapping.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// What the node is, for messages.
+    #[must_use]
+    pub fn described(&self) -> String {
+        match &self.kind {
+            Kind::Null => "nothing".to_owned(),
+            Kind::Bool(value) => format!("`{value}`"),
+            Kind::Number(_, text) | Kind::Text(text) => format!("`{}`", shortened(text)),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a mapping".to_owned(),
+        }
+    }
+
+    /// The value as JSON. Of a repeated key the first counts; reading a schema reports the others.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.kind {
+            Kind::Null => serde_json::Value::Null,
+            Kind::Bool(value) => (*value).into(),
+            Kind::Number(number, _) => serde_json::Value::Number(number.clone()),
+            Kind::Text(text) => text.as_str().into(),
+            Kind::List(items) => items.iter().map(Node::to_json).collect(),
+            Kind::Map(entries) => entries.iter().rev().map(|(key, value)| (key.text.clone(), value.to_json())).collect(),
+        }
+    }
+
+    /// JSON as an unwritten node.
+    #[must_use]
+    pub fn from_json(value: &serde_json::Value) -> Self {
+        use serde_json::Value;
+        let unwritten_key = |text: &String| Key { span: 0..0, text: text.clone() };
+        Node::unwritten(match value {
+            Value::Null => Kind::Null,
+            Value::Bool(value) => Kind::Bool(*value),
+            Value::Number(number) => Kind::Number(number.clone(), number.to_string()),
+            Value::String(text) => Kind::Text(text.clone()),
+            Value::Array(items) => Kind::List(items.iter().map(Node::from_json).collect()),
+            Value::Object(entries) => Kind::Map(entries.iter().map(|(key, value)| (unwritten_key(key), Node::from_json(value))).collect()),
+        })
+    }
+
+    fn take_number_texts(&mut self, source: &str) {
+        match &mut self.kind {
+            Kind::Number(_, text) => source.get(self.span.clone()).unwrap_or_default().trim().clone_into(text),
+            Kind::List(items) => items.iter_mut().for_each(|item| item.take_number_texts(source)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.take_number_texts(source)),
+            Kind::Null | Kind::Bool(_) | Kind::Text(_) => {}
+        }
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain("…".chars()).collect() }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Kind>::deserialize(deserializer)?;
+        Ok(Node { span: bytes(&spanned.defined), kind: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<String>::deserialize(deserializer)?;
+        Ok(Key { span: bytes(&spanned.defined), text: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Number(value.into(), String::new()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(Kind::Number(value.into(), String::new()))
+    }
+
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Kind, E> {
+        Ok(Kind::Text(value.to_string()))
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Kind, E> {
+        Ok(Kind::Text(value.to_string()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
+        serde_json::Number::from_f64(value).map(|number| Kind::Number(number, String::new())).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
+        Ok(Kind::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Kind, E> {
+        Ok(Kind::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Kind::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Kind::Map(map))
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.kind {
+            Kind::Null => serializer.serialize_unit(),
+            Kind::Bool(value) => serializer.serialize_bool(*value),
+            Kind::Number(number, _) => number.serialize(serializer),
+            Kind::Text(text) => serializer.serialize_str(text),
+            Kind::List(items) => serializer.collect_seq(items),
+            Kind::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                entries.iter().try_for_each(|(key, value)| map.serialize_entry(&key.text, value))?;
+                map.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<'t>(text: &'t str, node: &Node) -> &'t str {
+        &text[node.span.clone()]
+    }
+
+    #[test]
+    fn every_node_knows_its_bytes() {
+        let text = "api: päyments\ntools:\n  - tool: refund\n    match: \"POST /refunds\"\n    n: 2.50\n---\nb: [1, 2.50]\n";
+        let documents = read(text).unwrap();
+        assert_eq!(documents.len(), 2);
+        assert_eq!(at(text, documents[0].get("api").unwrap()), "päyments");
+        let Kind::List(tools) = &documents[0].get("tools").unwrap().kind else { panic!() };
+        assert_eq!(at(text, tools[0].get("tool").unwrap()), "refund");
+        assert_eq!(at(text, tools[0].get("match").unwrap()), "\"POST /refunds\"");
+        assert_eq!(tools[0].get("n").unwrap().kind, Kind::Number(serde_json::Number::from_f64(2.5).unwrap(), "2.50".to_owned()));
+        assert_eq!(at(text, documents[1].get("b").unwrap()), "[");
+    }
+
+    #[test]
+    fn aliases_and_merges_are_followed() {
+        let text = "base: &b { x: 1 }\nuse: *b\nmerged: { <<: *b, y: 2 }\n";
+        let document = &read(text).unwrap()[0];
+        assert_eq!(document.get("use"), document.get("base"));
+        assert!(document.get("merged").unwrap().get("x").is_some());
+    }
+
+    #[test]
+    fn broken_yaml_says_where() {
+        let broken = read("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
+        assert!(broken.span.start >= "a: 1\nb".len(), "{broken:?}");
+        assert!(read("a: \"x").is_err());
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..10 {
+            let refs = vec![format!("*a{}", n - 1); 10].join(", ");
+            text.push_str(&["a", &n.to_string(), ": &a", &n.to_string(), " [", &refs, "]\n"].concat());
+        }
+        assert!(read(&text).is_err());
+    }
+
+    #[test]
+    fn nesting_is_bounded_at_its_maximum() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(read(&nested(MAX_DEPTH)).is_ok());
+        assert!(read(&nested(MAX_DEPTH + 1)).is_err());
+    }
+
+    #[test]
+    fn only_the_booleans_of_yaml_1_2_are_booleans() {
+        let document = &read("a: on\nb: yes\nc: true\n").unwrap()[0];
+        assert_eq!(document.get("a").unwrap().kind, Kind::Text("on".to_owned()));
+        assert_eq!(document.get("b").unwrap().kind, Kind::Text("yes".to_owned()));
+        assert_eq!(document.get("c").unwrap().kind, Kind::Bool(true));
+    }
+}

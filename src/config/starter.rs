@@ -1,0 +1,139 @@
+//! The first policy that somebody gets: `burngate init` writes two commented files that load as they are.
+//!
+//! It is meant to be read by a person who has never seen one. What it cannot know, such as the tools of the API, it shows as an example to be replaced.
+
+use crate::gate::risk::Tier;
+
+use super::{quantity::Percentage, tiers};
+
+/// The files of a starter policy, each with its name: the tool API and the workflow.
+#[must_use]
+pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option<u64>) -> Vec<(String, String)> {
+    let api = if workflow == "tools" { "tool-api" } else { "tools" };
+    let target_ppm = tiers::defaults(risk).target_ppm;
+    // A high-tier budget over few runs would be burned by two failures: then the starter says how many runs the target is meant for.
+    let enough_runs = 3_000_000_u64.div_ceil(u64::from(1_000_000 - target_ppm));
+    let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
+    let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);
+    vec![
+        (format!("{api}.yaml"), api_file(api, upstream, risk)),
+        (format!("{workflow}.yaml"), workflow_file(workflow, api, risk, Percentage(target_ppm), runs, allowed)),
+    ]
+}
+
+fn api_file(api: &str, upstream: &str, risk: Tier) -> String {
+    // The tier is strict: a call of a tool without a schema would be held.
+    let no_body =
+        if risk == Tier::High { "\n    arguments: { type: \"null\" }      # a GET has no body; without a schema, every call would be held" } else { "" };
+    let upstream = serde_json::Value::from(upstream);
+    format!(
+        "\
+# A tool API: a server that your agent calls, and the calls (tools) that it may make there.
+# The agent calls the gate instead of the server: http://127.0.0.1:8080/{api}/items/42 reaches
+# /items/42 there.
+api: {api}
+upstream: {upstream}
+route: /{api}
+
+# These three tools are examples. Replace them with your own; `burngate learn` writes them from watched traffic.
+# risk says how much harm a call can do:
+#   read    looks, and changes nothing
+#   low     changes something that is easily put right
+#   medium  changes something that others see
+#   high    moves money, reaches customers, or cannot be undone
+tools:
+  - tool: get_item
+    match: GET /items/{{item}}
+    risk: read{no_body}
+
+  - tool: update_item
+    match: PUT /items/{{item}}
+    risk: low
+    subject: path.item                 # the business object that a call touches; people report by it
+    idempotent: true                   # sending it twice is the same as sending it once
+    arguments: {{ type: object }}
+
+  - tool: send_message
+    match: POST /messages
+    risk: medium
+    subject: args.to
+    arguments:                         # JSON Schema: calls that do not satisfy it are refused
+      type: object
+      required: [to, text]
+      properties:
+        to: {{ type: string }}
+        text: {{ type: string, maxLength: 2000 }}
+      additionalProperties: false
+    hold_when: size(args.text) > 1000  # a person must approve these
+"
+    )
+}
+
+fn workflow_file(workflow: &str, api: &str, risk: Tier, target: Percentage, runs: u64, allowed: u64) -> String {
+    let approvals = if risk == Tier::High {
+        "
+# High-risk calls need two people by default. This lets one decide; raise it once `reviewers` are listed in burngate.yaml.
+hold: { approvals: 1 }
+"
+    } else {
+        ""
+    };
+    format!(
+        "\
+# A workflow: a named job that an agent does, and how much failure it can absorb.
+# `burngate check --print` shows this with every default of the {risk} tier filled in.
+workflow: {workflow}
+risk: {risk}
+
+objective:
+  # The share of runs that must be acceptable. Choose somewhat less than the workflow achieves today: one that runs exactly at
+  # its target uses its budget up half of the time.
+  target: {target}
+  window: 30d                          # rolling
+  # How many runs are expected in a window. {target} of {runs} leaves {allowed} that may fail; when they are used up, the agent's
+  # permissions shrink by themselves, on the very next call.
+  expected_runs: {runs}
+
+# The tools that it may call. Calls of anything else are {unlisted}.
+tools:
+  - {api}/get_item
+  - {api}/update_item
+  - {api}/send_message
+{approvals}
+# To watch before anything is refused, let it run in shadow first: verdicts are recorded, and every call passes.
+# mode: shadow
+# until: 2030-01-31                    # at most 60 days ahead
+",
+        unlisted = if risk == Tier::Low { "held for a person" } else { "denied" },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Process, SourceFile, load},
+        gate::time::Time,
+    };
+
+    #[test]
+    fn a_starter_loads_without_a_warning_at_every_tier() {
+        for risk in [Tier::Low, Tier::Medium, Tier::High] {
+            for (workflow, runs) in [("support-triage", None), ("tools", Some(10_000))] {
+                let files: Vec<_> =
+                    starter(workflow, risk, "http://127.0.0.1:3000", runs).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+                assert_ne!(files[0].name, files[1].name);
+                let loaded = load(&files, &Process::default(), Time::from_millis(1_795_000_000_000)).unwrap_or_else(|found| panic!("{}", found.render(false)));
+                assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
+                assert_eq!(loaded.policies.workflows[workflow].tools.len(), 3);
+            }
+        }
+    }
+
+    #[test]
+    fn the_numbers_in_the_comments_are_those_of_the_policy() {
+        let text = &starter("w", Tier::Medium, "http://x", Some(10_000))[1].1;
+        assert!(text.contains("97% of 10000 leaves 300 that may fail"), "{text}");
+        assert!(starter("w", Tier::High, "http://x", None)[1].1.contains("99.5% of 600 leaves 3 that may fail"));
+    }
+}
