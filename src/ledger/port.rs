@@ -7,6 +7,7 @@ use crate::gate::{
     event::{Charge, Entry, Executed, Mark},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome},
+    risk::Risk,
     state::WorkflowState,
     time::Time,
     verdict::Verdict,
@@ -83,6 +84,8 @@ pub struct CallRecord {
     pub at: Time,
     /// Its tool; for an unlisted call, method and path of the API as `api/?`.
     pub tool: ToolName,
+    /// The tool's risk class: what a run counts by, and which of its calls a subject is looked up through.
+    pub risk: Risk,
     /// What the gate said.
     pub verdict: Verdict,
     /// Whether it was executed.
