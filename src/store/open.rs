@@ -128,19 +128,16 @@ fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, Ope
             note: Some(AMBIGUOUS.into()),
             reference: None,
         };
-        let row = match booked {
-            // A run is booked once; what becomes known later is added to it.
-            Some(row) => {
-                if !admission.idempotent {
-                    pen.charge(row, &[charge], now, |pen, mode| pen.counts(workflow, mode))?;
-                }
-                Some(row)
-            }
-            None => {
-                pen.enter(0, &entry(Event::Booked { run: admission.run.clone(), high, charges: vec![charge] }))?;
-                pen.booked_row(workflow, &admission.run)?
-            }
+        // A run is booked once; what becomes known later is added to it.
+        let row = if booked.is_some() {
+            booked
+        } else {
+            pen.enter(0, &entry(Event::Booked { run: admission.run.clone(), high, charges: vec![charge.clone()] }))?;
+            pen.booked_row(workflow, &admission.run)?
         };
+        if let Some(row) = row.filter(|_| booked.is_some() && !admission.idempotent) {
+            pen.charge(row, &[charge], now, |pen, mode| pen.counts(workflow, mode))?;
+        }
         if let Some(row) = row {
             pen.attach(row, workflow, admission, now)?;
         }
@@ -152,7 +149,7 @@ fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, Ope
 
 impl OpenError {
     /// Is there no way to this ledger but to give it up? A disk that is in the way may get out of it, and another process is using its own.
-    const fn is_loss(&self) -> bool {
+    pub(super) const fn is_loss(&self) -> bool {
         match self {
             OpenError::NoLedger { .. } | OpenError::Journal(_) | OpenError::Behind { .. } | OpenError::Version { .. } | OpenError::Damaged(_) => true,
             OpenError::Absent { .. } | OpenError::InUse { .. } | OpenError::Disk(_) => false,

@@ -53,15 +53,15 @@ impl Pen<'_> {
             Err(error) => return Ok(Err(error)),
         };
         match &revise.change {
-            Change::Report(charge) => self.report(run, revise.at, charge).map(Ok),
-            Change::Retract { mode, reference, by } => self.retract(run, revise.at, mode, reference.as_ref(), by),
+            Change::Report(charge) => self.report(&run, revise.at, charge).map(Ok),
+            Change::Retract { mode, reference, by } => self.retract(&run, revise.at, mode, reference.as_ref(), by),
             Change::Exclude { reason, by } => {
                 if run.mark == Mark::Excluded {
                     return Ok(Ok(run.unchanged()));
                 }
                 self.connection.execute("INSERT INTO exclusions VALUES (?1, ?2, ?3, ?4)", params![run.id, reason, by.as_str(), revise.at.as_millis()])?;
                 let (reason, by) = (reason.clone(), by.clone());
-                self.restate(run, revise.at, Mark::Excluded, |revision| Event::Excluded { revision, reason, by }).map(Ok)
+                self.restate(&run, revise.at, Mark::Excluded, |revision| Event::Excluded { revision, reason, by }).map(Ok)
             }
             Change::Reinstate { by } => {
                 if run.mark != Mark::Excluded {
@@ -70,12 +70,12 @@ impl Pen<'_> {
                 self.connection.execute("DELETE FROM exclusions WHERE run = ?1", [run.id])?;
                 let now = self.standing(&run)?;
                 let by = by.clone();
-                self.restate(run, revise.at, now, |revision| Event::Reinstated { revision, by }).map(Ok)
+                self.restate(&run, revise.at, now, |revision| Event::Reinstated { revision, by }).map(Ok)
             }
         }
     }
 
-    fn report(&mut self, run: Booked, at: Time, charge: &Charge) -> Result<Revised, Fault> {
+    fn report(&mut self, run: &Booked, at: Time, charge: &Charge) -> Result<Revised, Fault> {
         if let Some(reference) = &charge.reference {
             // Also where it was taken back since: a delivery that is repeated must not undo what a person decided.
             if self.has_report(run.id, &charge.mode, reference)? {
@@ -94,7 +94,7 @@ impl Pen<'_> {
         self.restate(run, at, now, |revision| Event::Reported { revision, charge })
     }
 
-    fn retract(&mut self, run: Booked, at: Time, mode: &FailureMode, reference: Option<&std::sync::Arc<str>>, by: &PersonName) -> Answer<Revised> {
+    fn retract(&mut self, run: &Booked, at: Time, mode: &FailureMode, reference: Option<&std::sync::Arc<str>>, by: &PersonName) -> Answer<Revised> {
         let newest: Option<i64> = self.connection.query_row(
             "SELECT max(c.n) FROM charges c JOIN names m ON m.id = c.mode
              WHERE c.run = ?1 AND m.name = ?2 AND c.retracted IS NULL AND (?3 IS NULL OR c.reference = ?3)",
@@ -106,7 +106,7 @@ impl Pen<'_> {
         };
         self.connection
             .execute("UPDATE charges SET retracted = ?3, retracted_by = ?4 WHERE run = ?1 AND n = ?2", params![run.id, n, at.as_millis(), by.as_str()])?;
-        let now = if run.mark == Mark::Excluded { Mark::Excluded } else { self.standing(&run)? };
+        let now = if run.mark == Mark::Excluded { Mark::Excluded } else { self.standing(run)? };
         let (mode, reference, by) = (mode.clone(), reference.cloned(), by.clone());
         self.restate(run, at, now, |revision| Event::Retracted { revision, mode, reference, by }).map(Ok)
     }
@@ -122,7 +122,7 @@ impl Pen<'_> {
         })
     }
 
-    fn restate(&mut self, run: Booked, at: Time, now: Mark, event: impl FnOnce(Revision) -> Event) -> Result<Revised, Fault> {
+    fn restate(&mut self, run: &Booked, at: Time, now: Mark, event: impl FnOnce(Revision) -> Event) -> Result<Revised, Fault> {
         self.connection
             .execute("UPDATE runs SET mark = ?2, notable = (notable & 6) | ?3 WHERE id = ?1", [run.id, codes::mark::code(now), notable_mark(now)])?;
         let revision = Revision { run: run.run.clone(), booked_at: run.booked_at(), high: run.high, was: run.mark, now };
@@ -197,10 +197,8 @@ impl Pen<'_> {
     /// The newest run that touched the subject through its riskiest tool, or through this one.
     fn by_subject(&self, subject: &Subject, tool: Option<&ToolName>, workflow: Option<&WorkflowName>) -> Result<Vec<i64>, Fault> {
         let hash = subject_hash(&self.books.ledger, subject);
-        let (tool, workflow) = match (numbered(self.connection, tool.map(ToolName::as_str))?, numbered(self.connection, workflow.map(WorkflowName::as_str))?) {
-            (Some(tool), Some(workflow)) => (tool, workflow),
-            _ => return Ok(Vec::new()),
-        };
+        let Some(tool) = numbered(self.connection, tool.map(ToolName::as_str))? else { return Ok(Vec::new()) };
+        let Some(workflow) = numbered(self.connection, workflow.map(WorkflowName::as_str))? else { return Ok(Vec::new()) };
         let newest_era: Option<i64> = self.connection.query_row("SELECT max(era) FROM touched", [], |row| row.get(0))?;
         let mut select = self.connection.prepare(
             "SELECT risk, run FROM touched WHERE era = ?1 AND subject = ?2 AND executed AND (?3 IS NULL OR tool = ?3) AND (?4 IS NULL OR workflow = ?4)

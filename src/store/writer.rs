@@ -108,9 +108,8 @@ impl Writer {
         loop {
             let woken = if probe { Woken::Work } else { self.queue.wait(self.next_edge(&pen.books)) };
             let ending = match woken {
-                Woken::Work => None,
                 Woken::Time if !self.is_due(&pen.books) => continue,
-                Woken::Time => None,
+                Woken::Work | Woken::Time => None,
                 Woken::Ending(ending) => Some(ending),
             };
             let jobs = self.queue.take();
@@ -120,13 +119,13 @@ impl Writer {
             let result = files.check().and_then(|()| self.transact(&mut pen, &jobs, drained));
             match result {
                 Ok(done) => {
-                    self.acknowledge(&pen.books, jobs, done);
                     if probe {
                         info!("the journal is available again");
                         self.queue.set_unwell(false);
                         self.backoff = FIRST_BACKOFF;
                         probe = false;
                     }
+                    self.acknowledge(&pen.books, jobs, done);
                 }
                 Err(fault) => return Ok(Over::Failed(Failed { fault, before, jobs })),
             }
@@ -173,7 +172,10 @@ impl Writer {
             pen.snapshot()?;
             self.snapshot_at = Instant::now() + SNAPSHOT_AFTER;
         }
-        Ok(Done { written: pen.commit()?, revised })
+        let written = pen.commit()?;
+        #[cfg(test)]
+        self.fault.lie()?;
+        Ok(Done { written, revised })
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
@@ -249,6 +251,8 @@ impl Writer {
             };
             match self.reopen(&before) {
                 Ok((database, books)) => {
+                    // The fold read anew stands where the disk does.
+                    self.advanced = books.state.now().minute();
                     if books.commits == before.commits {
                         self.queue.put_back(kept);
                     } else {
