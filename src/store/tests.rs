@@ -8,7 +8,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
 use rusqlite::{Connection, params};
@@ -181,7 +180,7 @@ fn terms() -> Terms {
         recovery: Recovery::Cause,
         lose: Lose { burns: 2, within: time::days(90), drop: 1 },
         reads_only: false,
-        grant: Duration::from_secs(600),
+        grant: time::minutes(10),
     }
 }
 
