@@ -206,6 +206,13 @@ impl Queue {
         taken
     }
 
+    /// Takes every job.
+    pub(super) fn take_all(&self) -> VecDeque<Job> {
+        let mut inside = self.lock();
+        inside.urgent = 0;
+        std::mem::take(&mut inside.jobs)
+    }
+
     /// Puts jobs back to where they were. They count as waiting all the while.
     pub(super) fn put_back(&self, mut jobs: VecDeque<Job>) {
         let mut inside = self.lock();

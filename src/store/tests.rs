@@ -283,6 +283,7 @@ fn a_drained_ledger_opens_to_the_same_state_and_says_what_happened() {
     let again = World::of(dir, opened.store);
     let entries = again.entries();
     assert_eq!(counted(&entries), 100);
+    assert_eq!(Store::verify(again.dir.path()).unwrap(), i64::try_from(entries.len()).unwrap());
     assert!(matches!(entries.last().unwrap().event, Event::Stopped));
     assert_eq!(refold(&entries, opened.state.now()), opened.state);
     again.drain();
@@ -385,4 +386,21 @@ fn dropped_without_a_drain_it_hangs_nobody() {
     assert!(waiting.durable.wait().is_ok_and(|answer| answer.is_ok()));
     assert_eq!(world.journal.append(entry(None, clamp())).durable.wait(), Ok(Err(crate::ledger::port::Unavailable)));
     assert!(!world.journal.ready());
+}
+
+#[test]
+fn a_writer_that_panics_leaves_nobody_waiting() {
+    struct Broken;
+    impl Projection for Broken {
+        fn committed(&self, _: &WorkflowName, _: Ticket, _: &[Entry], _: &WorkflowState) {
+            panic!("a projection that is broken");
+        }
+    }
+    let dir = World::new().drain();
+    let store = open(dir.path()).unwrap().store;
+    let journal = store.journal();
+    let running = store.start(Arc::new(Broken), Arc::new(|| at(0))).unwrap();
+    assert!(journal.append(entry(Some("w"), booked("r"))).durable.wait().is_err());
+    assert_eq!(running.drain(), Err(crate::ledger::port::Unavailable));
+    assert!(!journal.ready());
 }

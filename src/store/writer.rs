@@ -56,6 +56,15 @@ pub(super) struct Writer {
     pub(super) fault: Arc<super::tests::DiskFault>,
 }
 
+/// Closes the queue however the writer ends, by a panic too: nobody may wait for a thread that is gone.
+struct Closing(Arc<Queue>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// How a session on one connection ended.
 enum Over {
     Ended,
@@ -79,25 +88,18 @@ struct Done {
 impl Writer {
     /// Works until the end is called.
     pub(super) fn run(mut self, database: Database, books: Books) -> Result<(), Unavailable> {
+        let _closing = Closing(Arc::clone(&self.queue));
         let mut next = Some((database, books, false));
-        let mut result = Ok(());
         while let Some((database, books, probe)) = next.take() {
-            match self.session(database, books, probe) {
-                Ok(Over::Ended) => {}
-                Ok(Over::Failed(failed)) => {
-                    next = self.recover(failed).map(|(database, books)| (database, books, true));
-                    if next.is_none() {
-                        result = Err(Unavailable);
-                    }
-                }
-                Err(fault) => {
-                    error!(%fault, "the ledger cannot be prepared for writing");
-                    result = Err(Unavailable);
-                }
-            }
+            let before = Acknowledged { commits: books.commits, head: books.head };
+            let failed = match self.session(database, books, probe) {
+                Ok(Over::Ended) => return Ok(()),
+                Ok(Over::Failed(failed)) => failed,
+                Err(fault) => Failed { fault, before, jobs: VecDeque::new() },
+            };
+            next = self.recover(failed).map(|(database, books)| (database, books, true));
         }
-        self.queue.close();
-        result
+        Err(Unavailable)
     }
 
     /// Writes on one connection until it fails or the end is called.
@@ -298,7 +300,7 @@ impl Writer {
     }
 
     fn refuse_queued(&self) {
-        let jobs = self.queue.take();
+        let jobs = self.queue.take_all();
         let taken = jobs.len();
         let (kept, _) = refuse(jobs);
         self.queue.done(taken - kept.len());
