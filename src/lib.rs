@@ -7,4 +7,5 @@ pub mod gate;
 pub mod ids;
 pub mod ledger;
 pub mod proxy;
+pub mod store;
 pub mod wire;

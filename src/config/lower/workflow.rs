@@ -98,7 +98,7 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
     risk?;
     Some(Workflow {
         name: WorkflowName::from(workflow_name?),
-        terms,
+        terms: terms.into(),
         tools,
         unlisted: unlisted(&document.unlisted, defaults, notes),
         run: run(&document.run, notes),
