@@ -25,6 +25,9 @@ struct Year {
 }
 
 /// Simulates `years` workflows for a year each; a person recovers each burn after two days.
+///
+/// The table does not say how long the probations last. Two days meet all of its rows; the default of seven meets those of good workflows too, and lets bad ones
+/// count fewer burns, since a probation that is used up goes on with the burn it came from.
 fn simulate(row: &Row, years: u64) -> Year {
     let (mut burns, mut breached, mut demoted) = (0, 0, 0);
     for seed in 0..years {
@@ -39,7 +42,7 @@ fn simulate(row: &Row, years: u64) -> Year {
         for id in 0..runs {
             let at = START + (id as i64 * 365 * DAY + rng.within(0, 365 * DAY - 1)) / runs as i64;
             if let Some(due) = recover_at.filter(|due| *due <= at) {
-                state.apply(&entry(due, recovered(days(7), None)));
+                state.apply(&entry(due, recovered(days(2), None)));
                 recover_at = None;
             }
             let high = rng.below(100) < row.high_percent;
@@ -90,13 +93,13 @@ fn check(name: &str, row: &Row, burns: std::ops::RangeInclusive<f64>, breached: 
 #[test]
 fn a_high_workflow_twice_as_good_as_promised() {
     let row = Row { tier: Tier::High, target: 995_000, runs_a_month: 130, high_percent: 0, fails_percent: 50 };
-    check("high 99.5% 130 ×½", &row, 0.4..=1.3, 0..=4, 0..=18);
+    check("high 99.5% 130 ×½", &row, 0.4..=1.3, 0..=4, 0..=20);
 }
 
 #[test]
 fn a_high_workflow_four_times_worse() {
     let row = Row { tier: Tier::High, target: 995_000, runs_a_month: 130, high_percent: 0, fails_percent: 400 };
-    check("high 99.5% 130 ×4", &row, 10.0..=18.0, 95..=100, 95..=100);
+    check("high 99.5% 130 ×4", &row, 11.0..=18.0, 95..=100, 95..=100);
 }
 
 #[test]
@@ -119,6 +122,6 @@ fn a_busy_medium_workflow_twice_as_good() {
 
 #[test]
 fn a_low_workflow_twice_as_good() {
-    let row = Row { tier: Tier::Low, target: 950_000, runs_a_month: 300, high_percent: 0, fails_percent: 50 };
+    let row = Row { tier: Tier::Low, target: 950_000, runs_a_month: 300, high_percent: 10, fails_percent: 50 };
     check("low 95% 300 ×½", &row, 0.7..=1.9, 0..=4, 0..=5);
 }
