@@ -13,6 +13,7 @@ pub mod alarm;
 pub mod drain;
 pub mod guard;
 pub mod headers;
+mod hush;
 pub mod observe;
 pub mod outbound;
 pub mod pool;
