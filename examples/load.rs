@@ -7,6 +7,7 @@
 //! microseconds, and `bad`, the answers that were not 200. It understands Content-Length only, which is all its upstream sends.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -87,7 +88,7 @@ async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
     let quantile = |percent: usize| took.get(took.len() * percent / 100).map_or(0, Duration::as_micros);
     let rps = u128::from(u64::try_from(took.len())?) * 1_000_000 / elapsed.as_micros().max(1);
     let line = format!(r#"{{"rps":{rps},"p50":{},"p99":{},"bad":{}}}"#, quantile(50), quantile(99), counts.bad.get());
-    tokio::io::stdout().write_all(format!("{line}\n").as_bytes()).await.map_err(Into::into)
+    writeln!(std::io::stdout(), "{line}").map_err(Into::into)
 }
 
 struct Counts {

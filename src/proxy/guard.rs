@@ -30,6 +30,10 @@ const REFUSED: &[u8] = b"GET /.burngate/refused HTTP/1.1\r\nhost: refused.invali
 /// Read at once behind bytes that are kept. Heads are rarely longer; a long one takes a few turns.
 const KEPT_READ: usize = 4 * 1024;
 
+/// Head and body are written as one piece up to this size: for the kernel a list of pieces costs more than this copy, and so it does for TLS, whose records
+/// would be one each.
+const FLAT: usize = 4 * 1024;
+
 /// How long a refused client is listened to after our end was closed: unread bytes would turn the close into a reset, which overtakes the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -146,6 +150,8 @@ pub struct Guarded<I> {
     patience: Option<ClientPatience>,
     read_wait: Alarm,
     write_wait: Alarm,
+    /// Where small pieces are put together before they are written.
+    flat: Vec<u8>,
     lingered: usize,
 }
 
@@ -174,6 +180,7 @@ impl<I> Guarded<I> {
             patience,
             read_wait: Alarm::default(),
             write_wait: Alarm::default(),
+            flat: Vec::new(),
             lingered: 0,
         }
     }
@@ -362,7 +369,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= FLAT {
+            this.flat.clear();
+            bufs.iter().for_each(|buf| this.flat.extend_from_slice(buf));
+            Pin::new(&mut this.io).poll_write(cx, &this.flat)
+        } else {
+            Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        };
         this.after_write(written, cx)
     }
 

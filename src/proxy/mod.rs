@@ -31,6 +31,7 @@ pub mod alarm;
 pub mod drain;
 pub mod guard;
 pub mod headers;
+mod hush;
 pub mod observe;
 pub mod outbound;
 pub mod pool;

@@ -152,6 +152,3 @@ impl<E: OnEnd> Body for ReplyBody<E> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

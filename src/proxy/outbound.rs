@@ -14,6 +14,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::alarm::Alarm;
 use super::guard::Wire;
+use super::hush::take_frame;
 use crate::wire::Malformed;
 
 /// Why a client's body did not arrive.
@@ -86,7 +87,7 @@ impl OutBody {
 impl Streaming {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFailure>>> {
         loop {
-            return match Pin::new(&mut self.body).poll_frame(cx) {
+            return match take_frame(&mut self.body, cx.waker(), cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.wait.rest();
                     let Ok(data) = frame.into_data() else { continue };

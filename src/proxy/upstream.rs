@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::guard::{Guarded, Wire};
+use super::hush::take_frame;
 use super::outbound::{BodyFailure, OutBody};
 use super::pool::Socket;
 use crate::wire::Malformed;
@@ -305,7 +306,7 @@ impl Body for UpstreamBody {
         if let Some(live) = &mut this.live {
             live.drive(cx);
         }
-        match Pin::new(&mut this.incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        match take_frame(&mut this.incoming, Waker::noop(), cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(live) = &mut this.live {
                     live.wait.rest();
