@@ -22,6 +22,29 @@ fn with(connection: &Connection, sql: &str) -> Result<State, OpenError> {
     Books::load(connection).map(|books| books.state).map_err(OpenError::from)
 }
 
+/// The file format: a change here is a new format, with a new number.
+#[test]
+fn the_chain_is_what_the_schema_says() {
+    use sha2::{Digest as _, Sha256};
+    let dir = ledger();
+    let connection = database(&dir);
+    let ledger: Vec<u8> = connection.query_row("SELECT value FROM meta WHERE key = 'ledger'", [], |row| row.get(0)).unwrap();
+    let mut hash = Sha256::digest([&b"burngate ledger"[..], &ledger].concat()).to_vec();
+    let mut select = connection.prepare("SELECT seq, at, workflow, body, hash FROM journal ORDER BY seq").unwrap();
+    let mut rows = select.query([]).unwrap();
+    let mut seen = 0;
+    while let Some(row) = rows.next().unwrap() {
+        let (seq, at): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+        let (workflow, body): (Option<String>, String) = (row.get(2).unwrap(), row.get(3).unwrap());
+        let length = workflow.as_ref().map_or(-1, |name| i64::try_from(name.len()).unwrap());
+        let numbers = [seq.to_be_bytes(), at.to_be_bytes(), length.to_be_bytes()].concat();
+        hash = Sha256::digest([&hash, &numbers, workflow.unwrap_or_default().as_bytes(), body.as_bytes()].concat()).to_vec();
+        assert_eq!(row.get::<_, Vec<u8>>(4).unwrap(), hash);
+        seen += 1;
+    }
+    assert!(seen > 3);
+}
+
 #[test]
 fn a_snapshot_cut_or_flipped_anywhere_is_passed_over_for_the_one_before_it() {
     let dir = ledger();
