@@ -5,4 +5,5 @@ pub mod clock;
 pub mod gate;
 pub mod ids;
 pub mod ledger;
+pub mod telemetry;
 pub mod wire;
