@@ -1,6 +1,8 @@
 //! burngate: a policy gate between AI agents and their tool APIs.
 
+pub mod admin;
 pub mod api;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod gate;
@@ -8,4 +10,5 @@ pub mod ids;
 pub mod ledger;
 pub mod proxy;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

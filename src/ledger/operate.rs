@@ -85,6 +85,11 @@ pub struct View {
 }
 
 impl Ledger {
+    /// Hands an event of the whole process to the journal.
+    pub fn announce(&self, event: Event) -> Durable {
+        self.journal.append(Entry { at: self.now(), workflow: None, event }).durable
+    }
+
     /// Every workflow as it stands, by name.
     #[must_use]
     pub fn views(&self) -> Vec<(WorkflowName, View)> {

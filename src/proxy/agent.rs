@@ -146,9 +146,10 @@ async fn approval(plane: &Plane, caller: &Caller, id: &str, query: Option<&str>)
     let (_, mut approval) = plane.ledger().approval(id).filter(own).ok_or_else(unknown)?;
     let wait = Query::new(query).get("wait")?.and_then(|wait| wait.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
     if approval.stage == Stage::Pending && !wait.is_zero() {
-        let decided = tokio::time::timeout(wait.min(MAX_POLL), hold::decision(plane.ledger(), id)).await;
-        if let Some(decided) = decided.ok().flatten() {
-            approval = decided;
+        tokio::select! {
+            Some(decided) = hold::decision(plane.ledger(), id) => approval = decided,
+            () = tokio::time::sleep(wait.min(MAX_POLL)) => {}
+            () = plane.stopping() => {}
         }
     }
     Ok(respond::json(StatusCode::OK, &status(&approval)))

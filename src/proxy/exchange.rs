@@ -108,7 +108,10 @@ fn judge(plane: &Plane, heading: &Heading, arrival: &Arrival, seat: Seat) -> Jud
         Err(refused) => return Judged::Refused { seat, refused: Box::new(refused) },
     };
     let ledger = plane.ledger();
-    match reading.ask(&heading.caller().agent, |ask| ledger.admit(seat, ask, ledger.now())) {
+    let began = std::time::Instant::now();
+    let admit = reading.ask(&heading.caller().agent, |ask| ledger.admit(seat, ask, ledger.now()));
+    plane.shared().metrics.decision(began.elapsed());
+    match admit {
         Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(heading.caller()) },
         Admit::Held { seat, approval, durable, finding } => Judged::Held { seat, approval, durable, finding },
         Admit::Unread { seat } => Judged::Unread { seat },

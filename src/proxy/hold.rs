@@ -76,8 +76,13 @@ pub async fn wait(plane: &Plane, headers: &HeaderMap, seat: &Seat, approval: App
         Preference { .. } => seat.place().policy.hold.wait,
     };
     let id = approval.request.approval;
-    let decided = tokio::time::timeout(wait.min(MAX_WAIT), decision(plane.ledger(), id)).await;
-    match decided.ok().flatten() {
+    let decided = tokio::select! {
+        decided = decision(plane.ledger(), id) => decided,
+        () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
+        // A gate that stops keeps nobody waiting: the approval outlives it.
+        () = plane.stopping() => None,
+    };
+    match decided {
         Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => Decided::Approved,
         Some(approval) => Decided::Refused(Box::new(Refused::decided(&approval))),
         None => Decided::Waiting(Box::new(Waiting { approval, respond_async: preference.respond_async, applied_wait: preference.wait })),

@@ -1,20 +1,28 @@
 //! What the stages of a call share: of the process, and of one worker.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
+use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use super::{
     body::Memory,
+    drain::Phase,
+    exchange::exchange,
     headers::Traces,
     identify::{Caller, Identities},
     pool::Pool,
     refusal::Refused,
+    respond::Answer,
     routes::Routes,
+    settle::Settle,
+    worker::{Connection, Serve},
 };
 use crate::{
     gate::{policy::PolicySet, standing::Standing},
     ledger::{Ledger, Table},
+    telemetry::metrics::Metrics,
 };
 
 /// What every worker shares.
@@ -27,18 +35,10 @@ pub struct Shared {
     pub body: usize,
     /// The bytes of bodies that the process holds at once.
     pub memory: Memory,
-    /// Told how long a decision and an upstream took.
-    pub watch: Arc<dyn Watch>,
-}
-
-/// Who is told how long things took.
-pub trait Watch: Send + Sync {
-    /// A call was judged.
-    fn decided(&self, took: Duration);
-    /// An upstream's answer began.
-    fn answered(&self, took: Duration);
-    /// A call was refused or held.
-    fn refused(&self, refusal: &super::refusal::Line<'_>);
+    /// Told how long decisions and upstreams take.
+    pub metrics: Arc<Metrics>,
+    /// Whether the gate is about to stop.
+    pub phase: watch::Receiver<Phase>,
 }
 
 /// The data plane of one worker.
@@ -78,6 +78,13 @@ impl Plane {
         &self.shared
     }
 
+    /// Resolves when the gate begins to stop.
+    pub async fn stopping(&self) {
+        let mut phase = self.shared.phase.clone();
+        // A sender that is gone has stopped.
+        let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
+    }
+
     /// Who sent these headers.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         Ok(self.shared.identities.identify(headers, &self.shared.ledger.table())?)
@@ -110,5 +117,17 @@ impl Plane {
         let header = HeaderValue::from_str(&standing.disclosure(remaining)).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         *disclosed = Some(Disclosed { standing: Arc::clone(standing), remaining, header: header.clone() });
         header
+    }
+}
+
+impl Serve for Plane {
+    type End = Settle;
+
+    async fn serve(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> Answer {
+        exchange(&self, &connection, request).await
+    }
+
+    fn tend(&self) {
+        self.pool.tend();
     }
 }

@@ -44,27 +44,6 @@ pub struct Refused {
     modes: Vec<(FailureMode, &'static str)>,
 }
 
-/// A refusal as one log line tells it. No argument, header or credential is in it.
-#[derive(Debug, Clone, Copy)]
-pub struct Line<'a> {
-    /// The call's id.
-    pub call: &'a str,
-    /// The workflow.
-    pub workflow: &'a str,
-    /// The agent.
-    pub agent: &'a str,
-    /// The run.
-    pub run: &'a str,
-    /// The tool.
-    pub tool: &'a str,
-    /// Which problem.
-    pub slug: &'static str,
-    /// The status.
-    pub status: u16,
-    /// The rule, with its place where it has one.
-    pub rule: &'a str,
-}
-
 impl Refused {
     fn new(slug: Slug, status: u16, detail: impl Into<String>) -> Self {
         Refused {

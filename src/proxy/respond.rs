@@ -13,7 +13,7 @@ use super::{
     observe::ReplyBody,
     plane::Plane,
     read::Aftermath,
-    refusal::{Line, Refused},
+    refusal::Refused,
     settle::Settle,
     worker::Connection,
 };
@@ -31,6 +31,7 @@ use crate::{
         verdict::Verdict,
     },
     ledger::permit::Seat,
+    telemetry::log,
 };
 
 /// Any answer of the data plane.
@@ -114,7 +115,7 @@ pub fn answered(plane: &Plane, connection: &Connection, heading: &Heading, forwa
 
 /// A problem, and one log line.
 pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> Answer {
-    log(plane, refused.slug, refused.status, refused.finding.as_deref(), heading);
+    log(refused.slug, refused.status, refused.finding.as_deref(), heading);
     let mut problem = problem_of(refused.slug, refused.status, refused.detail.clone(), refused.executed, refused.finding.as_deref(), heading);
     problem.cause = refused.cause;
     let mut answer = json(refused.status, &problem);
@@ -137,7 +138,7 @@ pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> A
 pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Finding) -> Answer {
     let request = &waiting.approval.request;
     let status = if waiting.respond_async { StatusCode::ACCEPTED } else { StatusCode::FORBIDDEN };
-    log(plane, Slug::Held, status, Some(finding), Some(heading));
+    log(Slug::Held, status, Some(finding), Some(heading));
     let detail = format!(
         "NOT EXECUTED. This call is held for a person: {}. The gate never sends it by itself: repeat exactly this call once approval {} is approved.",
         finding.detail, request.approval
@@ -215,17 +216,16 @@ fn rule(finding: &Finding) -> String {
     }
 }
 
-fn log(plane: &Plane, slug: Slug, status: StatusCode, finding: Option<&Finding>, heading: Option<&Heading>) {
-    let call = heading.map(|heading| heading.call.to_string()).unwrap_or_default();
-    let rule = finding.map(rule).unwrap_or_default();
-    plane.shared().watch.refused(&Line {
-        call: &call,
-        workflow: heading.map_or("", |heading| heading.caller.place.policy.name.as_str()),
-        agent: heading.map_or("", |heading| heading.caller.agent.as_str()),
-        run: heading.and_then(|heading| heading.run.as_ref()).map_or("", RunId::as_str),
-        tool: heading.and_then(|heading| heading.tool.as_ref()).map_or("", ToolName::as_str),
+fn log(slug: Slug, status: StatusCode, finding: Option<&Finding>, heading: Option<&Heading>) {
+    let rule = finding.map(rule);
+    log::refusal(&log::Refusal {
         slug: slug.as_str(),
         status: status.as_u16(),
-        rule: &rule,
+        workflow: heading.map(|heading| &heading.caller.place.policy.name),
+        agent: heading.map(|heading| &heading.caller.agent),
+        run: heading.and_then(|heading| heading.run.as_ref()),
+        call: heading.map(|heading| heading.call),
+        tool: heading.and_then(|heading| heading.tool.as_ref()),
+        rule: rule.as_deref(),
     });
 }

@@ -1,0 +1,14 @@
+//! Wiring: the only place that knows who talks to whom.
+//!
+//! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets time pass, reloads, and stops in the opposite order. It decides
+//! nothing about a call.
+
+pub mod fanout;
+pub mod health;
+pub mod reload;
+pub mod run;
+pub mod start;
+pub mod token;
+
+pub use run::{RunOptions, run};
+pub use start::{Gate, StartOptions, start};
