@@ -90,7 +90,7 @@ fn main() -> anyhow::Result<()> {
         Rc::new(Passthrough { pool: Pool::new(options.clone()), upstream: upstream.clone(), destination, traces: Traces::new(seed) })
     });
     let drain = Drain::default();
-    let running = bind(&[listen], flag("--workers", "1").parse()?)?.run(make, AcceptOptions::default(), drain.watch())?;
+    let running = bind(&[listen], flag("--workers", "1").parse()?)?.run(&make, &AcceptOptions::default(), &drain.watch())?;
     running.join().map_err(|_| anyhow::anyhow!("a worker panicked"))
 }
 

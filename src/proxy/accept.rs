@@ -188,13 +188,12 @@ impl Bound {
     }
 
     /// Starts the workers.
-    pub fn run<S: Serve>(self, make: Make<S>, options: AcceptOptions, stop: watch::Receiver<Phase>) -> io::Result<Running> {
-        // A worker beyond the first can hold one accepted connection that waits for its place.
+    pub fn run<S: Serve>(self, make: &Make<S>, options: &AcceptOptions, stop: &watch::Receiver<Phase>) -> io::Result<Running> {
+        // Every listener may hold one accepted connection more, which waits for its place.
         let places = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
         let mut threads = Vec::new();
         for (index, listeners) in self.workers.into_iter().enumerate() {
-            let (make, options, stop, places) = (Arc::clone(&make), options.clone(), stop.clone(), Arc::clone(&places));
-            // Built here, so that a failure is the caller's to report.
+            let (make, options, stop, places) = (Arc::clone(make), options.clone(), stop.clone(), Arc::clone(&places));
             let mut runtime = Builder::new_current_thread();
             runtime.enable_all();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {

@@ -53,7 +53,7 @@ pub struct ClientPatience {
 
 impl Default for ClientPatience {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(75), head: Duration::from_secs(10), write: Duration::from_secs(60) }
+        Self { idle: Duration::from_secs(75), head: Duration::from_secs(10), write: Duration::from_mins(1) }
     }
 }
 
@@ -371,7 +371,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
         let this = self.get_mut();
         let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= FLAT {
             this.flat.clear();
-            bufs.iter().for_each(|buf| this.flat.extend_from_slice(buf));
+            for buf in bufs {
+                this.flat.extend_from_slice(buf);
+            }
             Pin::new(&mut this.io).poll_write(cx, &this.flat)
         } else {
             Pin::new(&mut this.io).poll_write_vectored(cx, bufs)

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::upstream::{Lease, Live, Shelf};
+use super::upstream::{Lease, Live, Shelf, in_turn};
 use crate::gate::policy::Upstream;
 use crate::wire::head::HeadLimits;
 
@@ -84,14 +84,16 @@ impl Pool {
 
     /// A connection that is ready for one request.
     pub async fn ready(&self, upstream: &Upstream) -> Result<Lease, Unreachable> {
-        let shelf = self.shelf(upstream);
-        if let Some(live) = shelf.take() {
-            return Ok(Lease::new(live, shelf));
+        // Here and not in the sending: nothing else may run between the last look at the clamp and the first byte (G2).
+        in_turn().await;
+        let found = self.shelf(upstream);
+        if let Some(live) = found.take() {
+            return Ok(Lease::new(live, found));
         }
         let connected = tokio::time::timeout(self.options.connect, self.connect(upstream)).await;
         let socket = connected.map_err(|_| Unreachable::Timeout)??;
         let live = Live::over(socket, self.options.head).await.map_err(|error| Unreachable::Connect(io::Error::other(error)))?;
-        Ok(Lease::new(live, shelf))
+        Ok(Lease::new(live, found))
     }
 
     /// Closes what has waited too long. To be called every few seconds; what is checked out is checked anyway.
@@ -103,9 +105,9 @@ impl Pool {
         if let Some(shelf) = self.shelves.borrow().get(upstream) {
             return Rc::clone(shelf);
         }
-        let shelf = Shelf::new(self.options.waiting, self.options.keep);
-        self.shelves.borrow_mut().insert(upstream.clone(), Rc::clone(&shelf));
-        shelf
+        let empty = Shelf::new(self.options.waiting, self.options.keep);
+        self.shelves.borrow_mut().insert(upstream.clone(), Rc::clone(&empty));
+        empty
     }
 
     async fn connect(&self, upstream: &Upstream) -> Result<Socket, Unreachable> {

@@ -81,6 +81,7 @@ pub enum Broken {
 /// Connections to one upstream that wait for a request, the one used last on top.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
+    #[expect(clippy::vec_box, reason = "a connection moves between lease, body and shelf for every call; its box is all that is copied")]
     waiting: RefCell<Vec<Box<Live>>>,
     room: usize,
     limit: Duration,
@@ -196,7 +197,7 @@ impl Lease {
     /// Interim answers are passed over; an upstream that switches protocols has not answered (hostile.md A25).
     pub async fn send(mut self, mut request: Request<OutBody>, patience: Patience) -> Result<Reply, SendError> {
         let Some(mut live) = self.live.take() else { return Err(SendError::Unsent(Box::new(request))) };
-        let shelf = Rc::clone(&self.shelf);
+        let home = Rc::clone(&self.shelf);
         frame(&mut request);
         let failure = request.body().failure();
         let (wire, begun) = (Rc::clone(&live.wire), live.wire.written());
@@ -224,9 +225,10 @@ impl Lease {
         let error = match answer {
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Err(SendError::Malformed),
             Some(Ok(response)) => {
+                in_turn().await;
                 let (parts, incoming) = response.into_parts();
                 live.wait.rest();
-                let mut body = UpstreamBody { incoming, live: Some(live), shelf, silence: patience.silence };
+                let mut body = UpstreamBody { incoming, live: Some(live), shelf: home, silence: patience.silence };
                 if body.incoming.is_end_stream() {
                     body.finish();
                 }
@@ -246,6 +248,21 @@ impl Lease {
         }
         Err(SendError::Reset { written: wire.written() != begun })
     }
+}
+
+/// Lets whatever else is ready run first. Under load, writes to one peer then follow each other closely, and the kernel wakes it once for many of them: measured
+/// at 16 connections, one microsecond of system time for each call, against 0.6 of user time for coming back twice. With nothing else ready it is no wait at all.
+pub(super) async fn in_turn() {
+    let mut came_back = false;
+    std::future::poll_fn(|cx| {
+        if came_back {
+            return Poll::Ready(());
+        }
+        came_back = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Makes head and body agree on the length. hyper believes a Content-Length over the body it is given, and sends none at all with a GET whose body has no known

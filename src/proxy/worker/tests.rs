@@ -128,7 +128,7 @@ impl Gate {
             Rc::new(Scripted { signals: Arc::clone(&shared), pool, upstream: upstream.clone(), traces: Traces::new(1) })
         });
         let drain = Drain::default();
-        let running = bound.run(make, options, drain.watch()).unwrap();
+        let running = bound.run(&make, &options, &drain.watch()).unwrap();
         Self { address, drain, running, signals }
     }
 
