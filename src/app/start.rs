@@ -16,7 +16,7 @@ use crate::{
     gate::{event::Event, name::WorkflowName, policy::PolicySet},
     ledger::{Bounds, Ledger},
     proxy::{
-        accept::{self, Listen, Running},
+        accept::{self, Listen, Make, Running},
         body::Memory,
         drain::{Drain, Phase},
         headers::Traces,
@@ -24,7 +24,7 @@ use crate::{
         plane::{Plane, Shared},
         pool::{Pool, PoolOptions},
         tls,
-        worker::AcceptOptions,
+        worker::{AcceptOptions, Local},
     },
     store::{self, Store},
     telemetry::metrics::Metrics,
@@ -190,11 +190,11 @@ fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>,
     let connector = tls::client(None).context("TLS towards tool APIs")?;
     let head = HeadLimits { bytes: process.bounds.head, headers: MAX_HEADERS };
     let options = AcceptOptions { connections: process.bounds.connections, head, ..AcceptOptions::default() };
-    let make = Arc::new(move |local: &crate::proxy::worker::Local| {
+    let make: Make<Plane> = Arc::new(move |local: &Local| {
         let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
         Rc::new(Plane::new(Arc::clone(&shared), Pool::new(PoolOptions::new(connector.clone())), Traces::new(seed)))
     });
-    let running = bound.run(make, options, drain.watch()).context("the workers cannot start")?;
+    let running = bound.run(&make, &options, &drain.watch()).context("the workers cannot start")?;
     Ok((addresses, running))
 }
 

@@ -257,7 +257,8 @@ impl WorkflowState {
             Some(_) => terms.ladder.name(terms.ladder.carry(name, old)).clone(),
             None => terms.ladder.name(terms.ladder.lowest()).clone(),
         };
-        self.earned = carried(&self.earned);
+        let earned = carried(&self.earned);
+        self.earned = earned;
         self.account.carry(carried);
         self.clamps = self.clamps.carried(carried);
         self.clamps_all = self.clamps_all.carried(carried);

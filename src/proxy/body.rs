@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use super::worker::Connection;
@@ -90,7 +89,7 @@ impl Content {
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         loop {
-            let frame = tokio::time::timeout(BODY_SILENCE, body.frame()).await.map_err(|_| Malformed::TooSlow)?;
+            let frame = tokio::time::timeout(BODY_SILENCE, std::future::poll_fn(|cx| connection.poll_body(&mut body, cx))).await.map_err(|_| Malformed::TooSlow)?;
             let data = match frame {
                 None => break,
                 Some(Err(_)) => return Err(connection.broken().unwrap_or(Malformed::BodyIncomplete).into()),
