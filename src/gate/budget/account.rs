@@ -4,7 +4,12 @@
 //! event that adds an unacceptable run: ageing and falling traffic never enter them. What was once the posture is never rewritten; late facts change the counts where
 //! the run was booked, and the posture is judged now.
 
-use std::{cmp::Ordering, collections::{BTreeMap, BTreeSet}, sync::Arc, time::Duration};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -284,7 +289,8 @@ impl Account {
             high: in_books && shift.high.unacceptable > 0,
             full_all: in_full && shift.all.unacceptable > 0,
             full_high: in_full && shift.high.unacceptable > 0,
-            critical: in_full && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
+            critical: in_full
+                && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
         };
         self.judge(terms, now, added, &mut turns);
         if added.critical
@@ -450,14 +456,7 @@ impl Account {
     }
 
     /// Keeps what burns rest on true to late facts, and voids those that rest on nothing any more. Returns the critical modes of a run that came back.
-    fn revise_grounds(
-        &mut self,
-        objective: &Objective,
-        now: Time,
-        booked_at: Time,
-        posting: &Posting,
-        turns: &mut Vec<Turn>,
-    ) -> Option<BTreeSet<FailureMode>> {
+    fn revise_grounds(&mut self, objective: &Objective, now: Time, booked_at: Time, posting: &Posting, turns: &mut Vec<Turn>) -> Option<BTreeSet<FailureMode>> {
         let (mut comes_back, mut current_is_shaken) = (None, false);
         for burn in &mut self.burns {
             comes_back = burn.revise_critical(posting).or(comes_back);
