@@ -623,3 +623,6 @@ impl Books<'_> {
         super::sentence::spent(&self.all, &self.high).into()
     }
 }
+
+#[cfg(test)]
+mod tests;
