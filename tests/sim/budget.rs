@@ -84,6 +84,8 @@ struct Model {
     runs: Vec<Booked>,
     posture: Posture,
     since: i64,
+    /// A probation used up counts as an entry for the day that a burn lasts at least.
+    settles_from: i64,
     counts_from: i64,
     last_recovery: Option<i64>,
     probation: Option<(i64, i64)>,
@@ -221,7 +223,7 @@ impl Model {
 
     fn set(&mut self, posture: Posture) {
         if posture != self.posture {
-            (self.posture, self.since) = (posture, self.now);
+            (self.posture, self.since, self.settles_from) = (posture, self.now, self.now);
         }
     }
 
@@ -297,7 +299,7 @@ impl Model {
             let tenth = |allowed: Fraction| Fraction(allowed.0, 10 * allowed.1).max(Fraction(1, 1));
             let used_up = [false, true].into_iter().any(|high| Fraction(self.count(high, from).1, 1).at_least(tenth(self.allowed(high))));
             if added.critical || ((added.full || added.full_high) && used_up) {
-                self.probation = None;
+                (self.probation, self.settles_from) = (None, self.now);
             } else if self.now >= until {
                 self.probation = None;
                 self.counts_from = from;
@@ -310,7 +312,7 @@ impl Model {
             Posture::Burned => {
                 let cause = self.automatic || self.burns.last().is_some_and(|burn| burn.left.is_none() && burn.cause);
                 let has_recovered = |high| !self.remains_at_most(high, 10) && !self.is_spent(high, 1);
-                if cause && self.now - self.since >= DAY && has_recovered(false) && has_recovered(true) {
+                if cause && self.now - self.settles_from >= DAY && has_recovered(false) && has_recovered(true) {
                     self.leave();
                 }
             }
@@ -326,7 +328,7 @@ impl Model {
         };
         let mut edges: BTreeSet<i64> = self.runs.iter().flat_map(edges_of).filter(|at| *at > self.now && *at <= until).collect();
         loop {
-            let special = [self.probation.map(|(_, until)| until), (self.posture == Posture::Burned).then_some(self.since + DAY)];
+            let special = [self.probation.map(|(_, until)| until), (self.posture == Posture::Burned).then_some(self.settles_from + DAY)];
             edges.extend(special.into_iter().flatten().filter(|at| *at > self.now && *at <= until));
             let Some(at) = edges.pop_first() else { break };
             self.now = at;
@@ -493,6 +495,7 @@ fn posture_is_what_the_rules_say() {
             runs: Vec::new(),
             posture: Posture::Healthy,
             since: 0,
+            settles_from: 0,
             counts_from: 0,
             last_recovery: None,
             probation: None,
