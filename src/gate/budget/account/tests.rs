@@ -4,6 +4,7 @@ use crate::gate::{
     level::Ladder,
     policy::{Caps, Lose},
     risk::Tier,
+    time,
 };
 
 const NOW: Time = Time::from_millis(1_767_225_600_000);
@@ -28,7 +29,7 @@ fn terms(target_ppm: u32, expected_runs: u64) -> Terms {
         recovery: Recovery::Cause,
         lose: Lose { burns: 2, within: days(90), drop: 1 },
         reads_only: false,
-        grant: Duration::from_secs(600),
+        grant: time::minutes(10),
     }
 }
 
@@ -184,4 +185,11 @@ fn a_ledger_that_was_lost_starts_burned_and_nothing_taken_back_forgives_it() {
     let mut account = Account::lost(NOW);
     assert!(post(&mut account, &terms, NOW, 0, -1, false).is_empty());
     assert_eq!(account.posture(), Posture::Burned);
+}
+
+#[test]
+fn more_than_a_tenth_must_be_left() {
+    let allowed = terms(980_000, 10_000).objective.allowed(10_000);
+    let has_recovered = |unacceptable| Balance { runs: 10_000, unacceptable, allowed }.has_recovered();
+    assert_eq!([179, 180].map(has_recovered), [true, false]);
 }
