@@ -377,7 +377,8 @@ impl WorkflowState {
                     self.earn(at, self.known_level(to));
                 }
             }
-            Event::Waived { .. } | Event::Started { .. }
+            Event::Waived { .. }
+            | Event::Started { .. }
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }

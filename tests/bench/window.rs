@@ -38,7 +38,7 @@ fn terms() -> Arc<Terms> {
         recovery: Recovery::Automatic,
         lose: Lose { burns: 2, within: days(90), drop: 1 },
         reads_only: false,
-        grant: Duration::from_secs(600),
+        grant: minutes(10),
     })
 }
 

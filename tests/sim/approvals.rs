@@ -51,17 +51,8 @@ enum Act {
     HoldAgain,
 }
 
-const ACTS: [Act; 9] = [
-    Act::Approve("ada"),
-    Act::Approve("bob"),
-    Act::Deny("ada"),
-    Act::Deny("bob"),
-    Act::Use(1),
-    Act::Use(2),
-    Act::Withdraw,
-    Act::Pass(GRANT - 1),
-    Act::Pass(1),
-];
+const ACTS: [Act; 9] =
+    [Act::Approve("ada"), Act::Approve("bob"), Act::Deny("ada"), Act::Deny("bob"), Act::Use(1), Act::Use(2), Act::Withdraw, Act::Pass(GRANT - 1), Act::Pass(1)];
 
 /// What a history says about the one approval, judged from the history alone.
 #[derive(Debug, Default)]

@@ -38,8 +38,7 @@ fn breach_needs_what_the_table_says() {
 
 #[test]
 fn promotion_needs_what_the_table_says() {
-    let rows =
-        [[59, 93, 124, 153, 181, 208], [99, 157, 208, 257, 303, 348], [149, 236, 313, 386, 456, 523], [598, 947, 1258, 1549, 1829, 2100]];
+    let rows = [[59, 93, 124, 153, 181, 208], [99, 157, 208, 257, 303, 348], [149, 236, 313, 386, 456, 523], [598, 947, 1258, 1549, 1829, 2100]];
     for (target, row) in TARGETS.into_iter().zip(rows) {
         for (b, smallest) in row.into_iter().enumerate() {
             assert_eq!(evidence(target).runs_needed(1_000_000 - target, b as u64), smallest, "{target} {b}");

@@ -7,7 +7,7 @@ use burngate::gate::{
     time::days,
 };
 
-use crate::world::{DAY, HOUR, MINUTE, START, charge, of, entry, revision, state, tallied, terms, time, worlds};
+use crate::world::{DAY, HOUR, MINUTE, START, charge, entry, of, revision, state, tallied, terms, time, worlds};
 
 #[test]
 fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {

@@ -7,10 +7,7 @@ use std::{
 };
 
 use burngate::gate::{
-    budget::{
-        Evidence, Objective,
-        evidence::TABLE,
-    },
+    budget::{Evidence, Objective, evidence::TABLE},
     digest::Digest,
     event::{Cell, Charge, Clamp, Entry, Event, Mark, Revision, RunRef},
     level::Ladder,

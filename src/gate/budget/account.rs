@@ -4,7 +4,12 @@
 //! event that adds an unacceptable run: ageing and falling traffic never enter them. What was once the posture is never rewritten; late facts change the counts where
 //! the run was booked, and the posture is judged now.
 
-use std::{cmp::Ordering, collections::{BTreeMap, BTreeSet}, sync::Arc, time::Duration};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +47,8 @@ pub struct Account {
     posture: Posture,
     /// When the posture was entered.
     since: Time,
+    /// From when on a burn settles: its entry, or the end of a probation that was used up.
+    settles_from: Time,
     /// The budget counts eras from here on.
     counts_from: Time,
     burns: Vec<BurnRecord>,
@@ -203,7 +210,7 @@ impl Account {
         // Nothing that can be taken back is behind it.
         let grounds = Some(Grounds { high: false, since: now, have: 0, need: 0 });
         let burn = BurnRecord { why, grounds, ..BurnRecord::new(now, Posture::Burned) };
-        Account { posture: Posture::Burned, since: now, burns: vec![burn], ..Account::default() }
+        Account { posture: Posture::Burned, since: now, settles_from: now, burns: vec![burn], ..Account::default() }
     }
 
     /// The posture.
@@ -284,7 +291,8 @@ impl Account {
             high: in_books && shift.high.unacceptable > 0,
             full_all: in_full && shift.all.unacceptable > 0,
             full_high: in_full && shift.high.unacceptable > 0,
-            critical: in_full && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
+            critical: in_full
+                && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
         };
         self.judge(terms, now, added, &mut turns);
         if added.critical
@@ -321,7 +329,7 @@ impl Account {
     #[must_use]
     pub fn next_change(&self, objective: &Objective, at: Time) -> Option<Time> {
         let probation = self.probation.as_ref().map(|probation| probation.until);
-        let leaves = (self.posture == Posture::Burned).then(|| self.since.plus(SETTLES));
+        let leaves = (self.posture == Posture::Burned).then(|| self.settles_from.plus(SETTLES));
         [self.window.next_edge(objective.window, at), probation, leaves].into_iter().flatten().filter(|next| *next > at).min()
     }
 
@@ -334,7 +342,7 @@ impl Account {
         (burn.cause, burn.fix) = (Some(cause), fix);
         let from = self.window.begin_era(now);
         self.last_recovery = Some(from);
-        self.probation = Some(Probation { from, until: now.plus(lasts), to });
+        self.probation = Some(Probation { from, until: now.plus(lasts).max(from), to });
         true
     }
 
@@ -372,7 +380,8 @@ impl Account {
             let since = self.window.sum(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
             let is_used_up = books.all.allowed.tenth().is_spent_by(since.all.unacceptable) || books.high.allowed.tenth().is_spent_by(since.high.unacceptable);
             if added.critical || (failed && is_used_up) {
-                self.probation = None;
+                // Back to the burn's cap, and not out of it again at the next edge because the burn itself is a day old.
+                (self.probation, self.settles_from) = (None, now);
                 turns.push(Turn::ProbationEnded(false));
             } else if now >= probation.until {
                 self.probation = None;
@@ -386,7 +395,7 @@ impl Account {
             Posture::Breached => {}
             Posture::Burned => {
                 let may_leave = terms.recovery == Recovery::Automatic || self.burn().is_none_or(|burn| burn.cause.is_some());
-                if may_leave && now.since(self.since) >= SETTLES && books.all.has_recovered() && books.high.has_recovered() {
+                if may_leave && now.since(self.settles_from) >= SETTLES && books.all.has_recovered() && books.high.has_recovered() {
                     self.leave(objective, now, turns);
                 }
             }
@@ -446,18 +455,11 @@ impl Account {
 
     fn turn(&mut self, to: Posture, now: Time, why: Arc<str>, turns: &mut Vec<Turn>) {
         turns.push(Turn::Posture(self.posture, to, why));
-        (self.posture, self.since) = (to, now);
+        (self.posture, self.since, self.settles_from) = (to, now, now);
     }
 
     /// Keeps what burns rest on true to late facts, and voids those that rest on nothing any more. Returns the critical modes of a run that came back.
-    fn revise_grounds(
-        &mut self,
-        objective: &Objective,
-        now: Time,
-        booked_at: Time,
-        posting: &Posting,
-        turns: &mut Vec<Turn>,
-    ) -> Option<BTreeSet<FailureMode>> {
+    fn revise_grounds(&mut self, objective: &Objective, now: Time, booked_at: Time, posting: &Posting, turns: &mut Vec<Turn>) -> Option<BTreeSet<FailureMode>> {
         let (mut comes_back, mut current_is_shaken) = (None, false);
         for burn in &mut self.burns {
             comes_back = burn.revise_critical(posting).or(comes_back);
@@ -624,3 +626,6 @@ impl Books<'_> {
         super::sentence::spent(&self.all, &self.high).into()
     }
 }
+
+#[cfg(test)]
+mod tests;
