@@ -257,7 +257,7 @@ impl Ledger {
                 seat.run.lock().wait_for(approval.request.approval);
                 Admit::Held { seat, approval: Box::new(approval), durable: None, finding: Box::new(finding) }
             }
-            None if self.pending.load(Ordering::Relaxed) >= self.bounds.holds || live.state().approvals().pending() >= self.bounds.holds => {
+            None if self.is_holding_enough(&live) => {
                 drop(live);
                 Admit::Refused { seat, refusal: Refusal::Holds }
             }
@@ -274,6 +274,11 @@ impl Ledger {
                 Admit::Held { seat, approval: Box::new(approval), durable: Some(appended.durable), finding: Box::new(finding) }
             }
         }
+    }
+
+    fn is_holding_enough(&self, live: &Live) -> bool {
+        let approvals = live.state().approvals();
+        self.pending.load(Ordering::Relaxed) >= self.bounds.holds || approvals.pending() >= self.bounds.holds || approvals.is_full()
     }
 
     fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<(ApprovalId, Digest)>, now: Time) -> Receipt<Result<(), Unavailable>> {
