@@ -3,6 +3,7 @@
 //! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets time pass, reloads, and stops in the opposite order. It decides
 //! nothing about a call.
 
+pub mod demo;
 pub mod fanout;
 pub mod health;
 pub mod reload;
@@ -10,5 +11,12 @@ pub mod run;
 pub mod start;
 pub mod token;
 
-pub use run::{RunOptions, run};
+pub use demo::{DemoOptions, demo};
+pub use run::{RunOptions, Said, run};
 pub use start::{Gate, StartOptions, start};
+
+/// The `OpenAPI` document of the admin API, as JSON.
+#[must_use]
+pub fn openapi() -> String {
+    crate::admin::openapi()
+}

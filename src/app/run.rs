@@ -1,45 +1,58 @@
 //! `burngate run`: from flags to a gate, and from a signal to its end.
 
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::start::{Gate, StartOptions, start};
-use crate::{config, proxy::accept::Listen};
+use crate::{config::Process, proxy::accept::Listen};
 
-/// What the command line says about a run. What it does not say, the configuration does.
-#[derive(Debug, Clone, Default)]
+/// What to run, and how to say what became of it.
 pub struct RunOptions {
-    /// The configuration file, where one was named.
-    pub config: Option<PathBuf>,
-    /// The policies' directory.
-    pub policies: Option<PathBuf>,
-    /// Where agents call.
-    pub listen: Vec<config::Listen>,
-    /// Where operators call.
-    pub admin: Option<std::net::SocketAddr>,
-    /// The data directory.
-    pub data: Option<PathBuf>,
+    /// The process's configuration, with whatever the command line puts over it.
+    pub process: Process,
     /// Refuse a data directory that is absent or empty.
     pub existing: bool,
-    /// Move a ledger that cannot be verified aside, and start burned.
+    /// Move a ledger that cannot be verified aside: every workflow starts burned.
     pub accept_loss: bool,
+    /// Where the operator is told.
+    pub say: fn(&Said),
 }
 
-/// Runs a gate until it is told to stop. `say` gets what belongs on standard output.
-pub fn run(options: RunOptions, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+/// What the operator is told of a gate that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The data plane listens here: an `http://…` or `unix:…` address.
+    Listening(String),
+    /// The admin API listens here: an `http://…` address.
+    Admin(String),
+    /// This data directory was absent or empty.
+    FirstStart(String),
+    /// Something else that matters, as a sentence without its full stop.
+    Note(String),
+}
+
+/// Runs a gate until it is told to stop.
+pub fn run(options: RunOptions) -> anyhow::Result<()> {
+    log_to_stderr();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(serve(options, say))
+    runtime.block_on(serve(options))
 }
 
-async fn serve(options: RunOptions, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+/// Logs to standard error, as `RUST_LOG` says: standard output is for addresses. Coloured only for a person's terminal.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // A second subscriber in one process is a test's; the first one stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(std::io::stderr).try_init();
+}
+
+async fn serve(options: RunOptions) -> anyhow::Result<()> {
     // Before anything is announced: a signal that comes early must not be lost.
-    let (mut terminate, mut interrupt, mut hangup) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
-    let (existing, accept_loss) = (options.existing, options.accept_loss);
-    let process = process(options)?;
-    let data = process.data.clone();
+    let (mut terminate, mut interrupt, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let RunOptions { process, existing, accept_loss, say } = options;
+    let data = process.data.display().to_string();
     let gate = start(StartOptions { process, existing, accept_loss }).await?;
     greet(&gate, &data, say);
     loop {
@@ -63,42 +76,19 @@ async fn serve(options: RunOptions, say: &dyn Fn(&str)) -> anyhow::Result<()> {
     }
 }
 
-fn greet(gate: &Gate, data: &std::path::Path, say: &dyn Fn(&str)) {
+fn greet(gate: &Gate, data: &str, say: fn(&Said)) {
     for address in &gate.addresses {
-        match address {
-            Listen::Tcp(address) => say(&format!("listening http://{address}")),
-            Listen::Unix(path) => say(&format!("listening unix:{}", path.display())),
-        }
+        say(&Said::Listening(match address {
+            Listen::Tcp(address) => format!("http://{address}"),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        }));
     }
-    say(&format!("admin http://{}", gate.admin));
+    say(&Said::Admin(format!("http://{}", gate.admin)));
     if gate.first_start {
-        tracing::warn!(
-            target: crate::telemetry::log::PROCESS,
-            data = %data.display(),
-            "FIRST START: there was no ledger here, so every budget begins full and empty of history; `--existing` refuses this"
-        );
+        say(&Said::FirstStart(data.to_owned()));
+        say(&Said::Note(format!("the operator's token is in {data}/{}; commands on this machine find it by --data", super::token::FILE)));
     }
     if gate.lost {
-        tracing::error!(target: crate::telemetry::log::PROCESS, "THE LEDGER WAS LOST and its loss accepted: every workflow starts burned");
+        say(&Said::Note("THE LEDGER WAS LOST and its loss accepted: every workflow starts burned".to_owned()));
     }
-}
-
-fn process(options: RunOptions) -> anyhow::Result<config::Process> {
-    let rendered = |errors: config::Diagnostics| anyhow::anyhow!("{}", errors.render(false).trim_end());
-    let path = |name| std::env::var_os(name).map(PathBuf::from);
-    let look_up = config::files::LookUp {
-        flag: options.config,
-        variable: path("BURNGATE_CONFIG"),
-        directory: PathBuf::new(),
-        config_home: path("XDG_CONFIG_HOME"),
-    };
-    let file = config::files::find_config(&look_up).map_err(rendered)?;
-    let mut process = config::process(file.as_ref()).map_err(rendered)?;
-    process.policies = options.policies.unwrap_or(process.policies);
-    process.data = options.data.unwrap_or(process.data);
-    process.admin = options.admin.unwrap_or(process.admin);
-    if !options.listen.is_empty() {
-        process.listen = options.listen;
-    }
-    Ok(process)
 }

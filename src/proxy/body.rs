@@ -89,7 +89,8 @@ impl Content {
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         loop {
-            let frame = tokio::time::timeout(BODY_SILENCE, std::future::poll_fn(|cx| connection.poll_body(&mut body, cx))).await.map_err(|_| Malformed::TooSlow)?;
+            let frame =
+                tokio::time::timeout(BODY_SILENCE, std::future::poll_fn(|cx| connection.poll_body(&mut body, cx))).await.map_err(|_| Malformed::TooSlow)?;
             let data = match frame {
                 None => break,
                 Some(Err(_)) => return Err(connection.broken().unwrap_or(Malformed::BodyIncomplete).into()),

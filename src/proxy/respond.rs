@@ -6,15 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    forward::Forwarded,
-    headers,
-    hold::Waiting,
-    identify::Caller,
-    observe::ReplyBody,
-    plane::Plane,
-    read::Aftermath,
-    refusal::Refused,
-    settle::Settle,
+    forward::Forwarded, headers, hold::Waiting, identify::Caller, observe::ReplyBody, plane::Plane, read::Aftermath, refusal::Refused, settle::Settle,
     worker::Connection,
 };
 use crate::{

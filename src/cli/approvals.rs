@@ -1,0 +1,272 @@
+//! `burngate approvals`: the calls that wait for a person.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    client::{Answer, Client, Connection, path, query},
+    failure::{Exit, Failure},
+    render::{self, escape, table::Columns, when},
+};
+use crate::{
+    api::{
+        approval::{Approval, Approvals as List},
+        operate::{Approve, Denial, Deny},
+    },
+    gate::time::Time,
+};
+
+mod page;
+
+/// What is told to whoever names an approval that the gate does not have.
+const KNOWN: &str = "`burngate approvals list` lists those that wait; decided ones are forgotten after a while";
+
+/// List, show and decide calls that are held for a person
+#[derive(Debug, Args)]
+pub(super) struct Approvals {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the calls that wait, oldest first
+    List(ListCalls),
+    /// Show one call in full: what it would send, which rule held it, who decided
+    Show(Show),
+    /// Let exactly this call through, once
+    Approve(ApproveCall),
+    /// Refuse this call
+    Deny(DenyCall),
+}
+
+#[derive(Debug, Args)]
+struct ListCalls {
+    /// Only of this workflow
+    #[arg(short, long)]
+    workflow: Option<String>,
+    /// In this state: pending, approved, used, denied, expired, withdrawn or all
+    #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "used", "denied", "expired", "withdrawn", "all"])]
+    state: String,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// The approval's id
+    id: String,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+struct ApproveCall {
+    /// The approval's id
+    id: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+struct DenyCall {
+    /// The approval's id
+    id: String,
+    /// The call is wrong: that stands for exactly this call for 24 hours
+    #[arg(long, conflicts_with = "not_now")]
+    wrong: bool,
+    /// Not now, which says nothing about the call (the default)
+    #[arg(long)]
+    not_now: bool,
+    /// Why; the agent is told
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Approvals {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        match &self.command {
+            Command::List(list) => list.run(),
+            Command::Show(show) => show.run(),
+            Command::Approve(approve) => approve.run(),
+            Command::Deny(deny) => deny.run(),
+        }
+        .map_err(|failure| failure.if_unknown(KNOWN))?;
+        Ok(Exit::Did)
+    }
+}
+
+impl ListCalls {
+    fn run(&self) -> Result<(), Failure> {
+        let mut pairs = Vec::new();
+        if self.state != "all" {
+            pairs.push(("state", self.state.clone()));
+        }
+        pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
+        let answer = self.connection.client()?.get(&format!("/v1/approvals{}", query(&pairs)))?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&list(&answer.read()?, &self.state, when::now())) }
+    }
+}
+
+impl Show {
+    fn run(&self) -> Result<(), Failure> {
+        let answer = self.connection.client()?.get(&path(&["v1", "approvals", &self.id]))?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&page::page(&answer.read()?, when::now())) }
+    }
+}
+
+impl ApproveCall {
+    fn run(&self) -> Result<(), Failure> {
+        let client = self.connection.client()?;
+        let answer = client.post(&path(&["v1", "approvals", &self.id, "approve"]), &Approve { reason: self.reason.clone(), edit: None })?;
+        if self.json {
+            return render::show_json(answer.json());
+        }
+        render::show(&approved(&decided(&client, &self.id, &answer)?, when::now()))
+    }
+}
+
+impl DenyCall {
+    fn run(&self) -> Result<(), Failure> {
+        let client = self.connection.client()?;
+        let verdict = if self.wrong { Denial::Wrong } else { Denial::NotNow };
+        // A denial is on record with a reason, also where somebody gave none.
+        let reason = self.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+        let answer = client.post(&path(&["v1", "approvals", &self.id, "deny"]), &Deny { reason, verdict })?;
+        if self.json {
+            return render::show_json(answer.json());
+        }
+        render::show(&denied(&decided(&client, &self.id, &answer)?, verdict))
+    }
+}
+
+/// The approval as it stands after a decision: from the answer, where it is one, or asked for.
+fn decided(client: &Client, id: &str, answer: &Answer) -> Result<Approval, Failure> {
+    answer.read().or_else(|_| client.get(&path(&["v1", "approvals", id]))?.read())
+}
+
+fn list(list: &List, state: &str, now: Time) -> String {
+    if list.approvals.is_empty() {
+        return if state == "pending" { "no call waits for a person\n".to_owned() } else { "none\n".to_owned() };
+    }
+    let mut table = Columns::new(&["ID", "STATE", "WORKFLOW", "TOOL", "RISK", "SUBJECT", "RULE", "ASKED", "EXPIRES", "APPROVED"]);
+    for approval in &list.approvals {
+        let open = matches!(approval.state.as_str(), "pending" | "approved");
+        table.row([
+            approval.id.clone(),
+            approval.state.clone(),
+            approval.workflow.clone(),
+            approval.tool.clone(),
+            approval.risk.clone(),
+            approval.subject.clone().unwrap_or_else(|| "-".to_owned()),
+            approval.rule.clone(),
+            when::ago(now, approval.created_at),
+            if open { when::ago(now, approval.expires_at) } else { "-".to_owned() },
+            format!("{} of {}", page::approvals(approval), approval.needed),
+        ]);
+    }
+    table.page()
+}
+
+/// What happens next.
+fn approved(approval: &Approval, now: Time) -> String {
+    let (id, tool) = (escape(&approval.id), escape(&approval.tool));
+    if approval.state == "pending" {
+        let missing = u64::from(approval.needed).saturating_sub(page::approvals(approval));
+        return format!("noted; {id} needs {missing} more of {} people, and expires {}\n", approval.needed, when::exactly(now, approval.expires_at));
+    }
+    format!(
+        "approved: {id}\nthe agent repeats the call of {tool}; the grant lets exactly that call through, once, until {}\npolicy, level and clamps are judged again when it does\n",
+        when::exactly(now, approval.expires_at)
+    )
+}
+
+fn denied(approval: &Approval, verdict: Denial) -> String {
+    let id = escape(&approval.id);
+    match verdict {
+        Denial::Wrong => format!("denied as wrong: {id}\nexactly this call is refused for 24 hours, without asking anybody\n"),
+        Denial::NotNow => format!("denied for now: {id}\nthe agent may ask again; `--wrong` would have refused exactly this call for 24 hours\n"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{api::Moment, cli::render::plain};
+
+    pub(in crate::cli) fn now() -> Time {
+        "2026-11-23T18:00:00Z".parse::<Moment>().unwrap().0
+    }
+
+    /// A held refund, with these members instead.
+    pub(in crate::cli) fn approval(over: &serde_json::Value) -> Approval {
+        let mut value = serde_json::json!({
+            "id": "apr_0123456789abcdef0123456789abcdef", "state": "pending", "workflow": "support-triage", "run": "ticket-77", "call": "call_00000000000000000000000000000001",
+            "agent": "triage-bot", "api": "payments", "tool": "payments/refund", "risk": "high", "target": "POST /refunds",
+            "args": { "order": "A-1001", "amount": 900 }, "subject": "A-1001",
+            "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "rule": "hold_when", "place": "policies/payments.yaml:18",
+            "reason": "`args.amount > 500.0` holds", "created_at": "2026-11-23T17:57:00Z", "expires_at": "2026-11-23T18:57:00Z", "needed": 2, "decisions": []
+        });
+        for (name, member) in over.as_object().unwrap() {
+            value[name] = member.clone();
+        }
+        // From text: the arguments are kept as they are written.
+        serde_json::from_str(&value.to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_call_that_waits_has_a_line() {
+        let approvals = vec![
+            approval(&serde_json::json!({})),
+            approval(
+                &serde_json::json!({ "state": "used", "subject": null, "needed": 1, "decisions": [{ "reviewer": "dana", "decision": "approve", "reason": null, "at": "2026-11-23T17:58:00Z" }] }),
+            ),
+        ];
+        insta::assert_snapshot!(plain(&list(&List { approvals }, "all", now())), @r"
+        ID                                     STATE     WORKFLOW         TOOL              RISK   SUBJECT   RULE        ASKED    EXPIRES   APPROVED
+        apr_0123456789abcdef0123456789abcdef   pending   support-triage   payments/refund   high   A-1001    hold_when   3m ago   in 57m    0 of 2
+        apr_0123456789abcdef0123456789abcdef   used      support-triage   payments/refund   high   -         hold_when   3m ago   -         1 of 1
+        ");
+        assert_eq!(list(&List { approvals: Vec::new() }, "pending", now()), "no call waits for a person\n");
+    }
+
+    #[test]
+    fn a_decision_says_what_happens_next() {
+        let one = serde_json::json!([{ "reviewer": "dana", "decision": "approve", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
+        let pages = [
+            approved(&approval(&serde_json::json!({ "decisions": one })), now()),
+            approved(&approval(&serde_json::json!({ "state": "approved", "expires_at": "2026-11-23T18:10:00Z" })), now()),
+            denied(&approval(&serde_json::json!({ "state": "denied" })), Denial::Wrong),
+            denied(&approval(&serde_json::json!({ "state": "denied" })), Denial::NotNow),
+        ];
+        insta::assert_snapshot!(pages.join("\n"), @r"
+        noted; apr_0123456789abcdef0123456789abcdef needs 1 more of 2 people, and expires 2026-11-23T18:57:00Z (in 57m)
+
+        approved: apr_0123456789abcdef0123456789abcdef
+        the agent repeats the call of payments/refund; the grant lets exactly that call through, once, until 2026-11-23T18:10:00Z (in 10m)
+        policy, level and clamps are judged again when it does
+
+        denied as wrong: apr_0123456789abcdef0123456789abcdef
+        exactly this call is refused for 24 hours, without asking anybody
+
+        denied for now: apr_0123456789abcdef0123456789abcdef
+        the agent may ask again; `--wrong` would have refused exactly this call for 24 hours
+        ");
+    }
+}

@@ -1,0 +1,154 @@
+//! One held call as a reviewer reads it: in full, with nothing unseen.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use crate::{
+    api::approval::{Approval, Decision},
+    cli::render::{Tone, arguments::arguments, escape, paint, when, word},
+    gate::time::Time,
+};
+
+/// Everything that a reviewer needs to decide.
+#[must_use]
+pub(super) fn page(approval: &Approval, now: Time) -> String {
+    let mut page = format!("{} is {}\n\n", paint(Tone::Strong, &escape(&approval.id)), stands(approval, now));
+    let place = approval.place.as_ref().map(|place| format!(" at {}", escape(place))).unwrap_or_default();
+    let subject = approval.subject.as_deref().map_or_else(|| "-".to_owned(), escape);
+    let facts = [
+        ("workflow", escape(&approval.workflow)),
+        ("run", escape(&approval.run)),
+        ("agent", escape(&approval.agent)),
+        ("tool", format!("{} (risk {})", escape(&approval.tool), escape(&approval.risk))),
+        ("request", escape(&approval.target)),
+        ("subject", subject),
+        ("held by", format!("{}{place}", escape(&approval.rule))),
+        ("because", escape(&approval.reason)),
+        ("digest", escape(&approval.digest)),
+        ("asked", when::exactly(now, approval.created_at)),
+    ];
+    for (name, fact) in facts.into_iter().chain(approval.decisions.iter().map(|decision| ("decided", decided(decision, now)))) {
+        let _ = writeln!(page, "  {name:<9} {fact}");
+    }
+    let sent = approval.args.as_ref().map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
+    let _ = write!(page, "\narguments, exactly as they would be sent:\n  {sent}\n");
+    if approval.state == "pending" {
+        let id = escape(&approval.id);
+        let _ = write!(
+            page,
+            "\n`burngate approvals approve {id}` lets exactly this call through, once;\n`burngate approvals deny {id} --wrong` or `--not-now` refuses it\n"
+        );
+    }
+    page
+}
+
+/// How many people approved so far.
+#[must_use]
+pub(super) fn approvals(approval: &Approval) -> u64 {
+    let people: BTreeSet<_> = approval.decisions.iter().filter(|decision| decision.decision == "approve").map(|decision| &decision.reviewer).collect();
+    people.len() as u64
+}
+
+fn stands(approval: &Approval, now: Time) -> String {
+    let state = word(&approval.state);
+    match approval.state.as_str() {
+        "pending" => format!("{state}: {} of {} approvals, expires {}", approvals(approval), approval.needed, when::exactly(now, approval.expires_at)),
+        "approved" => format!("{state}: its grant lets the call through once and expires {}", when::exactly(now, approval.expires_at)),
+        _ => state,
+    }
+}
+
+fn decided(decision: &Decision, now: Time) -> String {
+    let said = match decision.decision.as_str() {
+        "approve" => "approve",
+        "deny_wrong" => "deny, as wrong",
+        "deny_not_now" => "deny, not now",
+        other => other,
+    };
+    let reason = decision.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+    format!("{} {}: {}{reason}", escape(&decision.reviewer), when::ago(now, decision.at), escape(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::{
+        approvals::tests::{approval, now},
+        render::plain,
+    };
+
+    #[test]
+    fn a_pending_call_is_shown_in_full() {
+        let decisions = json!([{ "reviewer": "dana", "decision": "approve", "reason": "called the customer", "at": "2026-11-23T17:58:00Z" }]);
+        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), now())), @r#"
+        apr_0123456789abcdef0123456789abcdef is pending: 1 of 2 approvals, expires 2026-11-23T18:57:00Z (in 57m)
+
+          workflow  support-triage
+          run       ticket-77
+          agent     triage-bot
+          tool      payments/refund (risk high)
+          request   POST /refunds
+          subject   A-1001
+          held by   hold_when at policies/payments.yaml:18
+          because   `args.amount > 500.0` holds
+          digest    9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+          asked     2026-11-23T17:57:00Z (3m ago)
+          decided   dana 2m ago: approve: called the customer
+
+        arguments, exactly as they would be sent:
+          {
+            "amount": 900,
+            "order": "A-1001"
+          }
+
+        `burngate approvals approve apr_0123456789abcdef0123456789abcdef` lets exactly this call through, once;
+        `burngate approvals deny apr_0123456789abcdef0123456789abcdef --wrong` or `--not-now` refuses it
+        "#);
+    }
+
+    #[test]
+    fn a103_nothing_that_an_agent_wrote_is_unseen_or_acted_upon() {
+        let hostile = approval(&json!({
+            "args": { "order": "A-1001\u{202e}0009", "note": "\u{1b}[2Jok\u{200b}" }, "subject": "A\u{1b}]0;x\u{7}", "target": "POST /refunds?\u{9b}31m",
+            "reason": "two\nlines", "needed": 1,
+        }));
+        let shown = page(&hostile, now());
+        assert!(plain(&shown).chars().all(|c| c == '\n' || !render_acts_upon(c)), "{shown}");
+        insta::assert_snapshot!(plain(&shown), @r#"
+        apr_0123456789abcdef0123456789abcdef is pending: 0 of 1 approvals, expires 2026-11-23T18:57:00Z (in 57m)
+
+          workflow  support-triage
+          run       ticket-77
+          agent     triage-bot
+          tool      payments/refund (risk high)
+          request   POST /refunds?\u{9b}31m
+          subject   A\u{1b}]0;x\u{7}
+          held by   hold_when at policies/payments.yaml:18
+          because   two\nlines
+          digest    9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+          asked     2026-11-23T17:57:00Z (3m ago)
+
+        arguments, exactly as they would be sent:
+          {
+            "note": "\u001b[2Jok\u200b",
+            "order": "A-1001\u202e0009"
+          }
+
+        `burngate approvals approve apr_0123456789abcdef0123456789abcdef` lets exactly this call through, once;
+        `burngate approvals deny apr_0123456789abcdef0123456789abcdef --wrong` or `--not-now` refuses it
+        "#);
+    }
+
+    fn render_acts_upon(c: char) -> bool {
+        crate::cli::render::escape::is_unseen(c)
+    }
+
+    #[test]
+    fn what_was_decided_is_told_with_who_and_why() {
+        let denied = json!([{ "reviewer": "omar", "decision": "deny_wrong", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
+        let page = plain(&page(&approval(&json!({ "state": "denied", "args": null, "decisions": denied })), now()));
+        assert!(page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"), "{page}");
+        assert!(page.contains("  decided   omar 2m ago: deny, as wrong\n") && page.ends_with("exactly as they would be sent:\n  none\n"), "{page}");
+    }
+}

@@ -1,0 +1,133 @@
+//! `burngate clamp`: an operator's emergency ceiling, in force on the very next call.
+
+use clap::Args;
+
+use super::{
+    client::{Connection, path},
+    failure::{Exit, Failure},
+    render::{self, Tone, escape, number::counted, paint, when},
+    status,
+};
+use crate::{
+    api::{
+        Span,
+        operate::{self, Clamped},
+    },
+    gate::time::Time,
+};
+
+/// Put a ceiling on the level of one workflow or of all, at once
+#[derive(Debug, Args)]
+#[command(after_help = "Example: burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h")]
+pub(super) struct Clamp {
+    #[command(flatten)]
+    scope: Scope,
+    /// The highest level left: halted, read_only, supervised, standard, or one that the policy adds
+    #[arg(long, value_name = "LEVEL")]
+    to: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// For how long, such as 30m or 1h; until it is released where it is left out
+    #[arg(long = "for", value_name = "DURATION")]
+    lasts: Option<Span>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// One workflow or all of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Scope {
+    /// The workflow
+    pub workflow: Option<String>,
+    /// Every workflow, those to come included
+    #[arg(long)]
+    pub all: bool,
+}
+
+impl Scope {
+    /// Where `operation` on it is asked for.
+    pub(super) fn path(&self, operation: &str) -> String {
+        self.workflow.as_ref().map_or_else(|| path(&["v1", operation]), |workflow| path(&["v1", "workflows", workflow, operation]))
+    }
+}
+
+impl Clamp {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let body = operate::Clamp { to: self.to.clone(), reason: self.reason.clone(), lasts: self.lasts };
+        let answer = self.connection.client()?.post(&self.scope.path("clamp"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        if self.json {
+            render::show_json(answer.json())?
+        } else {
+            render::show(&page(&answer.read()?, when::now()))?
+        }
+        Ok(Exit::Did)
+    }
+}
+
+fn page(clamped: &Clamped, now: Time) -> String {
+    let (who, release) = match &clamped.workflow {
+        Some(workflow) => (escape(workflow), escape(workflow)),
+        None => ("every workflow".to_owned(), "--all".to_owned()),
+    };
+    let until = clamped.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {}", when::exactly(now, until)));
+    let in_flight = match clamped.in_flight {
+        0 => "no call was in flight".to_owned(),
+        calls => paint(Tone::Odd, &format!("{} in flight already: the clamp came too late for them", counted(calls, "call was", "calls were"))),
+    };
+    let grants = match clamped.unused_grants {
+        0 => "no grant is unused".to_owned(),
+        grants => format!("{}: only what the clamp allows", counted(grants, "unused grant passes", "unused grants pass")),
+    };
+    let pending = match clamped.pending_approvals {
+        0 => "no approval is pending".to_owned(),
+        pending => format!("{} pending: approving changes nothing that the clamp denies", counted(pending, "approval is", "approvals are")),
+    };
+    format!(
+        "{} clamped to {} {until}\n  {in_flight}\n  {grants}\n  {pending}\n`burngate release {release} --reason TEXT` lifts it\n",
+        paint(Tone::Strong, &format!("{who} is")),
+        paint(Tone::Strong, &escape(&clamped.to)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{approvals::tests::now, render::plain};
+
+    #[test]
+    fn a_clamp_says_what_it_found() {
+        let one = Clamped {
+            workflow: Some("payouts".to_owned()),
+            to: "read_only".to_owned(),
+            until: Some("2026-11-23T19:00:00Z".parse().unwrap()),
+            in_flight: 3,
+            unused_grants: 1,
+            pending_approvals: 2,
+        };
+        let all = Clamped { workflow: None, until: None, in_flight: 0, unused_grants: 0, pending_approvals: 0, ..one.clone() };
+        insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now())].join("\n")), @r"
+        payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
+          3 calls were in flight already: the clamp came too late for them
+          1 unused grant passes: only what the clamp allows
+          2 approvals are pending: approving changes nothing that the clamp denies
+        `burngate release payouts --reason TEXT` lifts it
+
+        every workflow is clamped to read_only until it is released
+          no call was in flight
+          no grant is unused
+          no approval is pending
+        `burngate release --all --reason TEXT` lifts it
+        ");
+    }
+
+    #[test]
+    fn a_scope_is_one_place_of_the_api() {
+        let scope = |workflow: Option<&str>| Scope { workflow: workflow.map(str::to_owned), all: workflow.is_none() };
+        assert_eq!([scope(Some("a b")).path("clamp"), scope(None).path("release")], ["/v1/workflows/a%20b/clamp", "/v1/release"]);
+    }
+}

@@ -1,0 +1,41 @@
+//! `burngate completion`: what a shell needs to complete commands and flags.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::{Shell, generate};
+
+use super::{
+    Cli,
+    failure::{Exit, Failure},
+    render,
+};
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+#[command(after_help = "Example: burngate completion bash > /etc/bash_completion.d/burngate")]
+pub(super) struct Completion {
+    /// For which shell
+    shell: Shell,
+}
+
+impl Completion {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let mut script = Vec::new();
+        generate(self.shell, &mut Cli::command(), "burngate", &mut script);
+        render::show(&String::from_utf8_lossy(&script))?;
+        Ok(Exit::Did)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_has_a_script_that_knows_the_commands() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            generate(shell, &mut Cli::command(), "burngate", &mut script);
+            assert!(String::from_utf8(script).unwrap().contains("approvals"), "{shell}");
+        }
+    }
+}

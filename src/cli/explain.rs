@@ -1,0 +1,165 @@
+//! `burngate explain`: the verdict on a call, rule by rule, without a gate.
+//!
+//! Judged by the gate's own code, at a level that is assumed and said: the one the workflow starts at, or `--at`. What needs a gate's memory (caps, exposure,
+//! repeated calls, reviewers' decisions) is not judged, and that is said too.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    failure::{Exit, Failure},
+    files,
+    render::{self, when},
+};
+use crate::{
+    config::{files::load_from, source::nearest::did_you_mean},
+    gate::{
+        level::Rung,
+        policy::{Mode, PolicySet, Workflow, judge::Unreadable},
+        standing::{Binds, Standing},
+        time::Time,
+        verdict::Verdict,
+        workflow::{Clamps, WorkflowState},
+    },
+};
+
+mod asked;
+mod page;
+mod rules;
+
+use asked::Asked;
+use rules::Line;
+
+/// Tell the verdict on a call, rule by rule, without a gate
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  burngate explain --workflow support-triage --tool payments/refund --args '{\"order\":\"A-1\",\"amount\":900}'
+  burngate explain --workflow support-triage --tool payments/get_order --request 'GET /orders/A-1?expand=items' --at read_only
+
+Exit code 3 says that the call would be held or denied.")]
+pub(super) struct Explain {
+    /// The workflow
+    #[arg(long, value_name = "W")]
+    workflow: String,
+    /// The tool, as api/tool
+    #[arg(long, value_name = "T")]
+    tool: String,
+    /// The arguments: the JSON body, or those of the MCP call
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// The request line, for rules that read `path` or `query`
+    #[arg(long, value_name = "METHOD PATH")]
+    request: Option<String>,
+    /// A request header, for rules that read `header`; may be given several times
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// The agent, for rules that read `agent`
+    #[arg(long, default_value = "agent")]
+    agent: String,
+    /// The level to assume, instead of the one that the workflow starts at
+    #[arg(long, value_name = "LEVEL")]
+    at: Option<String>,
+    /// Policy files or a directory, instead of the configured one
+    #[arg(long, value_name = "PATH")]
+    policies: Option<PathBuf>,
+    /// The process's configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Answer {
+    workflow: String,
+    tool: String,
+    level: String,
+    /// Where the level comes from: `starts` or `at`.
+    level_from: &'static str,
+    posture: &'static str,
+    mode: &'static str,
+    verdict: Verdict,
+    /// The rule that decided; `null` where every rule allows.
+    rule: Option<&'static str>,
+    /// Why no rule could judge it: the gate answers 400.
+    malformed: Option<String>,
+    rules: Vec<Line>,
+    notes: Vec<String>,
+    version: String,
+}
+
+impl Explain {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let process = files::configuration(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
+        let path = self.policies.clone().unwrap_or_else(|| process.policies.clone());
+        let now = when::now();
+        let loaded = load_from(&[path], &process, now).map_err(|found| Failure::found("the policies cannot be used", vec![found]))?;
+        let answer = self.explain(&loaded.policies, now)?;
+        if self.json {
+            let json = serde_json::to_string_pretty(&answer).map_err(|error| Failure::new(format!("cannot write the answer: {error}")))?;
+            render::show_json(&json)?;
+        } else {
+            render::show(&page::page(&answer))?;
+        }
+        Ok(if answer.verdict == Verdict::Allow { Exit::Did } else { Exit::AnswerIsNo })
+    }
+
+    fn explain(&self, policies: &PolicySet, now: Time) -> Result<Answer, Failure> {
+        let workflow = policies.workflows.get(self.workflow.as_str()).ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
+        let standing = self.standing(workflow, now)?;
+        let asked = Asked::read(self, policies, workflow)?;
+        let case = asked.case(workflow, &standing);
+        let (rules, malformed) = match rules::every(&case) {
+            Ok(rules) => (rules, None),
+            Err(Unreadable(what)) => (Vec::new(), Some(what)),
+        };
+        let strictest = rules.iter().map(|line| line.verdict).max().unwrap_or(Verdict::Allow);
+        let verdict = if malformed.is_some() { Verdict::Deny } else { strictest };
+        // The first of its strictness, as when a call is judged.
+        let rule = rules.iter().find(|line| line.verdict == verdict && verdict != Verdict::Allow).map(|line| line.rule.as_str());
+        let shadow =
+            [Some(workflow.mode), asked.tool.map(|tool| tool.mode)].into_iter().flatten().any(|mode| matches!(mode, Mode::Shadow { until } if now < until));
+        Ok(Answer {
+            workflow: workflow.name.to_string(),
+            tool: asked.name.to_string(),
+            level: standing.level().to_string(),
+            level_from: if self.at.is_some() { "at" } else { "starts" },
+            posture: standing.posture.as_str(),
+            mode: if shadow { "shadow" } else { "enforce" },
+            verdict,
+            rule,
+            malformed,
+            rules,
+            notes: asked.notes.clone(),
+            version: policies.version.to_string(),
+        })
+    }
+
+    /// A workflow that nothing has happened to yet, at the level that is assumed.
+    fn standing(&self, workflow: &Workflow, now: Time) -> Result<Standing, Failure> {
+        let fresh = WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).standing();
+        let Some(name) = &self.at else { return Ok(fresh) };
+        let ladder = &workflow.terms.ladder;
+        let names = || ladder.rungs().iter().map(|rung| rung.level.as_str());
+        let level = ladder.find(name).ok_or_else(|| {
+            let known = format!("the levels of `{}` are {}", workflow.name, names().collect::<Vec<_>>().join(", "));
+            Failure::new(format!("no level is called `{name}`")).hint(did_you_mean(name, names()).unwrap_or(known))
+        })?;
+        let rung: Rung = ladder.rung(level).clone();
+        Ok(Standing { earned: rung.level.clone(), cap: None, binds: Binds::Earned, changes: rung.changes, rung, ..fresh })
+    }
+}
+
+fn unknown_workflow(name: &str, policies: &PolicySet) -> Failure {
+    let names = || policies.workflows.keys().map(crate::gate::name::WorkflowName::as_str);
+    let known = format!("there is {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
+    Failure::new(format!("no workflow is called `{name}`")).hint(did_you_mean(name, names()).unwrap_or(known))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Why a command did not do what it was asked, and the process's exit code.
+//!
+//! Exit codes are API: scripts branch on them. A message is a lower-case fragment that says what is wrong; a hint says what to do about it.
+
+use std::{fmt, process::ExitCode};
+
+use http::StatusCode;
+
+use crate::config::Diagnostics;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It did what it was asked: 0.
+    Did,
+    /// It was refused or it failed: 1.
+    Failed,
+    /// It was asked in a way that it does not understand: 2, as clap's own complaints.
+    Usage,
+    /// It did what it was asked, and the answer is no: 3.
+    AnswerIsNo,
+}
+
+impl Exit {
+    /// The code as a number.
+    #[must_use]
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Exit::Did => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::AnswerIsNo => 3,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// What the process ends with.
+    pub exit: Exit,
+    /// What is wrong with files, where that is it: shown in full before the message.
+    pub findings: Vec<Diagnostics>,
+    /// The status that a gate answered with, where one answered.
+    pub status: Option<StatusCode>,
+}
+
+impl Failure {
+    /// Something was refused or failed.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Failure { message: message.into(), hint: None, exit: Exit::Failed, findings: Vec::new(), status: None }
+    }
+
+    /// The command line does not make sense.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Failure { exit: Exit::Usage, ..Failure::new(message) }
+    }
+
+    /// Files are wrong in these ways.
+    #[must_use]
+    pub(super) fn found(message: impl Into<String>, findings: Vec<Diagnostics>) -> Self {
+        Failure { findings, ..Failure::new(message) }
+    }
+
+    /// The same with what to do.
+    #[must_use]
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Failure { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, with what to do where the gate knows nothing by that name.
+    #[must_use]
+    pub(super) fn if_unknown(self, hint: &str) -> Self {
+        if self.status == Some(StatusCode::NOT_FOUND) && self.hint.is_none() { self.hint(hint) } else { self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What the process that runs the gate ended with: its causes in one line, and findings in files where those are the reason.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<Diagnostics>() {
+            Ok(findings) => {
+                Failure::found("what is written there cannot be used", vec![findings]).hint("`burngate check` says the same without starting a gate")
+            }
+            Err(error) => Failure::new(format!("{error:#}")),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Finds `burngate.yaml`, for the commands that read it.
+
+use std::{env, path::PathBuf};
+
+use crate::config::{Diagnostics, Process, files::LookUp, files::find_config, process};
+
+/// The process's configuration: the file named by `flag`, or the first that the look-up finds, or the defaults.
+pub(super) fn configuration(flag: Option<&PathBuf>) -> Result<Process, Diagnostics> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let look_up = LookUp { flag: flag.cloned(), variable: variable("BURNGATE_CONFIG"), directory: PathBuf::new(), config_home: variable("XDG_CONFIG_HOME") };
+    process(find_config(&look_up)?.as_ref())
+}

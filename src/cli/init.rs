@@ -1,0 +1,173 @@
+//! `burngate init`: the first policy.
+//!
+//! Nothing is overwritten, and nothing is written that would not load: a name that no policy may have never becomes the name of a file.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    client::in_words,
+    failure::{Exit, Failure},
+    render::{self, escape, when},
+};
+use crate::{
+    config::{Process, SourceFile, load, starter::starter},
+    gate::risk::Tier,
+};
+
+/// Write a first policy: a tool API and a workflow, with comments
+#[derive(Debug, Args)]
+#[command(after_help = "Example: burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000 --expected-runs 10000")]
+pub(super) struct Init {
+    /// The workflow's name
+    #[arg(long, value_name = "NAME")]
+    workflow: String,
+    /// How much the workflow is trusted to risk; it chooses every default
+    #[arg(long)]
+    risk: Risk,
+    /// Where the tool API is
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+    /// How many runs are expected in 30 days
+    #[arg(long, value_name = "N")]
+    expected_runs: Option<u64>,
+    /// Where to write
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    policies: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Risk {
+    /// Internal work whose mistakes stay inside
+    Low,
+    /// Work that customers see
+    Medium,
+    /// Work that moves money or cannot be undone
+    High,
+}
+
+impl From<Risk> for Tier {
+    fn from(risk: Risk) -> Self {
+        match risk {
+            Risk::Low => Tier::Low,
+            Risk::Medium => Tier::Medium,
+            Risk::High => Tier::High,
+        }
+    }
+}
+
+impl Init {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        render::show(&self.write()?)?;
+        Ok(Exit::Did)
+    }
+
+    /// Writes the files and says what to do next.
+    fn write(&self) -> Result<String, Failure> {
+        let files = starter(&self.workflow, self.risk.into(), &self.upstream, self.expected_runs);
+        check(&files)?;
+        write(&self.policies, &files)?;
+        Ok(next(&self.policies, &files))
+    }
+}
+
+fn check(files: &[(String, String)]) -> Result<(), Failure> {
+    let sources: Vec<_> = files.iter().map(|(name, text)| SourceFile::new(name.as_str(), text.as_str())).collect();
+    match load(&sources, &Process::default(), when::now()) {
+        Ok(_) => Ok(()),
+        Err(found) => Err(Failure::found("no policy can be written with these values; nothing was written", vec![found])),
+    }
+}
+
+fn write(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
+    let cannot = |path: &Path, why: &str| Failure::new(format!("cannot write {}: {why}", path.display()));
+    if let Some((name, _)) = files.iter().find(|(name, _)| directory.join(name).symlink_metadata().is_ok()) {
+        return Err(
+            cannot(&directory.join(name), "it exists already").hint("nothing is overwritten: move it away, or choose another directory with --policies")
+        );
+    }
+    fs::create_dir_all(directory).map_err(|error| cannot(directory, &in_words(&error)))?;
+    for (name, text) in files {
+        let path = directory.join(name);
+        // Created, never opened: what appeared there since the look above is somebody's too.
+        let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|error| cannot(&path, &in_words(&error)))?;
+    }
+    Ok(())
+}
+
+fn next(directory: &Path, files: &[(String, String)]) -> String {
+    let shown = escape(&directory.display().to_string());
+    let paths: Vec<_> = files.iter().map(|(name, _)| escape(&directory.join(name).display().to_string())).collect();
+    let api = files.first().map_or("", |(name, _)| name.trim_end_matches(".yaml"));
+    let flag = if shown == "policies" { String::new() } else { format!(" --policies {shown}") };
+    let path = if shown == "policies" { String::new() } else { format!(" {shown}") };
+    format!(
+        "wrote {}\n\nnext:\n  1. describe the tools of your API in {}\n  2. burngate check{path}\n  3. burngate run{flag}\n  4. let the agent call http://127.0.0.1:8080/{api} instead of the API\n",
+        paths.join(" and "),
+        paths.first().map_or("", String::as_str),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn init(directory: &Path, workflow: &str) -> Init {
+        Init {
+            workflow: workflow.to_owned(),
+            risk: Risk::Medium,
+            upstream: "http://127.0.0.1:3000".to_owned(),
+            expected_runs: Some(10_000),
+            policies: directory.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_first_policy_is_written_and_never_over_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let policies = dir.path().join("policies");
+        init(&policies, "support-triage").write().unwrap();
+        let before = fs::read_to_string(policies.join("support-triage.yaml")).unwrap();
+        let failure = init(&policies, "support-triage").write().unwrap_err();
+        assert!(failure.message.ends_with("it exists already") && failure.hint.is_some(), "{failure}");
+        assert_eq!(fs::read_to_string(policies.join("support-triage.yaml")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_name_that_is_none_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["../escape", "", "a\nb: c", "a/b"] {
+            let failure = init(&dir.path().join("policies"), name).write().unwrap_err();
+            assert!(!failure.findings.is_empty(), "{name:?}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_next_steps_are_commands() {
+        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None)), @r"
+        wrote policies/tools.yaml and policies/triage.yaml
+
+        next:
+          1. describe the tools of your API in policies/tools.yaml
+          2. burngate check
+          3. burngate run
+          4. let the agent call http://127.0.0.1:8080/tools instead of the API
+        ");
+        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None)), @r"
+        wrote mine/tools.yaml and mine/triage.yaml
+
+        next:
+          1. describe the tools of your API in mine/tools.yaml
+          2. burngate check mine
+          3. burngate run --policies mine
+          4. let the agent call http://127.0.0.1:8080/tools instead of the API
+        ");
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line: what people and scripts type, and what they read back.
+//!
+//! One file a command, each with its flags, what it does and the page it shows. Commands that ask a running gate go through [`client`]; those that need none
+//! (`check`, `explain`, `init`, `schema`, `completion`) read files and nothing else. Only [`render`] prints. Nothing is decided here: a verdict that is shown comes
+//! from the gate's own code. There is no configuration besides flags and the environment variables that `--help` names.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Exit, Failure};
+
+mod approvals;
+mod check;
+mod clamp;
+mod client;
+mod completion;
+mod demo;
+mod exclude;
+mod explain;
+mod failure;
+mod files;
+mod filters;
+mod init;
+mod problem;
+mod recover;
+mod release;
+mod render;
+mod report;
+mod run;
+mod runs;
+mod schema;
+mod status;
+
+const EXAMPLES: &str = "\
+Examples:
+  burngate demo                                            see it work, without anything of your own
+  burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000
+  burngate check                                           is everything in ./policies right?
+  burngate explain --workflow support-triage --tool payments/refund --args '{\"order\":\"A-1\",\"amount\":900}'
+  burngate run                                             the gate, on 127.0.0.1:8080
+  burngate status support-triage                           where it stands, and why
+  burngate approvals list                                  calls that wait for a person
+  burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h
+
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the answer is no (`explain`: held or denied).";
+
+/// A policy gate between AI agents and their tool APIs: every run is booked against an error budget, and the budget decides what the agent may do next.
+#[derive(Debug, Parser)]
+#[command(name = "burngate", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Demo(demo::Demo),
+    Init(init::Init),
+    Check(check::Check),
+    Explain(explain::Explain),
+    Status(status::Status),
+    Runs(runs::Runs),
+    Report(report::Report),
+    Exclude(exclude::Exclude),
+    Approvals(approvals::Approvals),
+    Clamp(clamp::Clamp),
+    Release(release::Release),
+    Recover(recover::Recover),
+    Schema(schema::Schema),
+    Completion(completion::Completion),
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap's own page: help and version on standard output with 0, complaints on standard error with 2.
+        Err(page) => {
+            let _ = page.print();
+            return if page.use_stderr() { Exit::Usage.into() } else { Exit::Did.into() };
+        }
+    };
+    match cli.command.run() {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            render::fail(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+impl Command {
+    fn run(&self) -> Result<Exit, Failure> {
+        match self {
+            Command::Run(command) => command.run(),
+            Command::Demo(command) => command.run(),
+            Command::Init(command) => command.run(),
+            Command::Check(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            Command::Status(command) => command.run(),
+            Command::Runs(command) => command.run(),
+            Command::Report(command) => command.run(),
+            Command::Exclude(command) => command.run(),
+            Command::Approvals(command) => command.run(),
+            Command::Clamp(command) => command.run(),
+            Command::Release(command) => command.run(),
+            Command::Recover(command) => command.run(),
+            Command::Schema(command) => command.run(),
+            Command::Completion(command) => command.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `burngate release`: lifts a clamp, and nothing else.
+
+use clap::Args;
+
+use super::{
+    clamp::Scope,
+    client::Connection,
+    failure::{Exit, Failure},
+    render::{self, escape, when},
+    status,
+};
+use crate::api::operate;
+
+/// Lift the clamp on one workflow, or the one on all
+#[derive(Debug, Args)]
+#[command(after_help = "A clamp on every workflow and a clamp on one are two clamps: each is lifted by itself.")]
+pub(super) struct Release {
+    #[command(flatten)]
+    scope: Scope,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Release {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let client = self.connection.client()?;
+        let body = operate::Release { reason: self.reason.clone() };
+        let answer = client.post(&self.scope.path("release"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        match &self.scope.workflow {
+            _ if self.json => render::show_json(answer.json())?,
+            None => render::show("the clamp on every workflow is lifted; clamps on single workflows stay\n")?,
+            Some(name) => {
+                let workflow = status::standing(&client, name, &answer)?;
+                render::show(&format!("the clamp on {} is lifted\n{}\n", escape(name), status::line(&workflow, when::now())))?;
+            }
+        }
+        Ok(Exit::Did)
+    }
+}

@@ -1,0 +1,147 @@
+//! The one place that prints. Everything else of the command line makes text, so that it can be tested as text.
+//!
+//! Facts go to standard output, complaints to standard error. Colours are written always and taken out here where nobody wants them: no terminal, `NO_COLOR`,
+//! `TERM=dumb`. Whatever comes from an agent, a file or a gate passes [`escape`] on its way into a line (A103).
+
+use std::io::{self, IsTerminal as _, Write};
+
+use super::failure::Failure;
+
+pub(super) mod arguments;
+pub(super) mod escape;
+pub(super) mod number;
+pub(super) mod table;
+pub(super) mod when;
+
+pub(super) use escape::{escape, escape_json};
+
+/// Prints `text` on standard output.
+pub(super) fn show(text: &str) -> Result<(), Failure> {
+    unless_closed(anstream::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Prints JSON on standard output: the same values, with nothing in them that a terminal would act upon.
+pub(super) fn show_json(json: &str) -> Result<(), Failure> {
+    let mut text = escape_json(json.trim_end());
+    text.push('\n');
+    show(&text)
+}
+
+/// Prints `text` on standard error.
+pub(super) fn tell(text: &str) {
+    // Where standard error is gone there is nobody left to tell.
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints why a command failed.
+pub(super) fn fail(failure: &Failure) {
+    tell(&failed(failure));
+}
+
+/// Empties the screen where there is one, so that the next page stands alone.
+pub(super) fn clear() {
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        let _ = stdout.write_all(b"\x1b[H\x1b[2J");
+    }
+}
+
+/// A failure as it is shown.
+fn failed(failure: &Failure) -> String {
+    let findings: String = failure.findings.iter().map(|findings| findings.render(true)).collect();
+    let error = paint(Tone::Bad, "error:");
+    let hint = failure.hint.as_ref().map(|hint| format!("{} {}\n", paint(Tone::Fine, "hint:"), escape(hint))).unwrap_or_default();
+    format!("{findings}{error} {}\n{hint}", escape(&failure.message))
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn unless_closed(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!("cannot write to standard output: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// What a colour says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// Somebody should look.
+    Odd,
+    /// Wrong.
+    Bad,
+    /// Not important.
+    Fine,
+    /// What the eye should find first.
+    Strong,
+}
+
+/// `text` in the colour of `tone`.
+#[must_use]
+pub(super) fn paint(tone: Tone, text: &str) -> String {
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Odd => "33",
+        Tone::Bad => "1;31",
+        Tone::Fine => "2",
+        Tone::Strong => "1",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// How a posture, verdict, outcome or state of an approval is coloured, by its word.
+#[must_use]
+pub(super) fn tone_of(word: &str) -> Option<Tone> {
+    match word {
+        "healthy" | "allow" | "acceptable" | "approved" | "used" => Some(Tone::Good),
+        "at_risk" | "hold" | "pending" | "excluded" => Some(Tone::Odd),
+        "burned" | "breached" | "deny" | "unacceptable" | "denied" | "halted" => Some(Tone::Bad),
+        "idle" | "expired" | "withdrawn" | "-" => Some(Tone::Fine),
+        _ => None,
+    }
+}
+
+/// A word in its colour, escaped.
+#[must_use]
+pub(super) fn word(text: &str) -> String {
+    tone_of(text).map_or_else(|| escape(text), |tone| paint(tone, &escape(text)))
+}
+
+/// A page as somebody without colours sees it.
+#[cfg(test)]
+pub(super) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Diagnostic, Diagnostics, Severity};
+
+    #[test]
+    fn a_failure_is_a_fragment_and_a_hint() {
+        let failure = Failure::new("cannot reach the gate at http://127.0.0.1:9901: connection refused").hint("is `burngate run` up?");
+        insta::assert_snapshot!(plain(&failed(&failure)), @r"
+        error: cannot reach the gate at http://127.0.0.1:9901: connection refused
+        hint: is `burngate run` up?
+        ");
+    }
+
+    #[test]
+    fn findings_are_shown_in_full_before_the_failure() {
+        let mut findings = Diagnostics::default();
+        findings.push(Diagnostic::without_place(Severity::Error, "a.yaml", "no such file or directory"));
+        insta::assert_snapshot!(plain(&failed(&Failure::found("1 error in 1 file", vec![findings]))), @r"
+        error: a.yaml: no such file or directory
+
+        error: 1 error in 1 file
+        ");
+    }
+
+    #[test]
+    fn a103_nothing_in_a_message_reaches_the_terminal_as_a_command() {
+        let shown = plain(&failed(&Failure::new("no \x1b[2Jworkflow\u{9b}31m `\u{202e}x`")));
+        assert_eq!(shown, "error: no \\u{1b}[2Jworkflow\\u{9b}31m `\\u{202e}x`\n");
+    }
+}

@@ -1,0 +1,29 @@
+//! Numbers as people read them.
+
+pub(in crate::cli) use crate::gate::budget::sentence::grouped;
+
+use crate::{api::Decimal, gate::budget::sentence};
+
+/// A ratio as a percentage, rounded down as the gate tells it: `96%`, `-33.34%`; `-` where there was nothing to count.
+#[must_use]
+pub(in crate::cli) fn percent(ratio: Option<Decimal>) -> String {
+    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{}%", sentence::decimal(ratio.ten_thousandths().saturating_mul(100))))
+}
+
+/// `1 run`, `2 runs`.
+#[must_use]
+pub(in crate::cli) fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { more })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_read_as_percentages() {
+        assert_eq!([9_600, 10_000, 9_903, -3_334, 0].map(|ratio| percent(Some(Decimal::of(ratio)))), ["96%", "100%", "99.03%", "-33.34%", "0%"]);
+        assert_eq!(percent(None), "-");
+        assert_eq!([counted(1, "run", "runs"), counted(1_200, "run", "runs")], ["1 run", "1,200 runs"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! `burngate report`: how a run turned out, by whoever knows.
+
+use clap::Args;
+
+use super::{
+    client::Connection,
+    failure::{Exit, Failure},
+    filters::Filters,
+    render::{self, escape, number::counted, when, word},
+};
+use crate::{
+    api::operate::{self, Revised},
+    gate::time::Time,
+};
+
+/// Report that a run went wrong, by run, call or the business object that it touched
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  burngate report --subject A-1001 --tool payments/refund --mode wrong_action --note \"refunded twice\" --ref TICKET-9
+  burngate report --run ticket-77 --mode wrong_action --retract
+  burngate report -w support-triage --since 2h --tool crm/update --mode wrong_action --ref INC-4 --yes")]
+pub(super) struct Report {
+    /// The run
+    #[arg(long, conflicts_with_all = ["call", "subject"])]
+    run: Option<String>,
+    /// One of its calls
+    #[arg(long, conflicts_with = "subject")]
+    call: Option<String>,
+    /// What went wrong: wrong_action, misclassified, missed_escalation, major_correction, …, or a mode that the policy names
+    #[arg(long)]
+    mode: String,
+    /// A note
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Your reference, such as a ticket: the same one twice is one report
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// Take the report back
+    #[arg(long)]
+    retract: bool,
+    /// The agent, where several have such a run
+    #[arg(long)]
+    agent: Option<String>,
+    /// Report every run that the filters leave, without asking
+    #[arg(long)]
+    yes: bool,
+    /// Print the gate's answer as JSON, a line for each run
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Report {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let client = self.connection.client()?;
+        let report = operate::Report {
+            mode: self.mode.clone(),
+            note: self.note.clone(),
+            reference: self.reference.clone(),
+            retract: self.retract,
+            ..operate::Report::default()
+        };
+        let reports = match self.target() {
+            Some(target) => vec![operate::Report {
+                run: target.run,
+                call: target.call,
+                subject: target.subject,
+                tool: target.tool,
+                workflow: target.workflow,
+                agent: target.agent,
+                ..report
+            }],
+            None => {
+                let runs = self.filters.all(&client, self.yes)?;
+                runs.into_iter()
+                    .map(|run| operate::Report { run: Some(run.run), workflow: Some(run.workflow), agent: Some(run.agent), ..report.clone() })
+                    .collect()
+            }
+        };
+        let (count, now) = (reports.len(), when::now());
+        for report in reports {
+            let answer = client.post("/v1/reports", &report).map_err(|failure| failure.if_unknown("`burngate runs` lists the runs that are booked"))?;
+            if self.json { render::show_json(answer.json())? } else { render::show(&revised(&answer.read()?, now))? }
+        }
+        if count > 1 && !self.json {
+            render::show(&format!("{} reported\n", counted(count as u64, "run", "runs")))?;
+        }
+        Ok(Exit::Did)
+    }
+
+    /// The one run that is meant, where it is one: by id, by call, or by subject unless other filters make it a question of many.
+    fn target(&self) -> Option<operate::Report> {
+        let filters = &self.filters;
+        let narrowed = filters.since.is_some() || filters.until.is_some() || filters.outcome.is_some() || filters.ambiguous;
+        let subject = filters.subject.clone().filter(|_| !narrowed);
+        let named = self.run.is_some() || self.call.is_some() || subject.is_some();
+        named.then(|| operate::Report {
+            run: self.run.clone(),
+            call: self.call.clone(),
+            subject,
+            tool: filters.tool.clone(),
+            workflow: filters.workflow.clone(),
+            agent: self.agent.clone(),
+            ..operate::Report::default()
+        })
+    }
+}
+
+/// What became of a run.
+#[must_use]
+pub(super) fn revised(revised: &Revised, now: Time) -> String {
+    let (run, workflow, agent) = (escape(&revised.run), escape(&revised.workflow), escape(&revised.agent));
+    let change = match revised.was == revised.now {
+        true if revised.repeated => format!("{}, as before: this was on record already", word(&revised.now)),
+        true => format!("{}, as before", word(&revised.now)),
+        false => format!("{}, was {}", word(&revised.now), word(&revised.was)),
+    };
+    format!("run {run} of {workflow} ({agent}), booked {}: {change}\n", when::ago(now, revised.booked_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command, approvals::tests::now, render::plain};
+
+    fn report(flags: &[&str]) -> Report {
+        let cli = Cli::try_parse_from(["burngate", "report", "--mode", "wrong_action"].iter().chain(flags)).unwrap();
+        let Command::Report(report) = cli.command else { panic!("{flags:?}") };
+        report
+    }
+
+    #[test]
+    fn a_run_is_named_by_itself_by_a_call_or_by_what_it_touched() {
+        assert_eq!(report(&["--run", "r"]).target().unwrap().run.as_deref(), Some("r"));
+        assert_eq!(report(&["--call", "c"]).target().unwrap().call.as_deref(), Some("c"));
+        let subject = report(&["--subject", "A-1001", "--tool", "payments/refund"]).target().unwrap();
+        assert_eq!((subject.subject.as_deref(), subject.tool.as_deref()), (Some("A-1001"), Some("payments/refund")));
+        for many in [&["--subject", "A-1001", "--since", "1d"][..], &["-w", "triage"], &[]] {
+            assert!(report(many).target().is_none(), "{many:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_became_of_the_run() {
+        let one = Revised {
+            run: "ticket-77".to_owned(),
+            workflow: "support-triage".to_owned(),
+            agent: "triage-bot".to_owned(),
+            booked_at: "2026-11-23T17:00:00Z".parse().unwrap(),
+            was: "acceptable".to_owned(),
+            now: "unacceptable".to_owned(),
+            repeated: false,
+        };
+        let again = Revised { was: "unacceptable".to_owned(), repeated: true, ..one.clone() };
+        insta::assert_snapshot!(plain(&[revised(&one, now()), revised(&again, now())].concat()), @r"
+        run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, was acceptable
+        run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, as before: this was on record already
+        ");
+    }
+}

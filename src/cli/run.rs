@@ -1,0 +1,133 @@
+//! `burngate run`: the gate.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    failure::{Exit, Failure},
+    files,
+    render::{self, Tone, escape, paint},
+};
+use crate::{
+    app::{self, Said},
+    config::{Listen, Process, lower::process::socket_address},
+};
+
+/// Run the gate
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Flags go over `burngate.yaml`: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml.
+Without either: policies ./policies, listen 127.0.0.1:8080, admin 127.0.0.1:9901, data ./burngate-data. The addresses go to standard output, a line each.
+SIGHUP or a changed file reloads the policies, all or none; SIGTERM finishes what is in flight and stops.")]
+pub(super) struct Run {
+    /// The process's configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory of the policies
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Where agents call: address:port (port 0 for any free one) or unix:/path; may be given several times
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<Listen>,
+    /// Where operators call
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
+    admin: Option<SocketAddr>,
+    /// The directory of the data
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Refuse to start without data: no budget begins anew by mistake
+    #[arg(long)]
+    existing: bool,
+    /// Start although the data cannot be verified; every workflow starts burned
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+impl Run {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let process = files::configuration(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
+        render::tell(&process.warnings.render(true));
+        app::run(app::RunOptions { process: self.over(process), existing: self.existing, accept_loss: self.accept_loss, say })?;
+        Ok(Exit::Did)
+    }
+
+    /// `process` with the flags over it.
+    fn over(&self, process: Process) -> Process {
+        Process {
+            policies: self.policies.clone().unwrap_or(process.policies),
+            listen: if self.listen.is_empty() { process.listen } else { self.listen.clone() },
+            admin: self.admin.unwrap_or(process.admin),
+            data: self.data.clone().unwrap_or(process.data),
+            ..process
+        }
+    }
+}
+
+/// Tells the operator: addresses on standard output, where scripts read them, everything else on standard error.
+pub(super) fn say(said: &Said) {
+    let line = told(said);
+    match said {
+        // A closed standard output is no reason to stop serving agents.
+        Said::Listening(_) | Said::Admin(_) => drop(render::show(&line)),
+        Said::FirstStart(_) | Said::Note(_) => render::tell(&line),
+    }
+}
+
+fn told(said: &Said) -> String {
+    match said {
+        Said::Listening(address) => format!("listening {}\n", escape(address)),
+        Said::Admin(address) => format!("admin {}\n", escape(address)),
+        Said::FirstStart(directory) => format!(
+            "{} {} holds no data, so every budget starts empty and every level at its first\nhint: `--existing` refuses to start like this\n",
+            paint(Tone::Odd, "first start:"),
+            escape(directory)
+        ),
+        Said::Note(note) => format!("{}\n", escape(note)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command, render::plain};
+
+    fn run(flags: &[&str]) -> Run {
+        let Command::Run(run) = Cli::try_parse_from(["burngate", "run"].iter().chain(flags)).unwrap().command else { panic!("{flags:?}") };
+        run
+    }
+
+    #[test]
+    fn flags_go_over_the_configuration_and_leave_the_rest() {
+        let file = Process { data: "/var/lib/burngate".into(), policies: "/etc/policies".into(), ..Process::default() };
+        let process = run(&["--policies", "mine", "--listen", "127.0.0.1:0", "--listen", "unix:/run/gate.sock", "--admin", ":9000"]).over(file);
+        assert_eq!((process.policies.to_str(), process.data.to_str()), (Some("mine"), Some("/var/lib/burngate")));
+        assert_eq!(process.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:0", "unix:/run/gate.sock"]);
+        assert_eq!(process.admin.to_string(), "0.0.0.0:9000");
+        assert_eq!(run(&[]).over(Process::default()), Process::default());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_a_usage_error() {
+        for flags in [["--listen", "8080"], ["--admin", "gate:http"]] {
+            assert!(Cli::try_parse_from(["burngate", "run"].iter().chain(&flags)).is_err(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_a_line_each() {
+        let said = [
+            Said::FirstStart("./burngate-data".to_owned()),
+            Said::Listening("http://127.0.0.1:41234".to_owned()),
+            Said::Admin("http://127.0.0.1:41235".to_owned()),
+        ];
+        insta::assert_snapshot!(plain(&said.iter().map(told).collect::<String>()), @r"
+        first start: ./burngate-data holds no data, so every budget starts empty and every level at its first
+        hint: `--existing` refuses to start like this
+        listening http://127.0.0.1:41234
+        admin http://127.0.0.1:41235
+        ");
+    }
+}

@@ -1,0 +1,42 @@
+//! `burngate schema`: the shape of what is written and answered, for editors and generators.
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    failure::{Exit, Failure},
+    render,
+};
+use crate::{app, config::schema};
+
+/// Print the JSON Schema of policy files or of `burngate.yaml`, or the OpenAPI description of the admin API
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, for an editor with the YAML language server:
+  burngate schema policy > policy.schema.json
+  # first line of a policy file:  # yaml-language-server: $schema=../policy.schema.json")]
+pub(super) struct Schema {
+    /// Of what
+    of: Document,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Document {
+    /// Policy files
+    Policy,
+    /// burngate.yaml
+    Config,
+    /// The admin API, as OpenAPI
+    Openapi,
+}
+
+impl Schema {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let schema = match self.of {
+            Document::Policy => format!("{:#}", schema::policy()),
+            Document::Config => format!("{:#}", schema::process()),
+            Document::Openapi => app::openapi(),
+        };
+        render::show_json(&schema)?;
+        Ok(Exit::Did)
+    }
+}

@@ -1,0 +1,181 @@
+//! `burngate status`: where workflows stand.
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use clap::Args;
+
+use super::{
+    client::{Client, Connection, path, query},
+    failure::{Exit, Failure},
+    render::{
+        self,
+        number::{grouped, percent},
+        table::Columns,
+        when,
+    },
+};
+use crate::{
+    api::{
+        approval::Approvals,
+        workflow::{Workflow, Workflows},
+    },
+    gate::time::Time,
+};
+
+mod sentences;
+
+/// How often `--watch` looks.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// What is told to whoever names a workflow that the gate does not have.
+pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
+
+/// Show where every workflow stands, or one and why
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Only this workflow, in sentences
+    workflow: Option<String>,
+    /// Look again every two seconds, until interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Status {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let client = self.connection.client()?;
+        let mut page = self.page(&client)?;
+        loop {
+            if self.json {
+                render::show_json(&page)?;
+            } else {
+                if self.watch {
+                    render::clear();
+                }
+                render::show(&page)?;
+            }
+            if !self.watch {
+                return Ok(Exit::Did);
+            }
+            thread::sleep(EVERY);
+            // A gate that restarts is worth waiting for; one that refuses is not.
+            match self.page(&client) {
+                Ok(next) => page = next,
+                Err(failure) if failure.status.is_some() => return Err(failure),
+                Err(failure) => render::fail(&failure),
+            }
+        }
+    }
+
+    fn page(&self, client: &Client) -> Result<String, Failure> {
+        let Some(workflow) = &self.workflow else {
+            let answer = client.get("/v1/workflows")?;
+            if self.json {
+                return Ok(answer.json().to_owned());
+            }
+            let approvals = client.get(&format!("/v1/approvals{}", query(&[("state", "pending".to_owned())])))?;
+            return Ok(table(&answer.read()?, &approvals.read()?));
+        };
+        let answer = client.get(&path(&["v1", "workflows", workflow])).map_err(|failure| failure.if_unknown(KNOWN))?;
+        if self.json { Ok(answer.json().to_owned()) } else { Ok(sentences::page(&answer.read()?, when::now())) }
+    }
+}
+
+/// The workflow as it stands now, for commands that changed something about it: from their own answer, where it is one, or asked for.
+pub(super) fn standing(client: &Client, workflow: &str, answer: &super::client::Answer) -> Result<Workflow, Failure> {
+    answer.read().or_else(|_| client.get(&path(&["v1", "workflows", workflow]))?.read())
+}
+
+/// Where a workflow stands, in one sentence.
+#[must_use]
+pub(super) fn line(workflow: &Workflow, now: Time) -> String {
+    sentences::stands(workflow) + " " + &sentences::binds(workflow, now)
+}
+
+fn table(workflows: &Workflows, approvals: &Approvals) -> String {
+    if workflows.workflows.is_empty() {
+        return "no workflow is in force; `burngate init` writes a first policy\n".to_owned();
+    }
+    let mut pending: BTreeMap<&str, u64> = BTreeMap::new();
+    for approval in &approvals.approvals {
+        *pending.entry(&approval.workflow).or_default() += 1;
+    }
+    let mut table = Columns::new(&["WORKFLOW", "RISK", "POSTURE", "LEVEL", "BINDS", "RUNS", "UNACCEPTABLE", "REMAINING", "PENDING"]);
+    table.numbers(&[5, 6, 7, 8]);
+    for workflow in &workflows.workflows {
+        let shadow = if workflow.mode.as_deref() == Some("shadow") { " (shadow)" } else { "" };
+        table.row([
+            workflow.workflow.clone(),
+            workflow.risk.clone(),
+            workflow.posture.clone(),
+            format!("{}{shadow}", workflow.level.effective),
+            workflow.level.binds.clone(),
+            grouped(workflow.budget.runs),
+            grouped(workflow.budget.unacceptable),
+            percent(Some(workflow.budget.remaining.min(workflow.budget.high.remaining))),
+            grouped(pending.get(workflow.workflow.as_str()).copied().unwrap_or(0)),
+        ]);
+    }
+    table.page()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::cli::render::plain;
+
+    /// The contract's example of a workflow, with these members put over it.
+    pub(in crate::cli) fn workflow(over: &serde_json::Value) -> Workflow {
+        let mut value = serde_json::json!({
+            "workflow": "support-triage", "risk": "medium", "mode": "enforce",
+            "objective": { "target": 0.97, "window": "30d", "expected_runs": 10000, "unacceptable": ["timeout"], "critical": [] },
+            "budget": { "runs": 1234, "unacceptable": 12, "allowed": 300, "remaining": 0.96, "provisional": true, "exhausts_in": null, "idle_runs": 410, "checked": 61,
+                        "high": { "runs": 200, "unacceptable": 1, "allowed": 6, "remaining": 0.8333 } },
+            "posture": "healthy", "why": "12 of 1,234 runs were unacceptable; 300 are allowed",
+            "burn_rate": { "5m": 0.0, "30m": 0.0, "1h": 0.4, "2h": 0.4, "6h": 0.3, "1d": 0.3, "3d": null },
+            "level": { "effective": "standard", "earned": "standard", "cap": null, "clamp": null, "waiver": null, "probation": null, "binds": "earned" },
+            "changes": "open",
+            "metrics": { "success_rate": 0.9902, "correction_rate": 0.0024, "escalation_miss_rate": null, "rework_rate": 0.0016 },
+            "metrics_detail": {
+                "success_rate": { "rate": 0.9902, "numerator": 1222, "denominator": 1234, "checked": 61 },
+                "correction_rate": { "rate": 0.0024, "numerator": 3, "denominator": 1234, "checked": 61 },
+                "escalation_miss_rate": { "rate": null, "numerator": 0, "denominator": 0, "checked": 61 },
+                "rework_rate": { "rate": 0.0016, "numerator": 2, "denominator": 1234, "checked": 61 } },
+            "failure_modes": { "timeout": 9, "major_correction": 3 },
+            "burns": [],
+            "earn": null
+        });
+        put(&mut value, over);
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn put(value: &mut serde_json::Value, over: &serde_json::Value) {
+        match (value, over) {
+            (serde_json::Value::Object(members), serde_json::Value::Object(over)) => {
+                over.iter().for_each(|(name, over)| put(members.entry(name).or_insert(serde_json::Value::Null), over));
+            }
+            (value, over) => *value = over.clone(),
+        }
+    }
+
+    #[test]
+    fn every_workflow_has_a_line() {
+        let burned = workflow(&serde_json::json!({
+            "workflow": "payouts", "risk": "high", "mode": "shadow", "posture": "burned", "budget": { "remaining": -0.5, "unacceptable": 1500 },
+            "level": { "effective": "read_only", "binds": "cap" },
+        }));
+        let workflows = Workflows { workflows: vec![burned, workflow(&serde_json::json!({}))] };
+        let approvals = Approvals { approvals: vec![crate::cli::approvals::tests::approval(&serde_json::json!({}))] };
+        insta::assert_snapshot!(plain(&table(&workflows, &approvals)), @r"
+        WORKFLOW         RISK     POSTURE   LEVEL                BINDS     RUNS   UNACCEPTABLE   REMAINING   PENDING
+        payouts          high     burned    read_only (shadow)   cap      1,234          1,500        -50%         0
+        support-triage   medium   healthy   standard             earned   1,234             12      83.33%         1
+        ");
+        let none = Workflows { workflows: Vec::new() };
+        assert!(table(&none, &approvals).contains("`burngate init`"));
+    }
+}

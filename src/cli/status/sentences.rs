@@ -1,0 +1,263 @@
+//! One workflow in sentences: where it stands, what binds it, why, how fast it burns, and what is missing for the way back.
+
+use std::fmt::Write as _;
+
+use crate::{
+    api::workflow::{Burn, Rate, Workflow},
+    cli::render::{
+        Tone, escape,
+        number::{counted, grouped, percent},
+        paint,
+        table::Columns,
+        when, word,
+    },
+    config::quantity::Percentage,
+    gate::time::Time,
+};
+
+/// Everything about `workflow` at `now`.
+#[must_use]
+pub(super) fn page(workflow: &Workflow, now: Time) -> String {
+    let mut page = String::new();
+    let mut say = |sentence: &str| {
+        if !sentence.is_empty() {
+            let _ = writeln!(page, "{sentence}");
+        }
+    };
+    say(&stands(workflow));
+    say(&binds(workflow, now));
+    say(&mode(workflow));
+    say("");
+    say(&why(workflow));
+    say(&spent(workflow));
+    say(&high(workflow));
+    say(&provisional(workflow));
+    say(&pace(workflow));
+    say(&way_back(workflow, now));
+    page + "\n" + &numbers(workflow) + &modes(workflow)
+}
+
+/// Where it stands.
+pub(super) fn stands(workflow: &Workflow) -> String {
+    let name = paint(Tone::Strong, &escape(&workflow.workflow));
+    format!("{name} (risk {}) is {}, at level {}.", escape(&workflow.risk), word(&workflow.posture), paint(Tone::Strong, &escape(&workflow.level.effective)))
+}
+
+/// What binds its level.
+pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
+    let (level, name, earned) = (&workflow.level, escape(&workflow.workflow), escape(&workflow.level.earned));
+    match (level.binds.as_str(), &level.clamp, &level.probation, &level.waiver) {
+        ("clamp", Some(clamp), ..) => {
+            let until = clamp.until.map_or_else(String::new, |until| format!(" It runs out {}.", when::ago(now, until)));
+            let (who, what) = if clamp.scope == "all" { ("every workflow", "--all".to_owned()) } else { ("it", name) };
+            let (by, to, reason) = (escape(&clamp.by), escape(&clamp.to), escape(&clamp.reason));
+            let at = when::ago(now, clamp.at);
+            format!("{by} clamped {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts the clamp; earned is {earned}.")
+        }
+        ("cap", ..) => format!("The budget caps it there, because it is {}; earned is {earned}.", escape(&workflow.posture)),
+        ("probation", _, Some(probation), _) => {
+            format!("A probation opens that level and ends {}; earned is {earned}.", when::ago(now, probation.until))
+        }
+        ("waiver", _, _, Some(waiver)) => {
+            format!("That is the level it has earned; a waiver suspends the budget's cap and ends {}.", when::ago(now, waiver.until))
+        }
+        _ => "That is the level it has earned.".to_owned(),
+    }
+}
+
+fn mode(workflow: &Workflow) -> String {
+    match workflow.mode.as_deref() {
+        Some("shadow") => "It is in shadow: verdicts are recorded, and every call passes.".to_owned(),
+        Some(_) => String::new(),
+        None => "No policy for it is in force any more.".to_owned(),
+    }
+}
+
+/// Why the posture is what it is, where that is not just what is left of a budget.
+fn why(workflow: &Workflow) -> String {
+    let budget = &workflow.budget;
+    let counts = [budget.unacceptable, budget.high.unacceptable].into_iter().any(|count| workflow.why.starts_with(&format!("{} of ", grouped(count))));
+    if counts || workflow.why.is_empty() { String::new() } else { format!("{}.", escape(&workflow.why)) }
+}
+
+fn spent(workflow: &Workflow) -> String {
+    let (budget, objective) = (&workflow.budget, &workflow.objective);
+    let (runs, unacceptable, remaining) = (counted(budget.runs, "run", "runs"), was(budget.unacceptable), percent(Some(budget.remaining)));
+    let (target, window) = (Percentage(objective.target.0), objective.window);
+    format!("Of {runs} in {window}, {unacceptable} unacceptable; at a target of {target}, {} are allowed: {remaining} of the budget remains.", budget.allowed)
+}
+
+fn high(workflow: &Workflow) -> String {
+    let high = &workflow.budget.high;
+    if high.runs == 0 {
+        return String::new();
+    }
+    let (runs, unacceptable, remaining) = (counted(high.runs, "run", "runs"), was(high.unacceptable), percent(Some(high.remaining)));
+    format!("Of {runs} with a high-risk call, {unacceptable} unacceptable; {} are allowed: {remaining} of that budget remains.", high.allowed)
+}
+
+fn was(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "was" } else { "were" })
+}
+
+fn provisional(workflow: &Workflow) -> String {
+    if !workflow.budget.provisional {
+        return String::new();
+    }
+    let objective = &workflow.objective;
+    format!("Provisional: {} were expected in {}.", counted(objective.expected_runs, "run", "runs"), objective.window)
+}
+
+fn pace(workflow: &Workflow) -> String {
+    let rates: Vec<_> = workflow.burn_rate.iter().filter_map(|(name, rate)| rate.map(|rate| format!("{rate} over {name}"))).collect();
+    let rates = if rates.is_empty() { String::new() } else { format!("Burn rate: {}; at 1 the budget lasts {}.", rates.join(", "), workflow.objective.window) };
+    match workflow.budget.exhausts_in {
+        Some(left) => format!("{rates} {}", paint(Tone::Odd, &format!("At the pace of the last three days it is used up in {left}."))),
+        None => rates,
+    }
+}
+
+fn way_back(workflow: &Workflow, now: Time) -> String {
+    let burn = workflow.burns.last().filter(|burn| burn.left.is_none() && !burn.voided);
+    let Some(burn) = burn.filter(|_| workflow.level.probation.is_none()) else { return String::new() };
+    let name = escape(&workflow.workflow);
+    let recover = format!("`burngate recover {name} --cause TEXT` puts one on record, lifts the freeze and opens a probation");
+    let entered = entered(burn, now);
+    match &burn.cause {
+        None => format!("{entered} No cause is on record, so changes are frozen: {recover}."),
+        Some(cause) if workflow.posture == "breached" => {
+            format!("{entered} The cause is on record: {}. Only a probation leads out: `burngate recover {name} --cause TEXT` opens one.", escape(cause))
+        }
+        Some(cause) => format!(
+            "{entered} The cause is on record: {}. It is over once more than 10% remains, one more failure would not burn, and a day has passed; \
+             `burngate recover {name} --cause TEXT` opens a probation now.",
+            escape(cause)
+        ),
+    }
+}
+
+fn entered(burn: &Burn, now: Time) -> String {
+    let modes = listed(&burn.modes);
+    let modes = if modes.is_empty() { String::new() } else { format!(" over {modes}") };
+    format!("It burned {}{modes}.", when::ago(now, burn.at))
+}
+
+fn numbers(workflow: &Workflow) -> String {
+    let detail = &workflow.metrics_detail;
+    let mut table = Columns::new(&["NUMBER", "RATE", "RUNS", "OF", "CHECKED"]);
+    table.numbers(&[1, 2, 3, 4]);
+    let mut row = |name: &str, rate: &Rate| {
+        table.row([name.to_owned(), percent(rate.rate), grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked)]);
+    };
+    row("success", &detail.success_rate);
+    row("human correction", &detail.correction_rate);
+    row("escalation miss", &detail.escalation_miss_rate);
+    row("rework", &detail.rework_rate);
+    table.page()
+}
+
+fn modes(workflow: &Workflow) -> String {
+    let modes = listed(&workflow.failure_modes);
+    let idle = workflow.budget.idle_runs;
+    let idle = if idle == 0 { String::new() } else { format!("{} did not count.\n", counted(idle, "idle run", "idle runs")) };
+    if modes.is_empty() { idle } else { format!("\nFailure modes: {modes}. {idle}").trim_end().to_owned() + "\n" }
+}
+
+/// Failure modes with their counts, most first.
+fn listed(modes: &std::collections::BTreeMap<String, u64>) -> String {
+    let mut modes: Vec<_> = modes.iter().collect();
+    modes.sort_by(|one, other| other.1.cmp(one.1));
+    modes.iter().map(|(mode, count)| format!("{} {}", escape(mode), grouped(**count))).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::Moment,
+        cli::{render::plain, status::tests::workflow},
+    };
+
+    fn now() -> Time {
+        "2026-11-23T18:00:00Z".parse::<Moment>().unwrap().0
+    }
+
+    #[test]
+    fn a_healthy_workflow() {
+        insta::assert_snapshot!(plain(&page(&workflow(&json!({})), now())), @r"
+        support-triage (risk medium) is healthy, at level standard.
+        That is the level it has earned.
+        Of 1,234 runs in 30d, 12 were unacceptable; at a target of 97%, 300 are allowed: 96% of the budget remains.
+        Of 200 runs with a high-risk call, 1 was unacceptable; 6 are allowed: 83.33% of that budget remains.
+        Provisional: 10,000 runs were expected in 30d.
+        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d.
+
+        NUMBER               RATE    RUNS      OF   CHECKED
+        success            99.02%   1,222   1,234        61
+        human correction    0.24%       3   1,234        61
+        escalation miss         -       0       0        61
+        rework              0.16%       2   1,234        61
+
+        Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        ");
+    }
+
+    #[test]
+    fn a_burned_workflow_says_how_to_come_back() {
+        let burned = workflow(&json!({
+            "posture": "burned", "why": "300 of 1,234 runs were unacceptable; 300 are allowed", "changes": "frozen",
+            "budget": { "unacceptable": 300, "remaining": 0, "exhausts_in": "2d3h" },
+            "level": { "effective": "supervised", "cap": "supervised", "binds": "cap" },
+            "burns": [{ "at": "2026-11-23T15:00:00Z", "left": null, "modes": { "timeout": 200, "wrong_action": 100 }, "cause": null }],
+        }));
+        insta::assert_snapshot!(plain(&page(&burned, now())), @r"
+        support-triage (risk medium) is burned, at level supervised.
+        The budget caps it there, because it is burned; earned is standard.
+        Of 1,234 runs in 30d, 300 were unacceptable; at a target of 97%, 300 are allowed: 0% of the budget remains.
+        Of 200 runs with a high-risk call, 1 was unacceptable; 6 are allowed: 83.33% of that budget remains.
+        Provisional: 10,000 runs were expected in 30d.
+        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d. At the pace of the last three days it is used up in 2d3h.
+        It burned 3h ago over timeout 200, wrong_action 100. No cause is on record, so changes are frozen: `burngate recover support-triage --cause TEXT` puts one on record, lifts the freeze and opens a probation.
+
+        NUMBER               RATE    RUNS      OF   CHECKED
+        success            99.02%   1,222   1,234        61
+        human correction    0.24%       3   1,234        61
+        escalation miss         -       0       0        61
+        rework              0.16%       2   1,234        61
+
+        Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        ");
+    }
+
+    #[test]
+    fn what_binds_is_said_for_every_bound() {
+        let level = |over: serde_json::Value| plain(&binds(&workflow(&json!({ "level": over })), now()));
+        let clamp = |scope: &str, until: Option<&str>| json!({ "to": "halted", "scope": scope, "reason": "odd \u{1b}[31mrefunds", "by": "dana", "at": "2026-11-23T17:57:00Z", "until": until });
+        let lines = [
+            level(json!({ "binds": "clamp", "clamp": clamp("workflow", None) })),
+            level(json!({ "binds": "clamp", "clamp": clamp("all", Some("2026-11-23T18:30:00Z")) })),
+            level(json!({ "binds": "probation", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
+            level(json!({ "binds": "waiver", "waiver": { "until": "2026-11-23T20:00:00Z", "failures": 1 } })),
+            level(json!({ "binds": "cap", "cap": "supervised" })),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        dana clamped it to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts the clamp; earned is standard.
+        dana clamped every workflow to halted 3m ago: odd \u{1b}[31mrefunds. It runs out in 30m. `burngate release --all --reason TEXT` lifts the clamp; earned is standard.
+        A probation opens that level and ends in 6d; earned is standard.
+        That is the level it has earned; a waiver suspends the budget's cap and ends in 2h.
+        The budget caps it there, because it is healthy; earned is standard.
+        ");
+    }
+
+    #[test]
+    fn a_burn_with_its_cause_on_record_says_what_is_still_missing() {
+        let burn = json!([{ "at": "2026-11-23T15:00:00Z", "left": null, "modes": {}, "cause": "a bad prompt" }]);
+        let way_back = |posture: &str| way_back(&workflow(&json!({ "posture": posture, "burns": burn })), now());
+        insta::assert_snapshot!([way_back("burned"), way_back("breached")].join("\n"), @r"
+        It burned 3h ago. The cause is on record: a bad prompt. It is over once more than 10% remains, one more failure would not burn, and a day has passed; `burngate recover support-triage --cause TEXT` opens a probation now.
+        It burned 3h ago. The cause is on record: a bad prompt. Only a probation leads out: `burngate recover support-triage --cause TEXT` opens one.
+        ");
+    }
+}
