@@ -21,7 +21,7 @@ use crate::{
         standing::{Binds, Standing},
         time::Time,
         verdict::Verdict,
-        workflow::WorkflowState,
+        workflow::{Clamps, WorkflowState},
     },
 };
 
@@ -142,7 +142,7 @@ impl Explain {
 
     /// A workflow that nothing has happened to yet, at the level that is assumed.
     fn standing(&self, workflow: &Workflow, now: Time) -> Result<Standing, Failure> {
-        let fresh = WorkflowState::new(now, workflow.terms.clone(), None, false).standing();
+        let fresh = WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).standing();
         let Some(name) = &self.at else { return Ok(fresh) };
         let ladder = &workflow.terms.ladder;
         let names = || ladder.rungs().iter().map(|rung| rung.level.as_str());

@@ -27,7 +27,7 @@ pub(super) struct Run {
     /// The directory of the policies
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Where agents call: address:port (port 0 for any free one) or `unix:/path`; may be given several times
+    /// Where agents call: address:port (port 0 for any free one) or unix:/path; may be given several times
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Listen>,
     /// Where operators call
@@ -70,7 +70,7 @@ pub(super) fn say(said: &Said) {
     match said {
         // A closed standard output is no reason to stop serving agents.
         Said::Listening(_) | Said::Admin(_) => drop(render::show(&line)),
-        Said::FirstStart(_) | Said::SignIn(_) | Said::Findings(_) | Said::Note(_) => render::tell(&line),
+        Said::FirstStart(_) | Said::Note(_) => render::tell(&line),
     }
 }
 
@@ -83,8 +83,6 @@ fn told(said: &Said) -> String {
             paint(Tone::Odd, "first start:"),
             escape(directory)
         ),
-        Said::SignIn(link) => format!("sign in to the dashboard: {}\n", escape(link)),
-        Said::Findings(findings) => findings.render(true),
         Said::Note(note) => format!("{}\n", escape(note)),
     }
 }
@@ -124,14 +122,12 @@ mod tests {
             Said::FirstStart("./burngate-data".to_owned()),
             Said::Listening("http://127.0.0.1:41234".to_owned()),
             Said::Admin("http://127.0.0.1:41235".to_owned()),
-            Said::SignIn("http://127.0.0.1:41235/#token=x".to_owned()),
         ];
         insta::assert_snapshot!(plain(&said.iter().map(told).collect::<String>()), @r"
         first start: ./burngate-data holds no data, so every budget starts empty and every level at its first
         hint: `--existing` refuses to start like this
         listening http://127.0.0.1:41234
         admin http://127.0.0.1:41235
-        sign in to the dashboard: http://127.0.0.1:41235/#token=x
         ");
     }
 }

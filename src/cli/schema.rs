@@ -34,7 +34,7 @@ impl Schema {
         let schema = match self.of {
             Document::Policy => format!("{:#}", schema::policy()),
             Document::Config => format!("{:#}", schema::process()),
-            Document::Openapi => app::openapi()?,
+            Document::Openapi => app::openapi(),
         };
         render::show_json(&schema)?;
         Ok(Exit::Did)

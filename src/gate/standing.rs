@@ -128,4 +128,15 @@ impl Standing {
             (Binds::Earned | Binds::Clamp, _) => "that is the level it has earned".to_owned(),
         }
     }
+
+    /// What an agent is told, so that a good one slows itself down: `posture=healthy; level=standard; remaining=0.96`.
+    #[must_use]
+    pub fn disclosure(&self, remaining: bool) -> String {
+        let mut text = format!("posture={}; level={}", self.posture, self.level());
+        if remaining {
+            text.push_str("; remaining=");
+            text.push_str(&sentence::decimal(self.remaining.ten_thousandths()));
+        }
+        text
+    }
 }

@@ -8,11 +8,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    event::{Clamp, Entry, Event},
+    event::{Entry, Event},
     name::WorkflowName,
     policy::Terms,
     time::Time,
-    workflow::WorkflowState,
+    workflow::{Clamps, WorkflowState},
 };
 
 /// Everything that the journal adds up to.
@@ -20,7 +20,7 @@ use super::{
 pub struct State {
     now: Time,
     workflows: BTreeMap<WorkflowName, WorkflowState>,
-    clamp: Option<Clamp>,
+    clamps: Clamps,
     /// The ledger before this one was lost: every workflow starts burned.
     lost: bool,
 }
@@ -29,7 +29,7 @@ impl State {
     /// Applies one entry and returns what followed from it, to be recorded right after it.
     pub fn apply(&mut self, entry: &Entry) -> Vec<Entry> {
         let at = entry.at.max(self.now);
-        self.now = at;
+        self.pass(at);
         match &entry.workflow {
             Some(name) => self.workflows.get_mut(name).map(|workflow| followed(name, workflow.apply(at, &entry.event))).unwrap_or_default(),
             None => self.apply_to_all(at, &entry.event),
@@ -38,10 +38,7 @@ impl State {
 
     /// Lets time pass until `now` and returns what followed from that alone.
     pub fn advance(&mut self, now: Time) -> Vec<Entry> {
-        self.now = self.now.max(now);
-        if self.clamp.as_ref().and_then(|clamp| clamp.until).is_some_and(|until| until <= self.now) {
-            self.clamp = None;
-        }
+        self.pass(self.now.max(now));
         let now = self.now;
         self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.advance(now))).collect()
     }
@@ -63,6 +60,12 @@ impl State {
         self.workflows.iter()
     }
 
+    /// Time passes for every clamp here too, so that a workflow that joins later finds the same whoever asked in between.
+    fn pass(&mut self, now: Time) {
+        self.now = now;
+        self.clamps.expire(now);
+    }
+
     fn apply_to_all(&mut self, at: Time, event: &Event) -> Vec<Entry> {
         match event {
             Event::Started { lost, .. } => {
@@ -71,11 +74,11 @@ impl State {
             }
             Event::PolicyAccepted { terms, .. } => self.accept(at, terms),
             Event::Clamped(clamp) => {
-                self.clamp = Some(clamp.clone());
+                self.clamps.add(clamp.clone());
                 self.each(at, event)
             }
             Event::Released { .. } => {
-                self.clamp = None;
+                self.clamps.clear();
                 self.each(at, event)
             }
             _ => Vec::new(),
@@ -89,20 +92,38 @@ impl State {
     /// New terms for every workflow in them. A workflow that is gone keeps its history: a policy that drops and brings it back refills nothing.
     fn accept(&mut self, at: Time, terms: &BTreeMap<WorkflowName, Arc<Terms>>) -> Vec<Entry> {
         let mut entries = Vec::new();
+        self.rename(terms);
         for (name, terms) in terms {
-            if let Some(before) = terms.was.as_ref().filter(|_| !self.workflows.contains_key(name))
-                && let Some(workflow) = self.workflows.remove(before)
-            {
-                self.workflows.insert(name.clone(), workflow);
-            }
             if let Some(workflow) = self.workflows.get_mut(name) {
                 entries.extend(followed(name, workflow.accept(at, Arc::clone(terms))));
             } else {
-                let workflow = WorkflowState::new(at, Arc::clone(terms), self.clamp.clone(), self.lost);
+                let workflow = WorkflowState::new(at, Arc::clone(terms), self.clamps.clone(), self.lost);
                 self.workflows.insert(name.clone(), workflow);
             }
         }
         entries
+    }
+
+    /// Moves histories to their new names, also along a chain of renames. A name that is in use keeps its own history: neither a `was` that was left in a policy
+    /// after the rename nor one that names a living workflow takes a budget away or gives a fresh one.
+    fn rename(&mut self, terms: &BTreeMap<WorkflowName, Arc<Terms>>) {
+        let mut moved = BTreeMap::new();
+        loop {
+            let is_free = |name: &WorkflowName| !moved.contains_key(name) && !self.workflows.contains_key(name);
+            let next = terms.iter().filter(|(name, _)| is_free(name)).find_map(|(name, terms_of)| {
+                let before = terms_of.was.as_ref()?;
+                (self.workflows.contains_key(before) && self.is_left(before, terms, terms.len())).then(|| (name.clone(), before.clone()))
+            });
+            let Some((name, before)) = next else { break };
+            moved.extend(self.workflows.remove(&before).map(|workflow| (name, workflow)));
+        }
+        self.workflows.extend(moved);
+    }
+
+    /// Is `name` out of use, or about to take the history of one that is?
+    fn is_left(&self, name: &WorkflowName, terms: &BTreeMap<WorkflowName, Arc<Terms>>, links: usize) -> bool {
+        let Some(terms_of) = terms.get(name) else { return true };
+        terms_of.was.as_ref().is_some_and(|before| links > 0 && self.workflows.contains_key(before) && self.is_left(before, terms, links - 1))
     }
 }
 

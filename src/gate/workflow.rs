@@ -9,13 +9,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    approval::Queue,
+    approval::{Decision, Queue},
     budget::{
         account::{Account, Posting, Turn},
         posture::Posture,
         window::{Delta, Shift},
     },
     event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
+    level::{BUILT_IN, Ladder},
     name::{CallId, LevelName},
     outcome::FailureMode,
     policy::Terms,
@@ -40,8 +41,8 @@ pub struct WorkflowState {
     account: Account,
     earned: LevelName,
     earned_since: Time,
-    clamp: Option<Clamp>,
-    clamp_all: Option<Clamp>,
+    clamps: Clamps,
+    clamps_all: Clamps,
     waiver: Option<Waiver>,
     waivers: VecDeque<Time>,
     approvals: Queue,
@@ -58,20 +59,70 @@ pub struct Waiver {
     pub failures: u32,
 }
 
+/// Operators' clamps that are on together. A clamp is lifted by a release or its own end and nothing else, so a laxer or shorter one that comes later leaves the
+/// earlier one standing. At most one a level.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Clamps(Vec<Clamp>);
+
+impl Clamps {
+    /// The most levels that can be clamped to at once; a clamp to one more clamps to the lowest.
+    pub const MAX: usize = 256;
+
+    /// Adds `clamp`. Of two to the same level the one that lasts longer stays.
+    pub fn add(&mut self, mut clamp: Clamp) {
+        if self.0.len() >= Self::MAX && self.0.iter().all(|on| on.to != clamp.to) {
+            clamp.to = BUILT_IN[0].into();
+        }
+        let lasts = |clamp: &Clamp| clamp.until.unwrap_or(Time::from_millis(i64::MAX));
+        match self.0.iter_mut().find(|on| on.to == clamp.to) {
+            Some(on) if lasts(&clamp) >= lasts(on) => *on = clamp,
+            Some(_) => {}
+            None => self.0.push(clamp),
+        }
+    }
+
+    /// Lifts every clamp.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Ends what has run out at `now` and returns how many did.
+    pub fn expire(&mut self, now: Time) -> usize {
+        let before = self.0.len();
+        self.0.retain(|clamp| clamp.until.is_none_or(|until| now < until));
+        before - self.0.len()
+    }
+
+    fn lowest(&self, ladder: &Ladder) -> Option<&Clamp> {
+        self.0.iter().min_by_key(|clamp| ladder.find(clamp.to.as_str()).unwrap_or_else(|| ladder.lowest()))
+    }
+
+    fn ends(&self) -> impl Iterator<Item = Time> {
+        self.0.iter().filter_map(|clamp| clamp.until)
+    }
+
+    fn carried(&self, carry: impl Fn(&LevelName) -> LevelName) -> Clamps {
+        let mut carried = Clamps::default();
+        self.0.iter().for_each(|clamp| carried.add(Clamp { to: carry(&clamp.to), ..clamp.clone() }));
+        carried
+    }
+}
+
 type Effects = Vec<(Time, Effect)>;
 
 impl WorkflowState {
     /// A workflow that was never seen before.
     #[must_use]
-    pub fn new(at: Time, terms: Arc<Terms>, clamp_all: Option<Clamp>, lost: bool) -> Self {
+    pub fn new(at: Time, terms: Arc<Terms>, clamps_all: Clamps, lost: bool) -> Self {
         WorkflowState {
             now: at,
             account: if lost { Account::lost(at) } else { Account::default() },
-            earned: terms.starts.clone(),
+            earned: terms.ladder.name(terms.ladder.find(terms.starts.as_str()).unwrap_or_else(|| terms.ladder.lowest())).clone(),
             earned_since: at,
             terms,
-            clamp: None,
-            clamp_all,
+            clamps: Clamps::default(),
+            clamps_all,
             waiver: None,
             waivers: VecDeque::new(),
             approvals: Queue::default(),
@@ -109,16 +160,16 @@ impl WorkflowState {
         self.earned_since
     }
 
-    /// The operator's clamp on this workflow alone.
+    /// The lowest of the operators' clamps on this workflow alone.
     #[must_use]
-    pub const fn clamp(&self) -> Option<&Clamp> {
-        self.clamp.as_ref()
+    pub fn clamp(&self) -> Option<&Clamp> {
+        self.clamps.lowest(&self.terms.ladder)
     }
 
-    /// The operator's clamp on every workflow.
+    /// The lowest of the operators' clamps on every workflow.
     #[must_use]
-    pub const fn clamp_all(&self) -> Option<&Clamp> {
-        self.clamp_all.as_ref()
+    pub fn clamp_all(&self) -> Option<&Clamp> {
+        self.clamps_all.lowest(&self.terms.ladder)
     }
 
     /// The latest time it has seen.
@@ -143,7 +194,7 @@ impl WorkflowState {
             Posture::Burned => Some(place(&terms.caps.burned)),
             Posture::Breached => Some(place(&terms.caps.breached)),
         };
-        let clamp = [&self.clamp, &self.clamp_all].into_iter().flatten().min_by_key(|clamp| place(&clamp.to));
+        let clamp = [self.clamp(), self.clamp_all()].into_iter().flatten().min_by_key(|clamp| place(&clamp.to));
         let (mut level, mut binds) = (earned, if waived { Binds::Waiver } else { Binds::Earned });
         let bounds = [(probation.filter(|_| !waived), Binds::Probation), (cap, Binds::Cap), (clamp.map(|clamp| place(&clamp.to)), Binds::Clamp)];
         for (bound, bound_binds) in bounds {
@@ -188,39 +239,57 @@ impl WorkflowState {
         let before = self.level();
         let at = self.now;
         match event {
-            Event::Clamped(clamp) => self.clamp_all = Some(clamp.clone()),
-            Event::Released { .. } => self.clamp_all = None,
+            Event::Clamped(clamp) => self.clamps_all.add(self.known(clamp)),
+            Event::Released { .. } => self.clamps_all.clear(),
             _ => {}
         }
         self.note_level(before, at, &mut effects);
         effects
     }
 
-    /// New terms. The earned level is carried to the new ladder and never widens.
+    /// New terms. The earned level is carried to the new ladder and never widens; the posture is judged under them at once.
     pub fn accept(&mut self, at: Time, terms: Arc<Terms>) -> Effects {
         let mut effects = self.advance(at);
         let before = self.level();
-        let carried = |name: &LevelName| terms.ladder.name(terms.ladder.carry(name, &self.terms.ladder)).clone();
-        self.earned = carried(&self.earned);
-        for clamp in [&mut self.clamp, &mut self.clamp_all].into_iter().flatten() {
-            clamp.to = carried(&clamp.to);
-        }
+        let old = &self.terms.ladder;
+        // A name that stood for no level so far was as good as the lowest: a ladder that brings it in does not raise it.
+        let carried = |name: &LevelName| match old.find(name.as_str()) {
+            Some(_) => terms.ladder.name(terms.ladder.carry(name, old)).clone(),
+            None => terms.ladder.name(terms.ladder.lowest()).clone(),
+        };
+        let earned = carried(&self.earned);
+        self.earned = earned;
+        self.account.carry(carried);
+        self.clamps = self.clamps.carried(carried);
+        self.clamps_all = self.clamps_all.carried(carried);
         self.terms = terms;
-        self.note_level(before, self.now, &mut effects);
+        let at = self.now;
+        for turn in self.account.reconsider(&Arc::clone(&self.terms), at) {
+            self.note_turn(at, turn, &mut effects);
+        }
+        self.note_level(before, at, &mut effects);
         effects
     }
 
-    /// Lets time pass until `now`: what follows from that alone happens at its own moment.
+    /// Lets time pass until `now`: what follows from that alone happens at its own moment, however often and whenever this is called.
     pub fn advance(&mut self, now: Time) -> Effects {
         let mut effects = Vec::new();
         let now = now.max(self.now);
-        while let Some(at) = self.next_deadline().filter(|at| *at <= now) {
-            self.pass(at.max(self.now), &mut effects);
+        loop {
+            let deadline = self.next_deadline().filter(|at| *at <= now);
+            let until = deadline.unwrap_or(now).max(self.now);
+            while let Some(at) = self.account.next_change(&self.terms.objective, self.now).filter(|at| *at <= until) {
+                self.pass(at, &mut effects);
+            }
+            self.pass(until, &mut effects);
+            self.end(until, &mut effects);
+            if deadline.is_none() {
+                return effects;
+            }
         }
-        self.pass(now, &mut effects);
-        effects
     }
 
+    /// Lets the account see `now`, at most its next change.
     fn pass(&mut self, now: Time, effects: &mut Effects) {
         let before = self.level();
         let terms = Arc::clone(&self.terms);
@@ -228,14 +297,17 @@ impl WorkflowState {
             self.note_turn(at, turn, effects);
         }
         self.now = now;
+        self.note_level(before, now, effects);
+    }
+
+    /// Ends what ends at `now`.
+    fn end(&mut self, now: Time, effects: &mut Effects) {
+        let before = self.level();
         for approval in self.approvals.expire(now) {
             effects.push((now, Effect::ApprovalExpired { approval }));
         }
-        for clamp in [&mut self.clamp, &mut self.clamp_all] {
-            if clamp.as_ref().and_then(|clamp| clamp.until).is_some_and(|until| until <= now) {
-                *clamp = None;
-                effects.push((now, Effect::ClampExpired));
-            }
+        for _ in 0..self.clamps.expire(now) + self.clamps_all.expire(now) {
+            effects.push((now, Effect::ClampExpired));
         }
         if self.waiver.is_some_and(|waiver| waiver.until <= now) {
             self.end_waiver(now, effects);
@@ -244,7 +316,7 @@ impl WorkflowState {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        let clamps = [&self.clamp, &self.clamp_all].into_iter().flatten().filter_map(|clamp| clamp.until);
+        let clamps = self.clamps.ends().chain(self.clamps_all.ends());
         clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).min()
     }
 
@@ -260,44 +332,53 @@ impl WorkflowState {
                 self.open_calls.remove(call);
             }
             Event::Tallied { cells } => self.tally(at, cells, effects),
-            Event::Booked { high, charges, .. } => {
+            Event::Booked { run, high, charges } => {
                 let shift = Shift::of(Delta { runs: 1, unacceptable: 1 }, *high);
-                self.book(at, at, shift, charges, effects);
+                self.book(at, &Posting { booked_at: at, shift, run: Some(run.clone()), ..Posting::default() }, charges, true, effects);
             }
             Event::BookedHigh { booked_at, .. } => {
                 let shift = Shift { high: Delta { runs: 1, unacceptable: 1 }, ..Shift::default() };
                 self.post(at, &Posting { booked_at: *booked_at, shift, ..Posting::default() }, effects);
             }
-            Event::Reported { revision, charge } => self.book(at, revision.booked_at, shift(revision), std::slice::from_ref(charge), effects),
+            Event::Reported { revision, charge } => {
+                self.book(at, &revised(revision), std::slice::from_ref(charge), revision.now == Mark::Unacceptable, effects);
+            }
             Event::Retracted { revision, mode, .. } => {
-                let modes = vec![(mode.clone(), -1)];
-                self.post(at, &Posting { booked_at: revision.booked_at, shift: shift(revision), modes, critical: false }, effects);
+                let critical = self.terms.objective.critical.contains(mode);
+                self.post(at, &Posting { modes: vec![(mode.clone(), -1)], critical, ..revised(revision) }, effects);
             }
-            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => {
-                self.post(at, &Posting { booked_at: revision.booked_at, shift: shift(revision), ..Posting::default() }, effects);
-            }
+            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => self.post(at, &revised(revision), effects),
             Event::Checked { .. } => {
                 self.post(at, &Posting { booked_at: at, shift: Shift { checked: 1, ..Shift::default() }, ..Posting::default() }, effects);
             }
             Event::Held(request) => self.approvals.hold((**request).clone(), at),
             Event::Decided { approval, decision } => {
-                let _ = self.approvals.decide(*approval, decision.clone());
+                // Judged by the fold's time, which never goes back: a decision dated ahead mints no longer grant.
+                let _ = self.approvals.decide(*approval, Decision { at, ..decision.clone() });
             }
             Event::Withdrawn { approval, .. } => {
                 let _ = self.approvals.withdraw(*approval, at);
             }
-            Event::Clamped(clamp) => self.clamp = Some(clamp.clone()),
-            Event::Released { .. } => self.clamp = None,
-            Event::Waived { until, .. } => {
+            Event::Clamped(clamp) => self.clamps.add(self.known(clamp)),
+            Event::Released { .. } => self.clamps.clear(),
+            // Refused here too: what was asked for may have been allowed until a failure came first.
+            Event::Waived { until, .. } if self.may_waive(at) && *until > at => {
                 self.waivers.retain(|given| at.since(*given) < WAIVERS_WITHIN);
                 self.waivers.push_back(at);
-                self.waiver = Some(Waiver { until: *until, failures: 0 });
+                self.waiver = Some(Waiver { until: (*until).min(at.plus(MAX_WAIVER)), failures: 0 });
             }
             Event::Recovered { cause, fix, to, lasts, .. } => {
                 self.account.recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
             }
-            Event::Promoted { to, .. } | Event::Demoted { to, .. } => self.earn(at, to.clone()),
-            Event::Started { .. }
+            Event::Promoted { to, .. } => self.earn(at, self.known_level(to)),
+            Event::Demoted { to, .. } => {
+                let place = |name: &LevelName| self.terms.ladder.find(name.as_str()).unwrap_or_else(|| self.terms.ladder.lowest());
+                if place(to) < place(&self.earned) {
+                    self.earn(at, self.known_level(to));
+                }
+            }
+            Event::Waived { .. }
+            | Event::Started { .. }
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }
@@ -314,17 +395,18 @@ impl WorkflowState {
             let delta = |runs| Delta { runs: signed(runs), unacceptable: 0 };
             let shift = Shift { all: delta(cell.runs), high: delta(cell.high), idle: signed(cell.idle), checked: 0 };
             let modes = cell.modes.iter().map(|(mode, count)| (mode.clone(), signed(*count))).collect();
-            self.post(at, &Posting { booked_at: cell.minute.start(), shift, modes, critical: false }, effects);
+            self.post(at, &Posting { booked_at: cell.minute.start(), shift, modes, ..Posting::default() }, effects);
         }
     }
 
-    /// Books charges of one run. A critical mode burns at once, also when it comes later than the run's first mode.
-    fn book(&mut self, at: Time, booked_at: Time, shift: Shift, charges: &[Charge], effects: &mut Effects) {
+    /// Books charges of one run. A critical mode burns at once, also when it comes later than the run's first mode; but a run that stands as anything but
+    /// unacceptable, such as an excluded one, costs nothing.
+    fn book(&mut self, at: Time, posting: &Posting, charges: &[Charge], is_unacceptable: bool, effects: &mut Effects) {
         let modes: BTreeSet<&FailureMode> = charges.iter().map(|charge| &charge.mode).collect();
-        let critical = modes.iter().any(|mode| self.terms.objective.critical.contains(*mode));
+        let critical = is_unacceptable && modes.iter().any(|mode| self.terms.objective.critical.contains(*mode));
         let modes = modes.into_iter().map(|mode| (mode.clone(), 1)).collect();
-        self.post(at, &Posting { booked_at, shift, modes, critical }, effects);
-        if shift.all.unacceptable > 0
+        self.post(at, &Posting { modes, critical, ..posting.clone() }, effects);
+        if posting.shift.all.unacceptable > 0
             && let Some(waiver) = &mut self.waiver
         {
             waiver.failures += 1;
@@ -343,7 +425,13 @@ impl WorkflowState {
 
     fn note_turn(&mut self, at: Time, turn: Turn, effects: &mut Effects) {
         match turn {
-            Turn::Posture(from, to, why) => effects.push((at, Effect::PostureChanged { from, to, why })),
+            Turn::Posture(from, to, why) => {
+                effects.push((at, Effect::PostureChanged { from, to, why }));
+                // Never in breached; nor does one wait there until the breach is over.
+                if to == Posture::Breached {
+                    self.end_waiver(at, effects);
+                }
+            }
             Turn::BurnVoided => effects.push((at, Effect::BurnVoided)),
             Turn::ProbationEnded(lasted) => effects.push((at, Effect::ProbationEnded { lasted })),
             Turn::BurnOpened => {
@@ -380,6 +468,16 @@ impl WorkflowState {
         (self.earned, self.earned_since) = (to, at);
     }
 
+    /// `clamp`, spelled as a level of this ladder: one that it does not know is as good as the lowest.
+    fn known(&self, clamp: &Clamp) -> Clamp {
+        Clamp { to: self.known_level(&clamp.to), ..clamp.clone() }
+    }
+
+    fn known_level(&self, name: &LevelName) -> LevelName {
+        let ladder = &self.terms.ladder;
+        ladder.name(ladder.find(name.as_str()).unwrap_or_else(|| ladder.lowest())).clone()
+    }
+
     fn end_waiver(&mut self, at: Time, effects: &mut Effects) {
         if self.waiver.take().is_some() {
             effects.push((at, Effect::WaiverEnded));
@@ -396,6 +494,10 @@ impl WorkflowState {
             effects.push((at, Effect::LevelChanged { from: before, to: after, binds: self.effective().binds.as_str().into() }));
         }
     }
+}
+
+fn revised(revision: &Revision) -> Posting {
+    Posting { booked_at: revision.booked_at, shift: shift(revision), run: Some(revision.run.clone()), ..Posting::default() }
 }
 
 fn shift(revision: &Revision) -> Shift {

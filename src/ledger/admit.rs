@@ -56,8 +56,8 @@ pub struct Ask<'a> {
 
 /// A call as a reviewer is shown it, and as an approval is bound to it.
 pub trait Exhibit {
-    /// The digest of exactly this call.
-    fn digest(&self, workflow: &str, agent: &str) -> Digest;
+    /// The digest of exactly this call; `None` while its body has not been read.
+    fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
     /// Method and target as they would be forwarded.
     fn target(&self) -> String;
     /// The arguments as canonical JSON.
@@ -83,6 +83,11 @@ pub enum Admit {
         durable: Option<Receipt<Result<(), Unavailable>>>,
         /// Why, in a sentence.
         finding: Box<Finding>,
+    },
+    /// It may need a person, and its body must be read first: an approval is bound to it.
+    Unread {
+        /// The call's seat, to be admitted again.
+        seat: Seat,
     },
     /// It may not go.
     Refused {
@@ -231,7 +236,7 @@ impl Ledger {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
         let place = Arc::clone(&seat.place);
-        let digest = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str());
+        let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
         let mut live = place.shard.lock();
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);
@@ -252,7 +257,7 @@ impl Ledger {
                 seat.run.lock().wait_for(approval.request.approval);
                 Admit::Held { seat, approval: Box::new(approval), durable: None, finding: Box::new(finding) }
             }
-            None if self.pending.load(Ordering::Relaxed) >= self.bounds.holds || live.state().approvals().pending() >= self.bounds.holds => {
+            None if self.is_holding_enough(&live) => {
                 drop(live);
                 Admit::Refused { seat, refusal: Refusal::Holds }
             }
@@ -269,6 +274,11 @@ impl Ledger {
                 Admit::Held { seat, approval: Box::new(approval), durable: Some(appended.durable), finding: Box::new(finding) }
             }
         }
+    }
+
+    fn is_holding_enough(&self, live: &Live) -> bool {
+        let approvals = live.state().approvals();
+        self.pending.load(Ordering::Relaxed) >= self.bounds.holds || approvals.pending() >= self.bounds.holds || approvals.is_full()
     }
 
     fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<(ApprovalId, Digest)>, now: Time) -> Receipt<Result<(), Unavailable>> {

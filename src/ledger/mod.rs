@@ -33,6 +33,7 @@ use crate::{
 };
 
 pub mod admit;
+pub mod memory;
 pub mod operate;
 pub mod permit;
 pub mod port;

@@ -85,6 +85,11 @@ pub struct View {
 }
 
 impl Ledger {
+    /// Hands an event of the whole process to the journal.
+    pub fn announce(&self, event: Event) -> Durable {
+        self.journal.append(Entry { at: self.now(), workflow: None, event }).durable
+    }
+
     /// Every workflow as it stands, by name.
     #[must_use]
     pub fn views(&self) -> Vec<(WorkflowName, View)> {
@@ -235,6 +240,12 @@ impl Ledger {
     /// Changes how a booked run stands in any other way.
     pub fn revise(&self, target: RunTarget, change: Change) -> Receipt<Result<Revised, ReviseError>> {
         self.journal.revise(Revise { target, at: self.now(), change })
+    }
+
+    /// Is a run of this agent open under this id?
+    #[must_use]
+    pub fn is_open(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId) -> bool {
+        self.runs.get(&Key { workflow: workflow.clone(), agent: agent.clone(), run: run.clone() }).is_some()
     }
 
     /// Ends the agent's open run. `None` where there is none.

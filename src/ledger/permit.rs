@@ -84,6 +84,11 @@ impl Permit {
         self.seat
     }
 
+    /// The seat back: the call is not forwarded after all.
+    pub fn give_up(self) -> Seat {
+        self.seat
+    }
+
     /// The call.
     pub const fn seat(&self) -> &Seat {
         &self.seat
@@ -95,6 +100,18 @@ impl Seat {
     #[must_use]
     pub const fn call(&self) -> CallId {
         self.call
+    }
+
+    /// The workflow's policy and living state.
+    #[must_use]
+    pub const fn place(&self) -> &Arc<Workplace> {
+        &self.place
+    }
+
+    /// The agent.
+    #[must_use]
+    pub fn agent(&self) -> &crate::gate::name::AgentName {
+        &self.run.agent
     }
 
     /// The run's id, with a continuation's number.

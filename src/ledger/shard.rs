@@ -100,6 +100,12 @@ impl Shard {
         self.standing.load()
     }
 
+    /// Where the workflow stands now, to keep.
+    #[must_use]
+    pub fn standing_full(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
     /// The living state.
     pub fn lock(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)

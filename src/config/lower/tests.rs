@@ -509,3 +509,42 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
+    let list = |count: usize, item: fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(", ");
+    let refuses = |texts: &[&str], message: &str| found(texts).iter().any(|found| found.severity == Severity::Error && found.message.contains(message));
+
+    let api = |count| format!("api: a\nupstream: http://x\ntools: [{}]\n", list(count, |n| format!("{{ tool: t{n}, match: GET /t{n}, risk: read }}")));
+    let reach = |count| format!("workflow: w\nrisk: low\ntools: [{}]\n", list(count, |n| format!("a/t{n}")));
+    assert!(!refuses(&[&api(api::MAX_TOOLS), &reach(api::MAX_TOOLS)], "more than"));
+    assert!(refuses(&[&api(api::MAX_TOOLS + 1), &reach(1)], "more than 1000 tools"));
+    let second = api(1).replace("api: a", "api: b");
+    let too_far = reach(workflow::MAX_REACH).replace("a/t0,", "a/t0, b/t0,");
+    assert!(refuses(&[&api(api::MAX_TOOLS), &second, &too_far], "reaches more than 1000 tools"));
+
+    let modes = |count| format!("{TRIAGE}objective: {{ unacceptable: [{}] }}\n", list(count, |n| format!("own_mode_number_{n}")));
+    assert!(!refuses(&[PAYMENTS, &modes(objective::MAX_MODES)], "lists at most"));
+    assert!(refuses(&[PAYMENTS, &modes(objective::MAX_MODES + 1)], "lists at most"));
+
+    let named = |length: usize| format!("{TRIAGE}was: {}\n", "w".repeat(length));
+    assert!(!refuses(&[PAYMENTS, &named(written::MAX_NAME)], "cannot be called"));
+    assert!(refuses(&[PAYMENTS, &named(written::MAX_NAME + 1)], "cannot be called"));
+
+    let levels = |count| format!("{TRIAGE}levels: [{}]\n", list(count, |n| format!("{{ level: l{n}, above: supervised }}")));
+    let most = crate::gate::level::Ladder::MAX - 5;
+    assert!(!refuses(&[PAYMENTS, &levels(most)], "a ladder has at most"));
+    assert!(refuses(&[PAYMENTS, &levels(most + 1)], "a ladder has at most"));
+
+    let listen = |count| process_of(&format!("listen: [{}]\n", list(count, |n| format!("127.0.0.1:{}", 9000 + n))));
+    assert!(listen(process::MAX_LISTEN).is_ok());
+    assert!(listen(process::MAX_LISTEN + 1).is_err());
+
+    assert!(tool(&format!("timeout: {}h", 1)).is_empty());
+    assert!(tool("body: 1GiB").is_empty());
+    assert!(workflow("retries: 5").is_empty());
+    assert!(workflow("objective: { target: 99.999%, window: 90d, expected_runs: 1000000000 }").is_empty());
+    assert!(workflow("objective: { target: 50%, window: 1d }").is_empty());
+    assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ target: 99.9991% }}")], "`target`"));
+    assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ window: 91d }}")], "`window`"));
+}

@@ -84,8 +84,18 @@ impl Queue {
         Ok(approval)
     }
 
-    /// Takes `request` in.
+    /// Is there no room for another request, even once the oldest ended approval makes way? Then a call that needs a person is denied.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= MAX && self.0.values().all(|approval| approval.stage.ended_at().is_none())
+    }
+
+    /// Takes `request` in, once: an approval that is known stays where it stands, so that nothing brings an ended one back. Without room it is not taken, and
+    /// nobody can approve it.
     pub fn hold(&mut self, request: Request, now: Time) {
+        if self.0.contains_key(&request.approval) || self.is_full() {
+            return;
+        }
         if self.0.len() >= MAX {
             let oldest_ended = self.0.values().filter_map(|a| a.stage.ended_at().map(|at| (at, a.request.approval))).min();
             if let Some((_, id)) = oldest_ended {

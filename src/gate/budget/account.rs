@@ -4,7 +4,12 @@
 //! event that adds an unacceptable run: ageing and falling traffic never enter them. What was once the posture is never rewritten; late facts change the counts where
 //! the run was booked, and the posture is judged now.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +17,10 @@ use super::{
     burn::{Burn, BurnRates, Counts, LOOK_BACKS, PAIRS},
     objective::{Allowed, Objective, Remaining},
     posture::Posture,
-    window::{Shift, Tally, Window},
+    window::{self, KEPT_HOURS, Shift, Tally, Window},
 };
 use crate::gate::{
+    event::RunRef,
     name::LevelName,
     outcome::FailureMode,
     policy::{Recovery, Terms},
@@ -27,6 +33,8 @@ pub const SETTLES: Duration = hours(24);
 pub const REMEMBERED: Duration = days(366);
 /// The most burns that are remembered.
 pub const MAX_BURNS: usize = 256;
+/// The most runs with critical modes that a burn tells apart. A burn with so many is no longer voided by taking them back.
+pub const MAX_CRITICAL: usize = 64;
 /// The fastest pair burns only with so many unacceptable runs in its long look-back.
 const FAST_BURN: u64 = 5;
 /// Any pair puts at risk only with so many unacceptable runs in its long look-back.
@@ -39,6 +47,8 @@ pub struct Account {
     posture: Posture,
     /// When the posture was entered.
     since: Time,
+    /// From when on a burn settles: its entry, or the end of a probation that was used up.
+    settles_from: Time,
     /// The budget counts eras from here on.
     counts_from: Time,
     burns: Vec<BurnRecord>,
@@ -65,10 +75,25 @@ pub struct BurnRecord {
     pub fix: Option<Arc<str>>,
     /// The failures behind it were retracted or excluded.
     pub voided: bool,
-    grounds: Grounds,
+    /// The failures that it rests on; `None` where it rests on critical modes alone.
+    grounds: Option<Grounds>,
+    /// The grounds are failures booked until then.
+    rests_until: Time,
+    /// The runs whose critical modes it rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    critical: Vec<Critical>,
 }
 
-/// What a burn rests on: so many failures, booked since, of which so many are needed.
+/// A run with critical modes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Critical {
+    run: RunRef,
+    modes: BTreeSet<FailureMode>,
+    /// The run was taken out of the budget, and may come back.
+    out: bool,
+}
+
+/// So many failures, booked since, of which so many are needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Grounds {
     high: bool,
@@ -110,15 +135,28 @@ pub struct Posting {
     pub shift: Shift,
     /// The failure modes that it adds or takes back.
     pub modes: Vec<(FailureMode, i64)>,
-    /// One of its modes is critical.
+    /// One of the modes that it adds or takes back is critical, and its run is unacceptable.
     pub critical: bool,
+    /// The run, where it is one.
+    pub run: Option<RunRef>,
 }
 
-impl Posting {
-    /// Only what adds a failure enters a burn.
-    const fn adds_failure(&self) -> bool {
-        self.critical || self.shift.all.unacceptable > 0 || self.shift.high.unacceptable > 0
-    }
+/// Which counts an event added a failure to. Only those can enter burned or breached.
+#[derive(Debug, Clone, Copy, Default)]
+struct Added {
+    /// The budget's window, over all runs and over those with a `high` call.
+    all: bool,
+    high: bool,
+    /// The full window.
+    full_all: bool,
+    full_high: bool,
+    /// A critical mode, of a run in the full window.
+    critical: bool,
+}
+
+impl Added {
+    /// Whatever the books say, no matter what added to them.
+    const STANDING: Added = Added { all: true, high: true, full_all: true, full_high: true, critical: false };
 }
 
 /// One budget as it stands.
@@ -155,6 +193,7 @@ impl Balance {
 /// Everything that a posture is judged on, at one moment.
 struct Books<'a> {
     now: Time,
+    counts_from: Time,
     objective: &'a Objective,
     all: Balance,
     high: Balance,
@@ -168,9 +207,10 @@ impl Account {
     #[must_use]
     pub fn lost(now: Time) -> Self {
         let why: Arc<str> = "the ledger was lost; the budget starts burned".into();
-        let grounds = Grounds { high: false, since: now, have: 1, need: 1 };
-        let burn = BurnRecord { at: now, left: None, posture: Posture::Burned, modes: BTreeMap::new(), why, cause: None, fix: None, voided: false, grounds };
-        Account { posture: Posture::Burned, since: now, burns: vec![burn], ..Account::default() }
+        // Nothing that can be taken back is behind it.
+        let grounds = Some(Grounds { high: false, since: now, have: 0, need: 0 });
+        let burn = BurnRecord { why, grounds, ..BurnRecord::new(now, Posture::Burned) };
+        Account { posture: Posture::Burned, since: now, settles_from: now, burns: vec![burn], ..Account::default() }
     }
 
     /// The posture.
@@ -234,29 +274,63 @@ impl Account {
         Burn::of(objective).rates(&self.window.look_backs(now, self.counts_from).0)
     }
 
-    /// Posts a change and judges the posture at `now`.
+    /// Posts a change and judges the posture at `now`. Nothing is booked ahead of `now`.
     pub fn post(&mut self, terms: &Terms, now: Time, posting: &Posting) -> Vec<Turn> {
-        self.window.book(posting.booked_at, posting.shift, &posting.modes);
         let mut turns = Vec::new();
-        if posting.shift.all.unacceptable < 0 {
-            self.take_back(&terms.objective, now, posting, &mut turns);
+        let booked_at = posting.booked_at.min(now);
+        if posting.shift != Shift::default() || !posting.modes.is_empty() {
+            self.window.book(booked_at, posting.shift, &posting.modes);
+            self.window.forget(now);
         }
-        self.judge(terms, now, Some(posting), &mut turns);
+        let (span, shift) = (terms.objective.window, posting.shift);
+        let in_full = self.window.reaches(booked_at, span, now, Time::default());
+        let in_books = self.window.reaches(booked_at, span, now, self.counts_from);
+        let comes_back = self.revise_grounds(&terms.objective, now, booked_at, posting, &mut turns);
+        let added = Added {
+            all: in_books && shift.all.unacceptable > 0,
+            high: in_books && shift.high.unacceptable > 0,
+            full_all: in_full && shift.all.unacceptable > 0,
+            full_high: in_full && shift.high.unacceptable > 0,
+            critical: in_full
+                && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
+        };
+        self.judge(terms, now, added, &mut turns);
+        if added.critical
+            && let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none())
+        {
+            let added = posting.modes.iter().filter(|(mode, change)| *change > 0 && terms.objective.critical.contains(mode)).map(|(mode, _)| mode.clone());
+            burn.note_critical(posting.run.as_ref(), added.chain(comes_back.unwrap_or_default()).collect());
+        }
+        turns
+    }
+
+    /// Judges the posture at `now` under new terms.
+    pub fn reconsider(&mut self, terms: &Terms, now: Time) -> Vec<Turn> {
+        let mut turns = Vec::new();
+        self.judge(terms, now, Added::default(), &mut turns);
         turns
     }
 
     /// Lets time pass until `now`: everything that follows from that alone, in order. Call with non-decreasing times.
     pub fn advance(&mut self, terms: &Terms, from: Time, now: Time) -> Vec<(Time, Turn)> {
         let (mut turns, mut at) = (Vec::new(), from);
-        while let Some(next) = self.next_change(at).filter(|next| *next <= now) {
+        while let Some(next) = self.next_change(&terms.objective, at).filter(|next| *next <= now) {
             at = next;
             let mut here = Vec::new();
-            self.judge(terms, at, None, &mut here);
+            self.judge(terms, at, Added::default(), &mut here);
             turns.extend(here.into_iter().map(|turn| (at, turn)));
         }
         self.window.forget(now);
         self.burns.retain(|burn| burn.left.is_none_or(|left| now.since(left) < REMEMBERED));
         turns
+    }
+
+    /// The next time after `at` at which [`Account::advance`] may have something to say.
+    #[must_use]
+    pub fn next_change(&self, objective: &Objective, at: Time) -> Option<Time> {
+        let probation = self.probation.as_ref().map(|probation| probation.until);
+        let leaves = (self.posture == Posture::Burned).then(|| self.settles_from.plus(SETTLES));
+        [self.window.next_edge(objective.window, at), probation, leaves].into_iter().flatten().filter(|next| *next > at).min()
     }
 
     /// Puts a cause on record and opens a probation, where a burn is on. Returns whether it did.
@@ -268,8 +342,15 @@ impl Account {
         (burn.cause, burn.fix) = (Some(cause), fix);
         let from = self.window.begin_era(now);
         self.last_recovery = Some(from);
-        self.probation = Some(Probation { from, until: now.plus(lasts), to });
+        self.probation = Some(Probation { from, until: now.plus(lasts).max(from), to });
         true
+    }
+
+    /// Carries the level that a probation opens to another ladder.
+    pub fn carry(&mut self, carried: impl Fn(&LevelName) -> LevelName) {
+        if let Some(to) = self.probation.as_mut().and_then(|probation| probation.to.as_mut()) {
+            *to = carried(to);
+        }
     }
 
     fn books<'a>(&self, objective: &'a Objective, now: Time) -> Books<'a> {
@@ -277,6 +358,7 @@ impl Account {
         let full = if self.counts_from == Time::default() { tally } else { self.window.sum(objective.window, now, Time::default()) };
         Books {
             now,
+            counts_from: self.counts_from,
             objective,
             all: Balance { runs: tally.all.runs, unacceptable: tally.all.unacceptable, allowed: objective.allowed(tally.all.runs) },
             high: Balance { runs: tally.high.runs, unacceptable: tally.high.unacceptable, allowed: objective.allowed_high(tally.high.runs) },
@@ -285,24 +367,21 @@ impl Account {
         }
     }
 
-    fn next_change(&self, at: Time) -> Option<Time> {
-        let probation = self.probation.as_ref().map(|probation| probation.until);
-        let leaves = (self.posture == Posture::Burned).then(|| self.since.plus(SETTLES));
-        [self.window.next_edge(at), probation, leaves].into_iter().flatten().filter(|next| *next > at).min()
-    }
-
-    fn judge(&mut self, terms: &Terms, now: Time, posting: Option<&Posting>, turns: &mut Vec<Turn>) {
+    fn judge(&mut self, terms: &Terms, now: Time, added: Added, turns: &mut Vec<Turn>) {
         let objective = &terms.objective;
         let books = self.books(objective, now);
-        let entered = posting.filter(|posting| posting.adds_failure()).and_then(|posting| books.enters(posting.critical));
-        if let Some((posture, grounds)) = entered.filter(|(posture, _)| *posture > self.posture) {
+        if let Some((posture, grounds)) = books.enters(added).filter(|(posture, _)| *posture > self.posture) {
             self.enter(&books, posture, grounds, turns);
             return;
         }
         if let Some(probation) = self.probation.clone() {
-            let since = self.window.sum(objective.window, now, probation.from).all.unacceptable;
-            if books.all.allowed.tenth().is_spent_by(since) {
-                self.probation = None;
+            // Its budget, too, is used up only by a failure, never by falling traffic.
+            let failed = added.full_all || added.full_high;
+            let since = self.window.sum(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
+            let is_used_up = books.all.allowed.tenth().is_spent_by(since.all.unacceptable) || books.high.allowed.tenth().is_spent_by(since.high.unacceptable);
+            if added.critical || (failed && is_used_up) {
+                // Back to the burn's cap, and not out of it again at the next edge because the burn itself is a day old.
+                (self.probation, self.settles_from) = (None, now);
                 turns.push(Turn::ProbationEnded(false));
             } else if now >= probation.until {
                 self.probation = None;
@@ -316,7 +395,7 @@ impl Account {
             Posture::Breached => {}
             Posture::Burned => {
                 let may_leave = terms.recovery == Recovery::Automatic || self.burn().is_none_or(|burn| burn.cause.is_some());
-                if may_leave && now.since(self.since) >= SETTLES && books.all.has_recovered() && books.high.has_recovered() {
+                if may_leave && now.since(self.settles_from) >= SETTLES && books.all.has_recovered() && books.high.has_recovered() {
                     self.leave(objective, now, turns);
                 }
             }
@@ -325,7 +404,7 @@ impl Account {
     }
 
     /// Enters burned or breached.
-    fn enter(&mut self, books: &Books<'_>, posture: Posture, grounds: Grounds, turns: &mut Vec<Turn>) {
+    fn enter(&mut self, books: &Books<'_>, posture: Posture, grounds: Option<Grounds>, turns: &mut Vec<Turn>) {
         let now = books.now;
         if self.probation.take().is_some() {
             turns.push(Turn::ProbationEnded(false));
@@ -338,13 +417,15 @@ impl Account {
             if self.burns.len() >= MAX_BURNS {
                 self.burns.remove(0);
             }
-            self.burns.push(BurnRecord { at: now, left: None, posture, modes, why, cause: None, fix: None, voided: false, grounds });
+            self.burns.push(BurnRecord { modes, why, grounds, ..BurnRecord::new(now, posture) });
             turns.push(Turn::BurnOpened);
         } else if let Some(burn) = self.burns.last_mut() {
             if is_new {
                 burn.cause = None;
             }
-            (burn.left, burn.posture, burn.grounds) = (None, burn.posture.max(posture), grounds);
+            (burn.left, burn.posture, burn.voided) = (None, burn.posture.max(posture), false);
+            // What a late fact changes is compared with the grounds up to here.
+            (burn.grounds, burn.rests_until) = (grounds, now);
         }
     }
 
@@ -374,89 +455,163 @@ impl Account {
 
     fn turn(&mut self, to: Posture, now: Time, why: Arc<str>, turns: &mut Vec<Turn>) {
         turns.push(Turn::Posture(self.posture, to, why));
-        (self.posture, self.since) = (to, now);
+        (self.posture, self.since, self.settles_from) = (to, now, now);
     }
 
-    /// A failure was taken back: a burn that rests on it may be void.
-    fn take_back(&mut self, objective: &Objective, now: Time, posting: &Posting, turns: &mut Vec<Turn>) {
-        let mut current_is_void = false;
-        for burn in self.burns.iter_mut().filter(|burn| !burn.voided) {
-            let grounds = &mut burn.grounds;
-            let delta = if grounds.high { posting.shift.high } else { posting.shift.all };
-            if posting.booked_at >= grounds.since && posting.booked_at <= burn.at {
-                grounds.have = grounds.have.saturating_add_signed(delta.unacceptable.min(0));
+    /// Keeps what burns rest on true to late facts, and voids those that rest on nothing any more. Returns the critical modes of a run that came back.
+    fn revise_grounds(&mut self, objective: &Objective, now: Time, booked_at: Time, posting: &Posting, turns: &mut Vec<Turn>) -> Option<BTreeSet<FailureMode>> {
+        let (mut comes_back, mut current_is_shaken) = (None, false);
+        for burn in &mut self.burns {
+            comes_back = burn.revise_critical(posting).or(comes_back);
+            burn.revise_grounds(booked_at, posting.shift);
+            if burn.voided || burn.holds() {
+                continue;
             }
-            if grounds.have < grounds.need {
+            if burn.left.is_none() {
+                current_is_shaken = true;
+            } else if burn.critical.iter().all(|critical| critical.out) {
                 burn.voided = true;
-                current_is_void |= burn.left.is_none();
                 turns.push(Turn::BurnVoided);
             }
         }
+        if current_is_shaken {
+            self.shake(objective, now, turns);
+        }
+        comes_back
+    }
+
+    /// What the current burn was entered on is gone. It rests on whatever else holds it now, or is void.
+    fn shake(&mut self, objective: &Objective, now: Time, turns: &mut Vec<Turn>) {
         let books = self.books(objective, now);
-        if !current_is_void {
-            return;
-        }
-        if books.all.is_spent() || books.high.is_spent() {
-            // Other failures have spent the budget since: the burn rests on those now.
-            if let Some(burn) = self.burns.last_mut() {
-                let (high, balance) = if books.all.is_spent() { (false, books.all) } else { (true, books.high) };
-                burn.voided = false;
-                burn.grounds = books.spent(high, balance);
-                turns.retain(|turn| *turn != Turn::BurnVoided);
+        let entry = books.enters(Added::STANDING);
+        let why = books.why();
+        let Some(burn) = self.burns.last_mut() else { return };
+        let is_critical = burn.critical.iter().any(|critical| !critical.out);
+        let posture = match entry {
+            Some((posture, grounds)) => {
+                (burn.grounds, burn.rests_until) = (grounds, now);
+                posture
             }
-            return;
+            None if is_critical => {
+                burn.grounds = None;
+                Posture::Burned
+            }
+            None => {
+                burn.voided = true;
+                turns.push(Turn::BurnVoided);
+                if self.probation.take().is_some() {
+                    turns.push(Turn::ProbationEnded(true));
+                }
+                self.leave(objective, now, turns);
+                return;
+            }
+        };
+        if posture < self.posture {
+            self.turn(posture, now, why, turns);
         }
-        if self.probation.take().is_some() {
-            turns.push(Turn::ProbationEnded(true));
+    }
+}
+
+impl BurnRecord {
+    fn new(at: Time, posture: Posture) -> Self {
+        BurnRecord {
+            at,
+            left: None,
+            posture,
+            modes: BTreeMap::new(),
+            why: "".into(),
+            cause: None,
+            fix: None,
+            voided: false,
+            rests_until: at,
+            grounds: None,
+            critical: Vec::new(),
         }
-        self.leave(objective, now, turns);
+    }
+
+    /// Do the grounds that it was entered on still hold?
+    fn holds(&self) -> bool {
+        match &self.grounds {
+            Some(grounds) => grounds.have >= grounds.need,
+            None => self.critical.iter().any(|critical| !critical.out),
+        }
+    }
+
+    fn revise_grounds(&mut self, booked_at: Time, shift: Shift) {
+        let until = self.rests_until;
+        if let Some(grounds) = self.grounds.as_mut().filter(|grounds| booked_at >= grounds.since && booked_at <= until) {
+            let delta = if grounds.high { shift.high } else { shift.all };
+            grounds.have = grounds.have.saturating_add_signed(delta.unacceptable);
+        }
+    }
+
+    fn revise_critical(&mut self, posting: &Posting) -> Option<BTreeSet<FailureMode>> {
+        let run = posting.run.as_ref()?;
+        let critical = self.critical.iter_mut().find(|critical| critical.run == *run)?;
+        for (mode, _) in posting.modes.iter().filter(|(_, change)| *change < 0) {
+            critical.modes.remove(mode);
+        }
+        let change = posting.shift.all.unacceptable;
+        let comes_back = critical.out && change > 0 && !critical.modes.is_empty();
+        critical.out = critical.modes.is_empty() || change < 0 || (critical.out && change == 0);
+        comes_back.then(|| critical.modes.clone())
+    }
+
+    fn note_critical(&mut self, run: Option<&RunRef>, modes: BTreeSet<FailureMode>) {
+        let Some(run) = run else { return };
+        if let Some(critical) = self.critical.iter_mut().find(|critical| critical.run == *run) {
+            critical.modes.extend(modes);
+            critical.out = false;
+        } else if self.critical.len() < MAX_CRITICAL {
+            self.critical.push(Critical { run: run.clone(), modes, out: false });
+        } else {
+            // Too many to tell apart: from here on it rests on them for good.
+            self.grounds = Some(Grounds { high: false, since: self.rests_until, have: 0, need: 0 });
+        }
     }
 }
 
 impl Books<'_> {
-    /// Burned or breached, and on what grounds, now that a failure was added.
-    fn enters(&self, critical: bool) -> Option<(Posture, Grounds)> {
+    /// Burned or breached, and on what grounds, now that failures were added. Each of the two budgets is entered by what adds to it.
+    fn enters(&self, added: Added) -> Option<(Posture, Option<Grounds>)> {
         let (objective, miss) = (self.objective, self.objective.miss_ppm());
-        for (high, count) in [(false, self.full.all), (true, self.full.high)] {
-            if objective.evidence.is_breach(miss, count.runs, count.unacceptable) {
+        for (high, added, count) in [(false, added.full_all, self.full.all), (true, added.full_high, self.full.high)] {
+            if added && objective.evidence.is_breach(miss, count.runs, count.unacceptable) {
                 let need = (1..=count.unacceptable).rev().take_while(|b| objective.evidence.is_breach(miss, count.runs, *b)).last();
-                let grounds = Grounds { high, since: self.window_start(), have: count.unacceptable, need: need.unwrap_or(count.unacceptable) };
-                return Some((Posture::Breached, grounds));
+                let since = window::starts(objective.window, self.now);
+                return Some((Posture::Breached, Some(Grounds { high, since, have: count.unacceptable, need: need.unwrap_or(count.unacceptable) })));
             }
         }
-        if critical {
-            let have = self.all.unacceptable;
-            return Some((Posture::Burned, Grounds { high: false, since: self.window_start(), have, need: have }));
+        if added.critical {
+            return Some((Posture::Burned, None));
         }
-        if self.all.is_spent() {
-            return Some((Posture::Burned, self.spent(false, self.all)));
+        if added.all && self.all.is_spent() {
+            return Some((Posture::Burned, Some(self.spent(false, self.all))));
         }
-        if self.high.is_spent() {
-            return Some((Posture::Burned, self.spent(true, self.high)));
+        if added.high && self.high.is_spent() {
+            return Some((Posture::Burned, Some(self.spent(true, self.high))));
         }
         let fastest = PAIRS.into_iter().find(|pair| Burn::of(objective).in_force(*pair))?;
-        for (high, burn, counts) in [(false, Burn::of(objective), &self.look_backs.0), (true, Burn::of_high(objective), &self.look_backs.1)] {
+        let budgets = [(false, added.all, Burn::of(objective), &self.look_backs.0), (true, added.high, Burn::of_high(objective), &self.look_backs.1)];
+        for (high, added, burn, counts) in budgets {
             let long = counts[fastest.long].unacceptable;
-            if long >= FAST_BURN && burn.fires(fastest, counts) {
+            if added && long >= FAST_BURN && burn.fires(fastest, counts) {
                 let still_fires = |b: &u64| {
                     let mut fewer = *counts;
                     fewer[fastest.long].unacceptable = *b;
                     *b >= FAST_BURN && burn.fires(fastest, &fewer)
                 };
                 let need = (1..=long).rev().take_while(still_fires).last().unwrap_or(long);
-                let since = self.now.minus(LOOK_BACKS[fastest.long].1);
-                return Some((Posture::Burned, Grounds { high, since, have: long, need }));
+                let since = window::look_back_starts(LOOK_BACKS[fastest.long].1, self.now).max(self.counts_from);
+                return Some((Posture::Burned, Some(Grounds { high, since, have: long, need })));
             }
         }
         None
     }
 
     fn spent(&self, high: bool, balance: Balance) -> Grounds {
-        Grounds { high, since: self.window_start(), have: balance.unacceptable, need: balance.allowed.room(0) }
-    }
-
-    fn window_start(&self) -> Time {
-        self.now.minus(self.objective.window)
+        let since = window::starts(self.objective.window, self.now).max(self.counts_from);
+        Grounds { high, since, have: balance.unacceptable, need: balance.allowed.room(0) }
     }
 
     fn is_at_risk(&self) -> bool {
@@ -471,3 +626,6 @@ impl Books<'_> {
         super::sentence::spent(&self.all, &self.high).into()
     }
 }
+
+#[cfg(test)]
+mod tests;

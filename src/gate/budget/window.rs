@@ -4,6 +4,9 @@
 //! belong, also days later, so a bucket is found by its time, never by its age. Each bucket knows the era it belongs to (the last recovery before it), so that a
 //! probation counts exactly the runs booked since, although it began in the middle of an hour.
 //!
+//! Buckets add changes up with their signs and sums never show less than zero, so that the same changes give the same sums in whatever order they arrive, and a
+//! change that is taken back leaves nothing behind.
+//!
 //! Only buckets with something in them exist: at most 4,320 minutes and 2,160 hours for each era, whatever passes through.
 
 use std::{
@@ -23,6 +26,8 @@ use crate::gate::{
 pub const KEPT_HOURS: i64 = 90 * 24;
 /// How many minutes are kept: the longest look-back.
 pub const KEPT_MINUTES: i64 = 3 * 24 * 60;
+/// The most eras that are told apart. More recoveries within [`KEPT_HOURS`] merge the oldest eras: what late facts change there is then counted as older.
+pub const MAX_ERAS: usize = 256;
 
 /// Counts of runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +42,8 @@ pub struct Tally {
     pub checked: u64,
 }
 
-/// A change to the counts of one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A change to the counts of one moment, or the sum of such changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shift {
     /// All counted runs.
     pub all: Delta,
@@ -51,7 +56,7 @@ pub struct Shift {
 }
 
 /// A change to one count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delta {
     /// Counted runs.
     pub runs: i64,
@@ -65,15 +70,41 @@ impl Shift {
     pub fn of(delta: Delta, high: bool) -> Self {
         Shift { all: delta, high: if high { delta } else { Delta::default() }, ..Shift::default() }
     }
+
+    fn add(&mut self, other: Shift) {
+        self.all.add(other.all);
+        self.high.add(other.high);
+        self.idle = self.idle.saturating_add(other.idle);
+        self.checked = self.checked.saturating_add(other.checked);
+    }
+
+    fn tally(self) -> Tally {
+        Tally { all: self.all.count(), high: self.high.count(), idle: at_least_zero(self.idle), checked: at_least_zero(self.checked) }
+    }
+}
+
+impl Delta {
+    fn add(&mut self, other: Delta) {
+        self.runs = self.runs.saturating_add(other.runs);
+        self.unacceptable = self.unacceptable.saturating_add(other.unacceptable);
+    }
+
+    fn count(self) -> Count {
+        Count { runs: at_least_zero(self.runs), unacceptable: at_least_zero(self.unacceptable) }
+    }
+}
+
+fn at_least_zero(sum: i64) -> u64 {
+    u64::try_from(sum).unwrap_or(0)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Bucket {
     at: i64,
     era: Time,
-    tally: Tally,
+    sum: Shift,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    modes: BTreeMap<FailureMode, u64>,
+    modes: BTreeMap<FailureMode, i64>,
 }
 
 /// A workflow's counts.
@@ -89,7 +120,10 @@ impl Window {
     /// Begins a new era right after `now` and returns its beginning. What was booked at `now` itself stays in the era before, also when it is revised later.
     pub fn begin_era(&mut self, now: Time) -> Time {
         let begins = now.plus(Duration::from_millis(1));
-        self.eras.retain(|era| now.hour().0 - era.hour().0 <= KEPT_HOURS);
+        // An era is forgotten once the next one began before everything that is kept. The one that holds the oldest bucket stays, or a late fact about that
+        // bucket would land in another.
+        let reached = self.eras.iter().rposition(|era| now.hour().0 - era.hour().0 > KEPT_HOURS).unwrap_or(0);
+        self.eras.drain(..reached.max((self.eras.len() + 1).saturating_sub(MAX_ERAS)));
         self.eras.push(begins);
         begins
     }
@@ -97,14 +131,14 @@ impl Window {
     /// Books `shift` and `modes` at `at`. What lies before everything that is kept is forgotten: no look-back reaches it.
     pub fn book(&mut self, at: Time, shift: Shift, modes: &[(FailureMode, i64)]) {
         let era = self.era_of(at);
-        bucket(&mut self.minutes, at.minute().0, era).tally.shift(shift);
+        bucket(&mut self.minutes, at.minute().0, era).sum.add(shift);
         let hour = bucket(&mut self.hours, at.hour().0, era);
-        hour.tally.shift(shift);
+        hour.sum.add(shift);
         for (mode, change) in modes {
             let count = hour.modes.entry(mode.clone()).or_default();
-            *count = count.saturating_add_signed(*change);
+            *count = count.saturating_add(*change);
         }
-        hour.modes.retain(|_, count| *count > 0);
+        hour.modes.retain(|_, count| *count != 0);
     }
 
     /// Forgets what no look-back at or after `now` reaches.
@@ -116,59 +150,66 @@ impl Window {
     /// The counts of the window that ends at `now`, in eras that began at or after `from`.
     #[must_use]
     pub fn sum(&self, window: Duration, now: Time, from: Time) -> Tally {
-        self.hours_of(window, now).filter(|bucket| bucket.era >= from).fold(Tally::default(), |mut sum, bucket| {
-            sum.add(&bucket.tally);
-            sum
-        })
+        let mut sum = Shift::default();
+        self.hours_of(window, now).filter(|bucket| bucket.era >= from).for_each(|bucket| sum.add(bucket.sum));
+        sum.tally()
+    }
+
+    /// Would what is booked at `at` be part of [`Window::sum`]?
+    #[must_use]
+    pub fn reaches(&self, at: Time, window: Duration, now: Time, from: Time) -> bool {
+        at >= starts(window, now) && at.hour() <= now.hour() && self.era_of(at) >= from
     }
 
     /// How often each failure mode was seen in the window that ends at `now`, in eras that began at or after `from`.
     #[must_use]
     pub fn modes(&self, window: Duration, now: Time, from: Time) -> BTreeMap<FailureMode, u64> {
-        let mut sum = BTreeMap::new();
+        let mut sum: BTreeMap<FailureMode, i64> = BTreeMap::new();
         for bucket in self.hours_of(window, now).filter(|bucket| bucket.era >= from) {
             for (mode, count) in &bucket.modes {
-                *sum.entry(mode.clone()).or_default() += count;
+                let sum = sum.entry(mode.clone()).or_default();
+                *sum = sum.saturating_add(*count);
             }
         }
-        sum
+        sum.into_iter().filter_map(|(mode, count)| u64::try_from(count).ok().filter(|count| *count > 0).map(|count| (mode, count))).collect()
     }
 
     /// The counts of every burn-rate look-back at `now`, over all runs and over those with a `high` call.
     #[must_use]
     pub fn look_backs(&self, now: Time, from: Time) -> (Counts, Counts) {
-        let (mut all, mut high) = (Counts::default(), Counts::default());
+        let mut sums = [Shift::default(); LOOK_BACKS.len()];
         let current = now.minute().0;
         for bucket in self.minutes.iter().rev().filter(|bucket| bucket.at <= current && bucket.era >= from) {
             let age = current - bucket.at;
             if age >= KEPT_MINUTES {
                 break;
             }
-            for (index, (_, span)) in LOOK_BACKS.iter().enumerate() {
-                if age < whole_minutes(*span) {
-                    add(&mut all[index], bucket.tally.all);
-                    add(&mut high[index], bucket.tally.high);
-                }
+            // From the longest look-back down to the last that still reaches it.
+            for (sum, _) in sums.iter_mut().zip(LOOK_BACKS).rev().take_while(|(_, (_, span))| age < whole_minutes(*span)) {
+                sum.add(bucket.sum);
             }
         }
-        (all, high)
+        (sums.map(|sum| sum.all.count()), sums.map(|sum| sum.high.count()))
     }
 
-    /// The next time after `now` at which a bucket leaves a look-back or the window, so that postures can change by themselves; `None` while nothing is
-    /// unacceptable in what is kept.
+    /// The next time after `now` at which a bucket leaves `window` or a look-back that has failures in it, so that a posture can change by itself; `None` while
+    /// there is none. A gap of years costs as many steps as there are buckets, never one for each minute of it.
     #[must_use]
-    pub fn next_edge(&self, now: Time) -> Option<Time> {
-        let current = now.minute();
-        let fails = |bucket: &&Bucket| bucket.tally.all.unacceptable > 0;
-        if self.minutes.iter().rev().take_while(|bucket| current.0 - bucket.at < KEPT_MINUTES).any(|bucket| fails(&bucket)) {
-            return Some(Minute(current.0).next().start());
-        }
-        let hour = now.hour();
-        self.hours.iter().filter(|bucket| hour.0 - bucket.at < KEPT_HOURS).any(|bucket| fails(&bucket)).then(|| Hour(hour.0).next().start())
+    pub fn next_edge(&self, window: Duration, now: Time) -> Option<Time> {
+        let (minute, hour) = (now.minute().0, now.hour().0);
+        let leaves_look_back = last_failure(&self.minutes, minute).and_then(|failed| {
+            let in_use = LOOK_BACKS.iter().map(|(_, span)| whole_minutes(*span)).filter(|span| minute - failed < *span);
+            in_use.filter_map(|span| Some(oldest(&self.minutes, minute, span)? + span)).min()
+        });
+        let leaves_window = last_failure(&self.hours, hour).filter(|failed| hour - failed < whole_hours(window)).and_then(|_| {
+            let oldest = oldest(&self.hours, hour, whole_hours(window))?;
+            Some(oldest + whole_hours(window))
+        });
+        [leaves_look_back.map(|at| Minute(at).start()), leaves_window.map(|at| Hour(at).start())].into_iter().flatten().min()
     }
 
     fn hours_of(&self, window: Duration, now: Time) -> impl Iterator<Item = &Bucket> {
-        let (current, span) = (now.hour().0, i64::try_from(window.as_secs() / 3_600).unwrap_or(KEPT_HOURS).min(KEPT_HOURS));
+        let (current, span) = (now.hour().0, whole_hours(window));
         let first = self.hours.partition_point(|bucket| current - bucket.at >= span);
         self.hours.range(first..).take_while(move |bucket| bucket.at <= current)
     }
@@ -178,27 +219,31 @@ impl Window {
     }
 }
 
-impl Tally {
-    fn shift(&mut self, shift: Shift) {
-        for (count, delta) in [(&mut self.all, shift.all), (&mut self.high, shift.high)] {
-            count.runs = count.runs.saturating_add_signed(delta.runs);
-            count.unacceptable = count.unacceptable.saturating_add_signed(delta.unacceptable);
-        }
-        self.idle = self.idle.saturating_add_signed(shift.idle);
-        self.checked = self.checked.saturating_add_signed(shift.checked);
-    }
-
-    fn add(&mut self, other: &Tally) {
-        add(&mut self.all, other.all);
-        add(&mut self.high, other.high);
-        self.idle += other.idle;
-        self.checked += other.checked;
-    }
+/// The first moment of the window that ends at `now`.
+#[must_use]
+pub fn starts(window: Duration, now: Time) -> Time {
+    Hour(now.hour().0.saturating_sub(whole_hours(window) - 1)).start()
 }
 
-fn add(sum: &mut Count, count: Count) {
-    sum.runs += count.runs;
-    sum.unacceptable += count.unacceptable;
+/// The first moment of the look-back over `span` that ends at `now`.
+#[must_use]
+pub fn look_back_starts(span: Duration, now: Time) -> Time {
+    Minute(now.minute().0.saturating_sub(whole_minutes(span) - 1)).start()
+}
+
+fn whole_hours(window: Duration) -> i64 {
+    i64::try_from(window.as_secs() / 3_600).unwrap_or(KEPT_HOURS).min(KEPT_HOURS)
+}
+
+/// The last bucket up to `current` with unacceptable runs in it.
+fn last_failure(buckets: &VecDeque<Bucket>, current: i64) -> Option<i64> {
+    let fails = |bucket: &&Bucket| bucket.at <= current && (bucket.sum.all.unacceptable != 0 || bucket.sum.high.unacceptable != 0);
+    buckets.iter().rev().find(fails).map(|bucket| bucket.at)
+}
+
+/// The oldest bucket within `span` of `current`.
+fn oldest(buckets: &VecDeque<Bucket>, current: i64, span: i64) -> Option<i64> {
+    buckets.get(buckets.partition_point(|bucket| current - bucket.at >= span)).map(|bucket| bucket.at).filter(|at| *at <= current)
 }
 
 fn whole_minutes(span: Duration) -> i64 {
@@ -212,7 +257,7 @@ fn bucket(buckets: &mut VecDeque<Bucket>, at: i64, era: Time) -> &mut Bucket {
         _ => {
             let index = buckets.partition_point(|bucket| (bucket.at, bucket.era) < (at, era));
             if buckets.get(index).is_none_or(|found| (found.at, found.era) != (at, era)) {
-                buckets.insert(index, Bucket { at, era, tally: Tally::default(), modes: BTreeMap::new() });
+                buckets.insert(index, Bucket { at, era, sum: Shift::default(), modes: BTreeMap::new() });
             }
             index
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::pattern::Captures;
 use crate::gate::{
     budget::{burn::BurnRates, objective::Remaining},
     json::Json,
@@ -81,7 +82,7 @@ impl Lookup for Nothing {
     }
 }
 
-impl Lookup for [(&str, Cow<'_, str>)] {
+impl Lookup for Captures<'_, '_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
         Ok(self.iter().find(|(key, _)| *key == name).map(|(_, value)| Cow::Borrowed(&**value)))
     }

@@ -21,8 +21,10 @@ pub struct Reads {
     pub computed: bool,
     /// Look-backs of `burn`.
     pub burn: BTreeSet<&'static str>,
-    /// `response`.
-    pub response: bool,
+    /// `response.status`.
+    pub status: bool,
+    /// `response.body`.
+    pub body: bool,
 }
 
 impl Reads {
@@ -70,7 +72,8 @@ impl Reads {
             Node::Burn(look_back) => {
                 self.burn.insert(look_back);
             }
-            Node::Fact(Fact::Status | Fact::Body) => self.response = true,
+            Node::Fact(Fact::Status) => self.status = true,
+            Node::Fact(Fact::Body) => self.body = true,
             _ => match node.args_path() {
                 Some(path) => self.add_args(path.into_iter()),
                 None => self.collect_parts(node),

@@ -75,7 +75,7 @@ fn with<T>(args: Option<&str>, response: bool, judge: impl FnOnce(&Facts<'_>) ->
 
 impl Lookup for &[(&str, Cow<'_, str>)] {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
-        (**self).find(name)
+        Ok(self.iter().find(|(key, _)| *key == name).map(|(_, value)| Cow::Borrowed(&**value)))
     }
 }
 
@@ -363,7 +363,7 @@ fn what_a_condition_reads() {
     let args: Vec<String> = reads.args.iter().map(|path| path.join(".")).collect();
     assert_eq!(args, ["a.b", "c", "d", "f"]);
     assert_eq!(reads.arguments().collect::<Vec<_>>(), ["a", "c", "d", "f"]);
-    assert!(!reads.all_args && reads.any_args() && !reads.computed && !reads.response);
+    assert!(!reads.all_args && reads.any_args() && !reads.computed && !reads.status && !reads.body);
     assert_eq!((reads.path.first().unwrap().as_str(), reads.header.first().unwrap().as_str(), reads.query.first().unwrap().as_str()), ("p", "h", "q"));
     assert_eq!(reads.burn.first(), Some(&"1h"));
     assert!(compile("args[path.p] == 1").reads().all_args);
@@ -508,7 +508,7 @@ proptest! {
     #[test]
     fn the_spelling_of_a_number_changes_nothing(number in -2_000_i64..2_000, limit in -2_000_i64..2_000) {
         let condition = compile(&format!("args.a > {limit} || args.a == {limit}.0 || args.a in [{limit}]"));
-        for spelled in [format!("{number}"), format!("{number}.0"), format!("{number}e0"), format!("{number}0E-1")] {
+        for spelled in [format!("{number}"), format!("{number}.0"), format!("{number}e0"), format!("{}E-1", number * 10)] {
             let held = with(Some(&format!(r#"{{"a": {spelled}}}"#)), false, |facts| condition.holds(facts));
             prop_assert_eq!(held, Ok(number >= limit));
         }

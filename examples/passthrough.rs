@@ -1,0 +1,104 @@
+//! The transport alone: every request goes to one upstream, undecided. What the gate costs before it decides anything.
+//!
+//! `passthrough --listen 127.0.0.1:8103 --upstream 127.0.0.1:8000 [--workers 1]`
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use burngate::gate::policy::Upstream;
+use burngate::proxy::accept::{Listen, Make, bind};
+use burngate::proxy::drain::Drain;
+use burngate::proxy::headers::{self, Destination, Traces};
+use burngate::proxy::observe::{Copied, Ending, OnEnd, ReplyBody};
+use burngate::proxy::outbound::OutBody;
+use burngate::proxy::pool::{Pool, PoolOptions};
+use burngate::proxy::upstream::{Patience, SendError};
+use burngate::proxy::worker::{AcceptOptions, Connection, Serve};
+use burngate::proxy::{self};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PATIENCE: Patience = Patience { answer: Duration::from_secs(10), silence: Duration::from_secs(10) };
+const BODY: u64 = 1024 * 1024;
+
+struct Passthrough {
+    pool: Pool,
+    upstream: Upstream,
+    destination: Destination,
+    traces: Traces,
+}
+
+struct Ended;
+
+impl OnEnd for Ended {
+    fn on_end(self, _: Ending, _: Option<Copied>) {}
+}
+
+impl Serve for Passthrough {
+    type End = Ended;
+
+    async fn serve(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<ReplyBody<Ended>> {
+        if let Err(malformed) = connection.next_head() {
+            return refusal(StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST));
+        }
+        let (mut parts, body) = request.into_parts();
+        let asked = headers::to_upstream(&mut parts, &connection, &self.destination, &self.traces);
+        parts.uri = parts.uri.into_parts().path_and_query.map(Uri::from).unwrap_or_default();
+        let mut request = Request::from_parts(parts, OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence));
+        loop {
+            let Ok(lease) = self.pool.ready(&self.upstream).await else { return refusal(StatusCode::BAD_GATEWAY) };
+            return match lease.send(request, PATIENCE).await {
+                Ok(mut reply) => {
+                    headers::to_agent(&mut reply.parts.headers, connection.scheme, asked.as_ref(), &self.destination);
+                    Response::from_parts(reply.parts, ReplyBody::observed(reply.body, Ended, None))
+                }
+                Err(SendError::Unsent(unsent)) => {
+                    request = *unsent;
+                    continue;
+                }
+                Err(SendError::Timeout) => refusal(StatusCode::GATEWAY_TIMEOUT),
+                Err(SendError::Body(_)) => refusal(StatusCode::BAD_REQUEST),
+                Err(SendError::Reset { .. } | SendError::Malformed) => refusal(StatusCode::BAD_GATEWAY),
+            };
+        }
+    }
+
+    fn tend(&self) {
+        self.pool.tend();
+    }
+}
+
+fn refusal(status: StatusCode) -> Response<ReplyBody<Ended>> {
+    let mut response = Response::new(ReplyBody::Full(Bytes::from_static(b"refused\n")));
+    *response.status_mut() = status;
+    response
+}
+
+fn main() -> anyhow::Result<()> {
+    let listen: Listen = flag("--listen", "127.0.0.1:8103").parse()?;
+    let (host, port) = split(&flag("--upstream", "127.0.0.1:8000"))?;
+    let upstream = Upstream { tls: false, host: Arc::from(host), port, base: Arc::from("") };
+    let options = PoolOptions::new(proxy::tls::client(None)?);
+    let make: Make<Passthrough> = Arc::new(move |local| {
+        let destination = Destination::new(&upstream, "/").unwrap_or_else(|| unreachable!("the host was parsed"));
+        let seed = u64::try_from(local.worker.0).unwrap_or(0);
+        Rc::new(Passthrough { pool: Pool::new(options.clone()), upstream: upstream.clone(), destination, traces: Traces::new(seed) })
+    });
+    let drain = Drain::default();
+    let running = bind(&[listen], flag("--workers", "1").parse()?)?.run(&make, &AcceptOptions::default(), &drain.watch())?;
+    running.join().map_err(|_| anyhow::anyhow!("a worker panicked"))
+}
+
+fn split(authority: &str) -> anyhow::Result<(String, u16)> {
+    let (host, port) = authority.rsplit_once(':').ok_or_else(|| anyhow::anyhow!("expected HOST:PORT"))?;
+    Ok((host.to_owned(), port.parse()?))
+}
+
+fn flag(name: &str, default: &str) -> String {
+    std::env::args().skip_while(|argument| argument != name).nth(1).unwrap_or_else(|| default.to_owned())
+}

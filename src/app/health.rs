@@ -1,0 +1,31 @@
+//! What readiness rests on: policies, the journal, and not being about to stop.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::reload::Reload;
+use crate::{
+    admin::health::{Check, Condition, Health},
+    ledger::port::Journal,
+    proxy::drain::Phase,
+};
+
+/// The gate's health.
+pub struct GateHealth {
+    /// Where events go.
+    pub journal: Arc<dyn Journal>,
+    /// Whether the policies in force are those in the files.
+    pub reload: Arc<Reload>,
+    /// Whether the gate is about to stop.
+    pub phase: watch::Receiver<Phase>,
+}
+
+impl Health for GateHealth {
+    fn checks(&self) -> Vec<Check> {
+        let policies = if self.reload.is_broken() { Condition::Warned("the last reload failed") } else { Condition::Well };
+        let store = if self.journal.ready() { Condition::Well } else { Condition::Failed("the journal is unavailable") };
+        let draining = if *self.phase.borrow() == Phase::Running { Condition::Well } else { Condition::Failed("the gate is stopping") };
+        vec![Check { what: "policies", state: policies }, Check { what: "store", state: store }, Check { what: "draining", state: draining }]
+    }
+}

@@ -1,0 +1,247 @@
+//! A gate that runs: made of parts that are started in one order and stopped in the other.
+
+use std::{net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{net::TcpListener, sync::watch};
+
+use super::{fanout::Fanout, health::GateHealth, reload::Reload, token};
+use crate::{
+    admin::{
+        self, Admin,
+        auth::{Auth, Person, Role},
+    },
+    clock::{Clock, GateClock},
+    config::{self, Process},
+    gate::{event::Event, name::WorkflowName, policy::PolicySet},
+    ledger::{Bounds, Ledger},
+    proxy::{
+        accept::{self, Listen, Make, Running},
+        body::Memory,
+        drain::{Drain, Phase},
+        headers::Traces,
+        identify::{Identities, Identity},
+        plane::{Plane, Shared},
+        pool::{Pool, PoolOptions},
+        tls,
+        worker::{AcceptOptions, Local},
+    },
+    store::{self, Store},
+    telemetry::metrics::Metrics,
+    wire::head::HeadLimits,
+};
+
+/// The most header fields that a request has.
+const MAX_HEADERS: usize = 100;
+/// How often time is let pass.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How a gate is started.
+#[derive(Debug, Clone)]
+pub struct StartOptions {
+    /// How the process runs.
+    pub process: Process,
+    /// Refuse a data directory that is absent or empty.
+    pub existing: bool,
+    /// Move a ledger that cannot be verified aside, and start burned.
+    pub accept_loss: bool,
+}
+
+/// A gate that runs.
+pub struct Gate {
+    /// Where agents call.
+    pub addresses: Vec<Listen>,
+    /// Where operators call.
+    pub admin: SocketAddr,
+    /// The operator's token.
+    pub operator_token: String,
+    /// The data directory was empty before.
+    pub first_start: bool,
+    /// A ledger was lost.
+    pub lost: bool,
+    ledger: Arc<Ledger>,
+    reload: Arc<Reload>,
+    drain: Arc<Drain>,
+    workers: Running,
+    store: store::Running,
+    tasks: tokio::task::JoinSet<()>,
+    patience: Duration,
+}
+
+/// Starts a gate. Must be called on a tokio runtime, which serves operators while the workers serve agents on threads of their own.
+pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
+    let StartOptions { process, existing, accept_loss } = options;
+    let floor = GateClock::starting_at(crate::gate::time::Time::default());
+    let policies = load(&process.policies, &process, &floor)?;
+    let opened = Store::open(&store::Options { dir: process.data.clone(), existing, accept_loss, now: floor.now() })?;
+    let (operator_token, _) = token::read_or_make(&process.data)?;
+    let clock: Arc<GateClock> = Arc::new(GateClock::starting_at(opened.state.now()));
+    let (queue, records) = (opened.store.journal(), opened.store.records());
+    let metrics = Arc::new(Metrics::default());
+    let bounds = Bounds { holds: process.bounds.holds };
+    let ledger = Arc::new(Ledger::new(&opened.state, Arc::clone(&policies), queue.clone(), clock.clone(), bounds));
+    let writer_clock = Arc::clone(&clock);
+    let fanout = Arc::new(Fanout { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics) });
+    let store = opened.store.start(fanout, Arc::new(move || writer_clock.now())).context("the ledger's writer cannot start")?;
+    announce(&ledger, Event::Started { version: env!("CARGO_PKG_VERSION").into(), lost: opened.lost }).await?;
+    let reload = Arc::new(Reload::new(Arc::clone(&ledger), process.clone()));
+    reload.accept(policies).await?;
+    if opened.lost {
+        queue.loss_booked();
+    }
+    let drain = Arc::new(Drain::default());
+    let (addresses, workers) = serve_agents(&process, &ledger, &metrics, &drain)?;
+    let admin_listener = TcpListener::bind(process.admin).await.with_context(|| format!("cannot listen for operators on {}", process.admin))?;
+    let admin_address = admin_listener.local_addr()?;
+    let mut tasks = tokio::task::JoinSet::new();
+    let admin = Admin {
+        ledger: Arc::clone(&ledger),
+        records,
+        auth: Auth::new(&operator_token, people(&process)),
+        health: Arc::new(GateHealth { journal: queue, reload: Arc::clone(&reload), phase: drain.watch() }),
+        metrics,
+        open_metrics: false,
+    };
+    tasks.spawn(admin::serve(admin_listener, admin::router(admin), stopped(drain.watch())));
+    tasks.spawn(sweep(Arc::clone(&ledger), drain.watch()));
+    tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
+    Ok(Gate {
+        addresses,
+        admin: admin_address,
+        operator_token,
+        first_start: opened.first_start,
+        lost: opened.lost,
+        ledger,
+        reload,
+        drain,
+        workers,
+        store,
+        tasks,
+        patience: process.drain,
+    })
+}
+
+impl Gate {
+    /// The living state.
+    #[must_use]
+    pub const fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Reloads the policies: all files or none.
+    pub async fn reload(&self) -> bool {
+        self.reload.reload().await
+    }
+
+    /// Brings the end forward for whoever drains already.
+    pub fn hurry(drain: &Drain) {
+        drain.begin(Duration::ZERO);
+    }
+
+    /// Who is asked to drain.
+    #[must_use]
+    pub const fn drain_handle(&self) -> &Arc<Drain> {
+        &self.drain
+    }
+
+    /// Stops accepting, finishes what is in flight within the drain time, books the runs that are open, snapshots.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.drain.begin(self.patience);
+        let workers = self.workers;
+        tokio::task::spawn_blocking(move || workers.join()).await?.map_err(|_| anyhow::anyhow!("a worker ended in a panic"))?;
+        self.drain.stop();
+        while self.tasks.join_next().await.is_some() {}
+        self.ledger.end_all();
+        let store = self.store;
+        tokio::task::spawn_blocking(move || store.drain()).await?.context("the ledger could not be closed with everything on disk")
+    }
+}
+
+/// Tells the journal, and waits until that is on disk.
+pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
+    ledger.announce(event).await.context("the journal's writer stopped")?.context("the journal cannot be written")
+}
+
+/// The policies in `path`. Warnings are logged.
+pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> anyhow::Result<Arc<PolicySet>> {
+    let loaded =
+        config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(|errors| anyhow::anyhow!("{}", errors.render(false).trim_end()))?;
+    for warning in &loaded.warnings {
+        tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
+    }
+    Ok(Arc::new(loaded.policies))
+}
+
+fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>, drain: &Arc<Drain>) -> anyhow::Result<(Vec<Listen>, Running)> {
+    let workers = process.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let specs: Vec<Listen> = process.listen.iter().map(listen).collect();
+    let bound = accept::bind(&specs, workers).with_context(|| {
+        let asked = process.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!("cannot listen on {asked}\nhint: is another process using the address? `listen: 127.0.0.1:0` takes a free port")
+    })?;
+    let addresses = bound.addresses().to_vec();
+    let shared = Arc::new(Shared {
+        ledger: Arc::clone(ledger),
+        identities: identities(process),
+        body: process.bounds.body,
+        memory: Memory::new(process.bounds.memory),
+        metrics: Arc::clone(metrics),
+        phase: drain.watch(),
+    });
+    let connector = tls::client(None).context("TLS towards tool APIs")?;
+    let head = HeadLimits { bytes: process.bounds.head, headers: MAX_HEADERS };
+    let options = AcceptOptions { connections: process.bounds.connections, head, ..AcceptOptions::default() };
+    let make: Make<Plane> = Arc::new(move |local: &Local| {
+        let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
+        Rc::new(Plane::new(Arc::clone(&shared), Pool::new(PoolOptions::new(connector.clone())), Traces::new(seed)))
+    });
+    let running = bound.run(&make, &options, &drain.watch()).context("the workers cannot start")?;
+    Ok((addresses, running))
+}
+
+fn listen(listen: &config::Listen) -> Listen {
+    match listen {
+        config::Listen::Tcp(address) => Listen::Tcp(*address),
+        config::Listen::Unix(path) => Listen::Unix(path.clone()),
+    }
+}
+
+fn identities(process: &Process) -> Identities {
+    let identity = |agent: &config::Agent| Identity {
+        agent: agent.agent.clone(),
+        workflows: agent.workflows.iter().cloned().collect::<Vec<WorkflowName>>(),
+        token_sha256: agent.token_sha256.map(|digest| *digest.as_bytes()),
+    };
+    match &process.agents {
+        None => Identities::AnyLocal,
+        Some(agents) => Identities::Known(agents.iter().map(identity).collect()),
+    }
+}
+
+/// Lets time pass, each second, until the gate stops.
+async fn sweep(ledger: Arc<Ledger>, phase: watch::Receiver<Phase>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    let mut stopped = std::pin::pin!(stopped(phase));
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => ledger.sweep(),
+            () = &mut stopped => return,
+        }
+    }
+}
+
+/// Resolves when nothing is served any more. Operators are served until the last agent is.
+async fn stopped(mut phase: watch::Receiver<Phase>) {
+    // A sender that is gone has stopped.
+    let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
+}
+
+fn people(process: &Process) -> Vec<Person> {
+    let role = |role: config::Role| match role {
+        config::Role::Viewer => Role::Viewer,
+        config::Role::Reporter => Role::Reporter,
+        config::Role::Reviewer => Role::Reviewer,
+        config::Role::Operator => Role::Operator,
+    };
+    process.reviewers.iter().map(|person| Person { name: person.name.clone(), role: role(person.role), token: person.token_sha256 }).collect()
+}

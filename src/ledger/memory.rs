@@ -1,0 +1,359 @@
+//! A journal in memory: the port's contract without a disk, for tests and for simulators that step it.
+//!
+//! What is handed over waits in its order until somebody writes it, because the ledger hands entries over under a shard's lock and the projection takes that lock
+//! again. [`MemoryJournal::write`] writes what waits on the caller's thread, so a test can look between "handed over" and "durable";
+//! [`MemoryJournal::write_until_closed`] is for a thread of its own. It forgets everything when it is dropped: never for a gate that runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{
+    port::{
+        Appended, CallRecord, Change, Journal, JournalView, Projection, Records, Revise, ReviseError, Revised, RunFilter, RunRecord, RunTarget, RunView,
+        Ticket, Unavailable,
+    },
+    receipt::{self, Receipt, Stamp},
+};
+use crate::gate::{
+    event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef},
+    name::{RunId, WorkflowName},
+    outcome::FailureMode,
+    policy::Terms,
+    risk::Risk,
+    state::State,
+    time::Time,
+};
+
+/// A journal that keeps everything in memory.
+#[derive(Default)]
+pub struct MemoryJournal {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    books: Mutex<Books>,
+    /// Does it take anything? A test can say no.
+    refuses: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    ticket: Ticket,
+    waiting: VecDeque<Item>,
+    closed: bool,
+}
+
+enum Item {
+    Entry(Ticket, Box<Entry>, Stamp<Result<(), Unavailable>>),
+    Run(RunRecord),
+    Revise(Revise, Stamp<Result<Revised, ReviseError>>),
+}
+
+#[derive(Default)]
+struct Books {
+    state: State,
+    entries: Vec<JournalView>,
+    runs: Vec<RunView>,
+    projection: Option<Weak<dyn Projection>>,
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Tells `projection` of everything that is written from here on.
+    pub fn project(&self, projection: Weak<dyn Projection>) {
+        lock(&self.books).projection = Some(projection);
+    }
+
+    /// From here on it is unavailable, or no longer.
+    pub fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Release);
+    }
+
+    /// The fold behind everything that was written.
+    #[must_use]
+    pub fn state(&self) -> State {
+        lock(&self.books).state.clone()
+    }
+
+    /// Writes everything that waits, in order, and returns how much that was.
+    pub fn write(&self) -> usize {
+        let mut written = 0;
+        while self.write_one() {
+            written += 1;
+        }
+        written
+    }
+
+    /// Writes the first thing that waits; false where nothing does.
+    pub fn write_one(&self) -> bool {
+        // The books before the queue: of two that write at once, the one that takes first also writes first.
+        let mut books = lock(&self.books);
+        let next = lock(&self.queue).waiting.pop_front();
+        let Some(item) = next else { return false };
+        match item {
+            Item::Entry(ticket, entry, stamp) => {
+                books.commit(ticket, &entry);
+                stamp.answer(Ok(()));
+            }
+            Item::Run(run) => books.record(run),
+            Item::Revise(revise, stamp) => stamp.answer(books.revise(revise)),
+        }
+        true
+    }
+
+    /// Writes whatever is handed over, until [`MemoryJournal::close`] and nothing waits any more.
+    pub fn write_until_closed(&self) {
+        loop {
+            self.write();
+            let queue = lock(&self.queue);
+            if queue.waiting.is_empty() {
+                if queue.closed {
+                    return;
+                }
+                drop(self.filled.wait_while(queue, |queue| queue.waiting.is_empty() && !queue.closed));
+            }
+        }
+    }
+
+    /// Lets [`MemoryJournal::write_until_closed`] come to its end.
+    pub fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.filled.notify_all();
+    }
+
+    fn is_refusing(&self) -> bool {
+        self.refuses.load(Ordering::Acquire)
+    }
+
+    fn wait(&self, item: impl FnOnce(Ticket) -> Item) -> Ticket {
+        let mut queue = lock(&self.queue);
+        queue.ticket += 1;
+        let ticket = queue.ticket;
+        queue.waiting.push_back(item(ticket));
+        self.filled.notify_all();
+        ticket
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, entry: Entry) -> Appended {
+        let (stamp, durable) = receipt::pair();
+        if self.is_refusing() {
+            stamp.answer(Err(Unavailable));
+            return Appended { ticket: 0, durable };
+        }
+        let ticket = self.wait(|ticket| Item::Entry(ticket, Box::new(entry), stamp));
+        Appended { ticket, durable }
+    }
+
+    fn record(&self, run: RunRecord) {
+        self.wait(|_| Item::Run(run));
+    }
+
+    fn ready(&self) -> bool {
+        !self.is_refusing()
+    }
+
+    fn room(&self) -> bool {
+        !self.is_refusing()
+    }
+
+    fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {
+        let (stamp, receipt) = receipt::pair();
+        if self.is_refusing() {
+            stamp.answer(Err(ReviseError::Unavailable(Unavailable)));
+        } else {
+            self.wait(|_| Item::Revise(revise, stamp));
+        }
+        receipt
+    }
+}
+
+impl Records for MemoryJournal {
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books).runs.iter().rev().filter(|view| matches(filter, view)).take(filter.limit).cloned().collect())
+    }
+
+    fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books).entries.iter().filter(|view| view.seq > after).take(limit).cloned().collect())
+    }
+}
+
+impl Books {
+    fn commit(&mut self, ticket: Ticket, entry: &Entry) {
+        let followed = self.state.apply(entry);
+        for entry in std::iter::once(entry).chain(&followed) {
+            self.entries.push(JournalView { seq: self.entries.len() as u64 + 1, entry: entry.clone() });
+        }
+        let Some(projection) = self.projection.as_ref().and_then(Weak::upgrade) else { return };
+        let concerned: Vec<_> = match &entry.workflow {
+            Some(name) => vec![name.clone()],
+            None => self.state.workflows().map(|(name, _)| name.clone()).collect(),
+        };
+        for name in concerned {
+            let Some(state) = self.state.workflow(&name) else { continue };
+            let own = followed.iter().filter(|followed| followed.workflow.as_ref() == Some(&name));
+            let entries: Vec<_> = std::iter::once(entry).chain(own).cloned().collect();
+            projection.committed(&name, ticket, &entries, state);
+        }
+    }
+
+    fn record(&mut self, run: RunRecord) {
+        if matches!(run.mark, Mark::Acceptable | Mark::Idle) {
+            let counted = u64::from(run.mark == Mark::Acceptable);
+            let modes: BTreeSet<_> = run.charges.iter().map(|charge| charge.mode.clone()).collect();
+            let cell = Cell {
+                minute: run.booked_at.minute(),
+                runs: counted,
+                high: if run.high { counted } else { 0 },
+                idle: 1 - counted,
+                modes: modes.into_iter().map(|mode| (mode, 1)).collect::<BTreeMap<_, _>>(),
+            };
+            self.commit(0, &Entry { at: run.ended, workflow: Some(run.workflow.clone()), event: Event::Tallied { cells: vec![cell] } });
+        }
+        self.runs.push(RunView { run, retracted: Vec::new(), excluded: None });
+    }
+
+    fn revise(&mut self, revise: Revise) -> Result<Revised, ReviseError> {
+        let index = self.find(&revise.target)?;
+        let workflow = self.runs[index].run.workflow.clone();
+        let terms = self.state.workflow(&workflow).map(|state| Arc::clone(state.terms())).ok_or(ReviseError::Unknown)?;
+        let view = &mut self.runs[index];
+        let was = view.run.mark;
+        let unchanged = match &revise.change {
+            Change::Report(charge) => !report(view, charge),
+            Change::Retract { mode, reference, .. } => {
+                retract(view, mode, reference.as_ref())?;
+                false
+            }
+            Change::Exclude { reason, by } => {
+                let repeated = was == Mark::Excluded;
+                view.excluded.get_or_insert_with(|| (Arc::clone(reason), by.clone()));
+                repeated
+            }
+            Change::Reinstate { .. } => view.excluded.take().map(|_| false).ok_or(ReviseError::Nothing("the run is not excluded"))?,
+        };
+        view.run.mark = standing(view, &terms);
+        let reference = RunRef { agent: view.run.agent.clone(), run: id(&view.run) };
+        let revision = Revision { run: reference, booked_at: view.run.booked_at, high: view.run.high, was, now: view.run.mark };
+        let revised = Revised {
+            workflow: workflow.clone(),
+            agent: revision.run.agent.clone(),
+            run: revision.run.run.clone(),
+            booked_at: revision.booked_at,
+            was,
+            now: revision.now,
+            repeated: unchanged,
+        };
+        if !unchanged {
+            self.commit(0, &Entry { at: revise.at, workflow: Some(workflow), event: event(revision, revise.change) });
+        }
+        Ok(revised)
+    }
+
+    fn find(&self, target: &RunTarget) -> Result<usize, ReviseError> {
+        let meant = |view: &RunView| match target {
+            RunTarget::Run { run, workflow, agent } => {
+                id(&view.run) == *run
+                    && workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow)
+                    && agent.as_ref().is_none_or(|agent| *agent == view.run.agent)
+            }
+            RunTarget::Call(call) => view.run.calls.iter().any(|known| known.call == *call),
+            RunTarget::Subject { subject, tool, workflow } => {
+                let touches = |call: &CallRecord| call.subject.as_ref() == Some(subject) && tool.as_ref().is_none_or(|tool| *tool == call.tool);
+                view.run.calls.iter().any(touches) && workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow)
+            }
+        };
+        let found: Vec<_> = self.runs.iter().enumerate().filter(|(_, view)| meant(view)).map(|(index, _)| index).collect();
+        match (found.as_slice(), target) {
+            ([], _) => Err(ReviseError::Unknown),
+            ([one], _) => Ok(*one),
+            ([.., newest], RunTarget::Subject { .. }) => Ok(*newest),
+            (several, _) => {
+                let named = |index: &usize| (self.runs[*index].run.workflow.clone(), self.runs[*index].run.agent.clone(), id(&self.runs[*index].run));
+                Err(ReviseError::Several(several.iter().map(named).collect()))
+            }
+        }
+    }
+}
+
+/// Adds `charge`; false where the same report was made before.
+fn report(view: &mut RunView, charge: &Charge) -> bool {
+    let is_known = view.run.charges.iter().any(|known| known.mode == charge.mode && known.reference == charge.reference);
+    if !is_known {
+        view.run.charges.push(charge.clone());
+    }
+    !is_known
+}
+
+fn retract(view: &mut RunView, mode: &FailureMode, reference: Option<&Arc<str>>) -> Result<(), ReviseError> {
+    let is_meant = |charge: &Charge| charge.mode == *mode && reference.is_none_or(|reference| charge.reference.as_ref() == Some(reference));
+    let index = view.run.charges.iter().rposition(is_meant).ok_or(ReviseError::Nothing("the run was never reported so"))?;
+    view.retracted.push(view.run.charges.remove(index));
+    Ok(())
+}
+
+fn standing(view: &RunView, terms: &Terms) -> Mark {
+    let objective = &terms.objective;
+    let counts = |mode: &FailureMode| objective.unacceptable.contains(mode) || objective.critical.contains(mode);
+    let forwarded = |call: &CallRecord| call.executed != Executed::No && (call.risk != Risk::Read || terms.reads_only);
+    if view.excluded.is_some() {
+        Mark::Excluded
+    } else if view.run.charges.iter().any(|charge| counts(&charge.mode)) {
+        Mark::Unacceptable
+    } else if view.run.calls.iter().any(forwarded) {
+        Mark::Acceptable
+    } else {
+        Mark::Idle
+    }
+}
+
+fn event(revision: Revision, made: Change) -> Event {
+    match made {
+        Change::Report(charge) => Event::Reported { revision, charge },
+        Change::Retract { mode, reference, by } => Event::Retracted { revision, mode, reference, by },
+        Change::Exclude { reason, by } => Event::Excluded { revision, reason, by },
+        Change::Reinstate { by } => Event::Reinstated { revision, by },
+    }
+}
+
+/// A run's id: that of its only call where it has none of its own.
+fn id(run: &RunRecord) -> RunId {
+    let call = || run.calls.first().map_or_else(String::new, |call| call.call.to_string());
+    run.run.clone().unwrap_or_else(|| RunId::from(call()))
+}
+
+fn matches(filter: &RunFilter, view: &RunView) -> bool {
+    let run = &view.run;
+    let any_call = |meant: &dyn Fn(&CallRecord) -> bool| run.calls.iter().any(meant);
+    let is_workflow = |workflow: &WorkflowName| *workflow == run.workflow;
+    let is_run = |asked: &RunId| id(run).as_str().split('#').next() == Some(asked.as_str()) || id(run) == *asked;
+    let in_time = |since: Time, until: Time| run.booked_at >= since && run.booked_at < until;
+    filter.workflow.as_ref().is_none_or(is_workflow)
+        && filter.run.as_ref().is_none_or(is_run)
+        && filter.call.is_none_or(|call| any_call(&|known| known.call == call))
+        && in_time(filter.since.unwrap_or_default(), filter.until.unwrap_or(Time::from_millis(i64::MAX)))
+        && filter.tool.as_ref().is_none_or(|tool| any_call(&|call| call.tool == *tool))
+        && filter.subject.as_ref().is_none_or(|subject| any_call(&|call| call.subject.as_ref() == Some(subject)))
+        && filter.outcome.is_none_or(|outcome| run.mark.outcome() == outcome)
+        && filter.mode.as_ref().is_none_or(|mode| run.charges.iter().any(|charge| charge.mode == *mode))
+        && (!filter.ambiguous || any_call(&|call| call.executed == Executed::Unknown))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

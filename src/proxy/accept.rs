@@ -1,0 +1,327 @@
+//! Listeners, threads and tasks: the only place of the data plane that starts any.
+//!
+//! Decides how connections are spread and how all of it ends. Each worker is a thread with a runtime and listeners of its own; the kernel spreads connections
+//! over them (`SO_REUSEPORT`), so a connection never changes threads and workers share nothing but a count. Over the bound on connections, and while the process
+//! is out of descriptors, nothing is accepted: what cannot be served waits in the kernel's queue, and nobody spins (F28).
+//!
+//! Every task belongs to its worker's [`Spawner`] and is awaited when it drains; the deadline ends the wait, and the runtime's end drops what is left, so that
+//! each call still in flight is settled (G1).
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+
+use super::drain::Phase;
+use super::worker::{AcceptOptions, Arrived, Local, Peer, Serve, Worker, WorkerIndex};
+
+/// Connections that the kernel keeps for us to accept.
+const BACKLOG: i32 = 1024;
+
+/// After an error of the machine's, such as no more descriptors: first and longest pause before the next try.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often services tidy up.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// Where to listen, or where it is being listened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// On an address; port 0 is any free one.
+    Tcp(SocketAddr),
+    /// On a socket in the file system.
+    Unix(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some(path) => Ok(Self::Unix(PathBuf::from(path))),
+            None => text.parse().map(Self::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Sockets that are listening, and not yet served.
+#[derive(Debug)]
+pub struct Bound {
+    addresses: Vec<Listen>,
+    workers: Vec<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+}
+
+/// The file of a unix socket, which goes with it.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Gone already, or not ours to remove any more: either way there is nothing to be done.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Listens at every one of `specs`, for so many workers.
+pub fn bind(specs: &[Listen], workers: usize) -> io::Result<Bound> {
+    let mut bound = Bound { addresses: Vec::new(), workers: (0..workers.max(1)).map(|_| Vec::new()).collect() };
+    for spec in specs {
+        let mut address = spec.clone();
+        for (index, listeners) in bound.workers.iter_mut().enumerate() {
+            match &mut address {
+                Listen::Tcp(address) => {
+                    if index == 0 {
+                        refuse_shared(*address)?;
+                    }
+                    let listener = listen(*address)?;
+                    // The first of them finds the port; the others share it.
+                    *address = listener.local_addr()?;
+                    listeners.push(Listener::Tcp(listener));
+                }
+                // The kernel does not spread these. One worker is enough for a local caller.
+                Listen::Unix(path) if index == 0 => listeners.push(listen_unix(path)?),
+                Listen::Unix(_) => {}
+            }
+        }
+        bound.addresses.push(address);
+    }
+    Ok(bound)
+}
+
+/// `SO_REUSEPORT` would let a second gate of the same user share the port in silence, and take half of the calls.
+fn refuse_shared(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    probe.set_reuse_address(true)?;
+    probe.bind(&address.into())
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A file that a dead process left behind is replaced; one that somebody listens on is not.
+fn listen_unix(path: &Path) -> io::Result<Listener> {
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            _ => return Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
+}
+
+/// Starts tasks on the worker it belongs to.
+#[derive(Debug, Clone, Default)]
+pub struct Spawner(TaskTracker);
+
+impl Spawner {
+    /// Starts `task`, which is awaited when the worker drains and dropped when its deadline passes. `name` is for whoever looks at a stuck process.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
+        tracing::trace!(name, "task");
+        // Detached on purpose: the tracker awaits it.
+        drop(self.0.spawn_local(task));
+    }
+}
+
+/// Workers at work.
+#[derive(Debug)]
+pub struct Running {
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Blocks until every worker has ended. They end when `stop` says so.
+    pub fn join(self) -> thread::Result<()> {
+        self.threads.into_iter().map(thread::JoinHandle::join).fold(Ok(()), Result::and)
+    }
+}
+
+/// Makes one worker's service, on its thread.
+pub type Make<S> = Arc<dyn Fn(&Local) -> Rc<S> + Send + Sync>;
+
+impl Bound {
+    /// Where it listens, ports resolved, in the order asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[Listen] {
+        &self.addresses
+    }
+
+    /// Starts the workers.
+    pub fn run<S: Serve>(self, make: &Make<S>, options: &AcceptOptions, stop: &watch::Receiver<Phase>) -> io::Result<Running> {
+        // Every listener may hold one accepted connection more, which waits for its place.
+        let places = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let mut threads = Vec::new();
+        for (index, listeners) in self.workers.into_iter().enumerate() {
+            let (make, options, stop, places) = (Arc::clone(make), options.clone(), stop.clone(), Arc::clone(&places));
+            let mut runtime = Builder::new_current_thread();
+            runtime.enable_all();
+            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                let work = async {
+                    let local = Local { worker: WorkerIndex(index), spawner: Spawner::default() };
+                    let worker = Rc::new(Worker::new(make(&local), local, options));
+                    work(worker, listeners, places, stop).await;
+                };
+                match runtime.build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime.block_on(work),
+                    Err(error) => tracing::error!(%error, "a worker cannot start"),
+                }
+            })?;
+            threads.push(thread);
+        }
+        Ok(Running { threads })
+    }
+}
+
+/// One worker's life.
+async fn work<S: Serve>(worker: Rc<Worker<S>>, listeners: Vec<Listener>, places: Arc<Semaphore>, mut stop: watch::Receiver<Phase>) {
+    let spawner = worker.local().spawner.clone();
+    for listener in listeners {
+        let (worker, places, mut stop) = (Rc::clone(&worker), Arc::clone(&places), stop.clone());
+        spawner.spawn("accept", async move {
+            tokio::select! {
+                () = accept(worker, listener, places) => {}
+                _ = stop.wait_for(|phase| *phase != Phase::Running) => {}
+            }
+        });
+    }
+    let mut tick = tokio::time::interval(TEND_EVERY);
+    loop {
+        tokio::select! {
+            // An error means that nobody can stop us any more: then it is time to go.
+            _ = stop.wait_for(|phase| *phase != Phase::Running) => break,
+            _ = tick.tick() => worker.tend(),
+        }
+    }
+    worker.leaving.tell();
+    spawner.0.close();
+    loop {
+        let phase = *stop.borrow_and_update();
+        let Phase::Draining { until } = phase else { return };
+        tokio::select! {
+            () = spawner.0.wait() => return,
+            () = tokio::time::sleep_until(until) => return,
+            // A second request may have brought the deadline forward.
+            changed = stop.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Accepts until it is dropped.
+async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc<Semaphore>) {
+    let listener = match Listener::open(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "cannot listen"),
+    };
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let arrived = match listener.accept().await {
+            Ok(arrived) => arrived,
+            Err(error) if is_the_clients(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, ?pause, "cannot accept");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+                continue;
+            }
+        };
+        pause = FIRST_PAUSE;
+        // With no place left the worker stops accepting here, holding one connection more.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let served = Rc::clone(&worker);
+        let spawner = &worker.local().spawner;
+        match arrived {
+            Accepted::Tcp(io, peer) => {
+                // Without it a small answer may wait for an acknowledgement; a connection that refuses it is gone already.
+                if io.set_nodelay(true).is_ok() {
+                    let tls = worker.options().tls.is_some();
+                    spawner.spawn("connection", async move {
+                        served.converse(Arrived { io, peer: Peer::Tcp(peer), tls }).await;
+                        drop(place);
+                    });
+                }
+            }
+            Accepted::Unix(io) => spawner.spawn("connection", async move {
+                served.converse(Arrived { io, peer: Peer::Unix, tls: false }).await;
+                drop(place);
+            }),
+        }
+    }
+}
+
+/// Errors of one connection that died before it was accepted: the next may be fine.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+}
+
+enum Open {
+    Tcp(TcpListener),
+    Unix(UnixListener, #[expect(dead_code, reason = "held for its drop")] SocketFile),
+}
+
+enum Accepted {
+    Tcp(tokio::net::TcpStream, SocketAddr),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Listener {
+    /// Registers it with the runtime of the worker that it is opened on.
+    fn open(self) -> io::Result<Open> {
+        Ok(match self {
+            Self::Tcp(listener) => Open::Tcp(TcpListener::from_std(listener)?),
+            Self::Unix(listener, file) => Open::Unix(UnixListener::from_std(listener)?, file),
+        })
+    }
+}
+
+impl Open {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(io, peer)| Accepted::Tcp(io, peer)),
+            Self::Unix(listener, _) => listener.accept().await.map(|(io, _)| Accepted::Unix(io)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

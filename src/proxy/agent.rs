@@ -1,0 +1,245 @@
+//! The gate's own paths, for the agent itself: how its held calls stand, that a run is finished or went wrong, and what is left of the budget.
+//!
+//! An agent sees and ends only what is its own, and reports only for the worse (G11).
+
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    body::Content,
+    hold,
+    identify::{self, Caller},
+    plane::Plane,
+    read::RESERVED,
+    refusal::Refused,
+    respond::{self, Answer, Heading},
+    worker::Connection,
+};
+use crate::{
+    api::{Moment, problem::Slug},
+    gate::{
+        approval::{Approval, Stage},
+        event::Charge,
+        name::{ApprovalId, RunId},
+        outcome::{FailureMode, Source},
+    },
+    ids,
+    ledger::{
+        operate::Reported,
+        port::{ReviseError, RunTarget},
+    },
+    wire::{Malformed, media, query::Query, target},
+};
+
+/// The largest body that an agent sends to the gate itself.
+const MAX_BODY: usize = 16 * 1024;
+/// The longest note, in bytes.
+const MAX_NOTE: usize = 4 * 1024;
+/// The longest long poll: below the shortest limit that real clients keep.
+const MAX_POLL: Duration = Duration::from_secs(55);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finish {
+    status: FinishStatus,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum FinishStatus {
+    Completed,
+    Failed,
+    Escalated,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentReport {
+    mode: String,
+    #[serde(default)]
+    note: Option<String>,
+    #[serde(default, rename = "ref")]
+    reference: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ApprovalStatus {
+    approval: String,
+    state: &'static str,
+    tool: String,
+    digest: String,
+    created_at: Moment,
+    expires_at: Moment,
+    needed: u32,
+    approved: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    next: &'static str,
+}
+
+#[derive(Serialize)]
+struct Finished {
+    run: String,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct BudgetStatus {
+    workflow: String,
+    posture: String,
+    level: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<crate::api::Decimal>,
+}
+
+/// Answers a request for the gate itself.
+pub async fn answer(plane: &Plane, connection: &Connection, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let caller = match plane.identify(&parts.headers) {
+        Ok(caller) => caller,
+        Err(refused) => return respond::refused(plane, &refused, None),
+    };
+    let heading = Heading::new(caller, ids::call(), plane.ledger().now());
+    match route(plane, connection, &heading, &parts, Content::of(body)).await {
+        Ok(answer) => answer,
+        Err(refused) => respond::refused(plane, &refused, Some(&heading)),
+    }
+}
+
+async fn route(plane: &Plane, connection: &Connection, heading: &Heading, parts: &http::request::Parts, content: Content) -> Result<Answer, Refused> {
+    let target = target::read(parts.uri.path(), parts.uri.query())?;
+    let rest = target.path().strip_prefix(RESERVED).unwrap_or_default();
+    let words: Vec<&str> = rest.split('/').collect();
+    match (&parts.method, words.as_slice()) {
+        (&Method::GET, ["budget"]) => Ok(budget(heading)),
+        (&Method::GET, ["approvals", id]) => approval(plane, heading.caller(), id, parts.uri.query()).await,
+        (&Method::POST, ["runs", run, "finish"]) => {
+            let finish: Finish = read(plane, connection, parts, content).await?;
+            finished(plane, heading, run, finish.status).await
+        }
+        (&Method::POST, ["runs", run, "report"]) => {
+            let report: AgentReport = read(plane, connection, parts, content).await?;
+            reported(plane, heading.caller(), run, report).await
+        }
+        _ => Err(Refused::own(
+            Slug::NotFound,
+            "The gate has no such path. It has /.burngate/budget, /.burngate/approvals/{id} and /.burngate/runs/{run}/finish and /report.",
+        )),
+    }
+}
+
+fn budget(heading: &Heading) -> Answer {
+    let disclosed = heading.budget();
+    let level = heading.standing().level().to_string();
+    let workflow = heading.caller().place.policy.name.to_string();
+    respond::json(StatusCode::OK, &BudgetStatus { workflow, posture: disclosed.posture, level, remaining: disclosed.remaining })
+}
+
+/// How a held call stands. Only the agent that asked may know; to any other there is no such approval.
+async fn approval(plane: &Plane, caller: &Caller, id: &str, query: Option<&str>) -> Result<Answer, Refused> {
+    let unknown = || Refused::own(Slug::NotFound, "No approval of this agent has this id.");
+    let id: ApprovalId = id.parse().map_err(|_| unknown())?;
+    let own = |found: &(_, Approval)| found.0 == caller.place.policy.name && found.1.request.agent == caller.agent;
+    let (_, mut approval) = plane.ledger().approval(id).filter(own).ok_or_else(unknown)?;
+    let wait = Query::new(query).get("wait")?.and_then(|wait| wait.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
+    if approval.stage == Stage::Pending && !wait.is_zero() {
+        tokio::select! {
+            Some(decided) = hold::decision(plane.ledger(), id) => approval = decided,
+            () = tokio::time::sleep(wait.min(MAX_POLL)) => {}
+            () = plane.stopping() => {}
+        }
+    }
+    Ok(respond::json(StatusCode::OK, &status(&approval)))
+}
+
+fn status(approval: &Approval) -> ApprovalStatus {
+    let request = &approval.request;
+    let next = match approval.stage {
+        Stage::Pending => "wait, and ask again",
+        Stage::Approved { .. } => "repeat exactly the held call: it passes once",
+        Stage::Used { .. } => "nothing: the call was made",
+        Stage::Denied { wrong: true, .. } => "do not repeat the call",
+        Stage::Denied { wrong: false, .. } => "go on without the call",
+        Stage::Expired { .. } | Stage::Withdrawn { .. } => "make the call again if it is still needed",
+    };
+    let expires_at = if let Stage::Approved { until } = approval.stage { until } else { request.expires_at };
+    ApprovalStatus {
+        approval: request.approval.to_string(),
+        state: approval.stage.as_str(),
+        tool: request.tool.to_string(),
+        digest: request.digest.to_string(),
+        created_at: Moment(approval.created_at),
+        expires_at: Moment(expires_at),
+        needed: request.needed,
+        approved: approval.approvals(),
+        reason: approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map(ToOwned::to_owned),
+        next,
+    }
+}
+
+async fn finished(plane: &Plane, heading: &Heading, run: &str, status: FinishStatus) -> Result<Answer, Refused> {
+    let unknown = || Refused::own(Slug::NotFound, "No run of this agent is open under this id.");
+    let caller = heading.caller();
+    let run = identify::run_id(run).ok_or_else(unknown)?;
+    let (workflow, agent) = (&caller.place.policy.name, &caller.agent);
+    if status == FinishStatus::Failed {
+        // The agent says that it failed: for the worse, so it is believed.
+        let charge = charge(caller, FailureMode::BrokenHandoff, Some("the agent finished the run as failed".into()), None);
+        if plane.ledger().is_open(workflow, agent, &run) {
+            acknowledge(plane, caller, &run, charge).await?;
+        }
+    }
+    let id = plane.ledger().finish(workflow, agent, &run, status == FinishStatus::Escalated).ok_or_else(unknown)?;
+    let status = match status {
+        FinishStatus::Completed => "completed",
+        FinishStatus::Failed => "failed",
+        FinishStatus::Escalated => "escalated",
+    };
+    Ok(respond::json(StatusCode::OK, &Finished { run: id.to_string(), status }))
+}
+
+async fn reported(plane: &Plane, caller: &Caller, run: &str, report: AgentReport) -> Result<Answer, Refused> {
+    let unknown = || Refused::own(Slug::NotFound, "No run of this agent has this id.");
+    let run = identify::run_id(run.split("%23").next().unwrap_or_default()).ok_or_else(unknown)?;
+    let mode = FailureMode::from(report.mode.as_str());
+    let objective = &caller.place.policy.terms.objective;
+    if matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(&mode) {
+        return Err(Refused::own(Slug::Invalid, "No failure mode of this workflow has this name. An agent reports only what went wrong."));
+    }
+    if report.note.as_ref().is_some_and(|note| note.len() > MAX_NOTE) {
+        return Err(Refused::own(Slug::Invalid, "The note is longer than 4 KiB."));
+    }
+    let charge = charge(caller, mode, report.note.map(Into::into), report.reference.map(Into::into));
+    acknowledge(plane, caller, &run, charge).await?;
+    Ok(respond::json(StatusCode::OK, &Finished { run: run.to_string(), status: "reported" }))
+}
+
+fn charge(caller: &Caller, mode: FailureMode, note: Option<std::sync::Arc<str>>, reference: Option<std::sync::Arc<str>>) -> Charge {
+    Charge { mode, source: Source::Agent, by: Some(caller.agent.as_str().into()), call: None, tool: None, note, reference }
+}
+
+/// Reports, and waits until that is on disk.
+async fn acknowledge(plane: &Plane, caller: &Caller, run: &RunId, charge: Charge) -> Result<(), Refused> {
+    let target = RunTarget::Run { run: run.clone(), workflow: Some(caller.place.policy.name.clone()), agent: Some(caller.agent.clone()) };
+    match plane.ledger().report(target, charge) {
+        Reported::Open { durable, .. } => super::forward::durable(durable).await,
+        Reported::Booked(receipt) => match receipt.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(ReviseError::Unavailable(_))) | Err(_) => Err(Refused::journal()),
+            Ok(Err(_)) => Err(Refused::own(Slug::NotFound, "No run of this agent has this id.")),
+        },
+    }
+}
+
+/// The JSON body of a request for the gate itself.
+async fn read<T: for<'de> Deserialize<'de>>(plane: &Plane, connection: &Connection, parts: &http::request::Parts, content: Content) -> Result<T, Refused> {
+    media::is_json(parts.headers.get(header::CONTENT_TYPE))?;
+    let content = content.buffer(connection, MAX_BODY, &plane.shared().memory).await.map_err(Refused::from)?;
+    let bytes = content.bytes().map(|bytes| &**bytes).unwrap_or_default();
+    let value = crate::wire::json::parse(bytes).map_err(Malformed::from)?;
+    drop(value);
+    serde_json::from_slice(bytes).map_err(|error| Refused::own(Slug::Invalid, &format!("The body does not fit: {error}.")))
+}

@@ -1,0 +1,128 @@
+//! A request's body before it is judged: buffered only where a rule or an approval needs it, up to a bound and against the process's memory; else it streams past.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+
+use super::worker::Connection;
+use crate::wire::Malformed;
+
+/// How long a client may take between two pieces of a body that is buffered.
+const BODY_SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The bytes of bodies that the process holds at once.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    free: Arc<AtomicUsize>,
+}
+
+/// A share of the memory, given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    free: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Memory {
+    /// `bytes` for all bodies.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Memory { free: Arc::new(AtomicUsize::new(bytes)) }
+    }
+
+    fn take(&self, bytes: usize) -> Option<Share> {
+        let taken = self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(bytes));
+        taken.ok().map(|_| Share { free: Arc::clone(&self.free), bytes })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.free.fetch_add(self.bytes, Ordering::AcqRel);
+    }
+}
+
+/// A request's body.
+pub enum Content {
+    /// There is none.
+    None,
+    /// Read: these bytes are judged, and these are forwarded.
+    Read(Bytes, Share),
+    /// Not read yet: it streams past, or is read when an approval needs it.
+    Unread(Incoming),
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is invalid, too large or too slow.
+    Malformed(Malformed),
+    /// The process holds as much as it may.
+    Memory,
+}
+
+impl From<Malformed> for BodyError {
+    fn from(malformed: Malformed) -> Self {
+        BodyError::Malformed(malformed)
+    }
+}
+
+impl Content {
+    /// The content of a body that has not been looked at.
+    #[must_use]
+    pub fn of(body: Incoming) -> Self {
+        if body.is_end_stream() { Content::None } else { Content::Unread(body) }
+    }
+
+    /// Reads the body whole: at most `bound` bytes.
+    pub async fn buffer(self, connection: &Connection, bound: usize, memory: &Memory) -> Result<Self, BodyError> {
+        let Content::Unread(mut body) = self else { return Ok(self) };
+        let announced = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced.is_some_and(|length| length > bound) {
+            return Err(Malformed::BodyTooLarge.into());
+        }
+        let share = memory.take(announced.unwrap_or(bound)).ok_or(BodyError::Memory)?;
+        let mut first: Option<Bytes> = None;
+        let mut rest = BytesMut::new();
+        loop {
+            let frame =
+                tokio::time::timeout(BODY_SILENCE, std::future::poll_fn(|cx| connection.poll_body(&mut body, cx))).await.map_err(|_| Malformed::TooSlow)?;
+            let data = match frame {
+                None => break,
+                Some(Err(_)) => return Err(connection.broken().unwrap_or(Malformed::BodyIncomplete).into()),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => data,
+                    Err(_) => continue,
+                },
+            };
+            let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
+            if length > bound {
+                return Err(Malformed::BodyTooLarge.into());
+            }
+            match (&first, rest.is_empty()) {
+                (None, _) => first = Some(data),
+                (Some(head), true) => {
+                    rest.extend_from_slice(head);
+                    rest.extend_from_slice(&data);
+                    first = Some(Bytes::new());
+                }
+                (Some(_), false) => rest.extend_from_slice(&data),
+            }
+        }
+        let bytes = if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() };
+        Ok(Content::Read(bytes, share))
+    }
+
+    /// The bytes that were read; `None` where there is no body or it was not read.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Content::Read(bytes, _) => Some(bytes),
+            Content::None | Content::Unread(_) => None,
+        }
+    }
+}

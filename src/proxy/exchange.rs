@@ -1,0 +1,127 @@
+//! The life of a call, on one screen: who asks, what is asked, may it go, a person's yes where one is needed, do it, and settle it when the answer ends.
+//!
+//! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded without a [`Permit`](crate::ledger::permit::Permit), and whatever
+//! happens, the call's seat is settled exactly once (G1, G2).
+
+use http::Request;
+use hyper::body::Incoming;
+
+use super::{
+    agent,
+    forward::{self, Attempt},
+    hold::{self, Decided},
+    identify::Caller,
+    plane::Plane,
+    read::{self, Aftermath, Arrival, Intake},
+    refusal::Refused,
+    respond::{self, Answer, Heading},
+    worker::Connection,
+};
+use crate::{
+    gate::{approval::Approval, policy::judge::Finding},
+    ids,
+    ledger::{
+        admit::Admit,
+        permit::{Permit, Seat},
+        port::Unavailable,
+        receipt::Receipt,
+    },
+};
+
+/// How often one call may be judged: again after its body was read, after each hold that was approved, each clamp, and each pooled connection that had died.
+const MAX_ROUNDS: u32 = 8;
+
+/// Answers one request.
+pub async fn exchange(plane: &Plane, connection: &Connection, request: Request<Incoming>) -> Answer {
+    match read::intake(plane, connection, request) {
+        Err(refused) => respond::refused(plane, &refused, None),
+        Ok(Intake::Options) => respond::options(),
+        Ok(Intake::Reserved(request)) => agent::answer(plane, connection, *request).await,
+        Ok(Intake::Call(arrival)) => match plane.identify(&arrival.parts.headers) {
+            Err(refused) => respond::refused(plane, &refused, None),
+            Ok(caller) => call(plane, connection, caller, *arrival).await,
+        },
+    }
+}
+
+async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arrival: Arrival) -> Answer {
+    let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
+    let mut seat = match take_seat(plane, connection, &heading, &mut arrival).await {
+        Ok(seat) => seat,
+        Err(refused) => return respond::refused(plane, &refused, Some(&heading)),
+    };
+    for _ in 0..MAX_ROUNDS {
+        let judged = judge(plane, &heading, &arrival, seat);
+        seat = match judged {
+            Judged::Pass { permit, durable, aftermath } => {
+                heading.describe(permit.seat());
+                if let Err(refused) = forward::durable(durable).await {
+                    return end(plane, &heading, permit.give_up(), &refused);
+                }
+                match forward::forward(plane, connection, permit, &mut arrival).await {
+                    Attempt::Answered(forwarded) => return respond::answered(plane, connection, &heading, *forwarded, aftermath),
+                    Attempt::Again(seat) => seat,
+                    Attempt::Failed(seat, refused) => return end(plane, &heading, seat, &refused),
+                }
+            }
+            Judged::Held { seat, approval, durable, finding } => {
+                heading.describe(&seat);
+                match hold::wait(plane, &arrival.parts.headers, &seat, *approval, durable).await {
+                    Decided::Approved => seat,
+                    Decided::Waiting(waiting) => return respond::held(plane, &heading, &waiting, &finding),
+                    Decided::Refused(refused) => return end(plane, &heading, seat, &refused),
+                }
+            }
+            Judged::Unread { seat } => match arrival.buffer(plane, connection).await {
+                Ok(()) => seat,
+                Err(refused) => return end(plane, &heading, seat, &refused),
+            },
+            Judged::Refused { seat, refused } => {
+                heading.describe(&seat);
+                return end(plane, &heading, seat, &refused);
+            }
+        };
+    }
+    end(plane, &heading, seat, &Refused::unreachable("the connection kept closing before the call was sent"))
+}
+
+/// What the ledger said, with what outlives the reading it was asked with.
+enum Judged {
+    Pass { permit: Permit, durable: Option<Receipt<Result<(), Unavailable>>>, aftermath: Option<Box<Aftermath>> },
+    Held { seat: Seat, approval: Box<Approval>, durable: Option<Receipt<Result<(), Unavailable>>>, finding: Box<Finding> },
+    Unread { seat: Seat },
+    Refused { seat: Seat, refused: Box<Refused> },
+}
+
+/// What is asked, and a seat for it in its run.
+async fn take_seat(plane: &Plane, connection: &Connection, heading: &Heading, arrival: &mut Arrival) -> Result<Seat, Refused> {
+    let caller = heading.caller();
+    arrival.prepare(plane, connection, &caller.place).await?;
+    let run = arrival.reading()?.run(caller, heading.standing())?;
+    plane.ledger().seat(&caller.place, &caller.agent, run, heading.call, plane.ledger().now()).ok_or_else(Refused::memory)
+}
+
+/// May it go?
+fn judge(plane: &Plane, heading: &Heading, arrival: &Arrival, seat: Seat) -> Judged {
+    let reading = match arrival.reading() {
+        Ok(reading) => reading,
+        Err(refused) => return Judged::Refused { seat, refused: Box::new(refused) },
+    };
+    let ledger = plane.ledger();
+    let began = std::time::Instant::now();
+    let admit = reading.ask(&heading.caller().agent, |ask| ledger.admit(seat, ask, ledger.now()));
+    plane.shared().metrics.decision(began.elapsed());
+    match admit {
+        Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(heading.caller()) },
+        Admit::Held { seat, approval, durable, finding } => Judged::Held { seat, approval, durable, finding },
+        Admit::Unread { seat } => Judged::Unread { seat },
+        Admit::Refused { seat, refusal } => Judged::Refused { seat, refused: Box::new(Refused::from(refusal)) },
+    }
+}
+
+/// Ends a call that does not go through.
+fn end(plane: &Plane, heading: &Heading, seat: Seat, refused: &Refused) -> Answer {
+    let answer = respond::refused(plane, refused, Some(heading));
+    refused.settle(seat);
+    answer
+}

@@ -1,0 +1,98 @@
+//! A call as reviewers are shown it, and its parts as conditions read them. Borrowed from the one reading that is judged and forwarded.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::HeaderMap;
+
+use super::body::Content;
+use crate::{
+    gate::{
+        digest::Digest,
+        json::Json,
+        policy::{
+            Tool,
+            facts::{Ambiguous, Lookup},
+        },
+    },
+    ledger::admit::Exhibit,
+    wire::{
+        canonical::{self, Approved, Body},
+        query::Query,
+        target::Target,
+    },
+};
+
+/// A call as a reviewer is shown it, and as an approval is bound to it.
+pub struct Shown<'a> {
+    /// The tool API.
+    pub api: &'a str,
+    /// Where it really is.
+    pub upstream: &'a str,
+    /// The tool, where one matches.
+    pub tool: Option<&'a Arc<Tool>>,
+    /// The method.
+    pub method: &'a str,
+    /// Path and query, as they are forwarded.
+    pub target: &'a Target<'a>,
+    /// The body that was read.
+    pub content: &'a Content,
+    /// The arguments in it.
+    pub args: Option<&'a Json<'a>>,
+}
+
+impl Exhibit for Shown<'_> {
+    fn digest(&self, workflow: &str, agent: &str) -> Option<Digest> {
+        let body = match (self.content, self.args) {
+            (Content::Unread(_), _) => return None,
+            (Content::None, _) => Body::None,
+            (Content::Read(..), Some(args)) => Body::Json(args),
+            (Content::Read(bytes, _), None) => Body::Bytes(bytes),
+        };
+        let undefined = Digest::new([0; 32]);
+        Some(canonical::approval_digest(&Approved {
+            workflow,
+            agent,
+            api: self.api,
+            upstream: self.upstream,
+            tool: self.tool.map_or("?", |tool| tool.name.as_str()),
+            definition: self.tool.map_or(&undefined, |tool| &tool.definition),
+            method: self.method,
+            target: &self.target.to_string(),
+            body,
+        }))
+    }
+
+    fn target(&self) -> String {
+        format!("{} {}", self.method, self.target)
+    }
+
+    fn args(&self) -> Option<String> {
+        let args = self.args?;
+        let mut text = Vec::new();
+        canonical::write(args, &mut text);
+        String::from_utf8(text).ok()
+    }
+}
+
+/// Request headers as conditions read them: one that is given twice says nothing.
+pub struct Headers<'a>(pub &'a HeaderMap);
+
+impl Lookup for Headers<'_> {
+    fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
+        let mut values = self.0.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().map(|text| Some(Cow::Borrowed(text))).map_err(|_| Ambiguous),
+            (Some(_), Some(_)) => Err(Ambiguous),
+        }
+    }
+}
+
+/// The query as conditions read it.
+pub struct QueryFacts<'a>(pub Query<'a>);
+
+impl Lookup for QueryFacts<'_> {
+    fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
+        self.0.get(name).map_err(|_| Ambiguous)
+    }
+}

@@ -1,0 +1,121 @@
+//! Does it: sends one admitted call upstream, once.
+//!
+//! The permit is compared with the clamp epoch when the connection stands ready, right before the first byte: one that is older than a clamp goes back to be judged
+//! again (G2). A call is sent a second time only where provably not a byte of it was written the first time.
+
+use std::rc::Rc;
+
+use http::{HeaderValue, Request, Uri};
+
+use super::{
+    body::Content,
+    headers,
+    outbound::OutBody,
+    plane::Plane,
+    read::Arrival,
+    refusal::Refused,
+    routes::Routes,
+    upstream::{Patience, Reply, SendError},
+    worker::Connection,
+};
+use crate::ledger::{
+    permit::{Permit, Seat},
+    port::Unavailable,
+    receipt::Receipt,
+};
+
+/// How an attempt ended.
+pub enum Attempt {
+    /// The upstream's answer began.
+    Answered(Box<Forwarded>),
+    /// Nothing was sent: a clamp came, or the pooled connection had died. To be judged again.
+    Again(Seat),
+    /// There is no answer.
+    Failed(Seat, Box<Refused>),
+}
+
+/// A call whose answer has begun.
+pub struct Forwarded {
+    /// Settles the call.
+    pub seat: Seat,
+    /// The answer.
+    pub reply: Reply,
+    /// The host that the agent asked for.
+    pub asked: Option<HeaderValue>,
+    /// The routes, and which one it went.
+    pub route: (Rc<Routes>, usize),
+}
+
+/// Waits until the admission is on disk.
+pub async fn durable(receipt: Option<Receipt<Result<(), Unavailable>>>) -> Result<(), Refused> {
+    match receipt {
+        None => Ok(()),
+        Some(receipt) => match receipt.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Refused::journal()),
+        },
+    }
+}
+
+/// Sends the call.
+pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arrival: &mut Arrival) -> Attempt {
+    let (timeout, found) = (arrival.timeout(), arrival.found());
+    let route = found.0.at(found.1);
+    let lease = match plane.pool.ready(&route.api.upstream).await {
+        Ok(lease) => lease,
+        Err(unreachable) => return Attempt::Failed(permit.give_up(), Box::new(Refused::unreachable(&unreachable.to_string()))),
+    };
+    let Some((request, asked)) = outgoing(plane, connection, arrival) else {
+        return Attempt::Failed(permit.give_up(), Box::new(Refused::unreachable("its address is not one")));
+    };
+    let mut seat = match permit.check() {
+        Ok(permit) => permit.spend(),
+        Err(seat) => {
+            arrival.take_back(request);
+            return Attempt::Again(*seat);
+        }
+    };
+    let sent = lease.send(request, Patience { answer: timeout, silence: timeout }).await;
+    let idempotent = seat.is_idempotent();
+    let refused = match sent {
+        Ok(reply) => {
+            seat.answered(reply.parts.status.as_u16());
+            return Attempt::Answered(Box::new(Forwarded { seat, reply, asked, route: found }));
+        }
+        Err(SendError::Unsent(request)) => {
+            seat.unsent();
+            arrival.take_back(*request);
+            return Attempt::Again(seat);
+        }
+        Err(SendError::Body(failure)) => Refused::body(failure),
+        Err(SendError::Timeout) => Refused::timeout(),
+        Err(SendError::Malformed) => Refused::upstream_malformed(idempotent),
+        Err(SendError::Reset { written: true }) => Refused::ambiguous(idempotent),
+        Err(SendError::Reset { written: false }) => {
+            seat.unsent();
+            Refused::unreachable("it closed the connection before the call was sent")
+        }
+    };
+    Attempt::Failed(seat, Box::new(refused))
+}
+
+/// The request as its upstream gets it. The head is copied where the body can be sent again; a body that streams takes it along.
+fn outgoing(plane: &Plane, connection: &Connection, arrival: &mut Arrival) -> Option<(Request<OutBody>, Option<HeaderValue>)> {
+    let target: Uri = arrival.upstream_target().parse().ok()?;
+    let bound = arrival.tool().and_then(|tool| tool.body).unwrap_or(usize::MAX);
+    let timeout = arrival.timeout();
+    let body = match std::mem::replace(&mut arrival.content, Content::None) {
+        Content::None => OutBody::Empty,
+        Content::Read(bytes, share) => {
+            let body = OutBody::Full(bytes.clone());
+            arrival.content = Content::Read(bytes, share);
+            body
+        }
+        Content::Unread(incoming) => OutBody::stream(incoming, connection.wire(), bound as u64, timeout),
+    };
+    let mut parts = arrival.parts.clone();
+    let destination = &arrival.route().destination;
+    let asked = headers::to_upstream(&mut parts, connection, destination, &plane.traces);
+    parts.uri = target;
+    Some((Request::from_parts(parts, body), asked))
+}

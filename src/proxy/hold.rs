@@ -1,0 +1,124 @@
+//! A call that needs a person: waits open for as long as the agent prefers and the bound allows, and never longer than its approval (G10).
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+
+use super::{plane::Plane, refusal::Refused};
+use crate::{
+    gate::{
+        approval::{Approval, Stage},
+        name::ApprovalId,
+    },
+    ledger::{Ledger, permit::Seat, port::Unavailable, receipt::Receipt},
+};
+
+/// No call waits open for longer, whatever the agent prefers: intermediaries give up at five minutes.
+pub const MAX_WAIT: Duration = Duration::from_mins(5);
+
+/// What became of the wait.
+pub enum Decided {
+    /// A grant for exactly this call exists: judge it again.
+    Approved,
+    /// Still undecided.
+    Waiting(Box<Waiting>),
+    /// It will not go.
+    Refused(Box<Refused>),
+}
+
+/// A call that goes on waiting without its connection.
+pub struct Waiting {
+    /// The approval.
+    pub approval: Approval,
+    /// The agent asked not to wait: 202 instead of 403.
+    pub respond_async: bool,
+    /// How long the agent preferred to wait, where that was honoured.
+    pub applied_wait: Option<u64>,
+}
+
+/// What the agent prefers (RFC 7240).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Preference {
+    /// `wait=N`, in seconds.
+    pub wait: Option<u64>,
+    /// `respond-async`.
+    pub respond_async: bool,
+}
+
+impl Preference {
+    /// Reads `Prefer`. The first of two conflicting preferences stands.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut preference = Preference::default();
+        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        for word in values.flat_map(|value| value.split(',')).map(|word| word.split(';').next().unwrap_or_default().trim()) {
+            match word.split_once('=').map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))) {
+                Some((name, value)) if name.eq_ignore_ascii_case("wait") => {
+                    preference.wait = preference.wait.or_else(|| value.parse().ok());
+                }
+                None if word.eq_ignore_ascii_case("respond-async") => preference.respond_async = true,
+                _ => {}
+            }
+        }
+        preference
+    }
+}
+
+/// Waits for a decision on `approval`.
+pub async fn wait(plane: &Plane, headers: &HeaderMap, seat: &Seat, approval: Approval, durable: Option<Receipt<Result<(), Unavailable>>>) -> Decided {
+    if let Err(refused) = super::forward::durable(durable).await {
+        return Decided::Refused(Box::new(refused));
+    }
+    let preference = Preference::of(headers);
+    let wait = match preference {
+        Preference { wait: Some(seconds), .. } => Duration::from_secs(seconds),
+        Preference { respond_async: true, .. } => Duration::ZERO,
+        Preference { .. } => seat.place().policy.hold.wait,
+    };
+    let id = approval.request.approval;
+    let decided = tokio::select! {
+        decided = decision(plane.ledger(), id) => decided,
+        () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
+        // A gate that stops keeps nobody waiting: the approval outlives it.
+        () = plane.stopping() => None,
+    };
+    match decided {
+        Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => Decided::Approved,
+        Some(approval) => Decided::Refused(Box::new(Refused::decided(&approval))),
+        None => Decided::Waiting(Box::new(Waiting { approval, respond_async: preference.respond_async, applied_wait: preference.wait })),
+    }
+}
+
+/// The approval once it is no longer pending; `None` where it is not remembered any more.
+pub async fn decision(ledger: &Arc<Ledger>, id: ApprovalId) -> Option<Approval> {
+    loop {
+        let (approval, changed) = ledger.watch(id)?;
+        if approval.stage != Stage::Pending {
+            return Some(approval);
+        }
+        changed.await.ok()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn preferences_are_read_as_rfc_7240_writes_them() {
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("prefer", HeaderValue::from_static(value));
+            }
+            Preference::of(&headers)
+        };
+        assert_eq!(of(&["respond-async, wait=10"]), Preference { wait: Some(10), respond_async: true });
+        assert_eq!(of(&["Wait=\"7\"", "respond-async; x=1"]), Preference { wait: Some(7), respond_async: true });
+        assert_eq!(of(&["wait=3, wait=9"]), Preference { wait: Some(3), respond_async: false });
+        assert_eq!(of(&["wait=-1, handling=lenient", "wait"]), Preference::default());
+        assert_eq!(of(&[]), Preference::default());
+    }
+}

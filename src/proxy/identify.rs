@@ -1,0 +1,183 @@
+//! Who asks: the agent, the workflow it works for, and the run the call belongs to.
+//!
+//! A header only chooses among what the identity may use; it never is the identity (G11). Credentials are compared by their digest in constant time, and the reason
+//! of a refusal does not depend on which part was wrong.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::HeaderMap;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{
+    gate::name::{AgentName, RunId, WorkflowName},
+    ledger::{Table, Workplace},
+};
+
+/// The agent's credential.
+pub const AUTHORIZATION: &str = "burngate-authorization";
+/// Which of the identity's workflows.
+pub const WORKFLOW: &str = "burngate-workflow";
+/// The run that a call belongs to.
+pub const RUN: &str = "burngate-run";
+/// The longest run id that a header gives, in bytes.
+pub const MAX_RUN_ID: usize = 128;
+
+/// The agents that may call.
+#[derive(Debug, Clone)]
+pub enum Identities {
+    /// No agents are configured: any local caller is the agent `local`, which may work for every workflow.
+    AnyLocal,
+    /// These agents, by their tokens.
+    Known(Vec<Identity>),
+}
+
+/// A configured agent.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub agent: AgentName,
+    /// The workflows it may work for.
+    pub workflows: Vec<WorkflowName>,
+    /// SHA-256 of its token; `None` where it has no token to show.
+    pub token_sha256: Option<[u8; 32]>,
+}
+
+/// Who asks.
+pub struct Caller {
+    /// The agent.
+    pub agent: AgentName,
+    /// The workflow it works for, with its living state.
+    pub place: Arc<Workplace>,
+}
+
+/// Why nobody could be identified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// No valid credential.
+    #[error("no valid credential in Burngate-Authorization")]
+    NoCredential,
+    /// A workflow that is unknown or not the identity's.
+    #[error("workflow `{0}` is unknown or not this agent's")]
+    NotYours(String),
+    /// Several workflows are possible and none was named.
+    #[error("this agent has several workflows; name one in Burngate-Workflow")]
+    Several,
+    /// The identity has no workflow in force.
+    #[error("no workflow of this agent is in force")]
+    None,
+    /// A run id that is no run id.
+    #[error("Burngate-Run is not 1 to 128 printable characters without `#`")]
+    BadRun,
+}
+
+impl Identities {
+    /// Who sent these headers.
+    pub fn identify(&self, headers: &HeaderMap, table: &Table) -> Result<Caller, Unknown> {
+        let (agent, workflows) = match self {
+            Identities::AnyLocal => (AgentName::from("local"), None),
+            Identities::Known(known) => {
+                let identity = credential(headers).and_then(|digest| find(known, &digest)).ok_or(Unknown::NoCredential)?;
+                (identity.agent.clone(), Some(&identity.workflows))
+            }
+        };
+        let place = choose(headers, workflows.map(Vec::as_slice), &table.entries)?;
+        Ok(Caller { agent, place })
+    }
+}
+
+/// The run that the headers name.
+pub fn named_run(headers: &HeaderMap) -> Result<Option<RunId>, Unknown> {
+    let Some(value) = headers.get(RUN) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Unknown::BadRun)?;
+    run_id(text).ok_or(Unknown::BadRun).map(Some)
+}
+
+/// The text as a run's id. `#` is kept for continuations.
+#[must_use]
+pub fn run_id(text: &str) -> Option<RunId> {
+    let fits = (1..=MAX_RUN_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    fits.then(|| RunId::from(text))
+}
+
+/// The trace id of a valid `traceparent` (W3C Trace Context, version 00).
+#[must_use]
+pub fn traced_run(headers: &HeaderMap) -> Option<RunId> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = text.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let is_hex = trace.len() == 32 && trace.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (version == "00" && is_hex && trace.bytes().any(|byte| byte != b'0')).then(|| RunId::from(trace))
+}
+
+fn credential(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Sha256::digest(token.trim().as_bytes()).into())
+}
+
+/// Every token is compared, whichever matches: the time taken says nothing.
+fn find<'a>(known: &'a [Identity], digest: &[u8; 32]) -> Option<&'a Identity> {
+    let matches = |identity: &Identity| identity.token_sha256.is_some_and(|known| known.ct_eq(digest).into());
+    known.iter().filter(|identity| matches(identity)).fold(None, |found, identity| found.or(Some(identity)))
+}
+
+fn choose(headers: &HeaderMap, allowed: Option<&[WorkflowName]>, entries: &BTreeMap<WorkflowName, Arc<Workplace>>) -> Result<Arc<Workplace>, Unknown> {
+    let may = |name: &WorkflowName| allowed.is_none_or(|allowed| allowed.contains(name));
+    if let Some(value) = headers.get(WORKFLOW) {
+        let named = value.to_str().unwrap_or_default();
+        let place = entries.get(named).filter(|place| may(&place.policy.name));
+        return place.map(Arc::clone).ok_or_else(|| Unknown::NotYours(shown(named)));
+    }
+    let mut possible = entries.iter().filter(|(name, _)| may(name)).map(|(_, place)| place);
+    match (possible.next(), possible.next()) {
+        (Some(place), None) => Ok(Arc::clone(place)),
+        (Some(_), Some(_)) => Err(Unknown::Several),
+        (None, _) => Err(Unknown::None),
+    }
+}
+
+/// A client's text, safe to show: printable, and not long.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn a_run_id_has_a_length_and_no_continuation_mark() {
+        assert!(named_run(&headers(RUN, "ticket-17")).unwrap().is_some());
+        assert!(named_run(&headers(RUN, &"r".repeat(MAX_RUN_ID))).is_ok());
+        for bad in ["", "a#2", "a b", &"r".repeat(MAX_RUN_ID + 1)] {
+            assert_eq!(named_run(&headers(RUN, bad)), Err(Unknown::BadRun), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_valid_trace_names_a_run() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(traced_run(&headers("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))), Some(RunId::from(trace)));
+        for bad in ["00-00000000000000000000000000000000-b7ad6b7169203331-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-XYZ-1-1", ""] {
+            assert_eq!(traced_run(&headers("traceparent", bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_identifies_by_its_digest_alone() {
+        let identity = |agent: &str, token: &str| Identity { agent: agent.into(), workflows: Vec::new(), token_sha256: Some(Sha256::digest(token).into()) };
+        let known = [identity("a", "secret-a"), identity("b", "secret-b")];
+        let found = |value: &str| credential(&headers(AUTHORIZATION, value)).and_then(|digest| find(&known, &digest).map(|i| i.agent.to_string()));
+        assert_eq!(found("Bearer secret-b").as_deref(), Some("b"));
+        for bad in ["Bearer secret-c", "secret-a", "Basic secret-a", "Bearer "] {
+            assert_eq!(found(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What an agent gets when its call does not go through: one situation, one slug, one status, and a sentence that says what to do next.
+//!
+//! The text that reaches an agent never repeats bytes of its request beyond names the policy knows, and never tells what an upstream's error was.
+
+use http::StatusCode;
+
+use super::{body::BodyError, identify::Unknown, outbound::BodyFailure};
+use crate::{
+    api::problem::{Cause, Slug},
+    gate::{
+        approval::{Approval, Stage},
+        event::Executed,
+        outcome::FailureMode,
+        policy::judge::{Finding, RuleName},
+        verdict::Verdict,
+    },
+    ledger::{
+        admit::Refusal,
+        permit::{Seat, Settlement},
+    },
+    wire::Malformed,
+};
+
+/// A call that did not go through, with everything the agent is told of it.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Which problem.
+    pub slug: Slug,
+    /// The status.
+    pub status: StatusCode,
+    /// A sentence, with what to do next.
+    pub detail: String,
+    /// Whether the call was executed.
+    pub executed: Executed,
+    /// What the gate said.
+    pub verdict: Option<Verdict>,
+    /// The rule that said so, with its place.
+    pub finding: Option<Box<Finding>>,
+    /// What is unavailable.
+    pub cause: Option<Cause>,
+    /// Seconds after which a repeat may help.
+    pub retry_after: Option<u64>,
+    /// What it books, with a note.
+    modes: Vec<(FailureMode, &'static str)>,
+}
+
+impl Refused {
+    fn new(slug: Slug, status: u16, detail: impl Into<String>) -> Self {
+        Refused {
+            slug,
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            detail: detail.into(),
+            executed: Executed::No,
+            verdict: None,
+            finding: None,
+            cause: None,
+            retry_after: None,
+            modes: Vec::new(),
+        }
+    }
+
+    /// An answer of the gate's own paths, where no call is involved.
+    #[must_use]
+    pub fn own(slug: Slug, detail: &str) -> Self {
+        Self::new(slug, slug.status(), detail)
+    }
+
+    /// No tool API is mounted where the request goes.
+    #[must_use]
+    pub fn no_api(path: &str) -> Self {
+        Self::new(
+            Slug::Unlisted,
+            403,
+            format!("NOT EXECUTED. No tool API is mounted at `{path}`. Do not retry; use a path of a tool API that the policy mounts."),
+        )
+    }
+
+    /// The process holds as much as it may.
+    #[must_use]
+    pub fn memory() -> Self {
+        let refused = Self::new(Slug::Unavailable, 503, "NOT EXECUTED. The gate holds as much as it may. Retry in a few seconds.");
+        Refused { cause: Some(Cause::Memory), retry_after: Some(5), ..refused }
+    }
+
+    /// The journal cannot take the call.
+    #[must_use]
+    pub fn journal() -> Self {
+        let detail = "NOT EXECUTED. The gate's journal cannot take this call now. Retry in a few seconds.";
+        Refused { cause: Some(Cause::Journal), retry_after: Some(5), ..Self::new(Slug::Unavailable, 503, detail) }
+    }
+
+    /// The gate is about to stop.
+    #[must_use]
+    pub fn draining() -> Self {
+        let detail = "NOT EXECUTED. The gate is about to stop. Retry in a few seconds.";
+        Refused { cause: Some(Cause::Draining), retry_after: Some(5), ..Self::new(Slug::Unavailable, 503, detail) }
+    }
+
+    /// The upstream could not be reached: nothing was sent.
+    #[must_use]
+    pub fn unreachable(why: &str) -> Self {
+        let detail = format!("NOT EXECUTED. The tool API could not be reached: {why}. Retry later.");
+        Refused { modes: vec![(FailureMode::ToolError, "the upstream could not be reached")], ..Self::new(Slug::UpstreamUnreachable, 502, detail) }
+    }
+
+    /// The upstream did not answer in time.
+    #[must_use]
+    pub fn timeout() -> Self {
+        let detail = "The tool API did not answer in time. Whether the call was executed is unknown: check before you repeat it.";
+        Refused { executed: Executed::Unknown, modes: vec![(FailureMode::Timeout, "no answer in time")], ..Self::new(Slug::UpstreamTimeout, 504, detail) }
+    }
+
+    /// The upstream's answer is none.
+    #[must_use]
+    pub fn upstream_malformed(idempotent: bool) -> Self {
+        let detail = "The tool API's answer was malformed and was not passed on. Whether the call was executed is unknown: check before you repeat it.";
+        Refused { executed: Executed::Unknown, modes: vec![lost(idempotent, "the answer was malformed")], ..Self::new(Slug::UpstreamMalformed, 502, detail) }
+    }
+
+    /// The connection broke after the call was sent.
+    #[must_use]
+    pub fn ambiguous(idempotent: bool) -> Self {
+        let detail = "The connection to the tool API broke after the call was sent. Whether it was executed is unknown: check before you repeat it.";
+        Refused { executed: Executed::Unknown, modes: vec![lost(idempotent, "sent, and the answer was lost")], ..Self::new(Slug::Ambiguous, 502, detail) }
+    }
+
+    /// The client's body failed on its way.
+    #[must_use]
+    pub fn body(failure: BodyFailure) -> Self {
+        match failure {
+            BodyFailure::Malformed(malformed) => Self::from(malformed),
+            BodyFailure::TooLarge => Self::from(Malformed::BodyTooLarge),
+            BodyFailure::TooSlow => Self::from(Malformed::TooSlow),
+            BodyFailure::ClientGone => Self::from(Malformed::BodyIncomplete),
+        }
+    }
+
+    /// A reviewer, or nobody, decided against it.
+    #[must_use]
+    pub fn decided(approval: &Approval) -> Self {
+        let why = approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map_or_else(String::new, |reason| format!(" ({reason})"));
+        let what = match approval.stage {
+            Stage::Denied { wrong: true, .. } => format!("A reviewer denied this call as wrong{why}. Do not repeat it."),
+            Stage::Denied { wrong: false, .. } => format!("A reviewer said not now{why}. Go on without it."),
+            Stage::Expired { .. } => "Nobody decided on this call in time. Repeat it if it is still needed.".to_owned(),
+            Stage::Withdrawn { .. } => "This call was taken back. Repeat it if it is still needed.".to_owned(),
+            Stage::Pending | Stage::Approved { .. } | Stage::Used { .. } => "The approval of this call was used already.".to_owned(),
+        };
+        Refused { verdict: Some(Verdict::Deny), ..Self::new(Slug::Denied, 403, format!("NOT EXECUTED. {what}")) }
+    }
+
+    /// Settles the seat of the call that this refusal ends.
+    pub fn settle(&self, seat: Seat) {
+        seat.settle(Settlement { status: self.status.as_u16(), modes: self.modes.clone() });
+    }
+
+    fn rule(finding: Finding) -> Self {
+        let (slug, status, next) = match finding.rule {
+            RuleName::Unlisted => (Slug::Unlisted, 403, "Do not retry; use one of the workflow's tools."),
+            RuleName::Arguments => (Slug::WrongArguments, 422, "Correct the arguments and call again."),
+            RuleName::Level => (Slug::Level, 403, "Do not retry before the level changes; go on without this call or hand over to a person."),
+            RuleName::Forbidden | RuleName::DenyWhen | RuleName::Always => (Slug::Denied, 403, "Do not retry with these arguments."),
+            RuleName::Denied => (Slug::Denied, 403, "Do not repeat it."),
+            RuleName::Validation | RuleName::HoldWhen | RuleName::EscalateWhen => (Slug::Denied, 403, "Hand over to a person."),
+        };
+        let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&finding.detail));
+        Refused { verdict: Some(finding.verdict), finding: Some(Box::new(finding)), ..Self::new(slug, status, detail) }
+    }
+}
+
+/// A result that was lost counts as a failure where sending the call again could do harm; else the tool merely failed.
+const fn lost(idempotent: bool, note: &'static str) -> (FailureMode, &'static str) {
+    if idempotent { (FailureMode::ToolError, note) } else { (FailureMode::Timeout, note) }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+impl From<Malformed> for Refused {
+    fn from(malformed: Malformed) -> Self {
+        let slug = match malformed.slug() {
+            "too-large" => Slug::TooLarge,
+            "unsupported" => Slug::Unsupported,
+            _ => Slug::Malformed,
+        };
+        Self::new(slug, malformed.status(), format!("NOT EXECUTED. The request is refused: {malformed}. Correct it; repeating it as it is will not help."))
+    }
+}
+
+impl From<BodyError> for Refused {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Malformed(malformed) => Self::from(malformed),
+            BodyError::Memory => Self::memory(),
+        }
+    }
+}
+
+impl From<Unknown> for Refused {
+    fn from(unknown: Unknown) -> Self {
+        let detail = format!("NOT EXECUTED. {}.", capitalised(&unknown.to_string()));
+        match unknown {
+            Unknown::NoCredential => Self::new(Slug::Unidentified, 401, detail),
+            Unknown::NotYours(_) | Unknown::None => Self::new(Slug::Forbidden, 403, detail),
+            Unknown::Several | Unknown::BadRun => Self::new(Slug::Malformed, 400, detail),
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rule(finding) => Self::rule(*finding),
+            Refusal::Unreadable(what) => {
+                let detail = format!(
+                    "NOT EXECUTED. A rule reads `{what}`, which this request gives ambiguously or as a number that binary64 changes. Give it once, and exactly."
+                );
+                Self::new(Slug::Malformed, 400, detail)
+            }
+            Refusal::Journal => Self::journal(),
+            Refusal::Holds => {
+                let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";
+                Refused { cause: Some(Cause::Holds), retry_after: Some(60), ..Self::new(Slug::Unavailable, 503, detail) }
+            }
+        }
+    }
+}

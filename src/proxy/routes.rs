@@ -1,0 +1,80 @@
+//! Which tool API a request is for: by host where an API names its hosts, else by the longest path prefix.
+
+use std::{borrow::Cow, sync::Arc};
+
+use smallvec::SmallVec;
+
+use super::headers::Destination;
+use crate::{
+    gate::policy::{Api, Mount, PolicySet, Protocol},
+    wire::{Malformed, target::Target},
+};
+
+/// The tool APIs of one policy version, with everything that forwarding to them needs. One for each worker: built when the policies change.
+pub struct Routes {
+    by_host: Vec<(Arc<str>, usize)>,
+    /// Longest prefix first.
+    by_prefix: Vec<(Arc<str>, usize)>,
+    apis: Vec<Route>,
+}
+
+/// One tool API on the gate.
+pub struct Route {
+    /// The API.
+    pub api: Arc<Api>,
+    /// Where it is, as an approval names it.
+    pub upstream: Box<str>,
+    /// Where requests go, and where answers seem to come from.
+    pub destination: Destination,
+}
+
+impl Routes {
+    /// The routes of `policies`. An API that speaks a protocol the gate cannot judge has none: it is unreachable, not unguarded.
+    #[must_use]
+    pub fn new(policies: &PolicySet) -> Self {
+        let mut routes = Routes { by_host: Vec::new(), by_prefix: Vec::new(), apis: Vec::new() };
+        for api in policies.apis.values().filter(|api| api.protocol == Protocol::Http) {
+            let prefix = match &api.mount {
+                Mount::Route(prefix) => prefix,
+                Mount::Hosts(_) => "/",
+            };
+            let Some(destination) = Destination::new(&api.upstream, prefix) else { continue };
+            let index = routes.apis.len();
+            match &api.mount {
+                Mount::Route(prefix) => routes.by_prefix.push((Arc::clone(prefix), index)),
+                Mount::Hosts(hosts) => routes.by_host.extend(hosts.iter().map(|host| (Arc::clone(host), index))),
+            }
+            routes.apis.push(Route { api: Arc::clone(api), upstream: api.upstream.to_string().into(), destination });
+        }
+        routes.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        routes
+    }
+
+    /// The route that [`Routes::find`] found.
+    #[must_use]
+    pub fn at(&self, index: usize) -> &Route {
+        &self.apis[index]
+    }
+
+    /// The API that `host` and `target` name, and the target as the upstream will see it; `None` where no API is there.
+    ///
+    /// # Errors
+    /// 421 where every API is found by host and this host is none of them (RFC 9110, 15.5.20).
+    pub fn find<'a>(&self, host: &str, target: &'a Target<'_>) -> Result<Option<(usize, Target<'a>)>, Malformed> {
+        let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+        if let Some((_, index)) = self.by_host.iter().find(|(known, _)| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host)) {
+            return Ok(target.strip_prefix("/").map(|rest| (*index, rest)));
+        }
+        let found = self.by_prefix.iter().find_map(|(prefix, index)| target.strip_prefix(prefix).map(|rest| (*index, rest)));
+        if found.is_none() && self.by_prefix.is_empty() && !self.by_host.is_empty() {
+            return Err(Malformed::Misdirected);
+        }
+        Ok(found)
+    }
+}
+
+/// The decoded segments of a path, as patterns match them: `/` has none.
+#[must_use]
+pub fn segments<'a>(target: &'a Target<'_>) -> SmallVec<[Cow<'a, str>; 8]> {
+    if target.path() == "/" { SmallVec::new() } else { target.segments().collect() }
+}

@@ -1,0 +1,414 @@
+//! One client connection, from its first byte to its last.
+//!
+//! Decides which protocol it speaks and keeps it within bounds: TLS or not, HTTP/1.1 behind the guard or HTTP/2, how long it may be idle, when it must go. What a
+//! request is answered with is the service's business; a service that panics costs its own call and nothing else (F32).
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::{Frame, Incoming};
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+use super::accept::Spawner;
+use super::alarm::Alarm;
+use super::guard::{ClientPatience, Guarded, Wire};
+use super::hush::{self, Hush};
+use super::observe::{OnEnd, ReplyBody};
+use crate::wire::Malformed;
+use crate::wire::head::HeadLimits;
+
+/// What a client of HTTP/2 sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// hyper's buffers for each direction of a client's connection: the largest head twice over.
+const MAX_BUFFER: usize = 128 * 1024;
+
+/// Streams that were reset before they were looked at. More is an attack (rapid reset, hostile.md A36).
+const MAX_RESET_STREAMS: usize = 20;
+
+/// Unsent bytes for each stream of HTTP/2.
+const MAX_STREAM_BUFFER: usize = 64 * 1024;
+
+/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_WAIT: Duration = Duration::from_secs(20);
+
+/// How many calls of one HTTP/2 connection may be in flight.
+const DEFAULT_STREAMS: u32 = 100;
+
+/// How connections are accepted and kept.
+#[derive(Clone)]
+pub struct AcceptOptions {
+    /// TLS for TCP listeners; swapped when the files change.
+    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// How many connections there may be at once, over all workers.
+    pub connections: usize,
+    /// How large a head may be.
+    pub head: HeadLimits,
+    /// How long a client may take.
+    pub patience: ClientPatience,
+    /// How many calls of one HTTP/2 connection may be in flight.
+    pub streams: u32,
+}
+
+impl Default for AcceptOptions {
+    fn default() -> Self {
+        Self { tls: None, connections: 10_000, head: HeadLimits::default(), patience: ClientPatience::default(), streams: DEFAULT_STREAMS }
+    }
+}
+
+/// Answers requests. One for each worker: nothing of it crosses threads.
+pub trait Serve: 'static {
+    /// Who is told how an upstream's answer ended.
+    type End: OnEnd;
+
+    /// Answers one request of `connection`. Dropped, unfinished, when the connection goes first.
+    fn serve(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody<Self::End>>>;
+
+    /// Called on the worker every second: the place to close what has been idle.
+    fn tend(&self) {}
+}
+
+/// Which worker, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerIndex(pub usize);
+
+/// What a service learns about the worker it lives on.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Which one.
+    pub worker: WorkerIndex,
+    /// Starts tasks there, which are awaited when it drains.
+    pub spawner: Spawner,
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// An address.
+    Tcp(SocketAddr),
+    /// A process of this machine.
+    Unix,
+}
+
+/// How the client reached the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In clear text.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it is written in a URL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What is known about a client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// How it reached the gate.
+    pub scheme: Scheme,
+    /// The chain of its certificate, its own first. Verified; `None` without a client CA.
+    pub certificates: Option<Vec<CertificateDer<'static>>>,
+    /// The worker it belongs to.
+    pub worker: WorkerIndex,
+    wire: Rc<Wire>,
+}
+
+impl Connection {
+    /// The guard's verdict on the head of the request at hand; to be asked exactly once for each request, before anything else is believed of it. Fine for
+    /// HTTP/2, where `wire::http::check_h2` judges the head.
+    pub fn next_head(&self) -> Result<(), Malformed> {
+        self.wire.next_head()
+    }
+
+    /// What broke the body that is being read, if it was its framing and not the client's leaving.
+    #[must_use]
+    pub fn broken(&self) -> Option<Malformed> {
+        self.wire.broken()
+    }
+
+    /// The next piece of the body of the request at hand. Cheaper than polling the body itself, which wakes its own task for every piece.
+    pub fn poll_body(&self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        hush::take_frame(body, cx.waker(), cx)
+    }
+
+    /// For [`super::outbound::OutBody::stream`].
+    #[must_use]
+    pub fn wire(&self) -> Rc<Wire> {
+        Rc::clone(&self.wire)
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test(peer: Peer, scheme: Scheme) -> Self {
+        Self { peer, scheme, certificates: None, worker: WorkerIndex(0), wire: Wire::unguarded() }
+    }
+}
+
+/// Tells every connection of a worker to finish.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    told: Cell<bool>,
+    tell: Notify,
+}
+
+impl Leaving {
+    pub(super) fn tell(&self) {
+        self.told.set(true);
+        self.tell.notify_waiters();
+    }
+}
+
+/// All that the connections of one worker share.
+pub(super) struct Worker<S> {
+    serve: Rc<S>,
+    local: Local,
+    options: AcceptOptions,
+    http1: http1::Builder,
+    http2: http2::Builder<Spawner>,
+    pub(super) leaving: Leaving,
+}
+
+/// An accepted socket, and how it came.
+pub(super) struct Arrived<I> {
+    pub(super) io: I,
+    pub(super) peer: Peer,
+    pub(super) tls: bool,
+}
+
+impl<S: Serve> Worker<S> {
+    pub(super) fn new(serve: Rc<S>, local: Local, options: AcceptOptions) -> Self {
+        let mut http1 = http1::Builder::new();
+        // The guard keeps the clock: it tells idle from slow, and sets one timer for each connection instead of one for each request.
+        http1.half_close(true).header_read_timeout(None).max_buf_size(MAX_BUFFER);
+        let mut http2 = http2::Builder::new(local.spawner.clone());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(options.streams)
+            .max_header_list_size(u32::try_from(options.head.bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+            .max_local_error_reset_streams(MAX_RESET_STREAMS)
+            .max_send_buf_size(MAX_STREAM_BUFFER)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_WAIT);
+        Self { serve, local, options, http1, http2, leaving: Leaving::default() }
+    }
+
+    pub(super) fn tend(&self) {
+        self.serve.tend();
+    }
+
+    pub(super) fn local(&self) -> &Local {
+        &self.local
+    }
+
+    pub(super) fn options(&self) -> &AcceptOptions {
+        &self.options
+    }
+
+    /// Serves one connection to its end. How it ended concerns nobody: what mattered was told by the calls.
+    pub(super) async fn converse<I>(self: Rc<Self>, arrived: Arrived<I>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let Arrived { io, peer, tls } = arrived;
+        let ended = match self.options.tls.as_ref().filter(|_| tls) {
+            None => self.greet(io, peer).await,
+            Some(config) => {
+                let handshake = TlsAcceptor::from(config.load_full()).accept(io);
+                match tokio::time::timeout(self.options.patience.head, handshake).await {
+                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                    Ok(Err(error)) => Err(error),
+                    Ok(Ok(stream)) => {
+                        let (_, session) = stream.get_ref();
+                        let certificates = session.peer_certificates().map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect());
+                        let is_http2 = session.alpn_protocol() == Some(b"h2");
+                        let facts = |wire| Connection { peer, scheme: Scheme::Https, certificates, worker: self.local.worker, wire };
+                        if is_http2 { self.speak_http2(stream, Vec::new(), facts).await } else { self.speak_http1(stream, Vec::new(), facts).await }
+                    }
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(?peer, %error, "connection ended");
+        }
+    }
+
+    /// Finds out by the first bytes which protocol a client in clear text speaks.
+    async fn greet<I>(&self, mut io: I, peer: Peer) -> io::Result<()>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let mut early = Vec::with_capacity(1024);
+        let first = async {
+            while early.len() < PREFACE.len() && PREFACE.starts_with(&early) {
+                if io.read_buf(&mut early).await? == 0 {
+                    break;
+                }
+            }
+            io::Result::Ok(())
+        };
+        // A drain does not wait for a client that has not said anything yet.
+        let mut told = pin!(self.leaving.tell.notified());
+        let mut first = pin!(tokio::time::timeout(self.options.patience.idle, first));
+        let greeted = std::future::poll_fn(|cx| {
+            if told.as_mut().poll(cx).is_ready() || self.leaving.told.get() { Poll::Ready(None) } else { first.as_mut().poll(cx).map(Some) }
+        })
+        .await;
+        let Some(Ok(read)) = greeted else { return Ok(()) };
+        read?;
+        let facts = |wire| Connection { peer, scheme: Scheme::Http, certificates: None, worker: self.local.worker, wire };
+        if early.starts_with(PREFACE) { self.speak_http2(io, early, facts).await } else { self.speak_http1(io, early, facts).await }
+    }
+
+    async fn speak_http1<I>(&self, io: I, early: Vec<u8>, facts: impl FnOnce(Rc<Wire>) -> Connection) -> io::Result<()>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let wire = Wire::client(self.options.head);
+        let io = TokioIo::new(Guarded::client(io, Rc::clone(&wire), early, self.options.patience));
+        let connection = Rc::new(facts(wire));
+        let service = service_fn(|request| answer(Rc::clone(&self.serve), Rc::clone(&connection), request));
+        let mut http = pin!(self.http1.serve_connection(io, service));
+        let mut told = pin!(self.leaving.tell.notified());
+        let (mut listening, mut leaving, mut hush) = (false, false, Hush::default());
+        std::future::poll_fn(|cx| {
+            let cx = &mut Context::from_waker(hush.waker(cx.waker()));
+            if !leaving {
+                // Once is enough: the same task is woken then. Asking each time would take a lock for each request.
+                if !listening {
+                    listening = told.as_mut().poll(cx).is_pending();
+                }
+                if self.leaving.told.get() {
+                    leaving = true;
+                    http.as_mut().graceful_shutdown();
+                }
+            }
+            http.as_mut().poll(cx)
+        })
+        .await
+        .map_err(io::Error::other)
+    }
+
+    async fn speak_http2<I>(&self, io: I, early: Vec<u8>, facts: impl FnOnce(Rc<Wire>) -> Connection) -> io::Result<()>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let wire = Wire::unguarded();
+        let io = TokioIo::new(Guarded::client(io, Rc::clone(&wire), early, ClientPatience { idle: Duration::MAX, ..self.options.patience }));
+        let connection = Rc::new(facts(wire));
+        let streams = Rc::new(Cell::new(0_usize));
+        let service = service_fn(|request| {
+            let stream = InFlight::begin(&streams);
+            let answer = answer(Rc::clone(&self.serve), Rc::clone(&connection), request);
+            async move {
+                let answered = answer.await;
+                drop(stream);
+                answered
+            }
+        });
+        let mut http = pin!(self.http2.serve_connection(io, service));
+        let mut told = pin!(self.leaving.tell.notified());
+        let mut idle = Alarm::default();
+        let mut leaving = false;
+        std::future::poll_fn(|cx| {
+            if streams.get() > 0 {
+                idle.rest();
+            }
+            if !leaving {
+                let told = told.as_mut().poll(cx).is_ready() || self.leaving.told.get();
+                let is_over = idle.poll_over(self.options.patience.idle, cx).is_ready() && streams.get() == 0;
+                if told || is_over {
+                    leaving = true;
+                    http.as_mut().graceful_shutdown();
+                } else if streams.get() > 0 {
+                    idle.rest();
+                }
+            }
+            http.as_mut().poll(cx)
+        })
+        .await
+        .map_err(io::Error::other)
+    }
+}
+
+/// Counts a call of an HTTP/2 connection while it is in flight.
+struct InFlight(Rc<Cell<usize>>);
+
+impl InFlight {
+    fn begin(streams: &Rc<Cell<usize>>) -> Self {
+        streams.set(streams.get() + 1);
+        Self(Rc::clone(streams))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// Asks the service, and answers for it if it panics.
+async fn answer<S: Serve>(serve: Rc<S>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ReplyBody<S::End>>, Infallible> {
+    let mut answer = pin!(serve.serve(connection, request));
+    // Unwind safe: the future is not polled again, and what it shared with others was theirs to keep whole.
+    let polled = std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    });
+    Ok(polled.await.unwrap_or_else(|| {
+        tracing::error!("a call panicked");
+        let mut response = Response::new(ReplyBody::Full(Bytes::from_static(INTERNAL)));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }))
+}
+
+/// Nothing is known about the call any more, not even whether it was executed.
+const INTERNAL: &[u8] = br#"{"type":"urn:burngate:problem:internal","title":"internal error","status":500,"detail":"The gate failed while serving this call.","executed":"unknown"}"#;
+
+impl<F> Executor<F> for Spawner
+where
+    F: Future + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.spawn("http2 stream", async move {
+            stream.await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

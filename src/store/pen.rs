@@ -1,0 +1,203 @@
+//! One transaction after the other: folds what was handed over, and writes it with what followed from it.
+//!
+//! A pen belongs to one connection. When a transaction fails the pen is thrown away with its fold, which had run ahead of the disk, and both are read anew.
+
+use std::collections::{BTreeMap, HashMap, btree_map};
+
+use rusqlite::{Connection, Statement, params};
+
+use super::{
+    books::Books,
+    chain::{Head, checksum},
+    database::Fault,
+    runs::RunStatements,
+};
+use crate::{
+    gate::{
+        event::{Cell, Entry, Event, Mark},
+        name::WorkflowName,
+        outcome::FailureMode,
+        time::{Minute, Time},
+    },
+    ledger::port::{RunRecord, Ticket},
+};
+
+/// How many snapshots are kept.
+const SNAPSHOTS: i64 = 2;
+
+/// An entry of the transaction that is being written, and its ticket: 0 where it has none.
+pub(super) type Written = (Ticket, Entry);
+
+/// See the file.
+pub(super) struct Pen<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) books: Books,
+    pub(super) runs: RunStatements<'c>,
+    pub(super) names: HashMap<Box<str>, i64>,
+    journal: Statement<'c>,
+    tallies: BTreeMap<WorkflowName, Tally>,
+    written: Vec<Written>,
+    /// Index rows written since the pen was made.
+    pub(super) rows: u64,
+}
+
+/// Runs that ended acceptably and are not in the journal yet.
+#[derive(Default)]
+struct Tally {
+    at: Time,
+    cells: BTreeMap<Minute, Cell>,
+}
+
+impl<'c> Pen<'c> {
+    pub(super) fn new(connection: &'c Connection, books: Books) -> Result<Self, Fault> {
+        Ok(Pen {
+            connection,
+            books,
+            runs: RunStatements::prepare(connection)?,
+            names: HashMap::new(),
+            journal: connection.prepare("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
+            tallies: BTreeMap::new(),
+            written: Vec::new(),
+            rows: 0,
+        })
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), Fault> {
+        self.written.clear();
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    /// Makes the transaction durable, and gives the entries it wrote.
+    pub(super) fn commit(&mut self) -> Result<Vec<Written>, Fault> {
+        self.write_tallies()?;
+        let now = self.books.state.now().as_millis();
+        self.connection
+            .execute("UPDATE meta SET value = CASE key WHEN 'commits' THEN ?1 ELSE ?2 END WHERE key IN ('commits', 'now')", [self.books.commits + 1, now])?;
+        self.connection.execute_batch("COMMIT")?;
+        self.books.commits += 1;
+        Ok(std::mem::take(&mut self.written))
+    }
+
+    /// Folds an entry and writes it, what followed from it, and the run it books.
+    pub(super) fn enter(&mut self, ticket: Ticket, entry: &Entry) -> Result<(), Fault> {
+        // What was handed over before it is judged before it: the runs of the last moments are part of the N that a failure is measured against.
+        match &entry.workflow {
+            Some(workflow) => {
+                if let Some(tally) = self.tallies.remove(workflow) {
+                    self.write_tally(workflow.clone(), tally)?;
+                }
+            }
+            None => self.write_tallies()?,
+        }
+        self.fold(ticket, entry.clone())?;
+        if let Some(workflow) = &entry.workflow {
+            match &entry.event {
+                Event::Booked { run, high, charges } => {
+                    self.book(workflow, run, entry.at, *high, charges)?;
+                }
+                Event::BookedHigh { run, .. } => self.book_high(workflow, run)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a run that ended, and tallies it unless it was booked by an event of its own.
+    pub(super) fn record(&mut self, run: &RunRecord) -> Result<(), Fault> {
+        let booked_before = self.write_run(run)?;
+        let (runs, idle) = match run.mark {
+            Mark::Acceptable => (1, 0),
+            Mark::Idle => (0, 1),
+            Mark::Unacceptable | Mark::Excluded => return Ok(()),
+        };
+        if booked_before {
+            return Ok(());
+        }
+        let tally = match self.tallies.get_mut(&run.workflow) {
+            Some(tally) => tally,
+            None => self.tallies.entry(run.workflow.clone()).or_default(),
+        };
+        tally.at = tally.at.max(run.ended);
+        let minute = run.booked_at.minute();
+        let cell = match tally.cells.entry(minute) {
+            btree_map::Entry::Occupied(cell) => cell.into_mut(),
+            btree_map::Entry::Vacant(empty) => empty.insert(Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new() }),
+        };
+        cell.runs += runs;
+        cell.idle += idle;
+        cell.high += if run.high { runs } else { 0 };
+        for charge in &run.charges {
+            *cell.modes.entry(charge.mode.clone()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Lets time pass.
+    pub(super) fn advance(&mut self, now: Time) -> Result<(), Fault> {
+        self.write_tallies()?;
+        for entry in self.books.state.advance(now) {
+            self.write(0, entry)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the fold as it stands, and drops the snapshots that are no longer needed.
+    pub(super) fn snapshot(&mut self) -> Result<(), Fault> {
+        self.write_tallies()?;
+        let (head, at) = (self.books.head, self.books.state.now().as_millis());
+        if head.seq == 0 {
+            return Ok(());
+        }
+        let body = serde_json::to_string(&self.books.state)?;
+        let sum = checksum(&head, at, &body);
+        self.connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5)", params![head.seq, at, &head.hash[..], body, &sum[..]])?;
+        self.connection.execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?1)", [SNAPSHOTS])?;
+        self.books.unsaved = 0;
+        Ok(())
+    }
+
+    pub(super) fn write_tallies(&mut self) -> Result<(), Fault> {
+        while let Some((workflow, tally)) = self.tallies.pop_first() {
+            self.write_tally(workflow, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Does the objective in force count this mode? Where no objective is known, everything counts: what cannot be judged is not forgiven (G3).
+    pub(super) fn counts(&self, workflow: &WorkflowName, mode: &FailureMode) -> bool {
+        self.books.state.workflow(workflow).is_none_or(|state| state.terms().objective.unacceptable.contains(mode))
+    }
+
+    /// Does a read count as a run of this workflow?
+    pub(super) fn reads_count(&self, workflow: &WorkflowName) -> bool {
+        self.books.state.workflow(workflow).is_some_and(|state| state.terms().reads_only)
+    }
+
+    fn write_tally(&mut self, workflow: WorkflowName, tally: Tally) -> Result<(), Fault> {
+        let event = Event::Tallied { cells: tally.cells.into_values().collect() };
+        self.fold(0, Entry { at: tally.at, workflow: Some(workflow), event })
+    }
+
+    /// The journal's times never go back: an entry is judged, and written, no earlier than anything before it.
+    pub(super) fn fold(&mut self, ticket: Ticket, mut entry: Entry) -> Result<(), Fault> {
+        entry.at = entry.at.max(self.books.state.now());
+        let followed = self.books.state.apply(&entry);
+        self.write(ticket, entry)?;
+        for entry in followed {
+            self.write(0, entry)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, ticket: Ticket, entry: Entry) -> Result<(), Fault> {
+        let body = serde_json::to_string(&entry.event)?;
+        let workflow = entry.workflow.as_ref().map(WorkflowName::as_str);
+        let at = entry.at.as_millis();
+        let head: Head = self.books.head.then(at, workflow, &body);
+        self.journal.execute(params![head.seq, at, workflow, entry.event.kind(), body, &head.hash[..]])?;
+        self.books.head = head;
+        self.books.unsaved += 1;
+        self.written.push((ticket, entry));
+        Ok(())
+    }
+}

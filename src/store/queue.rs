@@ -1,0 +1,275 @@
+//! The way to the writer: everything handed over, in order.
+//!
+//! Nothing here blocks on a disk and nothing is dropped. What bounds the queue is admission: once it is long, or the disk is unwell, `ready` says so and no call is
+//! admitted that would make it longer (G7). A record costs a lock and a push; it wakes the writer only from a sleep that has no end in sight.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    gate::event::Entry,
+    ledger::{
+        port::{Appended, Journal, Revise, ReviseError, Revised, RunRecord, Ticket, Unavailable},
+        receipt::{self, Receipt, Stamp},
+    },
+};
+
+/// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40 MB.
+pub const MOST_QUEUED: usize = 65_536;
+/// At so many waiting, no call is admitted at all: a slow disk must not grow without bound what the safe calls leave behind (G7).
+pub const MOST_WAITING: usize = 8 * MOST_QUEUED;
+/// The most that one transaction takes: some 40 ms of work, so that whoever waits for a commit does not wait for an age.
+pub(super) const MOST_AT_ONCE: usize = 20_000;
+/// How long records wait for company. The port allows 250 ms; the rest is for writing them.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Something for the writer to do.
+pub(super) enum Job {
+    Append {
+        ticket: Ticket,
+        entry: Entry,
+        stamp: Option<Stamp<Result<(), Unavailable>>>,
+    },
+    Record(RunRecord),
+    Revise {
+        revise: Revise,
+        stamp: Stamp<Result<Revised, ReviseError>>,
+    },
+    /// What an accepted loss calls for has been handed over.
+    LossBooked,
+}
+
+/// How the writer is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Write everything, and close the books.
+    Drain,
+    /// Write what is there, if it can be written at once.
+    Leave,
+}
+
+/// Why the writer was woken.
+pub(super) enum Woken {
+    /// There is something to write.
+    Work,
+    /// The time it asked for has come.
+    Time,
+    /// It is to end.
+    Ending(Ending),
+}
+
+/// The queue.
+#[derive(Default)]
+pub struct Queue {
+    inside: Mutex<Inside>,
+    wake: Condvar,
+    /// Jobs handed over and not yet committed.
+    depth: AtomicUsize,
+    unwell: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inside {
+    jobs: VecDeque<Job>,
+    last: Ticket,
+    /// Jobs among them that somebody may be waiting for.
+    urgent: usize,
+    /// The writer sleeps, with nothing queued that would end its sleep.
+    asleep: bool,
+    ending: Option<Ending>,
+    /// The writer is gone.
+    closed: bool,
+}
+
+impl Journal for Queue {
+    fn append(&self, entry: Entry) -> Appended {
+        let (stamp, durable) = receipt::pair();
+        let mut inside = self.lock();
+        inside.last += 1;
+        let ticket = inside.last;
+        if inside.shut() {
+            drop(inside);
+            stamp.answer(Err(Unavailable));
+        } else {
+            self.push_urgent(inside, Job::Append { ticket, entry, stamp: Some(stamp) });
+        }
+        Appended { ticket, durable }
+    }
+
+    fn record(&self, run: RunRecord) {
+        let mut inside = self.lock();
+        if inside.closed {
+            tracing::error!("a run ended after the ledger was closed, and is not in it");
+            return;
+        }
+        inside.jobs.push_back(Job::Record(run));
+        let wake = inside.asleep || inside.jobs.len() == MOST_AT_ONCE;
+        inside.asleep = false;
+        drop(inside);
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn ready(&self) -> bool {
+        !self.unwell.load(Ordering::Relaxed) && self.depth.load(Ordering::Relaxed) < MOST_QUEUED
+    }
+
+    fn room(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) < MOST_WAITING
+    }
+
+    fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {
+        let (stamp, receipt) = receipt::pair();
+        let inside = self.lock();
+        if inside.shut() {
+            drop(inside);
+            stamp.answer(Err(Unavailable.into()));
+        } else {
+            self.push_urgent(inside, Job::Revise { revise, stamp });
+        }
+        receipt
+    }
+}
+
+impl Queue {
+    /// Says that everything which an accepted loss calls for has been handed over: from the next commit on, a start no longer reports the loss.
+    pub fn loss_booked(&self) {
+        self.push_urgent(self.lock(), Job::LossBooked);
+    }
+
+    pub(super) fn end(&self, ending: Ending) {
+        let mut inside = self.lock();
+        inside.ending.get_or_insert(ending);
+        drop(inside);
+        self.unwell.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Nobody writes any more: whoever waits is told.
+    pub(super) fn close(&self) {
+        let mut inside = self.lock();
+        inside.closed = true;
+        let abandoned = std::mem::take(&mut inside.jobs);
+        drop(inside);
+        self.unwell.store(true, Ordering::Relaxed);
+        drop(abandoned);
+    }
+
+    /// Sleeps until there is something to write, or until `until`.
+    pub(super) fn wait(&self, until: Instant) -> Woken {
+        let mut inside = self.lock();
+        let mut due = None;
+        loop {
+            if let Some(ending) = inside.ending {
+                return Woken::Ending(ending);
+            }
+            let now = Instant::now();
+            if inside.urgent > 0 || inside.jobs.len() >= MOST_AT_ONCE {
+                return Woken::Work;
+            }
+            if !inside.jobs.is_empty() && *due.get_or_insert(now + LINGER) <= now {
+                return Woken::Work;
+            }
+            if until <= now {
+                return if inside.jobs.is_empty() { Woken::Time } else { Woken::Work };
+            }
+            inside.asleep = inside.jobs.is_empty();
+            let wake_at = due.unwrap_or(until).min(until);
+            inside = self.wake.wait_timeout(inside, wake_at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0;
+            inside.asleep = false;
+        }
+    }
+
+    /// Sleeps until somebody waits for something, until the end is called, or until `until`.
+    pub(super) fn wait_urgent(&self, until: Instant) -> Option<Ending> {
+        let mut inside = self.lock();
+        loop {
+            let now = Instant::now();
+            if inside.ending.is_some() || inside.urgent > 0 || until <= now {
+                return inside.ending;
+            }
+            inside = self.wake.wait_timeout(inside, until.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes the oldest jobs, as many as fit a transaction.
+    pub(super) fn take(&self) -> VecDeque<Job> {
+        let mut inside = self.lock();
+        if inside.jobs.len() <= MOST_AT_ONCE {
+            inside.urgent = 0;
+            return std::mem::take(&mut inside.jobs);
+        }
+        let taken: VecDeque<Job> = inside.jobs.drain(..MOST_AT_ONCE).collect();
+        inside.urgent = inside.urgent.saturating_sub(taken.iter().filter(|job| job.is_urgent()).count());
+        taken
+    }
+
+    /// Takes every job.
+    pub(super) fn take_all(&self) -> VecDeque<Job> {
+        let mut inside = self.lock();
+        inside.urgent = 0;
+        std::mem::take(&mut inside.jobs)
+    }
+
+    /// Puts jobs back to where they were. They count as waiting all the while.
+    pub(super) fn put_back(&self, mut jobs: VecDeque<Job>) {
+        let mut inside = self.lock();
+        inside.urgent += jobs.iter().filter(|job| job.is_urgent()).count();
+        jobs.append(&mut inside.jobs);
+        inside.jobs = jobs;
+    }
+
+    /// Puts a job nobody waits for before all others.
+    pub(super) fn push_front(&self, job: Job) {
+        self.lock().jobs.push_front(job);
+        self.depth.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many jobs are dealt with.
+    pub(super) fn done(&self, jobs: usize) {
+        self.depth.fetch_sub(jobs, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_unwell(&self, unwell: bool) {
+        self.unwell.store(unwell, Ordering::Relaxed);
+    }
+
+    fn push_urgent(&self, mut inside: MutexGuard<'_, Inside>, job: Job) {
+        inside.jobs.push_back(job);
+        inside.urgent += 1;
+        inside.asleep = false;
+        drop(inside);
+        self.depth.fetch_add(1, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// After the end was called nothing new is admitted, but the journal's own last words are.
+    fn shut(&self) -> bool {
+        self.closed || self.ending.is_some()
+    }
+}
+
+impl Job {
+    /// May somebody be waiting for it?
+    pub(super) const fn is_urgent(&self) -> bool {
+        match self {
+            Job::Append { stamp, .. } => stamp.is_some(),
+            Job::Revise { .. } | Job::LossBooked => true,
+            Job::Record(_) => false,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Reading what was kept: runs by any filter, and the journal. Read-only connections of their own, so that no question can hold up the writer.
+
+use std::{
+    path::PathBuf,
+    sync::{Condvar, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, Row, ToSql, params};
+
+use super::{
+    chain::{LedgerId, subject_hash},
+    charges::{self, call_id},
+    codes,
+    database::{Fault, open_read_only},
+    names::number,
+    runs::{TIME_SHIFT, bytes},
+};
+use crate::{
+    gate::{
+        event::{Entry, Event, Executed, Mark},
+        name::{RunId, Subject},
+        outcome::Outcome,
+        risk::Risk,
+        time::Time,
+        verdict::Verdict,
+    },
+    ledger::port::{CallRecord, JournalView, Records, RunFilter, RunRecord, RunView, Unavailable},
+};
+
+/// How many questions are answered at once; more wait.
+const READERS: usize = 4;
+/// The most runs, or entries, that one question gives.
+pub const MOST_RECORDS: usize = 1_000;
+
+/// The readers.
+pub struct Readers {
+    path: PathBuf,
+    ledger: LedgerId,
+    idle: Mutex<Pool>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct Pool {
+    connections: Vec<Connection>,
+    lent: usize,
+}
+
+impl Records for Readers {
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {
+        self.read(|connection| runs(connection, &self.ledger, filter))
+    }
+
+    fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
+        self.read(|connection| entries(connection, after, limit))
+    }
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, ledger: LedgerId) -> Self {
+        Readers { path, ledger, idle: Mutex::default(), returned: Condvar::new() }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Unavailable> {
+        let kept = self.borrow();
+        let result = kept.map_or_else(|| open_read_only(&self.path), Ok).and_then(|connection| {
+            let answer = read(&connection)?;
+            Ok((connection, answer))
+        });
+        let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.lent -= 1;
+        // A connection that failed is not used again.
+        let answer = result.map(|(connection, answer)| {
+            pool.connections.push(connection);
+            answer
+        });
+        drop(pool);
+        self.returned.notify_one();
+        answer.map_err(|fault| {
+            tracing::warn!(%fault, "the ledger could not be read");
+            Unavailable
+        })
+    }
+
+    fn borrow(&self) -> Option<Connection> {
+        let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while pool.lent >= READERS {
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+        pool.lent += 1;
+        pool.connections.pop()
+    }
+}
+
+/// Conditions on `runs r`, and their values in order.
+#[derive(Default)]
+struct Where {
+    conditions: Vec<String>,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Where {
+    /// Adds a condition, in which `?` is the value.
+    fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
+        self.values.push(Box::new(value));
+        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
+    }
+}
+
+fn runs(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Vec<RunView>, Fault> {
+    // One picture of the ledger for all the questions that follow.
+    let transaction = connection.unchecked_transaction()?;
+    let Some(wanted) = conditions(connection, ledger, filter)? else { return Ok(Vec::new()) };
+    let limit = filter.limit.min(MOST_RECORDS);
+    let condition = if wanted.conditions.is_empty() { "1".to_owned() } else { wanted.conditions.join(" AND ") };
+    let mut select = connection.prepare(&format!(
+        "SELECT r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name, r.status,
+                r.subject
+         FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule
+         WHERE {condition} ORDER BY r.id DESC LIMIT {limit}"
+    ))?;
+    let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
+    let mut rows = select.query(&values[..])?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        views.push(view(connection, row)?);
+    }
+    drop(rows);
+    drop(select);
+    transaction.finish()?;
+    Ok(views)
+}
+
+/// `None` where a name is asked for that was never written: then nothing matches.
+fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Option<Where>, Fault> {
+    let mut wanted = Where::default();
+    if let Some(workflow) = &filter.workflow {
+        let Some(id) = number(connection, workflow.as_str())? else { return Ok(None) };
+        wanted.and("r.workflow = ?", id);
+    }
+    if let Some(run) = &filter.run {
+        match run.as_str().parse().ok().map(bytes) {
+            Some(call) => {
+                wanted.and("r.id IN (SELECT id FROM runs WHERE run = ? OR (run > ? || '#' AND run < ? || '$')", run.as_str().to_owned());
+                let condition = wanted.conditions.pop().unwrap_or_default();
+                wanted.and("UNION SELECT id FROM runs WHERE run IS NULL AND call = ?)", call);
+                let second = wanted.conditions.pop().unwrap_or_default();
+                wanted.conditions.push(format!("{condition} {second}"));
+            }
+            None => wanted.and("(r.run = ? OR (r.run > ? || '#' AND r.run < ? || '$'))", run.as_str().to_owned()),
+        }
+    }
+    if let Some(call) = filter.call {
+        wanted.and("r.id IN (SELECT id FROM runs WHERE call = ? UNION SELECT run FROM calls WHERE call = ?)", bytes(call));
+    }
+    if let Some(since) = filter.since {
+        wanted.and("r.id >= ?", since.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT);
+    }
+    if let Some(until) = filter.until {
+        wanted.and("r.id < ?", until.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT);
+    }
+    if let Some(tool) = &filter.tool {
+        let Some(id) = number(connection, tool.as_str())? else { return Ok(None) };
+        wanted.and("(r.tool = ? OR (r.more > 0 AND EXISTS (SELECT 1 FROM calls k WHERE k.run = r.id AND k.tool = ?)))", id);
+    }
+    if let Some(subject) = &filter.subject {
+        wanted.and(
+            "r.id IN (WITH RECURSIVE eras (era) AS (SELECT 0 UNION ALL SELECT era + 1 FROM eras WHERE era < (SELECT max(era) FROM touched))
+                      SELECT o.run FROM eras e CROSS JOIN touched o ON o.era = e.era AND o.subject = ?)",
+            subject_hash(ledger, subject),
+        );
+    }
+    if let Some(mode) = &filter.mode {
+        let Some(id) = number(connection, mode.as_str())? else { return Ok(None) };
+        wanted.and("r.id IN (SELECT c.run FROM charges c WHERE c.mode = ? AND c.retracted IS NULL)", id);
+    }
+    match filter.outcome {
+        None => {}
+        Some(Outcome::Acceptable) => wanted.conditions.push("r.mark < 2".into()),
+        Some(Outcome::Unacceptable) => wanted.conditions.push("r.notable > 0 AND r.mark = 2".into()),
+        Some(Outcome::Excluded) => wanted.conditions.push("r.notable > 0 AND r.mark = 3".into()),
+    }
+    if filter.ambiguous {
+        wanted.conditions.push(format!("r.notable > 0 AND r.notable & {}", codes::AMBIGUOUS));
+    }
+    Ok(Some(wanted))
+}
+
+fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fault> {
+    let id: i64 = row.get(0)?;
+    let booked = id >> TIME_SHIFT;
+    let started = booked.saturating_sub(row.get(4)?);
+    let more: i64 = row.get(8)?;
+    let mut calls = Vec::new();
+    if row.get::<_, Option<String>>(11)?.is_some() {
+        calls.push(call(row, 9, started)?);
+    }
+    if more > 0 {
+        let mut select = connection.prepare(
+            "SELECT k.call, k.at, t.name, k.risk, k.verdict, k.executed, u.name, k.status, k.subject
+             FROM calls k JOIN names t ON t.id = k.tool LEFT JOIN names u ON u.id = k.rule WHERE k.run = ?1 ORDER BY k.n",
+        )?;
+        let mut rows = select.query([id])?;
+        while let Some(row) = rows.next()? {
+            calls.push(call(row, 0, started)?);
+        }
+    }
+    let (retracted, charges): (Vec<_>, Vec<_>) = charges::of_run(connection, id)?.into_iter().partition(|(_, retracted)| *retracted);
+    let mark = codes::mark::value(row.get(6)?).unwrap_or(Mark::Unacceptable);
+    let excluded = match mark {
+        Mark::Excluded => connection
+            .query_row("SELECT reason, by FROM exclusions WHERE run = ?1", [id], |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))
+            .map(Some)
+            .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?,
+        Mark::Idle | Mark::Acceptable | Mark::Unacceptable => None,
+    };
+    let run = RunRecord {
+        workflow: row.get::<_, String>(1)?.into(),
+        agent: row.get::<_, String>(2)?.into(),
+        // A run that was booked by its call's id and has no call yet has no other name.
+        run: row.get::<_, Option<String>>(3)?.map(RunId::from),
+        started: Time::from_millis(started),
+        ended: Time::from_millis(booked.saturating_add(row.get::<_, Option<i64>>(5)?.unwrap_or(0))),
+        booked_at: Time::from_millis(booked),
+        mark,
+        high: row.get(7)?,
+        charges: charges.into_iter().map(|(charge, _)| charge).collect(),
+        calls,
+    };
+    Ok(RunView { run, retracted: retracted.into_iter().map(|(charge, _)| charge).collect(), excluded })
+}
+
+/// A call whose columns begin at `first`.
+fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> {
+    let subject: Option<[u8; 16]> = row.get(first + 8)?;
+    Ok(CallRecord {
+        call: call_id(row.get(first)?),
+        at: Time::from_millis(started.saturating_add(row.get(first + 1)?)),
+        tool: row.get::<_, String>(first + 2)?.into(),
+        risk: codes::risk::value(row.get(first + 3)?).unwrap_or(Risk::High),
+        verdict: codes::verdict::value(row.get(first + 4)?).unwrap_or(Verdict::Deny),
+        executed: codes::executed::value(row.get(first + 5)?).unwrap_or(Executed::Unknown),
+        rule: row.get::<_, Option<String>>(first + 6)?.map(Into::into),
+        status: row.get(first + 7)?,
+        // The text was not kept. Equal digests are equal objects, which is what a reader of a list needs.
+        subject: subject.map(|hash| Subject::from(format!("sha256:{:032x}", u128::from_be_bytes(hash)))),
+    })
+}
+
+fn entries(connection: &Connection, after: u64, limit: usize) -> Result<Vec<JournalView>, Fault> {
+    let mut select = connection.prepare("SELECT seq, at, workflow, body FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let limit = i64::try_from(limit.min(MOST_RECORDS)).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![i64::try_from(after).unwrap_or(i64::MAX), limit])?;
+    let mut views = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event: Event = serde_json::from_str(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+        let entry = Entry { at: Time::from_millis(row.get(1)?), workflow: row.get::<_, Option<String>>(2)?.map(Into::into), event };
+        views.push(JournalView { seq: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0), entry });
+    }
+    Ok(views)
+}

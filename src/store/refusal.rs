@@ -1,0 +1,81 @@
+//! What happens to the queued when the disk fails: who is told, what is dropped, and what is kept until it can be written (G7, G9).
+
+use std::collections::VecDeque;
+
+use super::queue::Job;
+use crate::{
+    gate::{
+        approval::DecisionKind,
+        event::{Entry, Event, Executed},
+        time::Time,
+    },
+    ledger::port::Unavailable,
+};
+
+/// Tells everybody who waits, and gives what must still be written and what was dropped.
+pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Entry>) {
+    let mut kept = VecDeque::with_capacity(jobs.len());
+    let mut dropped = Vec::new();
+    for job in jobs {
+        match job {
+            Job::Append { ticket, entry, stamp } => {
+                if let Some(stamp) = stamp {
+                    stamp.answer(Err(Unavailable));
+                }
+                if is_fact(&entry.event) {
+                    kept.push_back(Job::Append { ticket, entry, stamp: None });
+                } else {
+                    dropped.push(entry);
+                }
+            }
+            Job::Revise { stamp, .. } => stamp.answer(Err(Unavailable.into())),
+            Job::Record(_) | Job::LossBooked => kept.push_back(job),
+        }
+    }
+    (kept, dropped)
+}
+
+/// Undoes, in an event, what was refused and turned out to be written.
+pub(super) fn take_back(entry: &Entry, now: Time) -> Option<Entry> {
+    let event = match &entry.event {
+        // Its caller was told no, so not a byte of it went upstream.
+        Event::Admitted(admission) => Event::Settled { call: admission.call, executed: Executed::No },
+        Event::Held(request) => Event::Withdrawn { approval: request.approval, reason: "the journal failed while the call was being held".into() },
+        _ => return None,
+    };
+    Some(Entry { at: now.max(entry.at), workflow: entry.workflow.clone(), event })
+}
+
+/// Has it happened, or does it only tighten? Then it is written in the end. What asks for something, or opens something, is dropped once its asker was told no: it
+/// must not come true later.
+const fn is_fact(event: &Event) -> bool {
+    match event {
+        Event::Started { .. }
+        | Event::Stopped
+        | Event::PolicyRefused { .. }
+        | Event::ClockJumped { .. }
+        | Event::Settled { .. }
+        | Event::Tallied { .. }
+        | Event::Booked { .. }
+        | Event::BookedHigh { .. }
+        | Event::Checked { .. }
+        | Event::Withdrawn { .. }
+        | Event::Clamped(_)
+        | Event::Demoted { .. }
+        | Event::Followed(_) => true,
+        Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
+        Event::PolicyAccepted { .. }
+        | Event::ClockAccepted { .. }
+        | Event::Admitted(_)
+        | Event::Reported { .. }
+        | Event::Retracted { .. }
+        | Event::Excluded { .. }
+        | Event::Reinstated { .. }
+        | Event::Held(_)
+        | Event::Released { .. }
+        | Event::Waived { .. }
+        | Event::Recovered { .. }
+        | Event::Promoted { .. }
+        | Event::Changed { .. } => false,
+    }
+}

@@ -1,0 +1,410 @@
+//! The ledger against crashes, damage, full disks and late news.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+use super::{Clock, OpenError, Opened, Options, Queue, Readers, Running, Store, database::Fault};
+use crate::{
+    gate::{
+        budget::Objective,
+        digest::Digest,
+        event::{Admission, Charge, Clamp, Entry, Event, Executed, Mark, RunRef},
+        level::Ladder,
+        name::{CallId, WorkflowName},
+        outcome::{FailureMode, Outcome, Source},
+        policy::{Caps, Lose, Recovery, Terms},
+        risk::{Risk, Tier},
+        state::State,
+        time::{self, Time},
+        verdict::Verdict,
+        workflow::WorkflowState,
+    },
+    ledger::port::{CallRecord, Change, Journal as _, Projection, Records as _, Revise, ReviseError, Revised, RunFilter, RunRecord, RunTarget, Ticket},
+};
+
+mod damage;
+mod disk;
+mod late;
+
+const T0: i64 = 1_790_000_000_000;
+
+/// A disk of which a test decides how full it is, and whether it tells the truth about a commit.
+#[derive(Default)]
+pub(super) struct DiskFault {
+    pages: AtomicI64,
+    lies: AtomicBool,
+}
+
+impl DiskFault {
+    pub(super) fn arm(&self, connection: &Connection) -> Result<(), Fault> {
+        let pages = match self.pages.load(Ordering::SeqCst) {
+            0 => 0xffff_fffe,
+            pages => pages,
+        };
+        Ok(connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?)
+    }
+
+    pub(super) fn lie(&self) -> Result<(), Fault> {
+        if self.lies.swap(false, Ordering::SeqCst) { Err(Fault::Broken("a commit whose end nobody heard of")) } else { Ok(()) }
+    }
+}
+
+/// What the ledger was shown, and where to put a copy of the directory each time.
+#[derive(Default)]
+struct Seen {
+    shown: Mutex<Vec<(WorkflowName, Ticket, Vec<Entry>)>>,
+    copies: Mutex<Option<(std::path::PathBuf, Vec<TempDir>)>>,
+}
+
+impl Projection for Seen {
+    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], _: &WorkflowState) {
+        self.shown.lock().unwrap().push((workflow.clone(), upto, entries.to_vec()));
+        if let Some((from, copies)) = &mut *self.copies.lock().unwrap() {
+            copies.push(copy(from));
+        }
+    }
+}
+
+struct World {
+    dir: TempDir,
+    running: Running,
+    journal: Arc<Queue>,
+    records: Arc<Readers>,
+    seen: Arc<Seen>,
+    fault: Arc<DiskFault>,
+    clock: Arc<AtomicI64>,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self::at(tempfile::tempdir().unwrap());
+        world.append(
+            None,
+            Event::PolicyAccepted { version: Digest::new([0; 32]), terms: BTreeMap::from([("w".into(), Arc::new(terms()))]), policies: "{}".into() },
+        );
+        world
+    }
+
+    fn at(dir: TempDir) -> Self {
+        let opened = open(dir.path()).unwrap();
+        Self::of(dir, opened.store)
+    }
+
+    fn of(dir: TempDir, store: Store) -> Self {
+        let (journal, records, seen, fault) = (store.journal(), store.records(), Arc::new(Seen::default()), Arc::clone(&store.fault));
+        let time = Arc::new(AtomicI64::new(T0));
+        let hands = Arc::clone(&time);
+        let clock: Clock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
+        let running = store.start(Arc::clone(&seen) as Arc<dyn Projection>, clock).unwrap();
+        World { dir, running, journal, records, seen, fault, clock: time }
+    }
+
+    fn append(&self, workflow: Option<&str>, event: Event) {
+        assert_eq!(self.journal.append(entry(workflow, event)).durable.wait(), Ok(Ok(())));
+    }
+
+    fn revise(&self, target: RunTarget, change: Change) -> Result<Revised, ReviseError> {
+        self.journal.revise(Revise { target, at: at(60_000), change }).wait().unwrap()
+    }
+
+    /// Waits until everything handed over before is written.
+    fn settle(&self) {
+        self.append(None, Event::PolicyRefused { reason: "a full stop".into() });
+    }
+
+    fn runs(&self, filter: RunFilter) -> Vec<RunRecord> {
+        self.views(filter).into_iter().map(|view| view.run).collect()
+    }
+
+    fn views(&self, filter: RunFilter) -> Vec<crate::ledger::port::RunView> {
+        self.records.runs(&RunFilter { limit: 1_000, ..filter }).unwrap()
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.records.entries(0, 1_000).unwrap().into_iter().map(|view| view.entry).collect()
+    }
+
+    fn drain(self) -> TempDir {
+        self.running.drain().unwrap();
+        self.dir
+    }
+}
+
+fn open(dir: &Path) -> Result<Opened, OpenError> {
+    Store::open(&options(dir))
+}
+
+fn options(dir: &Path) -> Options {
+    Options { dir: dir.into(), existing: false, accept_loss: false, now: at(0) }
+}
+
+fn copy(from: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        fs::copy(item.path(), to.path().join(item.file_name())).unwrap();
+    }
+    to
+}
+
+fn at(millis: i64) -> Time {
+    Time::from_millis(T0 + millis)
+}
+
+fn entry(workflow: Option<&str>, event: Event) -> Entry {
+    Entry { at: at(0), workflow: workflow.map(Into::into), event }
+}
+
+fn terms() -> Terms {
+    Terms {
+        tier: Tier::Medium,
+        was: None,
+        objective: Objective {
+            target_ppm: 970_000,
+            window: time::days(30),
+            expected_runs: 100,
+            expected_written: false,
+            unacceptable: BTreeSet::from([FailureMode::WrongAction, FailureMode::Timeout]),
+            critical: BTreeSet::new(),
+            evidence: Arc::default(),
+        },
+        ladder: Ladder::built_in(),
+        starts: "standard".into(),
+        caps: Caps { at_risk: "standard".into(), burned: "supervised".into(), breached: "read_only".into() },
+        recovery: Recovery::Cause,
+        lose: Lose { burns: 2, within: time::days(90), drop: 1 },
+        reads_only: false,
+        grant: time::minutes(10),
+    }
+}
+
+fn call_id(n: u64) -> CallId {
+    CallId::from_bits(u128::from(T0.unsigned_abs()) << 80 | 7 << 76 | u128::from(n))
+}
+
+fn call(n: u64, tool: &str, risk: Risk, subject: Option<&str>) -> CallRecord {
+    CallRecord {
+        call: call_id(n),
+        at: at(n.try_into().unwrap()),
+        tool: tool.into(),
+        risk,
+        verdict: Verdict::Allow,
+        executed: Executed::Yes,
+        rule: None,
+        status: 200,
+        subject: subject.map(Into::into),
+    }
+}
+
+fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
+    let (first, last) = (calls.first().map_or(at(0), |call| call.at), calls.last().map_or(at(0), |call| call.at));
+    RunRecord {
+        workflow: "w".into(),
+        agent: "bot".into(),
+        run: id.map(Into::into),
+        started: first,
+        ended: last,
+        booked_at: last,
+        mark: Mark::Acceptable,
+        high: false,
+        charges: Vec::new(),
+        calls,
+    }
+}
+
+fn solo(n: u64) -> RunRecord {
+    run(None, vec![call(n, "api/get", Risk::Low, None)])
+}
+
+fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
+    Charge { mode, source: Source::Person, by: Some("dana".into()), call: None, tool: None, note: None, reference: reference.map(Into::into) }
+}
+
+fn booked(run: &str) -> Event {
+    Event::Booked { run: run_ref(run), high: false, charges: vec![charge(FailureMode::WrongAction, None)] }
+}
+
+fn run_ref(run: &str) -> RunRef {
+    RunRef { agent: "bot".into(), run: run.into() }
+}
+
+fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
+    Admission {
+        call: call_id(n),
+        run: run_ref(run),
+        tool: "api/refund".into(),
+        risk: Risk::High,
+        idempotent,
+        subject: Some("A-1001".into()),
+        approval: None,
+        digest: None,
+    }
+}
+
+fn clamp() -> Event {
+    Event::Clamped(Clamp { to: "halted".into(), by: "dana".into(), reason: "stop".into(), at: at(0), until: None })
+}
+
+fn counted(entries: &[Entry]) -> u64 {
+    entries
+        .iter()
+        .filter_map(|entry| if let Event::Tallied { cells } = &entry.event { Some(cells.iter().map(|cell| cell.runs).sum::<u64>()) } else { None })
+        .sum()
+}
+
+fn refold(entries: &[Entry], now: Time) -> State {
+    let mut state = State::default();
+    for entry in entries {
+        match entry.event {
+            Event::Followed(_) => drop(state.advance(entry.at)),
+            _ => drop(state.apply(entry)),
+        }
+    }
+    state.advance(now);
+    state
+}
+
+#[test]
+fn a_drained_ledger_opens_to_the_same_state_and_says_what_happened() {
+    let world = World::new();
+    for n in 0..100 {
+        world.journal.record(solo(n));
+    }
+    world.append(Some("w"), booked("r"));
+    let dir = world.drain();
+    let opened = open(dir.path()).unwrap();
+    assert!(!opened.first_start && !opened.lost);
+    let again = World::of(dir, opened.store);
+    let entries = again.entries();
+    assert_eq!(counted(&entries), 100);
+    assert_eq!(Store::verify(again.dir.path()).unwrap(), i64::try_from(entries.len()).unwrap());
+    assert!(matches!(entries.last().unwrap().event, Event::Stopped));
+    assert_eq!(refold(&entries, opened.state.now()), opened.state);
+    again.drain();
+}
+
+#[test]
+fn a_copy_made_at_any_commit_opens_with_everything_acknowledged_by_then() {
+    let world = World::new();
+    *world.seen.copies.lock().unwrap() = Some((world.dir.path().into(), Vec::new()));
+    for n in 0..30_u64 {
+        for m in 0..10 {
+            world.journal.record(solo(100 * n + m));
+        }
+        world.append(Some("w"), if n % 3 == 0 { booked(&format!("r{n}")) } else { Event::Admitted(admission(n, &format!("r{n}"), true)) });
+    }
+    let (_, copies) = world.seen.copies.lock().unwrap().take().unwrap();
+    world.drain();
+    assert!(copies.len() >= 30, "{}", copies.len());
+    for (n, copy) in copies.into_iter().enumerate() {
+        let opened = open(copy.path()).unwrap();
+        let state = opened.state.clone();
+        let world = World::of(copy, opened.store);
+        let entries = world.entries();
+        assert_eq!(refold(&entries, state.now()), state);
+        let acknowledged = entries.iter().filter(|entry| matches!(entry.event, Event::Booked { .. } | Event::Admitted(_))).count();
+        assert!(acknowledged > n.min(29), "{acknowledged} in copy {n}");
+        assert_eq!(usize::try_from(counted(&entries)).unwrap(), world.runs(RunFilter { outcome: Some(Outcome::Acceptable), ..RunFilter::default() }).len());
+        assert_eq!(state.workflows().flat_map(|(_, workflow)| workflow.open_calls()).count(), 0);
+    }
+}
+
+#[test]
+fn what_a_crash_left_open_is_settled_before_anything_is_admitted() {
+    let world = World::new();
+    world.append(Some("w"), Event::Admitted(admission(1, &call_id(1).to_string(), false)));
+    world.append(Some("w"), Event::Admitted(admission(2, "named", false)));
+    world.append(Some("w"), Event::Admitted(admission(3, "named", false)));
+    world.append(Some("w"), Event::Admitted(admission(4, "harmless", true)));
+    world.append(Some("w"), booked("failed before"));
+    world.append(Some("w"), Event::Admitted(admission(5, "failed before", false)));
+    let crashed = copy(world.dir.path());
+    world.drain();
+    let world = World::at(crashed);
+    let entries = world.entries();
+    assert_eq!(entries.iter().filter(|entry| matches!(entry.event, Event::Settled { executed: Executed::Unknown, .. })).count(), 5);
+    // One each for the two runs, and the one from before the crash.
+    assert_eq!(entries.iter().filter(|entry| matches!(entry.event, Event::Booked { .. })).count(), 3);
+    let ambiguous = world.runs(RunFilter { ambiguous: true, ..RunFilter::default() });
+    assert_eq!(ambiguous.len(), 3);
+    assert!(ambiguous.iter().all(|run| run.mark == Mark::Unacceptable && run.charges.iter().any(|charge| charge.mode == FailureMode::Timeout)));
+    assert_eq!(world.runs(RunFilter { run: Some("named".into()), ..RunFilter::default() })[0].calls.len(), 2);
+    assert_eq!(world.runs(RunFilter { run: Some(call_id(1).to_string().into()), subject: Some("A-1001".into()), ..RunFilter::default() }).len(), 1);
+    // The same id again is another run.
+    world.append(Some("w"), booked("named"));
+    assert_eq!(world.runs(RunFilter { run: Some("named#2".into()), ..RunFilter::default() }).len(), 1);
+    world.drain();
+}
+
+#[test]
+fn entries_are_shown_before_receipts_are_answered_and_with_their_tickets() {
+    let world = World::new();
+    let appended = world.journal.append(entry(Some("w"), booked("r")));
+    assert_eq!(appended.durable.wait(), Ok(Ok(())));
+    let shown = world.seen.shown.lock().unwrap().clone();
+    let (workflow, upto, entries) = shown.last().unwrap();
+    assert_eq!((workflow.as_str(), *upto), ("w", appended.ticket));
+    assert!(entries.iter().any(|entry| matches!(entry.event, Event::Booked { .. })));
+    // What is everybody's is shown to each.
+    let appended = world.journal.append(entry(None, clamp()));
+    assert_eq!(appended.durable.wait(), Ok(Ok(())));
+    assert_eq!(world.seen.shown.lock().unwrap().last().unwrap().1, appended.ticket);
+    world.drain();
+}
+
+#[test]
+fn a_hundred_thousand_runs_are_all_tallied_and_all_found() {
+    let world = World::new();
+    for n in 0..100_000 {
+        world.journal.record(solo(n));
+    }
+    world.settle();
+    let dir = world.drain();
+    let database = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let (runs, listed): (i64, i64) =
+        database.query_row("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM call_list)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!((runs, listed), (100_000, 100_000));
+    drop(database);
+    let world = World::at(dir);
+    assert_eq!(counted(&world.entries()), 100_000);
+    let found = world.runs(RunFilter { call: Some(call_id(77_777)), ..RunFilter::default() });
+    assert_eq!(found, [solo(77_777)]);
+    world.drain();
+}
+
+#[test]
+fn dropped_without_a_drain_it_hangs_nobody() {
+    let world = World::new();
+    let waiting = world.journal.append(entry(Some("w"), booked("r")));
+    drop(world.running);
+    assert!(waiting.durable.wait().is_ok_and(|answer| answer.is_ok()));
+    assert_eq!(world.journal.append(entry(None, clamp())).durable.wait(), Ok(Err(crate::ledger::port::Unavailable)));
+    assert!(!world.journal.ready());
+}
+
+#[test]
+fn a_writer_that_panics_leaves_nobody_waiting() {
+    struct Broken;
+    impl Projection for Broken {
+        fn committed(&self, _: &WorkflowName, _: Ticket, _: &[Entry], _: &WorkflowState) {
+            panic!("a projection that is broken");
+        }
+    }
+    let dir = World::new().drain();
+    let store = open(dir.path()).unwrap().store;
+    let journal = store.journal();
+    let running = store.start(Arc::new(Broken), Arc::new(|| at(0))).unwrap();
+    assert!(journal.append(entry(Some("w"), booked("r"))).durable.wait().is_err());
+    assert_eq!(running.drain(), Err(crate::ledger::port::Unavailable));
+    assert!(!journal.ready());
+}

@@ -1,0 +1,148 @@
+//! Late news about runs, and runs whose names come again.
+
+use super::*;
+
+fn by_run(run: &str) -> RunTarget {
+    RunTarget::Run { run: run.into(), workflow: None, agent: None }
+}
+
+fn by_subject(subject: &str) -> RunTarget {
+    RunTarget::Subject { subject: subject.into(), tool: None, workflow: None }
+}
+
+fn report(reference: Option<&str>) -> Change {
+    Change::Report(charge(FailureMode::WrongAction, reference))
+}
+
+#[test]
+fn a_run_is_found_by_its_id_by_its_call_and_by_what_it_touched() {
+    let world = World::new();
+    world.journal.record(run(None, vec![call(1, "api/get", Risk::Read, Some("A-1"))]));
+    world.journal.record(run(Some("r"), vec![call(2, "api/get", Risk::Read, None), call(3, "api/refund", Risk::High, Some("A-1"))]));
+    world.journal.record(run(None, vec![call(4, "api/get", Risk::Read, Some("A-1"))]));
+    let r = |target| world.revise(target, Change::Exclude { reason: "test".into(), by: "dana".into() }).unwrap().run;
+    assert_eq!(r(by_run(&call_id(1).to_string())).as_str(), call_id(1).to_string());
+    assert_eq!(r(RunTarget::Call(call_id(3))).as_str(), "r");
+    // Not the newest that touched it, but the newest through its riskiest tool.
+    assert_eq!(r(by_subject("A-1")).as_str(), "r");
+    let newest = RunTarget::Subject { subject: "A-1".into(), tool: Some("api/get".into()), workflow: Some("w".into()) };
+    assert_eq!(r(newest).as_str(), call_id(4).to_string());
+    for unknown in [by_run("q"), by_subject("A-2"), RunTarget::Call(call_id(9))] {
+        assert_eq!(world.revise(unknown, report(None)), Err(ReviseError::Unknown));
+    }
+    world.drain();
+}
+
+#[test]
+fn one_report_is_one_report_however_often_it_comes() {
+    let world = World::new();
+    world.journal.record(run(None, vec![call(1, "api/refund", Risk::High, Some("A-1"))]));
+    let first = world.revise(by_subject("A-1"), report(Some("T-1"))).unwrap();
+    assert_eq!((first.was, first.now, first.repeated), (Mark::Acceptable, Mark::Unacceptable, false));
+    // Another run touches the same object before the delivery is repeated.
+    world.journal.record(run(None, vec![call(2, "api/refund", Risk::High, Some("A-1"))]));
+    let second = world.revise(by_subject("A-1"), report(Some("T-1"))).unwrap();
+    assert!(second.repeated && second.run == first.run);
+    let back = Change::Retract { mode: FailureMode::WrongAction, reference: Some("T-1".into()), by: "dana".into() };
+    let back_again = world.revise(by_subject("A-1"), back.clone()).unwrap();
+    assert_eq!((back_again.run, back_again.now), (first.run.clone(), Mark::Acceptable));
+    assert!(world.revise(by_subject("A-1"), report(Some("T-1"))).unwrap().repeated);
+    assert!(matches!(world.revise(by_run(first.run.as_str()), back), Err(ReviseError::Nothing(_))));
+    let other = world.revise(by_subject("A-1"), report(Some("T-2"))).unwrap();
+    assert_ne!(other.run, first.run);
+    world.drain();
+}
+
+#[test]
+fn a_run_goes_out_of_the_budget_and_comes_back_as_what_it_was() {
+    let world = World::new();
+    world.journal.record(solo(1));
+    world.journal.record(RunRecord { mark: Mark::Idle, ..run(None, vec![call(2, "api/get", Risk::Read, None)]) });
+    let id = call_id(1).to_string();
+    let out = Change::Exclude { reason: "an incident".into(), by: "dana".into() };
+    world.revise(by_run(&id), report(None)).unwrap();
+    let excluded = world.revise(by_run(&id), out.clone()).unwrap();
+    assert_eq!((excluded.was, excluded.now), (Mark::Unacceptable, Mark::Excluded));
+    assert!(world.revise(by_run(&id), out).unwrap().repeated);
+    assert_eq!(world.views(RunFilter { outcome: Some(Outcome::Excluded), ..RunFilter::default() })[0].excluded, Some(("an incident".into(), "dana".into())));
+    assert_eq!(world.revise(by_run(&id), Change::Reinstate { by: "dana".into() }).unwrap().now, Mark::Unacceptable);
+    assert!(matches!(world.revise(by_run(&id), Change::Reinstate { by: "dana".into() }), Err(ReviseError::Nothing(_))));
+    // A mode that costs nothing is recorded and moves nothing; an idle run whose report is taken back is idle again.
+    let idle = call_id(2).to_string();
+    assert_eq!(world.revise(by_run(&idle), Change::Report(charge(FailureMode::ToolError, None))).unwrap().now, Mark::Idle);
+    assert_eq!(world.revise(by_run(&idle), report(None)).unwrap().now, Mark::Unacceptable);
+    let back = Change::Retract { mode: FailureMode::WrongAction, reference: None, by: "dana".into() };
+    assert_eq!(world.revise(by_run(&idle), back).unwrap().now, Mark::Idle);
+    let view = &world.views(RunFilter { mode: Some(FailureMode::ToolError), ..RunFilter::default() })[0];
+    assert_eq!((view.run.charges.len(), view.retracted.len()), (1, 1));
+    world.drain();
+}
+
+#[test]
+fn a_run_booked_while_it_went_on_is_completed_and_not_counted_again() {
+    let world = World::new();
+    world.append(Some("w"), booked("r"));
+    assert_eq!(world.revise(by_run("r"), report(Some("T-1"))).unwrap().was, Mark::Unacceptable);
+    let charges = vec![charge(FailureMode::WrongAction, None), charge(FailureMode::Timeout, None)];
+    world.journal.record(RunRecord {
+        mark: Mark::Unacceptable,
+        booked_at: at(0),
+        charges: charges.clone(),
+        ..run(Some("r"), vec![call(1, "api/get", Risk::Read, None), call(2, "api/refund", Risk::High, None)])
+    });
+    world.append(Some("w"), booked(&call_id(7).to_string()));
+    world.journal.record(RunRecord { mark: Mark::Unacceptable, booked_at: at(0), charges: charges[..1].to_vec(), ..solo(7) });
+    world.settle();
+    let runs = world.runs(RunFilter::default());
+    assert_eq!(runs.len(), 2);
+    let r = &world.runs(RunFilter { run: Some("r".into()), ..RunFilter::default() })[0];
+    assert_eq!((r.calls.len(), r.charges.len(), r.ended), (2, 3, at(2)));
+    assert_eq!(world.runs(RunFilter { call: Some(call_id(7)), ..RunFilter::default() })[0].run, None);
+    assert_eq!(counted(&world.entries()), 0);
+    world.drain();
+}
+
+#[test]
+fn a_name_that_comes_again_is_another_run() {
+    let world = World::new();
+    for n in 0..3 {
+        world.journal.record(run(Some("r"), vec![call(n, "api/get", Risk::Low, None)]));
+    }
+    world.journal.record(run(Some("r#2"), vec![call(3, "api/get", Risk::Low, None)]));
+    world.append(Some("w"), booked("r"));
+    world.journal.record(RunRecord { mark: Mark::Unacceptable, booked_at: at(0), ..run(Some("r"), vec![call(5, "api/get", Risk::Low, None)]) });
+    world.journal.record(RunRecord { agent: "other".into(), ..run(Some("r"), vec![call(6, "api/get", Risk::Low, None)]) });
+    world.settle();
+    let names: BTreeSet<String> = world
+        .runs(RunFilter { run: Some("r".into()), ..RunFilter::default() })
+        .into_iter()
+        .filter_map(|run| (run.agent.as_str() == "bot").then(|| run.run.unwrap().to_string()))
+        .collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["r", "r#2", "r#3", "r#4", "r#5"]);
+    assert!(matches!(world.revise(by_run("r"), report(None)), Err(ReviseError::Several(runs)) if runs.len() == 2));
+    world.drain();
+}
+
+#[test]
+fn filters_narrow_and_the_newest_comes_first() {
+    let world = World::new();
+    world.journal.record(run(None, vec![call(1, "api/get", Risk::Read, Some("A-1"))]));
+    world.journal.record(run(Some("r"), vec![call(2, "api/get", Risk::Low, None), call(3, "api/put", Risk::Low, Some("A-2"))]));
+    world.journal.record(run(None, vec![CallRecord { executed: Executed::Unknown, rule: Some("p.yaml:3".into()), ..call(4, "api/get", Risk::Low, None) }]));
+    world.settle();
+    let found = |filter: RunFilter| world.runs(filter).iter().map(|run| run.calls[0].call.bits() & 0xff).collect::<Vec<_>>();
+    let any = RunFilter::default;
+    assert_eq!(found(any()), [4, 2, 1]);
+    assert_eq!(found(RunFilter { workflow: Some("w".into()), since: Some(at(2)), until: Some(at(4)), ..any() }), [2]);
+    assert_eq!(found(RunFilter { workflow: Some("v".into()), ..any() }), []);
+    assert_eq!(found(RunFilter { tool: Some("api/put".into()), ..any() }), [2]);
+    assert_eq!(found(RunFilter { subject: Some("A-1".into()), ..any() }), [1]);
+    assert_eq!(found(RunFilter { subject: Some("A-2".into()), ..any() }), [2]);
+    assert_eq!(found(RunFilter { ambiguous: true, ..any() }), [4]);
+    assert_eq!(found(RunFilter { call: Some(call_id(3)), ..any() }), [2]);
+    assert_eq!(found(RunFilter { outcome: Some(Outcome::Unacceptable), ..any() }), []);
+    assert_eq!(world.records.runs(&RunFilter { limit: 1, ..any() }).unwrap().len(), 1);
+    assert_eq!(world.runs(any())[0].calls[0].rule.as_deref(), Some("p.yaml:3"));
+    assert!(world.runs(any())[1].calls[1].subject.as_ref().unwrap().as_str().starts_with("sha256:"));
+    world.drain();
+}

@@ -1,0 +1,339 @@
+//! The writer: the one thread that writes the ledger and owns the fold.
+//!
+//! Everything queued goes into one transaction, so that a commit's price is shared (group commit). A transaction that fails is never assumed: the connection is
+//! closed, the file opened and read anew, and only a transaction that succeeds on it makes the journal ready again (F3-F5). Meanwhile whoever waits is told that
+//! the journal is unavailable; facts stay queued, and what would only have opened something is dropped.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tracing::{error, info, warn};
+
+use super::{
+    Clock,
+    books::{Books, walk},
+    database::{Database, Fault, checkpoint},
+    files::{Acknowledged, Directory, HeadFile},
+    pen::{Pen, Written},
+    queue::{Ending, Job, MOST_AT_ONCE, Queue, Woken},
+    refusal::{refuse, take_back},
+};
+use crate::{
+    gate::{
+        event::{Entry, Event},
+        name::WorkflowName,
+        state::State,
+        time::Minute,
+    },
+    ledger::port::{Projection, ReviseError, Revised, Ticket, Unavailable},
+};
+
+/// A snapshot is due after so many journal rows.
+const SNAPSHOT_ROWS: i64 = 10_000;
+/// A snapshot is due after so long, if anything happened.
+const SNAPSHOT_AFTER: Duration = Duration::from_secs(30);
+/// The WAL is brought into the database after so many index rows: some 10 MB.
+const CHECKPOINT_ROWS: u64 = 65_536;
+/// The first wait after a failure; it doubles.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest wait after a failure.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// See the file.
+pub(super) struct Writer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) directory: Directory,
+    pub(super) head_file: HeadFile,
+    pub(super) projection: Arc<dyn Projection>,
+    pub(super) clock: Clock,
+    pub(super) snapshot_at: Instant,
+    pub(super) advanced: Minute,
+    pub(super) backoff: Duration,
+    #[cfg(test)]
+    pub(super) fault: Arc<super::tests::DiskFault>,
+}
+
+/// Closes the queue however the writer ends, by a panic too: nobody may wait for a thread that is gone.
+struct Closing(Arc<Queue>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// How a session on one connection ended.
+enum Over {
+    Ended,
+    Failed(Failed),
+}
+
+/// A transaction of which it is not known whether it took place.
+struct Failed {
+    fault: Fault,
+    /// Where the ledger stood before it.
+    before: Acknowledged,
+    jobs: VecDeque<Job>,
+}
+
+/// What a transaction wrote.
+struct Done {
+    written: Vec<Written>,
+    revised: VecDeque<Result<Revised, ReviseError>>,
+}
+
+impl Writer {
+    /// Works until the end is called.
+    pub(super) fn run(mut self, database: Database, books: Books) -> Result<(), Unavailable> {
+        let _closing = Closing(Arc::clone(&self.queue));
+        let mut next = Some((database, books, false));
+        while let Some((database, books, probe)) = next.take() {
+            let before = Acknowledged { commits: books.commits, head: books.head };
+            let failed = match self.session(database, books, probe) {
+                Ok(Over::Ended) => return Ok(()),
+                Ok(Over::Failed(failed)) => failed,
+                Err(fault) => Failed { fault, before, jobs: VecDeque::new() },
+            };
+            next = self.recover(failed).map(|(database, books)| (database, books, true));
+        }
+        Err(Unavailable)
+    }
+
+    /// Writes on one connection until it fails or the end is called.
+    fn session(&mut self, database: Database, books: Books, mut probe: bool) -> Result<Over, Fault> {
+        let Database { connection, mut files } = database;
+        let mut pen = Pen::new(&connection, books)?;
+        let mut checkpointed = 0;
+        loop {
+            let woken = if probe { Woken::Work } else { self.queue.wait(self.next_edge(&pen.books)) };
+            let ending = match woken {
+                Woken::Time if !self.is_due(&pen.books) => continue,
+                Woken::Work | Woken::Time => None,
+                Woken::Ending(ending) => Some(ending),
+            };
+            let jobs = self.queue.take();
+            let last = ending.is_some() && jobs.len() < MOST_AT_ONCE;
+            let drained = last && ending == Some(Ending::Drain);
+            let before = Acknowledged { commits: pen.books.commits, head: pen.books.head };
+            let unsaved = pen.books.unsaved;
+            let result = files.check().and_then(|()| self.transact(&mut pen, &jobs, drained));
+            match result {
+                Ok(done) => {
+                    if probe {
+                        info!("the journal is available again");
+                        self.queue.set_unwell(false);
+                        self.backoff = FIRST_BACKOFF;
+                        probe = false;
+                    }
+                    self.acknowledge(&pen.books, jobs, done);
+                }
+                Err(fault) => return Ok(Over::Failed(Failed { fault, before, jobs })),
+            }
+            if pen.rows - checkpointed >= CHECKPOINT_ROWS || pen.books.unsaved < unsaved || last {
+                checkpointed = pen.rows;
+                if let Err(fault) = checkpoint(&connection, last).or_else(|fault| if last { Ok(()) } else { Err(fault) }) {
+                    let before = Acknowledged { commits: pen.books.commits, head: pen.books.head };
+                    return Ok(Over::Failed(Failed { fault, before, jobs: VecDeque::new() }));
+                }
+            }
+            if last {
+                // The note is only worth its sync at a clean end; after a crash it may lag.
+                self.head_file.sync().unwrap_or_else(|error| warn!(%error, "the head file could not be synced"));
+                return Ok(Over::Ended);
+            }
+        }
+    }
+
+    fn transact(&mut self, pen: &mut Pen<'_>, jobs: &VecDeque<Job>, drained: bool) -> Result<Done, Fault> {
+        #[cfg(test)]
+        self.fault.arm(pen.connection)?;
+        pen.begin()?;
+        let mut revised = VecDeque::new();
+        for job in jobs {
+            match job {
+                Job::Append { ticket, entry, .. } => pen.enter(*ticket, entry)?,
+                Job::Record(run) => pen.record(run)?,
+                Job::Revise { revise, .. } => revised.push_back(pen.revise(revise)?),
+                Job::LossBooked => {
+                    pen.connection.execute("DELETE FROM meta WHERE key = 'lost'", [])?;
+                }
+            }
+        }
+        let now = (self.clock)();
+        if now.minute() > self.advanced {
+            pen.advance(now)?;
+            self.advanced = now.minute();
+        }
+        if drained {
+            let at = now.max(pen.books.state.now());
+            pen.enter(0, &Entry { at, workflow: None, event: Event::Stopped })?;
+        }
+        if drained || self.snapshot_is_due(&pen.books) {
+            match pen.snapshot() {
+                // The journal does without it: a start takes longer, and nothing is lost.
+                Err(Fault::Json(error)) => error!(%error, "the state cannot be written as JSON: there is no new snapshot"),
+                result => result?,
+            }
+            self.snapshot_at = Instant::now() + SNAPSHOT_AFTER;
+        }
+        let written = pen.commit()?;
+        #[cfg(test)]
+        self.fault.lie()?;
+        Ok(Done { written, revised })
+    }
+
+    /// The transaction is durable: says so to everybody, the head file first.
+    fn acknowledge(&self, books: &Books, jobs: VecDeque<Job>, done: Done) {
+        let acknowledged = Acknowledged { commits: books.commits, head: books.head };
+        self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
+        self.project(done.written, &books.state);
+        self.queue.done(jobs.len());
+        let mut revised = done.revised;
+        for job in jobs {
+            match job {
+                Job::Append { stamp, .. } => {
+                    if let Some(stamp) = stamp {
+                        stamp.answer(Ok(()));
+                    }
+                }
+                Job::Revise { stamp, .. } => {
+                    if let Some(answer) = revised.pop_front() {
+                        stamp.answer(answer);
+                    }
+                }
+                Job::Record(_) | Job::LossBooked => {}
+            }
+        }
+    }
+
+    /// Shows every workflow that was touched what became durable. What belongs to no workflow is shown to all.
+    fn project(&self, written: Vec<Written>, state: &State) {
+        let mut touched: BTreeMap<WorkflowName, (Ticket, Vec<Entry>)> = BTreeMap::new();
+        if written.iter().any(|(_, entry)| entry.workflow.is_none()) {
+            touched.extend(state.workflows().map(|(name, _)| (name.clone(), Default::default())));
+        }
+        for (_, entry) in &written {
+            if let Some(workflow) = &entry.workflow {
+                touched.entry(workflow.clone()).or_default();
+            }
+        }
+        for (ticket, entry) in written {
+            let mut show = |(upto, entries): &mut (Ticket, Vec<Entry>)| {
+                *upto = (*upto).max(ticket);
+                entries.push(entry.clone());
+            };
+            match &entry.workflow {
+                Some(workflow) => touched.get_mut(workflow).into_iter().for_each(&mut show),
+                None => touched.values_mut().for_each(&mut show),
+            }
+        }
+        for (workflow, (upto, entries)) in touched {
+            if let Some(state) = state.workflow(&workflow) {
+                self.projection.committed(&workflow, upto, &entries, state);
+            }
+        }
+    }
+
+    /// After a failure: tells whoever waits, and tries until the ledger can be read again. `None` where the end was called and it still cannot.
+    fn recover(&mut self, failed: Failed) -> Option<(Database, Books)> {
+        let Failed { fault, before, jobs } = failed;
+        error!(%fault, "the journal is unavailable; nothing is admitted until it is back");
+        self.queue.set_unwell(true);
+        let upto = jobs.iter().filter_map(|job| if let Job::Append { ticket, .. } = job { Some(*ticket) } else { None }).max().unwrap_or(0);
+        let taken = jobs.len();
+        let (kept, dropped) = refuse(jobs);
+        self.queue.done(taken - kept.len());
+        loop {
+            let until = Instant::now() + self.backoff;
+            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+            let ending = loop {
+                let ending = self.queue.wait_urgent(until);
+                self.refuse_queued();
+                if ending.is_some() || until <= Instant::now() {
+                    break ending;
+                }
+            };
+            match self.reopen(&before) {
+                Ok((database, books)) => {
+                    // The fold read anew stands where the disk does.
+                    self.advanced = books.state.now().minute();
+                    if books.commits == before.commits {
+                        self.queue.put_back(kept);
+                    } else {
+                        // It took place although its end was reported as a failure. What was refused in it has to be taken back.
+                        self.queue.done(kept.len());
+                        self.catch_up(&database, &books, &before, upto);
+                        for entry in dropped.iter().filter_map(|entry| take_back(entry, books.state.now())) {
+                            self.queue.push_front(Job::Append { ticket: 0, entry, stamp: None });
+                        }
+                    }
+                    // Called to the end, and this is at least the second failure: a third attempt would only make the end wait.
+                    let hopeless = ending.is_some() && self.backoff > FIRST_BACKOFF * 4;
+                    return (!hopeless).then_some((database, books));
+                }
+                Err(fault) => warn!(%fault, "the journal is still unavailable"),
+            }
+            if ending.is_some() {
+                return None;
+            }
+        }
+    }
+
+    /// Opens the ledger anew, and makes sure that it is the one we know and has everything that was acknowledged.
+    fn reopen(&self, before: &Acknowledged) -> Result<(Database, Books), Fault> {
+        let database = Database::open(&self.directory.database())?;
+        let books = Books::load(&database.connection)?;
+        let knows_us = before.head.seq == 0
+            || database.connection.query_row("SELECT hash FROM journal WHERE seq = ?1", [before.head.seq], |row| row.get::<_, [u8; 32]>(0)).ok()
+                == Some(before.head.hash);
+        if !knows_us || books.head.seq < before.head.seq || !(before.commits..=before.commits + 1).contains(&books.commits) {
+            return Err(Fault::Replaced);
+        }
+        Ok((database, books))
+    }
+
+    /// Shows what a transaction wrote that was thought to have failed.
+    fn catch_up(&self, database: &Database, books: &Books, before: &Acknowledged, upto: Ticket) {
+        let mut written = Vec::new();
+        match walk(&database.connection, before.head, |entry| written.push((upto, entry.clone()))) {
+            Ok(_) => self.project(written, &books.state),
+            Err(fault) => error!(%fault, "what was written could not be read back"),
+        }
+    }
+
+    fn refuse_queued(&self) {
+        let jobs = self.queue.take_all();
+        let taken = jobs.len();
+        let (kept, _) = refuse(jobs);
+        self.queue.done(taken - kept.len());
+        self.queue.put_back(kept);
+    }
+
+    fn is_due(&self, books: &Books) -> bool {
+        (self.clock)().minute() > self.advanced || self.snapshot_is_due(books)
+    }
+
+    fn snapshot_is_due(&self, books: &Books) -> bool {
+        books.unsaved >= SNAPSHOT_ROWS || (books.unsaved > 0 && self.snapshot_at <= Instant::now())
+    }
+
+    /// When there is something to do even if nothing is handed over.
+    fn next_edge(&self, books: &Books) -> Instant {
+        let now = (self.clock)();
+        let minute = Instant::now() + now.minute().next().start().since(now);
+        if books.unsaved > 0 { minute.min(self.snapshot_at) } else { minute }
+    }
+}
+
+/// The backoff a writer begins with.
+pub(super) const fn first_backoff() -> Duration {
+    FIRST_BACKOFF
+}
+
+/// When the first snapshot is due.
+pub(super) fn first_snapshot() -> Instant {
+    Instant::now() + SNAPSHOT_AFTER
+}

@@ -1,0 +1,107 @@
+//! The log: one line for each refusal, and one for each change of posture, level, clamp or budget. Names of spans and fields, the same in every line.
+//!
+//! A line never holds an argument, a header, a token or a body. Names and ids come from policies or are the gate's own, except an agent's run id and a reason that
+//! a person typed: those are written as debug text, so that a line break in them cannot forge a second line.
+
+use crate::gate::{
+    event::{Effect, Entry, Event},
+    name::{AgentName, CallId, RunId, ToolName, WorkflowName},
+};
+
+/// The target of what concerns calls.
+pub const CALLS: &str = "burngate::call";
+/// The target of what concerns budgets, levels and operators.
+pub const BUDGET: &str = "burngate::budget";
+/// The target of what concerns the process and its policies.
+pub const PROCESS: &str = "burngate::process";
+
+/// The span of one call on the data plane. Its fields: `workflow`, `agent`, `run`, `call`, `tool`, `verdict`, `rule`, `status`.
+pub const CALL_SPAN: &str = "call";
+/// The span of one request on the admin plane. Its fields: `person`, `method`, `path`, `status`.
+pub const ADMIN_SPAN: &str = "admin";
+
+/// A call that was refused, by names and ids alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal<'a> {
+    /// The kind of problem that the agent got.
+    pub slug: &'static str,
+    /// Its status.
+    pub status: u16,
+    /// The workflow, where the caller was identified.
+    pub workflow: Option<&'a WorkflowName>,
+    /// The agent, where the caller was identified.
+    pub agent: Option<&'a AgentName>,
+    /// The run, where there is one.
+    pub run: Option<&'a RunId>,
+    /// The call, where the request got far enough to be one.
+    pub call: Option<CallId>,
+    /// The tool, where one is known.
+    pub tool: Option<&'a ToolName>,
+    /// The rule that decided, where one did.
+    pub rule: Option<&'a str>,
+}
+
+/// Logs a refusal.
+pub fn refusal(refusal: &Refusal<'_>) {
+    let Refusal { slug, status, workflow, agent, run, call, tool, rule } = *refusal;
+    let (workflow, agent, tool) = (workflow.map(WorkflowName::as_str), agent.map(AgentName::as_str), tool.map(ToolName::as_str));
+    tracing::info!(target: CALLS, slug, status, workflow, agent, run = run.map(tracing::field::debug), call = call.map(tracing::field::display), tool, rule, "refused");
+}
+
+/// Logs a durable journal entry where it is worth a line: nothing that happens once a call is.
+pub fn effect(entry: &Entry) {
+    let workflow = entry.workflow.as_ref().map(WorkflowName::as_str);
+    match &entry.event {
+        Event::Followed(effect) => followed(workflow, effect),
+        Event::Clamped(clamp) => {
+            let until = clamp.until.map(|until| crate::api::Moment(until).to_string());
+            tracing::warn!(target: BUDGET, workflow, to = %clamp.to, by = ?clamp.by, reason = ?clamp.reason, until, "clamped");
+        }
+        Event::Released { by, reason } => tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "clamp released"),
+        Event::Recovered { cause, by, .. } => tracing::info!(target: BUDGET, workflow, ?by, ?cause, "recovery begun"),
+        Event::Waived { by, reason, .. } => tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "cap waived"),
+        Event::Promoted { to, by, reason } => tracing::info!(target: BUDGET, workflow, %to, ?by, ?reason, "promoted"),
+        Event::Demoted { to, reason } => tracing::warn!(target: BUDGET, workflow, %to, ?reason, "demoted"),
+        Event::Excluded { revision, reason, by } => tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded"),
+        Event::Decided { approval, decision } => {
+            let decided = decision.decision;
+            tracing::info!(target: CALLS, workflow, %approval, reviewer = ?decision.reviewer, decision = ?decided, "decided");
+        }
+        Event::Started { version, lost } => tracing::info!(target: PROCESS, version = &**version, lost, "started"),
+        Event::Stopped => tracing::info!(target: PROCESS, "stopped"),
+        Event::PolicyAccepted { version, .. } => tracing::info!(target: PROCESS, %version, "policies in force"),
+        Event::PolicyRefused { reason } => tracing::error!(target: PROCESS, ?reason, "policies refused; those before stay in force"),
+        Event::ClockJumped { .. } => tracing::error!(target: PROCESS, "the wall clock leapt ahead"),
+        Event::ClockAccepted { by } => tracing::warn!(target: PROCESS, ?by, "wall clock accepted"),
+        Event::Changed { kind, reference, by, emergency } => {
+            tracing::info!(target: BUDGET, workflow, kind = ?kind, reference = ?reference, ?by, ?emergency, "change shipped");
+        }
+        Event::Admitted(_)
+        | Event::Settled { .. }
+        | Event::Tallied { .. }
+        | Event::Booked { .. }
+        | Event::BookedHigh { .. }
+        | Event::Reported { .. }
+        | Event::Retracted { .. }
+        | Event::Reinstated { .. }
+        | Event::Checked { .. }
+        | Event::Held(_)
+        | Event::Withdrawn { .. } => {}
+    }
+}
+
+fn followed(workflow: Option<&str>, effect: &Effect) {
+    match effect {
+        Effect::PostureChanged { from, to, why } if to > from => tracing::warn!(target: BUDGET, workflow, %from, %to, why = &**why, "posture worsened"),
+        Effect::PostureChanged { from, to, why } => tracing::info!(target: BUDGET, workflow, %from, %to, why = &**why, "posture improved"),
+        Effect::LevelChanged { from, to, binds } => tracing::warn!(target: BUDGET, workflow, %from, %to, binds = &**binds, "level changed"),
+        Effect::BurnOpened => tracing::warn!(target: BUDGET, workflow, "burn began"),
+        Effect::BurnVoided => tracing::info!(target: BUDGET, workflow, "burn voided"),
+        Effect::ProbationEnded { lasted } => tracing::info!(target: BUDGET, workflow, lasted, "probation ended"),
+        Effect::ClampExpired => tracing::warn!(target: BUDGET, workflow, "clamp ran out"),
+        Effect::WaiverEnded => tracing::info!(target: BUDGET, workflow, "waiver ended"),
+        Effect::ApprovalExpired { approval } => tracing::info!(target: CALLS, workflow, %approval, "approval expired"),
+        Effect::Demoted { to } => tracing::warn!(target: BUDGET, workflow, %to, "demoted"),
+        Effect::DemotionProposed { to } => tracing::warn!(target: BUDGET, workflow, %to, "demotion proposed"),
+    }
+}

@@ -1,0 +1,287 @@
+//! Approvals: every short sequence of what can happen to one, and random queues against a plain model.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use burngate::gate::{
+    approval::{Decision, DecisionKind, Queue, Request, Stage},
+    digest::Digest,
+    name::{ApprovalId, CallId},
+    risk::Risk,
+    time::Time,
+};
+use proptest::prelude::*;
+
+use crate::world::{HOUR, START, time};
+
+const EXPIRES: i64 = 10;
+const GRANT: i64 = 3;
+
+fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
+    Request {
+        approval: ApprovalId::from_bits(id),
+        run: "run".into(),
+        call: CallId::from_bits(id),
+        agent: "clerk".into(),
+        tool: "pay/refund".into(),
+        risk: Risk::High,
+        target: "POST /refunds".into(),
+        args: None,
+        subject: None,
+        digest: Digest::new([digest; 32]),
+        rule: "level".into(),
+        place: None,
+        reason: "the level holds it".into(),
+        needed,
+        expires_at: time(expires_at),
+        grant: Duration::from_millis(GRANT as u64),
+    }
+}
+
+fn decision(reviewer: &str, decision: DecisionKind, at: i64) -> Decision {
+    Decision { reviewer: reviewer.into(), decision, reason: None, at: time(at) }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Act {
+    Approve(&'static str),
+    Deny(&'static str),
+    Use(u8),
+    Withdraw,
+    Pass(i64),
+    HoldAgain,
+}
+
+const ACTS: [Act; 9] =
+    [Act::Approve("ada"), Act::Approve("bob"), Act::Deny("ada"), Act::Deny("bob"), Act::Use(1), Act::Use(2), Act::Withdraw, Act::Pass(GRANT - 1), Act::Pass(1)];
+
+/// What a history says about the one approval, judged from the history alone.
+#[derive(Debug, Default)]
+struct Story {
+    approvers: Vec<&'static str>,
+    granted_at: Option<i64>,
+    endings: u32,
+    uses: u32,
+}
+
+fn play(acts: &[Act], needed: u32, hold_expires: i64) {
+    let (mut queue, mut now, mut story) = (Queue::default(), START, Story::default());
+    let id = ApprovalId::from_bits(1);
+    let expires = START + hold_expires;
+    queue.hold(request(1, 1, needed, expires), time(now));
+    for act in acts {
+        let open = story.endings == 0;
+        let granted = story.granted_at.is_some();
+        match *act {
+            Act::Pass(span) => {
+                now += span;
+                let ends = if let Some(at) = story.granted_at { at + GRANT } else { expires };
+                let expired = queue.expire(time(now));
+                assert_eq!(expired == [id], open && now >= ends, "{acts:?}");
+                story.endings += u32::from(open && now >= ends);
+            }
+            Act::Approve(who) => {
+                let taken = queue.decide(id, decision(who, DecisionKind::Approve, now)).is_ok();
+                let counts = open && !granted && !story.approvers.contains(&who);
+                assert_eq!(taken, counts, "{acts:?}: one person counts once");
+                if taken {
+                    story.approvers.push(who);
+                    if story.approvers.len() as u32 == needed {
+                        story.granted_at = Some(now);
+                    }
+                }
+            }
+            Act::Deny(who) => {
+                let taken = queue.decide(id, decision(who, DecisionKind::DenyWrong, now)).is_ok();
+                assert_eq!(taken, open && !granted && !story.approvers.contains(&who), "{acts:?}");
+                story.endings += u32::from(taken);
+            }
+            Act::Use(digest) => {
+                let used = queue.use_grant(id, &Digest::new([digest; 32]), CallId::from_bits(9), time(now)).is_ok();
+                let valid = open && story.granted_at.is_some_and(|at| now < at + GRANT) && digest == 1;
+                assert_eq!(used, valid, "{acts:?}: exactly this call, before it expires, once");
+                story.uses += u32::from(used);
+                story.endings += u32::from(used);
+            }
+            Act::Withdraw => {
+                let taken = queue.withdraw(id, time(now)).is_ok();
+                assert_eq!(taken, open, "{acts:?}");
+                story.endings += u32::from(taken);
+            }
+            Act::HoldAgain => queue.hold(request(1, 1, needed, expires), time(now)),
+        }
+        assert!(story.endings <= 1 && story.uses <= 1, "{acts:?}: exactly one ending");
+        let stage = queue.get(id).unwrap().stage;
+        assert_eq!(stage.ended_at().is_some(), story.endings == 1, "{acts:?}: {stage:?}");
+        assert_eq!(matches!(stage, Stage::Approved { .. }), story.endings == 0 && story.granted_at.is_some(), "{acts:?}");
+    }
+}
+
+#[test]
+fn every_sequence_of_up_to_six_acts_ends_once() {
+    for needed in [1, 2] {
+        let mut acts = Vec::new();
+        every(6, &mut acts, &mut |acts| play(acts, needed, 4));
+    }
+}
+
+fn every(length: usize, acts: &mut Vec<Act>, play: &mut impl FnMut(&[Act])) {
+    // What holds for a sequence was checked after each of its acts, so only full ones are played.
+    if acts.len() == length {
+        play(acts);
+        return;
+    }
+    for act in ACTS {
+        acts.push(act);
+        every(length, acts, play);
+        acts.pop();
+    }
+}
+
+#[test]
+fn a_held_call_that_is_held_again_stays_where_it_stands() {
+    for ending in [Act::Use(1), Act::Withdraw, Act::Pass(GRANT)] {
+        play(&[Act::Approve("ada"), ending, Act::HoldAgain, Act::Approve("bob"), Act::Use(1)], 1, EXPIRES);
+    }
+}
+
+#[test]
+fn a_full_queue_takes_nothing_in_and_forgets_nothing_open() {
+    let mut queue = Queue::default();
+    for id in 0..burngate::gate::approval::queue::MAX as u128 {
+        assert!(!queue.is_full());
+        queue.hold(request(id, 1, 1, START + HOUR), time(START));
+    }
+    assert!(queue.is_full());
+    let late = ApprovalId::from_bits(1 << 40);
+    queue.hold(request(1 << 40, 1, 1, START + HOUR), time(START));
+    assert_eq!((queue.get(late), queue.pending()), (None, burngate::gate::approval::queue::MAX));
+    queue.withdraw(ApprovalId::from_bits(5), time(START)).unwrap();
+    queue.hold(request(1 << 40, 1, 1, START + HOUR), time(START));
+    assert!(queue.get(late).is_some() && queue.get(ApprovalId::from_bits(5)).is_none());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Hold(u128, u8, u32, i64),
+    Decide(u128, usize, usize),
+    Use(u128, u8),
+    Withdraw(u128),
+    Pass(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = 0u128..6;
+    prop_oneof![
+        3 => (id.clone(), 0u8..3, 1u32..4, 0i64..20).prop_map(|(id, digest, needed, expires)| Step::Hold(id, digest, needed, expires)),
+        6 => (id.clone(), 0usize..4, 0usize..6).prop_map(|(id, who, what)| Step::Decide(id, who, what)),
+        4 => (id.clone(), 0u8..3).prop_map(|(id, digest)| Step::Use(id, digest)),
+        1 => id.prop_map(Step::Withdraw),
+        3 => prop_oneof![0i64..4, Just(GRANT), Just(25 * HOUR)].prop_map(Step::Pass),
+    ]
+}
+
+/// A held call, told plainly.
+#[derive(Clone)]
+struct Held {
+    digest: u8,
+    needed: u32,
+    expires: i64,
+    yes: Vec<usize>,
+    granted: Option<i64>,
+    ended: Option<i64>,
+    denied_wrong: bool,
+}
+
+impl Held {
+    fn ends(&self) -> i64 {
+        self.granted.map_or(self.expires, |at| at + GRANT)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_queue_agrees_with_a_list_of_held_calls(steps in prop::collection::vec(step(), 1..80)) {
+        const PEOPLE: [&str; 4] = ["ada", "bob", "cem", "dot"];
+        const KINDS: [DecisionKind; 6] =
+            [DecisionKind::Approve, DecisionKind::Approve, DecisionKind::Approve, DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow];
+        let (mut queue, mut model, mut now) = (Queue::default(), BTreeMap::<u128, Held>::new(), START);
+        for step in steps {
+            match step {
+                Step::Hold(id, digest, needed, expires) => {
+                    queue.hold(request(id, digest, needed, now + expires), time(now));
+                    let held = Held { digest, needed, expires: now + expires, yes: Vec::new(), granted: None, ended: None, denied_wrong: false };
+                    model.entry(id).or_insert(held);
+                }
+                Step::Decide(id, who, what) => {
+                    let taken = queue.decide(ApprovalId::from_bits(id), decision(PEOPLE[who], KINDS[what], now)).is_ok();
+                    let may = |held: &&mut Held| held.ended.is_none() && held.granted.is_none() && now < held.expires && !held.yes.contains(&who);
+                    let held = model.get_mut(&id).filter(may);
+                    prop_assert_eq!(taken, held.is_some());
+                    if let Some(held) = held {
+                        if KINDS[what] == DecisionKind::Approve {
+                            held.yes.push(who);
+                            held.granted = (held.yes.len() as u32 == held.needed).then_some(now);
+                        } else {
+                            (held.ended, held.denied_wrong) = (Some(now), KINDS[what] == DecisionKind::DenyWrong);
+                        }
+                    }
+                }
+                Step::Use(id, digest) => {
+                    let used = queue.use_grant(ApprovalId::from_bits(id), &Digest::new([digest; 32]), CallId::from_bits(id), time(now)).is_ok();
+                    let may = |held: &&mut Held| held.ended.is_none() && held.granted.is_some_and(|at| now < at + GRANT) && held.digest == digest;
+                    let held = model.get_mut(&id).filter(may);
+                    prop_assert_eq!(used, held.is_some());
+                    if let Some(held) = held {
+                        held.ended = Some(now);
+                    }
+                }
+                Step::Withdraw(id) => {
+                    let taken = queue.withdraw(ApprovalId::from_bits(id), time(now)).is_ok();
+                    let held = model.get_mut(&id).filter(|held| held.ended.is_none());
+                    prop_assert_eq!(taken, held.is_some());
+                    if let Some(held) = held {
+                        held.ended = Some(now);
+                    }
+                }
+                Step::Pass(span) => {
+                    now += span;
+                    let expired: Vec<_> = queue.expire(time(now)).into_iter().map(ApprovalId::bits).collect();
+                    let mut expected = Vec::new();
+                    for (id, held) in &mut model {
+                        if held.ended.is_none() && held.ends() <= now {
+                            held.ended = Some(held.ends());
+                            expected.push(*id);
+                        }
+                    }
+                    prop_assert_eq!(expired, expected);
+                    model.retain(|_, held| held.ended.is_none_or(|at| now < at + 24 * HOUR));
+                }
+            }
+            let open = |held: &&Held| held.ended.is_none();
+            prop_assert_eq!(queue.iter().count(), model.len());
+            prop_assert_eq!(queue.pending(), model.values().filter(open).filter(|held| held.granted.is_none()).count());
+            prop_assert_eq!(queue.next_deadline(), model.values().filter(open).map(|held| time(held.ends())).min());
+            for digest in 0..3 {
+                let stands = |held: &&Held| held.digest == digest && now < held.ends();
+                prop_assert_eq!(queue.standing(&Digest::new([digest; 32]), time(now)).is_some(), model.values().filter(open).any(|held| stands(&held)));
+                let denied = model.values().any(|held| held.digest == digest && held.denied_wrong);
+                prop_assert_eq!(queue.denial(&Digest::new([digest; 32]), time(now)).is_some(), denied);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fold_judges_a_decision_by_its_own_time() {
+    use burngate::gate::event::Event;
+    let mut state = crate::world::state(crate::world::terms(burngate::gate::risk::Tier::High, 995_000));
+    state.apply(&crate::world::entry(START, Event::Held(Box::new(request(1, 1, 1, START + HOUR)))));
+    let ahead = decision("ada", DecisionKind::Approve, START + HOUR / 2);
+    state.apply(&crate::world::entry(START + 1, Event::Decided { approval: ApprovalId::from_bits(1), decision: ahead }));
+    let stage = crate::world::of(&state).approvals().get(ApprovalId::from_bits(1)).unwrap().stage;
+    assert_eq!(stage, Stage::Approved { until: Time::from_millis(START + 1 + GRANT) });
+    state.advance(time(START + 1 + GRANT));
+    assert!(crate::world::of(&state).approvals().get(ApprovalId::from_bits(1)).unwrap().stage.ended_at().is_some());
+}
