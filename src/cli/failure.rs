@@ -100,7 +100,36 @@ impl From<anyhow::Error> for Failure {
             Ok(findings) => {
                 Failure::found("what is written there cannot be used", vec![findings]).hint("`burngate check` says the same without starting a gate")
             }
-            Err(error) => Failure::new(format!("{error:#}")),
+            Err(error) => {
+                let text = format!("{error:#}");
+                match text.split_once("\nhint: ") {
+                    Some((message, hint)) => Failure::new(message).hint(hint),
+                    None => Failure::new(text),
+                }
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn what_the_gate_ended_with_is_a_message_and_a_hint() {
+        let refused = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let error = Err::<(), _>(refused).context("cannot listen on 127.0.0.1:1");
+        let failure = Failure::from(error.unwrap_err());
+        assert!(failure.message.starts_with("cannot listen on 127.0.0.1:1: ") && failure.hint.is_none(), "{failure}");
+        let failure = Failure::from(anyhow::anyhow!("no data\nhint: start without --existing"));
+        assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("no data", Some("start without --existing")));
+    }
+
+    #[test]
+    fn findings_in_files_stay_findings() {
+        let failure = Failure::from(anyhow::Error::new(Diagnostics::default()));
+        assert_eq!(failure.findings.len(), 1);
     }
 }
