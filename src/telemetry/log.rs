@@ -1,7 +1,7 @@
 //! The log: one line for each refusal, and one for each change of posture, level, clamp or budget. Names of spans and fields, the same in every line.
 //!
-//! A line never holds an argument, a header, a token or a body. Names and ids come from policies or are the gate's own, except an agent's run id and a reason that
-//! a person typed: those are written as debug text, so that a line break in them cannot forge a second line.
+//! A line never holds an argument, a header, a token or a body. Names and ids come from policies or are the gate's own, except an agent's run id and a reason
+//! that a person typed: those are written as debug text, so that a line break in them cannot forge a second line.
 
 use crate::gate::{
     event::{Effect, Entry, Event},
