@@ -1,5 +1,6 @@
 //! burngate: a policy gate between AI agents and their tool APIs.
 
+pub mod admin;
 pub mod api;
 pub mod clock;
 pub mod gate;

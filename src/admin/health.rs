@@ -1,0 +1,67 @@
+//! Is the gate alive, is it ready, and what has it counted.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::Serialize;
+
+use super::{Desk, fault::Fault};
+use crate::{api::Slug, telemetry::metrics::CONTENT_TYPE};
+
+/// Whether the gate is ready. `app` knows: policies loaded, store open, not draining.
+pub trait Health: Send + Sync {
+    /// What readiness rests on. Told without a token: names and short words, no paths and no numbers.
+    fn checks(&self) -> Vec<Check>;
+}
+
+/// One thing that readiness rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What: `policies`, `store`, `draining`.
+    pub what: &'static str,
+    /// How it is.
+    pub state: Condition,
+}
+
+/// How something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Well.
+    Well,
+    /// Well enough to go on, and somebody should look.
+    Warned(&'static str),
+    /// Not ready.
+    Failed(&'static str),
+}
+
+/// What readiness is told as.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    checks: BTreeMap<&'static str, &'static str>,
+}
+
+pub(super) async fn alive() -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "status": "ok" }))
+}
+
+pub(super) async fn ready(State(desk): State<Arc<Desk>>) -> Response {
+    let checks = desk.admin.health.checks();
+    let ready = !checks.iter().any(|check| matches!(check.state, Condition::Failed(_)));
+    let told = checks.into_iter().map(|check| match check.state {
+        Condition::Well => (check.what, "ok"),
+        Condition::Warned(word) | Condition::Failed(word) => (check.what, word),
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, checks: told.collect() })).into_response()
+}
+
+pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Result<Response, Fault> {
+    let text = desk.admin.metrics.render(desk.ledger()).map_err(|_| Fault::new(Slug::Internal, "the metrics could not be written"))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}

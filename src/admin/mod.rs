@@ -1,0 +1,195 @@
+//! The admin API: what operators, reviewers and their systems ask of the gate, on a listener and with credentials of its own.
+//!
+//! It reads HTTP, knows who asks and what they may, calls the ledger, and answers only when what was asked is on disk. It decides nothing about budgets and
+//! levels, and never looks at the data plane: an agent's credential opens nothing here (G11), and no path leads from the data plane's port to this one. It
+//! never works without a token, because the agent may run on the same host; only the two health checks do.
+
+use std::sync::Arc;
+
+use axum::{Router, middleware, routing::get};
+use tokio::sync::Semaphore;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{
+    auth::{Auth, Role},
+    fault::Fault,
+    health::Health,
+};
+use crate::{
+    api::Slug,
+    ledger::{
+        Ledger,
+        port::{Records, Unavailable},
+    },
+    telemetry::Metrics,
+};
+
+mod approvals;
+mod audit;
+pub mod auth;
+mod durable;
+mod fault;
+pub mod guard;
+pub mod health;
+mod read;
+mod reports;
+mod runs;
+pub mod serve;
+mod workflows;
+
+pub use guard::Reach;
+pub use serve::serve;
+
+/// The most look-ups in the records at once: each holds a thread that waits for a disk.
+pub const MAX_LOOK_UPS: usize = 4;
+
+/// What the admin API stands on.
+pub struct Admin {
+    /// The living state.
+    pub ledger: Arc<Ledger>,
+    /// What was kept.
+    pub records: Arc<dyn Records>,
+    /// Who may ask what.
+    pub auth: Auth,
+    /// Whether the gate is ready.
+    pub health: Arc<dyn Health>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether metrics are told to anybody who asks.
+    pub open_metrics: bool,
+}
+
+/// What every handler works with.
+struct Desk {
+    admin: Admin,
+    look_ups: Arc<Semaphore>,
+}
+
+impl Desk {
+    fn ledger(&self) -> &Arc<Ledger> {
+        &self.admin.ledger
+    }
+
+    /// Looks something up in the records, on a thread that may wait for a disk.
+    async fn look_up<T: Send + 'static>(&self, look_up: impl FnOnce(&dyn Records) -> Result<T, Unavailable> + Send + 'static) -> Result<T, Fault> {
+        let records = Arc::clone(&self.admin.records);
+        let permit = tokio::time::timeout(durable::PATIENCE, Arc::clone(&self.look_ups).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            return Err(Fault::journal("too many look-ups are waiting for the disk; try again"));
+        };
+        let found = tokio::task::spawn_blocking(move || {
+            let found = look_up(&*records);
+            drop(permit);
+            found
+        });
+        match found.await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(Unavailable)) => Err(Fault::journal("the records cannot be read now")),
+            Err(_) => Err(Fault::new(Slug::Internal, "the look-up failed")),
+        }
+    }
+}
+
+type Routes = OpenApiRouter<Arc<Desk>>;
+
+/// The admin API over `admin`.
+pub fn router(admin: Admin) -> Router {
+    let open_metrics = admin.open_metrics;
+    let desk = Arc::new(Desk { admin, look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)) });
+    let (api, document) = by_role(&desk).split_for_parts();
+    let document: Arc<str> = document.to_json().unwrap_or_default().into();
+    let require = |role| middleware::from_fn_with_state((Arc::clone(&desk), role), auth::require);
+    let show_document = get(move || async move { ([("content-type", "application/json")], document.to_string()) });
+    let mut show_metrics = get(health::metrics);
+    if !open_metrics {
+        show_metrics = show_metrics.route_layer(require(Role::Viewer));
+    }
+    api.route("/openapi.json", show_document.route_layer(require(Role::Viewer)))
+        .route("/metrics", show_metrics)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(desk)
+}
+
+/// The document of the admin API (`OpenAPI` 3.1), as JSON.
+#[must_use]
+pub fn openapi() -> String {
+    let mut routes = Routes::with_openapi(Document::openapi());
+    for (_, more) in table() {
+        routes = routes.merge(more);
+    }
+    routes.into_openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// Every endpoint with the role that it needs. One that is not in this table does not exist.
+fn table() -> [(Role, Routes); 4] {
+    [
+        (
+            Role::Viewer,
+            Routes::new()
+                .routes(routes!(workflows::list))
+                .routes(routes!(workflows::show))
+                .routes(routes!(approvals::list))
+                .routes(routes!(approvals::show))
+                .routes(routes!(runs::list))
+                .routes(routes!(runs::show))
+                .routes(routes!(audit::list)),
+        ),
+        (Role::Reporter, Routes::new().routes(routes!(reports::report)).routes(routes!(reports::report_run))),
+        (Role::Reviewer, Routes::new().routes(routes!(approvals::approve)).routes(routes!(approvals::deny))),
+        (
+            Role::Operator,
+            Routes::new()
+                .routes(routes!(workflows::clamp))
+                .routes(routes!(workflows::clamp_all))
+                .routes(routes!(workflows::release))
+                .routes(routes!(workflows::release_all))
+                .routes(routes!(workflows::recover))
+                .routes(routes!(reports::exclude)),
+        ),
+    ]
+}
+
+fn by_role(desk: &Arc<Desk>) -> Routes {
+    let mut all = Routes::with_openapi(Document::openapi());
+    for (role, routes) in table() {
+        all = all.merge(routes.route_layer(middleware::from_fn_with_state((Arc::clone(desk), role), auth::require)));
+    }
+    all
+}
+
+async fn nothing_here() -> Fault {
+    Fault::new(Slug::NotFound, "there is nothing at this path; /openapi.json lists what there is")
+}
+
+async fn not_so() -> Fault {
+    Fault::new(Slug::Malformed, "this path does not take this method").with_status(405)
+}
+
+/// The document's frame.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "burngate admin API", description = "What operators, reviewers and their systems ask of the gate."),
+    modifiers(&Bearer),
+    security(("token" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Looking runs up. Only booked runs: one that is open is shown when it is booked.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{Json, extract::State};
+
+use super::{
+    Desk,
+    fault::Fault,
+    read::{Params, Segment, limit, moment, name, some_name},
+};
+use crate::{
+    api::{
+        Moment, Problem, Slug,
+        problem::Executed,
+        run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said},
+    },
+    gate::{
+        event::{self, Mark},
+        name::{RunId, WorkflowName},
+        outcome::{FailureMode, Outcome},
+        time::Time,
+    },
+    ledger::port::{CallRecord, RunFilter, RunRecord, RunView},
+};
+
+/// How many runs are listed where nobody says.
+const LISTED: usize = 100;
+/// The most runs that are listed at once.
+pub(super) const MAX_LISTED: usize = 1_000;
+
+/// Booked runs, newest first.
+#[utoipa::path(get, path = "/v1/runs", params(RunQuery), responses((status = 200, body = Runs), (status = "default", body = Problem)))]
+pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<RunQuery>) -> Result<Json<Runs>, Fault> {
+    let filter = filter(&query, desk.ledger().now())?;
+    let found = desk.look_up(move |records| records.runs(&filter)).await?;
+    Ok(Json(Runs { runs: found.iter().map(run).collect() }))
+}
+
+/// One booked run with its calls and what was said of it.
+#[utoipa::path(
+    get,
+    path = "/v1/runs/{run}",
+    params(("run" = String, Path), RunScope),
+    responses((status = 200, body = RunDetail), (status = "default", body = Problem))
+)]
+pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment, Params(scope): Params<RunScope>) -> Result<Json<RunDetail>, Fault> {
+    let workflow = some_name::<WorkflowName>("/workflow", scope.workflow.as_deref())?;
+    let filter = RunFilter { run: Some(RunId::from(asked.as_str())), workflow, limit: MAX_LISTED, ..RunFilter::default() };
+    let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
+    // Continuations answer to the id that the agent gave, and have one of their own.
+    found.retain(|view| id(&view.run) == asked && scope.agent.as_deref().is_none_or(|agent| agent == view.run.agent.as_str()));
+    match found.as_slice() {
+        [] => Err(Fault::new(Slug::NotFound, "no booked run has this id; one that is still open is shown when it ends")),
+        [one] => Ok(Json(detail(one))),
+        several => Err(Fault::several(several.iter().map(|view| (view.run.workflow.to_string(), view.run.agent.to_string(), id(&view.run))))),
+    }
+}
+
+fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
+    let (since, until) = (moment("/since", query.since.as_deref(), now)?, moment("/until", query.until.as_deref(), now)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && until <= since
+    {
+        return Err(Fault::field("/until", "must lie after `since`"));
+    }
+    let call = query.call.as_deref().map(|call| call.parse().map_err(|error| Fault::field("/call", format!("{error}")))).transpose()?;
+    Ok(RunFilter {
+        workflow: some_name("/workflow", query.workflow.as_deref())?,
+        run: some_name("/run", query.run.as_deref())?,
+        call,
+        since,
+        until,
+        tool: some_name("/tool", query.tool.as_deref())?,
+        subject: some_name("/subject", query.subject.as_deref())?,
+        outcome: query.outcome.as_deref().map(outcome).transpose()?,
+        mode: query.mode.as_deref().map(|mode| name("/mode", mode).map(FailureMode::from)).transpose()?,
+        ambiguous: match query.ambiguous.as_deref() {
+            None | Some("false") => false,
+            Some("true" | "") => true,
+            Some(_) => return Err(Fault::field("/ambiguous", "must be true or false")),
+        },
+        limit: limit(query.limit.as_deref(), LISTED, MAX_LISTED)?,
+    })
+}
+
+fn outcome(text: &str) -> Result<Outcome, Fault> {
+    let known = [Outcome::Acceptable, Outcome::Unacceptable, Outcome::Excluded];
+    known.into_iter().find(|outcome| outcome.as_str() == text).ok_or_else(|| Fault::field("/outcome", "must be acceptable, unacceptable or excluded"))
+}
+
+/// A run's id: that of its only call where it has none of its own.
+fn id(run: &RunRecord) -> String {
+    let call = || run.calls.first().map_or_else(String::new, |call| call.call.to_string());
+    run.run.as_ref().map_or_else(call, ToString::to_string)
+}
+
+fn run(view: &RunView) -> Run {
+    let run = &view.run;
+    let subjects: BTreeSet<_> = run.calls.iter().filter_map(|call| call.subject.as_ref()).map(ToString::to_string).collect();
+    Run {
+        run: id(run),
+        workflow: run.workflow.to_string(),
+        agent: run.agent.to_string(),
+        started: Moment(run.started),
+        ended: Moment(run.ended),
+        booked_at: Moment(run.booked_at),
+        outcome: run.mark.outcome().as_str().to_owned(),
+        counted: counts(run.mark),
+        high: run.high,
+        modes: modes(run),
+        calls: run.calls.len() as u64,
+        ambiguous: run.calls.iter().any(|call| call.executed == event::Executed::Unknown),
+        subjects: subjects.into_iter().collect(),
+    }
+}
+
+fn detail(view: &RunView) -> RunDetail {
+    let run = &view.run;
+    RunDetail {
+        run: id(run),
+        workflow: run.workflow.to_string(),
+        agent: run.agent.to_string(),
+        started: Moment(run.started),
+        ended: Moment(run.ended),
+        booked_at: Moment(run.booked_at),
+        outcome: run.mark.outcome().as_str().to_owned(),
+        counted: counts(run.mark),
+        high: run.high,
+        modes: modes(run),
+        calls: run.calls.iter().map(call).collect(),
+        reports: run.charges.iter().map(Said::of).collect(),
+        retracted: view.retracted.iter().map(Said::of).collect(),
+        excluded: view.excluded.as_ref().map(|(reason, by)| Excluded { reason: reason.to_string(), by: by.to_string() }),
+    }
+}
+
+const fn counts(mark: Mark) -> bool {
+    matches!(mark, Mark::Acceptable | Mark::Unacceptable)
+}
+
+fn modes(run: &RunRecord) -> Vec<String> {
+    let modes: BTreeSet<_> = run.charges.iter().map(|charge| &charge.mode).collect();
+    modes.into_iter().map(ToString::to_string).collect()
+}
+
+fn call(call: &CallRecord) -> Call {
+    Call {
+        call: call.call.to_string(),
+        at: Moment(call.at),
+        tool: call.tool.to_string(),
+        risk: call.risk.as_str().to_owned(),
+        verdict: call.verdict.as_str().to_owned(),
+        rule: call.rule.as_deref().map(ToOwned::to_owned),
+        executed: Executed(call.executed),
+        status: call.status,
+        subject: call.subject.as_ref().map(ToString::to_string),
+    }
+}

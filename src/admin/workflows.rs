@@ -1,0 +1,167 @@
+//! Workflows as they stand, and what operators do to their levels. A change is answered with what it made of the workflow.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Extension, Json, extract::State};
+
+use super::{
+    Desk,
+    auth::Person,
+    durable::{MAY_STILL, durable},
+    fault::Fault,
+    read::{Asked, Segment, lasting, name, remark, sentence, some_name},
+};
+use crate::{
+    api::{
+        Moment, Problem, Slug,
+        operate::{Clamp, Clamped, Recover, Release},
+        workflow::{Workflow, Workflows},
+    },
+    gate::{
+        name::{LevelName, WorkflowName},
+        time::days,
+    },
+    ledger::operate::{Scope, View},
+};
+
+/// The longest clamp that runs out by itself. A longer one is one without an end.
+const MAX_CLAMP: Duration = days(366);
+/// How long a probation lasts where nobody says.
+const PROBATION: Duration = days(7);
+/// The longest probation: the longest window.
+const MAX_PROBATION: Duration = days(90);
+
+/// Every workflow as it stands, by name.
+#[utoipa::path(get, path = "/v1/workflows", responses((status = 200, body = Workflows), (status = "default", body = Problem)))]
+pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Workflows> {
+    Json(all(&desk))
+}
+
+/// One workflow as it stands.
+#[utoipa::path(
+    get,
+    path = "/v1/workflows/{workflow}",
+    params(("workflow" = String, Path)),
+    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+)]
+pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(workflow): Segment) -> Result<Json<Workflow>, Fault> {
+    one(&desk, &workflow.into()).map(Json)
+}
+
+/// Sets a ceiling on one workflow's level, in force for the next call.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows/{workflow}/clamp",
+    params(("workflow" = String, Path)),
+    request_body = Clamp,
+    responses((status = 200, body = Clamped), (status = "default", body = Problem))
+)]
+pub(super) async fn clamp(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(workflow): Segment,
+    Asked(clamp): Asked<Clamp>,
+) -> Result<Json<Clamped>, Fault> {
+    clamp_scope(&desk, &person, Scope::One(workflow.into()), clamp).await
+}
+
+/// Sets a ceiling on every workflow's level, those to come included.
+#[utoipa::path(post, path = "/v1/clamp", request_body = Clamp, responses((status = 200, body = Clamped), (status = "default", body = Problem)))]
+pub(super) async fn clamp_all(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Asked(clamp): Asked<Clamp>,
+) -> Result<Json<Clamped>, Fault> {
+    clamp_scope(&desk, &person, Scope::All, clamp).await
+}
+
+/// Lifts the clamp of one workflow, and nothing else.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows/{workflow}/release",
+    params(("workflow" = String, Path)),
+    request_body = Release,
+    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+)]
+pub(super) async fn release(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(workflow): Segment,
+    Asked(release): Asked<Release>,
+) -> Result<Json<Workflow>, Fault> {
+    let workflow = WorkflowName::from(workflow);
+    release_scope(&desk, &person, &Scope::One(workflow.clone()), &release).await?;
+    one(&desk, &workflow).map(Json)
+}
+
+/// Lifts the clamp on every workflow, and nothing else: a workflow's own clamp stays.
+#[utoipa::path(post, path = "/v1/release", request_body = Release, responses((status = 200, body = Workflows), (status = "default", body = Problem)))]
+pub(super) async fn release_all(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Asked(release): Asked<Release>,
+) -> Result<Json<Workflows>, Fault> {
+    release_scope(&desk, &person, &Scope::All, &release).await?;
+    Ok(Json(all(&desk)))
+}
+
+/// Puts the cause of a burn on record and opens a probation.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows/{workflow}/recover",
+    params(("workflow" = String, Path)),
+    request_body = Recover,
+    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+)]
+pub(super) async fn recover(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(workflow): Segment,
+    Asked(recover): Asked<Recover>,
+) -> Result<Json<Workflow>, Fault> {
+    let workflow = WorkflowName::from(workflow);
+    let (cause, fix) = (sentence("/cause", &recover.cause)?, remark("/fix", recover.fix.as_deref())?);
+    let to = some_name::<LevelName>("/to", recover.to.as_deref())?;
+    let lasts = recover.lasts.map_or(Ok(PROBATION), |lasts| lasting("/for", lasts, MAX_PROBATION))?;
+    let receipt = desk.ledger().recover(&workflow, &person.name, cause, fix, to.as_ref(), lasts)?;
+    durable(receipt, MAY_STILL).await?;
+    one(&desk, &workflow).map(Json)
+}
+
+async fn clamp_scope(desk: &Desk, person: &Person, scope: Scope, clamp: Clamp) -> Result<Json<Clamped>, Fault> {
+    let (to, reason) = (LevelName::from(name("/to", &clamp.to)?), sentence("/reason", &clamp.reason)?);
+    let lasts = clamp.lasts.map(|lasts| lasting("/for", lasts, MAX_CLAMP)).transpose()?;
+    let until = lasts.map(|lasts| desk.ledger().now().plus(lasts));
+    let found = desk.ledger().clamp(&scope, &to, &person.name, reason, until)?;
+    durable(found.durable, "the clamp is in force, and the journal did not answer: it is not known to survive a restart; clamp again").await?;
+    let workflow = match scope {
+        Scope::One(workflow) => Some(workflow.to_string()),
+        Scope::All => None,
+    };
+    Ok(Json(Clamped {
+        workflow,
+        to: to.to_string(),
+        until: until.map(Moment),
+        in_flight: found.in_flight,
+        unused_grants: found.grants,
+        pending_approvals: found.pending,
+    }))
+}
+
+async fn release_scope(desk: &Desk, person: &Person, scope: &Scope, release: &Release) -> Result<(), Fault> {
+    let receipt = desk.ledger().release(scope, &person.name, sentence("/reason", &release.reason)?)?;
+    durable(receipt, MAY_STILL).await
+}
+
+fn all(desk: &Desk) -> Workflows {
+    Workflows { workflows: desk.ledger().views().iter().map(|(name, view)| shown(name, view)).collect() }
+}
+
+fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
+    let view = desk.ledger().view(workflow).ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{workflow}`")))?;
+    Ok(shown(workflow, &view))
+}
+
+fn shown(name: &WorkflowName, view: &View) -> Workflow {
+    Workflow::of(name, view.place.as_ref().map(|place| place.policy.mode), &view.state, &view.standing)
+}
