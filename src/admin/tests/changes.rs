@@ -1,11 +1,15 @@
 //! What people do, and what they are told of it.
 
+use std::sync::Arc;
+
 use rstest::rstest;
 
 use super::world::{NOW, TRIAGE, World, clamped, held, run};
 use crate::{
+    api::operate::{MAX_NAME, MAX_TEXT},
     gate::{
         event::{Entry, Mark},
+        name::CallId,
         outcome::FailureMode,
         time::{hours, minutes},
     },
@@ -203,6 +207,31 @@ async fn a_report_by_subject_books_the_run_once_and_can_be_taken_back() {
     assert_eq!(budget(&world), (0, 0));
     assert_eq!(world.post("operator", "/v1/runs/a-1/exclude", r#"{"reason": "a mistake", "retract": true}"#).await.is(200)["now"], "acceptable");
     world.post("operator", "/v1/runs/a-1/exclude", r#"{"reason": "again", "retract": true}"#).await.is(409);
+}
+
+#[tokio::test]
+async fn a_report_on_an_open_run_books_it_at_once() {
+    let world = World::new(&[], Vec::new());
+    let place = Arc::clone(&world.ledger.table().entries[TRIAGE]);
+    let seat = world.ledger.seat(&place, &"triage-bot".into(), Some("open-1".into()), CallId::from_bits(7), NOW).unwrap();
+    let report = r#"{"run": "open-1", "mode": "wrong_tone"}"#;
+    let told = world.post("rob", "/v1/reports", report).await.is(200);
+    assert_eq!((&told["was"], &told["now"], &told["repeated"]), (&"idle".into(), &"unacceptable".into(), &false.into()));
+    assert_eq!(world.post("rob", "/v1/reports", report).await.is(200)["repeated"], true);
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable, 1);
+    world.post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#).await.is(404);
+    drop(seat);
+}
+
+#[tokio::test]
+async fn texts_and_names_are_taken_up_to_their_bounds() {
+    let world = World::new(&[], Vec::new());
+    let clamp = |to: &str, reason: usize| format!(r#"{{"to": "{to}", "reason": "{}"}}"#, "\u{e9}".repeat(reason));
+    world.post("operator", "/v1/clamp", &clamp("halted", MAX_TEXT)).await.is(200);
+    world.post("operator", "/v1/clamp", &clamp("halted", MAX_TEXT + 1)).await.is(422);
+    let report = |reference: usize| format!(r#"{{"run": "r", "mode": "timeout", "ref": "{}"}}"#, "x".repeat(reference));
+    world.post("rob", "/v1/reports", &report(MAX_NAME)).await.is(404);
+    world.post("rob", "/v1/reports", &report(MAX_NAME + 1)).await.is(422);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What is shown: golden texts of what scripts and dashboards read.
 
+use std::time::Duration;
+
 use super::world::{NOW, TRIAGE, World, held, run};
 use crate::{
     gate::{
@@ -8,8 +10,8 @@ use crate::{
         time::{hours, minutes},
     },
     ledger::port::RunRecord,
+    telemetry::metrics::{MAX_MODES, OTHER},
 };
-use std::time::Duration;
 
 fn some_runs() -> Vec<RunRecord> {
     let mut runs: Vec<_> = (0..40).map(|n| run(&format!("good-{n}"), "triage-bot", Mark::Acceptable, hours(1), &[])).collect();
@@ -101,6 +103,19 @@ fn a_counter_never_goes_down() {
     }
     let text = world.metrics.render(&world.ledger).unwrap();
     assert!(text.contains("burngate_runs_total{workflow=\"support-triage\",outcome=\"excluded\"} 1\n"), "{text}");
+}
+
+#[test]
+fn modes_beyond_their_bound_are_counted_together() {
+    let world = World::still(&[], Vec::new());
+    for n in 0..MAX_MODES + 2 {
+        let charges = run("r", "a", Mark::Unacceptable, minutes(1), &[FailureMode::from(format!("mode-{n}").as_str())]).charges;
+        let booked = crate::gate::event::Event::Booked { run: crate::gate::event::RunRef { agent: "a".into(), run: "r".into() }, high: false, charges };
+        world.metrics.observe(&Entry { at: NOW, workflow: Some(TRIAGE.into()), event: booked });
+    }
+    let text = world.metrics.render(&world.ledger).unwrap();
+    assert_eq!(text.matches("burngate_failures_total{").count(), MAX_MODES + 1);
+    assert!(text.contains(&format!("burngate_failures_total{{workflow=\"support-triage\",mode=\"{OTHER}\"}} 2\n")));
 }
 
 fn pretty(text: &str) -> String {
