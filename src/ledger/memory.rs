@@ -1,7 +1,7 @@
 //! A journal in memory: the port's contract without a disk, for tests and for simulators that step it.
 //!
-//! What is handed over waits in its order until somebody writes it, because the ledger hands entries over under a shard's lock and the projection takes that lock
-//! again. [`MemoryJournal::write`] writes what waits on the caller's thread, so a test can look between "handed over" and "durable";
+//! What is handed over waits in its order until somebody writes it, because the ledger hands entries over under a shard's lock and the projection takes that
+//! lock again. [`MemoryJournal::write`] writes what waits on the caller's thread, so a test can look between "handed over" and "durable";
 //! [`MemoryJournal::write_until_closed`] is for a thread of its own. It forgets everything when it is dropped: never for a gate that runs.
 
 use std::{
