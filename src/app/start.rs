@@ -164,8 +164,7 @@ pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
 
 /// The policies in `path`. Warnings are logged.
 pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> anyhow::Result<Arc<PolicySet>> {
-    let loaded =
-        config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(|errors| anyhow::anyhow!("{}", errors.render(false).trim_end()))?;
+    let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(anyhow::Error::new)?;
     for warning in &loaded.warnings {
         tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
     }

@@ -101,11 +101,14 @@ impl From<anyhow::Error> for Failure {
                 Failure::found("what is written there cannot be used", vec![findings]).hint("`burngate check` says the same without starting a gate")
             }
             Err(error) => {
-                let text = format!("{error:#}");
-                match text.split_once("\nhint: ") {
-                    Some((message, hint)) => Failure::new(message).hint(hint),
-                    None => Failure::new(text),
+                let (mut messages, mut hint) = (Vec::new(), None);
+                for cause in error.chain() {
+                    let text = cause.to_string();
+                    let (message, said) = text.split_once("\nhint: ").map_or((&*text, None), |(message, hint)| (message, Some(hint)));
+                    messages.push(message.to_owned());
+                    hint = hint.or(said.map(str::to_owned));
                 }
+                Failure { hint, ..Failure::new(messages.join(": ")) }
             }
         }
     }
@@ -120,11 +123,10 @@ mod tests {
     #[test]
     fn what_the_gate_ended_with_is_a_message_and_a_hint() {
         let refused = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-        let error = Err::<(), _>(refused).context("cannot listen on 127.0.0.1:1");
+        let error = Err::<(), _>(refused).context("cannot listen on 127.0.0.1:1\nhint: is another process there?");
         let failure = Failure::from(error.unwrap_err());
-        assert!(failure.message.starts_with("cannot listen on 127.0.0.1:1: ") && failure.hint.is_none(), "{failure}");
-        let failure = Failure::from(anyhow::anyhow!("no data\nhint: start without --existing"));
-        assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("no data", Some("start without --existing")));
+        assert!(failure.message.starts_with("cannot listen on 127.0.0.1:1: ") && !failure.message.contains("hint"), "{failure}");
+        assert_eq!(failure.hint.as_deref(), Some("is another process there?"));
     }
 
     #[test]
