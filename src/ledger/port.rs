@@ -51,6 +51,11 @@ pub trait Journal: Send + Sync {
 pub trait Projection: Send + Sync {
     /// `entries` of one workflow are durable; `state` is the fold behind the last of them, and `upto` the highest ticket among them (0 where none had one).
     fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState);
+
+    /// `entry` concerns the process or every workflow, and is durable. Told once, after every workflow was told of it.
+    fn announced(&self, entry: &Entry) {
+        let _ = entry;
+    }
 }
 
 /// A run that has ended, with its calls.

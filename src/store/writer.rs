@@ -189,7 +189,7 @@ impl Writer {
     fn acknowledge(&self, books: &Books, jobs: VecDeque<Job>, done: Done) {
         let acknowledged = Acknowledged { commits: books.commits, head: books.head };
         self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
-        self.project(done.written, &books.state);
+        self.project(&done.written, &books.state);
         self.queue.done(jobs.len());
         let mut revised = done.revised;
         for job in jobs {
@@ -210,19 +210,19 @@ impl Writer {
     }
 
     /// Shows every workflow that was touched what became durable. What belongs to no workflow is shown to all.
-    fn project(&self, written: Vec<Written>, state: &State) {
+    fn project(&self, written: &[Written], state: &State) {
         let mut touched: BTreeMap<WorkflowName, (Ticket, Vec<Entry>)> = BTreeMap::new();
         if written.iter().any(|(_, entry)| entry.workflow.is_none()) {
             touched.extend(state.workflows().map(|(name, _)| (name.clone(), Default::default())));
         }
-        for (_, entry) in &written {
+        for (_, entry) in written {
             if let Some(workflow) = &entry.workflow {
                 touched.entry(workflow.clone()).or_default();
             }
         }
         for (ticket, entry) in written {
             let mut show = |(upto, entries): &mut (Ticket, Vec<Entry>)| {
-                *upto = (*upto).max(ticket);
+                *upto = (*upto).max(*ticket);
                 entries.push(entry.clone());
             };
             match &entry.workflow {
@@ -234,6 +234,9 @@ impl Writer {
             if let Some(state) = state.workflow(&workflow) {
                 self.projection.committed(&workflow, upto, &entries, state);
             }
+        }
+        for (_, entry) in written.iter().filter(|(_, entry)| entry.workflow.is_none()) {
+            self.projection.announced(entry);
         }
     }
 
@@ -299,7 +302,7 @@ impl Writer {
     fn catch_up(&self, database: &Database, books: &Books, before: &Acknowledged, upto: Ticket) {
         let mut written = Vec::new();
         match walk(&database.connection, before.head, |entry| written.push((upto, entry.clone()))) {
-            Ok(_) => self.project(written, &books.state),
+            Ok(_) => self.project(&written, &books.state),
             Err(fault) => error!(%fault, "what was written could not be read back"),
         }
     }
