@@ -35,7 +35,7 @@ api: {api}
 upstream: {upstream}
 route: /{api}
 
-# These three tools are examples. Replace them with your own; `burngate learn` writes them from watched traffic.
+# These three tools are examples. Replace them with your own.
 # risk says how much harm a call can do:
 #   read    looks, and changes nothing
 #   low     changes something that is easily put right
