@@ -220,6 +220,12 @@ impl Answer {
         slug.to_owned()
     }
 
+    /// The call's id.
+    #[track_caller]
+    pub fn call(&self) -> &str {
+        self.header("burngate-call").expect("a call")
+    }
+
     /// Asserts that the gate refused with this slug and status.
     #[track_caller]
     pub fn refused(&self, status: u16, slug: &str) -> Value {
@@ -232,6 +238,26 @@ impl Answer {
     pub fn passed(&self) -> &Self {
         assert!(self.status.is_success(), "{} {}", self.status, String::from_utf8_lossy(&self.body));
         self
+    }
+}
+
+/// A body that comes through a channel, chunked where HTTP/1 needs that.
+pub fn pieces() -> (tokio::sync::mpsc::Sender<hyper::body::Frame<Bytes>>, Body) {
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    (send, BoxBody::new(Pieces(std::sync::Mutex::new(receive))))
+}
+
+struct Pieces(std::sync::Mutex<tokio::sync::mpsc::Receiver<hyper::body::Frame<Bytes>>>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        self.0.lock().unwrap().poll_recv(cx).map(|frame| frame.map(Ok))
     }
 }
 

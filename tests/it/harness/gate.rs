@@ -21,12 +21,14 @@ pub struct Builder {
     policies: Vec<(String, String)>,
     config: Option<String>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// A gate that runs.
 pub struct TestGate {
     home: tempfile::TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     running: Option<Running>,
     starts: usize,
 }
@@ -66,6 +68,12 @@ impl Builder {
         self
     }
 
+    /// With a variable in its environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Writes the files, and starts nothing.
     pub fn prepare(self) -> TestGate {
         let home = tempfile::Builder::new().prefix("burngate-it-").tempdir().unwrap();
@@ -76,7 +84,7 @@ impl Builder {
         if let Some(config) = &self.config {
             fs::write(home.path().join("burngate.yaml"), config).unwrap();
         }
-        TestGate { home, arguments: self.arguments, running: None, starts: 0 }
+        TestGate { home, arguments: self.arguments, environment: self.environment, running: None, starts: 0 }
     }
 
     /// Starts the gate.
@@ -136,7 +144,7 @@ impl TestGate {
     /// A command of the binary, in the gate's directory and in nobody's environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
-        command.env_clear().current_dir(self.home.path()).env("HOME", self.home.path()).env("NO_COLOR", "1").env("RUST_LOG", "info");
+        command.env_clear().current_dir(self.home.path()).env("HOME", self.home.path()).env("NO_COLOR", "1").env("RUST_LOG", "info").envs(self.environment.iter().cloned());
         if let Some(running) = &self.running {
             command.env("BURNGATE_ADMIN", format!("http://{}", running.admin));
         }
@@ -197,6 +205,13 @@ impl TestGate {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.running().child.id()
+    }
+
+    /// The most memory that it ever held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// The next line on its standard output.

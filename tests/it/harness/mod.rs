@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod gate;
+pub mod pattern;
 pub mod person;
 pub mod policies;
 pub mod upstream;
@@ -13,10 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use agent::{Agent, Answer, Line};
-pub use gate::{Builder, Exit, TestGate};
+pub use agent::{Agent, Answer};
+pub use gate::TestGate;
 pub use person::{Operator, Person, Reviewer};
-pub use upstream::{Received, Reply, ScriptedUpstream};
+pub use upstream::{Reply, ScriptedUpstream};
 
 /// No test takes longer.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -60,6 +60,26 @@ impl Person {
         eventually(&format!("{workflow}: {what}"), || async move { Some(self.standing(workflow).await).filter(|state| wanted(state)) }).await
     }
 
+    /// The run that holds `call`, once it is in the run index.
+    pub async fn run_of(&self, call: &str) -> Value {
+        let one = || async move {
+            let answer = self.get(&format!("/v1/runs?call={call}")).await;
+            answer.passed().json()["runs"].get(0).cloned()
+        };
+        eventually(&format!("the run of call {call}"), one).await
+    }
+
+    /// The only run of a workflow, once it is in the run index.
+    pub async fn only_run(&self, workflow: &str) -> Value {
+        let one = || async move {
+            let answer = self.get(&format!("/v1/runs?workflow={workflow}")).await;
+            let runs = answer.passed().json()["runs"].as_array().unwrap().clone();
+            assert!(runs.len() < 2, "{runs:?}");
+            runs.into_iter().next()
+        };
+        eventually(&format!("the run of {workflow}"), one).await
+    }
+
     /// Approvals in a state.
     pub async fn approvals(&self, state: &str) -> Vec<Value> {
         let answer = self.get(&format!("/v1/approvals?state={state}")).await;
