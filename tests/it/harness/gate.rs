@@ -263,6 +263,25 @@ impl TestGate {
         self.signal("HUP");
     }
 
+    /// Writes a policy file, and waits until what it says is in force.
+    pub async fn reload(&self, name: &str, text: impl AsRef<[u8]>) {
+        let times = || self.log().matches("policies in force").count();
+        let before = times();
+        self.write_policy(name, text);
+        self.sighup();
+        self.until("the reload", || times() > before).await;
+    }
+
+    /// Waits until something can be seen, paced by the gate's own health.
+    pub async fn until(&self, what: &str, seen: impl Fn() -> bool) {
+        let stranger = super::Person::stranger(self.admin());
+        super::eventually(what, || async {
+            stranger.get("/healthz").await.passed();
+            seen().then_some(())
+        })
+        .await;
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
