@@ -129,6 +129,20 @@ impl Agent {
         self.send(self.compose(method, path, json)).await
     }
 
+    /// As [`Agent::call`]; `None` where the gate went away.
+    pub async fn try_call(&self, method: &str, path: &str, json: Option<&Value>) -> Option<Answer> {
+        let stream = TcpStream::connect(self.gate).await.ok()?;
+        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        let connection = tokio::spawn(connection);
+        let answer = send.send_request(self.compose(method, path, json)).await;
+        let answer = match answer {
+            Ok(answer) => Answer::try_read(answer).await.ok(),
+            Err(_) => None,
+        };
+        connection.abort();
+        answer
+    }
+
     fn compose(&self, method: &str, path: &str, json: Option<&Value>) -> Request<Body> {
         match json {
             None => self.request(method, path).body(empty()).unwrap(),

@@ -42,6 +42,11 @@ impl Person {
         self.0.post(path, json).await
     }
 
+    /// POST; `None` where the gate went away.
+    pub async fn try_post(&self, path: &str, json: &Value) -> Option<Answer> {
+        self.0.try_call("POST", path, Some(json)).await
+    }
+
     /// POST of whatever.
     pub async fn post_as(&self, path: &str, content_type: &str, body: &str) -> Answer {
         let request: Request<_> = self.0.request("POST", path).header("content-type", content_type).body(agent::full(body.to_owned())).unwrap();
