@@ -28,4 +28,8 @@ impl Projection for Fanout {
             log::effect(entry);
         }
     }
+
+    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
+        self.ledger.refused(workflow, tickets, state);
+    }
 }
