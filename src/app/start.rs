@@ -104,7 +104,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         open_metrics: false,
     };
     tasks.spawn(admin::serve(admin_listener, admin::router(admin), stopped(drain.watch())));
-    tasks.spawn(sweep(Arc::clone(&ledger), drain.watch()));
+    tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
     tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
     Ok(Gate {
         addresses,
@@ -222,12 +222,23 @@ fn identities(process: &Process) -> Identities {
 }
 
 /// Lets time pass, each second, until the gate stops.
-async fn sweep(ledger: Arc<Ledger>, phase: watch::Receiver<Phase>) {
+async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receiver<Phase>) {
     let mut ticks = tokio::time::interval(SWEEP);
     let mut stopped = std::pin::pin!(stopped(phase));
     loop {
         tokio::select! {
-            _ = ticks.tick() => ledger.sweep(),
+            _ = ticks.tick() => {
+                if let Some(wall) = clock.jumped() {
+                    tracing::error!(
+                        target: crate::telemetry::log::PROCESS,
+                        wall = wall.as_millis(),
+                        "the wall clock leapt ahead: holds and grants that would be over by it have expired, and budgets go on at the old pace; if the wall clock is right, restart the gate to accept it"
+                    );
+                    // In force already, and kept until it can be written.
+                    drop(ledger.clock_jumped(wall));
+                }
+                ledger.sweep();
+            }
             () = &mut stopped => return,
         }
     }
