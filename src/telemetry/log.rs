@@ -141,7 +141,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             effect(&Entry { at: Time::default(), workflow: Some("w".into()), event: Event::Clamped(clamp) });
             let call = CallId::from_bits(1);
-            refusal(&Refusal { slug: "level", status: 403, workflow: None, agent: None, run: Some(&run), call, tool: None, rule: Some("level") });
+            refusal(&Refusal { slug: "level", status: 403, workflow: None, agent: None, run: Some(&run), call: Some(call), tool: None, rule: Some("level") });
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let expected = [
