@@ -1,3 +1,5 @@
+//! The client against a server that says what it is told to: tokens, bodies, problems, and gates that are not there.
+
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
