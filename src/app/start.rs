@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::watch};
 
 use super::{fanout::Fanout, health::GateHealth, reload::Reload, token};
@@ -164,8 +165,7 @@ pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
 
 /// The policies in `path`. Warnings are logged.
 pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> anyhow::Result<Arc<PolicySet>> {
-    let loaded =
-        config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(|errors| anyhow::anyhow!("{}", errors.render(false).trim_end()))?;
+    let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(anyhow::Error::new)?;
     for warning in &loaded.warnings {
         tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
     }
@@ -190,7 +190,10 @@ fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>,
     });
     let connector = tls::client(None).context("TLS towards tool APIs")?;
     let head = HeadLimits { bytes: process.bounds.head, headers: MAX_HEADERS };
-    let options = AcceptOptions { connections: process.bounds.connections, head, ..AcceptOptions::default() };
+    let certificates = process.tls.as_ref().map(|files| tls::server(&files.cert, &files.key, files.client_ca.as_deref())).transpose();
+    let certificates = certificates.context("the data plane's certificates cannot be used")?;
+    let tls = certificates.map(|config| Arc::new(ArcSwap::new(config)));
+    let options = AcceptOptions { tls, connections: process.bounds.connections, head, ..AcceptOptions::default() };
     let make: Make<Plane> = Arc::new(move |local: &Local| {
         let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
         Rc::new(Plane::new(Arc::clone(&shared), Pool::new(PoolOptions::new(connector.clone())), Traces::new(seed)))

@@ -23,7 +23,7 @@ use crate::{
 /// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40 MB.
 pub const MOST_QUEUED: usize = 65_536;
 /// At so many waiting, no call is admitted at all: a slow disk must not grow without bound what the safe calls leave behind (G7).
-pub const MOST_WAITING: usize = 8 * MOST_QUEUED;
+pub(super) const MOST_WAITING: usize = 8 * MOST_QUEUED;
 /// The most that one transaction takes: some 40 ms of work, so that whoever waits for a commit does not wait for an age.
 pub(super) const MOST_AT_ONCE: usize = 20_000;
 /// How long records wait for company. The port allows 250 ms; the rest is for writing them.

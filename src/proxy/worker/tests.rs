@@ -118,7 +118,7 @@ struct Gate {
 }
 
 impl Gate {
-    fn start(options: AcceptOptions, upstream: Option<Upstream>, trust: Option<&std::path::Path>) -> Self {
+    fn start(options: &AcceptOptions, upstream: Option<Upstream>, trust: Option<&std::path::Path>) -> Self {
         let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
         let Listen::Tcp(address) = bound.addresses()[0] else { panic!("asked for tcp") };
         let signals = Arc::<Signals>::default();
@@ -128,7 +128,7 @@ impl Gate {
             Rc::new(Scripted { signals: Arc::clone(&shared), pool, upstream: upstream.clone(), traces: Traces::new(1) })
         });
         let drain = Drain::default();
-        let running = bound.run(&make, &options, &drain.watch()).unwrap();
+        let running = bound.run(&make, options, &drain.watch()).unwrap();
         Self { address, drain, running, signals }
     }
 
@@ -257,7 +257,7 @@ async fn f10_a_deadline_ends_the_wait() {
 
 #[tokio::test]
 async fn over_the_bound_on_connections_the_next_one_waits() {
-    let gate = Gate::start(AcceptOptions { connections: 1, ..AcceptOptions::default() }, None, None);
+    let gate = Gate::start(&AcceptOptions { connections: 1, ..AcceptOptions::default() }, None, None);
     let mut first = gate.connect().await;
     first.write_all(b"GET /who HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
     until(&mut first, "http 0").await;
@@ -368,7 +368,7 @@ impl Certified {
 async fn a59_tls_speaks_what_was_agreed_and_knows_the_clients_certificate() {
     let certified = Certified::new();
     let tls = Some(Arc::new(ArcSwap::new(certified.server(true))));
-    let gate = Gate::start(AcceptOptions { tls, ..AcceptOptions::default() }, None, None);
+    let gate = Gate::start(&AcceptOptions { tls, ..AcceptOptions::default() }, None, None);
     let name = || rustls::pki_types::ServerName::try_from("localhost").unwrap();
     let stream = certified.client(true, "h2").connect(name(), gate.connect().await).await.unwrap();
     let request = Request::get("https://localhost/who").body(Full::default()).unwrap();
@@ -394,7 +394,7 @@ async fn an_upstream_over_tls_is_always_verified(#[case] host: &str, #[case] tru
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let ca = certified.file("ca");
-    let gate = Gate::start(AcceptOptions::default(), Some(at(host, port, true)), trusted.then_some(ca.as_path()));
+    let gate = Gate::start(&AcceptOptions::default(), Some(at(host, port, true)), trusted.then_some(ca.as_path()));
     let answered = async {
         let accepted = TlsAcceptor::from(certified.server(false)).accept(listener.accept().await.unwrap().0).await;
         if let Ok(mut upstream) = accepted {
