@@ -45,6 +45,7 @@ impl Clock for GateClock {
 mod tests {
     use super::*;
 
+    /// G5.
     #[test]
     fn a_clock_never_tells_less_than_its_floor() {
         let floor = Time::from_millis(i64::MAX - 1);
