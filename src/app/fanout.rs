@@ -28,6 +28,10 @@ impl Projection for Fanout {
     fn announced(&self, entry: &Entry) {
         self.tell(entry);
     }
+
+    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
+        self.ledger.refused(workflow, tickets, state);
+    }
 }
 
 impl Fanout {
@@ -35,9 +39,5 @@ impl Fanout {
         self.metrics.observe(entry);
         self.metrics.journal_lag(self.ledger.now().since(entry.at));
         log::effect(entry);
-    }
-
-    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
-        self.ledger.refused(workflow, tickets, state);
     }
 }

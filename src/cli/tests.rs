@@ -1,3 +1,5 @@
+//! The command line itself: every command is well formed and says what it does.
+
 use clap::CommandFactory as _;
 
 use super::{client::scripted::Scripted, *};

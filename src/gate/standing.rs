@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    budget::{account::Balance, burn::BurnRates, objective::Remaining, posture::Posture, sentence},
+    budget::{books::Balance, burn::BurnRates, objective::Remaining, posture::Posture, sentence},
     event::Clamp,
     level::{Changes, Level, Rung},
     name::LevelName,

@@ -1,4 +1,4 @@
-//! What people do, and what they are told of it.
+//! What people do, and what they are told of it: nothing before it is on disk (G9).
 
 use std::sync::Arc;
 

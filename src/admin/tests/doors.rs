@@ -1,4 +1,4 @@
-//! Who gets in, and with what.
+//! Who gets in, and with what (G11).
 
 use axum::{
     body::Body,

@@ -1,3 +1,5 @@
+//! The client against a server that says what it is told to: tokens, bodies, problems, and gates that are not there.
+
 use std::net::TcpListener;
 
 use super::{scripted::Scripted, *};

@@ -102,7 +102,8 @@ impl Finding {
         Finding { verdict, rule, place: Some(place.clone()), detail: detail.into(), violations: Vec::new(), clamped: false }
     }
 
-    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure.
+    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure; what a level, a ceiling or a reviewer
+    /// stops costs nothing (G6).
     #[must_use]
     pub const fn books(&self) -> Option<FailureMode> {
         match (self.verdict, self.rule) {
@@ -237,4 +238,21 @@ fn strict_validation(workflow: &Workflow, standing: &Standing, tool: &Tool) -> O
     let validation = standing.rung.validation.unwrap_or(workflow.validation);
     let undescribed = validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
     undescribed.then(|| Finding::new(Verdict::Hold, RuleName::Validation, &tool.place, format!("validation is strict and `{}` has no schema", tool.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g6_only_what_the_policy_forbids_costs_budget() {
+        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Forbidden, HoldWhen, Level, Unlisted, Validation};
+        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Always, Denied] {
+            for verdict in [Verdict::Hold, Verdict::Deny] {
+                let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
+                let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);
+                assert_eq!(finding.books(), costs.then_some(FailureMode::PolicyViolation), "{verdict} by {rule}");
+            }
+        }
+    }
 }
