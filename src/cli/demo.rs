@@ -55,7 +55,8 @@ fn told(passage: &Passage) -> String {
         Passage::Calls(calls) => format!("\n{}", table(calls)),
         Passage::Standing(workflow) => format!("\n{}", standing(workflow)),
         Passage::Try(why, lines) => typed(why, lines),
-        Passage::Status(call, workflow) => status(call, workflow),
+        Passage::StatusHead => format!("\n{}\n", status_head()),
+        Passage::Status(run, call, workflow) => status(run, call, workflow),
     }
 }
 
@@ -81,9 +82,19 @@ fn table(calls: &[Call]) -> String {
 }
 
 fn row(call: &Call) -> String {
-    let (request, what, outcome) = (escape(&call.request), escape(&call.what), escape(&call.outcome));
-    let said = format!("{}{}", word(&call.verdict), " ".repeat(6_usize.saturating_sub(call.verdict.len())));
-    format!("{request:<20} {what:<28} {}  {said} {}", call.status, paint(Tone::Fine, &outcome)).trim_end().to_owned()
+    format!("{:<20} {:<28} {}", escape(&call.request), escape(&call.what), answer(call)).trim_end().to_owned()
+}
+
+/// What came back: status, verdict, and what else there is to say.
+fn answer(call: &Call) -> String {
+    // An answer that the shop never gave carries no verdict.
+    let verdict = if call.verdict.is_empty() { "-" } else { &call.verdict };
+    format!("{}  {} {}", call.status, column(&word(verdict), verdict, 5), escape(&call.outcome)).trim_end().to_owned()
+}
+
+/// `painted` as wide as a column, whatever its colour: `text` is what one sees of it.
+fn column(painted: &str, text: &str, width: usize) -> String {
+    format!("{painted}{}", " ".repeat(width.saturating_sub(text.chars().count())))
 }
 
 /// Where the workflow stands, in two lines.
@@ -91,6 +102,7 @@ fn standing(workflow: &Workflow) -> String {
     let budget = &workflow.budget;
     let level = paint(Tone::Strong, &escape(&workflow.level.effective));
     let binds = match workflow.level.binds.as_str() {
+        "earned" if workflow.level.probation.is_some() => "as earned, on probation".to_owned(),
         "earned" => "as earned".to_owned(),
         "cap" => format!("capped by the budget; earned is {}", escape(&workflow.level.earned)),
         "clamp" => "clamped by an operator".to_owned(),
@@ -98,7 +110,7 @@ fn standing(workflow: &Workflow) -> String {
         other => escape(other),
     };
     format!(
-        "{INDENT}  posture {}   level {level} ({binds})\n{INDENT}  budget  {} {} remains   {} of {} unacceptable, {} allowed\n",
+        "{INDENT}  posture {}   level {level} ({binds})\n{INDENT}  budget  {} {} remaining   {} of {} unacceptable, {} allowed\n",
         word(&workflow.posture),
         bar(budget.remaining.ten_thousandths()),
         percent(Some(budget.remaining)),
@@ -121,14 +133,98 @@ fn typed(why: &str, lines: &[String]) -> String {
     format!("{why}\n{lines}")
 }
 
-fn status(call: &Call, workflow: &Workflow) -> String {
+/// The heads of the columns of [`status`].
+fn status_head() -> String {
+    paint(Tone::Fine, &format!("{INDENT}  {:<8} {:<26} {:<8} {:<10} {:>9}   {}", "RUN", "ITS REFUND", "POSTURE", "LEVEL", "REMAINING", "UNACCEPTABLE"))
+}
+
+/// A run in passing, in one line.
+fn status(run: &str, call: &Call, workflow: &Workflow) -> String {
+    let (budget, level, answer) = (&workflow.budget, &workflow.level.effective, answer(call));
+    let seen = anstream::adapter::strip_str(&answer).to_string();
     format!(
-        "{INDENT}{}\n{INDENT}  {}, level {}, {} remains, {} of {} unacceptable\n",
-        row(call),
-        word(&workflow.posture),
-        paint(Tone::Strong, &escape(&workflow.level.effective)),
-        percent(Some(workflow.budget.remaining)),
-        grouped(workflow.budget.unacceptable),
-        counted(workflow.budget.runs, "run", "runs"),
+        "{INDENT}  {run:<8} {} {} {} {:>9}   {} of {}\n",
+        column(&answer, &seen, 26),
+        column(&word(&workflow.posture), &workflow.posture, 8),
+        column(&paint(Tone::Strong, &escape(level)), level, 10),
+        percent(Some(budget.remaining)),
+        grouped(budget.unacceptable),
+        counted(budget.runs, "run", "runs"),
+        run = escape(run),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::{render::plain, status::tests::workflow};
+
+    fn call(verdict: &str, outcome: &str) -> Call {
+        Call {
+            request: "POST /refunds".to_owned(),
+            what: "40 EUR for A-2044".to_owned(),
+            status: 403,
+            verdict: verdict.to_owned(),
+            outcome: outcome.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_story_as_somebody_reads_it() {
+        let burned = workflow(&json!({
+            "posture": "burned", "budget": { "unacceptable": 300, "remaining": -0.25 },
+            "level": { "effective": "supervised", "cap": "supervised", "binds": "cap" },
+        }));
+        let passages = [
+            Passage::Title("a gate"),
+            Passage::Act(1, "Healthy"),
+            Passage::Text("a few words, ".repeat(14).trim_end().to_owned()),
+            Passage::Calls(vec![call("allow", ""), call("", "upstream-timeout"), call("hold", "held: \u{1b}[2Jlevel")]),
+            Passage::Standing(Box::new(workflow(&json!({})))),
+            Passage::Standing(Box::new(burned.clone())),
+            Passage::Try("Look:", vec!["burngate status refunds".to_owned()]),
+            Passage::Try("", vec!["burngate release refunds --reason \"fine\"".to_owned()]),
+            Passage::StatusHead,
+            Passage::Status("run-059".to_owned(), call("hold", "held: level"), Box::new(burned)),
+        ];
+        insta::assert_snapshot!(plain(&passages.iter().map(told).collect::<String>()), @r#"
+
+        burngate demo: a gate
+
+
+        1  Healthy
+
+           a few words, a few words, a few words, a few words, a few words, a few words, a few words, a
+           few words, a few words, a few words, a few words, a few words, a few words, a few words,
+
+             POST /refunds        40 EUR for A-2044            403  allow
+             POST /refunds        40 EUR for A-2044            403  -     upstream-timeout
+             POST /refunds        40 EUR for A-2044            403  hold  held: \u{1b}[2Jlevel
+
+             posture healthy   level standard (as earned)
+             budget  [===================-] 96% remaining   12 of 1,234 runs unacceptable, 300 allowed
+
+             posture burned   level supervised (capped by the budget; earned is standard)
+             budget  [--------------------] -25% remaining   300 of 1,234 runs unacceptable, 300 allowed
+
+           Look:
+             burngate status refunds
+
+             burngate release refunds --reason "fine"
+
+             RUN      ITS REFUND                 POSTURE  LEVEL      REMAINING   UNACCEPTABLE
+             run-059  403  hold  held: level     burned   supervised      -25%   300 of 1,234 runs
+        "#);
+    }
+
+    #[test]
+    fn no_line_of_a_paragraph_is_wider_than_a_narrow_terminal() {
+        for words in 1..60 {
+            let text = wrapped(&"reliability earns scope ".repeat(words));
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            assert_eq!(text.split_whitespace().count(), words * 3);
+        }
+    }
 }

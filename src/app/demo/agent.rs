@@ -112,7 +112,7 @@ impl Agent {
         let is_problem = header("content-type") == crate::api::problem::MEDIA_TYPE;
         let problem: Option<Problem> = if is_problem { Some(serde_json::from_slice(answer.body()).context("a refusal that cannot be read")?) } else { None };
         let outcome = match &problem {
-            Some(problem) => problem.kind.trim_start_matches(URN).to_owned(),
+            Some(problem) => refusal(problem),
             None => complaint(answer.body()).unwrap_or_default(),
         };
         Ok(Reply { call: Call { request: format!("{method} {path}"), what: what.to_owned(), status, verdict, outcome }, problem, budget })
@@ -121,6 +121,13 @@ impl Agent {
     async fn send(&self, run: &Run, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Response<Bytes>> {
         exchange::send(self.gate, method, path, &[("burngate-authorization", &self.authorization), ("burngate-run", &run.id)], body).await
     }
+}
+
+/// The gate's word for a refusal, and the rule behind it where the word does not name it.
+fn refusal(problem: &Problem) -> String {
+    let slug = problem.kind.trim_start_matches(URN);
+    let rule = problem.rule.as_deref().and_then(|rule| rule.split(' ').next()).filter(|rule| *rule != slug && *rule != "arguments");
+    rule.map_or_else(|| slug.to_owned(), |rule| format!("{slug}: {rule}"))
 }
 
 /// What the shop says went wrong, where it says so.

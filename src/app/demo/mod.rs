@@ -12,7 +12,7 @@ mod place;
 mod shop;
 mod story;
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
@@ -89,7 +89,9 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
     stopping.cancel();
     while tasks.join_next().await.is_some() {}
     let removed = place.remove();
-    played.and(removed)
+    played.and(removed)?;
+    (options.say)(&Passage::Text("The ports are closed and the files are removed: nothing is left behind.".to_owned()));
+    Ok(())
 }
 
 /// Starts the gate, tells the story until its end or a signal, and stops the gate.
@@ -102,7 +104,19 @@ async fn tell(place: &Place, shop: SocketAddr, options: &DemoOptions, signals: &
         told = story(&gate, &token, options) => told,
         () = signals.any() => Ok(()),
     };
-    told.and(gate.stop().await)
+    told.and(stop(gate, signals).await)
+}
+
+/// Stops the gate; whoever asks once more brings its end forward.
+async fn stop(gate: Gate, signals: &mut Signals) -> anyhow::Result<()> {
+    let drain = Arc::clone(gate.drain_handle());
+    let mut stopping = std::pin::pin!(gate.stop());
+    loop {
+        tokio::select! {
+            stopped = &mut stopping => return stopped,
+            () = signals.any() => Gate::hurry(&drain),
+        }
+    }
 }
 
 async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Result<()> {

@@ -17,8 +17,10 @@ pub enum Passage {
     Standing(Box<Workflow>),
     /// What to type in a second terminal: why, and the lines.
     Try(&'static str, Vec<String>),
-    /// The story is over and the agent goes on: what its latest run did, and where the workflow stands after it.
-    Status(Call, Box<Workflow>),
+    /// The story is over, and lines of [`Status`](Passage::Status) follow.
+    StatusHead,
+    /// The story is over and the agent goes on: its latest run, what that got, and where the workflow stands after it.
+    Status(String, Call, Box<Workflow>),
 }
 
 /// One call of the agent, and what it got.

@@ -19,7 +19,7 @@ pub(super) const REFUNDED: &str = "A-1902";
 /// The mail server is down for this order's customer.
 pub(super) const BROKEN: &str = "A-1903";
 /// How long the slow answer takes: well beyond the tool's timeout.
-const SLOWNESS: Duration = Duration::from_secs(2);
+const SLOWNESS: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Posted {

@@ -9,7 +9,7 @@ use super::{
     WORKFLOW,
     agent::{Agent, Reply, Run},
     operator::Operator,
-    passage::{Call, Passage},
+    passage::Passage,
     shop,
 };
 use crate::api::{approval::Approval, workflow::Workflow};
@@ -129,8 +129,8 @@ impl Story {
         self.agent.finish(&run).await?;
         self.calls([refund, note]);
         self.text(format!(
-            "A minute ago this refund would have gone through. Now it waits for a person, and the agent does what it still may. It can tell from every answer: \
-             \"Burngate-Budget: {budget}\"."
+            "A moment ago this refund went through by itself. Now it waits for a person, and the agent does what it still may. Every answer tells it how things \
+             stand: \"Burngate-Budget: {budget}\"."
         ));
         self.type_this("What went wrong, and what waits:", vec!["burngate runs --outcome unacceptable".to_owned(), "burngate approvals list".to_owned()]);
         Ok(())
@@ -145,7 +145,7 @@ impl Story {
         self.calls([email]);
         let workflow = self.operator.look_when(|workflow| workflow.budget.unacceptable >= 4).await?;
         self.standing(workflow);
-        self.text("The budget is used up. The agent still looks things up and takes notes by itself; e-mails and refunds need a person, and changes to it are frozen.");
+        self.text("The budget is used up. The agent still looks things up and takes notes by itself; e-mails and refunds need a person, and until a cause is on record its prompt, model and tools are frozen.");
         let run = self.agent.begin();
         let (look_up, note, refund) = (self.agent.look_up(&run).await?, self.agent.note(&run).await?, self.agent.refund(&run, AMOUNT).await?);
         let id = refund.approval()?.to_owned();
@@ -156,7 +156,7 @@ impl Story {
         );
         self.type_this(
             "You are the reviewer:",
-            vec![format!("burngate approvals show {id}"), format!("burngate approvals approve {id} --reason \"the parcel did come back\"")],
+            vec![format!("burngate approvals show {id}"), format!("burngate approvals approve {id} --reason \"it came back\"")],
         );
         let decided = self.decision(&id).await?;
         self.repeat(&run, &decided).await?;
@@ -167,7 +167,7 @@ impl Story {
     async fn decision(&self, id: &str) -> anyhow::Result<Approval> {
         if self.yes {
             self.text("(--yes: the demonstration plays the reviewer, over the same admin API.)");
-            return self.operator.approve(id, "the parcel did come back").await;
+            return self.operator.approve(id, "it came back").await;
         }
         self.text("The story goes on when you have decided.");
         let mut reminded = Instant::now();
@@ -260,8 +260,8 @@ impl Story {
         let day = until.split('T').next().unwrap_or_default();
         self.standing(workflow);
         self.text(format!(
-            "The level is back where it was, and refunds go through by themselves. The budget of the probation is a single failure: one more, and the level falls \
-             back at once. If it lasts its 7 days, until {day}, the burn is over and the budget counts anew. The old failures stay on record."
+            "The level is back where it was, and refunds go through by themselves. The posture is not: the burn is over once the probation has lasted its 7 days, \
+             until {day}, and then the budget counts anew. One failure before that, and the level falls back at once. The old failures stay on record."
         ));
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Story {
     /// The agent goes on, and what becomes of it is shown, until a signal ends it all.
     async fn go_on(&mut self) -> anyhow::Result<()> {
         let last = format!("run-{:03}", self.agent.runs);
-        self.text("That is the story. The agent now works on, a run every few seconds, until Ctrl-C; a line appears when something changes.");
+        self.text("That is the story. The agent now works on, a refund every few seconds, until Ctrl-C; a line appears whenever something changes.");
         self.type_this(
             "Step in yourself:",
             vec![
@@ -279,31 +279,26 @@ impl Story {
                 format!("burngate status {WORKFLOW} --watch"),
             ],
         );
-        let (mut shown, mut quiet, mut waiting) = (None, 0, None);
+        self.say(Passage::StatusHead);
+        let (mut shown, mut quiet, mut waiting) = (None, 0, None::<String>);
         loop {
-            let (call, order) = self.refund_again(waiting.take()).await?;
-            // The same call is repeated until a person decided: no second one joins the queue behind it.
-            waiting = (call.verdict == "hold").then_some(order);
+            let run = match waiting.take() {
+                Some(order) => self.agent.begin_about(&order),
+                None => self.agent.begin(),
+            };
+            let call = self.agent.refund(&run, AMOUNT).await?.call;
+            self.agent.finish(&run).await?;
+            // What is held or beyond the level is tried again, not joined by another: one call waits, not a queue of them.
+            waiting = (call.verdict == "hold" || call.outcome == "level").then_some(run.order);
             let workflow = self.operator.look().await?;
             let looks = (call.verdict.clone(), workflow.posture.clone(), workflow.level.effective.clone());
             quiet += 1;
             if shown.as_ref() != Some(&looks) || quiet >= QUIET_ROUNDS {
                 (shown, quiet) = (Some(looks), 0);
-                self.say(Passage::Status(call, Box::new(workflow)));
+                self.say(Passage::Status(run.id, call, Box::new(workflow)));
             }
             sleep(ROUND).await;
         }
-    }
-
-    /// A run that refunds something: for the order that waits, or for the next one.
-    async fn refund_again(&mut self, waiting: Option<String>) -> anyhow::Result<(Call, String)> {
-        let run = match waiting {
-            Some(order) => self.agent.begin_about(&order),
-            None => self.agent.begin(),
-        };
-        let reply = self.agent.refund(&run, AMOUNT).await?;
-        self.agent.finish(&run).await?;
-        Ok((reply.call, run.order))
     }
 
     async fn ordinary_run(&mut self) -> anyhow::Result<()> {
