@@ -9,7 +9,7 @@ use super::{
     render::{
         self, Tone, escape,
         number::{counted, grouped, percent},
-        paint, word,
+        paint, tone_of, word,
     },
 };
 use crate::{
@@ -78,7 +78,7 @@ fn wrapped(text: &str) -> String {
 
 /// Calls below each other: what was asked, what for, what came back.
 fn table(calls: &[Call]) -> String {
-    calls.iter().map(|call| format!("{INDENT}  {}\n", row(call))).collect()
+    set_in(calls.iter().map(row))
 }
 
 fn row(call: &Call) -> String {
@@ -112,7 +112,7 @@ fn standing(workflow: &Workflow) -> String {
     format!(
         "{INDENT}  posture {}   level {level} ({binds})\n{INDENT}  budget  {} {} remaining   {} of {} unacceptable, {} allowed\n",
         word(&workflow.posture),
-        bar(budget.remaining.ten_thousandths()),
+        bar(workflow),
         percent(Some(budget.remaining)),
         grouped(budget.unacceptable),
         counted(budget.runs, "run", "runs"),
@@ -121,16 +121,25 @@ fn standing(workflow: &Workflow) -> String {
 }
 
 /// What is left of a budget, to the eye.
-fn bar(remaining: i64) -> String {
-    let full = usize::try_from((remaining * BAR / 10_000).clamp(0, BAR)).unwrap_or_default();
+fn bar(workflow: &Workflow) -> String {
+    let full = usize::try_from((workflow.budget.remaining.ten_thousandths() * BAR / 10_000).clamp(0, BAR)).unwrap_or_default();
     let empty = usize::try_from(BAR).unwrap_or_default() - full;
-    format!("[{}{}]", "=".repeat(full), paint(Tone::Fine, &"-".repeat(empty)))
+    let paint_if = |tone, text: String| if text.is_empty() { text } else { paint(tone, &text) };
+    let tone = tone_of(&workflow.posture).unwrap_or(Tone::Fine);
+    format!("[{}{}]", paint_if(tone, "=".repeat(full)), paint_if(Tone::Fine, "-".repeat(empty)))
 }
 
 fn typed(why: &str, lines: &[String]) -> String {
     let why = if why.is_empty() { String::new() } else { format!("\n{INDENT}{}", escape(why)) };
-    let lines: String = lines.iter().map(|line| format!("{INDENT}  {}\n", paint(Tone::Strong, &escape(line)))).collect();
-    format!("{why}\n{lines}")
+    format!("{why}\n{}", set_in(lines.iter().map(|line| paint(Tone::Strong, &escape(line)))))
+}
+
+/// Lines of their own, below a paragraph.
+fn set_in(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |mut page, line| {
+        let _ = writeln!(page, "{INDENT}  {line}");
+        page
+    })
 }
 
 /// The heads of the columns of [`status`].

@@ -113,7 +113,8 @@ fn the_story_happens_in_its_order_and_leaves_nothing() {
         rest = after;
     }
     assert!(!story.contains('\u{1b}'), "NO_COLOR");
-    assert!(story.lines().all(|line| line.chars().count() <= 100), "{story}");
+    // Only the path of the program is as long as it is.
+    assert!(story.lines().all(|line| line.chars().count() <= 100 || line.contains("export PATH=")), "{story}");
     nothing_is_left(directory.path(), &story);
 }
 

@@ -139,6 +139,11 @@ fn complaint(body: &[u8]) -> Option<String> {
 impl Reply {
     /// The approval that the call waits for.
     pub(super) fn approval(&self) -> anyhow::Result<&str> {
-        self.problem.as_ref().and_then(|problem| problem.approval.as_deref()).context("a call was expected to be held, and was not")
+        self.problem.as_ref().and_then(|problem| problem.approval.as_deref()).with_context(|| {
+            format!(
+                "the story lost its thread: {} should have been held, and was not\nhint: was the workflow clamped or recovered meanwhile? start it again",
+                self.call.request
+            )
+        })
     }
 }

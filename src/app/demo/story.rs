@@ -27,7 +27,7 @@ const BREATH: Duration = Duration::from_secs(4);
 /// How often a held call is looked at while the reader decides.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the reader is reminded that a call waits.
-const REMINDER: Duration = Duration::from_secs(60);
+const REMINDER: Duration = Duration::from_mins(1);
 /// How often the agent goes on once the story is over.
 const ROUND: Duration = Duration::from_secs(3);
 /// A status line is due after so many rounds in which nothing changed.
@@ -73,10 +73,9 @@ impl Story {
             self.gate
         ));
         let (admin, token) = (self.operator.admin, &self.operator.token);
-        self.type_this(
-            "To look around from a second terminal, paste this there first:",
-            vec![format!("export BURNGATE_ADMIN=http://{admin}"), format!("export BURNGATE_TOKEN={token}")],
-        );
+        let mut lines = vec![format!("export BURNGATE_ADMIN=http://{admin}"), format!("export BURNGATE_TOKEN={token}")];
+        lines.extend(unless_found().map(|directory| format!("export PATH=\"$PATH:{directory}\"")));
+        self.type_this("To look around from a second terminal, paste this there first:", lines);
     }
 
     async fn healthy(&mut self) -> anyhow::Result<()> {
@@ -102,8 +101,8 @@ impl Story {
     async fn mistakes(&mut self) -> anyhow::Result<()> {
         self.act(2, "Mistakes").await;
         self.text(
-            "Now four things go wrong. An argument is not a number: the gate stops that before the shop sees it, the agent puts it right, and it costs nothing. The \
-             other three cost a run each: an e-mail that got no answer in time, a refund that the shop had paid already, and a refund above the policy's 500 EUR.",
+            "Now four things go wrong. One argument is not a number: the gate stops that before the shop sees it, the agent puts it right, and it costs nothing. The \
+             other three make a run unacceptable each: an e-mail that got no answer in time, a refund that the shop had paid already, and a refund above the policy's 500 EUR.",
         );
         let run = self.agent.begin();
         let mut calls = vec![self.agent.refund_in_words(&run).await?, self.agent.refund(&run, AMOUNT).await?];
@@ -188,15 +187,16 @@ impl Story {
     async fn repeat(&mut self, run: &Run, decided: &Approval) -> anyhow::Result<()> {
         let by = decided.decisions.last().map_or_else(|| "somebody".to_owned(), |decision| decision.reviewer.clone());
         let calls = [self.agent.refund(run, AMOUNT).await?, self.agent.refund(run, AMOUNT).await?];
-        let [first, second] = [&calls[0].call.verdict, &calls[1].call.verdict];
+        let [first, second] = calls.each_ref().map(|reply| &reply.call.verdict);
         let (before, after) = match decided.state.as_str() {
-            "approved" => {
-                ensure!(first == "allow" && second == "hold", "an approved call passed other than once");
-                (
-                    format!("\"{by}\" approved it. The agent repeats the call, and then tries the same once more:"),
-                    "The first went through. The second is held again, under an approval of its own: a yes is good for one call.",
-                )
-            }
+            "approved" => (
+                format!("\"{by}\" approved it. The agent repeats the call, and then tries the same once more:"),
+                match (first.as_str(), second.as_str()) {
+                    ("allow", "hold") => "The first went through. The second is held again, under an approval of its own: a yes is good for one call.",
+                    // The reader has a second terminal, and may have done more there than approve.
+                    _ => "Meanwhile somebody changed more than that. A yes lifts no clamp: every rule is judged again when the call is repeated.",
+                },
+            ),
             "denied" => (
                 format!("\"{by}\" denied it. The agent tries all the same, twice:"),
                 "A person's no lets nothing through. Where it said \"wrong\", it stands for exactly this call for a day; otherwise the call may be held anew.",
@@ -239,7 +239,7 @@ impl Story {
     async fn way_back(&mut self) -> anyhow::Result<()> {
         self.act(5, "The way back").await;
         self.text(
-            "A burn ends when somebody says what caused it, not when everybody has forgotten. That lifts the freeze and opens the earned level, on probation:",
+            "A burn is not over because it was forgotten: somebody puts its cause on record. That lifts the freeze and opens the earned level again, on probation:",
         );
         let (cause, fix) = ("mail server down, no limit in the prompt", "OPS-214");
         self.type_this("", vec![format!("burngate recover {WORKFLOW} --cause \"{cause}\" --fix {fix}")]);
@@ -342,4 +342,17 @@ impl Story {
     fn say(&self, passage: Passage) {
         (self.say)(&passage);
     }
+}
+
+/// The directory of this program, where a shell would not find it by its name. One that a shell would not read as it is written is left out.
+fn unless_found() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let name = program.file_name()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|directory| directory.join(name).is_file()) {
+        return None;
+    }
+    let directory = program.parent()?.to_str()?;
+    let is_plain = directory.chars().all(|char| char.is_alphanumeric() || "/._-+@ ".contains(char));
+    is_plain.then(|| directory.to_owned())
 }
