@@ -57,9 +57,7 @@ impl Story {
         self.clamped().await?;
         self.way_back().await?;
         if self.yes {
-            self.text(
-                "That is the whole story; without --yes, the demonstration lets you play the reviewer and then keeps running. Nothing of it is left behind.",
-            );
+            self.text("That is the story. Without --yes, you are the reviewer, and at its end the agent works on.");
             return Ok(());
         }
         self.go_on().await
