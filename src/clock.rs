@@ -134,12 +134,18 @@ fn leap() -> i64 {
     i64::try_from(LEAP.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Default for Machine {
-    fn default() -> Self {
+impl Machine {
+    fn new() -> Self {
         Machine(
             #[cfg(not(target_os = "linux"))]
             std::time::Instant::now(),
         )
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Machine::new()
     }
 }
 

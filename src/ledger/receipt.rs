@@ -46,6 +46,7 @@ enum Sharing<T> {
 
 impl<T: Clone + Send + 'static> Shared<T> {
     /// Shares `receipt`.
+    #[must_use]
     pub fn new(receipt: Receipt<T>) -> Self {
         let shared = Shared(Arc::new(Mutex::new(Sharing::Waiting(Vec::new()))));
         let answered = shared.clone();
@@ -53,7 +54,9 @@ impl<T: Clone + Send + 'static> Shared<T> {
             let now = answer.clone().map_or(Sharing::Abandoned, Sharing::Answered);
             let before = std::mem::replace(&mut *answered.lock(), now);
             if let (Sharing::Waiting(stamps), Some(answer)) = (before, answer) {
-                stamps.into_iter().for_each(|stamp| stamp.answer(answer.clone()));
+                for stamp in stamps {
+                    stamp.answer(answer.clone());
+                }
             }
         });
         shared

@@ -138,6 +138,7 @@ impl Runs {
     }
 
     /// The open run of `key`, opened where there is none; `None` where no more can be opened.
+    #[must_use]
     pub fn open(&self, key: &Key, place: &Arc<Workplace>, now: Time) -> Option<Arc<OpenRun>> {
         if let Some(run) = self.open.get(key) {
             return Some(Arc::clone(&run));
