@@ -8,3 +8,4 @@ mod exchange;
 mod harness;
 mod holds;
 mod reload;
+mod restart;
