@@ -79,6 +79,7 @@ impl Reload {
     /// Reloads whenever the policy directory changes, until the gate stops.
     pub async fn watch(self: Arc<Self>, phase: watch::Receiver<Phase>) {
         let (tell, mut changed) = mpsc::channel(1);
+        let first = tell.clone();
         let told = move |event: notify::Result<notify::Event>| {
             let matters = event.is_ok_and(|event| !event.kind.is_access());
             if matters {
@@ -90,8 +91,10 @@ impl Reload {
             watcher.watch(&self.process.policies, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
-        if let Err(error) = &watcher {
-            tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads");
+        match &watcher {
+            // What changed after the policies were loaded and before they were watched would be missed.
+            Ok(_) => drop(first.try_send(())),
+            Err(error) => tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads"),
         }
         let mut stopping = std::pin::pin!(stopping(phase));
         loop {

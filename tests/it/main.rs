@@ -17,3 +17,4 @@ mod exchange;
 mod harness;
 mod holds;
 mod reload;
+mod restart;

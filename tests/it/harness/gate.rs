@@ -108,6 +108,14 @@ impl TestGate {
         }
     }
 
+    /// Starts it with further arguments, this once.
+    pub fn start_with(&mut self, arguments: &[&str]) {
+        let before = self.arguments.clone();
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self.start();
+        self.arguments = before;
+    }
+
     /// Starts it, and waits until it listens or ends.
     pub fn try_start(&mut self) -> Result<(), Exit> {
         assert!(self.running.is_none(), "the gate runs already");
