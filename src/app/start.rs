@@ -12,7 +12,7 @@ use crate::{
         auth::{Auth, Person, Role},
     },
     clock::{Clock, GateClock},
-    config::{self, Process},
+    config::{self, Diagnostics, Process},
     gate::{event::Event, name::WorkflowName, policy::PolicySet},
     ledger::{Bounds, Ledger},
     proxy::{
@@ -163,9 +163,8 @@ pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
 }
 
 /// The policies in `path`. Warnings are logged.
-pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> anyhow::Result<Arc<PolicySet>> {
-    let loaded =
-        config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(|errors| anyhow::anyhow!("{}", errors.render(false).trim_end()))?;
+pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> Result<Arc<PolicySet>, Diagnostics> {
+    let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now())?;
     for warning in &loaded.warnings {
         tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
     }

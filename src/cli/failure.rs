@@ -100,7 +100,20 @@ impl From<anyhow::Error> for Failure {
             Ok(findings) => {
                 Failure::found("what is written there cannot be used", vec![findings]).hint("`burngate check` says the same without starting a gate")
             }
-            Err(error) => Failure::new(format!("{error:#}")),
+            Err(error) => {
+                let mut hint = None;
+                let causes: Vec<String> = error.chain().map(|cause| without_hint(&cause.to_string(), &mut hint)).collect();
+                Failure { hint, ..Failure::new(causes.join(": ")) }
+            }
         }
     }
+}
+
+/// What stands before a message's `hint:` line; the first such line becomes `hint`.
+fn without_hint(message: &str, hint: &mut Option<String>) -> String {
+    let (message, more) = message.split_once("\nhint: ").map_or((message, None), |(message, more)| (message, Some(more)));
+    if hint.is_none() {
+        *hint = more.map(ToOwned::to_owned);
+    }
+    message.to_owned()
 }
