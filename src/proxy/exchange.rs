@@ -66,7 +66,7 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arriva
             }
             Judged::Held { seat, approval, durable, finding } => {
                 heading.describe(&seat);
-                match hold::wait(plane, &arrival.parts.headers, &seat, *approval, durable).await {
+                match hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable).await {
                     Decided::Approved => seat,
                     Decided::Waiting(waiting) => return respond::held(plane, &heading, &waiting, &finding),
                     Decided::Refused(refused) => return end(plane, &heading, seat, &refused),
