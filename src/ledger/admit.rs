@@ -175,6 +175,8 @@ impl Ledger {
     pub fn admit(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Admit {
         let epoch = self.epoch();
         let place = Arc::clone(&seat.place);
+        // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
+        place.shard.advance(now);
         let standing = place.shard.standing();
         let tool = ask.tool.filter(|tool| place.policy.tools.contains(&tool.name));
         seat.describe(ask, tool);

@@ -103,8 +103,10 @@ impl Ledger {
     #[must_use]
     pub fn view(&self, workflow: &WorkflowName) -> Option<View> {
         let shard = self.shard(workflow)?;
+        let now = self.now();
+        shard.advance(now);
         let mut state = shard.lock().state().clone();
-        state.advance(self.now());
+        state.advance(now);
         let standing = state.standing();
         Some(View { place: self.table().entries.get(workflow).map(Arc::clone), state, standing })
     }
