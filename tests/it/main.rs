@@ -5,3 +5,4 @@ mod budgets;
 mod exchange;
 mod harness;
 mod holds;
+mod hostile;
