@@ -6,3 +6,4 @@ mod exchange;
 mod harness;
 mod holds;
 mod hostile;
+mod real;
