@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on says so and ends")]
 
 mod budgets;
+mod corpus;
 mod exchange;
 mod harness;
 mod holds;
