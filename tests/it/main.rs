@@ -11,10 +11,13 @@
 
 mod budgets;
 mod clamp;
+mod corpus;
 mod demo;
 mod drain;
 mod exchange;
 mod harness;
 mod holds;
+mod hostile;
+mod real;
 mod reload;
 mod restart;
