@@ -36,4 +36,8 @@ impl Fanout {
         self.metrics.journal_lag(self.ledger.now().since(entry.at));
         log::effect(entry);
     }
+
+    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
+        self.ledger.refused(workflow, tickets, state);
+    }
 }

@@ -66,7 +66,7 @@ impl Reload {
                 return true;
             }
             Ok(policies) => self.accept(policies).await.context("new policies could not be journaled"),
-            Err(error) => Err(error),
+            Err(found) => Err(anyhow::anyhow!("{}", found.render(false).trim_end())),
         };
         self.broken.store(reloaded.is_err(), Ordering::Relaxed);
         let Err(error) = reloaded else { return true };

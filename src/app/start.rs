@@ -13,7 +13,7 @@ use crate::{
         auth::{Auth, Person, Role},
     },
     clock::{Clock, GateClock},
-    config::{self, Process},
+    config::{self, Diagnostics, Process},
     gate::{event::Event, name::WorkflowName, policy::PolicySet},
     ledger::{Bounds, Ledger},
     proxy::{
@@ -104,7 +104,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         open_metrics: false,
     };
     tasks.spawn(admin::serve(admin_listener, admin::router(admin), stopped(drain.watch())));
-    tasks.spawn(sweep(Arc::clone(&ledger), drain.watch()));
+    tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
     tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
     Ok(Gate {
         addresses,
@@ -164,8 +164,8 @@ pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
 }
 
 /// The policies in `path`. Warnings are logged.
-pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> anyhow::Result<Arc<PolicySet>> {
-    let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now()).map_err(anyhow::Error::new)?;
+pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> Result<Arc<PolicySet>, Diagnostics> {
+    let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now())?;
     for warning in &loaded.warnings {
         tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
     }
@@ -222,12 +222,23 @@ fn identities(process: &Process) -> Identities {
 }
 
 /// Lets time pass, each second, until the gate stops.
-async fn sweep(ledger: Arc<Ledger>, phase: watch::Receiver<Phase>) {
+async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receiver<Phase>) {
     let mut ticks = tokio::time::interval(SWEEP);
     let mut stopped = std::pin::pin!(stopped(phase));
     loop {
         tokio::select! {
-            _ = ticks.tick() => ledger.sweep(),
+            _ = ticks.tick() => {
+                if let Some(wall) = clock.jumped() {
+                    tracing::error!(
+                        target: crate::telemetry::log::PROCESS,
+                        wall = wall.as_millis(),
+                        "the wall clock leapt ahead: holds and grants that would be over by it have expired, and budgets go on at the old pace; if the wall clock is right, restart the gate to accept it"
+                    );
+                    // In force already, and kept until it can be written.
+                    drop(ledger.clock_jumped(wall));
+                }
+                ledger.sweep();
+            }
             () = &mut stopped => return,
         }
     }

@@ -151,8 +151,9 @@ fn is_kept_from_upstream(name: &str) -> bool {
         || matches!(name, "expect" | "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override")
 }
 
+/// `trailer` announces the fields behind the body, which pass: RFC 9110 section 6.6.2, and without it they could not be sent on an HTTP/1 connection.
 fn is_kept_from_agent(name: &str) -> bool {
-    is_of_one_hop(name) || name.starts_with("burngate-")
+    (is_of_one_hop(name) && name != "trailer") || name.starts_with("burngate-")
 }
 
 /// HTTP/2 may send a cookie in crumbs; HTTP/1.1 has one header for all (RFC 9113 section 8.2.3).

@@ -249,12 +249,13 @@ impl Writer {
         let taken = jobs.len();
         let (kept, dropped) = refuse(jobs);
         self.queue.done(taken - kept.len());
+        let mut refused: Vec<Written> = Vec::new();
         loop {
             let until = Instant::now() + self.backoff;
             self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
             let ending = loop {
                 let ending = self.queue.wait_urgent(until);
-                self.refuse_queued();
+                refused.extend(self.refuse_queued());
                 if ending.is_some() || until <= Instant::now() {
                     break ending;
                 }
@@ -265,14 +266,16 @@ impl Writer {
                     self.advanced = books.state.now().minute();
                     if books.commits == before.commits {
                         self.queue.put_back(kept);
+                        refused.extend(dropped);
                     } else {
                         // It took place although its end was reported as a failure. What was refused in it has to be taken back.
                         self.queue.done(kept.len());
                         self.catch_up(&database, &books, &before, upto);
-                        for entry in dropped.iter().filter_map(|entry| take_back(entry, books.state.now())) {
+                        for entry in dropped.iter().filter_map(|(_, entry)| take_back(entry, books.state.now())) {
                             self.queue.push_front(Job::Append { ticket: 0, entry, stamp: None });
                         }
                     }
+                    self.disown(&refused, &books.state);
                     // Called to the end, and this is at least the second failure: a third attempt would only make the end wait.
                     let hopeless = ending.is_some() && self.backoff > FIRST_BACKOFF * 4;
                     return (!hopeless).then_some((database, books));
@@ -307,12 +310,24 @@ impl Writer {
         }
     }
 
-    fn refuse_queued(&self) {
+    fn refuse_queued(&self) -> Vec<Written> {
         let jobs = self.queue.take_all();
         let taken = jobs.len();
-        let (kept, _) = refuse(jobs);
+        let (kept, dropped) = refuse(jobs);
         self.queue.done(taken - kept.len());
         self.queue.put_back(kept);
+        dropped
+    }
+
+    /// Tells every workflow what of its own was dropped and will never be durable.
+    fn disown(&self, refused: &[Written], state: &State) {
+        for (workflow, state) in state.workflows() {
+            let own = refused.iter().filter(|(_, entry)| entry.workflow.as_ref().is_none_or(|name| name == workflow));
+            let tickets: Vec<Ticket> = own.map(|(ticket, _)| *ticket).collect();
+            if !tickets.is_empty() {
+                self.projection.refused(workflow, &tickets, state);
+            }
+        }
     }
 
     fn is_due(&self, books: &Books) -> bool {

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::{Condition, Place, Rule, Tool, Workflow, condition::Undecided, facts::Facts, schema::Violation};
 use crate::gate::{
-    level::Validation,
+    level::{Rung, Validation},
     outcome::FailureMode,
     risk::Risk,
-    standing::{Binds, Standing},
+    standing::Standing,
     verdict::Verdict,
 };
 
@@ -219,14 +219,16 @@ fn cannot_be_evaluated(condition: &Condition, name: RuleName, verdict: Verdict, 
 }
 
 fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
-    let verdict = match tool {
-        Some(tool) => standing.rung.verdict(risk, &tool.name),
-        None => standing.rung.verdicts[risk as usize],
+    let says = |rung: &Rung| match tool {
+        Some(tool) => rung.verdict(risk, &tool.name),
+        None => rung.verdicts[risk as usize],
     };
+    let verdict = says(&standing.rung);
     if verdict == Verdict::Allow {
         return None;
     }
-    let clamped = standing.binds == Binds::Clamp;
+    // Also where the posture bounds the level as far or further: what only watches the posture does not lift the clamp.
+    let clamped = standing.ceiling.as_ref().is_some_and(|ceiling| says(ceiling) != Verdict::Allow);
     let detail = format!("level `{}` says {verdict} for risk {risk}; {}", standing.level(), standing.bound_by());
     Some(Finding { verdict, rule: RuleName::Level, place: None, detail, violations: Vec::new(), clamped })
 }

@@ -133,11 +133,11 @@ impl Gate {
     }
 
     fn plain() -> Self {
-        Self::start(AcceptOptions::default(), None, None)
+        Self::start(&AcceptOptions::default(), None, None)
     }
 
     fn before(upstream: SocketAddr) -> Self {
-        Self::start(AcceptOptions::default(), Some(at("127.0.0.1", upstream.port(), false)), None)
+        Self::start(&AcceptOptions::default(), Some(at("127.0.0.1", upstream.port(), false)), None)
     }
 
     async fn connect(&self) -> TcpStream {
