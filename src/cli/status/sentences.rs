@@ -62,6 +62,9 @@ pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
         ("waiver", _, _, Some(waiver)) => {
             format!("That is the level it has earned; a waiver suspends the budget's cap and ends {}.", when::ago(now, waiver.until))
         }
+        (_, _, Some(probation), _) => {
+            format!("That is the level it has earned; a probation suspends the budget's cap and ends {}.", when::ago(now, probation.until))
+        }
         _ => "That is the level it has earned.".to_owned(),
     }
 }
@@ -276,6 +279,7 @@ mod tests {
             level(json!({ "binds": "clamp", "clamp": clamp("workflow", None) })),
             level(json!({ "binds": "clamp", "clamp": clamp("all", Some("2026-11-23T18:30:00Z")) })),
             level(json!({ "binds": "probation", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
+            level(json!({ "binds": "earned", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
             level(json!({ "binds": "waiver", "waiver": { "until": "2026-11-23T20:00:00Z", "failures": 1 } })),
             level(json!({ "binds": "cap", "cap": "supervised" })),
         ];
@@ -283,6 +287,7 @@ mod tests {
         dana clamped it to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts the clamp; earned is standard.
         dana clamped every workflow to halted 3m ago: odd \u{1b}[31mrefunds. It runs out in 30m. `burngate release --all --reason TEXT` lifts the clamp; earned is standard.
         A probation opens that level and ends in 6d; earned is standard.
+        That is the level it has earned; a probation suspends the budget's cap and ends in 6d.
         That is the level it has earned; a waiver suspends the budget's cap and ends in 2h.
         The budget caps it there, because it is healthy; earned is standard.
         ");
