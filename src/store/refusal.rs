@@ -25,7 +25,7 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Entry>) {
                 if is_fact(&entry.event) {
                     kept.push_back(Job::Append { ticket, entry, stamp: None });
                 } else {
-                    dropped.push(entry);
+                    dropped.push(*entry);
                 }
             }
             Job::Revise { stamp, .. } => stamp.answer(Err(Unavailable.into())),
