@@ -124,7 +124,7 @@ struct World {
 /// A ledger with so many workflows that are alike but for their names.
 fn world(workflows: usize) -> World {
     let clock = Arc::new(GateClock::starting_at(Time::default()));
-    let loaded = load(&[SourceFile::new("payments.yaml".into(), POLICY.into())], &Process::default(), clock.now()).map_err(|errors| errors.render(false));
+    let loaded = load(&[SourceFile::new("payments.yaml", POLICY)], &Process::default(), clock.now()).map_err(|errors| errors.render(false));
     let policies = loaded.unwrap().policies;
     let template = policies.workflows.values().next().unwrap();
     let names: Vec<WorkflowName> = (0..workflows).map(|number| WorkflowName::from(format!("refunds-{number}"))).collect();
