@@ -119,12 +119,8 @@ impl Ledger {
             let open = self.join_run(place, &key, call, now)?;
             (Some(key), open)
         } else {
-            let id = RunId::from(call.to_string());
-            let open = Arc::new(OpenRun::new(Arc::clone(place), agent.clone(), None, id, now));
-            let mut facts = open.lock();
-            (facts.judged, facts.in_flight) = (1, 1);
-            drop(facts);
-            (None, open)
+            let id = RunId::from(call.spell().as_str());
+            (None, Arc::new(OpenRun::of_one_call(Arc::clone(place), agent.clone(), id, now)))
         };
         let run_id = open.lock().id.clone();
         Some(Seat {

@@ -348,7 +348,7 @@ impl Ledger {
         match charged(&*self.journal, open, charge, self.now()) {
             Ok((revised, durable)) => Reported::Open { revised, durable },
             // It ended meanwhile, and was handed over before this is.
-            Err(charge) => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(charge), above: None })),
+            Err(charge) => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(*charge), above: None })),
         }
     }
 
@@ -408,10 +408,10 @@ impl Ledger {
 }
 
 /// Charges an open run; gives the charge back where it has ended.
-fn charged(journal: &dyn Journal, open: &OpenRun, charge: Charge, now: Time) -> Result<(Revised, Option<Durable>), Charge> {
+fn charged(journal: &dyn Journal, open: &OpenRun, charge: Charge, now: Time) -> Result<(Revised, Option<Durable>), Box<Charge>> {
     let mut run = open.lock();
     if run.has_ended() {
-        return Err(charge);
+        return Err(Box::new(charge));
     }
     let repeated = run.charges.iter().any(|known| known.mode == charge.mode);
     let was = if run.booked_at.is_some() { Mark::Unacceptable } else { Mark::Idle };

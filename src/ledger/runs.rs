@@ -250,6 +250,17 @@ impl OpenRun {
         self.due.store(due.as_millis(), Ordering::Relaxed);
     }
 
+    /// The run of a call that is a run of its own, and that has been seated in it.
+    #[must_use]
+    pub fn of_one_call(place: Arc<Workplace>, agent: AgentName, id: RunId, now: Time) -> Self {
+        let mut run = Self::new(place, agent, None, id, now);
+        let facts = run.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (facts.judged, facts.in_flight) = (1, 1);
+        // A list that grows by itself begins with room for four.
+        facts.calls.reserve_exact(1);
+        run
+    }
+
     /// What it has come to.
     pub fn lock(&self) -> MutexGuard<'_, RunState> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)

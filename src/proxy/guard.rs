@@ -112,14 +112,12 @@ impl Wire {
     /// The verdict on the next head, in the order in which hyper makes requests of them. To be asked exactly once for each.
     pub fn next_head(&self) -> Result<(), Malformed> {
         let Some(guard) = &self.guard else { return Ok(()) };
-        match guard.borrow_mut().next_head() {
-            Some(_) => Ok(()),
-            // A request whose head nobody judged does not exist; if it did, it would not pass (G3).
-            None => {
-                self.told.set(true);
-                Err(self.refused.get().unwrap_or(Malformed::RequestLine))
-            }
+        if guard.borrow_mut().next_head().is_some() {
+            return Ok(());
         }
+        // A request whose head nobody judged does not exist; if it did, it would not pass (G3).
+        self.told.set(true);
+        Err(self.refused.get().unwrap_or(Malformed::RequestLine))
     }
 
     /// More came behind the call in flight than is kept, so that its client could leave unseen.

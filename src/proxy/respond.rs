@@ -81,7 +81,7 @@ impl Heading {
     }
 
     fn write(&self, plane: &Plane, headers: &mut HeaderMap, verdict: Option<Verdict>) {
-        if let Ok(call) = HeaderValue::from_str(&self.call.to_string()) {
+        if let Ok(call) = HeaderValue::from_str(self.call.spell().as_str()) {
             headers.insert(CALL, call);
         }
         if self.shadow {

@@ -24,7 +24,7 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
                 if entry.event.is_fact() {
                     kept.push_back(Job::Append { ticket, entry, stamp: None });
                 } else {
-                    dropped.push((ticket, entry));
+                    dropped.push((ticket, *entry));
                 }
             }
             Job::Revise { stamp, .. } => stamp.answer(Err(Unavailable.into())),

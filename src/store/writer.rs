@@ -186,13 +186,13 @@ impl Writer {
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
-    fn acknowledge(&self, books: &Books, jobs: VecDeque<Job>, done: Done) {
+    fn acknowledge(&self, books: &Books, mut jobs: VecDeque<Job>, done: Done) {
         let acknowledged = Acknowledged { commits: books.commits, head: books.head };
         self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
         self.project(&done.written, &books.state);
         self.queue.done(jobs.len());
         let mut revised = done.revised;
-        for job in jobs {
+        for job in jobs.drain(..) {
             match job {
                 Job::Append { stamp, .. } => {
                     if let Some(stamp) = stamp {
@@ -207,6 +207,7 @@ impl Writer {
                 Job::Record(_) | Job::LossBooked => {}
             }
         }
+        self.queue.recycle(jobs);
     }
 
     /// Shows every workflow that was touched what became durable. What belongs to no workflow is shown to all.
@@ -272,7 +273,7 @@ impl Writer {
                         self.queue.done(kept.len());
                         self.catch_up(&database, &books, &before, upto);
                         for entry in dropped.iter().filter_map(|(_, entry)| take_back(entry, books.state.now())) {
-                            self.queue.push_front(Job::Append { ticket: 0, entry, stamp: None });
+                            self.queue.push_front(Job::Append { ticket: 0, entry: Box::new(entry), stamp: None });
                         }
                     }
                     self.disown(&refused, &books.state);

@@ -95,7 +95,7 @@ impl Scripted {
         let Some(upstream) = &self.upstream else { return say(404, "nowhere") };
         let destination = Destination::new(upstream, "/").unwrap();
         let (mut parts, body) = request.into_parts();
-        headers::to_upstream(&mut parts, connection, &destination, &self.traces);
+        parts.headers = headers::to_upstream(&parts, connection, &destination, &self.traces).0;
         parts.uri = parts.uri.into_parts().path_and_query.map(http::Uri::from).unwrap();
         let lease = match self.pool.ready(upstream).await {
             Ok(lease) => lease,
