@@ -104,15 +104,18 @@ impl MemoryJournal {
         if was && !refuses {
             let books = lock(&self.books);
             let dropped = std::mem::take(&mut *lock(&self.dropped));
-            let Some(projection) = books.projection.as_ref().and_then(Weak::upgrade) else { return };
+            let projection = books.projection.as_ref().and_then(Weak::upgrade);
             for (name, state) in books.state.workflows() {
                 let own = dropped.iter().filter(|(_, workflow)| workflow.as_ref().is_none_or(|workflow| workflow == name));
                 let tickets: Vec<_> = own.map(|(ticket, _)| *ticket).collect();
-                if !tickets.is_empty() {
+                if let Some(projection) = projection.as_ref().filter(|_| !tickets.is_empty()) {
                     projection.refused(name, &tickets, state);
                 }
             }
         }
+        // Taken and let go: whoever looked before the swap waits by now.
+        drop(lock(&self.queue));
+        self.filled.notify_all();
     }
 
     fn drop_unless_fact(&self, item: Item) -> Option<Item> {
@@ -177,11 +180,13 @@ impl MemoryJournal {
         loop {
             self.write();
             let queue = lock(&self.queue);
-            if queue.waiting.is_empty() {
+            // While it refuses, what waits stays where it is.
+            let is_idle = |queue: &Queue| queue.waiting.is_empty() || self.is_refusing();
+            if is_idle(&queue) {
                 if queue.closed {
                     return;
                 }
-                drop(self.filled.wait_while(queue, |queue| queue.waiting.is_empty() && !queue.closed));
+                drop(self.filled.wait_while(queue, |queue| is_idle(queue) && !queue.closed));
             }
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded without a [`Permit`](crate::ledger::permit::Permit), and whatever
 //! happens, the call's seat is settled exactly once (G1, G2).
+//!
+//! The future of a call is moved as a whole when it begins, so what most calls never do is boxed: holding, and the agent's own paths.
 
 use http::Request;
 use hyper::body::Incoming;
@@ -36,7 +38,7 @@ pub async fn exchange(plane: &Plane, connection: &Connection, request: Request<I
     match read::intake(plane, connection, request) {
         Err(refused) => respond::refused(plane, &refused, None),
         Ok(Intake::Options) => respond::options(),
-        Ok(Intake::Reserved(request)) => agent::answer(plane, connection, *request).await,
+        Ok(Intake::Reserved(request)) => Box::pin(agent::answer(plane, connection, *request)).await,
         Ok(Intake::Call(arrival)) => match plane.identify(&arrival.parts.headers) {
             Err(refused) => respond::refused(plane, &refused, None),
             Ok(caller) => call(plane, connection, caller, *arrival).await,
@@ -68,7 +70,7 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arriva
             }
             Judged::Held { seat, approval, durable, finding } => {
                 heading.describe(&seat);
-                match hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable).await {
+                match Box::pin(hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable)).await {
                     Decided::Approved => seat,
                     Decided::Waiting(waiting) => return respond::held(plane, &heading, &waiting, &finding),
                     Decided::Refused(refused) => return end(plane, heading, seat, &refused),
@@ -95,12 +97,11 @@ enum Judged {
 /// May it go? The first time, the call takes its seat in its run; an error is a call without one.
 fn judge(plane: &Plane, heading: &Heading, reading: &Reading<'_>, seat: Option<Seat>) -> Result<Judged, Refused> {
     let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
-    let seat = match seat {
-        Some(seat) => seat,
-        None => {
-            let run = reading.run(caller, heading.standing())?;
-            ledger.seat(&caller.place, &caller.agent, run, heading.call, now).ok_or_else(Refused::memory)?
-        }
+    let seat = if let Some(seat) = seat {
+        seat
+    } else {
+        let run = reading.run(caller, heading.standing())?;
+        ledger.seat(&caller.place, &caller.agent, run, heading.call, now).ok_or_else(Refused::memory)?
     };
     let began = std::time::Instant::now();
     let admit = reading.ask(&caller.agent, |ask| ledger.admit(seat, ask, now));

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -18,11 +18,13 @@ use crate::{
 };
 
 /// The agent's credential.
-pub const AUTHORIZATION: &str = "burngate-authorization";
+pub const AUTHORIZATION: HeaderName = HeaderName::from_static("burngate-authorization");
 /// Which of the identity's workflows.
-pub const WORKFLOW: &str = "burngate-workflow";
+pub const WORKFLOW: HeaderName = HeaderName::from_static("burngate-workflow");
 /// The run that a call belongs to.
-pub const RUN: &str = "burngate-run";
+pub const RUN: HeaderName = HeaderName::from_static("burngate-run");
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The agent that any local caller is, where none are configured.
 static LOCAL: LazyLock<AgentName> = LazyLock::new(|| AgentName::from("local"));
 /// The longest run id that a header gives, in bytes.
@@ -108,7 +110,7 @@ pub fn run_id(text: &str) -> Option<RunId> {
 /// The trace id of a valid `traceparent` (W3C Trace Context, version 00).
 #[must_use]
 pub fn traced_run(headers: &HeaderMap) -> Option<RunId> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
+    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
     let mut parts = text.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);
     let is_hex = trace.len() == 32 && trace.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -160,8 +162,8 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: &'static str, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
     }
 
     #[test]
@@ -176,9 +178,9 @@ mod tests {
     #[test]
     fn only_a_valid_trace_names_a_run() {
         let trace = "0af7651916cd43dd8448eb211c80319c";
-        assert_eq!(traced_run(&headers("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))), Some(RunId::from(trace)));
+        assert_eq!(traced_run(&headers(TRACEPARENT, &format!("00-{trace}-b7ad6b7169203331-01"))), Some(RunId::from(trace)));
         for bad in ["00-00000000000000000000000000000000-b7ad6b7169203331-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-XYZ-1-1", ""] {
-            assert_eq!(traced_run(&headers("traceparent", bad)), None, "{bad}");
+            assert_eq!(traced_run(&headers(TRACEPARENT, bad)), None, "{bad}");
         }
     }
 

@@ -48,8 +48,8 @@ pub enum ReplyBody<E: OnEnd> {
     Empty,
     /// One of our own.
     Full(Bytes),
-    /// An upstream's.
-    Observed(Observed<E>),
+    /// An upstream's. Boxed: an answer changes hands often on its way to the agent.
+    Observed(Box<Observed<E>>),
 }
 
 /// An upstream's body with a token that learns its end.
@@ -71,7 +71,7 @@ impl<E: OnEnd> ReplyBody<E> {
     /// Observes `body` for `end`, keeping a copy of its first `copy` bytes.
     pub fn observed(body: UpstreamBody, end: E, copy: Option<usize>) -> Self {
         let copy = copy.map(|bound| Copy { kept: BytesMut::new(), bound, whole: true });
-        Self::Observed(Observed { body, end: Some(end), copy })
+        Self::Observed(Box::new(Observed { body, end: Some(end), copy }))
     }
 }
 

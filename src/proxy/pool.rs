@@ -90,10 +90,15 @@ impl Pool {
         if let Some(live) = found.take() {
             return Ok(Lease::new(live, found));
         }
+        // Boxed, because it is rare and large: most calls would carry the room for a handshake that they never make.
+        let live = Box::pin(self.open(upstream)).await?;
+        Ok(Lease::new(live, found))
+    }
+
+    async fn open(&self, upstream: &Upstream) -> Result<Box<Live>, Unreachable> {
         let connected = tokio::time::timeout(self.options.connect, self.connect(upstream)).await;
         let socket = connected.map_err(|_| Unreachable::Timeout)??;
-        let live = Live::over(socket, self.options.head).await.map_err(|error| Unreachable::Connect(io::Error::other(error)))?;
-        Ok(Lease::new(live, found))
+        Live::over(socket, self.options.head).await.map_err(|error| Unreachable::Connect(io::Error::other(error)))
     }
 
     /// Closes what has waited too long. To be called every few seconds; what is checked out is checked anyway.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the gate and a bare hyper proxy under the same load in one run, and prints what the gate costs as a ratio.
 
-    tests/bench/side_by_side.py [--rounds 7] [--requests 40000] [--concurrency 16] [--no-build]
+    tests/bench/side_by_side.py [--rounds 7] [--requests 40000] [--concurrency 16] [--only 'low;high'] [--no-build]
 
 The upstream and the load generator share core 0; every proxy has one worker on core 1 (where there is `taskset` and a second core; elsewhere nothing is pinned,
 and the ratios are rougher). All proxies stay up, rounds are interleaved A B C A B C, and each ratio is taken within its round, so that slow spells of a shared
@@ -30,7 +30,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("BENCH_BIN") or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release")
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 
 POLICY = """\
 api: payments
@@ -131,9 +131,9 @@ def cpu(pid):
 
 
 def memory(pid):
-    """MiB, resident."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+    """MiB: resident, and the part of it that is no file's. The rest is the program itself, as much of it as the kernel chose to map."""
+    fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))
 
 
 class Proxy:
@@ -149,10 +149,10 @@ class Proxy:
         figures = json.loads(load.stdout)
         if figures["bad"]:
             sys.exit(f"{self.name}: {figures['bad']} answers were not 200")
-        resident = memory(self.process.pid)
+        resident, anonymous = memory(self.process.pid)
         time.sleep(SETTLE)
         # The generator sends a tenth more than it counts, to warm up; here they are work like all others.
-        return {**figures, "cpu": (cpu(self.process.pid) - before) / (requests + requests // 10), "resident": resident}
+        return {**figures, "cpu": (cpu(self.process.pid) - before) / (requests + requests // 10), "resident": resident, "anonymous": anonymous}
 
 
 def gate(name, work, upstream, path, run_calls=0):
@@ -176,10 +176,12 @@ def main():
     arguments.add_argument("--requests", type=int, default=40_000)
     arguments.add_argument("--concurrency", type=int, default=16)
     arguments.add_argument("--no-build", action="store_true", help="use what `cargo build --release` left")
-    arguments.add_argument("--only", default="", help="a comma-separated part of the gate's rows, by name")
+    arguments.add_argument("--only", default="", help="some of the gate's rows: `low;high`")
     options = arguments.parse_args()
     if not options.no_build:
         build()
+    # Ended from outside, it ends what it started all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     work = pathlib.Path(tempfile.mkdtemp(prefix="burngate-bench-"))
     upstream, bare = free_address(), free_address()
     load = str(TARGET / "examples/load")
@@ -209,13 +211,14 @@ def main():
                 process.kill()
         shutil.rmtree(work, ignore_errors=True)
     print(f"\n{options.rounds} rounds of {options.requests} requests at concurrency {options.concurrency}, median (least–most)\n")
-    print("| proxy | CPU ÷ bare hyper | CPU µs per request | req/s | RSS MiB |\n|---|---|---|---|---|")
+    print("| proxy | CPU ÷ bare hyper | CPU µs per request | req/s | RSS MiB | without the program |\n|---|---|---|---|---|---|")
     for column, proxy in enumerate(proxies):
         figures = [one[column] for one in rounds]
         ratios = [one[column]["cpu"] / one[0]["cpu"] for one in rounds]
         micros = spread([one["cpu"] * 1e6 for one in figures], 1)
         rate = spread([one["rps"] for one in figures], 0)
-        print(f"| {proxy.name} | {spread(ratios, 2)} | {micros} | {rate} | {max(one['resident'] for one in figures):.1f} |")
+        resident, anonymous = (max(one[kind] for one in figures) for kind in ("resident", "anonymous"))
+        print(f"| {proxy.name} | {spread(ratios, 2)} | {micros} | {rate} | {resident:.1f} | {anonymous:.1f} |")
 
 
 if __name__ == "__main__":
