@@ -1,9 +1,9 @@
 //! A small load generator and the upstream it needs, so that proxies can be compared without installing anything.
 //!
 //!     load up ADDR                                   answers every request with a fixed JSON body
-//!     load drive ADDR [--concurrency 16] [--requests 50000] [--path /mcp] [--body TEXT]
+//!     load drive ADDR [--concurrency 16] [--requests 50000] [--path /mcp] [--body TEXT] [--run-calls 0]
 //!
-//! Closed loop: each connection sends its next request when the answer to the last has come whole. `drive` prints one line of JSON: `rps`, `p50` and `p99` in
+//! With `--run-calls N`, calls name their run, and N of them are a run. Closed loop: each connection sends its next request when the answer to the last has come whole. `drive` prints one line of JSON: `rps`, `p50` and `p99` in
 //! microseconds, and `bad`, the answers that were not 200. It understands Content-Length only, which is all its upstream sends.
 
 use std::cell::{Cell, RefCell};
@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["up", address] => runtime.block_on(up(address.parse()?)),
         ["drive", address, flags @ ..] => runtime.block_on(drive(address.parse()?, flags)),
-        _ => bail!("load up ADDR | load drive ADDR [--concurrency N] [--requests N] [--path P] [--body TEXT]"),
+        _ => bail!("load up ADDR | load drive ADDR [--concurrency N] [--requests N] [--path P] [--body TEXT] [--run-calls N]"),
     }
 }
 
@@ -58,12 +58,14 @@ async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
     let flag = |name: &str, default: &str| flags.iter().skip_while(|flag| **flag != name).nth(1).map_or(default.to_owned(), |value| (*value).to_owned());
     let (concurrency, requests): (usize, usize) = (flag("--concurrency", "16").parse()?, flag("--requests", "50000").parse()?);
     let (path, body) = (flag("--path", "/mcp"), flag("--body", BODY));
+    let run_calls: usize = flag("--run-calls", "0").parse()?;
     ensure!(concurrency > 0 && requests > 0, "nothing to do");
-    let request: Rc<str> = format!(
-        "POST {path} HTTP/1.1\r\nhost: tools.local\r\nuser-agent: load\r\naccept: application/json\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into();
+    let script = Rc::new(Script {
+        head: format!("POST {path} HTTP/1.1\r\nhost: tools.local\r\nuser-agent: load\r\naccept: application/json\r\ncontent-type: application/json\r\n"),
+        rest: format!("content-length: {}\r\n\r\n{body}", body.len()),
+        run_calls,
+        started: std::time::UNIX_EPOCH.elapsed()?.as_micros(),
+    });
     let warm = requests / WARM;
     let counts = Rc::new(Counts {
         left: Cell::new(requests + warm),
@@ -74,10 +76,10 @@ async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
         began: Cell::new(Instant::now()),
     });
     let mut connections = Vec::new();
-    for _ in 0..concurrency {
+    for number in 0..concurrency {
         let stream = TcpStream::connect(address).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
-        connections.push(tokio::task::spawn_local(ask(stream, Rc::clone(&request), Rc::clone(&counts))));
+        connections.push(tokio::task::spawn_local(ask(number, stream, Rc::clone(&script), Rc::clone(&counts))));
     }
     for connection in connections {
         connection.await??;
@@ -91,6 +93,28 @@ async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").map_err(Into::into)
 }
 
+/// What is sent.
+struct Script {
+    head: String,
+    rest: String,
+    /// Calls of one run; 0 where calls name no run.
+    run_calls: usize,
+    /// Makes the run ids of each start others.
+    started: u128,
+}
+
+impl Script {
+    /// The `call`th request of the connection `number`.
+    fn request(&self, number: usize, call: usize) -> String {
+        let run = call.checked_div(self.run_calls).map_or_else(String::new, |run| format!("burngate-run: {}-{number}-{run}\r\n", self.started));
+        format!("{}{run}{}", self.head, self.rest)
+    }
+
+    fn begins_run(&self, call: usize) -> bool {
+        call.checked_rem(self.run_calls) == Some(0)
+    }
+}
+
 struct Counts {
     left: Cell<usize>,
     done: Cell<usize>,
@@ -100,10 +124,15 @@ struct Counts {
     began: Cell<Instant>,
 }
 
-async fn ask(stream: TcpStream, request: Rc<str>, counts: Rc<Counts>) -> anyhow::Result<()> {
+async fn ask(number: usize, stream: TcpStream, script: Rc<Script>, counts: Rc<Counts>) -> anyhow::Result<()> {
     let mut messages = Messages::new(stream);
+    let (mut call, mut request) = (0, script.request(number, 0));
     while let Some(left) = counts.left.get().checked_sub(1) {
         counts.left.set(left);
+        if script.begins_run(call) {
+            request = script.request(number, call);
+        }
+        call += 1;
         let sent = Instant::now();
         messages.stream.write_all(request.as_bytes()).await?;
         let is_good = messages.next().await?.context("closed without an answer")?;

@@ -47,7 +47,8 @@ impl Serve for Passthrough {
             return refusal(StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST));
         }
         let (mut parts, body) = request.into_parts();
-        let asked = headers::to_upstream(&mut parts, &connection, &self.destination, &self.traces);
+        let (headers, asked) = headers::to_upstream(&parts, &connection, &self.destination, &self.traces);
+        parts.headers = headers;
         parts.uri = parts.uri.into_parts().path_and_query.map(Uri::from).unwrap_or_default();
         let mut request = Request::from_parts(parts, OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence));
         loop {

@@ -1,4 +1,7 @@
 //! Ids that nobody else has: calls in order of time, approvals that nobody can guess.
+//!
+//! The random bits come from each thread's own generator (ChaCha, seeded by the operating system and seeded again as it goes): as hard to guess as the system's
+//! own, without a system call for each id.
 
 use uuid::Uuid;
 
@@ -10,7 +13,7 @@ pub fn call() -> CallId {
     CallId::from_bits(Uuid::now_v7().as_u128())
 }
 
-/// A new approval's id: 122 random bits from the operating system (UUID version 4).
+/// A new approval's id: 122 random bits (UUID version 4).
 #[must_use]
 pub fn approval() -> ApprovalId {
     ApprovalId::from_bits(Uuid::new_v4().as_u128())

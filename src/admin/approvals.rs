@@ -110,14 +110,18 @@ async fn decide(desk: &Desk, person: &Person, id: ApprovalId, decision: Decision
 /// Hands the decision over, after those that are on their way to disk already.
 async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision) -> Result<Durable, Fault> {
     for _ in 0..TRIES {
-        // Watching begins before asking: the decision before this one may come through between the two.
-        let (_, watch) = desk.ledger().watch(id).ok_or(OperateError::NoApproval)?;
+        // Only who has to wait watches: a watcher stays until the approval changes, and one that has ended may never change again.
         match desk.ledger().decide(id, decision.clone()) {
-            Err(OperateError::Deciding) => {
-                patient(watch).await.ok_or_else(|| Fault::journal("another decision on this approval does not reach the disk; nothing was decided"))?.ok();
-            }
+            Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
+        let (_, watch) = desk.ledger().watch(id).ok_or(OperateError::NoApproval)?;
+        // The decision before this one may have come through before the watch began, and would not wake it.
+        match desk.ledger().decide(id, decision.clone()) {
+            Err(OperateError::Deciding) => {}
+            decided => return Ok(decided?),
+        }
+        patient(watch).await.ok_or_else(|| Fault::journal("another decision on this approval does not reach the disk; nothing was decided"))?.ok();
     }
     Err(OperateError::Deciding.into())
 }

@@ -1,5 +1,5 @@
-//! Refusals of the admin API, as problem details with the contract's statuses: wrong token 401, wrong role 403, unknown thing 404, lost race or wrong state 409, bad
-//! field 422.
+//! Refusals of the admin API, as problem details with the contract's statuses: wrong token 401, wrong role 403, unknown thing 404, lost race or wrong state
+//! 409, bad field 422.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},

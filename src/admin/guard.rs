@@ -1,5 +1,5 @@
-//! What holds for every request and every answer: no request that another site's page sent, no name that was rebound to this host, no answer that a browser may keep,
-//! frame or guess at.
+//! What holds for every request and every answer: no request that another site's page sent, no name that was rebound to this host, no answer that a browser may
+//! keep, frame or guess at.
 //!
 //! A token in a header cannot be sent by a foreign page, so this is the second wall (A102); the first one is `auth`.
 

@@ -1,8 +1,8 @@
 //! The admin API: what operators, reviewers and their systems ask of the gate, on a listener and with credentials of its own.
 //!
-//! It reads HTTP, knows who asks and what they may, calls the ledger, and answers only when what was asked is on disk. It decides nothing about budgets and levels,
-//! and never looks at the data plane: an agent's credential opens nothing here (G11), and no path leads from the data plane's port to this one. It never works
-//! without a token, because the agent may run on the same host; only the two health checks do.
+//! It reads HTTP, knows who asks and what they may, calls the ledger, and answers only when what was asked is on disk. It decides nothing about budgets and
+//! levels, and never looks at the data plane: an agent's credential opens nothing here (G11), and no path leads from the data plane's port to this one. It
+//! never works without a token, because the agent may run on the same host; only the two health checks do.
 
 use std::sync::Arc;
 

@@ -137,7 +137,8 @@ fn target(report: &Report) -> Result<RunTarget, Fault> {
     }
 }
 
-/// A built-in mode, or one that the workflow's objective names; that of any workflow where the report does not say which. A slip of the keyboard is no new mode.
+/// A built-in mode, or one that the workflow's objective names; that of any workflow where the report does not say which. A slip of the keyboard is no new
+/// mode.
 fn mode(desk: &Desk, report: &Report) -> Result<FailureMode, Fault> {
     let mode = FailureMode::from(name("/mode", &report.mode)?);
     if !matches!(mode, FailureMode::Named(_)) {

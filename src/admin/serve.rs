@@ -20,7 +20,7 @@ use super::guard::Reach;
 /// The most connections at once. Past it, accepting waits: people are few, and a page opens six.
 pub const MAX_CONNECTIONS: usize = 256;
 /// How long a request's head may take, and how long a connection may idle.
-const HEAD: Duration = Duration::from_secs(30);
+const HEAD: Duration = Duration::from_secs(10);
 /// The largest head.
 const MAX_HEAD: usize = 32 * 1024;
 /// How long open requests may take to end after the stop. Longer than the wait for a disk.

@@ -1,1 +1,6 @@
+//! The router driven in-process, over a ledger whose journal is in memory.
 
+mod changes;
+mod doors;
+mod looks;
+mod world;

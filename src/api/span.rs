@@ -118,6 +118,7 @@ as_text!(Span);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::time::minutes;
 
     #[test]
     fn a_duration_is_read_in_falling_units_and_written_back() {
@@ -127,7 +128,7 @@ mod tests {
         for bad in ["", "7", "d", "-1d", "1.5h", "30m1h", "1h1h", "1y", " 1h", "99999999999999999999s", "40000d"] {
             assert_eq!(bad.parse::<Span>(), Err(BadSpan::Duration), "{bad}");
         }
-        assert_eq!(Span(Duration::from_secs(5_400)).to_string(), "1h30m");
+        assert_eq!(Span(minutes(90)).to_string(), "1h30m");
         assert_eq!(Span(days(30)).to_string(), "30d");
         assert_eq!("0s".parse(), Ok(Span(Duration::ZERO)));
     }

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::{Decimal, Moment, Span};
 use crate::gate::{
     budget::{
-        account::{Balance, BurnRecord},
+        account::BurnRecord,
+        books::Balance,
         objective::{MILLION, Objective},
         window::Tally,
     },

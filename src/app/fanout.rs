@@ -22,10 +22,22 @@ pub struct Fanout {
 impl Projection for Fanout {
     fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
         self.ledger.committed(workflow, upto, entries, state);
-        // What concerns every workflow is shown to each of them, and told once by whoever announced it.
-        for entry in entries.iter().filter(|entry| entry.workflow.is_some()) {
-            self.metrics.observe(entry);
-            log::effect(entry);
-        }
+        entries.iter().filter(|entry| entry.workflow.is_some()).for_each(|entry| self.tell(entry));
+    }
+
+    fn announced(&self, entry: &Entry) {
+        self.tell(entry);
+    }
+
+    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
+        self.ledger.refused(workflow, tickets, state);
+    }
+}
+
+impl Fanout {
+    fn tell(&self, entry: &Entry) {
+        self.metrics.observe(entry);
+        self.metrics.journal_lag(self.ledger.now().since(entry.at));
+        log::effect(entry);
     }
 }

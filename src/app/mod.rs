@@ -11,7 +11,7 @@ pub mod run;
 pub mod start;
 pub mod token;
 
-pub use demo::{DemoOptions, demo};
+pub use demo::{DemoOptions, Passage, demo};
 pub use run::{RunOptions, Said, run};
 pub use start::{Gate, StartOptions, start};
 

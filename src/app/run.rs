@@ -35,14 +35,14 @@ pub enum Said {
 
 /// Runs a gate until it is told to stop.
 pub fn run(options: RunOptions) -> anyhow::Result<()> {
-    log_to_stderr();
+    log_to_stderr("info");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(serve(options))
 }
 
-/// Logs to standard error, as `RUST_LOG` says: standard output is for addresses. Coloured only for a person's terminal.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+/// Logs to standard error, as `RUST_LOG` says or else `usually`: standard output is for addresses. Coloured only for a person's terminal.
+pub(super) fn log_to_stderr(usually: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usually));
     let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // A second subscriber in one process is a test's; the first one stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(std::io::stderr).try_init();

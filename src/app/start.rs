@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::watch};
 
 use super::{fanout::Fanout, health::GateHealth, reload::Reload, token};
@@ -103,7 +104,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         open_metrics: false,
     };
     tasks.spawn(admin::serve(admin_listener, admin::router(admin), stopped(drain.watch())));
-    tasks.spawn(sweep(Arc::clone(&ledger), drain.watch()));
+    tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
     tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
     Ok(Gate {
         addresses,
@@ -189,7 +190,10 @@ fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>,
     });
     let connector = tls::client(None).context("TLS towards tool APIs")?;
     let head = HeadLimits { bytes: process.bounds.head, headers: MAX_HEADERS };
-    let options = AcceptOptions { connections: process.bounds.connections, head, ..AcceptOptions::default() };
+    let certificates = process.tls.as_ref().map(|files| tls::server(&files.cert, &files.key, files.client_ca.as_deref())).transpose();
+    let certificates = certificates.context("the data plane's certificates cannot be used")?;
+    let tls = certificates.map(|config| Arc::new(ArcSwap::new(config)));
+    let options = AcceptOptions { tls, connections: process.bounds.connections, head, ..AcceptOptions::default() };
     let make: Make<Plane> = Arc::new(move |local: &Local| {
         let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
         Rc::new(Plane::new(Arc::clone(&shared), Pool::new(PoolOptions::new(connector.clone())), Traces::new(seed)))
@@ -218,12 +222,23 @@ fn identities(process: &Process) -> Identities {
 }
 
 /// Lets time pass, each second, until the gate stops.
-async fn sweep(ledger: Arc<Ledger>, phase: watch::Receiver<Phase>) {
+async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receiver<Phase>) {
     let mut ticks = tokio::time::interval(SWEEP);
     let mut stopped = std::pin::pin!(stopped(phase));
     loop {
         tokio::select! {
-            _ = ticks.tick() => ledger.sweep(),
+            _ = ticks.tick() => {
+                if let Some(wall) = clock.jumped() {
+                    tracing::error!(
+                        target: crate::telemetry::log::PROCESS,
+                        wall = wall.as_millis(),
+                        "the wall clock leapt ahead: holds and grants that would be over by it have expired, and budgets go on at the old pace; if the wall clock is right, restart the gate to accept it"
+                    );
+                    // In force already, and kept until it can be written.
+                    drop(ledger.clock_jumped(wall));
+                }
+                ledger.sweep();
+            }
             () = &mut stopped => return,
         }
     }

@@ -160,7 +160,9 @@ mod tests {
 
     fn check(files: &[(&str, &str)], paths: &[&str]) -> Checked {
         let dir = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, text)| fs::write(dir.path().join(name), text).unwrap());
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
         let paths = paths.iter().map(|path| dir.path().join(path)).collect();
         // A configuration that is named, so that none is looked for where the tests run.
         fs::write(dir.path().join("empty.yml"), "").unwrap();

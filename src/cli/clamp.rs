@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Clamp {
     #[command(flatten)]
     scope: Scope,
-    /// The highest level left: halted, read_only, supervised, standard, or one that the policy adds
+    /// The highest level left: halted, `read_only`, supervised, standard, or one that the policy adds
     #[arg(long, value_name = "LEVEL")]
     to: String,
     /// Why
@@ -61,9 +61,9 @@ impl Clamp {
         let body = operate::Clamp { to: self.to.clone(), reason: self.reason.clone(), lasts: self.lasts };
         let answer = self.connection.client()?.post(&self.scope.path("clamp"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
-            render::show_json(answer.json())?
+            render::show_json(answer.json())?;
         } else {
-            render::show(&page(&answer.read()?, when::now()))?
+            render::show(&page(&answer.read()?, when::now()))?;
         }
         Ok(Exit::Did)
     }

@@ -39,15 +39,15 @@ pub(super) struct Connection {
     #[arg(long, env = "BURNGATE_ADMIN", value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
 
-    /// The gate's data directory, where the operator's token is (BURNGATE_TOKEN or BURNGATE_TOKEN_FILE take its place)
+    /// The gate's data directory, where the operator's token is (`BURNGATE_TOKEN` or `BURNGATE_TOKEN_FILE` take its place)
     #[arg(long, value_name = "DIR", default_value = "burngate-data")]
     pub data: PathBuf,
 }
 
-/// The gate, with what it takes to be let in.
+/// The gate, and how it is found.
 pub(super) struct Client {
     address: Address,
-    token: String,
+    connection: Connection,
 }
 
 /// What the gate answered: a body of JSON.
@@ -72,11 +72,9 @@ impl Answer {
 }
 
 impl Connection {
-    /// The gate that is meant, and the token for it.
+    /// The gate that is meant.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let token = token(variable("BURNGATE_TOKEN"), variable("BURNGATE_TOKEN_FILE").map(PathBuf::from), self)?;
-        Ok(Client { address: Address::read(&self.admin)?, token })
+        Ok(Client { address: Address::read(&self.admin)?, connection: self.clone() })
     }
 }
 
@@ -100,17 +98,20 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
+        let stream = self.in_time(CONNECT, TcpStream::connect(&self.address.authority)).await?.map_err(|error| self.unreachable(&in_words(&error)))?;
+        // After connecting: where no gate runs, there is no token either, and the gate is what is missing.
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let token = token(variable("BURNGATE_TOKEN"), variable("BURNGATE_TOKEN_FILE").map(PathBuf::from), &self.connection)?;
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address.base))
             .header(header::HOST, &self.address.authority)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .header(header::ACCEPT, "application/json, application/problem+json")
             .header(header::USER_AGENT, concat!("burngate/", env!("CARGO_PKG_VERSION")))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|_| Failure::usage("the token, or what was asked, holds characters that no request can carry"))?;
-        let stream = self.in_time(CONNECT, TcpStream::connect(&self.address.authority)).await?.map_err(|error| self.unreachable(&in_words(&error)))?;
         let answered = self.in_time(ANSWER, ask(stream, request)).await?;
         answered.map_err(|error| self.broken(&error))
     }
@@ -221,7 +222,7 @@ pub(super) fn in_words(error: &io::Error) -> String {
 /// `segments` as a path: each one encoded, so that no name can leave its place.
 #[must_use]
 pub(super) fn path(segments: &[&str]) -> String {
-    segments.iter().map(|segment| format!("/{}", encode(segment))).collect()
+    segments.iter().fold(String::new(), |path, segment| path + "/" + &encode(segment))
 }
 
 /// `pairs` as a query, with its question mark; empty where there are none.
@@ -240,5 +241,7 @@ fn encode(text: &str) -> String {
     text.bytes().map(encoded).collect()
 }
 
+#[cfg(test)]
+pub(in crate::cli) mod scripted;
 #[cfg(test)]
 mod tests;

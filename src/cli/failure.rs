@@ -101,19 +101,37 @@ impl From<anyhow::Error> for Failure {
                 Failure::found("what is written there cannot be used", vec![findings]).hint("`burngate check` says the same without starting a gate")
             }
             Err(error) => {
-                let mut hint = None;
-                let causes: Vec<String> = error.chain().map(|cause| without_hint(&cause.to_string(), &mut hint)).collect();
-                Failure { hint, ..Failure::new(causes.join(": ")) }
+                let (mut messages, mut hint) = (Vec::new(), None);
+                for cause in error.chain() {
+                    let text = cause.to_string();
+                    let (message, said) = text.split_once("\nhint: ").map_or((&*text, None), |(message, hint)| (message, Some(hint)));
+                    messages.push(message.to_owned());
+                    hint = hint.or(said.map(str::to_owned));
+                }
+                Failure { hint, ..Failure::new(messages.join(": ")) }
             }
         }
     }
 }
 
-/// What stands before a message's `hint:` line; the first such line becomes `hint`.
-fn without_hint(message: &str, hint: &mut Option<String>) -> String {
-    let (message, more) = message.split_once("\nhint: ").map_or((message, None), |(message, more)| (message, Some(more)));
-    if hint.is_none() {
-        *hint = more.map(ToOwned::to_owned);
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn what_the_gate_ended_with_is_a_message_and_a_hint() {
+        let refused = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let error = Err::<(), _>(refused).context("cannot listen on 127.0.0.1:1\nhint: is another process there?");
+        let failure = Failure::from(error.unwrap_err());
+        assert!(failure.message.starts_with("cannot listen on 127.0.0.1:1: ") && !failure.message.contains("hint"), "{failure}");
+        assert_eq!(failure.hint.as_deref(), Some("is another process there?"));
     }
-    message.to_owned()
+
+    #[test]
+    fn findings_in_files_stay_findings() {
+        let failure = Failure::from(anyhow::Error::new(Diagnostics::default()));
+        assert_eq!(failure.findings.len(), 1);
+    }
 }

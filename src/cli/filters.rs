@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     client::{Client, query},
     failure::Failure,
-    render::number::grouped,
+    render::number::{counted, grouped},
 };
 use crate::api::run::{Run, Runs};
 
@@ -79,7 +79,7 @@ impl Filters {
             0 => Err(Failure::new("no run matches").hint("`burngate runs` with the same filters shows what there is")),
             // The answer may have been cut there, so that nobody knows what would be left out.
             MOST.. => Err(Failure::new(format!("{count} runs or more match, and one command changes fewer")).hint("narrow it down with --since and --until")),
-            _ if !yes => Err(Failure::new(format!("{count} runs match; nothing was changed"))
+            _ if !yes => Err(Failure::new(format!("{}; nothing was changed", counted(runs.len() as u64, "run matches", "runs match")))
                 .hint("look at them with `burngate runs` and the same filters, then repeat this with --yes")),
             _ => Ok(runs),
         }

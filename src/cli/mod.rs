@@ -77,11 +77,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // clap's own page: help and version on standard output with 0, complaints on standard error with 2.
-        Err(page) => {
-            let _ = page.print();
-            return if page.use_stderr() { Exit::Usage.into() } else { Exit::Did.into() };
-        }
+        Err(page) => return render::usage(&page).into(),
     };
     match cli.command.run() {
         Ok(exit) => exit.into(),
@@ -115,20 +111,4 @@ impl Command {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_says_what_it_does() {
-        for command in Cli::command().get_subcommands() {
-            assert!(command.get_about().is_some(), "{}", command.get_name());
-        }
-    }
-}
+mod tests;

@@ -45,7 +45,7 @@ fn fragment(sentence: &str) -> String {
 /// What to do about a status that means the same for every command.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
-        StatusCode::UNAUTHORIZED => Some("the gate does not know this token: it is in `operator.token` of its data directory (--data), or in BURNGATE_TOKEN"),
+        StatusCode::UNAUTHORIZED => Some("--data names the gate's data directory; BURNGATE_TOKEN and BURNGATE_TOKEN_FILE go before the token in it"),
         StatusCode::FORBIDDEN => {
             Some("roles are viewer, reporter, reviewer and operator; reports take a reporter, decisions a reviewer, everything else an operator")
         }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn what_is_no_problem_is_told_by_its_status() {
         assert_eq!(said(502, "<html>").0, "the gate answered 502 Bad Gateway");
-        assert!(said(401, "{}").1.unwrap().contains("operator.token"));
+        assert!(said(401, "{}").1.unwrap().contains("--data"));
         assert!(said(403, "").1.unwrap().contains("operator"));
     }
 }

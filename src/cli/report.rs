@@ -27,7 +27,7 @@ pub(super) struct Report {
     /// One of its calls
     #[arg(long, conflicts_with = "subject")]
     call: Option<String>,
-    /// What went wrong: wrong_action, misclassified, missed_escalation, major_correction, …, or a mode that the policy names
+    /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`, …, or a mode that the policy names
     #[arg(long)]
     mode: String,
     /// A note
@@ -64,22 +64,12 @@ impl Report {
             retract: self.retract,
             ..operate::Report::default()
         };
-        let reports = match self.target() {
-            Some(target) => vec![operate::Report {
-                run: target.run,
-                call: target.call,
-                subject: target.subject,
-                tool: target.tool,
-                workflow: target.workflow,
-                agent: target.agent,
-                ..report
-            }],
-            None => {
-                let runs = self.filters.all(&client, self.yes)?;
-                runs.into_iter()
-                    .map(|run| operate::Report { run: Some(run.run), workflow: Some(run.workflow), agent: Some(run.agent), ..report.clone() })
-                    .collect()
-            }
+        let reports = if let Some(target) = self.target() {
+            let operate::Report { run, call, subject, tool, workflow, agent, .. } = target;
+            vec![operate::Report { run, call, subject, tool, workflow, agent, ..report }]
+        } else {
+            let runs = self.filters.all(&client, self.yes)?.into_iter();
+            runs.map(|run| operate::Report { run: Some(run.run), workflow: Some(run.workflow), agent: Some(run.agent), ..report.clone() }).collect()
         };
         let (count, now) = (reports.len(), when::now());
         for report in reports {

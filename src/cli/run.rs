@@ -27,7 +27,7 @@ pub(super) struct Run {
     /// The directory of the policies
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Where agents call: address:port (port 0 for any free one) or unix:/path; may be given several times
+    /// Where agents call: address:port (port 0 for any free one) or `unix:/path`; may be given several times
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Listen>,
     /// Where operators call

@@ -16,15 +16,12 @@ pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option
     let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
     let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);
     vec![
-        (format!("{api}.yaml"), api_file(api, upstream, risk)),
+        (format!("{api}.yaml"), api_file(api, upstream)),
         (format!("{workflow}.yaml"), workflow_file(workflow, api, risk, Percentage(target_ppm), runs, allowed)),
     ]
 }
 
-fn api_file(api: &str, upstream: &str, risk: Tier) -> String {
-    // The tier is strict: a call of a tool without a schema would be held.
-    let no_body =
-        if risk == Tier::High { "\n    arguments: { type: \"null\" }      # a GET has no body; without a schema, every call would be held" } else { "" };
+fn api_file(api: &str, upstream: &str) -> String {
     let upstream = serde_json::Value::from(upstream);
     format!(
         "\
@@ -35,7 +32,7 @@ api: {api}
 upstream: {upstream}
 route: /{api}
 
-# These three tools are examples. Replace them with your own; `burngate learn` writes them from watched traffic.
+# These three tools are examples. Replace them with your own.
 # risk says how much harm a call can do:
 #   read    looks, and changes nothing
 #   low     changes something that is easily put right
@@ -44,7 +41,7 @@ route: /{api}
 tools:
   - tool: get_item
     match: GET /items/{{item}}
-    risk: read{no_body}
+    risk: read
 
   - tool: update_item
     match: PUT /items/{{item}}

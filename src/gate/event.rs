@@ -430,6 +430,7 @@ impl Event {
             | Event::Clamped(_)
             | Event::Demoted { .. }
             | Event::Withdrawn { .. }
+            | Event::ClockJumped { .. }
             | Event::Held(_) => true,
             Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
             // A report is resolved against the run index by the writer, and acts when that is durable.
@@ -438,7 +439,6 @@ impl Event {
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }
-            | Event::ClockJumped { .. }
             | Event::ClockAccepted { .. }
             | Event::Settled { .. }
             | Event::Tallied { .. }
@@ -452,6 +452,41 @@ impl Event {
             | Event::Promoted { .. }
             | Event::Changed { .. }
             | Event::Followed(_) => false,
+        }
+    }
+
+    /// Has it happened, or does it only tighten? Then it is written in the end. What asks for something, or opens something, is dropped once its asker was told no: it
+    /// must not come true later.
+    #[must_use]
+    pub const fn is_fact(&self) -> bool {
+        match self {
+            Event::Started { .. }
+            | Event::Stopped
+            | Event::PolicyRefused { .. }
+            | Event::ClockJumped { .. }
+            | Event::Settled { .. }
+            | Event::Tallied { .. }
+            | Event::Booked { .. }
+            | Event::BookedHigh { .. }
+            | Event::Checked { .. }
+            | Event::Withdrawn { .. }
+            | Event::Clamped(_)
+            | Event::Demoted { .. }
+            | Event::Followed(_) => true,
+            Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
+            Event::PolicyAccepted { .. }
+            | Event::ClockAccepted { .. }
+            | Event::Admitted(_)
+            | Event::Reported { .. }
+            | Event::Retracted { .. }
+            | Event::Excluded { .. }
+            | Event::Reinstated { .. }
+            | Event::Held(_)
+            | Event::Released { .. }
+            | Event::Waived { .. }
+            | Event::Recovered { .. }
+            | Event::Promoted { .. }
+            | Event::Changed { .. } => false,
         }
     }
 

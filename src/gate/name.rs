@@ -98,6 +98,36 @@ impl ToolName {
     }
 }
 
+/// The text of an id, kept in place.
+#[derive(Debug, Clone, Copy)]
+pub struct IdText {
+    bytes: [u8; IdText::ROOM],
+    length: usize,
+}
+
+impl IdText {
+    const DIGITS: usize = 32;
+    /// For the longest prefix and the digits.
+    const ROOM: usize = 5 + Self::DIGITS;
+
+    fn new(prefix: &str, bits: u128) -> Self {
+        let (mut bytes, length) = ([0; Self::ROOM], prefix.len() + Self::DIGITS);
+        for (to, from) in bytes.iter_mut().zip(prefix.bytes()) {
+            *to = from;
+        }
+        for (pair, byte) in bytes[prefix.len()..length].chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+            pair.copy_from_slice(&[byte >> 4, byte & 0xf].map(|nibble| b"0123456789abcdef"[usize::from(nibble)]));
+        }
+        IdText { bytes, length }
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -116,11 +146,17 @@ macro_rules! id {
             pub const fn bits(self) -> u128 {
                 self.0
             }
+
+            /// The id as it is written. For whoever writes one for each call: no formatter and no allocation.
+            #[must_use]
+            pub fn spell(self) -> IdText {
+                IdText::new($prefix, self.0)
+            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{:032x}"), self.0)
+                f.write_str(self.spell().as_str())
             }
         }
 

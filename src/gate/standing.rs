@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    budget::{account::Balance, burn::BurnRates, objective::Remaining, posture::Posture, sentence},
+    budget::{books::Balance, burn::BurnRates, objective::Remaining, posture::Posture, sentence},
     event::Clamp,
     level::{Changes, Level, Rung},
     name::LevelName,
@@ -68,6 +68,8 @@ pub struct Standing {
     pub cap: Option<LevelName>,
     /// The lower of the operators' clamps.
     pub clamp: Option<Clamp>,
+    /// What that clamp leaves, whatever else bounds the level further.
+    pub ceiling: Option<Rung>,
     /// Which of them binds.
     pub binds: Binds,
     /// The posture.
@@ -99,6 +101,7 @@ impl Standing {
             earned: name(effective.earned),
             cap: effective.cap.map(name),
             clamp: effective.clamp.cloned(),
+            ceiling: effective.clamp.map(|clamp| terms.ladder.rung(terms.ladder.find(clamp.to.as_str()).unwrap_or_else(|| terms.ladder.lowest())).clone()),
             binds: effective.binds,
             posture: account.posture(),
             all,

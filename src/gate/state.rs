@@ -81,6 +81,7 @@ impl State {
                 self.clamps.clear();
                 self.each(at, event)
             }
+            Event::ClockJumped { .. } => self.each(at, event),
             _ => Vec::new(),
         }
     }

@@ -241,6 +241,10 @@ impl WorkflowState {
         match event {
             Event::Clamped(clamp) => self.clamps_all.add(self.known(clamp)),
             Event::Released { .. } => self.clamps_all.clear(),
+            Event::ClockJumped { wall } => {
+                // By that clock they are over. Nothing else is: a leap lifts no clamp, ends no burn and ages no window.
+                effects.extend(self.approvals.expire_by(*wall, at).into_iter().map(|approval| (at, Effect::ApprovalExpired { approval })));
+            }
             _ => {}
         }
         self.note_level(before, at, &mut effects);
@@ -313,6 +317,13 @@ impl WorkflowState {
             self.end_waiver(now, effects);
         }
         self.note_level(before, now, effects);
+    }
+
+    /// The next time at which something happens by itself; `None` while nothing will.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        let account = self.account.next_change(&self.terms.objective, self.now);
+        self.next_deadline().into_iter().chain(account).chain(self.approvals.next_forgotten()).min()
     }
 
     fn next_deadline(&self) -> Option<Time> {

@@ -10,14 +10,14 @@ use super::{
     permit::{Permit, Progress, Seat, Settlement},
     port::Unavailable,
     receipt::Receipt,
-    runs::{End, Key, OpenRun, RunState, seen},
+    runs::{End, Key, OpenRun, RunState, charge, seen},
     shard::Live,
 };
 use crate::{
     gate::{
         approval::{Approval, Request, Stage},
         digest::Digest,
-        event::{Admission, Charge, Event, Mark, Revision},
+        event::{Admission, Event},
         json::Json,
         name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName},
         outcome::FailureMode,
@@ -116,15 +116,11 @@ impl Ledger {
     pub fn seat(self: &Arc<Self>, place: &Arc<Workplace>, agent: &AgentName, run: Option<RunId>, call: CallId, now: Time) -> Option<Seat> {
         let (key, open) = if let Some(run) = run {
             let key = Key { workflow: place.policy.name.clone(), agent: agent.clone(), run };
-            let open = self.join_run(place, &key, now)?;
+            let open = self.join_run(place, &key, call, now)?;
             (Some(key), open)
         } else {
-            let id = RunId::from(call.to_string());
-            let open = Arc::new(OpenRun::new(Arc::clone(&place.shard), agent.clone(), None, id, now));
-            let mut facts = open.lock();
-            (facts.judged, facts.in_flight) = (1, 1);
-            drop(facts);
-            (None, open)
+            let id = RunId::from(call.spell().as_str());
+            (None, Arc::new(OpenRun::of_one_call(Arc::clone(place), agent.clone(), id, now)))
         };
         let run_id = open.lock().id.clone();
         Some(Seat {
@@ -148,19 +144,20 @@ impl Ledger {
     }
 
     /// The open run of `key` with room for one more call; a run that is full or over is ended and continued.
-    fn join_run(&self, place: &Arc<Workplace>, key: &Key, now: Time) -> Option<Arc<OpenRun>> {
+    fn join_run(&self, place: &Arc<Workplace>, key: &Key, call: CallId, now: Time) -> Option<Arc<OpenRun>> {
         loop {
-            let open = self.runs.open(key, &place.shard, now)?;
+            let open = self.runs.open(key, place, now)?;
             let mut facts = open.lock();
-            let end = if facts.is_over(place.policy.run.lease, now) {
+            let end = if facts.is_over(&place.policy.run, now) {
                 End::Lease
             } else if facts.is_full(&place.policy, now) {
                 End::Full
-            } else if facts.has_ended() {
+            } else if facts.has_ended() || facts.ending {
                 End::Finished
             } else {
                 facts.judged += 1;
                 facts.in_flight += 1;
+                facts.flying.push(call);
                 facts.touched = now;
                 drop(facts);
                 return Some(open);
@@ -174,6 +171,8 @@ impl Ledger {
     pub fn admit(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Admit {
         let epoch = self.epoch();
         let place = Arc::clone(&seat.place);
+        // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
+        place.shard.advance(now);
         let standing = place.shard.standing();
         let tool = ask.tool.filter(|tool| place.policy.tools.contains(&tool.name));
         seat.describe(ask, tool);
@@ -253,32 +252,35 @@ impl Ledger {
                 Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
             }
             Some(approval) => {
+                let durable = live.holding(approval.request.approval);
                 drop(live);
                 seat.run.lock().wait_for(approval.request.approval);
-                Admit::Held { seat, approval: Box::new(approval), durable: None, finding: Box::new(finding) }
+                Admit::Held { seat, approval: Box::new(approval), durable, finding: Box::new(finding) }
             }
-            None if self.is_holding_enough(&live) => {
+            None if !self.has_room_to_hold(&live) => {
                 drop(live);
                 Admit::Refused { seat, refusal: Refusal::Holds }
             }
             None => {
                 let request = request(&seat, ask, &finding, digest, now);
                 let id = request.approval;
+                self.approvals.insert(id, place.policy.name.clone());
                 let appended = place.shard.append(&mut live, &*self.journal, now, Event::Held(Box::new(request)));
+                // The shard has counted it by now; the place that was taken for it is given back.
+                self.pending.fetch_sub(1, Ordering::Relaxed);
                 let approval = live.state().approvals().get(id).cloned();
                 drop(live);
                 let Some(approval) = approval else { return Admit::Refused { seat, refusal: Refusal::Holds } };
-                self.approvals.insert(id, place.policy.name.clone());
-                self.pending.fetch_add(1, Ordering::Relaxed);
                 seat.run.lock().wait_for(id);
                 Admit::Held { seat, approval: Box::new(approval), durable: Some(appended.durable), finding: Box::new(finding) }
             }
         }
     }
 
-    fn is_holding_enough(&self, live: &Live) -> bool {
-        let approvals = live.state().approvals();
-        self.pending.load(Ordering::Relaxed) >= self.bounds.holds || approvals.pending() >= self.bounds.holds || approvals.is_full()
+    /// Takes a place among the approvals that the process holds, where there is one.
+    fn has_room_to_hold(&self, live: &Live) -> bool {
+        let one_more = |pending: usize| (pending < self.bounds.holds).then_some(pending + 1);
+        !live.state().approvals().is_full() && self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<(ApprovalId, Digest)>, now: Time) -> Receipt<Result<(), Unavailable>> {
@@ -305,31 +307,8 @@ impl Ledger {
             _ => finding.books(),
         };
         if let Some(mode) = mode {
-            drop(self.charge(&seat.place, &seat.run, &mut run, seen(mode, seat.call, &seat.tool, Some(finding.rule.as_str())), now));
+            drop(charge(&*self.journal, &seat.place, &seat.run, &mut run, seen(mode, seat.call, &seat.tool, Some(finding.rule.as_str())), now));
         }
-    }
-
-    /// Adds `charge` to an open run: books the run where the mode counts and it was not booked yet. The receipt is of the event, where there is one.
-    pub(super) fn charge(&self, place: &Workplace, open: &OpenRun, run: &mut RunState, charge: Charge, now: Time) -> Option<Receipt<Result<(), Unavailable>>> {
-        let objective = &place.policy.terms.objective;
-        let counts = objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
-        if !run.charge(charge.clone()) {
-            return None;
-        }
-        let reference = run.reference(&open.agent);
-        let event = match run.booked_at {
-            None if !counts => return None,
-            None => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone() },
-            Some(booked_at) => {
-                let revision = Revision { run: reference, booked_at, high: run.is_high(), was: Mark::Unacceptable, now: Mark::Unacceptable };
-                Event::Reported { revision, charge }
-            }
-        };
-        let mut live = place.shard.lock();
-        let booked_at = now.max(live.state().now());
-        let appended = place.shard.append(&mut live, &*self.journal, now, event);
-        run.booked_at.get_or_insert(booked_at);
-        Some(appended.durable)
     }
 
     /// A booked run executed its first `high` call.
@@ -338,45 +317,60 @@ impl Ledger {
         drop(place.shard.append(&mut place.shard.lock(), &*self.journal, now, event));
     }
 
-    /// Ends a run and hands it to the journal.
+    /// Ends a run and hands it to the journal; one with calls in flight takes no more and ends with the last of them.
     pub(super) fn end_run(&self, place: &Workplace, key: Option<&Key>, open: &Arc<OpenRun>, now: Time, end: End) {
         let mut run = open.lock();
+        let id = run.id.clone();
+        if run.in_flight > 0 && end != End::Stopped && !run.has_ended() {
+            run.ending = true;
+            drop(run);
+            if let Some(key) = key {
+                self.runs.end_with_last_call(key, &id, open, now);
+            }
+            return;
+        }
         if end == End::Lease && place.policy.run.finish_required && !run.has_ended() {
             let call = run.calls.last().map_or(CallId::from_bits(0), |call| call.call);
             let tool = run.calls.last().map_or_else(|| ToolName::from(UNLISTED), |call| call.tool.clone());
-            drop(self.charge(place, open, &mut run, seen(FailureMode::Timeout, call, &tool, Some("the run never finished")), now));
+            drop(charge(&*self.journal, place, open, &mut run, seen(FailureMode::Timeout, call, &tool, Some("the run never finished")), now));
         }
-        let record = run.end(&place.policy, &place.shard, &open.agent, open.asked.as_ref(), now);
-        drop(run);
-        if let Some(key) = key {
-            self.runs.close(key, open, now);
-        }
+        let record = run.end(&place.policy, place.shard.name(), &open.agent, open.asked.as_ref(), now);
+        // Before anybody can find out that the run has ended: a report that comes now reaches the journal after the run does, and finds it there.
         if let Some(record) = record {
             self.journal.record(record);
         }
+        drop(run);
+        if let Some(key) = key {
+            self.runs.close(key, &id, open, now);
+        }
     }
 
-    /// Ends the runs whose lease is over. A run whose workflow has no policy any more ends too.
+    /// Ends the runs whose lease is over. A run whose workflow has no policy any more ends under the one it began with.
     pub(super) fn end_leases(&self, now: Time) {
         let table = self.table_full();
-        let day = crate::gate::time::days(1);
-        for (key, open) in self.runs.snapshot() {
-            let Some(place) = table.entries.get(&key.workflow) else { continue };
+        for (key, open) in self.runs.due(now) {
+            let place = table.entries.get(&key.workflow).unwrap_or(&open.place);
+            let rules = &place.policy.run;
             let mut run = open.lock();
-            let held = std::mem::take(&mut run.held);
-            let waiting: Vec<_> = held.iter().copied().filter(|id| open.shard.approval(*id).is_some_and(|a| a.stage.ended_at().is_none())).collect();
-            if waiting.len() < held.len() {
+            let before = run.held.len();
+            let shard = &open.place.shard;
+            run.held.retain(|id| shard.approval(*id).is_some_and(|approval| approval.stage.ended_at().is_none()));
+            if run.held.len() < before {
                 run.touched = now;
             }
-            run.held = waiting;
-            let over = run.is_over(place.policy.run.lease, now);
-            let full = run.in_flight == 0 && run.held.is_empty() && now.since(run.started) >= place.policy.run.max;
+            let is_idle = run.in_flight == 0 && run.held.is_empty();
+            let over = run.is_over(rules, now);
+            let full = is_idle && now.since(run.started) >= rules.max;
+            let lasts = run.started.plus(rules.max);
+            let lease = if is_idle { run.touched.plus(rules.lease) } else { now.plus(rules.lease) };
+            if run.held.is_empty() {
+                open.rests_until(if lasts > now { lease.min(lasts) } else { lease });
+            }
             drop(run);
             if over || full {
                 self.end_run(place, Some(&key), &open, now, if over { End::Lease } else { End::Full });
             }
         }
-        self.runs.forget(now.minus(day));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A journal in memory: the port's contract without a disk, for tests and for simulators that step it.
 //!
-//! What is handed over waits in its order until somebody writes it, because the ledger hands entries over under a shard's lock and the projection takes that lock
-//! again. [`MemoryJournal::write`] writes what waits on the caller's thread, so a test can look between "handed over" and "durable";
+//! What is handed over waits in its order until somebody writes it, because the ledger hands entries over under a shard's lock and the projection takes that
+//! lock again. [`MemoryJournal::write`] writes what waits on the caller's thread, so a test can look between "handed over" and "durable";
 //! [`MemoryJournal::write_until_closed`] is for a thread of its own. It forgets everything when it is dropped: never for a gate that runs.
 
 use std::{
@@ -35,8 +35,10 @@ pub struct MemoryJournal {
     queue: Mutex<Queue>,
     filled: Condvar,
     books: Mutex<Books>,
-    /// Does it take anything? A test can say no.
+    /// Is the disk unwell? A test can say so.
     refuses: AtomicBool,
+    /// What was dropped since.
+    dropped: Mutex<Vec<(Ticket, Option<WorkflowName>)>>,
 }
 
 #[derive(Default)]
@@ -47,7 +49,7 @@ struct Queue {
 }
 
 enum Item {
-    Entry(Ticket, Box<Entry>, Stamp<Result<(), Unavailable>>),
+    Entry(Ticket, Box<Entry>, Option<Stamp<Result<(), Unavailable>>>),
     Run(RunRecord),
     Revise(Revise, Stamp<Result<Revised, ReviseError>>),
 }
@@ -67,14 +69,70 @@ impl MemoryJournal {
         Arc::default()
     }
 
+    /// A journal in which `entries` were written before, such as one that a crash cut off. Its runs are lost.
+    #[must_use]
+    pub fn replayed(entries: &[Entry]) -> Arc<Self> {
+        let journal = MemoryJournal::default();
+        let mut books = lock(&journal.books);
+        for entry in entries {
+            match &entry.event {
+                Event::Followed(_) => drop(books.state.advance(entry.at)),
+                _ => drop(books.state.apply(entry)),
+            }
+            let seq = books.entries.len() as u64 + 1;
+            books.entries.push(JournalView { seq, entry: entry.clone() });
+        }
+        drop(books);
+        Arc::new(journal)
+    }
+
     /// Tells `projection` of everything that is written from here on.
     pub fn project(&self, projection: Weak<dyn Projection>) {
         lock(&self.books).projection = Some(projection);
     }
 
-    /// From here on it is unavailable, or no longer.
+    /// From here on it is unavailable, or no longer. As with a disk that fails, whoever waits is told no; facts stay queued and are written in the end, and what
+    /// would have opened something is dropped for good.
     pub fn refuse(&self, refuses: bool) {
-        self.refuses.store(refuses, Ordering::Release);
+        let was = self.refuses.swap(refuses, Ordering::AcqRel);
+        if refuses && !was {
+            let waiting = std::mem::take(&mut lock(&self.queue).waiting);
+            let kept: Vec<_> = waiting.into_iter().filter_map(|item| self.drop_unless_fact(item)).collect();
+            let mut queue = lock(&self.queue);
+            kept.into_iter().rev().for_each(|item| queue.waiting.push_front(item));
+        }
+        if was && !refuses {
+            let books = lock(&self.books);
+            let dropped = std::mem::take(&mut *lock(&self.dropped));
+            let Some(projection) = books.projection.as_ref().and_then(Weak::upgrade) else { return };
+            for (name, state) in books.state.workflows() {
+                let own = dropped.iter().filter(|(_, workflow)| workflow.as_ref().is_none_or(|workflow| workflow == name));
+                let tickets: Vec<_> = own.map(|(ticket, _)| *ticket).collect();
+                if !tickets.is_empty() {
+                    projection.refused(name, &tickets, state);
+                }
+            }
+        }
+    }
+
+    fn drop_unless_fact(&self, item: Item) -> Option<Item> {
+        match item {
+            Item::Entry(ticket, entry, stamp) => {
+                let is_fact = entry.event.is_fact();
+                if !is_fact {
+                    lock(&self.dropped).push((ticket, entry.workflow.clone()));
+                }
+                if let Some(stamp) = stamp {
+                    stamp.answer(Err(Unavailable));
+                }
+                is_fact.then_some(Item::Entry(ticket, entry, None))
+            }
+            Item::Revise(_, stamp) => {
+                stamp.answer(Err(ReviseError::Unavailable(Unavailable)));
+                None
+            }
+            Item::Run(_) => Some(item),
+        }
     }
 
     /// The fold behind everything that was written.
@@ -96,12 +154,17 @@ impl MemoryJournal {
     pub fn write_one(&self) -> bool {
         // The books before the queue: of two that write at once, the one that takes first also writes first.
         let mut books = lock(&self.books);
+        if self.is_refusing() {
+            return false;
+        }
         let next = lock(&self.queue).waiting.pop_front();
         let Some(item) = next else { return false };
         match item {
             Item::Entry(ticket, entry, stamp) => {
-                books.commit(ticket, &entry);
-                stamp.answer(Ok(()));
+                books.commit(ticket, *entry);
+                if let Some(stamp) = stamp {
+                    stamp.answer(Ok(()));
+                }
             }
             Item::Run(run) => books.record(run),
             Item::Revise(revise, stamp) => stamp.answer(books.revise(revise)),
@@ -147,10 +210,16 @@ impl Journal for MemoryJournal {
     fn append(&self, entry: Entry) -> Appended {
         let (stamp, durable) = receipt::pair();
         if self.is_refusing() {
-            stamp.answer(Err(Unavailable));
-            return Appended { ticket: 0, durable };
+            let mut queue = lock(&self.queue);
+            queue.ticket += 1;
+            let ticket = queue.ticket;
+            drop(queue);
+            if let Some(kept) = self.drop_unless_fact(Item::Entry(ticket, Box::new(entry), Some(stamp))) {
+                lock(&self.queue).waiting.push_back(kept);
+            }
+            return Appended { ticket, durable };
         }
-        let ticket = self.wait(|ticket| Item::Entry(ticket, Box::new(entry), stamp));
+        let ticket = self.wait(|ticket| Item::Entry(ticket, Box::new(entry), Some(stamp)));
         Appended { ticket, durable }
     }
 
@@ -163,7 +232,7 @@ impl Journal for MemoryJournal {
     }
 
     fn room(&self) -> bool {
-        !self.is_refusing()
+        true
     }
 
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {
@@ -194,7 +263,10 @@ impl Records for MemoryJournal {
 }
 
 impl Books {
-    fn commit(&mut self, ticket: Ticket, entry: &Entry) {
+    fn commit(&mut self, ticket: Ticket, mut entry: Entry) {
+        // The journal's times never go back.
+        entry.at = entry.at.max(self.state.now());
+        let entry = &entry;
         let followed = self.state.apply(entry);
         for entry in std::iter::once(entry).chain(&followed) {
             self.entries.push(JournalView { seq: self.entries.len() as u64 + 1, entry: entry.clone() });
@@ -223,13 +295,13 @@ impl Books {
                 idle: 1 - counted,
                 modes: modes.into_iter().map(|mode| (mode, 1)).collect::<BTreeMap<_, _>>(),
             };
-            self.commit(0, &Entry { at: run.ended, workflow: Some(run.workflow.clone()), event: Event::Tallied { cells: vec![cell] } });
+            self.commit(0, Entry { at: run.ended, workflow: Some(run.workflow.clone()), event: Event::Tallied { cells: vec![cell] } });
         }
         self.runs.push(RunView { run, retracted: Vec::new(), excluded: None });
     }
 
     fn revise(&mut self, revise: Revise) -> Result<Revised, ReviseError> {
-        let index = self.find(&revise.target)?;
+        let index = self.find(&revise.target, revise.above)?;
         let workflow = self.runs[index].run.workflow.clone();
         let terms = self.state.workflow(&workflow).map(|state| Arc::clone(state.terms())).ok_or(ReviseError::Unknown)?;
         let view = &mut self.runs[index];
@@ -260,12 +332,12 @@ impl Books {
             repeated: unchanged,
         };
         if !unchanged {
-            self.commit(0, &Entry { at: revise.at, workflow: Some(workflow), event: event(revision, revise.change) });
+            self.commit(0, Entry { at: revise.at, workflow: Some(workflow), event: event(revision, revise.change) });
         }
         Ok(revised)
     }
 
-    fn find(&self, target: &RunTarget) -> Result<usize, ReviseError> {
+    fn find(&self, target: &RunTarget, above: Option<Risk>) -> Result<usize, ReviseError> {
         let meant = |view: &RunView| match target {
             RunTarget::Run { run, workflow, agent } => {
                 id(&view.run) == *run
@@ -274,7 +346,13 @@ impl Books {
             }
             RunTarget::Call(call) => view.run.calls.iter().any(|known| known.call == *call),
             RunTarget::Subject { subject, tool, workflow } => {
-                let touches = |call: &CallRecord| call.subject.as_ref() == Some(subject) && tool.as_ref().is_none_or(|tool| *tool == call.tool);
+                let is_above = |risk: Risk| above.is_none_or(|above| risk > above);
+                let touches = |call: &CallRecord| {
+                    call.executed != Executed::No
+                        && is_above(call.risk)
+                        && call.subject.as_ref() == Some(subject)
+                        && tool.as_ref().is_none_or(|tool| *tool == call.tool)
+                };
                 view.run.calls.iter().any(touches) && workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow)
             }
         };

@@ -1,14 +1,15 @@
 //! The living state: what the data plane reads and changes while calls are in flight, and the ports through which it is kept.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: an open run, then a shard, then the journal's queue; never two
-//! of a kind at once, none across a wait.
+//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: what concerns every workflow, then an open run, then a shard, then
+//! the journal's queue; never two of a kind at once, none across a wait. A map's lock is taken before any of the last three, never after an open run's.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -22,11 +23,11 @@ use self::{
 use crate::{
     clock::Clock,
     gate::{
-        event::Entry,
+        event::{Entry, Event},
         name::{ApprovalId, ToolName, WorkflowName},
         policy::{PolicySet, Terms, Workflow},
         state::State,
-        time::Time,
+        time::{Time, days, minutes},
         verdict::Verdict,
         workflow::WorkflowState,
     },
@@ -57,7 +58,12 @@ pub struct Ledger {
     shards: DashMap<WorkflowName, Arc<Shard>>,
     runs: Runs,
     approvals: DashMap<ApprovalId, WorkflowName>,
-    pending: AtomicUsize,
+    /// Approvals that wait for reviewers, and places taken for some that are about to.
+    pending: Arc<AtomicUsize>,
+    /// What concerns every workflow and is not durable yet. Held while such an event is handed over and reaches every shard.
+    everywhere: Mutex<Vec<(Ticket, Entry)>>,
+    /// When ids that nobody needs any more are forgotten next.
+    forgets_at: AtomicI64,
     /// Counts clamps. A permit minted before one is worthless after it (G2).
     epoch: AtomicU64,
     counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
@@ -97,6 +103,9 @@ impl VerdictCounts {
     }
 }
 
+/// How often ids that nobody needs any more are looked for.
+const FORGETS: Duration = minutes(1);
+
 /// The name under which calls of no known tool are counted and recorded.
 pub const UNLISTED: &str = "?";
 
@@ -112,18 +121,23 @@ impl Ledger {
             shards: DashMap::new(),
             runs: Runs::default(),
             approvals: DashMap::new(),
-            pending: AtomicUsize::new(0),
+            pending: Arc::default(),
+            everywhere: Mutex::default(),
+            forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),
         };
         for (name, workflow) in state.workflows() {
-            ledger.shards.insert(name.clone(), Arc::new(Shard::new(name.clone(), workflow.clone())));
-            for approval in workflow.approvals().iter() {
-                ledger.approvals.insert(approval.request.approval, name.clone());
-            }
+            ledger.add_shard(name, workflow);
         }
-        ledger.count_pending();
         ledger
+    }
+
+    /// At most `most` runs are open at once, instead of [`runs::MAX_OPEN`].
+    #[must_use]
+    pub fn with_open_runs(mut self, most: usize) -> Self {
+        self.runs = Runs::at_most(most);
+        self
     }
 
     /// Puts `policies` in force for every call from here on. Their acceptance must be durable: the fold knows every workflow of theirs by then.
@@ -139,6 +153,7 @@ impl Ledger {
             entries.insert(name.clone(), Arc::new(Workplace { policy: Arc::clone(policy), shard, counts, unlisted }));
         }
         self.table.store(Arc::new(Table { policies, entries }));
+        self.runs.look_again();
         Ok(())
     }
 
@@ -178,15 +193,26 @@ impl Ledger {
         self.runs.len()
     }
 
-    /// Lets time pass: postures move at their edges, holds end by their deadlines (G10), leases run out.
+    /// How many approvals wait for reviewers.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Lets time pass: postures move at their edges, holds end by their deadlines (G10), leases run out. Costs a look at each workflow and each open run, and a lock
+    /// only for those of which something is due.
     pub fn sweep(&self) {
         let now = self.now();
-        let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
-        for shard in shards {
+        let due: Vec<_> = self.shards.iter().filter(|shard| shard.is_due(now)).map(|shard| Arc::clone(&shard)).collect();
+        for shard in due {
             shard.advance(now);
         }
         self.end_leases(now);
-        self.count_pending();
+        if self.forgets_at.load(Ordering::Relaxed) <= now.as_millis() {
+            self.forgets_at.store(now.plus(FORGETS).as_millis(), Ordering::Relaxed);
+            self.runs.forget(now.minus(days(1)));
+            self.forget_approvals();
+        }
     }
 
     /// What every workflow of `policies` is judged under.
@@ -203,20 +229,28 @@ impl Ledger {
         Arc::clone(&self.counts.entry((workflow.clone(), tool.clone())).or_default())
     }
 
-    /// Approvals whose shard has forgotten them are forgotten here; the others that wait for reviewers are counted.
-    fn count_pending(&self) {
-        let mut pending = 0;
+    /// Approvals whose shard has forgotten them are forgotten here.
+    fn forget_approvals(&self) {
         let known: Vec<_> = self.approvals.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
         for (id, workflow) in known {
-            match self.shard(&workflow).and_then(|shard| shard.approval(id)) {
-                Some(approval) if approval.stage.ended_at().is_none() => pending += 1,
-                Some(_) => {}
-                None => {
-                    self.approvals.remove(&id);
-                }
+            let is_kept = |shard: Arc<Shard>| shard.lock().state().approvals().get(id).is_some();
+            if !self.shard(&workflow).is_some_and(is_kept) {
+                self.approvals.remove(&id);
             }
         }
-        self.pending.store(pending, Ordering::Relaxed);
+    }
+
+    fn add_shard(&self, name: &WorkflowName, state: &WorkflowState) -> Arc<Shard> {
+        let shard = Arc::new(Shard::new(name.clone(), state.clone(), Arc::clone(&self.pending)));
+        self.shards.insert(name.clone(), Arc::clone(&shard));
+        for approval in state.approvals().iter() {
+            self.approvals.insert(approval.request.approval, name.clone());
+        }
+        shard
+    }
+
+    fn everywhere(&self) -> MutexGuard<'_, Vec<(Ticket, Entry)>> {
+        self.everywhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,10 +262,26 @@ impl Workplace {
 
 impl Projection for Ledger {
     fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
+        if entries.iter().any(|entry| matches!(entry.event, Event::ClockAccepted { .. })) {
+            self.clock.accept();
+        }
+        let mut everywhere = self.everywhere();
+        everywhere.retain(|(ticket, _)| *ticket > upto);
         if let Some(shard) = self.shard(workflow) {
+            drop(everywhere);
             shard.confirm(upto, entries, state);
         } else {
-            self.shards.insert(workflow.clone(), Arc::new(Shard::new(workflow.clone(), state.clone())));
+            let shard = self.add_shard(workflow, state);
+            for (ticket, entry) in &*everywhere {
+                shard.join(*ticket, entry);
+            }
+        }
+    }
+
+    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
+        self.everywhere().retain(|(ticket, _)| !tickets.contains(ticket));
+        if let Some(shard) = self.shard(workflow) {
+            shard.refuse(tickets, state);
         }
     }
 }

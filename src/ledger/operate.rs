@@ -9,15 +9,16 @@ use std::{
 
 use super::{
     Ledger, Workplace,
-    port::{Change, Revise, ReviseError, Revised, RunTarget, Unavailable},
-    receipt::Receipt,
-    runs::{End, Key, OpenRun},
+    port::{Change, Journal, Revise, ReviseError, Revised, RunTarget, Unavailable},
+    receipt::{self, Receipt, Stamp},
+    runs::{self, End, Key, OpenRun},
     shard::Shard,
 };
 use crate::gate::{
     approval::{Approval, Decision, Stage, queue::Conflict},
     event::{Charge, Clamp, Entry, Event, Mark},
     name::{AgentName, ApprovalId, LevelName, PersonName, RunId, WorkflowName},
+    risk::Risk,
     standing::Standing,
     time::Time,
     workflow::WorkflowState,
@@ -102,8 +103,10 @@ impl Ledger {
     #[must_use]
     pub fn view(&self, workflow: &WorkflowName) -> Option<View> {
         let shard = self.shard(workflow)?;
-        shard.advance(self.now());
-        let state = shard.lock().state().clone();
+        let now = self.now();
+        shard.advance(now);
+        let mut state = shard.lock().state().clone();
+        state.advance(now);
         let standing = state.standing();
         Some(View { place: self.table().entries.get(workflow).map(Arc::clone), state, standing })
     }
@@ -229,17 +232,55 @@ impl Ledger {
         Ok(shard.append(&mut live, &*self.journal, now, Event::Decided { approval: id, decision: Decision { at: now, ..decision } }).durable)
     }
 
+    /// Takes a held call back, or its unused grant.
+    pub fn withdraw(&self, id: ApprovalId, reason: &str) -> Result<Durable, OperateError> {
+        let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
+        let now = self.now();
+        shard.advance(now);
+        let mut live = shard.lock();
+        let stage = live.state().approvals().get(id).ok_or(OperateError::NoApproval)?.stage;
+        if stage.ended_at().is_some() {
+            return Err(decided(&Conflict::Wrong(stage)));
+        }
+        Ok(shard.append(&mut live, &*self.journal, now, Event::Withdrawn { approval: id, reason: reason.into() }).durable)
+    }
+
+    /// The wall clock leapt to `wall`: what would be over there is over.
+    pub fn clock_jumped(&self, wall: Time) -> Durable {
+        self.append_everywhere(self.now(), Event::ClockJumped { wall })
+    }
+
+    /// An operator takes the wall clock for the time. It is, once that is durable.
+    pub fn accept_clock(&self, by: &PersonName) -> Durable {
+        self.announce(Event::ClockAccepted { by: by.clone() })
+    }
+
     /// Reports that a run went wrong: an open run is booked at once, any other is looked up.
     pub fn report(&self, target: RunTarget, charge: Charge) -> Reported {
-        match self.open_run(&target) {
-            Some((place, open)) => self.report_open(&place, &open, charge),
-            None => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(charge) })),
+        match &target {
+            RunTarget::Run { .. } | RunTarget::Call(_) => self.report_named(target, charge),
+            RunTarget::Subject { subject, tool, workflow } => {
+                let touched = |key: &Key, open: &OpenRun| {
+                    let is_meant = workflow.as_ref().is_none_or(|workflow| *workflow == key.workflow);
+                    is_meant.then(|| open.lock()).and_then(|run| {
+                        let reported = charge.reference.as_deref().is_some_and(|reference| run.is_reported(&charge.mode, reference));
+                        run.touching(subject, tool.as_ref()).filter(|_| !run.has_ended()).map(|(risk, at)| (reported, risk, at))
+                    })
+                };
+                let open = self.runs.matching(|key, open| touched(key, open).is_some());
+                let best = open.into_iter().filter_map(|(key, open)| touched(&key, &open).map(|how| (how, open))).max_by_key(|(how, _)| *how);
+                match best {
+                    None => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(charge), above: None })),
+                    Some(((true, ..), open)) => self.report_open(&open, target, charge),
+                    Some(((false, risk, _), open)) => self.report_touched(open, risk, target, charge),
+                }
+            }
         }
     }
 
     /// Changes how a booked run stands in any other way.
     pub fn revise(&self, target: RunTarget, change: Change) -> Receipt<Result<Revised, ReviseError>> {
-        self.journal.revise(Revise { target, at: self.now(), change })
+        self.journal.revise(Revise { target, at: self.now(), change, above: None })
     }
 
     /// Is a run of this agent open under this id?
@@ -267,48 +308,70 @@ impl Ledger {
         let now = self.now();
         let table = self.table_full();
         for (key, open) in self.runs.snapshot() {
-            if let Some(place) = table.entries.get(&key.workflow) {
-                self.end_run(place, Some(&key), &open, now, End::Finished);
-            }
+            let place = table.entries.get(&key.workflow).unwrap_or(&open.place);
+            self.end_run(place, Some(&key), &open, now, End::Stopped);
         }
     }
 
-    fn report_open(&self, place: &Workplace, open: &OpenRun, charge: Charge) -> Reported {
-        let now = self.now();
-        let mut run = open.lock();
-        let repeated = run.charges.iter().any(|known| known.mode == charge.mode);
-        let was = if run.booked_at.is_some() { Mark::Unacceptable } else { Mark::Idle };
-        let durable = self.charge(place, open, &mut run, charge, now);
-        let now_mark = if run.booked_at.is_some() { Mark::Unacceptable } else { was };
-        let revised = Revised {
-            workflow: place.policy.name.clone(),
-            agent: open.agent.clone(),
-            run: run.id.clone(),
-            booked_at: run.booked_at.unwrap_or(now),
-            was,
-            now: now_mark,
-            repeated,
-        };
-        Reported::Open { revised, durable }
-    }
-
-    /// The open run that is meant, where it is one.
-    fn open_run(&self, target: &RunTarget) -> Option<(Arc<Workplace>, Arc<OpenRun>)> {
-        let matches = |key: &Key, open: &Arc<OpenRun>| match target {
+    fn report_named(&self, target: RunTarget, charge: Charge) -> Reported {
+        let matches = |key: &Key, open: &OpenRun| match &target {
             RunTarget::Run { run, workflow, agent } => {
                 (key.run == *run || open.lock().id == *run)
                     && workflow.as_ref().is_none_or(|workflow| *workflow == key.workflow)
                     && agent.as_ref().is_none_or(|agent| *agent == key.agent)
             }
-            RunTarget::Call(call) => open.lock().calls.iter().any(|known| known.call == *call),
+            RunTarget::Call(call) => {
+                let run = open.lock();
+                run.flying.contains(call) || run.calls.iter().any(|known| known.call == *call)
+            }
             RunTarget::Subject { .. } => false,
         };
-        let mut found = self.runs.snapshot().into_iter().filter(|(key, open)| matches(key, open));
-        let (key, open) = found.next()?;
-        if found.next().is_some() {
-            return None;
+        let mut found = self.runs.matching(matches);
+        // An id that was finished and is used again means the run that goes on.
+        if found.len() > 1 && found.iter().all(|(key, open)| (&key.workflow, &key.agent) == (&found[0].0.workflow, &found[0].0.agent) && open.asked.is_some()) {
+            found.truncate(1);
         }
-        Some((self.table().entries.get(&key.workflow).map(Arc::clone)?, open))
+        match found.as_slice() {
+            [] => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(charge), above: None })),
+            [(_, open)] => self.report_open(open, target, charge),
+            several => {
+                let (stamp, receipt) = receipt::pair();
+                stamp.answer(Err(ReviseError::Several(
+                    several.iter().map(|(key, open)| (key.workflow.clone(), key.agent.clone(), open.lock().id.clone())).collect(),
+                )));
+                Reported::Booked(receipt)
+            }
+        }
+    }
+
+    fn report_open(&self, open: &OpenRun, target: RunTarget, charge: Charge) -> Reported {
+        match charged(&*self.journal, open, charge, self.now()) {
+            Ok((revised, durable)) => Reported::Open { revised, durable },
+            // It ended meanwhile, and was handed over before this is.
+            Err(charge) => Reported::Booked(self.journal.revise(Revise { target, at: self.now(), change: Change::Report(*charge), above: None })),
+        }
+    }
+
+    /// A report by an object that an open run touched, through a tool of `risk`: a booked run is meant where it touched it through a riskier one, or was reported so
+    /// before; else the open one is.
+    fn report_touched(&self, open: Arc<OpenRun>, risk: Risk, target: RunTarget, charge: Charge) -> Reported {
+        let (stamp, receipt) = receipt::pair();
+        let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.clock));
+        let revise = Revise { target, at: self.now(), change: Change::Report(charge.clone()), above: Some(risk) };
+        let again = Revise { above: None, ..revise.clone() };
+        self.journal.revise(revise).then(move |answer| match answer {
+            Some(Err(ReviseError::Unknown)) => match charged(&*journal, &open, charge, clock.now()) {
+                Ok((revised, None)) => stamp.answer(Ok(revised)),
+                Ok((revised, Some(durable))) => durable.then(move |written| match written {
+                    Some(Ok(())) => stamp.answer(Ok(revised)),
+                    Some(Err(unavailable)) => stamp.answer(Err(unavailable.into())),
+                    None => drop(stamp),
+                }),
+                Err(_) => journal.revise(again).then(move |answer| pass_on(stamp, answer)),
+            },
+            answer => pass_on(stamp, answer),
+        });
+        Reported::Booked(receipt)
     }
 
     fn shard_of(&self, id: ApprovalId) -> Option<Arc<Shard>> {
@@ -324,15 +387,50 @@ impl Ledger {
     }
 
     fn append_scoped(&self, scope: &Scope, shards: &[Arc<Shard>], now: Time, event: Event) -> Durable {
-        if let (Scope::One(_), [shard]) = (scope, shards) {
-            return shard.append(&mut shard.lock(), &*self.journal, now, event).durable;
+        match (scope, shards) {
+            (Scope::One(_), [shard]) => shard.append(&mut shard.lock(), &*self.journal, now, event).durable,
+            _ => self.append_everywhere(now, event),
         }
+    }
+
+    /// One such event after the other: each has reached every shard before the next is handed over.
+    fn append_everywhere(&self, now: Time, event: Event) -> Durable {
         let entry = Entry { at: now, workflow: None, event };
+        let mut everywhere = self.everywhere();
         let appended = self.journal.append(entry.clone());
+        let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
         for shard in shards {
             shard.join(appended.ticket, &entry);
         }
+        everywhere.push((appended.ticket, entry));
         appended.durable
+    }
+}
+
+/// Charges an open run; gives the charge back where it has ended.
+fn charged(journal: &dyn Journal, open: &OpenRun, charge: Charge, now: Time) -> Result<(Revised, Option<Durable>), Box<Charge>> {
+    let mut run = open.lock();
+    if run.has_ended() {
+        return Err(Box::new(charge));
+    }
+    let repeated = run.charges.iter().any(|known| known.mode == charge.mode);
+    let was = if run.booked_at.is_some() { Mark::Unacceptable } else { Mark::Idle };
+    let durable = runs::charge(journal, &open.place, open, &mut run, charge, now);
+    let revised = Revised {
+        workflow: open.place.policy.name.clone(),
+        agent: open.agent.clone(),
+        run: run.id.clone(),
+        booked_at: run.booked_at.unwrap_or(now),
+        was,
+        now: if run.booked_at.is_some() { Mark::Unacceptable } else { was },
+        repeated,
+    };
+    Ok((revised, durable))
+}
+
+fn pass_on<T>(stamp: Stamp<T>, answer: Option<T>) {
+    if let Some(answer) = answer {
+        stamp.answer(answer);
     }
 }
 

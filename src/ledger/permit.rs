@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{
     Ledger, Workplace,
-    port::CallRecord,
+    port::{CallRecord, Change, Revise, RunTarget},
     runs::{self, OpenRun},
 };
 use crate::gate::{
@@ -168,6 +168,10 @@ impl Seat {
         }
         self.place.count(Some(&self.tool), self.verdict);
         let mut run = self.run.lock();
+        if run.has_ended() {
+            drop(run);
+            return self.close_late(result);
+        }
         let booked_before = run.booked_at;
         if run.forwarded(self.risk, executed)
             && let Some(booked_at) = booked_before
@@ -187,14 +191,24 @@ impl Seat {
         });
         for (mode, note) in result.modes {
             let charge = runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty()));
-            drop(self.ledger.charge(&self.place, &self.run, &mut run, charge, now));
+            drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
         }
         run.in_flight -= 1;
+        run.flying.retain(|call| *call != self.call);
         run.touched = now;
-        let over = self.key.is_none() || (run.in_flight == 0 && run.is_full(&self.place.policy, now));
+        let over = self.key.is_none() || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
         drop(run);
         if over {
             self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
+        }
+    }
+
+    /// The gate stopped while the call was under way, and its run was booked without it: what went wrong is late news.
+    fn close_late(&self, result: Settlement) {
+        let target = RunTarget::Run { run: self.run_id.clone(), workflow: Some(self.place.policy.name.clone()), agent: Some(self.run.agent.clone()) };
+        for (mode, note) in result.modes {
+            let change = Change::Report(runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty())));
+            drop(self.ledger.journal.revise(Revise { target: target.clone(), at: self.ledger.now(), change, above: None }));
         }
     }
 }

@@ -51,6 +51,16 @@ pub trait Journal: Send + Sync {
 pub trait Projection: Send + Sync {
     /// `entries` of one workflow are durable; `state` is the fold behind the last of them, and `upto` the highest ticket among them (0 where none had one).
     fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState);
+
+    /// `entry` concerns the process or every workflow, and is durable. Told once, after every workflow was told of it.
+    fn announced(&self, entry: &Entry) {
+        let _ = entry;
+    }
+
+    /// What one workflow handed over with these tickets was refused and will never be written; `state` is the fold. Called before the journal is ready again.
+    fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
+        let _ = (workflow, tickets, state);
+    }
 }
 
 /// A run that has ended, with its calls.
@@ -135,6 +145,8 @@ pub struct Revise {
     pub at: Time,
     /// What changes.
     pub change: Change,
+    /// A run that is still open touched the object through a tool of this risk: a booked one is meant only where it did through a riskier one.
+    pub above: Option<Risk>,
 }
 
 /// What changes about a booked run.

@@ -3,22 +3,23 @@
 //! A run is counted once. It is booked at its first unacceptable mode, the moment that is known, else when it ends; later modes are added to it. It counts when it is
 //! unacceptable or when a call above `read` was forwarded in it; others are idle, so that reads, refusals and empty finishes cannot dilute a budget.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, Ordering},
 };
 
 use dashmap::DashMap;
 
 use super::{
-    port::{CallRecord, RunRecord},
-    shard::Shard,
+    Workplace,
+    port::{CallRecord, Journal, RunRecord, Unavailable},
+    receipt::Receipt,
 };
 use crate::gate::{
-    event::{Charge, Executed, Mark, RunRef},
-    name::{AgentName, ApprovalId, CallId, RunId, WorkflowName},
+    event::{Charge, Event, Executed, Mark, Revision, RunRef},
+    name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Source},
-    policy::Workflow,
+    policy::{RunRules, Workflow},
     risk::Risk,
     time::Time,
 };
@@ -27,13 +28,15 @@ use crate::gate::{
 pub const MAX_OPEN: usize = 1_000_000;
 /// Blocked mistakes of one run that count once.
 pub const BLOCKED_COUNT: u32 = 3;
-/// The most failure modes that one run carries.
+/// The most charges that one run carries besides the first of each mode that counts: those are bounded by the objective, and none of them is lost (G7).
 const MAX_CHARGES: usize = 64;
 
 /// Runs by workflow, agent and id.
-#[derive(Default)]
 pub struct Runs {
+    most: usize,
     open: DashMap<Key, Arc<OpenRun>>,
+    /// Runs that take no more calls and end with the last one in flight, under their own ids: a continuation may be open under theirs.
+    ending: DashMap<Key, Arc<OpenRun>>,
     /// Ids whose run ended, with the number of the continuation that comes next.
     ended: DashMap<Key, (u32, Time)>,
 }
@@ -51,13 +54,15 @@ pub struct Key {
 
 /// A run that has not ended.
 pub struct OpenRun {
-    /// Whose it is.
-    pub shard: Arc<Shard>,
+    /// The workflow it began in.
+    pub place: Arc<Workplace>,
     /// Its agent.
     pub agent: AgentName,
     /// The id that calls gave; `None` where its only call is the run.
     pub asked: Option<RunId>,
     facts: Mutex<RunState>,
+    /// Before this it does not end by itself.
+    due: AtomicI64,
 }
 
 /// What a run has come to so far.
@@ -75,6 +80,10 @@ pub struct RunState {
     pub judged: u32,
     /// Calls in flight.
     pub in_flight: u32,
+    /// Which.
+    pub flying: Vec<CallId>,
+    /// It takes no more calls, and ends with the last one in flight.
+    pub ending: bool,
     /// Held calls that wait for somebody.
     pub held: Vec<ApprovalId>,
     /// What went wrong.
@@ -99,33 +108,48 @@ pub enum End {
     Lease,
     /// It is as long as runs get.
     Full,
+    /// The gate stops: whatever is in flight.
+    Stopped,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Runs { most: MAX_OPEN, open: DashMap::new(), ending: DashMap::new(), ended: DashMap::new() }
+    }
 }
 
 impl Runs {
+    /// At most `most` at once.
+    #[must_use]
+    pub fn at_most(most: usize) -> Self {
+        Runs { most, ..Runs::default() }
+    }
+
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.ending.len()
     }
 
     /// Is none open?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() && self.ending.is_empty()
     }
 
     /// The open run of `key`, opened where there is none; `None` where no more can be opened.
-    pub fn open(&self, key: &Key, shard: &Arc<Shard>, now: Time) -> Option<Arc<OpenRun>> {
+    #[must_use]
+    pub fn open(&self, key: &Key, place: &Arc<Workplace>, now: Time) -> Option<Arc<OpenRun>> {
         if let Some(run) = self.open.get(key) {
             return Some(Arc::clone(&run));
         }
-        if self.open.len() >= MAX_OPEN {
+        if self.len() >= self.most {
             return None;
         }
         let run = self.open.entry(key.clone()).or_insert_with(|| {
             let continuation = self.ended.get(key).map_or(1, |ended| ended.0);
             let id = if continuation > 1 { RunId::from(format!("{}#{continuation}", key.run)) } else { key.run.clone() };
-            Arc::new(OpenRun::new(Arc::clone(shard), key.agent.clone(), Some(key.run.clone()), id, now))
+            Arc::new(OpenRun::new(Arc::clone(place), key.agent.clone(), Some(key.run.clone()), id, now))
         });
         Some(Arc::clone(&run))
     }
@@ -136,8 +160,21 @@ impl Runs {
         self.open.get(key).map(|run| Arc::clone(&run))
     }
 
-    /// Forgets `run` under `key`: it has ended, and the next call under its id opens a continuation.
-    pub fn close(&self, key: &Key, run: &Arc<OpenRun>, now: Time) {
+    /// `run` takes no more calls: the next one under its id opens a continuation. It stays known by its own id until it is closed.
+    pub fn end_with_last_call(&self, key: &Key, id: &RunId, run: &Arc<OpenRun>, now: Time) {
+        self.ending.insert(Key { run: id.clone(), ..key.clone() }, Arc::clone(run));
+        self.leave(key, run, now);
+    }
+
+    /// Forgets `run`: it has ended, and the next call under its id opens a continuation.
+    pub fn close(&self, key: &Key, id: &RunId, run: &Arc<OpenRun>, now: Time) {
+        self.leave(key, run, now);
+        if !self.ending.is_empty() {
+            self.ending.remove_if(&Key { run: id.clone(), ..key.clone() }, |_, ending| Arc::ptr_eq(ending, run));
+        }
+    }
+
+    fn leave(&self, key: &Key, run: &Arc<OpenRun>, now: Time) {
         if self.open.remove_if(key, |_, open| Arc::ptr_eq(open, run)).is_some() && self.ended.len() < MAX_OPEN {
             let mut ended = self.ended.entry(key.clone()).or_insert((1, now));
             *ended = (ended.0 + 1, now);
@@ -147,7 +184,33 @@ impl Runs {
     /// Every open run with its key.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(Key, Arc<OpenRun>)> {
-        self.open.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+        self.matching(|_, _| true)
+    }
+
+    /// The open runs that may end by themselves by `now`. No run is locked.
+    #[must_use]
+    pub fn due(&self, now: Time) -> Vec<(Key, Arc<OpenRun>)> {
+        let due = |entry: &dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| entry.value().due.load(Ordering::Relaxed) <= now.as_millis();
+        self.open.iter().filter(due).map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+    }
+
+    /// Every open run is looked at in the next sweep: the rules may have changed.
+    pub fn look_again(&self) {
+        self.open.iter().for_each(|entry| entry.value().due.store(i64::MIN, Ordering::Relaxed));
+    }
+
+    /// Every open run that matches. A run is locked by `matches` while the map is: nobody takes the map's lock with a run's in hand.
+    #[must_use]
+    pub fn matching(&self, matches: impl Fn(&Key, &OpenRun) -> bool) -> Vec<(Key, Arc<OpenRun>)> {
+        // First those that are open, then those that end: a run that moves meanwhile is seen in one of the two.
+        let named = |entry: dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| (entry.key().clone(), Arc::clone(entry.value()));
+        let mut found: Vec<_> = self.open.iter().filter(|entry| matches(entry.key(), entry.value())).map(named).collect();
+        for (key, run) in self.ending.iter().filter(|entry| matches(entry.key(), entry.value())).map(named) {
+            if !found.iter().any(|(_, known)| Arc::ptr_eq(known, &run)) {
+                found.push((key, run));
+            }
+        }
+        found
     }
 
     /// Forgets ids whose run ended before `before`: the run index knows them still.
@@ -159,7 +222,7 @@ impl Runs {
 impl OpenRun {
     /// A run that begins.
     #[must_use]
-    pub fn new(shard: Arc<Shard>, agent: AgentName, asked: Option<RunId>, id: RunId, now: Time) -> Self {
+    pub fn new(place: Arc<Workplace>, agent: AgentName, asked: Option<RunId>, id: RunId, now: Time) -> Self {
         let facts = RunState {
             id,
             started: now,
@@ -167,6 +230,8 @@ impl OpenRun {
             calls: Vec::new(),
             judged: 0,
             in_flight: 0,
+            flying: Vec::new(),
+            ending: false,
             held: Vec::new(),
             charges: Vec::new(),
             booked_at: None,
@@ -177,7 +242,23 @@ impl OpenRun {
             high: false,
             ended: false,
         };
-        OpenRun { shard, agent, asked, facts: Mutex::new(facts) }
+        OpenRun { place, agent, asked, facts: Mutex::new(facts), due: AtomicI64::new(i64::MIN) }
+    }
+
+    /// It does not end by itself before then; whatever happens to it only makes that later.
+    pub fn rests_until(&self, due: Time) {
+        self.due.store(due.as_millis(), Ordering::Relaxed);
+    }
+
+    /// The run of a call that is a run of its own, and that has been seated in it.
+    #[must_use]
+    pub fn of_one_call(place: Arc<Workplace>, agent: AgentName, id: RunId, now: Time) -> Self {
+        let mut run = Self::new(place, agent, None, id, now);
+        let facts = run.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (facts.judged, facts.in_flight) = (1, 1);
+        // A list that grows by itself begins with room for four.
+        facts.calls.reserve_exact(1);
+        run
     }
 
     /// What it has come to.
@@ -213,8 +294,22 @@ impl RunState {
 
     /// Is its lease over at `now`? The lease stands still while a call is in flight or held.
     #[must_use]
-    pub fn is_over(&self, lease: Duration, now: Time) -> bool {
-        self.in_flight == 0 && self.held.is_empty() && now.since(self.touched) >= lease
+    pub fn is_over(&self, rules: &RunRules, now: Time) -> bool {
+        self.in_flight == 0 && self.held.is_empty() && now.since(self.touched) >= rules.lease
+    }
+
+    /// The most harmful of its executed calls that touched `subject`, and the last of those.
+    #[must_use]
+    pub fn touching(&self, subject: &Subject, tool: Option<&ToolName>) -> Option<(Risk, Time)> {
+        let is_meant =
+            |call: &&CallRecord| call.executed != Executed::No && call.subject.as_ref() == Some(subject) && tool.is_none_or(|tool| *tool == call.tool);
+        self.calls.iter().filter(is_meant).map(|call| (call.risk, call.at)).max()
+    }
+
+    /// Was this very report made of it before?
+    #[must_use]
+    pub fn is_reported(&self, mode: &FailureMode, reference: &str) -> bool {
+        self.charges.iter().any(|charge| charge.mode == *mode && charge.reference.as_deref() == Some(reference))
     }
 
     /// A mistake in the arguments was blocked. True for the one that makes them count, once.
@@ -235,10 +330,13 @@ impl RunState {
         first_high
     }
 
-    /// Adds a charge. False where the run carries that mode already, or as many as runs carry.
-    pub fn charge(&mut self, charge: Charge) -> bool {
+    /// Adds a charge, one of a mode that counts where `counts`. False where the run carries that mode already, or as many charges as runs carry.
+    pub fn charge(&mut self, charge: Charge, counts: bool) -> bool {
         let known = self.charges.iter().any(|known| known.mode == charge.mode);
-        let room = self.charges.len() < MAX_CHARGES;
+        if charge.reference.as_deref().is_some_and(|reference| self.is_reported(&charge.mode, reference)) {
+            return false;
+        }
+        let room = self.charges.len() < MAX_CHARGES || (counts && !known);
         if room {
             self.charges.push(charge);
         }
@@ -246,7 +344,7 @@ impl RunState {
     }
 
     /// Ends the run and tells what it came to; `None` where it ended before.
-    pub fn end(&mut self, policy: &Workflow, shard: &Shard, agent: &AgentName, asked: Option<&RunId>, now: Time) -> Option<RunRecord> {
+    pub fn end(&mut self, policy: &Workflow, workflow: &WorkflowName, agent: &AgentName, asked: Option<&RunId>, now: Time) -> Option<RunRecord> {
         if std::mem::replace(&mut self.ended, true) {
             return None;
         }
@@ -257,7 +355,7 @@ impl RunState {
             None => Mark::Idle,
         };
         Some(RunRecord {
-            workflow: shard.name().clone(),
+            workflow: workflow.clone(),
             agent: agent.clone(),
             run: asked.map(|_| self.id.clone()),
             started: self.started,
@@ -269,6 +367,36 @@ impl RunState {
             calls: std::mem::take(&mut self.calls),
         })
     }
+}
+
+/// Adds `charge` to an open run: books the run where the mode counts and it was not booked yet. The receipt is of the event, where there is one.
+pub fn charge(
+    journal: &dyn Journal,
+    place: &Workplace,
+    open: &OpenRun,
+    run: &mut RunState,
+    charge: Charge,
+    now: Time,
+) -> Option<Receipt<Result<(), Unavailable>>> {
+    let objective = &place.policy.terms.objective;
+    let counts = objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
+    if !run.charge(charge.clone(), counts) {
+        return None;
+    }
+    let reference = run.reference(&open.agent);
+    let event = match run.booked_at {
+        None if !counts => return None,
+        None => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone() },
+        Some(booked_at) => {
+            let revision = Revision { run: reference, booked_at, high: run.is_high(), was: Mark::Unacceptable, now: Mark::Unacceptable };
+            Event::Reported { revision, charge }
+        }
+    };
+    let mut live = place.shard.lock();
+    let booked_at = now.max(live.state().now());
+    let appended = place.shard.append(&mut live, journal, now, event);
+    run.booked_at.get_or_insert(booked_at);
+    Some(appended.durable)
 }
 
 /// A charge of what the gate saw on the wire.

@@ -1,20 +1,24 @@
 //! One workflow's living state: the fold's projection with everything on top that is known but not yet durable.
 //!
 //! Tighten first, loosen last: an event that can only tighten is applied here at once, and again by the fold when it is written; any other shows here only when it is
-//! durable. Entries are handed to the journal under the shard's lock, so that their order here is their order there.
+//! durable. Entries are handed to the journal under the shard's lock, so that their order here is their order there. Where the fold turns out to have seen anything
+//! else than what was applied here, in another order or at another time, the fold is believed.
 //!
 //! Lock order: a shard, then the journal's queue. No two shards at once. The lock is never held across a wait.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
 
 use super::{
-    port::{Appended, Journal, Ticket},
-    receipt::{self, Receipt, Stamp},
+    port::{Appended, Journal, Ticket, Unavailable},
+    receipt::{self, Receipt, Shared, Stamp},
 };
 use crate::gate::{
     approval::Approval,
@@ -25,21 +29,33 @@ use crate::gate::{
     workflow::WorkflowState,
 };
 
+/// Watchers that nobody listens for any more are looked for when there are so many.
+const MANY_WATCHERS: usize = 64;
+
 /// One workflow's living state.
 pub struct Shard {
     name: WorkflowName,
     live: Mutex<Live>,
     standing: ArcSwap<Standing>,
+    /// Before this nothing happens by itself.
+    due: AtomicI64,
+    /// Approvals that are pending in the whole process.
+    pending: Arc<AtomicUsize>,
 }
 
 /// The living state, under its lock.
 pub struct Live {
     state: WorkflowState,
-    /// Handed to the journal and not durable yet.
+    /// Handed to the journal and not durable yet, by ticket.
     unconfirmed: VecDeque<(Ticket, Entry)>,
     /// Approvals with a decision on its way to disk.
     deciding: Vec<ApprovalId>,
+    /// Approvals that are on their way to disk themselves.
+    holding: Vec<(ApprovalId, Shared<Result<(), Unavailable>>)>,
     watchers: Vec<Watcher>,
+    look_at: usize,
+    /// How many of the process's pending approvals are counted for this shard.
+    counted: usize,
 }
 
 struct Watcher {
@@ -60,11 +76,27 @@ impl Live {
         self.deciding.contains(&approval)
     }
 
+    /// What must be on disk before anybody is told of `approval`, where it is not yet.
+    #[must_use]
+    pub fn holding(&self, approval: ApprovalId) -> Option<Receipt<Result<(), Unavailable>>> {
+        self.holding.iter().find(|(known, _)| *known == approval).map(|(_, shared)| shared.receipt())
+    }
+
     /// Answers when something about `approval` changes.
     pub fn watch(&mut self, approval: ApprovalId) -> Receipt<()> {
+        if self.watchers.len() >= self.look_at {
+            self.watchers.retain(|watcher| watcher.stamp.is_awaited());
+            self.look_at = MANY_WATCHERS.max(2 * self.watchers.len());
+        }
         let (stamp, receipt) = receipt::pair();
         self.watchers.push(Watcher { approval, stamp });
         receipt
+    }
+
+    /// How many watch for changes of approvals.
+    #[must_use]
+    pub const fn watchers(&self) -> usize {
+        self.watchers.len()
     }
 
     fn wake(&mut self, approvals: &[ApprovalId]) {
@@ -74,18 +106,39 @@ impl Live {
     }
 
     fn wake_ended(&mut self) {
+        if self.watchers.is_empty() {
+            return;
+        }
         let ended: Vec<_> = self.state.approvals().iter().filter(|a| a.stage.ended_at().is_some()).map(|a| a.request.approval).collect();
         self.wake(&ended);
+    }
+
+    /// The fold's state, with what tightens and is not durable yet on top.
+    fn believe(&mut self, fold: &WorkflowState) {
+        let seen = self.state.now();
+        let Live { state, unconfirmed, .. } = self;
+        *state = fold.clone();
+        for (_, entry) in unconfirmed.iter().filter(|(_, entry)| entry.event.tightens()) {
+            if entry.workflow.is_some() {
+                state.apply(entry.at, &entry.event);
+            } else {
+                state.apply_everywhere(entry.at, &entry.event);
+            }
+        }
+        state.advance(seen);
     }
 }
 
 impl Shard {
-    /// The shard of `name`, standing as `state` does.
+    /// The shard of `name`, standing as `state` does. Its pending approvals are counted in `pending`.
     #[must_use]
-    pub fn new(name: WorkflowName, state: WorkflowState) -> Self {
+    pub fn new(name: WorkflowName, state: WorkflowState, pending: Arc<AtomicUsize>) -> Self {
         let standing = ArcSwap::from_pointee(state.standing());
-        let live = Live { state, unconfirmed: VecDeque::new(), deciding: Vec::new(), watchers: Vec::new() };
-        Shard { name, live: Mutex::new(live), standing }
+        let live =
+            Live { state, unconfirmed: VecDeque::new(), deciding: Vec::new(), holding: Vec::new(), watchers: Vec::new(), look_at: MANY_WATCHERS, counted: 0 };
+        let shard = Shard { name, live: Mutex::new(live), standing, due: AtomicI64::new(i64::MIN), pending };
+        shard.note(&mut shard.lock());
+        shard
     }
 
     /// The workflow's name.
@@ -116,17 +169,22 @@ impl Shard {
         let at = now.max(live.state.now());
         let entry = Entry { at, workflow: Some(self.name.clone()), event };
         if entry.event.tightens() {
-            live.state.apply(at, &entry.event);
-            self.refresh(live, &entry.event);
+            let effects = live.state.apply(at, &entry.event);
+            self.changed(live, &entry.event, !effects.is_empty());
         }
-        let touched = touched(&entry.event);
         if let (Event::Decided { approval, .. }, false) = (&entry.event, entry.event.tightens()) {
             live.deciding.push(*approval);
-        } else if let Some(approval) = touched {
+        } else if let Some(approval) = touched(&entry.event) {
             live.wake(&[approval]);
         }
-        let appended = journal.append(entry.clone());
+        let held = if let Event::Held(request) = &entry.event { Some(request.approval) } else { None };
+        let mut appended = journal.append(entry.clone());
         live.unconfirmed.push_back((appended.ticket, entry));
+        if let Some(approval) = held {
+            let shared = Shared::new(appended.durable);
+            appended.durable = shared.receipt();
+            live.holding.push((approval, shared));
+        }
         appended
     }
 
@@ -134,47 +192,70 @@ impl Shard {
     pub fn join(&self, ticket: Ticket, entry: &Entry) {
         let mut live = self.lock();
         if entry.event.tightens() {
-            live.state.apply_everywhere(entry.at, &entry.event);
-            self.refresh(&live, &entry.event);
+            let effects = live.state.apply_everywhere(entry.at, &entry.event);
+            self.changed(&mut live, &entry.event, !effects.is_empty());
         }
-        live.unconfirmed.push_back((ticket, entry.clone()));
+        let place = live.unconfirmed.iter().rposition(|(known, _)| *known < ticket).map_or(0, |before| before + 1);
+        live.unconfirmed.insert(place, (ticket, entry.clone()));
     }
 
     /// `entries` are durable, and `state` is the fold behind them.
     pub fn confirm(&self, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
         let mut live = self.lock();
+        let mut tightened = entries.iter().filter(|entry| entry.event.tightens());
+        let mut as_applied = true;
         while live.unconfirmed.front().is_some_and(|(ticket, _)| *ticket <= upto) {
-            live.unconfirmed.pop_front();
+            let confirmed = live.unconfirmed.pop_front().filter(|(_, entry)| entry.event.tightens());
+            as_applied &= confirmed.is_none_or(|(_, entry)| tightened.next() == Some(&entry));
         }
+        as_applied &= tightened.next().is_none();
+        let held = |entry: &Entry| if let Event::Held(request) = &entry.event { Some(request.approval) } else { None };
+        let durable: Vec<_> = entries.iter().filter_map(held).collect();
+        live.holding.retain(|(approval, _)| !durable.contains(approval));
         // What tightened is in the living state already, in the journal's order. Anything else is taken from the fold, and what is not durable yet goes on top.
-        if entries.iter().all(|entry| entry.event.tightens() || matches!(entry.event, Event::Followed(_))) {
+        if as_applied && entries.iter().all(|entry| entry.event.tightens() || matches!(entry.event, Event::Followed(_))) {
             return;
         }
-        let seen = live.state.now();
-        live.state = state.clone();
-        let pending: Vec<Entry> = live.unconfirmed.iter().filter(|(_, entry)| entry.event.tightens()).map(|(_, entry)| entry.clone()).collect();
-        for entry in &pending {
-            if entry.workflow.is_some() {
-                live.state.apply(entry.at, &entry.event);
-            } else {
-                live.state.apply_everywhere(entry.at, &entry.event);
-            }
-        }
-        live.state.advance(seen);
+        live.believe(state);
         let decided: Vec<_> = entries.iter().filter_map(|entry| touched(&entry.event)).collect();
         live.deciding.retain(|approval| !decided.contains(approval));
         live.wake(&decided);
-        live.wake_ended();
-        self.standing.store(Arc::new(live.state.standing()));
+        self.publish(&mut live);
+    }
+
+    /// What was handed over with these tickets will never be written, and whoever asked for it was told so; `state` is the fold.
+    pub fn refuse(&self, tickets: &[Ticket], state: &WorkflowState) {
+        let mut live = self.lock();
+        let mut concerned = Vec::new();
+        live.unconfirmed.retain(|(ticket, entry)| {
+            let refused = tickets.contains(ticket);
+            if refused {
+                concerned.extend(touched(&entry.event));
+                concerned.extend(if let Event::Held(request) = &entry.event { Some(request.approval) } else { None });
+            }
+            !refused
+        });
+        live.deciding.retain(|approval| !concerned.contains(approval));
+        live.holding.retain(|(approval, _)| !concerned.contains(approval));
+        live.believe(state);
+        live.wake(&concerned);
+        self.publish(&mut live);
     }
 
     /// Lets time pass.
     pub fn advance(&self, now: Time) {
-        let mut live = self.lock();
-        if !live.state.advance(now).is_empty() {
-            live.wake_ended();
-            self.standing.store(Arc::new(live.state.standing()));
+        if now.as_millis() < self.due.load(Ordering::Relaxed) {
+            return;
         }
+        let mut live = self.lock();
+        live.state.advance(now);
+        self.publish(&mut live);
+    }
+
+    /// Does anything happen by itself by `now`? No lock.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        now.as_millis() >= self.due.load(Ordering::Relaxed)
     }
 
     /// A copy of an approval as it stands.
@@ -183,11 +264,39 @@ impl Shard {
         self.lock().state.approvals().get(id).cloned()
     }
 
-    /// Publishes where the workflow stands, unless the event cannot have changed that.
-    fn refresh(&self, live: &Live, event: &Event) {
+    /// An event was applied. Publishes where the workflow stands, unless neither the event nor the time that passed until it can have changed that.
+    fn changed(&self, live: &mut Live, event: &Event, followed: bool) {
         match event {
-            Event::Admitted(_) | Event::Held(_) | Event::Decided { .. } | Event::Withdrawn { .. } => {}
-            _ => self.standing.store(Arc::new(live.state.standing())),
+            Event::Admitted(_) | Event::Held(_) | Event::Decided { .. } | Event::Withdrawn { .. } if !followed => {
+                if let Event::Held(request) = event {
+                    self.due.fetch_min(request.expires_at.as_millis(), Ordering::Relaxed);
+                }
+                if !matches!(event, Event::Admitted(admission) if admission.approval.is_none()) {
+                    self.count(live);
+                }
+            }
+            _ => self.publish(live),
+        }
+    }
+
+    fn publish(&self, live: &mut Live) {
+        live.wake_ended();
+        self.standing.store(Arc::new(live.state.standing()));
+        self.note(live);
+    }
+
+    fn note(&self, live: &mut Live) {
+        self.due.store(live.state.next_due().map_or(i64::MAX, Time::as_millis), Ordering::Relaxed);
+        self.count(live);
+    }
+
+    fn count(&self, live: &mut Live) {
+        let counted = live.state.approvals().pending();
+        let before = std::mem::replace(&mut live.counted, counted);
+        if counted >= before {
+            self.pending.fetch_add(counted - before, Ordering::Relaxed);
+        } else {
+            self.pending.fetch_sub(before - counted, Ordering::Relaxed);
         }
     }
 }

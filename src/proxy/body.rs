@@ -1,14 +1,17 @@
 //! A request's body before it is judged: buffered only where a rule or an approval needs it, up to a bound and against the process's memory; else it streams past.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
 
-use super::worker::Connection;
+use super::{alarm::Alarm, worker::Connection};
 use crate::wire::Malformed;
 
 /// How long a client may take between two pieces of a body that is buffered.
@@ -88,9 +91,15 @@ impl Content {
         let share = memory.take(announced.unwrap_or(bound)).ok_or(BodyError::Memory)?;
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
-        loop {
-            let frame =
-                tokio::time::timeout(BODY_SILENCE, std::future::poll_fn(|cx| connection.poll_body(&mut body, cx))).await.map_err(|_| Malformed::TooSlow)?;
+        let mut silence = Alarm::default();
+        // A body whose length was announced says so with its last piece.
+        while !body.is_end_stream() {
+            let frame = std::future::poll_fn(|cx| match connection.poll_body(&mut body, cx) {
+                Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+                Poll::Pending => silence.poll_over(BODY_SILENCE, cx).map(|()| Err(Malformed::TooSlow)),
+            });
+            let frame = frame.await?;
+            silence.rest();
             let data = match frame {
                 None => break,
                 Some(Err(_)) => return Err(connection.broken().unwrap_or(Malformed::BodyIncomplete).into()),

@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(*watch.borrow(), Phase::Running);
         let now = Instant::now();
         drain.begin(Duration::from_secs(10));
-        drain.begin(Duration::from_secs(60));
+        drain.begin(Duration::from_mins(1));
         assert_eq!(*watch.borrow(), Phase::Draining { until: now + Duration::from_secs(10) });
         drain.begin(Duration::ZERO);
         assert_eq!(*watch.borrow(), Phase::Draining { until: now });

@@ -12,7 +12,7 @@ use super::{
     hold::{self, Decided},
     identify::Caller,
     plane::Plane,
-    read::{self, Aftermath, Arrival, Intake},
+    read::{self, Aftermath, Arrival, Intake, Reading},
     refusal::Refused,
     respond::{self, Answer, Heading},
     worker::Connection,
@@ -46,43 +46,42 @@ pub async fn exchange(plane: &Plane, connection: &Connection, request: Request<I
 
 async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arrival: Arrival) -> Answer {
     let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
-    let mut seat = match take_seat(plane, connection, &heading, &mut arrival).await {
-        Ok(seat) => seat,
-        Err(refused) => return respond::refused(plane, &refused, Some(&heading)),
-    };
+    if let Err(refused) = arrival.prepare(plane, connection, &heading.caller().place).await {
+        return respond::refused(plane, &refused, Some(&heading));
+    }
+    let mut seat = None;
     for _ in 0..MAX_ROUNDS {
-        let judged = judge(plane, &heading, &arrival, seat);
-        seat = match judged {
+        let judged = match arrival.reading().and_then(|reading| judge(plane, &heading, &reading, seat.take())) {
+            Ok(judged) => judged,
+            Err(refused) => return end(plane, heading, seat, &refused),
+        };
+        seat = Some(match judged {
             Judged::Pass { permit, durable, aftermath } => {
-                heading.describe(permit.seat());
                 if let Err(refused) = forward::durable(durable).await {
-                    return end(plane, &heading, permit.give_up(), &refused);
+                    return end(plane, heading, permit.give_up(), &refused);
                 }
                 match forward::forward(plane, connection, permit, &mut arrival).await {
                     Attempt::Answered(forwarded) => return respond::answered(plane, connection, &heading, *forwarded, aftermath),
                     Attempt::Again(seat) => seat,
-                    Attempt::Failed(seat, refused) => return end(plane, &heading, seat, &refused),
+                    Attempt::Failed(seat, refused) => return end(plane, heading, seat, &refused),
                 }
             }
             Judged::Held { seat, approval, durable, finding } => {
                 heading.describe(&seat);
-                match hold::wait(plane, &arrival.parts.headers, &seat, *approval, durable).await {
+                match hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable).await {
                     Decided::Approved => seat,
                     Decided::Waiting(waiting) => return respond::held(plane, &heading, &waiting, &finding),
-                    Decided::Refused(refused) => return end(plane, &heading, seat, &refused),
+                    Decided::Refused(refused) => return end(plane, heading, seat, &refused),
                 }
             }
             Judged::Unread { seat } => match arrival.buffer(plane, connection).await {
                 Ok(()) => seat,
-                Err(refused) => return end(plane, &heading, seat, &refused),
+                Err(refused) => return end(plane, heading, seat, &refused),
             },
-            Judged::Refused { seat, refused } => {
-                heading.describe(&seat);
-                return end(plane, &heading, seat, &refused);
-            }
-        };
+            Judged::Refused { seat, refused } => return end(plane, heading, seat, &refused),
+        });
     }
-    end(plane, &heading, seat, &Refused::unreachable("the connection kept closing before the call was sent"))
+    end(plane, heading, seat, &Refused::unreachable("the connection kept closing before the call was sent"))
 }
 
 /// What the ledger said, with what outlives the reading it was asked with.
@@ -93,35 +92,32 @@ enum Judged {
     Refused { seat: Seat, refused: Box<Refused> },
 }
 
-/// What is asked, and a seat for it in its run.
-async fn take_seat(plane: &Plane, connection: &Connection, heading: &Heading, arrival: &mut Arrival) -> Result<Seat, Refused> {
-    let caller = heading.caller();
-    arrival.prepare(plane, connection, &caller.place).await?;
-    let run = arrival.reading()?.run(caller, heading.standing())?;
-    plane.ledger().seat(&caller.place, &caller.agent, run, heading.call, plane.ledger().now()).ok_or_else(Refused::memory)
-}
-
-/// May it go?
-fn judge(plane: &Plane, heading: &Heading, arrival: &Arrival, seat: Seat) -> Judged {
-    let reading = match arrival.reading() {
-        Ok(reading) => reading,
-        Err(refused) => return Judged::Refused { seat, refused: Box::new(refused) },
+/// May it go? The first time, the call takes its seat in its run; an error is a call without one.
+fn judge(plane: &Plane, heading: &Heading, reading: &Reading<'_>, seat: Option<Seat>) -> Result<Judged, Refused> {
+    let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
+    let seat = match seat {
+        Some(seat) => seat,
+        None => {
+            let run = reading.run(caller, heading.standing())?;
+            ledger.seat(&caller.place, &caller.agent, run, heading.call, now).ok_or_else(Refused::memory)?
+        }
     };
-    let ledger = plane.ledger();
     let began = std::time::Instant::now();
-    let admit = reading.ask(&heading.caller().agent, |ask| ledger.admit(seat, ask, ledger.now()));
+    let admit = reading.ask(&caller.agent, |ask| ledger.admit(seat, ask, now));
     plane.shared().metrics.decision(began.elapsed());
-    match admit {
-        Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(heading.caller()) },
+    Ok(match admit {
+        Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(caller) },
         Admit::Held { seat, approval, durable, finding } => Judged::Held { seat, approval, durable, finding },
         Admit::Unread { seat } => Judged::Unread { seat },
         Admit::Refused { seat, refusal } => Judged::Refused { seat, refused: Box::new(Refused::from(refusal)) },
-    }
+    })
 }
 
 /// Ends a call that does not go through.
-fn end(plane: &Plane, heading: &Heading, seat: Seat, refused: &Refused) -> Answer {
-    let answer = respond::refused(plane, refused, Some(heading));
+fn end(plane: &Plane, mut heading: Heading, seat: impl Into<Option<Seat>>, refused: &Refused) -> Answer {
+    let Some(seat) = seat.into() else { return respond::refused(plane, refused, Some(&heading)) };
+    heading.describe(&seat);
+    let answer = respond::refused(plane, refused, Some(&heading));
     refused.settle(seat);
     answer
 }

@@ -5,7 +5,8 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Uri};
+use bytes::Bytes;
+use http::{HeaderValue, Request, uri::PathAndQuery};
 
 use super::{
     body::Content,
@@ -99,9 +100,9 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
     Attempt::Failed(seat, Box::new(refused))
 }
 
-/// The request as its upstream gets it. The head is copied where the body can be sent again; a body that streams takes it along.
+/// The request as its upstream gets it. What was judged stays behind, so that it can be judged again; only a body that streams goes along.
 fn outgoing(plane: &Plane, connection: &Connection, arrival: &mut Arrival) -> Option<(Request<OutBody>, Option<HeaderValue>)> {
-    let target: Uri = arrival.upstream_target().parse().ok()?;
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(arrival.upstream_target())).ok()?;
     let bound = arrival.tool().and_then(|tool| tool.body).unwrap_or(usize::MAX);
     let timeout = arrival.timeout();
     let body = match std::mem::replace(&mut arrival.content, Content::None) {
@@ -113,9 +114,10 @@ fn outgoing(plane: &Plane, connection: &Connection, arrival: &mut Arrival) -> Op
         }
         Content::Unread(incoming) => OutBody::stream(incoming, connection.wire(), bound as u64, timeout),
     };
-    let mut parts = arrival.parts.clone();
-    let destination = &arrival.route().destination;
-    let asked = headers::to_upstream(&mut parts, connection, destination, &plane.traces);
-    parts.uri = target;
-    Some((Request::from_parts(parts, body), asked))
+    let mut request = Request::new(body);
+    let (headers, asked) = headers::to_upstream(&arrival.parts, connection, &arrival.route().destination, &plane.traces);
+    *request.headers_mut() = headers;
+    *request.method_mut() = arrival.parts.method.clone();
+    *request.uri_mut() = target.into();
+    Some((request, asked))
 }

@@ -10,6 +10,10 @@
 //!
 //! It also keeps the clock on a client: an idle connection ends, a head that dribbles in is answered 408, and a client that does not take its answer is dropped
 //! (F30). What a body may take is decided by whoever reads it.
+//!
+//! And it notices when a client leaves. hyper does not listen while a call is in flight, so whoever drives it asks here ([`Watched::poll_gone`]): what the client
+//! sends meanwhile is kept for later, and its end ends the call, which may be one that a person is about to approve (A91). A client that only closes its sending
+//! side cannot be told from one that left, and is taken for one. hyper's own `half_close(false)` does the same until a single byte was pipelined.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -40,6 +44,12 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused client's bytes is thrown away meanwhile.
 const MAX_LINGER_BYTES: usize = 256 * 1024;
 
+/// What is kept of requests that were pipelined behind a call in flight. With more, nobody knows any longer whether the client is there ([`Wire::is_blind`]).
+const MAX_AHEAD: usize = 64 * 1024;
+
+/// Read at once while watching; nearly always nothing comes.
+const AHEAD_READ: usize = 512;
+
 /// How long a client may take for what.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientPatience {
@@ -64,6 +74,9 @@ pub struct Wire {
     refused: Cell<Option<Malformed>>,
     broken: Cell<Option<Malformed>>,
     written: Cell<u64>,
+    /// The refused head was asked for: it is being answered, and nothing follows.
+    told: Cell<bool>,
+    blind: Cell<bool>,
 }
 
 impl Wire {
@@ -86,17 +99,31 @@ impl Wire {
     }
 
     fn new(guard: Option<Guard>) -> Rc<Self> {
-        Rc::new(Self { guard: guard.map(RefCell::new), refused: Cell::default(), broken: Cell::default(), written: Cell::default() })
+        Rc::new(Self {
+            guard: guard.map(RefCell::new),
+            refused: Cell::default(),
+            broken: Cell::default(),
+            written: Cell::default(),
+            told: Cell::default(),
+            blind: Cell::default(),
+        })
     }
 
     /// The verdict on the next head, in the order in which hyper makes requests of them. To be asked exactly once for each.
     pub fn next_head(&self) -> Result<(), Malformed> {
         let Some(guard) = &self.guard else { return Ok(()) };
-        match guard.borrow_mut().next_head() {
-            Some(_) => Ok(()),
-            // A request whose head nobody judged does not exist; if it did, it would not pass (G3).
-            None => Err(self.refused.get().unwrap_or(Malformed::RequestLine)),
+        if guard.borrow_mut().next_head().is_some() {
+            return Ok(());
         }
+        // A request whose head nobody judged does not exist; if it did, it would not pass (G3).
+        self.told.set(true);
+        Err(self.refused.get().unwrap_or(Malformed::RequestLine))
+    }
+
+    /// More came behind the call in flight than is kept, so that its client could leave unseen.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.blind.get()
     }
 
     /// What broke off a message that was begun.
@@ -124,6 +151,14 @@ impl Wire {
 
     fn at_rest(&self) -> Result<(), Malformed> {
         self.guard.as_ref().map_or(Ok(()), |guard| guard.borrow().end())
+    }
+
+    /// The body of the message at hand is on its way: no later head was seen.
+    fn in_first_body(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| {
+            let guard = guard.borrow();
+            guard.end() == Err(Malformed::BodyIncomplete) && !guard.has_waiting()
+        })
     }
 }
 
@@ -153,6 +188,9 @@ pub struct Guarded<I> {
     /// Where small pieces are put together before they are written.
     flat: Vec<u8>,
     lingered: usize,
+    /// hyper waits for bytes: it will notice the end itself.
+    listening: bool,
+    closing: bool,
 }
 
 impl<I> Guarded<I> {
@@ -182,6 +220,8 @@ impl<I> Guarded<I> {
             write_wait: Alarm::default(),
             flat: Vec::new(),
             lingered: 0,
+            listening: true,
+            closing: false,
         }
     }
 
@@ -391,12 +431,115 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.closing = true;
         ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
         // Also where a body was refused unread, by us or by an upstream that answered early.
         if this.patience.is_some() && this.wire.at_rest().is_err() {
             ready!(this.poll_linger(cx));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncRead + Unpin> Guarded<I> {
+    /// Has the client left, while hyper does not listen?
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A body at hand is read at the pace of whoever wants it, and its end is an error there.
+        if self.listening || self.closing || self.wire.told.get() || self.wire.in_first_body() {
+            return Poll::Pending;
+        }
+        loop {
+            let is_open = self.reading == Reading::Open;
+            self.wire.blind.set(if is_open { self.kept.len() >= MAX_AHEAD } else { self.lingered >= MAX_LINGER_BYTES });
+            if self.wire.is_blind() {
+                return Poll::Pending;
+            }
+            let mut some = [0; AHEAD_READ];
+            let mut ahead = ReadBuf::new(&mut some);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut ahead)) {
+                Ok(()) if !ahead.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+            if is_open {
+                self.keep(ahead.filled());
+            } else {
+                self.lingered += ahead.filled().len();
+            }
+        }
+    }
+
+    /// Keeps `fresh` bytes for when hyper asks again.
+    fn keep(&mut self, fresh: &[u8]) {
+        self.kept.extend_from_slice(fresh);
+        self.judged += match self.wire.scan(self.kept.get(self.judged..).unwrap_or_default()) {
+            Scan::Pass => self.kept.len() - self.judged,
+            Scan::Hold { from } => from,
+            Scan::Refuse { at, reason, in_body } => {
+                self.kept.truncate(self.judged + at);
+                self.refuse(reason, in_body);
+                self.kept.len() - self.judged
+            }
+        };
+    }
+}
+
+/// A client's stream in two hands: hyper reads and writes it, and whoever drives hyper watches whether the client is still there.
+#[derive(Debug)]
+pub struct Watched<I>(Rc<RefCell<Guarded<I>>>);
+
+impl<I> Clone for Watched<I> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<I> From<Guarded<I>> for Watched<I> {
+    fn from(guarded: Guarded<I>) -> Self {
+        Self(Rc::new(RefCell::new(guarded)))
+    }
+}
+
+impl<I: AsyncRead + Unpin> Watched<I> {
+    /// Ready when the client has left in the middle of a call. To be asked before hyper is driven, so that nothing is decided for a client that is gone, and
+    /// again behind it, so that its leaving wakes the task.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.borrow_mut().poll_gone(cx)
+    }
+
+    /// hyper is about to be driven, and has not asked for bytes yet.
+    pub fn begin(&self) {
+        self.0.borrow_mut().listening = false;
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut guarded = self.0.borrow_mut();
+        let read = Pin::new(&mut *guarded).poll_read(cx, buf);
+        guarded.listening = read.is_pending();
+        read
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.borrow().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Decides from names alone. Toward the upstream: nothing that belongs to one hop, nothing that speaks to the gate, nothing that could make the upstream see
 //! another request than the one that was judged (hostile.md A50), and no word of the client's about where it came from (A57). Toward the agent: nothing that
-//! belongs to one hop, and nothing that pretends to be the gate's. All else passes byte for byte, in order, as often as it was given. In place: maps are walked
-//! once and never rebuilt.
+//! belongs to one hop, and nothing that pretends to be the gate's. All else passes byte for byte, in order, as often as it was given. A
+//! request's map is walked once into one of the right size; an answer's is changed in place.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -23,6 +23,9 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The gate in `Via`. Its name, not its host's: agents need not know where it runs.
 const VIA: HeaderValue = HeaderValue::from_static("1.1 burngate");
+
+/// What a request gets on its way: host, where it came from, and its trace.
+const MOST_ADDED: usize = 6;
 
 /// Names that one message rarely exceeds; more cost an allocation.
 type Names = SmallVec<[HeaderName; 8]>;
@@ -82,17 +85,25 @@ impl Traces {
     }
 }
 
-/// Makes the headers of a request those that its upstream gets. Returns the host that the client asked for.
+/// The headers of a request as its upstream gets them, and the host that the client asked for. The request's own stay as they came: it may have to be judged again.
 ///
 /// Framing is set by whoever sends it (`Lease::send`); the target is the caller's.
-pub fn to_upstream(parts: &mut Parts, connection: &Connection, destination: &Destination, traces: &Traces) -> Option<HeaderValue> {
-    let headers = &mut parts.headers;
-    strip(headers, is_kept_from_upstream);
-    if parts.version == Version::HTTP_2 {
-        join_cookies(headers);
-    }
-    let asked = headers.insert(header::HOST, destination.host.clone());
+#[must_use]
+pub fn to_upstream(parts: &Parts, connection: &Connection, destination: &Destination, traces: &Traces) -> (HeaderMap, Option<HeaderValue>) {
+    let came = &parts.headers;
+    let asked = came.get(header::HOST).cloned();
     let asked = asked.or_else(|| parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()));
+    let mut headers = HeaderMap::with_capacity(came.len() + MOST_ADDED);
+    headers.insert(header::HOST, destination.host.clone());
+    let hop = named_by_connection(came);
+    for (name, value) in came {
+        if name != header::HOST && !is_kept_from_upstream(name.as_str()) && !hop.contains(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut headers);
+    }
     if let Some(host) = &asked {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
@@ -109,7 +120,7 @@ pub fn to_upstream(parts: &mut Parts, connection: &Connection, destination: &Des
     {
         headers.insert(TRACEPARENT, parent);
     }
-    asked
+    (headers, asked)
 }
 
 /// Makes the headers of an answer those that the agent gets. `asked` is the host that it asked for.
@@ -122,20 +133,25 @@ pub fn to_agent(headers: &mut HeaderMap, scheme: Scheme, asked: Option<&HeaderVa
     }
 }
 
-/// Removes what `is_kept` names, and what Connection names. The guard has refused a Connection that names a header that decides something (A54).
+/// Removes what `is_kept` names, and what Connection names.
 fn strip(headers: &mut HeaderMap, is_kept: fn(&str) -> bool) {
     let mut names: Names = headers.keys().filter(|name| is_kept(name.as_str())).cloned().collect();
-    if names.contains(&header::CONNECTION) {
-        for value in headers.get_all(header::CONNECTION) {
-            for name in value.as_bytes().split(|&byte| byte == b',') {
-                // Nobody may take the message's length from it: it belongs to the whole way.
-                names.extend(HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| name != header::CONTENT_LENGTH));
-            }
-        }
-    }
+    names.extend(named_by_connection(headers));
     for name in names {
         headers.remove(name);
     }
+}
+
+/// What Connection names. The guard has refused a Connection that names a header that decides something (A54).
+fn named_by_connection(headers: &HeaderMap) -> Names {
+    let mut names = Names::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for name in value.as_bytes().split(|&byte| byte == b',') {
+            // Nobody may take the message's length from it: it belongs to the whole way.
+            names.extend(HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| name != header::CONTENT_LENGTH));
+        }
+    }
+    names
 }
 
 /// RFC 9110 section 7.6.1, and what older proxies left behind.
@@ -240,11 +256,10 @@ mod tests {
 
     fn crossed(headers: &[(&str, &str)], peer: Peer) -> HeaderMap {
         let request = headers.iter().fold(Request::builder().uri("/a"), |builder, (name, value)| builder.header(*name, *value));
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let (parts, ()) = request.body(()).unwrap().into_parts();
         let destination = Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
         let connection = Connection::for_test(peer, Scheme::Https);
-        to_upstream(&mut parts, &connection, &destination, &Traces::new(7));
-        parts.headers
+        to_upstream(&parts, &connection, &destination, &Traces::new(7)).0
     }
 
     fn local() -> Peer {
@@ -316,11 +331,11 @@ mod tests {
     #[test]
     fn cookies_that_came_in_crumbs_are_one_again() {
         let request = Request::builder().version(Version::HTTP_2).uri("https://gate/a").header("cookie", "a=1").header("cookie", "b=2");
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let (parts, ()) = request.body(()).unwrap().into_parts();
         let destination = Destination::new(&upstream(true, "tools", 443, ""), "/").unwrap();
-        let asked = to_upstream(&mut parts, &Connection::for_test(local(), Scheme::Https), &destination, &Traces::new(1));
-        assert_eq!(parts.headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
-        assert_eq!((asked.unwrap(), &parts.headers["host"]), (HeaderValue::from_static("gate"), &HeaderValue::from_static("tools")));
+        let (headers, asked) = to_upstream(&parts, &Connection::for_test(local(), Scheme::Https), &destination, &Traces::new(1));
+        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+        assert_eq!((asked.unwrap(), &headers["host"]), (HeaderValue::from_static("gate"), &HeaderValue::from_static("tools")));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
-use super::{plane::Plane, refusal::Refused};
+use super::{plane::Plane, refusal::Refused, worker::Connection};
 use crate::{
     gate::{
         approval::{Approval, Stage},
@@ -64,8 +64,15 @@ impl Preference {
     }
 }
 
-/// Waits for a decision on `approval`.
-pub async fn wait(plane: &Plane, headers: &HeaderMap, seat: &Seat, approval: Approval, durable: Option<Receipt<Result<(), Unavailable>>>) -> Decided {
+/// Waits for a decision on `approval`. Dropped when the agent leaves: then nothing is executed, and the approval stays for a repeat (A91).
+pub async fn wait(
+    plane: &Plane,
+    connection: &Connection,
+    headers: &HeaderMap,
+    seat: &Seat,
+    approval: Approval,
+    durable: Option<Receipt<Result<(), Unavailable>>>,
+) -> Decided {
     if let Err(refused) = super::forward::durable(durable).await {
         return Decided::Refused(Box::new(refused));
     }
@@ -76,6 +83,7 @@ pub async fn wait(plane: &Plane, headers: &HeaderMap, seat: &Seat, approval: App
         Preference { .. } => seat.place().policy.hold.wait,
     };
     let id = approval.request.approval;
+    let waiting = |approval| Decided::Waiting(Box::new(Waiting { approval, respond_async: preference.respond_async, applied_wait: preference.wait }));
     let decided = tokio::select! {
         decided = decision(plane.ledger(), id) => decided,
         () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
@@ -83,9 +91,12 @@ pub async fn wait(plane: &Plane, headers: &HeaderMap, seat: &Seat, approval: App
         () = plane.stopping() => None,
     };
     match decided {
-        Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => Decided::Approved,
+        Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
+            // So much was pipelined behind the call that its agent may be gone: a repeat will tell.
+            if connection.is_blind() { waiting(approval) } else { Decided::Approved }
+        }
         Some(approval) => Decided::Refused(Box::new(Refused::decided(&approval))),
-        None => Decided::Waiting(Box::new(Waiting { approval, respond_async: preference.respond_async, applied_wait: preference.wait })),
+        None => waiting(approval),
     }
 }
 

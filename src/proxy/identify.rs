@@ -3,7 +3,10 @@
 //! A header only chooses among what the identity may use; it never is the identity (G11). Credentials are compared by their digest in constant time, and the reason
 //! of a refusal does not depend on which part was wrong.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +23,8 @@ pub const AUTHORIZATION: &str = "burngate-authorization";
 pub const WORKFLOW: &str = "burngate-workflow";
 /// The run that a call belongs to.
 pub const RUN: &str = "burngate-run";
+/// The agent that any local caller is, where none are configured.
+static LOCAL: LazyLock<AgentName> = LazyLock::new(|| AgentName::from("local"));
 /// The longest run id that a header gives, in bytes.
 pub const MAX_RUN_ID: usize = 128;
 
@@ -75,7 +80,7 @@ impl Identities {
     /// Who sent these headers.
     pub fn identify(&self, headers: &HeaderMap, table: &Table) -> Result<Caller, Unknown> {
         let (agent, workflows) = match self {
-            Identities::AnyLocal => (AgentName::from("local"), None),
+            Identities::AnyLocal => (LOCAL.clone(), None),
             Identities::Known(known) => {
                 let identity = credential(headers).and_then(|digest| find(known, &digest)).ok_or(Unknown::NoCredential)?;
                 (identity.agent.clone(), Some(&identity.workflows))
@@ -129,7 +134,14 @@ fn choose(headers: &HeaderMap, allowed: Option<&[WorkflowName]>, entries: &BTree
         let place = entries.get(named).filter(|place| may(&place.policy.name));
         return place.map(Arc::clone).ok_or_else(|| Unknown::NotYours(shown(named)));
     }
-    let mut possible = entries.iter().filter(|(name, _)| may(name)).map(|(_, place)| place);
+    // Never a walk over all workflows: there may be a hundred thousand, and an agent has a few.
+    match allowed {
+        Some(allowed) => the_only(allowed.iter().filter_map(|name| entries.get(name))),
+        None => the_only(entries.values()),
+    }
+}
+
+fn the_only<'a>(mut possible: impl Iterator<Item = &'a Arc<Workplace>>) -> Result<Arc<Workplace>, Unknown> {
     match (possible.next(), possible.next()) {
         (Some(place), None) => Ok(Arc::clone(place)),
         (Some(_), Some(_)) => Err(Unknown::Several),

@@ -133,10 +133,10 @@ impl Arrival {
     /// Path and query as they go upstream.
     #[must_use]
     pub fn upstream_target(&self) -> String {
-        let base = &self.route().api.upstream.base;
+        let base: &str = &self.route().api.upstream.base;
         match &self.query {
-            Some(query) => format!("{base}{}?{query}", self.path),
-            None => format!("{base}{}", self.path),
+            Some(query) => [base, &self.path, "?", query].concat(),
+            None => [base, &self.path].concat(),
         }
     }
 

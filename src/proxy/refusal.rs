@@ -100,7 +100,11 @@ impl Refused {
     #[must_use]
     pub fn unreachable(why: &str) -> Self {
         let detail = format!("NOT EXECUTED. The tool API could not be reached: {why}. Retry later.");
-        Refused { modes: vec![(FailureMode::ToolError, "the upstream could not be reached")], ..Self::new(Slug::UpstreamUnreachable, 502, detail) }
+        Refused {
+            verdict: Some(Verdict::Allow),
+            modes: vec![(FailureMode::ToolError, "the upstream could not be reached")],
+            ..Self::new(Slug::UpstreamUnreachable, 502, detail)
+        }
     }
 
     /// The upstream did not answer in time.
@@ -121,7 +125,12 @@ impl Refused {
     #[must_use]
     pub fn ambiguous(idempotent: bool) -> Self {
         let detail = "The connection to the tool API broke after the call was sent. Whether it was executed is unknown: check before you repeat it.";
-        Refused { executed: Executed::Unknown, modes: vec![lost(idempotent, "sent, and the answer was lost")], ..Self::new(Slug::Ambiguous, 502, detail) }
+        Refused {
+            executed: Executed::Unknown,
+            verdict: Some(Verdict::Allow),
+            modes: vec![lost(idempotent, "sent, and the answer was lost")],
+            ..Self::new(Slug::Ambiguous, 502, detail)
+        }
     }
 
     /// The client's body failed on its way.

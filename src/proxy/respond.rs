@@ -81,7 +81,7 @@ impl Heading {
     }
 
     fn write(&self, plane: &Plane, headers: &mut HeaderMap, verdict: Option<Verdict>) {
-        if let Ok(call) = HeaderValue::from_str(&self.call.to_string()) {
+        if let Ok(call) = HeaderValue::from_str(self.call.spell().as_str()) {
             headers.insert(CALL, call);
         }
         if self.shadow {
@@ -98,10 +98,11 @@ impl Heading {
 pub fn answered(plane: &Plane, connection: &Connection, heading: &Heading, forwarded: Forwarded, aftermath: Option<Box<Aftermath>>) -> Answer {
     let Forwarded { seat, reply, asked, route } = forwarded;
     let copy = aftermath.as_ref().filter(|aftermath| aftermath.reads_body()).map(|_| plane.shared().body);
-    let (verdict, status) = (seat.verdict(), reply.parts.status);
+    let status = reply.parts.status;
     let mut parts = reply.parts;
     headers::to_agent(&mut parts.headers, connection.scheme, asked.as_ref(), &route.0.at(route.1).destination);
-    heading.write(plane, &mut parts.headers, Some(verdict));
+    // What was forwarded was allowed, also where a rule that only watches would have held it.
+    heading.write(plane, &mut parts.headers, Some(Verdict::Allow));
     Response::from_parts(parts, ReplyBody::observed(reply.body, Settle::new(seat, status.as_u16(), aftermath), copy))
 }
 

@@ -32,7 +32,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::accept::Spawner;
 use super::alarm::Alarm;
-use super::guard::{ClientPatience, Guarded, Wire};
+use super::guard::{ClientPatience, Guarded, Watched, Wire};
 use super::hush::{self, Hush};
 use super::observe::{OnEnd, ReplyBody};
 use crate::wire::Malformed;
@@ -164,6 +164,12 @@ impl Connection {
         hush::take_frame(body, cx.waker(), cx)
     }
 
+    /// Could its client leave unseen while a call is in flight? Then no call may start that has waited meanwhile.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.wire.is_blind()
+    }
+
     /// For [`super::outbound::OutBody::stream`].
     #[must_use]
     pub fn wire(&self) -> Rc<Wire> {
@@ -210,7 +216,8 @@ pub(super) struct Arrived<I> {
 impl<S: Serve> Worker<S> {
     pub(super) fn new(serve: Rc<S>, local: Local, options: AcceptOptions) -> Self {
         let mut http1 = http1::Builder::new();
-        // The guard keeps the clock: it tells idle from slow, and sets one timer for each connection instead of one for each request.
+        // The guard keeps the clock: it tells idle from slow, and sets one timer for each connection instead of one for each request. It also watches for clients
+        // that leave, which hyper does not where something was pipelined.
         http1.half_close(true).header_read_timeout(None).max_buf_size(MAX_BUFFER);
         let mut http2 = http2::Builder::new(local.spawner.clone());
         http2
@@ -297,10 +304,10 @@ impl<S: Serve> Worker<S> {
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let wire = Wire::client(self.options.head);
-        let io = TokioIo::new(Guarded::client(io, Rc::clone(&wire), early, self.options.patience));
+        let watched = Watched::from(Guarded::client(io, Rc::clone(&wire), early, self.options.patience));
         let connection = Rc::new(facts(wire));
         let service = service_fn(|request| answer(Rc::clone(&self.serve), Rc::clone(&connection), request));
-        let mut http = pin!(self.http1.serve_connection(io, service));
+        let mut http = pin!(self.http1.serve_connection(TokioIo::new(watched.clone()), service));
         let mut told = pin!(self.leaving.tell.notified());
         let (mut listening, mut leaving, mut hush) = (false, false, Hush::default());
         std::future::poll_fn(|cx| {
@@ -315,10 +322,17 @@ impl<S: Serve> Worker<S> {
                     http.as_mut().graceful_shutdown();
                 }
             }
-            http.as_mut().poll(cx)
+            // What ends the wait here drops the call with everything it was about to do.
+            if watched.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            watched.begin();
+            match http.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(ended.map_err(io::Error::other)),
+                Poll::Pending => watched.poll_gone(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into())),
+            }
         })
         .await
-        .map_err(io::Error::other)
     }
 
     async fn speak_http2<I>(&self, io: I, early: Vec<u8>, facts: impl FnOnce(Rc<Wire>) -> Connection) -> io::Result<()>

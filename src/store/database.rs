@@ -17,8 +17,9 @@ use super::{
 const APPLICATION: i64 = 0x6275_726E;
 /// The version of `schema.sql`.
 const VERSION: i64 = 1;
-/// The page cache of the writer, in KiB: the hot ends of the indexes many times over.
-const CACHE_KIB: i64 = 32 * 1024;
+/// The page cache of the writer, in KiB: the hot ends of the tables and indexes, and the pages of a usual transaction. A larger one only delays what the WAL gets
+/// anyway, and would be most of the process's memory.
+const CACHE_KIB: i64 = 2 * 1024;
 /// How long a checkpoint waits for a reader, and a reader for a checkpoint.
 const BUSY: Duration = Duration::from_millis(250);
 

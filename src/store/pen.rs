@@ -89,11 +89,13 @@ impl<'c> Pen<'c> {
             }
             None => self.write_tallies()?,
         }
+        // A run is booked to the minute that the fold books it to: what is said of it later is booked there.
+        let at = entry.at.max(self.books.state.now());
         self.fold(ticket, entry.clone())?;
         if let Some(workflow) = &entry.workflow {
             match &entry.event {
                 Event::Booked { run, high, charges } => {
-                    self.book(workflow, run, entry.at, *high, charges)?;
+                    self.book(workflow, run, at, *high, charges)?;
                 }
                 Event::BookedHigh { run, .. } => self.book_high(workflow, run)?,
                 _ => {}

@@ -23,22 +23,25 @@ use crate::{
 /// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40 MB.
 pub const MOST_QUEUED: usize = 65_536;
 /// At so many waiting, no call is admitted at all: a slow disk must not grow without bound what the safe calls leave behind (G7).
-pub const MOST_WAITING: usize = 8 * MOST_QUEUED;
+pub(super) const MOST_WAITING: usize = 8 * MOST_QUEUED;
 /// The most that one transaction takes: some 40 ms of work, so that whoever waits for a commit does not wait for an age.
 pub(super) const MOST_AT_ONCE: usize = 20_000;
 /// How long records wait for company. The port allows 250 ms; the rest is for writing them.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Something for the writer to do.
+/// The largest list that is kept for the next jobs: a second of a busy proxy.
+const MOST_SPARE: usize = 16_384;
+
+/// Something for the writer to do. Nearly all are records, so nothing else may make them larger: they are moved often, and thousands wait at a time.
 pub(super) enum Job {
     Append {
         ticket: Ticket,
-        entry: Entry,
+        entry: Box<Entry>,
         stamp: Option<Stamp<Result<(), Unavailable>>>,
     },
     Record(RunRecord),
     Revise {
-        revise: Revise,
+        revise: Box<Revise>,
         stamp: Stamp<Result<Revised, ReviseError>>,
     },
     /// What an accepted loss calls for has been handed over.
@@ -77,6 +80,8 @@ pub struct Queue {
 #[derive(Default)]
 struct Inside {
     jobs: VecDeque<Job>,
+    /// An empty list that has grown already: growing one anew for each transaction costs more than all its pushes.
+    spare: VecDeque<Job>,
     last: Ticket,
     /// Jobs among them that somebody may be waiting for.
     urgent: usize,
@@ -97,7 +102,7 @@ impl Journal for Queue {
             drop(inside);
             stamp.answer(Err(Unavailable));
         } else {
-            self.push_urgent(inside, Job::Append { ticket, entry, stamp: Some(stamp) });
+            self.push_urgent(inside, Job::Append { ticket, entry: Box::new(entry), stamp: Some(stamp) });
         }
         Appended { ticket, durable }
     }
@@ -133,7 +138,7 @@ impl Journal for Queue {
             drop(inside);
             stamp.answer(Err(Unavailable.into()));
         } else {
-            self.push_urgent(inside, Job::Revise { revise, stamp });
+            self.push_urgent(inside, Job::Revise { revise: Box::new(revise), stamp });
         }
         receipt
     }
@@ -205,11 +210,19 @@ impl Queue {
         let mut inside = self.lock();
         if inside.jobs.len() <= MOST_AT_ONCE {
             inside.urgent = 0;
-            return std::mem::take(&mut inside.jobs);
+            let spare = std::mem::take(&mut inside.spare);
+            return std::mem::replace(&mut inside.jobs, spare);
         }
         let taken: VecDeque<Job> = inside.jobs.drain(..MOST_AT_ONCE).collect();
         inside.urgent = inside.urgent.saturating_sub(taken.iter().filter(|job| job.is_urgent()).count());
         taken
+    }
+
+    /// Gives an empty list back for jobs to come.
+    pub(super) fn recycle(&self, jobs: VecDeque<Job>) {
+        if jobs.is_empty() && jobs.capacity() <= MOST_SPARE {
+            self.lock().spare = jobs;
+        }
     }
 
     /// Takes every job.

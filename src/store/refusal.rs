@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::queue::Job;
+use super::{pen::Written, queue::Job};
 use crate::{
     gate::{
-        approval::DecisionKind,
         event::{Entry, Event, Executed},
         time::Time,
     },
@@ -13,7 +12,7 @@ use crate::{
 };
 
 /// Tells everybody who waits, and gives what must still be written and what was dropped.
-pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Entry>) {
+pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
     let mut kept = VecDeque::with_capacity(jobs.len());
     let mut dropped = Vec::new();
     for job in jobs {
@@ -22,10 +21,10 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Entry>) {
                 if let Some(stamp) = stamp {
                     stamp.answer(Err(Unavailable));
                 }
-                if is_fact(&entry.event) {
+                if entry.event.is_fact() {
                     kept.push_back(Job::Append { ticket, entry, stamp: None });
                 } else {
-                    dropped.push(entry);
+                    dropped.push((ticket, *entry));
                 }
             }
             Job::Revise { stamp, .. } => stamp.answer(Err(Unavailable.into())),
@@ -44,38 +43,4 @@ pub(super) fn take_back(entry: &Entry, now: Time) -> Option<Entry> {
         _ => return None,
     };
     Some(Entry { at: now.max(entry.at), workflow: entry.workflow.clone(), event })
-}
-
-/// Has it happened, or does it only tighten? Then it is written in the end. What asks for something, or opens something, is dropped once its asker was told no: it
-/// must not come true later.
-const fn is_fact(event: &Event) -> bool {
-    match event {
-        Event::Started { .. }
-        | Event::Stopped
-        | Event::PolicyRefused { .. }
-        | Event::ClockJumped { .. }
-        | Event::Settled { .. }
-        | Event::Tallied { .. }
-        | Event::Booked { .. }
-        | Event::BookedHigh { .. }
-        | Event::Checked { .. }
-        | Event::Withdrawn { .. }
-        | Event::Clamped(_)
-        | Event::Demoted { .. }
-        | Event::Followed(_) => true,
-        Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
-        Event::PolicyAccepted { .. }
-        | Event::ClockAccepted { .. }
-        | Event::Admitted(_)
-        | Event::Reported { .. }
-        | Event::Retracted { .. }
-        | Event::Excluded { .. }
-        | Event::Reinstated { .. }
-        | Event::Held(_)
-        | Event::Released { .. }
-        | Event::Waived { .. }
-        | Event::Recovered { .. }
-        | Event::Promoted { .. }
-        | Event::Changed { .. } => false,
-    }
 }

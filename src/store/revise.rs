@@ -19,6 +19,7 @@ use crate::{
         event::{Charge, Entry, Event, Mark, Revision, RunRef},
         name::{AgentName, PersonName, RunId, Subject, ToolName, WorkflowName},
         outcome::FailureMode,
+        risk::Risk,
         time::Time,
     },
     ledger::port::{Change, Revise, ReviseError, Revised, RunTarget},
@@ -48,7 +49,7 @@ impl Pen<'_> {
             Change::Retract { mode, reference, .. } => (Some(mode), reference.as_deref()),
             Change::Exclude { .. } | Change::Reinstate { .. } => (None, None),
         };
-        let run = match self.find_target(&revise.target, mode, reference)? {
+        let run = match self.find_target(&revise.target, revise.above, mode, reference)? {
             Ok(run) => run,
             Err(error) => return Ok(Err(error)),
         };
@@ -155,7 +156,7 @@ impl Pen<'_> {
         )?)
     }
 
-    fn find_target(&self, target: &RunTarget, mode: Option<&FailureMode>, reference: Option<&str>) -> Answer<Booked> {
+    fn find_target(&self, target: &RunTarget, above: Option<Risk>, mode: Option<&FailureMode>, reference: Option<&str>) -> Answer<Booked> {
         let ids = match target {
             RunTarget::Run { run, workflow, agent } => self.by_id(run, workflow.as_ref(), agent.as_ref())?,
             RunTarget::Call(call) => by_call(self.connection, &bytes(*call))?,
@@ -166,7 +167,7 @@ impl Pen<'_> {
                 };
                 match reported {
                     Some(id) => vec![id],
-                    None => self.by_subject(subject, tool.as_ref(), workflow.as_ref())?,
+                    None => self.by_subject(subject, tool.as_ref(), workflow.as_ref(), above)?,
                 }
             }
         };
@@ -195,7 +196,7 @@ impl Pen<'_> {
     }
 
     /// The newest run that touched the subject through its riskiest tool, or through this one.
-    fn by_subject(&self, subject: &Subject, tool: Option<&ToolName>, workflow: Option<&WorkflowName>) -> Result<Vec<i64>, Fault> {
+    fn by_subject(&self, subject: &Subject, tool: Option<&ToolName>, workflow: Option<&WorkflowName>, above: Option<Risk>) -> Result<Vec<i64>, Fault> {
         let hash = subject_hash(&self.books.ledger, subject);
         let Some(tool) = numbered(self.connection, tool.map(ToolName::as_str))? else { return Ok(Vec::new()) };
         let Some(workflow) = numbered(self.connection, workflow.map(WorkflowName::as_str))? else { return Ok(Vec::new()) };
@@ -209,7 +210,8 @@ impl Pen<'_> {
             let found = select.query_row(params![era, hash, tool, workflow], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
             best = best.max(found);
         }
-        Ok(best.map(|(_, run)| run).into_iter().collect())
+        let is_above = |risk: i64| above.is_none_or(|above| risk > codes::risk::code(above));
+        Ok(best.filter(|(risk, _)| is_above(*risk)).map(|(_, run)| run).into_iter().collect())
     }
 
     /// The run of this subject that the report with this reference was about. A delivery that is repeated after a newer run touched the same object is still about

@@ -114,7 +114,7 @@ impl World {
     }
 
     fn revise(&self, target: RunTarget, change: Change) -> Result<Revised, ReviseError> {
-        self.journal.revise(Revise { target, at: at(60_000), change }).wait().unwrap()
+        self.journal.revise(Revise { target, at: at(60_000), change, above: None }).wait().unwrap()
     }
 
     /// Waits until everything handed over before is written.

@@ -186,13 +186,13 @@ impl Writer {
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
-    fn acknowledge(&self, books: &Books, jobs: VecDeque<Job>, done: Done) {
+    fn acknowledge(&self, books: &Books, mut jobs: VecDeque<Job>, done: Done) {
         let acknowledged = Acknowledged { commits: books.commits, head: books.head };
         self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
-        self.project(done.written, &books.state);
+        self.project(&done.written, &books.state);
         self.queue.done(jobs.len());
         let mut revised = done.revised;
-        for job in jobs {
+        for job in jobs.drain(..) {
             match job {
                 Job::Append { stamp, .. } => {
                     if let Some(stamp) = stamp {
@@ -207,22 +207,23 @@ impl Writer {
                 Job::Record(_) | Job::LossBooked => {}
             }
         }
+        self.queue.recycle(jobs);
     }
 
     /// Shows every workflow that was touched what became durable. What belongs to no workflow is shown to all.
-    fn project(&self, written: Vec<Written>, state: &State) {
+    fn project(&self, written: &[Written], state: &State) {
         let mut touched: BTreeMap<WorkflowName, (Ticket, Vec<Entry>)> = BTreeMap::new();
         if written.iter().any(|(_, entry)| entry.workflow.is_none()) {
             touched.extend(state.workflows().map(|(name, _)| (name.clone(), Default::default())));
         }
-        for (_, entry) in &written {
+        for (_, entry) in written {
             if let Some(workflow) = &entry.workflow {
                 touched.entry(workflow.clone()).or_default();
             }
         }
         for (ticket, entry) in written {
             let mut show = |(upto, entries): &mut (Ticket, Vec<Entry>)| {
-                *upto = (*upto).max(ticket);
+                *upto = (*upto).max(*ticket);
                 entries.push(entry.clone());
             };
             match &entry.workflow {
@@ -235,6 +236,9 @@ impl Writer {
                 self.projection.committed(&workflow, upto, &entries, state);
             }
         }
+        for (_, entry) in written.iter().filter(|(_, entry)| entry.workflow.is_none()) {
+            self.projection.announced(entry);
+        }
     }
 
     /// After a failure: tells whoever waits, and tries until the ledger can be read again. `None` where the end was called and it still cannot.
@@ -246,12 +250,13 @@ impl Writer {
         let taken = jobs.len();
         let (kept, dropped) = refuse(jobs);
         self.queue.done(taken - kept.len());
+        let mut refused: Vec<Written> = Vec::new();
         loop {
             let until = Instant::now() + self.backoff;
             self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
             let ending = loop {
                 let ending = self.queue.wait_urgent(until);
-                self.refuse_queued();
+                refused.extend(self.refuse_queued());
                 if ending.is_some() || until <= Instant::now() {
                     break ending;
                 }
@@ -262,14 +267,16 @@ impl Writer {
                     self.advanced = books.state.now().minute();
                     if books.commits == before.commits {
                         self.queue.put_back(kept);
+                        refused.extend(dropped);
                     } else {
                         // It took place although its end was reported as a failure. What was refused in it has to be taken back.
                         self.queue.done(kept.len());
                         self.catch_up(&database, &books, &before, upto);
-                        for entry in dropped.iter().filter_map(|entry| take_back(entry, books.state.now())) {
-                            self.queue.push_front(Job::Append { ticket: 0, entry, stamp: None });
+                        for entry in dropped.iter().filter_map(|(_, entry)| take_back(entry, books.state.now())) {
+                            self.queue.push_front(Job::Append { ticket: 0, entry: Box::new(entry), stamp: None });
                         }
                     }
+                    self.disown(&refused, &books.state);
                     // Called to the end, and this is at least the second failure: a third attempt would only make the end wait.
                     let hopeless = ending.is_some() && self.backoff > FIRST_BACKOFF * 4;
                     return (!hopeless).then_some((database, books));
@@ -299,17 +306,29 @@ impl Writer {
     fn catch_up(&self, database: &Database, books: &Books, before: &Acknowledged, upto: Ticket) {
         let mut written = Vec::new();
         match walk(&database.connection, before.head, |entry| written.push((upto, entry.clone()))) {
-            Ok(_) => self.project(written, &books.state),
+            Ok(_) => self.project(&written, &books.state),
             Err(fault) => error!(%fault, "what was written could not be read back"),
         }
     }
 
-    fn refuse_queued(&self) {
+    fn refuse_queued(&self) -> Vec<Written> {
         let jobs = self.queue.take_all();
         let taken = jobs.len();
-        let (kept, _) = refuse(jobs);
+        let (kept, dropped) = refuse(jobs);
         self.queue.done(taken - kept.len());
         self.queue.put_back(kept);
+        dropped
+    }
+
+    /// Tells every workflow what of its own was dropped and will never be durable.
+    fn disown(&self, refused: &[Written], state: &State) {
+        for (workflow, state) in state.workflows() {
+            let own = refused.iter().filter(|(_, entry)| entry.workflow.as_ref().is_none_or(|name| name == workflow));
+            let tickets: Vec<Ticket> = own.map(|(ticket, _)| *ticket).collect();
+            if !tickets.is_empty() {
+                self.projection.refused(workflow, &tickets, state);
+            }
+        }
     }
 
     fn is_due(&self, books: &Books) -> bool {

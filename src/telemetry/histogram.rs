@@ -34,8 +34,7 @@ impl<const N: usize> Histogram<N> {
         let seconds = |micros: u64| Duration::from_micros(micros).as_secs_f64();
         let mut buckets: Vec<(f64, u64)> =
             self.bounds.iter().zip(&self.counts).map(|(bound, count)| (seconds(*bound), count.load(Ordering::Relaxed))).collect();
-        // The encoder writes the largest binary64 as `+Inf`.
-        buckets.push((f64::MAX, self.above.load(Ordering::Relaxed)));
+        buckets.push((f64::INFINITY, self.above.load(Ordering::Relaxed)));
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = Duration::from_nanos(self.sum.load(Ordering::Relaxed)).as_secs_f64();
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)

@@ -1,7 +1,7 @@
 //! The log: one line for each refusal, and one for each change of posture, level, clamp or budget. Names of spans and fields, the same in every line.
 //!
-//! A line never holds an argument, a header, a token or a body. Names and ids come from policies or are the gate's own, except an agent's run id and a reason that
-//! a person typed: those are written as debug text, so that a line break in them cannot forge a second line.
+//! A line never holds an argument, a header, a token or a body. Names and ids come from policies or are the gate's own, except an agent's run id and a reason
+//! that a person typed: those are written as debug text, so that a line break in them cannot forge a second line.
 
 use crate::gate::{
     event::{Effect, Entry, Event},
@@ -103,5 +103,51 @@ fn followed(workflow: Option<&str>, effect: &Effect) {
         Effect::ApprovalExpired { approval } => tracing::info!(target: CALLS, workflow, %approval, "approval expired"),
         Effect::Demoted { to } => tracing::warn!(target: BUDGET, workflow, %to, "demoted"),
         Effect::DemotionProposed { to } => tracing::warn!(target: BUDGET, workflow, %to, "demotion proposed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+    use crate::gate::{event::Clamp, time::Time};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_person_or_an_agent_wrote_stays_on_its_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
+        let reason = "drill\nWARN burngate::budget: forged \u{1b}[2J";
+        let clamp = Clamp { to: "halted".into(), by: "operator".into(), reason: reason.into(), at: Time::default(), until: Some(Time::default()) };
+        let run = RunId::from("case\n1");
+        tracing::subscriber::with_default(subscriber, || {
+            effect(&Entry { at: Time::default(), workflow: Some("w".into()), event: Event::Clamped(clamp) });
+            let call = CallId::from_bits(1);
+            refusal(&Refusal { slug: "level", status: 403, workflow: None, agent: None, run: Some(&run), call: Some(call), tool: None, rule: Some("level") });
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let expected = [
+            r#" WARN burngate::budget: clamped workflow="w" to=halted by="operator" reason="drill\nWARN burngate::budget: forged \u{1b}[2J" until="1970-01-01T00:00:00Z""#,
+            r#" INFO burngate::call: refused slug="level" status=403 run="case\n1" call=call_00000000000000000000000000000001 rule="level""#,
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
 }

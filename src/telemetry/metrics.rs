@@ -1,8 +1,8 @@
 //! Metrics as Prometheus reads them, put together when they are scraped.
 //!
-//! What the ledger knows is read from it at that moment. What it does not keep (how many runs were booked so since the start) is counted here, from the entries that
-//! the journal has made durable. Counters start at zero with the process and never go down: a run that was counted as acceptable and is reported later is counted as
-//! unacceptable as well; what the budget says of it now is in the gauges.
+//! What the ledger knows is read from it at that moment. What it does not keep (how many runs were booked so since the start) is counted here, from the entries
+//! that the journal has made durable. Counters start at zero with the process and never go down: a run that was counted as acceptable and is reported later is
+//! counted as unacceptable as well; what the budget says of it now is in the gauges.
 
 use std::{
     collections::BTreeSet,
@@ -194,7 +194,8 @@ impl Collector for Scrape {
         let upstream = "Time that tool APIs took until their answer began.";
         self.metrics.upstream.encode(encoder.encode_descriptor("burngate_upstream_seconds", upstream, None, MetricType::Histogram)?)?;
         let lag = Duration::from_micros(self.metrics.lag.load(Ordering::Relaxed)).as_secs_f64();
-        gauges(&mut encoder, "burngate_journal_lag_seconds", "How long the oldest entry that is not on disk has waited.", [(Vec::new(), lag)])?;
+        let help = "How long the oldest entry that is not on disk has waited.";
+        encoder.encode_descriptor("burngate_journal_lag_seconds", help, None, MetricType::Gauge)?.encode_gauge(&lag)?;
         let mut build = encoder.encode_descriptor("burngate_build", "The program that runs.", None, MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
@@ -278,6 +279,3 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, samples: 
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     samples.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
 }
-
-#[cfg(test)]
-mod tests;

@@ -183,6 +183,12 @@ impl Guard {
         self.waiting.pop_front()
     }
 
+    /// Whether a head has passed that was not yet asked for.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Whether the connection may end here. Bytes that are still held back are dropped by the caller.
     pub fn end(&self) -> Result<(), Malformed> {
         match self.state {

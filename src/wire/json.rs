@@ -209,7 +209,10 @@ impl<'a> Reader<'a> {
     /// To the next quote, backslash, control character or end.
     fn skip_plain(&mut self) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        self.at += rest.iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+        let plain = &rest[..memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
+        // Control characters are an error wherever they stand, so they are looked for without stopping, many bytes at a time.
+        let has_control = plain.iter().fold(0, |found, &byte| found | u8::from(byte < 0x20)) != 0;
+        self.at += if has_control { plain.iter().position(|&byte| byte < 0x20).unwrap_or(plain.len()) } else { plain.len() };
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {

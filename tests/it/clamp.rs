@@ -141,7 +141,10 @@ fn a_clamp_that_was_answered_survives_a_crash_right_after() {
         agent.get("/shop/look/1").await.refused(403, "level");
         upstream.untouched();
         let clamp = operator.standing("desk").await["level"]["clamp"].clone();
-        assert_eq!((&clamp["to"], &clamp["by"], &clamp["scope"], &clamp["reason"]), (&json!("halted"), &json!("operator"), &json!("workflow"), &json!("a test says so")));
+        assert_eq!(
+            (&clamp["to"], &clamp["by"], &clamp["scope"], &clamp["reason"]),
+            (&json!("halted"), &json!("operator"), &json!("workflow"), &json!("a test says so"))
+        );
         operator.release("desk").await.passed();
         gate.restart();
         gate.agent().workflow("desk").get("/shop/look/1").await.passed();

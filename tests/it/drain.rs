@@ -8,7 +8,10 @@ use crate::harness::{Agent, Answer, Reply, ScriptedUpstream, TestGate, policies,
 
 async fn shop(desk: &str) -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
-    let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url()).replace("timeout: 3s", "timeout: 50s")).policy("desk.yaml", policies::desk(desk)).start();
+    let gate = TestGate::builder()
+        .policy("shop.yaml", policies::shop(&upstream.url()).replace("timeout: 3s", "timeout: 50s"))
+        .policy("desk.yaml", policies::desk(desk))
+        .start();
     (upstream, gate)
 }
 

@@ -26,7 +26,11 @@ fn a_call_and_its_answer_pass_byte_for_byte(#[case] two: bool) {
     test(async {
         let (upstream, gate) = shop().await;
         let agent = if two { gate.agent().http2() } else { gate.agent() };
-        upstream.next(Reply::new(201, &[("Content-Type", "application/x-own"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Odd", "  caf\u{e9}, \"x\"")], every_byte()));
+        upstream.next(Reply::new(
+            201,
+            &[("Content-Type", "application/x-own"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Odd", "  caf\u{e9}, \"x\"")],
+            every_byte(),
+        ));
         let request = agent.request("PUT", "/shop/put/a%20b?x=1&x=2&y=%41").header("content-type", "application/octet-stream").header("x-own", "one");
         let request = request.header("x-own", "two").header("authorization", "Bearer of-the-upstream").body(agent::full(every_byte())).unwrap();
         let answer = agent.send(request).await;
@@ -241,7 +245,8 @@ fn what_belongs_to_one_hop_or_to_the_gate_never_crosses_it() {
         ];
         upstream.next(Reply::new(200, &reply, ""));
         let agent = gate.agent().run("r-1").workflow("desk").with("burngate-anything", "x").with("connection", "x-mine").with("x-mine", "1");
-        let agent = agent.with("proxy-authorization", "Basic x").with("x-forwarded-for", "6.6.6.6").with("forwarded", "for=6.6.6.6").with("x-real-ip", "6.6.6.6");
+        let agent =
+            agent.with("proxy-authorization", "Basic x").with("x-forwarded-for", "6.6.6.6").with("forwarded", "for=6.6.6.6").with("x-real-ip", "6.6.6.6");
         let agent = agent.with("x-forwarded-host", "evil").with("x-http-method-override", "DELETE").with("x-original-url", "/admin").with("x-stays", "1");
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let answer = agent.with("traceparent", trace).get("/shop/look/1").await;
@@ -304,7 +309,8 @@ fn an_upstream_that_fails_is_told_as_what_it_is_and_booked_once(
     test(async {
         let upstream = ScriptedUpstream::start().await;
         let url = if let Fault::Refused = fault { "http://127.0.0.1:1".to_owned() } else { upstream.url() };
-        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&url).replace("timeout: 3s", "timeout: 1s")).policy("desk.yaml", policies::desk("")).start();
+        let gate =
+            TestGate::builder().policy("shop.yaml", policies::shop(&url).replace("timeout: 3s", "timeout: 1s")).policy("desk.yaml", policies::desk("")).start();
         upstream.next(match fault {
             Fault::Refused | Fault::Reset => Reply::reset(),
             Fault::Closed => Reply::close(),
@@ -333,7 +339,10 @@ fn an_upstream_that_fails_is_told_as_what_it_is_and_booked_once(
 fn an_answer_that_breaks_off_is_never_completed_and_counts(#[case] reply: Reply, #[case] mode: &str) {
     test(async {
         let upstream = ScriptedUpstream::start().await;
-        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url()).replace("timeout: 3s", "timeout: 1s")).policy("desk.yaml", policies::desk("")).start();
+        let gate = TestGate::builder()
+            .policy("shop.yaml", policies::shop(&upstream.url()).replace("timeout: 3s", "timeout: 1s"))
+            .policy("desk.yaml", policies::desk(""))
+            .start();
         upstream.next(reply);
         let agent = gate.agent();
         let request = agent.request("POST", "/shop/change").header("content-type", "application/json").body(agent::full("{\"order\":\"A-1\"}")).unwrap();

@@ -48,7 +48,10 @@ fn an_agent_is_told_all_about_its_held_call() {
         assert_eq!((answer.header("burngate-verdict"), answer.header("preference-applied")), (Some("hold"), None));
         assert!(text(&problem, "rule").starts_with("level"), "{problem}");
         let pending = operator.pending().await;
-        assert_eq!((text(&pending, "id"), text(&pending, "digest"), text(&pending, "expires_at")), (id, text(&problem, "digest"), text(&problem, "expires_at")));
+        assert_eq!(
+            (text(&pending, "id"), text(&pending, "digest"), text(&pending, "expires_at")),
+            (id, text(&problem, "digest"), text(&problem, "expires_at"))
+        );
         assert_eq!((text(&pending, "risk"), &pending["args"], &pending["needed"]), ("high", &order("A-1"), &json!(1)));
         assert_eq!((text(&pending, "call"), text(&pending, "run"), text(&pending, "agent")), (answer.call(), "ticket-1", "local"));
         upstream.untouched();
@@ -83,7 +86,12 @@ fn an_agent_that_prefers_to_wait_waits_as_long_and_no_longer() {
 fn the_same_call_in_another_spelling_waits_for_the_same_approval() {
     test(async {
         let World { agent, operator, upstream: _upstream, gate: _gate } = world("").await;
-        let spellings = [r#"{"order":"A-1","amount":12.5}"#, "{ \"amount\" : 12.5 ,\n \"order\" : \"A-1\" }", r#"{"\u006frder":"A-1","amount":12.50}"#, r#"{"amount":1.25e1,"order":"A\u002d1"}"#];
+        let spellings = [
+            r#"{"order":"A-1","amount":12.5}"#,
+            "{ \"amount\" : 12.5 ,\n \"order\" : \"A-1\" }",
+            r#"{"\u006frder":"A-1","amount":12.50}"#,
+            r#"{"amount":1.25e1,"order":"A\u002d1"}"#,
+        ];
         let mut seen = std::collections::BTreeSet::new();
         for (index, body) in spellings.into_iter().enumerate() {
             let agent = agent.clone().run(&format!("r-{index}"));
@@ -150,7 +158,8 @@ fn of_many_repeats_at_once_one_passes() {
 #[test]
 fn of_many_decisions_at_once_one_stands() {
     test(async {
-        let World { agent, operator, upstream: _upstream, gate: _gate } = with_people("", &policies::people(&[], &[("dana", "reviewer"), ("eli", "reviewer")])).await;
+        let World { agent, operator, upstream: _upstream, gate: _gate } =
+            with_people("", &policies::people(&[], &[("dana", "reviewer"), ("eli", "reviewer")])).await;
         let id = text(&agent.post("/shop/pay", &order("A-1")).await.refused(403, "held"), "approval").to_owned();
         let mut decisions = tokio::task::JoinSet::new();
         for index in 0..12 {
@@ -306,7 +315,10 @@ fn two_approvals_are_two_people() {
 #[test]
 fn who_asks_cannot_approve() {
     test(async {
-        let config = policies::people(&[("dana", &["desk"])], &[("eli", "reviewer")]).replace("reviewers:\n", &format!("reviewers:\n  - {{ name: dana, role: operator, token_sha256: {} }}\n", crate::harness::sha256("danas-other-token")));
+        let config = policies::people(&[("dana", &["desk"])], &[("eli", "reviewer")]).replace(
+            "reviewers:\n",
+            &format!("reviewers:\n  - {{ name: dana, role: operator, token_sha256: {} }}\n", crate::harness::sha256("danas-other-token")),
+        );
         let World { gate, agent, upstream, operator: _operator } = with_people("", &config).await;
         let agent = agent.token("dana-token");
         let problem = agent.post("/shop/pay", &order("A-1")).await.refused(403, "held");

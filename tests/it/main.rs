@@ -1,16 +1,28 @@
 //! The gate as its users meet it: a process, its sockets, its files and its commands. Every test has a gate of its own.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a test that cannot go on says so and ends")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so and ends"
+)]
 
 mod admin;
 mod budgets;
 mod clamp;
 mod cli;
 mod contract;
+mod corpus;
+mod demo;
 mod drain;
 mod exchange;
 mod harness;
 mod holds;
+mod hostile;
 mod identity;
+mod real;
 mod reload;
 mod restart;
 mod shipped;

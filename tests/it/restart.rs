@@ -267,7 +267,8 @@ fn nothing_that_was_acknowledged_is_lost_by_any_crash_and_nothing_is_gained() {
     let mut random = seed;
     test(async {
         let (upstream, mut gate) = shop(WIDE).await;
-        let storm = Storm { acknowledged: Mutex::default(), stop: AtomicBool::new(false), done: AtomicU64::new(0), more: Notify::new(), names: AtomicU64::new(0) };
+        let storm =
+            Storm { acknowledged: Mutex::default(), stop: AtomicBool::new(false), done: AtomicU64::new(0), more: Notify::new(), names: AtomicU64::new(0) };
         let storm = Arc::new(storm);
         for crash in 0..CRASHES {
             storm.stop.store(false, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Approvals: every short sequence of what can happen to one, and random queues against a plain model.
+//! Approvals: every short sequence of what can happen to one, and random queues against a plain model (G4, G10).
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,72 +1,43 @@
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpListener,
-    thread::{self, JoinHandle},
-};
+//! The client against a server that says what it is told to: tokens, bodies, problems, and gates that are not there.
 
-use super::*;
+use std::net::TcpListener;
+
+use super::{scripted::Scripted, *};
 use crate::cli::failure::Exit;
-
-/// A gate that gives one answer and tells what it was asked.
-fn gate(answer: &'static str) -> (Client, JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let asked = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let (mut request, mut piece) = (Vec::new(), [0; 4096]);
-        while !ends(&request) {
-            match stream.read(&mut piece).unwrap() {
-                0 => break,
-                read => request.extend_from_slice(&piece[..read]),
-            }
-        }
-        stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
-    });
-    (Client { address: Address::read(&format!("http://{address}")).unwrap(), token: "secret".to_owned() }, asked)
-}
-
-/// Is this a whole request?
-fn ends(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
-    body.len() >= length
-}
 
 #[test]
 fn a_question_carries_the_token_and_its_answer_comes_back_as_it_is() {
-    let (client, asked) = gate("HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"a\": 1.5000}");
-    let answer = client.get("/v1/workflows?x=1").unwrap();
+    let gate = Scripted::raw(&["HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"a\": 1.5000}"]);
+    let answer = gate.client().get("/v1/workflows?x=1").unwrap();
     assert_eq!(answer.json(), "{\"a\": 1.5000}");
-    let asked = asked.join().unwrap();
+    let asked = &gate.asked()[0];
     assert!(asked.starts_with("GET /v1/workflows?x=1 HTTP/1.1\r\nhost: 127.0.0.1:"), "{asked}");
     assert!(asked.contains("\r\nauthorization: Bearer secret\r\n"), "{asked}");
 }
 
 #[test]
 fn what_is_sent_is_json() {
-    let (client, asked) = gate("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}");
-    client.post("/v1/clamp", &serde_json::json!({ "to": "halted" })).unwrap();
-    let asked = asked.join().unwrap();
+    let gate = Scripted::json(&["{}"]);
+    gate.client().post("/v1/clamp", &serde_json::json!({ "to": "halted" })).unwrap();
+    let asked = &gate.asked()[0];
     assert!(asked.contains("content-type: application/json\r\n") && asked.ends_with("\r\n\r\n{\"to\":\"halted\"}"), "{asked}");
 }
 
 #[test]
 fn a_problem_is_read_aloud() {
-    let (client, asked) = gate(concat!(
+    let gate = Scripted::raw(&[concat!(
         "HTTP/1.1 409 Conflict\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n",
         r#"{"type":"urn:burngate:problem:conflict","title":"The state does not permit it","status":409,"detail":"`triage` is not clamped"}"#
-    ));
-    let failure = client.post("/v1/workflows/triage/release", &serde_json::json!({})).unwrap_err();
-    asked.join().unwrap();
+    )]);
+    let failure = gate.client().post("/v1/workflows/triage/release", &serde_json::json!({})).unwrap_err();
     assert_eq!((failure.message.as_str(), failure.exit), ("`triage` is not clamped", Exit::Failed));
 }
 
 #[test]
 fn a_gate_that_is_not_there_is_said_to_be_not_there() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = Client { address: Address::read(&address.to_string()).unwrap(), token: "t".to_owned() };
+    let connection = Connection { admin: address.to_string(), data: "no-such-directory".into() };
+    let client = connection.client().unwrap();
     let failure = client.get("/v1/workflows").unwrap_err();
     assert_eq!(failure.message, format!("cannot reach the gate at http://{address}: connection refused"));
     assert!(failure.hint.unwrap().starts_with("is `burngate run` up?"));
@@ -75,9 +46,7 @@ fn a_gate_that_is_not_there_is_said_to_be_not_there() {
 #[test]
 fn an_answer_that_breaks_off_is_no_answer() {
     for broken in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", "220 mail ready\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n\u{0}"] {
-        let (client, asked) = gate(broken);
-        let read = client.get("/").and_then(|answer| answer.read::<serde_json::Value>());
-        asked.join().unwrap();
+        let read = Scripted::raw(&[broken]).client().get("/").and_then(|answer| answer.read::<serde_json::Value>());
         assert_eq!(read.unwrap_err().exit, Exit::Failed, "{broken:?}");
     }
 }

@@ -1,3 +1,5 @@
+//! Pages as they are read: every rule in its order and with its place (G8), the level that was assumed, and what is wrong with what was asked.
+
 use clap::Parser as _;
 
 use super::*;

@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 
 pub(super) mod arguments;
 pub(super) mod escape;
@@ -17,7 +17,20 @@ pub(super) use escape::{escape, escape_json};
 
 /// Prints `text` on standard output.
 pub(super) fn show(text: &str) -> Result<(), Failure> {
-    unless_closed(anstream::stdout().lock().write_all(text.as_bytes()))
+    unless_closed(put(text))
+}
+
+#[cfg(not(test))]
+fn put(text: &str) -> io::Result<()> {
+    anstream::stdout().lock().write_all(text.as_bytes())
+}
+
+/// The test harness captures what the macros print, and nothing else.
+#[cfg(test)]
+#[expect(clippy::unnecessary_wraps, reason = "as outside of tests")]
+fn put(text: &str) -> io::Result<()> {
+    print!("{text}");
+    Ok(())
 }
 
 /// Prints JSON on standard output: the same values, with nothing in them that a terminal would act upon.
@@ -36,6 +49,16 @@ pub(super) fn tell(text: &str) {
 /// Prints why a command failed.
 pub(super) fn fail(failure: &Failure) {
     tell(&failed(failure));
+}
+
+/// Prints clap's own page: help and version on standard output, as asked; complaints on standard error.
+pub(super) fn usage(page: &clap::Error) -> Exit {
+    let text = page.render().ansi().to_string();
+    if page.use_stderr() {
+        tell(&text);
+        return Exit::Usage;
+    }
+    show(&text).map_or(Exit::Failed, |()| Exit::Did)
 }
 
 /// Empties the screen where there is one, so that the next page stands alone.

@@ -13,6 +13,9 @@ pub(in crate::cli) fn now() -> Time {
 /// How long before `now` the moment was: `3m ago`; `in 3m` where it is to come.
 #[must_use]
 pub(in crate::cli) fn ago(now: Time, at: Moment) -> String {
+    if at.0 <= now && now.since(at.0).as_secs() == 0 {
+        return "just now".to_owned();
+    }
     if at.0 > now { format!("in {}", span(at.0.since(now).as_secs())) } else { format!("{} ago", span(now.since(at.0).as_secs())) }
 }
 
@@ -49,6 +52,7 @@ mod tests {
         let at = |text: &str| text.parse::<Moment>().unwrap();
         let now = at("2026-11-23T18:00:00Z").0;
         assert_eq!(ago(now, at("2026-11-23T17:55:00.123Z")), "4m ago");
+        assert_eq!(ago(now, at("2026-11-23T17:59:59.5Z")), "just now");
         assert_eq!(ago(now, at("2026-11-23T18:10:00+00:00")), "in 10m");
         assert_eq!(exactly(now, at("2026-11-23T19:00:00.5+02:00")), "2026-11-23T17:00:00Z (59m ago)");
     }

@@ -34,6 +34,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&provisional(workflow));
     say(&pace(workflow));
     say(&way_back(workflow, now));
+    say(&frozen(workflow));
     page + "\n" + &numbers(workflow) + &modes(workflow)
 }
 
@@ -61,6 +62,9 @@ pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
         ("waiver", _, _, Some(waiver)) => {
             format!("That is the level it has earned; a waiver suspends the budget's cap and ends {}.", when::ago(now, waiver.until))
         }
+        (_, _, Some(probation), _) => {
+            format!("That is the level it has earned; a probation suspends the budget's cap and ends {}.", when::ago(now, probation.until))
+        }
         _ => "That is the level it has earned.".to_owned(),
     }
 }
@@ -84,6 +88,9 @@ fn spent(workflow: &Workflow) -> String {
     let (budget, objective) = (&workflow.budget, &workflow.objective);
     let (runs, unacceptable, remaining) = (counted(budget.runs, "run", "runs"), was(budget.unacceptable), percent(Some(budget.remaining)));
     let (target, window) = (Percentage(objective.target.0), objective.window);
+    if budget.runs == 0 {
+        return format!("No run has counted in {window} yet; at a target of {target}, {} may fail.", budget.allowed);
+    }
     format!("Of {runs} in {window}, {unacceptable} unacceptable; at a target of {target}, {} are allowed: {remaining} of the budget remains.", budget.allowed)
 }
 
@@ -109,6 +116,9 @@ fn provisional(workflow: &Workflow) -> String {
 }
 
 fn pace(workflow: &Workflow) -> String {
+    if workflow.burn_rate.iter().all(|(_, rate)| rate.is_none_or(|rate| rate.ten_thousandths() == 0)) {
+        return String::new();
+    }
     let rates: Vec<_> = workflow.burn_rate.iter().filter_map(|(name, rate)| rate.map(|rate| format!("{rate} over {name}"))).collect();
     let rates = if rates.is_empty() { String::new() } else { format!("Burn rate: {}; at 1 the budget lasts {}.", rates.join(", "), workflow.objective.window) };
     match workflow.budget.exhausts_in {
@@ -134,6 +144,12 @@ fn way_back(workflow: &Workflow, now: Time) -> String {
             escape(cause)
         ),
     }
+}
+
+/// That changes are refused, where it is the level that says so and not a burn without a cause.
+fn frozen(workflow: &Workflow) -> String {
+    let burning = workflow.burns.last().is_some_and(|burn| burn.left.is_none() && !burn.voided && burn.cause.is_none());
+    if workflow.changes == "frozen" && !burning { "Changes are frozen at this level.".to_owned() } else { String::new() }
 }
 
 fn entered(burn: &Burn, now: Time) -> String {
@@ -167,7 +183,7 @@ fn modes(workflow: &Workflow) -> String {
 fn listed(modes: &std::collections::BTreeMap<String, u64>) -> String {
     let mut modes: Vec<_> = modes.iter().collect();
     modes.sort_by(|one, other| other.1.cmp(one.1));
-    modes.iter().map(|(mode, count)| format!("{} {}", escape(mode), grouped(**count))).collect::<Vec<_>>().join(", ")
+    modes.iter().filter(|(_, count)| **count > 0).map(|(mode, count)| format!("{} {}", escape(mode), grouped(**count))).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -201,6 +217,30 @@ mod tests {
         rework              0.16%       2   1,234        61
 
         Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        ");
+    }
+
+    #[test]
+    fn a_workflow_that_nothing_happened_to_says_so_in_short() {
+        let none = json!({ "rate": null, "numerator": 0, "denominator": 0, "checked": 0 });
+        let rates = json!({ "1h": 0, "2h": 0, "6h": 0, "1d": 0 });
+        let fresh = workflow(&json!({
+            "budget": { "runs": 0, "unacceptable": 0, "remaining": 1, "idle_runs": 1, "checked": 0, "high": { "runs": 0, "unacceptable": 0, "remaining": 1 } },
+            "why": "0 of 0 runs were unacceptable; 300 are allowed", "burn_rate": rates, "failure_modes": { "timeout": 0, "major_correction": 0 },
+            "metrics_detail": { "success_rate": none, "correction_rate": none, "escalation_miss_rate": none, "rework_rate": none },
+        }));
+        insta::assert_snapshot!(plain(&page(&fresh, now())), @r"
+        support-triage (risk medium) is healthy, at level standard.
+        That is the level it has earned.
+        No run has counted in 30d yet; at a target of 97%, 300 may fail.
+        Provisional: 10,000 runs were expected in 30d.
+
+        NUMBER             RATE   RUNS   OF   CHECKED
+        success               -      0    0         0
+        human correction      -      0    0         0
+        escalation miss       -      0    0         0
+        rework                -      0    0         0
+        1 idle run did not count.
         ");
     }
 
@@ -239,6 +279,7 @@ mod tests {
             level(json!({ "binds": "clamp", "clamp": clamp("workflow", None) })),
             level(json!({ "binds": "clamp", "clamp": clamp("all", Some("2026-11-23T18:30:00Z")) })),
             level(json!({ "binds": "probation", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
+            level(json!({ "binds": "earned", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
             level(json!({ "binds": "waiver", "waiver": { "until": "2026-11-23T20:00:00Z", "failures": 1 } })),
             level(json!({ "binds": "cap", "cap": "supervised" })),
         ];
@@ -246,6 +287,7 @@ mod tests {
         dana clamped it to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts the clamp; earned is standard.
         dana clamped every workflow to halted 3m ago: odd \u{1b}[31mrefunds. It runs out in 30m. `burngate release --all --reason TEXT` lifts the clamp; earned is standard.
         A probation opens that level and ends in 6d; earned is standard.
+        That is the level it has earned; a probation suspends the budget's cap and ends in 6d.
         That is the level it has earned; a waiver suspends the budget's cap and ends in 2h.
         The budget caps it there, because it is healthy; earned is standard.
         ");

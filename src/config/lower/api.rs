@@ -74,6 +74,10 @@ pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mu
     let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes).and_then(|at| address::upstream(at, notes));
     let mount = address::mount(document, &at.value, &at.span, notes);
     let protocol = document.protocol.value().copied().unwrap_or(Protocol::Http);
+    if protocol == Protocol::Mcp {
+        // Its calls are refused, not waved through: the data plane has no route to an API that it cannot judge.
+        warn(Owner::Api, "protocol: mcp", span_of(&document.protocol), notes);
+    }
     let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
     warn(Owner::Api, "openapi", span_of(&document.openapi), notes);
     if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Field::Bad) {

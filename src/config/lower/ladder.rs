@@ -22,7 +22,10 @@ use crate::{
     },
 };
 
-use super::written::{items, name, number, required, span_of};
+use super::{
+    pending::{Owner, warn},
+    written::{items, name, number, required, span_of},
+};
 
 /// The most calls in flight that a level's cap can say.
 const MAX_CONCURRENCY: u64 = 1_000_000;
@@ -122,6 +125,8 @@ fn change(rung: &mut Rung, entry: &LevelEntry, tool: &mut impl FnMut(&At<String>
     if entry.tools.value().is_some() {
         rung.tools = Some(items(&entry.tools).filter_map(|at| tool(at, notes)).collect());
     }
+    warn(Owner::Level, "volume", span_of(&entry.volume), notes);
+    warn(Owner::Level, "concurrency", span_of(&entry.concurrency), notes);
     rung.volume = entry.volume.value().map(|rate| rate.0).or(rung.volume);
     rung.concurrency = number(&entry.concurrency, "concurrency", &(1..=MAX_CONCURRENCY), notes).or(rung.concurrency);
     rung.validation = entry.validation.value().copied().or(rung.validation);

@@ -13,7 +13,7 @@ use super::{
     source::{
         decode::{At, decode},
         nearest::did_you_mean,
-        policy::{ApiDocument, WorkflowDocument},
+        policy::{ApiDocument, ToolEntry, WorkflowDocument},
         tree::{self, Node},
     },
 };
@@ -205,13 +205,15 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
     tools
 }
 
+/// The tools that strict validation holds: undescribed, and more than reads. The rule itself is the gate's (`policy::judge`).
 fn without_schema(apis: &[InFile<Box<ApiDocument>>]) -> BTreeSet<ToolName> {
     let mut tools = BTreeSet::new();
     for api in apis {
         let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
         // An `OpenAPI` file or the server itself may fill the schema in.
         let filled_in = !api.value.openapi.is_absent() || api.value.protocol.value() == Some(&Protocol::Mcp);
-        let entries = written::items(&api.value.tools).filter(|entry| !filled_in && entry.value.arguments.is_absent());
+        let undescribed = |entry: &&At<ToolEntry>| entry.value.arguments.is_absent() && entry.value.risk.value() != Some(&Risk::Read);
+        let entries = written::items(&api.value.tools).filter(|entry| !filled_in && undescribed(entry));
         tools.extend(entries.filter_map(|entry| entry.value.tool.value()).map(|tool| ToolName::of(api_name, tool)));
     }
     tools

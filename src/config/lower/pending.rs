@@ -10,12 +10,14 @@ pub(super) enum Owner {
     Api,
     Tool,
     Workflow,
+    Level,
     Process,
     Agent,
 }
 
-const PENDING: [(Owner, &str); 14] = [
+const PENDING: &[(Owner, &str)] = &[
     (Owner::Api, "openapi"),
+    (Owner::Api, "protocol: mcp"),
     (Owner::Tool, "duplicate"),
     (Owner::Tool, "reverses"),
     (Owner::Tool, "limits"),
@@ -25,7 +27,10 @@ const PENDING: [(Owner, &str); 14] = [
     (Owner::Workflow, "settle"),
     (Owner::Workflow, "spot_check"),
     (Owner::Workflow, "record"),
-    (Owner::Process, "tls"),
+    (Owner::Workflow, "exposure"),
+    (Owner::Workflow, "retries"),
+    (Owner::Level, "volume"),
+    (Owner::Level, "concurrency"),
     (Owner::Process, "notices"),
     (Owner::Process, "telemetry"),
     (Owner::Agent, "spiffe"),

@@ -226,7 +226,7 @@ fn read(notes: &mut Notes<'_>) -> Process {
 
 fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
     let defaults = Process::default();
-    for (key, span) in [("tls", span_of(&document.tls)), ("notices", span_of(&document.notices)), ("telemetry", span_of(&document.telemetry))] {
+    for (key, span) in [("notices", span_of(&document.notices)), ("telemetry", span_of(&document.telemetry))] {
         warn(Owner::Process, key, span, notes);
     }
     let listen = listen(&document.listen, notes);

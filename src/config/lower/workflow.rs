@@ -283,7 +283,7 @@ fn enough_approvers(document: &WorkflowDocument, hold: &HoldRules, tools: &BTree
         .hint("add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`");
 }
 
-/// Strict validation holds every call of a tool without a schema, reads among them: rarely what was meant.
+/// Strict validation holds every call of a tool without a schema, reads excepted: rarely what was meant.
 fn strict_without_schema(
     document: &WorkflowDocument,
     validation: Validation,
@@ -297,7 +297,7 @@ fn strict_without_schema(
         let span = span_of(&document.validation).unwrap_or_else(|| at.span.clone());
         notes
             .warning(span, format!("every call of {} is held: validation of `{}` is strict, and there is no schema", listed(held.into_iter()), at.value))
-            .hint("write `arguments` for the tool (`arguments: { type: \"null\" }` where there is no body), or `validation: schemas` for the workflow");
+            .hint("write `arguments` for the tool (`arguments: { type: \"null\" }` where it takes no body), or `validation: schemas` for the workflow");
     }
 }
 
@@ -319,6 +319,8 @@ fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
         ("settle", span_of(&document.settle)),
         ("spot_check", span_of(&document.spot_check)),
         ("record", span_of(&document.record)),
+        ("exposure", span_of(&document.exposure)),
+        ("retries", span_of(&document.retries)),
     ] {
         warn(Owner::Workflow, key, span, notes);
     }

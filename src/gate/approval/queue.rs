@@ -151,6 +151,23 @@ impl Queue {
         self.0.values().filter_map(deadline).min()
     }
 
+    /// When the next ended approval is forgotten by [`Queue::expire`].
+    #[must_use]
+    pub fn next_forgotten(&self) -> Option<Time> {
+        self.0.values().filter_map(|approval| approval.stage.ended_at()).min().map(|at| at.plus(STANDS))
+    }
+
+    /// Ends at `now` what would be over at `wall`, a time that a clock leapt to, and returns the approvals that expired. Nothing is forgotten: what ended stands for
+    /// its time by the clock that did not leap.
+    pub fn expire_by(&mut self, wall: Time, now: Time) -> Vec<ApprovalId> {
+        let over = self.0.values_mut().filter(|approval| deadline(approval).is_some_and(|at| at <= wall));
+        over.map(|approval| {
+            approval.stage = Stage::Expired { at: now };
+            approval.request.approval
+        })
+        .collect()
+    }
+
     /// Ends what is past its deadline at `now`, forgets what ended long ago, and returns the approvals that expired.
     pub fn expire(&mut self, now: Time) -> Vec<ApprovalId> {
         let mut expired = Vec::new();

@@ -5,7 +5,6 @@
 //! the run was booked, and the posture is judged now.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
@@ -14,10 +13,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    burn::{Burn, BurnRates, Counts, LOOK_BACKS, PAIRS},
-    objective::{Allowed, Objective, Remaining},
+    books::{Added, Balance, Books, Grounds},
+    burn::{Burn, BurnRates},
+    objective::Objective,
     posture::Posture,
-    window::{self, KEPT_HOURS, Shift, Tally, Window},
+    window::{KEPT_HOURS, Shift, Tally, Window},
 };
 use crate::gate::{
     event::RunRef,
@@ -35,10 +35,6 @@ pub const REMEMBERED: Duration = days(366);
 pub const MAX_BURNS: usize = 256;
 /// The most runs with critical modes that a burn tells apart. A burn with so many is no longer voided by taking them back.
 pub const MAX_CRITICAL: usize = 64;
-/// The fastest pair burns only with so many unacceptable runs in its long look-back.
-const FAST_BURN: u64 = 5;
-/// Any pair puts at risk only with so many unacceptable runs in its long look-back.
-const AT_RISK: u64 = 2;
 
 /// A workflow's budget over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,15 +89,6 @@ struct Critical {
     out: bool,
 }
 
-/// So many failures, booked since, of which so many are needed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Grounds {
-    high: bool,
-    since: Time,
-    have: u64,
-    need: u64,
-}
-
 /// The way back: a level up to the earned one, with a budget of its own over the runs booked since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probation {
@@ -139,67 +126,6 @@ pub struct Posting {
     pub critical: bool,
     /// The run, where it is one.
     pub run: Option<RunRef>,
-}
-
-/// Which counts an event added a failure to. Only those can enter burned or breached.
-#[derive(Debug, Clone, Copy, Default)]
-struct Added {
-    /// The budget's window, over all runs and over those with a `high` call.
-    all: bool,
-    high: bool,
-    /// The full window.
-    full_all: bool,
-    full_high: bool,
-    /// A critical mode, of a run in the full window.
-    critical: bool,
-}
-
-impl Added {
-    /// Whatever the books say, no matter what added to them.
-    const STANDING: Added = Added { all: true, high: true, full_all: true, full_high: true, critical: false };
-}
-
-/// One budget as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Balance {
-    /// Counted runs.
-    pub runs: u64,
-    /// Unacceptable runs.
-    pub unacceptable: u64,
-    /// What is allowed.
-    pub allowed: Allowed,
-}
-
-impl Balance {
-    /// What is left.
-    #[must_use]
-    pub fn remaining(&self) -> Remaining {
-        self.allowed.remaining(self.unacceptable)
-    }
-
-    fn is_spent(&self) -> bool {
-        self.allowed.is_spent_by(self.unacceptable)
-    }
-
-    fn is_nearly_spent(&self) -> bool {
-        self.remaining().cmp_percent(25) != Ordering::Greater || (self.unacceptable > 0 && self.allowed.is_spent_by(self.unacceptable + 1))
-    }
-
-    fn has_recovered(&self) -> bool {
-        self.remaining().cmp_percent(10) == Ordering::Greater && !self.allowed.is_spent_by(self.unacceptable + 1)
-    }
-}
-
-/// Everything that a posture is judged on, at one moment.
-struct Books<'a> {
-    now: Time,
-    counts_from: Time,
-    objective: &'a Objective,
-    all: Balance,
-    high: Balance,
-    /// The full window, whatever probations began in it.
-    full: Tally,
-    look_backs: (Counts, Counts),
 }
 
 impl Account {
@@ -568,62 +494,6 @@ impl BurnRecord {
             // Too many to tell apart: from here on it rests on them for good.
             self.grounds = Some(Grounds { high: false, since: self.rests_until, have: 0, need: 0 });
         }
-    }
-}
-
-impl Books<'_> {
-    /// Burned or breached, and on what grounds, now that failures were added. Each of the two budgets is entered by what adds to it.
-    fn enters(&self, added: Added) -> Option<(Posture, Option<Grounds>)> {
-        let (objective, miss) = (self.objective, self.objective.miss_ppm());
-        for (high, added, count) in [(false, added.full_all, self.full.all), (true, added.full_high, self.full.high)] {
-            if added && objective.evidence.is_breach(miss, count.runs, count.unacceptable) {
-                let need = (1..=count.unacceptable).rev().take_while(|b| objective.evidence.is_breach(miss, count.runs, *b)).last();
-                let since = window::starts(objective.window, self.now);
-                return Some((Posture::Breached, Some(Grounds { high, since, have: count.unacceptable, need: need.unwrap_or(count.unacceptable) })));
-            }
-        }
-        if added.critical {
-            return Some((Posture::Burned, None));
-        }
-        if added.all && self.all.is_spent() {
-            return Some((Posture::Burned, Some(self.spent(false, self.all))));
-        }
-        if added.high && self.high.is_spent() {
-            return Some((Posture::Burned, Some(self.spent(true, self.high))));
-        }
-        let fastest = PAIRS.into_iter().find(|pair| Burn::of(objective).in_force(*pair))?;
-        let budgets = [(false, added.all, Burn::of(objective), &self.look_backs.0), (true, added.high, Burn::of_high(objective), &self.look_backs.1)];
-        for (high, added, burn, counts) in budgets {
-            let long = counts[fastest.long].unacceptable;
-            if added && long >= FAST_BURN && burn.fires(fastest, counts) {
-                let still_fires = |b: &u64| {
-                    let mut fewer = *counts;
-                    fewer[fastest.long].unacceptable = *b;
-                    *b >= FAST_BURN && burn.fires(fastest, &fewer)
-                };
-                let need = (1..=long).rev().take_while(still_fires).last().unwrap_or(long);
-                let since = window::look_back_starts(LOOK_BACKS[fastest.long].1, self.now).max(self.counts_from);
-                return Some((Posture::Burned, Some(Grounds { high, since, have: long, need })));
-            }
-        }
-        None
-    }
-
-    fn spent(&self, high: bool, balance: Balance) -> Grounds {
-        let since = window::starts(self.objective.window, self.now).max(self.counts_from);
-        Grounds { high, since, have: balance.unacceptable, need: balance.allowed.room(0) }
-    }
-
-    fn is_at_risk(&self) -> bool {
-        let fires = |burn: Burn, counts: &Counts| PAIRS.into_iter().any(|pair| counts[pair.long].unacceptable >= AT_RISK && burn.fires(pair, counts));
-        self.all.is_nearly_spent()
-            || self.high.is_nearly_spent()
-            || fires(Burn::of(self.objective), &self.look_backs.0)
-            || fires(Burn::of_high(self.objective), &self.look_backs.1)
-    }
-
-    fn why(&self) -> Arc<str> {
-        super::sentence::spent(&self.all, &self.high).into()
     }
 }
 

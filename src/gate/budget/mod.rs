@@ -3,6 +3,7 @@
 //! Every decision here is integer arithmetic on counts; ratios are compared by cross-multiplication, never divided.
 
 pub mod account;
+pub mod books;
 pub mod burn;
 pub mod evidence;
 pub mod objective;

@@ -3,16 +3,16 @@
 //! Here are the rules that need nothing but the policy, where the workflow stands, and the call. What needs memory (grants, open runs) is the ledger's. An error
 //! while deciding never yields allow (G3): a condition that cannot be evaluated holds or denies, and says so.
 
-use std::{fmt, ops::ControlFlow};
+use std::fmt;
 
 use serde::Serialize;
 
 use super::{Condition, Place, Rule, Tool, Workflow, condition::Undecided, facts::Facts, schema::Violation};
 use crate::gate::{
-    level::Validation,
+    level::{Rung, Validation},
     outcome::FailureMode,
     risk::Risk,
-    standing::{Binds, Standing},
+    standing::Standing,
     verdict::Verdict,
 };
 
@@ -102,7 +102,8 @@ impl Finding {
         Finding { verdict, rule, place: Some(place.clone()), detail: detail.into(), violations: Vec::new(), clamped: false }
     }
 
-    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure.
+    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure; what a level, a ceiling or a reviewer
+    /// stops costs nothing (G6).
     #[must_use]
     pub const fn books(&self) -> Option<FailureMode> {
         match (self.verdict, self.rule) {
@@ -116,6 +117,13 @@ impl Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(pub String);
 
+/// Why a walk through the rules ends early.
+enum Stop {
+    /// Nothing behind this can matter.
+    Decided,
+    Unreadable(Unreadable),
+}
+
 /// The strictest finding, the first of its strictness; `None` allows. Rules behind a denial are not evaluated.
 pub fn judge(case: &Case<'_>) -> Result<Option<Finding>, Unreadable> {
     let mut strictest: Option<Finding> = None;
@@ -124,9 +132,12 @@ pub fn judge(case: &Case<'_>) -> Result<Option<Finding>, Unreadable> {
         if strictest.as_ref().is_none_or(|held| finding.verdict > held.verdict) {
             strictest = Some(finding);
         }
-        if denies { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if denies { Err(Stop::Decided) } else { Ok(()) }
     });
-    walked.map(|_| strictest)
+    match walked {
+        Ok(()) | Err(Stop::Decided) => Ok(strictest),
+        Err(Stop::Unreadable(unreadable)) => Err(unreadable),
+    }
 }
 
 /// Every finding, in the order of the rules.
@@ -134,9 +145,12 @@ pub fn explain(case: &Case<'_>) -> Result<Vec<Finding>, Unreadable> {
     let mut findings = Vec::new();
     let walked = walk(case, &mut |finding| {
         findings.push(finding);
-        ControlFlow::Continue(())
+        Ok(())
     });
-    walked.map(|_| findings)
+    match walked {
+        Ok(()) | Err(Stop::Decided) => Ok(findings),
+        Err(Stop::Unreadable(unreadable)) => Err(unreadable),
+    }
 }
 
 /// The risk class a call is judged as: its tool's, and `high` for one that nobody described.
@@ -145,38 +159,33 @@ pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
     tool.filter(|tool| workflow.tools.contains(&tool.name)).map_or(Risk::High, |tool| tool.risk)
 }
 
-fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> ControlFlow<()>) -> Result<ControlFlow<()>, Unreadable> {
-    macro_rules! report {
-        ($finding:expr) => {
-            if let Some(finding) = $finding {
-                if found(finding).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-        };
-    }
+/// The rules in their order. `found` is told of each that does not allow the call.
+fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> Result<(), Stop> {
     let Case { workflow, standing, facts, .. } = case;
+    let mut rule = |finding: Option<Finding>| finding.map_or(Ok(()), &mut *found);
     let Some(tool) = case.tool.filter(|tool| workflow.tools.contains(&tool.name)) else {
-        report!(Some(unlisted(case)));
-        report!(level(standing, Risk::High, case.tool));
-        return Ok(ControlFlow::Continue(()));
+        rule(Some(unlisted(case)))?;
+        return rule(level(standing, Risk::High, case.tool));
     };
-    report!(arguments(tool, facts));
-    report!(tool.forbidden.then(|| Finding::new(Verdict::Deny, RuleName::Forbidden, &tool.place, format!("the tool `{}` is forbidden", tool.name))));
-    report!(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts)?);
-    report!(level(standing, tool.risk, Some(tool)));
-    report!(strict_validation(workflow, standing, tool));
-    report!(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts)?);
+    rule(arguments(tool, facts))?;
+    rule(forbidden(tool))?;
+    rule(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts)?)?;
+    rule(level(standing, tool.risk, Some(tool)))?;
+    rule(strict_validation(workflow, standing, tool))?;
+    rule(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts)?)?;
     if !facts.run.escalated {
-        report!(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts)?);
+        rule(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts)?)?;
     }
-    report!(tool.always.map(|verdict| Finding::new(
-        verdict,
-        RuleName::Always,
-        &tool.place,
-        format!("the policy says `always: {verdict}` for `{}`", tool.name)
-    )));
-    Ok(ControlFlow::Continue(()))
+    rule(always(tool))
+}
+
+fn forbidden(tool: &Tool) -> Option<Finding> {
+    tool.forbidden.then(|| Finding::new(Verdict::Deny, RuleName::Forbidden, &tool.place, format!("the tool `{}` is forbidden", tool.name)))
+}
+
+fn always(tool: &Tool) -> Option<Finding> {
+    let verdict = tool.always?;
+    Some(Finding::new(verdict, RuleName::Always, &tool.place, format!("the policy says `always: {verdict}` for `{}`", tool.name)))
 }
 
 fn unlisted(case: &Case<'_>) -> Finding {
@@ -195,13 +204,13 @@ fn arguments(tool: &Tool, facts: &Facts<'_>) -> Option<Finding> {
     Some(Finding { violations, ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail) })
 }
 
-fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>) -> Result<Option<Finding>, Unreadable> {
+fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
     let Some(Rule { condition, place }) = rule else { return Ok(None) };
     match condition.holds(facts) {
         Ok(false) => Ok(None),
         Ok(true) => Ok(Some(Finding::new(verdict, name, place, format!("`{}` holds", condition.source())))),
         Err(Undecided::Failed(why)) => Ok(Some(cannot_be_evaluated(condition, name, verdict, place, &why))),
-        Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => Err(Unreadable(what)),
+        Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => Err(Stop::Unreadable(Unreadable(what))),
     }
 }
 
@@ -210,14 +219,16 @@ fn cannot_be_evaluated(condition: &Condition, name: RuleName, verdict: Verdict, 
 }
 
 fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
-    let verdict = match tool {
-        Some(tool) => standing.rung.verdict(risk, &tool.name),
-        None => standing.rung.verdicts[risk as usize],
+    let says = |rung: &Rung| match tool {
+        Some(tool) => rung.verdict(risk, &tool.name),
+        None => rung.verdicts[risk as usize],
     };
+    let verdict = says(&standing.rung);
     if verdict == Verdict::Allow {
         return None;
     }
-    let clamped = standing.binds == Binds::Clamp;
+    // Also where the posture bounds the level as far or further: what only watches the posture does not lift the clamp.
+    let clamped = standing.ceiling.as_ref().is_some_and(|ceiling| says(ceiling) != Verdict::Allow);
     let detail = format!("level `{}` says {verdict} for risk {risk}; {}", standing.level(), standing.bound_by());
     Some(Finding { verdict, rule: RuleName::Level, place: None, detail, violations: Vec::new(), clamped })
 }
@@ -227,4 +238,21 @@ fn strict_validation(workflow: &Workflow, standing: &Standing, tool: &Tool) -> O
     let validation = standing.rung.validation.unwrap_or(workflow.validation);
     let undescribed = validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
     undescribed.then(|| Finding::new(Verdict::Hold, RuleName::Validation, &tool.place, format!("validation is strict and `{}` has no schema", tool.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g6_only_what_the_policy_forbids_costs_budget() {
+        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Forbidden, HoldWhen, Level, Unlisted, Validation};
+        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Always, Denied] {
+            for verdict in [Verdict::Hold, Verdict::Deny] {
+                let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
+                let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);
+                assert_eq!(finding.books(), costs.then_some(FailureMode::PolicyViolation), "{verdict} by {rule}");
+            }
+        }
+    }
 }

@@ -176,6 +176,28 @@ async fn a_refused_client_is_listened_to_for_a_moment() {
     assert_eq!((start.elapsed(), guarded.lingered), (LINGER, 1000));
 }
 
+#[tokio::test]
+async fn a91_with_too_much_pipelined_nobody_knows_whether_the_client_is_there() {
+    let (mut guarded, mut far, wire) = client(b"");
+    far.write_all(GOOD.as_bytes()).await.unwrap();
+    let mut request = vec![0; GOOD.len()];
+    guarded.read_exact(&mut request).await.unwrap();
+    guarded.listening = false;
+    let behind = format!("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: {MAX_AHEAD}\r\n\r\n");
+    far.write_all(behind.as_bytes()).await.unwrap();
+    far.write_all(&vec![b'x'; MAX_AHEAD - behind.len() - 1]).await.unwrap();
+    let gone = |guarded: &mut Guarded<_>| guarded.poll_gone(&mut Context::from_waker(std::task::Waker::noop())).is_ready();
+    assert!(!gone(&mut guarded) && !wire.is_blind());
+    far.write_all(b"x").await.unwrap();
+    assert!(!gone(&mut guarded) && wire.is_blind());
+    drop(far);
+    assert!(!gone(&mut guarded), "it is not read any more");
+    let mut text = Vec::new();
+    // What was kept is still read in order.
+    guarded.read_to_end(&mut text).await.unwrap();
+    assert_eq!(text.len(), MAX_AHEAD);
+}
+
 #[rstest]
 #[case("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nab")]
 #[case("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")]

@@ -356,7 +356,9 @@ async fn nobody_listening_is_unreachable() {
 
 /// Counts how often it was told, and what.
 #[derive(Clone, Default)]
-struct Told(Rc<RefCell<Vec<(Ending, Option<Copied>)>>>);
+struct Told(Rc<RefCell<Vec<End>>>);
+
+type End = (Ending, Option<Copied>);
 
 impl OnEnd for Told {
     fn on_end(self, ending: Ending, copy: Option<Copied>) {

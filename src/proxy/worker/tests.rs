@@ -30,10 +30,20 @@ struct Signals {
     begun: Signal,
     release: Signal,
     ended: Signal,
+    left: Signal,
     complete: AtomicUsize,
 }
 
 struct Told(Arc<Signals>);
+
+/// Tells that a call was dropped.
+struct Left<'a>(&'a Signals);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.0.left.notify_one();
+    }
+}
 
 impl OnEnd for Told {
     fn on_end(self, ending: Ending, _: Option<Copied>) {
@@ -70,6 +80,7 @@ impl Serve for Scripted {
             },
             "/hold" => {
                 self.signals.begun.notify_one();
+                let _left = Left(&self.signals);
                 self.signals.release.notified().await;
                 say(200, "held")
             }
@@ -84,7 +95,7 @@ impl Scripted {
         let Some(upstream) = &self.upstream else { return say(404, "nowhere") };
         let destination = Destination::new(upstream, "/").unwrap();
         let (mut parts, body) = request.into_parts();
-        headers::to_upstream(&mut parts, connection, &destination, &self.traces);
+        parts.headers = headers::to_upstream(&parts, connection, &destination, &self.traces).0;
         parts.uri = parts.uri.into_parts().path_and_query.map(http::Uri::from).unwrap();
         let lease = match self.pool.ready(upstream).await {
             Ok(lease) => lease,
@@ -118,7 +129,7 @@ struct Gate {
 }
 
 impl Gate {
-    fn start(options: AcceptOptions, upstream: Option<Upstream>, trust: Option<&std::path::Path>) -> Self {
+    fn start(options: &AcceptOptions, upstream: Option<Upstream>, trust: Option<&std::path::Path>) -> Self {
         let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
         let Listen::Tcp(address) = bound.addresses()[0] else { panic!("asked for tcp") };
         let signals = Arc::<Signals>::default();
@@ -128,16 +139,16 @@ impl Gate {
             Rc::new(Scripted { signals: Arc::clone(&shared), pool, upstream: upstream.clone(), traces: Traces::new(1) })
         });
         let drain = Drain::default();
-        let running = bound.run(&make, &options, &drain.watch()).unwrap();
+        let running = bound.run(&make, options, &drain.watch()).unwrap();
         Self { address, drain, running, signals }
     }
 
     fn plain() -> Self {
-        Self::start(AcceptOptions::default(), None, None)
+        Self::start(&AcceptOptions::default(), None, None)
     }
 
     fn before(upstream: SocketAddr) -> Self {
-        Self::start(AcceptOptions::default(), Some(at("127.0.0.1", upstream.port(), false)), None)
+        Self::start(&AcceptOptions::default(), Some(at("127.0.0.1", upstream.port(), false)), None)
     }
 
     async fn connect(&self) -> TcpStream {
@@ -162,7 +173,9 @@ fn at(host: &str, port: u16, tls: bool) -> Upstream {
 async fn talk(gate: &Gate, sent: &str) -> String {
     let mut stream = gate.connect().await;
     stream.write_all(sent.as_bytes()).await.unwrap();
-    stream.shutdown().await.unwrap();
+    if sent.is_empty() {
+        stream.shutdown().await.unwrap();
+    }
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
@@ -218,7 +231,7 @@ async fn a18_a_bad_chunk_fails_the_body_and_closes() {
 #[tokio::test]
 async fn f32_a_panic_costs_its_call_and_nothing_else() {
     let gate = Gate::plain();
-    let text = talk(&gate, "GET /panic HTTP/1.1\r\nhost: h\r\n\r\nGET /who HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let text = talk(&gate, "GET /panic HTTP/1.1\r\nhost: h\r\n\r\nGET /who HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await;
     assert_eq!(statuses(&text), ["500", "200"], "{text}");
     gate.stop().await;
 }
@@ -255,9 +268,71 @@ async fn f10_a_deadline_ends_the_wait() {
     gate.ended().await;
 }
 
+#[rstest]
+#[case::nothing("", false)]
+#[case::a_request("GET /who HTTP/1.1\r\nhost: h\r\n\r\n", false)]
+#[case::half_a_head("GET /wh", false)]
+#[case::a_bad_head("\r\n\r\nGET", false)]
+#[case::half_a_body("POST /echo HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nabc", false)]
+#[case::a_bad_chunk("POST /echo HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nx", false)]
+#[case::only_its_sending_side("", true)]
+#[tokio::test]
+async fn a91_a_client_that_leaves_takes_its_call_along_whatever_it_pipelined(#[case] behind: &str, #[case] half: bool, #[values(false, true)] at_once: bool) {
+    let gate = Gate::plain();
+    let mut client = gate.connect().await;
+    let hold = "GET /hold HTTP/1.1\r\nhost: h\r\n\r\n";
+    if at_once {
+        client.write_all(format!("{hold}{behind}").as_bytes()).await.unwrap();
+        gate.signals.begun.notified().await;
+    } else {
+        client.write_all(hold.as_bytes()).await.unwrap();
+        gate.signals.begun.notified().await;
+        client.write_all(behind.as_bytes()).await.unwrap();
+    }
+    if half {
+        client.shutdown().await.unwrap();
+        gate.signals.left.notified().await;
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "there is no answer");
+    } else {
+        drop(client);
+        gate.signals.left.notified().await;
+    }
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a21_what_is_pipelined_while_a_call_is_in_flight_is_answered_behind_it() {
+    let gate = Gate::plain();
+    let mut client = gate.connect().await;
+    client.write_all(b"GET /hold HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+    gate.signals.begun.notified().await;
+    for piece in ["POST /echo HTTP/1.1\r\nhost: h\r\ncontent-le", "ngth: 4\r\n\r\non", "e.GET /who HTTP/1.1\r\nhost: h\r\n\r\nBAD\r\n"] {
+        client.write_all(piece.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    gate.signals.release.notify_one();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    assert_eq!(statuses(&text), ["200", "200", "200", "400"], "{text}");
+    assert!(text.contains("held") && text.contains("one.") && text.contains("http 0"), "{text}");
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn a91_a_stream_of_http2_that_is_reset_takes_its_call_along() {
+    let gate = Gate::plain();
+    let mut sender = http2(gate.connect().await).await;
+    let request = Request::get(format!("http://{}/hold", gate.address)).body(Full::default()).unwrap();
+    let held = tokio::spawn(sender.send_request(request));
+    gate.signals.begun.notified().await;
+    held.abort();
+    gate.signals.left.notified().await;
+    gate.stop().await;
+}
+
 #[tokio::test]
 async fn over_the_bound_on_connections_the_next_one_waits() {
-    let gate = Gate::start(AcceptOptions { connections: 1, ..AcceptOptions::default() }, None, None);
+    let gate = Gate::start(&AcceptOptions { connections: 1, ..AcceptOptions::default() }, None, None);
     let mut first = gate.connect().await;
     first.write_all(b"GET /who HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
     until(&mut first, "http 0").await;
@@ -368,7 +443,7 @@ impl Certified {
 async fn a59_tls_speaks_what_was_agreed_and_knows_the_clients_certificate() {
     let certified = Certified::new();
     let tls = Some(Arc::new(ArcSwap::new(certified.server(true))));
-    let gate = Gate::start(AcceptOptions { tls, ..AcceptOptions::default() }, None, None);
+    let gate = Gate::start(&AcceptOptions { tls, ..AcceptOptions::default() }, None, None);
     let name = || rustls::pki_types::ServerName::try_from("localhost").unwrap();
     let stream = certified.client(true, "h2").connect(name(), gate.connect().await).await.unwrap();
     let request = Request::get("https://localhost/who").body(Full::default()).unwrap();
@@ -394,7 +469,7 @@ async fn an_upstream_over_tls_is_always_verified(#[case] host: &str, #[case] tru
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let ca = certified.file("ca");
-    let gate = Gate::start(AcceptOptions::default(), Some(at(host, port, true)), trusted.then_some(ca.as_path()));
+    let gate = Gate::start(&AcceptOptions::default(), Some(at(host, port, true)), trusted.then_some(ca.as_path()));
     let answered = async {
         let accepted = TlsAcceptor::from(certified.server(false)).accept(listener.accept().await.unwrap().0).await;
         if let Ok(mut upstream) = accepted {
@@ -402,7 +477,7 @@ async fn an_upstream_over_tls_is_always_verified(#[case] host: &str, #[case] tru
             upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
         }
     };
-    let (text, ()) = tokio::join!(talk(&gate, "GET /a HTTP/1.1\r\nhost: h\r\n\r\n"), answered);
+    let (text, ()) = tokio::join!(talk(&gate, "GET /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"), answered);
     assert_eq!(statuses(&text), [status], "{text}");
     gate.stop().await;
 }
@@ -411,10 +486,10 @@ async fn an_upstream_over_tls_is_always_verified(#[case] host: &str, #[case] tru
 async fn a22_a_body_that_breaks_off_never_becomes_a_whole_request() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gate = Gate::before(listener.local_addr().unwrap());
-    for (sent, end) in [
-        ("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nhello", "hello"),
-        ("POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello\r\n"),
-        ("POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nX\r\n\r\n0\r\n\r\n", "hello\r\n"),
+    for (sent, end, leaves) in [
+        ("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nhello", "hello", true),
+        ("POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello\r\n", true),
+        ("POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nX\r\n\r\n0\r\n\r\n", "hello\r\n", false),
     ] {
         let seen = async {
             let (mut upstream, _) = listener.accept().await.unwrap();
@@ -426,7 +501,9 @@ async fn a22_a_body_that_breaks_off_never_becomes_a_whole_request() {
         let client = async {
             let mut stream = gate.connect().await;
             stream.write_all(sent.as_bytes()).await.unwrap();
-            stream.shutdown().await.unwrap();
+            if leaves {
+                stream.shutdown().await.unwrap();
+            }
             gate.signals.ended.notified().await;
         };
         let ((begun, rest), ()) = tokio::join!(seen, client);

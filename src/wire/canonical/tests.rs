@@ -1,3 +1,5 @@
+//! One meaning, one spelling, one digest: the example of RFC 8785, pairs that must agree, and pairs that must not (G4).
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Heads by the list of hostile inputs, and the same verdict however the bytes are cut.
+
 use proptest::prelude::*;
 use rstest::rstest;
 

@@ -1,3 +1,5 @@
+//! Documents that two readers could take differently, one by one; and no bytes make the reader panic.
+
 use proptest::prelude::*;
 use rstest::rstest;
 

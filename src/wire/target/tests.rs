@@ -1,3 +1,5 @@
+//! Spellings of one path, and targets that are refused because a second reader could take them for another.
+
 use proptest::prelude::*;
 use rstest::rstest;
 

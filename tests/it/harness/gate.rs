@@ -152,7 +152,13 @@ impl TestGate {
     /// A command of the binary, in the gate's directory and in nobody's environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
-        command.env_clear().current_dir(self.home.path()).env("HOME", self.home.path()).env("NO_COLOR", "1").env("RUST_LOG", "info").envs(self.environment.iter().cloned());
+        command
+            .env_clear()
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path())
+            .env("NO_COLOR", "1")
+            .env("RUST_LOG", "info")
+            .envs(self.environment.iter().cloned());
         if let Some(running) = &self.running {
             command.env("BURNGATE_ADMIN", format!("http://{}", running.admin));
         }

@@ -1,3 +1,7 @@
+//! A budget through its turns: the worked rows of the rules, burns, probations, and what takes them back.
+
+use std::cmp::Ordering;
+
 use super::*;
 use crate::gate::{
     budget::{Evidence, window::Delta},

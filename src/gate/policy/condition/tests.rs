@@ -1,4 +1,4 @@
-//! Conditions: what compiles, what holds, what fails, and that nothing an agent sends can make it take long or panic.
+//! Conditions: what compiles, what holds, what fails (G3), and that nothing an agent sends can make it take long or panic (G7).
 
 use std::borrow::Cow;
 

@@ -14,8 +14,10 @@ use jsonschema::{
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
+use self::borrowed::Borrowed;
 use crate::gate::json::{Json, exact_binary64};
 
+mod borrowed;
 mod bounds;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,9 @@ mod tests;
 /// A compiled schema.
 pub struct Schema {
     source: Value,
+    /// Judges arguments in place: nearly all calls fit, and need no more than that.
+    in_place: Validator<Borrowed>,
+    /// Judges a copy, which can name what does not fit, and finds a member among very many without looking at each.
     validator: Validator,
     /// How deep arguments may nest, where each level multiplies the work.
     depth: Option<usize>,
@@ -43,6 +48,9 @@ pub const MAX_VIOLATIONS: usize = 8;
 /// The longest text of a schema that is repeated to an agent, in characters: an enum of a thousand names helps nobody.
 const MAX_TOLD: usize = 160;
 
+/// The most members of an object that is judged in place: a schema may look for each of its names, and looks through all of them each time.
+const MAX_IN_PLACE_MEMBERS: usize = 64;
+
 /// The most memory that one pattern compiles to, in bytes.
 const MAX_PATTERN: usize = 256 * 1024;
 
@@ -53,15 +61,21 @@ impl Schema {
     /// A sentence about what is wrong with the schema.
     pub fn compile(source: Value) -> Result<Self, String> {
         let depth = bounds::check(&source)?;
-        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
-        let options = jsonschema::options().with_draft(draft_of(&source)?).offline().with_pattern_options(patterns);
-        let validator = options.build(&source).map_err(|error| refusal(&error))?;
-        Ok(Schema { source, validator, depth })
+        let patterns = || PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
+        let draft = draft_of(&source)?;
+        let validator = jsonschema::options().with_draft(draft).offline().with_pattern_options(patterns()).build(&source).map_err(|error| refusal(&error))?;
+        let in_place = jsonschema::options_for::<Borrowed>().with_draft(draft).offline().with_pattern_options(patterns()).build(&source);
+        let in_place = in_place.map_err(|error| refusal(&error))?;
+        Ok(Schema { source, in_place, validator, depth })
     }
 
     /// Every way in which `args` do not satisfy it, at most [`MAX_VIOLATIONS`]; empty when they do. No arguments at all are `null`.
     #[must_use]
     pub fn violations(&self, args: Option<&Json<'_>>) -> Vec<Violation> {
+        let args_in_place = args.unwrap_or(&Json::Null);
+        if is_plain(args_in_place, self.depth.unwrap_or(usize::MAX)) && self.in_place.is_valid(args_in_place) {
+            return Vec::new();
+        }
         let value = match args.map_or(Ok(Value::Null), value_of) {
             Ok(value) => value,
             Err(pointer) => return vec![Violation { pointer, detail: "has more digits, or a larger exponent, than can be judged exactly".to_owned() }],
@@ -155,6 +169,16 @@ impl fmt::Debug for Schema {
 impl Serialize for Schema {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.source.serialize(serializer)
+    }
+}
+
+/// Can it be judged in place: every number has a value, it is no deeper than `depth`, and no object has more members than are looked through one by one?
+fn is_plain(json: &Json<'_>, depth: usize) -> bool {
+    match json {
+        Json::Null | Json::Bool(_) | Json::String(_) => true,
+        Json::Number(number) => number_of(number).is_some(),
+        Json::Array(elements) => depth > 0 && elements.iter().all(|element| is_plain(element, depth - 1)),
+        Json::Object(members) => depth > 0 && members.len() <= MAX_IN_PLACE_MEMBERS && members.iter().all(|(_, value)| is_plain(value, depth - 1)),
     }
 }
 

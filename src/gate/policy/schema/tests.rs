@@ -231,3 +231,60 @@ fn any_value() -> impl Strategy<Value = Value> {
         ]
     })
 }
+
+/// What a schema says of arguments in place and of a copy of them.
+fn both(schema: &Schema, args: &Json<'_>) -> (bool, bool) {
+    (schema.in_place.is_valid(args), schema.validator.is_valid(&value_of(args).unwrap()))
+}
+
+fn any_json() -> impl Strategy<Value = Json<'static>> {
+    let numbers = ["0", "-0", "1", "1.0", "1e2", "100", "-7", "0.5", "1.50", "18446744073709551615", "9007199254740993", "1e300"];
+    let names = || proptest::sample::select(vec!["a", "b", "order", "amount", "", "A-1", "\u{e9}\u{1f600}", "x/y~z"]);
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::Bool),
+        proptest::sample::select(numbers.to_vec()).prop_map(Json::Number),
+        names().prop_map(|name| Json::String(name.into())),
+        names().prop_map(|name| Json::String(name.to_owned().into())),
+    ];
+    leaf.prop_recursive(3, 24, 5, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Json::Array),
+            proptest::collection::btree_map(names(), inner, 0..5)
+                .prop_map(|members| Json::Object(members.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn arguments_in_place_are_judged_as_their_copy_is(args in any_json()) {
+        let schemas = [
+            json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "integer" } }, "additionalProperties": { "type": ["string", "null"] } }),
+            json!({ "properties": { "a": { "$ref": "#" }, "order": { "minLength": 1, "maxLength": 2, "pattern": "^A|." } }, "minProperties": 1, "maxProperties": 3 }),
+            json!({ "patternProperties": { "^.$": { "type": ["number", "array"] } }, "propertyNames": { "maxLength": 3 } }),
+            json!({ "enum": [null, 1, 100, "a", "A-1", [], [1], { "a": 1 }, { "a": [true] }] }),
+            json!({ "const": { "a": 1.0, "b": [0.5] } }),
+            json!({ "type": "array", "uniqueItems": true, "items": { "type": ["integer", "string"] }, "contains": { "const": 1 }, "minItems": 1, "maxItems": 3 }),
+            json!({ "minimum": 0, "exclusiveMaximum": 100, "multipleOf": 0.5 }),
+            json!({ "oneOf": [{ "type": "integer" }, { "type": "number", "minimum": 1 }, { "type": "object", "unevaluatedProperties": false }] }),
+            json!({ "if": { "type": "object" }, "then": { "dependentRequired": { "a": ["b"] } }, "else": { "not": { "type": "string" } } }),
+            json!({ "type": "array", "prefixItems": [{ "type": "string" }], "items": false }),
+        ];
+        for source in schemas {
+            let (in_place, copy) = both(&schema(source.clone()), &args);
+            prop_assert_eq!(in_place, copy, "{} of {:?}", source, args);
+        }
+    }
+}
+
+#[test]
+fn an_object_of_very_many_members_is_judged_all_the_same() {
+    let names: Vec<String> = (0..=MAX_IN_PLACE_MEMBERS).map(|number| format!("m{number}")).collect();
+    let object = |count: usize| Json::Object(names.iter().take(count).map(|name| (Cow::Borrowed(name.as_str()), Json::Number("1"))).collect());
+    let schema = schema(json!({ "type": "object", "additionalProperties": { "type": "integer" }, "maxProperties": MAX_IN_PLACE_MEMBERS + 1 }));
+    for count in [MAX_IN_PLACE_MEMBERS, MAX_IN_PLACE_MEMBERS + 1] {
+        assert_eq!(is_plain(&object(count), usize::MAX), count <= MAX_IN_PLACE_MEMBERS);
+        assert_eq!(schema.violations(Some(&object(count))), []);
+    }
+}

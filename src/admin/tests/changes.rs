@@ -1,0 +1,276 @@
+//! What people do, and what they are told of it: nothing before it is on disk (G9).
+
+use std::sync::Arc;
+
+use rstest::rstest;
+
+use super::world::{NOW, TRIAGE, World, clamped, held, run};
+use crate::{
+    api::operate::{MAX_NAME, MAX_TEXT},
+    gate::{
+        event::{Entry, Mark},
+        name::CallId,
+        outcome::FailureMode,
+        time::{hours, minutes},
+    },
+    ledger::port::Journal as _,
+};
+
+const APPROVE: &str = "/v1/approvals/apr_00000000000000000000000000000001/approve";
+const DENY: &str = "/v1/approvals/apr_00000000000000000000000000000001/deny";
+
+#[tokio::test]
+async fn a_clamp_is_answered_with_what_it_found_and_a_release_lifts_it_and_nothing_else() {
+    let world = World::new(&[held(1, 1), held(2, 1)], Vec::new());
+    world.post("dana", APPROVE, "{}").await.is(200);
+    let answer = world.post("operator", "/v1/workflows/support-triage/clamp", r#"{"to": "read_only", "reason": "drill", "for": "2h"}"#).await;
+    let expected = concat!(
+        r#"{"workflow":"support-triage","to":"read_only","until":"2026-11-23T11:00:00Z","#,
+        r#""in_flight":0,"unused_grants":1,"pending_approvals":1}"#
+    );
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected));
+    world.post("operator", "/v1/clamp", r#"{"to": "supervised", "reason": "everyone"}"#).await.is(200);
+    let level = world.get("vera", "/v1/workflows/support-triage").await.json()["level"].clone();
+    assert_eq!((&level["effective"], &level["clamp"]["scope"]), (&"read_only".into(), &"workflow".into()));
+
+    let released = world.post("operator", "/v1/workflows/support-triage/release", r#"{"reason": "over"}"#).await.is(200);
+    assert_eq!((&released["level"]["effective"], &released["level"]["clamp"]["scope"]), (&"supervised".into(), &"all".into()));
+    let conflict = world.post("operator", "/v1/workflows/support-triage/release", r#"{"reason": "over"}"#).await.is(409);
+    assert_eq!(conflict["detail"], "`support-triage` has no clamp of its own; every workflow is clamped, which `release --all` lifts");
+    let released = world.post("operator", "/v1/release", r#"{"reason": "over"}"#).await.is(200);
+    assert_eq!(released["workflows"][0]["level"]["effective"], "standard");
+    world.post("operator", "/v1/release", r#"{"reason": "over"}"#).await.is(409);
+}
+
+#[tokio::test]
+async fn a_clamp_that_does_not_reach_the_disk_is_in_force_and_not_acknowledged() {
+    let world = World::new(&[], Vec::new());
+    world.journal.refuse(true);
+    let problem = world.post("operator", "/v1/workflows/support-triage/clamp", r#"{"to": "halted", "reason": "now"}"#).await.is(503);
+    assert_eq!((&problem["type"], &problem["cause"]), (&"urn:burngate:problem:unavailable".into(), &"journal".into()));
+    assert_eq!(world.get("vera", "/v1/workflows/support-triage").await.json()["level"]["effective"], "halted");
+    world.get("vera", "/v1/runs").await.is(503);
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_before_it_is_durable() {
+    let world = World::still(&[], Vec::new());
+    let clamp = world.post("operator", "/v1/workflows/support-triage/clamp", r#"{"to": "halted", "reason": "now"}"#);
+    let mut clamp = std::pin::pin!(clamp);
+    for _ in 0..64 {
+        let waited = tokio::select! {
+            biased;
+            _ = &mut clamp => false,
+            () = tokio::task::yield_now() => true,
+        };
+        assert!(waited, "answered before it was written");
+    }
+    world.journal.write();
+    clamp.await.is(200);
+}
+
+#[tokio::test]
+async fn of_two_decisions_at_once_the_first_wins_and_the_other_is_409() {
+    let world = World::still(&[held(1, 1)], Vec::new());
+    let approve = world.post("dana", APPROVE, "{}");
+    let deny = world.post("eli", DENY, r#"{"reason": "no", "verdict": "wrong"}"#);
+    let write = async {
+        for _ in 0..16 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.journal.write(), 1);
+    };
+    let (approved, denied, ()) = tokio::join!(approve, deny, write);
+    assert_eq!(approved.is(200)["state"], "approved");
+    assert_eq!(denied.is(409)["detail"], "the approval is approved already");
+    let approval = world.get("vera", "/v1/approvals/apr_00000000000000000000000000000001").await.is(200);
+    assert_eq!(approval["decisions"].as_array().unwrap().len(), 1);
+    assert_eq!(approval["expires_at"], "2026-11-23T09:10:00Z");
+}
+
+#[tokio::test]
+async fn two_people_who_approve_at_once_are_both_heard() {
+    let world = World::still(&[held(1, 2)], Vec::new());
+    let write = async {
+        for _ in 0..64 {
+            tokio::task::yield_now().await;
+            world.journal.write();
+        }
+    };
+    let (first, second, ()) = tokio::join!(world.post("dana", APPROVE, "{}"), world.post("eli", APPROVE, r#"{"reason": "seen"}"#), write);
+    first.is(200);
+    assert_eq!(second.is(200)["state"], "approved");
+}
+
+#[tokio::test]
+async fn an_approval_ends_once_and_neither_the_asker_nor_one_person_twice_decides() {
+    let world = World::new(&[held(1, 2)], Vec::new());
+    world.post("triage-bot", APPROVE, "{}").await.is(403);
+    assert_eq!(world.post("dana", APPROVE, "").await.is(200)["state"], "pending");
+    world.post("dana", APPROVE, "{}").await.is(409);
+    assert_eq!(world.post("eli", DENY, r#"{"reason": "later"}"#).await.is(200)["decisions"][1]["decision"], "deny_not_now");
+    for (who, path, body) in [("operator", APPROVE, "{}"), ("operator", DENY, r#"{"reason": "r"}"#)] {
+        assert_eq!(world.post(who, path, body).await.is(409)["detail"], "the approval is denied already");
+    }
+    world.post("dana", "/v1/approvals/apr_000000000000000000000000000000ff/approve", "{}").await.is(404);
+    world.post("dana", "/v1/approvals/17/approve", "{}").await.is(404);
+}
+
+#[rstest]
+#[case("/v1/clamp", r#"{"reason": "r"}"#, "/to")]
+#[case("/v1/clamp", r#"{"to": "halted"}"#, "/reason")]
+#[case("/v1/clamp", r#"{"to": "halted", "reason": " "}"#, "/reason")]
+#[case("/v1/clamp", r#"{"to": "halted", "reason": "\u001b[2J"}"#, "/reason")]
+#[case("/v1/clamp", r#"{"to": 3, "reason": "r"}"#, "/to")]
+#[case("/v1/clamp", r#"{"to": "halted", "reason": "r", "untill": "1h"}"#, "/untill")]
+#[case("/v1/clamp", r#"{"to": "halted", "to": "autonomous", "reason": "r"}"#, "/to")]
+#[case("/v1/clamp", r#"{"to": "halted", "reason": "r", "for": "soon"}"#, "/for")]
+#[case("/v1/clamp", r#"{"to": "halted", "reason": "r", "for": "0s"}"#, "/for")]
+#[case("/v1/clamp", r#"{"to": "halted", "reason": "r", "for": "367d"}"#, "/for")]
+#[case("/v1/clamp", r#"{"to": "sideways", "reason": "r"}"#, "/to")]
+#[case("/v1/workflows/support-triage/recover", r#"{"cause": ""}"#, "/cause")]
+#[case("/v1/workflows/support-triage/recover", r#"{"cause": "c", "for": "91d"}"#, "/for")]
+#[case("/v1/workflows/support-triage/recover", r#"{"cause": "c", "to": "sideways"}"#, "/to")]
+#[case(APPROVE, r#"{"edit": {"amount": 1}}"#, "/edit")]
+#[case(DENY, r"{}", "/reason")]
+#[case(DENY, r#"{"reason": "r", "verdict": "maybe"}"#, "/verdict")]
+#[case("/v1/reports", r#"{"mode": "timeout"}"#, "/run")]
+#[case("/v1/reports", r#"{"mode": "timeout", "run": "r", "subject": "s"}"#, "/run")]
+#[case("/v1/reports", r#"{"mode": "timeout", "call": "c"}"#, "/call")]
+#[case("/v1/reports", r#"{"mode": "timeout", "run": "r", "tool": "t"}"#, "/tool")]
+#[case("/v1/reports", r#"{"mode": "timeuot", "run": "r"}"#, "/mode")]
+#[case("/v1/reports", r#"{"mode": "wrong_tone", "run": "r", "workflow": "another"}"#, "/mode")]
+#[case("/v1/runs/r/report", r#"{"mode": "timeout", "run": "r"}"#, "/run")]
+#[case("/v1/runs/r/exclude", r"{}", "/reason")]
+#[tokio::test]
+async fn a_bad_field_is_422_and_named(#[case] path: &str, #[case] body: &str, #[case] pointer: &str) {
+    let world = World::new(&[held(1, 1)], Vec::new());
+    let problem = world.post("operator", path, body).await.is(422);
+    assert_eq!((&problem["errors"][0]["pointer"], &problem["type"]), (&pointer.into(), &"urn:burngate:problem:invalid".into()), "{problem}");
+}
+
+#[rstest]
+#[case("/v1/runs?limit=0", "/limit")]
+#[case("/v1/runs?limit=1001", "/limit")]
+#[case("/v1/runs?since=yesterday", "/since")]
+#[case("/v1/runs?since=1d&until=2d", "/until")]
+#[case("/v1/runs?outcome=fine", "/outcome")]
+#[case("/v1/runs?call=7", "/call")]
+#[case("/v1/runs?ambiguous=perhaps", "/ambiguous")]
+#[case("/v1/runs?worfklow=x", "/worfklow")]
+#[case("/v1/runs?tool=a&tool=b", "/tool")]
+#[case("/v1/approvals?state=open", "/state")]
+#[case("/v1/audit?after=-1", "/after")]
+#[tokio::test]
+async fn a_bad_parameter_is_422_and_named(#[case] path: &str, #[case] pointer: &str) {
+    let world = World::new(&[], Vec::new());
+    let problem = world.get("vera", path).await.is(422);
+    assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404() {
+    let world = World::new(&[], Vec::new());
+    world.get("vera", "/v1/workflows/nothing").await.is(404);
+    world.get("vera", "/v1/workflows/%00").await.is(404);
+    world.get("vera", "/v1/runs/nothing").await.is(404);
+    world.post("operator", "/v1/workflows/nothing/clamp", r#"{"to": "halted", "reason": "r"}"#).await.is(404);
+    world.post("operator", "/v1/reports", r#"{"run": "nothing", "mode": "timeout"}"#).await.is(404);
+    world.post("operator", "/v1/runs/nothing/exclude", r#"{"reason": "r"}"#).await.is(404);
+}
+
+#[tokio::test]
+async fn a_report_by_subject_books_the_run_once_and_can_be_taken_back() {
+    let world = World::new(&[], vec![run("a-1", "triage-bot", Mark::Acceptable, minutes(5), &[])]);
+    let report = r#"{"subject": "A-1", "mode": "major_correction", "ref": "ticket-9", "note": "fixed by hand"}"#;
+    let answer = world.post("rob", "/v1/reports", report).await;
+    let expected = concat!(
+        r#"{"run":"a-1","workflow":"support-triage","agent":"triage-bot","booked_at":"2026-11-23T08:55:00Z","#,
+        r#""was":"acceptable","now":"unacceptable","repeated":false}"#
+    );
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected));
+    assert_eq!(world.post("rob", "/v1/reports", report).await.is(200)["repeated"], true);
+    let budget = |world: &World| {
+        let view = world.ledger.view(&TRIAGE.into()).unwrap();
+        (view.standing.all.runs, view.standing.all.unacceptable)
+    };
+    assert_eq!(budget(&world), (1, 1));
+    let detail = world.get("vera", "/v1/runs/a-1").await.is(200);
+    assert_eq!((&detail["reports"][0]["by"], &detail["reports"][0]["ref"]), (&"rob".into(), &"ticket-9".into()));
+
+    let retract = r#"{"mode": "major_correction", "ref": "ticket-9", "retract": true}"#;
+    assert_eq!(world.post("rob", "/v1/runs/a-1/report", retract).await.is(200)["now"], "acceptable");
+    assert_eq!(budget(&world), (1, 0));
+    world.post("rob", "/v1/runs/a-1/report", retract).await.is(409);
+
+    assert_eq!(world.post("operator", "/v1/runs/a-1/exclude", r#"{"reason": "a drill"}"#).await.is(200)["now"], "excluded");
+    assert_eq!(budget(&world), (0, 0));
+    assert_eq!(world.post("operator", "/v1/runs/a-1/exclude", r#"{"reason": "a mistake", "retract": true}"#).await.is(200)["now"], "acceptable");
+    world.post("operator", "/v1/runs/a-1/exclude", r#"{"reason": "again", "retract": true}"#).await.is(409);
+}
+
+#[tokio::test]
+async fn a_report_on_an_open_run_books_it_at_once() {
+    let world = World::new(&[], Vec::new());
+    let place = Arc::clone(&world.ledger.table().entries[TRIAGE]);
+    let seat = world.ledger.seat(&place, &"triage-bot".into(), Some("open-1".into()), CallId::from_bits(7), NOW).unwrap();
+    let report = r#"{"run": "open-1", "mode": "wrong_tone"}"#;
+    let told = world.post("rob", "/v1/reports", report).await.is(200);
+    assert_eq!((&told["was"], &told["now"], &told["repeated"]), (&"idle".into(), &"unacceptable".into(), &false.into()));
+    assert_eq!(world.post("rob", "/v1/reports", report).await.is(200)["repeated"], true);
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable, 1);
+    world.post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#).await.is(404);
+    drop(seat);
+}
+
+#[tokio::test]
+async fn texts_and_names_are_taken_up_to_their_bounds() {
+    let world = World::new(&[], Vec::new());
+    let clamp = |to: &str, reason: usize| format!(r#"{{"to": "{to}", "reason": "{}"}}"#, "\u{e9}".repeat(reason));
+    world.post("operator", "/v1/clamp", &clamp("halted", MAX_TEXT)).await.is(200);
+    world.post("operator", "/v1/clamp", &clamp("halted", MAX_TEXT + 1)).await.is(422);
+    let report = |reference: usize| format!(r#"{{"run": "r", "mode": "timeout", "ref": "{}"}}"#, "x".repeat(reference));
+    world.post("rob", "/v1/reports", &report(MAX_NAME)).await.is(404);
+    world.post("rob", "/v1/reports", &report(MAX_NAME + 1)).await.is(422);
+}
+
+#[tokio::test]
+async fn several_runs_of_one_id_are_409_and_listed_until_the_agent_is_named() {
+    let runs = ["triage-bot", "other-bot"].map(|agent| run("case-7", agent, Mark::Acceptable, minutes(5), &[]));
+    let world = World::new(&[], runs.into());
+    for answer in [world.get("vera", "/v1/runs/case-7").await, world.post("rob", "/v1/runs/case-7/report", r#"{"mode": "timeout"}"#).await] {
+        let problem = answer.is(409);
+        let listed: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["detail"].as_str().unwrap()).collect();
+        assert_eq!(listed.len(), 2, "{problem}");
+        assert!(listed.contains(&"workflow `support-triage`, agent `other-bot`, run `case-7`"));
+    }
+    assert_eq!(world.get("vera", "/v1/runs/case-7?agent=other-bot").await.is(200)["agent"], "other-bot");
+    world.post("rob", "/v1/runs/case-7/report", r#"{"mode": "timeout", "agent": "other-bot"}"#).await.is(200);
+}
+
+#[tokio::test]
+async fn a_burn_is_recovered_from_once_and_never_above_what_was_earned() {
+    let runs = (0..30).map(|n| run(&format!("bad-{n}"), "triage-bot", Mark::Unacceptable, hours(1), &[FailureMode::Timeout])).collect();
+    let world = World::new(&[], runs);
+    let recover = "/v1/workflows/support-triage/recover";
+    assert_eq!(world.get("vera", "/v1/workflows/support-triage").await.is(200)["posture"], "breached");
+    world.post("operator", recover, r#"{"cause": "a bad prompt", "to": "autonomous"}"#).await.is(409);
+    let recovered = world.post("operator", recover, r#"{"cause": "a bad prompt", "fix": "PR-7", "to": "supervised", "for": "3d"}"#).await.is(200);
+    assert_eq!(recovered["level"]["probation"]["until"], "2026-11-26T09:00:00Z");
+    assert_eq!((&recovered["level"]["binds"], &recovered["level"]["effective"]), (&"probation".into(), &"supervised".into()));
+    assert_eq!((&recovered["burns"][0]["cause"], &recovered["burns"][0]["modes"]["timeout"]), (&"a bad prompt".into(), &3.into()));
+    world.post("operator", recover, r#"{"cause": "again"}"#).await.is(409);
+}
+
+#[tokio::test]
+async fn the_journal_is_paged() {
+    let world = World::new(&[held(1, 1)], Vec::new());
+    world.journal.append(Entry { at: NOW, workflow: Some(TRIAGE.into()), event: clamped("halted") }).durable.wait().unwrap().unwrap();
+    let first = world.get("vera", "/v1/audit?limit=2").await.is(200);
+    let kinds =
+        |page: &serde_json::Value| page["entries"].as_array().unwrap().iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!((kinds(&first), &first["next"]), (vec!["policy_accepted".to_owned(), "held".to_owned()], &2.into()));
+    let second = world.get("vera", "/v1/audit?after=2").await.is(200);
+    assert_eq!((kinds(&second), &second["next"]), (vec!["clamped".to_owned(), "followed".to_owned()], &serde_json::Value::Null));
+    assert_eq!((&second["entries"][0]["at"], &second["entries"][0]["event"]["reason"]), (&"2026-11-23T09:00:00Z".into(), &"drill".into()));
+}

@@ -1,0 +1,187 @@
+//! Who gets in, and with what (G11).
+
+use axum::{
+    body::Body,
+    http::{Method, Request, header},
+};
+use rstest::rstest;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::world::{TRIAGE, World, bearer, held};
+use crate::admin::{openapi, serve};
+
+/// Every endpoint with the least role it needs.
+const DOORS: [(&str, &str, &str); 19] = [
+    ("GET", "/v1/workflows", "vera"),
+    ("GET", "/v1/workflows/support-triage", "vera"),
+    ("GET", "/v1/approvals", "vera"),
+    ("GET", "/v1/approvals/apr_00000000000000000000000000000001", "vera"),
+    ("GET", "/v1/runs", "vera"),
+    ("GET", "/v1/runs/r", "vera"),
+    ("GET", "/v1/audit", "vera"),
+    ("GET", "/metrics", "vera"),
+    ("GET", "/openapi.json", "vera"),
+    ("POST", "/v1/reports", "rob"),
+    ("POST", "/v1/runs/r/report", "rob"),
+    ("POST", "/v1/approvals/apr_00000000000000000000000000000001/approve", "dana"),
+    ("POST", "/v1/approvals/apr_00000000000000000000000000000001/deny", "dana"),
+    ("POST", "/v1/workflows/support-triage/clamp", "operator"),
+    ("POST", "/v1/workflows/support-triage/release", "operator"),
+    ("POST", "/v1/workflows/support-triage/recover", "operator"),
+    ("POST", "/v1/clamp", "operator"),
+    ("POST", "/v1/release", "operator"),
+    ("POST", "/v1/runs/r/exclude", "operator"),
+];
+
+fn ask(method: &str, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path).header(header::CONTENT_TYPE, "application/json")
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_401_a_wrong_role_403_and_the_least_role_gets_in() {
+    let world = World::new(&[held(1, 1)], Vec::new());
+    for (method, path, least) in DOORS {
+        for credential in [None, Some("Bearer "), Some("Bearer wrong"), Some("Basic dG9rZW4="), Some("token-of-operator")] {
+            let mut request = ask(method, path);
+            if let Some(credential) = credential {
+                request = request.header(header::AUTHORIZATION, credential);
+            }
+            let answer = world.send(request.body(Body::from("{")).unwrap()).await;
+            assert_eq!(answer.is(401)["type"], "urn:burngate:problem:unauthorized", "{path} {credential:?}");
+            assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"burngate\"");
+            assert_eq!(answer.headers["content-type"], "application/problem+json");
+        }
+        let order = ["vera", "rob", "dana", "operator"];
+        for who in order {
+            let answer = world.send(ask(method, path).header(header::AUTHORIZATION, bearer(who)).body(Body::from("{")).unwrap()).await;
+            let place = |name: &str| order.iter().position(|known| *known == name);
+            if place(who) < place(least) {
+                assert_eq!(answer.is(403)["type"], "urn:burngate:problem:forbidden", "{path} {who}");
+            } else {
+                assert!(!matches!(answer.status.as_u16(), 401 | 403), "{path} {who}: {}", answer.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_tokens_are_none() {
+    let world = World::new(&[], Vec::new());
+    let request = ask("GET", "/v1/workflows").header(header::AUTHORIZATION, bearer("operator")).header(header::AUTHORIZATION, bearer("vera"));
+    world.send(request.body(Body::empty()).unwrap()).await.is(401);
+}
+
+#[tokio::test]
+async fn health_needs_no_token_and_nothing_is_at_other_paths() {
+    let world = World::new(&[], Vec::new());
+    let get = |path: &str| world.send(Request::get(path).body(Body::empty()).unwrap());
+    assert_eq!(get("/healthz").await.is(200)["status"], "ok");
+    assert_eq!(get("/readyz").await.text, r#"{"ready":true,"checks":{"policies":"ok","store":"nearly_full"}}"#);
+    assert_eq!(get("/v1/nothing").await.is(404)["type"], "urn:burngate:problem:not-found");
+    let answer = world.post("operator", "/v1/workflows", "{}").await;
+    assert_eq!(answer.is(405)["status"], 405);
+    assert_eq!(answer.headers["allow"], "GET,HEAD");
+}
+
+#[rstest]
+#[case::rebound("host", "evil.example:9901", 403)]
+#[case::rebound_to_a_lookalike("host", "localhost.evil.example", 403)]
+#[case::private("host", "10.0.0.1:9901", 403)]
+#[case::by_name("host", "localhost:9901", 200)]
+#[case::by_address("host", "[::1]:9901", 200)]
+#[case::foreign_origin("origin", "https://evil.example", 403)]
+#[case::other_port("origin", "http://127.0.0.1:3000", 403)]
+#[case::opaque_origin("origin", "null", 403)]
+#[case::own_origin("origin", "http://127.0.0.1:9901", 200)]
+#[case::cross_site("sec-fetch-site", "cross-site", 403)]
+#[case::same_site("sec-fetch-site", "same-site", 403)]
+#[case::typed_address("sec-fetch-site", "none", 200)]
+#[tokio::test]
+async fn what_another_site_sent_is_refused_token_or_not(#[case] name: &str, #[case] value: &str, #[case] status: u16) {
+    let world = World::new(&[], Vec::new());
+    let request = ask("GET", "/v1/workflows").header(header::AUTHORIZATION, bearer("operator")).header(name, value);
+    let answer = world.send(request.body(Body::empty()).unwrap()).await;
+    answer.is(status);
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    assert_eq!(answer.headers["referrer-policy"], "no-referrer");
+    assert_eq!(answer.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
+}
+
+#[rstest]
+#[case::form("application/x-www-form-urlencoded", "to=halted", 415)]
+#[case::text("text/plain", r#"{"to":"halted","reason":"r"}"#, 415)]
+#[case::other_charset("application/json; charset=utf-16", "{}", 415)]
+#[case::not_json("application/json", "to=halted", 400)]
+#[case::two_values("application/json", r#"{"to":"halted","reason":"r"} {}"#, 400)]
+#[case::json("Application/JSON; charset=UTF-8", r#"{"to":"halted","reason":"r"}"#, 200)]
+#[tokio::test]
+async fn only_json_changes_anything(#[case] kind: &str, #[case] body: &str, #[case] status: u16) {
+    let world = World::new(&[], Vec::new());
+    let request = Request::post("/v1/clamp").header(header::AUTHORIZATION, bearer("operator")).header(header::CONTENT_TYPE, kind);
+    world.send(request.body(Body::from(body.to_owned())).unwrap()).await.is(status);
+    let effective = &world.get("vera", "/v1/workflows/support-triage").await.json()["level"]["effective"];
+    assert_eq!(effective, if status == 200 { "halted" } else { "standard" });
+}
+
+#[tokio::test]
+async fn a_body_is_taken_up_to_its_bound_and_not_one_byte_further() {
+    let world = World::new(&[], Vec::new());
+    let padded = |size: usize| {
+        let body = r#"{"to":"halted","reason":"r"}"#;
+        format!("{body}{}", " ".repeat(size - body.len()))
+    };
+    world.post("operator", "/v1/clamp", &padded(super::super::read::MAX_BODY)).await.is(200);
+    world.post("operator", "/v1/clamp", &padded(super::super::read::MAX_BODY + 1)).await.is(413);
+}
+
+#[tokio::test]
+async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it() {
+    let document: serde_json::Value = serde_json::from_str(&openapi()).unwrap();
+    let world = World::new(&[], Vec::new());
+    let served = world.get("vera", "/openapi.json").await.is(200);
+    assert_eq!(served, document);
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "/v1/approvals",
+        "/v1/approvals/{id}",
+        "/v1/approvals/{id}/approve",
+        "/v1/approvals/{id}/deny",
+        "/v1/audit",
+        "/v1/clamp",
+        "/v1/release",
+        "/v1/reports",
+        "/v1/runs",
+        "/v1/runs/{run}",
+        "/v1/runs/{run}/exclude",
+        "/v1/runs/{run}/report",
+        "/v1/workflows",
+        "/v1/workflows/{workflow}",
+        "/v1/workflows/{workflow}/clamp",
+        "/v1/workflows/{workflow}/recover",
+        "/v1/workflows/{workflow}/release",
+    ];
+    assert_eq!(paths, expected);
+    // Metrics and the document itself are behind a door too, and not in the document.
+    let operations: usize = document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
+    assert_eq!(operations + 2, DOORS.len(), "an endpoint is missing in the table of doors");
+}
+
+#[tokio::test]
+async fn a_listener_answers_and_lets_go_when_it_is_told_to_stop() {
+    let world = World::new(&[], Vec::new());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(serve(listener, world.router.clone(), async move { stopped.await.unwrap() }));
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /v1/workflows/{TRIAGE} HTTP/1.1\r\nhost: {address}\r\nauthorization: {}\r\n\r\n", bearer("vera"));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 15];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    stop.send(()).unwrap();
+    served.await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,286 @@
+//! One workflow with a policy, a held call, a few people, and a clock that stands still.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use crate::{
+    admin::{
+        Admin,
+        auth::{self, Auth, Person, Role},
+        health::{Check, Condition, Health},
+        router,
+    },
+    clock::Clock,
+    gate::{
+        approval::Request as Held,
+        budget::objective::Objective,
+        digest::Digest,
+        event::{Charge, Clamp, Entry, Event, Executed, Mark},
+        level::{Ladder, Validation},
+        name::{ApprovalId, CallId, ToolName, WorkflowName},
+        outcome::{FailureMode, Source},
+        policy::{Caps, HoldRules, Lose, Mode, Place, PolicySet, Recovery, RunRules, Terms, Workflow, default_unacceptable},
+        risk::{Risk, Tier},
+        time::{Time, days, hours, minutes},
+        verdict::Verdict,
+    },
+    ledger::{
+        Bounds, Ledger,
+        memory::MemoryJournal,
+        port::{CallRecord, Journal, Projection, RunRecord},
+    },
+    telemetry::Metrics,
+};
+
+/// 2026-11-23T09:00:00Z.
+pub(super) const NOW: Time = Time::from_millis(1_795_424_400_000);
+pub(super) const TRIAGE: &str = "support-triage";
+pub(super) const REFUND: &str = "payments/refund";
+
+pub(super) struct World {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) journal: Arc<MemoryJournal>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) router: Router,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Still(AtomicI64);
+
+impl Clock for Still {
+    fn now(&self) -> Time {
+        Time::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Well;
+
+impl Health for Well {
+    fn checks(&self) -> Vec<Check> {
+        vec![Check { what: "policies", state: Condition::Well }, Check { what: "store", state: Condition::Warned("nearly_full") }]
+    }
+}
+
+/// An answer, read to its end.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(super) fn is(&self, status: u16) -> serde_json::Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+}
+
+impl World {
+    /// A world in which nothing is written until somebody says so.
+    pub(super) fn still(held: &[Held], runs: Vec<RunRecord>) -> Self {
+        let terms = Arc::new(terms());
+        let workflow = Arc::new(workflow(Arc::clone(&terms)));
+        let policies =
+            Arc::new(PolicySet { version: Digest::new([7; 32]), apis: BTreeMap::new(), workflows: BTreeMap::from([(workflow.name.clone(), workflow)]) });
+        let journal = MemoryJournal::new();
+        let accepted = Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(&policies), policies: "{}".into() };
+        drop(journal.append(Entry { at: NOW.minus(hours(2)), workflow: None, event: accepted }).durable);
+        for run in runs {
+            if run.mark == Mark::Unacceptable {
+                let reference = crate::gate::event::RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap() };
+                let booked = Event::Booked { run: reference, high: run.high, charges: run.charges.clone() };
+                drop(journal.append(Entry { at: run.booked_at, workflow: Some(TRIAGE.into()), event: booked }).durable);
+            }
+            journal.record(run);
+        }
+        for request in held {
+            let event = Event::Held(Box::new(request.clone()));
+            drop(journal.append(Entry { at: NOW.minus(minutes(1)), workflow: Some(TRIAGE.into()), event }).durable);
+        }
+        journal.write();
+        let clock = Arc::new(Still(AtomicI64::new(NOW.as_millis())));
+        let ledger = Arc::new(Ledger::new(&journal.state(), Arc::clone(&policies), Arc::clone(&journal) as _, clock, Bounds { holds: 100 }));
+        ledger.install(policies).unwrap();
+        let projection: Arc<dyn Projection> = Arc::clone(&ledger) as _;
+        journal.project(Arc::downgrade(&projection));
+        let metrics = Arc::<Metrics>::default();
+        let people = [("vera", Role::Viewer), ("rob", Role::Reporter), ("dana", Role::Reviewer), ("eli", Role::Reviewer), ("triage-bot", Role::Reviewer)];
+        let person = |(name, role): (&str, Role)| Person { name: name.into(), role, token: auth::digest(&token(name)) };
+        let admin = Admin {
+            ledger: Arc::clone(&ledger),
+            records: Arc::clone(&journal) as _,
+            auth: Auth::new(&token("operator"), people.map(person).into()),
+            health: Arc::new(Well),
+            metrics: Arc::clone(&metrics),
+            open_metrics: false,
+        };
+        World { ledger, journal, metrics, router: router(admin), writer: None }
+    }
+
+    /// A world with a thread that writes.
+    pub(super) fn new(held: &[Held], runs: Vec<RunRecord>) -> Self {
+        let mut world = World::still(held, runs);
+        let journal = Arc::clone(&world.journal);
+        world.writer = Some(std::thread::spawn(move || journal.write_until_closed()));
+        world
+    }
+
+    pub(super) async fn get(&self, who: &str, path: &str) -> Answer {
+        self.send(Request::get(path).header(header::AUTHORIZATION, bearer(who)).body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) async fn post(&self, who: &str, path: &str, body: &str) -> Answer {
+        let request = Request::post(path).header(header::AUTHORIZATION, bearer(who)).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.headers_mut().entry(header::HOST).or_insert("127.0.0.1:9901".parse().unwrap());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.journal.close();
+        if let Some(writer) = self.writer.take() {
+            writer.join().unwrap();
+        }
+    }
+}
+
+pub(super) fn token(name: &str) -> String {
+    format!("token-of-{name}")
+}
+
+pub(super) fn bearer(name: &str) -> String {
+    format!("Bearer {}", token(name))
+}
+
+/// A held refund of 501.00, whose amount no binary64 holds in this spelling.
+pub(super) fn held(number: u128, needed: u32) -> Held {
+    Held {
+        approval: ApprovalId::from_bits(number),
+        run: "case-1".into(),
+        call: CallId::from_bits(number),
+        agent: "triage-bot".into(),
+        tool: REFUND.into(),
+        risk: Risk::High,
+        target: "POST /refunds".into(),
+        args: Some(r#"{"amount":501.00000000000000000001,"order":"A-1001"}"#.into()),
+        subject: Some("A-1001".into()),
+        digest: Digest::new([u8::try_from(number).unwrap(); 32]),
+        rule: "hold_when".into(),
+        place: Some(Place { file: "policies/payments.yaml".into(), line: 12 }),
+        reason: "the amount is above 500".into(),
+        needed,
+        expires_at: NOW.plus(hours(1)),
+        grant: minutes(10),
+    }
+}
+
+/// A booked run of one refund.
+pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[FailureMode]) -> RunRecord {
+    let at = NOW.minus(ago);
+    let call = CallId::from_bits(u128::from(name.bytes().map(u64::from).sum::<u64>()));
+    let charge = |mode: &FailureMode| Charge {
+        mode: mode.clone(),
+        source: Source::Wire,
+        by: None,
+        call: Some(call),
+        tool: Some(REFUND.into()),
+        note: None,
+        reference: None,
+    };
+    RunRecord {
+        workflow: TRIAGE.into(),
+        agent: agent.into(),
+        run: Some(name.into()),
+        started: at.minus(minutes(1)),
+        ended: at,
+        booked_at: at,
+        mark,
+        high: true,
+        charges: modes.iter().map(charge).collect(),
+        calls: vec![CallRecord {
+            call,
+            at,
+            tool: ToolName::from(REFUND),
+            risk: Risk::High,
+            verdict: Verdict::Allow,
+            executed: if modes.contains(&FailureMode::Timeout) { Executed::Unknown } else { Executed::Yes },
+            rule: None,
+            status: 200,
+            subject: Some(name.to_uppercase().into()),
+        }],
+    }
+}
+
+/// An operator's clamp, as the journal has it.
+pub(super) fn clamped(to: &str) -> Event {
+    Event::Clamped(Clamp { to: to.into(), by: "operator".into(), reason: "drill".into(), at: NOW, until: None })
+}
+
+fn terms() -> Terms {
+    let mut unacceptable = default_unacceptable(Tier::Medium);
+    unacceptable.insert(FailureMode::from("wrong_tone"));
+    Terms {
+        tier: Tier::Medium,
+        was: None,
+        objective: Objective {
+            target_ppm: 970_000,
+            window: days(30),
+            expected_runs: 1_000,
+            expected_written: true,
+            unacceptable,
+            critical: BTreeSet::new(),
+            evidence: Arc::default(),
+        },
+        ladder: Ladder::built_in(),
+        starts: "standard".into(),
+        caps: Caps { at_risk: "standard".into(), burned: "supervised".into(), breached: "read_only".into() },
+        recovery: Recovery::Cause,
+        lose: Lose { burns: 2, within: days(90), drop: 1 },
+        reads_only: false,
+        grant: minutes(10),
+    }
+}
+
+fn workflow(terms: Arc<Terms>) -> Workflow {
+    Workflow {
+        name: WorkflowName::from(TRIAGE),
+        terms,
+        tools: BTreeSet::from([REFUND.into()]),
+        unlisted: Verdict::Deny,
+        run: RunRules { key: None, lease: minutes(15), max: hours(1), calls: 1_000, finish_required: false },
+        hold: HoldRules { wait: Duration::ZERO, wait_mcp: Duration::ZERO, expires: hours(1), grant: minutes(10), approvals_high: 1, approvals: 1 },
+        validation: Validation::Schemas,
+        exposure: false,
+        retries: 0,
+        disclose_remaining: true,
+        mode: Mode::Enforce,
+        place: Place { file: "policies/triage.yaml".into(), line: 1 },
+    }
+}

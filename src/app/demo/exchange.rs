@@ -1,0 +1,51 @@
+//! One request, one answer, one connection: how the scripted agent and the operator's hand reach the gate.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+/// How long anything here may take: all of it is on this machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest answer that is read.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Sends JSON, or nothing, and reads the answer.
+pub(super) async fn send(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    body: Option<&serde_json::Value>,
+) -> anyhow::Result<Response<Bytes>> {
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default()))?;
+    timeout(PATIENCE, exchange(address, request)).await.with_context(|| format!("no answer to {path} in time"))?
+}
+
+async fn exchange(address: SocketAddr, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async {
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| anyhow::anyhow!("an answer broke off: {error}"))?;
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    };
+    tokio::pin!(exchange);
+    // Driven in the same place: nothing is spawned, and nothing is left behind.
+    tokio::select! {
+        answer = &mut exchange => answer,
+        _ = connection => exchange.await,
+    }
+}

@@ -1,0 +1,185 @@
+//! `burngate demo`: a real gate, a sample tool API and a scripted agent, in one process.
+//!
+//! Nothing here has a way around the gate: the agent calls the data plane, the operator calls the admin API, and both policies are files like anybody's. Everything
+//! listens on loopback, on free ports, and keeps its files in a private directory; all of it is gone at the end, whether that comes by itself, by a signal or by an
+//! error.
+
+mod agent;
+mod exchange;
+mod operator;
+mod passage;
+mod place;
+mod shop;
+mod story;
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::{agent::Agent, operator::Operator, place::Place, story::Story};
+use super::{
+    run::log_to_stderr,
+    start::{Gate, StartOptions, start},
+};
+use crate::{
+    config::{Agent as Identity, Listen, Process},
+    gate::{
+        digest::Digest,
+        name::{AgentName, WorkflowName},
+        policy::Place as Written,
+    },
+    proxy::accept,
+};
+
+pub use self::passage::{Call, Passage};
+
+/// The workflow of the demonstration.
+const WORKFLOW: &str = "refunds";
+/// The agent of the demonstration.
+const AGENT: &str = "refund-bot";
+/// The policy of the sample tool API.
+const SHOP: &str = include_str!("shop.yaml");
+/// The policy of the workflow.
+const REFUNDS: &str = include_str!("refunds.yaml");
+/// Where [`SHOP`] says that the shop is.
+const UPSTREAM: &str = "http://127.0.0.1:3000";
+/// What changes in the budget, the story tells; twice would be noise.
+const LOG: &str = "warn,burngate::budget=error";
+/// How long calls in flight may take at the end.
+const DRAIN: Duration = Duration::from_secs(1);
+/// A free port that nobody on another machine can reach.
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// How to run the demonstration.
+pub struct DemoOptions {
+    /// Play the reviewer too, wait for nobody, and end with the story.
+    pub yes: bool,
+    /// Where the reader is told.
+    pub say: fn(&Passage),
+}
+
+/// Runs a gate, a sample tool API and a scripted agent in this process, and tells what happens.
+pub fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    log_to_stderr(LOG);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(play(options))
+}
+
+async fn play(options: DemoOptions) -> anyhow::Result<()> {
+    // Before there is anything to clean up: a signal that comes early must not end the process where it stands.
+    let mut signals = Signals::listen()?;
+    let place = Place::make()?;
+    let stopping = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let played = async {
+        let listener = TcpListener::bind(LOOPBACK).await.context("cannot listen for the shop")?;
+        let shop = listener.local_addr()?;
+        tasks.spawn(shop::serve(listener, stopping.clone().cancelled_owned()));
+        tell(&place, shop, &options, &mut signals).await
+    }
+    .await;
+    stopping.cancel();
+    while tasks.join_next().await.is_some() {}
+    let removed = place.remove();
+    played.and(removed)?;
+    (options.say)(&Passage::Text("The ports are closed and the files are removed: nothing is left behind.".to_owned()));
+    Ok(())
+}
+
+/// Starts the gate, tells the story until its end or a signal, and stops the gate.
+async fn tell(place: &Place, shop: SocketAddr, options: &DemoOptions, signals: &mut Signals) -> anyhow::Result<()> {
+    place.write_policy("shop.yaml", &SHOP.replace(UPSTREAM, &format!("http://{shop}")))?;
+    place.write_policy("refunds.yaml", REFUNDS)?;
+    let token = format!("bgag_{}", Uuid::new_v4().simple());
+    let gate = start(StartOptions { process: process(place, &token), existing: false, accept_loss: false }).await?;
+    let told = tokio::select! {
+        told = story(&gate, &token, options) => told,
+        () = signals.any() => Ok(()),
+    };
+    told.and(stop(gate, signals).await)
+}
+
+/// Stops the gate; whoever asks once more brings its end forward.
+async fn stop(gate: Gate, signals: &mut Signals) -> anyhow::Result<()> {
+    let drain = Arc::clone(gate.drain_handle());
+    let mut stopping = std::pin::pin!(gate.stop());
+    loop {
+        tokio::select! {
+            stopped = &mut stopping => return stopped,
+            () = signals.any() => Gate::hurry(&drain),
+        }
+    }
+}
+
+async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Result<()> {
+    let Some(accept::Listen::Tcp(agents)) = gate.addresses.first() else { anyhow::bail!("the gate listens nowhere") };
+    let operator = Operator { admin: gate.admin, token: gate.operator_token.clone() };
+    Story { agent: Agent::new(*agents, token), operator, gate: *agents, yes: options.yes, say: options.say }.tell().await
+}
+
+fn process(place: &Place, token: &str) -> Process {
+    let agent = Identity {
+        agent: AgentName::from(AGENT),
+        workflows: BTreeSet::from([WorkflowName::from(WORKFLOW)]),
+        token_sha256: Some(Digest::new(Sha256::digest(token.as_bytes()).into())),
+        spiffe: None,
+        place: Written { file: "the demonstration".into(), line: 1 },
+    };
+    Process {
+        listen: vec![Listen::Tcp(LOOPBACK)],
+        admin: LOOPBACK,
+        policies: place.policies(),
+        data: place.data(),
+        agents: Some(vec![agent]),
+        workers: Some(1),
+        drain: DRAIN,
+        ..Process::default()
+    }
+}
+
+/// Whatever asks a process to end. A terminal that was closed is one of them.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup: signal(SignalKind::hangup())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{self, SourceFile},
+        gate::time::Time,
+    };
+
+    #[test]
+    fn the_policies_load_without_a_warning() {
+        assert_eq!(SHOP.matches(UPSTREAM).count(), 1, "the shop's port is written over one address");
+        let files = [SourceFile::new("refunds.yaml", REFUNDS), SourceFile::new("shop.yaml", SHOP)];
+        let loaded = config::load(&files, &Process::default(), Time::default()).unwrap();
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
+        assert!(loaded.policies.workflows.keys().eq([&WorkflowName::from(WORKFLOW)]));
+    }
+}

@@ -1,0 +1,39 @@
+//! What the demonstration tells, piece by piece. How it looks is the command line's business.
+
+use crate::api::workflow::Workflow;
+
+/// A piece of the story.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Passage {
+    /// What this is.
+    Title(&'static str),
+    /// An act begins.
+    Act(u8, &'static str),
+    /// A paragraph.
+    Text(String),
+    /// What the agent called in a run, and what it got.
+    Calls(Vec<Call>),
+    /// Where the workflow stands, as the admin API says it.
+    Standing(Box<Workflow>),
+    /// What to type in a second terminal: why, and the lines.
+    Try(&'static str, Vec<String>),
+    /// The story is over, and lines of [`Status`](Passage::Status) follow.
+    StatusHead,
+    /// The story is over and the agent goes on: its latest run, what that got, and where the workflow stands after it.
+    Status(String, Call, Box<Workflow>),
+}
+
+/// One call of the agent, and what it got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The request line, without the route: `POST /refunds`.
+    pub request: String,
+    /// What for, in a few words.
+    pub what: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What the gate said: allow, hold or deny.
+    pub verdict: String,
+    /// What came of it, where the verdict does not say it.
+    pub outcome: String,
+}
