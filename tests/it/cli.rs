@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Reply, ScriptedUpstream, TestGate, policies, test};
 
 /// What two runs of a test print differently.
-const VOLATILE: [(&str, &str); 12] = [
+const VOLATILE: [(&str, &str); 13] = [
     (r"\x1b\[[0-9;]*m", ""),
     (r"call_[0-9a-f]{32}", "call_ID"),
     (r"apr_[0-9a-f]{32}", "apr_ID"),
@@ -20,6 +20,8 @@ const VOLATILE: [(&str, &str); 12] = [
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     (r"\b(\d+(h|m|s|min) ?)+ ago|just now", "AGO"),
     (r"\(in [^)]*\)|\bin (\d+(d|h|m|s|min) ?)+", "IN"),
+    // Columns are as wide as what stands in them.
+    (r"([^ |])  +", "$1  "),
     (r" +\n", "\n"),
 ];
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burngate::api::problem::Slug;
 use serde_json::{Value, json};
 
-use crate::harness::{Reply, ScriptedUpstream, TestGate, policies, test};
+use crate::harness::{Reply, ScriptedUpstream, TestGate, eventually, policies, test};
 
 #[test]
 fn problems_keep_their_slugs_and_statuses() {
@@ -59,8 +59,14 @@ async fn used() -> (ScriptedUpstream, TestGate) {
 fn metrics_keep_their_names_and_labels() {
     test(async {
         let (_upstream, gate) = used().await;
-        let answer = gate.operator().get("/metrics").await;
-        let text = String::from_utf8(answer.passed().body.to_vec()).unwrap();
+        // Counted when it is on disk, which is a moment after it acts.
+        let operator = gate.operator();
+        let text = eventually("all runs and failures", || async {
+            let text = String::from_utf8(operator.get("/metrics").await.passed().body.to_vec()).unwrap();
+            let counted = ["burngate_failures_total{", "outcome=\"acceptable\"} 1", "outcome=\"unacceptable\"} 1"];
+            counted.iter().all(|sample| text.contains(sample)).then_some(text)
+        })
+        .await;
         let label = regex::Regex::new("=\"[^\"]*\"").unwrap();
         let names: BTreeSet<String> = text
             .lines()
