@@ -161,16 +161,12 @@ impl Seat {
             Progress::Answered(_) => Executed::Yes,
         };
         let now = self.ledger.now();
-        if self.admitted {
-            let mut live = self.place.shard.lock();
-            let settled = Event::Settled { call: self.call, executed };
-            drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, settled));
-        }
         self.place.count(Some(&self.tool), self.verdict);
         let mut run = self.run.lock();
         if run.has_ended() {
             drop(run);
-            return self.close_late(result);
+            self.close_late(result);
+            return self.settled(executed, now);
         }
         let booked_before = run.booked_at;
         if run.forwarded(self.risk, executed)
@@ -198,8 +194,19 @@ impl Seat {
         run.touched = now;
         let over = self.key.is_none() || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
         drop(run);
+        self.settled(executed, now);
         if over {
             self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
+        }
+    }
+
+    /// Tells the journal that the call is over; after everything that it cost. A crash between the two finds an open call, and books it as ambiguous: the other
+    /// way round it would find a call that is over and cost nothing (G9).
+    fn settled(&self, executed: Executed, now: Time) {
+        if self.admitted {
+            let mut live = self.place.shard.lock();
+            let settled = Event::Settled { call: self.call, executed };
+            drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, settled));
         }
     }
 

@@ -9,8 +9,11 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod admin;
 mod budgets;
 mod clamp;
+mod cli;
+mod contract;
 mod corpus;
 mod demo;
 mod drain;
@@ -18,6 +21,8 @@ mod exchange;
 mod harness;
 mod holds;
 mod hostile;
+mod identity;
 mod real;
 mod reload;
 mod restart;
+mod shipped;

@@ -82,6 +82,20 @@ fn a_posture_and_its_cap_survive() {
 }
 
 #[test]
+fn a_failure_that_an_agent_was_told_of_costs_its_run_whenever_the_crash_comes() {
+    test(async {
+        let (upstream, mut gate) = shop(WIDE).await;
+        for failures in 1..=12 {
+            upstream.next(Reply::reset());
+            gate.agent().post("/shop/change", &order("1")).await.refused(502, "ambiguous");
+            gate.restart();
+            let budget = gate.operator().standing("desk").await["budget"].clone();
+            assert_eq!((&budget["runs"], &budget["unacceptable"]), (&json!(failures), &json!(failures)), "{budget}");
+        }
+    });
+}
+
+#[test]
 fn two_gates_never_share_a_ledger() {
     test(async {
         let (_upstream, gate) = shop("").await;
@@ -157,7 +171,7 @@ fn a_data_directory_that_holds_something_else_stops_the_gate() {
 }
 
 /// A budget that is not used up: what is tested is that nothing is lost, not what a burn does.
-const WIDE: &str = "objective: { target: 50%, expected_runs: 100000 }\nhold: { grant: 1h }\n";
+const WIDE: &str = "objective: { target: 50%, expected_runs: 100000 }\nhold: { grant: 1h }\ncaps: { at_risk: standard, burned: standard, breached: standard }\n";
 const CRASHES: u32 = 20;
 
 /// What a crash must not take away.
