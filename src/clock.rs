@@ -221,6 +221,7 @@ mod tests {
         assert!(machine.boot() >= before && before >= 0 && machine.wall() > 0);
     }
 
+    /// G5.
     #[test]
     fn a_wall_clock_that_goes_back_stops_the_time_and_is_no_leap_when_it_comes_back() {
         let (hands, clock) = clock(0);
