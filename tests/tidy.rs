@@ -377,7 +377,7 @@ fn reach(path: &str, reached: &mut BTreeSet<String>) {
 struct Findings(String);
 
 impl Findings {
-    fn say(&mut self, file: &File, line: usize, what: String) {
+    fn say(&mut self, file: &File, line: usize, what: impl std::fmt::Display) {
         let _ = writeln!(self.0, "{}:{line}: {what}", file.path);
     }
 
@@ -553,9 +553,10 @@ fn words_before_path(text: &str) -> impl Iterator<Item = &str> {
 
 /// Does `path` name `word`, or what lies in it?
 fn names(path: &str, word: &str) -> bool {
-    match word.contains("::") {
-        true => path == word || path.strip_prefix(word).is_some_and(|rest| rest.starts_with("::")),
-        false => path.split("::").any(|part| part == word),
+    if word.contains("::") {
+        path == word || path.strip_prefix(word).is_some_and(|rest| rest.starts_with("::"))
+    } else {
+        path.split("::").any(|part| part == word)
     }
 }
 

@@ -78,14 +78,17 @@ fn a_page_of_another_site_reaches_nothing() {
         for (name, value) in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")] {
             gate.operator().with(name, value).post("/v1/clamp", &clamp).await.refused(403, "forbidden");
         }
-        let rebound = format!("GET /v1/workflows HTTP/1.1\r\nhost: evil.example\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", gate.operator_token());
+        let rebound =
+            format!("GET /v1/workflows HTTP/1.1\r\nhost: evil.example\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n", gate.operator_token());
         let answer = crate::harness::Agent::new(gate.admin()).raw(rebound.as_bytes()).await;
         assert!(answer.starts_with(b"HTTP/1.1 403 "), "{}", String::from_utf8_lossy(&answer));
         gate.operator().post_as("/v1/clamp", "text/plain", &clamp.to_string()).await.refused(415, "unsupported");
         let own = gate.operator().with("origin", &format!("http://{}", gate.admin()));
         let answer = own.post("/v1/clamp", &clamp).await;
         answer.passed();
-        for (name, value) in [("x-frame-options", "DENY"), ("referrer-policy", "no-referrer"), ("cache-control", "no-store"), ("x-content-type-options", "nosniff")] {
+        for (name, value) in
+            [("x-frame-options", "DENY"), ("referrer-policy", "no-referrer"), ("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+        {
             assert_eq!(answer.header(name), Some(value));
         }
     });

@@ -18,7 +18,7 @@ async fn world(tools: &str, desk: &str) -> World {
     let upstream = ScriptedUpstream::start().await;
     let shop = policies::shop(&upstream.url()) + tools;
     let listed: Vec<&str> = tools.lines().filter_map(|line| line.split_once("tool: ")?.1.split(',').next()).collect();
-    let reach = listed.iter().map(|tool| format!("shop/{tool}, ")).collect::<String>();
+    let reach = listed.iter().fold(String::new(), |reach, tool| reach + "shop/" + tool + ", ");
     let desk = policies::desk(&format!("{FOUR}{desk}")).replace("tools: [", &format!("tools: [{reach}"));
     let gate = TestGate::builder().policy("shop.yaml", shop).policy("desk.yaml", desk).start();
     World { agent: gate.agent(), operator: gate.operator(), upstream, gate }

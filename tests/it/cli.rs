@@ -29,10 +29,10 @@ fn told(arguments: &[&str], output: &Output) -> String {
     let mut page = format!("$ burngate {}\n", arguments.join(" "));
     for (name, bytes) in [("out", &output.stdout), ("err", &output.stderr)] {
         for line in String::from_utf8(bytes.clone()).unwrap().lines() {
-            page.push_str(&format!("{name}| {line}\n"));
+            page = page + name + "| " + line + "\n";
         }
     }
-    page.push_str(&format!("exit {}\n\n", output.status.code().unwrap()));
+    page = format!("{page}exit {}\n\n", output.status.code().unwrap());
     VOLATILE.iter().fold(page, |page, (volatile, word)| Regex::new(volatile).unwrap().replace_all(&page, *word).into_owned())
 }
 
@@ -117,7 +117,16 @@ fn without_a_gate_or_a_token() {
         let mut page = told(&["status"], &wrong) + &told(&["status", "--admin", "AGENTS"], &agents_port);
         gate.kill_nine();
         page += &told(&["status"], &gate.command().args(["status", "--admin", "http://127.0.0.1:1"]).output().unwrap());
-        page += &transcript(&gate, &[&["status", "--admin", "nowhere at all"], &["status", "--data", "elsewhere"], &["stauts"], &["clamp", "desk"], &["clamp", "--to", "halted", "--reason", "r"]]);
+        page += &transcript(
+            &gate,
+            &[
+                &["status", "--admin", "nowhere at all"],
+                &["status", "--data", "elsewhere"],
+                &["stauts"],
+                &["clamp", "desk"],
+                &["clamp", "--to", "halted", "--reason", "r"],
+            ],
+        );
         insta::assert_snapshot!(page);
     });
 }

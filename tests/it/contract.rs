@@ -68,11 +68,8 @@ fn metrics_keep_their_names_and_labels() {
         })
         .await;
         let label = regex::Regex::new("=\"[^\"]*\"").unwrap();
-        let names: BTreeSet<String> = text
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| label.replace_all(line.rsplit_once(' ').unwrap().0, "").into_owned())
-            .collect();
+        let names: BTreeSet<String> =
+            text.lines().filter(|line| !line.starts_with('#')).map(|line| label.replace_all(line.rsplit_once(' ').unwrap().0, "").into_owned()).collect();
         insta::assert_snapshot!(names.into_iter().collect::<Vec<_>>().join("\n"));
         for sample in [
             "burngate_runs_total{workflow=\"desk\",outcome=\"acceptable\"} 1",

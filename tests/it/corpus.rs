@@ -5,10 +5,12 @@ use std::{fs, path::Path};
 #[path = "../fuzz/readers.rs"]
 mod readers;
 
+type Reader = fn(&[u8]);
+
 #[test]
 fn whatever_was_fed_once_still_holds() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
-    let targets: [(&str, fn(&[u8])); 4] = [("json", readers::json), ("target", readers::target), ("head", readers::head), ("chunked", readers::chunked)];
+    let targets: [(&str, Reader); 4] = [("json", readers::json), ("target", readers::target), ("head", readers::head), ("chunked", readers::chunked)];
     for (name, feed) in targets {
         let entries: Vec<Vec<u8>> = fs::read_dir(corpus.join(name)).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
         assert!(entries.len() >= 20, "{name}: {}", entries.len());

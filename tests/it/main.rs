@@ -6,7 +6,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a test that cannot go on says so and ends"
+    clippy::pedantic,
+    clippy::type_complexity,
+    reason = "a test that cannot go on says so and ends, and its scaffolding may be plain"
 )]
 
 mod admin;

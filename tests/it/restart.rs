@@ -171,7 +171,8 @@ fn a_data_directory_that_holds_something_else_stops_the_gate() {
 }
 
 /// A budget that is not used up: what is tested is that nothing is lost, not what a burn does.
-const WIDE: &str = "objective: { target: 50%, expected_runs: 100000 }\nhold: { grant: 1h }\ncaps: { at_risk: standard, burned: standard, breached: standard }\n";
+const WIDE: &str =
+    "objective: { target: 50%, expected_runs: 100000 }\nhold: { grant: 1h }\ncaps: { at_risk: standard, burned: standard, breached: standard }\n";
 const CRASHES: u32 = 20;
 
 /// What a crash must not take away.
@@ -242,7 +243,9 @@ async fn reports(storm: Arc<Storm>, operator: Operator) {
         // A run is in the index a moment after its answer.
         if answer.status != 404 {
             answer.passed();
-            storm.acknowledge(|known| drop(known.reported.insert(call)));
+            storm.acknowledge(|known| {
+                known.reported.insert(call);
+            });
         }
     }
 }
@@ -255,7 +258,9 @@ async fn approves(storm: Arc<Storm>, agent: Agent, operator: Operator) {
         storm.acknowledge(|known| drop(known.held.insert(id.clone(), name.clone())));
         let Some(approved) = operator.try_post(&format!("/v1/approvals/{id}/approve"), &json!({})).await else { return };
         approved.passed();
-        storm.acknowledge(|known| drop(known.approved.insert(id)));
+        storm.acknowledge(|known| {
+            known.approved.insert(id);
+        });
         storm.acknowledged.lock().unwrap().repeats += 1;
         let Some(passed) = agent.try_call("POST", "/shop/pay", Some(&order(&name))).await else { return };
         passed.passed();

@@ -192,13 +192,6 @@ impl Line {
         let request = agent.compose(method, path, json);
         self.send(request).await
     }
-
-    /// As [`Line::call`], with a run.
-    pub async fn call_in(&mut self, run: &str, method: &str, path: &str, json: Option<&Value>) -> Answer {
-        let (Line::One(_, agent) | Line::Two(_, agent)) = self;
-        let request = agent.clone().run(run).compose(method, path, json);
-        self.send(request).await
-    }
 }
 
 impl Answer {

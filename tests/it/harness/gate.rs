@@ -228,11 +228,6 @@ impl TestGate {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// The next line on its standard output.
-    pub fn says(&self) -> Option<String> {
-        self.running().said.recv_timeout(SOON).ok()
-    }
-
     /// The operator's token.
     pub fn operator_token(&self) -> String {
         fs::read_to_string(self.data().join("operator.token")).unwrap()

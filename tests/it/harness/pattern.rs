@@ -8,7 +8,7 @@ use bytes::Bytes;
 const PERIOD: usize = 65_521;
 
 static TWICE: LazyLock<Bytes> = LazyLock::new(|| {
-    let period: Vec<u8> = (0..PERIOD).map(|at| (at.wrapping_mul(at) >> 3) as u8).collect();
+    let period: Vec<u8> = (0..PERIOD).map(|at| (at.wrapping_mul(at) >> 3).to_le_bytes()[0]).collect();
     period.repeat(2).into()
 });
 

@@ -44,8 +44,6 @@ struct Script {
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
 pub struct Received {
-    /// Which connection it came on, counted from 0.
-    pub connection: usize,
     /// The request line.
     pub line: String,
     /// The method.
@@ -319,21 +317,19 @@ impl Drop for ScriptedUpstream {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<tokio_rustls::TlsAcceptor>) {
-    let mut index = 0;
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
         shared.connections.send_modify(|count| *count += 1);
-        let (shared, tls, connection) = (Arc::clone(&shared), tls.clone(), index);
-        index += 1;
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         tokio::spawn(async move {
             let stop = Arc::clone(&shared);
             tokio::select! {
                 () = async {
                     match tls {
-                        None => converse(stream, connection, &shared).await,
+                        None => converse(stream, &shared).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                converse(stream, connection, &shared).await;
+                                converse(stream, &shared).await;
                             }
                         }
                     }
@@ -444,10 +440,10 @@ impl BodyOf {
     }
 }
 
-async fn converse<S: Stream>(stream: S, connection: usize, shared: &Shared) {
+async fn converse<S: Stream>(stream: S, shared: &Shared) {
     let mut reader = Reader { stream, buffer: Vec::new(), shared };
     while let Some(head) = reader.until(b"\r\n\r\n").await {
-        let mut received = read_head(&head, connection);
+        let mut received = read_head(&head);
         let mut reply = shared.script.lock().unwrap().next.pop_front();
         let early = reply.as_ref().is_some_and(|reply| reply.early);
         let mut body = BodyOf::default();
@@ -505,7 +501,7 @@ async fn answer<S: Stream>(mut reader: Reader<'_, S>, reply: Reply) -> Option<Re
     }
 }
 
-fn read_head(head: &[u8], connection: usize) -> Received {
+fn read_head(head: &[u8]) -> Received {
     let text: String = head.iter().map(|byte| char::from(*byte)).collect();
     let mut lines = text.split("\r\n");
     let line = lines.next().unwrap().to_owned();
@@ -513,5 +509,5 @@ fn read_head(head: &[u8], connection: usize) -> Received {
     let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap_or_default().to_owned());
     let fields = lines.filter(|line| !line.is_empty()).map(|line| line.split_once(':').map_or((line, ""), |(name, value)| (name, value.trim())));
     let headers = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Received { connection, line, method, target, headers, ..Received::default() }
+    Received { line, method, target, headers, ..Received::default() }
 }
