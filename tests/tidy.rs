@@ -205,11 +205,11 @@ fn tests_do_not_sleep_and_none_is_ignored() {
             if words(text).any(|word| matches!(word, "sleep" | "sleep_until" | "sleep_ms")) {
                 match SLEEPS.iter().position(|(path, _)| *path == file.path) {
                     Some(exception) => drop(needed.insert(exception)),
-                    None => found.say(&file, line, "a test waits for what it wants to see, and never for a while".to_owned()),
+                    None => found.say(&file, line, "a test waits for what it wants to see, and never for a while"),
                 }
             }
             if text.trim_start().starts_with("#[ignore") {
-                found.say(&file, line, "a test that does not run is no test".to_owned());
+                found.say(&file, line, "a test that does not run is no test");
             }
         }
     }
@@ -222,7 +222,7 @@ fn every_file_says_what_it_is_and_is_short_enough_to_read() {
     let mut found = Findings::default();
     for file in everything() {
         if !file.text.starts_with("//!") {
-            found.say(&file, 1, "a file begins with `//!`: what it decides, and what it does not".to_owned());
+            found.say(&file, 1, "a file begins with `//!`: what it decides, and what it does not");
         }
         let lines = file.lines_before_tests();
         if lines > MOST_LINES && !file.is_test() {
@@ -345,7 +345,7 @@ fn exceptions(list: &[(&str, &str)], name: &str, folder: &str, breaks: impl Fn(&
         for (line, _) in file.code().into_iter().filter(|(_, text)| breaks(text)) {
             match list.iter().position(|(path, why)| *path == file.path && !why.is_empty()) {
                 Some(exception) => drop(needed.insert(exception)),
-                None => found.say(&file, line, rule.to_owned()),
+                None => found.say(&file, line, rule),
             }
         }
     }
