@@ -155,7 +155,14 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
 }
 
 pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>) {
-    let risks = [("api/look", Risk::Read), ("api/note", Risk::Low), ("api/mail", Risk::Medium), ("api/pay", Risk::High), ("api/ban", Risk::Low), ("api/form", Risk::Low)];
+    let risks = [
+        ("api/look", Risk::Read),
+        ("api/note", Risk::Low),
+        ("api/mail", Risk::Medium),
+        ("api/pay", Risk::High),
+        ("api/ban", Risk::Low),
+        ("api/form", Risk::Low),
+    ];
     let api = Arc::new(Api {
         name: "api".into(),
         protocol: Protocol::Http,
@@ -172,14 +179,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             tools: rules.tools.iter().map(|tool| (*tool).into()).collect(),
             unlisted: Verdict::Deny,
             run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, finish_required: rules.finish_required },
-            hold: HoldRules {
-                wait: minutes(1),
-                wait_mcp: minutes(1),
-                expires: hours(1),
-                grant: minutes(10),
-                approvals_high: rules.people,
-                approvals: 1,
-            },
+            hold: HoldRules { wait: minutes(1), wait_mcp: minutes(1), expires: hours(1), grant: minutes(10), approvals_high: rules.people, approvals: 1 },
             validation: Validation::Schemas,
             exposure: false,
             retries: 0,
@@ -226,7 +226,10 @@ impl Desk {
 
     /// What a crash leaves: the first `kept` entries of the journal, and calls that nobody knows the end of, settled as a start settles them.
     pub(crate) fn crash(&self, kept: usize) -> Self {
-        let entries: Vec<_> = self.entries().into_iter().take(kept).collect();
+        let mut entries = self.entries();
+        // What follows from an entry is written with it or not at all.
+        let followed = entries[kept..].iter().take_while(|entry| matches!(entry.event, Event::Followed(_))).count();
+        entries.truncate(kept + followed);
         let journal = MemoryJournal::replayed(&entries);
         let at = journal.state().now();
         let open: Vec<_> = journal.state().workflows().flat_map(|(name, state)| state.open_calls().map(|(_, call)| (name.clone(), call.clone()))).collect();

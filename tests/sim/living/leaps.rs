@@ -35,7 +35,7 @@ fn fail(desk: &Desk) {
 #[test]
 fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
     let desk = Desk::new(Rules::default());
-    (0..3).for_each(|_| fail(&desk));
+    (0..2).for_each(|_| fail(&desk));
     desk.journal.write();
     let standing = desk.ledger.view(&"refunds".into()).unwrap().standing;
     assert_ne!(standing.posture, Posture::Healthy);

@@ -239,7 +239,7 @@ fn a_report_finds_its_run_open_ending_ended_or_booked() {
 
 #[test]
 fn a_report_by_object_means_the_riskiest_call_open_or_booked() {
-    let desk = Desk::new(Rules::default());
+    let desk = Desk::new(Rules { terms: crate::world::terms(burngate::gate::risk::Tier::Medium, 500_000), ..Rules::default() });
     // A booked run changed the order, and an open one has only looked at it since.
     desk.done_about(Some("old"), "api/mail", "A-7");
     finish(&desk, "old");
