@@ -36,6 +36,25 @@ impl State {
         }
     }
 
+    /// Applies an entry that was recorded before. What followed is derived anew; a record of it tells only that its workflow had seen that time. Workflows that had
+    /// not are left behind, so that what follows for them is still to be recorded.
+    pub fn replay(&mut self, entry: &Entry) {
+        match (&entry.event, &entry.workflow) {
+            (Event::Followed(_), Some(name)) => {
+                self.stand_at(entry.at);
+                if let Some(workflow) = self.workflows.get_mut(name) {
+                    workflow.advance(entry.at);
+                }
+            }
+            _ => drop(self.apply(entry)),
+        }
+    }
+
+    /// No time before `now` will be told from here on (G5). What follows from its passing is left to the next [`State::advance`].
+    pub fn stand_at(&mut self, now: Time) {
+        self.pass(self.now.max(now));
+    }
+
     /// Lets time pass until `now` and returns what followed from that alone.
     pub fn advance(&mut self, now: Time) -> Vec<Entry> {
         self.pass(self.now.max(now));

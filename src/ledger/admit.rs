@@ -237,6 +237,8 @@ impl Ledger {
         let place = Arc::clone(&seat.place);
         let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
         let mut live = place.shard.lock();
+        // The time of the judgement may be old by now, and a grant is used before it expires by the journal's time (G4).
+        let now = now.max(self.now());
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);
             drop(live);

@@ -75,10 +75,7 @@ impl MemoryJournal {
         let journal = MemoryJournal::default();
         let mut books = lock(&journal.books);
         for entry in entries {
-            match &entry.event {
-                Event::Followed(_) => drop(books.state.advance(entry.at)),
-                _ => drop(books.state.apply(entry)),
-            }
+            books.state.replay(entry);
             let seq = books.entries.len() as u64 + 1;
             books.entries.push(JournalView { seq, entry: entry.clone() });
         }
@@ -173,6 +170,24 @@ impl MemoryJournal {
             Item::Revise(revise, stamp) => stamp.answer(books.revise(revise)),
         }
         true
+    }
+
+    /// Writes everything that waits and lets time pass for the fold, as a writer does every minute: what follows from that alone is written too.
+    pub fn advance(&self, now: Time) {
+        self.write();
+        let mut books = lock(&self.books);
+        let followed = books.state.advance(now);
+        for entry in &followed {
+            let seq = books.entries.len() as u64 + 1;
+            books.entries.push(JournalView { seq, entry: entry.clone() });
+        }
+        let Some(projection) = books.projection.as_ref().and_then(Weak::upgrade) else { return };
+        for (name, state) in books.state.workflows() {
+            let own: Vec<_> = followed.iter().filter(|followed| followed.workflow.as_ref() == Some(name)).cloned().collect();
+            if !own.is_empty() {
+                projection.committed(name, 0, &own, state);
+            }
+        }
     }
 
     /// Writes whatever is handed over, until [`MemoryJournal::close`] and nothing waits any more.

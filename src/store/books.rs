@@ -43,23 +43,15 @@ impl Books {
         let (state, head) = newest_whole_snapshot(connection)?.unwrap_or_else(|| (State::default(), Head::genesis(&ledger)));
         let mut books = Books { ledger, state, head, commits, unsaved: 0 };
         books.replay(connection)?;
-        // What follows from the passing of time alone was journaled when it was seen; the mark only keeps the clock from going back (G5).
-        books.state.advance(Time::from_millis(mark));
+        // The mark only keeps the clock from going back (G5): what follows from the time that passed until it and was not journaled yet still will be.
+        books.state.stand_at(Time::from_millis(mark));
         Ok(books)
     }
 
     fn replay(&mut self, connection: &Connection) -> Result<(), Fault> {
         let state = &mut self.state;
         let before = self.head.seq;
-        self.head = walk(connection, self.head, |entry| match &entry.event {
-            // The fold derives it from its cause. Only the time is applied: an effect of time alone has no other cause in the journal.
-            Event::Followed(_) => {
-                state.advance(entry.at);
-            }
-            _ => {
-                state.apply(entry);
-            }
-        })?;
+        self.head = walk(connection, self.head, |entry| state.replay(entry))?;
         self.unsaved = self.head.seq - before;
         Ok(())
     }

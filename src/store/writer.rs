@@ -26,7 +26,7 @@ use crate::{
         event::{Entry, Event},
         name::WorkflowName,
         state::State,
-        time::Minute,
+        time::{Minute, Time},
     },
     ledger::port::{Projection, ReviseError, Revised, Ticket, Unavailable},
 };
@@ -114,12 +114,14 @@ impl Writer {
                 Woken::Work | Woken::Time => None,
                 Woken::Ending(ending) => Some(ending),
             };
+            // Read first: whatever is not taken with these jobs was handed over later, and is not judged as if it had come too late.
+            let now = (self.clock)();
             let jobs = self.queue.take();
             let last = ending.is_some() && jobs.len() < MOST_AT_ONCE;
             let drained = last && ending == Some(Ending::Drain);
             let before = Acknowledged { commits: pen.books.commits, head: pen.books.head };
             let unsaved = pen.books.unsaved;
-            let result = files.check().and_then(|()| self.transact(&mut pen, &jobs, drained));
+            let result = files.check().and_then(|()| self.transact(&mut pen, &jobs, now, drained));
             match result {
                 Ok(done) => {
                     if probe {
@@ -147,7 +149,7 @@ impl Writer {
         }
     }
 
-    fn transact(&mut self, pen: &mut Pen<'_>, jobs: &VecDeque<Job>, drained: bool) -> Result<Done, Fault> {
+    fn transact(&mut self, pen: &mut Pen<'_>, jobs: &VecDeque<Job>, now: Time, drained: bool) -> Result<Done, Fault> {
         #[cfg(test)]
         self.fault.arm(pen.connection)?;
         pen.begin()?;
@@ -162,7 +164,6 @@ impl Writer {
                 }
             }
         }
-        let now = (self.clock)();
         if now.minute() > self.advanced {
             pen.advance(now)?;
             self.advanced = now.minute();

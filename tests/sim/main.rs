@@ -12,6 +12,7 @@ mod evidence;
 mod fold;
 mod late;
 mod levels;
+mod living;
 mod window;
 mod world;
 mod year;

@@ -1,0 +1,355 @@
+//! A ledger, a journal that is written when the test says so, and the hands of a clock.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use burngate::{
+    clock::{Clock, GateClock, Hands},
+    gate::{
+        approval::{Decision, DecisionKind},
+        digest::Digest,
+        event::{Charge, Entry, Event, Executed},
+        level::Validation,
+        name::{ApprovalId, CallId},
+        outcome::{FailureMode, Source},
+        policy::{
+            Api, Condition, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, RunRules, Schema, Terms, Tool, Upstream, Workflow,
+            condition::Scope,
+            facts::{Ambiguous, Lookup, Nothing},
+        },
+        risk::{Risk, Tier},
+        state::State,
+        time::{Time, hours, minutes},
+        verdict::Verdict,
+    },
+    ledger::{
+        Bounds, Ledger, Workplace,
+        admit::{Admit, Ask, Exhibit},
+        memory::MemoryJournal,
+        permit::{Permit, Seat},
+        port::{Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable},
+        receipt::Receipt,
+    },
+};
+
+use crate::world::{START, terms};
+
+/// The hands of a clock: wall and boot.
+#[derive(Clone, Default)]
+pub(crate) struct Moved(Arc<[AtomicI64; 2]>);
+
+impl Hands for Moved {
+    fn wall(&self) -> i64 {
+        self.0[0].load(Ordering::SeqCst)
+    }
+
+    fn boot(&self) -> i64 {
+        self.0[1].load(Ordering::SeqCst)
+    }
+}
+
+/// What a receipt has answered so far.
+pub(crate) struct Answer<T>(Arc<Mutex<Option<Option<T>>>>);
+
+impl<T: Send + Clone + 'static> Answer<T> {
+    pub(crate) fn of(receipt: Receipt<T>) -> Self {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&slot);
+        receipt.then(move |answer| *filled.lock().unwrap() = Some(answer));
+        Answer(slot)
+    }
+
+    pub(crate) fn get(&self) -> Option<T> {
+        self.0.lock().unwrap().clone().flatten()
+    }
+}
+
+pub(crate) type Written = Answer<Result<(), Unavailable>>;
+
+struct Shown(u8);
+
+impl Exhibit for Shown {
+    fn digest(&self, _: &str, _: &str) -> Option<Digest> {
+        Some(Digest::new([self.0; 32]))
+    }
+
+    fn target(&self) -> String {
+        "POST /".to_owned()
+    }
+
+    fn args(&self) -> Option<String> {
+        None
+    }
+}
+
+struct Order(&'static str);
+
+impl Lookup for Order {
+    fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
+        Ok((name == "order").then_some(Cow::Borrowed(self.0)))
+    }
+}
+
+/// How a workflow differs from the default.
+#[derive(Clone)]
+pub(crate) struct Rules {
+    pub(crate) terms: Terms,
+    pub(crate) tools: Vec<&'static str>,
+    pub(crate) mode: Mode,
+    pub(crate) calls: u32,
+    pub(crate) finish_required: bool,
+    pub(crate) people: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let tools = vec!["api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form"];
+        Rules { terms: terms(Tier::Medium, 970_000), tools, mode: Mode::Enforce, calls: 1_000, finish_required: false, people: 1 }
+    }
+}
+
+pub(crate) struct Desk {
+    hands: Moved,
+    pub(crate) clock: Arc<GateClock<Moved>>,
+    pub(crate) journal: Arc<MemoryJournal>,
+    pub(crate) ledger: Arc<Ledger>,
+    policies: Arc<PolicySet>,
+    api: Arc<Api>,
+    calls: AtomicU64,
+}
+
+pub(crate) const LEASE: Duration = minutes(15);
+
+fn place() -> Place {
+    Place { file: "p.yaml".into(), line: 1 }
+}
+
+fn tool(name: &str, risk: Risk) -> Arc<Tool> {
+    Arc::new(Tool {
+        name: name.into(),
+        pattern: Pattern::http(&format!("POST /{name}")).unwrap(),
+        risk,
+        subject: Some(Condition::compile("query.order", Scope::Request).unwrap()),
+        arguments: (name == "api/form").then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
+        deny_when: None,
+        hold_when: None,
+        escalate_when: None,
+        failure_when: None,
+        always: None,
+        forbidden: name == "api/ban",
+        escalation: false,
+        idempotent: false,
+        body: None,
+        timeout: minutes(1),
+        mode: Mode::Enforce,
+        definition: Digest::new([0; 32]),
+        place: place(),
+    })
+}
+
+pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>) {
+    let risks = [
+        ("api/look", Risk::Read),
+        ("api/note", Risk::Low),
+        ("api/mail", Risk::Medium),
+        ("api/pay", Risk::High),
+        ("api/ban", Risk::Low),
+        ("api/form", Risk::Low),
+    ];
+    let api = Arc::new(Api {
+        name: "api".into(),
+        protocol: Protocol::Http,
+        upstream: Upstream { tls: false, host: "localhost".into(), port: 1, base: "".into() },
+        mount: Mount::Route("/".into()),
+        tools: risks.map(|(name, risk)| tool(name, risk)).into(),
+        timeout: minutes(1),
+        place: place(),
+    });
+    let workflow = |(name, rules): &(&str, Rules)| {
+        let workflow = Workflow {
+            name: (*name).into(),
+            terms: Arc::new(rules.terms.clone()),
+            tools: rules.tools.iter().map(|tool| (*tool).into()).collect(),
+            unlisted: Verdict::Deny,
+            run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, finish_required: rules.finish_required },
+            hold: HoldRules { wait: minutes(1), wait_mcp: minutes(1), expires: hours(1), grant: minutes(10), approvals_high: rules.people, approvals: 1 },
+            validation: Validation::Schemas,
+            exposure: false,
+            retries: 0,
+            disclose_remaining: false,
+            mode: rules.mode,
+            place: place(),
+        };
+        (workflow.name.clone(), Arc::new(workflow))
+    };
+    let workflows: BTreeMap<_, _> = workflows.iter().map(workflow).collect();
+    let set = PolicySet { version: Digest::new([9; 32]), apis: BTreeMap::from([("api".into(), Arc::clone(&api))]), workflows };
+    (Arc::new(set), api)
+}
+
+pub(crate) fn accepted(policies: &PolicySet) -> Event {
+    Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(policies), policies: "{}".into() }
+}
+
+impl Desk {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self::of(&[("refunds", rules)], 1_000, 1_000)
+    }
+
+    pub(crate) fn of(workflows: &[(&str, Rules)], holds: usize, open: usize) -> Self {
+        let (policies, api) = policies(workflows);
+        let hands = Moved::default();
+        hands.0[0].store(START, Ordering::SeqCst);
+        Self::start(MemoryJournal::new(), policies, api, hands, holds, open)
+    }
+
+    fn start(journal: Arc<MemoryJournal>, policies: Arc<PolicySet>, api: Arc<Api>, hands: Moved, holds: usize, open: usize) -> Self {
+        let state: State = journal.state();
+        let clock = Arc::new(GateClock::reading(hands.clone(), state.now()));
+        let ledger = Ledger::new(&state, Arc::clone(&policies), journal.clone(), clock.clone(), Bounds { holds }).with_open_runs(open);
+        let ledger = Arc::new(ledger);
+        let projection: Weak<dyn Projection> = Arc::downgrade(&(Arc::clone(&ledger) as Arc<dyn Projection>));
+        journal.project(projection);
+        drop(ledger.announce(Event::Started { version: "sim".into(), lost: false }));
+        drop(ledger.announce(accepted(&policies)));
+        journal.write();
+        ledger.install(Arc::clone(&policies)).unwrap();
+        Desk { hands, clock, journal, ledger, policies, api, calls: AtomicU64::new(1) }
+    }
+
+    /// What a crash leaves: the first `kept` entries of the journal, and calls that nobody knows the end of, settled as a start settles them.
+    pub(crate) fn crash(&self, kept: usize) -> Self {
+        let mut entries = self.entries();
+        // What follows from an entry is written with it or not at all.
+        let followed = entries[kept..].iter().take_while(|entry| matches!(entry.event, Event::Followed(_))).count();
+        entries.truncate(kept + followed);
+        let journal = MemoryJournal::replayed(&entries);
+        let at = journal.state().now();
+        let open: Vec<_> = journal.state().workflows().flat_map(|(name, state)| state.open_calls().map(|(_, call)| (name.clone(), call.clone()))).collect();
+        for (name, call) in open {
+            let entry = |event| Entry { at, workflow: Some(name.clone()), event };
+            drop(journal.append(entry(Event::Settled { call: call.call, executed: Executed::Unknown })));
+            let booked = |known: &Entry| matches!(&known.event, Event::Booked { run, .. } if *run == call.run);
+            if !entries.iter().any(booked) {
+                let charges = vec![charge(FailureMode::Timeout, None)];
+                drop(journal.append(entry(Event::Booked { run: call.run, high: call.risk == Risk::High, charges })));
+            }
+        }
+        journal.write();
+        let desk = Self::start(journal, Arc::clone(&self.policies), Arc::clone(&self.api), self.hands.clone(), 1_000, 1_000);
+        desk.calls.store(self.calls.load(Ordering::SeqCst) + 1_000_000, Ordering::SeqCst);
+        desk
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.journal.entries(0, usize::MAX).unwrap_or_default().into_iter().map(|view| view.entry).collect()
+    }
+
+    pub(crate) fn records(&self) -> Vec<RunView> {
+        self.journal.runs(&RunFilter { limit: usize::MAX, ..RunFilter::default() }).unwrap()
+    }
+
+    /// Time passes, by wall and boot.
+    pub(crate) fn pass(&self, span: Duration) {
+        self.turn(span.as_millis() as i64, span.as_millis() as i64);
+    }
+
+    pub(crate) fn turn(&self, boot: i64, wall: i64) {
+        self.hands.0[0].fetch_add(wall, Ordering::SeqCst);
+        self.hands.0[1].fetch_add(boot, Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub(crate) fn place(&self, workflow: &str) -> Arc<Workplace> {
+        Arc::clone(&self.ledger.table().entries[&burngate::gate::name::WorkflowName::from(workflow)])
+    }
+
+    pub(crate) fn seat(&self, run: Option<&str>) -> Option<Seat> {
+        self.seat_in("refunds", "clerk", run)
+    }
+
+    pub(crate) fn seat_in(&self, workflow: &str, agent: &str, run: Option<&str>) -> Option<Seat> {
+        let call = CallId::from_bits(u128::from(self.calls.fetch_add(1, Ordering::SeqCst)));
+        self.ledger.seat(&self.place(workflow), &agent.into(), run.map(Into::into), call, self.now())
+    }
+
+    pub(crate) fn admit(&self, seat: Seat, tool: &str, digest: u8) -> Admit {
+        self.admit_about(seat, tool, digest, "A-1")
+    }
+
+    pub(crate) fn admit_about(&self, seat: Seat, tool: &str, digest: u8, order: &'static str) -> Admit {
+        let query = Order(order);
+        let agent = seat.agent().clone();
+        let found = self.api.tools.iter().find(|known| known.name.as_str() == tool);
+        let exhibit = Shown(digest);
+        let ask = Ask { agent: &agent, api: &self.api, tool: found, args: None, path: &Nothing, query: &query, header: &Nothing, exhibit: &exhibit };
+        self.ledger.admit(seat, &ask, self.now())
+    }
+
+    pub(crate) fn call(&self, run: Option<&str>, tool: &str, digest: u8) -> Admit {
+        self.admit(self.seat(run).unwrap(), tool, digest)
+    }
+
+    /// A call that goes through, and what came of it.
+    pub(crate) fn done(&self, run: Option<&str>, tool: &str) -> CallId {
+        let mut seat = passed(self.call(run, tool, 1)).0.spend();
+        let call = seat.call();
+        seat.answered(200);
+        drop(seat);
+        call
+    }
+
+    pub(crate) fn done_about(&self, run: Option<&str>, tool: &str, order: &'static str) -> CallId {
+        let mut seat = passed(self.admit_about(self.seat(run).unwrap(), tool, 1, order)).0.spend();
+        let call = seat.call();
+        seat.answered(200);
+        drop(seat);
+        call
+    }
+
+    pub(crate) fn held(&self, digest: u8) -> ApprovalId {
+        let Admit::Held { approval, .. } = self.call(None, "api/pay", digest) else { panic!("it was not held") };
+        approval.request.approval
+    }
+
+    pub(crate) fn approved(&self, digest: u8) -> ApprovalId {
+        let id = self.held(digest);
+        drop(self.ledger.decide(id, decision("ada", DecisionKind::Approve)).unwrap());
+        self.journal.write();
+        id
+    }
+}
+
+pub(crate) fn decision(who: &str, decision: DecisionKind) -> Decision {
+    Decision { reviewer: who.into(), decision, reason: None, at: Time::default() }
+}
+
+pub(crate) fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
+    Charge { mode, source: Source::Person, by: Some("ada".into()), call: None, tool: None, note: None, reference: reference.map(Into::into) }
+}
+
+pub(crate) fn passed(admit: Admit) -> (Permit, Option<Written>) {
+    match admit {
+        Admit::Pass { permit, durable } => (permit, durable.map(Answer::of)),
+        Admit::Held { finding, .. } => panic!("held: {}", finding.detail),
+        Admit::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
+        Admit::Unread { .. } => panic!("unread"),
+    }
+}
+
+pub(crate) fn refused(admit: Admit) -> burngate::ledger::admit::Refusal {
+    match admit {
+        Admit::Refused { refusal, .. } => refusal,
+        _ => panic!("it was not refused"),
+    }
+}
