@@ -17,6 +17,11 @@ use crate::wire::Malformed;
 /// How long a client may take between two pieces of a body that is buffered.
 const BODY_SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// So much of a body that nobody wants is taken to keep its connection; a new connection costs less than more.
+const DISCARDED: usize = 64 * 1024;
+/// And for no longer.
+const DISCARD_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The bytes of bodies that the process holds at once.
 #[derive(Debug, Clone)]
 pub struct Memory {
@@ -124,6 +129,25 @@ impl Content {
         }
         let bytes = if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() };
         Ok(Content::Read(bytes, share))
+    }
+
+    /// Takes what is left of a body that nobody wants; false where that is too much, too slow, or broken.
+    pub async fn discard(self, connection: &Connection) -> bool {
+        let Content::Unread(mut body) = self else { return true };
+        let mut left = DISCARDED;
+        let rest = async {
+            loop {
+                match std::future::poll_fn(|cx| connection.poll_body(&mut body, cx)).await {
+                    None => return true,
+                    Some(Err(_)) => return false,
+                    Some(Ok(frame)) => match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                        Some(less) => left = less,
+                        None => return false,
+                    },
+                }
+            }
+        };
+        tokio::time::timeout(DISCARD_WITHIN, rest).await.unwrap_or(false)
     }
 
     /// The bytes that were read; `None` where there is no body or it was not read.

@@ -24,7 +24,7 @@ use crate::{
     ids,
     ledger::{
         admit::Admit,
-        permit::{Permit, Seat},
+        permit::{Permit, Seat, Settlement},
         port::Unavailable,
         receipt::Receipt,
     },
@@ -39,14 +39,17 @@ pub async fn exchange(plane: &Plane, connection: &Connection, request: Request<I
         Err(refused) => respond::refused(plane, &refused, None),
         Ok(Intake::Options) => respond::options(),
         Ok(Intake::Reserved(request)) => Box::pin(agent::answer(plane, connection, *request)).await,
-        Ok(Intake::Call(arrival)) => match plane.identify(&arrival.parts.headers) {
-            Err(refused) => respond::refused(plane, &refused, None),
-            Ok(caller) => call(plane, connection, caller, *arrival).await,
-        },
+        Ok(Intake::Call(mut arrival)) => {
+            let answer = match plane.identify(&arrival.parts.headers) {
+                Err(refused) => respond::refused(plane, &refused, None),
+                Ok(caller) => call(plane, connection, caller, &mut arrival).await,
+            };
+            if arrival.is_unread() { Box::pin(arrival.part(connection, answer)).await } else { answer }
+        }
     }
 }
 
-async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arrival: Arrival) -> Answer {
+async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &mut Arrival) -> Answer {
     let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
     if let Err(refused) = arrival.prepare(plane, connection, &heading.caller().place).await {
         return respond::refused(plane, &refused, Some(&heading));
@@ -62,7 +65,7 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arriva
                 if let Err(refused) = forward::durable(durable).await {
                     return end(plane, heading, permit.give_up(), &refused);
                 }
-                match forward::forward(plane, connection, permit, &mut arrival).await {
+                match forward::forward(plane, connection, permit, arrival).await {
                     Attempt::Answered(forwarded) => return respond::answered(plane, connection, &heading, *forwarded, aftermath),
                     Attempt::Again(seat) => seat,
                     Attempt::Failed(seat, refused) => return end(plane, heading, seat, &refused),
@@ -72,7 +75,11 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, mut arriva
                 heading.describe(&seat);
                 match Box::pin(hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable)).await {
                     Decided::Approved => seat,
-                    Decided::Waiting(waiting) => return respond::held(plane, &heading, &waiting, &finding),
+                    Decided::Waiting(waiting) => {
+                        let answer = respond::held(plane, &heading, &waiting, &finding);
+                        seat.settle(Settlement { status: answer.status().as_u16(), modes: Vec::new() });
+                        return answer;
+                    }
                     Decided::Refused(refused) => return end(plane, heading, seat, &refused),
                 }
             }

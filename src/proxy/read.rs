@@ -4,7 +4,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use http::{Method, Request, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Version, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     outbound::OutBody,
     plane::Plane,
     refusal::Refused,
+    respond::Answer,
     routes::{Route, Routes, segments},
     worker::Connection,
 };
@@ -157,6 +158,22 @@ impl Arrival {
         let content = std::mem::replace(&mut self.content, Content::None);
         self.content = content.buffer(connection, bound, &plane.shared().memory).await?;
         Ok(())
+    }
+
+    /// Is there a body that nobody read?
+    #[must_use]
+    pub const fn is_unread(&self) -> bool {
+        matches!(self.content, Content::Unread(_))
+    }
+
+    /// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can go on, or says that it cannot.
+    pub async fn part(self, connection: &Connection, mut answer: Answer) -> Answer {
+        // Reading would tell a client that asks first to send what nobody wants.
+        let asks_first = self.parts.headers.contains_key(header::EXPECT);
+        if asks_first || !self.content.discard(connection).await {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 
     /// The one reading.

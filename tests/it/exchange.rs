@@ -443,3 +443,27 @@ fn options_of_the_gate_itself_reach_no_upstream() {
         upstream.untouched();
     });
 }
+
+#[test]
+fn a_refusal_before_the_body_came_keeps_the_connection_or_says_that_it_does_not() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    test(async {
+        let (upstream, gate) = shop().await;
+        let head = "POST /shop/nowhere HTTP/1.1\r\nHost: gate\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+        let next = "GET /shop/look/1 HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n";
+        upstream.next(Reply::new(200, &[], b"seen"));
+        for (body, statuses) in [("{}", vec!["403", "200"]), ("", vec!["403"])] {
+            let mut socket = tokio::net::TcpStream::connect(gate.listen()).await.unwrap();
+            socket.write_all(head.as_bytes()).await.unwrap();
+            if !body.is_empty() {
+                socket.write_all(body.as_bytes()).await.unwrap();
+                socket.write_all(next.as_bytes()).await.unwrap();
+            }
+            let mut said = String::new();
+            socket.read_to_string(&mut said).await.unwrap();
+            let found: Vec<_> = said.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+            assert_eq!(found, statuses, "{said}");
+            assert!(said.to_lowercase().contains("connection: close"), "the last answer says that it is the last: {said}");
+        }
+    });
+}
