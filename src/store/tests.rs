@@ -63,6 +63,7 @@ impl DiskFault {
 #[derive(Default)]
 struct Seen {
     shown: Mutex<Vec<(WorkflowName, Ticket, Vec<Entry>)>>,
+    refused: Mutex<Vec<Ticket>>,
     copies: Mutex<Option<(std::path::PathBuf, Vec<TempDir>)>>,
 }
 
@@ -72,6 +73,10 @@ impl Projection for Seen {
         if let Some((from, copies)) = &mut *self.copies.lock().unwrap() {
             copies.push(copy(from));
         }
+    }
+
+    fn refused(&self, _: &WorkflowName, tickets: &[Ticket], _: &WorkflowState) {
+        self.refused.lock().unwrap().extend(tickets);
     }
 }
 

@@ -18,6 +18,7 @@ fn on_a_full_disk_facts_wait_and_requests_are_refused() {
     assert_eq!(fact.durable.wait(), Ok(Err(Unavailable)));
     assert!(!world.journal.ready());
     let request = world.journal.append(entry(Some("w"), Event::Admitted(admission(1, "r", false))));
+    let ticket = request.ticket;
     // More than one transaction takes: whoever comes after them is told all the same.
     for n in 0..super::super::queue::MOST_AT_ONCE as u64 {
         world.journal.record(solo(7 + n));
@@ -25,11 +26,15 @@ fn on_a_full_disk_facts_wait_and_requests_are_refused() {
     assert_eq!(request.durable.wait(), Ok(Err(Unavailable)));
     assert_eq!(world.revise(RunTarget::Call(call_id(7)), Change::Reinstate { by: "dana".into() }), Err(Unavailable.into()));
     let clamped = world.journal.append(entry(Some("w"), clamp()));
+    let clamped_ticket = clamped.ticket;
     assert_eq!(clamped.durable.wait(), Ok(Err(Unavailable)));
     world.fault.pages.store(0, Ordering::SeqCst);
     recovered(&world);
     let count = |kind| world.entries().iter().filter(|entry| entry.event.kind() == kind).count();
     assert_eq!((count("withdrawn"), count("clamped"), count("admitted")), (1, 1, 0));
+    // The ledger is told what will never be durable, and only that.
+    assert!(world.seen.refused.lock().unwrap().contains(&ticket));
+    assert!(!world.seen.refused.lock().unwrap().contains(&clamped_ticket));
     assert_eq!(usize::try_from(counted(&world.entries())).unwrap(), super::super::queue::MOST_AT_ONCE);
     let dir = world.drain();
     assert!(open(dir.path()).is_ok());

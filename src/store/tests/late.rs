@@ -103,6 +103,44 @@ fn a_run_booked_while_it_went_on_is_completed_and_not_counted_again() {
 }
 
 #[test]
+fn a_report_on_the_heels_of_its_run_finds_it_whatever_the_writer_is_doing() {
+    let world = World::new();
+    const RUNS: u64 = 300;
+    std::thread::scope(|scope| {
+        for worker in 0..3 {
+            let world = &world;
+            scope.spawn(move || {
+                for n in (0..RUNS).filter(|n| n % 3 == worker) {
+                    let (name, order) = (format!("r{n}"), format!("A-{n}"));
+                    world.journal.record(run(Some(&name), vec![call(n, "api/refund", Risk::High, Some(&order))]));
+                    let target = [by_run(&name), RunTarget::Call(call_id(n)), by_subject(&order)][usize::try_from(n / 3 % 3).unwrap()].clone();
+                    let revised = world.revise(target, report(None)).unwrap();
+                    assert_eq!((revised.run.as_str(), revised.now), (name.as_str(), Mark::Unacceptable));
+                }
+            });
+        }
+    });
+    assert_eq!(world.runs(RunFilter { outcome: Some(Outcome::Unacceptable), ..RunFilter::default() }).len() as u64, RUNS);
+    world.drain();
+}
+
+#[test]
+fn a_report_by_object_leaves_runs_alone_that_did_no_more_harm_than_an_open_one() {
+    let world = World::new();
+    world.journal.record(run(Some("looked"), vec![call(1, "api/get", Risk::Read, Some("A-1"))]));
+    world.journal.record(run(Some("changed"), vec![call(2, "api/put", Risk::Medium, Some("A-1"))]));
+    let above = |above, reference| {
+        world.journal.revise(Revise { target: by_subject("A-1"), at: at(60_000), change: report(reference), above }).wait().unwrap().map(|revised| revised.run)
+    };
+    assert_eq!(above(Some(Risk::Medium), None), Err(ReviseError::Unknown));
+    assert_eq!(above(Some(Risk::High), None), Err(ReviseError::Unknown));
+    assert_eq!(above(Some(Risk::Low), Some("T-1")), Ok("changed".into()));
+    // A delivery that is repeated is about the run it was about before.
+    assert_eq!(above(Some(Risk::High), Some("T-1")), Ok("changed".into()));
+    world.drain();
+}
+
+#[test]
 fn a_name_that_comes_again_is_another_run() {
     let world = World::new();
     for n in 0..3 {
