@@ -104,8 +104,8 @@ fn a_run_booked_while_it_went_on_is_completed_and_not_counted_again() {
 
 #[test]
 fn a_report_on_the_heels_of_its_run_finds_it_whatever_the_writer_is_doing() {
-    let world = World::new();
     const RUNS: u64 = 300;
+    let world = World::new();
     std::thread::scope(|scope| {
         for worker in 0..3 {
             let world = &world;
