@@ -115,13 +115,14 @@ fn without_a_gate_or_a_token() {
         let wrong = gate.command().args(["status"]).env("BURNGATE_TOKEN", "made-up").output().unwrap();
         let agents_port = gate.command().args(["status", "--admin", &format!("http://{}", gate.listen())]).output().unwrap();
         let mut page = told(&["status"], &wrong) + &told(&["status", "--admin", "AGENTS"], &agents_port);
+        // While it is up: a command looks for a token once there is somebody to show it to.
+        page += &transcript(&gate, &[&["status", "--data", "elsewhere"]]);
         gate.kill_nine();
         page += &told(&["status"], &gate.command().args(["status", "--admin", "http://127.0.0.1:1"]).output().unwrap());
         page += &transcript(
             &gate,
             &[
                 &["status", "--admin", "nowhere at all"],
-                &["status", "--data", "elsewhere"],
                 &["stauts"],
                 &["clamp", "desk"],
                 &["clamp", "--to", "halted", "--reason", "r"],

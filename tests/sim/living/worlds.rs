@@ -162,6 +162,8 @@ impl World {
     }
 
     fn judge(&mut self, rng: &mut Rng, seat: Seat, tool: &'static str, digest: u8) {
+        // A clamp that has run out by now has ended, whoever looks.
+        seat.place().shard.advance(self.desk.now());
         let halted = seat.place().shard.standing().level().as_str() == "halted";
         match self.desk.admit_about(seat, tool, digest, rng.pick(&ORDERS)) {
             Admit::Pass { permit, durable } => {
