@@ -119,15 +119,7 @@ fn without_a_gate_or_a_token() {
         page += &transcript(&gate, &[&["status", "--data", "elsewhere"]]);
         gate.kill_nine();
         page += &told(&["status"], &gate.command().args(["status", "--admin", "http://127.0.0.1:1"]).output().unwrap());
-        page += &transcript(
-            &gate,
-            &[
-                &["status", "--admin", "nowhere at all"],
-                &["stauts"],
-                &["clamp", "desk"],
-                &["clamp", "--to", "halted", "--reason", "r"],
-            ],
-        );
+        page += &transcript(&gate, &[&["status", "--admin", "nowhere at all"], &["stauts"], &["clamp", "desk"], &["clamp", "--to", "halted", "--reason", "r"]]);
         insta::assert_snapshot!(page);
     });
 }

@@ -75,9 +75,12 @@ fn a_posture_and_its_cap_survive() {
         gate.restart();
         gate.agent().post("/shop/note", &order("1")).await.refused(403, "level");
         let after = gate.operator().standing("desk").await;
-        for same in ["posture", "budget", "level", "burns", "changes"] {
+        for same in ["posture", "budget", "level", "changes"] {
             assert_eq!(after[same], before[same], "{same}");
         }
+        // Its moment may differ: a failure that was not on disk yet is booked again, as ambiguous, when the gate starts.
+        let burns = |standing: &serde_json::Value| standing["burns"].as_array().unwrap().iter().map(|burn| burn["modes"].clone()).collect::<Vec<_>>();
+        assert_eq!(burns(&after), burns(&before));
     });
 }
 
