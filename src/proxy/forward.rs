@@ -76,10 +76,12 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
             return Attempt::Again(*seat);
         }
     };
+    let began = std::time::Instant::now();
     let sent = lease.send(request, Patience { answer: timeout, silence: timeout }).await;
     let idempotent = seat.is_idempotent();
     let refused = match sent {
         Ok(reply) => {
+            plane.shared().metrics.upstream(began.elapsed());
             seat.answered(reply.parts.status.as_u16());
             return Attempt::Answered(Box::new(Forwarded { seat, reply, asked, route: found }));
         }
