@@ -6,7 +6,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    Ledger, UNLISTED, Workplace,
+    Ledger, UNLISTED, Workplace, escalate,
     permit::{Permit, Progress, Seat, Settlement},
     port::Unavailable,
     receipt::Receipt,
@@ -139,6 +139,9 @@ impl Ledger {
             rule: None,
             admitted: false,
             granted: false,
+            escalation: false,
+            unescalated: false,
+            missed: false,
             progress: Progress::Waiting,
         })
     }
@@ -183,11 +186,13 @@ impl Ledger {
             Ok(finding) => finding,
             Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
         };
+        let escalation = escalate::weigh(&case);
         (seat.subject, seat.rule) = (subject(tool, &case), None);
+        seat.note_escalation(escalation);
         if !self.journal.room() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
-        match finding {
+        let admit = match finding {
             None => self.pass(seat, epoch, now),
             Some(finding) if watches_only(&seat, tool, &finding, now) => {
                 (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
@@ -196,7 +201,8 @@ impl Ledger {
             }
             Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
             Some(finding) => self.hold(seat, ask, finding, epoch, now),
-        }
+        };
+        admit.catch_escalation()
     }
 
     /// Counts clamps: a permit of an earlier epoch is worthless.
@@ -384,6 +390,7 @@ impl Seat {
         }
         self.risk = tool.map_or(Risk::High, |tool| tool.risk);
         self.idempotent = tool.is_some_and(|tool| tool.idempotent);
+        self.escalation = tool.is_some_and(|tool| tool.escalation);
     }
 }
 

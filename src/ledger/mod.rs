@@ -34,6 +34,7 @@ use crate::{
 };
 
 pub mod admit;
+pub mod escalate;
 pub mod memory;
 pub mod operate;
 pub mod permit;

@@ -40,6 +40,12 @@ pub struct Seat {
     pub(super) admitted: bool,
     /// A grant was used for it.
     pub(super) granted: bool,
+    /// Its tool hands the case to a person.
+    pub(super) escalation: bool,
+    /// A person should see it first, and its run did not escalate.
+    pub(super) unescalated: bool,
+    /// It went upstream although no person saw it who should have.
+    pub(super) missed: bool,
     pub(super) progress: Progress,
 }
 
@@ -80,6 +86,7 @@ impl Permit {
 
     /// Spends the permit on the call's first byte. What comes back settles the call.
     pub fn spend(mut self) -> Seat {
+        self.seat.miss_escalation();
         self.seat.progress = Progress::Sent;
         self.seat
     }
@@ -185,6 +192,7 @@ impl Seat {
             status: result.status,
             subject: self.subject.take(),
         });
+        let failed = !result.modes.is_empty();
         for (mode, note) in result.modes {
             let charge = runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty()));
             drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
@@ -192,8 +200,13 @@ impl Seat {
         run.in_flight -= 1;
         run.flying.retain(|call| *call != self.call);
         run.touched = now;
+        let escalates = self.escalates(executed, result.status, failed);
+        run.escalated |= escalates;
         let over = self.key.is_none() || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
         drop(run);
+        if escalates && let Some(key) = &self.key {
+            self.ledger.escalated(key, &self.run_id, now);
+        }
         self.settled(executed, now);
         if over {
             self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
@@ -211,7 +224,7 @@ impl Seat {
     }
 
     /// The gate stopped while the call was under way, and its run was booked without it: what went wrong is late news.
-    fn close_late(&self, result: Settlement) {
+    pub(super) fn close_late(&self, result: Settlement) {
         let target = RunTarget::Run { run: self.run_id.clone(), workflow: Some(self.place.policy.name.clone()), agent: Some(self.run.agent.clone()) };
         for (mode, note) in result.modes {
             let change = Change::Report(runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty())));

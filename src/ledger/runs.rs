@@ -12,6 +12,7 @@ use dashmap::DashMap;
 
 use super::{
     Workplace,
+    escalate::Escalation,
     port::{CallRecord, Journal, RunRecord, Unavailable},
     receipt::Receipt,
 };
@@ -26,6 +27,8 @@ use crate::gate::{
 
 /// The most runs that are open at once. At it, a call of a new run is refused.
 pub const MAX_OPEN: usize = 1_000_000;
+/// Ids that escalated are remembered beyond that, up to so many more: nobody gets out of an escalation by opening runs.
+const MAX_ESCALATED: usize = 100_000;
 /// Blocked mistakes of one run that count once.
 pub const BLOCKED_COUNT: u32 = 3;
 /// The most charges that one run carries besides the first of each mode that counts: those are bounded by the objective, and none of them is lost (G7).
@@ -37,8 +40,19 @@ pub struct Runs {
     open: DashMap<Key, Arc<OpenRun>>,
     /// Runs that take no more calls and end with the last one in flight, under their own ids: a continuation may be open under theirs.
     ending: DashMap<Key, Arc<OpenRun>>,
-    /// Ids whose run ended, with the number of the continuation that comes next.
-    ended: DashMap<Key, (u32, Time)>,
+    /// Ids whose run ended.
+    ended: DashMap<Key, Ended>,
+}
+
+/// What is remembered of an id whose run ended.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    /// The number of the continuation that comes next.
+    next: u32,
+    /// When it last ended.
+    at: Time,
+    /// It escalated to a person, who still has the case.
+    escalated: bool,
 }
 
 /// Whose run and which.
@@ -92,6 +106,8 @@ pub struct RunState {
     pub booked_at: Option<Time>,
     /// Whether it escalated to a person.
     pub escalated: bool,
+    /// Whether it should have, and what came of that.
+    pub escalation: Escalation,
     blocked: u32,
     forwarded: bool,
     forwarded_above_read: bool,
@@ -147,9 +163,11 @@ impl Runs {
             return None;
         }
         let run = self.open.entry(key.clone()).or_insert_with(|| {
-            let continuation = self.ended.get(key).map_or(1, |ended| ended.0);
+            let (continuation, escalated) = self.ended.get(key).map_or((1, false), |ended| (ended.next, ended.escalated));
             let id = if continuation > 1 { RunId::from(format!("{}#{continuation}", key.run)) } else { key.run.clone() };
-            Arc::new(OpenRun::new(Arc::clone(place), key.agent.clone(), Some(key.run.clone()), id, now))
+            let mut run = OpenRun::new(Arc::clone(place), key.agent.clone(), Some(key.run.clone()), id, now);
+            run.facts.get_mut().unwrap_or_else(PoisonError::into_inner).escalated = escalated;
+            Arc::new(run)
         });
         Some(Arc::clone(&run))
     }
@@ -175,9 +193,20 @@ impl Runs {
     }
 
     fn leave(&self, key: &Key, run: &Arc<OpenRun>, now: Time) {
-        if self.open.remove_if(key, |_, open| Arc::ptr_eq(open, run)).is_some() && self.ended.len() < MAX_OPEN {
-            let mut ended = self.ended.entry(key.clone()).or_insert((1, now));
-            *ended = (ended.0 + 1, now);
+        if self.open.remove_if(key, |_, open| Arc::ptr_eq(open, run)).is_none() {
+            return;
+        }
+        let escalated = run.lock().escalated;
+        if self.ended.len() < MAX_OPEN + if escalated { MAX_ESCALATED } else { 0 } {
+            let mut ended = self.ended.entry(key.clone()).or_insert(Ended { next: 1, at: now, escalated });
+            *ended = Ended { next: ended.next + 1, at: now, escalated: ended.escalated || escalated };
+        }
+    }
+
+    /// The id `key` escalated, by a call of a run that takes no more of them: so have its continuations.
+    pub(super) fn keep_escalated(&self, key: &Key, now: Time) {
+        if let Some(mut ended) = self.ended.get_mut(key) {
+            (ended.escalated, ended.at) = (true, ended.at.max(now));
         }
     }
 
@@ -215,7 +244,7 @@ impl Runs {
 
     /// Forgets ids whose run ended before `before`: the run index knows them still.
     pub fn forget(&self, before: Time) {
-        self.ended.retain(|_, (_, at)| *at >= before);
+        self.ended.retain(|_, ended| ended.at >= before);
     }
 }
 
@@ -236,6 +265,7 @@ impl OpenRun {
             charges: Vec::new(),
             booked_at: None,
             escalated: false,
+            escalation: Escalation::default(),
             blocked: 0,
             forwarded: false,
             forwarded_above_read: false,

@@ -170,7 +170,7 @@ impl Refused {
             RuleName::Level => (Slug::Level, 403, "Do not retry before the level changes; go on without this call or hand over to a person."),
             RuleName::Forbidden | RuleName::DenyWhen | RuleName::Always => (Slug::Denied, 403, "Do not retry with these arguments."),
             RuleName::Denied => (Slug::Denied, 403, "Do not repeat it."),
-            RuleName::Validation | RuleName::HoldWhen | RuleName::EscalateWhen => (Slug::Denied, 403, "Hand over to a person."),
+            RuleName::Validation | RuleName::HoldWhen | RuleName::EscalateWhen | RuleName::Escalated => (Slug::Denied, 403, "Hand over to a person."),
         };
         let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&finding.detail));
         Refused { verdict: Some(finding.verdict), finding: Some(Box::new(finding)), ..Self::new(slug, status, detail) }

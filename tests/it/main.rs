@@ -19,6 +19,7 @@ mod contract;
 mod corpus;
 mod demo;
 mod drain;
+mod escalation;
 mod exchange;
 mod harness;
 mod holds;

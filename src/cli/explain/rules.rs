@@ -80,6 +80,7 @@ fn written(case: &Case<'_>) -> Vec<Line> {
         Some(allow(RuleName::Validation, place, "nothing that validation demands is missing".to_owned())),
         condition(RuleName::HoldWhen, tool.hold_when.as_ref()),
         condition(RuleName::EscalateWhen, tool.escalate_when.as_ref()),
+        case.facts.run.escalated.then(|| allow(RuleName::Escalated, Some(&case.workflow.place), "the call changes nothing, or escalates".to_owned())),
         tool.always.map(|_| allow(RuleName::Always, place, String::new())),
     ]
     .into_iter()

@@ -49,6 +49,8 @@ pub enum RuleName {
     HoldWhen,
     /// The tool's `escalate_when`.
     EscalateWhen,
+    /// The run escalated before: a person has its case now.
+    Escalated,
     /// The tool's ceiling.
     Always,
     /// A reviewer's denial that stands.
@@ -68,6 +70,7 @@ impl RuleName {
             RuleName::Validation => "validation",
             RuleName::HoldWhen => "hold_when",
             RuleName::EscalateWhen => "escalate_when",
+            RuleName::Escalated => "escalated",
             RuleName::Always => "always",
             RuleName::Denied => "denied",
         }
@@ -173,10 +176,26 @@ fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> 
     rule(level(standing, tool.risk, Some(tool)))?;
     rule(strict_validation(workflow, standing, tool))?;
     rule(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts)?)?;
-    if !facts.run.escalated {
+    if facts.run.escalated {
+        rule(escalated(workflow, tool))?;
+    } else {
         rule(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts)?)?;
     }
     rule(always(tool))
+}
+
+/// Should a run that asks for this have escalated, before or now? Whatever else is said of the call: also one that is denied was an attempt. A condition that cannot be
+/// evaluated holds the call, and says nothing of the run.
+#[must_use]
+pub fn should_escalate(case: &Case<'_>) -> bool {
+    let tool = case.tool.filter(|tool| case.workflow.tools.contains(&tool.name));
+    tool.and_then(|tool| tool.escalate_when.as_ref()).is_some_and(|rule| rule.condition.holds(&case.facts) == Ok(true))
+}
+
+/// Once a person has the case, the agent changes nothing of it by itself. It may look, and it may escalate again.
+fn escalated(workflow: &Workflow, tool: &Tool) -> Option<Finding> {
+    let goes_on = tool.risk != Risk::Read && !tool.escalation;
+    goes_on.then(|| Finding::new(Verdict::Hold, RuleName::Escalated, &workflow.place, "this run escalated, and a person has its case now"))
 }
 
 fn forbidden(tool: &Tool) -> Option<Finding> {
@@ -246,8 +265,8 @@ mod tests {
 
     #[test]
     fn g6_only_what_the_policy_forbids_costs_budget() {
-        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Forbidden, HoldWhen, Level, Unlisted, Validation};
-        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Always, Denied] {
+        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Escalated, Forbidden, HoldWhen, Level, Unlisted, Validation};
+        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied] {
             for verdict in [Verdict::Hold, Verdict::Deny] {
                 let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
                 let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);

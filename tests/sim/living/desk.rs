@@ -20,7 +20,7 @@ use burngate::{
         name::{ApprovalId, CallId},
         outcome::{FailureMode, Source},
         policy::{
-            Api, Condition, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, RunRules, Schema, Terms, Tool, Upstream, Workflow,
+            Api, Condition, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Terms, Tool, Upstream, Workflow,
             condition::Scope,
             facts::{Ambiguous, Lookup, Nothing},
         },
@@ -140,11 +140,11 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         arguments: (name == "api/form").then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
         deny_when: None,
         hold_when: None,
-        escalate_when: None,
+        escalate_when: (name == "api/move").then(|| Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), place: place() }),
         failure_when: None,
         always: None,
         forbidden: name == "api/ban",
-        escalation: false,
+        escalation: name == "api/ask",
         idempotent: false,
         body: None,
         timeout: minutes(1),
@@ -162,6 +162,8 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         ("api/pay", Risk::High),
         ("api/ban", Risk::Low),
         ("api/form", Risk::Low),
+        ("api/ask", Risk::Low),
+        ("api/move", Risk::Medium),
     ];
     let api = Arc::new(Api {
         name: "api".into(),

@@ -10,6 +10,7 @@
 mod bounds;
 mod checks;
 mod desk;
+mod escalation;
 mod grants;
 mod leaps;
 mod races;

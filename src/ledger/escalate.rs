@@ -1,0 +1,116 @@
+//! Escalation: whether a run handed its case to a person, and whether it should have.
+//!
+//! A run escalates by a tool that the policy calls one, once that tool has answered, or by finishing as escalated. A call that its tool's `escalate_when` matches
+//! makes the run one that should have. Where it had not, the call is a miss: caught when a person or a rule stood in its way, and a failure of the run the moment it
+//! goes upstream all the same. Which calls wait once a run has escalated is the policy's ([`crate::gate::policy::judge`]).
+//!
+//! A run's continuations go on where it left off: ending a run does not take its case back from the person.
+
+use super::{
+    Ledger,
+    admit::{Admit, Refusal},
+    permit::{Seat, Settlement},
+    runs::{Key, charge, seen},
+};
+use crate::gate::{
+    event::Executed,
+    name::RunId,
+    outcome::FailureMode,
+    policy::judge::{self, Case},
+    time::Time,
+};
+
+/// What a run's escalation has come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Escalation {
+    /// A call was asked for that a person should have seen first.
+    pub due: bool,
+    /// Such a call, from a run that had not escalated, was stopped or seen by a person.
+    pub caught: bool,
+}
+
+/// What a call has to do with escalating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing.
+    Plain,
+    /// A person should see it first, and its run escalated.
+    Escalated,
+    /// A person should see it first, and its run did not escalate.
+    Unescalated,
+}
+
+/// Is the call one that a person should see first?
+pub(super) fn weigh(case: &Case<'_>) -> Call {
+    match case.tool {
+        Some(tool) if tool.escalate_when.is_some() && judge::should_escalate(case) => {
+            if case.facts.run.escalated {
+                Call::Escalated
+            } else {
+                Call::Unescalated
+            }
+        }
+        Some(_) | None => Call::Plain,
+    }
+}
+
+impl Seat {
+    /// Notes what the call has to do with escalating.
+    pub(super) fn note_escalation(&mut self, call: Call) {
+        self.unescalated = call == Call::Unescalated && !self.missed;
+        if call != Call::Plain {
+            self.run.lock().escalation.due = true;
+        }
+    }
+
+    /// The call goes upstream. Where nobody saw it who should have, that is a failure of the run, and known now.
+    pub(super) fn miss_escalation(&mut self) {
+        if !std::mem::take(&mut self.unescalated) {
+            return;
+        }
+        self.missed = true;
+        let note = "nobody saw it who should have";
+        let mut run = self.run.lock();
+        if run.has_ended() {
+            drop(run);
+            return self.close_late(Settlement { status: 0, modes: vec![(FailureMode::MissedEscalation, note)] });
+        }
+        let missed = seen(FailureMode::MissedEscalation, self.call, &self.tool, Some(note));
+        drop(charge(&*self.ledger.journal, &self.place, &self.run, &mut run, missed, self.ledger.now()));
+    }
+
+    /// Did this call hand the case over? Only an answer says so: nobody was told by a call that failed, or whose answer was lost.
+    pub(super) fn escalates(&self, executed: Executed, status: u16, failed: bool) -> bool {
+        self.escalation && executed == Executed::Yes && status < 400 && !failed
+    }
+}
+
+impl Admit {
+    /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and a caught one.
+    pub(super) fn catch_escalation(mut self) -> Self {
+        let seat = match &mut self {
+            Admit::Held { seat, .. } | Admit::Refused { seat, refusal: Refusal::Rule(_) } => seat,
+            Admit::Pass { permit, .. } if permit.seat.granted => &mut permit.seat,
+            // Not stopped yet, or not for what it asks.
+            Admit::Pass { .. } | Admit::Unread { .. } | Admit::Refused { .. } => return self,
+        };
+        if std::mem::take(&mut seat.unescalated) {
+            seat.run.lock().escalation.caught = true;
+        }
+        self
+    }
+}
+
+impl Ledger {
+    /// A call of the run `id` escalated. The run that goes on under the same key has escalated as well.
+    pub(super) fn escalated(&self, key: &Key, id: &RunId, now: Time) {
+        if let Some(open) = self.runs.get(key) {
+            let mut run = open.lock();
+            run.escalated = true;
+            if run.id == *id {
+                return;
+            }
+        }
+        self.runs.keep_escalated(key, now);
+    }
+}
