@@ -13,6 +13,12 @@ pub fn call() -> CallId {
     CallId::from_bits(Uuid::now_v7().as_u128())
 }
 
+/// A new batch's reference.
+#[must_use]
+pub fn batch() -> String {
+    format!("batch_{}", Uuid::now_v7().simple())
+}
+
 /// A new approval's id: 122 random bits (UUID version 4).
 #[must_use]
 pub fn approval() -> ApprovalId {

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use super::fault::Fault;
 use crate::ledger::{
     operate::Durable,
-    port::{ReviseError, Revised},
+    port::ReviseError,
     receipt::{Abandoned, Receipt},
 };
 
@@ -21,9 +21,9 @@ pub(super) async fn durable(receipt: Durable, else_say: &str) -> Result<(), Faul
 }
 
 /// Answers once the run index has been asked.
-pub(super) async fn revised(receipt: Receipt<Result<Revised, ReviseError>>) -> Result<Revised, Fault> {
+pub(super) async fn revised<T>(receipt: Receipt<Result<T, ReviseError>>) -> Result<Result<T, ReviseError>, Fault> {
     match patient(receipt).await {
-        Some(Ok(result)) => Ok(result?),
+        Some(Ok(result)) => Ok(result),
         Some(Err(Abandoned)) | None => Err(Fault::journal(MAY_STILL)),
     }
 }

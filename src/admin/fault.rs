@@ -8,10 +8,15 @@ use axum::{
 
 use crate::{
     api::{
-        Problem, Slug,
+        Moment, Problem, Slug,
         problem::{Cause, FieldError, MEDIA_TYPE},
+        report::Candidate,
     },
-    ledger::{operate::OperateError, port::ReviseError},
+    gate::name::WorkflowName,
+    ledger::{
+        operate::OperateError,
+        port::{ReviseError, RunTarget},
+    },
 };
 
 /// A refusal.
@@ -43,15 +48,45 @@ impl Fault {
         self
     }
 
-    /// Several things match: each is named, and how to tell them apart is said.
-    pub(super) fn several(runs: impl IntoIterator<Item = (String, String, String)>) -> Self {
-        let mut fault = Fault::new(Slug::Conflict, "several runs match; say which with `workflow` and `agent`");
-        let named = runs.into_iter().map(|(workflow, agent, run)| FieldError {
+    /// Several runs match: each is named, and how to tell them apart is said.
+    pub(super) fn several(runs: impl IntoIterator<Item = Candidate>) -> Self {
+        let candidates: Vec<Candidate> = runs.into_iter().collect();
+        let by_object = candidates.iter().any(|run| run.tool.is_some());
+        let detail = if by_object {
+            "runs of several workflows touched it, and nothing was changed; say which is meant with `workflow`"
+        } else {
+            "several runs match; say which with `workflow` and `agent`"
+        };
+        let mut fault = Fault::new(Slug::Conflict, detail);
+        let named = candidates.iter().map(|Candidate { workflow, agent, run, tool, at }| FieldError {
             pointer: "/workflow".to_owned(),
-            detail: format!("workflow `{workflow}`, agent `{agent}`, run `{run}`"),
+            detail: match tool {
+                Some(tool) => format!("workflow `{workflow}`, agent `{agent}`, run `{run}`, through `{tool}` at {at}"),
+                None => format!("workflow `{workflow}`, agent `{agent}`, run `{run}`"),
+            },
         });
         fault.0.errors.extend(named);
+        fault.0.candidates = candidates;
         fault
+    }
+
+    /// There is no such run.
+    pub(super) fn no_run(target: &RunTarget) -> Self {
+        let of = |workflow: &Option<WorkflowName>| workflow.as_ref().map_or_else(String::new, |workflow| format!(" of workflow `{workflow}`"));
+        Fault::new(
+            Slug::NotFound,
+            match target {
+                RunTarget::Run { run, workflow, agent } => {
+                    let by = agent.as_ref().map_or_else(String::new, |agent| format!(" by agent `{agent}`"));
+                    format!("no run{}{by} is called {}", of(workflow), told(run.as_str()))
+                }
+                RunTarget::Call(call) => format!("no run has a call `{call}`"),
+                RunTarget::Subject { subject, tool, workflow } => {
+                    let through = tool.as_ref().map_or_else(String::new, |tool| format!(" through `{tool}`"));
+                    format!("no run{} touched {}{through}", of(workflow), told(subject.as_str()))
+                }
+            },
+        )
     }
 }
 
@@ -86,12 +121,29 @@ impl From<OperateError> for Fault {
 impl From<ReviseError> for Fault {
     fn from(error: ReviseError) -> Self {
         match error {
-            ReviseError::Unknown => Fault::new(Slug::NotFound, "no run matches; one that is still open can be reported and not yet retracted or excluded"),
-            ReviseError::Several(runs) => {
-                Fault::several(runs.into_iter().map(|(workflow, agent, run)| (workflow.to_string(), agent.to_string(), run.to_string())))
-            }
+            ReviseError::Unknown => Fault::new(Slug::NotFound, "no run matches"),
+            ReviseError::Several(runs) => Fault::several(runs.into_iter().map(|run| Candidate {
+                workflow: run.workflow.to_string(),
+                agent: run.agent.to_string(),
+                run: run.run.to_string(),
+                tool: run.tool.map(|(_, tool)| tool.to_string()),
+                at: Moment(run.at),
+            })),
+            ReviseError::Open(..) => Fault::new(Slug::Conflict, error.to_string()),
+            ReviseError::TooMany => Fault::field("/filter", error.to_string()),
             ReviseError::Nothing(why) => Fault::new(Slug::Conflict, why),
             ReviseError::Unavailable(_) => Fault::journal("the journal is unavailable: nothing was changed"),
         }
+    }
+}
+
+/// A name, with the spaces said that nobody sees: one that differs by them is another.
+fn told(name: &str) -> String {
+    let (leads, trails) = (name.starts_with(char::is_whitespace), name.ends_with(char::is_whitespace));
+    match (leads, trails) {
+        (false, false) => format!("`{name}`"),
+        (true, false) => format!("`{name}` (with a leading space)"),
+        (false, true) => format!("`{name}` (with a trailing space)"),
+        (true, true) => format!("`{name}` (with spaces around it)"),
     }
 }

@@ -31,6 +31,7 @@ use crate::{
 mod approvals;
 mod audit;
 pub mod auth;
+mod batch;
 mod durable;
 mod fault;
 pub mod guard;
@@ -152,7 +153,8 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(workflows::release))
                 .routes(routes!(workflows::release_all))
                 .routes(routes!(workflows::recover))
-                .routes(routes!(reports::exclude)),
+                .routes(routes!(reports::exclude))
+                .routes(routes!(batch::exclude)),
         ),
     ]
 }

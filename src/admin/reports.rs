@@ -7,6 +7,7 @@ use axum::{Extension, Json, extract::State};
 use super::{
     Desk,
     auth::Person,
+    batch::{self, Asking},
     durable::{MAY_STILL, durable, revised},
     fault::Fault,
     read::{Asked, Segment, name, remark, sentence, some_name},
@@ -21,26 +22,32 @@ use crate::{
         name::RunId,
         outcome::{FailureMode, Source},
     },
+    ids,
     ledger::{
         operate::Reported,
-        port::{Change, Revised, RunTarget},
+        port::{Change, ReviseError, Revised, RunTarget},
     },
 };
 
-/// Reports how a run turned out, or takes such a report back.
+/// Reports how a run turned out, or many, or takes such reports back.
 #[utoipa::path(
     post,
     path = "/v1/reports",
     request_body = Report,
-    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+    responses((status = 200, body = api::report::Reported), (status = "default", body = Problem))
 )]
 pub(super) async fn report(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Asked(report): Asked<Report>,
-) -> Result<Json<api::operate::Revised>, Fault> {
+) -> Result<Json<api::report::Reported>, Fault> {
+    if report.filter.is_some() || takes_back_all(&report) {
+        return make_many(&desk, &person, &report).await.map(|batch| Json(api::report::Reported::Many(batch)));
+    }
+    stray("/confirm", report.confirm, "goes with `filter` alone")?;
+    stray("/dry_run", report.dry_run, "goes with `filter` alone")?;
     let target = target(&report)?;
-    make(&desk, &person, target, &report).await
+    make(&desk, &person, target, &report).await.map(|Json(one)| Json(api::report::Reported::One(one)))
 }
 
 /// Reports how the run in the path turned out, or takes such a report back.
@@ -78,46 +85,106 @@ pub(super) async fn exclude(
 ) -> Result<Json<api::operate::Revised>, Fault> {
     let reason = sentence("/reason", &exclude.reason)?.into();
     let by = person.name.clone();
+    let reference = some_reference(exclude.reference.as_deref())?;
     let target = RunTarget::Run {
         run: RunId::from(run),
         workflow: some_name("/workflow", exclude.workflow.as_deref())?,
         agent: some_name("/agent", exclude.agent.as_deref())?,
     };
-    let change = if exclude.retract { Change::Reinstate { by } } else { Change::Exclude { reason, by } };
-    revised(desk.ledger().revise(target, change)).await.map(|revised| Json(told(&revised)))
+    let change = if exclude.retract { Change::Reinstate { by } } else { Change::Exclude { reason, reference, by } };
+    answer(&target, revised(desk.ledger().revise(target.clone(), change)).await?)
 }
 
 async fn make(desk: &Desk, person: &Person, target: RunTarget, report: &Report) -> Result<Json<api::operate::Revised>, Fault> {
-    let mode = mode(desk, report)?;
+    let mode = some_mode(desk, report)?;
     let note = remark("/note", report.note.as_deref())?.map(Into::into);
-    let reference = report.reference.as_deref().map(|reference| name("/ref", reference)).transpose()?.map(Into::into);
+    let reference = some_reference(report.reference.as_deref())?;
     let by = person.name.clone();
     if report.retract {
+        if mode.is_none() && reference.is_none() {
+            return Err(Fault::field("/mode", "or `ref` must say which report is taken back"));
+        }
         let change = Change::Retract { mode, reference, by };
-        return revised(desk.ledger().revise(target, change)).await.map(|revised| Json(told(&revised)));
+        return answer(&target, revised(desk.ledger().revise(target.clone(), change)).await?);
     }
+    let mode = mode.ok_or_else(no_mode)?;
     let call = match &target {
         RunTarget::Call(call) => Some(*call),
         RunTarget::Run { .. } | RunTarget::Subject { .. } => None,
     };
     let tool = some_name("/tool", report.tool.as_deref())?;
     let charge = Charge { mode, source: Source::Person, by: Some(by), call, tool, note, reference };
-    let revised = match desk.ledger().report(target, charge) {
-        Reported::Booked(receipt) => revised(receipt).await?,
+    match desk.ledger().report(target.clone(), charge) {
+        Reported::Booked(receipt) => answer(&target, revised(receipt).await?),
         Reported::Open { revised, durable: receipt } => {
             if let Some(receipt) = receipt {
                 durable(receipt, MAY_STILL).await?;
             }
-            revised
+            Ok(Json(told(&revised)))
         }
+    }
+}
+
+/// Does it take back all that was reported under one reference?
+fn takes_back_all(report: &Report) -> bool {
+    let named = [&report.run, &report.call, &report.subject].into_iter().any(Option::is_some);
+    report.retract && !named && report.reference.is_some()
+}
+
+async fn make_many(desk: &Arc<Desk>, person: &Person, report: &Report) -> Result<api::report::Batch, Fault> {
+    for (pointer, given) in [("/run", &report.run), ("/call", &report.call), ("/subject", &report.subject), ("/tool", &report.tool), ("/agent", &report.agent)]
+    {
+        stray(pointer, given.is_some(), "does not go with `filter`, nor with a `ref` alone")?;
+    }
+    stray("/workflow", report.workflow.is_some(), "belongs into `filter` here")?;
+    let mode = match &report.filter {
+        Some(filter) => some_mode(desk, &Report { workflow: filter.workflow.clone(), ..report.clone() })?,
+        None => some_mode(desk, report)?,
     };
-    Ok(Json(told(&revised)))
+    let note = remark("/note", report.note.as_deref())?.map(Into::into);
+    let reference = some_reference(report.reference.as_deref())?;
+    let Some(filter) = &report.filter else {
+        let reference = reference.unwrap_or_default();
+        return batch::under(desk, &reference, batch::retraction(mode, &reference, person)).await;
+    };
+    let asking = Asking { confirm: report.confirm, dry_run: report.dry_run };
+    let by = person.name.clone();
+    if report.retract {
+        if mode.is_none() && reference.is_none() {
+            return Err(Fault::field("/mode", "or `ref` must say which reports are taken back"));
+        }
+        let name = reference.clone().unwrap_or_default();
+        return batch::matching(desk, filter, &name, Change::Retract { mode, reference, by }, asking).await;
+    }
+    let mode = mode.ok_or_else(no_mode)?;
+    let reference = reference.unwrap_or_else(|| ids::batch().into());
+    let charge = Charge { mode, source: Source::Person, by: Some(by), call: None, tool: None, note, reference: Some(Arc::clone(&reference)) };
+    batch::matching(desk, filter, &reference, Change::Report(charge), asking).await
+}
+
+fn answer(target: &RunTarget, revised: Result<Revised, ReviseError>) -> Result<Json<api::operate::Revised>, Fault> {
+    match revised {
+        Ok(revised) => Ok(Json(told(&revised))),
+        Err(ReviseError::Unknown) => Err(Fault::no_run(target)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn no_mode() -> Fault {
+    Fault::field("/mode", "must say what went wrong")
+}
+
+fn some_reference(reference: Option<&str>) -> Result<Option<Arc<str>>, Fault> {
+    Ok(reference.map(|reference| name("/ref", reference)).transpose()?.map(Into::into))
+}
+
+fn stray(pointer: &str, given: bool, what: &str) -> Result<(), Fault> {
+    if given { Err(Fault::field(pointer, what)) } else { Ok(()) }
 }
 
 /// Which run is meant: exactly one of run, call and subject, and nothing that would be looked past.
 fn target(report: &Report) -> Result<RunTarget, Fault> {
     let workflow = some_name("/workflow", report.workflow.as_deref())?;
-    let stray = |pointer: &str, given: bool, what: &str| if given { Err(Fault::field(pointer, what)) } else { Ok(()) };
     match (report.run.as_deref(), report.call.as_deref(), report.subject.as_deref()) {
         (Some(run), None, None) => {
             stray("/tool", report.tool.is_some(), "goes with `subject` alone")?;
@@ -139,10 +206,11 @@ fn target(report: &Report) -> Result<RunTarget, Fault> {
 
 /// A built-in mode, or one that the workflow's objective names; that of any workflow where the report does not say which. A slip of the keyboard is no new
 /// mode.
-fn mode(desk: &Desk, report: &Report) -> Result<FailureMode, Fault> {
-    let mode = FailureMode::from(name("/mode", &report.mode)?);
+fn some_mode(desk: &Desk, report: &Report) -> Result<Option<FailureMode>, Fault> {
+    let Some(mode) = &report.mode else { return Ok(None) };
+    let mode = FailureMode::from(name("/mode", mode)?);
     if !matches!(mode, FailureMode::Named(_)) {
-        return Ok(mode);
+        return Ok(Some(mode));
     }
     let table = desk.ledger().table_full();
     let meant = table.entries.iter().filter(|(workflow, _)| report.workflow.as_deref().is_none_or(|name| name == workflow.as_str()));
@@ -152,7 +220,7 @@ fn mode(desk: &Desk, report: &Report) -> Result<FailureMode, Fault> {
         known.extend(objective.unacceptable.iter().chain(&objective.critical));
     }
     if known.contains(&mode) {
-        return Ok(mode);
+        return Ok(Some(mode));
     }
     let known: Vec<_> = known.into_iter().map(FailureMode::as_str).collect();
     Err(Fault::field("/mode", format!("no failure mode is called `{mode}`; known are {}", known.join(", "))))

@@ -13,6 +13,7 @@ use crate::{
     api::{
         Moment, Problem, Slug,
         problem::Executed,
+        report::Candidate,
         run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said},
     },
     gate::{
@@ -53,12 +54,21 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment,
     match found.as_slice() {
         [] => Err(Fault::new(Slug::NotFound, "no booked run has this id; one that is still open is shown when it ends")),
         [one] => Ok(Json(detail(one))),
-        several => Err(Fault::several(several.iter().map(|view| (view.run.workflow.to_string(), view.run.agent.to_string(), id(&view.run))))),
+        several => Err(Fault::several(several.iter().map(|view| Candidate {
+            workflow: view.run.workflow.to_string(),
+            agent: view.run.agent.to_string(),
+            run: id(&view.run),
+            tool: None,
+            at: Moment(view.run.booked_at),
+        }))),
     }
 }
 
-fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
+pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
     let (since, until) = (moment("/since", query.since.as_deref(), now)?, moment("/until", query.until.as_deref(), now)?);
+    if since.is_some_and(|since| since > now) {
+        return Err(Fault::field("/since", "lies in the future, and nothing is booked there"));
+    }
     if let (Some(since), Some(until)) = (since, until)
         && until <= since
     {

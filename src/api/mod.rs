@@ -8,6 +8,7 @@ pub mod audit;
 pub mod number;
 pub mod operate;
 pub mod problem;
+pub mod report;
 pub mod run;
 pub mod span;
 pub mod workflow;

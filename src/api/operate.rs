@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Moment, Span};
+use super::{
+    Moment, Span,
+    report::{Filter, text},
+};
 
 /// The longest reason, cause or note, in characters.
 pub const MAX_TEXT: usize = 2_000;
@@ -99,39 +102,50 @@ pub enum Denial {
     NotNow,
 }
 
-/// Reports how a run turned out. Exactly one of `run`, `call` and `subject`.
+/// Reports how a run turned out: exactly one of `run`, `call` and `subject`, or a `filter` for many; with `retract`, a `ref` alone takes back all that was reported
+/// under it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// The run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// One of its calls.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
     /// The business object that it touched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The tool through which it touched the subject.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// The workflow, where several have such a run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
     /// The agent, where several have such a run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// What went wrong.
-    pub mode: String,
+    /// Every run that matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// What went wrong. May be absent where a report is taken back by its reference.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The reporter's reference: the same one twice is one report.
-    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ref", default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// Takes the report back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retract: bool,
+    /// Does what `filter` asks for: without this, and without `dry_run`, the runs are counted and the request is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// Only counts the runs of `filter`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Reports how the run in the path turned out.
@@ -144,8 +158,9 @@ pub struct RunReport {
     /// The agent, where several have such a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// What went wrong.
-    pub mode: String,
+    /// What went wrong. May be absent where a report is taken back by its reference.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -169,6 +184,9 @@ pub struct Exclude {
     pub agent: Option<String>,
     /// Why.
     pub reason: String,
+    /// What it can be put back by, with others of the same reference.
+    #[serde(rename = "ref", default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// Puts it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retract: bool,

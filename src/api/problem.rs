@@ -5,7 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use super::{Decimal, Moment};
+use super::{Decimal, Moment, report::Candidate};
 use crate::gate::event;
 
 /// The media type of a problem.
@@ -197,6 +197,9 @@ pub struct Problem {
     /// What the gate could not get hold of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// Runs that may be meant, where it is not clear which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
 }
 
 impl Problem {
@@ -222,6 +225,7 @@ impl Problem {
             digest: None,
             errors: Vec::new(),
             cause: None,
+            candidates: Vec::new(),
         }
     }
 

@@ -5,18 +5,22 @@ use clap::Args;
 use super::{
     client::{Client, Connection, path},
     failure::{Exit, Failure},
-    filters::Filters,
-    render::{self, number::counted, when},
+    filters::{self, Filters},
+    render::{self, when},
     report::revised,
 };
-use crate::api::operate;
+use crate::api::{
+    operate,
+    report::{Batch, Exclusion, Filter},
+};
 
 /// Take runs out of the budget, or put them back
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   burngate exclude --run ticket-77 --reason \"load test\"
-  burngate exclude -w support-triage --since 2h --until 1h --reason \"bank outage INC-4\" --yes")]
+  burngate exclude -w support-triage --since 2h --until 1h --reason \"bank outage INC-4\" --yes
+  burngate exclude --retract --batch INC-4 --reason \"not an outage after all\"")]
 pub(super) struct Exclude {
     /// The run
     #[arg(long)]
@@ -24,16 +28,25 @@ pub(super) struct Exclude {
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Put them back
+    /// Put them back; with --ref alone, all that was excluded under it
     #[arg(long)]
     retract: bool,
+    /// Your reference, such as an incident, by which they can be put back
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// The batch that is put back: its reference
+    #[arg(long, value_name = "ID", requires = "retract", conflicts_with_all = ["reference", "run"])]
+    batch: Option<String>,
     /// The agent, where several have such a run
     #[arg(long)]
     agent: Option<String>,
-    /// Exclude every run that the filters leave, without asking
+    /// With this failure mode
+    #[arg(long, help_heading = "Filters")]
+    mode: Option<String>,
+    /// Do it to every run that the filters leave: without this they are counted
     #[arg(long)]
     yes: bool,
-    /// Print the gate's answer as JSON, a line for each run
+    /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -46,22 +59,34 @@ impl Exclude {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         if let Some(run) = &self.run {
-            self.one(&client, run, self.filters.workflow.clone(), self.agent.clone())?;
+            self.one(&client, run)?;
             return Ok(Exit::Did);
         }
-        let runs = self.filters.all(&client, self.yes)?;
-        for run in &runs {
-            self.one(&client, &run.run, Some(run.workflow.clone()), Some(run.agent.clone()))?;
+        let filter = Filter { mode: self.mode.clone(), ..self.filters.filter() };
+        let reference = self.reference.clone().or_else(|| self.batch.clone());
+        let exclusion = Exclusion { reason: self.reason.clone(), reference, retract: self.retract, ..Exclusion::default() };
+        let exclusion = match filter.is_empty() {
+            true if self.retract && exclusion.reference.is_some() => exclusion,
+            true => return Err(filters::which()),
+            false => Exclusion { filter: Some(filter), confirm: self.yes, dry_run: !self.yes, ..exclusion },
+        };
+        let answer = client.post("/v1/exclusions", &exclusion)?;
+        let batch: Batch = answer.read()?;
+        if !batch.applied {
+            return Err(filters::unconfirmed(&batch));
         }
-        if !self.json {
-            let what = if self.retract { "put back" } else { "excluded" };
-            render::show(&format!("{} {what}\n", counted(runs.len() as u64, "run", "runs")))?;
+        let (done, undo) = if self.retract { ("put back", "") } else { ("excluded", "exclude --retract") };
+        if self.json {
+            render::show_json(answer.json())?;
+        } else {
+            render::show(&filters::batch(&batch, done, undo))?;
         }
         Ok(Exit::Did)
     }
 
-    fn one(&self, client: &Client, run: &str, workflow: Option<String>, agent: Option<String>) -> Result<(), Failure> {
-        let body = operate::Exclude { workflow, agent, reason: self.reason.clone(), retract: self.retract };
+    fn one(&self, client: &Client, run: &str) -> Result<(), Failure> {
+        let (workflow, agent) = (self.filters.workflow.clone(), self.agent.clone());
+        let body = operate::Exclude { workflow, agent, reason: self.reason.clone(), reference: self.reference.clone(), retract: self.retract };
         let answer = client
             .post(&path(&["v1", "runs", run, "exclude"]), &body)
             .map_err(|failure| failure.if_unknown("`burngate runs` lists the runs that are booked"))?;

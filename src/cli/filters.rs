@@ -3,14 +3,13 @@
 use clap::Args;
 
 use super::{
-    client::{Client, query},
     failure::Failure,
-    render::number::{counted, grouped},
+    render::{
+        escape,
+        number::{counted, grouped},
+    },
 };
-use crate::api::run::{Run, Runs};
-
-/// The most runs that one command changes.
-pub(super) const MOST: usize = 1000;
+use crate::api::report::{Batch, Filter};
 
 /// Filters.
 #[derive(Debug, Clone, Default, Args)]
@@ -64,24 +63,51 @@ impl Filters {
         pairs
     }
 
-    /// Every run that is meant, to be changed: where there are more than one command changes, or nobody said `--yes`, none is.
-    pub(super) fn all(&self, client: &Client, yes: bool) -> Result<Vec<Run>, Failure> {
-        if self.is_empty() {
-            return Err(
-                Failure::usage("which runs?").hint("name one with --run, or many with filters such as --workflow, --since and --tool together with --yes")
-            );
-        }
-        let mut pairs = self.pairs();
-        pairs.push(("limit", MOST.to_string()));
-        let runs = client.get(&format!("/v1/runs{}", query(&pairs)))?.read::<Runs>()?.runs;
-        let count = grouped(runs.len() as u64);
-        match runs.len() {
-            0 => Err(Failure::new("no run matches").hint("`burngate runs` with the same filters shows what there is")),
-            // The answer may have been cut there, so that nobody knows what would be left out.
-            MOST.. => Err(Failure::new(format!("{count} runs or more match, and one command changes fewer")).hint("narrow it down with --since and --until")),
-            _ if !yes => Err(Failure::new(format!("{}; nothing was changed", counted(runs.len() as u64, "run matches", "runs match")))
-                .hint("look at them with `burngate runs` and the same filters, then repeat this with --yes")),
-            _ => Ok(runs),
+    /// As a report's or an exclusion's body has them.
+    #[must_use]
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            workflow: self.workflow.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            tool: self.tool.clone(),
+            subject: self.subject.clone(),
+            outcome: self.outcome.clone(),
+            mode: None,
+            ambiguous: self.ambiguous,
         }
     }
+}
+
+/// Nothing says which runs are meant.
+pub(super) fn which() -> Failure {
+    Failure::usage("which runs?").hint("name one with --run, or many with filters such as --workflow, --since and --tool together with --yes")
+}
+
+/// What a batch would change: said, and not done.
+pub(super) fn unconfirmed(batch: &Batch) -> Failure {
+    if batch.matched == 0 {
+        return Failure::new("no run matches").hint("`burngate runs` with the same filters shows what there is");
+    }
+    Failure::new(format!("{}{}; nothing was changed", counted(batch.matched, "run matches", "runs match"), by_workflow(batch)))
+        .hint("look at them with `burngate runs` and the same filters, then repeat this with --yes")
+}
+
+/// What a batch changed: how many runs were `done`, such as `reported`.
+#[must_use]
+pub(super) fn batch(batch: &Batch, done: &str, undo: &str) -> String {
+    let changed = batch.workflows.values().sum();
+    let mut text = format!("{} {done}{}", counted(changed, "run", "runs"), by_workflow(batch));
+    if batch.repeated > 0 {
+        text = format!("{text}; {} as before", counted(batch.repeated, "run stands", "runs stand"));
+    }
+    match batch.batch.as_deref().filter(|_| !undo.is_empty()) {
+        Some(id) => format!("{text}\nbatch {}; `burngate {undo} --batch {}` takes it back\n", escape(id), escape(id)),
+        None => format!("{text}\n"),
+    }
+}
+
+fn by_workflow(batch: &Batch) -> String {
+    let counts: Vec<_> = batch.workflows.iter().map(|(workflow, count)| format!("{} {}", escape(workflow), grouped(*count))).collect();
+    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
 }

@@ -5,11 +5,14 @@ use clap::Args;
 use super::{
     client::Connection,
     failure::{Exit, Failure},
-    filters::Filters,
-    render::{self, escape, number::counted, when, word},
+    filters::{self, Filters},
+    render::{self, escape, when, word},
 };
 use crate::{
-    api::operate::{self, Revised},
+    api::{
+        operate::{self, Revised},
+        report::Batch,
+    },
     gate::time::Time,
 };
 
@@ -19,7 +22,8 @@ use crate::{
 Examples:
   burngate report --subject A-1001 --tool payments/refund --mode wrong_action --note \"refunded twice\" --ref TICKET-9
   burngate report --run ticket-77 --mode wrong_action --retract
-  burngate report -w support-triage --since 2h --tool crm/update --mode wrong_action --ref INC-4 --yes")]
+  burngate report -w support-triage --since 2h --tool crm/update --mode wrong_action --ref INC-4 --yes
+  burngate report --retract --batch INC-4")]
 pub(super) struct Report {
     /// The run
     #[arg(long, conflicts_with_all = ["call", "subject"])]
@@ -28,24 +32,27 @@ pub(super) struct Report {
     #[arg(long, conflicts_with = "subject")]
     call: Option<String>,
     /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`, …, or a mode that the policy names
-    #[arg(long)]
-    mode: String,
+    #[arg(long, required_unless_present = "retract")]
+    mode: Option<String>,
     /// A note
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// Your reference, such as a ticket: the same one twice is one report
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// Take the report back
+    /// Take the report back; with --ref alone, all that was reported under it
     #[arg(long)]
     retract: bool,
+    /// The batch that is taken back: its reference
+    #[arg(long, value_name = "ID", requires = "retract", conflicts_with_all = ["reference", "run", "call"])]
+    batch: Option<String>,
     /// The agent, where several have such a run
     #[arg(long)]
     agent: Option<String>,
-    /// Report every run that the filters leave, without asking
+    /// Do it to every run that the filters leave: without this they are counted
     #[arg(long)]
     yes: bool,
-    /// Print the gate's answer as JSON, a line for each run
+    /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -60,24 +67,37 @@ impl Report {
         let report = operate::Report {
             mode: self.mode.clone(),
             note: self.note.clone(),
-            reference: self.reference.clone(),
+            reference: self.reference.clone().or_else(|| self.batch.clone()),
             retract: self.retract,
             ..operate::Report::default()
         };
-        let reports = if let Some(target) = self.target() {
+        let known = |failure: Failure| failure.if_unknown("`burngate runs` lists the runs that are booked");
+        if let Some(target) = self.target() {
             let operate::Report { run, call, subject, tool, workflow, agent, .. } = target;
-            vec![operate::Report { run, call, subject, tool, workflow, agent, ..report }]
-        } else {
-            let runs = self.filters.all(&client, self.yes)?.into_iter();
-            runs.map(|run| operate::Report { run: Some(run.run), workflow: Some(run.workflow), agent: Some(run.agent), ..report.clone() }).collect()
-        };
-        let (count, now) = (reports.len(), when::now());
-        for report in reports {
-            let answer = client.post("/v1/reports", &report).map_err(|failure| failure.if_unknown("`burngate runs` lists the runs that are booked"))?;
-            if self.json { render::show_json(answer.json())? } else { render::show(&revised(&answer.read()?, now))? }
+            let answer = client.post("/v1/reports", &operate::Report { run, call, subject, tool, workflow, agent, ..report }).map_err(known)?;
+            if self.json {
+                render::show_json(answer.json())?;
+            } else {
+                render::show(&revised(&answer.read()?, when::now()))?;
+            }
+            return Ok(Exit::Did);
         }
-        if count > 1 && !self.json {
-            render::show(&format!("{} reported\n", counted(count as u64, "run", "runs")))?;
+        let by_reference = report.retract && report.reference.is_some() && self.filters.is_empty();
+        let report = match (self.filters.is_empty(), by_reference) {
+            (true, true) => report,
+            (true, false) => return Err(filters::which()),
+            (false, _) => operate::Report { filter: Some(self.filters.filter()), confirm: self.yes, dry_run: !self.yes, ..report },
+        };
+        let answer = client.post("/v1/reports", &report).map_err(known)?;
+        let batch: Batch = answer.read()?;
+        if !batch.applied {
+            return Err(filters::unconfirmed(&batch));
+        }
+        let (done, undo) = if self.retract { ("taken back", "") } else { ("reported", "report --retract") };
+        if self.json {
+            render::show_json(answer.json())?;
+        } else {
+            render::show(&filters::batch(&batch, done, undo))?;
         }
         Ok(Exit::Did)
     }

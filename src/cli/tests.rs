@@ -78,17 +78,25 @@ fn a_command_asks_the_gate_what_the_contract_says() {
 
 #[test]
 fn many_runs_are_changed_only_when_somebody_said_yes() {
-    let runs = concat!(
-        r#"{"runs":[{"run":"r","workflow":"w","agent":"a","started":"2026-11-23T17:00:00Z","ended":"2026-11-23T17:00:00Z","booked_at":"2026-11-23T17:00:00Z","#,
-        r#""outcome":"acceptable","counted":true,"high":false,"modes":[],"calls":1,"ambiguous":false,"subjects":[]}]}"#
-    );
-    let exclude = ["exclude", "-w", "w", "--since", "1h", "--reason", "outage", "--json"];
-    let (ended, unasked) = asked(&exclude, Scripted::json(&[runs]));
-    assert_eq!(ended.unwrap_err().message, "1 run matches; nothing was changed");
-    assert_eq!(unasked, "GET /v1/runs?workflow=w&since=1h&limit=1000\n");
-    let (ended, both) = asked(&[&exclude[..], &["--yes"]].concat(), Scripted::json(&[runs, "{}"]));
+    let counted = r#"{"batch":null,"applied":false,"matched":2,"workflows":{"w":1,"v":1},"repeated":0}"#;
+    let exclude = ["exclude", "-w", "w", "--since", "1h", "--mode", "timeout", "--reason", "outage", "--json"];
+    let (ended, unasked) = asked(&exclude, Scripted::json(&[counted]));
+    assert_eq!(ended.unwrap_err().message, "2 runs match (v 1, w 1); nothing was changed");
+    assert_eq!(unasked, "POST /v1/exclusions {\"filter\":{\"workflow\":\"w\",\"since\":\"1h\",\"mode\":\"timeout\"},\"reason\":\"outage\",\"dry_run\":true}\n");
+    let done = r#"{"batch":"INC-4","applied":true,"matched":2,"workflows":{"w":2},"repeated":0}"#;
+    let (ended, confirmed) = asked(&[&exclude[..], &["--ref", "INC-4", "--yes"]].concat(), Scripted::json(&[done]));
     assert_eq!(ended.unwrap(), Exit::Did);
-    assert!(both.ends_with("POST /v1/runs/r/exclude {\"workflow\":\"w\",\"agent\":\"a\",\"reason\":\"outage\"}\n"), "{both}");
+    assert!(confirmed.ends_with("\"ref\":\"INC-4\",\"confirm\":true}\n"), "{confirmed}");
+    let (ended, report) = asked(&["report", "--mode", "timeout", "--subject", "A-1", "--since", "1h", "--yes"], Scripted::json(&[done]));
+    assert_eq!(ended.unwrap(), Exit::Did);
+    assert_eq!(report, "POST /v1/reports {\"filter\":{\"since\":\"1h\",\"subject\":\"A-1\"},\"mode\":\"timeout\",\"confirm\":true}\n");
+    for back in [&["report", "--retract", "--batch", "INC-4"][..], &["report", "--retract", "--ref", "INC-4"]] {
+        let (ended, asked) = asked(back, Scripted::json(&[done]));
+        assert_eq!(ended.unwrap(), Exit::Did);
+        assert_eq!(asked, "POST /v1/reports {\"ref\":\"INC-4\",\"retract\":true}\n");
+    }
+    let (_, back) = asked(&["exclude", "--retract", "--batch", "INC-4", "--reason", "r"], Scripted::json(&[done]));
+    assert_eq!(back, "POST /v1/exclusions {\"reason\":\"r\",\"ref\":\"INC-4\",\"retract\":true}\n");
     let (ended, _) = asked(&["report", "--mode", "timeout"], Scripted::json(&[]));
     assert_eq!(ended.unwrap_err().exit, Exit::Usage);
 }

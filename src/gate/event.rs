@@ -121,6 +121,9 @@ pub enum Event {
         revision: Revision,
         /// Why.
         reason: Arc<str>,
+        /// The reference that it can be put back by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<Arc<str>>,
         /// Who.
         by: PersonName,
     },

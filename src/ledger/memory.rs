@@ -14,14 +14,14 @@ use std::{
 
 use super::{
     port::{
-        Appended, CallRecord, Change, Journal, JournalView, Projection, Records, Revise, ReviseError, Revised, RunFilter, RunRecord, RunTarget, RunView,
-        Ticket, Unavailable,
+        Appended, Batch, BatchOf, CallRecord, Candidate, Change, Journal, JournalView, MAX_BATCH, Projection, Records, Revise, ReviseError, Revised,
+        RevisedAll, RunFilter, RunKey, RunRecord, RunTarget, RunView, Ticket, Unavailable,
     },
     receipt::{self, Receipt, Stamp},
 };
 use crate::gate::{
     event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef},
-    name::{RunId, WorkflowName},
+    name::{RunId, ToolName, WorkflowName},
     outcome::FailureMode,
     policy::Terms,
     risk::Risk,
@@ -52,6 +52,7 @@ enum Item {
     Entry(Ticket, Box<Entry>, Option<Stamp<Result<(), Unavailable>>>),
     Run(RunRecord),
     Revise(Revise, Stamp<Result<Revised, ReviseError>>),
+    ReviseAll(Batch, Stamp<Result<RevisedAll, ReviseError>>),
 }
 
 #[derive(Default)]
@@ -59,6 +60,8 @@ struct Books {
     state: State,
     entries: Vec<JournalView>,
     runs: Vec<RunView>,
+    /// The references of exclusions.
+    excluded_under: BTreeMap<(WorkflowName, RunRef), Arc<str>>,
     projection: Option<Weak<dyn Projection>>,
 }
 
@@ -131,6 +134,10 @@ impl MemoryJournal {
                 stamp.answer(Err(ReviseError::Unavailable(Unavailable)));
                 None
             }
+            Item::ReviseAll(_, stamp) => {
+                stamp.answer(Err(ReviseError::Unavailable(Unavailable)));
+                None
+            }
             Item::Run(_) => Some(item),
         }
     }
@@ -168,6 +175,7 @@ impl MemoryJournal {
             }
             Item::Run(run) => books.record(run),
             Item::Revise(revise, stamp) => stamp.answer(books.revise(revise)),
+            Item::ReviseAll(batch, stamp) => stamp.answer(books.revise_all(&batch)),
         }
         true
     }
@@ -264,6 +272,16 @@ impl Journal for MemoryJournal {
         }
         receipt
     }
+
+    fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>> {
+        let (stamp, receipt) = receipt::pair();
+        if self.is_refusing() {
+            stamp.answer(Err(ReviseError::Unavailable(Unavailable)));
+        } else {
+            self.wait(|_| Item::ReviseAll(batch, stamp));
+        }
+        receipt
+    }
 }
 
 impl Records for MemoryJournal {
@@ -272,6 +290,15 @@ impl Records for MemoryJournal {
             return Err(Unavailable);
         }
         Ok(lock(&self.books).runs.iter().rev().filter(|view| matches(filter, view)).take(filter.limit).cloned().collect())
+    }
+
+    fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        let books = lock(&self.books);
+        let matching = books.runs.iter().rev().filter(|view| matches(filter, view)).take(MAX_BATCH + 1);
+        Ok(matching.map(|view| RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: id(&view.run) }).collect())
     }
 
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
@@ -321,23 +348,57 @@ impl Books {
     }
 
     fn revise(&mut self, revise: Revise) -> Result<Revised, ReviseError> {
-        let index = self.find(&revise.target, revise.above)?;
+        let index = self.find(&revise.target, &revise.open)?;
+        self.change(index, revise.at, revise.change)
+    }
+
+    fn revise_all(&mut self, batch: &Batch) -> Result<RevisedAll, ReviseError> {
+        let is_meant = |view: &RunView| match (&batch.of, &batch.change) {
+            (BatchOf::Runs(keys), _) => keys.iter().any(|key| (&key.workflow, &key.agent, &key.run) == (&view.run.workflow, &view.run.agent, &id(&view.run))),
+            (BatchOf::Reference(reference), Change::Retract { mode, .. }) => {
+                view.run.charges.iter().any(|charge| charge.reference.as_ref() == Some(reference) && mode.as_ref().is_none_or(|mode| *mode == charge.mode))
+            }
+            (BatchOf::Reference(reference), _) => self.excluded_under.get(&key_of(&view.run)) == Some(reference),
+        };
+        let meant: Vec<_> = self.runs.iter().enumerate().filter(|(_, view)| is_meant(view)).map(|(index, _)| index).collect();
+        if meant.len() > MAX_BATCH {
+            return Err(ReviseError::TooMany);
+        }
+        let mut done = RevisedAll::default();
+        for index in meant {
+            match self.change(index, batch.at, batch.change.clone()) {
+                Ok(revised) if !revised.repeated => *done.changed.entry(revised.workflow).or_default() += 1,
+                Ok(_) | Err(_) => done.repeated += 1,
+            }
+            while matches!(batch.change, Change::Retract { reference: Some(_), .. }) && self.change(index, batch.at, batch.change.clone()).is_ok() {}
+        }
+        Ok(done)
+    }
+
+    fn change(&mut self, index: usize, at: Time, change: Change) -> Result<Revised, ReviseError> {
         let workflow = self.runs[index].run.workflow.clone();
         let terms = self.state.workflow(&workflow).map(|state| Arc::clone(state.terms())).ok_or(ReviseError::Unknown)?;
         let view = &mut self.runs[index];
         let was = view.run.mark;
-        let unchanged = match &revise.change {
+        let mut change = change;
+        let unchanged = match &mut change {
             Change::Report(charge) => !report(view, charge),
             Change::Retract { mode, reference, .. } => {
-                retract(view, mode, reference.as_ref())?;
+                *mode = Some(retract(view, mode.as_ref(), reference.as_ref())?);
                 false
             }
-            Change::Exclude { reason, by } => {
+            Change::Exclude { reason, reference, by } => {
                 let repeated = was == Mark::Excluded;
+                if let Some(reference) = reference.as_ref().filter(|_| !repeated) {
+                    self.excluded_under.insert(key_of(&view.run), Arc::clone(reference));
+                }
                 view.excluded.get_or_insert_with(|| (Arc::clone(reason), by.clone()));
                 repeated
             }
-            Change::Reinstate { .. } => view.excluded.take().map(|_| false).ok_or(ReviseError::Nothing("the run is not excluded"))?,
+            Change::Reinstate { .. } => {
+                self.excluded_under.remove(&key_of(&view.run));
+                view.excluded.take().map(|_| false).ok_or(ReviseError::Nothing("the run is not excluded"))?
+            }
         };
         view.run.mark = standing(view, &terms);
         let reference = RunRef { agent: view.run.agent.clone(), run: id(&view.run) };
@@ -352,12 +413,12 @@ impl Books {
             repeated: unchanged,
         };
         if !unchanged {
-            self.commit(0, Entry { at: revise.at, workflow: Some(workflow), event: event(revision, revise.change) });
+            self.commit(0, Entry { at, workflow: Some(workflow), event: event(revision, change) });
         }
         Ok(revised)
     }
 
-    fn find(&self, target: &RunTarget, above: Option<Risk>) -> Result<usize, ReviseError> {
+    fn find(&self, target: &RunTarget, open: &[Candidate]) -> Result<usize, ReviseError> {
         let meant = |view: &RunView| match target {
             RunTarget::Run { run, workflow, agent } => {
                 id(&view.run) == *run
@@ -365,28 +426,46 @@ impl Books {
                     && agent.as_ref().is_none_or(|agent| *agent == view.run.agent)
             }
             RunTarget::Call(call) => view.run.calls.iter().any(|known| known.call == *call),
-            RunTarget::Subject { subject, tool, workflow } => {
-                let is_above = |risk: Risk| above.is_none_or(|above| risk > above);
-                let touches = |call: &CallRecord| {
-                    call.executed != Executed::No
-                        && is_above(call.risk)
-                        && call.subject.as_ref() == Some(subject)
-                        && tool.as_ref().is_none_or(|tool| *tool == call.tool)
-                };
-                view.run.calls.iter().any(touches) && workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow)
-            }
+            RunTarget::Subject { .. } => touching(target, view).is_some(),
         };
         let found: Vec<_> = self.runs.iter().enumerate().filter(|(_, view)| meant(view)).map(|(index, _)| index).collect();
-        match (found.as_slice(), target) {
-            ([], _) => Err(ReviseError::Unknown),
-            ([one], _) => Ok(*one),
-            ([.., newest], RunTarget::Subject { .. }) => Ok(*newest),
-            (several, _) => {
-                let named = |index: &usize| (self.runs[*index].run.workflow.clone(), self.runs[*index].run.agent.clone(), id(&self.runs[*index].run));
-                Err(ReviseError::Several(several.iter().map(named).collect()))
+        let candidate = |index: &usize| {
+            let run = &self.runs[*index].run;
+            Candidate { workflow: run.workflow.clone(), agent: run.agent.clone(), run: id(run), tool: touching(target, &self.runs[*index]), at: run.booked_at }
+        };
+        if let RunTarget::Subject { .. } = target {
+            // The newest of each workflow, and among those only the ones through the riskiest tool.
+            let risk = |candidate: &Candidate| candidate.tool.as_ref().map(|(risk, _)| *risk);
+            let mut best: BTreeMap<WorkflowName, (Option<usize>, Candidate)> = open.iter().map(|open| (open.workflow.clone(), (None, open.clone()))).collect();
+            for index in &found {
+                let candidate = candidate(index);
+                let known = best.get(&candidate.workflow);
+                if known.is_none_or(|(at, known)| risk(&candidate) > risk(known) || (at.is_some() && risk(&candidate) == risk(known))) {
+                    best.insert(candidate.workflow.clone(), (Some(*index), candidate));
+                }
             }
+            let riskiest = best.values().map(|(_, candidate)| risk(candidate)).max().flatten();
+            best.retain(|_, (_, candidate)| risk(candidate) == riskiest);
+            return match best.len() {
+                0 | 1 => best.into_values().next().and_then(|(index, _)| index).ok_or(ReviseError::Unknown),
+                _ => Err(ReviseError::Several(best.into_values().map(|(_, candidate)| candidate).collect())),
+            };
+        }
+        match found.as_slice() {
+            [] => Err(ReviseError::Unknown),
+            [one] => Ok(*one),
+            several => Err(ReviseError::Several(several.iter().map(candidate).collect())),
         }
     }
+}
+
+/// The riskiest tool through which the run touched the object that is asked for.
+fn touching(target: &RunTarget, view: &RunView) -> Option<(Risk, ToolName)> {
+    let RunTarget::Subject { subject, tool, workflow } = target else { return None };
+    let touches =
+        |call: &&CallRecord| call.executed != Executed::No && call.subject.as_ref() == Some(subject) && tool.as_ref().is_none_or(|tool| *tool == call.tool);
+    let is_meant = workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow);
+    view.run.calls.iter().filter(|_| is_meant).filter(touches).max_by_key(|call| call.risk).map(|call| (call.risk, call.tool.clone()))
 }
 
 /// Adds `charge`; false where the same report was made before.
@@ -398,11 +477,14 @@ fn report(view: &mut RunView, charge: &Charge) -> bool {
     !is_known
 }
 
-fn retract(view: &mut RunView, mode: &FailureMode, reference: Option<&Arc<str>>) -> Result<(), ReviseError> {
-    let is_meant = |charge: &Charge| charge.mode == *mode && reference.is_none_or(|reference| charge.reference.as_ref() == Some(reference));
+fn retract(view: &mut RunView, mode: Option<&FailureMode>, reference: Option<&Arc<str>>) -> Result<FailureMode, ReviseError> {
+    let is_meant =
+        |charge: &Charge| mode.is_none_or(|mode| charge.mode == *mode) && reference.is_none_or(|reference| charge.reference.as_ref() == Some(reference));
     let index = view.run.charges.iter().rposition(is_meant).ok_or(ReviseError::Nothing("the run was never reported so"))?;
-    view.retracted.push(view.run.charges.remove(index));
-    Ok(())
+    let charge = view.run.charges.remove(index);
+    let mode = charge.mode.clone();
+    view.retracted.push(charge);
+    Ok(mode)
 }
 
 fn standing(view: &RunView, terms: &Terms) -> Mark {
@@ -423,10 +505,14 @@ fn standing(view: &RunView, terms: &Terms) -> Mark {
 fn event(revision: Revision, made: Change) -> Event {
     match made {
         Change::Report(charge) => Event::Reported { revision, charge },
-        Change::Retract { mode, reference, by } => Event::Retracted { revision, mode, reference, by },
-        Change::Exclude { reason, by } => Event::Excluded { revision, reason, by },
+        Change::Retract { mode, reference, by } => Event::Retracted { revision, mode: mode.unwrap_or(FailureMode::WrongAction), reference, by },
+        Change::Exclude { reason, reference, by } => Event::Excluded { revision, reason, reference, by },
         Change::Reinstate { by } => Event::Reinstated { revision, by },
     }
+}
+
+fn key_of(run: &RunRecord) -> (WorkflowName, RunRef) {
+    (run.workflow.clone(), RunRef { agent: run.agent.clone(), run: id(run) })
 }
 
 /// A run's id: that of its only call where it has none of its own.

@@ -228,7 +228,7 @@ impl Seat {
         let target = RunTarget::Run { run: self.run_id.clone(), workflow: Some(self.place.policy.name.clone()), agent: Some(self.run.agent.clone()) };
         for (mode, note) in result.modes {
             let change = Change::Report(runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty())));
-            drop(self.ledger.journal.revise(Revise { target: target.clone(), at: self.ledger.now(), change, above: None }));
+            drop(self.ledger.journal.revise(Revise { target: target.clone(), at: self.ledger.now(), change, open: Vec::new() }));
         }
     }
 }

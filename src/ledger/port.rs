@@ -1,6 +1,6 @@
 //! The ports: what the living state needs of whoever keeps it. `store` implements them, a simulator may too.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::receipt::Receipt;
 use crate::gate::{
@@ -45,6 +45,9 @@ pub trait Journal: Send + Sync {
 
     /// Looks a booked run up and changes how it stands, one such change after the other.
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>>;
+
+    /// Changes how many booked runs stand: all of them, in one transaction, or none.
+    fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>>;
 }
 
 /// Who reads what the journal has made durable. Called by the writer, before it answers receipts.
@@ -145,8 +148,66 @@ pub struct Revise {
     pub at: Time,
     /// What changes.
     pub change: Change,
-    /// A run that is still open touched the object through a tool of this risk: a booked one is meant only where it did through a riskier one.
-    pub above: Option<Risk>,
+    /// Open runs that touched the object, the likeliest of each workflow: a booked one of the same workflow is meant only where it did through a riskier tool.
+    pub open: Vec<Candidate>,
+}
+
+/// A run that may be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// Its agent.
+    pub agent: AgentName,
+    /// Its id.
+    pub run: RunId,
+    /// The tool through which it touched the object, with its risk, where an object was asked for.
+    pub tool: Option<(Risk, ToolName)>,
+    /// When it was booked; of an open run, when it last touched the object.
+    pub at: Time,
+}
+
+/// A change to how many booked runs stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Which runs.
+    pub of: BatchOf,
+    /// The time it is judged at.
+    pub at: Time,
+    /// What changes.
+    pub change: Change,
+}
+
+/// Which runs a batch is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BatchOf {
+    /// These, by id, workflow and agent.
+    Runs(Vec<RunKey>),
+    /// Those with a report, or an exclusion, of this reference that stands.
+    Reference(Arc<str>),
+}
+
+/// Exactly one booked run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunKey {
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// Its agent.
+    pub agent: AgentName,
+    /// Its id.
+    pub run: RunId,
+}
+
+/// The most runs of one batch. The journal takes a batch in one transaction, and nobody's admission becomes durable meanwhile.
+pub const MAX_BATCH: usize = 10_000;
+
+/// What a batch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RevisedAll {
+    /// Runs that it changed, by workflow.
+    pub changed: BTreeMap<WorkflowName, u64>,
+    /// Runs of which the same had been said before.
+    pub repeated: u64,
 }
 
 /// What changes about a booked run.
@@ -154,10 +215,10 @@ pub struct Revise {
 pub enum Change {
     /// Something went wrong with it.
     Report(Charge),
-    /// A report is taken back: by reference where it has one, else the newest of the mode.
+    /// A report is taken back: the newest with this mode and this reference, as far as they are given. At least one of them is.
     Retract {
         /// The mode.
-        mode: FailureMode,
+        mode: Option<FailureMode>,
         /// The report's reference.
         reference: Option<Arc<str>>,
         /// Who.
@@ -167,6 +228,8 @@ pub enum Change {
     Exclude {
         /// Why.
         reason: Arc<str>,
+        /// The reference that it can be put back by.
+        reference: Option<Arc<str>>,
         /// Who.
         by: PersonName,
     },
@@ -202,9 +265,15 @@ pub enum ReviseError {
     /// There is no such run.
     #[error("no run matches")]
     Unknown,
-    /// Several runs match; each as `workflow`, `agent`, `run`.
+    /// Several runs match.
     #[error("{} runs match", .0.len())]
-    Several(Vec<(WorkflowName, AgentName, RunId)>),
+    Several(Vec<Candidate>),
+    /// It has not ended, and what was asked for waits for that.
+    #[error("run `{0}` of `{1}` has a call in flight and ends with it; ask again then")]
+    Open(RunId, WorkflowName),
+    /// More runs than one batch takes.
+    #[error("more than {MAX_BATCH} runs match, and one batch takes no more; narrow it down, such as with `since` and `until`")]
+    TooMany,
     /// It was never reported so, or is not excluded.
     #[error("{0}")]
     Nothing(&'static str),
@@ -217,6 +286,9 @@ pub enum ReviseError {
 pub trait Records: Send + Sync {
     /// The runs that match, newest first.
     fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable>;
+
+    /// Which runs match, newest first: at most one more than a batch takes, whatever the filter's limit.
+    fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable>;
 
     /// Journal entries after `after`, oldest first, at most `limit`.
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable>;

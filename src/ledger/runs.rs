@@ -328,18 +328,25 @@ impl RunState {
         self.in_flight == 0 && self.held.is_empty() && now.since(self.touched) >= rules.lease
     }
 
-    /// The most harmful of its executed calls that touched `subject`, and the last of those.
+    /// The most harmful of its executed calls that touched `subject`, the last of those, and its tool.
     #[must_use]
-    pub fn touching(&self, subject: &Subject, tool: Option<&ToolName>) -> Option<(Risk, Time)> {
+    pub fn touching(&self, subject: &Subject, tool: Option<&ToolName>) -> Option<(Risk, Time, ToolName)> {
         let is_meant =
             |call: &&CallRecord| call.executed != Executed::No && call.subject.as_ref() == Some(subject) && tool.is_none_or(|tool| *tool == call.tool);
-        self.calls.iter().filter(is_meant).map(|call| (call.risk, call.at)).max()
+        self.calls.iter().filter(is_meant).max_by_key(|call| (call.risk, call.at)).map(|call| (call.risk, call.at, call.tool.clone()))
     }
 
     /// Was this very report made of it before?
     #[must_use]
     pub fn is_reported(&self, mode: &FailureMode, reference: &str) -> bool {
         self.charges.iter().any(|charge| charge.mode == *mode && charge.reference.as_deref() == Some(reference))
+    }
+
+    /// Was anything said of it that has this mode and this reference, as far as they are given?
+    #[must_use]
+    pub fn is_charged(&self, mode: Option<&FailureMode>, reference: Option<&str>) -> bool {
+        let fits = |charge: &Charge| mode.is_none_or(|mode| *mode == charge.mode) && (reference.is_none() || charge.reference.as_deref() == reference);
+        self.charges.iter().any(fits)
     }
 
     /// A mistake in the arguments was blocked. True for the one that makes them count, once.

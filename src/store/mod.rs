@@ -24,6 +24,7 @@ mod charges;
 mod codes;
 mod database;
 mod files;
+mod meant;
 mod names;
 mod open;
 mod pen;

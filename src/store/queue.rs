@@ -15,7 +15,7 @@ use std::{
 use crate::{
     gate::event::Entry,
     ledger::{
-        port::{Appended, Journal, Revise, ReviseError, Revised, RunRecord, Ticket, Unavailable},
+        port::{Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket, Unavailable},
         receipt::{self, Receipt, Stamp},
     },
 };
@@ -43,6 +43,10 @@ pub(super) enum Job {
     Revise {
         revise: Box<Revise>,
         stamp: Stamp<Result<Revised, ReviseError>>,
+    },
+    ReviseAll {
+        batch: Box<Batch>,
+        stamp: Stamp<Result<RevisedAll, ReviseError>>,
     },
     /// What an accepted loss calls for has been handed over.
     LossBooked,
@@ -139,6 +143,18 @@ impl Journal for Queue {
             stamp.answer(Err(Unavailable.into()));
         } else {
             self.push_urgent(inside, Job::Revise { revise: Box::new(revise), stamp });
+        }
+        receipt
+    }
+
+    fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>> {
+        let (stamp, receipt) = receipt::pair();
+        let inside = self.lock();
+        if inside.shut() {
+            drop(inside);
+            stamp.answer(Err(Unavailable.into()));
+        } else {
+            self.push_urgent(inside, Job::ReviseAll { batch: Box::new(batch), stamp });
         }
         receipt
     }
@@ -281,7 +297,7 @@ impl Job {
     pub(super) const fn is_urgent(&self) -> bool {
         match self {
             Job::Append { stamp, .. } => stamp.is_some(),
-            Job::Revise { .. } | Job::LossBooked => true,
+            Job::Revise { .. } | Job::ReviseAll { .. } | Job::LossBooked => true,
             Job::Record(_) => false,
         }
     }

@@ -12,6 +12,7 @@ use super::{
     charges::{self, call_id},
     codes,
     database::{Fault, open_read_only},
+    meant::run_id,
     names::number,
     runs::{TIME_SHIFT, bytes},
 };
@@ -24,7 +25,7 @@ use crate::{
         time::Time,
         verdict::Verdict,
     },
-    ledger::port::{CallRecord, JournalView, Records, RunFilter, RunRecord, RunView, Unavailable},
+    ledger::port::{CallRecord, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView, Unavailable},
 };
 
 /// How many questions are answered at once; more wait.
@@ -49,6 +50,10 @@ struct Pool {
 impl Records for Readers {
     fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {
         self.read(|connection| runs(connection, &self.ledger, filter))
+    }
+
+    fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
+        self.read(|connection| keys(connection, &self.ledger, filter))
     }
 
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
@@ -129,6 +134,23 @@ fn runs(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
     drop(select);
     transaction.finish()?;
     Ok(views)
+}
+
+fn keys(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Vec<RunKey>, Fault> {
+    let Some(wanted) = conditions(connection, ledger, filter)? else { return Ok(Vec::new()) };
+    let condition = if wanted.conditions.is_empty() { "1".to_owned() } else { wanted.conditions.join(" AND ") };
+    let mut select = connection.prepare(&format!(
+        "SELECT w.name, a.name, r.run, r.call FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent
+         WHERE {condition} ORDER BY r.id DESC LIMIT {}",
+        MAX_BATCH + 1
+    ))?;
+    let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
+    let key = |row: &Row<'_>| {
+        let (workflow, agent) = (row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into());
+        Ok(RunKey { workflow, agent, run: run_id(row.get(2)?, row.get(3)?) })
+    };
+    let keys = select.query_map(&values[..], key)?.collect::<Result<_, _>>()?;
+    Ok(keys)
 }
 
 /// `None` where a name is asked for that was never written: then nothing matches.

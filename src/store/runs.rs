@@ -31,7 +31,7 @@ pub(super) const ERA: u64 = 65_536;
 
 const INSERT_RUN: &str = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
 const INSERT_CALL: &str = "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-const INSERT_TOUCHED: &str = "INSERT INTO touched VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET executed = max(executed, excluded.executed)";
+const INSERT_TOUCHED: &str = "INSERT INTO touched VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 const FIND_NAME: &str = "SELECT id, ended IS NULL FROM runs WHERE run = ?1 AND workflow = ?2 AND agent = ?3";
 const FIND_CALL: &str = "SELECT id FROM runs WHERE call = ?1 AND workflow = ?2 AND agent = ?3 AND ended IS NULL";
 
@@ -419,7 +419,7 @@ impl Pen<'_> {
         let Some(subject) = &call.subject else { return Ok(()) };
         let subject = subject_hash(&self.books.ledger, subject);
         let tool = self.name(call.tool.as_str())?;
-        self.runs.touched.execute(params![self.runs.era, subject, codes::risk::code(call.risk), id, tool, workflow, call.executed != Executed::No])?;
+        self.runs.touched.execute(params![self.runs.era, subject, call.executed != Executed::No, codes::risk::code(call.risk), workflow, tool, id])?;
         self.rows += 1;
         self.runs.in_era += 1;
         if self.runs.in_era >= ERA {

@@ -80,16 +80,17 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_call ON calls (call);
 
 -- Which runs touched which business object. Subjects come in random order, and a random insert into a big index costs ten times an ordered one; so the index
--- is cut into eras of 65,536 entries, of which only the newest is written. A search looks into each.
+-- is cut into eras of 65,536 entries, of which only the newest is written. A search looks into each. The columns are in an order in which the newest run of
+-- each tool and workflow is one step away, however many runs touched the object.
 CREATE TABLE touched (
     era      INTEGER NOT NULL,
     subject  BLOB NOT NULL,
-    risk     INTEGER NOT NULL,
-    run      INTEGER NOT NULL,      -- runs.id
-    tool     INTEGER NOT NULL,      -- names.id
-    workflow INTEGER NOT NULL,      -- names.id
     executed INTEGER NOT NULL,      -- 0 if no call of that tool was forwarded
-    PRIMARY KEY (era, subject, risk, run, tool)
+    risk     INTEGER NOT NULL,
+    workflow INTEGER NOT NULL,      -- names.id
+    tool     INTEGER NOT NULL,      -- names.id
+    run      INTEGER NOT NULL,      -- runs.id
+    PRIMARY KEY (era, subject, executed, risk, workflow, tool, run)
 ) STRICT, WITHOUT ROWID;
 
 -- What went wrong with runs, and who says so.
@@ -114,11 +115,13 @@ CREATE INDEX charges_by_reference ON charges (reference) WHERE reference IS NOT 
 
 -- Runs that an operator took out of the budget. A run that came back has no row here; the journal tells the story.
 CREATE TABLE exclusions (
-    run    INTEGER PRIMARY KEY,     -- runs.id
-    reason TEXT NOT NULL,
-    by     TEXT NOT NULL,
-    at     INTEGER NOT NULL
+    run       INTEGER PRIMARY KEY,  -- runs.id
+    reason    TEXT NOT NULL,
+    reference TEXT,                 -- what it can be put back by, with others of the same
+    by        TEXT NOT NULL,
+    at        INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX exclusions_by_reference ON exclusions (reference) WHERE reference IS NOT NULL;
 
 CREATE VIEW run_list AS
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> 21) / 1000.0, 'unixepoch') AS booked_at,

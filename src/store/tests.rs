@@ -29,7 +29,10 @@ use crate::{
         verdict::Verdict,
         workflow::WorkflowState,
     },
-    ledger::port::{CallRecord, Change, Journal as _, Projection, Records as _, Revise, ReviseError, Revised, RunFilter, RunRecord, RunTarget, Ticket},
+    ledger::port::{
+        Batch, BatchOf, CallRecord, Candidate, Change, Journal as _, Projection, Records as _, Revise, ReviseError, Revised, RevisedAll, RunFilter, RunKey,
+        RunRecord, RunTarget, Ticket,
+    },
 };
 
 mod damage;
@@ -119,7 +122,7 @@ impl World {
     }
 
     fn revise(&self, target: RunTarget, change: Change) -> Result<Revised, ReviseError> {
-        self.journal.revise(Revise { target, at: at(60_000), change, above: None }).wait().unwrap()
+        self.journal.revise(Revise { target, at: at(60_000), change, open: Vec::new() }).wait().unwrap()
     }
 
     /// Waits until everything handed over before is written.

@@ -28,7 +28,7 @@ use crate::{
         state::State,
         time::{Minute, Time},
     },
-    ledger::port::{Projection, ReviseError, Revised, Ticket, Unavailable},
+    ledger::port::{Projection, ReviseError, Revised, RevisedAll, Ticket, Unavailable},
 };
 
 /// A snapshot is due after so many journal rows.
@@ -83,6 +83,7 @@ struct Failed {
 struct Done {
     written: Vec<Written>,
     revised: VecDeque<Result<Revised, ReviseError>>,
+    batches: VecDeque<Result<RevisedAll, ReviseError>>,
 }
 
 impl Writer {
@@ -153,12 +154,13 @@ impl Writer {
         #[cfg(test)]
         self.fault.arm(pen.connection)?;
         pen.begin()?;
-        let mut revised = VecDeque::new();
+        let (mut revised, mut batches) = (VecDeque::new(), VecDeque::new());
         for job in jobs {
             match job {
                 Job::Append { ticket, entry, .. } => pen.enter(*ticket, entry)?,
                 Job::Record(run) => pen.record(run)?,
                 Job::Revise { revise, .. } => revised.push_back(pen.revise(revise)?),
+                Job::ReviseAll { batch, .. } => batches.push_back(pen.revise_all(batch)?),
                 Job::LossBooked => {
                     pen.connection.execute("DELETE FROM meta WHERE key = 'lost'", [])?;
                 }
@@ -183,7 +185,7 @@ impl Writer {
         let written = pen.commit()?;
         #[cfg(test)]
         self.fault.lie()?;
-        Ok(Done { written, revised })
+        Ok(Done { written, revised, batches })
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
@@ -192,7 +194,7 @@ impl Writer {
         self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
         self.project(&done.written, &books.state);
         self.queue.done(jobs.len());
-        let mut revised = done.revised;
+        let (mut revised, mut batches) = (done.revised, done.batches);
         for job in jobs.drain(..) {
             match job {
                 Job::Append { stamp, .. } => {
@@ -202,6 +204,11 @@ impl Writer {
                 }
                 Job::Revise { stamp, .. } => {
                     if let Some(answer) = revised.pop_front() {
+                        stamp.answer(answer);
+                    }
+                }
+                Job::ReviseAll { stamp, .. } => {
+                    if let Some(answer) = batches.pop_front() {
                         stamp.answer(answer);
                     }
                 }

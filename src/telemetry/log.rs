@@ -62,7 +62,7 @@ pub fn effect(entry: &Entry) {
         Event::Waived { by, reason, .. } => tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "cap waived"),
         Event::Promoted { to, by, reason } => tracing::info!(target: BUDGET, workflow, %to, ?by, ?reason, "promoted"),
         Event::Demoted { to, reason } => tracing::warn!(target: BUDGET, workflow, %to, ?reason, "demoted"),
-        Event::Excluded { revision, reason, by } => tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded"),
+        Event::Excluded { revision, reason, by, .. } => tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded"),
         Event::Decided { approval, decision } => {
             let decided = decision.decision;
             tracing::info!(target: CALLS, workflow, %approval, reviewer = ?decision.reviewer, decision = ?decided, "decided");

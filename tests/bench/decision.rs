@@ -32,7 +32,7 @@ use burngate::{
         Bounds, Ledger,
         admit::{Admit, Ask, Exhibit},
         permit::Settlement,
-        port::{Appended, Journal, Revise, ReviseError, Revised, RunRecord, Unavailable},
+        port::{Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Unavailable},
         receipt::{self, Receipt},
     },
     wire,
@@ -94,6 +94,10 @@ impl Journal for Discarding {
         let (stamp, receipt) = receipt::pair();
         stamp.answer(Err(ReviseError::Unavailable(Unavailable)));
         receipt
+    }
+
+    fn revise_all(&self, _batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>> {
+        receipt::answered(Err(ReviseError::Unavailable(Unavailable)))
     }
 }
 

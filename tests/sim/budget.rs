@@ -474,7 +474,7 @@ fn happen(rng: &mut Rng, model: &mut Model, state: &mut State) -> (Event, bool) 
             let event = if adds {
                 Event::Reinstated { revision, by: "ada".into() }
             } else {
-                Event::Excluded { revision, reason: "an incident".into(), by: "ada".into() }
+                Event::Excluded { revision, reason: "an incident".into(), reference: None, by: "ada".into() }
             };
             apply(state, &event);
             model.revise(index, after);

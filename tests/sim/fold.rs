@@ -73,7 +73,7 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                 *was = now;
                 match now {
                     Mark::Unacceptable => Event::Reported { revision, charge: charge(&FailureMode::Timeout) },
-                    Mark::Excluded => Event::Excluded { revision, reason: "an incident".into(), by: "ada".into() },
+                    Mark::Excluded => Event::Excluded { revision, reason: "an incident".into(), reference: None, by: "ada".into() },
                     _ => Event::Retracted { revision, mode: FailureMode::WrongAction, reference: None, by: "ada".into() },
                 }
             }

@@ -73,7 +73,7 @@ fn retracted(revision: Revision, mode: FailureMode) -> Event {
 }
 
 fn excluded(revision: Revision, _: FailureMode) -> Event {
-    Event::Excluded { revision, reason: "an incident".into(), by: "ada".into() }
+    Event::Excluded { revision, reason: "an incident".into(), reference: None, by: "ada".into() }
 }
 
 fn reinstated(revision: Revision, _: FailureMode) -> Event {

@@ -139,6 +139,22 @@ async fn an_approval_ends_once_and_neither_the_asker_nor_one_person_twice_decide
 #[case("/v1/reports", r#"{"mode": "timeout", "call": "c"}"#, "/call")]
 #[case("/v1/reports", r#"{"mode": "timeout", "run": "r", "tool": "t"}"#, "/tool")]
 #[case("/v1/reports", r#"{"mode": "timeuot", "run": "r"}"#, "/mode")]
+#[case("/v1/reports", r#"{"run": "r"}"#, "/mode")]
+#[case("/v1/reports", r#"{"run": "r", "retract": true}"#, "/mode")]
+#[case("/v1/reports", r#"{"mode": "timeout", "subject": null}"#, "/subject")]
+#[case("/v1/reports", r#"{"mode": "timeout", "subject": {"id": 7}}"#, "/subject")]
+#[case("/v1/reports", r#"{"mode": "timeout", "subject": 1001}"#, "/subject")]
+#[case("/v1/reports", r#"{"mode": "timeout", "subject": ""}"#, "/subject")]
+#[case("/v1/reports", r#"{"mode": "timeout", "subject": "A\u0000"}"#, "/subject")]
+#[case("/v1/reports", r#"{"mode": "timeout", "run": "r", "confirm": true}"#, "/confirm")]
+#[case("/v1/reports", r#"{"mode": "timeout", "run": "r", "at": "2030-01-01T00:00:00Z"}"#, "/at")]
+#[case("/v1/reports", r#"{"mode": "timeout", "filter": {}}"#, "/filter")]
+#[case("/v1/reports", r#"{"mode": "timeout", "filter": {"since": "1d"}, "run": "r"}"#, "/run")]
+#[case("/v1/reports", r#"{"mode": "timeout", "filter": {"since": "2026-11-24T09:00:00Z"}}"#, "/since")]
+#[case("/v1/reports", r#"{"mode": "timeout", "filter": {"sinec": "1d"}}"#, "/filter/sinec")]
+#[case("/v1/exclusions", r#"{"reason": "r"}"#, "/filter")]
+#[case("/v1/exclusions", r#"{"reason": "r", "ref": "INC-4"}"#, "/filter")]
+#[case("/v1/exclusions", r#"{"filter": {"since": "1d"}}"#, "/reason")]
 #[case("/v1/reports", r#"{"mode": "wrong_tone", "run": "r", "workflow": "another"}"#, "/mode")]
 #[case("/v1/runs/r/report", r#"{"mode": "timeout", "run": "r"}"#, "/run")]
 #[case("/v1/runs/r/exclude", r"{}", "/reason")]
@@ -153,6 +169,7 @@ async fn a_bad_field_is_422_and_named(#[case] path: &str, #[case] body: &str, #[
 #[case("/v1/runs?limit=0", "/limit")]
 #[case("/v1/runs?limit=1001", "/limit")]
 #[case("/v1/runs?since=yesterday", "/since")]
+#[case("/v1/runs?since=2026-11-23T09:00:01Z", "/since")]
 #[case("/v1/runs?since=1d&until=2d", "/until")]
 #[case("/v1/runs?outcome=fine", "/outcome")]
 #[case("/v1/runs?call=7", "/call")]
@@ -219,8 +236,76 @@ async fn a_report_on_an_open_run_books_it_at_once() {
     assert_eq!((&told["was"], &told["now"], &told["repeated"]), (&"idle".into(), &"unacceptable".into(), &false.into()));
     assert_eq!(world.post("rob", "/v1/reports", report).await.is(200)["repeated"], true);
     assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable, 1);
-    world.post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#).await.is(404);
+    // A call of it is in flight, and may still turn out in any way.
+    world.post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#).await.is(409);
     drop(seat);
+    // A person who judges an open run in any other way ends it.
+    let excluded = world.post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#).await.is(200);
+    assert_eq!((&excluded["was"], &excluded["now"]), (&"unacceptable".into(), &"excluded".into()));
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable, 0);
+}
+
+#[tokio::test]
+async fn what_no_run_touched_is_said_with_the_spaces_that_nobody_sees() {
+    let world = World::new(&[], vec![run("a-1", "triage-bot", Mark::Acceptable, minutes(5), &[])]);
+    let unknown = async |subject: &str| {
+        let body = format!(r#"{{"mode": "timeout", "subject": "{subject}", "tool": "payments/refund"}}"#);
+        world.post("rob", "/v1/reports", &body).await.is(404)["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(unknown("A-1 ").await, "no run touched `A-1 ` (with a trailing space) through `payments/refund`");
+    assert_eq!(unknown("A-2").await, "no run touched `A-2` through `payments/refund`");
+    let other = world.post("rob", "/v1/reports", r#"{"mode": "timeout", "run": "a-1", "workflow": "another"}"#).await.is(404);
+    assert_eq!(other["detail"], "no run of workflow `another` is called `a-1`");
+    let huge = format!(r#"{{"mode": "timeout", "subject": "{}"}}"#, "x".repeat(1_000_000));
+    assert_eq!(world.post("rob", "/v1/reports", &huge).await.is(422)["errors"][0]["pointer"], "/subject");
+}
+
+#[tokio::test]
+async fn runs_of_several_workflows_are_put_to_the_person() {
+    let theirs = crate::ledger::port::RunRecord { workflow: "payouts".into(), ..run("a-1", "payout-bot", Mark::Acceptable, minutes(3), &[]) };
+    let world = World::new(&[], vec![run("a-1", "triage-bot", Mark::Acceptable, minutes(5), &[]), theirs]);
+    let report = r#"{"subject": "A-1", "mode": "wrong_action"}"#;
+    let problem = world.post("rob", "/v1/reports", report).await.is(409);
+    let first = serde_json::json!(
+        { "workflow": "payouts", "agent": "payout-bot", "run": "a-1", "tool": "payments/refund", "at": "2026-11-23T08:57:00Z" }
+    );
+    assert_eq!((problem["candidates"].as_array().unwrap().len(), &problem["candidates"][0]), (2, &first));
+    assert!(problem["detail"].as_str().unwrap().contains("say which is meant with `workflow`"), "{problem}");
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable, 0);
+    let chosen = world.post("rob", "/v1/reports", r#"{"subject": "A-1", "mode": "wrong_action", "workflow": "support-triage"}"#).await.is(200);
+    assert_eq!(chosen["agent"], "triage-bot");
+}
+
+#[tokio::test]
+async fn many_runs_are_counted_first_then_changed_as_one_and_put_back_as_one() {
+    let runs = (0..5).map(|n| run(&format!("a-{n}"), "triage-bot", Mark::Acceptable, minutes(n), &[])).collect();
+    let world = World::new(&[], runs);
+    let bad = |world: &World| world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable;
+    let filter = r#""filter": {"workflow": "support-triage", "since": "3m"}"#;
+    let counted = world.post("rob", "/v1/reports", &format!(r#"{{{filter}, "mode": "wrong_action", "dry_run": true}}"#)).await.is(200);
+    assert_eq!((&counted["applied"], &counted["matched"], &counted["workflows"]["support-triage"]), (&false.into(), &4.into(), &4.into()));
+    let refused = world.post("rob", "/v1/reports", &format!(r#"{{{filter}, "mode": "wrong_action"}}"#)).await.is(409);
+    assert_eq!(refused["detail"], "4 runs match (support-triage: 4), and nothing was changed; say `confirm: true` to do it");
+    assert_eq!(bad(&world), 0);
+    let done = world.post("rob", "/v1/reports", &format!(r#"{{{filter}, "mode": "wrong_action", "confirm": true}}"#)).await.is(200);
+    assert_eq!((&done["applied"], &done["workflows"]["support-triage"], &done["repeated"]), (&true.into(), &4.into(), &0.into()));
+    assert_eq!(bad(&world), 4);
+    let batch = done["batch"].as_str().unwrap();
+    let back = format!(r#"{{"retract": true, "ref": "{batch}"}}"#);
+    assert_eq!(world.post("rob", "/v1/reports", &back).await.is(200)["workflows"]["support-triage"], 4);
+    assert_eq!(bad(&world), 0);
+    world.post("rob", "/v1/reports", &back).await.is(404);
+
+    let out = format!(r#"{{{filter}, "reason": "a drill", "ref": "INC-4", "confirm": true}}"#);
+    world.post("rob", "/v1/exclusions", &out).await.is(403);
+    assert_eq!(world.post("operator", "/v1/exclusions", &out).await.is(200)["batch"], "INC-4");
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.runs, 1);
+    let put_back = r#"{"retract": true, "ref": "INC-4", "reason": "no drill"}"#;
+    assert_eq!(world.post("operator", "/v1/exclusions", put_back).await.is(200)["workflows"]["support-triage"], 4);
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.runs, 5);
+    world.post("operator", "/v1/exclusions", put_back).await.is(404);
+    let nothing = r#"{"filter": {"workflow": "nobody"}, "reason": "r", "confirm": true}"#;
+    world.post("operator", "/v1/exclusions", nothing).await.is(404);
 }
 
 #[tokio::test]

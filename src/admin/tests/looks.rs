@@ -96,7 +96,8 @@ fn a_counter_never_goes_down() {
         was,
         now,
     };
-    let excluded = crate::gate::event::Event::Excluded { revision: revision(Mark::Unacceptable, Mark::Excluded), reason: "r".into(), by: "o".into() };
+    let excluded =
+        crate::gate::event::Event::Excluded { revision: revision(Mark::Unacceptable, Mark::Excluded), reason: "r".into(), reference: None, by: "o".into() };
     let reinstated = crate::gate::event::Event::Reinstated { revision: revision(Mark::Excluded, Mark::Unacceptable), by: "o".into() };
     for event in [excluded, reinstated] {
         world.metrics.observe(&Entry { at: NOW, workflow: Some(TRIAGE.into()), event });

@@ -20,7 +20,7 @@ fn a_run_is_found_by_its_id_by_its_call_and_by_what_it_touched() {
     world.journal.record(run(None, vec![call(1, "api/get", Risk::Read, Some("A-1"))]));
     world.journal.record(run(Some("r"), vec![call(2, "api/get", Risk::Read, None), call(3, "api/refund", Risk::High, Some("A-1"))]));
     world.journal.record(run(None, vec![call(4, "api/get", Risk::Read, Some("A-1"))]));
-    let r = |target| world.revise(target, Change::Exclude { reason: "test".into(), by: "dana".into() }).unwrap().run;
+    let r = |target| world.revise(target, Change::Exclude { reason: "test".into(), reference: None, by: "dana".into() }).unwrap().run;
     assert_eq!(r(by_run(&call_id(1).to_string())).as_str(), call_id(1).to_string());
     assert_eq!(r(RunTarget::Call(call_id(3))).as_str(), "r");
     // Not the newest that touched it, but the newest through its riskiest tool.
@@ -43,7 +43,7 @@ fn one_report_is_one_report_however_often_it_comes() {
     world.journal.record(run(None, vec![call(2, "api/refund", Risk::High, Some("A-1"))]));
     let second = world.revise(by_subject("A-1"), report(Some("T-1"))).unwrap();
     assert!(second.repeated && second.run == first.run);
-    let back = Change::Retract { mode: FailureMode::WrongAction, reference: Some("T-1".into()), by: "dana".into() };
+    let back = Change::Retract { mode: Some(FailureMode::WrongAction), reference: Some("T-1".into()), by: "dana".into() };
     let back_again = world.revise(by_subject("A-1"), back.clone()).unwrap();
     assert_eq!((back_again.run, back_again.now), (first.run.clone(), Mark::Acceptable));
     assert!(world.revise(by_subject("A-1"), report(Some("T-1"))).unwrap().repeated);
@@ -59,7 +59,7 @@ fn a_run_goes_out_of_the_budget_and_comes_back_as_what_it_was() {
     world.journal.record(solo(1));
     world.journal.record(RunRecord { mark: Mark::Idle, ..run(None, vec![call(2, "api/get", Risk::Read, None)]) });
     let id = call_id(1).to_string();
-    let out = Change::Exclude { reason: "an incident".into(), by: "dana".into() };
+    let out = Change::Exclude { reason: "an incident".into(), reference: None, by: "dana".into() };
     world.revise(by_run(&id), report(None)).unwrap();
     let excluded = world.revise(by_run(&id), out.clone()).unwrap();
     assert_eq!((excluded.was, excluded.now), (Mark::Unacceptable, Mark::Excluded));
@@ -71,7 +71,7 @@ fn a_run_goes_out_of_the_budget_and_comes_back_as_what_it_was() {
     let idle = call_id(2).to_string();
     assert_eq!(world.revise(by_run(&idle), Change::Report(charge(FailureMode::ToolError, None))).unwrap().now, Mark::Idle);
     assert_eq!(world.revise(by_run(&idle), report(None)).unwrap().now, Mark::Unacceptable);
-    let back = Change::Retract { mode: FailureMode::WrongAction, reference: None, by: "dana".into() };
+    let back = Change::Retract { mode: Some(FailureMode::WrongAction), reference: None, by: "dana".into() };
     assert_eq!(world.revise(by_run(&idle), back).unwrap().now, Mark::Idle);
     let view = &world.views(RunFilter { mode: Some(FailureMode::ToolError), ..RunFilter::default() })[0];
     assert_eq!((view.run.charges.len(), view.retracted.len()), (1, 1));
@@ -124,19 +124,95 @@ fn a_report_on_the_heels_of_its_run_finds_it_whatever_the_writer_is_doing() {
     world.drain();
 }
 
+fn open(risk: Risk) -> Candidate {
+    Candidate { workflow: "w".into(), agent: "bot".into(), run: "open".into(), tool: Some((risk, "api/open".into())), at: at(50) }
+}
+
 #[test]
 fn a_report_by_object_leaves_runs_alone_that_did_no_more_harm_than_an_open_one() {
     let world = World::new();
     world.journal.record(run(Some("looked"), vec![call(1, "api/get", Risk::Read, Some("A-1"))]));
     world.journal.record(run(Some("changed"), vec![call(2, "api/put", Risk::Medium, Some("A-1"))]));
     let above = |above, reference| {
-        world.journal.revise(Revise { target: by_subject("A-1"), at: at(60_000), change: report(reference), above }).wait().unwrap().map(|revised| revised.run)
+        let revise = Revise { target: by_subject("A-1"), at: at(60_000), change: report(reference), open: vec![open(above)] };
+        world.journal.revise(revise).wait().unwrap().map(|revised| revised.run)
     };
-    assert_eq!(above(Some(Risk::Medium), None), Err(ReviseError::Unknown));
-    assert_eq!(above(Some(Risk::High), None), Err(ReviseError::Unknown));
-    assert_eq!(above(Some(Risk::Low), Some("T-1")), Ok("changed".into()));
+    assert_eq!(above(Risk::Medium, None), Err(ReviseError::Unknown));
+    assert_eq!(above(Risk::High, None), Err(ReviseError::Unknown));
+    assert_eq!(above(Risk::Low, Some("T-1")), Ok("changed".into()));
     // A delivery that is repeated is about the run it was about before.
-    assert_eq!(above(Some(Risk::High), Some("T-1")), Ok("changed".into()));
+    assert_eq!(above(Risk::High, Some("T-1")), Ok("changed".into()));
+    world.drain();
+}
+
+#[test]
+fn nobody_is_charged_where_runs_of_several_workflows_may_be_meant() {
+    let world = World::new();
+    let other = |run: RunRecord| RunRecord { workflow: "v".into(), agent: "clerk".into(), ..run };
+    world.journal.record(run(Some("old"), vec![call(1, "api/refund", Risk::High, Some("A-1"))]));
+    world.journal.record(other(run(Some("theirs"), vec![call(2, "api/refund", Risk::High, Some("A-1"))])));
+    world.journal.record(run(Some("new"), vec![call(3, "api/refund", Risk::High, Some("A-1"))]));
+    world.journal.record(other(run(Some("looked"), vec![call(4, "api/get", Risk::Read, Some("A-1")), call(5, "api/put", Risk::Low, Some("A-2"))])));
+    let several = |target, open: Vec<Candidate>| {
+        let answer = world.journal.revise(Revise { target, at: at(60_000), change: report(None), open }).wait().unwrap();
+        let Err(ReviseError::Several(runs)) = answer else { panic!("{answer:?}") };
+        runs.iter().map(|run| format!("{} {} {} {}", run.workflow, run.agent, run.run, run.tool.as_ref().unwrap().1)).collect::<Vec<_>>()
+    };
+    assert_eq!(several(by_subject("A-1"), Vec::new()), ["v clerk theirs api/refund", "w bot new api/refund"]);
+    // An open run stands for its workflow where it did as much harm.
+    assert_eq!(several(by_subject("A-1"), vec![open(Risk::High)]), ["v clerk theirs api/refund", "w bot open api/open"]);
+    let narrowed =
+        |tool: &str, workflow: Option<&str>| RunTarget::Subject { subject: "A-1".into(), tool: Some(tool.into()), workflow: workflow.map(Into::into) };
+    assert_eq!(several(narrowed("api/refund", None), Vec::new()).len(), 2);
+    let alone = |target| world.revise(target, report(None)).unwrap().run.to_string();
+    assert_eq!(alone(narrowed("api/get", None)), "looked");
+    assert_eq!(alone(narrowed("api/refund", Some("v"))), "theirs");
+    assert_eq!(alone(narrowed("api/refund", Some("w"))), "new");
+    // Through a tool that does less harm it was touched by one workflow alone: that one is meant.
+    assert_eq!(alone(by_subject("A-2")), "looked");
+    assert_eq!(world.revise(narrowed("api/refund", Some("u")), report(None)), Err(ReviseError::Unknown));
+    // Nothing that was never forwarded touched anything.
+    world.journal.record(run(Some("denied"), vec![CallRecord { executed: Executed::No, ..call(6, "api/refund", Risk::High, Some("A-3")) }]));
+    assert_eq!(world.revise(by_subject("A-3"), report(None)), Err(ReviseError::Unknown));
+    world.drain();
+}
+
+fn key(run: &str) -> RunKey {
+    RunKey { workflow: "w".into(), agent: "bot".into(), run: run.into() }
+}
+
+#[test]
+fn a_batch_is_done_as_one_and_taken_back_as_one() {
+    let world = World::new();
+    let all = |of, change| world.journal.revise_all(Batch { of, at: at(60_000), change }).wait().unwrap();
+    let names: Vec<String> = (0..50).map(|n| format!("r{n}")).collect();
+    for (n, name) in (0..).zip(&names) {
+        world.journal.record(run(Some(name), vec![call(n, "api/put", Risk::Low, None)]));
+    }
+    world.settle();
+    let keys = world.records.keys(&RunFilter { tool: Some("api/put".into()), ..RunFilter::default() }).unwrap();
+    assert_eq!(keys.len(), 50);
+    let reported = all(BatchOf::Runs(keys.clone()), report(Some("INC-4"))).unwrap();
+    assert_eq!((reported.changed.get("w"), reported.repeated), (Some(&50), 0));
+    assert_eq!(all(BatchOf::Runs(keys.clone()), report(Some("INC-4"))).unwrap().repeated, 50);
+    // One of them was reported by somebody else as well, and stays what it is.
+    world.revise(by_run("r7"), report(Some("T-1"))).unwrap();
+    let back = Change::Retract { mode: None, reference: Some("INC-4".into()), by: "dana".into() };
+    assert_eq!(all(BatchOf::Reference("INC-4".into()), back.clone()).unwrap().changed.get("w"), Some(&50));
+    assert_eq!(all(BatchOf::Reference("INC-4".into()), back).unwrap(), RevisedAll::default());
+    let unacceptable = || world.runs(RunFilter { outcome: Some(Outcome::Unacceptable), ..RunFilter::default() });
+    assert_eq!(unacceptable().iter().map(|run| run.run.as_ref().unwrap().as_str()).collect::<Vec<_>>(), ["r7"]);
+    // A repetition of the batch after that changes nothing.
+    assert_eq!(all(BatchOf::Runs(keys), report(Some("INC-4"))).unwrap().changed.len(), 0);
+    // One run of it goes on: nothing is excluded.
+    world.append(Some("w"), booked("open"));
+    let out = Change::Exclude { reason: "an incident".into(), reference: Some("INC-5".into()), by: "dana".into() };
+    let refused = all(BatchOf::Runs(vec![key("r1"), key("open")]), out.clone());
+    assert_eq!(refused, Err(ReviseError::Open("open".into(), "w".into())));
+    assert!(world.runs(RunFilter { outcome: Some(Outcome::Excluded), ..RunFilter::default() }).is_empty());
+    assert_eq!(all(BatchOf::Runs(vec![key("r1"), key("r7"), key("nobody")]), out).unwrap().changed.get("w"), Some(&2));
+    assert_eq!(all(BatchOf::Reference("INC-5".into()), Change::Reinstate { by: "dana".into() }).unwrap().changed.get("w"), Some(&2));
+    assert_eq!(unacceptable().iter().filter(|run| run.run == Some("r7".into())).count(), 1);
     world.drain();
 }
 

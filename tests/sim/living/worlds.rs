@@ -212,8 +212,8 @@ impl World {
         let mode = [FailureMode::WrongAction, FailureMode::MissedEscalation, FailureMode::ToolError][rng.below(3) as usize].clone();
         let reference = rng.pick(&[None, Some("T-1"), Some("T-2")]);
         match rng.below(6) {
-            0 => drop(self.desk.ledger.revise(target, Change::Retract { mode, reference: reference.map(Into::into), by: "ada".into() })),
-            1 => drop(self.desk.ledger.revise(target, Change::Exclude { reason: "an incident".into(), by: "ada".into() })),
+            0 => drop(self.desk.ledger.revise(target, Change::Retract { mode: Some(mode), reference: reference.map(Into::into), by: "ada".into() })),
+            1 => drop(self.desk.ledger.revise(target, Change::Exclude { reason: "an incident".into(), reference: None, by: "ada".into() })),
             2 => drop(self.desk.ledger.revise(target, Change::Reinstate { by: "ada".into() })),
             _ => match self.desk.ledger.report(target, charge(mode, reference)) {
                 Reported::Open { durable, .. } => self.receipts.extend(durable.map(Answer::of)),

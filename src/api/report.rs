@@ -1,0 +1,137 @@
+//! Reports and exclusions of many runs, and what came of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::{Moment, operate::Revised, run::RunQuery};
+
+/// Which booked runs. At least one member; moments are RFC 3339, or how long ago: `1d`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Of this workflow.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// Booked at or after.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Booked before.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// With a call of this tool, as `api/tool`.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// With a call that touched this business object.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// acceptable, unacceptable or excluded.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// With this failure mode.
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// With a call that was sent and whose answer was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ambiguous: bool,
+}
+
+/// Takes runs out of the budget, or puts them back: those of a filter, or those that were taken out under one reference.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    /// Which runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// Why.
+    pub reason: String,
+    /// What they can be put back by; one is made up where it is absent.
+    #[serde(rename = "ref", default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Puts them back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retract: bool,
+    /// Does it: without this, and without `dry_run`, the runs are counted and the request is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// Only counts the runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What a report or an exclusion of many runs did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Batch {
+    /// The reference under which all of it can be taken back; `null` where nothing was done.
+    pub batch: Option<String>,
+    /// Whether it was done: all of it, or nothing.
+    pub applied: bool,
+    /// How many runs match.
+    pub matched: u64,
+    /// How many of them changed, by workflow; how many would, where nothing was done.
+    pub workflows: BTreeMap<String, u64>,
+    /// Of how many the same had been said before.
+    pub repeated: u64,
+}
+
+/// What came of a report: of one run, or of many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Reported {
+    /// Of one.
+    One(Revised),
+    /// Of many.
+    Many(Batch),
+}
+
+/// A run that may be meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Candidate {
+    /// Its workflow.
+    pub workflow: String,
+    /// Its agent.
+    pub agent: String,
+    /// Its id.
+    pub run: String,
+    /// The tool through which it touched the object, where an object was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// When it was booked, or last touched the object.
+    pub at: Moment,
+}
+
+impl Filter {
+    /// Is nothing filtered?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Filter::default()
+    }
+}
+
+impl From<Filter> for RunQuery {
+    fn from(filter: Filter) -> Self {
+        let Filter { workflow, since, until, tool, subject, outcome, mode, ambiguous } = filter;
+        RunQuery { workflow, since, until, tool, subject, outcome, mode, ambiguous: ambiguous.then(|| "true".to_owned()), ..RunQuery::default() }
+    }
+}
+
+/// A member that may be absent, and is text where it is not: `null` is no business object and no run.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::operate::Report;
+
+    #[test]
+    fn what_names_a_run_is_text_or_absent() {
+        for bad in [r#"{"mode": "timeout", "subject": null}"#, r#"{"mode": "timeout", "subject": {}}"#, r#"{"mode": "timeout", "run": 7}"#] {
+            assert!(serde_json::from_str::<Report>(bad).is_err(), "{bad}");
+        }
+        assert!(Filter::default().is_empty() && serde_json::from_str::<Filter>("{}").unwrap().is_empty());
+        assert!(serde_json::from_str::<Filter>(r#"{"worfklow": "w"}"#).is_err());
+    }
+}
