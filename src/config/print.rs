@@ -174,6 +174,7 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .text("lease", Interval(workflow.run.lease))
         .text("max", Interval(workflow.run.max))
         .whole("calls", workflow.run.calls)
+        .whole("loop", workflow.run.repeats)
         .text("finish", if workflow.run.finish_required { "required" } else { "optional" });
     let caps = Entries::default().text("at_risk", &terms.caps.at_risk).text("burned", &terms.caps.burned).text("breached", &terms.caps.breached);
     let lose = Entries::default().whole("burns", terms.lose.burns).text("within", Interval(terms.lose.within)).whole("drop", terms.lose.drop);
@@ -293,7 +294,7 @@ accept_risk: \"because: reasons\"
 objective: { target: 99.95%, window: 7d, expected_runs: 20000, unacceptable: [timeout, wrong_action, late], critical: [late] }
 tools: [007/a, 007/b, 007/c]
 unlisted: deny
-run: { lease: 5m, max: 2h, calls: 50, finish: required, key: \"header['x-ticket']\" }
+run: { lease: 5m, max: 2h, calls: 50, loop: 7, finish: required, key: \"header['x-ticket']\" }
 starts: careful
 caps: { at_risk: careful, burned: read_only, breached: halted }
 levels:

@@ -3,7 +3,10 @@
 //! The policy judges; what needs memory is decided here: the run a call belongs to, the approval that stands for it, the grant that turns a hold into an allow, once,
 //! after everything was judged again. A call to a medium or high tool, and any use of a grant, is in the journal before it may go.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    hash::Hasher,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{
     Ledger, UNLISTED, Workplace, escalate,
@@ -58,6 +61,8 @@ pub struct Ask<'a> {
 pub trait Exhibit {
     /// The digest of exactly this call; `None` while its body has not been read.
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
+    /// Feeds what makes this call the same as another into a hash; false while its body has not been read.
+    fn alike(&self, into: &mut dyn Hasher) -> bool;
     /// Method and target as they would be forwarded.
     fn target(&self) -> String;
     /// The arguments as canonical JSON.
@@ -139,6 +144,7 @@ impl Ledger {
             rule: None,
             admitted: false,
             granted: false,
+            print: None,
             escalation: false,
             unescalated: false,
             missed: false,
@@ -193,11 +199,11 @@ impl Ledger {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
         let admit = match finding {
-            None => self.pass(seat, epoch, now),
+            None => self.pass(seat, ask, epoch, now),
             Some(finding) if watches_only(&seat, tool, &finding, now) => {
                 (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
                 self.book_finding(&seat, &finding, now);
-                self.pass(seat, epoch, now)
+                self.pass(seat, ask, epoch, now)
             }
             Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
             Some(finding) => self.hold(seat, ask, finding, epoch, now),
@@ -211,7 +217,15 @@ impl Ledger {
         self.epoch.load(Ordering::Acquire)
     }
 
-    fn pass(&self, mut seat: Seat, epoch: u64, now: Time) -> Admit {
+    /// No rule stops it. What it does beside other calls may.
+    fn pass(&self, mut seat: Seat, ask: &Ask<'_>, epoch: u64, now: Time) -> Admit {
+        if let Some(finding) = self.count_repeat(&mut seat, ask, now) {
+            if !watches_only(&seat, ask.tool, &finding, now) {
+                return self.deny(seat, finding, now);
+            }
+            (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            self.book_finding(&seat, &finding, now);
+        }
         if seat.rule.is_none() {
             seat.verdict = Verdict::Allow;
         }
@@ -234,7 +248,7 @@ impl Ledger {
 
     fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, epoch: u64, now: Time) -> Admit {
         if seat.granted {
-            return self.pass(seat, epoch, now);
+            return self.pass(seat, ask, epoch, now);
         }
         (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
         if !self.journal.ready() {
@@ -307,11 +321,12 @@ impl Ledger {
         seat.place.shard.append(live, &*self.journal, now, Event::Admitted(admission)).durable
     }
 
-    /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments only when it is the third of its run.
+    /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments only when it is the third of its run, a loop the first time.
     fn book_finding(&self, seat: &Seat, finding: &Finding, now: Time) {
         let mut run = seat.run.lock();
         let mode = match finding.rule {
             RuleName::Arguments => run.block().then_some(FailureMode::WrongArguments),
+            RuleName::Loop => seat.breaks_loop(&mut run).then_some(FailureMode::DuplicateWork),
             _ => finding.books(),
         };
         if let Some(mode) = mode {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::RandomState,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
@@ -40,6 +41,7 @@ pub mod operate;
 pub mod permit;
 pub mod port;
 pub mod receipt;
+pub mod repeat;
 pub mod runs;
 pub mod shard;
 
@@ -68,6 +70,8 @@ pub struct Ledger {
     /// Counts clamps. A permit minted before one is worthless after it (G2).
     epoch: AtomicU64,
     counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
+    /// Tells calls apart that differ; keyed anew by each process, so that nobody can make two of them meet.
+    alike: RandomState,
 }
 
 /// The policies in force, with the living state of each of their workflows.
@@ -127,6 +131,7 @@ impl Ledger {
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),
+            alike: RandomState::new(),
         };
         for (name, workflow) in state.workflows() {
             ledger.add_shard(name, workflow);

@@ -40,6 +40,8 @@ pub struct Seat {
     pub(super) admitted: bool,
     /// A grant was used for it.
     pub(super) granted: bool,
+    /// It counts among the same calls of its run.
+    pub(super) print: Option<u64>,
     /// Its tool hands the case to a person.
     pub(super) escalation: bool,
     /// A person should see it first, and its run did not escalate.
@@ -174,6 +176,9 @@ impl Seat {
             drop(run);
             self.close_late(result);
             return self.settled(executed, now);
+        }
+        if let Some(print) = self.uncounts_repeat(executed != Executed::No, result.status) {
+            run.repeats.give_back(print);
         }
         let booked_before = run.booked_at;
         if run.forwarded(self.risk, executed)

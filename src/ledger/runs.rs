@@ -15,6 +15,7 @@ use super::{
     escalate::Escalation,
     port::{CallRecord, Journal, RunRecord, Unavailable},
     receipt::Receipt,
+    repeat::Repeats,
 };
 use crate::gate::{
     event::{Charge, Event, Executed, Mark, Revision, RunRef},
@@ -108,6 +109,8 @@ pub struct RunState {
     pub escalated: bool,
     /// Whether it should have, and what came of that.
     pub escalation: Escalation,
+    /// What it did again and again.
+    pub(super) repeats: Repeats,
     blocked: u32,
     forwarded: bool,
     forwarded_above_read: bool,
@@ -266,6 +269,7 @@ impl OpenRun {
             booked_at: None,
             escalated: false,
             escalation: Escalation::default(),
+            repeats: Repeats::default(),
             blocked: 0,
             forwarded: false,
             forwarded_above_read: false,

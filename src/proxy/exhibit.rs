@@ -1,6 +1,6 @@
 //! A call as reviewers are shown it, and its parts as conditions read them. Borrowed from the one reading that is judged and forwarded.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, hash::Hasher, sync::Arc};
 
 use http::HeaderMap;
 
@@ -60,6 +60,31 @@ impl Exhibit for Shown<'_> {
             target: &self.target.to_string(),
             body,
         }))
+    }
+
+    fn alike(&self, into: &mut dyn Hasher) -> bool {
+        into.write(self.method.as_bytes());
+        into.write_u8(0xff);
+        into.write(self.target.path().as_bytes());
+        into.write_u8(if self.target.query().is_some() { 0xfe } else { 0xff });
+        into.write(self.target.query().unwrap_or_default().as_bytes());
+        // No text has this byte: what ends here does not go on in what follows.
+        into.write_u8(0xff);
+        match (self.content, self.args) {
+            (Content::Unread(_), _) => return false,
+            (Content::None, _) => into.write_u8(0),
+            (Content::Read(bytes, _), Some(args)) => {
+                let mut text = Vec::with_capacity(bytes.len());
+                canonical::write(args, &mut text);
+                into.write_u8(1);
+                into.write(&text);
+            }
+            (Content::Read(bytes, _), None) => {
+                into.write_u8(2);
+                into.write(bytes);
+            }
+        }
+        true
     }
 
     fn target(&self) -> String {

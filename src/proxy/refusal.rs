@@ -169,6 +169,11 @@ impl Refused {
             RuleName::Arguments => (Slug::WrongArguments, 422, "Correct the arguments and call again."),
             RuleName::Level => (Slug::Level, 403, "Do not retry before the level changes; go on without this call or hand over to a person."),
             RuleName::Forbidden | RuleName::DenyWhen | RuleName::Always => (Slug::Denied, 403, "Do not retry with these arguments."),
+            RuleName::Loop => (
+                Slug::Loop,
+                409,
+                "Do not send it again: look at what the earlier calls did, then change the arguments, go on without it, or hand over to a person.",
+            ),
             RuleName::Denied => (Slug::Denied, 403, "Do not repeat it."),
             RuleName::Validation | RuleName::HoldWhen | RuleName::EscalateWhen | RuleName::Escalated => (Slug::Denied, 403, "Hand over to a person."),
         };

@@ -109,6 +109,10 @@ impl Exhibit for Unseen {
         None
     }
 
+    fn alike(&self, _into: &mut dyn std::hash::Hasher) -> bool {
+        false
+    }
+
     fn target(&self) -> String {
         String::new()
     }
@@ -151,7 +155,7 @@ fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
         terms: Arc::clone(&template.terms),
         tools: template.tools.clone(),
         unlisted: template.unlisted,
-        run: RunRules { key: None, lease: run.lease, max: run.max, calls: run.calls, finish_required: run.finish_required },
+        run: RunRules { key: None, lease: run.lease, max: run.max, calls: run.calls, repeats: run.repeats, finish_required: run.finish_required },
         hold: HoldRules {
             wait: hold.wait,
             wait_mcp: hold.wait_mcp,

@@ -73,6 +73,7 @@ tools:
 
 run:
   calls: 10
+  loop: 1000
 """
 
 CALL = {

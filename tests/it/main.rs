@@ -27,5 +27,6 @@ mod hostile;
 mod identity;
 mod real;
 mod reload;
+mod repeats;
 mod restart;
 mod shipped;

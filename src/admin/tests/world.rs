@@ -274,7 +274,7 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         terms,
         tools: BTreeSet::from([REFUND.into()]),
         unlisted: Verdict::Deny,
-        run: RunRules { key: None, lease: minutes(15), max: hours(1), calls: 1_000, finish_required: false },
+        run: RunRules { key: None, lease: minutes(15), max: hours(1), calls: 1_000, repeats: 10, finish_required: false },
         hold: HoldRules { wait: Duration::ZERO, wait_mcp: Duration::ZERO, expires: hours(1), grant: minutes(10), approvals_high: 1, approvals: 1 },
         validation: Validation::Schemas,
         exposure: false,

@@ -42,6 +42,13 @@ pub(super) const MAX_REACH: usize = 1000;
 /// How often an idempotent call may be sent again at most.
 pub(super) const RETRIES: RangeInclusive<u64> = 0..=5;
 
+/// The so-manieth same call of a run that is refused. A model that is stuck repeats itself in no time; work that is right to repeat so often in one run, such as taking
+/// the next item of a queue, has its policy say so.
+const REPEATS: u32 = 10;
+
+/// What it may be. A run with so many calls is over anyway.
+const LOOP: RangeInclusive<u64> = 2..=1_000_000;
+
 /// How many people can be asked for.
 const APPROVALS: RangeInclusive<u64> = 1..=10;
 
@@ -236,6 +243,7 @@ fn run(field: &Field<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
         lease,
         max,
         calls: number(&entry.calls, "calls", &(1..=1_000_000), notes).unwrap_or(1000),
+        repeats: number(&entry.r#loop, "loop", &LOOP, notes).unwrap_or(REPEATS),
         finish_required: entry.finish.value() == Some(&Finish::Required),
     }
 }

@@ -249,6 +249,8 @@ pub struct RunEntry {
     pub max: Field<Interval>,
     /// No run has more calls.
     pub calls: Field<u32>,
+    /// The same call is refused when it comes for the so-manieth time in one run. Of reads, twenty times as many pass within a minute.
+    pub r#loop: Field<u32>,
     /// Is a run that was never finished a timeout?
     pub finish: Field<Finish>,
 }

@@ -55,6 +55,8 @@ pub enum RuleName {
     Always,
     /// A reviewer's denial that stands.
     Denied,
+    /// The same call again and again in one run.
+    Loop,
 }
 
 impl RuleName {
@@ -73,6 +75,7 @@ impl RuleName {
             RuleName::Escalated => "escalated",
             RuleName::Always => "always",
             RuleName::Denied => "denied",
+            RuleName::Loop => "loop",
         }
     }
 }
@@ -265,8 +268,8 @@ mod tests {
 
     #[test]
     fn g6_only_what_the_policy_forbids_costs_budget() {
-        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Escalated, Forbidden, HoldWhen, Level, Unlisted, Validation};
-        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied] {
+        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Escalated, Forbidden, HoldWhen, Level, Loop, Unlisted, Validation};
+        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied, Loop] {
             for verdict in [Verdict::Hold, Verdict::Deny] {
                 let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
                 let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);

@@ -294,6 +294,8 @@ pub struct RunRules {
     pub max: Duration,
     /// No run has more calls; later ones open a continuation.
     pub calls: u32,
+    /// The same call is refused when it comes for the so-manieth time in one run.
+    pub repeats: u32,
     /// A run that ends by its lease, without `finish`, is a timeout.
     pub finish_required: bool,
 }

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    hash::Hasher,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -80,6 +81,11 @@ impl Exhibit for Shown {
         Some(Digest::new([self.0; 32]))
     }
 
+    fn alike(&self, into: &mut dyn Hasher) -> bool {
+        into.write_u8(self.0);
+        true
+    }
+
     fn target(&self) -> String {
         "POST /".to_owned()
     }
@@ -104,6 +110,7 @@ pub(crate) struct Rules {
     pub(crate) tools: Vec<&'static str>,
     pub(crate) mode: Mode,
     pub(crate) calls: u32,
+    pub(crate) repeats: u32,
     pub(crate) finish_required: bool,
     pub(crate) people: u32,
 }
@@ -111,7 +118,7 @@ pub(crate) struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         let tools = vec!["api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form"];
-        Rules { terms: terms(Tier::Medium, 970_000), tools, mode: Mode::Enforce, calls: 1_000, finish_required: false, people: 1 }
+        Rules { terms: terms(Tier::Medium, 970_000), tools, mode: Mode::Enforce, calls: 1_000, repeats: 1_000_000, finish_required: false, people: 1 }
     }
 }
 
@@ -180,7 +187,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             terms: Arc::new(rules.terms.clone()),
             tools: rules.tools.iter().map(|tool| (*tool).into()).collect(),
             unlisted: Verdict::Deny,
-            run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, finish_required: rules.finish_required },
+            run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, repeats: rules.repeats, finish_required: rules.finish_required },
             hold: HoldRules { wait: minutes(1), wait_mcp: minutes(1), expires: hours(1), grant: minutes(10), approvals_high: rules.people, approvals: 1 },
             validation: Validation::Schemas,
             exposure: false,

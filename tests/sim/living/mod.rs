@@ -14,6 +14,7 @@ mod escalation;
 mod grants;
 mod leaps;
 mod races;
+mod repeats;
 mod runs;
 mod seats;
 mod worlds;
