@@ -52,7 +52,7 @@ impl Serve for Passthrough {
         parts.uri = parts.uri.into_parts().path_and_query.map(Uri::from).unwrap_or_default();
         let mut request = Request::from_parts(parts, OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence));
         loop {
-            let Ok(lease) = self.pool.ready(&self.upstream).await else { return refusal(StatusCode::BAD_GATEWAY) };
+            let Ok(lease) = self.pool.ready(&self.upstream, PATIENCE.answer).await else { return refusal(StatusCode::BAD_GATEWAY) };
             return match lease.send(request, PATIENCE).await {
                 Ok(mut reply) => {
                     headers::to_agent(&mut reply.parts.headers, connection.scheme, asked.as_ref(), &self.destination);

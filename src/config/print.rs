@@ -145,12 +145,16 @@ fn tool_entry(tool: &Tool, written: Option<&Node>) -> Entries {
         .rule("hold_when", tool.hold_when.as_ref())
         .rule("escalate_when", tool.escalate_when.as_ref())
         .rule("failure_when", tool.failure_when.as_ref())
-        .taken_over(&["duplicate", "reverses", "limits", "fallback"], written)
+        .taken_over(&["duplicate", "reverses", "limits"], written)
         .optional("always", tool.always);
     for (key, is_on) in [("forbidden", tool.forbidden), ("escalation", tool.escalation)] {
         entries = if is_on { entries.flag(key, true) } else { entries };
     }
-    let entries = entries.flag("idempotent", tool.idempotent).optional("body", tool.body.map(Size)).text("timeout", Interval(tool.timeout));
+    let entries = entries
+        .flag("idempotent", tool.idempotent)
+        .optional("body", tool.body.map(Size))
+        .text("timeout", Interval(tool.timeout))
+        .optional("fallback", tool.fallback.as_ref());
     mode(entries, tool.mode)
 }
 

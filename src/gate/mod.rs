@@ -9,6 +9,7 @@ pub mod level;
 pub mod name;
 pub mod outcome;
 pub mod policy;
+pub mod retry;
 pub mod risk;
 pub mod standing;
 pub mod state;

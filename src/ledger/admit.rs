@@ -417,7 +417,7 @@ impl RunState {
     }
 }
 
-fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing, run: RunFacts<'a>) -> Facts<'a> {
+pub(super) fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing, run: RunFacts<'a>) -> Facts<'a> {
     let state = seat.run.lock();
     let run = RunFacts { calls: state.judged.saturating_sub(1), escalated: state.escalated, ..run };
     Facts {
@@ -443,7 +443,7 @@ fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
 }
 
 /// Does the verdict only watch? A clamp acts all the same.
-fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
+pub(super) fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
     let shadows = |mode: Mode| matches!(mode, Mode::Shadow { until } if now < until);
     !finding.clamped && (shadows(seat.place.policy.mode) || tool.is_some_and(|tool| shadows(tool.mode)))
 }

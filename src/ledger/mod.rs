@@ -35,6 +35,7 @@ use crate::{
 };
 
 pub mod admit;
+pub mod again;
 pub mod escalate;
 pub mod memory;
 pub mod operate;

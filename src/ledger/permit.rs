@@ -53,7 +53,7 @@ pub struct Seat {
 
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub enum Progress {
     /// Provably not a byte of it went upstream.
     Waiting,
     /// Bytes may have gone upstream.
@@ -147,7 +147,7 @@ impl Seat {
         self.idempotent
     }
 
-    /// Not a byte of it went upstream after all.
+    /// Not a byte of this attempt went upstream after all.
     pub const fn unsent(&mut self) {
         self.progress = Progress::Waiting;
     }
@@ -155,6 +155,17 @@ impl Seat {
     /// The upstream's answer began.
     pub const fn answered(&mut self, status: u16) {
         self.progress = Progress::Answered(status);
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub const fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// It has come no further than this after all: another attempt brought nothing that counts.
+    pub const fn stand_at(&mut self, progress: Progress) {
+        self.progress = progress;
     }
 
     /// Settles the call.
@@ -244,7 +255,12 @@ impl Drop for Seat {
         let mut result = Settlement::default();
         match self.progress {
             Progress::Sent if !self.idempotent => result.modes.push((FailureMode::Timeout, "ambiguous: sent, and nobody waited for the answer")),
-            Progress::Answered(status) => result.status = status,
+            Progress::Answered(status) => {
+                result.status = status;
+                if status >= 500 {
+                    result.modes.push((FailureMode::ToolError, "the tool answered with a server error"));
+                }
+            }
             Progress::Sent | Progress::Waiting | Progress::Settled => {}
         }
         self.close(result);

@@ -86,6 +86,14 @@ impl Content {
         if body.is_end_stream() { Content::None } else { Content::Unread(body) }
     }
 
+    /// Was at most `most` announced, and is there room for that?
+    #[must_use]
+    pub fn is_short(&self, most: usize, memory: &Memory) -> bool {
+        let Content::Unread(body) = self else { return false };
+        let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+        announced.is_some_and(|length| length <= most && length <= memory.free.load(Ordering::Acquire))
+    }
+
     /// Reads the body whole: at most `bound` bytes.
     pub async fn buffer(self, connection: &Connection, bound: usize, memory: &Memory) -> Result<Self, BodyError> {
         let Content::Unread(mut body) = self else { return Ok(self) };

@@ -9,8 +9,9 @@ use http::Request;
 use hyper::body::Incoming;
 
 use super::{
+    again::{self, Pursuit},
     agent,
-    forward::{self, Attempt},
+    forward::{self, Attempt, Way},
     hold::{self, Decided},
     identify::Caller,
     plane::Plane,
@@ -65,10 +66,21 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
                 if let Err(refused) = forward::durable(durable).await {
                     return end(plane, heading, permit.give_up(), &refused);
                 }
-                match forward::forward(plane, connection, permit, arrival).await {
-                    Attempt::Answered(forwarded) => return respond::answered(plane, connection, &heading, *forwarded, aftermath),
+                let began = again::is_possible(&heading, arrival).then(|| arrival.route().called());
+                let way = Way { fallback: None, answer: arrival.timeout() };
+                let first = forward::forward(plane, connection, permit, arrival, way).await;
+                let (last, pursuit) = match began.filter(|_| again::is_failed(&first)) {
+                    None => (first, Pursuit::default()),
+                    Some(began) => Box::pin(again::pursue(plane, connection, &heading, arrival, first, began)).await,
+                };
+                match last {
+                    Attempt::Answered(forwarded) => return respond::answered(plane, connection, &heading, *forwarded, aftermath, pursuit),
                     Attempt::Again(seat) => seat,
-                    Attempt::Failed(seat, refused) => return end(plane, heading, seat, &refused),
+                    Attempt::Failed(seat, refused) => {
+                        let mut answer = end(plane, heading, seat, &refused);
+                        pursuit.write(answer.headers_mut());
+                        return answer;
+                    }
                 }
             }
             Judged::Held { seat, approval, durable, finding } => {

@@ -1,16 +1,16 @@
-//! Does it: sends one admitted call upstream, once.
+//! Does it: sends one admitted call upstream, once. Whether it is sent once more is decided in `again`.
 //!
 //! The permit is compared with the clamp epoch when the connection stands ready, right before the first byte: one that is older than a clamp goes back to be judged
 //! again (G2). A call is sent a second time only where provably not a byte of it was written the first time.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, uri::PathAndQuery};
 
 use super::{
     body::Content,
-    headers,
+    headers::{self, Destination},
     outbound::OutBody,
     plane::Plane,
     read::Arrival,
@@ -19,10 +19,13 @@ use super::{
     upstream::{Patience, Reply, SendError},
     worker::Connection,
 };
-use crate::ledger::{
-    permit::{Permit, Seat},
-    port::Unavailable,
-    receipt::Receipt,
+use crate::{
+    gate::policy::Upstream,
+    ledger::{
+        permit::{Permit, Seat},
+        port::Unavailable,
+        receipt::Receipt,
+    },
 };
 
 /// How an attempt ended.
@@ -43,8 +46,36 @@ pub struct Forwarded {
     pub reply: Reply,
     /// The host that the agent asked for.
     pub asked: Option<HeaderValue>,
-    /// The routes, and which one it went.
-    pub route: (Rc<Routes>, usize),
+    /// Where it came from.
+    pub from: From,
+}
+
+/// Whose answer it is.
+pub enum From {
+    /// The tool API's: the routes, and which one it went.
+    Api(Rc<Routes>, usize),
+    /// The fallback's.
+    Fallback(Box<Destination>),
+}
+
+impl From {
+    /// Where the answer seems to come from.
+    #[must_use]
+    pub fn destination(&self) -> &Destination {
+        match self {
+            From::Api(routes, index) => &routes.at(*index).destination,
+            From::Fallback(destination) => destination,
+        }
+    }
+}
+
+/// Where a call goes, and how long that may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// To another upstream than its tool API's.
+    pub fallback: Option<(&'a Upstream, &'a Destination)>,
+    /// Until a connection stands, and from the last byte sent until the answer begins.
+    pub answer: Duration,
 }
 
 /// Waits until the admission is on disk.
@@ -59,14 +90,15 @@ pub async fn durable(receipt: Option<Receipt<Result<(), Unavailable>>>) -> Resul
 }
 
 /// Sends the call.
-pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arrival: &mut Arrival) -> Attempt {
-    let (timeout, found) = (arrival.timeout(), arrival.found());
+pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arrival: &mut Arrival, way: Way<'_>) -> Attempt {
+    let (silence, found) = (arrival.timeout(), arrival.found());
     let route = found.0.at(found.1);
-    let lease = match plane.pool.ready(&route.api.upstream).await {
+    let (upstream, destination) = way.fallback.unwrap_or((&route.api.upstream, &route.destination));
+    let lease = match plane.pool.ready(upstream, way.answer).await {
         Ok(lease) => lease,
         Err(unreachable) => return Attempt::Failed(permit.give_up(), Box::new(Refused::unreachable(&unreachable.to_string()))),
     };
-    let Some((request, asked)) = outgoing(plane, connection, arrival) else {
+    let Some((request, asked)) = outgoing(plane, connection, arrival, upstream, destination) else {
         return Attempt::Failed(permit.give_up(), Box::new(Refused::unreachable("its address is not one")));
     };
     let mut seat = match permit.check() {
@@ -77,13 +109,17 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
         }
     };
     let began = std::time::Instant::now();
-    let sent = lease.send(request, Patience { answer: timeout, silence: timeout }).await;
+    let sent = lease.send(request, Patience { answer: way.answer, silence }).await;
     let idempotent = seat.is_idempotent();
     let refused = match sent {
         Ok(reply) => {
             plane.shared().metrics.upstream(began.elapsed());
             seat.answered(reply.parts.status.as_u16());
-            return Attempt::Answered(Box::new(Forwarded { seat, reply, asked, route: found }));
+            let from = match way.fallback {
+                None => From::Api(Rc::clone(&found.0), found.1),
+                Some((_, destination)) => From::Fallback(Box::new(destination.clone())),
+            };
+            return Attempt::Answered(Box::new(Forwarded { seat, reply, asked, from }));
         }
         Err(SendError::Unsent(request)) => {
             seat.unsent();
@@ -103,8 +139,14 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
 }
 
 /// The request as its upstream gets it. What was judged stays behind, so that it can be judged again; only a body that streams goes along.
-fn outgoing(plane: &Plane, connection: &Connection, arrival: &mut Arrival) -> Option<(Request<OutBody>, Option<HeaderValue>)> {
-    let target = PathAndQuery::from_maybe_shared(Bytes::from(arrival.upstream_target())).ok()?;
+fn outgoing(
+    plane: &Plane,
+    connection: &Connection,
+    arrival: &mut Arrival,
+    upstream: &Upstream,
+    destination: &Destination,
+) -> Option<(Request<OutBody>, Option<HeaderValue>)> {
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(arrival.target_below(&upstream.base))).ok()?;
     let bound = arrival.tool().and_then(|tool| tool.body).unwrap_or(usize::MAX);
     let timeout = arrival.timeout();
     let body = match std::mem::replace(&mut arrival.content, Content::None) {
@@ -117,7 +159,7 @@ fn outgoing(plane: &Plane, connection: &Connection, arrival: &mut Arrival) -> Op
         Content::Unread(incoming) => OutBody::stream(incoming, connection.wire(), bound as u64, timeout),
     };
     let mut request = Request::new(body);
-    let (headers, asked) = headers::to_upstream(&arrival.parts, connection, &arrival.route().destination, &plane.traces);
+    let (headers, asked) = headers::to_upstream(&arrival.parts, connection, destination, &plane.traces);
     *request.headers_mut() = headers;
     *request.method_mut() = arrival.parts.method.clone();
     *request.uri_mut() = target.into();

@@ -48,6 +48,12 @@ impl Destination {
         let host = if upstream.port == own_port { upstream.host.to_string() } else { format!("{}:{}", upstream.host, upstream.port) };
         Some(Self { upstream: upstream.clone(), host: HeaderValue::from_str(&host).ok()?, route: route.trim_end_matches('/').into() })
     }
+
+    /// The same route to another upstream.
+    #[must_use]
+    pub fn towards(&self, upstream: &Upstream) -> Option<Self> {
+        Self::new(upstream, &self.route)
+    }
 }
 
 /// Makes trace ids for requests that bring none. They tie log lines together and guard nothing, so they need to be distinct and cheap, not secret.

@@ -13,6 +13,7 @@
 
 pub mod exchange;
 
+pub mod again;
 pub mod agent;
 pub mod body;
 pub mod exhibit;

@@ -97,7 +97,7 @@ impl Plane {
         match &*routes {
             Some((policies, routes)) if Arc::ptr_eq(policies, &table.policies) => Rc::clone(routes),
             _ => {
-                let built = Rc::new(Routes::new(&table.policies));
+                let built = Rc::new(Routes::new(&table.policies, self.ledger().now()));
                 *routes = Some((Arc::clone(&table.policies), Rc::clone(&built)));
                 built
             }

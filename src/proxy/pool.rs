@@ -82,8 +82,8 @@ impl Pool {
         }
     }
 
-    /// A connection that is ready for one request.
-    pub async fn ready(&self, upstream: &Upstream) -> Result<Lease, Unreachable> {
+    /// A connection that is ready for one request. A new one must stand within `within`, whatever the pool's own patience.
+    pub async fn ready(&self, upstream: &Upstream, within: Duration) -> Result<Lease, Unreachable> {
         // Here and not in the sending: nothing else may run between the last look at the clamp and the first byte (G2).
         in_turn().await;
         let found = self.shelf(upstream);
@@ -91,12 +91,12 @@ impl Pool {
             return Ok(Lease::new(live, found));
         }
         // Boxed, because it is rare and large: most calls would carry the room for a handshake that they never make.
-        let live = Box::pin(self.open(upstream)).await?;
+        let live = Box::pin(self.open(upstream, within)).await?;
         Ok(Lease::new(live, found))
     }
 
-    async fn open(&self, upstream: &Upstream) -> Result<Box<Live>, Unreachable> {
-        let connected = tokio::time::timeout(self.options.connect, self.connect(upstream)).await;
+    async fn open(&self, upstream: &Upstream, within: Duration) -> Result<Box<Live>, Unreachable> {
+        let connected = tokio::time::timeout(self.options.connect.min(within), self.connect(upstream)).await;
         let socket = connected.map_err(|_| Unreachable::Timeout)??;
         Live::over(socket, self.options.head).await.map_err(|error| Unreachable::Connect(io::Error::other(error)))
     }

@@ -37,6 +37,9 @@ use crate::{
 /// The paths that are the gate's own.
 pub const RESERVED: &str = "/.burngate/";
 
+/// The longest body that is kept for another attempt alone.
+const REPLAYED: usize = 64 * 1024;
+
 /// What a request turns out to be.
 pub enum Intake {
     /// A call of a tool API.
@@ -131,10 +134,9 @@ impl Arrival {
         }
     }
 
-    /// Path and query as they go upstream.
+    /// Path and query as they go to an upstream with this base.
     #[must_use]
-    pub fn upstream_target(&self) -> String {
-        let base: &str = &self.route().api.upstream.base;
+    pub fn target_below(&self, base: &str) -> String {
         match &self.query {
             Some(query) => [base, &self.path, "?", query].concat(),
             None => [base, &self.path].concat(),
@@ -144,8 +146,13 @@ impl Arrival {
     /// Reads the body where a rule of the tool needs it.
     pub async fn prepare(&mut self, plane: &Plane, connection: &Connection, place: &Workplace) -> Result<(), Refused> {
         let reads = self.tool.as_ref().is_some_and(|tool| tool.reads_body()) || place.policy.run.key.as_ref().is_some_and(Condition::reads_args);
-        if !reads || matches!(self.content, Content::None) {
+        if matches!(self.content, Content::None) {
             return Ok(());
+        }
+        if !reads {
+            let repeats = place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
+            // Kept so that it can be sent again; a larger one, or one of unknown length, streams past and is sent once.
+            return if repeats && self.content.is_short(REPLAYED, &plane.shared().memory) { self.buffer(plane, connection).await } else { Ok(()) };
         }
         media::is_json(self.parts.headers.get(header::CONTENT_TYPE))?;
         media::is_identity(self.parts.headers.get(header::CONTENT_ENCODING))?;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    forward::Forwarded, headers, hold::Waiting, identify::Caller, observe::ReplyBody, plane::Plane, read::Aftermath, refusal::Refused, settle::Settle,
-    worker::Connection,
+    again::Pursuit, forward::Forwarded, headers, hold::Waiting, identify::Caller, observe::ReplyBody, plane::Plane, read::Aftermath, refusal::Refused,
+    settle::Settle, worker::Connection,
 };
 use crate::{
     api::{
@@ -95,14 +95,22 @@ impl Heading {
 }
 
 /// The upstream's answer, observed to its end.
-pub fn answered(plane: &Plane, connection: &Connection, heading: &Heading, forwarded: Forwarded, aftermath: Option<Box<Aftermath>>) -> Answer {
-    let Forwarded { seat, reply, asked, route } = forwarded;
+pub fn answered(
+    plane: &Plane,
+    connection: &Connection,
+    heading: &Heading,
+    forwarded: Forwarded,
+    aftermath: Option<Box<Aftermath>>,
+    pursuit: Pursuit,
+) -> Answer {
+    let Forwarded { seat, reply, asked, from } = forwarded;
     let copy = aftermath.as_ref().filter(|aftermath| aftermath.reads_body()).map(|_| plane.shared().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
-    headers::to_agent(&mut parts.headers, connection.scheme, asked.as_ref(), &route.0.at(route.1).destination);
+    headers::to_agent(&mut parts.headers, connection.scheme, asked.as_ref(), from.destination());
     // What was forwarded was allowed, also where a rule that only watches would have held it.
     heading.write(plane, &mut parts.headers, Some(Verdict::Allow));
+    pursuit.write(&mut parts.headers);
     Response::from_parts(parts, ReplyBody::observed(reply.body, Settle::new(seat, status.as_u16(), aftermath), copy))
 }
 

@@ -1,12 +1,17 @@
 //! Which tool API a request is for: by host where an API names its hosts, else by the longest path prefix.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::headers::Destination;
 use crate::{
-    gate::policy::{Api, Mount, PolicySet, Protocol},
+    gate::{
+        policy::{Api, Mount, PolicySet, Protocol},
+        retry::RetryBudget,
+        time::Time,
+    },
     wire::{Malformed, target::Target},
 };
 
@@ -26,12 +31,33 @@ pub struct Route {
     pub upstream: Box<str>,
     /// Where requests go, and where answers seem to come from.
     pub destination: Destination,
+    /// What is left for sending calls again. Each worker has its own, so that counting a call costs no lock; together they keep the same share.
+    pub retries: Cell<RetryBudget>,
+}
+
+impl Route {
+    /// Counts a call that is sent for the first time, now.
+    pub fn called(&self) -> Instant {
+        let mut retries = self.retries.get();
+        retries.call();
+        self.retries.set(retries);
+        Instant::now()
+    }
+
+    /// Takes one retry, where one is left.
+    #[must_use]
+    pub fn may_retry(&self, now: Time) -> bool {
+        let mut retries = self.retries.get();
+        let may = retries.take(now);
+        self.retries.set(retries);
+        may
+    }
 }
 
 impl Routes {
     /// The routes of `policies`. An API that speaks a protocol the gate cannot judge has none: it is unreachable, not unguarded.
     #[must_use]
-    pub fn new(policies: &PolicySet) -> Self {
+    pub fn new(policies: &PolicySet, now: Time) -> Self {
         let mut routes = Routes { by_host: Vec::new(), by_prefix: Vec::new(), apis: Vec::new() };
         for api in policies.apis.values().filter(|api| api.protocol == Protocol::Http) {
             let prefix = match &api.mount {
@@ -39,12 +65,12 @@ impl Routes {
                 Mount::Hosts(_) => "/",
             };
             let Some(destination) = Destination::new(&api.upstream, prefix) else { continue };
-            let index = routes.apis.len();
+            let (index, retries) = (routes.apis.len(), Cell::new(RetryBudget::new(now)));
             match &api.mount {
                 Mount::Route(prefix) => routes.by_prefix.push((Arc::clone(prefix), index)),
                 Mount::Hosts(hosts) => routes.by_host.extend(hosts.iter().map(|host| (Arc::clone(host), index))),
             }
-            routes.apis.push(Route { api: Arc::clone(api), upstream: api.upstream.to_string().into(), destination });
+            routes.apis.push(Route { api: Arc::clone(api), upstream: api.upstream.to_string().into(), destination, retries });
         }
         routes.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         routes

@@ -28,7 +28,7 @@ use crate::{
     gate::{
         budget::posture::Posture,
         event::{Charge, Entry, Event, Mark},
-        name::WorkflowName,
+        name::{ApiName, WorkflowName},
         verdict::Verdict,
     },
     ledger::{Ledger, operate::View},
@@ -56,6 +56,8 @@ pub struct Metrics {
     failures: DashMap<(WorkflowName, Arc<str>), AtomicU64>,
     decision: Histogram<14>,
     upstream: Histogram<12>,
+    /// Calls sent again, and reads that a fallback answered. As many as there are tool APIs.
+    pursued: DashMap<ApiName, [AtomicU64; 2]>,
     lag: AtomicU64,
 }
 
@@ -66,6 +68,7 @@ impl Default for Metrics {
             failures: DashMap::new(),
             decision: Histogram::new(&DECISION),
             upstream: Histogram::new(&UPSTREAM),
+            pursued: DashMap::new(),
             lag: AtomicU64::new(0),
         }
     }
@@ -111,6 +114,16 @@ impl Metrics {
     /// A tool API answered after this time.
     pub fn upstream(&self, took: Duration) {
         self.upstream.observe(took);
+    }
+
+    /// A call of `api` was sent again.
+    pub fn retried(&self, api: &ApiName) {
+        self.pursued.entry(api.clone()).or_default()[0].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A fallback answered a call of `api`.
+    pub fn fell_back(&self, api: &ApiName) {
+        self.pursued.entry(api.clone()).or_default()[1].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How long the oldest entry that is not on disk yet has waited.
@@ -213,7 +226,13 @@ impl Scrape {
             (vec![("workflow", workflow.to_string()), ("mode", mode.to_string())], count.load(Ordering::Relaxed))
         });
         counters(encoder, "burngate_failures", "Failure modes seen or reported, counted against the budget or not.", sorted(failures))?;
-        counters(encoder, "burngate_calls", "Calls judged, by verdict.", self.calls.clone())
+        counters(encoder, "burngate_calls", "Calls judged, by verdict.", self.calls.clone())?;
+        let pursued = |index: usize| {
+            let count = move |counts: &[AtomicU64; 2]| counts[index].load(Ordering::Relaxed);
+            sorted(self.metrics.pursued.iter().map(|entry| (vec![("api", entry.key().to_string())], count(entry.value()))))
+        };
+        counters(encoder, "burngate_retries", "Calls sent again after their tool API failed them.", pursued(0))?;
+        counters(encoder, "burngate_fallbacks", "Reads that a fallback answered for their tool API.", pursued(1))
     }
 
     fn budgets(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@
 )]
 
 mod admin;
+mod attempts;
 mod budgets;
 mod clamp;
 mod cli;

@@ -19,11 +19,11 @@ use super::written::{items, span_of};
 /// The path prefix that the gate keeps for the agent itself.
 const RESERVED: &str = "/.burngate";
 
-/// Reads an upstream's URL.
-pub(super) fn upstream(at: &At<String>, notes: &mut Notes<'_>) -> Option<Upstream> {
+/// Reads an upstream's URL, which is written under `key`.
+pub(super) fn upstream(at: &At<String>, key: &str, notes: &mut Notes<'_>) -> Option<Upstream> {
     parse_upstream(&at.value)
         .map_err(|(message, hint)| {
-            notes.error(at.span.clone(), format!("`upstream`: {message}")).hint(hint);
+            notes.error(at.span.clone(), format!("`{key}`: {message}")).hint(hint);
         })
         .ok()
 }

@@ -20,7 +20,8 @@ use crate::{
     },
     gate::{
         name::{ApiName, ToolName},
-        policy::{Api, Mode, Pattern, Protocol, Schema, Tool, condition::Scope},
+        policy::{Api, Mode, Pattern, Protocol, Schema, Tool, Upstream, condition::Scope},
+        risk::Risk,
         time::{Time, days},
         verdict::Verdict,
     },
@@ -71,7 +72,7 @@ pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mu
     let at = document.api.given()?;
     let api_name = name(at, "an api", notes);
     let owner = format!("api `{}`", at.value);
-    let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes).and_then(|at| address::upstream(at, notes));
+    let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes).and_then(|at| address::upstream(at, "upstream", notes));
     let mount = address::mount(document, &at.value, &at.span, notes);
     let protocol = document.protocol.value().copied().unwrap_or(Protocol::Http);
     if protocol == Protocol::Mcp {
@@ -83,7 +84,7 @@ pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mu
     if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Field::Bad) {
         notes.warning(at.span.clone(), format!("{owner} has no tools, so every call of it is unlisted")).hint("list them under `tools`");
     }
-    let lowering = ToolLowering { api: &at.value, protocol, timeout, around };
+    let lowering = ToolLowering { api: &at.value, protocol, upstream: upstream.as_ref(), timeout, around };
     let (tools, tool_spans) = lowering.tools(document, notes);
     let (mount, mount_span) = mount?;
     let api = Api { name: ApiName::from(api_name?), protocol, upstream: upstream?, mount, tools, timeout, place: place(&at.span, notes) };
@@ -93,6 +94,7 @@ pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mu
 struct ToolLowering<'a> {
     api: &'a str,
     protocol: Protocol,
+    upstream: Option<&'a Upstream>,
     timeout: Duration,
     around: Surroundings<'a>,
 }
@@ -167,6 +169,7 @@ impl ToolLowering<'_> {
             }
             fits.then_some(at.value.0)
         });
+        let fallback = self.fallback(entry, risk, &owner, notes);
         let (risk, pattern) = (risk?, pattern?);
         Some(Tool {
             definition: version::of_tool(&pattern, risk, arguments.as_ref()),
@@ -185,9 +188,30 @@ impl ToolLowering<'_> {
             idempotent: entry.idempotent.value().copied().unwrap_or_else(|| tiers::is_idempotent(risk)),
             body,
             timeout,
+            fallback,
             mode,
             place: place(&at.span, notes),
         })
+    }
+
+    /// Another upstream for reads alone: whatever changes something must not be done at a second place.
+    fn fallback(&self, entry: &ToolEntry, risk: Option<Risk>, owner: &str, notes: &mut Notes<'_>) -> Option<Upstream> {
+        let at = entry.fallback.given()?;
+        if self.protocol == Protocol::Mcp {
+            notes.error(at.span.clone(), "`fallback`: an MCP server keeps sessions, so no other one can answer for it").hint("drop `fallback`");
+            return None;
+        }
+        if let Some(risk) = risk.filter(|risk| *risk != Risk::Read) {
+            notes
+                .error(at.span.clone(), format!("`fallback` is for read tools, and {owner} has risk {risk}"))
+                .hint("a call that changes something must not be done at a second place; drop `fallback`, or write `risk: read`");
+            return None;
+        }
+        let upstream = address::upstream(at, "fallback", notes)?;
+        if Some(&upstream) == self.upstream {
+            notes.warning(at.span.clone(), format!("`fallback` of {owner} is the api's own upstream")).hint("name another one, or drop it");
+        }
+        Some(upstream)
     }
 
     fn pattern(&self, entry: &ToolEntry, at: &At<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Pattern> {
@@ -299,12 +323,7 @@ fn ceiling(field: &Field<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
 
 /// Keys that are read and not acted on yet are still read in full.
 fn not_yet(entry: &ToolEntry, calls: Calls<'_>, notes: &mut Notes<'_>) {
-    for (key, span) in [
-        ("duplicate", span_of(&entry.duplicate)),
-        ("reverses", span_of(&entry.reverses)),
-        ("limits", span_of(&entry.limits)),
-        ("fallback", span_of(&entry.fallback)),
-    ] {
+    for (key, span) in [("duplicate", span_of(&entry.duplicate)), ("reverses", span_of(&entry.reverses)), ("limits", span_of(&entry.limits))] {
         warn(Owner::Tool, key, span, notes);
     }
     if let Some(At { value: Duplicate { key, within }, span }) = entry.duplicate.given() {

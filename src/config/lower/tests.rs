@@ -250,10 +250,7 @@ tools:
 
 #[test]
 fn a_workflow_s_mistakes() {
-    insta::assert_snapshot!(workflow("retries: 6"), @"
-    1.yaml:5:10: `retries`: expected a number from 0 to 5, found `6` []
-    1.yaml:5:10: `retries` is accepted but not enforced by this version []
-    ");
+    insta::assert_snapshot!(workflow("retries: 6"), @"1.yaml:5:10: `retries`: expected a number from 0 to 5, found `6` []");
     insta::assert_snapshot!(workflow("unlisted: allow"), @"1.yaml:5:11: `unlisted: allow` would let every unknown call pass [write `hold` or `deny`; to find out what an agent calls, use `mode: shadow`]");
     insta::assert_snapshot!(workflow("objective: { target: 100%, window: 36h, expected_runs: 0 }"), @r#"
     1.yaml:5:22: `target`: expected a percentage from 50% to 99.999%, found `100%` [100% leaves no budget: the first failure would stop the workflow for good]
@@ -556,4 +553,14 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
     assert!(workflow("objective: { target: 50%, window: 1d }").is_empty());
     assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ target: 99.9991% }}")], "`target`"));
     assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ window: 91d }}")], "`window`"));
+}
+
+#[test]
+fn a_fallback_is_an_upstream_for_reads() {
+    let api = |tool: &str| format!("api: a\nupstream: http://x\ntools:\n  - {{ tool: t, match: GET /t, {tool} }}\n");
+    let complaints = |tool: &str| lines(&[&api(tool), "workflow: w\nrisk: low\ntools: [a/t]\n"]);
+    insta::assert_snapshot!(complaints("risk: read, fallback: 'https://copy.example/v1'"), @"");
+    insta::assert_snapshot!(complaints("risk: low, fallback: 'https://copy.example'"), @"0.yaml:4:52: `fallback` is for read tools, and tool `a/t` has risk low [a call that changes something must not be done at a second place; drop `fallback`, or write `risk: read`]");
+    insta::assert_snapshot!(complaints("risk: read, fallback: 'copy.example'"), @"0.yaml:4:53: `fallback`: expected an http or https URL, found `copy.example` [for example http://127.0.0.1:3000]");
+    insta::assert_snapshot!(complaints("risk: read, fallback: 'http://x'"), @"0.yaml:4:53: `fallback` of tool `a/t` is the api's own upstream [name another one, or drop it]");
 }

@@ -328,7 +328,6 @@ fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
         ("spot_check", span_of(&document.spot_check)),
         ("record", span_of(&document.record)),
         ("exposure", span_of(&document.exposure)),
-        ("retries", span_of(&document.retries)),
     ] {
         warn(Owner::Workflow, key, span, notes);
     }

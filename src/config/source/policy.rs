@@ -82,8 +82,8 @@ pub struct ToolEntry {
     pub body: Field<Size>,
     /// How long a call may take until its answer begins.
     pub timeout: Field<Interval>,
-    /// What the agent gets while the tool is out of reach.
-    pub fallback: Field<serde_json::Value>,
+    /// The URL of another upstream that answers the same paths, asked where the API's own fails. For read tools.
+    pub fallback: Field<String>,
     /// A ceiling that no level widens: `hold` or `deny`.
     pub always: Field<Verdict>,
     /// Calling it is a policy violation.

@@ -174,6 +174,9 @@ pub struct Tool {
     /// How long a call may take until its answer begins, and between two pieces of the answer.
     #[serde(with = "time::millis")]
     pub timeout: Duration,
+    /// Who answers a read that its API cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Upstream>,
     /// Whether its rules act.
     pub mode: Mode,
     /// SHA-256 of what it does and takes: pattern, risk and schema. An approval is bound to it.

@@ -54,7 +54,7 @@ async fn take(far: &mut DuplexStream) -> String {
 }
 
 async fn send(pool: &Pool, request: Request<OutBody>) -> Result<Reply, SendError> {
-    pool.ready(&upstream()).await.unwrap().send(request, PATIENCE).await
+    pool.ready(&upstream(), PATIENCE.answer).await.unwrap().send(request, PATIENCE).await
 }
 
 /// Sends `post` on a new connection that answers it with `answer` and then, if `closes`, with its end.
@@ -75,7 +75,7 @@ async fn exchange(pool: &Pool, answer: &str, closes: bool) -> (Result<Reply, Sen
 async fn a_connection_is_used_again_the_last_one_first() {
     let pool = pool();
     let (mut first, mut second) = (next(&pool), next(&pool));
-    let (one, two) = (pool.ready(&upstream()).await.unwrap(), pool.ready(&upstream()).await.unwrap());
+    let (one, two) = (pool.ready(&upstream(), PATIENCE.answer).await.unwrap(), pool.ready(&upstream(), PATIENCE.answer).await.unwrap());
     for (lease, far) in [(one, &mut first), (two, &mut second)] {
         let answered = async {
             take(far).await;
@@ -86,7 +86,7 @@ async fn a_connection_is_used_again_the_last_one_first() {
     }
     assert_eq!(pool.waiting(&upstream()), 2);
     // The one used last is taken, and an unused lease goes back to the top.
-    drop(pool.ready(&upstream()).await.unwrap());
+    drop(pool.ready(&upstream(), PATIENCE.answer).await.unwrap());
     let answered = async {
         take(&mut second).await;
         second.write_all(OK.as_bytes()).await.unwrap();
@@ -103,7 +103,7 @@ async fn waiting_connections_are_bounded() {
     let mut fars = Vec::new();
     for _ in 0..3 {
         fars.push(next(&pool));
-        leases.push(pool.ready(&upstream()).await.unwrap());
+        leases.push(pool.ready(&upstream(), PATIENCE.answer).await.unwrap());
     }
     drop(leases);
     assert_eq!(pool.waiting(&upstream()), 2);
@@ -113,9 +113,9 @@ async fn waiting_connections_are_bounded() {
 async fn a_connection_that_waited_too_long_is_closed() {
     let pool = pool();
     let (mut old, _new) = (next(&pool), next(&pool));
-    drop(pool.ready(&upstream()).await.unwrap());
+    drop(pool.ready(&upstream(), PATIENCE.answer).await.unwrap());
     tokio::time::advance(pool.options.keep).await;
-    let _lease = pool.ready(&upstream()).await.unwrap();
+    let _lease = pool.ready(&upstream(), PATIENCE.answer).await.unwrap();
     assert_eq!(old.read(&mut [0]).await.unwrap(), 0);
     assert!(pool.memory.borrow().is_empty(), "a new one was made");
 }
@@ -124,7 +124,7 @@ async fn a_connection_that_waited_too_long_is_closed() {
 async fn tending_closes_what_is_old_or_dead_and_forgets_the_upstream() {
     let pool = pool();
     let (mut old, dead) = (next(&pool), next(&pool));
-    let leases = (pool.ready(&upstream()).await.unwrap(), pool.ready(&upstream()).await.unwrap());
+    let leases = (pool.ready(&upstream(), PATIENCE.answer).await.unwrap(), pool.ready(&upstream(), PATIENCE.answer).await.unwrap());
     drop(leases);
     drop(dead);
     pool.tend();
@@ -139,7 +139,7 @@ async fn tending_closes_what_is_old_or_dead_and_forgets_the_upstream() {
 async fn a_connection_that_died_waiting_is_not_leased() {
     let pool = pool();
     let (dead, mut live) = (next(&pool), next(&pool));
-    drop(pool.ready(&upstream()).await.unwrap());
+    drop(pool.ready(&upstream(), PATIENCE.answer).await.unwrap());
     drop(dead);
     let answered = async {
         take(&mut live).await;
@@ -153,7 +153,7 @@ async fn a_connection_that_died_waiting_is_not_leased() {
 async fn f19_a_request_that_was_not_sent_comes_back_and_takes_another_connection() {
     let pool = pool();
     let (dies, mut live) = (next(&pool), next(&pool));
-    let lease = pool.ready(&upstream()).await.unwrap();
+    let lease = pool.ready(&upstream(), PATIENCE.answer).await.unwrap();
     drop(dies);
     let Err(SendError::Unsent(request)) = lease.send(post(), PATIENCE).await else { panic!("it was sent") };
     let answered = async {
@@ -350,7 +350,7 @@ async fn nobody_listening_is_unreachable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let refused = pool().ready(&Upstream { host: Arc::from("127.0.0.1"), port, ..upstream() }).await;
+    let refused = pool().ready(&Upstream { host: Arc::from("127.0.0.1"), port, ..upstream() }, PATIENCE.answer).await;
     assert!(matches!(refused, Err(Unreachable::Connect(_))), "{refused:?}");
 }
 
@@ -413,4 +413,15 @@ async fn a_known_length_stays_known() {
     assert_eq!(body.size_hint().exact(), Some(2));
     assert_eq!(ReplyBody::<Told>::Full(Bytes::from_static(b"abc")).size_hint().exact(), Some(3));
     assert_eq!(ReplyBody::<Told>::Empty.size_hint().exact(), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_come_to_stand_takes_no_longer_than_its_call_may() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // It is connected to, by the kernel, and never shakes hands.
+    let upstream = Upstream { tls: true, host: Arc::from("127.0.0.1"), port: listener.local_addr().unwrap().port(), base: Arc::from("") };
+    let start = Instant::now();
+    let refused = pool().ready(&upstream, Duration::from_millis(300)).await;
+    assert!(matches!(refused, Err(Unreachable::Timeout)));
+    assert_eq!(start.elapsed(), Duration::from_millis(300));
 }

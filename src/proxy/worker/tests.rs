@@ -97,7 +97,7 @@ impl Scripted {
         let (mut parts, body) = request.into_parts();
         parts.headers = headers::to_upstream(&parts, connection, &destination, &self.traces).0;
         parts.uri = parts.uri.into_parts().path_and_query.map(http::Uri::from).unwrap();
-        let lease = match self.pool.ready(upstream).await {
+        let lease = match self.pool.ready(upstream, PATIENCE.answer).await {
             Ok(lease) => lease,
             Err(error) => return say(502, &error.to_string()),
         };

@@ -155,6 +155,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         idempotent: false,
         body: None,
         timeout: minutes(1),
+        fallback: None,
         mode: Mode::Enforce,
         definition: Digest::new([0; 32]),
         place: place(),

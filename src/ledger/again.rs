@@ -1,0 +1,41 @@
+//! May a call that was sent be sent once more? It is judged again, as it stands now.
+//!
+//! Nothing is held, booked or counted here: the call has its seat and was admitted once, and a repeat that may not go simply does not. A permit that is minted
+//! here is as good as any other, until the next clamp (G2).
+
+use super::{
+    Ledger,
+    admit::{Ask, facts, watches_only},
+    permit::{Permit, Seat},
+};
+use crate::gate::{
+    policy::{
+        facts::RunFacts,
+        judge::{self, Case},
+    },
+    time::Time,
+    verdict::Verdict,
+};
+
+impl Ledger {
+    /// A permit for sending the call in `seat` once more; the seat back where the verdict is not the same any more.
+    pub fn again(&self, seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Permit, Box<Seat>> {
+        let epoch = self.epoch();
+        seat.place.shard.advance(now);
+        let standing = seat.place.shard.standing();
+        let tool = ask.tool.filter(|tool| seat.place.policy.tools.contains(&tool.name));
+        let run = RunFacts { id: seat.run_id.as_str(), calls: 0, escalated: false };
+        let facts = facts(ask, &seat, &standing, run);
+        let case = Case { workflow: &seat.place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts };
+        let passes = match judge::judge(&case) {
+            Err(_) => false,
+            Ok(None) => true,
+            // A grant was used for this very call.
+            Ok(Some(finding)) => (finding.verdict == Verdict::Hold && seat.granted) || watches_only(&seat, tool, &finding, now),
+        };
+        if !passes {
+            return Err(Box::new(seat));
+        }
+        Ok(Permit { seat, epoch })
+    }
+}
