@@ -36,6 +36,7 @@ mod durable;
 mod fault;
 pub mod guard;
 pub mod health;
+mod import;
 mod read;
 mod reports;
 mod runs;
@@ -68,6 +69,8 @@ pub struct Admin {
 struct Desk {
     admin: Admin,
     look_ups: Arc<Semaphore>,
+    /// One history is imported at a time.
+    imports: Arc<Semaphore>,
 }
 
 impl Desk {
@@ -100,7 +103,7 @@ type Routes = OpenApiRouter<Arc<Desk>>;
 /// The admin API over `admin`.
 pub fn router(admin: Admin) -> Router {
     let open_metrics = admin.open_metrics;
-    let desk = Arc::new(Desk { admin, look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)) });
+    let desk = Arc::new(Desk { admin, look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)), imports: Arc::new(Semaphore::new(1)) });
     let (api, document) = by_role(&desk).split_for_parts();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let require = |role| middleware::from_fn_with_state((Arc::clone(&desk), role), auth::require);
@@ -154,7 +157,8 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(workflows::release_all))
                 .routes(routes!(workflows::recover))
                 .routes(routes!(reports::exclude))
-                .routes(routes!(batch::exclude)),
+                .routes(routes!(batch::exclude))
+                .routes(routes!(import::import)),
         ),
     ]
 }

@@ -9,7 +9,7 @@ use std::{fs, future::Future, io, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
+use hyper::{body::Body, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::TcpStream, time::timeout};
@@ -24,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take. A decision is answered once it is on disk.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long something that is sent piece by piece may take as a whole. The gate hangs up on one that stands still.
+const UPLOAD: Duration = Duration::from_hours(1);
 
 /// The largest answer that is read: a hundred thousand runs.
 const MAX_ANSWER: usize = 64 << 20;
@@ -90,14 +93,35 @@ impl Client {
         self.exchange(Method::POST, path, body.into())
     }
 
+    /// Sends `body`, which may be large and is read as it goes, to `path`.
+    pub(super) fn upload<B>(&self, path: &str, kind: &'static str, body: B) -> Result<Answer, Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.exchange_as(Method::POST, path, kind, UPLOAD, body)
+    }
+
     fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Failure> {
+        self.exchange_as(method, path, "application/json", ANSWER, Full::new(body))
+    }
+
+    fn exchange_as<B>(&self, method: Method, path: &str, kind: &'static str, limit: Duration, body: B) -> Result<Answer, Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-        let (status, answer) = runtime.block_on(self.send(method, path, body))?;
+        let (status, answer) = runtime.block_on(self.send(method, path, kind, limit, body))?;
         let body = String::from_utf8(answer.into()).map_err(|_| self.broken("the answer is not UTF-8"))?;
         if status.is_success() { Ok(Answer { body }) } else { Err(problem::read(status, &body)) }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
+    async fn send<B>(&self, method: Method, path: &str, kind: &'static str, limit: Duration, body: B) -> Result<(StatusCode, Bytes), Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let stream = self.in_time(CONNECT, TcpStream::connect(&self.address.authority)).await?.map_err(|error| self.unreachable(&in_words(&error)))?;
         // After connecting: where no gate runs, there is no token either, and the gate is what is missing.
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -109,10 +133,10 @@ impl Client {
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .header(header::ACCEPT, "application/json, application/problem+json")
             .header(header::USER_AGENT, concat!("burngate/", env!("CARGO_PKG_VERSION")))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
+            .header(header::CONTENT_TYPE, kind)
+            .body(body)
             .map_err(|_| Failure::usage("the token, or what was asked, holds characters that no request can carry"))?;
-        let answered = self.in_time(ANSWER, ask(stream, request)).await?;
+        let answered = self.in_time(limit, ask(stream, request)).await?;
         answered.map_err(|error| self.broken(&error))
     }
 
@@ -131,7 +155,11 @@ impl Client {
 }
 
 /// One request on one connection, which is driven beside it. An error is a fragment.
-async fn ask(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
+async fn ask<B>(stream: TcpStream, request: Request<B>) -> Result<(StatusCode, Bytes), String>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;

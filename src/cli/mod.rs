@@ -21,6 +21,7 @@ mod explain;
 mod failure;
 mod files;
 mod filters;
+mod import;
 mod init;
 mod problem;
 mod recover;
@@ -60,6 +61,7 @@ enum Command {
     Init(init::Init),
     Check(check::Check),
     Explain(explain::Explain),
+    Import(import::Import),
     Status(status::Status),
     Runs(runs::Runs),
     Report(report::Report),
@@ -96,6 +98,7 @@ impl Command {
             Command::Init(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Explain(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Runs(command) => command.run(),
             Command::Report(command) => command.run(),

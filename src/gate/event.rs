@@ -12,6 +12,7 @@ use super::{
     digest::Digest,
     name::{AgentName, ApprovalId, CallId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome, Source},
+    past::Imported,
     policy::Terms,
     risk::Risk,
     time::{self, Minute, Time},
@@ -143,6 +144,9 @@ pub enum Event {
         /// Whether it was right.
         right: bool,
     },
+
+    /// Runs of the past were imported, booked to their own times and judged once.
+    Imported(Box<Imported>),
 
     /// A call is held.
     Held(Box<Request>),
@@ -449,6 +453,7 @@ impl Event {
             | Event::Excluded { .. }
             | Event::Reinstated { .. }
             | Event::Checked { .. }
+            | Event::Imported(_)
             | Event::Released { .. }
             | Event::Waived { .. }
             | Event::Recovered { .. }
@@ -484,6 +489,7 @@ impl Event {
             | Event::Retracted { .. }
             | Event::Excluded { .. }
             | Event::Reinstated { .. }
+            | Event::Imported(_)
             | Event::Held(_)
             | Event::Released { .. }
             | Event::Waived { .. }
@@ -513,6 +519,7 @@ impl Event {
             Event::Excluded { .. } => "excluded",
             Event::Reinstated { .. } => "reinstated",
             Event::Checked { .. } => "checked",
+            Event::Imported(_) => "imported",
             Event::Held(_) => "held",
             Event::Decided { .. } => "decided",
             Event::Withdrawn { .. } => "withdrawn",

@@ -8,6 +8,7 @@ pub mod json;
 pub mod level;
 pub mod name;
 pub mod outcome;
+pub mod past;
 pub mod policy;
 pub mod retry;
 pub mod risk;

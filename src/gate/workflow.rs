@@ -362,6 +362,13 @@ impl WorkflowState {
             Event::Checked { .. } => {
                 self.post(at, &Posting { booked_at: at, shift: Shift { checked: 1, ..Shift::default() }, ..Posting::default() }, effects);
             }
+            Event::Imported(imported) => {
+                let terms = Arc::clone(&self.terms);
+                let turns = self.account.post_all(&terms, at, &imported.postings(&terms.objective));
+                for turn in turns {
+                    self.note_turn(at, turn, effects);
+                }
+            }
             Event::Held(request) => self.approvals.hold((**request).clone(), at),
             Event::Decided { approval, decision } => {
                 // Judged by the fold's time, which never goes back: a decision dated ahead mints no longer grant.

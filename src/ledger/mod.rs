@@ -39,6 +39,7 @@ pub mod again;
 pub mod escalate;
 pub mod memory;
 pub mod operate;
+pub mod past;
 pub mod permit;
 pub mod port;
 pub mod receipt;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::receipt::Receipt;
+use super::{
+    past::{ImportError, ImportReply, ImportStep},
+    receipt::{self, Receipt},
+};
 use crate::gate::{
     event::{Charge, Entry, Executed, Mark},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
@@ -48,6 +51,14 @@ pub trait Journal: Send + Sync {
 
     /// Changes how many booked runs stand: all of them, in one transaction, or none.
     fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>>;
+
+    /// Takes a step of the import of a history. A journal that keeps no run index takes none.
+    fn import(&self, step: ImportStep) -> Receipt<Result<ImportReply, ImportError>> {
+        drop(step);
+        let (stamp, receipt) = receipt::pair();
+        stamp.answer(Err(Unavailable.into()));
+        receipt
+    }
 }
 
 /// Who reads what the journal has made durable. Called by the writer, before it answers receipts.

@@ -60,6 +60,9 @@ impl Database {
     /// Opens what is there.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
         let file = identity(path)?;
+        if is_cut_short(path)? {
+            return Err(Fault::Broken("the file is shorter than it says"));
+        }
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         check_kind(&connection, path)?;
         connection.busy_timeout(BUSY)?;
@@ -90,6 +93,28 @@ impl Files {
             }
         }
     }
+}
+
+/// Does the database's end lie beyond the file's? SQLite complains only once it reads a page that is not there. Where there is a WAL, it may hold those pages.
+fn is_cut_short(path: &Path) -> Result<bool, Fault> {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0) {
+        return Ok(false);
+    }
+    let mut file = std::fs::File::open(path)?;
+    let mut header = [0; 32];
+    if std::io::Read::read_exact(&mut file, &mut header).is_err() {
+        // Not a database at all, which is said elsewhere.
+        return Ok(false);
+    }
+    // The format's offsets 16 (page size, where 1 stands for 65,536) and 28 (pages).
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    Ok(header.starts_with(b"SQLite format 3\0") && file.metadata()?.len() < page * u64::from(pages))
 }
 
 /// Brings what the WAL holds into the database, as far as readers let it.

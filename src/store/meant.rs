@@ -1,6 +1,6 @@
 //! Which booked run is meant: by its id, by a call, by the business object that it touched, or by the reference of what was said of it.
 //!
-//! It never guesses: where runs of several workflows may be meant, they are named, and whoever asks says which.
+//! Runs of an import that is not finished are passed over. It never guesses: where runs of several workflows may be meant, they are named, and whoever asks says which.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,6 +32,7 @@ const NAMED: usize = 10;
 
 const TOUCHED: &str = "SELECT risk, workflow, tool, run FROM touched
     WHERE era = ?1 AND subject = ?2 AND executed = 1 AND (risk, workflow, tool) < (?3, ?4, ?5)
+          AND run NOT IN (SELECT run FROM importing)
     ORDER BY risk DESC, workflow DESC, tool DESC, run DESC LIMIT 1";
 
 /// A run that touched the object.
@@ -71,7 +72,7 @@ impl Pen<'_> {
             "SELECT r.id FROM (SELECT id, workflow, agent FROM runs WHERE run = ?1
                                UNION SELECT id, workflow, agent FROM runs WHERE call = ?2 AND run IS NULL) r
              JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent
-             WHERE (?3 IS NULL OR w.name = ?3) AND (?4 IS NULL OR a.name = ?4) LIMIT ?5",
+             WHERE (?3 IS NULL OR w.name = ?3) AND (?4 IS NULL OR a.name = ?4) AND r.id NOT IN (SELECT run FROM importing) LIMIT ?5",
         )?;
         let limit = i64::try_from(NAMED + 1).unwrap_or(i64::MAX);
         let ids = select
@@ -205,7 +206,9 @@ impl Booked {
 
 /// The runs that have this call: one, unless ids were made elsewhere.
 fn by_call(connection: &Connection, call: &[u8; 16]) -> Result<Vec<i64>, Fault> {
-    let mut select = connection.prepare("SELECT id FROM runs WHERE call = ?1 UNION SELECT run FROM calls WHERE call = ?1")?;
+    let mut select = connection.prepare(
+        "SELECT id FROM (SELECT id FROM runs WHERE call = ?1 UNION SELECT run FROM calls WHERE call = ?1) WHERE id NOT IN (SELECT run FROM importing)",
+    )?;
     let ids = select.query_map([call], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(ids)
 }

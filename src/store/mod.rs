@@ -24,6 +24,7 @@ mod charges;
 mod codes;
 mod database;
 mod files;
+mod import;
 mod meant;
 mod names;
 mod open;

@@ -10,6 +10,7 @@ use super::{
     books::Books,
     chain::{Head, checksum},
     database::Fault,
+    import::Importing,
     runs::RunStatements,
 };
 use crate::{
@@ -37,6 +38,8 @@ pub(super) struct Pen<'c> {
     journal: Statement<'c>,
     tallies: BTreeMap<WorkflowName, Tally>,
     written: Vec<Written>,
+    /// The import that is on.
+    pub(super) importing: Option<Importing>,
     /// Index rows written since the pen was made.
     pub(super) rows: u64,
 }
@@ -58,6 +61,7 @@ impl<'c> Pen<'c> {
             journal: connection.prepare("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
             tallies: BTreeMap::new(),
             written: Vec::new(),
+            importing: None,
             rows: 0,
         })
     }

@@ -15,6 +15,7 @@ use std::{
 use crate::{
     gate::event::Entry,
     ledger::{
+        past::{ImportError, ImportReply, ImportStep},
         port::{Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket, Unavailable},
         receipt::{self, Receipt, Stamp},
     },
@@ -47,6 +48,10 @@ pub(super) enum Job {
     ReviseAll {
         batch: Box<Batch>,
         stamp: Stamp<Result<RevisedAll, ReviseError>>,
+    },
+    Import {
+        step: Box<ImportStep>,
+        stamp: Stamp<Result<ImportReply, ImportError>>,
     },
     /// What an accepted loss calls for has been handed over.
     LossBooked,
@@ -155,6 +160,18 @@ impl Journal for Queue {
             stamp.answer(Err(Unavailable.into()));
         } else {
             self.push_urgent(inside, Job::ReviseAll { batch: Box::new(batch), stamp });
+        }
+        receipt
+    }
+
+    fn import(&self, step: ImportStep) -> Receipt<Result<ImportReply, ImportError>> {
+        let (stamp, receipt) = receipt::pair();
+        let inside = self.lock();
+        if inside.shut() {
+            drop(inside);
+            stamp.answer(Err(Unavailable.into()));
+        } else {
+            self.push_urgent(inside, Job::Import { step: Box::new(step), stamp });
         }
         receipt
     }
@@ -297,7 +314,7 @@ impl Job {
     pub(super) const fn is_urgent(&self) -> bool {
         match self {
             Job::Append { stamp, .. } => stamp.is_some(),
-            Job::Revise { .. } | Job::ReviseAll { .. } | Job::LossBooked => true,
+            Job::Revise { .. } | Job::ReviseAll { .. } | Job::Import { .. } | Job::LossBooked => true,
             Job::Record(_) => false,
         }
     }

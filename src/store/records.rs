@@ -117,7 +117,7 @@ fn runs(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
     let transaction = connection.unchecked_transaction()?;
     let Some(wanted) = conditions(connection, ledger, filter)? else { return Ok(Vec::new()) };
     let limit = filter.limit.min(MOST_RECORDS);
-    let condition = if wanted.conditions.is_empty() { "1".to_owned() } else { wanted.conditions.join(" AND ") };
+    let condition = wanted.conditions.join(" AND ");
     let mut select = connection.prepare(&format!(
         "SELECT r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name, r.status,
                 r.subject
@@ -156,6 +156,7 @@ fn keys(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
 /// `None` where a name is asked for that was never written: then nothing matches.
 fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Option<Where>, Fault> {
     let mut wanted = Where::default();
+    wanted.conditions.push("r.id NOT IN (SELECT run FROM importing)".into());
     if let Some(workflow) = &filter.workflow {
         let Some(id) = number(connection, workflow.as_str())? else { return Ok(None) };
         wanted.and("r.workflow = ?", id);

@@ -29,6 +29,7 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
             }
             Job::Revise { stamp, .. } => stamp.answer(Err(Unavailable.into())),
             Job::ReviseAll { stamp, .. } => stamp.answer(Err(Unavailable.into())),
+            Job::Import { stamp, .. } => stamp.answer(Err(Unavailable.into())),
             Job::Record(_) | Job::LossBooked => kept.push_back(job),
         }
     }

@@ -42,6 +42,7 @@ pub(super) struct RunStatements<'c> {
     touched: Statement<'c>,
     name: Statement<'c>,
     booked: Statement<'c>,
+    importing: Statement<'c>,
     /// Tells runs of one millisecond apart.
     tail: i64,
     era: i64,
@@ -62,6 +63,7 @@ impl<'c> RunStatements<'c> {
             touched: connection.prepare(INSERT_TOUCHED)?,
             name: connection.prepare(FIND_NAME)?,
             booked: connection.prepare(FIND_CALL)?,
+            importing: connection.prepare("INSERT INTO importing VALUES (?1, ?2)")?,
             tail: 0,
             era,
             in_era: u64::try_from(in_era).unwrap_or(0),
@@ -70,23 +72,23 @@ impl<'c> RunStatements<'c> {
 }
 
 /// A row about to be inserted.
-struct Row<'r> {
-    workflow: i64,
-    agent: i64,
-    run: Option<&'r str>,
-    mark: Mark,
-    counts: bool,
-    high: bool,
-    notable: i64,
-    began: i64,
-    ended: Option<i64>,
-    more: i64,
-    call: Option<CallId>,
-    first: Option<FirstCall>,
+pub(super) struct Row<'r> {
+    pub(super) workflow: i64,
+    pub(super) agent: i64,
+    pub(super) run: Option<&'r str>,
+    pub(super) mark: Mark,
+    pub(super) counts: bool,
+    pub(super) high: bool,
+    pub(super) notable: i64,
+    pub(super) began: i64,
+    pub(super) ended: Option<i64>,
+    pub(super) more: i64,
+    pub(super) call: Option<CallId>,
+    pub(super) first: Option<FirstCall>,
 }
 
 /// The first call's part of a run's row.
-struct FirstCall {
+pub(super) struct FirstCall {
     at: i64,
     tool: i64,
     risk: i64,
@@ -356,7 +358,7 @@ impl Pen<'_> {
         Ok(id.map_or(Place::New(None), Place::Booked))
     }
 
-    fn find(&mut self, workflow: i64, agent: i64, run: &str) -> Result<Option<(i64, bool)>, Fault> {
+    pub(super) fn find(&mut self, workflow: i64, agent: i64, run: &str) -> Result<Option<(i64, bool)>, Fault> {
         Ok(self.runs.name.query_row(params![run, workflow, agent], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
     }
 
@@ -386,7 +388,7 @@ impl Pen<'_> {
         }
     }
 
-    fn first_call(&mut self, call: &CallRecord, started: Time) -> Result<FirstCall, Fault> {
+    pub(super) fn first_call(&mut self, call: &CallRecord, started: Time) -> Result<FirstCall, Fault> {
         Ok(FirstCall {
             at: call.at.as_millis().saturating_sub(started.as_millis()),
             tool: self.name(call.tool.as_str())?,
@@ -399,6 +401,12 @@ impl Pen<'_> {
         })
     }
 
+    /// Lists a row as one of an import that is not finished.
+    pub(super) fn note_importing(&mut self, id: i64) -> Result<(), Fault> {
+        self.runs.importing.execute([id, self.runs.era])?;
+        Ok(())
+    }
+
     fn describe_first(&mut self, id: i64, first: &FirstCall) -> Result<(), Fault> {
         self.connection.execute(
             "UPDATE runs SET at = ?2, tool = ?3, risk = ?4, verdict = ?5, executed = ?6, rule = ?7, status = ?8, subject = ?9 WHERE id = ?1",
@@ -407,7 +415,7 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn insert_call(&mut self, id: i64, n: usize, call: &CallRecord, started: Time) -> Result<(), Fault> {
+    pub(super) fn insert_call(&mut self, id: i64, n: usize, call: &CallRecord, started: Time) -> Result<(), Fault> {
         let FirstCall { at, tool, risk, verdict, executed, rule, status, subject } = self.first_call(call, started)?;
         let n = i64::try_from(n).unwrap_or(i64::MAX) + 1;
         self.runs.call.execute(params![id, n, bytes(call.call), at, tool, risk, verdict, executed, rule, status, subject])?;
@@ -415,7 +423,7 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn touch(&mut self, id: i64, workflow: i64, call: &CallRecord) -> Result<(), Fault> {
+    pub(super) fn touch(&mut self, id: i64, workflow: i64, call: &CallRecord) -> Result<(), Fault> {
         let Some(subject) = &call.subject else { return Ok(()) };
         let subject = subject_hash(&self.books.ledger, subject);
         let tool = self.name(call.tool.as_str())?;
@@ -429,7 +437,7 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn insert(&mut self, booked: Time, row: &Row<'_>) -> Result<i64, Fault> {
+    pub(super) fn insert(&mut self, booked: Time, row: &Row<'_>) -> Result<i64, Fault> {
         self.rows += 1;
         let mut millisecond = booked.as_millis().clamp(0, LAST_MILLISECOND);
         let mut tries = 0;

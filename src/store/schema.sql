@@ -123,6 +123,12 @@ CREATE TABLE exclusions (
 ) STRICT;
 CREATE INDEX exclusions_by_reference ON exclusions (reference) WHERE reference IS NOT NULL;
 
+-- Runs of an import that is not finished: they count nowhere, and nobody finds them. Empty, unless an import is on or one broke off; the next one clears it.
+CREATE TABLE importing (
+    run INTEGER PRIMARY KEY,        -- runs.id
+    era INTEGER NOT NULL            -- of touched, when it was written
+) STRICT;
+
 CREATE VIEW run_list AS
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> 21) / 1000.0, 'unixepoch') AS booked_at,
        w.name AS workflow, a.name AS agent, coalesce(r.run, 'call_' || lower(hex(r.call))) AS run,
@@ -132,7 +138,7 @@ SELECT strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> 21) / 1000.0, 'unixepoch') AS boo
        strftime('%Y-%m-%dT%H:%M:%fZ', ((r.id >> 21) - r.began) / 1000.0, 'unixepoch') AS started,
        strftime('%Y-%m-%dT%H:%M:%fZ', ((r.id >> 21) + r.ended) / 1000.0, 'unixepoch') AS ended,
        r.id AS id
-FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent;
+FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent WHERE r.id NOT IN (SELECT run FROM importing);
 
 CREATE VIEW call_list AS
 SELECT 'call_' || lower(hex(c.call)) AS call, strftime('%Y-%m-%dT%H:%M:%fZ', ((r.id >> 21) - r.began + c.at) / 1000.0, 'unixepoch') AS at,

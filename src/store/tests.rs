@@ -37,6 +37,7 @@ use crate::{
 
 mod damage;
 mod disk;
+mod import;
 mod late;
 
 const T0: i64 = 1_790_000_000_000;

@@ -28,7 +28,10 @@ use crate::{
         state::State,
         time::{Minute, Time},
     },
-    ledger::port::{Projection, ReviseError, Revised, RevisedAll, Ticket, Unavailable},
+    ledger::{
+        past::{ImportError, ImportReply},
+        port::{Projection, ReviseError, Revised, RevisedAll, Ticket, Unavailable},
+    },
 };
 
 /// A snapshot is due after so many journal rows.
@@ -84,6 +87,7 @@ struct Done {
     written: Vec<Written>,
     revised: VecDeque<Result<Revised, ReviseError>>,
     batches: VecDeque<Result<RevisedAll, ReviseError>>,
+    imported: VecDeque<Result<ImportReply, ImportError>>,
 }
 
 impl Writer {
@@ -154,13 +158,14 @@ impl Writer {
         #[cfg(test)]
         self.fault.arm(pen.connection)?;
         pen.begin()?;
-        let (mut revised, mut batches) = (VecDeque::new(), VecDeque::new());
+        let (mut revised, mut batches, mut imported) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
         for job in jobs {
             match job {
                 Job::Append { ticket, entry, .. } => pen.enter(*ticket, entry)?,
                 Job::Record(run) => pen.record(run)?,
                 Job::Revise { revise, .. } => revised.push_back(pen.revise(revise)?),
                 Job::ReviseAll { batch, .. } => batches.push_back(pen.revise_all(batch)?),
+                Job::Import { step, .. } => imported.push_back(pen.import(step)?),
                 Job::LossBooked => {
                     pen.connection.execute("DELETE FROM meta WHERE key = 'lost'", [])?;
                 }
@@ -185,7 +190,7 @@ impl Writer {
         let written = pen.commit()?;
         #[cfg(test)]
         self.fault.lie()?;
-        Ok(Done { written, revised, batches })
+        Ok(Done { written, revised, batches, imported })
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
@@ -194,7 +199,7 @@ impl Writer {
         self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
         self.project(&done.written, &books.state);
         self.queue.done(jobs.len());
-        let (mut revised, mut batches) = (done.revised, done.batches);
+        let (mut revised, mut batches, mut imported) = (done.revised, done.batches, done.imported);
         for job in jobs.drain(..) {
             match job {
                 Job::Append { stamp, .. } => {
@@ -209,6 +214,11 @@ impl Writer {
                 }
                 Job::ReviseAll { stamp, .. } => {
                     if let Some(answer) = batches.pop_front() {
+                        stamp.answer(answer);
+                    }
+                }
+                Job::Import { stamp, .. } => {
+                    if let Some(answer) = imported.pop_front() {
                         stamp.answer(answer);
                     }
                 }

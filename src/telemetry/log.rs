@@ -63,6 +63,7 @@ pub fn effect(entry: &Entry) {
         Event::Promoted { to, by, reason } => tracing::info!(target: BUDGET, workflow, %to, ?by, ?reason, "promoted"),
         Event::Demoted { to, reason } => tracing::warn!(target: BUDGET, workflow, %to, ?reason, "demoted"),
         Event::Excluded { revision, reason, by, .. } => tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded"),
+        Event::Imported(imported) => tracing::info!(target: BUDGET, workflow, runs = imported.runs, by = ?imported.by, "history imported"),
         Event::Decided { approval, decision } => {
             let decided = decision.decision;
             tracing::info!(target: CALLS, workflow, %approval, reviewer = ?decision.reviewer, decision = ?decided, "decided");

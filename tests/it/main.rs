@@ -23,6 +23,7 @@ mod drain;
 mod escalation;
 mod exchange;
 mod harness;
+mod history;
 mod holds;
 mod hostile;
 mod identity;

@@ -11,7 +11,7 @@ use super::world::{TRIAGE, World, bearer, held};
 use crate::admin::{openapi, serve};
 
 /// Every endpoint with the least role it needs.
-const DOORS: [(&str, &str, &str); 20] = [
+const DOORS: [(&str, &str, &str); 21] = [
     ("GET", "/v1/workflows", "vera"),
     ("GET", "/v1/workflows/support-triage", "vera"),
     ("GET", "/v1/approvals", "vera"),
@@ -32,6 +32,7 @@ const DOORS: [(&str, &str, &str); 20] = [
     ("POST", "/v1/release", "operator"),
     ("POST", "/v1/runs/r/exclude", "operator"),
     ("POST", "/v1/exclusions", "operator"),
+    ("POST", "/v1/import", "operator"),
 ];
 
 fn ask(method: &str, path: &str) -> axum::http::request::Builder {
@@ -150,6 +151,7 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         "/v1/audit",
         "/v1/clamp",
         "/v1/exclusions",
+        "/v1/import",
         "/v1/release",
         "/v1/reports",
         "/v1/runs",

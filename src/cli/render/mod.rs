@@ -10,6 +10,7 @@ use super::failure::{Exit, Failure};
 pub(super) mod arguments;
 pub(super) mod escape;
 pub(super) mod number;
+pub(super) mod progress;
 pub(super) mod table;
 pub(super) mod when;
 

@@ -24,7 +24,7 @@ use crate::gate::{
     name::LevelName,
     outcome::FailureMode,
     policy::{Recovery, Terms},
-    time::{Time, days, hours},
+    time::{Minute, Time, days, hours},
 };
 
 /// An entry into burned or breached so soon after leaving continues the burn that was left; and a burn is left no sooner than this after it was entered.
@@ -202,16 +202,43 @@ impl Account {
 
     /// Posts a change and judges the posture at `now`. Nothing is booked ahead of `now`.
     pub fn post(&mut self, terms: &Terms, now: Time, posting: &Posting) -> Vec<Turn> {
+        self.post_all(terms, now, std::slice::from_ref(posting))
+    }
+
+    /// Posts changes as one: the posture is judged once, when all of them are on the books.
+    pub fn post_all(&mut self, terms: &Terms, now: Time, postings: &[Posting]) -> Vec<Turn> {
         let mut turns = Vec::new();
-        let booked_at = posting.booked_at.min(now);
-        if posting.shift != Shift::default() || !posting.modes.is_empty() {
-            self.window.book(booked_at, posting.shift, &posting.modes);
-            self.window.forget(now);
+        for posting in postings {
+            if posting.shift != Shift::default() || !posting.modes.is_empty() {
+                self.window.book(posting.booked_at.min(now), posting.shift, &posting.modes);
+            }
         }
+        self.window.forget(now);
+        let (mut added, mut critical) = (Added::default(), Vec::new());
+        for posting in postings {
+            let (here, comes_back) = self.adds(terms, now, posting, &mut turns);
+            added = added.or(here);
+            if here.critical {
+                let modes = posting.modes.iter().filter(|(mode, change)| *change > 0 && terms.objective.critical.contains(mode)).map(|(mode, _)| mode.clone());
+                critical.push((posting.run.as_ref(), modes.chain(comes_back.unwrap_or_default()).collect()));
+            }
+        }
+        self.judge(terms, now, added, &mut turns);
+        for (run, modes) in critical {
+            if let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none()) {
+                burn.note_critical(run, modes);
+            }
+        }
+        turns
+    }
+
+    /// Which counts a posting that is on the books added a failure to, and the critical modes of a run that came back by it.
+    fn adds(&mut self, terms: &Terms, now: Time, posting: &Posting, turns: &mut Vec<Turn>) -> (Added, Option<BTreeSet<FailureMode>>) {
+        let booked_at = posting.booked_at.min(now);
         let (span, shift) = (terms.objective.window, posting.shift);
         let in_full = self.window.reaches(booked_at, span, now, Time::default());
         let in_books = self.window.reaches(booked_at, span, now, self.counts_from);
-        let comes_back = self.revise_grounds(&terms.objective, now, booked_at, posting, &mut turns);
+        let comes_back = self.revise_grounds(&terms.objective, now, booked_at, posting, turns);
         let added = Added {
             all: in_books && shift.all.unacceptable > 0,
             high: in_books && shift.high.unacceptable > 0,
@@ -220,14 +247,13 @@ impl Account {
             critical: in_full
                 && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
         };
-        self.judge(terms, now, added, &mut turns);
-        if added.critical
-            && let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none())
-        {
-            let added = posting.modes.iter().filter(|(mode, change)| *change > 0 && terms.objective.critical.contains(mode)).map(|(mode, _)| mode.clone());
-            burn.note_critical(posting.run.as_ref(), added.chain(comes_back.unwrap_or_default()).collect());
-        }
-        turns
+        (added, comes_back)
+    }
+
+    /// The minute under which a past run can be gathered with others: see [`Window::gathers`].
+    #[must_use]
+    pub fn gathers(&self, at: Time, now: Time) -> Option<Minute> {
+        self.window.gathers(at, now)
     }
 
     /// Judges the posture at `now` under new terms.

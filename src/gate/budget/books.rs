@@ -75,6 +75,17 @@ pub(super) struct Added {
 impl Added {
     /// Whatever the books say, no matter what added to them.
     pub(super) const STANDING: Added = Added { all: true, high: true, full_all: true, full_high: true, critical: false };
+
+    /// What either of the two added to.
+    pub(super) const fn or(self, other: Added) -> Added {
+        Added {
+            all: self.all || other.all,
+            high: self.high || other.high,
+            full_all: self.full_all || other.full_all,
+            full_high: self.full_high || other.full_high,
+            critical: self.critical || other.critical,
+        }
+    }
 }
 
 /// Everything that a posture is judged on, at one moment.

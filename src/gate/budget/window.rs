@@ -71,7 +71,8 @@ impl Shift {
         Shift { all: delta, high: if high { delta } else { Delta::default() }, ..Shift::default() }
     }
 
-    fn add(&mut self, other: Shift) {
+    /// Adds another change to this one.
+    pub fn add(&mut self, other: Shift) {
         self.all.add(other.all);
         self.high.add(other.high);
         self.idle = self.idle.saturating_add(other.idle);
@@ -172,6 +173,18 @@ impl Window {
             }
         }
         sum.into_iter().filter_map(|(mode, count)| u64::try_from(count).ok().filter(|count| *count > 0).map(|count| (mode, count))).collect()
+    }
+
+    /// The minute under which a past run that was at `at` can be gathered with others at `now`, so that it counts as if it were booked alone: its own for as long as
+    /// minutes are kept; then the first of its hour, unless an era begins between the two. `None` where no window reaches it.
+    #[must_use]
+    pub fn gathers(&self, at: Time, now: Time) -> Option<Minute> {
+        if now.hour().0 - at.hour().0 >= KEPT_HOURS {
+            return None;
+        }
+        let (minute, hour) = (at.minute(), at.hour().start());
+        let keeps_minute = now.minute().0 - minute.0 < KEPT_MINUTES || self.era_of(hour) != self.era_of(minute.start());
+        Some(if keeps_minute { minute } else { hour.minute() })
     }
 
     /// The counts of every burn-rate look-back at `now`, over all runs and over those with a `high` call.

@@ -129,8 +129,8 @@ fn files_that_are_no_ledger_or_an_older_one_are_refused_in_words() {
     }
     fs::write(&file, &whole).unwrap();
     let pragma = |sql: &str| database(&dir).execute_batch(sql).unwrap();
-    pragma("PRAGMA user_version = 3");
-    assert!(matches!(refused(), OpenError::Version { found: 3 }));
+    pragma("PRAGMA user_version = 1");
+    assert!(matches!(refused(), OpenError::Version { found: 1 }));
     pragma("PRAGMA user_version = 2; PRAGMA application_id = 1");
     assert!(matches!(refused(), OpenError::Damaged(_)));
     // Another ledger's database beside this one's head file.

@@ -1,0 +1,288 @@
+//! Taking a history in: the body is read line by line, each line judged against the policies in force, and what is good goes to the journal in batches.
+//!
+//! The request is the import: its body's end finishes it, and a body that breaks off has booked nothing. What is wrong with a line skips that line and is said; what
+//! is wrong with the journal ends the import.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::{Request, State},
+    http::header,
+};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+
+use super::{Desk, auth::Person, durable::patient, fault::Fault};
+use crate::{
+    api::{
+        Problem, Slug,
+        history::{FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE},
+    },
+    gate::{
+        event::{Charge, Executed, Mark},
+        name::{Subject, ToolName, WorkflowName},
+        outcome::{FailureMode, Source},
+        past,
+        policy::{Tool, facts::RunFacts, judge},
+        risk::Risk,
+        standing::Standing,
+        time::days,
+        verdict::Verdict,
+    },
+    ids,
+    ledger::{
+        Workplace,
+        past::{ImportError, ImportReply, ImportStep},
+        port::{CallRecord, RunRecord},
+    },
+    wire::json,
+};
+
+/// So many runs go to the journal at once: few enough that whoever waits for a commit does not notice.
+const BATCH: usize = 1_000;
+/// How long the next piece of the body may take.
+const PIECE: Duration = Duration::from_secs(30);
+/// What the longest window reaches.
+const REACH: Duration = days(90);
+
+/// Books a history of past runs: one JSON object a line, judged once at the end. All of it counts, or nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/import",
+    request_body(content = String, content_type = MEDIA_TYPE, description = "one run a line: `at`, `workflow`, `run`, `outcome`, and where they are known `agent`, `modes`, `calls`"),
+    responses((status = 200, body = Imported), (status = "default", body = Problem))
+)]
+pub(super) async fn import(State(desk): State<Arc<Desk>>, Extension(person): Extension<Arc<Person>>, request: Request) -> Result<Json<Imported>, Fault> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
+        return Err(Fault::new(Slug::Unsupported, format!("a history is one JSON object a line: `Content-Type: {MEDIA_TYPE}`")));
+    }
+    let Ok(_only) = Arc::clone(&desk.imports).try_acquire_owned() else {
+        return Err(Fault::new(Slug::Conflict, "another history is being imported; one at a time"));
+    };
+    while step(&desk, ImportStep::Begin).await? == ImportReply::Clearing {}
+    let mut intake = Intake::new(&desk, &person);
+    let taken = match intake.take_in(request.into_body()).await {
+        Ok(()) => step(&desk, ImportStep::Finish { at: desk.ledger().now(), by: person.name.clone() }).await.map(drop),
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = taken {
+        // If this does not reach the journal either, the next import clears what is left.
+        while matches!(step(&desk, ImportStep::Abandon).await, Ok(ImportReply::Clearing)) {}
+        return Err(fault);
+    }
+    Ok(Json(intake.told()))
+}
+
+async fn step(desk: &Desk, step: ImportStep) -> Result<ImportReply, Fault> {
+    match patient(desk.ledger().journal().import(step)).await {
+        Some(Ok(Ok(reply))) => Ok(reply),
+        Some(Ok(Err(error @ ImportError::Lost))) => Err(Fault::journal(&error.to_string())),
+        Some(_) | None => Err(Fault::journal("the journal did not answer: import the same history again, what is booked already is skipped")),
+    }
+}
+
+/// An import that is on.
+struct Intake<'d> {
+    desk: &'d Desk,
+    person: &'d Person,
+    places: BTreeMap<WorkflowName, (Arc<Workplace>, Standing)>,
+    tools: BTreeMap<ToolName, Arc<Tool>>,
+    /// Runs on their way to the journal, each with its line.
+    batch: Vec<(u64, RunRecord)>,
+    line: u64,
+    booked: BTreeMap<WorkflowName, u64>,
+    findings: Findings,
+    told: Imported,
+}
+
+/// Why a line is skipped.
+type Skip = (FindingKind, String);
+
+impl<'d> Intake<'d> {
+    fn new(desk: &'d Desk, person: &'d Person) -> Self {
+        let table = desk.ledger().table_full();
+        let places = table.entries.iter().filter_map(|(name, place)| {
+            let standing = desk.ledger().view(name)?.standing;
+            Some((name.clone(), (Arc::clone(place), standing)))
+        });
+        Intake {
+            desk,
+            person,
+            places: places.collect(),
+            tools: table.policies.apis.values().flat_map(|api| &api.tools).map(|tool| (tool.name.clone(), Arc::clone(tool))).collect(),
+            batch: Vec::with_capacity(BATCH),
+            line: 0,
+            booked: BTreeMap::new(),
+            findings: Findings::default(),
+            told: Imported::default(),
+        }
+    }
+
+    async fn take_in(&mut self, mut body: Body) -> Result<(), Fault> {
+        // At most a line that has not ended; of one that is too long the rest is passed over.
+        let (mut rest, mut overlong) = (BytesMut::new(), false);
+        loop {
+            let piece = match tokio::time::timeout(PIECE, body.frame()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(_))) => return Err(Fault::new(Slug::Malformed, "the history broke off: nothing of it was booked")),
+                Err(_) => return Err(Fault::new(Slug::Malformed, "the history did not go on in time: nothing of it was booked").with_status(408)),
+            };
+            for text in piece.split_inclusive(|byte| *byte == b'\n') {
+                let ends = text.ends_with(b"\n");
+                if !overlong && rest.len() + text.len() <= MAX_LINE {
+                    rest.extend_from_slice(text);
+                } else {
+                    overlong = true;
+                    rest.clear();
+                }
+                if ends {
+                    self.line(&rest, std::mem::take(&mut overlong)).await?;
+                    rest.clear();
+                }
+            }
+        }
+        self.line(&rest, overlong).await?;
+        self.flush().await
+    }
+
+    async fn line(&mut self, text: &[u8], overlong: bool) -> Result<(), Fault> {
+        self.line += 1;
+        let text = text.trim_ascii();
+        if text.is_empty() && !overlong {
+            return Ok(());
+        }
+        self.told.lines += 1;
+        let read = if overlong { Err((FindingKind::Broken, format!("longer than {MAX_LINE} bytes"))) } else { self.read(text) };
+        match read {
+            Ok(run) => self.batch.push((self.line, run)),
+            Err((kind, what)) => self.findings.note(kind, self.line, what),
+        }
+        if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), Fault> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let (lines, runs): (Vec<_>, Vec<_>) = self.batch.drain(..).map(|(line, run)| ((line, run.workflow.clone(), run.run.clone(), run.mark), run)).unzip();
+        let reply = step(self.desk, ImportStep::Runs { runs, by: self.person.name.clone() }).await?;
+        let known: BTreeSet<usize> = if let ImportReply::Taken(known) = reply { known.into_iter().collect() } else { BTreeSet::new() };
+        for (n, (line, workflow, run, mark)) in lines.into_iter().enumerate() {
+            if known.contains(&n) {
+                self.findings.note(FindingKind::Duplicate, line, run.map_or_else(String::new, |run| format!("run `{run}` of `{workflow}`")));
+                continue;
+            }
+            let told = &mut self.told;
+            told.booked += 1;
+            *match mark {
+                Mark::Acceptable => &mut told.acceptable,
+                Mark::Unacceptable => &mut told.unacceptable,
+                Mark::Excluded => &mut told.excluded,
+                Mark::Idle => &mut told.idle,
+            } += 1;
+            *self.booked.entry(workflow).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// What a line says, as a run to be booked.
+    fn read(&mut self, text: &[u8]) -> Result<RunRecord, Skip> {
+        let line = Line::read(text).map_err(|bad| (FindingKind::Broken, bad.to_string()))?;
+        let now = self.desk.ledger().now();
+        let at = line.at.0;
+        if at > now {
+            return Err((FindingKind::Future, line.at.to_string()));
+        }
+        let Some((place, standing)) = self.places.get(&*line.workflow) else {
+            return Err((FindingKind::UnknownWorkflow, format!("`{}`", line.workflow)));
+        };
+        let (policy, objective) = (&place.policy, &place.policy.terms.objective);
+        let unknown =
+            |mode: &&FailureMode| matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(*mode) && !objective.critical.contains(*mode);
+        if let Some(mode) = line.modes.iter().find(unknown) {
+            return Err((FindingKind::UnknownMode, format!("`{mode}`")));
+        }
+        let agent = line.agent.as_deref().unwrap_or(past::AGENT);
+        let mut calls = Vec::with_capacity(line.calls.len());
+        for (n, call) in (0..).zip(&line.calls) {
+            let tool = self.tools.get(&*call.tool).map(|tool| &**tool);
+            let risk = judge::risk(policy, tool);
+            if !tool.is_some_and(|tool| policy.tools.contains(&tool.name)) {
+                self.findings.note(FindingKind::UnknownTool, self.line, format!("`{}`", call.tool));
+            }
+            let run = RunFacts { id: &line.run, calls: n, escalated: false };
+            let subject = tool.and_then(|tool| subject(tool, call, agent, &line.workflow, run, standing));
+            calls.push(CallRecord {
+                call: ids::call(),
+                at,
+                tool: ToolName::from(&*call.tool),
+                risk,
+                verdict: Verdict::Allow,
+                executed: Executed::Yes,
+                rule: None,
+                status: 0,
+                subject,
+            });
+        }
+        let idle = !calls.is_empty() && !policy.terms.reads_only && calls.iter().all(|call| call.risk == Risk::Read);
+        let reading = past::read(objective, line.outcome, &line.modes, idle);
+        if let Some(contradiction) = reading.contradiction {
+            self.findings.note(FindingKind::Contradiction, self.line, contradiction);
+        }
+        if now.since(at) > REACH {
+            self.findings.note(FindingKind::Old, self.line, line.at.to_string());
+        }
+        let mut modes: Vec<_> = line.modes.into_iter().collect();
+        if reading.mark == Mark::Unacceptable && modes.is_empty() {
+            modes.push(FailureMode::from(past::UNSPECIFIED));
+        }
+        Ok(RunRecord {
+            workflow: policy.name.clone(),
+            agent: agent.into(),
+            run: Some((&*line.run).into()),
+            started: at,
+            ended: at,
+            booked_at: at,
+            mark: reading.mark,
+            high: calls.iter().any(|call| call.risk == Risk::High),
+            charges: modes.into_iter().map(|mode| self.charge(mode)).collect(),
+            calls,
+        })
+    }
+
+    fn charge(&self, mode: FailureMode) -> Charge {
+        Charge { mode, source: Source::System, by: Some(self.person.name.clone()), call: None, tool: None, note: Some("imported".into()), reference: None }
+    }
+
+    /// What is told in the end.
+    fn told(self) -> Imported {
+        let standing = |(workflow, booked): (WorkflowName, u64)| {
+            let standing = self.desk.ledger().view(&workflow)?.standing;
+            Some(ImportedWorkflow {
+                workflow: workflow.to_string(),
+                booked,
+                posture: standing.posture.as_str().to_owned(),
+                level: standing.level().to_string(),
+                why: standing.why.to_string(),
+            })
+        };
+        let workflows = self.booked.into_iter().filter_map(standing).collect();
+        Imported { skipped: self.findings.skipped(), findings: self.findings.into_list(), workflows, ..self.told }
+    }
+}
+
+/// The business object that a past call touched: worked out from its arguments, as for a call of today.
+fn subject(tool: &Tool, call: &LineCall<'_>, agent: &str, workflow: &str, run: RunFacts<'_>, standing: &Standing) -> Option<Subject> {
+    let expression = tool.subject.as_ref()?;
+    let args = call.args.and_then(|args| json::parse(args.get().as_bytes()).ok());
+    let facts = past::facts(args.as_ref(), tool.name.as_str(), agent, workflow, run, standing);
+    expression.text(&facts).ok().flatten().map(Subject::from)
+}

@@ -1,0 +1,54 @@
+//! How far a long command has come: a bar where somebody watches, a line now and then where somebody reads the log later.
+
+use std::io::{self, IsTerminal as _};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{number::grouped, tell};
+
+/// Below this, a command is over before anybody asks.
+const WORTH_A_LINE: u64 = 16 << 20;
+
+/// How far a command has come through `whole` bytes.
+pub(in crate::cli) struct Progress {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    whole: u64,
+    done: u64,
+    told: u64,
+}
+
+impl Progress {
+    /// Nothing of `whole` bytes is done yet; `what` is a verb in its -ing form.
+    pub(in crate::cli) fn new(what: &'static str, whole: u64) -> Self {
+        let watched = io::stderr().is_terminal() && whole > 0;
+        let bar = watched.then(|| {
+            let style =
+                ProgressStyle::with_template("{prefix} [{bar:40}] {percent}% of {total_bytes}, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(whole).with_style(style.progress_chars("=> ")).with_prefix(what)
+        });
+        Progress { bar, what, whole, done: 0, told: 0 }
+    }
+
+    /// So many more bytes are done.
+    pub(in crate::cli) fn add(&mut self, bytes: usize) {
+        self.done += bytes as u64;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+            return;
+        }
+        let tenths = if self.whole < WORTH_A_LINE { 0 } else { (self.done * 10 / self.whole).min(10) };
+        if tenths > self.told {
+            self.told = tenths;
+            tell(&format!("{}: {}0% of {} MB\n", self.what, tenths, grouped(self.whole >> 20)));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

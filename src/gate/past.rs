@@ -1,0 +1,215 @@
+//! Runs of the past: how a history's outcome and modes are read, and the event that books them all at once.
+//!
+//! An import says what happened before the gate was there. Its runs are booked to their own times and judged once, at the end, so that no old failure burns a budget
+//! that the runs after it had long refilled. Where the runs come from, and which of them were known before, is not decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    budget::{
+        account::{MAX_CRITICAL, Posting},
+        objective::Objective,
+        window::{Delta, Shift},
+    },
+    event::{Mark, RunRef},
+    json::Json,
+    name::PersonName,
+    outcome::{FailureMode, Outcome},
+    policy::facts::{Facts, Nothing, RunFacts},
+    standing::Standing,
+    time::{Minute, Time},
+};
+
+/// So many runs with critical modes are told apart in one import, so that taking them back can void the burn: one more than a burn tells apart.
+pub const MOST_CRITICAL: usize = MAX_CRITICAL + 1;
+/// The agent of runs whose history does not name one.
+pub const AGENT: &str = "import";
+/// The mode of a run that a history calls unacceptable without saying why.
+pub const UNSPECIFIED: &str = "unspecified";
+
+/// Runs of the past, booked at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Who imported them.
+    pub by: PersonName,
+    /// How many runs were booked, those that no window reaches included.
+    pub runs: u64,
+    /// Their counts, by the minute they are booked to.
+    pub cells: Vec<PastCell>,
+    /// Runs with critical modes, which are in no cell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub critical: Vec<PastRun>,
+}
+
+/// Past runs of one minute, or of the hour that it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastCell {
+    /// The minute they are booked to.
+    pub minute: Minute,
+    /// What they add to the counts.
+    pub shift: Shift,
+    /// Failure modes seen in them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modes: BTreeMap<FailureMode, u64>,
+}
+
+/// One past run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastRun {
+    /// The run.
+    pub run: RunRef,
+    /// When it was.
+    pub booked_at: Time,
+    /// Whether it executed a `high` call.
+    pub high: bool,
+    /// What went wrong.
+    pub modes: BTreeSet<FailureMode>,
+}
+
+/// What a past run stands as, and what its history says against itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// What it stands as.
+    pub mark: Mark,
+    /// Where outcome and modes disagree, in words; the modes decided.
+    pub contradiction: Option<&'static str>,
+}
+
+/// Reads an outcome beside its modes. The modes decide where there are any; an excluded run stays out whatever they say. `idle` says that no call of the run counts.
+#[must_use]
+pub fn read(objective: &Objective, outcome: Outcome, modes: &BTreeSet<FailureMode>, idle: bool) -> Reading {
+    let counts = modes.iter().any(|mode| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
+    let good = if idle { Mark::Idle } else { Mark::Acceptable };
+    let reading = |mark| Reading { mark, contradiction: None };
+    match outcome {
+        Outcome::Excluded => reading(Mark::Excluded),
+        Outcome::Unacceptable if modes.is_empty() || counts => reading(Mark::Unacceptable),
+        Outcome::Acceptable if !counts => reading(good),
+        Outcome::Acceptable => {
+            Reading { mark: Mark::Unacceptable, contradiction: Some("the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable") }
+        }
+        Outcome::Unacceptable => {
+            Reading { mark: good, contradiction: Some("the outcome is unacceptable, but the objective counts none of the modes: booked as acceptable") }
+        }
+    }
+}
+
+/// What conditions can read of a past call: its arguments, and no path, query or header.
+#[must_use]
+pub fn facts<'a>(args: Option<&'a Json<'a>>, tool: &'a str, agent: &'a str, workflow: &'a str, run: RunFacts<'a>, standing: &'a Standing) -> Facts<'a> {
+    Facts {
+        args,
+        path: &Nothing,
+        query: &Nothing,
+        header: &Nothing,
+        tool,
+        agent,
+        workflow,
+        run,
+        level: standing.level().as_str(),
+        posture: standing.posture.as_str(),
+        remaining: standing.remaining,
+        burn: &standing.burn,
+        response: None,
+    }
+}
+
+impl PastCell {
+    /// An empty cell.
+    #[must_use]
+    pub const fn new(minute: Minute) -> Self {
+        let none = Delta { runs: 0, unacceptable: 0 };
+        PastCell { minute, shift: Shift { all: none, high: none, idle: 0, checked: 0 }, modes: BTreeMap::new() }
+    }
+
+    /// Adds a run that stands as `mark`.
+    pub fn add<'m>(&mut self, mark: Mark, high: bool, modes: impl IntoIterator<Item = &'m FailureMode>) {
+        let delta = match mark {
+            Mark::Idle => {
+                self.shift.idle += 1;
+                Delta::default()
+            }
+            Mark::Acceptable => Delta { runs: 1, unacceptable: 0 },
+            Mark::Unacceptable => Delta { runs: 1, unacceptable: 1 },
+            // It counts in nothing; what went wrong with it is seen in the run itself.
+            Mark::Excluded => return,
+        };
+        self.shift.add(Shift::of(delta, high));
+        for mode in modes {
+            *self.modes.entry(mode.clone()).or_default() += 1;
+        }
+    }
+}
+
+impl Imported {
+    /// What it posts, to be judged as one.
+    #[must_use]
+    pub fn postings(&self, objective: &Objective) -> Vec<Posting> {
+        let cells = self.cells.iter().map(|cell| {
+            let signed = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
+            let modes = cell.modes.iter().map(|(mode, count)| (mode.clone(), signed(count))).collect();
+            Posting { booked_at: cell.minute.start(), shift: cell.shift, modes, ..Posting::default() }
+        });
+        let critical = self.critical.iter().map(|run| Posting {
+            booked_at: run.booked_at,
+            shift: Shift::of(Delta { runs: 1, unacceptable: 1 }, run.high),
+            modes: run.modes.iter().map(|mode| (mode.clone(), 1)).collect(),
+            critical: run.modes.iter().any(|mode| objective.critical.contains(mode)),
+            run: Some(run.run.clone()),
+        });
+        cells.chain(critical).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gate::{budget::Evidence, time::days};
+
+    fn objective() -> Objective {
+        Objective {
+            target_ppm: 970_000,
+            window: days(30),
+            expected_runs: 100,
+            expected_written: true,
+            unacceptable: [FailureMode::WrongAction, FailureMode::Timeout].into(),
+            critical: [FailureMode::MissedEscalation].into(),
+            evidence: Arc::new(Evidence::default()),
+        }
+    }
+
+    #[test]
+    fn the_modes_decide_and_a_contradiction_is_said() {
+        use FailureMode::{MissedEscalation, ToolError, WrongAction};
+        let cases: [(Outcome, &[FailureMode], Mark, bool); 8] = [
+            (Outcome::Acceptable, &[], Mark::Acceptable, false),
+            (Outcome::Acceptable, &[ToolError], Mark::Acceptable, false),
+            (Outcome::Acceptable, &[ToolError, WrongAction], Mark::Unacceptable, true),
+            (Outcome::Unacceptable, &[], Mark::Unacceptable, false),
+            (Outcome::Unacceptable, &[MissedEscalation], Mark::Unacceptable, false),
+            (Outcome::Unacceptable, &[ToolError], Mark::Acceptable, true),
+            (Outcome::Excluded, &[], Mark::Excluded, false),
+            (Outcome::Excluded, &[WrongAction], Mark::Excluded, false),
+        ];
+        for (outcome, modes, mark, contradicts) in cases {
+            let reading = read(&objective(), outcome, &modes.iter().cloned().collect(), false);
+            assert_eq!((reading.mark, reading.contradiction.is_some()), (mark, contradicts), "{outcome} {modes:?}");
+        }
+        assert_eq!(read(&objective(), Outcome::Acceptable, &BTreeSet::new(), true).mark, Mark::Idle);
+    }
+
+    #[test]
+    fn a_cell_counts_what_it_is_given() {
+        let mut cell = PastCell::new(Minute(7));
+        cell.add(Mark::Acceptable, true, []);
+        cell.add(Mark::Unacceptable, false, &[FailureMode::Timeout]);
+        cell.add(Mark::Idle, true, []);
+        cell.add(Mark::Excluded, true, &[FailureMode::Timeout]);
+        assert_eq!(cell.shift, Shift { all: Delta { runs: 2, unacceptable: 1 }, high: Delta { runs: 1, unacceptable: 0 }, idle: 1, checked: 0 });
+        assert_eq!(cell.modes, [(FailureMode::Timeout, 1)].into());
+    }
+}

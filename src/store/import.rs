@@ -1,0 +1,199 @@
+//! Importing a history: its runs go into the run index batch by batch, so that no transaction keeps the gate waiting, and onto the books in one last one.
+//!
+//! Rows of an import that is not finished are listed in `importing`, and whoever looks for runs passes over them. The counts wait in memory. A crash, a failed
+//! transaction or an abandoned import loses the counts and leaves rows that nobody sees; the next import clears them away before it begins.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{
+    codes::notable_mark,
+    database::Fault,
+    pen::Pen,
+    runs::{Row, bytes},
+};
+use crate::{
+    gate::{
+        event::{Entry, Event, Mark, RunRef},
+        name::{PersonName, RunId, WorkflowName},
+        outcome::FailureMode,
+        past::{Imported, MOST_CRITICAL, PastCell, PastRun},
+        risk::Risk,
+        time::{Minute, Time},
+    },
+    ledger::{
+        past::{ImportError, ImportReply, ImportStep},
+        port::RunRecord,
+    },
+};
+
+/// So many rows are cleared away in one transaction: what an usual batch takes to write.
+const CLEARED_AT_ONCE: i64 = 1_000;
+/// The reason on record of a run that its history excludes.
+const EXCLUDED: &str = "excluded in the imported history";
+
+/// An import that is on: what will count once it is finished. Bounded by the hours that are kept, not by the runs.
+#[derive(Default)]
+pub(super) struct Importing {
+    workflows: BTreeMap<WorkflowName, Past>,
+}
+
+#[derive(Default)]
+struct Past {
+    runs: u64,
+    cells: BTreeMap<Minute, PastCell>,
+    /// The newest runs with critical modes.
+    critical: BTreeMap<(Time, RunRef), PastRun>,
+}
+
+impl Pen<'_> {
+    /// Carries one step out.
+    pub(super) fn import(&mut self, step: &ImportStep) -> Result<Result<ImportReply, ImportError>, Fault> {
+        match step {
+            ImportStep::Begin => {
+                self.importing = None;
+                if self.clear()? {
+                    return Ok(Ok(ImportReply::Clearing));
+                }
+                self.importing = Some(Importing::default());
+                Ok(Ok(ImportReply::Begun))
+            }
+            ImportStep::Abandon => {
+                self.importing = None;
+                let left = self.clear()?;
+                Ok(Ok(if left { ImportReply::Clearing } else { ImportReply::Abandoned }))
+            }
+            ImportStep::Runs { runs, by } => {
+                let Some(mut importing) = self.importing.take() else { return Ok(Err(ImportError::Lost)) };
+                let mut known = Vec::new();
+                for (n, run) in runs.iter().enumerate() {
+                    if self.import_run(run, by)? {
+                        importing.take(self, run);
+                    } else {
+                        known.push(n);
+                    }
+                }
+                self.importing = Some(importing);
+                Ok(Ok(ImportReply::Taken(known)))
+            }
+            ImportStep::Finish { at, by } => {
+                let Some(importing) = self.importing.take() else { return Ok(Err(ImportError::Lost)) };
+                for (workflow, past) in importing.workflows {
+                    let imported = Imported {
+                        by: by.clone(),
+                        runs: past.runs,
+                        cells: past.cells.into_values().collect(),
+                        critical: past.critical.into_values().collect(),
+                    };
+                    self.enter(0, &Entry { at: *at, workflow: Some(workflow), event: Event::Imported(Box::new(imported)) })?;
+                }
+                self.connection.execute("DELETE FROM importing", [])?;
+                Ok(Ok(ImportReply::Finished))
+            }
+        }
+    }
+
+    /// Writes a past run, unless it is known. Was it written?
+    fn import_run(&mut self, run: &RunRecord, by: &PersonName) -> Result<bool, Fault> {
+        let workflow = self.name(run.workflow.as_str())?;
+        let agent = self.name(run.agent.as_str())?;
+        let name = run.run.as_ref().map_or("", RunId::as_str);
+        if self.knows(workflow, agent, name)? {
+            return Ok(false);
+        }
+        // A history that names no calls knows of the run all the same.
+        let counts = run.calls.is_empty() || run.calls.iter().any(|call| call.risk > Risk::Read) || self.reads_count(&run.workflow);
+        let first = run.calls.first();
+        let row = Row {
+            workflow,
+            agent,
+            run: Some(name),
+            mark: run.mark,
+            counts,
+            high: run.high,
+            notable: notable_mark(run.mark),
+            began: 0,
+            ended: Some(0),
+            more: i64::try_from(run.calls.len().saturating_sub(1)).unwrap_or(i64::MAX),
+            call: first.map(|call| call.call),
+            first: first.map(|call| self.first_call(call, run.started)).transpose()?,
+        };
+        let id = self.insert(run.booked_at, &row)?;
+        self.note_importing(id)?;
+        for (n, call) in run.calls.iter().enumerate().skip(1) {
+            self.insert_call(id, n, call, run.started)?;
+        }
+        for call in &run.calls {
+            self.touch(id, workflow, call)?;
+        }
+        // Where the history calls the run unacceptable and the objective counts none of its modes, all of them are why.
+        let counted = |pen: &Self, mode: &FailureMode| pen.counts(&run.workflow, mode);
+        let named = run.charges.iter().any(|charge| counted(self, &charge.mode));
+        for (n, charge) in (1..).zip(&run.charges) {
+            let counts = counted(self, &charge.mode) || (run.mark == Mark::Unacceptable && !named);
+            self.insert_charge(id, n, charge, run.booked_at, counts)?;
+        }
+        if run.mark == Mark::Excluded {
+            self.connection.execute("INSERT INTO exclusions VALUES (?1, ?2, NULL, ?3, ?4)", params![id, EXCLUDED, by.as_str(), run.booked_at.as_millis()])?;
+        }
+        Ok(true)
+    }
+
+    /// Is there such a run, under its own id or, where it had none, under its call's?
+    fn knows(&mut self, workflow: i64, agent: i64, run: &str) -> Result<bool, Fault> {
+        if self.find(workflow, agent, run)?.is_some() {
+            return Ok(true);
+        }
+        let Ok(call) = run.parse() else { return Ok(false) };
+        let mut select = self.connection.prepare("SELECT 1 FROM runs WHERE call = ?1 AND run IS NULL AND workflow = ?2 AND agent = ?3")?;
+        Ok(select.query_row(params![bytes(call), workflow, agent], |_| Ok(())).optional()?.is_some())
+    }
+
+    /// Clears some of what an import that broke off left. Is there more?
+    fn clear(&mut self) -> Result<bool, Fault> {
+        let mut select = self.connection.prepare("SELECT run, era FROM importing LIMIT ?1")?;
+        let rows: Vec<(i64, i64)> = select.query_map([CLEARED_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        // The subjects of a run lie in the era in which it was written, and in the one after where that was full.
+        let statements = [
+            "DELETE FROM touched WHERE era BETWEEN ?2 AND ?2 + 1 AND run = ?1
+             AND subject IN (SELECT subject FROM runs WHERE id = ?1 UNION ALL SELECT subject FROM calls WHERE run = ?1)",
+            "DELETE FROM calls WHERE run = ?1 AND ?2 >= 0",
+            "DELETE FROM charges WHERE run = ?1 AND ?2 >= 0",
+            "DELETE FROM exclusions WHERE run = ?1 AND ?2 >= 0",
+            "DELETE FROM runs WHERE id = ?1 AND ?2 >= 0",
+            "DELETE FROM importing WHERE run = ?1 AND ?2 >= 0",
+        ];
+        for statement in statements {
+            let mut delete = self.connection.prepare(statement)?;
+            for row in &rows {
+                delete.execute(params![row.0, row.1])?;
+            }
+        }
+        Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CLEARED_AT_ONCE)
+    }
+}
+
+impl Importing {
+    fn take(&mut self, pen: &Pen<'_>, run: &RunRecord) {
+        let past = self.workflows.entry(run.workflow.clone()).or_default();
+        past.runs += 1;
+        let Some(state) = pen.books.state.workflow(&run.workflow) else { return };
+        let Some(minute) = state.account().gathers(run.booked_at, pen.books.state.now()) else { return };
+        let modes = run.charges.iter().map(|charge| charge.mode.clone()).collect();
+        let reference = RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap_or_else(|| "".into()) };
+        let mut one = PastRun { run: reference, booked_at: run.booked_at, high: run.high, modes };
+        let objective = &state.terms().objective;
+        if run.mark == Mark::Unacceptable && one.modes.iter().any(|mode| objective.critical.contains(mode)) {
+            past.critical.insert((one.booked_at, one.run.clone()), one);
+            if past.critical.len() <= MOST_CRITICAL {
+                return;
+            }
+            // The oldest gives way: the newer ones burn as well as it would.
+            let Some((_, oldest)) = past.critical.pop_first() else { return };
+            one = oldest;
+        }
+        let minute = state.account().gathers(one.booked_at, pen.books.state.now()).unwrap_or(minute);
+        past.cells.entry(minute).or_insert_with(|| PastCell::new(minute)).add(run.mark, one.high, &one.modes);
+    }
+}
