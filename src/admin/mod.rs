@@ -32,6 +32,7 @@ mod approvals;
 mod audit;
 pub mod auth;
 mod batch;
+mod checks;
 mod durable;
 mod fault;
 pub mod guard;
@@ -144,9 +145,13 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(approvals::show))
                 .routes(routes!(runs::list))
                 .routes(routes!(runs::show))
+                .routes(routes!(checks::list))
                 .routes(routes!(audit::list)),
         ),
-        (Role::Reporter, Routes::new().routes(routes!(reports::report)).routes(routes!(reports::report_run))),
+        (
+            Role::Reporter,
+            Routes::new().routes(routes!(reports::report)).routes(routes!(reports::report_run)).routes(routes!(checks::accept)).routes(routes!(checks::report)),
+        ),
         (Role::Reviewer, Routes::new().routes(routes!(approvals::approve)).routes(routes!(approvals::deny))),
         (
             Role::Operator,

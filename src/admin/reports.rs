@@ -162,7 +162,7 @@ async fn make_many(desk: &Arc<Desk>, person: &Person, report: &Report) -> Result
     batch::matching(desk, filter, &reference, Change::Report(charge), asking).await
 }
 
-fn answer(target: &RunTarget, revised: Result<Revised, ReviseError>) -> Result<Json<api::operate::Revised>, Fault> {
+pub(super) fn answer(target: &RunTarget, revised: Result<Revised, ReviseError>) -> Result<Json<api::operate::Revised>, Fault> {
     match revised {
         Ok(revised) => Ok(Json(told(&revised))),
         Err(ReviseError::Unknown) => Err(Fault::no_run(target)),

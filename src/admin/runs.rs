@@ -125,7 +125,7 @@ fn run(view: &RunView) -> Run {
     }
 }
 
-fn detail(view: &RunView) -> RunDetail {
+pub(super) fn detail(view: &RunView) -> RunDetail {
     let run = &view.run;
     RunDetail {
         run: id(run),

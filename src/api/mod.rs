@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod check;
 pub mod history;
 pub mod number;
 pub mod operate;

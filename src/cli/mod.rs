@@ -12,6 +12,7 @@ use failure::{Exit, Failure};
 
 mod approvals;
 mod check;
+mod checks;
 mod clamp;
 mod client;
 mod completion;
@@ -66,6 +67,7 @@ enum Command {
     Runs(runs::Runs),
     Report(report::Report),
     Exclude(exclude::Exclude),
+    Checks(checks::Checks),
     Approvals(approvals::Approvals),
     Clamp(clamp::Clamp),
     Release(release::Release),
@@ -103,6 +105,7 @@ impl Command {
             Command::Runs(command) => command.run(),
             Command::Report(command) => command.run(),
             Command::Exclude(command) => command.run(),
+            Command::Checks(command) => command.run(),
             Command::Approvals(command) => command.run(),
             Command::Clamp(command) => command.run(),
             Command::Release(command) => command.run(),

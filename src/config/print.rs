@@ -12,11 +12,15 @@ use super::{
     source::tree::{self, Key, Kind, Node},
 };
 use crate::gate::{
-    level::{BUILT_IN, Changes, Rung, Validation},
+    check::Check,
+    level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
     policy::{Api, Condition, HoldRules, Mode, Mount, PolicySet, Protocol, Recovery, Rule, Tool, Workflow},
     risk::Risk,
 };
+
+/// Seconds in a week: the time that `check.min` is written in.
+const WEEK: u32 = 7 * 86_400;
 
 /// Every document of `policies`, APIs first. `files` are those that they were loaded from.
 #[must_use]
@@ -86,6 +90,13 @@ impl Entries {
     fn optional(self, key: &str, value: Option<impl std::fmt::Display>) -> Self {
         match value {
             Some(value) => self.text(key, value),
+            None => self,
+        }
+    }
+
+    fn with_some(self, key: &str, value: Option<Node>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
             None => self,
         }
     }
@@ -202,7 +213,8 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .with("lose", lose.into_node())
         .text("recovery", recovery)
         .with("hold", hold(&workflow.hold).into_node())
-        .taken_over(&["check", "settle", "spot_check", "record"], written)
+        .with_some("check", terms.check.map(|check| drawn(check).into_node()))
+        .taken_over(&["settle", "spot_check", "record"], written)
         .text("validation", validation(workflow.validation))
         .text("exposure", if workflow.exposure { "on" } else { "off" })
         .whole("retries", workflow.retries)
@@ -214,6 +226,11 @@ fn hold(hold: &HoldRules) -> Entries {
     let entries = if waits_by_protocol(hold) { Entries::default() } else { Entries::default().text("wait", Interval(hold.wait)) };
     let approvals = Entries::default().whole("high", hold.approvals_high).whole("other", hold.approvals);
     entries.text("expires", Interval(hold.expires)).text("grant", Interval(hold.grant)).with("approvals", approvals.into_node())
+}
+
+fn drawn(check: Check) -> Entries {
+    let min = (check.min > 0).then_some(Rate(Volume { calls: check.min, per_seconds: WEEK }));
+    Entries::default().text("sample", Percentage(check.sample_ppm)).optional("min", min)
 }
 
 const fn validation(validation: Validation) -> &'static str {

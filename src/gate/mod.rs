@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod budget;
+pub mod check;
 pub mod digest;
 pub mod event;
 pub mod json;

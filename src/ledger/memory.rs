@@ -12,10 +12,12 @@ use std::{
     },
 };
 
+mod checks;
+
 use super::{
     port::{
-        Appended, Batch, BatchOf, CallRecord, Candidate, Change, Journal, JournalView, MAX_BATCH, Projection, Records, Revise, ReviseError, Revised,
-        RevisedAll, RunFilter, RunKey, RunRecord, RunTarget, RunView, Ticket, Unavailable,
+        Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Checks, Journal, JournalView, MAX_BATCH, Projection, Records, Revise, ReviseError,
+        Revised, RevisedAll, RunFilter, RunKey, RunRecord, RunTarget, RunView, Ticket, Unavailable,
     },
     receipt::{self, Receipt, Stamp},
 };
@@ -62,6 +64,8 @@ struct Books {
     runs: Vec<RunView>,
     /// The references of exclusions.
     excluded_under: BTreeMap<(WorkflowName, RunRef), Arc<str>>,
+    /// By the run's place in `runs`. Without a secret there is no chance: every counted run of a workflow that asks for checks is drawn.
+    checks: BTreeMap<usize, (Time, CheckState)>,
     projection: Option<Weak<dyn Projection>>,
 }
 
@@ -301,6 +305,13 @@ impl Records for MemoryJournal {
         Ok(matching.map(|view| RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: id(&view.run) }).collect())
     }
 
+    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books).checks(workflow, since, limit))
+    }
+
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
         if self.is_refusing() {
             return Err(Unavailable);
@@ -343,6 +354,10 @@ impl Books {
                 modes: modes.into_iter().map(|mode| (mode, 1)).collect::<BTreeMap<_, _>>(),
             };
             self.commit(0, Entry { at: run.ended, workflow: Some(run.workflow.clone()), event: Event::Tallied { cells: vec![cell] } });
+        }
+        let is_checked = self.state.workflow(&run.workflow).is_some_and(|state| state.terms().check.is_some());
+        if run.mark == Mark::Acceptable && is_checked {
+            self.checks.insert(self.runs.len(), (run.ended, CheckState::Waiting));
         }
         self.runs.push(RunView { run, retracted: Vec::new(), excluded: None });
     }
@@ -399,7 +414,23 @@ impl Books {
                 self.excluded_under.remove(&key_of(&view.run));
                 view.excluded.take().map(|_| false).ok_or(ReviseError::Nothing("the run is not excluded"))?
             }
+            Change::Accept { .. } => match self.leave_queue(index, CheckState::Accepted) {
+                Some(CheckState::Waiting) => false,
+                Some(CheckState::Accepted) => true,
+                Some(CheckState::Reported | CheckState::Unchecked | CheckState::Excluded) | None => {
+                    return Err(ReviseError::Nothing("the run does not wait for a check"));
+                }
+            },
         };
+        let left = match &change {
+            Change::Report(_) => Some(CheckState::Reported),
+            Change::Exclude { .. } => Some(CheckState::Excluded),
+            Change::Retract { .. } | Change::Reinstate { .. } | Change::Accept { .. } => None,
+        };
+        if let Some(left) = left {
+            self.leave_queue(index, left);
+        }
+        let view = &mut self.runs[index];
         view.run.mark = standing(view, &terms);
         let reference = RunRef { agent: view.run.agent.clone(), run: id(&view.run) };
         let revision = Revision { run: reference, booked_at: view.run.booked_at, high: view.run.high, was, now: view.run.mark };
@@ -508,6 +539,7 @@ fn event(revision: Revision, made: Change) -> Event {
         Change::Retract { mode, reference, by } => Event::Retracted { revision, mode: mode.unwrap_or(FailureMode::WrongAction), reference, by },
         Change::Exclude { reason, reference, by } => Event::Excluded { revision, reason, reference, by },
         Change::Reinstate { by } => Event::Reinstated { revision, by },
+        Change::Accept { by } => Event::Checked { run: revision.run, by, right: true },
     }
 }
 

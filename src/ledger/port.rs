@@ -249,6 +249,26 @@ pub enum Change {
         /// Who.
         by: PersonName,
     },
+    /// A person looked at a run that was drawn, and it was right.
+    Accept {
+        /// Who.
+        by: PersonName,
+    },
+}
+
+/// What became of a run that was drawn for people to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckState {
+    /// It waits for somebody.
+    Waiting,
+    /// Somebody said that it was right.
+    Accepted,
+    /// Somebody said what was wrong with it.
+    Reported,
+    /// The queue was full and others were riskier or newer: nobody looked at it.
+    Unchecked,
+    /// It was taken out of the budget.
+    Excluded,
 }
 
 /// What a revision did.
@@ -301,6 +321,9 @@ pub trait Records: Send + Sync {
     /// Which runs match, newest first: at most one more than a batch takes, whatever the filter's limit.
     fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable>;
 
+    /// The runs of this workflow, or of all, that wait for people to judge them: the riskiest first, of those the oldest; and what became of those drawn since.
+    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable>;
+
     /// Journal entries after `after`, oldest first, at most `limit`.
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable>;
 }
@@ -341,6 +364,55 @@ pub struct RunView {
     pub retracted: Vec<Charge>,
     /// Why and by whom it was excluded.
     pub excluded: Option<(Arc<str>, PersonName)>,
+}
+
+/// Runs that were drawn for people to judge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Those that wait.
+    pub waiting: Vec<CheckView>,
+    /// What became of all that were drawn.
+    pub drawn: Vec<(WorkflowName, Drawn)>,
+}
+
+/// A run that waits for somebody to judge it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckView {
+    /// The run.
+    pub view: RunView,
+    /// The risk of its riskiest executed call.
+    pub risk: Risk,
+    /// When it was drawn.
+    pub drawn_at: Time,
+}
+
+/// How many runs were drawn, and what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// Runs that wait.
+    pub waiting: u64,
+    /// Runs that somebody said were right.
+    pub accepted: u64,
+    /// Runs that somebody said were wrong.
+    pub reported: u64,
+    /// Runs that left a full queue.
+    pub unchecked: u64,
+    /// Runs that were taken out of the budget.
+    pub excluded: u64,
+}
+
+impl Drawn {
+    /// Counts `runs` more in `state`.
+    pub const fn add(&mut self, state: CheckState, runs: u64) {
+        let count = match state {
+            CheckState::Waiting => &mut self.waiting,
+            CheckState::Accepted => &mut self.accepted,
+            CheckState::Reported => &mut self.reported,
+            CheckState::Unchecked => &mut self.unchecked,
+            CheckState::Excluded => &mut self.excluded,
+        };
+        *count += runs;
+    }
 }
 
 /// A journal entry and its place.

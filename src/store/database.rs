@@ -126,10 +126,11 @@ pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<(), 
 /// Builds an empty ledger in the empty file at `path`.
 pub(super) fn create(path: &Path, lost: bool) -> Result<(), Fault> {
     let ledger: LedgerId = uuid::Uuid::new_v4().into_bytes();
+    let secret = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat();
     let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(include_str!("schema.sql"))?;
-    transaction.execute("INSERT INTO meta VALUES ('ledger', ?1), ('commits', 0), ('now', 0)", [&ledger[..]])?;
+    transaction.execute("INSERT INTO meta VALUES ('ledger', ?1), ('draw', ?2), ('commits', 0), ('now', 0)", [&ledger[..], &secret])?;
     if lost {
         transaction.execute("INSERT INTO meta VALUES ('lost', 1)", [])?;
     }

@@ -84,7 +84,9 @@ impl Pen<'_> {
     /// The runs with a report of this reference that stands, or that were excluded under it; one more than a batch takes at most.
     pub(super) fn by_reference(&self, reference: &str, change: &Change) -> Result<Vec<i64>, Fault> {
         let text = match change {
-            Change::Reinstate { .. } | Change::Exclude { .. } => "SELECT run FROM exclusions WHERE reference = ?1 AND ?2 IS NULL ORDER BY run LIMIT ?3",
+            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } => {
+                "SELECT run FROM exclusions WHERE reference = ?1 AND ?2 IS NULL ORDER BY run LIMIT ?3"
+            }
             Change::Report(_) | Change::Retract { .. } => {
                 "SELECT DISTINCT c.run FROM charges c JOIN names m ON m.id = c.mode
                  WHERE c.reference = ?1 AND c.retracted IS NULL AND (?2 IS NULL OR m.name = ?2) ORDER BY c.run LIMIT ?3"
@@ -93,7 +95,7 @@ impl Pen<'_> {
         let mode = match change {
             Change::Retract { mode, .. } => mode.as_ref().map(FailureMode::as_str),
             Change::Report(charge) => Some(charge.mode.as_str()),
-            Change::Reinstate { .. } | Change::Exclude { .. } => None,
+            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } => None,
         };
         let limit = i64::try_from(MAX_BATCH + 1).unwrap_or(i64::MAX);
         let mut select = self.connection.prepare(text)?;
@@ -175,7 +177,7 @@ impl Pen<'_> {
         let (mode, reference) = match change {
             Change::Report(charge) => (Some(&charge.mode), charge.reference.as_ref()),
             Change::Retract { mode, reference, .. } => (mode.as_ref(), reference.as_ref()),
-            Change::Exclude { .. } | Change::Reinstate { .. } => (None, None),
+            Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } => (None, None),
         };
         let Some(reference): Option<&Arc<str>> = reference else { return Ok(None) };
         let hash = subject_hash(&self.books.ledger, subject);

@@ -21,6 +21,7 @@ use crate::{
 mod books;
 mod chain;
 mod charges;
+mod checks;
 mod codes;
 mod database;
 mod files;

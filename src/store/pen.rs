@@ -9,6 +9,7 @@ use rusqlite::{Connection, Statement, params};
 use super::{
     books::Books,
     chain::{Head, checksum},
+    checks::Draws,
     database::Fault,
     import::Importing,
     runs::RunStatements,
@@ -35,6 +36,7 @@ pub(super) struct Pen<'c> {
     pub(super) books: Books,
     pub(super) runs: RunStatements<'c>,
     pub(super) names: HashMap<Box<str>, i64>,
+    pub(super) draws: Draws,
     journal: Statement<'c>,
     tallies: BTreeMap<WorkflowName, Tally>,
     written: Vec<Written>,
@@ -58,6 +60,7 @@ impl<'c> Pen<'c> {
             books,
             runs: RunStatements::prepare(connection)?,
             names: HashMap::new(),
+            draws: Draws::load(connection)?,
             journal: connection.prepare("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
             tallies: BTreeMap::new(),
             written: Vec::new(),
@@ -110,7 +113,7 @@ impl<'c> Pen<'c> {
 
     /// Writes a run that ended, and tallies it unless it was booked by an event of its own.
     pub(super) fn record(&mut self, run: &RunRecord) -> Result<(), Fault> {
-        let booked_before = self.write_run(run)?;
+        let (id, booked_before) = self.write_run(run)?;
         let (runs, idle) = match run.mark {
             Mark::Acceptable => (1, 0),
             Mark::Idle => (0, 1),
@@ -118,6 +121,9 @@ impl<'c> Pen<'c> {
         };
         if booked_before {
             return Ok(());
+        }
+        if run.mark == Mark::Acceptable {
+            self.draw(id, run)?;
         }
         let tally = match self.tallies.get_mut(&run.workflow) {
             Some(tally) => tally,

@@ -19,19 +19,26 @@ use super::{
 use crate::{
     gate::{
         event::{Entry, Event, Executed, Mark},
-        name::{RunId, Subject},
+        name::{RunId, Subject, WorkflowName},
         outcome::Outcome,
         risk::Risk,
         time::Time,
         verdict::Verdict,
     },
-    ledger::port::{CallRecord, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView, Unavailable},
+    ledger::port::{CallRecord, CheckState, CheckView, Checks, Drawn, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView, Unavailable},
 };
 
 /// How many questions are answered at once; more wait.
 const READERS: usize = 4;
 /// The most runs, or entries, that one question gives.
 pub const MOST_RECORDS: usize = 1_000;
+
+/// What a run is read from, in the order that `view` expects.
+const RUN_COLUMNS: &str = "r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name,
+                           r.status, r.subject";
+/// The names in it.
+const RUN_NAMES: &str =
+    "JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule";
 
 /// The readers.
 pub struct Readers {
@@ -54,6 +61,10 @@ impl Records for Readers {
 
     fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
         self.read(|connection| keys(connection, &self.ledger, filter))
+    }
+
+    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable> {
+        self.read(|connection| checks(connection, workflow, since, limit))
     }
 
     fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
@@ -119,9 +130,7 @@ fn runs(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
     let limit = filter.limit.min(MOST_RECORDS);
     let condition = wanted.conditions.join(" AND ");
     let mut select = connection.prepare(&format!(
-        "SELECT r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name, r.status,
-                r.subject
-         FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule
+        "SELECT {RUN_COLUMNS} FROM runs r {RUN_NAMES}
          WHERE {condition} ORDER BY r.id DESC LIMIT {limit}"
     ))?;
     let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
@@ -151,6 +160,45 @@ fn keys(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
     };
     let keys = select.query_map(&values[..], key)?.collect::<Result<_, _>>()?;
     Ok(keys)
+}
+
+fn checks(connection: &Connection, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Fault> {
+    let transaction = connection.unchecked_transaction()?;
+    let id = match workflow {
+        None => None,
+        Some(workflow) => match number(connection, workflow.as_str())? {
+            None => return Ok(Checks::default()),
+            id => id,
+        },
+    };
+    let limit = i64::try_from(limit.min(MOST_RECORDS)).unwrap_or(i64::MAX);
+    let mut select = connection.prepare(&format!(
+        "SELECT {RUN_COLUMNS}, k.risk, k.drawn FROM (SELECT run, risk, drawn FROM checks WHERE state = 0 AND (?1 IS NULL OR workflow = ?1)
+         ORDER BY risk DESC, run LIMIT ?2) k JOIN runs r ON r.id = k.run {RUN_NAMES} ORDER BY k.risk DESC, k.run"
+    ))?;
+    let mut rows = select.query(params![id, limit])?;
+    let mut found = Checks::default();
+    while let Some(row) = rows.next()? {
+        let risk = codes::risk::value(row.get(18)?).unwrap_or(Risk::High);
+        found.waiting.push(CheckView { view: view(connection, row)?, risk, drawn_at: Time::from_millis(row.get(19)?) });
+    }
+    let mut select = connection.prepare(
+        "SELECT w.name, k.state, count(*) FROM checks k JOIN names w ON w.id = k.workflow
+         WHERE (?1 IS NULL OR k.workflow = ?1) AND (k.state = 0 OR k.drawn >= ?2) GROUP BY w.name, k.state ORDER BY w.name",
+    )?;
+    let mut rows = select.query(params![id, since.as_millis()])?;
+    while let Some(row) = rows.next()? {
+        let (workflow, state): (String, i64) = (row.get(0)?, row.get(1)?);
+        if found.drawn.last().is_none_or(|(last, _)| last.as_str() != workflow) {
+            found.drawn.push((workflow.into(), Drawn::default()));
+        }
+        if let Some((_, drawn)) = found.drawn.last_mut() {
+            drawn.add(codes::check::value(state).unwrap_or(CheckState::Unchecked), u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0));
+        }
+    }
+    drop(rows);
+    transaction.finish()?;
+    Ok(found)
 }
 
 /// `None` where a name is asked for that was never written: then nothing matches.

@@ -17,10 +17,10 @@ use crate::{
     gate::{
         event::{Charge, Entry, Event, Mark, Revision, RunRef},
         name::{PersonName, WorkflowName},
-        outcome::FailureMode,
+        outcome::{FailureMode, Source},
         time::Time,
     },
-    ledger::port::{Batch, BatchOf, Change, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll},
+    ledger::port::{Batch, BatchOf, Change, CheckState, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll},
 };
 
 /// What a revision needs to know of a run.
@@ -104,6 +104,7 @@ impl Pen<'_> {
                     "INSERT INTO exclusions VALUES (?1, ?2, ?3, ?4, ?5)",
                     params![run.id, reason, reference.as_deref(), by.as_str(), at.as_millis()],
                 )?;
+                self.leave_queue(run.id, &run.workflow, CheckState::Excluded, Some(by), at)?;
                 let (reason, reference, by) = (Arc::clone(reason), reference.clone(), by.clone());
                 self.restate(run, at, Mark::Excluded, |revision| Event::Excluded { revision, reason, reference, by }).map(Ok)
             }
@@ -116,6 +117,7 @@ impl Pen<'_> {
                 let by = by.clone();
                 self.restate(run, at, now, |revision| Event::Reinstated { revision, by }).map(Ok)
             }
+            Change::Accept { by } => self.accept(run, at, by),
         }
     }
 
@@ -134,8 +136,30 @@ impl Pen<'_> {
             Mark::Idle | Mark::Acceptable if counted => Mark::Unacceptable,
             unmoved @ (Mark::Idle | Mark::Acceptable) => unmoved,
         };
+        // A person has judged it; anybody else has said that there is nothing left to judge.
+        if charge.source == Source::Person || now == Mark::Unacceptable {
+            self.leave_queue(run.id, &run.workflow, CheckState::Reported, charge.by.as_ref(), at)?;
+        }
         let charge = charge.clone();
         self.restate(run, at, now, |revision| Event::Reported { revision, charge })
+    }
+
+    /// A run that was drawn is right: once, whoever says so again. What was reported of it has to be taken back first.
+    fn accept(&mut self, run: &Booked, at: Time, by: &PersonName) -> Answer<Revised> {
+        match self.check_state(run.id)? {
+            Some(CheckState::Waiting) => {
+                self.leave_queue(run.id, &run.workflow, CheckState::Accepted, Some(by), at)?;
+                let (reference, by) = (run.run.clone(), by.clone());
+                let workflow = self.current_name(&run.workflow);
+                self.fold(0, Entry { at, workflow: Some(workflow), event: Event::Checked { run: reference, by, right: true } })?;
+                Ok(Ok(Revised { repeated: false, ..run.unchanged() }))
+            }
+            Some(CheckState::Accepted) => Ok(Ok(run.unchanged())),
+            Some(CheckState::Reported) => Ok(Err(ReviseError::Nothing("somebody judged the run already, and found it wrong"))),
+            Some(CheckState::Excluded) => Ok(Err(ReviseError::Nothing("the run was taken out of the budget"))),
+            Some(CheckState::Unchecked) => Ok(Err(ReviseError::Nothing("the run has left the full queue unchecked"))),
+            None => Ok(Err(ReviseError::Nothing("the run was not drawn for a check"))),
+        }
     }
 
     fn retract(&mut self, run: &Booked, at: Time, mode: Option<&FailureMode>, reference: Option<&Arc<str>>, by: &PersonName) -> Answer<Revised> {
@@ -208,7 +232,7 @@ impl Booked {
     fn refuses(&self, change: &Change) -> Option<ReviseError> {
         match change {
             Change::Report(_) => None,
-            Change::Retract { .. } | Change::Exclude { .. } | Change::Reinstate { .. } => {
+            Change::Retract { .. } | Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } => {
                 self.open.then(|| ReviseError::Open(self.run.run.clone(), self.workflow.clone()))
             }
         }

@@ -144,8 +144,8 @@ enum Place {
 }
 
 impl Pen<'_> {
-    /// Writes a run that ended. Was it booked before?
-    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<bool, Fault> {
+    /// Writes a run that ended, and gives the id of its row. Was it booked before?
+    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<(i64, bool), Fault> {
         let workflow = self.name(run.workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let first = run.calls.first();
@@ -212,7 +212,7 @@ impl Pen<'_> {
             let counted = run.mark == Mark::Unacceptable;
             self.charge(id, &run.charges, run.ended, |pen, mode| counted && pen.counts(&run.workflow, mode))?;
         }
-        Ok(booked_before)
+        Ok((id, booked_before))
     }
 
     /// Writes the row of a run that was booked before its end, so that it can be found whatever becomes of the process.

@@ -1,12 +1,12 @@
 -- The ledger of a burngate: what happened (journal), what it added up to (snapshots), and the runs and calls it is about.
--- Open it read-only (`sqlite3 -readonly ledger.db`) and start with the views at the end: run_list, call_list, charge_list, journal_list.
+-- Open it read-only (`sqlite3 -readonly ledger.db`) and start with the views at the end: run_list, call_list, charge_list, check_list, journal_list.
 -- Times are milliseconds since 1970-01-01 UTC. PRAGMA application_id is 0x6275726E ("burn"), PRAGMA user_version the version of this schema.
 
 -- Facts about the file itself.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,     -- ledger: 16 random bytes that name this ledger; commits: transactions so far; now: the latest time ever seen,
-    value ANY NOT NULL          -- below which the gate's clock never goes; lost: set while a start after an accepted loss is not yet on the books
-) STRICT, WITHOUT ROWID;
+    value ANY NOT NULL          -- below which the gate's clock never goes; lost: set while a start after an accepted loss is not yet on the books;
+) STRICT, WITHOUT ROWID;          -- draw: 32 random bytes that decide which finished runs people are asked to judge
 
 -- Every event, in order, without gaps. hash = SHA-256(hash of the row before ‖ seq ‖ at ‖ length of workflow ‖ workflow ‖ body), numbers as 8 bytes big-endian,
 -- a missing workflow as length -1; the row before the first is SHA-256('burngate ledger' ‖ meta.ledger). A changed, missing or repeated row breaks the chain.
@@ -128,6 +128,18 @@ CREATE TABLE importing (
     run INTEGER PRIMARY KEY,        -- runs.id
     era INTEGER NOT NULL            -- of touched, when it was written
 ) STRICT;
+-- Finished runs that were drawn for people to judge, and what became of that. A run is drawn at most once, when it ends.
+CREATE TABLE checks (
+    run      INTEGER PRIMARY KEY,   -- runs.id
+    workflow INTEGER NOT NULL,      -- names.id
+    risk     INTEGER NOT NULL,      -- of its riskiest executed call
+    drawn    INTEGER NOT NULL,      -- when it was drawn
+    state    INTEGER NOT NULL,      -- 0 waiting, 1 accepted, 2 reported, 3 left the full queue unchecked, 4 excluded
+    by       TEXT,                  -- who judged it, where somebody did
+    judged   INTEGER                -- when it left the queue
+) STRICT;
+CREATE INDEX checks_waiting ON checks (workflow, risk, run) WHERE state = 0;
+CREATE INDEX checks_by_week ON checks (workflow, drawn);
 
 CREATE VIEW run_list AS
 SELECT strftime('%Y-%m-%dT%H:%M:%fZ', (r.id >> 21) / 1000.0, 'unixepoch') AS booked_at,
@@ -157,6 +169,13 @@ SELECT strftime('%Y-%m-%dT%H:%M:%fZ', c.at / 1000.0, 'unixepoch') AS at, m.name 
        c.by, c.counts, 'call_' || lower(hex(c.call)) AS call, c.note, c.reference,
        strftime('%Y-%m-%dT%H:%M:%fZ', c.retracted / 1000.0, 'unixepoch') AS retracted, c.retracted_by, c.run AS run_id
 FROM charges c JOIN names m ON m.id = c.mode;
+
+CREATE VIEW check_list AS
+SELECT strftime('%Y-%m-%dT%H:%M:%fZ', k.drawn / 1000.0, 'unixepoch') AS drawn, w.name AS workflow,
+       CASE k.risk WHEN 0 THEN 'read' WHEN 1 THEN 'low' WHEN 2 THEN 'medium' ELSE 'high' END AS risk,
+       CASE k.state WHEN 0 THEN 'waiting' WHEN 1 THEN 'accepted' WHEN 2 THEN 'reported' WHEN 3 THEN 'unchecked' ELSE 'excluded' END AS state,
+       k.by, strftime('%Y-%m-%dT%H:%M:%fZ', k.judged / 1000.0, 'unixepoch') AS judged, k.run AS run_id
+FROM checks k JOIN names w ON w.id = k.workflow;
 
 CREATE VIEW journal_list AS
 SELECT seq, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch') AS at, workflow, kind, body, lower(hex(hash)) AS hash FROM journal;

@@ -35,6 +35,7 @@ use crate::{
     },
 };
 
+mod checks;
 mod damage;
 mod disk;
 mod import;
@@ -194,6 +195,7 @@ fn terms() -> Terms {
         lose: Lose { burns: 2, within: time::days(90), drop: 1 },
         reads_only: false,
         grant: time::minutes(10),
+        check: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn terms() -> Arc<Terms> {
         lose: Lose { burns: 2, within: days(90), drop: 1 },
         reads_only: false,
         grant: minutes(10),
+        check: None,
     })
 }
 

@@ -148,6 +148,7 @@ pub(crate) fn terms(tier: Tier, target_ppm: u32) -> Terms {
         lose: Lose { burns: 2, within: days(90), drop: 1 },
         reads_only: false,
         grant: Duration::from_secs(600),
+        check: None,
     }
 }
 

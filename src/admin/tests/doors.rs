@@ -11,7 +11,7 @@ use super::world::{TRIAGE, World, bearer, held};
 use crate::admin::{openapi, serve};
 
 /// Every endpoint with the least role it needs.
-const DOORS: [(&str, &str, &str); 21] = [
+const DOORS: &[(&str, &str, &str)] = &[
     ("GET", "/v1/workflows", "vera"),
     ("GET", "/v1/workflows/support-triage", "vera"),
     ("GET", "/v1/approvals", "vera"),
@@ -19,10 +19,13 @@ const DOORS: [(&str, &str, &str); 21] = [
     ("GET", "/v1/runs", "vera"),
     ("GET", "/v1/runs/r", "vera"),
     ("GET", "/v1/audit", "vera"),
+    ("GET", "/v1/checks", "vera"),
     ("GET", "/metrics", "vera"),
     ("GET", "/openapi.json", "vera"),
     ("POST", "/v1/reports", "rob"),
     ("POST", "/v1/runs/r/report", "rob"),
+    ("POST", "/v1/checks/r/accept", "rob"),
+    ("POST", "/v1/checks/r/report", "rob"),
     ("POST", "/v1/approvals/apr_00000000000000000000000000000001/approve", "dana"),
     ("POST", "/v1/approvals/apr_00000000000000000000000000000001/deny", "dana"),
     ("POST", "/v1/workflows/support-triage/clamp", "operator"),
@@ -149,6 +152,9 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         "/v1/approvals/{id}/approve",
         "/v1/approvals/{id}/deny",
         "/v1/audit",
+        "/v1/checks",
+        "/v1/checks/{run}/accept",
+        "/v1/checks/{run}/report",
         "/v1/clamp",
         "/v1/exclusions",
         "/v1/import",

@@ -22,7 +22,6 @@ const PENDING: &[(Owner, &str)] = &[
     (Owner::Tool, "reverses"),
     (Owner::Tool, "limits"),
     (Owner::Workflow, "earn"),
-    (Owner::Workflow, "check"),
     (Owner::Workflow, "settle"),
     (Owner::Workflow, "spot_check"),
     (Owner::Workflow, "record"),

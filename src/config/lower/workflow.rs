@@ -13,11 +13,12 @@ use crate::{
         source::{
             decode::{At, Field},
             nearest::did_you_mean,
-            policy::{Approvals, CapsEntry, Disclose, EarnEntry, Finish, HoldEntry, LoseEntry, RunEntry, SkipEntry, Switch, WorkflowDocument},
+            policy::{Approvals, CapsEntry, CheckEntry, Disclose, EarnEntry, Finish, HoldEntry, LoseEntry, RunEntry, SkipEntry, Switch, WorkflowDocument},
         },
         tiers::{self, Defaults},
     },
     gate::{
+        check::Check,
         level::Validation,
         name::{LevelName, ToolName, WorkflowName},
         policy::{Caps, HoldRules, Lose, RunRules, Terms, Workflow, condition::Scope},
@@ -48,6 +49,9 @@ const REPEATS: u32 = 10;
 
 /// What it may be. A run with so many calls is over anyway.
 const LOOP: RangeInclusive<u64> = 2..=1_000_000;
+
+/// The most runs that a policy puts to people each week, whatever the share: nobody judges more.
+const MOST_CHECKS: u32 = 10_000;
 
 /// How many people can be asked for.
 const APPROVALS: RangeInclusive<u64> = 1..=10;
@@ -101,6 +105,7 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
         lose: lose(&document.lose, notes),
         reads_only: !tools.is_empty() && tools.iter().all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read))),
         grant: hold.grant,
+        check: check(&document.check, notes),
     };
     risk?;
     Some(Workflow {
@@ -319,11 +324,30 @@ fn lose(field: &Field<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
     }
 }
 
+/// `min` is a number a week, however it is written; a policy that asks for neither asks for nothing.
+fn check(field: &Field<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
+    let at = field.given()?;
+    let sample_ppm = at.value.sample.value().map_or(0, |share| share.0);
+    let min = at.value.min.given().map_or(0, |min| {
+        let weekly = u64::from(min.value.0.calls) * days(7).as_secs() / u64::from(min.value.0.per_seconds);
+        u32::try_from(weekly).ok().filter(|weekly| *weekly <= MOST_CHECKS).unwrap_or_else(|| {
+            notes
+                .error(min.span.clone(), format!("`min`: at most {MOST_CHECKS} runs a week, found {weekly}"))
+                .hint("each of them is put to a person; `sample` draws a share of the runs instead");
+            0
+        })
+    });
+    if sample_ppm == 0 && min == 0 {
+        notes.warning(at.span.clone(), "`check` draws no run").hint("write `sample`, such as 5%, or `min`, such as 20/week");
+        return None;
+    }
+    Some(Check { sample_ppm, min })
+}
+
 /// Keys that are read and not acted on yet are still read in full.
 fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
     for (key, span) in [
         ("earn", span_of(&document.earn)),
-        ("check", span_of(&document.check)),
         ("settle", span_of(&document.settle)),
         ("spot_check", span_of(&document.spot_check)),
         ("record", span_of(&document.record)),

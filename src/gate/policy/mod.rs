@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     budget::Objective,
+    check::Check,
     digest::Digest,
     level::{Ladder, Validation},
     name::{ApiName, LevelName, ToolName, WorkflowName},
@@ -249,6 +250,9 @@ pub struct Terms {
     /// How long a decided grant can be used.
     #[serde(with = "time::millis")]
     pub grant: Duration,
+    /// How many finished runs people check; `None` where they are asked for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
 }
 
 /// The highest level that each posture leaves.

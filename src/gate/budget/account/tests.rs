@@ -34,6 +34,7 @@ fn terms(target_ppm: u32, expected_runs: u64) -> Terms {
         lose: Lose { burns: 2, within: days(90), drop: 1 },
         reads_only: false,
         grant: time::minutes(10),
+        check: None,
     }
 }
 

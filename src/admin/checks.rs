@@ -1,0 +1,92 @@
+//! The queue of finished runs that were drawn for people to judge. Whoever may report may judge; no agent's credential opens it (G11).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Extension, Json, extract::State};
+
+use super::{
+    Desk,
+    auth::Person,
+    durable::revised,
+    fault::Fault,
+    read::{Asked, Params, Segment, limit, some_name},
+    reports, runs,
+};
+use crate::{
+    api::{
+        self, Moment, Problem,
+        check::{Accept, Check, CheckQuery, Checks, Drawn},
+        operate::RunReport,
+    },
+    gate::{
+        name::{RunId, WorkflowName},
+        time::days,
+    },
+    ledger::port::{Change, CheckView, RunTarget},
+};
+
+/// How many runs are listed where nobody says.
+const LISTED: usize = 100;
+/// How far the counts of what became of drawn runs look back.
+const LOOKS_BACK: Duration = days(30);
+
+/// Runs that were drawn for people to judge, and what became of those drawn in the last 30 days.
+#[utoipa::path(get, path = "/v1/checks", params(CheckQuery), responses((status = 200, body = Checks), (status = "default", body = Problem)))]
+pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<CheckQuery>) -> Result<Json<Checks>, Fault> {
+    let workflow = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
+    let limit = limit(query.limit.as_deref(), LISTED, runs::MAX_LISTED)?;
+    let since = desk.ledger().now().minus(LOOKS_BACK);
+    let found = desk.look_up(move |records| records.checks(workflow.as_ref(), since, limit)).await?;
+    let drawn = found.drawn.iter().map(|(workflow, drawn)| Drawn {
+        workflow: workflow.to_string(),
+        waiting: drawn.waiting,
+        accepted: drawn.accepted,
+        reported: drawn.reported,
+        unchecked: drawn.unchecked,
+        excluded: drawn.excluded,
+    });
+    Ok(Json(Checks { checks: found.waiting.iter().map(check).collect(), drawn: drawn.collect() }))
+}
+
+/// Says that a drawn run was right. Once is enough: said again, nothing changes.
+#[utoipa::path(
+    post,
+    path = "/v1/checks/{run}/accept",
+    params(("run" = String, Path)),
+    request_body = Accept,
+    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+)]
+pub(super) async fn accept(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(run): Segment,
+    Asked(accept): Asked<Accept>,
+) -> Result<Json<api::operate::Revised>, Fault> {
+    let target = RunTarget::Run {
+        run: RunId::from(run),
+        workflow: some_name("/workflow", accept.workflow.as_deref())?,
+        agent: some_name("/agent", accept.agent.as_deref())?,
+    };
+    reports::answer(&target, revised(desk.ledger().revise(target.clone(), Change::Accept { by: person.name.clone() })).await?)
+}
+
+/// Says what was wrong with a drawn run. The same as reporting it: it leaves the queue either way.
+#[utoipa::path(
+    post,
+    path = "/v1/checks/{run}/report",
+    params(("run" = String, Path)),
+    request_body = RunReport,
+    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+)]
+pub(super) async fn report(
+    desk: State<Arc<Desk>>,
+    person: Extension<Arc<Person>>,
+    run: Segment,
+    report: Asked<RunReport>,
+) -> Result<Json<api::operate::Revised>, Fault> {
+    reports::report_run(desk, person, run, report).await
+}
+
+fn check(check: &CheckView) -> Check {
+    Check { drawn_at: Moment(check.drawn_at), risk: check.risk.as_str().to_owned(), run: runs::detail(&check.view) }
+}

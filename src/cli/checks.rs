@@ -1,0 +1,241 @@
+//! `burngate checks`: the finished runs that were drawn for people to judge.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+
+use super::{
+    client::{Connection, path, query},
+    failure::{Exit, Failure},
+    render::{
+        self, escape,
+        number::{counted, grouped},
+        when, word,
+    },
+    report::revised,
+};
+use crate::{
+    api::{
+        check::{Accept, Check, Checks as List, Drawn},
+        operate::RunReport,
+    },
+    gate::time::Time,
+};
+
+/// What is told to whoever names a run that is not there.
+const KNOWN: &str = "`burngate checks list` lists the runs that wait";
+
+/// List and judge finished runs that were drawn at random
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A policy asks for them with `check: { sample: 5%, min: 20/week }`. Nobody who calls the gate can tell which runs are drawn.
+
+Examples:
+  burngate checks list -w support-triage
+  burngate checks accept ticket-77
+  burngate checks report ticket-78 --mode wrong_action --note \"refunded twice\"")]
+pub(super) struct Checks {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the runs that wait, the riskiest first, with what they did
+    List(ListRuns),
+    /// Say that a run was right
+    Accept(AcceptRun),
+    /// Say what was wrong with a run
+    Report(ReportRun),
+}
+
+#[derive(Debug, Args)]
+struct ListRuns {
+    /// Only of this workflow
+    #[arg(short, long)]
+    workflow: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+struct AcceptRun {
+    /// The run
+    run: String,
+    /// The workflow, where several have such a run
+    #[arg(short, long)]
+    workflow: Option<String>,
+    /// The agent, where several have such a run
+    #[arg(long)]
+    agent: Option<String>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+struct ReportRun {
+    /// The run
+    run: String,
+    /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`, …, or a mode that the policy names
+    #[arg(long)]
+    mode: String,
+    /// A note
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Your reference, such as a ticket: the same one twice is one report
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// The workflow, where several have such a run
+    #[arg(short, long)]
+    workflow: Option<String>,
+    /// The agent, where several have such a run
+    #[arg(long)]
+    agent: Option<String>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Checks {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        match &self.command {
+            Command::List(list) => list.run(),
+            Command::Accept(accept) => accept.run(),
+            Command::Report(report) => report.run(),
+        }
+        .map_err(|failure| failure.if_unknown(KNOWN))?;
+        Ok(Exit::Did)
+    }
+}
+
+impl ListRuns {
+    fn run(&self) -> Result<(), Failure> {
+        let mut pairs = vec![("limit", self.limit.to_string())];
+        pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
+        let answer = self.connection.client()?.get(&format!("/v1/checks{}", query(&pairs)))?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&page(&answer.read()?, when::now())) }
+    }
+}
+
+impl AcceptRun {
+    fn run(&self) -> Result<(), Failure> {
+        let body = Accept { workflow: self.workflow.clone(), agent: self.agent.clone() };
+        let answer = self.connection.client()?.post(&path(&["v1", "checks", &self.run, "accept"]), &body)?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&format!("accepted: {}", revised(&answer.read()?, when::now()))) }
+    }
+}
+
+impl ReportRun {
+    fn run(&self) -> Result<(), Failure> {
+        let body = RunReport {
+            mode: Some(self.mode.clone()),
+            note: self.note.clone(),
+            reference: self.reference.clone(),
+            workflow: self.workflow.clone(),
+            agent: self.agent.clone(),
+            retract: false,
+        };
+        let answer = self.connection.client()?.post(&path(&["v1", "checks", &self.run, "report"]), &body)?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&revised(&answer.read()?, when::now())) }
+    }
+}
+
+fn page(list: &List, now: Time) -> String {
+    if list.drawn.is_empty() {
+        return "no run was drawn for a check; a policy asks for them with `check: { sample: 5%, min: 20/week }`\n".to_owned();
+    }
+    let mut page: String = list.checks.iter().map(|check| waiting(check, now)).collect();
+    let waiting: u64 = list.drawn.iter().map(|drawn| drawn.waiting).sum();
+    let more = waiting.saturating_sub(list.checks.len() as u64);
+    if waiting == 0 {
+        page.push_str("no run waits for a check\n");
+    } else if more > 0 {
+        let _ = writeln!(page, "{} more; --limit shows up to 1000", grouped(more));
+    }
+    page.push_str(&list.drawn.iter().map(became).collect::<String>());
+    page
+}
+
+/// One run, and a line for each of its calls.
+fn waiting(check: &Check, now: Time) -> String {
+    let run = &check.run;
+    let mut page = format!(
+        "{} of {} ({}), ended {}, risk {}\n",
+        escape(&run.run),
+        escape(&run.workflow),
+        escape(&run.agent),
+        when::ago(now, run.ended),
+        word(&check.risk)
+    );
+    for call in &run.calls {
+        let subject = call.subject.as_ref().map_or_else(String::new, |subject| format!(" on {}", escape(subject)));
+        let rule = call.rule.as_ref().map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
+        let _ = writeln!(page, "  {} {}{rule} {}{subject}: status {}", call.at, word(&call.verdict), escape(&call.tool), call.status);
+    }
+    for report in &run.reports {
+        let _ = writeln!(page, "  {} by {}", escape(&report.mode), escape(&report.source));
+    }
+    page
+}
+
+fn became(drawn: &Drawn) -> String {
+    let all = drawn.waiting + drawn.accepted + drawn.reported + drawn.unchecked + drawn.excluded;
+    let of = [
+        (drawn.waiting, "waiting"),
+        (drawn.accepted, "accepted"),
+        (drawn.reported, "reported"),
+        (drawn.unchecked, "left the full queue unchecked"),
+        (drawn.excluded, "excluded"),
+    ];
+    let of: Vec<_> = of.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
+    format!("{}: {} drawn in 30d: {}\n", escape(&drawn.workflow), counted(all, "run", "runs"), of.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{approvals::tests::now, render::plain};
+
+    #[test]
+    fn every_run_that_waits_is_shown_with_what_it_did() {
+        let call = serde_json::json!({
+            "call": "call_019ab2f64f007000a1b2c3d4e5f60718", "at": "2026-11-23T17:00:01Z", "tool": "payments/refund", "risk": "high", "verdict": "hold",
+            "rule": "hold_when", "executed": true, "status": 200, "subject": "sha256:0011",
+        });
+        let run = serde_json::json!({
+            "drawn_at": "2026-11-23T17:05:00Z", "risk": "high", "run": "ticket-77\u{1b}[31m", "workflow": "support-triage", "agent": "triage-bot",
+            "started": "2026-11-23T17:00:00Z", "ended": "2026-11-23T17:05:00Z", "booked_at": "2026-11-23T17:05:00Z", "outcome": "acceptable", "counted": true,
+            "high": true, "modes": ["tool_error"], "calls": [call],
+            "reports": [{ "mode": "tool_error", "source": "wire", "by": null, "call": null, "tool": null, "note": null, "ref": null }],
+            "retracted": [], "excluded": null,
+        });
+        let list = |checks: Vec<&serde_json::Value>, waiting: u64| -> List {
+            let drawn = serde_json::json!([{ "workflow": "support-triage", "waiting": waiting, "accepted": 30, "reported": 1, "unchecked": 0, "excluded": 0 }]);
+            serde_json::from_value(serde_json::json!({ "checks": checks, "drawn": drawn })).unwrap()
+        };
+        let pages = [page(&list(vec![&run], 3), now()), page(&list(vec![], 0), now()), page(&List { checks: vec![], drawn: vec![] }, now())];
+        insta::assert_snapshot!(plain(&pages.join("--\n")), @r"
+        ticket-77\u{1b}[31m of support-triage (triage-bot), ended 55m ago, risk high
+          2026-11-23T17:00:01Z hold by hold_when payments/refund on sha256:0011: status 200
+          tool_error by wire
+        2 more; --limit shows up to 1000
+        support-triage: 34 runs drawn in 30d: 3 waiting, 30 accepted, 1 reported
+        --
+        no run waits for a check
+        support-triage: 31 runs drawn in 30d: 30 accepted, 1 reported
+        --
+        no run was drawn for a check; a policy asks for them with `check: { sample: 5%, min: 20/week }`
+        ");
+    }
+}
