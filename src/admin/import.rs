@@ -39,7 +39,7 @@ use crate::{
     ledger::{
         Workplace,
         past::{ImportError, ImportReply, ImportStep},
-        port::{CallRecord, RunRecord},
+        port::{CallRecord, MAX_RECORDED, RunRecord},
     },
     wire::json,
 };
@@ -230,6 +230,7 @@ impl<'d> Intake<'d> {
                 rule: None,
                 status: 0,
                 subject,
+                args: call.args.map(serde_json::value::RawValue::get).filter(|text| policy.record_arguments && text.len() <= MAX_RECORDED).map(Into::into),
             });
         }
         let idle = !calls.is_empty() && !policy.terms.reads_only && calls.iter().all(|call| call.risk == Risk::Read);

@@ -8,6 +8,7 @@ pub mod fanout;
 pub mod health;
 pub mod reload;
 pub mod run;
+pub mod simulate;
 pub mod start;
 pub mod token;
 

@@ -16,17 +16,25 @@ use super::{
     render::{self, escape, when},
 };
 use crate::{
-    config::{Process, SourceFile, load, starter::starter},
+    config::{
+        Process, SourceFile, load,
+        starter::{default_target_ppm, starter},
+    },
     gate::risk::Tier,
 };
 
+mod achieved;
+
 /// Write a first policy: a tool API and a workflow, with comments
 #[derive(Debug, Args)]
-#[command(after_help = "Example: burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000 --expected-runs 10000")]
+#[command(after_help = "\
+Examples:
+  burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000 --expected-runs 10000
+  burngate init --from 2026.jsonl --risk medium --upstream http://127.0.0.1:3000")]
 pub(super) struct Init {
-    /// The workflow's name
-    #[arg(long, value_name = "NAME")]
-    workflow: String,
+    /// The workflow's name; with --from, the only one of the history where it is left out
+    #[arg(long, value_name = "NAME", required_unless_present = "from")]
+    workflow: Option<String>,
     /// How much the workflow is trusted to risk; it chooses every default
     #[arg(long)]
     risk: Risk,
@@ -36,6 +44,9 @@ pub(super) struct Init {
     /// How many runs are expected in 30 days
     #[arg(long, value_name = "N")]
     expected_runs: Option<u64>,
+    /// A history (one JSON object a line, as for `import`): proposes the target and the size that it bears out
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     /// Where to write
     #[arg(long, value_name = "DIR", default_value = "policies")]
     policies: PathBuf,
@@ -69,7 +80,15 @@ impl Init {
 
     /// Writes the files and says what to do next.
     fn write(&self) -> Result<String, Failure> {
-        let files = starter(&self.workflow, self.risk.into(), &self.upstream, self.expected_runs);
+        let tier: Tier = self.risk.into();
+        let (workflow, proposal) = match &self.from {
+            None => (self.workflow.clone().unwrap_or_default(), None),
+            Some(history) => {
+                let (workflow, achieved) = achieved::read(history, self.workflow.as_deref(), tier)?;
+                (workflow, achieved.proposal(self.expected_runs, default_target_ppm(tier)))
+            }
+        };
+        let files = starter(&workflow, tier, &self.upstream, self.expected_runs, proposal.as_ref());
         check(&files)?;
         write(&self.policies, &files)?;
         Ok(next(&self.policies, &files))
@@ -120,7 +139,8 @@ mod tests {
 
     fn init(directory: &Path, workflow: &str) -> Init {
         Init {
-            workflow: workflow.to_owned(),
+            workflow: Some(workflow.to_owned()),
+            from: None,
             risk: Risk::Medium,
             upstream: "http://127.0.0.1:3000".to_owned(),
             expected_runs: Some(10_000),
@@ -151,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_next_steps_are_commands() {
-        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None)), @r"
+        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None, None)), @r"
         wrote policies/tools.yaml and policies/triage.yaml
 
         next:
@@ -160,7 +180,7 @@ mod tests {
           3. burngate run
           4. let the agent call http://127.0.0.1:8080/tools instead of the API
         ");
-        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None)), @r"
+        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None, None)), @r"
         wrote mine/tools.yaml and mine/triage.yaml
 
         next:

@@ -32,6 +32,7 @@ mod report;
 mod run;
 mod runs;
 mod schema;
+mod simulate;
 mod status;
 
 const EXAMPLES: &str = "\
@@ -63,6 +64,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Import(import::Import),
+    Simulate(simulate::Simulate),
     Status(status::Status),
     Runs(runs::Runs),
     Report(report::Report),
@@ -101,6 +103,7 @@ impl Command {
             Command::Check(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Import(command) => command.run(),
+            Command::Simulate(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Runs(command) => command.run(),
             Command::Report(command) => command.run(),

@@ -214,7 +214,8 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .text("recovery", recovery)
         .with("hold", hold(&workflow.hold).into_node())
         .with_some("check", terms.check.map(|check| drawn(check).into_node()))
-        .taken_over(&["settle", "spot_check", "record"], written)
+        .taken_over(&["settle", "spot_check"], written)
+        .text("record", if workflow.record_arguments { "arguments" } else { "facts" })
         .text("validation", validation(workflow.validation))
         .text("exposure", if workflow.exposure { "on" } else { "off" })
         .whole("retries", workflow.retries)
@@ -288,7 +289,7 @@ mod tests {
     #[test]
     fn what_is_printed_means_the_same() {
         for tier in [Tier::Low, Tier::Medium, Tier::High] {
-            let files: Vec<_> = starter("w", tier, "http://x", None).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+            let files: Vec<_> = starter("w", tier, "http://x", None, None).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
             round_trip(&files);
         }
     }

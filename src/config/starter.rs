@@ -6,18 +6,38 @@ use crate::gate::risk::Tier;
 
 use super::{quantity::Percentage, tiers};
 
-/// The files of a starter policy, each with its name: the tool API and the workflow.
+/// A target and a size that a history calls for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The target, in parts per million.
+    pub target_ppm: u32,
+    /// How many runs are expected in 30 days.
+    pub expected_runs: u64,
+    /// Why this target: lines of a comment.
+    pub why: Vec<String>,
+    /// Why this size.
+    pub size: String,
+}
+
+/// The target of a tier where nobody says otherwise, in parts per million.
 #[must_use]
-pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option<u64>) -> Vec<(String, String)> {
+pub fn default_target_ppm(risk: Tier) -> u32 {
+    tiers::defaults(risk).target_ppm
+}
+
+/// The files of a starter policy, each with its name: the tool API and the workflow. What a history proposes goes before what is expected.
+#[must_use]
+pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option<u64>, proposal: Option<&Proposal>) -> Vec<(String, String)> {
     let api = if workflow == "tools" { "tool-api" } else { "tools" };
-    let target_ppm = tiers::defaults(risk).target_ppm;
+    let target_ppm = proposal.map_or(tiers::defaults(risk).target_ppm, |proposal| proposal.target_ppm);
+    let expected_runs = proposal.map(|proposal| proposal.expected_runs).or(expected_runs);
     // A high-tier budget over few runs would be burned by two failures: then the starter says how many runs the target is meant for.
     let enough_runs = 3_000_000_u64.div_ceil(u64::from(1_000_000 - target_ppm));
     let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
     let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);
     vec![
         (format!("{api}.yaml"), api_file(api, upstream)),
-        (format!("{workflow}.yaml"), workflow_file(workflow, api, risk, Percentage(target_ppm), runs, allowed)),
+        (format!("{workflow}.yaml"), workflow_file(workflow, api, risk, Percentage(target_ppm), (runs, allowed), proposal)),
     ]
 }
 
@@ -66,7 +86,7 @@ tools:
     )
 }
 
-fn workflow_file(workflow: &str, api: &str, risk: Tier, target: Percentage, runs: u64, allowed: u64) -> String {
+fn workflow_file(workflow: &str, api: &str, risk: Tier, target: Percentage, (runs, allowed): (u64, u64), proposal: Option<&Proposal>) -> String {
     let approvals = if risk == Tier::High {
         "
 # High-risk calls need two people by default. This lets one decide; raise it once `reviewers` are listed in burngate.yaml.
@@ -75,6 +95,18 @@ hold: { approvals: 1 }
     } else {
         ""
     };
+    let comment = |line: &String| format!("  # {line}\n");
+    let why: String = proposal.map_or_else(
+        || {
+            let general = [
+                "The share of runs that must be acceptable. Choose somewhat less than the workflow achieves today: one that runs exactly at",
+                "its target uses its budget up half of the time.",
+            ];
+            general.map(|line| comment(&line.to_owned())).concat()
+        },
+        |proposal| proposal.why.iter().map(comment).collect(),
+    );
+    let size = proposal.map(|proposal| comment(&proposal.size)).unwrap_or_default();
     format!(
         "\
 # A workflow: a named job that an agent does, and how much failure it can absorb.
@@ -83,11 +115,9 @@ workflow: {workflow}
 risk: {risk}
 
 objective:
-  # The share of runs that must be acceptable. Choose somewhat less than the workflow achieves today: one that runs exactly at
-  # its target uses its budget up half of the time.
-  target: {target}
+{why}  target: {target}
   window: 30d                          # rolling
-  # How many runs are expected in a window. {target} of {runs} leaves {allowed} that may fail; when they are used up, the agent's
+{size}  # How many runs are expected in a window. {target} of {runs} leaves {allowed} that may fail; when they are used up, the agent's
   # permissions shrink by themselves, on the very next call.
   expected_runs: {runs}
 
@@ -118,7 +148,7 @@ mod tests {
         for risk in [Tier::Low, Tier::Medium, Tier::High] {
             for (workflow, runs) in [("support-triage", None), ("tools", Some(10_000))] {
                 let files: Vec<_> =
-                    starter(workflow, risk, "http://127.0.0.1:3000", runs).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+                    starter(workflow, risk, "http://127.0.0.1:3000", runs, None).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
                 assert_ne!(files[0].name, files[1].name);
                 let loaded = load(&files, &Process::default(), Time::from_millis(1_795_000_000_000)).unwrap_or_else(|found| panic!("{}", found.render(false)));
                 assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
@@ -129,8 +159,8 @@ mod tests {
 
     #[test]
     fn the_numbers_in_the_comments_are_those_of_the_policy() {
-        let text = &starter("w", Tier::Medium, "http://x", Some(10_000))[1].1;
+        let text = &starter("w", Tier::Medium, "http://x", Some(10_000), None)[1].1;
         assert!(text.contains("97% of 10000 leaves 300 that may fail"), "{text}");
-        assert!(starter("w", Tier::High, "http://x", None)[1].1.contains("99.5% of 600 leaves 3 that may fail"));
+        assert!(starter("w", Tier::High, "http://x", None, None)[1].1.contains("99.5% of 600 leaves 3 that may fail"));
     }
 }

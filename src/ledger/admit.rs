@@ -11,7 +11,7 @@ use std::{
 use super::{
     Ledger, UNLISTED, Workplace, escalate,
     permit::{Permit, Progress, Seat, Settlement},
-    port::Unavailable,
+    port::{MAX_RECORDED, Unavailable},
     receipt::Receipt,
     runs::{End, Key, OpenRun, RunState, charge, seen},
     shard::Live,
@@ -35,6 +35,7 @@ use crate::{
         verdict::Verdict,
     },
     ids,
+    wire::canonical,
 };
 
 /// What is asked: one call, read once.
@@ -140,6 +141,7 @@ impl Ledger {
             risk: Risk::High,
             idempotent: false,
             subject: None,
+            args: None,
             verdict: Verdict::Deny,
             rule: None,
             admitted: false,
@@ -194,6 +196,9 @@ impl Ledger {
         };
         let escalation = escalate::weigh(&case);
         (seat.subject, seat.rule) = (subject(tool, &case), None);
+        if place.policy.record_arguments {
+            seat.args = recorded(ask.args);
+        }
         seat.note_escalation(escalation);
         if !self.journal.room() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
@@ -440,6 +445,13 @@ pub(super) fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing
 /// The business object the call touches. One that cannot be worked out is none: the subject is for finding the run later, not for judging the call.
 fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
     tool?.subject.as_ref()?.text(&case.facts).ok().flatten().map(Subject::from)
+}
+
+/// The arguments as they are recorded.
+fn recorded(args: Option<&Json<'_>>) -> Option<Arc<str>> {
+    let mut text = Vec::new();
+    canonical::write(args?, &mut text);
+    (text.len() <= MAX_RECORDED).then(|| String::from_utf8(text).ok().map(Arc::from)).flatten()
 }
 
 /// Does the verdict only watch? A clamp acts all the same.

@@ -34,6 +34,8 @@ pub struct Seat {
     pub(super) risk: Risk,
     pub(super) idempotent: bool,
     pub(super) subject: Option<Subject>,
+    /// The arguments, where they are to be recorded.
+    pub(super) args: Option<Arc<str>>,
     pub(super) verdict: Verdict,
     pub(super) rule: Option<&'static str>,
     /// The admission is in the journal.
@@ -207,6 +209,7 @@ impl Seat {
             rule: self.rule.map(Into::into),
             status: result.status,
             subject: self.subject.take(),
+            args: self.args.take(),
         });
         let failed = !result.modes.is_empty();
         for (mode, note) in result.modes {

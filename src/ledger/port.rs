@@ -123,7 +123,12 @@ pub struct CallRecord {
     pub status: u16,
     /// The business object it touched.
     pub subject: Option<Subject>,
+    /// Its arguments as canonical JSON, where the policy says `record: arguments` and they are no longer than [`MAX_RECORDED`].
+    pub args: Option<Arc<str>>,
 }
+
+/// The longest arguments that are recorded, in bytes. Of longer ones only the facts are kept, as of all where the policy does not say `record: arguments`.
+pub const MAX_RECORDED: usize = 16 * 1024;
 
 /// Which run is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -126,6 +126,7 @@ impl Pen<'_> {
         }
         for call in &run.calls {
             self.touch(id, workflow, call)?;
+            self.keep_arguments(call)?;
         }
         // Where the history calls the run unacceptable and the objective counts none of its modes, all of them are why.
         let counted = |pen: &Self, mode: &FailureMode| pen.counts(&run.workflow, mode);
@@ -158,6 +159,7 @@ impl Pen<'_> {
         let statements = [
             "DELETE FROM touched WHERE era BETWEEN ?2 AND ?2 + 1 AND run = ?1
              AND subject IN (SELECT subject FROM runs WHERE id = ?1 UNION ALL SELECT subject FROM calls WHERE run = ?1)",
+            "DELETE FROM arguments WHERE call IN (SELECT call FROM runs WHERE id = ?1 UNION ALL SELECT call FROM calls WHERE run = ?1) AND ?2 >= 0",
             "DELETE FROM calls WHERE run = ?1 AND ?2 >= 0",
             "DELETE FROM charges WHERE run = ?1 AND ?2 >= 0",
             "DELETE FROM exclusions WHERE run = ?1 AND ?2 >= 0",

@@ -4,7 +4,7 @@
 //! - `runs` and `calls` are the run index: what was booked, so that a report can find it weeks later.
 //! - [`Store::open`] verifies, settles what a crash left open, and gives the state to build the living ledger from; [`Store::start`] sets the writer going.
 //!
-//! It does not decide anything: the fold does. It keeps no arguments and no texts of business objects, and it never makes a new ledger where one was.
+//! It does not decide anything: the fold does. It keeps no arguments, unless the policy says `record: arguments`, and no texts of business objects, and it never makes a new ledger where one was.
 
 use std::{
     io,
@@ -29,6 +29,7 @@ mod import;
 mod meant;
 mod names;
 mod open;
+mod past;
 mod pen;
 mod queue;
 mod records;
@@ -41,6 +42,7 @@ mod writer;
 mod tests;
 
 pub use books::BadRow;
+pub use past::{Past, PastRuns};
 pub use queue::{MOST_QUEUED, Queue};
 pub use records::{MOST_RECORDS, Readers};
 

@@ -34,10 +34,11 @@ const READERS: usize = 4;
 pub const MOST_RECORDS: usize = 1_000;
 
 /// What a run is read from, in the order that `view` expects.
-const RUN_COLUMNS: &str = "r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name,
+pub(super) const RUN_COLUMNS: &str =
+    "r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name,
                            r.status, r.subject";
 /// The names in it.
-const RUN_NAMES: &str =
+pub(super) const RUN_NAMES: &str =
     "JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule";
 
 /// The readers.
@@ -257,7 +258,7 @@ fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) ->
     Ok(Some(wanted))
 }
 
-fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fault> {
+pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fault> {
     let id: i64 = row.get(0)?;
     let booked = id >> TIME_SHIFT;
     let started = booked.saturating_sub(row.get(4)?);
@@ -315,6 +316,7 @@ fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> 
         status: row.get(first + 7)?,
         // The text was not kept. Equal digests are equal objects, which is what a reader of a list needs.
         subject: subject.map(|hash| Subject::from(format!("sha256:{:032x}", u128::from_be_bytes(hash)))),
+        args: None,
     })
 }
 

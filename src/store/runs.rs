@@ -43,6 +43,7 @@ pub(super) struct RunStatements<'c> {
     name: Statement<'c>,
     booked: Statement<'c>,
     importing: Statement<'c>,
+    arguments: Statement<'c>,
     /// Tells runs of one millisecond apart.
     tail: i64,
     era: i64,
@@ -63,6 +64,7 @@ impl<'c> RunStatements<'c> {
             touched: connection.prepare(INSERT_TOUCHED)?,
             name: connection.prepare(FIND_NAME)?,
             booked: connection.prepare(FIND_CALL)?,
+            arguments: connection.prepare("INSERT OR REPLACE INTO arguments VALUES (?1, ?2)")?,
             importing: connection.prepare("INSERT INTO importing VALUES (?1, ?2)")?,
             tail: 0,
             era,
@@ -207,6 +209,7 @@ impl Pen<'_> {
         }
         for call in &run.calls {
             self.touch(id, workflow, call)?;
+            self.keep_arguments(call)?;
         }
         if !run.charges.is_empty() {
             let counted = run.mark == Mark::Unacceptable;
@@ -275,6 +278,7 @@ impl Pen<'_> {
             rule: None,
             status: 0,
             subject: admission.subject.clone(),
+            args: None,
         };
         let owner = self.name(workflow.as_str())?;
         let (first, more): (bool, i64) =
@@ -420,6 +424,14 @@ impl Pen<'_> {
         let n = i64::try_from(n).unwrap_or(i64::MAX) + 1;
         self.runs.call.execute(params![id, n, bytes(call.call), at, tool, risk, verdict, executed, rule, status, subject])?;
         self.rows += 1;
+        Ok(())
+    }
+
+    pub(super) fn keep_arguments(&mut self, call: &CallRecord) -> Result<(), Fault> {
+        if let Some(args) = &call.args {
+            self.runs.arguments.execute(params![bytes(call.call), &**args])?;
+            self.rows += 1;
+        }
         Ok(())
     }
 

@@ -79,6 +79,12 @@ CREATE TABLE calls (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX calls_by_call ON calls (call);
 
+-- The arguments of calls, as canonical JSON, where the policy says `record: arguments`.
+CREATE TABLE arguments (
+    call BLOB PRIMARY KEY,          -- the call's id
+    args TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Which runs touched which business object. Subjects come in random order, and a random insert into a big index costs ten times an ordered one; so the index
 -- is cut into eras of 65,536 entries, of which only the newest is written. A search looks into each. The columns are in an order in which the newest run of
 -- each tool and workflow is one step away, however many runs touched the object.

@@ -214,6 +214,7 @@ fn call(n: u64, tool: &str, risk: Risk, subject: Option<&str>) -> CallRecord {
         rule: None,
         status: 200,
         subject: subject.map(Into::into),
+        args: None,
     }
 }
 

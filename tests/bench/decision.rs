@@ -167,6 +167,7 @@ fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
         validation: template.validation,
         exposure: template.exposure,
         retries: template.retries,
+        record_arguments: template.record_arguments,
         disclose_remaining: template.disclose_remaining,
         mode: template.mode,
         place: template.place.clone(),

@@ -186,3 +186,20 @@ fn an_upload_that_breaks_off_books_nothing_and_two_at_once_are_one_too_many() {
         reviewer.post_as("/v1/import", "application/x-ndjson", "").await.refused(401, "unauthorized");
     });
 }
+
+#[test]
+fn a_first_policy_takes_its_target_and_its_size_from_a_history() {
+    let gate = TestGate::builder().prepare();
+    fs::write(gate.home().join("history.jsonl"), sixty_days()).unwrap();
+    let flags = ["init", "--from", "history.jsonl", "--risk", "medium", "--upstream", "http://127.0.0.1:3000", "--policies", "first"];
+    assert!(gate.cli(&flags).status.success());
+    let policy = fs::read_to_string(gate.home().join("first/desk.yaml")).unwrap();
+    // 24 of 1,200 failed: twice that may.
+    assert!(policy.contains("target: 96%\n") && policy.contains("expected_runs: 600\n") && policy.contains("1,176 of 1,200 runs"), "{policy}");
+    assert!(gate.cli(&["check", "first"]).status.success());
+    fs::write(gate.home().join("two.jsonl"), line(ago(HOUR), "r", "acceptable", json!({ "workflow": "other" })) + &sixty_days()).unwrap();
+    for (history, what) in [("two.jsonl", "several workflows"), ("none.jsonl", "no such file"), ("first/desk.yaml", "no run of any workflow")] {
+        let output = gate.cli(&["init", "--from", history, "--risk", "low", "--upstream", "http://x", "--policies", "second"]);
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(what), "{history}: {output:?}");
+    }
+}

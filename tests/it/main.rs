@@ -33,3 +33,4 @@ mod reload;
 mod repeats;
 mod restart;
 mod shipped;
+mod simulate;

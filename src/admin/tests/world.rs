@@ -234,6 +234,7 @@ pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[F
             rule: None,
             status: 200,
             subject: Some(name.to_uppercase().into()),
+            args: None,
         }],
     }
 }
@@ -280,6 +281,7 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         validation: Validation::Schemas,
         exposure: false,
         retries: 0,
+        record_arguments: false,
         disclose_remaining: true,
         mode: Mode::Enforce,
         place: Place { file: "policies/triage.yaml".into(), line: 1 },

@@ -133,10 +133,13 @@ pub(super) fn word(text: &str) -> String {
 }
 
 /// A page as somebody without colours sees it.
-#[cfg(test)]
-pub(super) fn plain(text: &str) -> String {
+#[must_use]
+pub(super) fn without_colours(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
+
+#[cfg(test)]
+pub(super) use without_colours as plain;
 
 #[cfg(test)]
 mod tests {

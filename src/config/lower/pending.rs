@@ -24,7 +24,6 @@ const PENDING: &[(Owner, &str)] = &[
     (Owner::Workflow, "earn"),
     (Owner::Workflow, "settle"),
     (Owner::Workflow, "spot_check"),
-    (Owner::Workflow, "record"),
     (Owner::Workflow, "exposure"),
     (Owner::Level, "volume"),
     (Owner::Level, "concurrency"),

@@ -13,7 +13,9 @@ use crate::{
         source::{
             decode::{At, Field},
             nearest::did_you_mean,
-            policy::{Approvals, CapsEntry, CheckEntry, Disclose, EarnEntry, Finish, HoldEntry, LoseEntry, RunEntry, SkipEntry, Switch, WorkflowDocument},
+            policy::{
+                Approvals, CapsEntry, CheckEntry, Disclose, EarnEntry, Finish, HoldEntry, LoseEntry, Record, RunEntry, SkipEntry, Switch, WorkflowDocument,
+            },
         },
         tiers::{self, Defaults},
     },
@@ -118,6 +120,7 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
         validation,
         exposure: document.exposure.value().map_or(defaults.exposure, |switch| *switch == Switch::On),
         retries: number(&document.retries, "retries", &RETRIES, notes).unwrap_or(defaults.retries),
+        record_arguments: document.record.value().is_some_and(|record| *record == Record::Arguments),
         disclose_remaining: document.disclose.value().map_or(defaults.disclose_remaining, |disclose| *disclose == Disclose::Budget),
         mode: api::mode(&document.mode, &document.until, known.now, notes),
         place: place(&at.span, notes),
@@ -350,7 +353,6 @@ fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
         ("earn", span_of(&document.earn)),
         ("settle", span_of(&document.settle)),
         ("spot_check", span_of(&document.spot_check)),
-        ("record", span_of(&document.record)),
         ("exposure", span_of(&document.exposure)),
     ] {
         warn(Owner::Workflow, key, span, notes);

@@ -218,6 +218,8 @@ pub struct Workflow {
     pub exposure: bool,
     /// How often a gate may send an idempotent call again.
     pub retries: u32,
+    /// Whether the arguments of its calls are kept in the run index, so that a simulation can judge them again.
+    pub record_arguments: bool,
     /// Whether the agent is told what remains of the budget.
     pub disclose_remaining: bool,
     /// Whether its rules act.

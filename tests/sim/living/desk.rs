@@ -193,6 +193,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             validation: Validation::Schemas,
             exposure: false,
             retries: 0,
+            record_arguments: false,
             disclose_remaining: false,
             mode: rules.mode,
             place: place(),

@@ -1,0 +1,350 @@
+//! What other policies would have made of runs of the past: the gate's own rules and its own fold, over what happened instead of what happens.
+//!
+//! Each call is judged where the workflow would have stood; a run with a call that would have been denied is prevented and booked nowhere; a run with one that would
+//! have been held is booked as it was, because nobody knows what a person would have said. Caps on volume, limits and duplicates are not judged: they depend on
+//! calls that a history does not have. Time is the history's. Where the runs come from is `history` and `journal`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::gate::{
+    digest::Digest,
+    event::{Cell, Charge, Effect, Entry, Event, RunRef},
+    json::Json,
+    name::{ToolName, WorkflowName},
+    past,
+    policy::{
+        Condition, Mode, PolicySet, Terms, Tool, Workflow,
+        facts::RunFacts,
+        judge::{self, Case, RuleName},
+    },
+    risk::Risk,
+    standing::Standing,
+    state::State,
+    time::{Minute, Time, days},
+    verdict::Verdict,
+};
+
+pub mod history;
+pub mod journal;
+pub mod told;
+
+pub use told::{Change, Difference, Simulated, SimulatedWorkflow};
+
+/// How long after a burn began a person is taken to have found its cause, where a history has no people in it.
+pub const RECOVERS_AFTER: Duration = days(2);
+/// How long the probations last that such a person opens.
+const PROBATION: Duration = days(7);
+
+/// How far it has come, in bytes or entries.
+pub type Progress<'p> = &'p mut dyn FnMut(usize);
+
+/// Why a simulation cannot be. A message is a fragment; what to do stands behind `\nhint: `.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// The history cannot be read.
+    #[error("cannot read the history: {0}")]
+    History(#[from] std::io::Error),
+    /// The history is too long to be sorted here.
+    #[error("the history is not in the order of time, and has more than {0} lines\nhint: sort it by `at` first")]
+    TooLong(usize),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] crate::store::OpenError),
+    /// More runs would have gone another way than are told apart.
+    #[error("more than {0} runs would have gone another way than they did\nhint: simulate a shorter time")]
+    TooMany(usize),
+}
+
+/// A simulation that is on.
+pub struct Simulation {
+    policies: Arc<PolicySet>,
+    tools: HashMap<ToolName, Arc<Tool>>,
+    state: State,
+    desks: BTreeMap<WorkflowName, Desk>,
+    recovers_after: Option<Duration>,
+}
+
+/// A workflow under simulation.
+struct Desk {
+    policy: Arc<Workflow>,
+    standing: Standing,
+    /// When something follows by itself, or somebody recovers.
+    due: Option<Time>,
+    recovers: Option<Time>,
+    /// Acceptable runs of the minute that is on, and the last time in it.
+    tally: Option<(Time, Cell)>,
+    told: SimulatedWorkflow,
+    /// The posture it has been in, and since when.
+    since: Time,
+}
+
+/// What would have become of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict, as far as it can be known.
+    pub verdict: Verdict,
+    /// The verdict acts; in shadow it would only have been recorded.
+    pub acts: bool,
+    /// A rule reads what is not on record.
+    pub unknown: bool,
+}
+
+/// A call of the past.
+#[derive(Clone, Copy)]
+pub struct PastCall<'a> {
+    /// Its tool's name.
+    pub tool: &'a str,
+    /// Its arguments, where they are on record.
+    pub args: Option<&'a Json<'a>>,
+    /// Its agent.
+    pub agent: &'a str,
+    /// Its run.
+    pub run: RunFacts<'a>,
+}
+
+impl Simulation {
+    /// A simulation of `policies` from `at` on. `recovers_after` stands for the people that a history does not have; `before` is how a ledger began.
+    #[must_use]
+    pub fn new(policies: Arc<PolicySet>, at: Time, recovers_after: Option<Duration>, before: Option<Event>) -> Self {
+        let mut simulation = Simulation {
+            tools: policies.apis.values().flat_map(|api| &api.tools).map(|tool| (tool.name.clone(), Arc::clone(tool))).collect(),
+            state: State::default(),
+            desks: BTreeMap::new(),
+            recovers_after,
+            policies,
+        };
+        if let Some(event) = before {
+            simulation.apply_to_all(at, event);
+        }
+        simulation.accept(at);
+        simulation
+    }
+
+    /// The policies come into force, or come again as after a restart.
+    pub fn accept(&mut self, at: Time) {
+        let terms: BTreeMap<WorkflowName, Arc<Terms>> =
+            self.policies.workflows.iter().map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms))).collect();
+        let version: Digest = self.policies.version;
+        let followed = self.state.apply(&Entry { at, workflow: None, event: Event::PolicyAccepted { version, terms, policies: "".into() } });
+        for (name, policy) in &self.policies.workflows {
+            let Some(state) = self.state.workflow(name).filter(|_| !self.desks.contains_key(name)) else { continue };
+            let standing = state.standing();
+            let told = SimulatedWorkflow::new(policy, &standing);
+            let desk = Desk { policy: Arc::clone(policy), due: state.next_due(), standing, recovers: None, tally: None, told, since: at };
+            self.desks.insert(name.clone(), desk);
+        }
+        self.follow(followed);
+    }
+
+    /// The workflow's policy, where these policies have it.
+    #[must_use]
+    pub fn policy(&self, workflow: &str) -> Option<&Arc<Workflow>> {
+        self.desks.get(workflow).map(|desk| &desk.policy)
+    }
+
+    /// Does the tool hand a case over to a person?
+    #[must_use]
+    pub fn escalates(&self, tool: &str) -> bool {
+        self.tools.get(tool).is_some_and(|tool| tool.escalation)
+    }
+
+    /// The risk that a call of `tool` is judged as.
+    #[must_use]
+    pub fn risk(&self, workflow: &Workflow, tool: &str) -> Risk {
+        judge::risk(workflow, self.tools.get(tool).map(|tool| &**tool))
+    }
+
+    /// What is told of a workflow, to be added to.
+    pub fn told(&mut self, workflow: &str) -> Option<&mut SimulatedWorkflow> {
+        self.desks.get_mut(workflow).map(|desk| &mut desk.told)
+    }
+
+    /// Lets time pass for a workflow: what follows from that, happens.
+    pub fn pass(&mut self, workflow: &WorkflowName, at: Time) {
+        loop {
+            let Some(desk) = self.desks.get(workflow) else { return };
+            let recovers = desk.recovers.filter(|time| *time <= at);
+            let due = desk.due.filter(|time| *time <= at);
+            match (due, recovers) {
+                (None, None) => return,
+                (Some(due), recovers) if recovers.is_none_or(|recovers| due <= recovers) => {
+                    self.flush(workflow);
+                    // Everything up to the next moment at which a person does something.
+                    let until = recovers.unwrap_or(at);
+                    let followed = self.state.advance(until);
+                    self.follow(followed);
+                    self.look_again(workflow);
+                }
+                (_, recovers) => {
+                    self.flush(workflow);
+                    if let Some(desk) = self.desks.get_mut(workflow) {
+                        desk.recovers = None;
+                    }
+                    let cause = "taken to be found by a person; no history has people in it".into();
+                    let event = Event::Recovered { cause, fix: None, to: None, lasts: PROBATION, by: "simulate".into() };
+                    self.apply(workflow, recovers.unwrap_or(at), event);
+                }
+            }
+        }
+    }
+
+    /// Judges a call where its workflow stands, and counts it.
+    pub fn judge(&mut self, workflow: &WorkflowName, at: Time, call: PastCall<'_>) -> Judged {
+        let nothing = Judged { verdict: Verdict::Allow, acts: false, unknown: true };
+        let Some(desk) = self.desks.get_mut(workflow) else { return nothing };
+        let tool = self.tools.get(call.tool).map(|tool| &**tool);
+        let facts = past::facts(call.args, call.tool, call.agent, workflow.as_str(), call.run, &desk.standing);
+        let case = Case { workflow: &desk.policy, standing: &desk.standing, tool, facts };
+        let knows = |rule: RuleName| tool.is_none_or(|tool| is_known(tool, rule, call.args.is_some()));
+        let mut unknown = tool.is_some_and(|tool| !RULES.iter().all(|rule| is_known(tool, *rule, call.args.is_some())));
+        let (mut verdict, mut clamped) = (Verdict::Allow, false);
+        match judge::explain(&case) {
+            Ok(findings) => {
+                for finding in findings.iter().filter(|finding| knows(finding.rule)) {
+                    verdict = verdict.max(finding.verdict);
+                    clamped |= finding.clamped;
+                }
+            }
+            // The gate would have answered 400: no run of the past got that answer.
+            Err(_) => unknown = true,
+        }
+        let shadow =
+            [Some(desk.policy.mode), tool.map(|tool| tool.mode)].into_iter().flatten().any(|mode| matches!(mode, Mode::Shadow { until } if at < until));
+        let calls = &mut desk.told.calls;
+        calls.unknown += u64::from(unknown);
+        *match verdict {
+            Verdict::Allow => &mut calls.allowed,
+            Verdict::Hold => &mut calls.held,
+            Verdict::Deny => &mut calls.denied,
+        } += 1;
+        Judged { verdict, acts: !shadow || clamped, unknown }
+    }
+
+    /// Books an acceptable run, or an idle one.
+    pub fn tally(&mut self, workflow: &WorkflowName, at: Time, high: bool, idle: bool) {
+        let minute = at.minute();
+        if self.desks.get(workflow).and_then(|desk| desk.tally.as_ref()).is_some_and(|(_, cell)| cell.minute != minute) {
+            self.flush(workflow);
+        }
+        let Some(desk) = self.desks.get_mut(workflow) else { return };
+        let (last, cell) = desk.tally.get_or_insert_with(|| (at, empty(minute)));
+        *last = at;
+        if idle {
+            cell.idle += 1;
+            desk.told.idle += 1;
+        } else {
+            cell.runs += 1;
+            cell.high += u64::from(high);
+            desk.told.runs += 1;
+        }
+    }
+
+    /// Books an unacceptable run.
+    pub fn book(&mut self, workflow: &WorkflowName, at: Time, run: RunRef, high: bool, charges: Vec<Charge>) {
+        self.flush(workflow);
+        self.apply(workflow, at, Event::Booked { run, high, charges });
+        if let Some(told) = self.told(workflow.as_str()) {
+            told.runs += 1;
+            told.unacceptable += 1;
+        }
+    }
+
+    /// Applies an event.
+    pub fn apply(&mut self, workflow: &WorkflowName, at: Time, event: Event) {
+        let followed = self.state.apply(&Entry { at, workflow: Some(workflow.clone()), event });
+        self.follow(followed);
+        self.look_again(workflow);
+    }
+
+    /// Applies an event that concerns the process or every workflow.
+    pub fn apply_to_all(&mut self, at: Time, event: Event) {
+        let followed = self.state.apply(&Entry { at, workflow: None, event });
+        self.follow(followed);
+        let names: Vec<_> = self.desks.keys().cloned().collect();
+        for name in &names {
+            self.look_again(name);
+        }
+    }
+
+    /// What came of it, at `at`.
+    #[must_use]
+    pub fn end(mut self, at: Time) -> BTreeMap<WorkflowName, SimulatedWorkflow> {
+        let names: Vec<_> = self.desks.keys().cloned().collect();
+        for name in &names {
+            self.pass(name, at);
+            self.flush(name);
+        }
+        let followed = self.state.advance(at);
+        self.follow(followed);
+        let state = &self.state;
+        self.desks
+            .into_iter()
+            .map(|(name, mut desk)| {
+                desk.told.stay(desk.standing.posture, desk.since, at);
+                if let Some(state) = state.workflow(&name) {
+                    desk.told.ends(&state.standing());
+                }
+                (name, desk.told)
+            })
+            .collect()
+    }
+
+    fn flush(&mut self, workflow: &WorkflowName) {
+        let Some((at, cell)) = self.desks.get_mut(workflow).and_then(|desk| desk.tally.take()) else { return };
+        self.apply(workflow, at, Event::Tallied { cells: vec![cell] });
+    }
+
+    fn look_again(&mut self, workflow: &WorkflowName) {
+        if let (Some(desk), Some(state)) = (self.desks.get_mut(workflow), self.state.workflow(workflow)) {
+            desk.due = state.next_due();
+        }
+    }
+
+    fn follow(&mut self, followed: Vec<Entry>) {
+        for Entry { at, workflow, event } in followed {
+            let (Some(workflow), Event::Followed(effect)) = (workflow, event) else { continue };
+            let (Some(desk), Some(state)) = (self.desks.get_mut(&workflow), self.state.workflow(&workflow)) else { continue };
+            if let Effect::PostureChanged { from, .. } = &effect {
+                desk.told.stay(*from, desk.since, at);
+                desk.since = at;
+            }
+            if let (Some(after), Effect::BurnOpened | Effect::ProbationEnded { lasted: false }) = (self.recovers_after, &effect) {
+                desk.recovers = Some(at.plus(after));
+            }
+            desk.told.note(at, effect);
+            desk.standing = state.standing();
+            desk.due = state.next_due();
+        }
+    }
+}
+
+/// The rules that can depend on what a history may not have.
+const RULES: [RuleName; 4] = [RuleName::Arguments, RuleName::DenyWhen, RuleName::HoldWhen, RuleName::EscalateWhen];
+
+/// Can what this rule says of the tool's calls be known from the arguments alone, or without them?
+fn is_known(tool: &Tool, rule: RuleName, has_args: bool) -> bool {
+    let reads = |condition: &Condition| {
+        let reads = condition.reads();
+        (has_args || !reads.any_args()) && reads.path.is_empty() && reads.query.is_empty() && reads.header.is_empty() && !reads.computed
+    };
+    let condition = if rule == RuleName::Arguments {
+        return has_args || tool.arguments.is_none();
+    } else if rule == RuleName::DenyWhen {
+        &tool.deny_when
+    } else if rule == RuleName::HoldWhen {
+        &tool.hold_when
+    } else if rule == RuleName::EscalateWhen {
+        &tool.escalate_when
+    } else {
+        return true;
+    };
+    condition.as_ref().is_none_or(|rule| reads(&rule.condition))
+}
+
+fn empty(minute: Minute) -> Cell {
+    Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new() }
+}

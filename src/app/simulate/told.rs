@@ -1,0 +1,228 @@
+//! What a simulation tells: per workflow what was booked, judged and prevented, how it stood over time, and where that differs from what happened.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    api::{Decimal, Moment, history::Finding},
+    gate::{budget::posture::Posture, event::Effect, policy::Workflow, standing::Standing, time::Time},
+};
+
+/// The most changes of a workflow that are kept one by one; the rest is counted.
+pub const MOST_CHANGES: usize = 10_000;
+/// The most prevented and held runs that are named, each.
+pub const MOST_NAMED: usize = 100;
+/// The most differences that are listed.
+pub const MOST_DIFFERENCES: usize = 1_000;
+
+/// What a simulation came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Simulated {
+    /// The version of the policies.
+    pub policies: String,
+    /// Where the runs came from.
+    pub source: String,
+    /// The first moment.
+    pub from: Moment,
+    /// The last moment.
+    pub to: Moment,
+    /// Runs or entries that were read.
+    pub read: u64,
+    /// How long after a burn a person was taken to have found its cause; `null` where people's decisions are on record.
+    pub recovers_after: Option<String>,
+    /// What was skipped, and what is odd.
+    pub findings: Vec<Finding>,
+    /// By workflow.
+    pub workflows: BTreeMap<String, SimulatedWorkflow>,
+}
+
+/// What became of one workflow.
+#[derive(Debug, Clone, Serialize)]
+pub struct SimulatedWorkflow {
+    /// Its tier.
+    pub risk: String,
+    /// Its target.
+    pub target: Decimal,
+    /// Its levels, lowest first.
+    pub levels: Vec<String>,
+    /// The level it began at.
+    pub starts: String,
+    /// Runs that were booked and count.
+    pub runs: u64,
+    /// Those that were unacceptable.
+    pub unacceptable: u64,
+    /// Runs that do not count.
+    pub idle: u64,
+    /// Runs that an operator had excluded.
+    pub excluded: u64,
+    /// What became of its calls.
+    pub calls: Calls,
+    /// Runs with a call that would have been denied.
+    pub prevented: Runs,
+    /// Runs with a call that would have been held.
+    pub held: Runs,
+    /// Burns that began.
+    pub burns: u64,
+    /// Promotions.
+    pub promotions: u64,
+    /// Demotions.
+    pub demotions: u64,
+    /// How long it was in each posture, in whole seconds.
+    pub seconds: BTreeMap<&'static str, u64>,
+    /// The posture at the end.
+    pub posture: &'static str,
+    /// The level at the end.
+    pub level: String,
+    /// The budget at the end, in a sentence.
+    pub why: String,
+    /// What changed, in order.
+    pub changes: Vec<Change>,
+    /// Changes that are not listed.
+    pub more_changes: u64,
+    /// What really happened and would not have, and the other way round; `null` where what really happened is not on record.
+    pub difference: Option<Difference>,
+}
+
+/// What became of calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Calls {
+    /// Allowed.
+    pub allowed: u64,
+    /// Held for a person.
+    pub held: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Calls that a rule could not judge, because it reads what is not on record; they are among those above by the rules that could.
+    pub unknown: u64,
+}
+
+/// Runs of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Runs {
+    /// How many.
+    pub runs: u64,
+    /// Those among them that were unacceptable.
+    pub unacceptable: u64,
+    /// The first of them.
+    pub named: Vec<String>,
+}
+
+/// Something that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// When.
+    pub at: Moment,
+    /// What.
+    #[serde(flatten)]
+    pub effect: Effect,
+}
+
+/// Where what would have been differs from what was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Changes that happened both times, at the same moment.
+    pub same: u64,
+    /// Changes that only really happened.
+    pub only_real: Vec<Change>,
+    /// Changes that would only have happened under these policies.
+    pub only_simulated: Vec<Change>,
+    /// Differences that are not listed.
+    pub more: u64,
+    /// Calls that went and would have been held.
+    pub newly_held: u64,
+    /// Calls that went and would have been denied.
+    pub newly_denied: u64,
+    /// Calls that were held or denied and would have gone.
+    pub newly_allowed: u64,
+}
+
+impl Runs {
+    /// Notes one.
+    pub fn note(&mut self, run: &str, unacceptable: bool) {
+        self.runs += 1;
+        self.unacceptable += u64::from(unacceptable);
+        if self.named.len() < MOST_NAMED {
+            self.named.push(run.to_owned());
+        }
+    }
+}
+
+impl SimulatedWorkflow {
+    pub(super) fn new(policy: &Workflow, standing: &Standing) -> Self {
+        SimulatedWorkflow {
+            risk: policy.terms.tier.as_str().to_owned(),
+            target: Decimal::of(i64::from(policy.terms.objective.target_ppm / 100)),
+            levels: policy.terms.ladder.rungs().iter().map(|rung| rung.level.to_string()).collect(),
+            starts: standing.level().to_string(),
+            runs: 0,
+            unacceptable: 0,
+            idle: 0,
+            excluded: 0,
+            calls: Calls::default(),
+            prevented: Runs::default(),
+            held: Runs::default(),
+            burns: 0,
+            promotions: 0,
+            demotions: 0,
+            seconds: BTreeMap::new(),
+            posture: standing.posture.as_str(),
+            level: standing.level().to_string(),
+            why: String::new(),
+            changes: Vec::new(),
+            more_changes: 0,
+            difference: None,
+        }
+    }
+
+    pub(super) fn note(&mut self, at: Time, effect: Effect) {
+        self.burns += u64::from(matches!(effect, Effect::BurnOpened));
+        self.demotions += u64::from(matches!(effect, Effect::Demoted { .. }));
+        if self.changes.len() < MOST_CHANGES {
+            self.changes.push(Change { at: Moment(at), effect });
+        } else {
+            self.more_changes += 1;
+        }
+    }
+
+    pub(super) fn stay(&mut self, posture: Posture, since: Time, until: Time) {
+        *self.seconds.entry(posture.as_str()).or_default() += until.since(since).as_secs();
+    }
+
+    pub(super) fn ends(&mut self, standing: &Standing) {
+        self.posture = standing.posture.as_str();
+        self.level = standing.level().to_string();
+        self.why = standing.why.to_string();
+    }
+}
+
+impl Difference {
+    /// Compares what happened with what would have, each in order.
+    pub(super) fn of(real: &[Change], simulated: &[Change]) -> Self {
+        let mut left: BTreeMap<String, Vec<&Change>> = BTreeMap::new();
+        let key = |change: &Change| format!("{} {:?}", change.at, change.effect);
+        for change in real {
+            left.entry(key(change)).or_default().push(change);
+        }
+        let mut difference = Difference::default();
+        for change in simulated {
+            match left.get_mut(&key(change)).and_then(Vec::pop) {
+                Some(_) => difference.same += 1,
+                None => difference.only_simulated.push(change.clone()),
+            }
+        }
+        difference.only_real = left.into_values().flatten().cloned().collect();
+        difference.only_real.sort_by_key(|change| change.at);
+        for list in [&mut difference.only_real, &mut difference.only_simulated] {
+            difference.more += list.len().saturating_sub(MOST_DIFFERENCES) as u64;
+            list.truncate(MOST_DIFFERENCES);
+        }
+        difference
+    }
+
+    /// Did everything happen as it would have?
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.only_real.is_empty() && self.only_simulated.is_empty() && self.newly_held + self.newly_denied + self.newly_allowed == 0
+    }
+}
