@@ -15,13 +15,18 @@ use crate::{
     api::{
         Moment, Problem, Slug,
         operate::{Clamp, Clamped, Recover, Release},
-        workflow::{Workflow, Workflows},
+        workflow::{ExposureView, PauseView, Traffic, Workflow, Workflows},
     },
+    config::quantity::Rate,
     gate::{
         name::{LevelName, WorkflowName},
+        pace::Pause,
         time::days,
     },
-    ledger::operate::{Scope, View},
+    ledger::{
+        Workplace,
+        operate::{Scope, View},
+    },
 };
 
 /// The longest clamp that runs out by itself. A longer one is one without an end.
@@ -163,5 +168,21 @@ fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
 }
 
 fn shown(name: &WorkflowName, view: &View) -> Workflow {
-    Workflow::of(name, view.place.as_ref().map(|place| place.policy.mode), &view.state, &view.standing)
+    let mut shown = Workflow::of(name, view.place.as_ref().map(|place| place.policy.mode), &view.state, &view.standing);
+    shown.traffic = view.place.as_ref().map(|place| traffic(place, view));
+    shown
+}
+
+fn traffic(place: &Workplace, view: &View) -> Traffic {
+    let (now, traffic) = (view.state.now(), place.shard.traffic());
+    let places = place.policy.exposure.then(|| place.shard.taken().places(&view.standing));
+    Traffic {
+        in_flight: traffic.in_flight(),
+        this_hour: traffic.calls(now),
+        hours: view.state.pace().hours(now) as u64,
+        volume: view.standing.rung.volume.map(|volume| Rate(volume).to_string()),
+        concurrency: view.standing.rung.concurrency,
+        pause: view.standing.pause.map(|Pause { calls, at_once }| PauseView { calls, at_once }),
+        exposure: places.map(|places| ExposureView { places: places.all, used: places.all_taken, high_places: places.high, high_used: places.high_taken }),
+    }
 }

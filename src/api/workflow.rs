@@ -64,6 +64,50 @@ pub struct Workflow {
     pub burns: Vec<Burn>,
     /// What it may earn next.
     pub earn: Option<Earn>,
+    /// How busy it is, and what bounds that.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
+}
+
+/// How busy a workflow is, and what bounds that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Traffic {
+    /// Calls in flight.
+    pub in_flight: u32,
+    /// Calls that were let go in this hour (UTC).
+    pub this_hour: u32,
+    /// Hours with traffic in the seven days before; a pause needs 24 of them to know what is usual.
+    pub hours: u64,
+    /// The cap of its level on calls per time, such as `600/min`.
+    pub volume: Option<String>,
+    /// The cap of its level on calls at once.
+    pub concurrency: Option<u32>,
+    /// What a pause of expansion leaves, from `at_risk` on.
+    pub pause: Option<PauseView>,
+    /// Places for risky runs, where the policy limits them.
+    pub exposure: Option<ExposureView>,
+}
+
+/// What a pause of expansion leaves: the 95th percentile of the hours with traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PauseView {
+    /// Calls in an hour.
+    pub calls: u32,
+    /// Calls at once.
+    pub at_once: u32,
+}
+
+/// Places for runs that asked for harm and are not booked: as many as failures are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExposureView {
+    /// Places for runs with a medium or high call.
+    pub places: u32,
+    /// Those taken.
+    pub used: u32,
+    /// Places for runs with a high call.
+    pub high_places: u32,
+    /// Those taken.
+    pub high_used: u32,
 }
 
 /// Target, window and size of a budget.
@@ -311,6 +355,7 @@ impl Workflow {
             failure_modes: counts(&modes),
             burns: account.burns().iter().map(Burn::of).collect(),
             earn: None,
+            traffic: None,
         }
     }
 }

@@ -157,7 +157,11 @@ fn tool_entry(tool: &Tool, written: Option<&Node>) -> Entries {
         .rule("escalate_when", tool.escalate_when.as_ref())
         .rule("failure_when", tool.failure_when.as_ref())
         .taken_over(&["duplicate", "reverses", "limits"], written)
-        .optional("always", tool.always);
+        .optional("always", tool.always)
+        .optional("volume", tool.volume.map(Rate));
+    if let Some(concurrency) = tool.concurrency {
+        entries = entries.whole("concurrency", concurrency);
+    }
     for (key, is_on) in [("forbidden", tool.forbidden), ("escalation", tool.escalation)] {
         entries = if is_on { entries.flag(key, true) } else { entries };
     }
@@ -304,7 +308,7 @@ hosts: [b.internal, a.internal]
 openapi: later.json
 timeout: 90s
 tools:
-  - { tool: a, risk: read, body: 4MiB, timeout: 250ms, mode: shadow, until: 2026-12-01 }
+  - { tool: a, risk: read, volume: 100/s, concurrency: 5, body: 4MiB, timeout: 250ms, mode: shadow, until: 2026-12-01 }
   - { tool: b, match: b/c, risk: high, always: hold, escalation: true, idempotent: true, subject: 'args[\"x y\"]', failure_when: 'response.status >= 500' }
   - { tool: c, risk: low, deny_when: 'args.n > 5.0 && tool != \"x: y\"', duplicate: { key: [args.n], within: 24h }, forbidden: true }
 ";

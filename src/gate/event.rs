@@ -12,10 +12,11 @@ use super::{
     digest::Digest,
     name::{AgentName, ApprovalId, CallId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome, Source},
+    pace::Busy,
     past::Imported,
     policy::Terms,
     risk::Risk,
-    time::{self, Minute, Time},
+    time::{self, Hour, Minute, Time},
 };
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
@@ -147,6 +148,13 @@ pub enum Event {
 
     /// Runs of the past were imported, booked to their own times and judged once.
     Imported(Box<Imported>),
+    /// How busy an hour was, once it is over or the gate stops in it.
+    Paced {
+        /// The hour.
+        hour: Hour,
+        /// Its calls, and the most at once.
+        busy: Busy,
+    },
 
     /// A call is held.
     Held(Box<Request>),
@@ -454,6 +462,7 @@ impl Event {
             | Event::Reinstated { .. }
             | Event::Checked { .. }
             | Event::Imported(_)
+            | Event::Paced { .. }
             | Event::Released { .. }
             | Event::Waived { .. }
             | Event::Recovered { .. }
@@ -477,6 +486,7 @@ impl Event {
             | Event::Booked { .. }
             | Event::BookedHigh { .. }
             | Event::Checked { .. }
+            | Event::Paced { .. }
             | Event::Withdrawn { .. }
             | Event::Clamped(_)
             | Event::Demoted { .. }
@@ -520,6 +530,7 @@ impl Event {
             Event::Reinstated { .. } => "reinstated",
             Event::Checked { .. } => "checked",
             Event::Imported(_) => "imported",
+            Event::Paced { .. } => "paced",
             Event::Held(_) => "held",
             Event::Decided { .. } => "decided",
             Event::Withdrawn { .. } => "withdrawn",

@@ -9,6 +9,7 @@ pub mod json;
 pub mod level;
 pub mod name;
 pub mod outcome;
+pub mod pace;
 pub mod past;
 pub mod policy;
 pub mod retry;

@@ -10,6 +10,7 @@ use super::{
     event::Clamp,
     level::{Changes, Level, Rung},
     name::LevelName,
+    pace::Pause,
     workflow::WorkflowState,
 };
 
@@ -84,6 +85,8 @@ pub struct Standing {
     pub burn: BurnRates,
     /// May changes ship?
     pub changes: Changes,
+    /// What a pause of expansion leaves, from `at_risk` on.
+    pub pause: Option<Pause>,
     /// The posture in a sentence.
     pub why: Arc<str>,
 }
@@ -108,6 +111,7 @@ impl Standing {
             high,
             remaining: all.remaining().min(high.remaining()),
             burn: account.burn_rates(&terms.objective, state.now()),
+            pause: if account.posture() == Posture::Healthy { None } else { state.pace().usual(state.now()) },
             changes: if frozen_by_burn { Changes::Frozen } else { rung.changes },
             why: sentence::spent(&all, &high).into(),
             rung,

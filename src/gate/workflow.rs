@@ -19,6 +19,7 @@ use super::{
     level::{BUILT_IN, Ladder},
     name::{CallId, LevelName},
     outcome::FailureMode,
+    pace::Pace,
     policy::Terms,
     standing::{Binds, Effective, Standing},
     time::{Time, days},
@@ -48,6 +49,8 @@ pub struct WorkflowState {
     approvals: Queue,
     open_calls: BTreeMap<CallId, Admission>,
     demoted_at: Option<Time>,
+    #[serde(default)]
+    pace: Pace,
 }
 
 /// A suspension of the posture's cap.
@@ -128,6 +131,7 @@ impl WorkflowState {
             approvals: Queue::default(),
             open_calls: BTreeMap::new(),
             demoted_at: None,
+            pace: Pace::default(),
         }
     }
 
@@ -147,6 +151,12 @@ impl WorkflowState {
     #[must_use]
     pub const fn approvals(&self) -> &Queue {
         &self.approvals
+    }
+
+    /// How busy it has been.
+    #[must_use]
+    pub const fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Admitted calls whose outcome is not known yet.
@@ -369,6 +379,7 @@ impl WorkflowState {
                     self.note_turn(at, turn, effects);
                 }
             }
+            Event::Paced { hour, busy } => self.pace.note(*hour, *busy),
             Event::Held(request) => self.approvals.hold((**request).clone(), at),
             Event::Decided { approval, decision } => {
                 // Judged by the fold's time, which never goes back: a decision dated ahead mints no longer grant.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::{
-    Ledger, UNLISTED, Workplace, escalate,
+    Ledger, UNLISTED, Workplace,
+    caps::Capped,
+    escalate,
+    exposure::Exposed,
     permit::{Permit, Progress, Seat, Settlement},
     port::{MAX_RECORDED, Unavailable},
     receipt::Receipt,
@@ -111,6 +114,8 @@ pub enum Refusal {
     Rule(Box<Finding>),
     /// The request gives what a rule reads in a way that two readers could read differently.
     Unreadable(String),
+    /// A cap is reached.
+    Capped(Box<Finding>, Capped),
     /// The journal cannot take it.
     Journal,
     /// As many calls are held as the process holds.
@@ -146,6 +151,9 @@ impl Ledger {
             rule: None,
             admitted: false,
             granted: false,
+            aloft: None,
+            metered: None,
+            exposed: false,
             print: None,
             escalation: false,
             unescalated: false,
@@ -187,6 +195,10 @@ impl Ledger {
         let standing = place.shard.standing();
         let tool = ask.tool.filter(|tool| place.policy.tools.contains(&tool.name));
         seat.describe(ask, tool);
+        // Judged again after a wait: it is not in flight until it may go.
+        if let Some(aloft) = seat.aloft.take() {
+            aloft.land(place.shard.traffic());
+        }
         let run = RunFacts { id: seat.run_id.as_str(), calls: 0, escalated: false };
         let facts = facts(ask, &seat, &standing, run);
         let case = Case { workflow: &place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts };
@@ -204,14 +216,14 @@ impl Ledger {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
         let admit = match finding {
-            None => self.pass(seat, ask, epoch, now),
+            None => self.pass(seat, ask, (&standing, epoch), now),
             Some(finding) if watches_only(&seat, tool, &finding, now) => {
                 (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
                 self.book_finding(&seat, &finding, now);
-                self.pass(seat, ask, epoch, now)
+                self.pass(seat, ask, (&standing, epoch), now)
             }
             Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
-            Some(finding) => self.hold(seat, ask, finding, epoch, now),
+            Some(finding) => self.hold(seat, ask, finding, (&standing, epoch), now),
         };
         admit.catch_escalation()
     }
@@ -223,13 +235,29 @@ impl Ledger {
     }
 
     /// No rule stops it. What it does beside other calls may.
-    fn pass(&self, mut seat: Seat, ask: &Ask<'_>, epoch: u64, now: Time) -> Admit {
+    fn pass(&self, mut seat: Seat, ask: &Ask<'_>, judged: (&Standing, u64), now: Time) -> Admit {
+        let epoch = judged.1;
         if let Some(finding) = self.count_repeat(&mut seat, ask, now) {
             if !watches_only(&seat, ask.tool, &finding, now) {
                 return self.deny(seat, finding, now);
             }
             (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
             self.book_finding(&seat, &finding, now);
+        }
+        match seat.take_place(judged.0) {
+            Ok(()) => {}
+            // A failure changed the level while this was judged. It changes again only with the next failure or a person's hand.
+            Err(Exposed::Outdated) => return self.admit(seat, ask, now),
+            Err(Exposed::Full(finding)) if watches_only(&seat, ask.tool, &finding, now) => {
+                (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            }
+            Err(Exposed::Full(finding)) => return self.deny(seat, *finding, now),
+        }
+        if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
+            if !watches_only(&seat, ask.tool, &finding, now) {
+                return capped_by(seat, finding, capped);
+            }
+            (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
         }
         if seat.rule.is_none() {
             seat.verdict = Verdict::Allow;
@@ -251,9 +279,10 @@ impl Ledger {
         Admit::Refused { seat, refusal: Refusal::Rule(Box::new(finding)) }
     }
 
-    fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, epoch: u64, now: Time) -> Admit {
+    fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, judged: (&Standing, u64), now: Time) -> Admit {
+        let epoch = judged.1;
         if seat.granted {
-            return self.pass(seat, ask, epoch, now);
+            return self.pass(seat, ask, judged, now);
         }
         (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
         if !self.journal.ready() {
@@ -272,6 +301,11 @@ impl Ledger {
         let standing = live.state().approvals().standing(&digest, now).cloned();
         match standing {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
+                // Before the grant is used: a cap puts the call off, and the grant is still there when it comes again.
+                if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
+                    drop(live);
+                    return capped_by(seat, finding, capped);
+                }
                 (seat.verdict, seat.rule, seat.granted) = (Verdict::Allow, None, true);
                 let used = Some((approval.request.approval, digest));
                 let durable = self.journal_admission(&mut seat, &mut live, used, now);
@@ -362,6 +396,7 @@ impl Ledger {
             let tool = run.calls.last().map_or_else(|| ToolName::from(UNLISTED), |call| call.tool.clone());
             drop(charge(&*self.journal, place, open, &mut run, seen(FailureMode::Timeout, call, &tool, Some("the run never finished")), now));
         }
+        run.leave_places(&place.shard);
         let record = run.end(&place.policy, place.shard.name(), &open.agent, open.asked.as_ref(), now);
         // Before anybody can find out that the run has ended: a report that comes now reaches the journal after the run does, and finds it there.
         if let Some(record) = record {
@@ -493,6 +528,12 @@ fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, now: T
         expires_at: now.plus(hold.expires),
         grant: hold.grant,
     }
+}
+
+/// A cap costs nothing (G6), and its call may come again.
+fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
+    (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+    Admit::Refused { seat, refusal: Refusal::Capped(Box::new(finding), capped) }
 }
 
 /// Ends a seat that could not be admitted, with the status the agent gets.

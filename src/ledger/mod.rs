@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use self::{
+    caps::{Caps, Meters},
     port::{Journal, Projection, Ticket},
     runs::Runs,
     shard::Shard,
@@ -36,7 +37,9 @@ use crate::{
 
 pub mod admit;
 pub mod again;
+pub mod caps;
 pub mod escalate;
+pub mod exposure;
 pub mod memory;
 pub mod operate;
 pub mod past;
@@ -72,6 +75,8 @@ pub struct Ledger {
     /// Counts clamps. A permit minted before one is worthless after it (G2).
     epoch: AtomicU64,
     counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
+    /// What the caps of the policies in force have left. Taken by nobody who holds another lock.
+    meters: Mutex<Meters>,
     /// Tells calls apart that differ; keyed anew by each process, so that nobody can make two of them meet.
     alike: RandomState,
 }
@@ -90,6 +95,7 @@ pub struct Workplace {
     pub policy: Arc<Workflow>,
     /// The living state.
     pub shard: Arc<Shard>,
+    caps: Caps,
     counts: HashMap<ToolName, Arc<VerdictCounts>>,
     unlisted: Arc<VerdictCounts>,
 }
@@ -133,6 +139,7 @@ impl Ledger {
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),
+            meters: Mutex::default(),
             alike: RandomState::new(),
         };
         for (name, workflow) in state.workflows() {
@@ -154,11 +161,13 @@ impl Ledger {
     /// The name of a workflow that the fold does not know.
     pub fn install(&self, policies: Arc<PolicySet>) -> Result<(), WorkflowName> {
         let mut entries = BTreeMap::new();
+        let mut caps = self.meters.lock().unwrap_or_else(PoisonError::into_inner).install(&policies, self.now());
         for (name, policy) in &policies.workflows {
             let shard = self.shards.get(name).map(|shard| Arc::clone(&shard)).ok_or_else(|| name.clone())?;
             let counts = policy.tools.iter().map(|tool| (tool.clone(), self.counts_of(name, tool))).collect();
             let unlisted = self.counts_of(name, &ToolName::from(UNLISTED));
-            entries.insert(name.clone(), Arc::new(Workplace { policy: Arc::clone(policy), shard, counts, unlisted }));
+            entries
+                .insert(name.clone(), Arc::new(Workplace { policy: Arc::clone(policy), shard, caps: caps.remove(name).unwrap_or_default(), counts, unlisted }));
         }
         self.table.store(Arc::new(Table { policies, entries }));
         self.runs.look_again();
@@ -216,10 +225,20 @@ impl Ledger {
             shard.advance(now);
         }
         self.end_leases(now);
+        self.write_pace(now, false);
         if self.forgets_at.load(Ordering::Relaxed) <= now.as_millis() {
             self.forgets_at.store(now.plus(FORGETS).as_millis(), Ordering::Relaxed);
             self.runs.forget(now.minus(days(1)));
             self.forget_approvals();
+        }
+    }
+
+    /// Writes down how busy the hours were that are over; where the process stops, also the one that is not.
+    pub(crate) fn write_pace(&self, now: Time, stops: bool) {
+        let busy = |shard: &Arc<Shard>| shard.traffic().hours(now, stops).into_iter().map(|hour| (Arc::clone(shard), hour)).collect::<Vec<_>>();
+        let hours: Vec<_> = self.shards.iter().flat_map(|shard| busy(&shard)).collect();
+        for (shard, (hour, busy)) in hours {
+            drop(shard.append(&mut shard.lock(), &*self.journal, now, Event::Paced { hour, busy }));
         }
     }
 

@@ -376,6 +376,7 @@ impl Ledger {
             let place = table.entries.get(&key.workflow).unwrap_or(&open.place);
             self.end_run(place, Some(&key), &open, now, End::Stopped);
         }
+        self.write_pace(now, true);
     }
 
     fn report_named(&self, target: RunTarget, charge: Charge) -> Reported {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{
     Ledger, Workplace,
+    caps::{Aloft, Metered},
     port::{CallRecord, Change, Revise, RunTarget},
     runs::{self, OpenRun},
 };
@@ -42,6 +43,12 @@ pub struct Seat {
     pub(super) admitted: bool,
     /// A grant was used for it.
     pub(super) granted: bool,
+    /// Its place among the calls in flight.
+    pub(super) aloft: Option<Aloft>,
+    /// It took from the volumes.
+    pub(super) metered: Option<Metered>,
+    /// It is one of the risky calls that its run has a place for.
+    pub(super) exposed: bool,
     /// It counts among the same calls of its run.
     pub(super) print: Option<u64>,
     /// Its tool hands the case to a person.
@@ -183,12 +190,23 @@ impl Seat {
             Progress::Answered(_) => Executed::Yes,
         };
         let now = self.ledger.now();
+        if let Some(aloft) = self.aloft.take() {
+            aloft.land(self.place.shard.traffic());
+        }
+        if executed == Executed::No
+            && let Some(metered) = self.metered.take()
+        {
+            metered.give_back(self.place.shard.traffic());
+        }
         self.place.count(Some(&self.tool), self.verdict);
         let mut run = self.run.lock();
         if run.has_ended() {
             drop(run);
             self.close_late(result);
             return self.settled(executed, now);
+        }
+        if self.exposed && executed == Executed::No {
+            run.spare(&self.place.shard);
         }
         if let Some(print) = self.uncounts_repeat(executed != Executed::No, result.status) {
             run.repeats.give_back(print);
@@ -198,6 +216,7 @@ impl Seat {
             && let Some(booked_at) = booked_before
         {
             self.ledger.book_high(&self.place, &self.run, &run, booked_at, now);
+            run.leave_places(&self.place.shard);
         }
         run.calls.push(CallRecord {
             call: self.call,

@@ -13,6 +13,7 @@ use dashmap::DashMap;
 use super::{
     Workplace,
     escalate::Escalation,
+    exposure::Holds,
     port::{CallRecord, Journal, RunRecord, Unavailable},
     receipt::Receipt,
     repeat::Repeats,
@@ -111,6 +112,8 @@ pub struct RunState {
     pub escalation: Escalation,
     /// What it did again and again.
     pub(super) repeats: Repeats,
+    /// What it has taken of the places for risky runs.
+    pub(super) exposed: Holds,
     blocked: u32,
     forwarded: bool,
     forwarded_above_read: bool,
@@ -270,6 +273,7 @@ impl OpenRun {
             escalated: false,
             escalation: Escalation::default(),
             repeats: Repeats::default(),
+            exposed: Holds::default(),
             blocked: 0,
             forwarded: false,
             forwarded_above_read: false,
@@ -436,7 +440,10 @@ pub fn charge(
     let mut live = place.shard.lock();
     let booked_at = now.max(live.state().now());
     let appended = place.shard.append(&mut live, journal, now, event);
+    drop(live);
     run.booked_at.get_or_insert(booked_at);
+    // Last: whoever sees the place free sees the failure too.
+    run.leave_booked(&place.shard);
     Some(appended.durable)
 }
 

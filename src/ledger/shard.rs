@@ -17,6 +17,8 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::{
+    caps::Traffic,
+    exposure::Taken,
     port::{Appended, Journal, Ticket, Unavailable},
     receipt::{self, Receipt, Shared, Stamp},
 };
@@ -41,6 +43,8 @@ pub struct Shard {
     due: AtomicI64,
     /// Approvals that are pending in the whole process.
     pending: Arc<AtomicUsize>,
+    traffic: Traffic,
+    taken: Taken,
 }
 
 /// The living state, under its lock.
@@ -134,9 +138,10 @@ impl Shard {
     #[must_use]
     pub fn new(name: WorkflowName, state: WorkflowState, pending: Arc<AtomicUsize>) -> Self {
         let standing = ArcSwap::from_pointee(state.standing());
+        let traffic = Traffic::resumed(state.pace(), state.now());
         let live =
             Live { state, unconfirmed: VecDeque::new(), deciding: Vec::new(), holding: Vec::new(), watchers: Vec::new(), look_at: MANY_WATCHERS, counted: 0 };
-        let shard = Shard { name, live: Mutex::new(live), standing, due: AtomicI64::new(i64::MIN), pending };
+        let shard = Shard { name, live: Mutex::new(live), standing, due: AtomicI64::new(i64::MIN), pending, traffic, taken: Taken::default() };
         shard.note(&mut shard.lock());
         shard
     }
@@ -145,6 +150,18 @@ impl Shard {
     #[must_use]
     pub const fn name(&self) -> &WorkflowName {
         &self.name
+    }
+
+    /// How busy it is. No lock.
+    #[must_use]
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The places that its risky runs have taken. They are taken under its lock.
+    #[must_use]
+    pub const fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// Where the workflow stands now. What every call reads: no lock.

@@ -14,11 +14,13 @@ use http::{HeaderMap, Version};
 use smallvec::SmallVec;
 
 use super::worker::{Connection, Peer, Scheme};
-use crate::gate::policy::Upstream;
+use crate::{gate::policy::Upstream, ledger::caps::Capped};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The gate in `Via`. Its name, not its host's: agents need not know where it runs.
@@ -245,6 +247,19 @@ fn after_authority<'a>(rest: &'a str, is_tls: bool, upstream: &Upstream) -> Opti
 fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(base)?;
     (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+}
+
+/// Which cap the call ran into, as draft-ietf-httpapi-ratelimit-headers-11 writes it. Nothing is left of it, and something will be in `reset` seconds.
+pub fn rate_limit(headers: &mut HeaderMap, capped: Capped, reset: u64) {
+    let (policy, limit) = match capped {
+        Capped::Volume { cap, .. } => (format!("\"volume\";q={};w={}", cap.calls, cap.per_seconds), format!("\"volume\";r=0;t={reset}")),
+        Capped::Concurrency { cap } => (format!("\"concurrency\";q={cap};qu=\"concurrent-requests\""), "\"concurrency\";r=0".to_owned()),
+    };
+    for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 #[cfg(test)]

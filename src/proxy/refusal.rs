@@ -16,6 +16,7 @@ use crate::{
     },
     ledger::{
         admit::Refusal,
+        caps::Capped,
         permit::{Seat, Settlement},
     },
     wire::Malformed,
@@ -40,6 +41,8 @@ pub struct Refused {
     pub cause: Option<Cause>,
     /// Seconds after which a repeat may help.
     pub retry_after: Option<u64>,
+    /// The cap that it ran into.
+    pub capped: Option<Capped>,
     /// What it books, with a note.
     modes: Vec<(FailureMode, &'static str)>,
 }
@@ -55,6 +58,7 @@ impl Refused {
             finding: None,
             cause: None,
             retry_after: None,
+            capped: None,
             modes: Vec::new(),
         }
     }
@@ -169,6 +173,8 @@ impl Refused {
             RuleName::Arguments => (Slug::WrongArguments, 422, "Correct the arguments and call again."),
             RuleName::Level => (Slug::Level, 403, "Do not retry before the level changes; go on without this call or hand over to a person."),
             RuleName::Forbidden | RuleName::DenyWhen | RuleName::Always => (Slug::Denied, 403, "Do not retry with these arguments."),
+            RuleName::Volume | RuleName::Concurrency => (Slug::Volume, 429, "Wait as long as `Retry-After` says, then send it again."),
+            RuleName::Exposure => (Slug::Exposure, 403, "Retry when one of those runs has ended; finish runs that are done, and read in the meantime."),
             RuleName::Loop => (
                 Slug::Loop,
                 409,
@@ -232,6 +238,14 @@ impl From<Refusal> for Refused {
                     "NOT EXECUTED. A rule reads `{what}`, which this request gives ambiguously or as a number that binary64 changes. Give it once, and exactly."
                 );
                 Self::new(Slug::Malformed, 400, detail)
+            }
+            Refusal::Capped(finding, capped) => {
+                let wait = match capped {
+                    Capped::Volume { wait, .. } => wait.as_millis().div_ceil(1_000).max(1),
+                    // Nobody knows when a call ends.
+                    Capped::Concurrency { .. } => 1,
+                };
+                Refused { retry_after: u64::try_from(wait).ok(), capped: Some(capped), ..Self::rule(*finding) }
             }
             Refusal::Journal => Self::journal(),
             Refusal::Holds => {

@@ -123,6 +123,9 @@ pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> A
     if let Some(seconds) = refused.retry_after {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(capped) = refused.capped {
+        headers::rate_limit(answer.headers_mut(), capped, refused.retry_after.unwrap_or(1));
+    }
     match refused.slug {
         Slug::Unidentified => drop(answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"burngate\""))),
         // Whatever follows on this connection may be part of what was refused.

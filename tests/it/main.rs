@@ -14,6 +14,7 @@
 mod admin;
 mod attempts;
 mod budgets;
+mod caps;
 mod checks;
 mod clamp;
 mod cli;

@@ -33,6 +33,9 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&high(workflow));
     say(&provisional(workflow));
     say(&pace(workflow));
+    say(&caps(workflow));
+    say(&expansion(workflow));
+    say(&exposure(workflow));
     say(&way_back(workflow, now));
     say(&frozen(workflow));
     page + "\n" + &numbers(workflow) + &modes(workflow)
@@ -113,6 +116,41 @@ fn provisional(workflow: &Workflow) -> String {
     }
     let objective = &workflow.objective;
     format!("Provisional: {} were expected in {}.", counted(objective.expected_runs, "run", "runs"), objective.window)
+}
+
+/// What its level caps.
+fn caps(workflow: &Workflow) -> String {
+    let Some(traffic) = &workflow.traffic else { return String::new() };
+    let volume = traffic.volume.as_ref().map(|volume| format!("{} calls", escape(volume)));
+    let concurrency = traffic.concurrency.map(|most| format!("{} at once ({} in flight now)", counted(most.into(), "call", "calls"), traffic.in_flight));
+    let caps: Vec<_> = volume.into_iter().chain(concurrency).collect();
+    if caps.is_empty() { String::new() } else { format!("Level {} caps it at {}.", escape(&workflow.level.effective), caps.join(" and ")) }
+}
+
+/// What a pause of expansion leaves, or why there is none.
+fn expansion(workflow: &Workflow) -> String {
+    let Some(traffic) = workflow.traffic.as_ref().filter(|_| workflow.posture != "healthy") else { return String::new() };
+    match traffic.pause {
+        Some(pause) => format!(
+            "Expansion pauses while it is {}: at most {} in an hour ({} in this one) and {} at once, its usual busy hour of the last 7 days.",
+            escape(&workflow.posture),
+            counted(pause.calls.into(), "call", "calls"),
+            grouped(traffic.this_hour.into()),
+            grouped(pause.at_once.into())
+        ),
+        None => format!("Expansion does not pause: the last 7 days had {} of the 24 hours with traffic that say what is usual.", traffic.hours),
+    }
+}
+
+/// How many risky runs may be under way.
+fn exposure(workflow: &Workflow) -> String {
+    let Some(exposure) = workflow.traffic.as_ref().and_then(|traffic| traffic.exposure) else { return String::new() };
+    let places = |used: u32, places: u32| format!("{} of {}", grouped(used.into()), counted(places.into(), "place", "places"));
+    format!(
+        "Risky runs under way take {}, those with a high-risk call {}: as many as may still fail.",
+        places(exposure.used, exposure.places),
+        places(exposure.high_used, exposure.high_places)
+    )
 }
 
 fn pace(workflow: &Workflow) -> String {
@@ -242,6 +280,26 @@ mod tests {
         rework                -      0    0         0
         1 idle run did not count.
         ");
+    }
+
+    #[test]
+    fn what_bounds_its_traffic_is_said_where_something_does() {
+        let traffic = json!({
+            "in_flight": 2, "this_hour": 1_100, "hours": 30, "volume": "600/min", "concurrency": 5,
+            "pause": { "calls": 1_234, "at_once": 4 }, "exposure": { "places": 1, "used": 1, "high_places": 3, "high_used": 0 },
+        });
+        let capped = workflow(&json!({ "posture": "at_risk", "traffic": traffic }));
+        assert_eq!(plain(&caps(&capped)), "Level standard caps it at 600/min calls and 5 calls at once (2 in flight now).");
+        assert_eq!(
+            plain(&expansion(&capped)),
+            "Expansion pauses while it is at_risk: at most 1,234 calls in an hour (1,100 in this one) and 4 at once, its usual busy hour of the last 7 days."
+        );
+        assert_eq!(plain(&exposure(&capped)), "Risky runs under way take 1 of 1 place, those with a high-risk call 0 of 3 places: as many as may still fail.");
+        let free = json!({ "in_flight": 0, "this_hour": 0, "hours": 7, "volume": null, "concurrency": null, "pause": null, "exposure": null });
+        let young = workflow(&json!({ "posture": "at_risk", "traffic": free }));
+        assert_eq!(plain(&expansion(&young)), "Expansion does not pause: the last 7 days had 7 of the 24 hours with traffic that say what is usual.");
+        let healthy = workflow(&json!({ "traffic": free }));
+        assert_eq!((caps(&young), exposure(&young), expansion(&healthy)), Default::default());
     }
 
     #[test]

@@ -29,10 +29,11 @@ use crate::{
 
 use super::{
     address,
+    ladder::CONCURRENCY,
     pending::{Owner, warn},
     rules::{Calls, condition, rule},
     version,
-    written::{interval, items, name, place, required, span_of},
+    written::{interval, items, name, number, place, required, span_of},
 };
 
 /// How long a call may take where nothing says so.
@@ -160,6 +161,7 @@ impl ToolLowering<'_> {
         let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
         let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);
+        let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
         not_yet(entry, calls, notes);
         contradictions(entry, &owner, notes);
         let body = entry.body.given().and_then(|at| {
@@ -184,6 +186,8 @@ impl ToolLowering<'_> {
             failure_when,
             always,
             forbidden: entry.forbidden.value().copied().unwrap_or(false),
+            volume: entry.volume.value().map(|rate| rate.0),
+            concurrency,
             escalation: entry.escalation.value().copied().unwrap_or(false),
             idempotent: entry.idempotent.value().copied().unwrap_or_else(|| tiers::is_idempotent(risk)),
             body,

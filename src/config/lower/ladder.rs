@@ -3,7 +3,10 @@
 //! Caps on volume and concurrency, narrowed tools and strict validation flow down: a level that leaves them out has those of the level above it. So one cap on
 //! `standard` bounds every level below, and only a level that says that it wants more is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use crate::{
     config::{
@@ -22,13 +25,10 @@ use crate::{
     },
 };
 
-use super::{
-    pending::{Owner, warn},
-    written::{items, name, number, required, span_of},
-};
+use super::written::{items, name, number, required, span_of};
 
-/// The most calls in flight that a level's cap can say.
-const MAX_CONCURRENCY: u64 = 1_000_000;
+/// What a cap on calls in flight can say.
+pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 
 /// A ladder, and what its policy wrote.
 #[derive(Debug)]
@@ -125,10 +125,8 @@ fn change(rung: &mut Rung, entry: &LevelEntry, tool: &mut impl FnMut(&At<String>
     if entry.tools.value().is_some() {
         rung.tools = Some(items(&entry.tools).filter_map(|at| tool(at, notes)).collect());
     }
-    warn(Owner::Level, "volume", span_of(&entry.volume), notes);
-    warn(Owner::Level, "concurrency", span_of(&entry.concurrency), notes);
     rung.volume = entry.volume.value().map(|rate| rate.0).or(rung.volume);
-    rung.concurrency = number(&entry.concurrency, "concurrency", &(1..=MAX_CONCURRENCY), notes).or(rung.concurrency);
+    rung.concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes).or(rung.concurrency);
     rung.validation = entry.validation.value().copied().or(rung.validation);
     rung.changes = entry.changes.value().copied().unwrap_or(rung.changes);
 }

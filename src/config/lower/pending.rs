@@ -10,7 +10,6 @@ pub(super) enum Owner {
     Api,
     Tool,
     Workflow,
-    Level,
     Process,
     Agent,
 }
@@ -24,9 +23,6 @@ const PENDING: &[(Owner, &str)] = &[
     (Owner::Workflow, "earn"),
     (Owner::Workflow, "settle"),
     (Owner::Workflow, "spot_check"),
-    (Owner::Workflow, "exposure"),
-    (Owner::Level, "volume"),
-    (Owner::Level, "concurrency"),
     (Owner::Process, "notices"),
     (Owner::Process, "telemetry"),
     (Owner::Agent, "spiffe"),

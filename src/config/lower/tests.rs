@@ -279,11 +279,7 @@ fn a_workflow_s_mistakes() {
 #[test]
 fn a_ladder_only_widens_upwards() {
     insta::assert_snapshot!(workflow("levels: [ { level: read_only, low: allow, medium: allow } ]"), @"1.yaml:5:20: level `read_only` allows what `supervised` above it does not: allow where that says hold to `medium` tools [tighten `read_only`, or widen `supervised`]");
-    insta::assert_snapshot!(workflow("levels: [ { level: standard, volume: 10/min }, { level: supervised, volume: 20/min } ]"), @"
-    1.yaml:5:38: `volume` is accepted but not enforced by this version []
-    1.yaml:5:57: level `supervised` allows what `standard` above it does not: a higher volume [tighten `supervised`, or widen `standard`]
-    1.yaml:5:77: `volume` is accepted but not enforced by this version []
-    ");
+    insta::assert_snapshot!(workflow("levels: [ { level: standard, volume: 10/min }, { level: supervised, volume: 20/min } ]"), @"1.yaml:5:57: level `supervised` allows what `standard` above it does not: a higher volume [tighten `supervised`, or widen `standard`]");
     insta::assert_snapshot!(workflow("levels: [ { level: careful, low: hold } ]"), @"1.yaml:5:20: unknown level `careful` [a new level says which one it stands right above, such as `above: supervised`]");
     insta::assert_snapshot!(workflow("levels: [ { level: careful, above: supervizd } ]"), @"1.yaml:5:36: `above`: unknown level `supervizd` [did you mean `supervised`?]");
     insta::assert_snapshot!(workflow("levels: [ { level: standard, above: supervised } ]"), @"1.yaml:5:37: built-in level `standard` cannot be moved [drop `above`, or choose a name of your own]");

@@ -349,12 +349,7 @@ fn check(field: &Field<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
 
 /// Keys that are read and not acted on yet are still read in full.
 fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
-    for (key, span) in [
-        ("earn", span_of(&document.earn)),
-        ("settle", span_of(&document.settle)),
-        ("spot_check", span_of(&document.spot_check)),
-        ("exposure", span_of(&document.exposure)),
-    ] {
+    for (key, span) in [("earn", span_of(&document.earn)), ("settle", span_of(&document.settle)), ("spot_check", span_of(&document.spot_check))] {
         warn(Owner::Workflow, key, span, notes);
     }
     for At { value: EarnEntry { step, after, skip, .. }, span } in items(&document.earn) {

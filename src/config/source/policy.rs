@@ -90,6 +90,10 @@ pub struct ToolEntry {
     pub forbidden: Field<bool>,
     /// Calling it is an escalation to a person.
     pub escalation: Field<bool>,
+    /// At most so many calls of it per time, of everybody who calls it together.
+    pub volume: Field<Rate>,
+    /// At most so many calls of it at once, of everybody who calls it together.
+    pub concurrency: Field<u32>,
     /// Whether its rules act: `enforce` or `shadow`.
     pub mode: Field<ModeWord>,
     /// When shadow ends.

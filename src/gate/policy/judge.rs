@@ -57,6 +57,12 @@ pub enum RuleName {
     Denied,
     /// The same call again and again in one run.
     Loop,
+    /// A cap on calls per time.
+    Volume,
+    /// A cap on calls in flight.
+    Concurrency,
+    /// As many risky runs are under way as the budget has room for.
+    Exposure,
 }
 
 impl RuleName {
@@ -76,6 +82,9 @@ impl RuleName {
             RuleName::Always => "always",
             RuleName::Denied => "denied",
             RuleName::Loop => "loop",
+            RuleName::Volume => "volume",
+            RuleName::Concurrency => "concurrency",
+            RuleName::Exposure => "exposure",
         }
     }
 }
@@ -268,8 +277,11 @@ mod tests {
 
     #[test]
     fn g6_only_what_the_policy_forbids_costs_budget() {
-        use RuleName::{Always, Arguments, Denied, DenyWhen, EscalateWhen, Escalated, Forbidden, HoldWhen, Level, Loop, Unlisted, Validation};
-        for rule in [Unlisted, Arguments, Forbidden, DenyWhen, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied, Loop] {
+        use RuleName::{
+            Always, Arguments, Concurrency, Denied, DenyWhen, EscalateWhen, Escalated, Exposure, Forbidden, HoldWhen, Level, Loop, Unlisted, Validation, Volume,
+        };
+        let costless = [Unlisted, Arguments, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied, Loop, Volume, Concurrency, Exposure];
+        for rule in costless.into_iter().chain([Forbidden, DenyWhen]) {
             for verdict in [Verdict::Hold, Verdict::Deny] {
                 let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
                 let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);

@@ -16,7 +16,7 @@ use super::{
     budget::Objective,
     check::Check,
     digest::Digest,
-    level::{Ladder, Validation},
+    level::{Ladder, Validation, Volume},
     name::{ApiName, LevelName, ToolName, WorkflowName},
     outcome::FailureMode,
     risk::{Risk, Tier},
@@ -178,6 +178,12 @@ pub struct Tool {
     /// Who answers a read that its API cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Upstream>,
+    /// A cap on its calls per time, of everybody who calls it together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Volume>,
+    /// A cap on its calls in flight, of everybody who calls it together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// Whether its rules act.
     pub mode: Mode,
     /// SHA-256 of what it does and takes: pattern, risk and schema. An approval is bound to it.

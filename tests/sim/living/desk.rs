@@ -111,6 +111,7 @@ pub(crate) struct Rules {
     pub(crate) mode: Mode,
     pub(crate) calls: u32,
     pub(crate) repeats: u32,
+    pub(crate) exposure: bool,
     pub(crate) finish_required: bool,
     pub(crate) people: u32,
 }
@@ -118,7 +119,16 @@ pub(crate) struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         let tools = vec!["api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form"];
-        Rules { terms: terms(Tier::Medium, 970_000), tools, mode: Mode::Enforce, calls: 1_000, repeats: 1_000_000, finish_required: false, people: 1 }
+        Rules {
+            terms: terms(Tier::Medium, 970_000),
+            tools,
+            mode: Mode::Enforce,
+            calls: 1_000,
+            repeats: 1_000_000,
+            exposure: false,
+            finish_required: false,
+            people: 1,
+        }
     }
 }
 
@@ -152,6 +162,8 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         always: None,
         forbidden: name == "api/ban",
         escalation: name == "api/ask",
+        volume: None,
+        concurrency: (name == "api/move").then_some(1),
         idempotent: false,
         body: None,
         timeout: minutes(1),
@@ -191,7 +203,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, repeats: rules.repeats, finish_required: rules.finish_required },
             hold: HoldRules { wait: minutes(1), wait_mcp: minutes(1), expires: hours(1), grant: minutes(10), approvals_high: rules.people, approvals: 1 },
             validation: Validation::Schemas,
-            exposure: false,
+            exposure: rules.exposure,
             retries: 0,
             record_arguments: false,
             disclose_remaining: false,

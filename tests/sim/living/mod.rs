@@ -8,9 +8,11 @@
 )]
 
 mod bounds;
+mod caps;
 mod checks;
 mod desk;
 mod escalation;
+mod exposure;
 mod grants;
 mod leaps;
 mod races;

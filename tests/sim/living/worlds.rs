@@ -182,6 +182,7 @@ impl World {
                 Refusal::Rule(finding) => assert!(!finding.detail.is_empty() && !finding.rule.as_str().is_empty()),
                 Refusal::Unreadable(what) => panic!("unreadable: {what}"),
                 Refusal::Journal => assert!(!self.desk.journal.ready()),
+                Refusal::Capped(finding, _) => panic!("nothing is capped: {}", finding.detail),
                 Refusal::Holds => {}
             },
             Admit::Unread { .. } => panic!("unread"),
