@@ -87,7 +87,8 @@ const LOCKS: [(&str, &str); 4] = [
 ];
 
 /// Where tasks and threads are started, besides `app` and `proxy/accept`: (file, why).
-const SPAWNS: [(&str, &str); 4] = [
+const SPAWNS: [(&str, &str); 5] = [
+    ("src/config/openapi/place.rs", "a thread with a big stack, because the YAML parser recurses; only when a policy is loaded, and joined in place"),
     ("src/gate/policy/condition/mod.rs", "a thread with a big stack, because CEL's parser recurses; only when a policy is compiled, and joined in place"),
     ("src/admin/serve.rs", "connections are tasks of one set that this function owns and awaits"),
     ("src/admin/mod.rs", "questions to the disk go to a blocking thread and are awaited in place"),

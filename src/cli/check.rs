@@ -9,7 +9,7 @@ use clap::Args;
 use super::{
     failure::{Exit, Failure},
     files,
-    render::{self, number::counted, when},
+    render::{self, escape, number::counted, when},
 };
 use crate::config::{
     Diagnostic, Diagnostics, Loaded, Process, Severity,
@@ -139,14 +139,19 @@ impl Checked {
         ];
         let warnings = if self.count(Severity::Warning) == 0 { "no findings".to_owned() } else { self.summary() };
         let version = policies.version.to_string();
-        format!("ok: {}; {warnings}; policy version {}\n", counts.join(", "), version.get(..12).unwrap_or(&version))
+        let remarks: String = loaded.remarks.iter().map(|remark| format!("note: {}\n", escape(remark))).collect();
+        format!("ok: {}; {warnings}; policy version {}\n{remarks}", counts.join(", "), version.get(..12).unwrap_or(&version))
     }
 
     fn json(&self) -> String {
         let version = self.loaded.as_ref().map(|loaded| loaded.policies.version.to_string());
         let findings: Vec<_> = self.all().collect();
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        format!("{:#}", serde_json::json!({ "ok": self.loaded.is_some(), "errors": errors, "warnings": warnings, "version": version, "findings": findings }))
+        let remarks = self.loaded.as_ref().map(|loaded| loaded.remarks.clone()).unwrap_or_default();
+        let answer = serde_json::json!({
+            "ok": self.loaded.is_some(), "errors": errors, "warnings": warnings, "version": version, "findings": findings, "remarks": remarks,
+        });
+        format!("{answer:#}")
     }
 }
 

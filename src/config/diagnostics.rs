@@ -11,6 +11,9 @@ use serde::Serialize;
 /// The most findings that are kept for one load. A generated file with a million mistakes is not helped by the second thousand.
 pub const MAX_FINDINGS: usize = 1000;
 
+/// The longest line that is shown with a finding, in bytes.
+const LONGEST_LINE: usize = 2000;
+
 /// A text and the name that the operator knows it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
@@ -144,7 +147,12 @@ impl Diagnostics {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let source = self.sources.iter().find(|source| source.name == diagnostic.file).filter(|_| diagnostic.line > 0);
+        // A machine-written document may be one line of megabytes.
+        let is_shown = |source: &&SourceFile| {
+            let line = usize::try_from(diagnostic.line).unwrap_or(usize::MAX).checked_sub(1);
+            line.and_then(|line| source.text.split('\n').nth(line)).is_some_and(|line| line.len() <= LONGEST_LINE)
+        };
+        let source = self.sources.iter().find(|source| source.name == diagnostic.file).filter(is_shown);
         let title = if source.is_some() { diagnostic.message.clone() } else { diagnostic.to_string() };
         let mut group = level.primary_title(title).elements(source.map(|source| {
             let annotation = AnnotationKind::Primary.span(diagnostic.span.clone());
@@ -199,6 +207,13 @@ impl<'f> Notes<'f> {
         self.add(Severity::Error, span, message.into())
     }
 
+    /// An error at `span` of another file, which the notes' own file names.
+    pub fn error_in(&mut self, file: &SourceFile, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
+        let (line, column) = file.position(span.start);
+        let file = file.name.clone();
+        self.push(Diagnostic { severity: Severity::Error, file, line, column, span, message: message.into(), label: None, hint: None })
+    }
+
     /// A warning at `span`.
     pub fn warning(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.add(Severity::Warning, span, message.into())
@@ -213,6 +228,10 @@ impl<'f> Notes<'f> {
     fn add(&mut self, severity: Severity, span: Range<usize>, message: String) -> &mut Diagnostic {
         let (line, column) = self.file.position(span.start);
         let diagnostic = Diagnostic { severity, file: self.file.name.clone(), line, column, span, message, label: None, hint: None };
+        self.push(diagnostic)
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
         let index = self.found.len();
         self.found.push(diagnostic);
         &mut self.found[index]

@@ -4,6 +4,7 @@
 //! links are followed, because a Kubernetes `ConfigMap` is made of them.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -11,12 +12,15 @@ use std::{
 
 use super::{
     diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile},
-    lower::{Loaded, load, process::Process},
+    lower::{Loaded, is_attachment, load, process::Process},
 };
 use crate::gate::time::Time;
 
 /// The largest file, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
+
+/// The largest schema or `OpenAPI` document, in bytes: published ones have more than ten million.
+pub const MAX_ATTACHMENT: usize = 16 << 20;
 
 /// The most files of one directory.
 pub const MAX_FILES: usize = 10_000;
@@ -111,15 +115,31 @@ pub fn gather(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Diagnostic>) {
             Err(unreadable) => problems.push(unreadable.diagnostic(path)),
         }
     }
-    files.dedup_by(|a, b| a.name == b.name);
+    let mut names = BTreeSet::new();
+    files.retain(|file| names.insert(file.name.clone()));
     (files, problems)
 }
 
-/// The policy files in a directory, or the file itself.
+/// The policy files in a directory; or the file itself, and the schemas and documents beside it that it names.
 fn inside(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
-    if !fs::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
+    if fs::metadata(path)?.is_dir() {
+        return listed(path);
     }
+    let mut found = vec![path.to_owned()];
+    let beside = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    if let (Ok(policy), Some(Ok(others))) = (read(path), beside.map(listed)) {
+        let is_named = |other: &PathBuf| {
+            let name = other.file_name().map(|name| name.to_string_lossy());
+            name.is_some_and(|name| is_attachment(&name) && policy.text.contains(&*name))
+        };
+        // Files are known by the directory that was typed.
+        found.extend(others.iter().filter(|other| is_named(other)).filter_map(|other| Some(path.with_file_name(other.file_name()?))));
+        found.dedup();
+    }
+    Ok(found)
+}
+
+fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -143,9 +163,10 @@ fn read(path: &Path) -> Result<SourceFile, Unreadable> {
         return Err(Unreadable::NotRegular);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_FILE {
-        return Err(Unreadable::TooLarge);
+    let most = if is_attachment(&path.to_string_lossy()) { MAX_ATTACHMENT } else { MAX_FILE };
+    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        return Err(Unreadable::TooLarge { most });
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(SourceFile::new(path.display().to_string(), text)),
@@ -156,7 +177,7 @@ fn read(path: &Path) -> Result<SourceFile, Unreadable> {
 enum Unreadable {
     Missing,
     NotRegular,
-    TooLarge,
+    TooLarge { most: usize },
     TooMany,
     NotUtf8 { valid: Vec<u8> },
     Io(io::Error),
@@ -174,7 +195,11 @@ impl Unreadable {
         let (message, hint) = match &self {
             Unreadable::Missing => ("no such file or directory".to_owned(), None),
             Unreadable::NotRegular => ("this is not a regular file".to_owned(), Some("a directory, pipe, socket or device cannot be a policy file")),
-            Unreadable::TooLarge => (format!("this file is larger than {} MiB", MAX_FILE >> 20), Some("split it: each document can be a file of its own")),
+            Unreadable::TooLarge { most } => {
+                let hint =
+                    if *most == MAX_FILE { "split it: each document can be a file of its own" } else { "cut it down to the operations that agents call" };
+                (format!("this file is larger than {} MiB", most >> 20), Some(hint))
+            }
             Unreadable::TooMany => {
                 (format!("there are more than {MAX_FILES} files, or more than {} MiB of them", MAX_TOTAL >> 20), Some("is this the policy directory?"))
             }
@@ -220,6 +245,17 @@ mod tests {
         let (files, problems) = gather(&[dir.path().to_owned()]);
         assert_eq!(names(&files), ["a.yml", "b.yaml"]);
         assert_eq!(messages(&problems), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_policy_that_is_named_brings_the_schemas_that_it_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("a.yaml", "api: a\nopenapi: a.openapi.yaml\n"), ("a.openapi.yaml", ""), ("b.openapi.yaml", ""), ("c.yaml", "")] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let at = |name: &str| dir.path().join(name);
+        assert_eq!(names(&gather(&[at("a.yaml")]).0), ["a.yaml", "a.openapi.yaml"]);
+        assert_eq!(names(&gather(&[at("c.yaml"), at("a.yaml"), at("a.openapi.yaml")]).0), ["c.yaml", "a.yaml", "a.openapi.yaml"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod diagnostics;
 pub mod evidence;
 pub mod files;
 pub mod lower;
+pub mod openapi;
 pub mod print;
 pub mod quantity;
 pub mod schema;

@@ -15,7 +15,7 @@ use crate::gate::{
     check::Check,
     level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
-    policy::{Api, Condition, HoldRules, Mode, Mount, PolicySet, Protocol, Recovery, Rule, Tool, Workflow},
+    policy::{Api, Condition, HoldRules, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Tool, Workflow},
     risk::Risk,
 };
 
@@ -133,7 +133,8 @@ fn api_document(api: &Api, written: Option<&Node>) -> Entries {
     let mut tools: Vec<&Tool> = api.tools.iter().map(|tool| &**tool).collect();
     tools.sort_by_key(|tool| tool.place.line);
     let tools = tools.into_iter().map(|tool| tool_entry(tool, written_tool(written, tool)).into_node());
-    entries.taken_over(&["openapi"], written).text("timeout", Interval(api.timeout)).list("tools", tools)
+    // `openapi` is not taken over: what it fills in is written out.
+    entries.text("timeout", Interval(api.timeout)).list("tools", tools)
 }
 
 fn written_tool<'n>(api: Option<&'n Node>, tool: &Tool) -> Option<&'n Node> {
@@ -150,6 +151,9 @@ fn tool_entry(tool: &Tool, written: Option<&Node>) -> Entries {
     entries = entries.optional("subject", tool.subject.as_ref().map(Condition::source));
     if let Some(schema) = &tool.arguments {
         entries = entries.with("arguments", Node::from_json(schema.source()));
+    }
+    if !tool.parameters.is_empty() {
+        entries = entries.list("parameters", tool.parameters.iter().map(parameter));
     }
     entries = entries
         .rule("deny_when", tool.deny_when.as_ref())
@@ -171,6 +175,16 @@ fn tool_entry(tool: &Tool, written: Option<&Node>) -> Entries {
         .text("timeout", Interval(tool.timeout))
         .optional("fallback", tool.fallback.as_ref());
     mode(entries, tool.mode)
+}
+
+fn parameter(parameter: &Parameter) -> Node {
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let mut entries = Entries::default().text("name", &parameter.name).text("in", word(serde_json::json!(parameter.within)));
+    entries = entries.flag("required", parameter.required).text("list", word(serde_json::json!(parameter.form)));
+    if let Some(schema) = &parameter.schema {
+        entries = entries.with("schema", Node::from_json(schema.source()));
+    }
+    entries.into_node()
 }
 
 fn mode(entries: Entries, mode: Mode) -> Entries {
@@ -305,7 +319,6 @@ api: 007
 protocol: mcp
 upstream: https://x/mcp
 hosts: [b.internal, a.internal]
-openapi: later.json
 timeout: 90s
 tools:
   - { tool: a, risk: read, volume: 100/s, concurrency: 5, body: 4MiB, timeout: 250ms, mode: shadow, until: 2026-12-01 }
@@ -339,7 +352,7 @@ mode: shadow
 until: 2026-12-24T12:00:00Z
 ";
         let printed = round_trip(&[SourceFile::new("a.yaml", api), SourceFile::new("w.yaml", workflow)]);
-        for kept in ["openapi: later.json", "sample: 5%", "accept_risk:", "key:"] {
+        for kept in ["sample: 5%", "accept_risk:", "key:"] {
             assert!(printed.contains(kept), "{kept}\n{printed}");
         }
     }

@@ -12,7 +12,10 @@ use super::source::{
 };
 use crate::gate::{
     level::{Changes, Validation},
-    policy::{Protocol, Recovery},
+    policy::{
+        Protocol, Recovery,
+        schema::parameter::{Form, Within},
+    },
     risk::{Risk, Tier},
     verdict::Verdict,
 };
@@ -68,6 +71,8 @@ words! {
     Validation: "schemas" | "strict";
     Protocol: "http" | "mcp";
     Recovery: "automatic" | "cause";
+    Within: "path" | "query";
+    Form: "one" | "repeated" | "commas" | "spaces" | "pipes";
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod event;
 pub mod json;
 pub mod level;
 pub mod name;
+pub mod nearest;
 pub mod outcome;
 pub mod pace;
 pub mod past;

@@ -120,4 +120,8 @@ impl Lookup for QueryFacts<'_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
         self.0.get(name).map_err(|_| Ambiguous)
     }
+
+    fn all(&self, name: &str) -> Result<Vec<Cow<'_, str>>, Ambiguous> {
+        self.0.all(name).map_err(|_| Ambiguous)
+    }
 }

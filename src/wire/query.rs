@@ -42,6 +42,23 @@ impl<'a> Query<'a> {
         Ok(value)
     }
 
+    /// Every value of `name`, for a parameter that is a list. An error when a reader could take another key for it.
+    pub fn all(&self, name: &str) -> Result<Vec<Cow<'a, str>>, Malformed> {
+        if self.raw.contains(';') {
+            return Err(Malformed::QuerySemicolon);
+        }
+        let mut values = Vec::new();
+        for pair in self.pairs() {
+            let (key, value) = pair?;
+            if key == name {
+                values.push(value);
+            } else if are_twins(&key, name) {
+                return Err(Malformed::QueryTwice);
+            }
+        }
+        Ok(values)
+    }
+
     /// Every pair in its order, decoded. For showing and recording; a rule asks `get`.
     pub fn pairs(&self) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>), Malformed>> {
         self.raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -104,6 +121,17 @@ mod tests {
         assert_eq!(get("a=1&a=2&id=3", "id"), Ok(Some("3".to_string())), "only the judged key must be unique");
         assert_eq!(get("filter[a]=1&filter[b]=2", "filter[a]"), Ok(Some("1".to_string())));
         assert_eq!(get("filter[a]=1&Filter[A]=2", "filter[a]"), Err(Malformed::QueryTwice));
+    }
+
+    #[test]
+    fn a51_a_list_repeats_its_key_and_no_twin_of_it() {
+        let all = |query: &str| Query::new(Some(query)).all("tag").map(|values| values.into_iter().map(Cow::into_owned).collect::<Vec<_>>());
+        assert_eq!(all("tag=a&x=1&tag=b+c"), Ok(vec!["a".to_owned(), "b c".to_owned()]));
+        assert_eq!(all("x=1"), Ok(vec![]));
+        for query in ["tag=a&TAG=b", "tag=a&tag[]=b", "tag=a&tag[0]=b"] {
+            assert_eq!(all(query), Err(Malformed::QueryTwice), "{query}");
+        }
+        assert_eq!(all("tag=a;tag=b"), Err(Malformed::QuerySemicolon));
     }
 
     #[test]

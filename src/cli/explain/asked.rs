@@ -108,7 +108,7 @@ fn full_name(typed: &str, workflow: &Workflow) -> ToolName {
 fn reads_request(tool: &Tool) -> bool {
     let rules = [&tool.deny_when, &tool.hold_when, &tool.escalate_when];
     let reads = |condition: &Condition| !condition.reads().path.is_empty() || !condition.reads().query.is_empty();
-    rules.into_iter().flatten().any(|rule| reads(&rule.condition))
+    !tool.parameters.is_empty() || rules.into_iter().flatten().any(|rule| reads(&rule.condition))
 }
 
 /// What `request` gives to the rules of `tool`, below the API's route on the gate or as the API itself knows it.
@@ -162,5 +162,9 @@ struct Pairs<'a>(Query<'a>);
 impl Lookup for Pairs<'_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
         self.0.get(name).map_err(|_| Ambiguous)
+    }
+
+    fn all(&self, name: &str) -> Result<Vec<Cow<'_, str>>, Ambiguous> {
+        self.0.all(name).map_err(|_| Ambiguous)
     }
 }

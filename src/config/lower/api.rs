@@ -14,7 +14,7 @@ use crate::{
         source::{
             decode::{At, Field},
             policy::{ApiDocument, Duplicate, Limit, ModeWord, Reverses, ToolEntry},
-            tree::{self, Span},
+            tree::Span,
         },
         tiers,
     },
@@ -29,6 +29,7 @@ use crate::{
 
 use super::{
     address,
+    described::{self, OpenApi},
     ladder::CONCURRENCY,
     pending::{Owner, warn},
     rules::{Calls, condition, rule},
@@ -57,6 +58,8 @@ pub(super) struct LoweredApi {
     pub(super) api: Api,
     pub(super) mount_span: Span,
     pub(super) tool_spans: BTreeMap<ToolName, Span>,
+    /// How many operations of its `OpenAPI` document no tool names, and the document's file.
+    pub(super) unlisted: Option<(usize, Arc<str>)>,
 }
 
 /// What lowering looks at besides the document.
@@ -81,15 +84,16 @@ pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mu
         warn(Owner::Api, "protocol: mcp", span_of(&document.protocol), notes);
     }
     let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
-    warn(Owner::Api, "openapi", span_of(&document.openapi), notes);
+    let openapi = OpenApi::of(document, upstream.as_ref(), around.files, notes);
     if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Field::Bad) {
         notes.warning(at.span.clone(), format!("{owner} has no tools, so every call of it is unlisted")).hint("list them under `tools`");
     }
-    let lowering = ToolLowering { api: &at.value, protocol, upstream: upstream.as_ref(), timeout, around };
+    let lowering = ToolLowering { api: &at.value, protocol, upstream: upstream.as_ref(), timeout, around, openapi: openapi.as_ref() };
     let (tools, tool_spans) = lowering.tools(document, notes);
+    let remark = openapi.map(|openapi| (openapi.unlisted(), openapi.file().name.clone())).filter(|(count, _)| *count > 0);
     let (mount, mount_span) = mount?;
     let api = Api { name: ApiName::from(api_name?), protocol, upstream: upstream?, mount, tools, timeout, place: place(&at.span, notes) };
-    Some(LoweredApi { api, mount_span, tool_spans })
+    Some(LoweredApi { api, mount_span, tool_spans, unlisted: remark })
 }
 
 struct ToolLowering<'a> {
@@ -98,6 +102,7 @@ struct ToolLowering<'a> {
     upstream: Option<&'a Upstream>,
     timeout: Duration,
     around: Surroundings<'a>,
+    openapi: Option<&'a OpenApi<'a>>,
 }
 
 impl ToolLowering<'_> {
@@ -152,7 +157,7 @@ impl ToolLowering<'_> {
         let owner = format!("tool `{tool_name}`");
         let risk = required(&entry.risk, "risk", &owner, &at.span, notes).map(|at| at.value);
         let pattern = self.pattern(entry, at, &owner, notes);
-        let arguments = self.schema(&entry.arguments, notes);
+        let described::Calls { arguments, parameters } = described::calls(entry, at, pattern.as_ref(), self.openapi, self.around.files, notes);
         let calls = Calls { pattern: pattern.as_ref(), schema: arguments.as_ref().map(Schema::source) };
         let [deny_when, hold_when, escalate_when] = [("deny_when", &entry.deny_when), ("hold_when", &entry.hold_when), ("escalate_when", &entry.escalate_when)]
             .map(|(key, field)| rule(field, key, Scope::Request, calls, notes));
@@ -174,12 +179,13 @@ impl ToolLowering<'_> {
         let fallback = self.fallback(entry, risk, &owner, notes);
         let (risk, pattern) = (risk?, pattern?);
         Some(Tool {
-            definition: version::of_tool(&pattern, risk, arguments.as_ref()),
+            definition: version::of_tool(&pattern, risk, arguments.as_ref(), &parameters),
             name: tool_name,
             pattern,
             risk,
             subject,
             arguments,
+            parameters,
             deny_when,
             hold_when,
             escalate_when,
@@ -222,10 +228,11 @@ impl ToolLowering<'_> {
         if self.protocol == Protocol::Mcp && entry.r#match.is_absent() {
             return Some(Pattern::mcp(&at.value));
         }
-        let written = match &entry.r#match {
-            Field::Given(written) => written,
-            Field::Bad => return None,
-            Field::Absent => {
+        let written = match (&entry.r#match, self.openapi) {
+            (Field::Given(written), _) => written,
+            (Field::Bad, _) => return None,
+            (Field::Absent, Some(openapi)) => return openapi.pattern(at, owner, notes),
+            (Field::Absent, None) => {
                 notes
                     .error(at.span.clone(), format!("{owner} lacks `match`"))
                     .label("`match` is missing here")
@@ -246,36 +253,6 @@ impl ToolLowering<'_> {
                 })
                 .ok(),
         }
-    }
-
-    /// A schema that is written inline, or in a file of the load.
-    fn schema(&self, field: &Field<serde_json::Value>, notes: &mut Notes<'_>) -> Option<Schema> {
-        let at = field.given()?;
-        let complain = |notes: &mut Notes<'_>, message: String, hint: &str| {
-            notes.error(at.span.clone(), format!("`arguments`: {message}")).hint(hint);
-            None
-        };
-        let value = match &at.value {
-            serde_json::Value::String(file) => match self.schema_file(file, notes.file()) {
-                Ok(value) => value,
-                Err(message) => return complain(notes, message, "files are looked up next to the policy file"),
-            },
-            inline => inline.clone(),
-        };
-        if !value.is_object() {
-            return complain(notes, "expected a JSON Schema or the name of a file".to_owned(), "for example `arguments: { type: object }`");
-        }
-        match Schema::compile(value) {
-            Ok(schema) => Some(schema),
-            Err(message) => complain(notes, message, "arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside"),
-        }
-    }
-
-    fn schema_file(&self, file: &str, policy: &SourceFile) -> Result<serde_json::Value, String> {
-        let beside = policy.name.rfind('/').map_or_else(|| file.to_owned(), |slash| format!("{}/{file}", &policy.name[..slash]));
-        let source = self.around.files.iter().find(|source| *source.name == *beside).ok_or_else(|| format!("there is no file `{beside}`"))?;
-        let documents = tree::read(&source.text).map_err(|broken| format!("`{beside}` cannot be read: {}", broken.message))?;
-        documents.first().map(tree::Node::to_json).ok_or_else(|| format!("`{beside}` is empty"))
     }
 }
 

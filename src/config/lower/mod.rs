@@ -13,7 +13,7 @@ use super::{
     source::{
         decode::{At, decode},
         nearest::did_you_mean,
-        policy::{ApiDocument, ToolEntry, WorkflowDocument},
+        policy::{ApiDocument, WorkflowDocument},
         tree::{self, Node},
     },
 };
@@ -26,6 +26,7 @@ use crate::gate::{
 
 mod address;
 mod api;
+mod described;
 mod ladder;
 mod objective;
 mod pending;
@@ -55,6 +56,8 @@ pub struct Loaded {
     pub policies: PolicySet,
     /// What somebody should look at.
     pub warnings: Diagnostics,
+    /// What is as it should be, and still worth a sentence.
+    pub remarks: Vec<String>,
 }
 
 /// One document as it is written.
@@ -71,7 +74,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
     let (documents, incomplete) = read(files, &mut notes);
     let (apis, workflows) = split(documents, &mut notes);
-    let known = Known { tools: tools(&apis), without_schema: without_schema(&apis), incomplete, approvers: process.approvers(), now };
+    let tools = tools(&apis);
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
 
@@ -79,6 +82,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
         .into_iter()
         .filter_map(|InFile { file, value }| api::lower(&value, Surroundings { files, now }, &mut notes[file]).map(|value| InFile { file, value }))
         .collect();
+    let known = Known { tools, without_schema: without_schema(&apis), incomplete, approvers: process.approvers(), now };
     let mut tables = Tables::default();
     let workflows: Vec<Workflow> =
         workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
@@ -97,7 +101,20 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
         found.push(nothing);
     }
     found.sort();
-    if found.has_errors() { Err(found) } else { Ok(Loaded { policies: policy_set(apis, workflows), warnings: found }) }
+    if found.has_errors() { Err(found) } else { Ok(Loaded { remarks: remarks(&apis), policies: policy_set(apis, workflows), warnings: found }) }
+}
+
+/// Operations that no tool names: a document states no risk, so they are unlisted until somebody does.
+fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
+    let of = |api: &InFile<LoweredApi>| {
+        let (count, file) = api.value.unlisted.as_ref()?;
+        let (operations, are, them) = if *count == 1 { ("operation", "is", "it") } else { ("operations", "are", "them") };
+        let name = &api.value.api.name;
+        Some(format!(
+            "{count} {operations} of {file} {are} not listed as tools of `{name}`, so calls of {them} are unlisted: a tool needs a risk, which no document states"
+        ))
+    };
+    apis.iter().filter_map(of).collect()
 }
 
 fn policy_set(apis: Vec<InFile<LoweredApi>>, workflows: Vec<Workflow>) -> PolicySet {
@@ -162,7 +179,11 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
                 _ => Vec::new(),
             };
             let slip = keys.iter().find_map(|key| did_you_mean(&key.text, ["api", "workflow"]).map(|hint| (key, hint)));
+            let openapi = ["openapi", "swagger"].into_iter().find_map(|key| node.get(key));
             match slip {
+                None if let Some(version) = openapi => notes
+                    .error(version.span.clone(), "this is an OpenAPI document, and policies are looked for here")
+                    .hint("let its name end with `.openapi.yaml`, and name it in an api: `openapi: FILE`; `burngate init --openapi FILE` writes that api"),
                 Some((key, hint)) => notes.error(key.span.clone(), format!("unknown key `{}`", key.text)).hint(hint),
                 None => notes.error(node.span.clone(), "a policy document begins with `api:` or `workflow:`").label("this has neither"),
             };
@@ -206,17 +227,11 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
 }
 
 /// The tools that strict validation holds: undescribed, and more than reads. The rule itself is the gate's (`policy::judge`).
-fn without_schema(apis: &[InFile<Box<ApiDocument>>]) -> BTreeSet<ToolName> {
-    let mut tools = BTreeSet::new();
-    for api in apis {
-        let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
-        // An `OpenAPI` file or the server itself may fill the schema in.
-        let filled_in = !api.value.openapi.is_absent() || api.value.protocol.value() == Some(&Protocol::Mcp);
-        let undescribed = |entry: &&At<ToolEntry>| entry.value.arguments.is_absent() && entry.value.risk.value() != Some(&Risk::Read);
-        let entries = written::items(&api.value.tools).filter(|entry| !filled_in && undescribed(entry));
-        tools.extend(entries.filter_map(|entry| entry.value.tool.value()).map(|tool| ToolName::of(api_name, tool)));
-    }
-    tools
+fn without_schema(apis: &[InFile<LoweredApi>]) -> BTreeSet<ToolName> {
+    // An MCP server describes its own tools.
+    let http = apis.iter().filter(|api| api.value.api.protocol == Protocol::Http);
+    let tools = http.flat_map(|api| &api.value.api.tools).filter(|tool| tool.arguments.is_none() && tool.risk != Risk::Read);
+    tools.map(|tool| tool.name.clone()).collect()
 }
 
 fn reached(workflows: &[InFile<Box<WorkflowDocument>>]) -> BTreeSet<ToolName> {

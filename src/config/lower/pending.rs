@@ -15,7 +15,6 @@ pub(super) enum Owner {
 }
 
 const PENDING: &[(Owner, &str)] = &[
-    (Owner::Api, "openapi"),
     (Owner::Api, "protocol: mcp"),
     (Owner::Tool, "duplicate"),
     (Owner::Tool, "reverses"),

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::gate::{
     digest::Digest,
-    policy::{Api, Pattern, Schema, Workflow},
+    policy::{Api, Parameter, Pattern, Schema, Workflow},
     risk::Risk,
 };
 
@@ -40,9 +40,9 @@ pub(super) fn of_set<'p>(apis: impl Iterator<Item = &'p Api>, workflows: impl It
 }
 
 /// The definition of a tool: what it does and takes.
-pub(super) fn of_tool(pattern: &Pattern, risk: Risk, arguments: Option<&Schema>) -> Digest {
+pub(super) fn of_tool(pattern: &Pattern, risk: Risk, arguments: Option<&Schema>, parameters: &[Parameter]) -> Digest {
     let mut text = String::new();
-    let definition = serde_json::json!({ "match": pattern.source(), "risk": risk, "arguments": arguments.map(Schema::source) });
+    let definition = serde_json::json!({ "match": pattern.source(), "risk": risk, "arguments": arguments.map(Schema::source), "parameters": parameters });
     write_sorted(&definition, &mut text);
     digest(&text)
 }

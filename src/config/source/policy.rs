@@ -11,7 +11,10 @@ use crate::{
     config::quantity::{Date, Growth, Interval, Percentage, Rate, Size},
     gate::{
         level::{Changes, Validation},
-        policy::{Protocol, Recovery},
+        policy::{
+            Protocol, Recovery,
+            schema::parameter::{Form, Within},
+        },
         risk::{Risk, Tier},
         verdict::Verdict,
     },
@@ -62,6 +65,8 @@ pub struct ToolEntry {
     pub subject: Field<String>,
     /// JSON Schema for its arguments, inline or the name of a file.
     pub arguments: Field<serde_json::Value>,
+    /// Its path and query parameters, those that are to be judged.
+    pub parameters: List<ParameterEntry>,
     /// Denies the call.
     pub deny_when: Field<String>,
     /// Holds the call for a person.
@@ -98,6 +103,25 @@ pub struct ToolEntry {
     pub mode: Field<ModeWord>,
     /// When shadow ends.
     pub until: Field<Date>,
+}
+
+/// A path or query parameter.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct ParameterEntry {
+    /// Its name; in the path, that of a capture.
+    #[schemars(required)]
+    pub name: Field<String>,
+    /// Where it is: `path` or `query`.
+    #[schemars(required)]
+    pub r#in: Field<Within>,
+    /// Whether a call must give it.
+    pub required: Field<bool>,
+    /// How it spells a list, where it is one.
+    pub list: Field<Form>,
+    /// JSON Schema for its value, inline or the name of a file.
+    pub schema: Field<serde_json::Value>,
 }
 
 /// When a call counts as done before.

@@ -18,6 +18,12 @@ pub const MAX_NODES: usize = 100_000;
 /// How deep a file may nest. JSON Schemas nest deepest, and not this deep; the parser recurses, so twice as much would not fit a thread's stack.
 pub const MAX_DEPTH: usize = 32;
 
+/// The most nodes of an `OpenAPI` document; published ones have hundreds of thousands.
+pub const MAX_LARGE_NODES: usize = 2_000_000;
+
+/// How deep an `OpenAPI` document may nest: schemas inside of schemas begin eight levels below its root.
+pub const MAX_LARGE_DEPTH: usize = 128;
+
 /// The bytes of a file that something was written in.
 pub type Span = Range<usize>;
 
@@ -67,9 +73,18 @@ pub struct Broken {
 
 /// The documents of `text`; empty ones are left out.
 pub fn read(text: &str) -> Result<Vec<Node>, Broken> {
+    read_within(text, MAX_NODES, MAX_DEPTH)
+}
+
+/// The documents of `text`, which may be as large as an `OpenAPI` document. Needs a large stack.
+pub fn read_large(text: &str) -> Result<Vec<Node>, Broken> {
+    read_within(text, MAX_LARGE_NODES, MAX_LARGE_DEPTH)
+}
+
+fn read_within(text: &str, max_nodes: usize, max_depth: usize) -> Result<Vec<Node>, Broken> {
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_depth: MAX_DEPTH, max_aliases: 1_000, max_anchors: 1_000 },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
+        budget: serde_saphyr::budget! { max_nodes: max_nodes, max_depth: max_depth, max_aliases: 1_000, max_anchors: 1_000 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: max_nodes },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Merge,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,

@@ -66,6 +66,14 @@ pub trait Lookup {
     /// # Errors
     /// [`Ambiguous`] where the request gives it in a way that two readers could read differently.
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous>;
+
+    /// Every part called `name`, in their order, where parts may repeat: the elements of a list that a query spells as `tag=a&tag=b`.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] where a reader could take another part for one of them.
+    fn all(&self, name: &str) -> Result<Vec<Cow<'_, str>>, Ambiguous> {
+        Ok(self.find(name)?.into_iter().collect())
+    }
 }
 
 /// A part of the request that two readers could read differently, so that no condition may judge it.

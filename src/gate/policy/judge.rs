@@ -7,7 +7,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Condition, Place, Rule, Tool, Workflow, condition::Undecided, facts::Facts, schema::Violation};
+use super::{
+    Condition, Place, Rule, Tool, Workflow,
+    condition::Undecided,
+    facts::Facts,
+    schema::{MAX_VIOLATIONS, Violation},
+};
 use crate::gate::{
     level::{Rung, Validation},
     outcome::FailureMode,
@@ -182,7 +187,7 @@ fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> 
         rule(Some(unlisted(case)))?;
         return rule(level(standing, Risk::High, case.tool));
     };
-    rule(arguments(tool, facts))?;
+    rule(arguments(tool, facts)?)?;
     rule(forbidden(tool))?;
     rule(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts)?)?;
     rule(level(standing, tool.risk, Some(tool)))?;
@@ -227,12 +232,17 @@ fn unlisted(case: &Case<'_>) -> Finding {
     Finding::new(case.workflow.unlisted, RuleName::Unlisted, &case.workflow.place, detail)
 }
 
-fn arguments(tool: &Tool, facts: &Facts<'_>) -> Option<Finding> {
-    let violations = tool.arguments.as_ref()?.violations(facts.args);
-    let first = violations.first()?;
+fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
+    let mut violations = tool.arguments.as_ref().map_or_else(Vec::new, |schema| schema.violations(facts.args));
+    for parameter in &tool.parameters {
+        let found = parameter.violations(facts).map_err(|_| Stop::Unreadable(Unreadable(parameter.described())))?;
+        violations.extend(found);
+    }
+    violations.truncate(MAX_VIOLATIONS);
+    let Some(first) = violations.first() else { return Ok(None) };
     let at = if first.pointer.is_empty() { String::new() } else { format!("`{}` ", first.pointer) };
     let detail = format!("the arguments do not fit `{}`: {at}{}", tool.name, first.detail);
-    Some(Finding { violations, ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail) })
+    Ok(Some(Finding { violations, ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail) }))
 }
 
 fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {

@@ -32,7 +32,7 @@ pub mod schema;
 
 pub use condition::Condition;
 pub use pattern::Pattern;
-pub use schema::Schema;
+pub use schema::{Parameter, Schema};
 
 /// Where a rule was written. Every verdict names one (G8).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -154,6 +154,8 @@ pub struct Tool {
     pub subject: Option<Condition>,
     /// What its arguments must look like.
     pub arguments: Option<Schema>,
+    /// What its path and query parameters must look like, those that are described.
+    pub parameters: Vec<Parameter>,
     /// Denies the call; books a policy violation.
     pub deny_when: Option<Rule>,
     /// Holds the call.

@@ -155,6 +155,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         risk,
         subject: Some(Condition::compile("query.order", Scope::Request).unwrap()),
         arguments: (name == "api/form").then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
+        parameters: Vec::new(),
         deny_when: None,
         hold_when: None,
         escalate_when: (name == "api/move").then(|| Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), place: place() }),

@@ -15,10 +15,16 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 use self::borrowed::Borrowed;
-use crate::gate::json::{Json, exact_binary64};
+use crate::gate::{
+    json::{Json, exact_binary64},
+    nearest::nearest,
+};
+
+pub use parameter::Parameter;
 
 mod borrowed;
 mod bounds;
+pub mod parameter;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +48,33 @@ pub struct Violation {
     pub detail: String,
 }
 
+/// Why a schema cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// JSON pointer to the part of the schema; empty where it is the whole.
+    pub pointer: String,
+    /// What is wrong, as a sentence without its full stop.
+    pub message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Refusal { pointer: String::new(), message }
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
 /// The most violations that are told at once.
 pub const MAX_VIOLATIONS: usize = 8;
 
@@ -60,6 +93,14 @@ impl Schema {
     /// # Errors
     /// A sentence about what is wrong with the schema.
     pub fn compile(source: Value) -> Result<Self, String> {
+        Schema::compile_or_say(source).map_err(|refusal| refusal.to_string())
+    }
+
+    /// The same, with the place in the schema apart.
+    ///
+    /// # Errors
+    /// What is wrong with the schema, and where.
+    pub fn compile_or_say(source: Value) -> Result<Self, Refusal> {
         let depth = bounds::check(&source)?;
         let patterns = || PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
         let draft = draft_of(&source)?;
@@ -91,13 +132,34 @@ impl Schema {
         if args.is_none() && self.source.get("type").and_then(Value::as_str) == Some("object") {
             return vec![Violation { pointer: String::new(), detail: "a JSON object is required".to_owned() }];
         }
-        self.validator.iter_errors(&value).take(MAX_VIOLATIONS).map(|error| self.violation(&error)).collect()
+        let mut violations = Vec::new();
+        for error in self.validator.iter_errors(&value) {
+            self.tell(&error, &mut violations);
+            if violations.len() >= MAX_VIOLATIONS {
+                break;
+            }
+        }
+        violations.truncate(MAX_VIOLATIONS);
+        violations
     }
 
     /// The schema as it was written.
     #[must_use]
     pub const fn source(&self) -> &Value {
         &self.source
+    }
+
+    /// Tells what is wrong. Of several forms, where only one is meant, what that form asks for: "none of them" is nothing that an agent can act on.
+    fn tell(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
+        if let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } = error.kind()
+            && let Some(meant) = meant(context, error)
+        {
+            for inner in meant.iter().take(MAX_VIOLATIONS) {
+                self.tell(inner, violations);
+            }
+            return;
+        }
+        violations.push(self.violation(error));
     }
 
     fn violation(&self, error: &ValidationError<'_>) -> Violation {
@@ -145,18 +207,36 @@ impl Schema {
     }
 
     /// Names an agent's own member names: it needs them to see which to leave out.
-    fn unexpected(&self, names: &[String], error: &ValidationError<'_>) -> String {
-        let names: Vec<_> = names.iter().take(MAX_VIOLATIONS).map(|name| format!("`{}`", told(name))).collect();
+    fn unexpected(&self, unexpected: &[String], error: &ValidationError<'_>) -> String {
+        let names: Vec<_> = unexpected.iter().take(MAX_VIOLATIONS).map(|name| format!("`{}`", told(name))).collect();
         let verb = if names.len() == 1 { "is not an argument" } else { "are not arguments" };
-        let schema_path = error.schema_path().to_string();
-        let known = schema_path.rsplit_once('/').and_then(|(above, _)| self.source.pointer(above)).and_then(|above| above.get("properties")?.as_object());
+        let known = self.members_beside(error);
         match known {
             Some(known) if !known.is_empty() => {
+                let slip = unexpected.iter().find_map(|name| nearest(name, known.keys().map(String::as_str)));
+                let meant = slip.map(|name| format!(" (did you mean `{}`?)", told(name))).unwrap_or_default();
                 let allowed = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                format!("{} {verb} of this tool; allowed are {}", names.join(", "), told(&allowed))
+                format!("{} {verb} of this tool{meant}; allowed are {}", names.join(", "), told(&allowed))
             }
             _ => format!("{} {verb} of this tool", names.join(", ")),
         }
+    }
+
+    /// The members that are described beside the keyword that `error` is about, references on the way followed.
+    fn members_beside(&self, error: &ValidationError<'_>) -> Option<&Map<String, Value>> {
+        let path = error.schema_path().to_string();
+        let (above, _) = path.rsplit_once('/')?;
+        let mut at = &self.source;
+        for step in above.split('/').skip(1) {
+            let name = step.replace("~1", "/").replace("~0", "~");
+            at = match at {
+                Value::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
+                // The validator's path goes through a reference as if it were a member.
+                Value::Object(_) if name == "$ref" => self.source.pointer(at.get("$ref")?.as_str()?.strip_prefix('#')?)?,
+                value => value.get(&name)?,
+            };
+        }
+        at.get("properties")?.as_object()
     }
 }
 
@@ -243,7 +323,11 @@ fn draft_of(source: &Value) -> Result<Draft, String> {
     known.map(|(_, draft)| draft).ok_or_else(|| format!("`$schema` names {}, which is not known here; leave it out for draft 2020-12", told(name)))
 }
 
-fn refusal(error: &ValidationError<'_>) -> String {
+fn refusal(error: &ValidationError<'_>) -> Refusal {
+    Refusal { pointer: error.instance_path().to_string(), message: refused(error) }
+}
+
+fn refused(error: &ValidationError<'_>) -> String {
     let at = error.instance_path().to_string();
     let place = if at.is_empty() { "the schema".to_owned() } else { format!("`{at}` of the schema") };
     match error.kind() {
@@ -255,6 +339,26 @@ fn refusal(error: &ValidationError<'_>) -> String {
             format!("{place} is not a regular expression that matches in linear time; look-around and back-references are left out")
         }
         _ => format!("{place} is wrong: {}", told(&error.to_string())),
+    }
+}
+
+/// The one form among `context` that an argument was meant to have: the only one that takes its type.
+fn meant<'c>(context: &'c [Vec<ValidationError<'static>>], error: &ValidationError<'_>) -> Option<&'c [ValidationError<'static>]> {
+    let at = error.instance_path().to_string();
+    let is_other_type = |inner: &ValidationError<'_>| matches!(inner.kind(), ValidationErrorKind::Type { .. }) && inner.instance_path().to_string() == at;
+    let mut fitting = context.iter().filter(|errors| !errors.is_empty() && !errors.iter().any(is_other_type));
+    match (fitting.next(), fitting.next(), context) {
+        (Some(one), None, _) => Some(one),
+        // Nothing or something: whoever sent something meant that.
+        (None, _, [one, other]) => {
+            let takes_null = |errors: &[ValidationError<'_>]| matches!(errors, [only] if matches!(only.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(jsonschema::JsonType::Null) }));
+            match (takes_null(one), takes_null(other)) {
+                (true, false) => Some(other),
+                (false, true) => Some(one),
+                (true, true) | (false, false) => None,
+            }
+        }
+        _ => None,
     }
 }
 

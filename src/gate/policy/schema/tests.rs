@@ -69,7 +69,8 @@ fn every_keyword_has_a_sentence_without_the_value() {
         (json!({"const": 1}), "must be 1"),
         (json!({"minLength": 100}), "must have at least 100 characters"),
         (json!({"type": ["integer", "null"]}), "must be null or an integer, but is a string"),
-        (json!({"anyOf": [{"type": "number"}, {"type": "null"}]}), "must be one of the forms that the schema lists, and is none of them"),
+        (json!({"anyOf": [{"type": "number"}, {"type": "null"}]}), "must be a number, but is a string"),
+        (json!({"anyOf": [{"type": "number"}, {"type": "boolean"}]}), "must be one of the forms that the schema lists, and is none of them"),
         (json!({"oneOf": [{"type": "number"}]}), "must be one of the forms that the schema lists, and is none of them"),
         (json!({"oneOf": [{"type": "string"}, true]}), "must be exactly one of the forms that the schema lists, and is more than one"),
         (json!({"not": {"type": "string"}}), "is not allowed here"),
@@ -100,6 +101,21 @@ fn every_keyword_has_a_sentence_without_the_value() {
         let found = told_by(&schema(source.clone()), &object);
         assert!(!found.is_empty() && found.iter().all(|(_, detail)| !detail.contains(canary)), "{source}: {found:?}");
     }
+}
+
+#[test]
+fn of_several_forms_the_one_that_is_meant_is_explained() {
+    let form = json!({ "type": "object", "required": ["order"], "additionalProperties": false, "properties": { "order": { "type": "string" }, "amount": {} } });
+    let slip = args(&[("order", text("A-1")), ("amuont", Json::Null)]);
+    let told = ("".to_owned(), "`amuont` is not an argument of this tool (did you mean `amount`?); allowed are amount, order".to_owned());
+    let nothing_or = json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/form" }], "$defs": { "form": form } });
+    for source in [form.clone(), json!({ "oneOf": [{ "type": "string" }, form] }), nothing_or] {
+        let found = told_by(&schema(source.clone()), &slip);
+        assert_eq!(found.len(), 1, "{source}");
+        assert!(found[0].1.starts_with("`amuont` is not an argument of this tool"), "{source}: {found:?}");
+    }
+    assert_eq!(told_by(&schema(form.clone()), &slip), [told]);
+    assert_eq!(told_by(&schema(json!({ "anyOf": [{ "type": "null" }, form] })), &args(&[])), [("/order".to_owned(), "is required".to_owned())]);
 }
 
 #[test]

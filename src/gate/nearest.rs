@@ -1,11 +1,13 @@
 //! What was probably meant: the known name that is the fewest slips away.
 
 /// `did you mean …?`, where a known name is near enough to be worth asking about.
+#[must_use]
 pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(written, known).map(|name| format!("did you mean `{name}`?"))
 }
 
 /// The known name that is nearest to `written`, at most a third of its letters away (but two slips in short names are too many).
+#[must_use]
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Longer names are compared only for equality: the distance costs the product of the lengths.
     const LONGEST: usize = 256;
