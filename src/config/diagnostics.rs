@@ -219,6 +219,12 @@ impl<'f> Notes<'f> {
         self.add(Severity::Warning, span, message.into())
     }
 
+    /// Is there an error among them?
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.found.iter().any(|found| found.severity == Severity::Error)
+    }
+
     /// What was found.
     #[must_use]
     pub fn into_found(self) -> Vec<Diagnostic> {

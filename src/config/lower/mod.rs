@@ -82,7 +82,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
         .into_iter()
         .filter_map(|InFile { file, value }| api::lower(&value, Surroundings { files, now }, &mut notes[file]).map(|value| InFile { file, value }))
         .collect();
-    let known = Known { tools, without_schema: without_schema(&apis), incomplete, approvers: process.approvers(), now };
+    let known = Known { tools, without_schema: without_schema(&apis, &notes), incomplete, approvers: process.approvers(), now };
     let mut tables = Tables::default();
     let workflows: Vec<Workflow> =
         workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
@@ -227,9 +227,9 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
 }
 
 /// The tools that strict validation holds: undescribed, and more than reads. The rule itself is the gate's (`policy::judge`).
-fn without_schema(apis: &[InFile<LoweredApi>]) -> BTreeSet<ToolName> {
-    // An MCP server describes its own tools.
-    let http = apis.iter().filter(|api| api.value.api.protocol == Protocol::Http);
+fn without_schema(apis: &[InFile<LoweredApi>], notes: &[Notes<'_>]) -> BTreeSet<ToolName> {
+    // An MCP server describes its own tools; and a schema that could not be read was complained of already.
+    let http = apis.iter().filter(|api| api.value.api.protocol == Protocol::Http && !notes[api.file].has_errors());
     let tools = http.flat_map(|api| &api.value.api.tools).filter(|tool| tool.arguments.is_none() && tool.risk != Risk::Read);
     tools.map(|tool| tool.name.clone()).collect()
 }

@@ -669,13 +669,13 @@ tools:
     #[test]
     fn what_is_wrong_is_told_where_it_is_written() {
         let yaml = "policies/shop.yaml";
-        let schema = "policies/shop.openapi.yaml:18:";
+        let schema = "policies/shop.openapi.yaml:16:";
         for (document, api, says) in [
             (
                 SHOP.replace("'#/components/schemas/Refund'", "'https://evil.example/r.json'"),
                 API.to_owned(),
                 format!(
-                    "{schema}66: `/paths/~1refunds/post/requestBody/content/application~1json/schema/$ref`: `$ref` names `https://evil.example/r.json`, which is in another server [nothing is fetched"
+                    "{schema}56: `/paths/~1refunds/post/requestBody/content/application~1json/schema/$ref`: `$ref` names `https://evil.example/r.json`, which is in another server [nothing is fetched"
                 ),
             ),
             (
