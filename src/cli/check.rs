@@ -139,8 +139,8 @@ impl Checked {
         ];
         let warnings = if self.count(Severity::Warning) == 0 { "no findings".to_owned() } else { self.summary() };
         let version = policies.version.to_string();
-        let remarks: String = loaded.remarks.iter().map(|remark| format!("note: {}\n", escape(remark))).collect();
-        format!("ok: {}; {warnings}; policy version {}\n{remarks}", counts.join(", "), version.get(..12).unwrap_or(&version))
+        let remarks: Vec<_> = loaded.remarks.iter().map(|remark| format!("note: {}\n", escape(remark))).collect();
+        format!("ok: {}; {warnings}; policy version {}\n{}", counts.join(", "), version.get(..12).unwrap_or(&version), remarks.concat())
     }
 
     fn json(&self) -> String {

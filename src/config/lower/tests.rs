@@ -608,7 +608,10 @@ tools:
     fn problems(document: &str, api: &str) -> String {
         match load_shop(document, api) {
             Ok(loaded) => loaded.warnings.to_string(),
-            Err(found) => found.iter().map(|found| format!("{found} [{}]\n", found.hint.as_deref().unwrap_or_default())).collect(),
+            Err(found) => {
+                let lines: Vec<_> = found.iter().map(|found| format!("{found} [{}]", found.hint.as_deref().unwrap_or_default())).collect();
+                lines.join("\n")
+            }
         }
     }
 
@@ -619,7 +622,7 @@ tools:
         let api = &loaded.policies.apis["shop"];
         let tool = |name: &str| api.tools.iter().find(|tool| tool.name.as_str() == name).unwrap();
         assert_eq!(tool("shop/get_order").pattern.source(), "GET /orders/{id}");
-        let named: Vec<_> = tool("shop/get_order").parameters.iter().map(|parameter| parameter.described()).collect();
+        let named: Vec<_> = tool("shop/get_order").parameters.iter().map(crate::gate::policy::Parameter::described).collect();
         assert_eq!(named, ["path.id", "query.lines"]);
         assert_eq!(tool("shop/pay_back").arguments.as_ref().unwrap().source()["required"], serde_json::json!(["order", "amount"]));
         assert_eq!(

@@ -39,7 +39,7 @@ impl Document<'_> {
         let (arguments, other_body) = self.body(operation)?;
         let mut described = Vec::new();
         for parameter in parameters::of(self, operation, captures)? {
-            let schema = parameter.schema.map(compiled).transpose()?;
+            let schema = parameter.schema.as_ref().map(compiled).transpose()?;
             let DescribedParameter { name, within, required, form, .. } = parameter;
             described.push(Parameter { name: name.into(), within, required, form, schema });
         }
@@ -48,7 +48,7 @@ impl Document<'_> {
 
     fn body(&self, operation: &Operation) -> Result<(Option<Schema>, Option<String>), Fault> {
         let nothing = || Converted::of(serde_json::json!({ "type": "null" }), operation.pointer.clone());
-        let Some(written) = self.root.pointer(&below(&operation.pointer, "requestBody")) else { return Ok((Some(compiled(nothing())?), None)) };
+        let Some(written) = self.root.pointer(&below(&operation.pointer, "requestBody")) else { return Ok((Some(compiled(&nothing())?), None)) };
         let body = self.follow(written, below(&operation.pointer, "requestBody"))?;
         let content = body.value.get("content").and_then(Value::as_object);
         let Some(content) = content.filter(|content| !content.is_empty()) else {
@@ -64,7 +64,7 @@ impl Document<'_> {
         let required = body.value.get("required") == Some(&Value::Bool(true));
         let converted = if required { converted } else { converted.or_nothing() };
         // `true` and `{}` say nothing.
-        Ok((if converted.schema.as_object().is_some_and(|members| !members.is_empty()) { Some(compiled(converted)?) } else { None }, None))
+        Ok((if converted.schema.as_object().is_some_and(|members| !members.is_empty()) { Some(compiled(&converted)?) } else { None }, None))
     }
 }
 
@@ -81,7 +81,7 @@ fn rank(media: &str) -> u8 {
     }
 }
 
-fn compiled(converted: Converted) -> Result<Schema, Fault> {
+fn compiled(converted: &Converted) -> Result<Schema, Fault> {
     Schema::compile_or_say(converted.schema.clone()).map_err(|refusal| {
         let hint = "correct the document, or write `arguments` (and `parameters`) for the tool, which then count instead";
         Fault::at(converted.origin(&refusal.pointer), refusal.message, hint)

@@ -309,7 +309,7 @@ fn read_all(file: &SourceFile) {
     match Document::read(file) {
         Ok(document) => {
             for operation in document.operations() {
-                let (_, captures) = document.by_template(&template(operation, "")).map_or_else(|| (operation, Vec::new()), |found| found);
+                let (_, captures) = document.by_template(&template(operation, "")).unwrap_or_else(|| (operation, Vec::new()));
                 if let Err(fault) = document.described(operation, &captures) {
                     let span = document.span(&fault);
                     assert!(file.text.get(span).is_some(), "{fault:?}");

@@ -107,7 +107,7 @@ fn every_keyword_has_a_sentence_without_the_value() {
 fn of_several_forms_the_one_that_is_meant_is_explained() {
     let form = json!({ "type": "object", "required": ["order"], "additionalProperties": false, "properties": { "order": { "type": "string" }, "amount": {} } });
     let slip = args(&[("order", text("A-1")), ("amuont", Json::Null)]);
-    let told = ("".to_owned(), "`amuont` is not an argument of this tool (did you mean `amount`?); allowed are amount, order".to_owned());
+    let told = (String::new(), "`amuont` is not an argument of this tool (did you mean `amount`?); allowed are amount, order".to_owned());
     let nothing_or = json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/form" }], "$defs": { "form": form } });
     for source in [form.clone(), json!({ "oneOf": [{ "type": "string" }, form] }), nothing_or] {
         let found = told_by(&schema(source.clone()), &slip);
