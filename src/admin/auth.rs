@@ -116,15 +116,25 @@ pub fn digest(token: &str) -> Digest {
     Digest::new(Sha256::digest(token.as_bytes()).into())
 }
 
+impl Desk {
+    /// Who asks, if they hold the role.
+    pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, Fault> {
+        let Some(person) = self.admin.auth.identify(headers) else {
+            let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
+            return Err(Fault::new(Slug::Unauthorized, detail));
+        };
+        if person.role < role {
+            return Err(Fault::new(Slug::Forbidden, format!("this needs the role {role}; `{}` is a {}", person.name, person.role)));
+        }
+        Ok(person)
+    }
+}
+
 /// Lets through who holds the role; the handler finds them as [`Arc<Person>`].
 pub(super) async fn require(State((desk, role)): State<(Arc<Desk>, Role)>, mut request: Request, next: Next) -> Response {
-    let Some(person) = desk.admin.auth.identify(request.headers()) else {
-        let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
-        return Fault::new(Slug::Unauthorized, detail).into_response();
-    };
-    if person.role < role {
-        return Fault::new(Slug::Forbidden, format!("this needs the role {role}; `{}` is a {}", person.name, person.role)).into_response();
+    match desk.may(request.headers(), role) {
+        Ok(person) => drop(request.extensions_mut().insert(person)),
+        Err(fault) => return fault.into_response(),
     }
-    request.extensions_mut().insert(person);
     next.run(request).await
 }

@@ -12,10 +12,10 @@ use crate::{
         problem::{Cause, FieldError, MEDIA_TYPE},
         report::Candidate,
     },
-    gate::name::WorkflowName,
+    gate::{name::WorkflowName, policy::Place},
     ledger::{
         operate::OperateError,
-        port::{ReviseError, RunTarget},
+        port::{self, ReviseError, RunTarget},
     },
 };
 
@@ -72,21 +72,13 @@ impl Fault {
 
     /// There is no such run.
     pub(super) fn no_run(target: &RunTarget) -> Self {
-        let of = |workflow: &Option<WorkflowName>| workflow.as_ref().map_or_else(String::new, |workflow| format!(" of workflow `{workflow}`"));
-        Fault::new(
-            Slug::NotFound,
-            match target {
-                RunTarget::Run { run, workflow, agent } => {
-                    let by = agent.as_ref().map_or_else(String::new, |agent| format!(" by agent `{agent}`"));
-                    format!("no run{}{by} is called {}", of(workflow), told(run.as_str()))
-                }
-                RunTarget::Call(call) => format!("no run has a call `{call}`"),
-                RunTarget::Subject { subject, tool, workflow } => {
-                    let through = tool.as_ref().map_or_else(String::new, |tool| format!(" through `{tool}`"));
-                    format!("no run{} touched {}{through}", of(workflow), told(subject.as_str()))
-                }
-            },
-        )
+        Fault::new(Slug::NotFound, no_run(target))
+    }
+
+    /// The same, with the place of the expression that gave the value.
+    pub(super) fn at(mut self, place: &Place) -> Self {
+        self.0.detail = format!("{place}: {}", self.0.detail);
+        self
     }
 }
 
@@ -122,13 +114,7 @@ impl From<ReviseError> for Fault {
     fn from(error: ReviseError) -> Self {
         match error {
             ReviseError::Unknown => Fault::new(Slug::NotFound, "no run matches"),
-            ReviseError::Several(runs) => Fault::several(runs.into_iter().map(|run| Candidate {
-                workflow: run.workflow.to_string(),
-                agent: run.agent.to_string(),
-                run: run.run.to_string(),
-                tool: run.tool.map(|(_, tool)| tool.to_string()),
-                at: Moment(run.at),
-            })),
+            ReviseError::Several(runs) => Fault::several(runs.into_iter().map(candidate)),
             ReviseError::Open(..) => Fault::new(Slug::Conflict, error.to_string()),
             ReviseError::TooMany => Fault::field("/filter", error.to_string()),
             ReviseError::Nothing(why) => Fault::new(Slug::Conflict, why),
@@ -145,5 +131,32 @@ fn told(name: &str) -> String {
         (true, false) => format!("`{name}` (with a leading space)"),
         (false, true) => format!("`{name}` (with a trailing space)"),
         (true, true) => format!("`{name}` (with spaces around it)"),
+    }
+}
+
+/// That there is no such run, as a sentence.
+pub(super) fn no_run(target: &RunTarget) -> String {
+    let of = |workflow: &Option<WorkflowName>| workflow.as_ref().map_or_else(String::new, |workflow| format!(" of workflow `{workflow}`"));
+    match target {
+        RunTarget::Run { run, workflow, agent } => {
+            let by = agent.as_ref().map_or_else(String::new, |agent| format!(" by agent `{agent}`"));
+            format!("no run{}{by} is called {}", of(workflow), told(run.as_str()))
+        }
+        RunTarget::Call(call) => format!("no run has a call `{call}`"),
+        RunTarget::Subject { subject, tool, workflow } => {
+            let through = tool.as_ref().map_or_else(String::new, |tool| format!(" through `{tool}`"));
+            format!("no run{} touched {}{through}", of(workflow), told(subject.as_str()))
+        }
+    }
+}
+
+/// A run that may be meant, as people see it.
+pub(super) fn candidate(run: port::Candidate) -> Candidate {
+    Candidate {
+        workflow: run.workflow.to_string(),
+        agent: run.agent.to_string(),
+        run: run.run.to_string(),
+        tool: run.tool.map(|(_, tool)| tool.to_string()),
+        at: Moment(run.at),
     }
 }

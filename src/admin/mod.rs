@@ -42,6 +42,7 @@ mod read;
 mod reports;
 mod runs;
 pub mod serve;
+mod signals;
 mod workflows;
 
 pub use guard::Reach;
@@ -130,6 +131,7 @@ pub fn openapi() -> String {
     for (_, more) in table() {
         routes = routes.merge(more);
     }
+    routes = routes.merge(signed());
     routes.into_openapi().to_pretty_json().unwrap_or_default()
 }
 
@@ -168,8 +170,13 @@ fn table() -> [(Role, Routes); 4] {
     ]
 }
 
+/// What a signature lets in as well as a token: who asks is looked at by the handler.
+fn signed() -> Routes {
+    Routes::new().routes(routes!(signals::receive))
+}
+
 fn by_role(desk: &Arc<Desk>) -> Routes {
-    let mut all = Routes::with_openapi(Document::openapi());
+    let mut all = Routes::with_openapi(Document::openapi()).merge(signed());
     for (role, routes) in table() {
         all = all.merge(routes.route_layer(middleware::from_fn_with_state((Arc::clone(desk), role), auth::require)));
     }

@@ -61,7 +61,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
         if !is_json(request.headers()) {
             return Err(Fault::new(Slug::Unsupported, "the body must be JSON: `Content-Type: application/json`"));
         }
-        let body = body(request.into_body()).await?;
+        let body = bounded(request.into_body()).await?;
         // No body is an empty one: approving needs no member.
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let mut reader = serde_json::Deserializer::from_slice(text);
@@ -78,7 +78,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
     }
 }
 
-async fn body(body: Body) -> Result<Bytes, Fault> {
+pub(super) async fn bounded(body: Body) -> Result<Bytes, Fault> {
     match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::new(Slug::TooLarge, format!("the body is larger than {MAX_BODY} bytes"))),

@@ -97,9 +97,18 @@ pub(super) async fn exclude(
 
 async fn make(desk: &Desk, person: &Person, target: RunTarget, report: &Report) -> Result<Json<api::operate::Revised>, Fault> {
     let mode = some_mode(desk, report)?;
-    let note = remark("/note", report.note.as_deref())?.map(Into::into);
+    let note: Option<Arc<str>> = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
     let by = person.name.clone();
+    if let Some(executed) = report.executed {
+        let RunTarget::Call(call) = target else { return Err(Fault::field("/executed", "settles a call whose answer was lost: `call` names it")) };
+        stray("/mode", mode.is_some(), "is a report of its own; `executed` only settles the call")?;
+        stray("/ref", reference.is_some(), "is of no use here: a call is settled once")?;
+        stray("/retract", report.retract, "does not go with `executed`: a call is settled once")?;
+        let change = Change::Reconcile { call, executed, harmless: report.harmless.unwrap_or(!executed), note, by };
+        return answer(&target, revised(desk.ledger().revise(target.clone(), change)).await?);
+    }
+    stray("/harmless", report.harmless.is_some(), "goes with `executed` alone")?;
     if report.retract {
         if mode.is_none() && reference.is_none() {
             return Err(Fault::field("/mode", "or `ref` must say which report is taken back"));
@@ -136,6 +145,7 @@ async fn make_many(desk: &Arc<Desk>, person: &Person, report: &Report) -> Result
     {
         stray(pointer, given.is_some(), "does not go with `filter`, nor with a `ref` alone")?;
     }
+    stray("/executed", report.executed.is_some(), "settles one `call`")?;
     stray("/workflow", report.workflow.is_some(), "belongs into `filter` here")?;
     let mode = match &report.filter {
         Some(filter) => some_mode(desk, &Report { workflow: filter.workflow.clone(), ..report.clone() })?,
@@ -226,7 +236,7 @@ fn some_mode(desk: &Desk, report: &Report) -> Result<Option<FailureMode>, Fault>
     Err(Fault::field("/mode", format!("no failure mode is called `{mode}`; known are {}", known.join(", "))))
 }
 
-fn told(revised: &Revised) -> api::operate::Revised {
+pub(super) fn told(revised: &Revised) -> api::operate::Revised {
     api::operate::Revised {
         run: revised.run.to_string(),
         workflow: revised.workflow.to_string(),

@@ -131,6 +131,12 @@ pub struct Report {
     /// What went wrong. May be absent where a report is taken back by its reference.
     #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Whether the `call`, whose answer was lost, was executed: settles it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executed: Option<bool>,
+    /// With `executed`: no harm was done, so that what the gate charged for the lost answer is taken back. Without this, it is where the call was not executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harmless: Option<bool>,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -101,6 +101,22 @@ pub struct Candidate {
     pub at: Moment,
 }
 
+/// What a signal came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Signalled {
+    /// Whether it was about a run.
+    pub matched: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What became of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Revised>,
+    /// Runs that may be meant, where it is not clear which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+}
+
 impl Filter {
     /// Is nothing filtered?
     #[must_use]

@@ -50,7 +50,7 @@ impl Reload {
     /// Puts `policies` in force, once that is on disk.
     pub async fn accept(&self, policies: Arc<PolicySet>) -> anyhow::Result<()> {
         let (version, terms) = (policies.version, Ledger::terms(&policies));
-        let lowered = serde_json::json!({ "apis": policies.apis, "workflows": policies.workflows }).to_string();
+        let lowered = serde_json::json!({ "apis": policies.apis, "workflows": policies.workflows, "signals": policies.signals }).to_string();
         announce(&self.ledger, Event::PolicyAccepted { version, terms, policies: lowered.into() }).await?;
         self.ledger.install(policies).map_err(|workflow| anyhow::anyhow!("the journal does not know workflow `{workflow}`"))?;
         Ok(())

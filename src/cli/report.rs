@@ -23,7 +23,8 @@ Examples:
   burngate report --subject A-1001 --tool payments/refund --mode wrong_action --note \"refunded twice\" --ref TICKET-9
   burngate report --run ticket-77 --mode wrong_action --retract
   burngate report -w support-triage --since 2h --tool crm/update --mode wrong_action --ref INC-4 --yes
-  burngate report --retract --batch INC-4")]
+  burngate report --retract --batch INC-4
+  burngate report --call call_0190... --executed no --note \"the bank has no such transfer\"")]
 pub(super) struct Report {
     /// The run
     #[arg(long, conflicts_with_all = ["call", "subject"])]
@@ -32,8 +33,14 @@ pub(super) struct Report {
     #[arg(long, conflicts_with = "subject")]
     call: Option<String>,
     /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`, …, or a mode that the policy names
-    #[arg(long, required_unless_present = "retract")]
+    #[arg(long, required_unless_present_any = ["retract", "executed"])]
     mode: Option<String>,
+    /// Whether the call, whose answer was lost, was executed: settles it, and takes back what the gate charged for it where it was not
+    #[arg(long, value_name = "yes|no", value_parser = ["yes", "no"], requires = "call", conflicts_with_all = ["mode", "retract"])]
+    executed: Option<String>,
+    /// It was executed and did no harm: what the gate charged for the lost answer is taken back
+    #[arg(long, requires = "executed")]
+    harmless: bool,
     /// A note
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -66,6 +73,8 @@ impl Report {
         let client = self.connection.client()?;
         let report = operate::Report {
             mode: self.mode.clone(),
+            executed: self.executed.as_deref().map(|executed| executed == "yes"),
+            harmless: self.harmless.then_some(true),
             note: self.note.clone(),
             reference: self.reference.clone().or_else(|| self.batch.clone()),
             retract: self.retract,

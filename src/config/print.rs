@@ -15,7 +15,10 @@ use crate::gate::{
     check::Check,
     level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
-    policy::{Api, Condition, HoldRules, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Tool, Workflow},
+    policy::{
+        Api, Condition, HoldRules, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Signal, Tool, Workflow,
+        signal::{About, Says, SecretPlace},
+    },
     risk::Risk,
 };
 
@@ -32,6 +35,9 @@ pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
     let mut text = String::new();
     for api in policies.apis.values() {
         document(&mut text, "", api_document(api, find("api", api.name.as_str())));
+    }
+    for signal in policies.signals.values() {
+        document(&mut text, "", signal_document(signal));
     }
     for workflow in policies.workflows.values() {
         document(&mut text, &remarks(workflow), workflow_document(workflow, find("workflow", workflow.name.as_str())));
@@ -239,6 +245,24 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .whole("retries", workflow.retries)
         .text("disclose", if workflow.disclose_remaining { "budget" } else { "level" });
     mode(entries, workflow.mode)
+}
+
+fn signal_document(signal: &Signal) -> Entries {
+    let entries = Entries::default().text("signal", &signal.name).optional("workflow", signal.workflow.as_ref()).rule("when", signal.when.as_ref());
+    let entries = match &signal.about {
+        About::Run(run) => entries.rule("run", Some(run)),
+        About::Subject(subject, tool) => entries.rule("subject", Some(subject)).optional("tool", tool.as_ref()),
+    };
+    let entries = match &signal.says {
+        Says::Wrong(mode) => entries.text("mode", mode),
+        Says::Right => entries.flag("right", true),
+    };
+    let entries = entries.rule("note", signal.note.as_ref()).rule("ref", signal.reference.as_ref());
+    match &signal.secret {
+        None => entries,
+        Some(SecretPlace::File(file)) => entries.text("secret_file", file),
+        Some(SecretPlace::Variable(variable)) => entries.text("secret_env", variable),
+    }
 }
 
 fn hold(hold: &HoldRules) -> Entries {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 
 use super::source::{
-    policy::{ApiDocument, WorkflowDocument},
+    policy::{ApiDocument, SignalDocument, WorkflowDocument},
     process::ProcessDocument,
 };
 use crate::gate::{
@@ -20,7 +20,7 @@ use crate::gate::{
     verdict::Verdict,
 };
 
-/// The schema of a policy document: a tool API or a workflow.
+/// The schema of a policy document: a tool API, a workflow or a signal.
 #[must_use]
 pub fn policy() -> serde_json::Value {
     #[derive(JsonSchema)]
@@ -29,6 +29,7 @@ pub fn policy() -> serde_json::Value {
     enum Policy {
         Api(Box<ApiDocument>),
         Workflow(Box<WorkflowDocument>),
+        Signal(Box<SignalDocument>),
     }
     schema_for!(Policy).to_value()
 }

@@ -136,6 +136,23 @@ pub enum Event {
         /// Who.
         by: PersonName,
     },
+    /// Somebody found out whether a call whose answer was lost was executed.
+    Reconciled {
+        /// What it does to the books.
+        revision: Revision,
+        /// The call.
+        call: CallId,
+        /// Whether it was.
+        executed: bool,
+        /// What the gate had charged for the lost answer, and is taken back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        retracted: Vec<FailureMode>,
+        /// A note.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Arc<str>>,
+        /// Who.
+        by: PersonName,
+    },
     /// A person or a system judged a run.
     Checked {
         /// The run.
@@ -460,6 +477,7 @@ impl Event {
             | Event::Retracted { .. }
             | Event::Excluded { .. }
             | Event::Reinstated { .. }
+            | Event::Reconciled { .. }
             | Event::Checked { .. }
             | Event::Imported(_)
             | Event::Paced { .. }
@@ -500,6 +518,7 @@ impl Event {
             | Event::Excluded { .. }
             | Event::Reinstated { .. }
             | Event::Imported(_)
+            | Event::Reconciled { .. }
             | Event::Held(_)
             | Event::Released { .. }
             | Event::Waived { .. }
@@ -528,6 +547,7 @@ impl Event {
             Event::Retracted { .. } => "retracted",
             Event::Excluded { .. } => "excluded",
             Event::Reinstated { .. } => "reinstated",
+            Event::Reconciled { .. } => "reconciled",
             Event::Checked { .. } => "checked",
             Event::Imported(_) => "imported",
             Event::Paced { .. } => "paced",

@@ -80,6 +80,10 @@ name!(
     RunId
 );
 name!(
+    /// A webhook of another system, as a policy names it.
+    SignalName
+);
+name!(
     /// The business object that a call touched, such as an order number. Compared byte for byte.
     Subject
 );

@@ -368,6 +368,11 @@ impl WorkflowState {
                 let critical = self.terms.objective.critical.contains(mode);
                 self.post(at, &Posting { modes: vec![(mode.clone(), -1)], critical, ..revised(revision) }, effects);
             }
+            Event::Reconciled { revision, retracted, .. } => {
+                let critical = retracted.iter().any(|mode| self.terms.objective.critical.contains(mode));
+                let modes = retracted.iter().map(|mode| (mode.clone(), -1)).collect();
+                self.post(at, &Posting { modes, critical, ..revised(revision) }, effects);
+            }
             Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => self.post(at, &revised(revision), effects),
             Event::Checked { .. } => {
                 self.post(at, &Posting { booked_at: at, shift: Shift { checked: 1, ..Shift::default() }, ..Posting::default() }, effects);

@@ -410,6 +410,20 @@ impl Books {
                 view.excluded.get_or_insert_with(|| (Arc::clone(reason), by.clone()));
                 repeated
             }
+            Change::Reconcile { call, executed, harmless, .. } => {
+                let now = if *executed { Executed::Yes } else { Executed::No };
+                let known = view.run.calls.iter_mut().find(|known| known.call == *call).ok_or(ReviseError::Unknown)?;
+                let repeated = known.executed == now;
+                if !repeated && known.executed != Executed::Unknown {
+                    return Err(ReviseError::Nothing("the call is not ambiguous"));
+                }
+                known.executed = now;
+                if *harmless {
+                    let lost = |charge: &Charge| charge.call == Some(*call) && matches!(charge.mode, FailureMode::Timeout | FailureMode::ToolError);
+                    view.run.charges.retain(|charge| !lost(charge));
+                }
+                repeated
+            }
             Change::Reinstate { .. } => {
                 self.excluded_under.remove(&key_of(&view.run));
                 view.excluded.take().map(|_| false).ok_or(ReviseError::Nothing("the run is not excluded"))?
@@ -540,6 +554,7 @@ fn event(revision: Revision, made: Change) -> Event {
         Change::Exclude { reason, reference, by } => Event::Excluded { revision, reason, reference, by },
         Change::Reinstate { by } => Event::Reinstated { revision, by },
         Change::Accept { by } => Event::Checked { run: revision.run, by, right: true },
+        Change::Reconcile { call, executed, note, by, .. } => Event::Reconciled { revision, call, executed, retracted: Vec::new(), note, by },
     }
 }
 

@@ -249,6 +249,19 @@ pub enum Change {
         /// Who.
         by: PersonName,
     },
+    /// Somebody found out whether a call whose answer was lost was executed.
+    Reconcile {
+        /// The call.
+        call: CallId,
+        /// Whether it was.
+        executed: bool,
+        /// No harm was done: what the gate charged for the lost answer is taken back.
+        harmless: bool,
+        /// A note.
+        note: Option<Arc<str>>,
+        /// Who.
+        by: PersonName,
+    },
     /// It comes back.
     Reinstate {
         /// Who.

@@ -84,7 +84,7 @@ impl Pen<'_> {
     /// The runs with a report of this reference that stands, or that were excluded under it; one more than a batch takes at most.
     pub(super) fn by_reference(&self, reference: &str, change: &Change) -> Result<Vec<i64>, Fault> {
         let text = match change {
-            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } => {
+            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Reconcile { .. } => {
                 "SELECT run FROM exclusions WHERE reference = ?1 AND ?2 IS NULL ORDER BY run LIMIT ?3"
             }
             Change::Report(_) | Change::Retract { .. } => {
@@ -95,7 +95,7 @@ impl Pen<'_> {
         let mode = match change {
             Change::Retract { mode, .. } => mode.as_ref().map(FailureMode::as_str),
             Change::Report(charge) => Some(charge.mode.as_str()),
-            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } => None,
+            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Reconcile { .. } => None,
         };
         let limit = i64::try_from(MAX_BATCH + 1).unwrap_or(i64::MAX);
         let mut select = self.connection.prepare(text)?;
@@ -177,7 +177,7 @@ impl Pen<'_> {
         let (mode, reference) = match change {
             Change::Report(charge) => (Some(&charge.mode), charge.reference.as_ref()),
             Change::Retract { mode, reference, .. } => (mode.as_ref(), reference.as_ref()),
-            Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } => (None, None),
+            Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Reconcile { .. } => (None, None),
         };
         let Some(reference): Option<&Arc<str>> = reference else { return Ok(None) };
         let hash = subject_hash(&self.books.ledger, subject);

@@ -32,6 +32,7 @@ mod open;
 mod past;
 mod pen;
 mod queue;
+mod reconcile;
 mod records;
 mod refusal;
 mod revise;

@@ -108,6 +108,7 @@ impl Pen<'_> {
                 let (reason, reference, by) = (Arc::clone(reason), reference.clone(), by.clone());
                 self.restate(run, at, Mark::Excluded, |revision| Event::Excluded { revision, reason, reference, by }).map(Ok)
             }
+            Change::Reconcile { call, executed, harmless, note, by } => self.reconcile(run, at, *call, *executed, *harmless, note.as_ref(), by),
             Change::Reinstate { by } => {
                 if run.mark != Mark::Excluded {
                     return Ok(Err(ReviseError::Nothing("the run is not excluded")));
@@ -183,7 +184,7 @@ impl Pen<'_> {
     }
 
     /// What a run stands as by its charges.
-    fn standing(&self, run: &Booked) -> Result<Mark, Fault> {
+    pub(super) fn standing(&self, run: &Booked) -> Result<Mark, Fault> {
         let wrong: bool =
             self.connection.query_row("SELECT EXISTS (SELECT 1 FROM charges WHERE run = ?1 AND counts AND retracted IS NULL)", [run.id], |row| row.get(0))?;
         Ok(match (wrong, run.counts) {
@@ -193,7 +194,7 @@ impl Pen<'_> {
         })
     }
 
-    fn restate(&mut self, run: &Booked, at: Time, now: Mark, event: impl FnOnce(Revision) -> Event) -> Result<Revised, Fault> {
+    pub(super) fn restate(&mut self, run: &Booked, at: Time, now: Mark, event: impl FnOnce(Revision) -> Event) -> Result<Revised, Fault> {
         self.connection
             .execute("UPDATE runs SET mark = ?2, notable = (notable & 6) | ?3 WHERE id = ?1", [run.id, codes::mark::code(now), notable_mark(now)])?;
         let revision = Revision { run: run.run.clone(), booked_at: run.booked_at(), high: run.high, was: run.mark, now };
@@ -232,13 +233,13 @@ impl Booked {
     fn refuses(&self, change: &Change) -> Option<ReviseError> {
         match change {
             Change::Report(_) => None,
-            Change::Retract { .. } | Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } => {
+            Change::Retract { .. } | Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Reconcile { .. } => {
                 self.open.then(|| ReviseError::Open(self.run.run.clone(), self.workflow.clone()))
             }
         }
     }
 
-    fn unchanged(&self) -> Revised {
+    pub(super) fn unchanged(&self) -> Revised {
         Revised {
             workflow: self.workflow.clone(),
             agent: self.run.agent.clone(),

@@ -85,6 +85,7 @@ pub fn effect(entry: &Entry) {
         | Event::Reported { .. }
         | Event::Retracted { .. }
         | Event::Reinstated { .. }
+        | Event::Reconciled { .. }
         | Event::Checked { .. }
         | Event::Paced { .. }
         | Event::Held(_)

@@ -28,7 +28,7 @@ use crate::{
     gate::{
         budget::posture::Posture,
         event::{Charge, Entry, Event, Mark},
-        name::{ApiName, WorkflowName},
+        name::{ApiName, SignalName, WorkflowName},
         verdict::Verdict,
     },
     ledger::{Ledger, operate::View},
@@ -54,6 +54,7 @@ type Labels = Vec<(&'static str, String)>;
 pub struct Metrics {
     runs: DashMap<(WorkflowName, &'static str), AtomicU64>,
     failures: DashMap<(WorkflowName, Arc<str>), AtomicU64>,
+    signals: DashMap<(SignalName, &'static str), AtomicU64>,
     decision: Histogram<14>,
     upstream: Histogram<12>,
     /// Calls sent again, and reads that a fallback answered. As many as there are tool APIs.
@@ -66,6 +67,7 @@ impl Default for Metrics {
         Metrics {
             runs: DashMap::new(),
             failures: DashMap::new(),
+            signals: DashMap::new(),
             decision: Histogram::new(&DECISION),
             upstream: Histogram::new(&UPSTREAM),
             pursued: DashMap::new(),
@@ -104,6 +106,11 @@ impl Metrics {
             Event::Excluded { .. } => self.count_runs(workflow, Mark::Excluded, 1),
             _ => {}
         }
+    }
+
+    /// A delivery of a signal that a policy names came to this: booked, repeated, unmatched, ambiguous, failed or refused.
+    pub fn signal(&self, signal: &SignalName, outcome: &'static str) {
+        self.signals.entry((signal.clone(), outcome)).or_default().fetch_add(1, Ordering::Relaxed);
     }
 
     /// A call was decided on in this time.
@@ -226,6 +233,14 @@ impl Scrape {
             (vec![("workflow", workflow.to_string()), ("mode", mode.to_string())], count.load(Ordering::Relaxed))
         });
         counters(encoder, "burngate_failures", "Failure modes seen or reported, counted against the budget or not.", sorted(failures))?;
+        let signals = self.metrics.signals.iter().map(|entry| {
+            let ((signal, outcome), count) = entry.pair();
+            (vec![("signal", signal.to_string()), ("outcome", (*outcome).to_owned())], count.load(Ordering::Relaxed))
+        });
+        let signals = sorted(signals);
+        if !signals.is_empty() {
+            counters(encoder, "burngate_signals", "Deliveries of signals, by what they came to.", signals)?;
+        }
         counters(encoder, "burngate_calls", "Calls judged, by verdict.", self.calls.clone())?;
         let pursued = |index: usize| {
             let count = move |counts: &[AtomicU64; 2]| counts[index].load(Ordering::Relaxed);

@@ -16,5 +16,6 @@ pub mod malformed;
 pub mod media;
 pub mod query;
 pub mod target;
+pub mod webhook;
 
 pub use malformed::Malformed;

@@ -137,7 +137,7 @@ fn world(workflows: usize) -> World {
     let template = policies.workflows.values().next().unwrap();
     let names: Vec<WorkflowName> = (0..workflows).map(|number| WorkflowName::from(format!("refunds-{number}"))).collect();
     let many = names.iter().map(|name| (name.clone(), Arc::new(named(template, name)))).collect();
-    let policies = Arc::new(PolicySet { version: policies.version, apis: policies.apis.clone(), workflows: many });
+    let policies = Arc::new(PolicySet { version: policies.version, apis: policies.apis.clone(), workflows: many, signals: std::collections::BTreeMap::new() });
     let mut state = State::default();
     let event = Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(&policies), policies: "{}".into() };
     state.apply(&Entry { at: clock.now(), workflow: None, event });

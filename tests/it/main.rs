@@ -34,4 +34,5 @@ mod reload;
 mod repeats;
 mod restart;
 mod shipped;
+mod signals;
 mod simulate;

@@ -21,7 +21,7 @@ const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/real");
 /// Set by whoever answers last, or the gate's own.
 const DIFFERS: [&str; 6] = ["date", "connection", "keep-alive", "burngate-call", "burngate-verdict", "burngate-budget"];
 
-fn tools() -> &'static Path {
+pub fn tools() -> &'static Path {
     static TOOLS: OnceLock<PathBuf> = OnceLock::new();
     TOOLS.get_or_init(|| {
         let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");

@@ -359,3 +359,61 @@ async fn the_journal_is_paged() {
     assert_eq!((kinds(&second), &second["next"]), (vec!["clamped".to_owned(), "followed".to_owned()], &serde_json::Value::Null));
     assert_eq!((&second["entries"][0]["at"], &second["entries"][0]["event"]["reason"]), (&"2026-11-23T09:00:00Z".into(), &"drill".into()));
 }
+
+#[tokio::test]
+async fn a_signal_without_a_secret_needs_a_reporter_and_charges_nobody_where_it_is_not_clear_who_is_meant() {
+    let theirs = crate::ledger::port::RunRecord { workflow: "payouts".into(), ..run("a-2", "payout-bot", Mark::Acceptable, minutes(3), &[]) };
+    let runs = vec![run("a-1", "triage-bot", Mark::Acceptable, minutes(5), &[]), run("a-2", "triage-bot", Mark::Acceptable, minutes(4), &[]), theirs];
+    let world = World::new(&[], runs);
+    let correction = |order: &str| format!(r#"{{"kind": "correction", "order": {order}, "text": "by hand\u001b[2J"}}"#);
+    world.post("vera", "/v1/signals/corrected", &correction("\"A-1\"")).await.is(403);
+    let booked = world.post("rob", "/v1/signals/corrected", &correction("\"A-1\"")).await.is(200);
+    assert_eq!((&booked["matched"], &booked["result"]["run"], &booked["result"]["now"]), (&true.into(), &"a-1".into(), &"unacceptable".into()));
+    let said = &world.get("vera", "/v1/runs/a-1").await.is(200)["reports"][0];
+    assert_eq!((&said["source"], &said["by"], &said["note"]), (&"system".into(), &"rob".into(), &"by hand[2J".into()));
+    let several = world.post("rob", "/v1/signals/corrected", &correction("\"A-2\"")).await.is(200);
+    assert_eq!((&several["matched"], several["candidates"].as_array().unwrap().len()), (&false.into(), 2));
+    for (nothing, why) in [("\"\"", "gives nothing"), ("null", "gives nothing"), ("\"A-9\"", "no run touched `A-9`")] {
+        let answer = world.post("rob", "/v1/signals/corrected", &correction(nothing)).await.is(200);
+        assert!(answer["matched"] == false && answer["why"].as_str().unwrap().contains(why), "{answer}");
+    }
+    assert_eq!(world.post("rob", "/v1/signals/corrected", r#"{"kind": "other"}"#).await.is(200)["why"], "`when` (p.yaml:8) does not hold");
+    for unclear in [correction("{}"), correction(&format!("\"{}\"", "x".repeat(1_000))), r"{}".to_owned(), r"[]".to_owned()] {
+        let fault = world.post("rob", "/v1/signals/corrected", &unclear).await.is(422);
+        assert!(fault["detail"].as_str().unwrap().starts_with("p.yaml:8: "), "{fault}");
+    }
+    world.post("rob", "/v1/signals/corrected", "no JSON").await.is(400);
+    world.post("rob", "/v1/signals/unheard_of", "{}").await.is(404);
+    let by_run = r#"{"run": "a-1", "id": 7}"#;
+    assert_eq!(world.post("rob", "/v1/signals/wrong", by_run).await.is(200)["result"]["repeated"], false);
+    assert_eq!(world.post("rob", "/v1/signals/wrong", by_run).await.is(200)["result"]["repeated"], true);
+    assert_eq!(world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable, 1);
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_was_lost_is_settled_once_by_whoever_looked() {
+    let lost = |name: &str, ago| run(name, "triage-bot", Mark::Unacceptable, minutes(ago), &[FailureMode::Timeout]);
+    let world = World::new(&[], vec![lost("a-1", 5), lost("a-2", 4)]);
+    let bad = |world: &World| world.ledger.view(&TRIAGE.into()).unwrap().standing.all.unacceptable;
+    let call = async |name: &str| world.get("vera", &format!("/v1/runs/{name}")).await.is(200)["calls"][0]["call"].as_str().unwrap().to_owned();
+    let (first, second) = (call("a-1").await, call("a-2").await);
+    let settle = |call: &str, more: &str| format!(r#"{{"call": "{call}", {more}}}"#);
+    // It was not executed: nothing was done, and what the gate charged for the lost answer goes.
+    let settled = world.post("rob", "/v1/reports", &settle(&first, r#""executed": false, "note": "the bank has none""#)).await.is(200);
+    assert_eq!((&settled["was"], &settled["now"]), (&"unacceptable".into(), &"idle".into()));
+    assert_eq!(bad(&world), 1);
+    assert_eq!(world.post("rob", "/v1/reports", &settle(&first, r#""executed": false"#)).await.is(200)["repeated"], true);
+    world.post("rob", "/v1/reports", &settle(&first, r#""executed": true"#)).await.is(409);
+    // It was: what was charged stands, unless it did no harm.
+    assert_eq!(world.post("rob", "/v1/reports", &settle(&second, r#""executed": true"#)).await.is(200)["now"], "unacceptable");
+    assert!(world.get("vera", "/v1/runs?ambiguous=true").await.is(200)["runs"].as_array().unwrap().is_empty());
+    for (more, pointer) in [
+        (r#""executed": true, "mode": "timeout""#, "/mode"),
+        (r#""executed": true, "ref": "T""#, "/ref"),
+        (r#""harmless": true, "mode": "timeout""#, "/harmless"),
+    ] {
+        assert_eq!(world.post("rob", "/v1/reports", &settle(&second, more)).await.is(422)["errors"][0]["pointer"], pointer);
+    }
+    let by_run = r#"{"run": "a-1", "executed": true}"#;
+    assert_eq!(world.post("rob", "/v1/reports", by_run).await.is(422)["errors"][0]["pointer"], "/executed");
+}

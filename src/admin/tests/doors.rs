@@ -36,6 +36,7 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("POST", "/v1/runs/r/exclude", "operator"),
     ("POST", "/v1/exclusions", "operator"),
     ("POST", "/v1/import", "operator"),
+    ("POST", "/v1/signals/nothing", "rob"),
 ];
 
 fn ask(method: &str, path: &str) -> axum::http::request::Builder {
@@ -164,6 +165,7 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         "/v1/runs/{run}",
         "/v1/runs/{run}/exclude",
         "/v1/runs/{run}/report",
+        "/v1/signals/{name}",
         "/v1/workflows",
         "/v1/workflows/{workflow}",
         "/v1/workflows/{workflow}/clamp",

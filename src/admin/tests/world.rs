@@ -99,8 +99,12 @@ impl World {
     pub(super) fn still(held: &[Held], runs: Vec<RunRecord>) -> Self {
         let terms = Arc::new(terms());
         let workflow = Arc::new(workflow(Arc::clone(&terms)));
-        let policies =
-            Arc::new(PolicySet { version: Digest::new([7; 32]), apis: BTreeMap::new(), workflows: BTreeMap::from([(workflow.name.clone(), workflow)]) });
+        let policies = Arc::new(PolicySet {
+            version: Digest::new([7; 32]),
+            apis: BTreeMap::new(),
+            workflows: BTreeMap::from([(workflow.name.clone(), workflow)]),
+            signals: signals(),
+        });
         let journal = MemoryJournal::new();
         let accepted = Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(&policies), policies: "{}".into() };
         drop(journal.append(Entry { at: NOW.minus(hours(2)), workflow: None, event: accepted }).durable);
@@ -242,6 +246,23 @@ pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[F
 /// An operator's clamp, as the journal has it.
 pub(super) fn clamped(to: &str) -> Event {
     Event::Clamped(Clamp { to: to.into(), by: "operator".into(), reason: "drill".into(), at: NOW, until: None })
+}
+
+/// Signals that need a reporter's token, of which one names no tool and no workflow.
+fn signals() -> BTreeMap<crate::gate::name::SignalName, Arc<crate::gate::policy::Signal>> {
+    const POLICIES: &str = r#"
+api: payments
+upstream: http://127.0.0.1:1
+tools: [{ tool: refund, match: POST /refunds, risk: high }]
+---
+{ workflow: support-triage, risk: medium, tools: [payments/refund] }
+---
+{ signal: corrected, when: 'body.kind == "correction"', subject: body.order, mode: major_correction, note: body.text }
+---
+{ signal: wrong, workflow: support-triage, run: body.run, mode: wrong_action, ref: body.id }
+"#;
+    let files = [crate::config::SourceFile::new("p.yaml", POLICIES)];
+    crate::config::load(&files, &crate::config::Process::default(), NOW).unwrap().policies.signals
 }
 
 fn terms() -> Terms {

@@ -13,13 +13,13 @@ use super::{
     source::{
         decode::{At, decode},
         nearest::did_you_mean,
-        policy::{ApiDocument, WorkflowDocument},
+        policy::{ApiDocument, SignalDocument, WorkflowDocument},
         tree::{self, Node},
     },
 };
 use crate::gate::{
-    name::{ApiName, ToolName, WorkflowName},
-    policy::{PolicySet, Protocol, Workflow},
+    name::{ApiName, SignalName, ToolName, WorkflowName},
+    policy::{PolicySet, Protocol, Signal, Workflow},
     risk::Risk,
     time::Time,
 };
@@ -34,6 +34,7 @@ pub mod process;
 mod reads;
 mod rules;
 mod set;
+mod signal;
 mod version;
 mod workflow;
 mod written;
@@ -64,16 +65,18 @@ pub struct Loaded {
 enum Document {
     Api(Box<ApiDocument>),
     Workflow(Box<WorkflowDocument>),
+    Signal(Box<SignalDocument>),
 }
 
 type Apis = Vec<InFile<Box<ApiDocument>>>;
 type Workflows = Vec<InFile<Box<WorkflowDocument>>>;
+type Signals = Vec<InFile<Box<SignalDocument>>>;
 
 /// Lowers the policies in `files` at the time `now`, or says everything that is wrong with them.
 pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
     let (documents, incomplete) = read(files, &mut notes);
-    let (apis, workflows) = split(documents, &mut notes);
+    let (apis, workflows, signals) = split(documents, &mut notes);
     let tools = tools(&apis);
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
@@ -83,6 +86,8 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
         .filter_map(|InFile { file, value }| api::lower(&value, Surroundings { files, now }, &mut notes[file]).map(|value| InFile { file, value }))
         .collect();
     let known = Known { tools, without_schema: without_schema(&apis, &notes), incomplete, approvers: process.approvers(), now };
+    let modes = set::own_modes(&workflows);
+    let signals: Vec<Signal> = signals.iter().filter_map(|InFile { file, value }| signal::lower(value, &known, &names, &modes, &mut notes[*file])).collect();
     let mut tables = Tables::default();
     let workflows: Vec<Workflow> =
         workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
@@ -101,7 +106,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
         found.push(nothing);
     }
     found.sort();
-    if found.has_errors() { Err(found) } else { Ok(Loaded { remarks: remarks(&apis), policies: policy_set(apis, workflows), warnings: found }) }
+    if found.has_errors() { Err(found) } else { Ok(Loaded { remarks: remarks(&apis), policies: policy_set(apis, workflows, signals), warnings: found }) }
 }
 
 /// Operations that no tool names: a document states no risk, so they are unlisted until somebody does.
@@ -117,11 +122,12 @@ fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
     apis.iter().filter_map(of).collect()
 }
 
-fn policy_set(apis: Vec<InFile<LoweredApi>>, workflows: Vec<Workflow>) -> PolicySet {
+fn policy_set(apis: Vec<InFile<LoweredApi>>, workflows: Vec<Workflow>, signals: Vec<Signal>) -> PolicySet {
     let apis: BTreeMap<ApiName, _> = apis.into_iter().map(|api| (api.value.api.name.clone(), Arc::new(api.value.api))).collect();
     let workflows: BTreeMap<WorkflowName, _> = workflows.into_iter().map(|workflow| (workflow.name.clone(), Arc::new(workflow))).collect();
-    let version = version::of_set(apis.values().map(|api| &**api), workflows.values().map(|workflow| &**workflow));
-    PolicySet { version, apis, workflows }
+    let signals: BTreeMap<SignalName, _> = signals.into_iter().map(|signal| (signal.name.clone(), Arc::new(signal))).collect();
+    let version = version::of_set(apis.values().map(|api| &**api), workflows.values().map(|workflow| &**workflow), signals.values().map(|signal| &**signal));
+    PolicySet { version, apis, workflows, signals }
 }
 
 /// Is `file` read for other documents' sake only? Schemas and `OpenAPI` files may lie in the policy directory.
@@ -145,7 +151,7 @@ fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>
             }
         };
         if trees.is_empty() {
-            notes.warning(0..0, "this file holds no document").hint("a policy document begins with `api:` or `workflow:`");
+            notes.warning(0..0, "this file holds no document").hint("a policy document begins with `api:`, `workflow:` or `signal:`");
         }
         documents.extend(trees.iter().filter_map(|node| document(node, notes)).map(|value| InFile { file: index, value }));
         if documents.len() > MAX_DOCUMENTS && before <= MAX_DOCUMENTS {
@@ -166,6 +172,10 @@ fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
 }
 
 fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
+    // First: a signal may say `workflow` too.
+    if node.get("signal").is_some() {
+        return decode(node, notes).map(Box::new).map(Document::Signal);
+    }
     match (node.get("api"), node.get("workflow")) {
         (Some(_), None) => decode(node, notes).map(Box::new).map(Document::Api),
         (None, Some(_)) => decode(node, notes).map(Box::new).map(Document::Workflow),
@@ -178,14 +188,14 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
                 tree::Kind::Map(entries) => entries.iter().map(|(key, _)| key).collect(),
                 _ => Vec::new(),
             };
-            let slip = keys.iter().find_map(|key| did_you_mean(&key.text, ["api", "workflow"]).map(|hint| (key, hint)));
+            let slip = keys.iter().find_map(|key| did_you_mean(&key.text, ["api", "workflow", "signal"]).map(|hint| (key, hint)));
             let openapi = ["openapi", "swagger"].into_iter().find_map(|key| node.get(key));
             match slip {
                 None if let Some(version) = openapi => notes
                     .error(version.span.clone(), "this is an OpenAPI document, and policies are looked for here")
                     .hint("let its name end with `.openapi.yaml`, and name it in an api: `openapi: FILE`; `burngate init --openapi FILE` writes that api"),
                 Some((key, hint)) => notes.error(key.span.clone(), format!("unknown key `{}`", key.text)).hint(hint),
-                None => notes.error(node.span.clone(), "a policy document begins with `api:` or `workflow:`").label("this has neither"),
+                None => notes.error(node.span.clone(), "a policy document begins with `api:`, `workflow:` or `signal:`").label("this has none of them"),
             };
             None
         }
@@ -193,9 +203,9 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
 }
 
 /// The documents by kind, without those whose name is taken or missing.
-fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Workflows) {
-    let (mut apis, mut workflows) = (Vec::new(), Vec::new());
-    let (mut api_names, mut workflow_names) = (Names::default(), Names::default());
+fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Workflows, Signals) {
+    let (mut apis, mut workflows, mut signals) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut api_names, mut workflow_names, mut signal_names) = (Names::default(), Names::default(), Names::default());
     for InFile { file, value } in documents {
         match value {
             Document::Api(document) => {
@@ -208,9 +218,14 @@ fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Wo
                     workflows.push(InFile { file, value: document });
                 }
             }
+            Document::Signal(document) => {
+                if document.signal.given().is_some_and(|at| signal_names.take("signal", at, file, notes)) {
+                    signals.push(InFile { file, value: document });
+                }
+            }
         }
     }
-    (apis, workflows)
+    (apis, workflows, signals)
 }
 
 fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> {

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::{
         diagnostics::{Diagnostic, Notes, Severity},
-        source::{decode::At, nearest::did_you_mean, tree::Span},
+        source::{decode::At, nearest::did_you_mean, policy::WorkflowDocument, tree::Span},
     },
-    gate::name::ToolName,
+    gate::{name::ToolName, outcome::FailureMode},
 };
 
-use super::{address, api::LoweredApi, process::Process};
+use super::{address, api::LoweredApi, process::Process, written::items};
 
 /// A lowered document and the file that it is written in, by index.
 #[derive(Debug)]
@@ -61,6 +61,17 @@ pub(super) fn unreached(apis: &[InFile<LoweredApi>], reached: &BTreeSet<ToolName
                 .hint(format!("list `{tool}` under the `tools` of a workflow, or drop it: until then its calls are unlisted"));
         }
     }
+}
+
+/// The failure modes of workflows' own, each with the workflow that lists it.
+pub(super) fn own_modes(workflows: &[InFile<Box<WorkflowDocument>>]) -> Vec<(String, FailureMode)> {
+    let mut modes = Vec::new();
+    for workflow in workflows {
+        let (Some(name), Some(objective)) = (workflow.value.workflow.value(), workflow.value.objective.value()) else { continue };
+        let listed = items(&objective.unacceptable).chain(items(&objective.critical));
+        modes.extend(listed.map(|at| (name.clone(), FailureMode::from(at.value.as_str()))));
+    }
+    modes
 }
 
 /// Agents whose workflows no policy describes. Not an error: it opens nothing, and a reload that drops a workflow must not be stuck on it.

@@ -331,11 +331,11 @@ fn documents_that_are_none() {
     insta::assert_snapshot!(lines(&[PAYMENTS, "# later\n"]), @r#"
     0.yaml:6:11: no workflow reaches tool `payments/get_order` [list `payments/get_order` under the `tools` of a workflow, or drop it: until then its calls are unlisted]
     0.yaml:9:11: no workflow reaches tool `payments/refund` [list `payments/refund` under the `tools` of a workflow, or drop it: until then its calls are unlisted]
-    1.yaml:1:1: this file holds no document [a policy document begins with `api:` or `workflow:`]
+    1.yaml:1:1: this file holds no document [a policy document begins with `api:`, `workflow:` or `signal:`]
     there is no workflow in any policy file [`burngate init` writes a first one]
     "#);
     insta::assert_snapshot!(lines(&["worflow: w\n"]), @"0.yaml:1:1: unknown key `worflow` [did you mean `workflow`?]");
-    insta::assert_snapshot!(lines(&["- 1\n"]), @"0.yaml:1:1: a policy document begins with `api:` or `workflow:` []");
+    insta::assert_snapshot!(lines(&["- 1\n"]), @"0.yaml:1:1: a policy document begins with `api:`, `workflow:` or `signal:` []");
     insta::assert_snapshot!(lines(&["api: a\nworkflow: b\n"]), @"0.yaml:1:1: a document is one api or one workflow, and this is both [put `---` on a line between the two]");
 }
 

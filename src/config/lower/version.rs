@@ -10,12 +10,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::gate::{
     digest::Digest,
-    policy::{Api, Parameter, Pattern, Schema, Workflow},
+    policy::{Api, Parameter, Pattern, Schema, Signal, Workflow},
     risk::Risk,
 };
 
 /// The version of a set of policies.
-pub(super) fn of_set<'p>(apis: impl Iterator<Item = &'p Api>, workflows: impl Iterator<Item = &'p Workflow>) -> Digest {
+pub(super) fn of_set<'p>(
+    apis: impl Iterator<Item = &'p Api>,
+    workflows: impl Iterator<Item = &'p Workflow>,
+    signals: impl Iterator<Item = &'p Signal>,
+) -> Digest {
     let mut text = String::from("burngate policies 1\n");
     for api in apis {
         let mut value = serde_json::to_value(api).unwrap_or_default();
@@ -36,7 +40,22 @@ pub(super) fn of_set<'p>(apis: impl Iterator<Item = &'p Api>, workflows: impl It
         write_sorted(&value, &mut text);
         text.push('\n');
     }
+    for signal in signals {
+        let mut value = serde_json::to_value(signal).unwrap_or_default();
+        remove_everywhere(&mut value, "place");
+        write_sorted(&value, &mut text);
+        text.push('\n');
+    }
     digest(&text)
+}
+
+fn remove_everywhere(value: &mut Value, member: &str) {
+    remove(value, member);
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|value| remove_everywhere(value, member)),
+        Value::Array(items) => items.iter_mut().for_each(|value| remove_everywhere(value, member)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// The definition of a tool: what it does and takes.

@@ -147,7 +147,7 @@ fn reach(document: &WorkflowDocument, at: &At<String>, known: &Known, notes: &mu
     tools
 }
 
-fn find_tool(at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<ToolName> {
+pub(super) fn find_tool(at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<ToolName> {
     let tool = ToolName::from(at.value.as_str());
     if known.tools.contains_key(&tool) {
         return Some(tool);

@@ -1,4 +1,4 @@
-//! The two kinds of policy document, as they are written. Every field may be absent here; what must be there, and what a missing one means, is `config::lower`.
+//! The three kinds of policy document, as they are written. Every field may be absent here; what must be there, and what a missing one means, is `config::lower`.
 
 use schemars::JsonSchema;
 use serde::{
@@ -245,6 +245,38 @@ pub struct WorkflowDocument {
     pub mode: Field<ModeWord>,
     /// When shadow ends.
     pub until: Field<Date>,
+}
+
+/// A signal: a webhook of another system, and what it says of a run.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct SignalDocument {
+    /// The signal's name: it is sent to `POST /v1/signals/NAME` of the admin API.
+    #[schemars(required)]
+    pub signal: Field<String>,
+    /// The workflow whose runs it is about; any where it is absent.
+    pub workflow: Field<String>,
+    /// An expression over `body` and `header`: which deliveries are news.
+    pub when: Field<String>,
+    /// An expression for the business object that the run touched.
+    pub subject: Field<String>,
+    /// The tool through which the run touched the subject, as `api/tool`: the riskiest where it is absent.
+    pub tool: Field<String>,
+    /// An expression for the run's id, instead of `subject`.
+    pub run: Field<String>,
+    /// What went wrong with the run.
+    pub mode: Field<String>,
+    /// The run was right: it counts as checked.
+    pub right: Field<bool>,
+    /// An expression for a note.
+    pub note: Field<String>,
+    /// An expression that makes two deliveries the same; `webhook-id` where it is absent.
+    pub r#ref: Field<String>,
+    /// The file with the secrets of its senders (Standard Webhooks), a line each, beside this one.
+    pub secret_file: Field<String>,
+    /// The environment variable with the secrets.
+    pub secret_env: Field<String>,
 }
 
 /// An objective.

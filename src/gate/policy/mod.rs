@@ -17,7 +17,7 @@ use super::{
     check::Check,
     digest::Digest,
     level::{Ladder, Validation, Volume},
-    name::{ApiName, LevelName, ToolName, WorkflowName},
+    name::{ApiName, LevelName, SignalName, ToolName, WorkflowName},
     outcome::FailureMode,
     risk::{Risk, Tier},
     time::{self, Time},
@@ -29,10 +29,12 @@ pub mod facts;
 pub mod judge;
 pub mod pattern;
 pub mod schema;
+pub mod signal;
 
 pub use condition::Condition;
 pub use pattern::Pattern;
 pub use schema::{Parameter, Schema};
+pub use signal::Signal;
 
 /// Where a rule was written. Every verdict names one (G8).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub struct PolicySet {
     pub apis: BTreeMap<ApiName, Arc<Api>>,
     /// The workflows, by name.
     pub workflows: BTreeMap<WorkflowName, Arc<Workflow>>,
+    /// The signals, by name.
+    pub signals: BTreeMap<SignalName, Arc<Signal>>,
 }
 
 /// The protocol a tool API speaks.

@@ -260,3 +260,38 @@ fn filters_narrow_and_the_newest_comes_first() {
     assert!(world.runs(any())[1].calls[1].subject.as_ref().unwrap().as_str().starts_with("sha256:"));
     world.drain();
 }
+
+#[test]
+fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
+    let world = World::new();
+    let lost = |n, subject: &str| CallRecord { executed: Executed::Unknown, ..call(n, "api/refund", Risk::High, Some(subject)) };
+    let seen = |n, mode| Charge { source: Source::Wire, by: None, call: Some(call_id(n)), ..charge(mode, None) };
+    for n in [1, 2] {
+        let name = format!("r{n}");
+        let charges = vec![seen(n, FailureMode::Timeout), seen(n + 10, FailureMode::WrongAction)];
+        world.append(Some("w"), Event::Booked { run: run_ref(&name), high: true, charges: charges[..1].to_vec() });
+        let order = format!("A-{n}");
+        let calls = vec![lost(n, &order), call(n + 10, "api/get", Risk::Low, None)];
+        let charges = if n == 1 { charges[..1].to_vec() } else { charges };
+        world.journal.record(RunRecord { mark: Mark::Unacceptable, booked_at: at(0), charges, ..run(Some(&name), calls) });
+    }
+    let settle = |n, executed, harmless| {
+        let change = Change::Reconcile { call: call_id(n), executed, harmless, note: None, by: "dana".into() };
+        world.revise(RunTarget::Call(call_id(n)), change)
+    };
+    let first = settle(1, false, true).unwrap();
+    assert_eq!((first.was, first.now), (Mark::Unacceptable, Mark::Acceptable));
+    assert!(settle(1, false, true).unwrap().repeated);
+    assert!(matches!(settle(1, true, false), Err(ReviseError::Nothing(_))));
+    assert!(matches!(settle(11, false, true), Err(ReviseError::Nothing(_))));
+    // What was not executed touched nothing; what was, did, and whatever else went wrong with the run stands.
+    assert_eq!(world.revise(by_subject("A-1"), report(None)), Err(ReviseError::Unknown));
+    let second = settle(2, true, true).unwrap();
+    assert_eq!((second.was, second.now), (Mark::Unacceptable, Mark::Unacceptable));
+    assert_eq!(world.revise(by_subject("A-2"), report(None)).unwrap().run.as_str(), "r2");
+    assert!(world.runs(RunFilter { ambiguous: true, ..RunFilter::default() }).is_empty());
+    let entries = world.entries();
+    let reconciled = entries.iter().filter(|entry| matches!(&entry.event, Event::Reconciled { retracted, .. } if *retracted == [FailureMode::Timeout]));
+    assert_eq!(reconciled.count(), 2);
+    world.drain();
+}

@@ -214,7 +214,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         (workflow.name.clone(), Arc::new(workflow))
     };
     let workflows: BTreeMap<_, _> = workflows.iter().map(workflow).collect();
-    let set = PolicySet { version: Digest::new([9; 32]), apis: BTreeMap::from([("api".into(), Arc::clone(&api))]), workflows };
+    let set = PolicySet { version: Digest::new([9; 32]), apis: BTreeMap::from([("api".into(), Arc::clone(&api))]), workflows, signals: BTreeMap::new() };
     (Arc::new(set), api)
 }
 

@@ -174,7 +174,7 @@ impl<'v> Evaluation<'v> {
         let text = |text: &'v str| Ok(Value::Text(Text::Borrowed(text)));
         let answer = || facts.response.ok_or_else(|| Fault::Failed("there is no answer yet".to_owned()));
         match fact {
-            Fact::Args => Ok(facts.args.map_or(Value::Null, Value::Json)),
+            Fact::Args | Fact::Payload => Ok(facts.args.map_or(Value::Null, Value::Json)),
             Fact::Tool => text(facts.tool),
             Fact::Agent => text(facts.agent),
             Fact::Workflow => text(facts.workflow),

@@ -53,10 +53,11 @@ pub(super) enum Fact {
     Remaining,
     Status,
     Body,
+    Payload,
 }
 
 impl Fact {
-    pub(super) const ALL: [(&'static str, Fact); 12] = [
+    pub(super) const ALL: [(&'static str, Fact); 13] = [
         ("args", Fact::Args),
         ("tool", Fact::Tool),
         ("agent", Fact::Agent),
@@ -69,6 +70,7 @@ impl Fact {
         ("budget.remaining", Fact::Remaining),
         ("response.status", Fact::Status),
         ("response.body", Fact::Body),
+        ("body", Fact::Payload),
     ];
 }
 

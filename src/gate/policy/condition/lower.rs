@@ -82,7 +82,7 @@ impl<'s> Lowering<'s> {
         if let Some(local) = self.locals.iter().rposition(|local| *local == name) {
             return Ok(Node::Local(local));
         }
-        if let Some((_, fact)) = Fact::ALL.into_iter().find(|(fact, _)| *fact == name) {
+        if let Some((_, fact)) = Fact::ALL.into_iter().find(|(fact, _)| *fact == name && (self.scope == Scope::Signal) == (*fact == "body")) {
             return Ok(Node::Fact(fact));
         }
         self.known_root(expr, name)?;
@@ -92,6 +92,12 @@ impl<'s> Lowering<'s> {
 
     /// Refuses a name that is no variable, or not here.
     fn known_root(&self, expr: &IdedExpr, name: &str) -> Result<(), Box<BadCondition>> {
+        if self.scope == Scope::Signal {
+            return match name {
+                "body" | "header" => Ok(()),
+                _ => Err(self.bad(expr, &format!("unknown variable `{name}`"), Some("a signal's expressions read body and header".to_owned()))),
+            };
+        }
         if name == "response" && self.scope == Scope::Request {
             return Err(self.bad(expr, "`response` is not known before the call", Some("read it in `failure_when`".to_owned())));
         }
@@ -104,10 +110,18 @@ impl<'s> Lowering<'s> {
         Err(self.bad(expr, &format!("unknown variable `{name}`"), Some(hint)))
     }
 
+    /// The variable that is a JSON document, and so has a value of its own.
+    fn document(&self) -> &'static str {
+        match self.scope {
+            Scope::Request | Scope::Response => "args",
+            Scope::Signal => "body",
+        }
+    }
+
     /// The variable's name, where `expr` is one that has members but no value of its own.
     fn root<'e>(&self, expr: &'e IdedExpr) -> Option<&'e str> {
         match &expr.expr {
-            Expr::Ident(name) if !self.locals.contains(&name.as_str()) && name != "args" => Some(name),
+            Expr::Ident(name) if !self.locals.contains(&name.as_str()) && name != self.document() => Some(name),
             _ => None,
         }
     }
@@ -251,7 +265,7 @@ impl<'s> Lowering<'s> {
     /// The macros arrive expanded; what they were is read off their accumulator.
     fn each(&mut self, expr: &'s IdedExpr, each: &'s ComprehensionExpr, depth: usize) -> Lowered {
         let name = each.iter_var.as_str();
-        if ROOTS.contains(&name) || self.locals.contains(&name) {
+        if ROOTS.contains(&name) || name == self.document() || self.locals.contains(&name) {
             return self.refuse(expr, format!("`{name}` is a variable already"), "give the element another name");
         }
         if self.locals.len() == MAX_NESTED {

@@ -50,6 +50,8 @@ pub enum Scope {
     Request,
     /// Those of a request and `response`.
     Response,
+    /// `body` and `header`, of a signal.
+    Signal,
 }
 
 /// A compiled expression.
@@ -111,7 +113,7 @@ impl Condition {
             Err(_) => return refuse(0, "no thread could be started to parse this", "try again"),
         };
         let condition = Condition { source: source.into(), reads: Reads::of(&node), node };
-        condition.refuse_constant()?;
+        condition.refuse_constant(scope)?;
         Ok(condition)
     }
 
@@ -160,10 +162,14 @@ impl Condition {
     }
 
     /// Refuses a condition that says the same of every call: it was meant to say something else. An expression that gives a constant text is left alone.
-    fn refuse_constant(&self) -> Result<(), BadCondition> {
+    fn refuse_constant(&self, scope: Scope) -> Result<(), BadCondition> {
+        let always = match scope {
+            Scope::Request | Scope::Response => "say so with `always: hold` or `forbidden: true`",
+            Scope::Signal => "leave it out",
+        };
         let bad = |message: String, hint: &str| Err(BadCondition { offset: 0, message, hint: Some(hint.to_owned()) });
         match constant(&self.node) {
-            Some(Ok(true)) => bad("the condition always matches".to_owned(), "say so with `always: hold` or `forbidden: true`"),
+            Some(Ok(true)) => bad("the condition always matches".to_owned(), always),
             Some(Ok(false)) => bad("the condition can never match".to_owned(), "leave it out"),
             Some(Err(message)) => bad(format!("the condition can never be evaluated: {message}"), "every call would be held or denied"),
             None => match refute::never_true(&self.node, &serde_json::Value::Null) {

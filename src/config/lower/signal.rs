@@ -1,0 +1,133 @@
+//! What a signal document means.
+
+use crate::{
+    config::{
+        diagnostics::Notes,
+        source::{
+            decode::{At, Field},
+            nearest::{did_you_mean, nearest},
+            policy::SignalDocument,
+        },
+    },
+    gate::{
+        name::{SignalName, WorkflowName},
+        outcome::FailureMode,
+        policy::{
+            Rule,
+            condition::Scope,
+            signal::{About, Says, SecretPlace, Signal},
+        },
+    },
+};
+
+use super::{
+    rules::{Calls, condition},
+    workflow::{Known, find_tool},
+    written::{name, place},
+};
+
+/// Lowers `document`. `modes` are those that workflows name besides the built-in ones, each with its workflow.
+pub(super) fn lower(document: &SignalDocument, known: &Known, workflows: &[String], modes: &[(String, FailureMode)], notes: &mut Notes<'_>) -> Option<Signal> {
+    let at = document.signal.given()?;
+    let signal_name = name(at, "a signal", notes);
+    let owner = format!("signal `{}`", at.value);
+    let workflow = document.workflow.given().map(|workflow| {
+        if !workflows.contains(&workflow.value) && !known.incomplete {
+            notes.error(workflow.span.clone(), format!("unknown workflow `{}`", workflow.value)).hint =
+                did_you_mean(&workflow.value, workflows.iter().map(String::as_str));
+        }
+        WorkflowName::from(workflow.value.as_str())
+    });
+    let about = about(document, &owner, at, known, notes);
+    let says = says(document, &owner, at, modes, notes);
+    let secret = secret(document, notes);
+    let when = rule(&document.when, "when", notes);
+    let (note, reference) = (rule(&document.note, "note", notes), rule(&document.r#ref, "ref", notes));
+    Some(Signal { name: SignalName::from(signal_name?), workflow, when, about: about?, says: says?, note, reference, secret, place: place(&at.span, notes) })
+}
+
+fn about(document: &SignalDocument, owner: &str, at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<About> {
+    let tool = document.tool.given();
+    match (&document.run, &document.subject) {
+        (Field::Absent, Field::Absent) => {
+            notes
+                .error(at.span.clone(), format!("{owner} does not say which run is meant"))
+                .hint("write `subject:` with the business object that the run touched, such as `body.order`, or `run:` with the run's id");
+            None
+        }
+        (run, Field::Absent) => {
+            if let Some(tool) = tool {
+                notes.error(tool.span.clone(), "`tool` goes with `subject`, and this signal names a run").hint("drop it");
+            }
+            rule(run, "run", notes).map(About::Run)
+        }
+        (Field::Absent, subject) => {
+            let tool = tool.map(|tool| find_tool(tool, known, notes));
+            let subject = rule(subject, "subject", notes)?;
+            match tool {
+                None => Some(About::Subject(subject, None)),
+                Some(tool) => tool.map(|tool| About::Subject(subject, Some(tool))),
+            }
+        }
+        (run, _) => {
+            let span = run.given().map_or_else(|| at.span.clone(), |run| run.span.clone());
+            notes.error(span, format!("{owner} names a run by `run` and by `subject`")).hint("keep one of them");
+            None
+        }
+    }
+}
+
+fn says(document: &SignalDocument, owner: &str, at: &At<String>, modes: &[(String, FailureMode)], notes: &mut Notes<'_>) -> Option<Says> {
+    let right = document.right.given().filter(|right| right.value);
+    if let Some(no) = document.right.given().filter(|right| !right.value) {
+        notes.error(no.span.clone(), "`right: false` says nothing").hint("write what went wrong as `mode:`");
+        return None;
+    }
+    match (document.mode.given(), right) {
+        (Some(mode), None) => {
+            let text = name(mode, "a failure mode", notes)?;
+            let said = FailureMode::from(text);
+            let workflow = document.workflow.value();
+            let is_known = |(owner, known): &(String, FailureMode)| *known == said && workflow.is_none_or(|workflow| workflow == owner);
+            if matches!(said, FailureMode::Named(_)) && !modes.iter().any(is_known) {
+                let names = FailureMode::BUILT_IN.iter().map(FailureMode::as_str).chain(modes.iter().map(|(_, mode)| mode.as_str()));
+                let hint = nearest(text, names).map(|near| format!("did you mean `{near}`?"));
+                notes.error(mode.span.clone(), format!("no failure mode is called `{text}`")).hint =
+                    hint.or_else(|| Some("a mode of your own is listed under `unacceptable` of a workflow's objective".to_owned()));
+            }
+            Some(Says::Wrong(said))
+        }
+        (None, Some(right)) => {
+            notes.warning(right.span.clone(), "`right` is accepted but not counted by this version").label("has no effect yet");
+            Some(Says::Right)
+        }
+        (Some(mode), Some(_)) => {
+            notes.error(mode.span.clone(), format!("{owner} says that a run went wrong and that it was right")).hint("keep `mode` or `right: true`");
+            None
+        }
+        (None, None) => {
+            if document.mode.is_absent() {
+                notes.error(at.span.clone(), format!("{owner} says nothing of the run")).hint("write `mode:` with what went wrong, or `right: true`");
+            }
+            None
+        }
+    }
+}
+
+fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlace> {
+    match (document.secret_file.given(), document.secret_env.given()) {
+        (Some(file), None) => Some(SecretPlace::File(file.value.as_str().into())),
+        (None, Some(variable)) => Some(SecretPlace::Variable(variable.value.as_str().into())),
+        (Some(file), Some(_)) => {
+            notes.error(file.span.clone(), "the secret is in a file or in an environment variable, not in both").hint("keep `secret_file` or `secret_env`");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn rule(field: &Field<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rule> {
+    let condition = condition(field, key, Scope::Signal, Calls::default(), notes)?;
+    let at = field.given()?;
+    Some(Rule { condition, place: place(&at.span, notes) })
+}
