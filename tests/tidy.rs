@@ -44,7 +44,7 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("gate", &["serde"]),
     // Engines. Whatever evaluates a condition or a schema is compiled by `config` and run here.
     ("gate/policy", &["serde", "cel", "jsonschema", "serde_json", "regex", "smallvec"]),
-    ("wire", &["http", "memchr", "serde", "serde_json", "sha2", "smallvec", "thiserror"]),
+    ("wire", &["base64", "hmac", "http", "memchr", "serde", "serde_json", "sha2", "smallvec", "subtle", "thiserror"]),
     ("config", &["annotate_snippets", "http", "schemars", "serde", "serde_json", "serde_path_to_error", "serde_saphyr", "sha2", "statrs", "jiff", "thiserror"]),
     ("api", &["jiff", "serde", "serde_json", "thiserror", "utoipa"]),
     ("ledger", &["arc_swap", "dashmap", "governor", "serde", "serde_json", "thiserror", "tracing"]),

@@ -36,7 +36,7 @@ use crate::{
     },
     ledger::{
         operate::Reported,
-        port::{ReviseError, RunTarget},
+        port::{Change, ReviseError, RunTarget},
     },
     wire::{
         json,
@@ -100,7 +100,7 @@ async fn signed(desk: &Arc<Desk>, signal: &Signal, headers: &HeaderMap, body: &[
     };
     let signed = Signed { id: one("webhook-id")?, timestamp: one("webhook-timestamp")?, signature: one("webhook-signature")? };
     let (file, name) = (Arc::clone(&signal.place.file), signal.name.clone());
-    let text = tokio::task::spawn_blocking(move || secret_text(&place, &file)).await.unwrap_or_else(|_| Err("the reader failed".to_owned()));
+    let text = desk.look_up(move |_| Ok(secret_text(&place, &file))).await?;
     let secrets = text.and_then(|text| webhook::secrets(&text).map_err(|error| error.to_string()));
     let secrets = secrets.map_err(|why| {
         tracing::error!(signal = name.as_str(), why, "a signal cannot be checked: its secret cannot be read");
@@ -133,7 +133,7 @@ async fn news(desk: &Desk, signal: &Signal, headers: &HeaderMap, body: &[u8], by
         Understood::News { target, note, reference } => (target, note, reference),
     };
     let answer = match &signal.says {
-        Says::Right => return Ok(unmatched("confirmations are not counted by this version".to_owned())),
+        Says::Right => revised(desk.ledger().revise(target.clone(), Change::Accept { by: by.clone() })).await?,
         Says::Wrong(mode) => {
             let tool = match &target {
                 RunTarget::Subject { tool, .. } => tool.clone(),
@@ -159,7 +159,8 @@ async fn news(desk: &Desk, signal: &Signal, headers: &HeaderMap, body: &[u8], by
             let why = "runs of several workflows may be meant, and none was charged: give the signal a `workflow` or a `tool`".to_owned();
             Ok(Signalled { candidates: runs.into_iter().map(fault::candidate).collect(), ..unmatched(why) })
         }
-        Err(error @ (ReviseError::Nothing(_) | ReviseError::Open(..) | ReviseError::TooMany | ReviseError::Unavailable(_))) => Err(error.into()),
+        Err(ReviseError::Nothing(why)) => Ok(unmatched(why.to_owned())),
+        Err(error @ (ReviseError::Open(..) | ReviseError::TooMany | ReviseError::Unavailable(_))) => Err(error.into()),
     }
 }
 

@@ -439,7 +439,7 @@ impl Books {
         let left = match &change {
             Change::Report(_) => Some(CheckState::Reported),
             Change::Exclude { .. } => Some(CheckState::Excluded),
-            Change::Retract { .. } | Change::Reinstate { .. } | Change::Accept { .. } => None,
+            Change::Retract { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Reconcile { .. } => None,
         };
         if let Some(left) = left {
             self.leave_queue(index, left);

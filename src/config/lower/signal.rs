@@ -97,10 +97,7 @@ fn says(document: &SignalDocument, owner: &str, at: &At<String>, modes: &[(Strin
             }
             Some(Says::Wrong(said))
         }
-        (None, Some(right)) => {
-            notes.warning(right.span.clone(), "`right` is accepted but not counted by this version").label("has no effect yet");
-            Some(Says::Right)
-        }
+        (None, Some(_)) => Some(Says::Right),
         (Some(mode), Some(_)) => {
             notes.error(mode.span.clone(), format!("{owner} says that a run went wrong and that it was right")).hint("keep `mode` or `right: true`");
             None
