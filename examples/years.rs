@@ -1,7 +1,9 @@
 //! How often the rules act on a workflow that deserves nothing of it: 300 seeded years of one that is twice as good as its target, at each tier, at 130 runs a month
 //! and at 10,000 a day.
 //!
-//!     cargo run --release --example years [-- --years 300 --seed 1]
+//!     cargo run --release --example years [-- --years 300 --busy-years 300 --seed 1]
+//!
+//! A busy year takes seconds, because each of its hundred thousand failures is judged; `--busy-years` lives fewer of those.
 //!
 //! The fold is the gate's own. Runs come evenly, three in ten of them with a `high` call; each fails by itself, with half the probability that the target allows. A
 //! person finds the cause of each burn after two days and opens a probation of seven; one who was demoted earns the level back in sixty days.
@@ -40,16 +42,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let arguments: Vec<String> = std::env::args().collect();
         arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
-    let (years, seed) = (flag("--years", 300), flag("--seed", 1));
-    println!("{years} years each, seed {seed}: a workflow that fails half as often as its target allows\n");
-    println!("tier    target  runs           burns a year  time capped  years with a breach  years with a demotion");
-    for (runs, every, expected) in [("130 a month", days(30).as_millis() as u64 / 130, 130), ("10,000 a day", 8_640, 300_000)] {
+    let (quiet_years, seed) = (flag("--years", 300), flag("--seed", 1));
+    let busy_years = flag("--busy-years", quiet_years);
+    println!("seed {seed}: a workflow that fails half as often as its target allows\n");
+    println!("tier    target  runs           years  burns a year  time capped  years with a breach  years with a demotion");
+    for (runs, every, expected, years) in [("130 a month", days(30).as_millis() as u64 / 130, 130, quiet_years), ("10,000 a day", 8_640, 300_000, busy_years)] {
         for tier in ["low", "medium", "high"] {
             let terms = terms(tier, expected)?;
             let told = World::new(Arc::clone(&terms), seed, every).live(years);
             let share = |count: u64| 100.0 * count as f64 / years as f64;
             println!(
-                "{tier:<7} {:<7} {runs:<14} {:>12.2} {:>11.2}% {:>19.1}% {:>21.1}%",
+                "{tier:<7} {:<7} {runs:<14} {years:>5} {:>13.2} {:>11.2}% {:>19.1}% {:>21.1}%",
                 format!("{}%", f64::from(terms.objective.target_ppm) / 10_000.0),
                 told.burns as f64 / years as f64,
                 100.0 * told.capped as f64 / (years * YEAR) as f64,
@@ -64,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn terms(tier: &str, expected: u64) -> Result<Arc<Terms>, Box<dyn Error>> {
     let api = "api: a\nupstream: http://127.0.0.1:1\ntools:\n  - { tool: t, match: POST /t, risk: high, arguments: { type: object } }\n";
     let accept = if tier == "low" { "accept_risk: a figure for the README\n" } else { "" };
-    let workflow = format!("workflow: w\nrisk: {tier}\n{accept}objective: {{ expected_runs: {expected} }}\ntools: [a/t]\n");
+    let workflow = format!("workflow: w\nrisk: {tier}\n{accept}objective: {{ expected_runs: {expected} }}\nhold: {{ approvals: 1 }}\ntools: [a/t]\n");
     let files = [SourceFile::new("a.yaml", api.to_owned()), SourceFile::new("w.yaml", workflow)];
     let loaded = load(&files, &Process::default(), BEGIN).map_err(|found| found.render(false))?;
     Ok(Arc::clone(&loaded.policies.workflows["w"].terms))
@@ -153,13 +156,16 @@ impl World {
         for (at, effect) in effects {
             let year = millis(at.since(BEGIN)) / YEAR;
             match effect {
-                Effect::BurnOpened => {
-                    self.told.burns += 1;
-                    self.recovers = Some(at.plus(RECOVERS_AFTER));
-                }
-                // A probation that was used up, and a breach in a burn, want a person again.
+                Effect::BurnOpened => self.told.burns += 1,
+                // A probation that was used up wants a person again.
                 Effect::ProbationEnded { lasted: false } => self.recovers = Some(at.plus(RECOVERS_AFTER)),
-                Effect::PostureChanged { to: Posture::Breached, .. } => *self.told.breached.entry(year).or_default() += 1,
+                // So does an entry that continues a burn that was left.
+                Effect::PostureChanged { to, .. } if to >= Posture::Burned => {
+                    self.recovers.get_or_insert(at.plus(RECOVERS_AFTER));
+                    if to == Posture::Breached {
+                        *self.told.breached.entry(year).or_default() += 1;
+                    }
+                }
                 Effect::Demoted { .. } => {
                     *self.told.demoted.entry(year).or_default() += 1;
                     self.earns = Some(at.plus(EARNS_AFTER));

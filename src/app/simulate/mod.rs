@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::gate::{
+    budget::posture::Posture,
     digest::Digest,
     event::{Cell, Charge, Effect, Entry, Event, RunRef},
     json::Json,
@@ -312,7 +313,10 @@ impl Simulation {
                 desk.told.stay(*from, desk.since, at);
                 desk.since = at;
             }
-            if let (Some(after), Effect::BurnOpened | Effect::ProbationEnded { lasted: false }) = (self.recovers_after, &effect) {
+            // Also an entry that continues a burn that was left, and a probation that was used up, want somebody to find a cause.
+            let burns =
+                matches!(&effect, Effect::PostureChanged { to, .. } if *to >= Posture::Burned) || matches!(effect, Effect::ProbationEnded { lasted: false });
+            if let Some(after) = self.recovers_after.filter(|_| burns && desk.recovers.is_none()) {
                 desk.recovers = Some(at.plus(after));
             }
             desk.told.note(at, effect);
