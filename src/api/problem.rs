@@ -200,6 +200,39 @@ pub struct Problem {
     /// Runs that may be meant, where it is not clear which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Candidate>,
+    /// The call that did the same before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
+    /// The limit that is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitReached>,
+}
+
+/// A call that did the same before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Earlier {
+    /// Its id.
+    pub call: String,
+    /// Its run.
+    pub run: String,
+    /// When it was made.
+    pub at: Moment,
+    /// `in_flight`, `done`, or `unknown` where its answer was lost.
+    pub state: String,
+}
+
+/// A limit that is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LimitReached {
+    /// Which.
+    pub limit: String,
+    /// What may not be exceeded, in decimal.
+    pub bound: String,
+    /// What the window holds without this call, in decimal.
+    pub used: String,
+    /// When enough will have left the window for this call; absent where no waiting helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Moment>,
 }
 
 impl Problem {
@@ -226,6 +259,8 @@ impl Problem {
             errors: Vec::new(),
             cause: None,
             candidates: Vec::new(),
+            earlier: None,
+            limit: None,
         }
     }
 

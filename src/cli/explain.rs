@@ -1,7 +1,7 @@
 //! `burngate explain`: the verdict on a call, rule by rule, without a gate.
 //!
 //! Judged by the gate's own code, at a level that is assumed and said: the one the workflow starts at, or `--at`. What needs a gate's memory (caps, exposure,
-//! repeated calls, reviewers' decisions) is not judged, and that is said too.
+//! what was done before, reviewers' decisions) is not judged, and that is said too.
 
 use std::path::PathBuf;
 

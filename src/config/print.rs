@@ -16,7 +16,8 @@ use crate::gate::{
     level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
     policy::{
-        Api, Condition, HoldRules, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Signal, Tool, Workflow,
+        Api, Condition, DeedRules, HoldRules, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Signal, Tool, Workflow,
+        deed::{Duplicate, Limit, Reverses},
         signal::{About, Says, SecretPlace},
     },
     risk::Risk,
@@ -34,7 +35,7 @@ pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
     };
     let mut text = String::new();
     for api in policies.apis.values() {
-        document(&mut text, "", api_document(api, find("api", api.name.as_str())));
+        document(&mut text, "", api_document(api));
     }
     for signal in policies.signals.values() {
         document(&mut text, "", signal_document(signal));
@@ -126,7 +127,7 @@ impl Entries {
     }
 }
 
-fn api_document(api: &Api, written: Option<&Node>) -> Entries {
+fn api_document(api: &Api) -> Entries {
     let protocol = match api.protocol {
         Protocol::Http => "http",
         Protocol::Mcp => "mcp",
@@ -138,20 +139,12 @@ fn api_document(api: &Api, written: Option<&Node>) -> Entries {
     };
     let mut tools: Vec<&Tool> = api.tools.iter().map(|tool| &**tool).collect();
     tools.sort_by_key(|tool| tool.place.line);
-    let tools = tools.into_iter().map(|tool| tool_entry(tool, written_tool(written, tool)).into_node());
+    let tools = tools.into_iter().map(|tool| tool_entry(tool).into_node());
     // `openapi` is not taken over: what it fills in is written out.
     entries.text("timeout", Interval(api.timeout)).list("tools", tools)
 }
 
-fn written_tool<'n>(api: Option<&'n Node>, tool: &Tool) -> Option<&'n Node> {
-    let (_, name) = tool.name.as_str().split_once('/')?;
-    match &api?.get("tools")?.kind {
-        Kind::List(tools) => tools.iter().find(|entry| entry.get("tool").is_some_and(|found| found.described() == format!("`{name}`"))),
-        Kind::Null | Kind::Bool(_) | Kind::Number(..) | Kind::Text(_) | Kind::Map(_) => None,
-    }
-}
-
-fn tool_entry(tool: &Tool, written: Option<&Node>) -> Entries {
+fn tool_entry(tool: &Tool) -> Entries {
     let name = tool.name.as_str().split_once('/').map_or("", |(_, name)| name);
     let mut entries = Entries::default().text("tool", name).text("match", tool.pattern.source()).text("risk", tool.risk);
     entries = entries.optional("subject", tool.subject.as_ref().map(Condition::source));
@@ -166,11 +159,13 @@ fn tool_entry(tool: &Tool, written: Option<&Node>) -> Entries {
         .rule("hold_when", tool.hold_when.as_ref())
         .rule("escalate_when", tool.escalate_when.as_ref())
         .rule("failure_when", tool.failure_when.as_ref())
-        .taken_over(&["duplicate", "reverses", "limits"], written)
         .optional("always", tool.always)
         .optional("volume", tool.volume.map(Rate));
     if let Some(concurrency) = tool.concurrency {
         entries = entries.whole("concurrency", concurrency);
+    }
+    if let Some(rules) = &tool.deeds {
+        entries = deed_rules(entries, rules);
     }
     for (key, is_on) in [("forbidden", tool.forbidden), ("escalation", tool.escalation)] {
         entries = if is_on { entries.flag(key, true) } else { entries };
@@ -189,6 +184,35 @@ fn parameter(parameter: &Parameter) -> Node {
     entries = entries.flag("required", parameter.required).text("list", word(serde_json::json!(parameter.form)));
     if let Some(schema) = &parameter.schema {
         entries = entries.with("schema", Node::from_json(schema.source()));
+    }
+    entries.into_node()
+}
+
+fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
+    if let Some(Duplicate { key, within, verdict, .. }) = &rules.duplicate {
+        let key = key.iter().map(|part| Node::text(part.source()));
+        let duplicate = Entries::default().list("key", key).text("within", Interval(*within)).text("verdict", verdict.as_str());
+        entries = entries.with("duplicate", duplicate.into_node());
+    }
+    if let Some(Reverses { tool, within, .. }) = &rules.reverses {
+        entries = entries.with("reverses", Entries::default().text("tool", tool).text("within", Interval(*within)).into_node());
+    }
+    if rules.limits.is_empty() { entries } else { entries.list("limits", rules.limits.iter().map(limit)) }
+}
+
+fn limit(limit: &Limit) -> Node {
+    let entries = match &limit.sum {
+        Some(sum) => Entries::default().text("sum", sum.source()),
+        None => Entries::default().flag("count", true),
+    };
+    let mut entries = entries.text("per", limit.per.as_str()).text("within", Interval(limit.within));
+    for (key, bound) in [("hold_above", limit.hold_above), ("deny_above", limit.deny_above)] {
+        // A number as it is written: read again, it is the same amount.
+        let number = bound.and_then(|bound| bound.to_string().parse::<serde_json::Number>().ok());
+        entries = match number {
+            Some(number) => entries.with(key, Node::from_json(&serde_json::Value::Number(number))),
+            None => entries,
+        };
     }
     entries.into_node()
 }
@@ -347,7 +371,9 @@ timeout: 90s
 tools:
   - { tool: a, risk: read, volume: 100/s, concurrency: 5, body: 4MiB, timeout: 250ms, mode: shadow, until: 2026-12-01 }
   - { tool: b, match: b/c, risk: high, always: hold, escalation: true, idempotent: true, subject: 'args[\"x y\"]', failure_when: 'response.status >= 500' }
-  - { tool: c, risk: low, deny_when: 'args.n > 5.0 && tool != \"x: y\"', duplicate: { key: [args.n], within: 24h }, forbidden: true }
+  - { tool: c, risk: low, deny_when: 'args.n > 5.0 && tool != \"x: y\"', duplicate: { key: [args.n], within: 24h, verdict: count }, forbidden: true }
+  - { tool: d, risk: high, subject: args.s, reverses: { tool: b, within: 7d }, duplicate: { key: [args.s, agent], within: 90m }, limits: [
+      { sum: args.n, per: subject, within: 24h, hold_above: 1000, deny_above: 5000.5 }, { count: true, per: agent, within: 1h, deny_above: 0 } ] }
 ";
         let workflow = "
 workflow: w
@@ -355,7 +381,7 @@ was: v
 risk: low
 accept_risk: \"because: reasons\"
 objective: { target: 99.95%, window: 7d, expected_runs: 20000, unacceptable: [timeout, wrong_action, late], critical: [late] }
-tools: [007/a, 007/b, 007/c]
+tools: [007/a, 007/b, 007/c, 007/d]
 unlisted: deny
 run: { lease: 5m, max: 2h, calls: 50, loop: 7, finish: required, key: \"header['x-ticket']\" }
 starts: careful

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     approval::{Decision, DecisionKind, Request},
     budget::posture::Posture,
+    deed::Deed,
     digest::Digest,
     name::{AgentName, ApprovalId, CallId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome, Source},
@@ -325,6 +326,9 @@ pub struct Admission {
     pub approval: Option<ApprovalId>,
     /// The digest of exactly this call, where an approval is used.
     pub digest: Option<Digest>,
+    /// What is remembered of what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deed: Option<Box<Deed>>,
 }
 
 /// One run: ids are scoped to workflow and agent.

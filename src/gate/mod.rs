@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod budget;
 pub mod check;
+pub mod deed;
 pub mod digest;
 pub mod event;
 pub mod json;

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    deed::{Book, Doer},
     event::{Entry, Event},
     name::WorkflowName,
     policy::Terms,
@@ -23,6 +24,9 @@ pub struct State {
     clamps: Clamps,
     /// The ledger before this one was lost: every workflow starts burned.
     lost: bool,
+    /// What was done, across workflows: the same refund from two of them is one refund too many.
+    #[serde(default)]
+    deeds: Book,
 }
 
 impl State {
@@ -30,6 +34,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry) -> Vec<Entry> {
         let at = entry.at.max(self.now);
         self.pass(at);
+        self.remember(entry);
         match &entry.workflow {
             Some(name) => self.workflows.get_mut(name).map(|workflow| followed(name, workflow.apply(at, &entry.event))).unwrap_or_default(),
             None => self.apply_to_all(at, &entry.event),
@@ -79,10 +84,29 @@ impl State {
         self.workflows.iter()
     }
 
+    /// What was done, as far as it is remembered.
+    #[must_use]
+    pub const fn deeds(&self) -> &Book {
+        &self.deeds
+    }
+
+    fn remember(&mut self, entry: &Entry) {
+        match (&entry.event, &entry.workflow) {
+            (Event::Admitted(admission), Some(workflow)) => {
+                if let Some(deed) = &admission.deed {
+                    self.deeds.admit(&Doer { call: admission.call, workflow: workflow.clone(), run: admission.run.clone() }, deed);
+                }
+            }
+            (Event::Settled { call, executed }, _) => self.deeds.settle(*call, *executed),
+            _ => {}
+        }
+    }
+
     /// Time passes for every clamp here too, so that a workflow that joins later finds the same whoever asked in between.
     fn pass(&mut self, now: Time) {
         self.now = now;
         self.clamps.expire(now);
+        self.deeds.pass(now);
     }
 
     fn apply_to_all(&mut self, at: Time, event: &Event) -> Vec<Entry> {

@@ -10,7 +10,9 @@ use std::{
 
 use super::{
     Ledger, UNLISTED, Workplace,
+    answers::Answer,
     caps::Capped,
+    deeds::{Asked, Recall, Recalled},
     escalate,
     exposure::Exposed,
     permit::{Permit, Progress, Seat, Settlement},
@@ -98,6 +100,13 @@ pub enum Admit {
         /// The call's seat, to be admitted again.
         seat: Seat,
     },
+    /// It went before, under the same idempotency key: this is the answer that it got then.
+    Answered {
+        /// The call's seat: settles as not executed.
+        seat: Seat,
+        /// The answer.
+        answer: Answer,
+    },
     /// It may not go.
     Refused {
         /// The call's seat: settles as not executed.
@@ -116,6 +125,10 @@ pub enum Refusal {
     Unreadable(String),
     /// A cap is reached.
     Capped(Box<Finding>, Capped),
+    /// Its idempotency key is none.
+    IdempotencyKey(&'static str),
+    /// What was done before stands in its way.
+    Recalled(Box<Recalled>),
     /// The journal cannot take it.
     Journal,
     /// As many calls are held as the process holds.
@@ -158,6 +171,7 @@ impl Ledger {
             escalation: false,
             unescalated: false,
             missed: false,
+            doing: None,
             progress: Progress::Waiting,
         })
     }
@@ -206,8 +220,9 @@ impl Ledger {
             Ok(finding) => finding,
             Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
         };
-        let escalation = escalate::weigh(&case);
-        (seat.subject, seat.rule) = (subject(tool, &case), None);
+        let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
+        let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), finding.as_ref(), now);
+        (seat.subject, seat.rule) = (tool.and(touched), None);
         if place.policy.record_arguments {
             seat.args = recorded(ask.args);
         }
@@ -215,6 +230,15 @@ impl Ledger {
         if !self.journal.room() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
+        let (mut seat, finding) = match asked {
+            Asked::Nothing => (seat, finding),
+            Asked::Unread => return Admit::Unread { seat },
+            Asked::Refused(refusal) => return Admit::Refused { seat, refusal },
+            Asked::This(doing) => match self.recall(seat, doing, finding, now) {
+                Recall::On(seat, finding) => (seat, finding),
+                Recall::Ends(admit) => return admit.catch_escalation(),
+            },
+        };
         let admit = match finding {
             None => self.pass(seat, ask, (&standing, epoch), now),
             Some(finding) if watches_only(&seat, tool, &finding, now) => {
@@ -262,7 +286,7 @@ impl Ledger {
         if seat.rule.is_none() {
             seat.verdict = Verdict::Allow;
         }
-        if !seat.risk.is_risky() || seat.admitted {
+        if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered()) {
             return Admit::Pass { permit: Permit { seat, epoch }, durable: None };
         }
         if !self.journal.ready() {
@@ -301,6 +325,10 @@ impl Ledger {
         let standing = live.state().approvals().standing(&digest, now).cloned();
         match standing {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
+                if let Some(recalled) = self.take_approved(&mut seat, now) {
+                    drop(live);
+                    return self.deny_recalled(seat, recalled, now);
+                }
                 // Before the grant is used: a cap puts the call off, and the grant is still there when it comes again.
                 if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
                     drop(live);
@@ -355,6 +383,7 @@ impl Ledger {
             subject: seat.subject.clone(),
             approval: used.map(|(approval, _)| approval),
             digest: used.map(|(_, digest)| digest),
+            deed: seat.deed(),
         };
         seat.admitted = true;
         seat.place.shard.append(live, &*self.journal, now, Event::Admitted(admission)).durable

@@ -89,10 +89,10 @@ impl Admit {
     /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and a caught one.
     pub(super) fn catch_escalation(mut self) -> Self {
         let seat = match &mut self {
-            Admit::Held { seat, .. } | Admit::Refused { seat, refusal: Refusal::Rule(_) } => seat,
+            Admit::Held { seat, .. } | Admit::Refused { seat, refusal: Refusal::Rule(_) | Refusal::Recalled(_) } => seat,
             Admit::Pass { permit, .. } if permit.seat.granted => &mut permit.seat,
             // Not stopped yet, or not for what it asks.
-            Admit::Pass { .. } | Admit::Unread { .. } | Admit::Refused { .. } => return self,
+            Admit::Pass { .. } | Admit::Unread { .. } | Admit::Answered { .. } | Admit::Refused { .. } => return self,
         };
         if std::mem::take(&mut seat.unescalated) {
             seat.run.lock().escalation.caught = true;

@@ -1,7 +1,7 @@
 //! The living state: what the data plane reads and changes while calls are in flight, and the ports through which it is kept.
 //!
 //! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: what concerns every workflow, then an open run, then a shard, then
-//! the journal's queue; never two of a kind at once, none across a wait. A map's lock is taken before any of the last three, never after an open run's.
+//! the journal's queue or the book of deeds; never two of a kind at once, none across a wait. A map's lock is taken before any of the last three, never after an open run's.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +18,7 @@ use dashmap::DashMap;
 
 use self::{
     caps::{Caps, Meters},
+    deeds::Deeds,
     port::{Journal, Projection, Ticket},
     runs::Runs,
     shard::Shard,
@@ -37,7 +38,9 @@ use crate::{
 
 pub mod admit;
 pub mod again;
+pub mod answers;
 pub mod caps;
+pub mod deeds;
 pub mod escalate;
 pub mod exposure;
 pub mod memory;
@@ -70,6 +73,8 @@ pub struct Ledger {
     pending: Arc<AtomicUsize>,
     /// What concerns every workflow and is not durable yet. Held while such an event is handed over and reaches every shard.
     everywhere: Mutex<Vec<(Ticket, Entry)>>,
+    /// What was done, in every workflow.
+    deeds: Deeds,
     /// When ids that nobody needs any more are forgotten next.
     forgets_at: AtomicI64,
     /// Counts clamps. A permit minted before one is worthless after it (G2).
@@ -136,6 +141,7 @@ impl Ledger {
             approvals: DashMap::new(),
             pending: Arc::default(),
             everywhere: Mutex::default(),
+            deeds: Deeds::new(state.deeds().clone()),
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),

@@ -404,7 +404,7 @@ impl Ledger {
         }
     }
 
-    fn report_open(&self, open: &OpenRun, target: RunTarget, charge: Charge) -> Reported {
+    pub(super) fn report_open(&self, open: &OpenRun, target: RunTarget, charge: Charge) -> Reported {
         match charged(&*self.journal, open, charge, self.now()) {
             Ok((revised, durable)) => Reported::Open { revised, durable },
             // It ended meanwhile, and was handed over before this is.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{
     Ledger, Workplace,
     caps::{Aloft, Metered},
+    deeds::Doing,
     port::{CallRecord, Change, Revise, RunTarget},
     runs::{self, OpenRun},
 };
@@ -57,6 +58,8 @@ pub struct Seat {
     pub(super) unescalated: bool,
     /// It went upstream although no person saw it who should have.
     pub(super) missed: bool,
+    /// What it does, where that is remembered.
+    pub(super) doing: Option<Box<Doing>>,
     pub(super) progress: Progress,
 }
 
@@ -203,7 +206,8 @@ impl Seat {
         if run.has_ended() {
             drop(run);
             self.close_late(result);
-            return self.settled(executed, now);
+            self.settled(executed, now);
+            return self.close_deed(executed, now);
         }
         if self.exposed && executed == Executed::No {
             run.spare(&self.place.shard);
@@ -231,8 +235,13 @@ impl Seat {
             args: self.args.take(),
         });
         let failed = !result.modes.is_empty();
+        let undid = self.undid(executed, result.status, failed);
         for (mode, note) in result.modes {
             let charge = runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty()));
+            drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
+        }
+        if let Some(note) = self.repeated(executed) {
+            let charge = runs::seen(FailureMode::DuplicateWork, self.call, &self.tool, Some(&note));
             drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
         }
         run.in_flight -= 1;
@@ -245,10 +254,15 @@ impl Seat {
         if escalates && let Some(key) = &self.key {
             self.ledger.escalated(key, &self.run_id, now);
         }
+        if let Some(undoing) = undid {
+            self.ledger.undo(&undoing, self, now);
+        }
         self.settled(executed, now);
         if over {
             self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
         }
+        // Last, so that whoever finds the work done finds its run in the journal as well.
+        self.close_deed(executed, now);
     }
 
     /// Tells the journal that the call is over; after everything that it cost. A crash between the two finds an open call, and books it as ambiguous: the other

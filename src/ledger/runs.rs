@@ -184,6 +184,16 @@ impl Runs {
         self.open.get(key).map(|run| Arc::clone(&run))
     }
 
+    /// The open run whose own id this is, with a continuation's number.
+    #[must_use]
+    pub fn by_id(&self, workflow: &WorkflowName, agent: &AgentName, id: &RunId) -> Option<Arc<OpenRun>> {
+        let key = |run: &str| Key { workflow: workflow.clone(), agent: agent.clone(), run: run.into() };
+        let ending = self.ending.get(&key(id.as_str())).map(|run| Arc::clone(&run));
+        let asked = id.as_str().rsplit_once('#').map(|(asked, _)| asked);
+        let open = || [Some(id.as_str()), asked].into_iter().flatten().filter_map(|run| self.get(&key(run))).find(|run| run.lock().id == *id);
+        ending.or_else(open)
+    }
+
     /// `run` takes no more calls: the next one under its id opens a continuation. It stays known by its own id until it is closed.
     pub fn end_with_last_call(&self, key: &Key, id: &RunId, run: &Arc<OpenRun>, now: Time) {
         self.ending.insert(Key { run: id.clone(), ..key.clone() }, Arc::clone(run));

@@ -25,6 +25,7 @@ use crate::{
     ids,
     ledger::{
         admit::Admit,
+        answers::Answer as StoredAnswer,
         permit::{Permit, Seat, Settlement},
         port::Unavailable,
         receipt::Receipt,
@@ -99,6 +100,11 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
                 Ok(()) => seat,
                 Err(refused) => return end(plane, heading, seat, &refused),
             },
+            Judged::Answered { seat, answer } => {
+                heading.describe(&seat);
+                seat.settle(Settlement { status: answer.status, modes: Vec::new() });
+                return respond::replayed(plane, &heading, &answer);
+            }
             Judged::Refused { seat, refused } => return end(plane, heading, seat, &refused),
         });
     }
@@ -110,6 +116,7 @@ enum Judged {
     Pass { permit: Permit, durable: Option<Receipt<Result<(), Unavailable>>>, aftermath: Option<Box<Aftermath>> },
     Held { seat: Seat, approval: Box<Approval>, durable: Option<Receipt<Result<(), Unavailable>>>, finding: Box<Finding> },
     Unread { seat: Seat },
+    Answered { seat: Seat, answer: StoredAnswer },
     Refused { seat: Seat, refused: Box<Refused> },
 }
 
@@ -129,6 +136,7 @@ fn judge(plane: &Plane, heading: &Heading, reading: &Reading<'_>, seat: Option<S
         Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(caller) },
         Admit::Held { seat, approval, durable, finding } => Judged::Held { seat, approval, durable, finding },
         Admit::Unread { seat } => Judged::Unread { seat },
+        Admit::Answered { seat, answer } => Judged::Answered { seat, answer },
         Admit::Refused { seat, refusal } => Judged::Refused { seat, refused: Box::new(Refused::from(refusal)) },
     })
 }

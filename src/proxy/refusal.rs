@@ -8,7 +8,8 @@ use super::{body::BodyError, identify::Unknown, outbound::BodyFailure};
 use crate::{
     api::problem::{Cause, Slug},
     gate::{
-        approval::{Approval, Stage},
+        approval::{Approval, Stage as Standing},
+        deed::Stage,
         event::Executed,
         outcome::FailureMode,
         policy::judge::{Finding, RuleName},
@@ -17,6 +18,7 @@ use crate::{
     ledger::{
         admit::Refusal,
         caps::Capped,
+        deeds::{MAX_KEY, Recalled},
         permit::{Seat, Settlement},
     },
     wire::Malformed,
@@ -43,6 +45,8 @@ pub struct Refused {
     pub retry_after: Option<u64>,
     /// The cap that it ran into.
     pub capped: Option<Capped>,
+    /// What was done before, where that is why.
+    pub recalled: Option<Box<Recalled>>,
     /// What it books, with a note.
     modes: Vec<(FailureMode, &'static str)>,
 }
@@ -59,6 +63,7 @@ impl Refused {
             cause: None,
             retry_after: None,
             capped: None,
+            recalled: None,
             modes: Vec::new(),
         }
     }
@@ -153,11 +158,11 @@ impl Refused {
     pub fn decided(approval: &Approval) -> Self {
         let why = approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map_or_else(String::new, |reason| format!(" ({reason})"));
         let what = match approval.stage {
-            Stage::Denied { wrong: true, .. } => format!("A reviewer denied this call as wrong{why}. Do not repeat it."),
-            Stage::Denied { wrong: false, .. } => format!("A reviewer said not now{why}. Go on without it."),
-            Stage::Expired { .. } => "Nobody decided on this call in time. Repeat it if it is still needed.".to_owned(),
-            Stage::Withdrawn { .. } => "This call was taken back. Repeat it if it is still needed.".to_owned(),
-            Stage::Pending | Stage::Approved { .. } | Stage::Used { .. } => "The approval of this call was used already.".to_owned(),
+            Standing::Denied { wrong: true, .. } => format!("A reviewer denied this call as wrong{why}. Do not repeat it."),
+            Standing::Denied { wrong: false, .. } => format!("A reviewer said not now{why}. Go on without it."),
+            Standing::Expired { .. } => "Nobody decided on this call in time. Repeat it if it is still needed.".to_owned(),
+            Standing::Withdrawn { .. } => "This call was taken back. Repeat it if it is still needed.".to_owned(),
+            Standing::Pending | Standing::Approved { .. } | Standing::Used { .. } => "The approval of this call was used already.".to_owned(),
         };
         Refused { verdict: Some(Verdict::Deny), ..Self::new(Slug::Denied, 403, format!("NOT EXECUTED. {what}")) }
     }
@@ -181,10 +186,36 @@ impl Refused {
                 "Do not send it again: look at what the earlier calls did, then change the arguments, go on without it, or hand over to a person.",
             ),
             RuleName::Denied => (Slug::Denied, 403, "Do not repeat it."),
+            RuleName::Duplicate | RuleName::Idempotency => (Slug::Duplicate, 409, "Do not repeat it; go on with what came of that call."),
+            RuleName::Limits => (Slug::Limit, 429, "Go on without this call or hand over to a person."),
             RuleName::Validation | RuleName::HoldWhen | RuleName::EscalateWhen | RuleName::Escalated => (Slug::Denied, 403, "Hand over to a person."),
         };
         let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&finding.detail));
         Refused { verdict: Some(finding.verdict), finding: Some(Box::new(finding)), ..Self::new(slug, status, detail) }
+    }
+}
+
+impl Refused {
+    /// What was done before stands in the call's way.
+    fn recalled(recalled: Box<Recalled>) -> Self {
+        let refused = Self::rule(recalled.finding.clone());
+        let stage = recalled.earlier.as_ref().map(|earlier| earlier.stage);
+        let next = match (recalled.finding.rule, stage) {
+            (RuleName::Idempotency, _) if recalled.mismatch => "Use a new key for a new call.",
+            (_, Some(Stage::InFlight)) => "Wait for its answer; do not send it again.",
+            (RuleName::Idempotency, Some(Stage::Done)) => {
+                "Its answer is not kept: it was too large, too much was kept, or the gate was restarted since. Go on as if it had succeeded, after a look."
+            }
+            (_, Some(Stage::Done)) => "Do not repeat it; go on with what came of that call, or change what is asked for if other work is meant.",
+            (_, Some(Stage::Unknown)) => "Find out whether it took effect before anything else; a person can tell.",
+            (_, None) => match recalled.reached.as_ref().map(|reached| reached.frees_at) {
+                Some(Some(_)) => "Retry later, ask for less, or hand over to a person.",
+                _ => "No waiting helps: ask for less, or hand over to a person.",
+            },
+        };
+        let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&recalled.finding.detail));
+        let (slug, status) = if recalled.mismatch { (Slug::IdempotencyMismatch, StatusCode::UNPROCESSABLE_ENTITY) } else { (refused.slug, refused.status) };
+        Refused { slug, status, detail, recalled: Some(recalled), ..refused }
     }
 }
 
@@ -247,6 +278,11 @@ impl From<Refusal> for Refused {
                 };
                 Refused { retry_after: u64::try_from(wait).ok(), capped: Some(capped), ..Self::rule(*finding) }
             }
+            Refusal::IdempotencyKey(why) => {
+                let detail = format!("NOT EXECUTED. The Idempotency-Key cannot be used: {why}. Give one key of at most {MAX_KEY} bytes, such as a UUID.");
+                Self::new(Slug::Malformed, 400, detail)
+            }
+            Refusal::Recalled(recalled) => Self::recalled(recalled),
             Refusal::Journal => Self::journal(),
             Refusal::Holds => {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";

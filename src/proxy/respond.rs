@@ -12,9 +12,10 @@ use super::{
 use crate::{
     api::{
         Decimal, Moment,
-        problem::{self, Disclosed, FieldError, Problem, Slug},
+        problem::{self, Disclosed, FieldError, LimitReached, Problem, Slug},
     },
     gate::{
+        deed::Done,
         event::Executed,
         name::{CallId, RunId, ToolName},
         policy::{Mode, judge::Finding},
@@ -22,7 +23,11 @@ use crate::{
         time::Time,
         verdict::Verdict,
     },
-    ledger::permit::Seat,
+    ledger::{
+        answers::{Answer as StoredAnswer, MAX_ANSWER},
+        deeds::Reached,
+        permit::Seat,
+    },
     telemetry::log,
 };
 
@@ -32,6 +37,7 @@ pub type Answer = Response<ReplyBody<Settle>>;
 const CALL: HeaderName = HeaderName::from_static("burngate-call");
 const VERDICT: HeaderName = HeaderName::from_static("burngate-verdict");
 const BUDGET: HeaderName = HeaderName::from_static("burngate-budget");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// What every answer to one call says of it: the call, and where the workflow stood before it.
@@ -104,14 +110,33 @@ pub fn answered(
     pursuit: Pursuit,
 ) -> Answer {
     let Forwarded { seat, reply, asked, from } = forwarded;
-    let copy = aftermath.as_ref().filter(|aftermath| aftermath.reads_body()).map(|_| plane.shared().body);
+    let mut copy = aftermath.as_ref().filter(|aftermath| aftermath.reads_body()).map(|_| plane.shared().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
     headers::to_agent(&mut parts.headers, connection.scheme, asked.as_ref(), from.destination());
+    let mut settle = Settle::new(seat, status.as_u16(), aftermath);
+    if settle.keeps_answer(&parts.headers) {
+        copy = copy.max(Some(MAX_ANSWER));
+    }
     // What was forwarded was allowed, also where a rule that only watches would have held it.
     heading.write(plane, &mut parts.headers, Some(Verdict::Allow));
     pursuit.write(&mut parts.headers);
-    Response::from_parts(parts, ReplyBody::observed(reply.body, Settle::new(seat, status.as_u16(), aftermath), copy))
+    Response::from_parts(parts, ReplyBody::observed(reply.body, settle, copy))
+}
+
+/// The answer that the call got when it went, under the same idempotency key. Nothing was executed for it.
+pub fn replayed(plane: &Plane, heading: &Heading, stored: &StoredAnswer) -> Answer {
+    let mut answer = Response::new(ReplyBody::Full(Bytes::copy_from_slice(&stored.body)));
+    *answer.status_mut() = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    for (name, value) in &*stored.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    heading.write(plane, headers, Some(Verdict::Allow));
+    answer
 }
 
 /// A problem, and one log line.
@@ -119,8 +144,16 @@ pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> A
     log(refused.slug, refused.status, refused.finding.as_deref(), heading);
     let mut problem = problem_of(refused.slug, refused.status, refused.detail.clone(), refused.executed, refused.finding.as_deref(), heading);
     problem.cause = refused.cause;
+    let mut retry_after = refused.retry_after;
+    if let Some(recalled) = &refused.recalled {
+        problem.earlier = recalled.earlier.as_ref().map(earlier);
+        problem.limit = recalled.reached.as_ref().map(limit);
+        let waits = recalled.reached.as_ref().and_then(|reached| reached.frees_at).map(|at| at.since(plane.ledger().now()));
+        // Up to the whole second: a repeat within the last one would come too early.
+        retry_after = waits.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).or(retry_after);
+    }
     let mut answer = json(refused.status, &problem);
-    if let Some(seconds) = refused.retry_after {
+    if let Some(seconds) = retry_after {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(capped) = refused.capped {
@@ -211,6 +244,16 @@ fn problem_of(slug: Slug, status: StatusCode, detail: String, executed: Executed
             finding.violations.iter().map(|violation| FieldError { pointer: violation.pointer.clone(), detail: violation.detail.clone() }).collect();
     }
     problem
+}
+
+fn earlier(done: &Done) -> problem::Earlier {
+    let Done { doer, at, stage, .. } = done;
+    problem::Earlier { call: doer.call.to_string(), run: doer.run.run.to_string(), at: Moment(*at), state: stage.as_str().to_owned() }
+}
+
+fn limit(reached: &Reached) -> LimitReached {
+    let Reached { limit, bound, used, frees_at } = reached;
+    LimitReached { limit: limit.clone(), bound: bound.to_string(), used: used.to_string(), resets_at: frees_at.map(Moment) }
 }
 
 fn rule(finding: &Finding) -> String {

@@ -1,12 +1,19 @@
 //! The token that travels with an answer's body and settles its call when the body ends, fails or is dropped (G1).
 
+use std::sync::Arc;
+
+use http::HeaderMap;
+
 use super::{
     observe::{Copied, Ending, OnEnd},
     read::Aftermath,
 };
 use crate::{
     gate::outcome::FailureMode,
-    ledger::permit::{Seat, Settlement},
+    ledger::{
+        answers::Answer,
+        permit::{Seat, Settlement},
+    },
 };
 
 /// Settles one call by how its answer ended.
@@ -14,19 +21,36 @@ pub struct Settle {
     seat: Option<Seat>,
     status: u16,
     aftermath: Option<Box<Aftermath>>,
+    /// The headers of an answer that may be asked for again.
+    kept: Option<Kept>,
 }
+
+type Kept = Arc<[(&'static str, Box<str>)]>;
+
+/// What a client cannot read an answer's body without, or would look for elsewhere.
+const KEPT: [&str; 4] = ["content-type", "content-encoding", "location", "etag"];
 
 impl Settle {
     /// The token of a call whose answer began with `status`.
     #[must_use]
     pub const fn new(seat: Seat, status: u16, aftermath: Option<Box<Aftermath>>) -> Self {
-        Settle { seat: Some(seat), status, aftermath }
+        Settle { seat: Some(seat), status, aftermath, kept: None }
+    }
+
+    /// Will the answer with these headers be asked for again? Then it is kept, if it comes to a good end and is not too large.
+    pub fn keeps_answer(&mut self, headers: &HeaderMap) -> bool {
+        let keeps = self.seat.as_ref().is_some_and(Seat::keeps_answer);
+        self.kept = keeps.then(|| {
+            let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Box::from);
+            KEPT.iter().filter_map(|name| Some((*name, text(name)?))).collect()
+        });
+        keeps
     }
 }
 
 impl OnEnd for Settle {
     fn on_end(mut self, ending: Ending, copy: Option<Copied>) {
-        let Some(seat) = self.seat.take() else { return };
+        let Some(mut seat) = self.seat.take() else { return };
         let mut modes = Vec::new();
         let lost = if seat.is_idempotent() { FailureMode::ToolError } else { FailureMode::Timeout };
         match ending {
@@ -39,6 +63,9 @@ impl OnEnd for Settle {
             modes.push((FailureMode::ToolError, "failure_when holds"));
         } else if self.status >= 500 {
             modes.push((FailureMode::ToolError, "the tool answered with a server error"));
+        }
+        if let (Ending::Complete, Some(headers), Some(body)) = (ending, self.kept.take(), body) {
+            seat.keep_answer(Answer { status: self.status, headers, body: body.into() });
         }
         seat.settle(Settlement { status: self.status, modes });
     }

@@ -260,6 +260,7 @@ fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
         subject: Some("A-1001".into()),
         approval: None,
         digest: None,
+        deed: None,
     }
 }
 

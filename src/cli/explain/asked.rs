@@ -108,7 +108,8 @@ fn full_name(typed: &str, workflow: &Workflow) -> ToolName {
 fn reads_request(tool: &Tool) -> bool {
     let rules = [&tool.deny_when, &tool.hold_when, &tool.escalate_when];
     let reads = |condition: &Condition| !condition.reads().path.is_empty() || !condition.reads().query.is_empty();
-    !tool.parameters.is_empty() || rules.into_iter().flatten().any(|rule| reads(&rule.condition))
+    let remembered = || tool.deeds.iter().flat_map(|rules| rules.expressions()).chain(tool.subject.as_ref().filter(|_| tool.deeds.is_some()));
+    !tool.parameters.is_empty() || rules.into_iter().flatten().any(|rule| reads(&rule.condition)) || remembered().any(reads)
 }
 
 /// What `request` gives to the rules of `tool`, below the API's route on the gate or as the API itself knows it.

@@ -28,7 +28,7 @@ pub(super) fn page(answer: &Answer) -> String {
     for note in &answer.notes {
         let _ = writeln!(page, "{} {}", paint(Tone::Fine, "note:"), escape(note));
     }
-    page + &paint(Tone::Fine, "note:") + " not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided\n"
+    page + &paint(Tone::Fine, "note:") + " not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided\n"
 }
 
 fn assumed(answer: &Answer) -> String {

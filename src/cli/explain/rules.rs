@@ -5,8 +5,10 @@
 use serde::Serialize;
 
 use crate::gate::{
+    deed::Amount,
+    name::Subject,
     policy::{
-        Place, Rule,
+        Place, Rule, deed,
         judge::{self, Case, Finding, RuleName, Unreadable},
         schema::Violation,
     },
@@ -39,9 +41,37 @@ pub(super) fn every(case: &Case<'_>) -> Result<Vec<Line>, Unreadable> {
             None => lines.push(silent),
         }
     }
+    remembered(case, &mut lines)?;
     // Whatever the gate found by a rule that is not listed above is shown too, last: nothing that decides may be missing.
     lines.extend(findings.into_iter().map(|finding| found(finding, case)));
     Ok(lines)
+}
+
+/// The rules about what was done before, as they answer where nothing was. They stand before `deny_when`, as when a call is judged.
+fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> {
+    let Some(tool) = case.tool else { return Ok(()) };
+    let Some(rules) = &tool.deeds else { return Ok(()) };
+    let subject = tool.subject.as_ref().and_then(|subject| subject.text(&case.facts).ok().flatten()).map(Subject::from);
+    let reading = deed::read(tool, rules, &case.facts, subject.as_ref())?;
+    let line = |rule, verdict, place: &Place, detail| Line { rule, verdict, place: Some(place.to_string()), detail, violations: Vec::new() };
+    let mut told = Vec::new();
+    if let (Some(duplicate), Some(key)) = (&rules.duplicate, &reading.key) {
+        let parts = duplicate.key.iter().zip(key).map(|(part, text)| format!("`{}` is {text}", part.source())).collect::<Vec<_>>().join(", ");
+        let detail = format!("{parts}: the same within {} is done already", deed::Spelled(duplicate.within));
+        told.push(line(RuleName::Duplicate, Verdict::Allow, &duplicate.place, detail));
+    }
+    for (limit, amount) in rules.limits.iter().zip(&reading.amounts) {
+        let Some(amount) = amount else { continue };
+        let bound = |word, bound: Option<Amount>| bound.map(|bound| format!(", {word} above {bound}")).unwrap_or_default();
+        let bounds = bound("held", limit.hold_above) + &bound("denied", limit.deny_above);
+        let verdict = limit.says(*amount).map_or(Verdict::Allow, |(verdict, _)| verdict);
+        told.push(line(RuleName::Limits, verdict, &limit.place, format!("{limit}{bounds}: this call adds {amount}")));
+    }
+    told.extend(reading.unread.map(|finding| found(finding, case)));
+    let before = |line: &Line| matches!(line.rule, RuleName::Unlisted | RuleName::Arguments | RuleName::Forbidden);
+    let at = lines.iter().take_while(|line| before(line)).count();
+    lines.splice(at..at, told);
+    Ok(())
 }
 
 fn found(finding: Finding, case: &Case<'_>) -> Line {

@@ -80,7 +80,7 @@ fn every_rule_is_shown_in_its_order_with_its_place() {
     hold_when    hold      payments.yaml:19   `args.amount > 500.0` holds
 
     verdict: hold, by hold_when
-    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
     ");
 }
 
@@ -98,7 +98,7 @@ fn the_level_that_is_assumed_is_said() {
     hold_when    allow     payments.yaml:19   `args.amount > 500.0` does not hold
 
     verdict: deny, by level
-    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
     ");
 }
 
@@ -124,7 +124,7 @@ fn every_violation_of_a_schema_is_shown() {
     hold_when    allow     payments.yaml:19   `args.amount > 500.0` does not hold
 
     verdict: deny, by arguments
-    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
     ");
 }
 
@@ -153,7 +153,7 @@ fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
 
     verdict: hold, by unlisted
     note: no policy describes a tool `payments/refnd`: this is judged as an unlisted call; did you mean `payments/refund`?
-    note: not judged without a gate: volume, concurrency, exposure, repeated calls, and what reviewers decided
+    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
     ");
     let answer = explain(&["--workflow", "triage", "--tool", "payments/void"]).unwrap();
     assert_eq!((answer.verdict, answer.rule), (Verdict::Hold, Some("unlisted")));

@@ -13,7 +13,7 @@ use crate::{
         quantity::{Date, Interval},
         source::{
             decode::{At, Field},
-            policy::{ApiDocument, Duplicate, Limit, ModeWord, Reverses, ToolEntry},
+            policy::{ApiDocument, ModeWord, ToolEntry},
             tree::Span,
         },
         tiers,
@@ -29,6 +29,7 @@ use crate::{
 
 use super::{
     address,
+    deeds::{self, Undoing},
     described::{self, OpenApi},
     ladder::CONCURRENCY,
     pending::{Owner, warn},
@@ -60,6 +61,7 @@ pub(super) struct LoweredApi {
     pub(super) tool_spans: BTreeMap<ToolName, Span>,
     /// How many operations of its `OpenAPI` document no tool names, and the document's file.
     pub(super) unlisted: Option<(usize, Arc<str>)>,
+    pub(super) undoings: Vec<Undoing>,
 }
 
 /// What lowering looks at besides the document.
@@ -89,11 +91,12 @@ pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mu
         notes.warning(at.span.clone(), format!("{owner} has no tools, so every call of it is unlisted")).hint("list them under `tools`");
     }
     let lowering = ToolLowering { api: &at.value, protocol, upstream: upstream.as_ref(), timeout, around, openapi: openapi.as_ref() };
-    let (tools, tool_spans) = lowering.tools(document, notes);
+    let mut undoings = Vec::new();
+    let (tools, tool_spans) = lowering.tools(document, &mut undoings, notes);
     let remark = openapi.map(|openapi| (openapi.unlisted(), openapi.file().name.clone())).filter(|(count, _)| *count > 0);
     let (mount, mount_span) = mount?;
     let api = Api { name: ApiName::from(api_name?), protocol, upstream: upstream?, mount, tools, timeout, place: place(&at.span, notes) };
-    Some(LoweredApi { api, mount_span, tool_spans, unlisted: remark })
+    Some(LoweredApi { api, mount_span, tool_spans, unlisted: remark, undoings })
 }
 
 struct ToolLowering<'a> {
@@ -106,7 +109,7 @@ struct ToolLowering<'a> {
 }
 
 impl ToolLowering<'_> {
-    fn tools(&self, document: &ApiDocument, notes: &mut Notes<'_>) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, Span>) {
+    fn tools(&self, document: &ApiDocument, undoings: &mut Vec<Undoing>, notes: &mut Notes<'_>) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, Span>) {
         let mut spans = BTreeMap::new();
         let mut tools: Vec<(Arc<Tool>, Span)> = Vec::new();
         if document.tools.value().is_some_and(|tools| tools.len() > MAX_TOOLS) {
@@ -126,7 +129,7 @@ impl ToolLowering<'_> {
                     continue;
                 }
             }
-            if let Some(tool) = self.tool(tool_name, at, &entry.value, notes) {
+            if let Some(tool) = self.tool(tool_name, at, &entry.value, undoings, notes) {
                 let span = span_of(&entry.value.r#match).unwrap_or_else(|| at.span.clone());
                 tools.push((Arc::new(tool), span));
             }
@@ -153,7 +156,7 @@ impl ToolLowering<'_> {
         }
     }
 
-    fn tool(&self, tool_name: ToolName, at: &At<String>, entry: &ToolEntry, notes: &mut Notes<'_>) -> Option<Tool> {
+    fn tool(&self, tool_name: ToolName, at: &At<String>, entry: &ToolEntry, undoings: &mut Vec<Undoing>, notes: &mut Notes<'_>) -> Option<Tool> {
         let owner = format!("tool `{tool_name}`");
         let risk = required(&entry.risk, "risk", &owner, &at.span, notes).map(|at| at.value);
         let pattern = self.pattern(entry, at, &owner, notes);
@@ -167,7 +170,7 @@ impl ToolLowering<'_> {
         let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);
         let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
-        not_yet(entry, calls, notes);
+        let deeds = deeds::lower(&tool_name, entry, calls, undoings, notes);
         contradictions(entry, &owner, notes);
         let body = entry.body.given().and_then(|at| {
             let fits = (1..=MAX_BODY).contains(&at.value.0);
@@ -190,6 +193,7 @@ impl ToolLowering<'_> {
             hold_when,
             escalate_when,
             failure_when,
+            deeds,
             always,
             forbidden: entry.forbidden.value().copied().unwrap_or(false),
             volume: entry.volume.value().map(|rate| rate.0),
@@ -300,33 +304,6 @@ fn ceiling(field: &Field<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
         return None;
     }
     Some(at.value)
-}
-
-/// Keys that are read and not acted on yet are still read in full.
-fn not_yet(entry: &ToolEntry, calls: Calls<'_>, notes: &mut Notes<'_>) {
-    for (key, span) in [("duplicate", span_of(&entry.duplicate)), ("reverses", span_of(&entry.reverses)), ("limits", span_of(&entry.limits))] {
-        warn(Owner::Tool, key, span, notes);
-    }
-    if let Some(At { value: Duplicate { key, within }, span }) = entry.duplicate.given() {
-        key.value().into_iter().flatten().for_each(|part| {
-            condition(part, "key", Scope::Request, calls, notes);
-        });
-        required(within, "within", "`duplicate`", span, notes);
-    }
-    if let Some(At { value: Reverses { tool, within }, span }) = entry.reverses.given() {
-        required(tool, "tool", "`reverses`", span, notes);
-        required(within, "within", "`reverses`", span, notes);
-    }
-    for At { value: Limit { sum, count, within, hold_above, deny_above, .. }, span } in items(&entry.limits) {
-        condition(sum, "sum", Scope::Request, calls, notes);
-        required(within, "within", "a limit", span, notes);
-        if sum.is_absent() == count.is_absent() {
-            notes.error(span.clone(), "a limit needs one of `sum` and `count`");
-        }
-        if hold_above.is_absent() && deny_above.is_absent() {
-            notes.error(span.clone(), "a limit needs `hold_above` or `deny_above`");
-        }
-    }
 }
 
 fn contradictions(entry: &ToolEntry, owner: &str, notes: &mut Notes<'_>) {

@@ -26,6 +26,7 @@ use crate::gate::{
 
 mod address;
 mod api;
+mod deeds;
 mod described;
 mod ladder;
 mod objective;
@@ -81,13 +82,14 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());
 
-    let apis: Vec<InFile<LoweredApi>> = apis
+    let mut apis: Vec<InFile<LoweredApi>> = apis
         .into_iter()
         .filter_map(|InFile { file, value }| api::lower(&value, Surroundings { files, now }, &mut notes[file]).map(|value| InFile { file, value }))
         .collect();
     let known = Known { tools, without_schema: without_schema(&apis, &notes), incomplete, approvers: process.approvers(), now };
     let modes = set::own_modes(&workflows);
     let signals: Vec<Signal> = signals.iter().filter_map(|InFile { file, value }| signal::lower(value, &known, &names, &modes, &mut notes[*file])).collect();
+    deeds::undone(&mut apis, &known.tools, incomplete, &mut notes);
     let mut tables = Tables::default();
     let workflows: Vec<Workflow> =
         workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();

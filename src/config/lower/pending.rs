@@ -8,7 +8,6 @@ use super::super::{diagnostics::Notes, source::tree::Span};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Api,
-    Tool,
     Workflow,
     Process,
     Agent,
@@ -16,9 +15,6 @@ pub(super) enum Owner {
 
 const PENDING: &[(Owner, &str)] = &[
     (Owner::Api, "protocol: mcp"),
-    (Owner::Tool, "duplicate"),
-    (Owner::Tool, "reverses"),
-    (Owner::Tool, "limits"),
     (Owner::Workflow, "earn"),
     (Owner::Workflow, "settle"),
     (Owner::Workflow, "spot_check"),
@@ -43,12 +39,12 @@ mod tests {
 
     #[test]
     fn only_listed_keys_that_are_written_are_warned_about() {
-        let file = SourceFile::new("p.yaml", "limits: []");
+        let file = SourceFile::new("p.yaml", "telemetry: x");
         let mut notes = Notes::on(&file);
-        warn(Owner::Tool, "limits", None, &mut notes);
-        warn(Owner::Tool, "timeout", Some(0..6), &mut notes);
-        warn(Owner::Tool, "limits", Some(8..10), &mut notes);
+        warn(Owner::Process, "telemetry", None, &mut notes);
+        warn(Owner::Agent, "timeout", Some(0..6), &mut notes);
+        warn(Owner::Process, "telemetry", Some(11..12), &mut notes);
         let found: Vec<_> = notes.into_found().iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["p.yaml:1:9: `limits` is accepted but not enforced by this version"]);
+        assert_eq!(found, ["p.yaml:1:12: `telemetry` is accepted but not enforced by this version"]);
     }
 }

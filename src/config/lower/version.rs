@@ -29,6 +29,7 @@ pub(super) fn of_set<'p>(
             for rule in ["deny_when", "hold_when", "escalate_when", "failure_when"] {
                 tool.get_mut(rule).into_iter().for_each(|rule| remove(rule, "place"));
             }
+            tool.get_mut("deeds").into_iter().for_each(without_places);
         }
         write_sorted(&value, &mut text);
         text.push('\n');
@@ -74,6 +75,14 @@ fn remove(value: &mut Value, member: &str) {
     if let Value::Object(members) = value {
         members.remove(member);
     }
+}
+
+fn without_places(rules: &mut Value) {
+    for rule in ["duplicate", "reverses"] {
+        rules.get_mut(rule).into_iter().for_each(|rule| remove(rule, "place"));
+    }
+    let limits = rules.get_mut("limits").and_then(Value::as_array_mut);
+    limits.into_iter().flatten().for_each(|limit| remove(limit, "place"));
 }
 
 /// Sorted here and not left to the map: another crate's feature can make `serde_json` keep the order of insertion.

@@ -133,6 +133,18 @@ pub struct Duplicate {
     pub key: List<String>,
     /// For how long.
     pub within: Field<Interval>,
+    /// What becomes of the second call: `deny`, or `count` (it goes, and is booked as duplicate work).
+    pub verdict: Field<Twice>,
+}
+
+/// What becomes of a call whose work was done before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Twice {
+    /// It is refused.
+    Deny,
+    /// It goes, and is booked as duplicate work.
+    Count,
 }
 
 /// Which tool's work a tool undoes.

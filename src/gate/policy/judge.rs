@@ -68,6 +68,12 @@ pub enum RuleName {
     Concurrency,
     /// As many risky runs are under way as the budget has room for.
     Exposure,
+    /// The tool's `duplicate`: done already, or under way.
+    Duplicate,
+    /// The agent's idempotency key.
+    Idempotency,
+    /// The tool's `limits`.
+    Limits,
 }
 
 impl RuleName {
@@ -90,6 +96,9 @@ impl RuleName {
             RuleName::Volume => "volume",
             RuleName::Concurrency => "concurrency",
             RuleName::Exposure => "exposure",
+            RuleName::Duplicate => "duplicate",
+            RuleName::Idempotency => "idempotency",
+            RuleName::Limits => "limits",
         }
     }
 }
@@ -288,10 +297,12 @@ mod tests {
     #[test]
     fn g6_only_what_the_policy_forbids_costs_budget() {
         use RuleName::{
-            Always, Arguments, Concurrency, Denied, DenyWhen, EscalateWhen, Escalated, Exposure, Forbidden, HoldWhen, Level, Loop, Unlisted, Validation, Volume,
+            Always, Arguments, Concurrency, Denied, DenyWhen, Duplicate, EscalateWhen, Escalated, Exposure, Forbidden, HoldWhen, Idempotency, Level, Limits,
+            Loop, Unlisted, Validation, Volume,
         };
-        let costless = [Unlisted, Arguments, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied, Loop, Volume, Concurrency, Exposure];
-        for rule in costless.into_iter().chain([Forbidden, DenyWhen]) {
+        let of_the_call = [Unlisted, Arguments, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied];
+        let beside_others = [Loop, Volume, Concurrency, Exposure, Duplicate, Idempotency, Limits];
+        for rule in of_the_call.into_iter().chain(beside_others).chain([Forbidden, DenyWhen]) {
             for verdict in [Verdict::Hold, Verdict::Deny] {
                 let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
                 let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);

@@ -25,6 +25,7 @@ use super::{
 };
 
 pub mod condition;
+pub mod deed;
 pub mod facts;
 pub mod judge;
 pub mod pattern;
@@ -32,6 +33,7 @@ pub mod schema;
 pub mod signal;
 
 pub use condition::Condition;
+pub use deed::DeedRules;
 pub use pattern::Pattern;
 pub use schema::{Parameter, Schema};
 pub use signal::Signal;
@@ -168,6 +170,8 @@ pub struct Tool {
     pub escalate_when: Option<Rule>,
     /// Judged on the answer: the call failed.
     pub failure_when: Option<Rule>,
+    /// What is remembered of its calls: duplicates, undone work, limits.
+    pub deeds: Option<Box<DeedRules>>,
     /// A ceiling that no level widens: `hold` or `deny`.
     pub always: Option<Verdict>,
     /// Calling it is a policy violation, every time.
@@ -204,6 +208,7 @@ impl Tool {
     pub fn reads_body(&self) -> bool {
         let conditions = [&self.deny_when, &self.hold_when, &self.escalate_when];
         self.arguments.is_some()
+            || self.deeds.as_ref().is_some_and(|rules| rules.reads_args())
             || self.subject.as_ref().is_some_and(Condition::reads_args)
             || conditions.into_iter().flatten().any(|rule| rule.condition.reads_args())
     }

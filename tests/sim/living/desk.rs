@@ -160,6 +160,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         hold_when: None,
         escalate_when: (name == "api/move").then(|| Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), place: place() }),
         failure_when: None,
+        deeds: None,
         always: None,
         forbidden: name == "api/ban",
         escalation: name == "api/ask",
@@ -368,6 +369,7 @@ pub(crate) fn passed(admit: Admit) -> (Permit, Option<Written>) {
         Admit::Held { finding, .. } => panic!("held: {}", finding.detail),
         Admit::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
         Admit::Unread { .. } => panic!("unread"),
+        Admit::Answered { .. } => panic!("answered before"),
     }
 }
 

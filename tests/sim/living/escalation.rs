@@ -43,7 +43,7 @@ fn held_by(admit: Admit) -> Option<RuleName> {
             None
         }
         Admit::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
-        Admit::Unread { .. } => panic!("unread"),
+        Admit::Unread { .. } | Admit::Answered { .. } => panic!("nothing was judged"),
     }
 }
 

@@ -183,9 +183,12 @@ impl World {
                 Refusal::Unreadable(what) => panic!("unreadable: {what}"),
                 Refusal::Journal => assert!(!self.desk.journal.ready()),
                 Refusal::Capped(finding, _) => panic!("nothing is capped: {}", finding.detail),
+                Refusal::Recalled(recalled) => assert!(recalled.earlier.is_some() || recalled.reached.is_some()),
+                Refusal::IdempotencyKey(why) => panic!("no key was given: {why}"),
                 Refusal::Holds => {}
             },
             Admit::Unread { .. } => panic!("unread"),
+            Admit::Answered { .. } => panic!("no key was given"),
         }
     }
 

@@ -18,7 +18,8 @@ use self::{
 use super::facts::{Facts, Nothing, RunFacts};
 use crate::gate::{
     budget::{burn::BurnRates, objective::Remaining},
-    json::Json,
+    deed::Amount,
+    json::{Json, exact_binary64},
 };
 
 mod evaluate;
@@ -134,6 +135,25 @@ impl Condition {
                 Err(value) => Err(Undecided::Failed(format!("`{}` is {}, not a string or a number", self.node.spell(), value.kind()))),
             },
             Err(fault) => Err(undecided(fault, facts)),
+        }
+    }
+
+    /// The exact amount that it gives, for a limit's `sum`; `None` for null or a missing member. A number of the call is taken digit by digit; one that the
+    /// expression computes to 15 significant digits, which is what binary64 keeps.
+    pub fn amount(&self, facts: &Facts<'_>) -> Result<Option<Amount>, Undecided> {
+        let mut evaluation = Evaluation::over(facts);
+        let value = match evaluation.value(&self.node) {
+            Ok(Value::Null | Value::Json(Json::Null)) | Err(Fault::Missing(_)) => return Ok(None),
+            Ok(Value::Json(json @ Json::Number(number))) if exact_binary64(number).is_none() => return Err(undecided(Fault::Inexact(json), facts)),
+            Ok(value) => value,
+            Err(fault) => return Err(undecided(fault, facts)),
+        };
+        let Some(number) = value.number() else {
+            return Err(Undecided::Failed(format!("`{}` is {}, not a number", self.node.spell(), value.kind())));
+        };
+        match Amount::parse(&number) {
+            Some(amount) => Ok(Some(amount)),
+            None => Err(Undecided::Failed(format!("`{}` is too large, or has too many decimal places, to be added up exactly", self.node.spell()))),
         }
     }
 

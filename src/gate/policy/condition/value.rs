@@ -58,6 +58,16 @@ impl Value<'_> {
         }
     }
 
+    /// Its number in decimal, where it is one: as it was written, and to 15 significant digits where it was computed.
+    pub(super) fn number(&self) -> Option<String> {
+        match self {
+            Value::Json(Json::Number(number)) => Some((*number).to_owned()),
+            Value::Int(value) => Some(value.to_string()),
+            Value::Double(value) => Some(format!("{value:.14e}")),
+            _ => None,
+        }
+    }
+
     /// How many elements a list has.
     pub(super) fn list_len(&self) -> Option<usize> {
         match self {

@@ -1,0 +1,248 @@
+//! Everything that is remembered of what was done, within bounds.
+//!
+//! The book records; it refuses nothing that was admitted. Who asks for a place asks [`Book::room`] first, and a call for which there is none is held: what was done
+//! is never forgotten to make room (G7).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, series::Series};
+use crate::gate::{
+    digest::Digest,
+    event::Executed,
+    name::{CallId, WorkflowName},
+    time::{Time, minutes},
+};
+
+/// The most works that are remembered at once.
+pub const MAX_WORKS: usize = 100_000;
+/// The most idempotency keys that are remembered at once.
+pub const MAX_KEYS: usize = 100_000;
+/// The most of them of one workflow: no agent's keys are in the way of another workflow's (G11).
+pub const MAX_KEYS_EACH: usize = 25_000;
+/// The most cells of all sums together.
+pub const MAX_CELLS: usize = 200_000;
+/// How often what has passed is forgotten.
+const EXPIRES: Duration = minutes(1);
+
+/// There is no room for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Of works.
+    Works,
+    /// Of idempotency keys.
+    Keys,
+    /// Of sums.
+    Sums,
+}
+
+impl Full {
+    /// What there is no room for, for a sentence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Full::Works => "works",
+            Full::Keys => "idempotency keys",
+            Full::Sums => "sums",
+        }
+    }
+}
+
+/// What an idempotency key was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// The digest of the call.
+    pub payload: Digest,
+    /// The call.
+    #[serde(flatten)]
+    pub done: Done,
+}
+
+/// See the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Book {
+    works: BTreeMap<Digest, Vec<Done>>,
+    keys: BTreeMap<Digest, KeyUse>,
+    keys_of: BTreeMap<WorkflowName, usize>,
+    sums: BTreeMap<Digest, Series>,
+    /// What calls that are under way may have to give back.
+    open: BTreeMap<CallId, Deed>,
+    /// How many works there are, of whatever digest.
+    known: usize,
+    cells: usize,
+    expires_at: Time,
+}
+
+impl Book {
+    /// The call that last did this work and stands in the way of another at `now`, `but` this one.
+    #[must_use]
+    pub fn done(&self, work: &Digest, within: Duration, now: Time, but: CallId) -> Option<&Done> {
+        let stands = |done: &&Done| done.doer.call != but && done.stands(within, now);
+        self.works.get(work)?.iter().filter(stands).max_by_key(|done| (done.at, done.doer.call))
+    }
+
+    /// What this idempotency key was used for.
+    #[must_use]
+    pub fn key(&self, key: &Digest, now: Time) -> Option<&KeyUse> {
+        self.keys.get(key).filter(|used| used.done.stands(KEY_LASTS, now))
+    }
+
+    /// What was added to a sum within `within` before `now`.
+    #[must_use]
+    pub fn sum(&self, series: &Digest, within: Duration, now: Time) -> Amount {
+        self.sums.get(series).map_or(Amount::ZERO, |series| series.sum(within, now))
+    }
+
+    /// When a sum will be at most `bound` if nothing is added; `None` where it is already.
+    #[must_use]
+    pub fn falls_to(&self, series: &Digest, bound: Amount, within: Duration, now: Time) -> Option<Time> {
+        self.sums.get(series)?.falls_to(bound, within, now)
+    }
+
+    /// Is there room for `deed` of `workflow`?
+    ///
+    /// # Errors
+    /// What there is no room for.
+    pub fn room(&self, workflow: &WorkflowName, deed: &Deed) -> Result<(), Full> {
+        if self.known + deed.works.len() > MAX_WORKS {
+            return Err(Full::Works);
+        }
+        let keys_of = self.keys_of.get(workflow).copied().unwrap_or(0);
+        if deed.key.is_some() && (self.keys.len() >= MAX_KEYS || keys_of >= MAX_KEYS_EACH) {
+            return Err(Full::Keys);
+        }
+        if self.cells + deed.shares.len() > MAX_CELLS { Err(Full::Sums) } else { Ok(()) }
+    }
+
+    /// `deed` takes its place. A call takes it once, however often it is admitted.
+    pub fn admit(&mut self, doer: &Doer, deed: &Deed) {
+        if self.open.contains_key(&doer.call) {
+            return;
+        }
+        let done = |keep| Done { doer: doer.clone(), at: deed.at, until: deed.at.plus(keep), stage: Stage::InFlight };
+        for work in &deed.works {
+            let dones = self.works.entry(work.work).or_default();
+            // By time, whoever was written first: the living state and the fold keep the same list.
+            let place = dones.partition_point(|done| (done.at, done.doer.call) < (deed.at, doer.call));
+            dones.insert(place, done(work.keep));
+            self.known += 1;
+        }
+        if let Some(Keyed { key, payload }) = deed.key {
+            self.forget_key(&key);
+            self.keys.insert(key, KeyUse { payload, done: done(KEY_LASTS) });
+            *self.keys_of.entry(doer.workflow.clone()).or_default() += 1;
+        }
+        for share in &deed.shares {
+            let is_new = self.sums.entry(share.series).or_default().add(deed.at, share.amount, share.keep, share.grain);
+            self.cells += usize::from(is_new);
+        }
+        self.open.insert(doer.call, deed.clone());
+    }
+
+    /// The call is over. Only what was provably not executed gives its place back.
+    pub fn settle(&mut self, call: CallId, executed: Executed) {
+        let Some(deed) = self.open.remove(&call) else { return };
+        match executed {
+            Executed::No => self.give_back(call, &deed),
+            Executed::Yes => self.stand(call, &deed, Stage::Done),
+            Executed::Unknown => self.stand(call, &deed, Stage::Unknown),
+        }
+    }
+
+    /// Forgets what has passed, now and then.
+    pub fn pass(&mut self, now: Time) {
+        if now >= self.expires_at {
+            self.expires_at = now.plus(EXPIRES);
+            self.expire(now);
+        }
+    }
+
+    /// Forgets what has passed at `now`.
+    pub fn expire(&mut self, now: Time) {
+        let over = |done: &Done| done.stage != Stage::InFlight && done.until <= now;
+        let known = &mut self.known;
+        self.works.retain(|_, dones| {
+            let before = dones.len();
+            dones.retain(|done| !over(done));
+            *known -= before - dones.len();
+            !dones.is_empty()
+        });
+        let gone: Vec<Digest> = self.keys.iter().filter(|(_, used)| over(&used.done)).map(|(key, _)| *key).collect();
+        for key in &gone {
+            self.forget_key(key);
+        }
+        let cells = &mut self.cells;
+        self.sums.retain(|_, series| {
+            *cells -= series.expire(now);
+            !series.is_empty()
+        });
+    }
+
+    /// How many works, idempotency keys and cells of sums there are.
+    #[must_use]
+    pub fn len(&self) -> (usize, usize, usize) {
+        (self.known, self.keys.len(), self.cells)
+    }
+
+    /// Is nothing remembered?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == (0, 0, 0)
+    }
+
+    fn give_back(&mut self, call: CallId, deed: &Deed) {
+        for work in &deed.works {
+            let Some(dones) = self.works.get_mut(&work.work) else { continue };
+            let before = dones.len();
+            dones.retain(|done| done.doer.call != call);
+            self.known -= before - dones.len();
+            if dones.is_empty() {
+                self.works.remove(&work.work);
+            }
+        }
+        if let Some(Keyed { key, .. }) = &deed.key
+            && self.keys.get(key).is_some_and(|used| used.done.doer.call == call)
+        {
+            self.forget_key(key);
+        }
+        for share in &deed.shares {
+            let Some(series) = self.sums.get_mut(&share.series) else { continue };
+            self.cells -= usize::from(series.give_back(deed.at, share.amount, share.grain));
+            if series.is_empty() {
+                self.sums.remove(&share.series);
+            }
+        }
+    }
+
+    /// What was done, or may have been, stands. Of several calls that did the same work the last is enough.
+    fn stand(&mut self, call: CallId, deed: &Deed, stage: Stage) {
+        for work in &deed.works {
+            let Some(dones) = self.works.get_mut(&work.work) else { continue };
+            dones.iter_mut().filter(|done| done.doer.call == call).for_each(|done| done.stage = stage);
+            let last = dones.iter().filter(|done| done.stage != Stage::InFlight).map(|done| (done.at, done.doer.call)).max();
+            let before = dones.len();
+            dones.retain(|done| done.stage == Stage::InFlight || Some((done.at, done.doer.call)) == last);
+            self.known -= before - dones.len();
+        }
+        if let Some(Keyed { key, .. }) = &deed.key
+            && let Some(used) = self.keys.get_mut(key).filter(|used| used.done.doer.call == call)
+        {
+            used.done.stage = stage;
+        }
+    }
+
+    fn forget_key(&mut self, key: &Digest) {
+        let Some(used) = self.keys.remove(key) else { return };
+        if let Some(count) = self.keys_of.get_mut(&used.done.doer.workflow) {
+            *count -= 1;
+            if *count == 0 {
+                self.keys_of.remove(&used.done.doer.workflow);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! What was done, under which key, when, and by which call: the one memory behind duplicates, idempotency keys, undone work, and limits on sums and counts.
+//!
+//! A call that a policy wants remembered carries a [`Deed`]: digests and amounts, never arguments. It takes its place before the call is forwarded and gives it
+//! back only on proof that nothing was executed; what was executed, or may have been, stays until its window has passed. The [`Book`] is a part of the fold (G12)
+//! and of the living state alike, so that a restart knows what was done before it. Whether a place is taken is decided by `ledger`, under one lock.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    digest::Digest,
+    event::RunRef,
+    name::{CallId, WorkflowName},
+    time::{self, Time, days},
+};
+
+pub mod amount;
+pub mod book;
+pub mod series;
+
+pub use amount::Amount;
+pub use book::{Book, Full};
+
+/// How long an idempotency key is remembered.
+pub const KEY_LASTS: Duration = days(1);
+
+/// What a call does, as far as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    /// When it took its place. The call's own time, so that the fold and the living state put it in the same place.
+    pub at: Time,
+    /// The work it does, by each digest under which somebody may ask for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub works: Vec<Work>,
+    /// Its idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Keyed>,
+    /// What it adds to which sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+}
+
+/// A piece of work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// The digest of the tool and what identifies the work.
+    pub work: Digest,
+    /// How long it is remembered.
+    #[serde(with = "time::millis")]
+    pub keep: Duration,
+}
+
+/// An idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keyed {
+    /// The digest of the key and whose it is.
+    pub key: Digest,
+    /// The digest of exactly this call.
+    pub payload: Digest,
+}
+
+/// What a call adds to a sum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The digest of the tool, what is summed, and for whom.
+    pub series: Digest,
+    /// How much.
+    pub amount: Amount,
+    /// How long it is remembered.
+    #[serde(with = "time::millis")]
+    pub keep: Duration,
+    /// How finely its time is remembered.
+    #[serde(with = "time::millis")]
+    pub grain: Duration,
+}
+
+/// Whose deed it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doer {
+    /// The call.
+    pub call: CallId,
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// Its run.
+    pub run: RunRef,
+}
+
+/// How far a call has come that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It is under way.
+    InFlight,
+    /// It was answered.
+    Done,
+    /// It was sent, and its answer was lost.
+    Unknown,
+}
+
+impl Stage {
+    /// The word as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Stage::InFlight => "in_flight",
+            Stage::Done => "done",
+            Stage::Unknown => "unknown",
+        }
+    }
+}
+
+/// An earlier call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Whose it was.
+    #[serde(flatten)]
+    pub doer: Doer,
+    /// When it took its place.
+    pub at: Time,
+    /// When it is forgotten, once it is over.
+    pub until: Time,
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+impl Done {
+    /// Does it stand in the way at `now`, where the work is asked for again within `within`? A call that is under way does, however long it takes.
+    #[must_use]
+    pub fn stands(&self, within: Duration, now: Time) -> bool {
+        self.stage == Stage::InFlight || (now < self.until && now < self.at.plus(within))
+    }
+}

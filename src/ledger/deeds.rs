@@ -1,0 +1,537 @@
+//! Was it done already, and how much of it? Looks a call up in what was done before it, and takes its place there, in one step.
+//!
+//! The book is one for all workflows, behind one lock: of two calls that do the same work, or that together go beyond a limit, one sees the other (G7). The lock is the
+//! last of all: nothing else is taken while it is held, and calls of tools without such rules, and without an idempotency key, never take it. A place is taken before
+//! the call is journaled, and given back after its settlement is, so that the book never knows less than the journal.
+//!
+//! A duplicate that is refused is duplicate work of its run where the earlier call was answered: asking again for what one was told is done is a mistake of the
+//! agent's. While that answer is still to come, or was lost, asking again is only a retry, and costs nothing.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    Ledger,
+    admit::{Admit, Ask, Refusal},
+    answers::{Answer, Answers},
+    permit::Seat,
+    port::{Change, Revise, RunTarget},
+    runs::{charge, seen},
+};
+use crate::{
+    api::Moment,
+    gate::{
+        deed::{Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Work, series},
+        digest::Digest,
+        event::{Charge, Executed, RunRef},
+        name::{Subject, ToolName},
+        outcome::{FailureMode, Source},
+        policy::{
+            DeedRules, Mode, Tool,
+            deed::{self, Limit, Per, Reading, Reverses, Twice},
+            facts::Facts,
+            judge::{Finding, RuleName, Unreadable},
+        },
+        risk::Risk,
+        time::Time,
+        verdict::Verdict,
+    },
+    wire::canonical,
+};
+
+/// The request header that carries an idempotency key.
+const KEY_HEADER: &str = "idempotency-key";
+/// The longest idempotency key.
+pub const MAX_KEY: usize = 255;
+
+/// What was done, and the answers to it.
+pub(super) struct Deeds(Mutex<Living>);
+
+struct Living {
+    book: Book,
+    answers: Answers,
+}
+
+/// What a call is about to do.
+pub(super) struct Doing {
+    tool: Arc<Tool>,
+    deed: Deed,
+    /// The work that nobody may do twice.
+    work: Option<Digest>,
+    /// By limit, what it adds to which sum.
+    shares: Vec<Option<(Digest, Amount)>>,
+    /// The work that it undoes.
+    undoes: Option<Undoing>,
+    unread: Option<Finding>,
+    /// Its verdicts are only watched.
+    watched: bool,
+    taken: bool,
+    /// The call that did the same before, where this one goes all the same.
+    repeats: Option<Done>,
+    answer: Option<Answer>,
+}
+
+/// What the book knows against a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recalled {
+    /// Which rule, and why.
+    pub finding: Finding,
+    /// The call that did it before.
+    pub earlier: Option<Done>,
+    /// The limit that is reached.
+    pub reached: Option<Reached>,
+    /// The idempotency key was used for another call.
+    pub mismatch: bool,
+}
+
+/// A limit that is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// Which one.
+    pub limit: String,
+    /// Its bound.
+    pub bound: Amount,
+    /// The sum without this call.
+    pub used: Amount,
+    /// When enough will have left the window for this call; `None` where no waiting helps.
+    pub frees_at: Option<Time>,
+}
+
+/// What is asked of the book, before it is looked into.
+pub(super) enum Asked {
+    /// Nothing.
+    Nothing,
+    /// This.
+    This(Box<Doing>),
+    /// The body must be read first.
+    Unread,
+    /// It cannot be asked.
+    Refused(Refusal),
+}
+
+/// What the book says.
+pub(super) enum Recall {
+    /// Judge on, with what was found by now.
+    On(Seat, Option<Finding>),
+    /// That is the answer.
+    Ends(Admit),
+}
+
+#[derive(Default)]
+struct Checked {
+    answer: Option<Answer>,
+    found: Option<Recalled>,
+    repeats: Option<Done>,
+}
+
+impl Deeds {
+    /// What was done by the journal.
+    pub(super) fn new(book: Book) -> Self {
+        Deeds(Mutex::new(Living { book, answers: Answers::default() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Living> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    /// A copy of everything that is remembered of what was done.
+    #[must_use]
+    pub fn deeds(&self) -> Book {
+        self.deeds.lock().book.clone()
+    }
+
+    /// What the call in `seat` is about to do. A branch where nobody wants that remembered.
+    pub(super) fn doing(seat: &Seat, ask: &Ask<'_>, facts: &Facts<'_>, subject: Option<&Subject>, finding: Option<&Finding>, now: Time) -> Asked {
+        let Some(tool) = ask.tool.filter(|tool| tool.deeds.is_some() || tool.risk != Risk::Read) else { return Asked::Nothing };
+        if seat.doing.as_ref().is_some_and(|doing| doing.taken) {
+            return Asked::Nothing;
+        }
+        let watched = shadows(seat.place.policy.mode, now) || shadows(tool.mode, now);
+        // What is denied does nothing, and a clamp is not argued with.
+        if finding.is_some_and(|finding| finding.clamped || (finding.verdict == Verdict::Deny && !watched)) {
+            return Asked::Nothing;
+        }
+        // In shadow the key is between the agent and the upstream.
+        let key = match if watched { Ok(None) } else { key_of(ask) } {
+            Ok(key) => key,
+            Err(why) => return Asked::Refused(Refusal::IdempotencyKey(why)),
+        };
+        if tool.deeds.is_none() && key.is_none() {
+            return Asked::Nothing;
+        }
+        let (workflow, agent) = (seat.place.policy.name.as_str(), ask.agent.as_str());
+        let key = match key.map(|key| (digest(&["key", workflow, agent, tool.name.as_str(), &key]), ask.exhibit.digest(workflow, agent))) {
+            Some((_, None)) => return Asked::Unread,
+            Some((key, Some(payload))) => Some(Keyed { key, payload }),
+            None => None,
+        };
+        let mut doing = Box::new(Doing::of(Arc::clone(tool), key, watched));
+        if let Some(rules) = &tool.deeds {
+            let reading = match deed::read(tool, rules, facts, subject) {
+                Ok(reading) => reading,
+                Err(Unreadable(what)) => return Asked::Refused(Refusal::Unreadable(what)),
+            };
+            doing.plan(rules, reading, workflow, agent, subject);
+        }
+        Asked::This(doing)
+    }
+
+    /// Looks up whether it was done, and takes its place where nothing stops it.
+    pub(super) fn recall(&self, mut seat: Seat, mut doing: Box<Doing>, finding: Option<Finding>, now: Time) -> Recall {
+        let watched = doing.watched;
+        let mut living = self.deeds.lock();
+        living.pass(now);
+        let checked = living.check(&doing, &seat, false, now);
+        if let Some(answer) = checked.answer {
+            drop(living);
+            (seat.verdict, seat.rule) = (Verdict::Allow, Some(RuleName::Idempotency.as_str()));
+            return Recall::Ends(Admit::Answered { seat, answer });
+        }
+        doing.repeats = checked.repeats;
+        if watched || (checked.found.is_none() && finding.is_none()) {
+            living.take(&mut doing, &seat, now);
+        }
+        drop(living);
+        seat.doing = Some(doing);
+        let Some(recalled) = checked.found else { return Recall::On(seat, finding) };
+        if recalled.finding.verdict == Verdict::Deny && !watched {
+            return Recall::Ends(self.deny_recalled(seat, recalled, now));
+        }
+        // The book is asked before what else may hold a call.
+        let first = finding.is_none_or(|finding| finding.verdict <= recalled.finding.verdict).then_some(recalled.finding);
+        Recall::On(seat, first)
+    }
+
+    /// A person approved the call in `seat`: takes its place, unless it was done meanwhile or is denied by a limit. What only held it does not hold it again.
+    pub(super) fn take_approved(&self, seat: &mut Seat, now: Time) -> Option<Recalled> {
+        let mut doing = seat.doing.take_if(|doing| !doing.taken)?;
+        let mut living = self.deeds.lock();
+        let checked = living.check(&doing, seat, true, now);
+        if checked.found.is_none() {
+            doing.repeats = checked.repeats;
+            living.take(&mut doing, seat, now);
+        }
+        drop(living);
+        seat.doing = Some(doing);
+        checked.found
+    }
+
+    /// Refuses the call for what the book knows, and books it where the agent should have known.
+    pub(super) fn deny_recalled(&self, mut seat: Seat, recalled: Recalled, now: Time) -> Admit {
+        (seat.verdict, seat.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));
+        let answered = recalled.earlier.as_ref().filter(|earlier| recalled.finding.rule == RuleName::Duplicate && earlier.stage == Stage::Done);
+        if let Some(earlier) = answered {
+            let note = format!("refused: done already by call {} of run {}", earlier.doer.call, earlier.doer.run.run);
+            let charged = seen(FailureMode::DuplicateWork, seat.call, &seat.tool, Some(&note));
+            drop(charge(&*self.journal, &seat.place, &seat.run, &mut seat.run.lock(), charged, now));
+        }
+        Admit::Refused { seat, refusal: Refusal::Recalled(Box::new(recalled)) }
+    }
+
+    /// The call `by` undid this work: the run that did it did it for nothing, and is charged, whether it is open or was booked. The same undoing call is one report.
+    pub(super) fn undo(&self, undoing: &Undoing, by: &Seat, now: Time) {
+        let found = self.deeds.lock().book.done(&undoing.work, undoing.within, now, by.call).cloned();
+        let Some(Done { doer, .. }) = found.filter(|done| done.stage != Stage::InFlight) else { return };
+        let charge = Charge {
+            mode: FailureMode::DuplicateWork,
+            source: Source::Wire,
+            by: None,
+            call: Some(doer.call),
+            tool: Some(undoing.tool.clone()),
+            note: Some(format!("undone by call {} of `{}`", by.call, by.tool).into()),
+            reference: Some(by.call.to_string().into()),
+        };
+        let target = RunTarget::Run { run: doer.run.run.clone(), workflow: Some(doer.workflow.clone()), agent: Some(doer.run.agent.clone()) };
+        match self.runs.by_id(&doer.workflow, &doer.run.agent, &doer.run.run) {
+            Some(open) => drop(self.report_open(&open, target, charge)),
+            None => drop(self.journal.revise(Revise { target, at: now, change: Change::Report(charge), open: Vec::new() })),
+        }
+    }
+}
+
+/// Work that a call undoes.
+#[derive(Debug, Clone)]
+pub(super) struct Undoing {
+    work: Digest,
+    tool: ToolName,
+    within: Duration,
+}
+
+impl Seat {
+    /// Is what it does remembered? Then it is in the journal before it may go.
+    pub(super) fn is_remembered(&self) -> bool {
+        self.doing.as_ref().is_some_and(|doing| doing.taken)
+    }
+
+    /// What is remembered of it.
+    pub(super) fn deed(&self) -> Option<Box<Deed>> {
+        self.doing.as_ref().filter(|doing| doing.taken).map(|doing| Box::new(doing.deed.clone()))
+    }
+
+    /// Will its answer be asked for again?
+    #[must_use]
+    pub fn keeps_answer(&self) -> bool {
+        self.is_remembered() && self.doing.as_ref().is_some_and(|doing| doing.deed.key.is_some())
+    }
+
+    /// This is its answer.
+    pub fn keep_answer(&mut self, answer: Answer) {
+        if let Some(doing) = self.doing.as_mut().filter(|doing| doing.deed.key.is_some()) {
+            doing.answer = Some(answer);
+        }
+    }
+
+    /// What it did a second time, where it was executed all the same.
+    pub(super) fn repeated(&self, executed: Executed) -> Option<String> {
+        let earlier = self.doing.as_ref()?.repeats.as_ref().filter(|_| executed != Executed::No)?;
+        Some(format!("done before by call {} of run {}", earlier.doer.call, earlier.doer.run.run))
+    }
+
+    /// What it undid: work is undone by a call that succeeded, and by no other.
+    pub(super) fn undid(&self, executed: Executed, status: u16, failed: bool) -> Option<Undoing> {
+        let succeeded = executed == Executed::Yes && (200..400).contains(&status) && !failed;
+        self.doing.as_ref().filter(|_| succeeded)?.undoes.clone()
+    }
+
+    /// The call is over, and that is journaled.
+    pub(super) fn close_deed(&mut self, executed: Executed, now: Time) {
+        let Some(doing) = self.doing.take().filter(|doing| doing.taken) else { return };
+        let mut living = self.ledger.deeds.lock();
+        living.book.settle(self.call, executed);
+        if let Some(answer) = doing.answer.filter(|_| executed == Executed::Yes) {
+            living.answers.keep(self.call, answer, now);
+        }
+    }
+
+    fn doer(&self) -> Doer {
+        Doer { call: self.call, workflow: self.place.policy.name.clone(), run: RunRef { agent: self.run.agent.clone(), run: self.run_id.clone() } }
+    }
+}
+
+impl Doing {
+    fn of(tool: Arc<Tool>, key: Option<Keyed>, watched: bool) -> Self {
+        let deed = Deed { at: Time::default(), works: Vec::new(), key, shares: Vec::new() };
+        Doing { tool, deed, work: None, shares: Vec::new(), undoes: None, unread: None, watched, taken: false, repeats: None, answer: None }
+    }
+
+    /// Turns what was read of the call into digests: what it touched is not in the book.
+    fn plan(&mut self, rules: &DeedRules, reading: Reading, workflow: &str, agent: &str, subject: Option<&Subject>) {
+        let tool = Arc::clone(&self.tool);
+        if let (Some(duplicate), Some(key)) = (&rules.duplicate, &reading.key) {
+            let parts: Vec<&str> = ["work", tool.name.as_str()].into_iter().chain(key.iter().map(String::as_str)).collect();
+            let work = digest(&parts);
+            self.work = Some(work);
+            self.deed.works.push(Work { work, keep: duplicate.within });
+        }
+        if let (Some(keep), Some(subject)) = (rules.reversed_within, subject) {
+            self.deed.works.push(Work { work: touched(&tool, subject), keep });
+        }
+        for (limit, amount) in rules.limits.iter().zip(reading.amounts) {
+            let share = amount.map(|amount| (sum(&tool, limit, workflow, agent, subject), amount));
+            if let Some((series, amount)) = share {
+                self.add(series, amount, limit);
+            }
+            self.shares.push(share);
+        }
+        self.undoes = rules.reverses.as_ref().zip(subject).map(|(Reverses { tool, within, .. }, subject)| Undoing {
+            work: touched_of(tool.as_str(), subject),
+            tool: tool.clone(),
+            within: *within,
+        });
+        self.unread = reading.unread;
+    }
+
+    /// Two limits over the same sum, such as one an hour and one a day, share it.
+    fn add(&mut self, series: Digest, amount: Amount, limit: &Limit) {
+        let (keep, grain) = (limit.within, series::grain(limit.within));
+        match self.deed.shares.iter_mut().find(|share| share.series == series) {
+            Some(share) => (share.keep, share.grain) = (share.keep.max(keep), share.grain.min(grain)),
+            None => self.deed.shares.push(Share { series, amount, keep, grain }),
+        }
+    }
+}
+
+impl Living {
+    fn pass(&mut self, now: Time) {
+        self.book.pass(now);
+        self.answers.pass(now);
+    }
+
+    fn take(&mut self, doing: &mut Doing, seat: &Seat, now: Time) {
+        let doer = seat.doer();
+        // A call that is only watched passes a full book, and is not remembered: what is watched must not grow without bound either.
+        if doing.watched && self.book.room(&doer.workflow, &doing.deed).is_err() {
+            return;
+        }
+        doing.deed.at = now;
+        doing.taken = true;
+        self.book.admit(&doer, &doing.deed);
+    }
+
+    /// What is known against the call. An approved one is past what would only hold it.
+    fn check(&self, doing: &Doing, seat: &Seat, approved: bool, now: Time) -> Checked {
+        let mut checked = Checked::default();
+        if let Some(used) = doing.deed.key.and_then(|key| self.book.key(&key.key, now).map(|used| (key, used))) {
+            let (key, used) = used;
+            match self.answers.of(used.done.doer.call).filter(|_| used.payload == key.payload && used.done.stage == Stage::Done) {
+                Some(answer) => checked.answer = Some(answer),
+                None => checked.found = Some(used_key(used.payload != key.payload, &used.done)),
+            }
+            return checked;
+        }
+        let held = doing.unread.clone().filter(|_| !approved).map(Recalled::of);
+        let room = self.book.room(&seat.place.policy.name, &doing.deed).err().filter(|_| !approved && !doing.watched);
+        let full = room.map(|full| {
+            Recalled::of(finding(Verdict::Hold, rule_of(doing), &doing.tool, format!("no more {} are remembered than there are now", full.as_str())))
+        });
+        let mut found: Vec<Recalled> = [held, full].into_iter().flatten().collect();
+        let Some(rules) = &doing.tool.deeds else {
+            checked.found = found.into_iter().next();
+            return checked;
+        };
+        if let (Some(duplicate), Some(work)) = (&rules.duplicate, &doing.work)
+            && let Some(earlier) = self.book.done(work, duplicate.within, now, seat.call)
+        {
+            if duplicate.verdict == Twice::Deny {
+                found.push(done_already(duplicate, earlier));
+            }
+            if duplicate.verdict == Twice::Count || doing.watched {
+                checked.repeats = Some(earlier.clone());
+            }
+        }
+        for (limit, share) in rules.limits.iter().zip(&doing.shares) {
+            let Some((series, amount)) = share else { continue };
+            let used = self.book.sum(series, limit.within, now);
+            match limit.says(used.plus(*amount)) {
+                Some((Verdict::Deny, bound)) => found.push(self.reached(limit, series, (used, *amount), bound, Verdict::Deny, now)),
+                Some((verdict, bound)) if !approved => found.push(self.reached(limit, series, (used, *amount), bound, verdict, now)),
+                _ => {}
+            }
+        }
+        // The first of its strictness.
+        let strictest = found.iter().map(|recalled| recalled.finding.verdict).max();
+        checked.found = found.into_iter().find(|recalled| Some(recalled.finding.verdict) == strictest);
+        checked
+    }
+
+    fn reached(&self, limit: &Limit, series: &Digest, (used, amount): (Amount, Amount), bound: Amount, verdict: Verdict, now: Time) -> Recalled {
+        let frees_at = (amount <= bound).then(|| self.book.falls_to(series, bound.less(amount), limit.within, now)).flatten();
+        let what = if verdict == Verdict::Deny { "denied" } else { "held" };
+        let detail = format!("{limit} is {used} so far, this call adds {amount}, and above {bound} calls are {what}");
+        let finding = Finding { place: Some(limit.place.clone()), ..finding_of(verdict, RuleName::Limits, detail) };
+        Recalled { reached: Some(Reached { limit: limit.to_string(), bound, used, frees_at }), ..Recalled::of(finding) }
+    }
+}
+
+impl Recalled {
+    fn of(finding: Finding) -> Self {
+        Recalled { finding, earlier: None, reached: None, mismatch: false }
+    }
+}
+
+fn done_already(duplicate: &deed::Duplicate, earlier: &Done) -> Recalled {
+    let key = duplicate.key.iter().map(|part| format!("`{}`", part.source())).collect::<Vec<_>>().join(", ");
+    let detail = format!("the same {key} within {} {}", deed::Spelled(duplicate.within), earlier_call(earlier));
+    let finding = Finding { place: Some(duplicate.place.clone()), ..finding_of(Verdict::Deny, RuleName::Duplicate, detail) };
+    Recalled { earlier: Some(earlier.clone()), ..Recalled::of(finding) }
+}
+
+fn used_key(mismatch: bool, earlier: &Done) -> Recalled {
+    let detail = if mismatch {
+        format!("this idempotency key was used for another payload: {}", earlier_call(earlier))
+    } else {
+        format!("the call with this idempotency key {}", earlier_call(earlier))
+    };
+    Recalled { earlier: Some(earlier.clone()), mismatch, ..Recalled::of(finding_of(Verdict::Deny, RuleName::Idempotency, detail)) }
+}
+
+fn earlier_call(earlier: &Done) -> String {
+    let what = match earlier.stage {
+        Stage::InFlight => "is under way",
+        Stage::Done => "was done",
+        Stage::Unknown => "was sent, and its answer was lost",
+    };
+    format!("{what}: call {} of run `{}`, at {}", earlier.doer.call, earlier.doer.run.run, Moment(earlier.at))
+}
+
+fn finding_of(verdict: Verdict, rule: RuleName, detail: String) -> Finding {
+    Finding { verdict, rule, place: None, detail, violations: Vec::new(), clamped: false }
+}
+
+fn finding(verdict: Verdict, rule: RuleName, tool: &Tool, detail: String) -> Finding {
+    Finding { place: Some(tool.place.clone()), ..finding_of(verdict, rule, detail) }
+}
+
+fn rule_of(doing: &Doing) -> RuleName {
+    if doing.deed.key.is_some() {
+        RuleName::Idempotency
+    } else if doing.deed.works.is_empty() {
+        RuleName::Limits
+    } else {
+        RuleName::Duplicate
+    }
+}
+
+fn shadows(mode: Mode, now: Time) -> bool {
+    matches!(mode, Mode::Shadow { until } if now < until)
+}
+
+fn key_of(ask: &Ask<'_>) -> Result<Option<String>, &'static str> {
+    let written = ask.header.find(KEY_HEADER).map_err(|_| "it is given twice, or not in ASCII")?;
+    written.as_deref().map(key).transpose()
+}
+
+/// An idempotency key: a string of the draft's structured field, or the bare text that most clients send.
+fn key(written: &str) -> Result<String, &'static str> {
+    let written = written.trim();
+    let key = match written.strip_prefix('"') {
+        None => written.to_owned(),
+        Some(rest) => {
+            let inner = rest.strip_suffix('"').ok_or("its quotation mark is not closed")?;
+            let (mut key, mut letters) = (String::with_capacity(inner.len()), inner.chars());
+            while let Some(letter) = letters.next() {
+                match letter {
+                    '\\' => key.push(letters.next().filter(|escaped| matches!(escaped, '"' | '\\')).ok_or("it escapes what needs no escape")?),
+                    '"' => return Err("it goes on after its quotation mark"),
+                    letter => key.push(letter),
+                }
+            }
+            key
+        }
+    };
+    match key.len() {
+        0 => Err("it is empty"),
+        1..=MAX_KEY => Ok(key),
+        _ => Err("it has more than 255 bytes"),
+    }
+}
+
+fn touched(tool: &Tool, subject: &Subject) -> Digest {
+    touched_of(tool.name.as_str(), subject)
+}
+
+fn touched_of(tool: &str, subject: &Subject) -> Digest {
+    digest(&["touched", tool, subject.as_str()])
+}
+
+/// The sum that a limit is about: whose it is depends on `per`, and its window is not part of it, so that a policy that changes the window keeps what was counted.
+fn sum(tool: &Tool, limit: &Limit, workflow: &str, agent: &str, subject: Option<&Subject>) -> Digest {
+    let whose = match limit.per {
+        Per::Subject => subject.map_or("", Subject::as_str),
+        Per::Agent => agent,
+        Per::Workflow => workflow,
+    };
+    digest(&["sum", tool.name.as_str(), limit.counted(), limit.per.as_str(), whose])
+}
+
+/// A digest of texts that no other texts have: as a JSON list, in which nothing runs into its neighbour.
+fn digest(parts: &[&str]) -> Digest {
+    canonical::digest(&serde_json::to_vec(parts).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
