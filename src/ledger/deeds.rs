@@ -151,8 +151,8 @@ impl Ledger {
             return Asked::Nothing;
         }
         let watched = shadows(seat.place.policy.mode, now) || shadows(tool.mode, now);
-        // What is denied does nothing, and a clamp is not argued with.
-        if finding.is_some_and(|finding| finding.clamped || (finding.verdict == Verdict::Deny && !watched)) {
+        // What is denied does nothing.
+        if finding.is_some_and(|finding| finding.verdict == Verdict::Deny && (finding.clamped || !watched)) {
             return Asked::Nothing;
         }
         // In shadow the key is between the agent and the upstream.
@@ -192,12 +192,15 @@ impl Ledger {
             return Recall::Ends(Admit::Answered { seat, answer });
         }
         doing.repeats = checked.repeats;
-        if watched || (checked.found.is_none() && finding.is_none()) {
+        // In shadow nothing but a clamp keeps a call from going.
+        let clamped = finding.as_ref().is_some_and(|finding| finding.clamped);
+        let goes = if watched { !clamped } else { checked.found.is_none() && finding.is_none() };
+        if goes {
             living.take(&mut doing, &seat, now);
         }
         drop(living);
         seat.doing = Some(doing);
-        let Some(recalled) = checked.found else { return Recall::On(seat, finding) };
+        let Some(recalled) = checked.found.filter(|_| goes || !watched) else { return Recall::On(seat, finding) };
         if recalled.finding.verdict == Verdict::Deny && !watched {
             return Recall::Ends(self.deny_recalled(seat, recalled, now));
         }
@@ -211,13 +214,14 @@ impl Ledger {
         let mut doing = seat.doing.take_if(|doing| !doing.taken)?;
         let mut living = self.deeds.lock();
         let checked = living.check(&doing, seat, true, now);
-        if checked.found.is_none() {
+        let found = checked.found.filter(|_| !doing.watched);
+        if found.is_none() {
             doing.repeats = checked.repeats;
             living.take(&mut doing, seat, now);
         }
         drop(living);
         seat.doing = Some(doing);
-        checked.found
+        found
     }
 
     /// Refuses the call for what the book knows, and books it where the agent should have known.

@@ -20,6 +20,7 @@ mod clamp;
 mod cli;
 mod contract;
 mod corpus;
+mod deeds;
 mod demo;
 mod drain;
 mod escalation;

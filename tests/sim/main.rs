@@ -13,6 +13,7 @@ mod fold;
 mod late;
 mod levels;
 mod living;
+mod sums;
 mod window;
 mod world;
 mod year;

@@ -15,19 +15,21 @@ use burngate::{
     clock::{Clock, GateClock, Hands},
     gate::{
         approval::{Decision, DecisionKind},
+        deed::Amount,
         digest::Digest,
         event::{Charge, Entry, Event, Executed},
         level::Validation,
         name::{ApprovalId, CallId},
         outcome::{FailureMode, Source},
         policy::{
-            Api, Condition, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Terms, Tool, Upstream, Workflow,
+            Api, Condition, DeedRules, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Terms, Tool, Upstream, Workflow,
             condition::Scope,
+            deed::{Duplicate, Limit, Per, Reverses, Twice},
             facts::{Ambiguous, Lookup, Nothing},
         },
         risk::{Risk, Tier},
         state::State,
-        time::{Time, hours, minutes},
+        time::{Time, days, hours, minutes},
         verdict::Verdict,
     },
     ledger::{
@@ -148,6 +150,29 @@ fn place() -> Place {
     Place { file: "p.yaml".into(), line: 1 }
 }
 
+/// How many calls of `api/few` an agent may make in an hour, in all its workflows.
+pub(crate) const FEW: u32 = 50;
+
+/// `api/once` and `api/twin` are not done twice about the same order, `api/undo` undoes `api/once`, and `api/few` is counted.
+fn deeds(name: &str) -> Option<Box<DeedRules>> {
+    let order = || Condition::compile("query.order", Scope::Request).unwrap();
+    let rules = match name {
+        "api/once" | "api/twin" => DeedRules {
+            duplicate: Some(Duplicate { key: vec![order()], within: hours(24), verdict: Twice::Deny, place: place() }),
+            reversed_within: Some(days(7)),
+            ..DeedRules::default()
+        },
+        "api/undo" => DeedRules { reverses: Some(Reverses { tool: "api/once".into(), within: days(7), place: place() }), ..DeedRules::default() },
+        "api/few" => {
+            let few = Amount::parse(&FEW.to_string());
+            let limit = Limit { sum: None, per: Per::Agent, within: hours(1), hold_above: None, deny_above: few, place: place() };
+            DeedRules { limits: vec![limit], ..DeedRules::default() }
+        }
+        _ => return None,
+    };
+    Some(Box::new(rules))
+}
+
 fn tool(name: &str, risk: Risk) -> Arc<Tool> {
     Arc::new(Tool {
         name: name.into(),
@@ -160,7 +185,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         hold_when: None,
         escalate_when: (name == "api/move").then(|| Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), place: place() }),
         failure_when: None,
-        deeds: None,
+        deeds: deeds(name),
         always: None,
         forbidden: name == "api/ban",
         escalation: name == "api/ask",
@@ -186,6 +211,10 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         ("api/form", Risk::Low),
         ("api/ask", Risk::Low),
         ("api/move", Risk::Medium),
+        ("api/once", Risk::Low),
+        ("api/twin", Risk::Medium),
+        ("api/undo", Risk::Low),
+        ("api/few", Risk::Low),
     ];
     let api = Arc::new(Api {
         name: "api".into(),

@@ -10,6 +10,7 @@
 mod bounds;
 mod caps;
 mod checks;
+mod deeds;
 mod desk;
 mod escalation;
 mod exposure;
