@@ -53,6 +53,7 @@ impl Reload {
         let lowered = serde_json::json!({ "apis": policies.apis, "workflows": policies.workflows, "signals": policies.signals }).to_string();
         announce(&self.ledger, Event::PolicyAccepted { version, terms, policies: lowered.into() }).await?;
         self.ledger.install(policies).map_err(|workflow| anyhow::anyhow!("the journal does not know workflow `{workflow}`"))?;
+        tracing::info!(target: log::PROCESS, %version, "calls are judged by these policies");
         Ok(())
     }
 

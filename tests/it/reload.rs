@@ -54,9 +54,9 @@ fn one_broken_file_keeps_every_other_file_out() {
 fn a_changed_file_is_noticed_without_a_signal() {
     test(async {
         let (_upstream, gate) = shop().await;
-        let before = gate.log().matches("policies in force").count();
+        let before = gate.log().matches("calls are judged by these policies").count();
         gate.write_policy("desk.yaml", policies::desk("levels: [{ level: standard, medium: hold }]"));
-        gate.until("the reload", || gate.log().matches("policies in force").count() > before).await;
+        gate.until("the reload", || gate.log().matches("calls are judged by these policies").count() > before).await;
         gate.agent().post("/shop/change", &json!({ "order": "1" })).await.refused(403, "held");
     });
 }

@@ -274,7 +274,7 @@ impl TestGate {
 
     /// Writes a policy file, and waits until what it says is in force.
     pub async fn reload(&self, name: &str, text: impl AsRef<[u8]>) {
-        let times = || self.log().matches("policies in force").count();
+        let times = || self.log().matches("calls are judged by these policies").count();
         let before = times();
         self.write_policy(name, text);
         self.sighup();
