@@ -43,6 +43,7 @@ mod reports;
 mod runs;
 pub mod serve;
 mod signals;
+mod unlisted;
 mod workflows;
 
 pub use guard::Reach;
@@ -148,6 +149,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(runs::list))
                 .routes(routes!(runs::show))
                 .routes(routes!(checks::list))
+                .routes(routes!(unlisted::list))
                 .routes(routes!(audit::list)),
         ),
         (

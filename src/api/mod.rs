@@ -13,6 +13,7 @@ pub mod problem;
 pub mod report;
 pub mod run;
 pub mod span;
+pub mod unlisted;
 pub mod workflow;
 
 pub use number::Decimal;

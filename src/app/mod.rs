@@ -5,12 +5,14 @@
 
 pub mod demo;
 pub mod fanout;
+pub mod fetch;
 pub mod health;
 pub mod reload;
 pub mod run;
 pub mod simulate;
 pub mod start;
 pub mod token;
+pub mod unlisted;
 
 pub use demo::{DemoOptions, Passage, demo};
 pub use run::{RunOptions, Said, run};

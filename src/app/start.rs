@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::watch};
 
-use super::{fanout::Fanout, health::GateHealth, reload::Reload, token};
+use super::{fanout::Fanout, health::GateHealth, reload::Reload, token, unlisted};
 use crate::{
     admin::{
         self, Admin,
@@ -81,6 +81,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let metrics = Arc::new(Metrics::default());
     let bounds = Bounds { holds: process.bounds.holds };
     let ledger = Arc::new(Ledger::new(&opened.state, Arc::clone(&policies), queue.clone(), clock.clone(), bounds));
+    unlisted::restore(&ledger, &process.data);
     let writer_clock = Arc::clone(&clock);
     let fanout = Arc::new(Fanout { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics) });
     let store = opened.store.start(fanout, Arc::new(move || writer_clock.now())).context("the ledger's writer cannot start")?;
@@ -104,6 +105,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         open_metrics: false,
     };
     tasks.spawn(admin::serve(admin_listener, admin::router(admin), stopped(drain.watch())));
+    tasks.spawn(unlisted::keep(Arc::clone(&ledger), process.data.clone(), drain.watch()));
     tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
     tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
     Ok(Gate {
@@ -245,7 +247,7 @@ async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receive
 }
 
 /// Resolves when nothing is served any more. Operators are served until the last agent is.
-async fn stopped(mut phase: watch::Receiver<Phase>) {
+pub(super) async fn stopped(mut phase: watch::Receiver<Phase>) {
     // A sender that is gone has stopped.
     let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
 }

@@ -16,9 +16,14 @@ use super::{
     render::{self, escape, when},
 };
 use crate::{
+    app::fetch::fetch,
     config::{
-        Process, SourceFile, load,
-        starter::{default_target_ppm, starter},
+        Diagnostics, Process, SourceFile,
+        diagnostics::Notes,
+        files::read_attachment,
+        load,
+        openapi::Document,
+        starter::{Wanted, api_name, default_target_ppm, starter, starter_from},
     },
     gate::risk::Tier,
 };
@@ -30,7 +35,9 @@ mod achieved;
 #[command(after_help = "\
 Examples:
   burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000 --expected-runs 10000
-  burngate init --from 2026.jsonl --risk medium --upstream http://127.0.0.1:3000")]
+  burngate init --from 2026.jsonl --risk medium --upstream http://127.0.0.1:3000
+  burngate init --workflow support-triage --risk medium --openapi shop.openapi.yaml
+  burngate init --workflow support-triage --risk medium --openapi http://127.0.0.1:3000/openapi.json --upstream http://127.0.0.1:3000")]
 pub(super) struct Init {
     /// The workflow's name; with --from, the only one of the history where it is left out
     #[arg(long, value_name = "NAME", required_unless_present = "from")]
@@ -38,9 +45,12 @@ pub(super) struct Init {
     /// How much the workflow is trusted to risk; it chooses every default
     #[arg(long)]
     risk: Risk,
-    /// Where the tool API is
-    #[arg(long, value_name = "URL")]
-    upstream: String,
+    /// Where the tool API is [default, with --openapi: the document's first server]
+    #[arg(long, value_name = "URL", required_unless_present = "openapi")]
+    upstream: Option<String>,
+    /// An OpenAPI document of the API (3.0 or 3.1): every operation becomes a tool, with a guess at its risk; a copy is put beside the policies
+    #[arg(long, value_name = "FILE|URL")]
+    openapi: Option<String>,
     /// How many runs are expected in 30 days
     #[arg(long, value_name = "N")]
     expected_runs: Option<u64>,
@@ -88,11 +98,57 @@ impl Init {
                 (workflow, achieved.proposal(self.expected_runs, default_target_ppm(tier)))
             }
         };
-        let files = starter(&workflow, tier, &self.upstream, self.expected_runs, proposal.as_ref());
+        let upstream = self.upstream.as_deref().unwrap_or_default();
+        let wanted = Wanted { workflow: &workflow, risk: tier, upstream, expected_runs: self.expected_runs, proposal: proposal.as_ref() };
+        let drafted = self.openapi.as_deref().map(|from| draft(from, wanted)).transpose()?;
+        let files = match &drafted {
+            Some(files) => files.clone(),
+            None => starter(&workflow, tier, upstream, self.expected_runs, proposal.as_ref()),
+        };
         check(&files)?;
         write(&self.policies, &files)?;
-        Ok(next(&self.policies, &files))
+        Ok(next(&self.policies, &files, drafted.is_some()))
     }
+}
+
+/// The files for the API that the document at `from` describes, a copy of it among them.
+fn draft(from: &str, wanted: Wanted<'_>) -> Result<Vec<(String, String)>, Failure> {
+    let is_address = from.starts_with("http://") || from.starts_with("https://");
+    let text = if is_address {
+        fetch(from)
+            .map_err(|error| Failure::new(format!("cannot fetch {}: {error:#}", escape(from))).hint("download the document yourself, and name the file"))?
+    } else {
+        read_attachment(Path::new(from)).map_err(|found| Failure::found("the document cannot be read; nothing was written", vec![found]))?
+    };
+    let ending = if text.trim_start().starts_with('{') { "json" } else { "yaml" };
+    let name = format!("{}.openapi.{ending}", api_name(wanted.workflow));
+    let source = SourceFile::new(name.as_str(), text.as_str());
+    let document = Document::read(&source).map_err(|fault| {
+        // The place is in the file that was typed, not in the copy that is not written.
+        let typed = SourceFile::new(from, text.as_str());
+        let mut notes = Notes::on(&typed);
+        let span = fault.span.clone().unwrap_or(0..0);
+        notes.error(span, fault.message.clone()).hint(fault.hint.clone());
+        let mut found = Diagnostics::about(std::slice::from_ref(&typed));
+        found.extend(notes.into_found());
+        Failure::found("the document cannot be used; nothing was written", vec![found])
+    })?;
+    if document.operations().is_empty() {
+        return Err(
+            Failure::new(format!("{} describes no operation", escape(from))).hint("its `paths` are empty; leave --openapi out for a policy with examples")
+        );
+    }
+    let upstream = match (wanted.upstream, document.server()) {
+        ("", Some(server)) => server,
+        ("", None) => {
+            return Err(Failure::usage(format!("{} does not say where the API is", escape(from)))
+                .hint("say it with --upstream, such as --upstream http://127.0.0.1:3000"));
+        }
+        (upstream, _) => upstream,
+    };
+    let mut files = starter_from(&document, &name, &Wanted { upstream, ..wanted });
+    files.push((name, text));
+    Ok(files)
 }
 
 fn check(files: &[(String, String)]) -> Result<(), Failure> {
@@ -120,15 +176,16 @@ fn write(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn next(directory: &Path, files: &[(String, String)]) -> String {
+fn next(directory: &Path, files: &[(String, String)], drafted: bool) -> String {
     let shown = escape(&directory.display().to_string());
     let paths: Vec<_> = files.iter().map(|(name, _)| escape(&directory.join(name).display().to_string())).collect();
     let api = files.first().map_or("", |(name, _)| name.trim_end_matches(".yaml"));
     let flag = if shown == "policies" { String::new() } else { format!(" --policies {shown}") };
     let path = if shown == "policies" { String::new() } else { format!(" {shown}") };
     format!(
-        "wrote {}\n\nnext:\n  1. describe the tools of your API in {}\n  2. burngate check{path}\n  3. burngate run{flag}\n  4. let the agent call http://127.0.0.1:8080/{api} instead of the API\n",
+        "wrote {}\n\nnext:\n  1. {} {}\n  2. burngate check{path}\n  3. burngate run{flag}\n  4. let the agent call http://127.0.0.1:8080/{api} instead of the API\n",
         paths.join(" and "),
+        if drafted { "read every risk that was guessed, and delete the tools that your agent does not need, in" } else { "describe the tools of your API in" },
         paths.first().map_or("", String::as_str),
     )
 }
@@ -142,8 +199,9 @@ mod tests {
             workflow: Some(workflow.to_owned()),
             from: None,
             risk: Risk::Medium,
-            upstream: "http://127.0.0.1:3000".to_owned(),
+            upstream: Some("http://127.0.0.1:3000".to_owned()),
             expected_runs: Some(10_000),
+            openapi: None,
             policies: directory.to_owned(),
         }
     }
@@ -170,8 +228,30 @@ mod tests {
     }
 
     #[test]
+    fn a_document_becomes_tools_with_a_copy_beside_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, policies) = (dir.path().join("shop.yaml"), dir.path().join("policies"));
+        let of = |text: &str, upstream: Option<&str>| {
+            fs::write(&file, text).unwrap();
+            Init { openapi: Some(file.display().to_string()), upstream: upstream.map(str::to_owned), ..init(&policies, "triage") }.write()
+        };
+        let failure = of("swagger: '2.0'\n", None).unwrap_err();
+        assert!(failure.findings[0].to_string().contains("shop.yaml:1:1: this is Swagger 2.0, which is not read"), "{failure}");
+        assert!(of("openapi: 3.1.0\npaths: {}\n", None).unwrap_err().message.contains("describes no operation"));
+        let document = "openapi: 3.1.0\npaths: { /refunds: { post: { operationId: refund } } }\n";
+        assert!(of(document, None).unwrap_err().message.contains("does not say where the API is"));
+        assert!(!policies.exists());
+        let said = of(document, Some("http://127.0.0.1:3000")).unwrap();
+        assert!(said.contains("read every risk that was guessed"), "{said}");
+        assert_eq!(fs::read_to_string(policies.join("tools.openapi.yaml")).unwrap(), document);
+        assert!(
+            fs::read_to_string(policies.join("tools.yaml")).unwrap().contains("risk: high                    # a guess: \"refunds\" moves money, it seems")
+        );
+    }
+
+    #[test]
     fn the_next_steps_are_commands() {
-        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None, None)), @r"
+        insta::assert_snapshot!(next(Path::new("policies"), &starter("triage", Tier::Low, "http://x", None, None), false), @r"
         wrote policies/tools.yaml and policies/triage.yaml
 
         next:
@@ -180,7 +260,7 @@ mod tests {
           3. burngate run
           4. let the agent call http://127.0.0.1:8080/tools instead of the API
         ");
-        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None, None)), @r"
+        insta::assert_snapshot!(next(Path::new("mine"), &starter("triage", Tier::Low, "http://x", None, None), false), @r"
         wrote mine/tools.yaml and mine/triage.yaml
 
         next:

@@ -24,6 +24,7 @@ mod files;
 mod filters;
 mod import;
 mod init;
+mod learn;
 mod problem;
 mod recover;
 mod release;
@@ -61,6 +62,7 @@ enum Command {
     Run(run::Run),
     Demo(demo::Demo),
     Init(init::Init),
+    Learn(learn::Learn),
     Check(check::Check),
     Explain(explain::Explain),
     Import(import::Import),
@@ -100,6 +102,7 @@ impl Command {
             Command::Run(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Init(command) => command.run(),
+            Command::Learn(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Import(command) => command.run(),

@@ -114,7 +114,7 @@ fn who_names_what_the_gate_does_not_have_is_told_what_it_has() {
 fn a_command_line_that_says_two_things_at_once_is_a_usage_error() {
     let wrong: [&[&str]; 8] = [
         &[],
-        &["learn"],
+        &["learnt"],
         &["clamp", "w", "--all", "--to", "halted", "--reason", "r"],
         &["clamp", "--to", "halted", "--reason", "r"],
         &["approvals", "deny", "a", "--wrong", "--not-now"],

@@ -120,6 +120,15 @@ pub fn gather(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     (files, problems)
 }
 
+/// The text of the `OpenAPI` document at `path`, whatever it is called.
+pub fn read_attachment(path: &Path) -> Result<String, Diagnostics> {
+    read_within(path, MAX_ATTACHMENT).map(|file| file.text.to_string()).map_err(|unreadable| {
+        let mut found = Diagnostics::default();
+        found.push(unreadable.diagnostic(path));
+        found
+    })
+}
+
 /// The policy files in a directory; or the file itself, and the schemas and documents beside it that it names.
 fn inside(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     if fs::metadata(path)?.is_dir() {
@@ -158,12 +167,15 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
 }
 
 fn read(path: &Path) -> Result<SourceFile, Unreadable> {
+    read_within(path, if is_attachment(&path.to_string_lossy()) { MAX_ATTACHMENT } else { MAX_FILE })
+}
+
+fn read_within(path: &Path, most: usize) -> Result<SourceFile, Unreadable> {
     // Before opening: opening a FIFO waits for somebody to write.
     if !fs::metadata(path)?.is_file() {
         return Err(Unreadable::NotRegular);
     }
     let mut bytes = Vec::new();
-    let most = if is_attachment(&path.to_string_lossy()) { MAX_ATTACHMENT } else { MAX_FILE };
     File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > most {
         return Err(Unreadable::TooLarge { most });

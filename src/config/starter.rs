@@ -2,9 +2,33 @@
 //!
 //! It is meant to be read by a person who has never seen one. What it cannot know, such as the tools of the API, it shows as an example to be replaced.
 
-use crate::gate::risk::Tier;
+use std::fmt::Write as _;
 
-use super::{quantity::Percentage, tiers};
+use crate::gate::risk::{Risk, Tier};
+
+use super::{
+    openapi::{
+        Document,
+        draft::{Draft, Drafted, draft},
+    },
+    quantity::Percentage,
+    tiers,
+};
+
+/// What a first policy is written for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// The workflow's name.
+    pub workflow: &'w str,
+    /// Its tier.
+    pub risk: Tier,
+    /// Where the tool API is.
+    pub upstream: &'w str,
+    /// How many runs are expected in a window.
+    pub expected_runs: Option<u64>,
+    /// What a history calls for instead.
+    pub proposal: Option<&'w Proposal>,
+}
 
 /// A target and a size that a history calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +52,32 @@ pub fn default_target_ppm(risk: Tier) -> u32 {
 /// The files of a starter policy, each with its name: the tool API and the workflow. What a history proposes goes before what is expected.
 #[must_use]
 pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option<u64>, proposal: Option<&Proposal>) -> Vec<(String, String)> {
-    let api = if workflow == "tools" { "tool-api" } else { "tools" };
+    let wanted = Wanted { workflow, risk, upstream, expected_runs, proposal };
+    let api = api_name(workflow);
+    let tools = ["get_item", "update_item", "send_message"].map(|tool| format!("  - {api}/{tool}\n")).concat();
+    files(&wanted, api_file(api, upstream), &tools)
+}
+
+/// The files of a first policy for the API that `document` describes, which lies beside them as `file`.
+#[must_use]
+pub fn starter_from(document: &Document<'_>, file: &str, wanted: &Wanted<'_>) -> Vec<(String, String)> {
+    let api = api_name(wanted.workflow);
+    let server = document.server_path();
+    // What the upstream's address says already, the tools do not say again.
+    let base = if wanted.upstream.trim_end_matches('/').ends_with(&server) { String::new() } else { server };
+    let drafted = draft(document, &base);
+    let tools = reached(api, &drafted.tools, wanted.risk);
+    files(wanted, drafted_api_file(api, file, wanted.upstream, document, &drafted), &tools)
+}
+
+/// The tool API's name in a starter for `workflow`.
+#[must_use]
+pub fn api_name(workflow: &str) -> &'static str {
+    if workflow == "tools" { "tool-api" } else { "tools" }
+}
+
+fn files(wanted: &Wanted<'_>, api_text: String, tools: &str) -> Vec<(String, String)> {
+    let Wanted { workflow, risk, expected_runs, proposal, .. } = *wanted;
     let target_ppm = proposal.map_or(tiers::defaults(risk).target_ppm, |proposal| proposal.target_ppm);
     let expected_runs = proposal.map(|proposal| proposal.expected_runs).or(expected_runs);
     // A high-tier budget over few runs would be burned by two failures: then the starter says how many runs the target is meant for.
@@ -36,9 +85,49 @@ pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option
     let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
     let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);
     vec![
-        (format!("{api}.yaml"), api_file(api, upstream)),
-        (format!("{workflow}.yaml"), workflow_file(workflow, api, risk, Percentage(target_ppm), (runs, allowed), proposal)),
+        (format!("{}.yaml", api_name(workflow)), api_text),
+        (format!("{workflow}.yaml"), workflow_file(wanted, tools, Percentage(target_ppm), (runs, allowed))),
     ]
+}
+
+/// The tools that a first workflow reaches. A low-tier one has the laxest defaults, so it takes a decision to let it reach what can do most harm.
+fn reached(api: &str, tools: &[Drafted], risk: Tier) -> String {
+    let mut text = String::new();
+    for tool in tools {
+        let is_left_out = risk == Tier::Low && tool.risk == Risk::High;
+        let (lead, why) = if is_left_out { ("# ", "   # high: a low-tier workflow reaches it only with `accept_risk: \"reason\"`") } else { ("", "") };
+        let _ = writeln!(text, "  {lead}- {api}/{}{why}", tool.name);
+    }
+    if text.lines().all(|line| line.trim_start().starts_with('#')) {
+        text.insert_str(0, "  []\n");
+    }
+    text
+}
+
+fn drafted_api_file(api: &str, file: &str, upstream: &str, document: &Document<'_>, drafted: &Draft) -> String {
+    let title: String = document.title().unwrap_or("the API").chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let (upstream, file) = (serde_json::Value::from(upstream), serde_json::Value::from(file));
+    let left_out = if drafted.left_out == 0 { String::new() } else { format!("# {} are left out, with the reason beside each.\n", drafted.left_out) };
+    let none = if drafted.tools.is_empty() { " []" } else { "" };
+    format!(
+        "\
+# The tool API \"{title}\", drafted by `burngate init --openapi`: a tool for each operation of the document.
+# The agent calls the gate instead of the server: a path of the API is found below http://127.0.0.1:8080/{api} there.
+api: {api}
+upstream: {upstream}
+route: /{api}
+openapi: {file}        # fills in what is not written here: schemas of bodies and parameters
+
+# Every risk below is a guess, by the method and a few words. Read them all, and correct them:
+#   read    looks, and changes nothing
+#   low     changes something that is easily put right
+#   medium  changes something that others see
+#   high    moves money, reaches customers, or cannot be undone
+# Delete the tools that your agent does not need: what is not listed is not allowed.
+{left_out}tools:{none}
+{}",
+        drafted.text
+    )
 }
 
 fn api_file(api: &str, upstream: &str) -> String {
@@ -86,7 +175,8 @@ tools:
     )
 }
 
-fn workflow_file(workflow: &str, api: &str, risk: Tier, target: Percentage, (runs, allowed): (u64, u64), proposal: Option<&Proposal>) -> String {
+fn workflow_file(wanted: &Wanted<'_>, tools: &str, target: Percentage, (runs, allowed): (u64, u64)) -> String {
+    let Wanted { workflow, risk, proposal, .. } = *wanted;
     let approvals = if risk == Tier::High {
         "
 # High-risk calls need two people by default. This lets one decide; raise it once `reviewers` are listed in burngate.yaml.
@@ -123,10 +213,7 @@ objective:
 
 # The tools that it may call. Calls of anything else are {unlisted}.
 tools:
-  - {api}/get_item
-  - {api}/update_item
-  - {api}/send_message
-{approvals}
+{tools}{approvals}
 # To watch before anything is refused, let it run in shadow first: verdicts are recorded, and every call passes.
 # mode: shadow
 # until: 2030-01-31                    # at most 60 days ahead
@@ -154,6 +241,38 @@ mod tests {
                 assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
                 assert_eq!(loaded.policies.workflows[workflow].tools.len(), 3);
             }
+        }
+    }
+
+    #[test]
+    fn a_document_is_drafted_at_every_tier_and_loads() {
+        let text = r#"{ "openapi": "3.0.3", "info": { "title": "Shop # two\n: x" }, "servers": [{ "url": "/v1" }], "paths": {
+            "/orders/{id}": { "get": { "operationId": "getOrder" }, "delete": { "summary": "Remove it\nfor good \u2028 #" } },
+            "/orders/{other}": { "get": { "operationId": "getOrderAgain" } },
+            "/orders/{id}/lines/{line}.json": { "put": { "requestBody": { "content": { "application/json": { "schema": { "$ref": "lines.yaml" } } } } } },
+            "/refunds": { "post": { "operationId": "on", "requestBody": { "required": true, "content": { "application/json": { "schema": {
+                "type": "object", "required": ["orderId"], "properties": { "orderId": { "type": "string" } } } } } } } },
+            "/a b/{x}{y}": { "post": {} } } }"#;
+        let file = SourceFile::new("tools.openapi.json", text);
+        let document = Document::read(&file).unwrap_or_else(|fault| panic!("{fault:?}"));
+        for risk in [Tier::Low, Tier::Medium, Tier::High] {
+            let wanted = Wanted { workflow: "triage", risk, upstream: "http://127.0.0.1:3000", expected_runs: None, proposal: None };
+            let mut files: Vec<_> = starter_from(&document, &file.name, &wanted).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+            files.push(file.clone());
+            let loaded = load(&files, &Process::default(), Time::from_millis(1_795_000_000_000));
+            let loaded = loaded.unwrap_or_else(|found| panic!("{}\n{}", found.render(false), files[0].text));
+            assert_eq!(loaded.policies.apis["tools"].tools.len(), 4, "{}", files[0].text);
+            assert_eq!(loaded.policies.workflows["triage"].tools.len(), if risk == Tier::Low { 2 } else { 4 });
+            assert!(files[0].text.contains("# left out: GET /orders/{other}: `GET /v1/orders/{id}` matches its calls"), "{}", files[0].text);
+            assert!(
+                files[0].text.contains(
+                    "which is in another file
+    arguments: {}
+    parameters: []"
+                ),
+                "{}",
+                files[0].text
+            );
         }
     }
 

@@ -20,6 +20,7 @@ use super::{
     receipt::Receipt,
     runs::{End, Key, OpenRun, RunState, charge, seen},
     shard::Live,
+    unlisted::Sight,
 };
 use crate::{
     gate::{
@@ -208,6 +209,10 @@ impl Ledger {
         place.shard.advance(now);
         let standing = place.shard.standing();
         let tool = ask.tool.filter(|tool| place.policy.tools.contains(&tool.name));
+        // Once a call, however often it is judged.
+        if tool.is_none() && seat.rule.is_none() {
+            self.see_unlisted(&seat, ask, now);
+        }
         seat.describe(ask, tool);
         // Judged again after a wait: it is not in flight until it may go.
         if let Some(aloft) = seat.aloft.take() {
@@ -250,6 +255,12 @@ impl Ledger {
             Some(finding) => self.hold(seat, ask, finding, (&standing, epoch), now),
         };
         admit.catch_escalation()
+    }
+
+    #[cold]
+    fn see_unlisted(&self, seat: &Seat, ask: &Ask<'_>, now: Time) {
+        let (target, tool) = (ask.exhibit.target(), ask.tool.map(|tool| &tool.name));
+        self.unlisted.see(&Sight { workflow: &seat.place.policy.name, api: &ask.api.name, tool, target: &target, args: ask.args }, now);
     }
 
     /// Counts clamps: a permit of an earlier epoch is worthless.

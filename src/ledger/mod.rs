@@ -52,6 +52,7 @@ pub mod receipt;
 pub mod repeat;
 pub mod runs;
 pub mod shard;
+pub mod unlisted;
 
 /// How much the process holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub struct Ledger {
     /// Counts clamps. A permit minted before one is worthless after it (G2).
     epoch: AtomicU64,
     counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
+    /// What unlisted calls look like. Its lock is held for the look of one call, and nothing else is taken under it.
+    unlisted: unlisted::Unlisted,
     /// What the caps of the policies in force have left. Taken by nobody who holds another lock.
     meters: Mutex<Meters>,
     /// Tells calls apart that differ; keyed anew by each process, so that nobody can make two of them meet.
@@ -145,6 +148,7 @@ impl Ledger {
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),
+            unlisted: unlisted::Unlisted::default(),
             meters: Mutex::default(),
             alike: RandomState::new(),
         };
@@ -256,6 +260,12 @@ impl Ledger {
 
     fn shard(&self, workflow: &WorkflowName) -> Option<Arc<Shard>> {
         self.shards.get(workflow).map(|shard| Arc::clone(&shard))
+    }
+
+    /// What unlisted calls look like.
+    #[must_use]
+    pub const fn unlisted(&self) -> &unlisted::Unlisted {
+        &self.unlisted
     }
 
     fn counts_of(&self, workflow: &WorkflowName, tool: &ToolName) -> Arc<VerdictCounts> {

@@ -23,14 +23,14 @@ use crate::{
         json::Json,
         name::{AgentName, RunId},
         policy::{
-            Tool,
+            Mode, Tool,
             condition::Condition,
             facts::{Facts, Lookup, Nothing, ResponseFacts, RunFacts},
             pattern::Captures,
         },
         standing::Standing,
     },
-    ledger::{Workplace, admit::Ask},
+    ledger::{Workplace, admit::Ask, unlisted::MAX_BODY},
     wire::{self, Malformed, head::HeadLimits, media, query::Query, target, target::Target},
 };
 
@@ -150,6 +150,11 @@ impl Arrival {
             return Ok(());
         }
         if !reads {
+            // A small body of an unlisted call shows what a tool for it would take. Only where the call passes: a refusal waits for no body.
+            let passes = |mode: Mode| matches!(mode, Mode::Shadow { until } if until > plane.ledger().now());
+            if self.tool.is_none() && passes(place.policy.mode) && self.is_plain_json() && self.content.is_short(MAX_BODY, &plane.shared().memory) {
+                return self.buffer(plane, connection).await;
+            }
             let repeats = place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
             // Kept so that it can be sent again; a larger one, or one of unknown length, streams past and is sent once.
             return if repeats && self.content.is_short(REPLAYED, &plane.shared().memory) { self.buffer(plane, connection).await } else { Ok(()) };
@@ -157,6 +162,11 @@ impl Arrival {
         media::is_json(self.parts.headers.get(header::CONTENT_TYPE))?;
         media::is_identity(self.parts.headers.get(header::CONTENT_ENCODING))?;
         self.buffer(plane, connection).await
+    }
+
+    fn is_plain_json(&self) -> bool {
+        let headers = &self.parts.headers;
+        media::is_json(headers.get(header::CONTENT_TYPE)).is_ok() && media::is_identity(headers.get(header::CONTENT_ENCODING)).is_ok()
     }
 
     /// Reads the body, whatever it is.

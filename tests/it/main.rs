@@ -12,6 +12,7 @@
 )]
 
 mod admin;
+mod arguments;
 mod attempts;
 mod budgets;
 mod caps;

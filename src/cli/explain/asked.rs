@@ -57,7 +57,8 @@ impl<'a> Asked<'a> {
             (Some(_), None) => {}
             (None, _) => {
                 let known = policies.apis.values().flat_map(|api| &api.tools).map(|tool| tool.name.as_str());
-                let hint = did_you_mean(name.as_str(), known).map(|hint| format!("; {hint}")).unwrap_or_default();
+                let hint = did_you_mean(name.as_str(), known).map(|hint| format!("; {hint}"));
+                let hint = hint.unwrap_or_else(|| "; `burngate learn` writes entries for the unlisted calls that a gate has seen".to_owned());
                 notes.push(format!("no policy describes a tool `{name}`: this is judged as an unlisted call{hint}"));
             }
         }

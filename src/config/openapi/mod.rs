@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use super::diagnostics::SourceFile;
 
 mod body;
+pub mod draft;
+pub mod guess;
 mod parameters;
 mod place;
 mod reference;
@@ -122,6 +124,13 @@ impl<'f> Document<'f> {
     #[must_use]
     pub fn span(&self, fault: &Fault) -> Range<usize> {
         fault.span.clone().unwrap_or_else(|| self.places.find(&self.file.text, &fault.pointer))
+    }
+
+    /// The address of its first server, where that is a whole one.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        let url = self.root.pointer("/servers/0/url")?.as_str()?;
+        ((url.starts_with("http://") || url.starts_with("https://")) && !url.contains('{')).then(|| url.trim_end_matches('/'))
     }
 
     /// The operation that is called `id`.

@@ -1,0 +1,76 @@
+//! Keeps what unlisted calls looked like over a restart, in a file of the data directory.
+//!
+//! They are samples and no facts: no budget and no verdict rests on them, so they are not in the ledger, and a kill may lose the last few seconds of them. A file
+//! that cannot be read is left behind, with a word in the log; it never keeps a gate from starting.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::start::stopped;
+use crate::{
+    ledger::{Ledger, unlisted::Seen},
+    proxy::drain::Phase,
+    telemetry::log,
+};
+
+/// The file in the data directory.
+const FILE: &str = "unlisted.json";
+
+/// How often it is written, where something changed.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The largest file that is read, in bytes: far more than the bounds of its contents come to.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Gives `ledger` what an earlier process kept in `directory`.
+pub fn restore(ledger: &Ledger, directory: &Path) {
+    match read(&directory.join(FILE)) {
+        Ok(seen) => ledger.unlisted().restore(seen),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(target: log::PROCESS, %error, "what unlisted calls looked like cannot be read from {FILE}; it begins anew"),
+    }
+}
+
+/// Writes what changed, until the gate has stopped, and once more then.
+pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receiver<Phase>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    let mut stopped = std::pin::pin!(stopped(phase));
+    loop {
+        let is_last = tokio::select! {
+            _ = ticks.tick() => false,
+            () = &mut stopped => true,
+        };
+        if let Some(seen) = ledger.unlisted().take_changed() {
+            let directory = directory.clone();
+            let written = tokio::task::spawn_blocking(move || write(&directory, &seen)).await;
+            if let Ok(Err(error)) = written {
+                tracing::warn!(target: log::PROCESS, %error, "what unlisted calls looked like cannot be written to {FILE}");
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Seen> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut text)?;
+    serde_json::from_slice(&text).map_err(io::Error::other)
+}
+
+/// As a whole or not at all: a reader never finds half a file.
+fn write(directory: &Path, seen: &Seen) -> io::Result<()> {
+    let unfinished = directory.join(format!("{FILE}.new"));
+    let text = serde_json::to_vec(seen).map_err(io::Error::other)?;
+    OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?.write_all(&text)?;
+    fs::rename(unfinished, directory.join(FILE))
+}
