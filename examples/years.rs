@@ -22,6 +22,7 @@ use burngate::{
     gate::{
         budget::posture::Posture,
         event::{Cell, Charge, Effect, Event, RunRef},
+        facets::Facets,
         outcome::{FailureMode, Source},
         policy::Terms,
         time::{Time, days},
@@ -109,14 +110,14 @@ impl World {
             let until = slot_ends.div_ceil(self.every).min(next).min(runs);
             if until > run {
                 let high = (run..until).filter(|run| run % 10 < 3).count() as u64;
-                let cell = Cell { minute: self.time(run).minute(), runs: until - run, high, idle: 0, modes: BTreeMap::new() };
+                let cell = Cell { runs: until - run, high, ..Cell::new(self.time(run).minute()) };
                 self.apply(self.time(until - 1), &Event::Tallied { cells: vec![cell] });
                 run = until;
             }
             if run == next && run < runs {
                 let charge = Charge { mode: FailureMode::WrongAction, source: Source::Person, by: None, call: None, tool: None, note: None, reference: None };
                 let reference = RunRef { agent: "a".into(), run: run.to_string().into() };
-                self.apply(self.time(run), &Event::Booked { run: reference, high: run % 10 < 3, charges: vec![charge] });
+                self.apply(self.time(run), &Event::Booked { run: reference, high: run % 10 < 3, charges: vec![charge], seen: Facets::NONE });
                 run += 1;
                 next = run + self.gap();
             }

@@ -26,6 +26,7 @@ use crate::{
     },
     gate::{
         event::{Charge, Executed, Mark},
+        facets::Facets,
         name::{Subject, ToolName, WorkflowName},
         outcome::{FailureMode, Source},
         past,
@@ -254,6 +255,7 @@ impl<'d> Intake<'d> {
             booked_at: at,
             mark: reading.mark,
             high: calls.iter().any(|call| call.risk == Risk::High),
+            seen: Facets::NONE,
             charges: modes.into_iter().map(|mode| self.charge(mode)).collect(),
             calls,
         })

@@ -133,7 +133,7 @@ async fn news(desk: &Desk, signal: &Signal, headers: &HeaderMap, body: &[u8], by
         Understood::News { target, note, reference } => (target, note, reference),
     };
     let answer = match &signal.says {
-        Says::Right => revised(desk.ledger().revise(target.clone(), Change::Accept { by: by.clone() })).await?,
+        Says::Right => revised(desk.ledger().revise(target.clone(), Change::Check { right: true, by: by.clone() })).await?,
         Says::Wrong(mode) => {
             let tool = match &target {
                 RunTarget::Subject { tool, .. } => tool.clone(),

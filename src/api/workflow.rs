@@ -16,6 +16,7 @@ use crate::gate::{
         window::Tally,
     },
     event,
+    facets::Facet,
     level::Changes,
     name::WorkflowName,
     outcome::FailureMode,
@@ -60,6 +61,9 @@ pub struct Workflow {
     pub metrics_detail: MetricsDetail,
     /// How often each failure mode was seen in the budget's window.
     pub failure_modes: BTreeMap<String, u64>,
+    /// The same by the tool that each was seen at; `none` for what names no tool, `other` for tools that are not told apart.
+    #[serde(default)]
+    pub failure_modes_by_tool: BTreeMap<String, BTreeMap<String, u64>>,
     /// Its burns, oldest first.
     pub burns: Vec<Burn>,
     /// What it may earn next.
@@ -285,6 +289,12 @@ pub struct Rate {
     pub denominator: u64,
     /// How many of those somebody judged.
     pub checked: u64,
+    /// Between which two rates the true one lies with 95% confidence (Wilson's score interval); `null` with nothing to count. Of the correction rate: as far as the
+    /// checked runs tell.
+    pub interval: Option<[Decimal; 2]>,
+    /// Of the escalation miss rate: how many of the misses a hold caught, which cost nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caught: Option<u64>,
 }
 
 /// An entry into burned or breached.
@@ -332,7 +342,7 @@ impl Workflow {
         let (terms, account, now) = (state.terms(), state.account(), state.now());
         let tally = account.tally(&terms.objective, now);
         let modes = account.modes(&terms.objective, now);
-        let detail = MetricsDetail::of(&tally, &modes);
+        let detail = MetricsDetail::of(&tally);
         Workflow {
             workflow: name.to_string(),
             risk: terms.tier.as_str().to_owned(),
@@ -353,6 +363,7 @@ impl Workflow {
             metrics: detail.rates(),
             metrics_detail: detail,
             failure_modes: counts(&modes),
+            failure_modes_by_tool: account.modes_by_tool(&terms.objective, now).iter().map(|(tool, modes)| (tool.to_string(), counts(modes))).collect(),
             burns: account.burns().iter().map(Burn::of).collect(),
             earn: None,
             traffic: None,
@@ -384,7 +395,7 @@ impl Budget {
             provisional: all.runs < objective.expected_runs,
             exhausts_in: exhausts_in(objective.window, all, standing.burn.get("3d")),
             idle_runs: tally.idle,
-            checked: tally.checked,
+            checked: tally.facets.get(Facet::Checked),
             high: HighBudget {
                 runs: standing.high.runs,
                 unacceptable: standing.high.unacceptable,
@@ -468,24 +479,26 @@ impl ClampView {
 }
 
 impl MetricsDetail {
-    fn of(tally: &Tally, modes: &BTreeMap<FailureMode, u64>) -> Self {
-        let runs = tally.all.runs;
-        let seen = |mode: FailureMode| modes.get(&mode).copied().unwrap_or(0);
+    /// The four numbers of `tally`.
+    #[must_use]
+    pub fn of(tally: &Tally) -> Self {
+        let (runs, checked) = (tally.all.runs, tally.facets.get(Facet::Checked));
+        let seen = |facet| tally.facets.get(facet);
         let rate = |numerator: u64, denominator: u64| {
-            // A mode that was seen in a run that does not count must not lift the rate above all of those that do.
+            // Late facts about runs that have left the window may be missing from one of the two.
             let numerator = numerator.min(denominator);
-            Rate { rate: Decimal::ratio(numerator, denominator), numerator, denominator, checked: tally.checked }
+            let interval = interval(numerator, denominator);
+            Rate { rate: Decimal::ratio(numerator, denominator), numerator, denominator, checked, interval, caught: None }
         };
-        let mut correction_rate = rate(seen(FailureMode::MajorCorrection), runs);
-        if tally.checked == 0 {
-            correction_rate.rate = None;
-        }
+        let corrected = rate(seen(Facet::Corrected), runs);
+        let told = checked > 0;
+        let correction_rate =
+            Rate { rate: corrected.rate.filter(|_| told), interval: interval(corrected.numerator.min(checked), checked).filter(|_| told), ..corrected };
         MetricsDetail {
             success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
             correction_rate,
-            // What should have escalated is not counted yet.
-            escalation_miss_rate: rate(0, 0),
-            rework_rate: rate(seen(FailureMode::DuplicateWork), runs),
+            escalation_miss_rate: Rate { caught: Some(seen(Facet::EscalationCaught)), ..rate(seen(Facet::EscalationMissed), seen(Facet::EscalationDue)) },
+            rework_rate: rate(seen(Facet::Rework), runs),
         }
     }
 
@@ -497,6 +510,25 @@ impl MetricsDetail {
             rework_rate: self.rework_rate.rate,
         }
     }
+}
+
+/// Wilson's score interval at 95%, its ends rounded outwards to 4 places. In integers: z² is 3.8416.
+fn interval(numerator: u64, denominator: u64) -> Option<[Decimal; 2]> {
+    const SCALE: u128 = 1_000_000;
+    const Z_SQUARED: u128 = 38_416;
+    if denominator == 0 {
+        return None;
+    }
+    // Everything times 10,000, so that z² is whole; the root once more times SCALE, so that nothing that shows is lost in it.
+    let (k, n) = (u128::from(numerator) * 10_000, u128::from(denominator) * 10_000);
+    let spread = k * (n - k) / n * 10_000 + Z_SQUARED * 10_000 / 4;
+    let half = (spread * Z_SQUARED / 10_000 * SCALE * SCALE / 10_000).isqrt() / 100;
+    let middle = (k + Z_SQUARED / 2) * SCALE / 10_000;
+    let whole = (n + Z_SQUARED) * SCALE / 10_000;
+    let low = middle.saturating_sub(half) * 10_000 / whole;
+    let high = ((middle + half) * 10_000).div_ceil(whole).min(10_000);
+    let decimal = |places: u128| Decimal::of(i64::try_from(places).unwrap_or(10_000));
+    Some([decimal(if numerator == 0 { 0 } else { low }), decimal(if numerator == denominator { 10_000 } else { high })])
 }
 
 impl Burn {
@@ -533,18 +565,39 @@ impl<'de> Deserialize<'de> for Target {
 mod tests {
     use super::*;
     use crate::gate::budget::burn::Count;
+    use crate::gate::facets::{FacetCounts, Facets};
 
     #[test]
     fn a_rate_with_nothing_to_count_is_unknown_and_corrections_are_until_something_was_checked() {
-        let detail = MetricsDetail::of(&Tally::default(), &BTreeMap::new());
+        let detail = MetricsDetail::of(&Tally::default());
         assert_eq!(detail.rates(), Metrics { success_rate: None, correction_rate: None, escalation_miss_rate: None, rework_rate: None });
-        let modes = BTreeMap::from([(FailureMode::MajorCorrection, 3), (FailureMode::DuplicateWork, 2)]);
         let mut tally = Tally { all: Count { runs: 1_234, unacceptable: 12 }, ..Tally::default() };
-        let detail = MetricsDetail::of(&tally, &modes);
-        assert_eq!((detail.correction_rate.rate, detail.correction_rate.numerator), (None, 3));
+        let show = |tally: &mut Tally, facets: &[Facet], runs| {
+            for _ in 0..runs {
+                tally.facets.add(FacetCounts::one(facets.iter().fold(Facets::NONE, |all, facet| all.with(*facet))));
+            }
+        };
+        show(&mut tally, &[Facet::Corrected], 3);
+        show(&mut tally, &[Facet::EscalationDue, Facet::EscalationMissed, Facet::EscalationCaught], 1);
+        show(&mut tally, &[Facet::EscalationDue, Facet::EscalationMissed], 1);
+        show(&mut tally, &[Facet::EscalationDue], 6);
+        let detail = MetricsDetail::of(&tally);
+        assert_eq!((detail.correction_rate.rate, detail.correction_rate.interval, detail.correction_rate.numerator), (None, None, 3));
         assert_eq!(detail.success_rate.rate, Some(Decimal::of(9_902)));
-        tally.checked = 61;
-        assert_eq!(MetricsDetail::of(&tally, &modes).correction_rate.rate, Some(Decimal::of(24)));
+        let missed = detail.escalation_miss_rate;
+        assert_eq!((missed.numerator, missed.denominator, missed.caught), (2, 8, Some(1)));
+        show(&mut tally, &[Facet::Checked], 61);
+        assert_eq!(MetricsDetail::of(&tally).correction_rate.rate, Some(Decimal::of(24)));
+    }
+
+    /// Against values worked out elsewhere: for 3 of 61 it is 1.685% to 13.49%.
+    #[test]
+    fn an_interval_holds_the_rate_and_narrows_with_what_is_known() {
+        assert_eq!(interval(0, 0), None);
+        for (k, n, low, high) in [(3, 61, 168, 1_350), (0, 10, 0, 2_776), (10, 10, 7_224, 10_000), (1_222, 1_234, 9_830, 9_945), (5, 10, 2_365, 7_635)] {
+            assert_eq!(interval(k, n), Some([Decimal::of(low), Decimal::of(high)]), "{k} of {n}");
+        }
+        assert!(interval(1, u64::MAX).is_some());
     }
 
     #[test]

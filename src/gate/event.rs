@@ -11,14 +11,19 @@ use super::{
     budget::posture::Posture,
     deed::Deed,
     digest::Digest,
+    facets::{FacetCounts, Facets, mode_shifts},
     name::{AgentName, ApprovalId, CallId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
-    outcome::{FailureMode, Outcome, Source},
+    outcome::{FailureMode, Source},
     pace::Busy,
     past::Imported,
     policy::Terms,
     risk::Risk,
     time::{self, Hour, Minute, Time},
 };
+
+mod revision;
+
+pub use revision::{Mark, Revision};
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +97,9 @@ pub enum Event {
         high: bool,
         /// What went wrong.
         charges: Vec<Charge>,
+        /// What else the gate had seen of it.
+        #[serde(default, skip_serializing_if = "Facets::is_none")]
+        seen: Facets,
     },
     /// A booked unacceptable run executed its first `high` call only afterwards.
     BookedHigh {
@@ -154,10 +162,15 @@ pub enum Event {
         /// Who.
         by: PersonName,
     },
+    /// More was seen of a booked run before it ended.
+    Noted {
+        /// What it does to the books.
+        revision: Revision,
+    },
     /// A person or a system judged a run.
     Checked {
-        /// The run.
-        run: RunRef,
+        /// What it does to the books.
+        revision: Revision,
         /// Who.
         by: PersonName,
         /// Whether it was right.
@@ -363,9 +376,45 @@ pub struct Cell {
     pub high: u64,
     /// Runs that do not count.
     pub idle: u64,
-    /// Failure modes seen in them that the objective does not count.
+    /// Failure modes seen in them that the objective does not count: how many runs have each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modes: BTreeMap<FailureMode, u64>,
+    /// The same by the tool that each was seen at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<FailureMode, BTreeMap<ToolName, u64>>,
+    /// The facets of the runs that count.
+    #[serde(default, skip_serializing_if = "FacetCounts::is_zero")]
+    pub facets: FacetCounts,
+}
+
+impl Cell {
+    /// No runs yet.
+    #[must_use]
+    pub const fn new(minute: Minute) -> Self {
+        Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new(), tools: BTreeMap::new(), facets: FacetCounts::NONE }
+    }
+
+    /// Adds a run that ended acceptably, or idle.
+    pub fn add(&mut self, mark: Mark, high: bool, seen: Facets, charges: &[Charge]) {
+        match mark {
+            Mark::Acceptable => (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high)),
+            Mark::Idle => self.idle += 1,
+            // These are booked by events of their own.
+            Mark::Unacceptable | Mark::Excluded => return,
+        }
+        // Nearly every run: nothing was seen, and nothing allocates.
+        if charges.is_empty() && seen.is_none() {
+            return;
+        }
+        self.facets.add(FacetCounts::one(Facets::of(seen, charges).counted(mark)));
+        for shift in mode_shifts(charges) {
+            let count = match shift.tool {
+                None => self.modes.entry(shift.mode).or_default(),
+                Some(tool) => self.tools.entry(shift.mode).or_default().entry(tool).or_default(),
+            };
+            *count += 1;
+        }
+    }
 }
 
 /// What went wrong with a run, and who says so.
@@ -385,58 +434,6 @@ pub struct Charge {
     pub note: Option<Arc<str>>,
     /// The reporter's reference: the same one twice is one report.
     pub reference: Option<Arc<str>>,
-}
-
-/// A change to a run that had been booked, with all that the fold needs to know of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revision {
-    /// The run.
-    pub run: RunRef,
-    /// When it was booked: the change is booked there too.
-    pub booked_at: Time,
-    /// Whether it executed a `high` call.
-    pub high: bool,
-    /// What it stood as.
-    pub was: Mark,
-    /// What it stands as now.
-    pub now: Mark,
-}
-
-/// What a run stands as in the books.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// It does not count.
-    Idle,
-    /// It counts and was acceptable.
-    Acceptable,
-    /// It counts and was not.
-    Unacceptable,
-    /// An operator took it out.
-    Excluded,
-}
-
-impl Mark {
-    /// The mark as it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Mark::Idle => "idle",
-            Mark::Acceptable => "acceptable",
-            Mark::Unacceptable => "unacceptable",
-            Mark::Excluded => "excluded",
-        }
-    }
-
-    /// The run's outcome: an idle run has nothing to reproach it with.
-    #[must_use]
-    pub const fn outcome(self) -> Outcome {
-        match self {
-            Mark::Idle | Mark::Acceptable => Outcome::Acceptable,
-            Mark::Unacceptable => Outcome::Unacceptable,
-            Mark::Excluded => Outcome::Excluded,
-        }
-    }
 }
 
 /// An operator's ceiling.
@@ -482,6 +479,7 @@ impl Event {
             | Event::Excluded { .. }
             | Event::Reinstated { .. }
             | Event::Reconciled { .. }
+            | Event::Noted { .. }
             | Event::Checked { .. }
             | Event::Imported(_)
             | Event::Paced { .. }
@@ -507,6 +505,7 @@ impl Event {
             | Event::Tallied { .. }
             | Event::Booked { .. }
             | Event::BookedHigh { .. }
+            | Event::Noted { .. }
             | Event::Checked { .. }
             | Event::Paced { .. }
             | Event::Withdrawn { .. }
@@ -552,6 +551,7 @@ impl Event {
             Event::Excluded { .. } => "excluded",
             Event::Reinstated { .. } => "reinstated",
             Event::Reconciled { .. } => "reconciled",
+            Event::Noted { .. } => "noted",
             Event::Checked { .. } => "checked",
             Event::Imported(_) => "imported",
             Event::Paced { .. } => "paced",

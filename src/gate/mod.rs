@@ -6,6 +6,7 @@ pub mod check;
 pub mod deed;
 pub mod digest;
 pub mod event;
+pub mod facets;
 pub mod json;
 pub mod level;
 pub mod name;

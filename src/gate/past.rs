@@ -13,7 +13,8 @@ use super::{
         objective::Objective,
         window::{Delta, Shift},
     },
-    event::{Mark, RunRef},
+    event::{Charge, Mark, RunRef},
+    facets::{FacetCounts, Facets, ModeShift},
     json::Json,
     name::PersonName,
     outcome::{FailureMode, Outcome},
@@ -65,7 +66,7 @@ pub struct PastRun {
     /// Whether it executed a `high` call.
     pub high: bool,
     /// What went wrong.
-    pub modes: BTreeSet<FailureMode>,
+    pub charges: Vec<Charge>,
 }
 
 /// What a past run stands as, and what its history says against itself.
@@ -121,11 +122,11 @@ impl PastCell {
     #[must_use]
     pub const fn new(minute: Minute) -> Self {
         let none = Delta { runs: 0, unacceptable: 0 };
-        PastCell { minute, shift: Shift { all: none, high: none, idle: 0, checked: 0 }, modes: BTreeMap::new() }
+        PastCell { minute, shift: Shift { all: none, high: none, idle: 0, facets: FacetCounts::NONE }, modes: BTreeMap::new() }
     }
 
-    /// Adds a run that stands as `mark`.
-    pub fn add<'m>(&mut self, mark: Mark, high: bool, modes: impl IntoIterator<Item = &'m FailureMode>) {
+    /// Adds a run that stands as `mark`, with these charges.
+    pub fn add(&mut self, mark: Mark, high: bool, charges: &[Charge]) {
         let delta = match mark {
             Mark::Idle => {
                 self.shift.idle += 1;
@@ -136,7 +137,8 @@ impl PastCell {
             // It counts in nothing; what went wrong with it is seen in the run itself.
             Mark::Excluded => return,
         };
-        self.shift.add(Shift::of(delta, high));
+        self.shift.add(Shift { facets: FacetCounts::one(Facets::of(Facets::NONE, charges).counted(mark)), ..Shift::of(delta, high) });
+        let modes: BTreeSet<_> = charges.iter().map(|charge| &charge.mode).collect();
         for mode in modes {
             *self.modes.entry(mode.clone()).or_default() += 1;
         }
@@ -149,15 +151,20 @@ impl Imported {
     pub fn postings(&self, objective: &Objective) -> Vec<Posting> {
         let cells = self.cells.iter().map(|cell| {
             let signed = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
-            let modes = cell.modes.iter().map(|(mode, count)| (mode.clone(), signed(count))).collect();
-            Posting { booked_at: cell.minute.start(), shift: cell.shift, modes, ..Posting::default() }
+            let counts = cell.modes.iter().map(|(mode, count)| ModeShift { mode: mode.clone(), tool: None, change: signed(count) }).collect();
+            Posting { booked_at: cell.minute.start(), shift: cell.shift, counts, ..Posting::default() }
         });
-        let critical = self.critical.iter().map(|run| Posting {
-            booked_at: run.booked_at,
-            shift: Shift::of(Delta { runs: 1, unacceptable: 1 }, run.high),
-            modes: run.modes.iter().map(|mode| (mode.clone(), 1)).collect(),
-            critical: run.modes.iter().any(|mode| objective.critical.contains(mode)),
-            run: Some(run.run.clone()),
+        let critical = self.critical.iter().map(|run| {
+            let facets = FacetCounts::one(Facets::of(Facets::NONE, &run.charges));
+            let modes: BTreeSet<_> = run.charges.iter().map(|charge| &charge.mode).collect();
+            Posting {
+                booked_at: run.booked_at,
+                shift: Shift { facets, ..Shift::of(Delta { runs: 1, unacceptable: 1 }, run.high) },
+                counts: modes.iter().map(|mode| ModeShift { mode: (*mode).clone(), tool: None, change: 1 }).collect(),
+                critical: modes.iter().any(|mode| objective.critical.contains(*mode)),
+                modes: modes.into_iter().map(|mode| (mode.clone(), 1)).collect(),
+                run: Some(run.run.clone()),
+            }
         });
         cells.chain(critical).collect()
     }
@@ -168,7 +175,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::gate::{budget::Evidence, time::days};
+    use crate::gate::{budget::Evidence, facets::Facet, outcome::Source, time::days};
 
     fn objective() -> Objective {
         Objective {
@@ -205,11 +212,13 @@ mod tests {
     #[test]
     fn a_cell_counts_what_it_is_given() {
         let mut cell = PastCell::new(Minute(7));
-        cell.add(Mark::Acceptable, true, []);
-        cell.add(Mark::Unacceptable, false, &[FailureMode::Timeout]);
-        cell.add(Mark::Idle, true, []);
-        cell.add(Mark::Excluded, true, &[FailureMode::Timeout]);
-        assert_eq!(cell.shift, Shift { all: Delta { runs: 2, unacceptable: 1 }, high: Delta { runs: 1, unacceptable: 0 }, idle: 1, checked: 0 });
+        let late = [Charge { mode: FailureMode::Timeout, source: Source::System, by: None, call: None, tool: None, note: None, reference: None }];
+        cell.add(Mark::Acceptable, true, &[]);
+        cell.add(Mark::Unacceptable, false, &late);
+        cell.add(Mark::Idle, true, &[]);
+        cell.add(Mark::Excluded, true, &late);
+        let facets = FacetCounts::one(Facets::NONE.with(Facet::Checked));
+        assert_eq!(cell.shift, Shift { all: Delta { runs: 2, unacceptable: 1 }, high: Delta { runs: 1, unacceptable: 0 }, idle: 1, facets });
         assert_eq!(cell.modes, [(FailureMode::Timeout, 1)].into());
     }
 }

@@ -16,6 +16,7 @@ use super::{
         window::{Delta, Shift},
     },
     event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
+    facets::{FacetCounts, Facets, ModeShift, mode_shifts},
     level::{BUILT_IN, Ladder},
     name::{CallId, LevelName},
     outcome::FailureMode,
@@ -353,29 +354,29 @@ impl WorkflowState {
                 self.open_calls.remove(call);
             }
             Event::Tallied { cells } => self.tally(at, cells, effects),
-            Event::Booked { run, high, charges } => {
-                let shift = Shift::of(Delta { runs: 1, unacceptable: 1 }, *high);
-                self.book(at, &Posting { booked_at: at, shift, run: Some(run.clone()), ..Posting::default() }, charges, true, effects);
+            Event::Booked { run, high, charges, seen } => {
+                let facets = FacetCounts::one(Facets::of(*seen, charges));
+                let shift = Shift { facets, ..Shift::of(Delta { runs: 1, unacceptable: 1 }, *high) };
+                let (modes, counts) = (distinct(charges), mode_shifts(charges));
+                self.book(at, Posting { booked_at: at, shift, modes, counts, run: Some(run.clone()), ..Posting::default() }, true, effects);
             }
             Event::BookedHigh { booked_at, .. } => {
                 let shift = Shift { high: Delta { runs: 1, unacceptable: 1 }, ..Shift::default() };
                 self.post(at, &Posting { booked_at: *booked_at, shift, ..Posting::default() }, effects);
             }
-            Event::Reported { revision, charge } => {
-                self.book(at, &revised(revision), std::slice::from_ref(charge), revision.now == Mark::Unacceptable, effects);
+            Event::Reported { revision, .. } | Event::Noted { revision } => {
+                self.book(at, Posting { modes: moved(revision), ..revised(revision) }, revision.now == Mark::Unacceptable, effects);
             }
             Event::Retracted { revision, mode, .. } => {
                 let critical = self.terms.objective.critical.contains(mode);
-                self.post(at, &Posting { modes: vec![(mode.clone(), -1)], critical, ..revised(revision) }, effects);
+                self.post(at, &Posting { modes: moved(revision), critical, ..revised(revision) }, effects);
             }
             Event::Reconciled { revision, retracted, .. } => {
                 let critical = retracted.iter().any(|mode| self.terms.objective.critical.contains(mode));
-                let modes = retracted.iter().map(|mode| (mode.clone(), -1)).collect();
-                self.post(at, &Posting { modes, critical, ..revised(revision) }, effects);
+                self.post(at, &Posting { modes: moved(revision), critical, ..revised(revision) }, effects);
             }
-            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => self.post(at, &revised(revision), effects),
-            Event::Checked { .. } => {
-                self.post(at, &Posting { booked_at: at, shift: Shift { checked: 1, ..Shift::default() }, ..Posting::default() }, effects);
+            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } | Event::Checked { revision, .. } => {
+                self.post(at, &revised(revision), effects);
             }
             Event::Imported(imported) => {
                 let terms = Arc::clone(&self.terms);
@@ -427,19 +428,23 @@ impl WorkflowState {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for cell in cells {
             let delta = |runs| Delta { runs: signed(runs), unacceptable: 0 };
-            let shift = Shift { all: delta(cell.runs), high: delta(cell.high), idle: signed(cell.idle), checked: 0 };
-            let modes = cell.modes.iter().map(|(mode, count)| (mode.clone(), signed(*count))).collect();
-            self.post(at, &Posting { booked_at: cell.minute.start(), shift, modes, ..Posting::default() }, effects);
+            let shift = Shift { all: delta(cell.runs), high: delta(cell.high), idle: signed(cell.idle), facets: cell.facets };
+            let modes = cell.modes.iter().map(|(mode, count)| ModeShift { mode: mode.clone(), tool: None, change: signed(*count) });
+            let at_tools = cell
+                .tools
+                .iter()
+                .flat_map(|(mode, tools)| tools.iter().map(|(tool, count)| ModeShift { mode: mode.clone(), tool: Some(tool.clone()), change: signed(*count) }));
+            let counts = modes.chain(at_tools).collect();
+            self.post(at, &Posting { booked_at: cell.minute.start(), shift, counts, ..Posting::default() }, effects);
         }
     }
 
     /// Books charges of one run. A critical mode burns at once, also when it comes later than the run's first mode; but a run that stands as anything but
     /// unacceptable, such as an excluded one, costs nothing.
-    fn book(&mut self, at: Time, posting: &Posting, charges: &[Charge], is_unacceptable: bool, effects: &mut Effects) {
-        let modes: BTreeSet<&FailureMode> = charges.iter().map(|charge| &charge.mode).collect();
-        let critical = is_unacceptable && modes.iter().any(|mode| self.terms.objective.critical.contains(*mode));
-        let modes = modes.into_iter().map(|mode| (mode.clone(), 1)).collect();
-        self.post(at, &Posting { modes, critical, ..posting.clone() }, effects);
+    fn book(&mut self, at: Time, posting: Posting, is_unacceptable: bool, effects: &mut Effects) {
+        let critical = is_unacceptable && posting.modes.iter().any(|(mode, _)| self.terms.objective.critical.contains(mode));
+        let posting = Posting { critical, ..posting };
+        self.post(at, &posting, effects);
         if posting.shift.all.unacceptable > 0
             && let Some(waiver) = &mut self.waiver
         {
@@ -531,7 +536,19 @@ impl WorkflowState {
 }
 
 fn revised(revision: &Revision) -> Posting {
-    Posting { booked_at: revision.booked_at, shift: shift(revision), run: Some(revision.run.clone()), ..Posting::default() }
+    let stays_out = revision.was == Mark::Excluded && revision.now == Mark::Excluded;
+    let counts = if stays_out { Vec::new() } else { revision.modes.clone() };
+    Posting { booked_at: revision.booked_at, shift: shift(revision), counts, run: Some(revision.run.clone()), ..Posting::default() }
+}
+
+/// The modes that the run comes to stand with or without, each once.
+fn moved(revision: &Revision) -> Vec<(FailureMode, i64)> {
+    revision.modes.iter().filter(|shift| shift.tool.is_none()).map(|shift| (shift.mode.clone(), shift.change)).collect()
+}
+
+fn distinct(charges: &[Charge]) -> Vec<(FailureMode, i64)> {
+    let modes: BTreeSet<&FailureMode> = charges.iter().map(|charge| &charge.mode).collect();
+    modes.into_iter().map(|mode| (mode.clone(), 1)).collect()
 }
 
 fn shift(revision: &Revision) -> Shift {
@@ -542,5 +559,6 @@ fn shift(revision: &Revision) -> Shift {
         Mark::Excluded => (0, 0, 0),
     };
     let (was, now) = (counts(revision.was), counts(revision.now));
-    Shift { idle: now.2 - was.2, ..Shift::of(Delta { runs: now.0 - was.0, unacceptable: now.1 - was.1 }, revision.high) }
+    let facets = FacetCounts::between(revision.facets_were, revision.facets);
+    Shift { idle: now.2 - was.2, facets, ..Shift::of(Delta { runs: now.0 - was.0, unacceptable: now.1 - was.1 }, revision.high) }
 }

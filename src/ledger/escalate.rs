@@ -14,20 +14,12 @@ use super::{
 };
 use crate::gate::{
     event::Executed,
+    facets::Facet,
     name::RunId,
     outcome::FailureMode,
     policy::judge::{self, Case},
     time::Time,
 };
-
-/// What a run's escalation has come to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Escalation {
-    /// A call was asked for that a person should have seen first.
-    pub due: bool,
-    /// Such a call, from a run that had not escalated, was stopped or seen by a person.
-    pub caught: bool,
-}
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +51,8 @@ impl Seat {
     pub(super) fn note_escalation(&mut self, call: Call) {
         self.unescalated = call == Call::Unescalated && !self.missed;
         if call != Call::Plain {
-            self.run.lock().escalation.due = true;
+            let mut run = self.run.lock();
+            run.seen = run.seen.with(Facet::EscalationDue);
         }
     }
 
@@ -95,7 +88,8 @@ impl Admit {
             Admit::Pass { .. } | Admit::Unread { .. } | Admit::Answered { .. } | Admit::Refused { .. } => return self,
         };
         if std::mem::take(&mut seat.unescalated) {
-            seat.run.lock().escalation.caught = true;
+            let mut run = seat.run.lock();
+            run.seen = run.seen.with(Facet::EscalationCaught);
         }
         self
     }

@@ -5,7 +5,7 @@
 //! [`MemoryJournal::write_until_closed`] is for a thread of its own. It forgets everything when it is dropped: never for a gate that runs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -23,13 +23,18 @@ use super::{
 };
 use crate::gate::{
     event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef},
-    name::{RunId, ToolName, WorkflowName},
+    facets::{Facets, Shown},
+    name::WorkflowName,
     outcome::FailureMode,
     policy::Terms,
     risk::Risk,
     state::State,
     time::Time,
 };
+
+mod matching;
+
+use matching::{id, key_of, matches, touching};
 
 /// A journal that keeps everything in memory.
 #[derive(Default)]
@@ -66,6 +71,8 @@ struct Books {
     excluded_under: BTreeMap<(WorkflowName, RunRef), Arc<str>>,
     /// By the run's place in `runs`. Without a secret there is no chance: every counted run of a workflow that asks for checks is drawn.
     checks: BTreeMap<usize, (Time, CheckState)>,
+    /// Runs that were booked and have not ended: what was seen of them so far.
+    booked: BTreeMap<(WorkflowName, RunRef), (Facets, Vec<Charge>)>,
     projection: Option<Weak<dyn Projection>>,
 }
 
@@ -322,6 +329,7 @@ impl Records for MemoryJournal {
 
 impl Books {
     fn commit(&mut self, ticket: Ticket, mut entry: Entry) {
+        self.complete(&mut entry);
         // The journal's times never go back.
         entry.at = entry.at.max(self.state.now());
         let entry = &entry;
@@ -342,18 +350,41 @@ impl Books {
         }
     }
 
+    /// Puts what is known of a booked run that has not ended into what happens to it.
+    fn complete(&mut self, entry: &mut Entry) {
+        let Some(workflow) = &entry.workflow else { return };
+        match &mut entry.event {
+            Event::Booked { run, charges, seen, .. } => {
+                self.booked.insert((workflow.clone(), run.clone()), (*seen, charges.clone()));
+            }
+            Event::Reported { revision, charge } => {
+                let Some((seen, charges)) = self.booked.get_mut(&(workflow.clone(), revision.run.clone())) else { return };
+                let was = Shown::of(revision.was, *seen, &*charges);
+                if !charges.contains(charge) {
+                    charges.push(charge.clone());
+                }
+                let now = Shown::of(revision.now, *seen, &*charges);
+                *revision = revision.clone().showing(&was, &now);
+            }
+            _ => {}
+        }
+    }
+
     fn record(&mut self, run: RunRecord) {
+        let entry = |event| Entry { at: run.ended, workflow: Some(run.workflow.clone()), event };
         if matches!(run.mark, Mark::Acceptable | Mark::Idle) {
-            let counted = u64::from(run.mark == Mark::Acceptable);
-            let modes: BTreeSet<_> = run.charges.iter().map(|charge| charge.mode.clone()).collect();
-            let cell = Cell {
-                minute: run.booked_at.minute(),
-                runs: counted,
-                high: if run.high { counted } else { 0 },
-                idle: 1 - counted,
-                modes: modes.into_iter().map(|mode| (mode, 1)).collect::<BTreeMap<_, _>>(),
-            };
-            self.commit(0, Entry { at: run.ended, workflow: Some(run.workflow.clone()), event: Event::Tallied { cells: vec![cell] } });
+            let mut cell = Cell::new(run.booked_at.minute());
+            cell.add(run.mark, run.high, run.seen, &run.charges);
+            self.commit(0, entry(Event::Tallied { cells: vec![cell] }));
+        } else {
+            let reference = RunRef { agent: run.agent.clone(), run: id(&run) };
+            if let Some((seen, charges)) = self.booked.remove(&(run.workflow.clone(), reference.clone())) {
+                let (was, now) = (Shown::of(run.mark, seen, &charges), run.shown(run.mark));
+                if was != now {
+                    let revision = Revision::new(reference, run.booked_at, run.high, run.mark, run.mark).showing(&was, &now);
+                    self.commit(0, entry(Event::Noted { revision }));
+                }
+            }
         }
         let is_checked = self.state.workflow(&run.workflow).is_some_and(|state| state.terms().check.is_some());
         if run.mark == Mark::Acceptable && is_checked {
@@ -394,7 +425,7 @@ impl Books {
         let workflow = self.runs[index].run.workflow.clone();
         let terms = self.state.workflow(&workflow).map(|state| Arc::clone(state.terms())).ok_or(ReviseError::Unknown)?;
         let view = &mut self.runs[index];
-        let was = view.run.mark;
+        let (was, shown) = (view.run.mark, view.shown());
         let mut change = change;
         let unchanged = match &mut change {
             Change::Report(charge) => !report(view, charge),
@@ -429,16 +460,26 @@ impl Books {
                 view.excluded.take().map(|_| false).ok_or(ReviseError::Nothing("the run is not excluded"))?
             }
             Change::Accept { .. } => match self.leave_queue(index, CheckState::Accepted) {
-                Some(CheckState::Waiting) => false,
+                Some(CheckState::Waiting) => {
+                    let view = &mut self.runs[index];
+                    view.run.seen = view.run.seen.judged(true);
+                    false
+                }
                 Some(CheckState::Accepted) => true,
                 Some(CheckState::Reported | CheckState::Unchecked | CheckState::Excluded) | None => {
                     return Err(ReviseError::Nothing("the run does not wait for a check"));
                 }
             },
+            Change::Check { right, .. } => {
+                let before = view.run.seen;
+                view.run.seen = before.judged(*right);
+                before == view.run.seen
+            }
         };
         let left = match &change {
-            Change::Report(_) => Some(CheckState::Reported),
+            Change::Report(_) | Change::Check { right: false, .. } => Some(CheckState::Reported),
             Change::Exclude { .. } => Some(CheckState::Excluded),
+            Change::Check { right: true, .. } => Some(CheckState::Accepted),
             Change::Retract { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Reconcile { .. } => None,
         };
         if let Some(left) = left {
@@ -447,7 +488,7 @@ impl Books {
         let view = &mut self.runs[index];
         view.run.mark = standing(view, &terms);
         let reference = RunRef { agent: view.run.agent.clone(), run: id(&view.run) };
-        let revision = Revision { run: reference, booked_at: view.run.booked_at, high: view.run.high, was, now: view.run.mark };
+        let revision = Revision::new(reference, view.run.booked_at, view.run.high, was, view.run.mark).showing(&shown, &view.shown());
         let revised = Revised {
             workflow: workflow.clone(),
             agent: revision.run.agent.clone(),
@@ -504,15 +545,6 @@ impl Books {
     }
 }
 
-/// The riskiest tool through which the run touched the object that is asked for.
-fn touching(target: &RunTarget, view: &RunView) -> Option<(Risk, ToolName)> {
-    let RunTarget::Subject { subject, tool, workflow } = target else { return None };
-    let touches =
-        |call: &&CallRecord| call.executed != Executed::No && call.subject.as_ref() == Some(subject) && tool.as_ref().is_none_or(|tool| *tool == call.tool);
-    let is_meant = workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow);
-    view.run.calls.iter().filter(|_| is_meant).filter(touches).max_by_key(|call| call.risk).map(|call| (call.risk, call.tool.clone()))
-}
-
 /// Adds `charge`; false where the same report was made before.
 fn report(view: &mut RunView, charge: &Charge) -> bool {
     let is_known = view.run.charges.iter().any(|known| known.mode == charge.mode && known.reference == charge.reference);
@@ -553,36 +585,10 @@ fn event(revision: Revision, made: Change) -> Event {
         Change::Retract { mode, reference, by } => Event::Retracted { revision, mode: mode.unwrap_or(FailureMode::WrongAction), reference, by },
         Change::Exclude { reason, reference, by } => Event::Excluded { revision, reason, reference, by },
         Change::Reinstate { by } => Event::Reinstated { revision, by },
-        Change::Accept { by } => Event::Checked { run: revision.run, by, right: true },
+        Change::Accept { by } => Event::Checked { revision, by, right: true },
+        Change::Check { right, by } => Event::Checked { revision, by, right },
         Change::Reconcile { call, executed, note, by, .. } => Event::Reconciled { revision, call, executed, retracted: Vec::new(), note, by },
     }
-}
-
-fn key_of(run: &RunRecord) -> (WorkflowName, RunRef) {
-    (run.workflow.clone(), RunRef { agent: run.agent.clone(), run: id(run) })
-}
-
-/// A run's id: that of its only call where it has none of its own.
-fn id(run: &RunRecord) -> RunId {
-    let call = || run.calls.first().map_or_else(String::new, |call| call.call.to_string());
-    run.run.clone().unwrap_or_else(|| RunId::from(call()))
-}
-
-fn matches(filter: &RunFilter, view: &RunView) -> bool {
-    let run = &view.run;
-    let any_call = |meant: &dyn Fn(&CallRecord) -> bool| run.calls.iter().any(meant);
-    let is_workflow = |workflow: &WorkflowName| *workflow == run.workflow;
-    let is_run = |asked: &RunId| id(run).as_str().split('#').next() == Some(asked.as_str()) || id(run) == *asked;
-    let in_time = |since: Time, until: Time| run.booked_at >= since && run.booked_at < until;
-    filter.workflow.as_ref().is_none_or(is_workflow)
-        && filter.run.as_ref().is_none_or(is_run)
-        && filter.call.is_none_or(|call| any_call(&|known| known.call == call))
-        && in_time(filter.since.unwrap_or_default(), filter.until.unwrap_or(Time::from_millis(i64::MAX)))
-        && filter.tool.as_ref().is_none_or(|tool| any_call(&|call| call.tool == *tool))
-        && filter.subject.as_ref().is_none_or(|subject| any_call(&|call| call.subject.as_ref() == Some(subject)))
-        && filter.outcome.is_none_or(|outcome| run.mark.outcome() == outcome)
-        && filter.mode.as_ref().is_none_or(|mode| run.charges.iter().any(|charge| charge.mode == *mode))
-        && (!filter.ambiguous || any_call(&|call| call.executed == Executed::Unknown))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::gate::{
     event::{Charge, Entry, Executed, Mark},
+    facets::{Facets, Shown},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome},
     risk::Risk,
@@ -96,6 +97,8 @@ pub struct RunRecord {
     pub mark: Mark,
     /// Whether it executed a `high` call.
     pub high: bool,
+    /// What the gate saw of it besides.
+    pub seen: Facets,
     /// What went wrong, counted or not.
     pub charges: Vec<Charge>,
     /// Its calls, in order.
@@ -272,6 +275,13 @@ pub enum Change {
         /// Who.
         by: PersonName,
     },
+    /// A person or a system judged it, drawn or not. One that was not right is reported besides: the judgement alone costs nothing.
+    Check {
+        /// Whether it was right.
+        right: bool,
+        /// Who.
+        by: PersonName,
+    },
 }
 
 /// What became of a run that was drawn for people to judge.
@@ -430,6 +440,22 @@ impl Drawn {
             CheckState::Excluded => &mut self.excluded,
         };
         *count += runs;
+    }
+}
+
+impl RunView {
+    /// How it stands in the counts.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        self.run.shown(self.run.mark)
+    }
+}
+
+impl RunRecord {
+    /// How it stands in the counts, as `mark`.
+    #[must_use]
+    pub fn shown(&self, mark: Mark) -> Shown {
+        Shown::of(mark, self.seen, &self.charges)
     }
 }
 

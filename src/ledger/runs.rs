@@ -12,7 +12,6 @@ use dashmap::DashMap;
 
 use super::{
     Workplace,
-    escalate::Escalation,
     exposure::Holds,
     port::{CallRecord, Journal, RunRecord, Unavailable},
     receipt::Receipt,
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::gate::{
     event::{Charge, Event, Executed, Mark, Revision, RunRef},
+    facets::Facets,
     name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Source},
     policy::{RunRules, Workflow},
@@ -108,8 +108,9 @@ pub struct RunState {
     pub booked_at: Option<Time>,
     /// Whether it escalated to a person.
     pub escalated: bool,
-    /// Whether it should have, and what came of that.
-    pub escalation: Escalation,
+    /// What was seen of it besides what went wrong: that an escalation is due, that a hold caught one that was missed. What is seen of a run after it was booked
+    /// reaches the books when it ends.
+    pub seen: Facets,
     /// What it did again and again.
     pub(super) repeats: Repeats,
     /// What it has taken of the places for risky runs.
@@ -281,7 +282,7 @@ impl OpenRun {
             charges: Vec::new(),
             booked_at: None,
             escalated: false,
-            escalation: Escalation::default(),
+            seen: Facets::NONE,
             repeats: Repeats::default(),
             exposed: Holds::default(),
             blocked: 0,
@@ -418,6 +419,7 @@ impl RunState {
             booked_at: self.booked_at.unwrap_or(now),
             mark,
             high: self.high,
+            seen: self.seen,
             charges: std::mem::take(&mut self.charges),
             calls: std::mem::take(&mut self.calls),
         })
@@ -441,9 +443,10 @@ pub fn charge(
     let reference = run.reference(&open.agent);
     let event = match run.booked_at {
         None if !counts => return None,
-        None => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone() },
+        None => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone(), seen: run.seen },
         Some(booked_at) => {
-            let revision = Revision { run: reference, booked_at, high: run.is_high(), was: Mark::Unacceptable, now: Mark::Unacceptable };
+            // The writer knows what was said of the run meanwhile, and completes this.
+            let revision = Revision::new(reference, booked_at, run.is_high(), Mark::Unacceptable, Mark::Unacceptable);
             Event::Reported { revision, charge }
         }
     };

@@ -118,6 +118,7 @@ impl Pen<'_> {
             more: i64::try_from(run.calls.len().saturating_sub(1)).unwrap_or(i64::MAX),
             call: first.map(|call| call.call),
             first: first.map(|call| self.first_call(call, run.started)).transpose()?,
+            seen: run.seen,
         };
         let id = self.insert(run.booked_at, &row)?;
         self.note_importing(id)?;
@@ -182,11 +183,10 @@ impl Importing {
         past.runs += 1;
         let Some(state) = pen.books.state.workflow(&run.workflow) else { return };
         let Some(minute) = state.account().gathers(run.booked_at, pen.books.state.now()) else { return };
-        let modes = run.charges.iter().map(|charge| charge.mode.clone()).collect();
         let reference = RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap_or_else(|| "".into()) };
-        let mut one = PastRun { run: reference, booked_at: run.booked_at, high: run.high, modes };
         let objective = &state.terms().objective;
-        if run.mark == Mark::Unacceptable && one.modes.iter().any(|mode| objective.critical.contains(mode)) {
+        let mut one = PastRun { run: reference, booked_at: run.booked_at, high: run.high, charges: run.charges.clone() };
+        if run.mark == Mark::Unacceptable && one.charges.iter().any(|charge| objective.critical.contains(&charge.mode)) {
             past.critical.insert((one.booked_at, one.run.clone()), one);
             if past.critical.len() <= MOST_CRITICAL {
                 return;
@@ -196,6 +196,6 @@ impl Importing {
             one = oldest;
         }
         let minute = state.account().gathers(one.booked_at, pen.books.state.now()).unwrap_or(minute);
-        past.cells.entry(minute).or_insert_with(|| PastCell::new(minute)).add(run.mark, one.high, &one.modes);
+        past.cells.entry(minute).or_insert_with(|| PastCell::new(minute)).add(run.mark, one.high, &one.charges);
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     chain::subject_hash,
-    charges::call_id,
+    charges::{self, call_id},
     codes::{self, OPEN},
     database::Fault,
     names::number,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     gate::{
         event::{Mark, RunRef},
+        facets::{Facets, Shown},
         name::{AgentName, RunId, Subject, ToolName, WorkflowName},
         outcome::FailureMode,
         risk::Risk,
@@ -84,7 +85,7 @@ impl Pen<'_> {
     /// The runs with a report of this reference that stands, or that were excluded under it; one more than a batch takes at most.
     pub(super) fn by_reference(&self, reference: &str, change: &Change) -> Result<Vec<i64>, Fault> {
         let text = match change {
-            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Reconcile { .. } => {
+            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Check { .. } | Change::Reconcile { .. } => {
                 "SELECT run FROM exclusions WHERE reference = ?1 AND ?2 IS NULL ORDER BY run LIMIT ?3"
             }
             Change::Report(_) | Change::Retract { .. } => {
@@ -95,7 +96,7 @@ impl Pen<'_> {
         let mode = match change {
             Change::Retract { mode, .. } => mode.as_ref().map(FailureMode::as_str),
             Change::Report(charge) => Some(charge.mode.as_str()),
-            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Reconcile { .. } => None,
+            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Check { .. } | Change::Reconcile { .. } => None,
         };
         let limit = i64::try_from(MAX_BATCH + 1).unwrap_or(i64::MAX);
         let mut select = self.connection.prepare(text)?;
@@ -177,7 +178,7 @@ impl Pen<'_> {
         let (mode, reference) = match change {
             Change::Report(charge) => (Some(&charge.mode), charge.reference.as_ref()),
             Change::Retract { mode, reference, .. } => (mode.as_ref(), reference.as_ref()),
-            Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Reconcile { .. } => (None, None),
+            Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Check { .. } | Change::Reconcile { .. } => (None, None),
         };
         let Some(reference): Option<&Arc<str>> = reference else { return Ok(None) };
         let hash = subject_hash(&self.books.ledger, subject);
@@ -217,21 +218,26 @@ fn by_call(connection: &Connection, call: &[u8; 16]) -> Result<Vec<i64>, Fault> 
 
 /// The run in this row.
 pub(super) fn load(connection: &Connection, id: i64) -> Result<Booked, Fault> {
+    let standing: Vec<_> = charges::of_run(connection, id)?.into_iter().filter(|(_, retracted)| !retracted).map(|(charge, _)| charge).collect();
     let read = |row: &Row<'_>| {
         let run: Option<String> = row.get(2)?;
         let call: Option<[u8; 16]> = row.get(3)?;
+        let mark = codes::mark::value(row.get(4)?).unwrap_or(Mark::Unacceptable);
+        let seen = Facets::from_bits(row.get::<_, Option<u8>>(8)?.unwrap_or(0));
         Ok(Booked {
             id,
             workflow: row.get::<_, String>(0)?.into(),
             run: RunRef { agent: row.get::<_, String>(1)?.into(), run: run_id(run, call) },
-            mark: codes::mark::value(row.get(4)?).unwrap_or(Mark::Unacceptable),
+            mark,
             counts: row.get(5)?,
             high: row.get(6)?,
             open: row.get::<_, i64>(7)? & OPEN != 0,
+            seen,
+            shown: Shown::of(mark, seen, &standing),
         })
     };
     let mut select = connection.prepare(
-        "SELECT w.name, a.name, r.run, r.call, r.mark, r.counts, r.high, r.notable
+        "SELECT w.name, a.name, r.run, r.call, r.mark, r.counts, r.high, r.notable, r.seen
          FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent WHERE r.id = ?1",
     )?;
     Ok(select.query_row([id], read)?)

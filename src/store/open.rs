@@ -17,6 +17,7 @@ use super::{
 };
 use crate::gate::{
     event::{Admission, Charge, Entry, Event, Executed},
+    facets::Facets,
     name::WorkflowName,
     outcome::{FailureMode, Source},
     risk::Risk,
@@ -140,7 +141,7 @@ fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, Ope
         let row = if booked.is_some() {
             booked
         } else {
-            pen.enter(0, &entry(Event::Booked { run: admission.run.clone(), high, charges: vec![charge.clone()] }))?;
+            pen.enter(0, &entry(Event::Booked { run: admission.run.clone(), high, charges: vec![charge.clone()], seen: Facets::NONE }))?;
             pen.booked_row(workflow, &admission.run)?
         };
         if let Some(row) = row.filter(|_| booked.is_some() && !admission.idempotent) {

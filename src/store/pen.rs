@@ -89,20 +89,17 @@ impl<'c> Pen<'c> {
     pub(super) fn enter(&mut self, ticket: Ticket, entry: &Entry) -> Result<(), Fault> {
         // What was handed over before it is judged before it: the runs of the last moments are part of the N that a failure is measured against.
         match &entry.workflow {
-            Some(workflow) => {
-                if let Some(tally) = self.tallies.remove(workflow) {
-                    self.write_tally(workflow.clone(), tally)?;
-                }
-            }
+            Some(workflow) => self.write_tally_of(workflow)?,
             None => self.write_tallies()?,
         }
         // A run is booked to the minute that the fold books it to: what is said of it later is booked there.
         let at = entry.at.max(self.books.state.now());
-        self.fold(ticket, entry.clone())?;
+        let completed = self.completed(entry, at)?;
+        self.fold(ticket, completed)?;
         if let Some(workflow) = &entry.workflow {
             match &entry.event {
-                Event::Booked { run, high, charges } => {
-                    self.book(workflow, run, at, *high, charges)?;
+                Event::Booked { run, high, charges, seen } => {
+                    self.book(workflow, run, at, *high, *seen, charges)?;
                 }
                 Event::BookedHigh { run, .. } => self.book_high(workflow, run)?,
                 _ => {}
@@ -113,14 +110,13 @@ impl<'c> Pen<'c> {
 
     /// Writes a run that ended, and tallies it unless it was booked by an event of its own.
     pub(super) fn record(&mut self, run: &RunRecord) -> Result<(), Fault> {
-        let (id, booked_before) = self.write_run(run)?;
-        let (runs, idle) = match run.mark {
-            Mark::Acceptable => (1, 0),
-            Mark::Idle => (0, 1),
+        let (id, stood) = self.write_run(run)?;
+        if let Some(was) = stood {
+            return self.note_end(&was, run.ended);
+        }
+        match run.mark {
+            Mark::Acceptable | Mark::Idle => {}
             Mark::Unacceptable | Mark::Excluded => return Ok(()),
-        };
-        if booked_before {
-            return Ok(());
         }
         if run.mark == Mark::Acceptable {
             self.draw(id, run)?;
@@ -133,14 +129,9 @@ impl<'c> Pen<'c> {
         let minute = run.booked_at.minute();
         let cell = match tally.cells.entry(minute) {
             btree_map::Entry::Occupied(cell) => cell.into_mut(),
-            btree_map::Entry::Vacant(empty) => empty.insert(Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new() }),
+            btree_map::Entry::Vacant(empty) => empty.insert(Cell::new(minute)),
         };
-        cell.runs += runs;
-        cell.idle += idle;
-        cell.high += if run.high { runs } else { 0 };
-        for charge in &run.charges {
-            *cell.modes.entry(charge.mode.clone()).or_default() += 1;
-        }
+        cell.add(run.mark, run.high, run.seen, &run.charges);
         Ok(())
     }
 
@@ -183,6 +174,13 @@ impl<'c> Pen<'c> {
     /// Does a read count as a run of this workflow?
     pub(super) fn reads_count(&self, workflow: &WorkflowName) -> bool {
         self.books.state.workflow(workflow).is_some_and(|state| state.terms().reads_only)
+    }
+
+    pub(super) fn write_tally_of(&mut self, workflow: &WorkflowName) -> Result<(), Fault> {
+        match self.tallies.remove(workflow) {
+            Some(tally) => self.write_tally(workflow.clone(), tally),
+            None => Ok(()),
+        }
     }
 
     fn write_tally(&mut self, workflow: WorkflowName, tally: Tally) -> Result<(), Fault> {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     gate::{
         event::{Entry, Event, Executed, Mark},
+        facets::Facets,
         name::{RunId, Subject, WorkflowName},
         outcome::Outcome,
         risk::Risk,
@@ -36,7 +37,7 @@ pub const MOST_RECORDS: usize = 1_000;
 /// What a run is read from, in the order that `view` expects.
 pub(super) const RUN_COLUMNS: &str =
     "r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name,
-                           r.status, r.subject";
+                           r.status, r.subject, r.seen";
 /// The names in it.
 pub(super) const RUN_NAMES: &str =
     "JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule";
@@ -180,8 +181,8 @@ fn checks(connection: &Connection, workflow: Option<&WorkflowName>, since: Time,
     let mut rows = select.query(params![id, limit])?;
     let mut found = Checks::default();
     while let Some(row) = rows.next()? {
-        let risk = codes::risk::value(row.get(18)?).unwrap_or(Risk::High);
-        found.waiting.push(CheckView { view: view(connection, row)?, risk, drawn_at: Time::from_millis(row.get(19)?) });
+        let risk = codes::risk::value(row.get(19)?).unwrap_or(Risk::High);
+        found.waiting.push(CheckView { view: view(connection, row)?, risk, drawn_at: Time::from_millis(row.get(20)?) });
     }
     let mut select = connection.prepare(
         "SELECT w.name, k.state, count(*) FROM checks k JOIN names w ON w.id = k.workflow
@@ -296,6 +297,7 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
         booked_at: Time::from_millis(booked),
         mark,
         high: row.get(7)?,
+        seen: Facets::from_bits(row.get::<_, Option<u8>>(18)?.unwrap_or(0)),
         charges: charges.into_iter().map(|(charge, _)| charge).collect(),
         calls,
     };

@@ -12,10 +12,12 @@ use super::{
     database::Fault,
     meant::load,
     pen::Pen,
+    runs::seen_code,
 };
 use crate::{
     gate::{
         event::{Charge, Entry, Event, Mark, Revision, RunRef},
+        facets::{Facets, Shown},
         name::{PersonName, WorkflowName},
         outcome::{FailureMode, Source},
         time::Time,
@@ -33,6 +35,9 @@ pub(super) struct Booked {
     pub(super) high: bool,
     /// It goes on.
     pub(super) open: bool,
+    /// What was seen of it, or said in a check.
+    pub(super) seen: Facets,
+    pub(super) shown: Shown,
 }
 
 pub(super) type Answer<T> = Result<Result<T, ReviseError>, Fault>;
@@ -119,6 +124,7 @@ impl Pen<'_> {
                 self.restate(run, at, now, |revision| Event::Reinstated { revision, by }).map(Ok)
             }
             Change::Accept { by } => self.accept(run, at, by),
+            Change::Check { right, by } => self.check(run, at, *right, by),
         }
     }
 
@@ -150,10 +156,7 @@ impl Pen<'_> {
         match self.check_state(run.id)? {
             Some(CheckState::Waiting) => {
                 self.leave_queue(run.id, &run.workflow, CheckState::Accepted, Some(by), at)?;
-                let (reference, by) = (run.run.clone(), by.clone());
-                let workflow = self.current_name(&run.workflow);
-                self.fold(0, Entry { at, workflow: Some(workflow), event: Event::Checked { run: reference, by, right: true } })?;
-                Ok(Ok(Revised { repeated: false, ..run.unchanged() }))
+                self.judge(run, at, true, by).map(Ok)
             }
             Some(CheckState::Accepted) => Ok(Ok(run.unchanged())),
             Some(CheckState::Reported) => Ok(Err(ReviseError::Nothing("somebody judged the run already, and found it wrong"))),
@@ -161,6 +164,22 @@ impl Pen<'_> {
             Some(CheckState::Unchecked) => Ok(Err(ReviseError::Nothing("the run has left the full queue unchecked"))),
             None => Ok(Err(ReviseError::Nothing("the run was not drawn for a check"))),
         }
+    }
+
+    /// A judgement of a run that may not have been drawn: whoever waits for somebody to look at it waits no more.
+    fn check(&mut self, run: &Booked, at: Time, right: bool, by: &PersonName) -> Answer<Revised> {
+        if run.seen.judged(right) == run.seen {
+            return Ok(Ok(run.unchanged()));
+        }
+        let state = if right { CheckState::Accepted } else { CheckState::Reported };
+        self.leave_queue(run.id, &run.workflow, state, Some(by), at)?;
+        self.judge(run, at, right, by).map(Ok)
+    }
+
+    fn judge(&mut self, run: &Booked, at: Time, right: bool, by: &PersonName) -> Result<Revised, Fault> {
+        self.connection.execute("UPDATE runs SET seen = ?2 WHERE id = ?1", params![run.id, seen_code(run.seen.judged(right))])?;
+        let by = by.clone();
+        self.restate(run, at, run.mark, |revision| Event::Checked { revision, by, right })
     }
 
     fn retract(&mut self, run: &Booked, at: Time, mode: Option<&FailureMode>, reference: Option<&Arc<str>>, by: &PersonName) -> Answer<Revised> {
@@ -197,10 +216,40 @@ impl Pen<'_> {
     pub(super) fn restate(&mut self, run: &Booked, at: Time, now: Mark, event: impl FnOnce(Revision) -> Event) -> Result<Revised, Fault> {
         self.connection
             .execute("UPDATE runs SET mark = ?2, notable = (notable & 6) | ?3 WHERE id = ?1", [run.id, codes::mark::code(now), notable_mark(now)])?;
-        let revision = Revision { run: run.run.clone(), booked_at: run.booked_at(), high: run.high, was: run.mark, now };
+        let shown = load(self.connection, run.id)?.shown;
+        let revision = Revision::new(run.run.clone(), run.booked_at(), run.high, run.mark, now).showing(&run.shown, &shown);
         let workflow = self.current_name(&run.workflow);
         self.fold(0, Entry { at, workflow: Some(workflow), event: event(revision) })?;
         Ok(Revised { now, repeated: false, ..run.unchanged() })
+    }
+
+    /// A report of a run that was booked and has not ended comes without what only its row tells: what it stands as by now, and what was said of it before. The
+    /// report goes into the row with it, so that it can be found, and taken back, before the run ends.
+    pub(super) fn completed(&mut self, entry: &Entry, at: Time) -> Result<Entry, Fault> {
+        let mut entry = entry.clone();
+        if let (Some(workflow), Event::Reported { revision, charge }) = (&entry.workflow, &mut entry.event)
+            && let Some(id) = self.booked_row(workflow, &revision.run)?
+        {
+            let was = load(self.connection, id)?;
+            let charge = charge.clone();
+            self.charge(id, &[charge], at, |pen, mode| pen.counts(workflow, mode))?;
+            // What came back in the meantime, such as a run that was excluded, is not put on the books again by what is added to it.
+            let now = load(self.connection, id)?;
+            *revision = Revision::new(revision.run.clone(), was.booked_at(), was.high, was.mark, was.mark).showing(&was.shown, &now.shown);
+        }
+        Ok(entry)
+    }
+
+    /// A run that was booked before it ended may have come to more by then.
+    pub(super) fn note_end(&mut self, was: &Booked, at: Time) -> Result<(), Fault> {
+        let now = load(self.connection, was.id)?;
+        if now.shown == was.shown {
+            return Ok(());
+        }
+        let workflow = self.current_name(&was.workflow);
+        self.write_tally_of(&workflow)?;
+        let revision = Revision::new(was.run.clone(), was.booked_at(), now.high, was.mark, now.mark).showing(&was.shown, &now.shown);
+        self.fold(0, Entry { at, workflow: Some(workflow), event: Event::Noted { revision } })
     }
 
     /// The name that the workflow's books are kept under now, where it was renamed since.
@@ -233,9 +282,12 @@ impl Booked {
     fn refuses(&self, change: &Change) -> Option<ReviseError> {
         match change {
             Change::Report(_) => None,
-            Change::Retract { .. } | Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Reconcile { .. } => {
-                self.open.then(|| ReviseError::Open(self.run.run.clone(), self.workflow.clone()))
-            }
+            Change::Retract { .. }
+            | Change::Exclude { .. }
+            | Change::Reinstate { .. }
+            | Change::Accept { .. }
+            | Change::Check { .. }
+            | Change::Reconcile { .. } => self.open.then(|| ReviseError::Open(self.run.run.clone(), self.workflow.clone())),
         }
     }
 

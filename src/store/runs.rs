@@ -6,11 +6,14 @@ use super::{
     chain::subject_hash,
     codes::{self, AMBIGUOUS, OPEN, notable_mark},
     database::Fault,
+    meant::load,
     pen::Pen,
+    revise::Booked,
 };
 use crate::{
     gate::{
         event::{Admission, Charge, Executed, Mark, RunRef},
+        facets::Facets,
         name::{CallId, PersonName, RunId, WorkflowName},
         outcome::FailureMode,
         risk::Risk,
@@ -29,7 +32,7 @@ const LAST_MILLISECOND: i64 = i64::MAX >> TIME_SHIFT;
 /// How many entries an era of `touched` has: a size at which the part that is written to stays in the cache, while ten million make only 153 places to look.
 pub(super) const ERA: u64 = 65_536;
 
-const INSERT_RUN: &str = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+const INSERT_RUN: &str = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
 const INSERT_CALL: &str = "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const INSERT_TOUCHED: &str = "INSERT INTO touched VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
 const FIND_NAME: &str = "SELECT id, ended IS NULL FROM runs WHERE run = ?1 AND workflow = ?2 AND agent = ?3";
@@ -87,6 +90,7 @@ pub(super) struct Row<'r> {
     pub(super) more: i64,
     pub(super) call: Option<CallId>,
     pub(super) first: Option<FirstCall>,
+    pub(super) seen: Facets,
 }
 
 /// The first call's part of a run's row.
@@ -122,6 +126,9 @@ impl Row<'_> {
         if let Some(call) = self.call {
             statement.raw_bind_parameter(12, &bytes(call)[..])?;
         }
+        if let Some(seen) = seen_code(self.seen) {
+            statement.raw_bind_parameter(21, seen)?;
+        }
         let Some(first) = &self.first else { return Ok(()) };
         for (column, value) in [first.at, first.tool, first.risk, first.verdict, first.executed].into_iter().enumerate() {
             statement.raw_bind_parameter(column + 13, value)?;
@@ -146,8 +153,8 @@ enum Place {
 }
 
 impl Pen<'_> {
-    /// Writes a run that ended, and gives the id of its row. Was it booked before?
-    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<(i64, bool), Fault> {
+    /// Writes a run that ended, and gives the id of its row, with how it stood where it was booked before.
+    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<(i64, Option<Booked>), Fault> {
         let workflow = self.name(run.workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let first = run.calls.first();
@@ -174,7 +181,7 @@ impl Pen<'_> {
             Some(call) => Some(self.first_call(call, run.started)?),
             None => None,
         };
-        let (id, booked_before) = match place {
+        let (id, stood) = match place {
             Place::New(name) => {
                 let row = Row {
                     workflow,
@@ -189,19 +196,32 @@ impl Pen<'_> {
                     more,
                     call: first.map(|call| call.call),
                     first: first_call,
+                    seen: run.seen,
                 };
-                (self.insert(run.booked_at, &row)?, false)
+                (self.insert(run.booked_at, &row)?, None)
             }
             Place::Booked(id) => {
+                let stood = load(self.connection, id)?;
                 self.connection.execute(
                     "UPDATE runs SET run = coalesce(run, ?2), counts = ?3, high = max(high, ?4), notable = (notable & 3) | ?5, began = ?6, ended = ?7,
-                     more = ?8, call = ?9 WHERE id = ?1",
-                    params![id, run.run.as_ref().map(RunId::as_str), counts, run.high, ambiguous, began, ended, more, first.map(|call| bytes(call.call))],
+                     more = ?8, call = ?9, seen = ?10 WHERE id = ?1",
+                    params![
+                        id,
+                        run.run.as_ref().map(RunId::as_str),
+                        counts,
+                        run.high,
+                        ambiguous,
+                        began,
+                        ended,
+                        more,
+                        first.map(|call| bytes(call.call)),
+                        seen_code(stood.seen.or(run.seen))
+                    ],
                 )?;
                 if let Some(call) = &first_call {
                     self.describe_first(id, call)?;
                 }
-                (id, true)
+                (id, Some(stood))
             }
         };
         for (n, call) in run.calls.iter().enumerate().skip(1) {
@@ -215,11 +235,11 @@ impl Pen<'_> {
             let counted = run.mark == Mark::Unacceptable;
             self.charge(id, &run.charges, run.ended, |pen, mode| counted && pen.counts(&run.workflow, mode))?;
         }
-        Ok((id, booked_before))
+        Ok((id, stood))
     }
 
     /// Writes the row of a run that was booked before its end, so that it can be found whatever becomes of the process.
-    pub(super) fn book(&mut self, workflow: &WorkflowName, run: &RunRef, at: Time, high: bool, charges: &[Charge]) -> Result<i64, Fault> {
+    pub(super) fn book(&mut self, workflow: &WorkflowName, run: &RunRef, at: Time, high: bool, seen: Facets, charges: &[Charge]) -> Result<i64, Fault> {
         let owner = self.name(workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let call = run.run.as_str().parse().ok();
@@ -239,6 +259,7 @@ impl Pen<'_> {
                     more: 0,
                     call,
                     first: None,
+                    seen,
                 };
                 self.insert(at, &row)?
             }
@@ -473,6 +494,11 @@ impl Pen<'_> {
             }
         }
     }
+}
+
+/// What was seen of a run, as its row has it.
+pub(super) fn seen_code(seen: Facets) -> Option<u8> {
+    Some(seen.bits()).filter(|bits| *bits > 0)
 }
 
 /// An id as it is stored: in the order of its number.

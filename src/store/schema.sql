@@ -56,7 +56,9 @@ CREATE TABLE runs (
     executed INTEGER,               -- 0 no, 1 yes, 2 unknown: sent, and the answer lost
     rule     INTEGER,               -- names.id of the rule that decided, where it was not allowed
     status   INTEGER,               -- the status the agent got
-    subject  BLOB                   -- the business object: the first 16 bytes of SHA-256(meta.ledger ‖ subject); the text itself is not kept
+    subject  BLOB,                  -- the business object: the first 16 bytes of SHA-256(meta.ledger ‖ subject); the text itself is not kept
+    seen     INTEGER                -- what was seen of it, or said in a check, besides its charges: 2 an escalation was due, 8 a missed one was caught by a hold,
+                                    -- 16 it was rework, 32 it was checked, 64 and was right; added up, NULL for nothing
 ) STRICT;
 CREATE INDEX runs_by_call ON runs (call);
 CREATE UNIQUE INDEX runs_by_name ON runs (run, workflow, agent) WHERE run IS NOT NULL;

@@ -19,6 +19,7 @@ use crate::{
         budget::Objective,
         digest::Digest,
         event::{Admission, Charge, Clamp, Entry, Event, Executed, Mark, RunRef},
+        facets::Facets,
         level::Ladder,
         name::{CallId, WorkflowName},
         outcome::{FailureMode, Outcome, Source},
@@ -229,6 +230,7 @@ fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
         booked_at: last,
         mark: Mark::Acceptable,
         high: false,
+        seen: Facets::NONE,
         charges: Vec::new(),
         calls,
     }
@@ -243,7 +245,7 @@ fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
 }
 
 fn booked(run: &str) -> Event {
-    Event::Booked { run: run_ref(run), high: false, charges: vec![charge(FailureMode::WrongAction, None)] }
+    Event::Booked { run: run_ref(run), high: false, charges: vec![charge(FailureMode::WrongAction, None)], seen: Facets::NONE }
 }
 
 fn run_ref(run: &str) -> RunRef {

@@ -86,6 +86,7 @@ pub fn effect(entry: &Entry) {
         | Event::Retracted { .. }
         | Event::Reinstated { .. }
         | Event::Reconciled { .. }
+        | Event::Noted { .. }
         | Event::Checked { .. }
         | Event::Paced { .. }
         | Event::Held(_)

@@ -75,7 +75,7 @@ fn workflows(criterion: &mut Criterion) {
     let mut now = START;
     for minute in 0..30 * 24 * 60 {
         now = START.plus(minutes(minute));
-        let cell = Cell { minute: now.minute(), runs: 1, high: 0, idle: 0, modes: std::collections::BTreeMap::new() };
+        let cell = Cell { runs: 1, ..Cell::new(now.minute()) };
         state.apply(now, &Event::Tallied { cells: vec![cell] });
     }
     criterion.bench_function("workflow/standing", |bench| bench.iter(|| black_box(&state).standing()));

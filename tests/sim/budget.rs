@@ -12,7 +12,7 @@ use burngate::gate::{
     time::days,
 };
 
-use crate::world::{DAY, HOUR, MINUTE, Rng, START, booked, charge, entry, of, recovered, revision, run, state, tallied, terms, time, worlds};
+use crate::world::{DAY, HOUR, MINUTE, Rng, START, booked, entry, of, recovered, reported, retracted, revision, run, state, tallied, terms, time, worlds};
 
 const LOOK_BACKS: [i64; 7] = [5 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, DAY, 3 * DAY];
 /// Long, short, percent.
@@ -442,7 +442,7 @@ fn happen(rng: &mut Rng, model: &mut Model, state: &mut State) -> (Event, bool) 
                 return (Event::Stopped, false);
             }
             let revision = revision(index as u64, before.at, before.high, before.mark(), after.mark());
-            let event = Event::Reported { revision, charge: charge(&mode) };
+            let event = reported(revision, &mode);
             apply(state, &event);
             model.revise(index, after);
             (event, true)
@@ -455,7 +455,7 @@ fn happen(rng: &mut Rng, model: &mut Model, state: &mut State) -> (Event, bool) 
             let mut after = before.clone();
             after.modes.remove(&mode);
             let revision = revision(index as u64, before.at, before.high, before.mark(), after.mark());
-            let event = Event::Retracted { revision, mode, reference: None, by: "ada".into() };
+            let event = retracted(revision, mode);
             apply(state, &event);
             model.revise(index, after);
             (event, false)

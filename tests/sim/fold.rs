@@ -14,7 +14,9 @@ use burngate::gate::{
     time::days,
 };
 
-use crate::world::{DAY, HOUR, MINUTE, Rng, START, accepted, booked, charge, clamp, everywhere, recovered, released, revision, tallied, terms, time, worlds};
+use crate::world::{
+    DAY, HOUR, MINUTE, Rng, START, accepted, booked, clamp, everywhere, recovered, released, reported, retracted, revision, tallied, terms, time, worlds,
+};
 
 const NAMES: [&str; 3] = ["refunds", "triage", "mail"];
 
@@ -72,9 +74,9 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                 let revision = revision(run, booked_at, false, *was, now);
                 *was = now;
                 match now {
-                    Mark::Unacceptable => Event::Reported { revision, charge: charge(&FailureMode::Timeout) },
+                    Mark::Unacceptable => reported(revision, &FailureMode::Timeout),
                     Mark::Excluded => Event::Excluded { revision, reason: "an incident".into(), reference: None, by: "ada".into() },
-                    _ => Event::Retracted { revision, mode: FailureMode::WrongAction, reference: None, by: "ada".into() },
+                    _ => retracted(revision, FailureMode::WrongAction),
                 }
             }
             _ => {

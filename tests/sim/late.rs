@@ -7,7 +7,7 @@ use burngate::gate::{
     time::days,
 };
 
-use crate::world::{DAY, HOUR, MINUTE, START, charge, entry, of, revision, state, tallied, terms, time, worlds};
+use crate::world::{DAY, HOUR, MINUTE, START, entry, of, revision, state, tallied, terms, time, worlds};
 
 #[test]
 fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
@@ -65,11 +65,11 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
 type Revision = burngate::gate::event::Revision;
 
 fn reported(revision: Revision, mode: FailureMode) -> Event {
-    Event::Reported { revision, charge: charge(&mode) }
+    crate::world::reported(revision, &mode)
 }
 
 fn retracted(revision: Revision, mode: FailureMode) -> Event {
-    Event::Retracted { revision, mode, reference: None, by: "ada".into() }
+    crate::world::retracted(revision, mode)
 }
 
 fn excluded(revision: Revision, _: FailureMode) -> Event {

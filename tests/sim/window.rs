@@ -7,6 +7,7 @@ use burngate::gate::{
         burn::LOOK_BACKS,
         window::{Delta, Shift, Window},
     },
+    facets::ModeShift,
     outcome::FailureMode,
     time::{days, hours},
 };
@@ -85,7 +86,7 @@ proptest! {
                     let at = now - ago.max(0);
                     let sign = if back { -1 } else { 1 };
                     let delta = Delta { runs: sign, unacceptable: if unacceptable { sign } else { 0 } };
-                    window.book(time(at), Shift::of(delta, high), &[(MODES[mode].clone(), sign)]);
+                    window.book(time(at), Shift::of(delta, high), &[ModeShift { mode: MODES[mode].clone(), tool: None, change: sign }]);
                     facts.push(Fact { at, high, unacceptable: delta.unacceptable, runs: sign, mode });
                 }
                 Step::Recover => {

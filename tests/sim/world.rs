@@ -10,6 +10,7 @@ use burngate::gate::{
     budget::{Evidence, Objective, evidence::TABLE},
     digest::Digest,
     event::{Cell, Charge, Clamp, Entry, Event, Mark, Revision, RunRef},
+    facets::{Facets, ModeShift},
     level::Ladder,
     name::WorkflowName,
     outcome::{FailureMode, Source},
@@ -193,15 +194,29 @@ pub(crate) fn charge(mode: &FailureMode) -> Charge {
 }
 
 pub(crate) fn booked(id: u64, high: bool, mode: FailureMode) -> Event {
-    Event::Booked { run: run(id), high, charges: vec![charge(&mode)] }
+    Event::Booked { run: run(id), high, charges: vec![charge(&mode)], seen: Facets::NONE }
 }
 
 pub(crate) fn tallied(at: i64, runs: u64, high: u64, idle: u64) -> Event {
-    Event::Tallied { cells: vec![Cell { minute: time(at).minute(), runs, high, idle, modes: BTreeMap::new() }] }
+    Event::Tallied { cells: vec![Cell { runs, high, idle, ..Cell::new(time(at).minute()) }] }
 }
 
 pub(crate) fn revision(id: u64, booked_at: i64, high: bool, was: Mark, now: Mark) -> Revision {
-    Revision { run: run(id), booked_at: time(booked_at), high, was, now }
+    Revision::new(run(id), time(booked_at), high, was, now)
+}
+
+/// A report of `mode`, as the writer completes it from what the run stood with.
+pub(crate) fn reported(revision: Revision, mode: &FailureMode) -> Event {
+    Event::Reported { revision: moving(revision, mode, 1), charge: charge(mode) }
+}
+
+/// The report of `mode` taken back.
+pub(crate) fn retracted(revision: Revision, mode: FailureMode) -> Event {
+    Event::Retracted { revision: moving(revision, &mode, -1), mode, reference: None, by: "ada".into() }
+}
+
+fn moving(revision: Revision, mode: &FailureMode, change: i64) -> Revision {
+    Revision { modes: vec![ModeShift { mode: mode.clone(), tool: None, change }], ..revision }
 }
 
 pub(crate) fn recovered(lasts: Duration, to: Option<&str>) -> Event {

@@ -6,6 +6,7 @@ use super::world::{NOW, TRIAGE, World, held, run};
 use crate::{
     gate::{
         event::{Entry, Mark},
+        facets::Facets,
         outcome::FailureMode,
         time::{hours, minutes},
     },
@@ -89,13 +90,8 @@ async fn metrics_say_what_the_api_says() {
 #[test]
 fn a_counter_never_goes_down() {
     let world = World::still(&[], Vec::new());
-    let revision = |was, now| crate::gate::event::Revision {
-        run: crate::gate::event::RunRef { agent: "a".into(), run: "r".into() },
-        booked_at: NOW,
-        high: false,
-        was,
-        now,
-    };
+    let run = crate::gate::event::RunRef { agent: "a".into(), run: "r".into() };
+    let revision = |was, now| crate::gate::event::Revision::new(run.clone(), NOW, false, was, now);
     let excluded =
         crate::gate::event::Event::Excluded { revision: revision(Mark::Unacceptable, Mark::Excluded), reason: "r".into(), reference: None, by: "o".into() };
     let reinstated = crate::gate::event::Event::Reinstated { revision: revision(Mark::Excluded, Mark::Unacceptable), by: "o".into() };
@@ -111,7 +107,12 @@ fn modes_beyond_their_bound_are_counted_together() {
     let world = World::still(&[], Vec::new());
     for n in 0..MAX_MODES + 2 {
         let charges = run("r", "a", Mark::Unacceptable, minutes(1), &[FailureMode::from(format!("mode-{n}").as_str())]).charges;
-        let booked = crate::gate::event::Event::Booked { run: crate::gate::event::RunRef { agent: "a".into(), run: "r".into() }, high: false, charges };
+        let booked = crate::gate::event::Event::Booked {
+            run: crate::gate::event::RunRef { agent: "a".into(), run: "r".into() },
+            high: false,
+            charges,
+            seen: Facets::NONE,
+        };
         world.metrics.observe(&Entry { at: NOW, workflow: Some(TRIAGE.into()), event: booked });
     }
     let text = world.metrics.render(&world.ledger).unwrap();

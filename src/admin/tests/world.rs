@@ -31,6 +31,7 @@ use crate::{
         budget::objective::Objective,
         digest::Digest,
         event::{Charge, Clamp, Entry, Event, Executed, Mark},
+        facets::Facets,
         level::{Ladder, Validation},
         name::{ApprovalId, CallId, ToolName, WorkflowName},
         outcome::{FailureMode, Source},
@@ -111,7 +112,7 @@ impl World {
         for run in runs {
             if run.mark == Mark::Unacceptable {
                 let reference = crate::gate::event::RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap() };
-                let booked = Event::Booked { run: reference, high: run.high, charges: run.charges.clone() };
+                let booked = Event::Booked { run: reference, high: run.high, charges: run.charges.clone(), seen: run.seen };
                 drop(journal.append(Entry { at: run.booked_at, workflow: Some(TRIAGE.into()), event: booked }).durable);
             }
             journal.record(run);
@@ -227,6 +228,7 @@ pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[F
         booked_at: at,
         mark,
         high: true,
+        seen: Facets::NONE,
         charges: modes.iter().map(charge).collect(),
         calls: vec![CallRecord {
             call,

@@ -207,7 +207,7 @@ impl Replay {
                 }
                 Event::Tallied { cells }
             }
-            Event::Booked { run, high, charges } => {
+            Event::Booked { run, high, charges, .. } => {
                 if self.diverted.get(&key(run)) == Some(&None) {
                     return;
                 }
@@ -436,7 +436,7 @@ impl Replay {
         let reads_only = self.real_terms.get(&open.key.0).is_some_and(|terms| terms.reads_only);
         let counted = run.calls.iter().any(|call| went(call) && (call.risk > Risk::Read || reads_only));
         let minute = run.booked_at.minute();
-        let minus = self.minus.entry((open.key.0.clone(), minute)).or_insert_with(|| super::empty(minute));
+        let minus = self.minus.entry((open.key.0.clone(), minute)).or_insert_with(|| Cell::new(minute));
         minus.runs += u64::from(counted);
         minus.high += u64::from(counted && run.high);
         minus.idle += u64::from(!counted);

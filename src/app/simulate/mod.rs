@@ -14,6 +14,7 @@ use crate::gate::{
     budget::posture::Posture,
     digest::Digest,
     event::{Cell, Charge, Effect, Entry, Event, RunRef},
+    facets::Facets,
     json::Json,
     name::{ToolName, WorkflowName},
     past,
@@ -25,7 +26,7 @@ use crate::gate::{
     risk::Risk,
     standing::Standing,
     state::State,
-    time::{Minute, Time, days},
+    time::{Time, days},
     verdict::Verdict,
 };
 
@@ -232,7 +233,7 @@ impl Simulation {
             self.flush(workflow);
         }
         let Some(desk) = self.desks.get_mut(workflow) else { return };
-        let (last, cell) = desk.tally.get_or_insert_with(|| (at, empty(minute)));
+        let (last, cell) = desk.tally.get_or_insert_with(|| (at, Cell::new(minute)));
         *last = at;
         if idle {
             cell.idle += 1;
@@ -247,7 +248,7 @@ impl Simulation {
     /// Books an unacceptable run.
     pub fn book(&mut self, workflow: &WorkflowName, at: Time, run: RunRef, high: bool, charges: Vec<Charge>) {
         self.flush(workflow);
-        self.apply(workflow, at, Event::Booked { run, high, charges });
+        self.apply(workflow, at, Event::Booked { run, high, charges, seen: Facets::NONE });
         if let Some(told) = self.told(workflow.as_str()) {
             told.runs += 1;
             told.unacceptable += 1;
@@ -347,8 +348,4 @@ fn is_known(tool: &Tool, rule: RuleName, has_args: bool) -> bool {
         return true;
     };
     condition.as_ref().is_none_or(|rule| reads(&rule.condition))
-}
-
-fn empty(minute: Minute) -> Cell {
-    Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new() }
 }

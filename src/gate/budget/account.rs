@@ -21,7 +21,8 @@ use super::{
 };
 use crate::gate::{
     event::RunRef,
-    name::LevelName,
+    facets::ModeShift,
+    name::{LevelName, ToolName},
     outcome::FailureMode,
     policy::{Recovery, Terms},
     time::{Minute, Time, days, hours},
@@ -120,8 +121,10 @@ pub struct Posting {
     pub booked_at: Time,
     /// What it changes.
     pub shift: Shift,
-    /// The failure modes that it adds or takes back.
+    /// The failure modes that its run comes to stand with, or without.
     pub modes: Vec<(FailureMode, i64)>,
+    /// What it changes about the counts of failure modes: nothing of a run that is out of the budget, everything of one that leaves it or comes back.
+    pub counts: Vec<ModeShift>,
     /// One of the modes that it adds or takes back is critical, and its run is unacceptable.
     pub critical: bool,
     /// The run, where it is one.
@@ -194,6 +197,12 @@ impl Account {
         self.window.modes(objective.window, now, self.counts_from)
     }
 
+    /// The failure modes of the budget's window by the tool that they were seen at.
+    #[must_use]
+    pub fn modes_by_tool(&self, objective: &Objective, now: Time) -> BTreeMap<ToolName, BTreeMap<FailureMode, u64>> {
+        self.window.modes_by_tool(objective.window, now, self.counts_from)
+    }
+
     /// The burn rates over all runs.
     #[must_use]
     pub fn burn_rates(&self, objective: &Objective, now: Time) -> BurnRates {
@@ -209,8 +218,8 @@ impl Account {
     pub fn post_all(&mut self, terms: &Terms, now: Time, postings: &[Posting]) -> Vec<Turn> {
         let mut turns = Vec::new();
         for posting in postings {
-            if posting.shift != Shift::default() || !posting.modes.is_empty() {
-                self.window.book(posting.booked_at.min(now), posting.shift, &posting.modes);
+            if posting.shift != Shift::default() || !posting.counts.is_empty() {
+                self.window.book(posting.booked_at.min(now), posting.shift, &posting.counts);
             }
         }
         self.window.forget(now);

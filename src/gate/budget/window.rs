@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::burn::{Count, Counts, LOOK_BACKS};
 use crate::gate::{
+    facets::{FacetCounts, ModeShift},
+    name::ToolName,
     outcome::FailureMode,
     time::{Hour, Minute, Time},
 };
@@ -29,6 +31,11 @@ pub const KEPT_MINUTES: i64 = 3 * 24 * 60;
 /// The most eras that are told apart. More recoveries within [`KEPT_HOURS`] merge the oldest eras: what late facts change there is then counted as older.
 pub const MAX_ERAS: usize = 256;
 
+/// The most pairs of a mode and a tool that an hour tells apart. What comes after is counted at [`OTHER_TOOL`].
+pub const MAX_PAIRS: usize = 64;
+/// The tools that an hour does not tell apart.
+pub const OTHER_TOOL: &str = "other";
+
 /// Counts of runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -38,8 +45,8 @@ pub struct Tally {
     pub high: Count,
     /// Runs that do not count.
     pub idle: u64,
-    /// Counted runs that somebody judged.
-    pub checked: u64,
+    /// The facets of the counted runs.
+    pub facets: FacetCounts,
 }
 
 /// A change to the counts of one moment, or the sum of such changes.
@@ -51,8 +58,9 @@ pub struct Shift {
     pub high: Delta,
     /// Idle runs.
     pub idle: i64,
-    /// Checked runs.
-    pub checked: i64,
+    /// The facets of counted runs.
+    #[serde(default, skip_serializing_if = "FacetCounts::is_zero")]
+    pub facets: FacetCounts,
 }
 
 /// A change to one count.
@@ -76,11 +84,11 @@ impl Shift {
         self.all.add(other.all);
         self.high.add(other.high);
         self.idle = self.idle.saturating_add(other.idle);
-        self.checked = self.checked.saturating_add(other.checked);
+        self.facets.add(other.facets);
     }
 
     fn tally(self) -> Tally {
-        Tally { all: self.all.count(), high: self.high.count(), idle: at_least_zero(self.idle), checked: at_least_zero(self.checked) }
+        Tally { all: self.all.count(), high: self.high.count(), idle: at_least_zero(self.idle), facets: self.facets }
     }
 }
 
@@ -106,6 +114,34 @@ struct Bucket {
     sum: Shift,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     modes: BTreeMap<FailureMode, i64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tools: BTreeMap<FailureMode, BTreeMap<ToolName, i64>>,
+}
+
+impl Bucket {
+    /// Counts a mode, for its run or at its tool. What is back at zero leaves nothing behind.
+    fn count(&mut self, shift: &ModeShift) {
+        let Some(tool) = &shift.tool else {
+            add(&mut self.modes, &shift.mode, shift.change);
+            return;
+        };
+        let pairs: usize = self.tools.values().map(BTreeMap::len).sum();
+        let tools = self.tools.entry(shift.mode.clone()).or_default();
+        let fits = pairs < MAX_PAIRS || tools.contains_key(tool);
+        let tool = if fits { tool.clone() } else { OTHER_TOOL.into() };
+        add(tools, &tool, shift.change);
+        if tools.is_empty() {
+            self.tools.remove(&shift.mode);
+        }
+    }
+}
+
+fn add<K: Clone + Ord>(counts: &mut BTreeMap<K, i64>, key: &K, change: i64) {
+    let count = counts.entry(key.clone()).or_default();
+    *count = count.saturating_add(change);
+    if *count == 0 {
+        counts.remove(key);
+    }
 }
 
 /// A workflow's counts.
@@ -130,16 +166,14 @@ impl Window {
     }
 
     /// Books `shift` and `modes` at `at`. What lies before everything that is kept is forgotten: no look-back reaches it.
-    pub fn book(&mut self, at: Time, shift: Shift, modes: &[(FailureMode, i64)]) {
+    pub fn book(&mut self, at: Time, shift: Shift, modes: &[ModeShift]) {
         let era = self.era_of(at);
         bucket(&mut self.minutes, at.minute().0, era).sum.add(shift);
         let hour = bucket(&mut self.hours, at.hour().0, era);
         hour.sum.add(shift);
-        for (mode, change) in modes {
-            let count = hour.modes.entry(mode.clone()).or_default();
-            *count = count.saturating_add(*change);
+        for shift in modes {
+            hour.count(shift);
         }
-        hour.modes.retain(|_, count| *count != 0);
     }
 
     /// Forgets what no look-back at or after `now` reaches.
@@ -185,6 +219,26 @@ impl Window {
         let (minute, hour) = (at.minute(), at.hour().start());
         let keeps_minute = now.minute().0 - minute.0 < KEPT_MINUTES || self.era_of(hour) != self.era_of(minute.start());
         Some(if keeps_minute { minute } else { hour.minute() })
+    }
+
+    /// How many runs had each failure mode at each tool, over the same hours.
+    #[must_use]
+    pub fn modes_by_tool(&self, window: Duration, now: Time, from: Time) -> BTreeMap<ToolName, BTreeMap<FailureMode, u64>> {
+        let mut sum: BTreeMap<(ToolName, FailureMode), i64> = BTreeMap::new();
+        for bucket in self.hours_of(window, now).filter(|bucket| bucket.era >= from) {
+            for (mode, tools) in &bucket.tools {
+                for (tool, count) in tools {
+                    add(&mut sum, &(tool.clone(), mode.clone()), *count);
+                }
+            }
+        }
+        let mut by_tool: BTreeMap<ToolName, BTreeMap<FailureMode, u64>> = BTreeMap::new();
+        for ((tool, mode), count) in sum {
+            if let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) {
+                by_tool.entry(tool).or_default().insert(mode, count);
+            }
+        }
+        by_tool
     }
 
     /// The counts of every burn-rate look-back at `now`, over all runs and over those with a `high` call.
@@ -270,7 +324,7 @@ fn bucket(buckets: &mut VecDeque<Bucket>, at: i64, era: Time) -> &mut Bucket {
         _ => {
             let index = buckets.partition_point(|bucket| (bucket.at, bucket.era) < (at, era));
             if buckets.get(index).is_none_or(|found| (found.at, found.era) != (at, era)) {
-                buckets.insert(index, Bucket { at, era, sum: Shift::default(), modes: BTreeMap::new() });
+                buckets.insert(index, Bucket { at, era, sum: Shift::default(), modes: BTreeMap::new(), tools: BTreeMap::new() });
             }
             index
         }

@@ -269,7 +269,7 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
     for n in [1, 2] {
         let name = format!("r{n}");
         let charges = vec![seen(n, FailureMode::Timeout), seen(n + 10, FailureMode::WrongAction)];
-        world.append(Some("w"), Event::Booked { run: run_ref(&name), high: true, charges: charges[..1].to_vec() });
+        world.append(Some("w"), Event::Booked { run: run_ref(&name), high: true, charges: charges[..1].to_vec(), seen: Facets::NONE });
         let order = format!("A-{n}");
         let calls = vec![lost(n, &order), call(n + 10, "api/get", Risk::Low, None)];
         let charges = if n == 1 { charges[..1].to_vec() } else { charges };

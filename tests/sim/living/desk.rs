@@ -18,6 +18,7 @@ use burngate::{
         deed::Amount,
         digest::Digest,
         event::{Charge, Entry, Event, Executed},
+        facets::Facets,
         level::Validation,
         name::{ApprovalId, CallId},
         outcome::{FailureMode, Source},
@@ -293,7 +294,7 @@ impl Desk {
             let booked = |known: &Entry| matches!(&known.event, Event::Booked { run, .. } if *run == call.run);
             if !entries.iter().any(booked) {
                 let charges = vec![charge(FailureMode::Timeout, None)];
-                drop(journal.append(entry(Event::Booked { run: call.run, high: call.risk == Risk::High, charges })));
+                drop(journal.append(entry(Event::Booked { run: call.run, high: call.risk == Risk::High, charges, seen: Facets::NONE })));
             }
         }
         journal.write();

@@ -46,7 +46,7 @@ fn post(account: &mut Account, terms: &Terms, at: Time, runs: i64, unacceptable:
 fn critical(account: &mut Account, terms: &Terms, at: Time, id: &str, sign: i64) -> Vec<Turn> {
     let run = Some(RunRef { agent: "clerk".into(), run: id.into() });
     let shift = Shift::of(Delta { runs: sign.max(0), unacceptable: sign }, false);
-    account.post(terms, at, &Posting { booked_at: at, shift, modes: vec![(FailureMode::MissedEscalation, sign)], critical: true, run })
+    account.post(terms, at, &Posting { booked_at: at, shift, modes: vec![(FailureMode::MissedEscalation, sign)], critical: true, run, ..Posting::default() })
 }
 
 /// Failures spread thin, so that no burn rate fires.
@@ -180,7 +180,7 @@ fn a_failure_outside_the_window_adds_nothing_and_enters_nothing() {
     let mut account = Account::default();
     let shift = Shift::of(Delta { runs: 1, unacceptable: 1 }, false);
     let modes = vec![(FailureMode::MissedEscalation, 1)];
-    let posting = Posting { booked_at: NOW.minus(days(31)), shift, modes, critical: true, run: None };
+    let posting = Posting { booked_at: NOW.minus(days(31)), shift, modes, critical: true, ..Posting::default() };
     assert!(account.post(&terms, NOW, &posting).is_empty());
 }
 

@@ -1,0 +1,85 @@
+//! What late news does to a run that had been booked: what it stood as, what it stands as now, and what that changes about the counts.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunRef;
+use crate::gate::{
+    facets::{Facets, ModeShift, Shown},
+    outcome::Outcome,
+    time::Time,
+};
+
+/// A change to a run that had been booked, with all that the fold needs to know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// The run.
+    pub run: RunRef,
+    /// When it was booked: the change is booked there too.
+    pub booked_at: Time,
+    /// Whether it executed a `high` call.
+    pub high: bool,
+    /// What it stood as.
+    pub was: Mark,
+    /// What it stands as now.
+    pub now: Mark,
+    /// The facets with which it counted.
+    #[serde(default, skip_serializing_if = "Facets::is_none")]
+    pub facets_were: Facets,
+    /// The facets with which it counts now.
+    #[serde(default, skip_serializing_if = "Facets::is_none")]
+    pub facets: Facets,
+    /// What changes about the counts of failure modes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<ModeShift>,
+}
+
+impl Revision {
+    /// A change of a run's mark alone. Whoever knows which facets and modes change with it adds them: the writer, from the run index.
+    #[must_use]
+    pub const fn new(run: RunRef, booked_at: Time, high: bool, was: Mark, now: Mark) -> Self {
+        Revision { run, booked_at, high, was, now, facets_were: Facets::NONE, facets: Facets::NONE, modes: Vec::new() }
+    }
+
+    /// With what changes about the facets and modes of the run.
+    #[must_use]
+    pub fn showing(self, was: &Shown, now: &Shown) -> Self {
+        Revision { facets_were: was.facets, facets: now.facets, modes: now.since(was), ..self }
+    }
+}
+
+/// What a run stands as in the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// It does not count.
+    Idle,
+    /// It counts and was acceptable.
+    Acceptable,
+    /// It counts and was not.
+    Unacceptable,
+    /// An operator took it out.
+    Excluded,
+}
+
+impl Mark {
+    /// The mark as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mark::Idle => "idle",
+            Mark::Acceptable => "acceptable",
+            Mark::Unacceptable => "unacceptable",
+            Mark::Excluded => "excluded",
+        }
+    }
+
+    /// The run's outcome: an idle run has nothing to reproach it with.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Mark::Idle | Mark::Acceptable => Outcome::Acceptable,
+            Mark::Unacceptable => Outcome::Unacceptable,
+            Mark::Excluded => Outcome::Excluded,
+        }
+    }
+}

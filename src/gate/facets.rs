@@ -1,0 +1,360 @@
+//! What the four numbers count about a run, besides its mark: a few facets, worked out from what the gate saw and from the charges that stand.
+//!
+//! A facet is never set by hand where a charge says the same: it follows from the charges, so that a report that is taken back takes its facet with it, in whatever
+//! order such news arrives. A run is *corrected* when `major_correction` stands, whoever says so; it is *rework* when `duplicate_work` stands; a standing
+//! `missed_escalation` says that it should have escalated and did not, so a person's report of one makes an escalation due. What was caught by a hold was missed too,
+//! but cost nothing. A run is *checked* when a charge of a person or another system stands, or when one of them said that it was right; it stays *confirmed* only
+//! while nobody says otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::{Charge, Mark},
+    name::ToolName,
+    outcome::{FailureMode, Source},
+};
+
+/// The tool of charges that name none.
+pub const NO_TOOL: &str = "none";
+
+/// One thing that a run is besides acceptable or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Facet {
+    /// A person had to correct it materially, or recover it.
+    Corrected,
+    /// It should have escalated to a person.
+    EscalationDue,
+    /// It should have and did not, whether that was caught or not.
+    EscalationMissed,
+    /// It did not, but a hold stopped the call that it should have escalated: shown, and costs nothing.
+    EscalationCaught,
+    /// It caused duplicate, undone or follow-on work.
+    Rework,
+    /// A person judged it or a system confirmed it.
+    Checked,
+    /// Judged right, and nobody says otherwise.
+    Confirmed,
+}
+
+impl Facet {
+    /// Every facet, in the order of its bit.
+    pub const ALL: [Facet; 7] =
+        [Facet::Corrected, Facet::EscalationDue, Facet::EscalationMissed, Facet::EscalationCaught, Facet::Rework, Facet::Checked, Facet::Confirmed];
+
+    /// The facet as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Facet::Corrected => "corrected",
+            Facet::EscalationDue => "escalation_due",
+            Facet::EscalationMissed => "escalation_missed",
+            Facet::EscalationCaught => "escalation_caught",
+            Facet::Rework => "rework",
+            Facet::Checked => "checked",
+            Facet::Confirmed => "confirmed",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of facets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "BTreeSet<Facet>", into = "BTreeSet<Facet>")]
+pub struct Facets(u8);
+
+impl Facets {
+    /// No facet.
+    pub const NONE: Facets = Facets(0);
+
+    /// The set whose bits these are; bits that stand for no facet are dropped.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Facets(bits & ((1 << Facet::ALL.len()) - 1))
+    }
+
+    /// Its bits: what a row of the run index keeps. A bit never changes its meaning.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Is it empty?
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Is `facet` one of them?
+    #[must_use]
+    pub const fn has(self, facet: Facet) -> bool {
+        self.0 & facet.bit() != 0
+    }
+
+    /// These and `facet`.
+    #[must_use]
+    pub const fn with(self, facet: Facet) -> Self {
+        Facets(self.0 | facet.bit())
+    }
+
+    /// These without `facet`.
+    #[must_use]
+    pub const fn without(self, facet: Facet) -> Self {
+        Facets(self.0 & !facet.bit())
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Facets(self.0 | other.0)
+    }
+
+    /// These once a person or a system judged the run. The last word stands.
+    #[must_use]
+    pub const fn judged(self, right: bool) -> Self {
+        let judged = self.with(Facet::Checked);
+        if right { judged.with(Facet::Confirmed) } else { judged.without(Facet::Confirmed) }
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Facet> {
+        Facet::ALL.into_iter().filter(move |facet| self.has(*facet))
+    }
+
+    /// What a run shows of which `seen` was seen on the wire or said in a check, and which `charges` stand.
+    #[must_use]
+    pub fn of<'c>(seen: Facets, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
+        let (mut facets, mut is_missed, mut is_judged) = (seen, false, false);
+        for charge in charges {
+            match charge.mode {
+                FailureMode::MajorCorrection => facets = facets.with(Facet::Corrected),
+                FailureMode::DuplicateWork => facets = facets.with(Facet::Rework),
+                FailureMode::MissedEscalation => is_missed = true,
+                FailureMode::WrongAction
+                | FailureMode::Misclassified
+                | FailureMode::BrokenHandoff
+                | FailureMode::Timeout
+                | FailureMode::WrongArguments
+                | FailureMode::PolicyViolation
+                | FailureMode::ToolError
+                | FailureMode::Named(_) => {}
+            }
+            is_judged |= matches!(charge.source, Source::Person | Source::System);
+        }
+        if is_missed {
+            // One that went through is not made good by another that a hold stopped.
+            facets = facets.without(Facet::EscalationCaught);
+        }
+        if is_missed || facets.has(Facet::EscalationCaught) {
+            facets = facets.with(Facet::EscalationDue).with(Facet::EscalationMissed);
+        }
+        if facets.has(Facet::Confirmed) {
+            facets = facets.with(Facet::Checked);
+        }
+        if is_judged { facets.with(Facet::Checked).without(Facet::Confirmed) } else { facets }
+    }
+
+    /// Those that the four numbers count: none of a run that does not count itself.
+    #[must_use]
+    pub const fn counted(self, mark: Mark) -> Self {
+        match mark {
+            Mark::Acceptable | Mark::Unacceptable => self,
+            Mark::Idle | Mark::Excluded => Facets::NONE,
+        }
+    }
+}
+
+impl From<BTreeSet<Facet>> for Facets {
+    fn from(facets: BTreeSet<Facet>) -> Self {
+        facets.into_iter().fold(Facets::NONE, Facets::with)
+    }
+}
+
+impl From<Facets> for BTreeSet<Facet> {
+    fn from(facets: Facets) -> Self {
+        facets.iter().collect()
+    }
+}
+
+/// How many runs show each facet, or a change to that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Facet, i64>", into = "BTreeMap<Facet, i64>")]
+pub struct FacetCounts([i64; Facet::ALL.len()]);
+
+impl FacetCounts {
+    /// No runs.
+    pub const NONE: FacetCounts = FacetCounts([0; Facet::ALL.len()]);
+
+    /// One run that shows `facets`.
+    #[must_use]
+    pub fn one(facets: Facets) -> Self {
+        FacetCounts(Facet::ALL.map(|facet| i64::from(facets.has(facet))))
+    }
+
+    /// A run that showed `was` and shows `now`.
+    #[must_use]
+    pub fn between(was: Facets, now: Facets) -> Self {
+        FacetCounts(Facet::ALL.map(|facet| i64::from(now.has(facet)) - i64::from(was.has(facet))))
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: Self) {
+        for (sum, change) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.saturating_add(change);
+        }
+    }
+
+    /// How many show `facet`. A sum of changes of which some are still to come never shows less than zero.
+    #[must_use]
+    pub fn get(&self, facet: Facet) -> u64 {
+        u64::try_from(self.0[facet as usize]).unwrap_or(0)
+    }
+
+    /// Is it zero throughout?
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == FacetCounts::NONE
+    }
+}
+
+impl From<BTreeMap<Facet, i64>> for FacetCounts {
+    fn from(counts: BTreeMap<Facet, i64>) -> Self {
+        FacetCounts(Facet::ALL.map(|facet| counts.get(&facet).copied().unwrap_or(0)))
+    }
+}
+
+impl From<FacetCounts> for BTreeMap<Facet, i64> {
+    fn from(counts: FacetCounts) -> Self {
+        Facet::ALL.into_iter().zip(counts.0).filter(|(_, count)| *count != 0).collect()
+    }
+}
+
+/// A change to how often a failure mode is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeShift {
+    /// The mode.
+    pub mode: FailureMode,
+    /// At this tool; `None` for the runs with that mode, at whatever tool and however often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<ToolName>,
+    /// How many more, or fewer.
+    pub change: i64,
+}
+
+/// How a run stands in the counts: what a revision takes from them and puts back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    mark: Mark,
+    /// The facets that count.
+    pub facets: Facets,
+    modes: BTreeSet<(FailureMode, Option<ToolName>)>,
+}
+
+impl Shown {
+    /// A run that stands as `mark`, of which `seen` was seen and which `charges` stand.
+    #[must_use]
+    pub fn of<'c>(mark: Mark, seen: Facets, charges: impl IntoIterator<Item = &'c Charge> + Clone) -> Self {
+        Shown { mark, facets: Facets::of(seen, charges.clone()).counted(mark), modes: modes(charges) }
+    }
+
+    /// What changes about the counts of failure modes when a run that stood as `was` stands so.
+    #[must_use]
+    pub fn since(&self, was: &Shown) -> Vec<ModeShift> {
+        let shift = |change: i64| move |(mode, tool): &(FailureMode, Option<ToolName>)| ModeShift { mode: mode.clone(), tool: tool.clone(), change };
+        match (was.mark == Mark::Excluded, self.mark == Mark::Excluded) {
+            (false, true) => was.modes.iter().map(shift(-1)).collect(),
+            (true, false) => self.modes.iter().map(shift(1)).collect(),
+            // Of a run that is out, what comes and goes is told all the same: a burn may rest on it once it is back.
+            (true, true) | (false, false) => was.modes.difference(&self.modes).map(shift(-1)).chain(self.modes.difference(&was.modes).map(shift(1))).collect(),
+        }
+    }
+}
+
+/// What one run with these charges adds to the counts of failure modes.
+#[must_use]
+pub fn mode_shifts<'c>(charges: impl IntoIterator<Item = &'c Charge>) -> Vec<ModeShift> {
+    modes(charges).into_iter().map(|(mode, tool)| ModeShift { mode, tool, change: 1 }).collect()
+}
+
+/// Each mode once for the run, and once for each tool that it was seen at.
+fn modes<'c>(charges: impl IntoIterator<Item = &'c Charge>) -> BTreeSet<(FailureMode, Option<ToolName>)> {
+    let at = |charge: &Charge| charge.tool.clone().unwrap_or_else(|| NO_TOOL.into());
+    charges.into_iter().flat_map(|charge| [(charge.mode.clone(), None), (charge.mode.clone(), Some(at(charge)))]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(mode: FailureMode, source: Source) -> Charge {
+        Charge { mode, source, by: None, call: None, tool: None, note: None, reference: None }
+    }
+
+    fn set<const N: usize>(facets: [Facet; N]) -> Facets {
+        BTreeSet::from(facets).into()
+    }
+
+    #[test]
+    fn a_facet_follows_from_the_charges_that_stand() {
+        let seen = |source| [charge(FailureMode::MajorCorrection, source), charge(FailureMode::DuplicateWork, source)];
+        assert_eq!(Facets::of(Facets::NONE, &seen(Source::Agent)), set([Facet::Corrected, Facet::Rework]), "whoever says so; an agent checks nothing");
+        assert_eq!(Facets::of(Facets::NONE, &seen(Source::Person)), set([Facet::Corrected, Facet::Rework, Facet::Checked]));
+        assert_eq!(Facets::of(Facets::NONE, &[charge(FailureMode::Timeout, Source::System)]), set([Facet::Checked]));
+        assert_eq!(Facets::of(Facets::NONE, &[]), Facets::NONE);
+    }
+
+    #[test]
+    fn a_missed_escalation_was_due_and_a_caught_one_was_missed() {
+        let missed = [charge(FailureMode::MissedEscalation, Source::Wire)];
+        let caught = set([Facet::EscalationDue, Facet::EscalationCaught]);
+        assert_eq!(Facets::of(Facets::NONE, &missed), set([Facet::EscalationDue, Facet::EscalationMissed]));
+        assert_eq!(Facets::of(caught, &[]), set([Facet::EscalationDue, Facet::EscalationMissed, Facet::EscalationCaught]));
+        assert_eq!(Facets::of(caught, &missed), set([Facet::EscalationDue, Facet::EscalationMissed]), "one that went through is not made good by a caught one");
+        assert_eq!(Facets::of(set([Facet::EscalationDue]), &[]), set([Facet::EscalationDue]));
+    }
+
+    #[test]
+    fn what_was_confirmed_is_no_longer_once_somebody_reports_it() {
+        let confirmed = set([Facet::Confirmed]);
+        assert_eq!(Facets::of(confirmed, &[]), set([Facet::Checked, Facet::Confirmed]));
+        assert_eq!(Facets::of(confirmed, &[charge(FailureMode::WrongAction, Source::Person)]), set([Facet::Checked]));
+        assert_eq!(Facets::of(confirmed, &[charge(FailureMode::Timeout, Source::Wire)]), set([Facet::Checked, Facet::Confirmed]));
+    }
+
+    #[test]
+    fn a_run_that_does_not_count_has_no_facets_that_do() {
+        let facets = set([Facet::Corrected]);
+        assert_eq!([Mark::Acceptable, Mark::Unacceptable].map(|mark| facets.counted(mark)), [facets; 2]);
+        assert_eq!([Mark::Idle, Mark::Excluded].map(|mark| facets.counted(mark)), [Facets::NONE; 2]);
+    }
+
+    #[test]
+    fn facets_are_written_by_name() {
+        let facets = set([Facet::Rework, Facet::EscalationDue]);
+        assert_eq!(serde_json::to_string(&facets).unwrap(), r#"["escalation_due","rework"]"#);
+        assert_eq!(serde_json::from_str::<Facets>(r#"["rework","escalation_due"]"#).unwrap(), facets);
+        assert_eq!(Facets::from_bits(facets.bits()), facets);
+        assert_eq!(serde_json::to_string(&FacetCounts::between(set([Facet::Checked]), facets)).unwrap(), r#"{"escalation_due":1,"rework":1,"checked":-1}"#);
+        for facet in Facet::ALL {
+            assert_eq!(serde_json::to_value(facet).unwrap(), facet.as_str());
+        }
+    }
+
+    #[test]
+    fn a_mode_counts_once_a_run_and_once_a_tool_and_leaves_with_its_run() {
+        let at = |tool: &str| Charge { tool: Some(tool.into()), ..charge(FailureMode::Timeout, Source::Wire) };
+        let charges = [at("api/a"), at("api/b"), at("api/a")];
+        assert_eq!(mode_shifts(&charges).len(), 3);
+        let run = |mark, charges: &[Charge]| Shown::of(mark, Facets::NONE, charges);
+        let (counted, out) = (run(Mark::Unacceptable, &charges), run(Mark::Excluded, &charges));
+        assert_eq!(counted.since(&run(Mark::Unacceptable, &charges[..1])).len(), 1, "only the other tool is news");
+        let sum = |shifts: Vec<ModeShift>| shifts.iter().map(|shift| shift.change).sum::<i64>();
+        assert_eq!((sum(out.since(&counted)), sum(counted.since(&out))), (-3, 3));
+        assert_eq!(sum(run(Mark::Unacceptable, &charges[..1]).since(&out)), 2, "what was taken back meanwhile does not come back");
+    }
+}
