@@ -23,14 +23,14 @@ use super::{
 use crate::{
     api::{Problem, Slug, operate, report::Signalled},
     gate::{
-        budget::{burn::BurnRates, objective::Remaining},
+        budget::burn::BurnRates,
         event::Charge,
         name::{PersonName, RunId, Subject},
         outcome::Source,
         policy::{
             Rule,
             condition::Undecided,
-            facts::{Ambiguous, Facts, Lookup, Nothing, RunFacts},
+            facts::{Ambiguous, Facts, Lookup},
             signal::{About, Says, SecretPlace, Signal},
         },
     },
@@ -178,21 +178,7 @@ enum Understood {
 fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Understood, Fault> {
     let parsed = json::parse(body).map_err(|error| Fault::new(Slug::Malformed, format!("the body is not JSON that can be read in one way: {error}")))?;
     let (burn, lookup) = (BurnRates::default(), Headers(headers));
-    let facts = Facts {
-        args: Some(&parsed),
-        path: &Nothing,
-        query: &Nothing,
-        header: &lookup,
-        tool: "",
-        agent: "",
-        workflow: "",
-        run: RunFacts { id: "", calls: 0, escalated: false },
-        level: "",
-        posture: "",
-        remaining: Remaining::FULL,
-        burn: &burn,
-        response: None,
-    };
+    let facts = Facts { args: Some(&parsed), header: &lookup, ..Facts::none(&burn) };
     if let Some(rule) = &signal.when
         && !rule.condition.holds(&facts).map_err(|undecided| unreadable(rule, "when", &undecided))?
     {

@@ -289,8 +289,8 @@ pub struct Rate {
     pub denominator: u64,
     /// How many of those somebody judged.
     pub checked: u64,
-    /// Between which two rates the true one lies with 95% confidence (Wilson's score interval); `null` with nothing to count. Of the correction rate: as far as the
-    /// checked runs tell.
+    /// Between which two rates the true one lies with 95% confidence (Wilson's score interval); `null` with nothing to count. Of the correction rate: from
+    /// what it is if all runs that nobody checked were right, to what it is if they are like the checked ones.
     pub interval: Option<[Decimal; 2]>,
     /// Of the escalation miss rate: how many of the misses a hold caught, which cost nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -491,9 +491,10 @@ impl MetricsDetail {
             Rate { rate: Decimal::ratio(numerator, denominator), numerator, denominator, checked, interval, caught: None }
         };
         let corrected = rate(seen(Facet::Corrected), runs);
-        let told = checked > 0;
-        let correction_rate =
-            Rate { rate: corrected.rate.filter(|_| told), interval: interval(corrected.numerator.min(checked), checked).filter(|_| told), ..corrected };
+        // From what it is if every run that nobody looked at was right, to what it is if they are like those that somebody looked at.
+        let alike = interval(corrected.numerator.min(checked), checked);
+        let between = corrected.interval.zip(alike).map(|([low, high], [_, alike])| [low, high.max(alike)]);
+        let correction_rate = Rate { rate: corrected.rate.filter(|_| checked > 0), interval: between, ..corrected };
         MetricsDetail {
             success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
             correction_rate,
@@ -587,7 +588,8 @@ mod tests {
         let missed = detail.escalation_miss_rate;
         assert_eq!((missed.numerator, missed.denominator, missed.caught), (2, 8, Some(1)));
         show(&mut tally, &[Facet::Checked], 61);
-        assert_eq!(MetricsDetail::of(&tally).correction_rate.rate, Some(Decimal::of(24)));
+        let corrected = MetricsDetail::of(&tally).correction_rate;
+        assert_eq!((corrected.rate, corrected.interval), (Some(Decimal::of(24)), Some([Decimal::of(8), Decimal::of(1_350)])), "3 of 1,234, 61 checked");
     }
 
     /// Against values worked out elsewhere: for 3 of 61 it is 1.685% to 13.49%.

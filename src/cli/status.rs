@@ -141,11 +141,12 @@ pub(super) mod tests {
             "changes": "open",
             "metrics": { "success_rate": 0.9902, "correction_rate": 0.0024, "escalation_miss_rate": null, "rework_rate": 0.0016 },
             "metrics_detail": {
-                "success_rate": { "rate": 0.9902, "numerator": 1222, "denominator": 1234, "checked": 61 },
-                "correction_rate": { "rate": 0.0024, "numerator": 3, "denominator": 1234, "checked": 61 },
-                "escalation_miss_rate": { "rate": null, "numerator": 0, "denominator": 0, "checked": 61 },
-                "rework_rate": { "rate": 0.0016, "numerator": 2, "denominator": 1234, "checked": 61 } },
+                "success_rate": { "rate": 0.9902, "numerator": 1222, "denominator": 1234, "checked": 61, "interval": [0.983, 0.9945] },
+                "correction_rate": { "rate": 0.0024, "numerator": 3, "denominator": 1234, "checked": 61, "interval": [0.0008, 0.135] },
+                "escalation_miss_rate": { "rate": null, "numerator": 0, "denominator": 0, "checked": 61, "interval": null, "caught": 0 },
+                "rework_rate": { "rate": 0.0016, "numerator": 2, "denominator": 1234, "checked": 61, "interval": [0.0004, 0.0059] } },
             "failure_modes": { "timeout": 9, "major_correction": 3 },
+            "failure_modes_by_tool": { "payments/refund": { "major_correction": 3, "timeout": 2 }, "crm/note": { "timeout": 7 } },
             "burns": [],
             "earn": null
         });

@@ -141,43 +141,32 @@ impl Journal for Queue {
     }
 
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {
-        let (stamp, receipt) = receipt::pair();
-        let inside = self.lock();
-        if inside.shut() {
-            drop(inside);
-            stamp.answer(Err(Unavailable.into()));
-        } else {
-            self.push_urgent(inside, Job::Revise { revise: Box::new(revise), stamp });
-        }
-        receipt
+        self.ask(|stamp| Job::Revise { revise: Box::new(revise), stamp })
     }
 
     fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>> {
-        let (stamp, receipt) = receipt::pair();
-        let inside = self.lock();
-        if inside.shut() {
-            drop(inside);
-            stamp.answer(Err(Unavailable.into()));
-        } else {
-            self.push_urgent(inside, Job::ReviseAll { batch: Box::new(batch), stamp });
-        }
-        receipt
+        self.ask(|stamp| Job::ReviseAll { batch: Box::new(batch), stamp })
     }
 
     fn import(&self, step: ImportStep) -> Receipt<Result<ImportReply, ImportError>> {
-        let (stamp, receipt) = receipt::pair();
-        let inside = self.lock();
-        if inside.shut() {
-            drop(inside);
-            stamp.answer(Err(Unavailable.into()));
-        } else {
-            self.push_urgent(inside, Job::Import { step: Box::new(step), stamp });
-        }
-        receipt
+        self.ask(|stamp| Job::Import { step: Box::new(step), stamp })
     }
 }
 
 impl Queue {
+    /// Hands over a job that is answered, or answers it where nothing is taken any more.
+    fn ask<T, E: From<Unavailable>>(&self, job: impl FnOnce(Stamp<Result<T, E>>) -> Job) -> Receipt<Result<T, E>> {
+        let (stamp, receipt) = receipt::pair();
+        let inside = self.lock();
+        if inside.shut() {
+            drop(inside);
+            stamp.answer(Err(Unavailable.into()));
+        } else {
+            self.push_urgent(inside, job(stamp));
+        }
+        receipt
+    }
+
     /// Says that everything which an accepted loss calls for has been handed over: from the next commit on, a start no longer reports the loss.
     pub fn loss_booked(&self) {
         self.push_urgent(self.lock(), Job::LossBooked);

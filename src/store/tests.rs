@@ -19,7 +19,7 @@ use crate::{
         budget::Objective,
         digest::Digest,
         event::{Admission, Charge, Clamp, Entry, Event, Executed, Mark, RunRef},
-        facets::Facets,
+        facets::{Facet, Facets},
         level::Ladder,
         name::{CallId, WorkflowName},
         outcome::{FailureMode, Outcome, Source},

@@ -2,6 +2,7 @@
 
 use burngate::gate::{
     event::{Event, Mark},
+    facets::{Facet, Facets},
     outcome::FailureMode,
     risk::Tier,
     time::days,
@@ -23,10 +24,10 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
         }
         let now = at + rng.within(0, 20 * DAY);
         // What becomes of each run, step after step.
-        let mut facts = Vec::new();
+        let (mut facts, mut last) = (Vec::new(), std::collections::BTreeMap::new());
         for (id, booked, high) in runs {
             let booked_at = booked.div_euclid(MINUTE) * MINUTE;
-            let mut was = Mark::Acceptable;
+            let (mut was, mut showed) = (Mark::Acceptable, Facets::NONE);
             for _ in 0..rng.below(5) {
                 let mode = rng.pick(&[0, 1]);
                 let mode = [FailureMode::WrongAction, FailureMode::Timeout][mode].clone();
@@ -37,9 +38,12 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
                     Mark::Unacceptable => (retracted, Mark::Acceptable),
                     _ => (reinstated, rng.pick(&[Mark::Acceptable, Mark::Unacceptable])),
                 };
-                facts.push(event(revision(id, booked_at, high, was, now), mode));
-                was = now;
+                let shows = Facets::from_bits(rng.below(1 << Facet::ALL.len()) as u8).counted(now);
+                let revision = Revision { facets_were: showed, facets: shows, ..revision(id, booked_at, high, was, now) };
+                facts.push(event(revision, mode));
+                (was, showed) = (now, shows);
             }
+            last.insert(id, showed);
         }
         let mut second = first.clone();
         for event in &facts {
@@ -57,6 +61,10 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
         }
         let objective = terms(Tier::Medium, 970_000).objective;
         assert_eq!(first.tally(&objective, time(now)), second.tally(&objective, time(now)));
+        let left = first.full_tally(days(90), time(now)).facets;
+        for facet in Facet::ALL {
+            assert_eq!(left.get(facet), last.values().filter(|shows| shows.has(facet)).count() as u64, "{facet:?}");
+        }
         assert_eq!(first.modes(&objective, time(now)), second.modes(&objective, time(now)));
         assert_eq!(first.burn_rates(&objective, time(now)), second.burn_rates(&objective, time(now)));
     });

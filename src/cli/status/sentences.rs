@@ -198,23 +198,33 @@ fn entered(burn: &Burn, now: Time) -> String {
 
 fn numbers(workflow: &Workflow) -> String {
     let detail = &workflow.metrics_detail;
-    let mut table = Columns::new(&["NUMBER", "RATE", "RUNS", "OF", "CHECKED"]);
-    table.numbers(&[1, 2, 3, 4]);
+    let mut table = Columns::new(&["NUMBER", "RATE", "95% INTERVAL", "RUNS", "OF", "CHECKED"]);
+    table.numbers(&[1, 2, 3, 4, 5]);
     let mut row = |name: &str, rate: &Rate| {
-        table.row([name.to_owned(), percent(rate.rate), grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked)]);
+        let interval = rate.interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))));
+        table.row([name.to_owned(), percent(rate.rate), interval, grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked)]);
     };
     row("success", &detail.success_rate);
     row("human correction", &detail.correction_rate);
     row("escalation miss", &detail.escalation_miss_rate);
     row("rework", &detail.rework_rate);
-    table.page()
+    let caught = match detail.escalation_miss_rate.caught {
+        None | Some(0) => String::new(),
+        Some(caught) => format!("Of the escalation misses a hold caught {}, which cost nothing.\n", grouped(caught)),
+    };
+    table.page() + &caught
 }
 
 fn modes(workflow: &Workflow) -> String {
     let modes = listed(&workflow.failure_modes);
     let idle = workflow.budget.idle_runs;
     let idle = if idle == 0 { String::new() } else { format!("{} did not count.\n", counted(idle, "idle run", "idle runs")) };
-    if modes.is_empty() { idle } else { format!("\nFailure modes: {modes}. {idle}").trim_end().to_owned() + "\n" }
+    if modes.is_empty() {
+        return idle;
+    }
+    let at = workflow.failure_modes_by_tool.iter().map(|(tool, modes)| format!("{} ({})", escape(tool), listed(modes))).collect::<Vec<_>>().join(", ");
+    let at = if at.is_empty() { String::new() } else { format!("Seen at: {at}.\n") };
+    format!("\nFailure modes: {modes}. {idle}").trim_end().to_owned() + "\n" + &at
 }
 
 /// Failure modes with their counts, most first.
@@ -248,19 +258,20 @@ mod tests {
         Provisional: 10,000 runs were expected in 30d.
         Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d.
 
-        NUMBER               RATE    RUNS      OF   CHECKED
-        success            99.02%   1,222   1,234        61
-        human correction    0.24%       3   1,234        61
-        escalation miss         -       0       0        61
-        rework              0.16%       2   1,234        61
+        NUMBER               RATE      95% INTERVAL    RUNS      OF   CHECKED
+        success            99.02%   98.3% to 99.45%   1,222   1,234        61
+        human correction    0.24%    0.08% to 13.5%       3   1,234        61
+        escalation miss         -                 -       0       0        61
+        rework              0.16%    0.04% to 0.59%       2   1,234        61
 
         Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        Seen at: crm/note (timeout 7), payments/refund (major_correction 3, timeout 2).
         ");
     }
 
     #[test]
     fn a_workflow_that_nothing_happened_to_says_so_in_short() {
-        let none = json!({ "rate": null, "numerator": 0, "denominator": 0, "checked": 0 });
+        let none = json!({ "rate": null, "numerator": 0, "denominator": 0, "checked": 0, "interval": null });
         let rates = json!({ "1h": 0, "2h": 0, "6h": 0, "1d": 0 });
         let fresh = workflow(&json!({
             "budget": { "runs": 0, "unacceptable": 0, "remaining": 1, "idle_runs": 1, "checked": 0, "high": { "runs": 0, "unacceptable": 0, "remaining": 1 } },
@@ -273,11 +284,11 @@ mod tests {
         No run has counted in 30d yet; at a target of 97%, 300 may fail.
         Provisional: 10,000 runs were expected in 30d.
 
-        NUMBER             RATE   RUNS   OF   CHECKED
-        success               -      0    0         0
-        human correction      -      0    0         0
-        escalation miss       -      0    0         0
-        rework                -      0    0         0
+        NUMBER             RATE   95% INTERVAL   RUNS   OF   CHECKED
+        success               -              -      0    0         0
+        human correction      -              -      0    0         0
+        escalation miss       -              -      0    0         0
+        rework                -              -      0    0         0
         1 idle run did not count.
         ");
     }
@@ -319,13 +330,14 @@ mod tests {
         Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d. At the pace of the last three days it is used up in 2d3h.
         It burned 3h ago over timeout 200, wrong_action 100. No cause is on record, so changes are frozen: `burngate recover support-triage --cause TEXT` puts one on record, lifts the freeze and opens a probation.
 
-        NUMBER               RATE    RUNS      OF   CHECKED
-        success            99.02%   1,222   1,234        61
-        human correction    0.24%       3   1,234        61
-        escalation miss         -       0       0        61
-        rework              0.16%       2   1,234        61
+        NUMBER               RATE      95% INTERVAL    RUNS      OF   CHECKED
+        success            99.02%   98.3% to 99.45%   1,222   1,234        61
+        human correction    0.24%    0.08% to 13.5%       3   1,234        61
+        escalation miss         -                 -       0       0        61
+        rework              0.16%    0.04% to 0.59%       2   1,234        61
 
         Failure modes: timeout 9, major_correction 3. 410 idle runs did not count.
+        Seen at: crm/note (timeout 7), payments/refund (major_correction 3, timeout 2).
         ");
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Fault;
-use crate::gate::nearest::did_you_mean;
+use crate::gate::{nearest::did_you_mean, policy::schema::decoded};
 
 /// How many references may lead to one another before something is reached.
 const MAX_HOPS: usize = 32;
@@ -71,20 +71,4 @@ fn neighbours(root: &Value, fragment: &str) -> String {
     let around = fragment.rsplit_once('/').and_then(|(above, name)| Some((root.pointer(above)?.as_object()?, name)));
     let near = around.and_then(|(members, name)| did_you_mean(name, members.keys().map(String::as_str)));
     near.unwrap_or_else(|| "define it under `components`, or correct the name".to_owned())
-}
-
-/// A fragment without percent-encoding (RFC 6901, 6).
-fn decoded(fragment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?].map(|digit| char::from(digit).to_digit(16));
-                u8::try_from(digits[0]? * 16 + digits[1]?).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }

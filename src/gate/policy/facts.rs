@@ -39,6 +39,28 @@ pub struct Facts<'a> {
     pub response: Option<ResponseFacts<'a>>,
 }
 
+impl<'a> Facts<'a> {
+    /// What a condition can read where there is no call: nothing. `burn` is only borrowed from.
+    #[must_use]
+    pub const fn none(burn: &'a BurnRates) -> Self {
+        Facts {
+            args: None,
+            path: &Nothing,
+            query: &Nothing,
+            header: &Nothing,
+            tool: "",
+            agent: "",
+            workflow: "",
+            run: RunFacts { id: "", calls: 0, escalated: false },
+            level: "",
+            posture: "",
+            remaining: Remaining::FULL,
+            burn,
+            response: None,
+        }
+    }
+}
+
 /// `run.id`, `run.calls`, `run.escalated`.
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts<'a> {

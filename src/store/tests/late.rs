@@ -295,3 +295,45 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
     assert_eq!(reconciled.count(), 2);
     world.drain();
 }
+
+/// The four numbers' facets of the workflow, as the fold has them after a restart.
+fn facets(dir: &TempDir) -> BTreeMap<&'static str, u64> {
+    let state = super::open(dir.path()).unwrap().state;
+    let workflow = state.workflow(&"w".into()).unwrap();
+    let counts = workflow.account().full_tally(time::days(30), at(60_000)).facets;
+    Facet::ALL.into_iter().map(|facet| (facet.as_str(), counts.get(facet))).filter(|(_, count)| *count > 0).collect()
+}
+
+#[test]
+fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart() {
+    let world = World::new();
+    let due = Facets::NONE.with(Facet::EscalationDue);
+    for n in 1..=4 {
+        let seen = if n == 4 { due.with(Facet::EscalationCaught) } else { Facets::NONE };
+        world.journal.record(RunRecord { seen, ..run(Some(&format!("r{n}")), vec![call(n, "api/refund", Risk::High, None)]) });
+    }
+    let say = |world: &World, run: &str, mode| world.revise(by_run(run), Change::Report(charge(mode, None))).unwrap();
+    say(&world, "r1", FailureMode::MajorCorrection);
+    say(&world, "r2", FailureMode::DuplicateWork);
+    // Said twice it is one run; and a run that was not drawn can be judged right.
+    say(&world, "r2", FailureMode::DuplicateWork);
+    let right = Change::Check { right: true, by: "crm".into() };
+    assert!(!world.revise(by_run("r3"), right.clone()).unwrap().repeated);
+    assert!(world.revise(by_run("r3"), right).unwrap().repeated);
+    let dir = world.drain();
+    let all = [("checked", 3), ("confirmed", 1), ("corrected", 1), ("escalation_caught", 1), ("escalation_due", 1), ("escalation_missed", 1), ("rework", 1)];
+    assert_eq!(facets(&dir), all.into());
+    // Taken out, taken back, and found wrong after all.
+    let world = World::at(dir);
+    world.revise(by_run("r1"), Change::Exclude { reason: "a drill".into(), reference: None, by: "dana".into() }).unwrap();
+    let back = Change::Retract { mode: Some(FailureMode::DuplicateWork), reference: None, by: "dana".into() };
+    world.revise(by_run("r2"), back.clone()).unwrap();
+    world.revise(by_run("r2"), back).unwrap();
+    say(&world, "r3", FailureMode::WrongAction);
+    let dir = world.drain();
+    assert_eq!(facets(&dir), [("checked", 1), ("escalation_caught", 1), ("escalation_due", 1), ("escalation_missed", 1)].into());
+    let world = World::at(dir);
+    world.revise(by_run("r1"), Change::Reinstate { by: "dana".into() }).unwrap();
+    let dir = world.drain();
+    assert_eq!(facets(&dir)["corrected"], 1);
+}

@@ -15,9 +15,9 @@ use self::{
     position::Places,
     value::Value,
 };
-use super::facts::{Facts, Nothing, RunFacts};
+use super::facts::Facts;
 use crate::gate::{
-    budget::{burn::BurnRates, objective::Remaining},
+    budget::burn::BurnRates,
     deed::Amount,
     json::{Json, exact_binary64},
 };
@@ -250,21 +250,7 @@ fn constant(node: &Node) -> Option<Result<bool, String>> {
         _ if node.reads() => None,
         _ => {
             let burn = BurnRates::default();
-            let facts = Facts {
-                args: None,
-                path: &Nothing,
-                query: &Nothing,
-                header: &Nothing,
-                tool: "",
-                agent: "",
-                workflow: "",
-                run: RunFacts { id: "", calls: 0, escalated: false },
-                level: "",
-                posture: "",
-                remaining: Remaining::FULL,
-                burn: &burn,
-                response: None,
-            };
+            let facts = Facts::none(&burn);
             match Evaluation::over(&facts).value(node) {
                 Ok(Value::Bool(truth)) => Some(Ok(truth)),
                 Ok(_) => None,

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::gate::policy::facts::{Ambiguous, Lookup, ResponseFacts};
+use crate::gate::{
+    budget::objective::Remaining,
+    policy::facts::{Ambiguous, Lookup, ResponseFacts, RunFacts},
+};
 
 /// A header sent twice is ambiguous.
 struct Headers;

@@ -137,8 +137,8 @@ impl<'s> Walk<'s> {
     }
 }
 
-/// A pointer without percent-encoding (RFC 6901, 6).
-fn decoded(pointer: &str) -> Option<String> {
+/// A pointer without percent-encoding (RFC 6901, 6); `None` where that is not text.
+pub(crate) fn decoded(pointer: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(pointer.len());
     let mut rest = pointer.bytes();
     while let Some(byte) = rest.next() {

@@ -20,6 +20,7 @@ use crate::gate::{
     nearest::nearest,
 };
 
+pub(crate) use bounds::decoded;
 pub use parameter::Parameter;
 
 mod borrowed;
