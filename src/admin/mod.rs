@@ -38,6 +38,7 @@ mod fault;
 pub mod guard;
 pub mod health;
 mod import;
+mod numbers;
 mod read;
 mod reports;
 mod runs;
@@ -144,6 +145,7 @@ fn table() -> [(Role, Routes); 4] {
             Routes::new()
                 .routes(routes!(workflows::list))
                 .routes(routes!(workflows::show))
+                .routes(routes!(numbers::show))
                 .routes(routes!(approvals::list))
                 .routes(routes!(approvals::show))
                 .routes(routes!(runs::list))

@@ -34,8 +34,14 @@ pub(super) const MAX_LISTED: usize = 1_000;
 #[utoipa::path(get, path = "/v1/runs", params(RunQuery), responses((status = 200, body = Runs), (status = "default", body = Problem)))]
 pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<RunQuery>) -> Result<Json<Runs>, Fault> {
     let filter = filter(&query, desk.ledger().now())?;
-    let found = desk.look_up(move |records| records.runs(&filter)).await?;
-    Ok(Json(Runs { runs: found.iter().map(run).collect() }))
+    let limit = filter.limit;
+    // One more than is shown tells whether there is a next page.
+    let filter = RunFilter { limit: limit + 1, ..filter };
+    let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| last.position.to_string());
+    Ok(Json(Runs { runs: found.iter().map(run).collect(), next }))
 }
 
 /// One booked run with its calls and what was said of it.
@@ -89,6 +95,11 @@ pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
             None | Some("false") => false,
             Some("true" | "") => true,
             Some(_) => return Err(Fault::field("/ambiguous", "must be true or false")),
+        },
+        before: match query.before.as_deref().map(str::parse) {
+            None => None,
+            Some(Ok(position)) => Some(position),
+            Some(Err(_)) => return Err(Fault::field("/before", "must be what the page before gave as `next`")),
         },
         limit: limit(query.limit.as_deref(), LISTED, MAX_LISTED)?,
     })

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod history;
 pub mod number;
+pub mod numbers;
 pub mod operate;
 pub mod problem;
 pub mod report;

@@ -40,6 +40,9 @@ pub struct RunQuery {
     /// `true`: with a call that was sent and whose answer was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ambiguous: Option<String>,
+    /// Further down the list: `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// At most so many: 1 to 1,000, 100 where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
@@ -61,7 +64,11 @@ pub struct RunScope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Runs {
     /// The runs.
+    #[serde(default)]
     pub runs: Vec<Run>,
+    /// `before` of the next page; `null` where this is the last.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A booked run as it stands.

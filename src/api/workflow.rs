@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Decimal, Moment, Span};
+use super::{
+    Decimal, Moment, Span,
+    numbers::{Numbers, counts},
+};
 use crate::gate::{
     budget::{
         account::BurnRecord,
@@ -55,15 +58,9 @@ pub struct Workflow {
     pub level: Level,
     /// open or frozen.
     pub changes: String,
-    /// The four numbers.
-    pub metrics: Metrics,
-    /// The four numbers with what they were counted from.
-    pub metrics_detail: MetricsDetail,
-    /// How often each failure mode was seen in the budget's window.
-    pub failure_modes: BTreeMap<String, u64>,
-    /// The same by the tool that each was seen at; `none` for what names no tool, `other` for tools that are not told apart.
-    #[serde(default)]
-    pub failure_modes_by_tool: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The four numbers over the budget's window.
+    #[serde(flatten)]
+    pub numbers: Numbers,
     /// Its burns, oldest first.
     pub burns: Vec<Burn>,
     /// What it may earn next.
@@ -252,51 +249,6 @@ pub struct ProbationView {
     pub until: Moment,
 }
 
-/// The four numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Metrics {
-    /// Acceptable runs.
-    pub success_rate: Option<Decimal>,
-    /// Runs that a person had to correct materially; unknown until something was checked.
-    pub correction_rate: Option<Decimal>,
-    /// Runs that should have escalated and did not.
-    pub escalation_miss_rate: Option<Decimal>,
-    /// Runs that caused duplicate, undone or follow-on work.
-    pub rework_rate: Option<Decimal>,
-}
-
-/// The four numbers with what they were counted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MetricsDetail {
-    /// Acceptable runs.
-    pub success_rate: Rate,
-    /// Runs that a person had to correct materially.
-    pub correction_rate: Rate,
-    /// Runs that should have escalated and did not.
-    pub escalation_miss_rate: Rate,
-    /// Runs that caused duplicate, undone or follow-on work.
-    pub rework_rate: Rate,
-}
-
-/// One number with what it was counted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Rate {
-    /// The rate; `null` with nothing to count.
-    pub rate: Option<Decimal>,
-    /// How many.
-    pub numerator: u64,
-    /// Of how many.
-    pub denominator: u64,
-    /// How many of those somebody judged.
-    pub checked: u64,
-    /// Between which two rates the true one lies with 95% confidence (Wilson's score interval); `null` with nothing to count. Of the correction rate: from
-    /// what it is if all runs that nobody checked were right, to what it is if they are like the checked ones.
-    pub interval: Option<[Decimal; 2]>,
-    /// Of the escalation miss rate: how many of the misses a hold caught, which cost nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caught: Option<u64>,
-}
-
 /// An entry into burned or breached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Burn {
@@ -340,9 +292,8 @@ impl Workflow {
     #[must_use]
     pub fn of(name: &WorkflowName, mode: Option<Mode>, state: &WorkflowState, standing: &Standing) -> Self {
         let (terms, account, now) = (state.terms(), state.account(), state.now());
-        let tally = account.tally(&terms.objective, now);
-        let modes = account.modes(&terms.objective, now);
-        let detail = MetricsDetail::of(&tally);
+        let totals = account.totals(&terms.objective, now);
+        let numbers = Numbers::of(&totals);
         Workflow {
             workflow: name.to_string(),
             risk: terms.tier.as_str().to_owned(),
@@ -351,7 +302,7 @@ impl Workflow {
                 Mode::Shadow { .. } | Mode::Enforce => "enforce".to_owned(),
             }),
             objective: ObjectiveView::of(&terms.objective),
-            budget: Budget::of(&terms.objective, &tally, standing),
+            budget: Budget::of(&terms.objective, &totals.tally, standing),
             posture: standing.posture.as_str().to_owned(),
             why: standing.why.to_string(),
             burn_rate: BurnRate::of(standing),
@@ -360,10 +311,7 @@ impl Workflow {
                 Changes::Frozen => "frozen".to_owned(),
                 Changes::Open => "open".to_owned(),
             },
-            metrics: detail.rates(),
-            metrics_detail: detail,
-            failure_modes: counts(&modes),
-            failure_modes_by_tool: account.modes_by_tool(&terms.objective, now).iter().map(|(tool, modes)| (tool.to_string(), counts(modes))).collect(),
+            numbers,
             burns: account.burns().iter().map(Burn::of).collect(),
             earn: None,
             traffic: None,
@@ -478,60 +426,6 @@ impl ClampView {
     }
 }
 
-impl MetricsDetail {
-    /// The four numbers of `tally`.
-    #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let (runs, checked) = (tally.all.runs, tally.facets.get(Facet::Checked));
-        let seen = |facet| tally.facets.get(facet);
-        let rate = |numerator: u64, denominator: u64| {
-            // Late facts about runs that have left the window may be missing from one of the two.
-            let numerator = numerator.min(denominator);
-            let interval = interval(numerator, denominator);
-            Rate { rate: Decimal::ratio(numerator, denominator), numerator, denominator, checked, interval, caught: None }
-        };
-        let corrected = rate(seen(Facet::Corrected), runs);
-        // From what it is if every run that nobody looked at was right, to what it is if they are like those that somebody looked at.
-        let alike = interval(corrected.numerator.min(checked), checked);
-        let between = corrected.interval.zip(alike).map(|([low, high], [_, alike])| [low, high.max(alike)]);
-        let correction_rate = Rate { rate: corrected.rate.filter(|_| checked > 0), interval: between, ..corrected };
-        MetricsDetail {
-            success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
-            correction_rate,
-            escalation_miss_rate: Rate { caught: Some(seen(Facet::EscalationCaught)), ..rate(seen(Facet::EscalationMissed), seen(Facet::EscalationDue)) },
-            rework_rate: rate(seen(Facet::Rework), runs),
-        }
-    }
-
-    const fn rates(&self) -> Metrics {
-        Metrics {
-            success_rate: self.success_rate.rate,
-            correction_rate: self.correction_rate.rate,
-            escalation_miss_rate: self.escalation_miss_rate.rate,
-            rework_rate: self.rework_rate.rate,
-        }
-    }
-}
-
-/// Wilson's score interval at 95%, its ends rounded outwards to 4 places. In integers: z² is 3.8416.
-fn interval(numerator: u64, denominator: u64) -> Option<[Decimal; 2]> {
-    const SCALE: u128 = 1_000_000;
-    const Z_SQUARED: u128 = 38_416;
-    if denominator == 0 {
-        return None;
-    }
-    // Everything times 10,000, so that z² is whole; the root once more times SCALE, so that nothing that shows is lost in it.
-    let (k, n) = (u128::from(numerator) * 10_000, u128::from(denominator) * 10_000);
-    let spread = k * (n - k) / n * 10_000 + Z_SQUARED * 10_000 / 4;
-    let half = (spread * Z_SQUARED / 10_000 * SCALE * SCALE / 10_000).isqrt() / 100;
-    let middle = (k + Z_SQUARED / 2) * SCALE / 10_000;
-    let whole = (n + Z_SQUARED) * SCALE / 10_000;
-    let low = middle.saturating_sub(half) * 10_000 / whole;
-    let high = ((middle + half) * 10_000).div_ceil(whole).min(10_000);
-    let decimal = |places: u128| Decimal::of(i64::try_from(places).unwrap_or(10_000));
-    Some([decimal(if numerator == 0 { 0 } else { low }), decimal(if numerator == denominator { 10_000 } else { high })])
-}
-
 impl Burn {
     fn of(burn: &BurnRecord) -> Self {
         Burn {
@@ -542,10 +436,6 @@ impl Burn {
             voided: burn.voided,
         }
     }
-}
-
-fn counts(modes: &BTreeMap<FailureMode, u64>) -> BTreeMap<String, u64> {
-    modes.iter().map(|(mode, count)| (mode.to_string(), *count)).collect()
 }
 
 impl Serialize for Target {
@@ -565,42 +455,6 @@ impl<'de> Deserialize<'de> for Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::budget::burn::Count;
-    use crate::gate::facets::{FacetCounts, Facets};
-
-    #[test]
-    fn a_rate_with_nothing_to_count_is_unknown_and_corrections_are_until_something_was_checked() {
-        let detail = MetricsDetail::of(&Tally::default());
-        assert_eq!(detail.rates(), Metrics { success_rate: None, correction_rate: None, escalation_miss_rate: None, rework_rate: None });
-        let mut tally = Tally { all: Count { runs: 1_234, unacceptable: 12 }, ..Tally::default() };
-        let show = |tally: &mut Tally, facets: &[Facet], runs| {
-            for _ in 0..runs {
-                tally.facets.add(FacetCounts::one(facets.iter().fold(Facets::NONE, |all, facet| all.with(*facet))));
-            }
-        };
-        show(&mut tally, &[Facet::Corrected], 3);
-        show(&mut tally, &[Facet::EscalationDue, Facet::EscalationMissed, Facet::EscalationCaught], 1);
-        show(&mut tally, &[Facet::EscalationDue, Facet::EscalationMissed], 1);
-        show(&mut tally, &[Facet::EscalationDue], 6);
-        let detail = MetricsDetail::of(&tally);
-        assert_eq!((detail.correction_rate.rate, detail.correction_rate.interval, detail.correction_rate.numerator), (None, None, 3));
-        assert_eq!(detail.success_rate.rate, Some(Decimal::of(9_902)));
-        let missed = detail.escalation_miss_rate;
-        assert_eq!((missed.numerator, missed.denominator, missed.caught), (2, 8, Some(1)));
-        show(&mut tally, &[Facet::Checked], 61);
-        let corrected = MetricsDetail::of(&tally).correction_rate;
-        assert_eq!((corrected.rate, corrected.interval), (Some(Decimal::of(24)), Some([Decimal::of(8), Decimal::of(1_350)])), "3 of 1,234, 61 checked");
-    }
-
-    /// Against values worked out elsewhere: for 3 of 61 it is 1.685% to 13.49%.
-    #[test]
-    fn an_interval_holds_the_rate_and_narrows_with_what_is_known() {
-        assert_eq!(interval(0, 0), None);
-        for (k, n, low, high) in [(3, 61, 168, 1_350), (0, 10, 0, 2_776), (10, 10, 7_224, 10_000), (1_222, 1_234, 9_830, 9_945), (5, 10, 2_365, 7_635)] {
-            assert_eq!(interval(k, n), Some([Decimal::of(low), Decimal::of(high)]), "{k} of {n}");
-        }
-        assert!(interval(1, u64::MAX).is_some());
-    }
 
     #[test]
     fn a_target_keeps_all_of_its_places() {

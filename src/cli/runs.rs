@@ -3,12 +3,15 @@
 use clap::Args;
 
 use super::{
-    client::{Connection, query},
+    client::{Client, Connection, query},
     failure::{Exit, Failure},
     filters::Filters,
     render::{self, escape, number::grouped, table::Columns, when},
 };
 use crate::{api::run::Runs as List, gate::time::Time};
+
+/// How many runs are asked for at once.
+const PAGE: usize = 1_000;
 
 /// List booked runs, newest first
 #[derive(Debug, Args)]
@@ -19,8 +22,8 @@ pub(super) struct Runs {
     /// With this failure mode
     #[arg(long, help_heading = "Filters")]
     mode: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// At most so many, up to 100,000
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Print comma-separated values, with a head (RFC 4180)
     #[arg(long, conflicts_with = "json")]
@@ -34,20 +37,36 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let mut pairs = self.filters.pairs();
-        pairs.extend(self.mode.iter().map(|mode| ("mode", mode.clone())));
-        pairs.push(("limit", self.limit.to_string()));
-        let answer = self.connection.client()?.get(&format!("/v1/runs{}", query(&pairs)))?;
+        let list = self.list(&self.connection.client()?)?;
         if self.json {
-            render::show_json(answer.json())?;
+            render::show_json(&serde_json::to_string(&list).unwrap_or_default())?;
             return Ok(Exit::Did);
         }
-        let list: List = answer.read()?;
         render::show(&if self.csv { csv(&list) } else { table(&list, when::now()) })?;
-        if list.runs.len() >= usize::try_from(self.limit).unwrap_or(usize::MAX) {
-            render::tell(&format!("these are the newest {}; there may be more\nhint: --limit shows up to 1000, --until goes back further\n", self.limit));
+        if list.next.is_some() {
+            render::tell(&format!("these are the newest {}; there are more\nhint: --limit shows up to 100,000, --until goes back further\n", self.limit));
         }
         Ok(Exit::Did)
+    }
+
+    /// Page after page, until there are as many as are wanted.
+    fn list(&self, client: &Client) -> Result<List, Failure> {
+        let mut pairs = self.filters.pairs();
+        pairs.extend(self.mode.iter().map(|mode| ("mode", mode.clone())));
+        let mut list = List { runs: Vec::new(), next: None };
+        let mut wanted = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        loop {
+            let mut asked = pairs.clone();
+            asked.push(("limit", wanted.min(PAGE).to_string()));
+            asked.extend(list.next.take().map(|next| ("before", next)));
+            let page: List = client.get(&format!("/v1/runs{}", query(&asked)))?.read()?;
+            wanted = wanted.saturating_sub(page.runs.len());
+            list.runs.extend(page.runs);
+            list.next = page.next;
+            if wanted == 0 || list.next.is_none() {
+                return Ok(list);
+            }
+        }
     }
 }
 
@@ -137,7 +156,7 @@ mod tests {
         ticket-77                   support-triage   triage-bot   55m ago   acceptable     yes       -          4   -                                  -
         =HYPERLINK("x")\u{1b}[31m   support-triage   triage-bot   55m ago   unacceptable   yes       yes        4   timeout,wrong_action (ambiguous)   A-1,B,2
         "#);
-        assert_eq!(table(&List { runs: Vec::new() }, now()), "no run matches\n");
+        assert_eq!(table(&List { runs: Vec::new(), next: None }, now()), "no run matches\n");
     }
 
     #[test]

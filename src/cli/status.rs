@@ -22,6 +22,7 @@ use crate::{
     gate::time::Time,
 };
 
+mod numbers;
 mod sentences;
 
 /// How often `--watch` looks.
@@ -35,6 +36,12 @@ pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
 pub(super) struct Status {
     /// Only this workflow, in sentences
     workflow: Option<String>,
+    /// Only its four numbers, of the runs booked since then: a moment, or how long ago (`7d`; at most 90 days)
+    #[arg(long, value_name = "WHEN", requires = "workflow")]
+    since: Option<String>,
+    /// Of the runs booked until then
+    #[arg(long, value_name = "WHEN", requires = "since")]
+    until: Option<String>,
     /// Look again every two seconds, until interrupted
     #[arg(long)]
     watch: bool,
@@ -80,6 +87,12 @@ impl Status {
             let approvals = client.get(&format!("/v1/approvals{}", query(&[("state", "pending".to_owned())])))?;
             return Ok(table(&answer.read()?, &approvals.read()?));
         };
+        if let Some(since) = &self.since {
+            let span = [Some(("since", since.clone())), self.until.clone().map(|until| ("until", until))];
+            let asked = path(&["v1", "workflows", workflow, "numbers"]) + &query(&span.into_iter().flatten().collect::<Vec<_>>());
+            let answer = client.get(&asked).map_err(|failure| failure.if_unknown(KNOWN))?;
+            return if self.json { Ok(answer.json().to_owned()) } else { Ok(numbers::page(&answer.read()?)) };
+        }
         let answer = client.get(&path(&["v1", "workflows", workflow])).map_err(|failure| failure.if_unknown(KNOWN))?;
         if self.json { Ok(answer.json().to_owned()) } else { Ok(sentences::page(&answer.read()?, when::now())) }
     }

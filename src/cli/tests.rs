@@ -34,9 +34,10 @@ fn every_command_says_what_it_does() {
 
 #[test]
 fn a_command_asks_the_gate_what_the_contract_says() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &["status", "--json"],
         &["status", "support triage", "--json"],
+        &["status", "w", "--since", "7d", "--until", "1d", "--json"],
         &["runs", "-w", "w", "--since", "1d", "--tool", "a/b", "--outcome", "unacceptable", "--mode", "timeout", "--ambiguous", "--json"],
         &["report", "--run", "r#2", "--mode", "wrong_action", "--note", "n", "--ref", "T-1", "--json"],
         &["report", "--subject", "A-1", "--tool", "a/b", "--mode", "wrong_action", "--retract", "--json"],
@@ -60,6 +61,7 @@ fn a_command_asks_the_gate_what_the_contract_says() {
     insta::assert_snapshot!(all, @r#"
     GET /v1/workflows
     GET /v1/workflows/support%20triage
+    GET /v1/workflows/w/numbers?since=7d&until=1d
     GET /v1/runs?workflow=w&since=1d&tool=a%2Fb&outcome=unacceptable&ambiguous=true&mode=timeout&limit=100
     POST /v1/reports {"run":"r#2","mode":"wrong_action","note":"n","ref":"T-1"}
     POST /v1/reports {"subject":"A-1","tool":"a/b","mode":"wrong_action","retract":true}

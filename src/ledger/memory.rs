@@ -390,7 +390,7 @@ impl Books {
         if run.mark == Mark::Acceptable && is_checked {
             self.checks.insert(self.runs.len(), (run.ended, CheckState::Waiting));
         }
-        self.runs.push(RunView { run, retracted: Vec::new(), excluded: None });
+        self.runs.push(RunView { position: self.runs.len() as u64, run, retracted: Vec::new(), excluded: None });
     }
 
     fn revise(&mut self, revise: Revise) -> Result<Revised, ReviseError> {

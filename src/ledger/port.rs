@@ -379,6 +379,8 @@ pub struct RunFilter {
     pub mode: Option<FailureMode>,
     /// With a call that was sent and whose answer was lost.
     pub ambiguous: bool,
+    /// Further down the list than the run at this position.
+    pub before: Option<u64>,
     /// At most so many.
     pub limit: usize,
 }
@@ -386,6 +388,8 @@ pub struct RunFilter {
 /// A booked run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunView {
+    /// Where it stands in the list of all runs, which goes from high to low; it never moves.
+    pub position: u64,
     /// The run as it was recorded, with what was reported since.
     pub run: RunRecord,
     /// Reports that were taken back.

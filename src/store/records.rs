@@ -31,8 +31,8 @@ use crate::{
 
 /// How many questions are answered at once; more wait.
 const READERS: usize = 4;
-/// The most runs, or entries, that one question gives.
-pub const MOST_RECORDS: usize = 1_000;
+/// The most runs, or entries, that one question gives: a page and one more, which tells whether there is a next.
+pub const MOST_RECORDS: usize = 1_001;
 
 /// What a run is read from, in the order that `view` expects.
 pub(super) const RUN_COLUMNS: &str =
@@ -232,6 +232,9 @@ fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) ->
     if let Some(until) = filter.until {
         wanted.and("r.id < ?", until.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT);
     }
+    if let Some(before) = filter.before {
+        wanted.and("r.id < ?", i64::try_from(before).unwrap_or(i64::MAX));
+    }
     if let Some(tool) = &filter.tool {
         let Some(id) = number(connection, tool.as_str())? else { return Ok(None) };
         wanted.and("(r.tool = ? OR (r.more > 0 AND EXISTS (SELECT 1 FROM calls k WHERE k.run = r.id AND k.tool = ?)))", id);
@@ -301,7 +304,7 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
         charges: charges.into_iter().map(|(charge, _)| charge).collect(),
         calls,
     };
-    Ok(RunView { run, retracted: retracted.into_iter().map(|(charge, _)| charge).collect(), excluded })
+    Ok(RunView { position: u64::try_from(id).unwrap_or(0), run, retracted: retracted.into_iter().map(|(charge, _)| charge).collect(), excluded })
 }
 
 /// A call whose columns begin at `first`.

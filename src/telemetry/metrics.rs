@@ -24,7 +24,10 @@ use prometheus_client::{
 
 use super::histogram::Histogram;
 use crate::{
-    api::{self, Decimal},
+    api::{
+        self, Decimal,
+        numbers::{Metrics as Ratios, Rate},
+    },
     gate::{
         budget::posture::Posture,
         event::{Charge, Entry, Event, Mark},
@@ -270,7 +273,7 @@ impl Scrape {
     }
 
     fn numbers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        type Number = fn(&api::workflow::Metrics) -> Option<Decimal>;
+        type Number = fn(&Ratios) -> Option<Decimal>;
         let numbers: [(&str, &str, Number); 4] = [
             ("burngate_success_ratio", "Acceptable runs of those counted.", |metrics| metrics.success_rate),
             ("burngate_correction_ratio", "Runs that a person had to correct materially; absent until something was checked.", |metrics| {
@@ -280,9 +283,25 @@ impl Scrape {
             ("burngate_rework_ratio", "Runs that caused duplicate, undone or follow-on work.", |metrics| metrics.rework_rate),
         ];
         for (name, help, number) in numbers {
-            let known = self.workflows.iter().filter_map(|gauges| Some((of(gauges, []), shown(number(&gauges.api.metrics)?))));
+            let known = self.workflows.iter().filter_map(|gauges| Some((of(gauges, []), shown(number(&gauges.api.numbers.metrics)?))));
             gauges(encoder, name, help, known)?;
         }
+        let parts = |part: fn(&Rate) -> u64| {
+            self.workflows.iter().flat_map(move |gauges| {
+                let detail = &gauges.api.numbers.metrics_detail;
+                let rates = [
+                    ("success", &detail.success_rate),
+                    ("correction", &detail.correction_rate),
+                    ("escalation_miss", &detail.escalation_miss_rate),
+                    ("rework", &detail.rework_rate),
+                ];
+                rates.map(|(number, rate)| (of(gauges, [("number", number)]), count(part(rate))))
+            })
+        };
+        gauges(encoder, "burngate_number_numerator", "How many runs of the budget's window one of the four numbers counts.", parts(|rate| rate.numerator))?;
+        gauges(encoder, "burngate_number_denominator", "Of how many runs.", parts(|rate| rate.denominator))?;
+        let checked = self.workflows.iter().map(|gauges| (of(gauges, []), count(gauges.api.budget.checked)));
+        gauges(encoder, "burngate_checked_runs", "Counted runs of the budget's window that somebody judged.", checked)?;
         let pending = self.workflows.iter().map(|gauges| (of(gauges, []), f64::from(u32::try_from(gauges.pending).unwrap_or(u32::MAX))));
         gauges(encoder, "burngate_approvals_pending", "Held calls that wait for a reviewer.", pending)
     }
@@ -296,6 +315,12 @@ fn of<const N: usize>(gauges: &Gauges, labels: [(&'static str, &str); N]) -> Lab
 /// A shown decimal as a sample: metrics are read by people and alerts, never by a decision.
 fn shown(decimal: Decimal) -> f64 {
     decimal.to_string().parse().unwrap_or(f64::NAN)
+}
+
+/// A count as a sample. Exact up to 2^53.
+#[allow(clippy::cast_precision_loss, reason = "a sample of this format is a binary64")]
+const fn count(count: u64) -> f64 {
+    count as f64
 }
 
 fn sorted(samples: impl Iterator<Item = (Labels, u64)>) -> Vec<(Labels, u64)> {

@@ -31,6 +31,7 @@ mod history;
 mod holds;
 mod hostile;
 mod identity;
+mod outcomes;
 mod real;
 mod reload;
 mod repeats;

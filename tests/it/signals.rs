@@ -13,7 +13,7 @@ use crate::{
     real,
 };
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEXT: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/crm-signal");
 
@@ -46,7 +46,7 @@ fn said(output: &Output) -> Value {
 }
 
 /// A delivery that somebody else's library signed.
-fn signed(secret: &str, id: &str, seconds_ago: i64, body: &str) -> Vec<(String, String)> {
+pub(crate) fn signed(secret: &str, id: &str, seconds_ago: i64, body: &str) -> Vec<(String, String)> {
     let script = "import sys, datetime\nfrom standardwebhooks import Webhook\nsecret, id, ago, body = sys.argv[1:]\n\
                   at = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=int(ago))\n\
                   print(int(at.timestamp()))\nprint(Webhook(secret).sign(id, at, body))";
@@ -59,9 +59,10 @@ fn signed(secret: &str, id: &str, seconds_ago: i64, body: &str) -> Vec<(String, 
     vec![pair("webhook-id", id), pair("webhook-timestamp", at), pair("webhook-signature", signature)]
 }
 
-async fn deliver(gate: &TestGate, headers: &[(String, String)], body: &str) -> Answer {
+/// A delivery, as the other system sends it.
+pub(crate) async fn deliver(gate: &TestGate, signal: &str, headers: &[(String, String)], body: &str) -> Answer {
     let mut request: http::request::Builder =
-        Agent::new(gate.admin()).request("POST", "/v1/signals/refund-reversed").header("content-type", "application/json");
+        Agent::new(gate.admin()).request("POST", &format!("/v1/signals/{signal}")).header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(name, value);
     }
@@ -110,13 +111,13 @@ fn what_the_official_library_signs_is_believed_and_nothing_else_is() {
         gate.agent().post("/payments/refunds", &json!({ "order": "A-1", "amount": 1 })).await.passed();
         let body = reversed("A-1", "REV-1");
         let fresh = signed(SECRET, "msg_1", 0, &body);
-        assert_eq!(deliver(&gate, &fresh, &body).await.passed().json()["matched"], true);
-        assert_eq!(deliver(&gate, &fresh, &body).await.passed().json()["result"]["repeated"], true);
+        assert_eq!(deliver(&gate, "refund-reversed", &fresh, &body).await.passed().json()["matched"], true);
+        assert_eq!(deliver(&gate, "refund-reversed", &fresh, &body).await.passed().json()["result"]["repeated"], true);
         // Both secrets are taken while they are being changed.
-        assert_eq!(deliver(&gate, &signed(NEXT, "msg_2", 0, &body), &body).await.refused(401, "unauthorized")["status"], 401);
+        assert_eq!(deliver(&gate, "refund-reversed", &signed(NEXT, "msg_2", 0, &body), &body).await.refused(401, "unauthorized")["status"], 401);
         std::fs::write(gate.policy("refund-reversed.secret"), format!("{SECRET}\n{NEXT}\n")).unwrap();
-        deliver(&gate, &signed(NEXT, "msg_2", 0, &body), &body).await.passed();
-        deliver(&gate, &signed(SECRET, "msg_3", 0, &body), &body).await.passed();
+        deliver(&gate, "refund-reversed", &signed(NEXT, "msg_2", 0, &body), &body).await.passed();
+        deliver(&gate, "refund-reversed", &signed(SECRET, "msg_3", 0, &body), &body).await.passed();
         for (why, headers, body) in [
             ("another body", fresh.clone(), reversed("A-1", "REV-2")),
             ("stale", signed(SECRET, "msg_4", 301, &body), body.clone()),
@@ -124,21 +125,21 @@ fn what_the_official_library_signs_is_believed_and_nothing_else_is() {
             ("no signature", fresh[..2].to_vec(), body.clone()),
             ("none of the headers", Vec::new(), body.clone()),
         ] {
-            let answer = deliver(&gate, &headers, &body).await;
+            let answer = deliver(&gate, "refund-reversed", &headers, &body).await;
             assert_eq!(answer.status, 401, "{why}: {}", String::from_utf8_lossy(&answer.body));
         }
         // The operator's token is no signature.
         let bearer = vec![("authorization".to_owned(), format!("Bearer {}", gate.operator_token()))];
-        deliver(&gate, &bearer, &body).await.refused(401, "unauthorized");
+        deliver(&gate, "refund-reversed", &bearer, &body).await.refused(401, "unauthorized");
         let other = json!({ "event": "ticket.closed", "by": { "kind": "person" } }).to_string();
-        let ignored = deliver(&gate, &signed(SECRET, "msg_6", 0, &other), &other).await.passed().json();
+        let ignored = deliver(&gate, "refund-reversed", &signed(SECRET, "msg_6", 0, &other), &other).await.passed().json();
         assert!(ignored["matched"] == false && ignored["why"].as_str().unwrap().contains("`when`"), "{ignored}");
         let broken = json!({ "event": "refund.reversed", "order": "A-1" }).to_string();
-        let fault = deliver(&gate, &signed(SECRET, "msg_7", 0, &broken), &broken).await.refused(422, "invalid");
+        let fault = deliver(&gate, "refund-reversed", &signed(SECRET, "msg_7", 0, &broken), &broken).await.refused(422, "invalid");
         assert!(fault["detail"].as_str().unwrap().contains("refund-reversed.yaml:8: `when` cannot be evaluated"), "{fault}");
         let object = json!({ "event": "refund.reversed", "order": { "id": 1 }, "by": { "kind": "person", "name": "d" } }).to_string();
-        deliver(&gate, &signed(SECRET, "msg_8", 0, &object), &object).await.refused(422, "invalid");
-        deliver(&gate, &signed(SECRET, "msg_9", 0, "{"), "{").await.refused(400, "malformed");
+        deliver(&gate, "refund-reversed", &signed(SECRET, "msg_8", 0, &object), &object).await.refused(422, "invalid");
+        deliver(&gate, "refund-reversed", &signed(SECRET, "msg_9", 0, "{"), "{").await.refused(400, "malformed");
         assert_eq!(gate.operator().standing("refunds").await["budget"]["unacceptable"], 1);
     });
 }

@@ -110,7 +110,11 @@ proptest! {
                     }
                     modes.retain(|_, count| *count > 0);
                     let modes: BTreeMap<_, _> = modes.into_iter().map(|(mode, count)| (mode, count as u64)).collect();
-                    prop_assert_eq!(window.modes(span, time(now), time(from)), modes);
+                    let totals = window.totals(span, time(now), time(from));
+                    prop_assert_eq!((&totals.tally, &totals.modes), (&sum, &modes));
+                    if from == 0 {
+                        prop_assert_eq!(window.between(time(since), time(now)), totals, "the window is the hours from its first to this one");
+                    }
                     for at in [now, since, since - 1, now - HOUR, hour - span.as_millis() as i64] {
                         let expected = at >= since && (at >= from || from == 0) && at < hour + HOUR;
                         prop_assert_eq!(window.reaches(time(at), span, time(now), time(from)), expected, "{}", at - now);

@@ -29,6 +29,7 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("POST", "/v1/checks/r/report", "rob"),
     ("POST", "/v1/approvals/apr_00000000000000000000000000000001/approve", "dana"),
     ("POST", "/v1/approvals/apr_00000000000000000000000000000001/deny", "dana"),
+    ("GET", "/v1/workflows/support-triage/numbers", "vera"),
     ("POST", "/v1/workflows/support-triage/clamp", "operator"),
     ("POST", "/v1/workflows/support-triage/release", "operator"),
     ("POST", "/v1/workflows/support-triage/recover", "operator"),
@@ -171,6 +172,7 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         "/v1/workflows",
         "/v1/workflows/{workflow}",
         "/v1/workflows/{workflow}/clamp",
+        "/v1/workflows/{workflow}/numbers",
         "/v1/workflows/{workflow}/recover",
         "/v1/workflows/{workflow}/release",
     ];

@@ -72,6 +72,51 @@ async fn runs_are_found_by_every_filter() {
 }
 
 #[tokio::test]
+async fn runs_are_listed_page_by_page_without_a_gap() {
+    let world = World::new(&[], some_runs());
+    let (mut seen, mut query, mut pages) = (Vec::new(), "?limit=20".to_owned(), 0);
+    loop {
+        let page = world.get("vera", &format!("/v1/runs{query}")).await.is(200);
+        seen.extend(page["runs"].as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(next) = page["next"].as_str() else { break };
+        query = format!("?limit=20&before={next}");
+    }
+    let all = world.get("vera", "/v1/runs").await.is(200);
+    assert_eq!(seen, all["runs"].as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap()).collect::<Vec<_>>());
+    assert_eq!((pages, seen.len(), &all["next"]), (3, 43, &serde_json::Value::Null));
+    assert_eq!(world.get("vera", "/v1/runs?limit=43").await.is(200)["next"], serde_json::Value::Null, "a full last page has no next");
+    world.get("vera", "/v1/runs?before=x").await.is(422);
+}
+
+#[tokio::test]
+async fn the_four_numbers_are_told_over_any_span_of_whole_hours() {
+    let world = World::new(&[], some_runs());
+    let numbers = async |query: &str| world.get("vera", &format!("/v1/workflows/support-triage/numbers{query}")).await.is(200);
+    for (query, runs, unacceptable) in [
+        ("", 42, 2),
+        ("?since=1h", 42, 2),
+        ("?since=2026-11-23T08:59:00Z", 42, 2),
+        ("?since=2026-11-23T09:00:00Z", 0, 0),
+        ("?since=3d&until=2026-11-23T07:59:59Z", 0, 0),
+        ("?since=3d&until=2026-11-23T08:00:01Z", 42, 2),
+    ] {
+        let over = numbers(query).await;
+        assert_eq!((&over["runs"], &over["unacceptable"]), (&runs.into(), &unacceptable.into()), "{query}");
+        let success = &over["metrics_detail"]["success_rate"];
+        assert_eq!((&success["numerator"], &success["denominator"]), (&(runs - unacceptable).into(), &runs.into()), "{query}");
+    }
+    let over = numbers("?since=2026-11-23T08:59:00Z").await;
+    assert_eq!((&over["since"], &over["until"], &over["idle_runs"]), (&"2026-11-23T08:00:00Z".into(), &"2026-11-23T09:00:00Z".into(), &1.into()));
+    assert_eq!(over["failure_modes"], serde_json::json!({ "duplicate_work": 1, "major_correction": 1, "timeout": 1 }));
+    for (query, at) in [("?since=91d", "/since"), ("?since=2027-01-01T00:00:00Z", "/since"), ("?since=1h&until=2h", "/until"), ("?since=yesterday", "/since")] {
+        let refused = world.get("vera", &format!("/v1/workflows/support-triage/numbers{query}")).await.is(422);
+        assert_eq!(refused["errors"][0]["pointer"], at, "{query}: {refused}");
+    }
+    world.get("vera", "/v1/workflows/another/numbers").await.is(404);
+}
+
+#[tokio::test]
 async fn metrics_say_what_the_api_says() {
     let world = World::new(&[held(1, 1)], some_runs());
     for view in crate::ledger::port::Records::entries(&*world.journal, 0, 1_000).unwrap() {

@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::numbers::{self, listed};
 use crate::{
-    api::workflow::{Burn, Rate, Workflow},
+    api::workflow::{Burn, Workflow},
     cli::render::{
         Tone, escape,
         number::{counted, grouped, percent},
-        paint,
-        table::Columns,
-        when, word,
+        paint, when, word,
     },
     config::quantity::Percentage,
     gate::time::Time,
@@ -38,7 +37,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&exposure(workflow));
     say(&way_back(workflow, now));
     say(&frozen(workflow));
-    page + "\n" + &numbers(workflow) + &modes(workflow)
+    page + "\n" + &numbers::table(&workflow.numbers) + &numbers::modes(&workflow.numbers, workflow.budget.idle_runs)
 }
 
 /// Where it stands.
@@ -194,44 +193,6 @@ fn entered(burn: &Burn, now: Time) -> String {
     let modes = listed(&burn.modes);
     let modes = if modes.is_empty() { String::new() } else { format!(" over {modes}") };
     format!("It burned {}{modes}.", when::ago(now, burn.at))
-}
-
-fn numbers(workflow: &Workflow) -> String {
-    let detail = &workflow.metrics_detail;
-    let mut table = Columns::new(&["NUMBER", "RATE", "95% INTERVAL", "RUNS", "OF", "CHECKED"]);
-    table.numbers(&[1, 2, 3, 4, 5]);
-    let mut row = |name: &str, rate: &Rate| {
-        let interval = rate.interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))));
-        table.row([name.to_owned(), percent(rate.rate), interval, grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked)]);
-    };
-    row("success", &detail.success_rate);
-    row("human correction", &detail.correction_rate);
-    row("escalation miss", &detail.escalation_miss_rate);
-    row("rework", &detail.rework_rate);
-    let caught = match detail.escalation_miss_rate.caught {
-        None | Some(0) => String::new(),
-        Some(caught) => format!("Of the escalation misses a hold caught {}, which cost nothing.\n", grouped(caught)),
-    };
-    table.page() + &caught
-}
-
-fn modes(workflow: &Workflow) -> String {
-    let modes = listed(&workflow.failure_modes);
-    let idle = workflow.budget.idle_runs;
-    let idle = if idle == 0 { String::new() } else { format!("{} did not count.\n", counted(idle, "idle run", "idle runs")) };
-    if modes.is_empty() {
-        return idle;
-    }
-    let at = workflow.failure_modes_by_tool.iter().map(|(tool, modes)| format!("{} ({})", escape(tool), listed(modes))).collect::<Vec<_>>().join(", ");
-    let at = if at.is_empty() { String::new() } else { format!("Seen at: {at}.\n") };
-    format!("\nFailure modes: {modes}. {idle}").trim_end().to_owned() + "\n" + &at
-}
-
-/// Failure modes with their counts, most first.
-fn listed(modes: &std::collections::BTreeMap<String, u64>) -> String {
-    let mut modes: Vec<_> = modes.iter().collect();
-    modes.sort_by(|one, other| other.1.cmp(one.1));
-    modes.iter().filter(|(_, count)| **count > 0).map(|(mode, count)| format!("{} {}", escape(mode), grouped(**count))).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -17,12 +17,12 @@ use super::{
     burn::{Burn, BurnRates},
     objective::Objective,
     posture::Posture,
-    window::{KEPT_HOURS, Shift, Tally, Window},
+    window::{KEPT_HOURS, Shift, Tally, Totals, Window},
 };
 use crate::gate::{
     event::RunRef,
     facets::ModeShift,
-    name::{LevelName, ToolName},
+    name::LevelName,
     outcome::FailureMode,
     policy::{Recovery, Terms},
     time::{Minute, Time, days, hours},
@@ -191,16 +191,16 @@ impl Account {
         self.window.sum(span, now, Time::default())
     }
 
-    /// The failure modes of the budget's window.
+    /// The budget's counts with the failure modes behind them.
     #[must_use]
-    pub fn modes(&self, objective: &Objective, now: Time) -> BTreeMap<FailureMode, u64> {
-        self.window.modes(objective.window, now, self.counts_from)
+    pub fn totals(&self, objective: &Objective, now: Time) -> Totals {
+        self.window.totals(objective.window, now, self.counts_from)
     }
 
-    /// The failure modes of the budget's window by the tool that they were seen at.
+    /// What was counted in the whole hours from that of `since` to that of `until`, whatever probations began in them. At most [`KEPT_HOURS`] are kept.
     #[must_use]
-    pub fn modes_by_tool(&self, objective: &Objective, now: Time) -> BTreeMap<ToolName, BTreeMap<FailureMode, u64>> {
-        self.window.modes_by_tool(objective.window, now, self.counts_from)
+    pub fn between(&self, since: Time, until: Time) -> Totals {
+        self.window.between(since, until)
     }
 
     /// The burn rates over all runs.
@@ -373,7 +373,7 @@ impl Account {
         let why = books.why();
         let is_new = !matches!(self.posture, Posture::Burned | Posture::Breached);
         self.turn(posture, now, Arc::clone(&why), turns);
-        let modes = self.window.modes(books.objective.window, now, self.counts_from);
+        let modes = self.window.totals(books.objective.window, now, self.counts_from).modes;
         if is_new && !self.continues(books.objective, now) {
             if self.burns.len() >= MAX_BURNS {
                 self.burns.remove(0);

@@ -144,6 +144,37 @@ fn add<K: Clone + Ord>(counts: &mut BTreeMap<K, i64>, key: &K, change: i64) {
     }
 }
 
+/// What was counted over a span of hours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The counts of runs.
+    pub tally: Tally,
+    /// How many runs had each failure mode.
+    pub modes: BTreeMap<FailureMode, u64>,
+    /// The same by the tool that each was seen at.
+    pub modes_by_tool: BTreeMap<ToolName, BTreeMap<FailureMode, u64>>,
+}
+
+impl Totals {
+    fn of<'b>(buckets: impl Iterator<Item = &'b Bucket>) -> Self {
+        let mut sum = Shift::default();
+        let (mut modes, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+        for bucket in buckets {
+            sum.add(bucket.sum);
+            bucket.modes.iter().for_each(|(mode, count)| add(&mut modes, mode, *count));
+            for (mode, tools) in &bucket.tools {
+                tools.iter().for_each(|(tool, count)| add(&mut pairs, &(tool.clone(), mode.clone()), *count));
+            }
+        }
+        let mut by_tool: BTreeMap<ToolName, BTreeMap<FailureMode, u64>> = BTreeMap::new();
+        for ((tool, mode), count) in pairs.into_iter().filter(|(_, count)| *count > 0) {
+            by_tool.entry(tool).or_default().insert(mode, at_least_zero(count));
+        }
+        let modes = modes.into_iter().filter(|(_, count)| *count > 0).map(|(mode, count)| (mode, at_least_zero(count))).collect();
+        Totals { tally: sum.tally(), modes, modes_by_tool: by_tool }
+    }
+}
+
 /// A workflow's counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
@@ -196,17 +227,18 @@ impl Window {
         at >= starts(window, now) && at.hour() <= now.hour() && self.era_of(at) >= from
     }
 
-    /// How often each failure mode was seen in the window that ends at `now`, in eras that began at or after `from`.
+    /// Everything counted in the window that ends at `now`, in eras that began at or after `from`.
     #[must_use]
-    pub fn modes(&self, window: Duration, now: Time, from: Time) -> BTreeMap<FailureMode, u64> {
-        let mut sum: BTreeMap<FailureMode, i64> = BTreeMap::new();
-        for bucket in self.hours_of(window, now).filter(|bucket| bucket.era >= from) {
-            for (mode, count) in &bucket.modes {
-                let sum = sum.entry(mode.clone()).or_default();
-                *sum = sum.saturating_add(*count);
-            }
-        }
-        sum.into_iter().filter_map(|(mode, count)| u64::try_from(count).ok().filter(|count| *count > 0).map(|count| (mode, count))).collect()
+    pub fn totals(&self, window: Duration, now: Time, from: Time) -> Totals {
+        Totals::of(self.hours_of(window, now).filter(|bucket| bucket.era >= from))
+    }
+
+    /// Everything counted in the whole hours from that of `since` to that of `until`, both included, whatever probations began in them.
+    #[must_use]
+    pub fn between(&self, since: Time, until: Time) -> Totals {
+        let (first, last) = (since.hour().0, until.hour().0);
+        let begins = self.hours.partition_point(|bucket| bucket.at < first);
+        Totals::of(self.hours.range(begins..).take_while(|bucket| bucket.at <= last))
     }
 
     /// The minute under which a past run that was at `at` can be gathered with others at `now`, so that it counts as if it were booked alone: its own for as long as
@@ -219,26 +251,6 @@ impl Window {
         let (minute, hour) = (at.minute(), at.hour().start());
         let keeps_minute = now.minute().0 - minute.0 < KEPT_MINUTES || self.era_of(hour) != self.era_of(minute.start());
         Some(if keeps_minute { minute } else { hour.minute() })
-    }
-
-    /// How many runs had each failure mode at each tool, over the same hours.
-    #[must_use]
-    pub fn modes_by_tool(&self, window: Duration, now: Time, from: Time) -> BTreeMap<ToolName, BTreeMap<FailureMode, u64>> {
-        let mut sum: BTreeMap<(ToolName, FailureMode), i64> = BTreeMap::new();
-        for bucket in self.hours_of(window, now).filter(|bucket| bucket.era >= from) {
-            for (mode, tools) in &bucket.tools {
-                for (tool, count) in tools {
-                    add(&mut sum, &(tool.clone(), mode.clone()), *count);
-                }
-            }
-        }
-        let mut by_tool: BTreeMap<ToolName, BTreeMap<FailureMode, u64>> = BTreeMap::new();
-        for ((tool, mode), count) in sum {
-            if let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) {
-                by_tool.entry(tool).or_default().insert(mode, count);
-            }
-        }
-        by_tool
     }
 
     /// The counts of every burn-rate look-back at `now`, over all runs and over those with a `high` call.

@@ -23,7 +23,8 @@ pub(super) fn matches(filter: &RunFilter, view: &RunView) -> bool {
     let is_workflow = |workflow: &WorkflowName| *workflow == run.workflow;
     let is_run = |asked: &RunId| id(run).as_str().split('#').next() == Some(asked.as_str()) || id(run) == *asked;
     let in_time = |since: Time, until: Time| run.booked_at >= since && run.booked_at < until;
-    filter.workflow.as_ref().is_none_or(is_workflow)
+    filter.before.is_none_or(|before| view.position < before)
+        && filter.workflow.as_ref().is_none_or(is_workflow)
         && filter.run.as_ref().is_none_or(is_run)
         && filter.call.is_none_or(|call| any_call(&|known| known.call == call))
         && in_time(filter.since.unwrap_or_default(), filter.until.unwrap_or(Time::from_millis(i64::MAX)))

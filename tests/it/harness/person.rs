@@ -85,6 +85,15 @@ impl Person {
         eventually(&format!("the run of {workflow}"), one).await
     }
 
+    /// The run called `run`, once it is in the run index.
+    pub async fn booked(&self, run: &str) -> Value {
+        let one = || async move {
+            let answer = self.get(&format!("/v1/runs?run={run}")).await;
+            answer.passed().json()["runs"].get(0).cloned()
+        };
+        eventually(&format!("run {run}"), one).await
+    }
+
     /// Approvals in a state.
     pub async fn approvals(&self, state: &str) -> Vec<Value> {
         let answer = self.get(&format!("/v1/approvals?state={state}")).await;

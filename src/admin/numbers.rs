@@ -1,0 +1,57 @@
+//! The four numbers over any span of the days that are kept.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::{
+    Desk,
+    fault::Fault,
+    read::{Params, Segment, moment},
+};
+use crate::{
+    api::{
+        Moment, Problem, Slug,
+        numbers::{NumbersOver, SpanQuery},
+    },
+    gate::{
+        budget::window::{KEPT_HOURS, starts},
+        name::WorkflowName,
+        time::{Hour, Time},
+    },
+};
+
+/// One workflow's four numbers over a span of time.
+#[utoipa::path(
+    get,
+    path = "/v1/workflows/{workflow}/numbers",
+    params(("workflow" = String, Path), SpanQuery),
+    responses((status = 200, body = NumbersOver), (status = "default", body = Problem))
+)]
+pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(workflow): Segment, Params(query): Params<SpanQuery>) -> Result<Json<NumbersOver>, Fault> {
+    let name = WorkflowName::from(workflow);
+    let view = desk.ledger().view(&name).ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{name}`")))?;
+    let now = view.state.now();
+    let window = view.state.terms().objective.window;
+    let (since, until) = span(&query, now, starts(window, now))?;
+    let totals = view.state.account().between(since, until);
+    Ok(Json(NumbersOver::of(name.to_string(), Moment(since.hour().start()), Moment(until), &totals)))
+}
+
+/// The span that is asked for: from `usual` where nobody says, until now.
+fn span(query: &SpanQuery, now: Time, usual: Time) -> Result<(Time, Time), Fault> {
+    let since = moment("/since", query.since.as_deref(), now)?.unwrap_or(usual);
+    let until = moment("/until", query.until.as_deref(), now)?.unwrap_or(now).min(now);
+    if since > now {
+        return Err(Fault::field("/since", "lies in the future, and nothing is booked there"));
+    }
+    if until <= since && query.until.is_some() {
+        return Err(Fault::field("/until", "must lie after `since`"));
+    }
+    let kept = Hour(now.hour().0 - KEPT_HOURS + 1).start();
+    if since < kept {
+        let detail = format!("lies before {}: counts are kept for {} days; `burngate runs --since` lists older runs", Moment(kept), KEPT_HOURS / 24);
+        return Err(Fault::field("/since", detail));
+    }
+    Ok((since, until))
+}
