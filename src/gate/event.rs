@@ -108,6 +108,11 @@ pub enum Event {
         /// When it was booked.
         booked_at: Time,
     },
+    /// A run handed its case to a person: what goes on under the id that its calls gave waits for a person too.
+    Escalated {
+        /// The run, without a continuation's number.
+        run: RunRef,
+    },
     /// A mode was reported of a run that had been booked.
     Reported {
         /// What it does to the books.
@@ -460,6 +465,7 @@ impl Event {
             Event::Admitted(_)
             | Event::Booked { .. }
             | Event::BookedHigh { .. }
+            | Event::Escalated { .. }
             | Event::Clamped(_)
             | Event::Demoted { .. }
             | Event::Withdrawn { .. }
@@ -505,6 +511,7 @@ impl Event {
             | Event::Tallied { .. }
             | Event::Booked { .. }
             | Event::BookedHigh { .. }
+            | Event::Escalated { .. }
             | Event::Noted { .. }
             | Event::Checked { .. }
             | Event::Paced { .. }
@@ -546,6 +553,7 @@ impl Event {
             Event::Tallied { .. } => "tallied",
             Event::Booked { .. } => "booked",
             Event::BookedHigh { .. } => "booked_high",
+            Event::Escalated { .. } => "escalated",
             Event::Reported { .. } => "reported",
             Event::Retracted { .. } => "retracted",
             Event::Excluded { .. } => "excluded",

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod check;
 pub mod deed;
 pub mod digest;
+pub mod escalated;
 pub mod event;
 pub mod facets;
 pub mod json;

@@ -15,6 +15,7 @@ use super::{
         posture::Posture,
         window::{Delta, Shift},
     },
+    escalated::Escalated,
     event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
     facets::{FacetCounts, Facets, ModeShift, mode_shifts},
     level::{BUILT_IN, Ladder},
@@ -52,6 +53,8 @@ pub struct WorkflowState {
     demoted_at: Option<Time>,
     #[serde(default)]
     pace: Pace,
+    #[serde(default, skip_serializing_if = "Escalated::is_empty")]
+    escalated: Escalated,
 }
 
 /// A suspension of the posture's cap.
@@ -133,6 +136,7 @@ impl WorkflowState {
             open_calls: BTreeMap::new(),
             demoted_at: None,
             pace: Pace::default(),
+            escalated: Escalated::default(),
         }
     }
 
@@ -158,6 +162,12 @@ impl WorkflowState {
     #[must_use]
     pub const fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// Runs that handed their case to a person within the last day.
+    #[must_use]
+    pub const fn escalated(&self) -> &Escalated {
+        &self.escalated
     }
 
     /// Admitted calls whose outcome is not known yet.
@@ -364,6 +374,7 @@ impl WorkflowState {
                 let shift = Shift { high: Delta { runs: 1, unacceptable: 1 }, ..Shift::default() };
                 self.post(at, &Posting { booked_at: *booked_at, shift, ..Posting::default() }, effects);
             }
+            Event::Escalated { run } => self.escalated.note(at, run),
             Event::Reported { revision, .. } | Event::Noted { revision } => {
                 self.book(at, Posting { modes: moved(revision), ..revised(revision) }, revision.now == Mark::Unacceptable, effects);
             }

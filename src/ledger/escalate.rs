@@ -4,16 +4,17 @@
 //! makes the run one that should have. Where it had not, the call is a miss: caught when a person or a rule stood in its way, and a failure of the run the moment it
 //! goes upstream all the same. Which calls wait once a run has escalated is the policy's ([`crate::gate::policy::judge`]).
 //!
-//! A run's continuations go on where it left off: ending a run does not take its case back from the person.
+//! A run's continuations go on where it left off: ending a run does not take its case back from the person, and neither does a restart of the gate.
 
 use super::{
-    Ledger,
+    Ledger, Workplace,
     admit::{Admit, Refusal},
     permit::{Seat, Settlement},
+    port::Journal,
     runs::{Key, charge, seen},
 };
 use crate::gate::{
-    event::Executed,
+    event::{Event, Executed, RunRef},
     facets::Facet,
     name::RunId,
     outcome::FailureMode,
@@ -92,6 +93,14 @@ impl Admit {
             run.seen = run.seen.with(Facet::EscalationCaught);
         }
         self
+    }
+}
+
+impl Workplace {
+    /// The journal knows that the id `key` escalated, so that a restart does not take the case back from the person.
+    pub(super) fn note_escalated(&self, journal: &dyn Journal, key: &Key, now: Time) {
+        let run = RunRef { agent: key.agent.clone(), run: key.run.clone() };
+        drop(self.shard.append(&mut self.shard.lock(), journal, now, Event::Escalated { run }));
     }
 }
 

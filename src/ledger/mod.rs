@@ -161,7 +161,7 @@ impl Ledger {
     /// At most `most` runs are open at once, instead of [`runs::MAX_OPEN`].
     #[must_use]
     pub fn with_open_runs(mut self, most: usize) -> Self {
-        self.runs = Runs::at_most(most);
+        self.runs = self.runs.at_most(most);
         self
     }
 
@@ -286,6 +286,9 @@ impl Ledger {
     fn add_shard(&self, name: &WorkflowName, state: &WorkflowState) -> Arc<Shard> {
         let shard = Arc::new(Shard::new(name.clone(), state.clone(), Arc::clone(&self.pending)));
         self.shards.insert(name.clone(), Arc::clone(&shard));
+        for (at, run) in state.escalated().iter() {
+            self.runs.recall_escalated(runs::Key { workflow: name.clone(), agent: run.agent.clone(), run: run.run.clone() }, *at);
+        }
         for approval in state.approvals().iter() {
             self.approvals.insert(approval.request.approval, name.clone());
         }

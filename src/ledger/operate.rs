@@ -361,9 +361,12 @@ impl Ledger {
         let open = self.runs.get(&key)?;
         let place = self.table().entries.get(workflow).map(Arc::clone)?;
         let mut facts = open.lock();
-        facts.escalated |= escalated;
+        let first = escalated && facts.escalate();
         let id = facts.id.clone();
         drop(facts);
+        if first {
+            place.note_escalated(&*self.journal, &key, self.now());
+        }
         self.end_run(&place, Some(&key), &open, self.now(), End::Finished);
         Some(id)
     }

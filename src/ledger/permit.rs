@@ -248,11 +248,14 @@ impl Seat {
         run.flying.retain(|call| *call != self.call);
         run.touched = now;
         let escalates = self.escalates(executed, result.status, failed);
-        run.escalated |= escalates;
+        let first = escalates && run.escalate();
         let over = self.key.is_none() || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
         drop(run);
         if escalates && let Some(key) = &self.key {
             self.ledger.escalated(key, &self.run_id, now);
+            if first {
+                self.place.note_escalated(&*self.ledger.journal, key, now);
+            }
         }
         if let Some(undoing) = undid {
             self.ledger.undo(&undoing, self, now);

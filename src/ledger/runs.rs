@@ -144,8 +144,8 @@ impl Default for Runs {
 impl Runs {
     /// At most `most` at once.
     #[must_use]
-    pub fn at_most(most: usize) -> Self {
-        Runs { most, ..Runs::default() }
+    pub fn at_most(self, most: usize) -> Self {
+        Runs { most, ..self }
     }
 
     /// How many are open.
@@ -225,6 +225,11 @@ impl Runs {
         if let Some(mut ended) = self.ended.get_mut(key) {
             (ended.escalated, ended.at) = (true, ended.at.max(now));
         }
+    }
+
+    /// The id `key` escalated before this process began.
+    pub(super) fn recall_escalated(&self, key: Key, at: Time) {
+        self.ended.insert(key, Ended { next: 1, at, escalated: true });
     }
 
     /// Every open run with its key.
@@ -366,6 +371,11 @@ impl RunState {
     pub fn is_charged(&self, mode: Option<&FailureMode>, reference: Option<&str>) -> bool {
         let fits = |charge: &Charge| mode.is_none_or(|mode| *mode == charge.mode) && (reference.is_none() || charge.reference.as_deref() == reference);
         self.charges.iter().any(fits)
+    }
+
+    /// It hands its case to a person. True where it had not before.
+    pub const fn escalate(&mut self) -> bool {
+        !std::mem::replace(&mut self.escalated, true)
     }
 
     /// A mistake in the arguments was blocked. True for the one that makes them count, once.

@@ -77,6 +77,7 @@ pub fn effect(entry: &Entry) {
         Event::Changed { kind, reference, by, emergency } => {
             tracing::info!(target: BUDGET, workflow, kind = ?kind, reference = ?reference, ?by, ?emergency, "change shipped");
         }
+        Event::Escalated { run } => tracing::info!(target: CALLS, workflow, agent = ?run.agent, run = ?run.run, "run escalated"),
         Event::Admitted(_)
         | Event::Settled { .. }
         | Event::Tallied { .. }

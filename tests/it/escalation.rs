@@ -80,6 +80,24 @@ fn after_it_escalated_a_run_reads_and_everything_else_waits() {
 }
 
 #[test]
+fn a_restart_does_not_take_the_case_back() {
+    test(async {
+        let (_upstream, mut gate, agent, operator) = world("").await;
+        agent.clone().run("ticket-1").post("/shop/escalate", &json!({})).await.passed();
+        agent.clone().run("ticket-2").post("/shop/note", &amount(1)).await.passed();
+        agent.clone().run("ticket-2").post("/.burngate/runs/ticket-2/finish", &json!({ "status": "escalated" })).await.passed();
+        let noted = || async { (operator.get("/v1/audit").await.passed().json().to_string().matches("\"escalated\"").count() >= 2).then_some(()) };
+        crate::harness::eventually("both escalations in the journal", noted).await;
+        gate.restart();
+        for run in ["ticket-1", "ticket-2"] {
+            let problem = gate.agent().run(run).post("/shop/note", &amount(1)).await.refused(403, "held");
+            assert_eq!(rule(&problem), "escalated", "{problem}");
+        }
+        gate.agent().run("ticket-3").post("/shop/note", &amount(1)).await.passed();
+    });
+}
+
+#[test]
 fn finishing_as_escalated_is_escalating() {
     test(async {
         let (_upstream, _gate, agent, _operator) = world("").await;
