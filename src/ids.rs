@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::gate::name::{ApprovalId, CallId};
+use crate::gate::name::{ApprovalId, CallId, IncidentId};
 
 /// A new call's id (UUID version 7).
 #[must_use]
@@ -23,4 +23,10 @@ pub fn batch() -> String {
 #[must_use]
 pub fn approval() -> ApprovalId {
     ApprovalId::from_bits(Uuid::new_v4().as_u128())
+}
+
+/// A new incident's id (UUID version 7).
+#[must_use]
+pub fn incident() -> IncidentId {
+    IncidentId::from_bits(Uuid::now_v7().as_u128())
 }

@@ -103,7 +103,8 @@ pub(super) fn retraction(mode: Option<FailureMode>, reference: &Arc<str>, person
     Change::Retract { mode, reference: Some(Arc::clone(reference)), by: person.name.clone() }
 }
 
-async fn apply(desk: &Arc<Desk>, of: BatchOf, change: Change, matched: u64, reference: Option<&Arc<str>>) -> Result<Batch, Fault> {
+/// Does it, to all of them or none.
+pub(super) async fn apply(desk: &Arc<Desk>, of: BatchOf, change: Change, matched: u64, reference: Option<&Arc<str>>) -> Result<Batch, Fault> {
     let done = revised(desk.ledger().revise_all(of, change)).await??;
     Ok(Batch {
         batch: reference.map(ToString::to_string),

@@ -19,6 +19,7 @@ use crate::{
         operate::RunReport,
     },
     gate::{
+        incident::Incident,
         name::{RunId, WorkflowName},
         time::days,
     },
@@ -45,7 +46,9 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<Ch
         unchecked: drawn.unchecked,
         excluded: drawn.excluded,
     });
-    Ok(Json(Checks { checks: found.waiting.iter().map(check).collect(), drawn: drawn.collect() }))
+    let incidents = desk.ledger().incidents();
+    let checks = found.waiting.iter().map(|waiting| check(waiting, &incidents)).collect();
+    Ok(Json(Checks { checks, drawn: drawn.collect() }))
 }
 
 /// Says that a drawn run was right. Once is enough: said again, nothing changes.
@@ -87,6 +90,6 @@ pub(super) async fn report(
     reports::report_run(desk, person, run, report).await
 }
 
-fn check(check: &CheckView) -> Check {
-    Check { drawn_at: Moment(check.drawn_at), risk: check.risk.as_str().to_owned(), run: runs::detail(&check.view) }
+fn check(check: &CheckView, incidents: &[Incident]) -> Check {
+    Check { drawn_at: Moment(check.drawn_at), risk: check.risk.as_str().to_owned(), run: runs::detail(&check.view, incidents) }
 }

@@ -17,6 +17,11 @@ use crate::{api::Slug, telemetry::metrics::CONTENT_TYPE};
 pub trait Health: Send + Sync {
     /// What readiness rests on. Told without a token: names and short words, no paths and no numbers.
     fn checks(&self) -> Vec<Check>;
+
+    /// Where the file is that clamps everything, while it is there. Told to operators.
+    fn clamp_file(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One thing that readiness rests on.

@@ -32,12 +32,14 @@ mod approvals;
 mod audit;
 pub mod auth;
 mod batch;
+mod changes;
 mod checks;
 mod durable;
 mod fault;
 pub mod guard;
 pub mod health;
 mod import;
+mod incidents;
 mod numbers;
 mod read;
 mod reports;
@@ -152,6 +154,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(runs::show))
                 .routes(routes!(checks::list))
                 .routes(routes!(unlisted::list))
+                .routes(routes!(incidents::list))
                 .routes(routes!(audit::list)),
         ),
         (
@@ -167,9 +170,12 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(workflows::release))
                 .routes(routes!(workflows::release_all))
                 .routes(routes!(workflows::recover))
+                .routes(routes!(changes::change))
+                .routes(routes!(changes::waive))
                 .routes(routes!(reports::exclude))
                 .routes(routes!(batch::exclude))
-                .routes(routes!(import::import)),
+                .routes(routes!(import::import))
+                .routes(routes!(incidents::exclude)),
         ),
     ]
 }

@@ -7,6 +7,7 @@ use axum::{Json, extract::State};
 use super::{
     Desk,
     fault::Fault,
+    incidents::incident_of,
     read::{Params, Segment, limit, moment, name, some_name},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     },
     gate::{
         event::{self, Mark},
+        incident::Incident,
         name::{RunId, WorkflowName},
         outcome::{FailureMode, Outcome},
         time::Time,
@@ -59,7 +61,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment,
     found.retain(|view| id(&view.run) == asked && scope.agent.as_deref().is_none_or(|agent| agent == view.run.agent.as_str()));
     match found.as_slice() {
         [] => Err(Fault::new(Slug::NotFound, "no booked run has this id; one that is still open is shown when it ends")),
-        [one] => Ok(Json(detail(one))),
+        [one] => Ok(Json(detail(one, &desk.ledger().incidents()))),
         several => Err(Fault::several(several.iter().map(|view| Candidate {
             workflow: view.run.workflow.to_string(),
             agent: view.run.agent.to_string(),
@@ -136,7 +138,7 @@ fn run(view: &RunView) -> Run {
     }
 }
 
-pub(super) fn detail(view: &RunView) -> RunDetail {
+pub(super) fn detail(view: &RunView, incidents: &[Incident]) -> RunDetail {
     let run = &view.run;
     RunDetail {
         run: id(run),
@@ -150,10 +152,14 @@ pub(super) fn detail(view: &RunView) -> RunDetail {
         high: run.high,
         modes: modes(run),
         calls: run.calls.iter().map(call).collect(),
-        reports: run.charges.iter().map(Said::of).collect(),
+        reports: run.charges.iter().map(|charge| said(charge, view, incidents)).collect(),
         retracted: view.retracted.iter().map(Said::of).collect(),
         excluded: view.excluded.as_ref().map(|(reason, by)| Excluded { reason: reason.to_string(), by: by.to_string() }),
     }
+}
+
+fn said(charge: &event::Charge, view: &RunView, incidents: &[Incident]) -> Said {
+    Said { incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()), ..Said::of(charge) }
 }
 
 const fn counts(mark: Mark) -> bool {

@@ -2,5 +2,6 @@
 
 mod changes;
 mod doors;
+mod incidents;
 mod looks;
 mod world;

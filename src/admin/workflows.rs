@@ -107,7 +107,12 @@ pub(super) async fn release_all(
     Asked(release): Asked<Release>,
 ) -> Result<Json<Workflows>, Fault> {
     release_scope(&desk, &person, &Scope::All, &release).await?;
-    Ok(Json(all(&desk)))
+    let note = desk
+        .admin
+        .health
+        .clamp_file()
+        .map(|file| format!("the file `{file}` is still there: it does not clamp again while this gate runs, and it will at the next start; remove it"));
+    Ok(Json(Workflows { note, ..all(&desk) }))
 }
 
 /// Puts the cause of a burn on record and opens a probation.
@@ -138,7 +143,11 @@ async fn clamp_scope(desk: &Desk, person: &Person, scope: Scope, clamp: Clamp) -
     let lasts = clamp.lasts.map(|lasts| lasting("/for", lasts, MAX_CLAMP)).transpose()?;
     let until = lasts.map(|lasts| desk.ledger().now().plus(lasts));
     let found = desk.ledger().clamp(&scope, &to, &person.name, reason, until)?;
-    durable(found.durable, "the clamp is in force, and the journal did not answer: it is not known to survive a restart; clamp again").await?;
+    let withdrawn = if clamp.withdraw { desk.ledger().withdraw_all(&scope, &person.name, reason)? } else { Vec::new() };
+    let count = withdrawn.len() as u64;
+    for receipt in std::iter::once(found.durable).chain(withdrawn) {
+        durable(receipt, "the clamp is in force, and the journal did not answer: it is not known to survive a restart; clamp again").await?;
+    }
     let workflow = match scope {
         Scope::One(workflow) => Some(workflow.to_string()),
         Scope::All => None,
@@ -150,6 +159,7 @@ async fn clamp_scope(desk: &Desk, person: &Person, scope: Scope, clamp: Clamp) -
         in_flight: found.in_flight,
         unused_grants: found.grants,
         pending_approvals: found.pending,
+        withdrawn: count,
     }))
 }
 
@@ -159,10 +169,10 @@ async fn release_scope(desk: &Desk, person: &Person, scope: &Scope, release: &Re
 }
 
 fn all(desk: &Desk) -> Workflows {
-    Workflows { workflows: desk.ledger().views().iter().map(|(name, view)| shown(name, view)).collect() }
+    Workflows { workflows: desk.ledger().views().iter().map(|(name, view)| shown(name, view)).collect(), note: None }
 }
 
-fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
+pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
     let view = desk.ledger().view(workflow).ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{workflow}`")))?;
     Ok(shown(workflow, &view))
 }

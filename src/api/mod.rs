@@ -7,6 +7,7 @@ pub mod approval;
 pub mod audit;
 pub mod check;
 pub mod history;
+pub mod incident;
 pub mod number;
 pub mod numbers;
 pub mod operate;

@@ -24,6 +24,9 @@ pub struct Clamp {
     /// For how long; until it is released where it is absent.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Span>,
+    /// Withdraws unused grants and pending approvals as well: nothing of them is left when the clamp is lifted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdraw: bool,
 }
 
 /// What a clamp found when it came into force.
@@ -41,6 +44,9 @@ pub struct Clamped {
     pub unused_grants: u64,
     /// Pending approvals.
     pub pending_approvals: u64,
+    /// How many of the last two were withdrawn.
+    #[serde(default)]
+    pub withdrawn: u64,
 }
 
 /// Lifts a clamp.
@@ -66,6 +72,75 @@ pub struct Recover {
     /// How long the probation lasts: 7 days where it is absent.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Span>,
+}
+
+/// Suspends the cap that the budget's posture puts on the level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waive {
+    /// For how long: at most a day.
+    #[serde(rename = "for")]
+    pub lasts: Span,
+    /// Why.
+    pub reason: String,
+}
+
+/// A change that is about to ship.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// What changes.
+    pub kind: ChangeKind,
+    /// A reference to it, such as a commit.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Ships in spite of a freeze.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emergency: bool,
+    /// Why it is an emergency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// What the agent is told.
+    Prompt,
+    /// The model behind it.
+    Model,
+    /// The tools themselves.
+    Tools,
+    /// The policy.
+    Policy,
+}
+
+impl ChangeKind {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ChangeKind::Prompt => "prompt",
+            ChangeKind::Model => "model",
+            ChangeKind::Tools => "tools",
+            ChangeKind::Policy => "policy",
+        }
+    }
+}
+
+/// A change that may ship, and is on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Shipped {
+    /// The workflow.
+    pub workflow: String,
+    /// What changes.
+    pub kind: ChangeKind,
+    /// The reference to it.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Whether changes are `open` or `frozen`: then it ships as an emergency.
+    pub changes: String,
 }
 
 /// Lets a held call go, once.

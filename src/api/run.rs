@@ -176,6 +176,9 @@ pub struct Said {
     /// The reporter's reference.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
+    /// The incident of its tool API that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
 }
 
 /// Why and by whom a run was taken out of the budget.
@@ -199,6 +202,7 @@ impl Said {
             tool: charge.tool.as_ref().map(ToString::to_string),
             note: charge.note.as_deref().map(ToOwned::to_owned),
             reference: charge.reference.as_deref().map(ToOwned::to_owned),
+            incident: None,
         }
     }
 }

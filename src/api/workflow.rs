@@ -18,6 +18,7 @@ use crate::gate::{
         objective::{MILLION, Objective},
         window::Tally,
     },
+    change_log::ShippedChange,
     event,
     facets::Facet,
     level::Changes,
@@ -33,6 +34,9 @@ use crate::gate::{
 pub struct Workflows {
     /// The workflows.
     pub workflows: Vec<Workflow>,
+    /// What else whoever released a clamp should know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One workflow as it stands.
@@ -63,6 +67,12 @@ pub struct Workflow {
     pub numbers: Numbers,
     /// Its burns, oldest first.
     pub burns: Vec<Burn>,
+    /// What is wider in a policy that is held back while changes are frozen.
+    #[serde(default)]
+    pub policy_held_back: Option<String>,
+    /// The newest changes that shipped, oldest first.
+    #[serde(default)]
+    pub changes_shipped: Vec<ChangeView>,
     /// What it may earn next.
     pub earn: Option<Earn>,
     /// How busy it is, and what bounds that.
@@ -109,6 +119,22 @@ pub struct ExposureView {
     pub high_places: u32,
     /// Those taken.
     pub high_used: u32,
+}
+
+/// A change that shipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeView {
+    /// When.
+    pub at: Moment,
+    /// What kind: prompt, model, tools or policy.
+    pub kind: String,
+    /// A reference to it.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Who.
+    pub by: String,
+    /// Why it shipped in spite of a freeze, where it did.
+    pub emergency: Option<String>,
 }
 
 /// Target, window and size of a budget.
@@ -313,8 +339,22 @@ impl Workflow {
             },
             numbers,
             burns: account.burns().iter().map(Burn::of).collect(),
+            policy_held_back: state.change_log().held_back().map(ToString::to_string),
+            changes_shipped: state.change_log().shipped().map(ChangeView::of).collect(),
             earn: None,
             traffic: None,
+        }
+    }
+}
+
+impl ChangeView {
+    fn of(change: &ShippedChange) -> Self {
+        ChangeView {
+            at: Moment(change.at),
+            kind: change.kind.to_string(),
+            reference: change.reference.to_string(),
+            by: change.by.to_string(),
+            emergency: change.emergency.as_deref().map(ToOwned::to_owned),
         }
     }
 }

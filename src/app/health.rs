@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::reload::Reload;
+use super::{emergency::Emergency, reload::Reload};
 use crate::{
     admin::health::{Check, Condition, Health},
     ledger::port::Journal,
@@ -17,6 +17,8 @@ pub struct GateHealth {
     pub journal: Arc<dyn Journal>,
     /// Whether the policies in force are those in the files.
     pub reload: Arc<Reload>,
+    /// Whether the last resort is pulled.
+    pub emergency: Arc<Emergency>,
     /// Whether the gate is about to stop.
     pub phase: watch::Receiver<Phase>,
 }
@@ -27,5 +29,9 @@ impl Health for GateHealth {
         let store = if self.journal.ready() { Condition::Well } else { Condition::Failed("the journal is unavailable") };
         let draining = if *self.phase.borrow() == Phase::Running { Condition::Well } else { Condition::Failed("the gate is stopping") };
         vec![Check { what: "policies", state: policies }, Check { what: "store", state: store }, Check { what: "draining", state: draining }]
+    }
+
+    fn clamp_file(&self) -> Option<String> {
+        self.emergency.file().map(|file| file.display().to_string())
     }
 }

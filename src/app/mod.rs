@@ -4,9 +4,11 @@
 //! nothing about a call.
 
 pub mod demo;
+pub mod emergency;
 pub mod fanout;
 pub mod fetch;
 pub mod health;
+pub mod quarantine;
 pub mod reload;
 pub mod run;
 pub mod simulate;

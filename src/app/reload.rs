@@ -12,7 +12,10 @@ use anyhow::Context as _;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::start::{announce, load};
+use super::{
+    quarantine::Quarantine,
+    start::{announce, load},
+};
 use crate::{
     config::Process,
     gate::{event::Event, policy::PolicySet},
@@ -24,12 +27,17 @@ use crate::{
 /// Changes that come together are one reload: editors and Kubernetes write in several steps.
 const SETTLE: Duration = Duration::from_millis(250);
 
+/// How often it is asked whether what is held back need not be any longer.
+const THAWS: Duration = Duration::from_secs(1);
+
 /// Reloads policies.
 pub struct Reload {
     ledger: Arc<Ledger>,
     process: Process,
     /// One reload at a time.
     turn: Mutex<()>,
+    /// What is held back while changes are frozen.
+    quarantine: Quarantine,
     /// The files are broken: what is in force is not what they say.
     broken: AtomicBool,
 }
@@ -38,7 +46,7 @@ impl Reload {
     /// Reloads what `process` says into `ledger`.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, process: Process) -> Self {
-        Reload { ledger, process, turn: Mutex::new(()), broken: AtomicBool::new(false) }
+        Reload { ledger, process, turn: Mutex::new(()), quarantine: Quarantine::default(), broken: AtomicBool::new(false) }
     }
 
     /// Did the last reload fail?
@@ -49,6 +57,23 @@ impl Reload {
 
     /// Puts `policies` in force, once that is on disk.
     pub async fn accept(&self, policies: Arc<PolicySet>) -> anyhow::Result<()> {
+        let held_before = !self.quarantine.held().is_empty();
+        let policies = self.quarantine.hold_back(&self.ledger, policies);
+        let table = self.ledger.table_full();
+        // What is held back may be all that is new; and what is no longer held back must be known to be so.
+        let is_new = table.entries.is_empty() || policies.version != table.policies.version;
+        if is_new || (held_before && self.quarantine.held().is_empty()) {
+            self.put_in_force(policies).await?;
+        }
+        for (workflow, what) in &*self.quarantine.held() {
+            if let Some(receipt) = self.ledger.hold_back(workflow, what) {
+                receipt.await.context("the journal's writer stopped")?.context("the journal cannot be written")?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_in_force(&self, policies: Arc<PolicySet>) -> anyhow::Result<()> {
         let (version, terms) = (policies.version, Ledger::terms(&policies));
         let lowered = serde_json::json!({ "apis": policies.apis, "workflows": policies.workflows, "signals": policies.signals }).to_string();
         announce(&self.ledger, Event::PolicyAccepted { version, terms, policies: lowered.into() }).await?;
@@ -61,7 +86,7 @@ impl Reload {
     pub async fn reload(&self) -> bool {
         let _turn = self.turn.lock().await;
         let reloaded = match load(&self.process.policies, &self.process, &ClockOf(&self.ledger)) {
-            Ok(policies) if policies.version == self.ledger.table().policies.version => {
+            Ok(policies) if policies.version == self.ledger.table().policies.version && self.quarantine.held().is_empty() => {
                 tracing::info!(target: log::PROCESS, "policies reloaded; nothing changed");
                 self.broken.store(false, Ordering::Relaxed);
                 return true;
@@ -98,8 +123,14 @@ impl Reload {
             Err(error) => tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads"),
         }
         let mut stopping = std::pin::pin!(stopping(phase));
+        let mut thaws = tokio::time::interval(THAWS);
         loop {
             tokio::select! {
+                _ = thaws.tick() => {
+                    if self.quarantine.is_over(&self.ledger) {
+                        self.reload().await;
+                    }
+                }
                 Some(()) = changed.recv() => {
                     tokio::time::sleep(SETTLE).await;
                     while changed.try_recv().is_ok() {}

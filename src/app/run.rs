@@ -8,6 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::start::{Gate, StartOptions, start};
 use crate::{config::Process, proxy::accept::Listen};
 
+/// Who is told of a clamp by signal, and why: a signal carries no words.
+const SIGNAL: &str = "SIGUSR2";
+const REASON: &str = "the process was sent SIGUSR2";
+
 /// What to run, and how to say what became of it.
 pub struct RunOptions {
     /// The process's configuration, with whatever the command line puts over it.
@@ -51,6 +55,7 @@ pub(super) fn log_to_stderr(usually: &str) {
 async fn serve(options: RunOptions) -> anyhow::Result<()> {
     // Before anything is announced: a signal that comes early must not be lost.
     let (mut terminate, mut interrupt, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let mut clamp = signal(SignalKind::user_defined2())?;
     let RunOptions { process, existing, accept_loss, say } = options;
     let data = process.data.display().to_string();
     let gate = start(StartOptions { process, existing, accept_loss }).await?;
@@ -60,16 +65,18 @@ async fn serve(options: RunOptions) -> anyhow::Result<()> {
             _ = hangup.recv() => {
                 gate.reload().await;
             }
+            _ = clamp.recv() => gate.emergency().clamp(SIGNAL, REASON),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
-    let drain = std::sync::Arc::clone(gate.drain_handle());
+    let (drain, emergency) = (std::sync::Arc::clone(gate.drain_handle()), std::sync::Arc::clone(gate.emergency()));
     let stopping = gate.stop();
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             stopped = &mut stopping => return stopped,
+            _ = clamp.recv() => emergency.clamp(SIGNAL, REASON),
             _ = terminate.recv() => Gate::hurry(&drain),
             _ = interrupt.recv() => Gate::hurry(&drain),
         }

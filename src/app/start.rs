@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::watch};
 
-use super::{fanout::Fanout, health::GateHealth, reload::Reload, token, unlisted};
+use super::{emergency::Emergency, fanout::Fanout, health::GateHealth, reload::Reload, token, unlisted};
 use crate::{
     admin::{
         self, Admin,
@@ -14,8 +14,12 @@ use crate::{
     },
     clock::{Clock, GateClock},
     config::{self, Diagnostics, Process},
-    gate::{event::Event, name::WorkflowName, policy::PolicySet},
-    ledger::{Bounds, Ledger},
+    gate::{
+        event::Event,
+        name::{LevelName, PersonName, WorkflowName},
+        policy::PolicySet,
+    },
+    ledger::{Bounds, Ledger, operate::Scope},
     proxy::{
         accept::{self, Listen, Make, Running},
         body::Memory,
@@ -62,6 +66,7 @@ pub struct Gate {
     pub lost: bool,
     ledger: Arc<Ledger>,
     reload: Arc<Reload>,
+    emergency: Arc<Emergency>,
     drain: Arc<Drain>,
     workers: Running,
     store: store::Running,
@@ -87,11 +92,15 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let store = opened.store.start(fanout, Arc::new(move || writer_clock.now())).context("the ledger's writer cannot start")?;
     announce(&ledger, Event::Started { version: env!("CARGO_PKG_VERSION").into(), lost: opened.lost }).await?;
     let reload = Arc::new(Reload::new(Arc::clone(&ledger), process.clone()));
+    clamp_frozen(&ledger, &process.emergency);
     reload.accept(policies).await?;
     if opened.lost {
         queue.loss_booked();
     }
     let drain = Arc::new(Drain::default());
+    let emergency = Arc::new(Emergency::new(Arc::clone(&ledger), &process.data, process.emergency.clone()));
+    // Before the first call is taken.
+    let clamped = emergency.look(false);
     let (addresses, workers) = serve_agents(&process, &ledger, &metrics, &drain)?;
     let admin_listener = TcpListener::bind(process.admin).await.with_context(|| format!("cannot listen for operators on {}", process.admin))?;
     let admin_address = admin_listener.local_addr()?;
@@ -100,7 +109,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         ledger: Arc::clone(&ledger),
         records,
         auth: Auth::new(&operator_token, people(&process)),
-        health: Arc::new(GateHealth { journal: queue, reload: Arc::clone(&reload), phase: drain.watch() }),
+        health: Arc::new(GateHealth { journal: queue, reload: Arc::clone(&reload), emergency: Arc::clone(&emergency), phase: drain.watch() }),
         metrics,
         open_metrics: false,
     };
@@ -108,6 +117,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     tasks.spawn(unlisted::keep(Arc::clone(&ledger), process.data.clone(), drain.watch()));
     tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
     tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
+    tasks.spawn(Arc::clone(&emergency).watch(clamped, drain.watch()));
     Ok(Gate {
         addresses,
         admin: admin_address,
@@ -116,6 +126,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         lost: opened.lost,
         ledger,
         reload,
+        emergency,
         drain,
         workers,
         store,
@@ -129,6 +140,12 @@ impl Gate {
     #[must_use]
     pub const fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    /// Who clamps everything at a signal.
+    #[must_use]
+    pub const fn emergency(&self) -> &Arc<Emergency> {
+        &self.emergency
     }
 
     /// Reloads the policies: all files or none.
@@ -157,6 +174,18 @@ impl Gate {
         self.ledger.end_all();
         let store = self.store;
         tokio::task::spawn_blocking(move || store.drain()).await?.context("the ledger could not be closed with everything on disk")
+    }
+}
+
+/// What was held back for a workflow is all that its files say now, and what was in force before went with the process. So it gets what the files say, and no more
+/// than the emergency level until somebody has looked.
+fn clamp_frozen(ledger: &Ledger, level: &LevelName) {
+    for (workflow, what) in ledger.held_back() {
+        let reason = format!("the gate was started while a wider policy was held back ({what}), and its changes are frozen");
+        match ledger.clamp(&Scope::One(workflow), level, &PersonName::from("freeze"), &reason, None) {
+            Ok(clamped) => drop(clamped.durable),
+            Err(error) => tracing::error!(target: crate::telemetry::log::PROCESS, %error, "a frozen workflow could not be clamped"),
+        }
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Clamp {
     /// For how long, such as 30m or 1h; until it is released where it is left out
     #[arg(long = "for", value_name = "DURATION")]
     lasts: Option<Span>,
+    /// Withdraw unused grants and pending approvals as well
+    #[arg(long)]
+    withdraw: bool,
     /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +61,7 @@ impl Scope {
 
 impl Clamp {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let body = operate::Clamp { to: self.to.clone(), reason: self.reason.clone(), lasts: self.lasts };
+        let body = operate::Clamp { to: self.to.clone(), reason: self.reason.clone(), lasts: self.lasts, withdraw: self.withdraw };
         let answer = self.connection.client()?.post(&self.scope.path("clamp"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
@@ -80,10 +83,12 @@ fn page(clamped: &Clamped, now: Time) -> String {
         calls => paint(Tone::Odd, &format!("{} in flight already: the clamp came too late for them", counted(calls, "call was", "calls were"))),
     };
     let grants = match clamped.unused_grants {
+        grants @ 1.. if clamped.withdrawn > 0 => format!("{} withdrawn", counted(grants, "unused grant is", "unused grants are")),
         0 => "no grant is unused".to_owned(),
         grants => format!("{}: only what the clamp allows", counted(grants, "unused grant passes", "unused grants pass")),
     };
     let pending = match clamped.pending_approvals {
+        pending @ 1.. if clamped.withdrawn > 0 => format!("{} withdrawn", counted(pending, "pending approval is", "pending approvals are")),
         0 => "no approval is pending".to_owned(),
         pending => format!("{} pending: approving changes nothing that the clamp denies", counted(pending, "approval is", "approvals are")),
     };
@@ -108,9 +113,11 @@ mod tests {
             in_flight: 3,
             unused_grants: 1,
             pending_approvals: 2,
+            withdrawn: 0,
         };
+        let withdrawn = Clamped { withdrawn: 3, ..one.clone() };
         let all = Clamped { workflow: None, until: None, in_flight: 0, unused_grants: 0, pending_approvals: 0, ..one.clone() };
-        insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now())].join("\n")), @r"
+        insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now()), page(&withdrawn, now())].join("\n")), @r"
         payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
           3 calls were in flight already: the clamp came too late for them
           1 unused grant passes: only what the clamp allows
@@ -122,6 +129,12 @@ mod tests {
           no grant is unused
           no approval is pending
         `burngate release --all --reason TEXT` lifts it
+
+        payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
+          3 calls were in flight already: the clamp came too late for them
+          1 unused grant is withdrawn
+          2 pending approvals are withdrawn
+        `burngate release payouts --reason TEXT` lifts it
         ");
     }
 

@@ -6,10 +6,11 @@ use super::{
     client::{Client, Connection, path},
     failure::{Exit, Failure},
     filters::{self, Filters},
-    render::{self, when},
+    render::{self, number::counted, when},
     report::revised,
 };
 use crate::api::{
+    incident::{Decided, ExcludeIncident},
     operate,
     report::{Batch, Exclusion, Filter},
 };
@@ -19,12 +20,16 @@ use crate::api::{
 #[command(after_help = "\
 Examples:
   burngate exclude --run ticket-77 --reason \"load test\"
+  burngate exclude --incident inc_0199… --reason \"bank outage INC-4\"
   burngate exclude -w support-triage --since 2h --until 1h --reason \"bank outage INC-4\" --yes
   burngate exclude --retract --batch INC-4 --reason \"not an outage after all\"")]
 pub(super) struct Exclude {
     /// The run
     #[arg(long)]
     run: Option<String>,
+    /// Every run that failed by this incident of a tool API and by nothing else
+    #[arg(long, value_name = "INCIDENT", conflicts_with = "run")]
+    incident: Option<String>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -58,6 +63,9 @@ pub(super) struct Exclude {
 impl Exclude {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
+        if let Some(incident) = &self.incident {
+            return self.incident(&client, incident);
+        }
         if let Some(run) = &self.run {
             self.one(&client, run)?;
             return Ok(Exit::Did);
@@ -81,6 +89,25 @@ impl Exclude {
         } else {
             render::show(&filters::batch(&batch, done, undo))?;
         }
+        Ok(Exit::Did)
+    }
+
+    fn incident(&self, client: &Client, incident: &str) -> Result<Exit, Failure> {
+        let body = ExcludeIncident { reason: self.reason.clone(), retract: self.retract };
+        let answer = client
+            .post(&path(&["v1", "incidents", incident, "exclude"]), &body)
+            .map_err(|failure| failure.if_unknown("`burngate status` names the incidents of the last day"))?;
+        if self.json {
+            render::show_json(answer.json())?;
+            return Ok(Exit::Did);
+        }
+        let decided: Decided = answer.read()?;
+        let what = if self.retract { "put back" } else { "excluded" };
+        let left = match decided.left {
+            0 => String::new(),
+            left => format!("; {} by something else too, and stay as they are", counted(left, "run failed", "runs failed")),
+        };
+        render::show(&format!("{} {what}{left}\n", counted(decided.runs, "run", "runs")))?;
         Ok(Exit::Did)
     }
 

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use failure::{Exit, Failure};
 
 mod approvals;
+mod change;
 mod check;
 mod checks;
 mod clamp;
@@ -35,6 +36,7 @@ mod runs;
 mod schema;
 mod simulate;
 mod status;
+mod waive;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +49,7 @@ Examples:
   burngate approvals list                                  calls that wait for a person
   burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h
 
-Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the answer is no (`explain`: held or denied).";
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the answer is no (`explain`: held or denied; `change`: frozen).";
 
 /// A policy gate between AI agents and their tool APIs: every run is booked against an error budget, and the budget decides what the agent may do next.
 #[derive(Debug, Parser)]
@@ -75,7 +77,9 @@ enum Command {
     Approvals(approvals::Approvals),
     Clamp(clamp::Clamp),
     Release(release::Release),
+    Waive(waive::Waive),
     Recover(recover::Recover),
+    Change(change::Change),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
@@ -115,7 +119,9 @@ impl Command {
             Command::Approvals(command) => command.run(),
             Command::Clamp(command) => command.run(),
             Command::Release(command) => command.run(),
+            Command::Waive(command) => command.run(),
             Command::Recover(command) => command.run(),
+            Command::Change(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completion(command) => command.run(),
         }

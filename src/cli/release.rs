@@ -6,10 +6,10 @@ use super::{
     clamp::Scope,
     client::Connection,
     failure::{Exit, Failure},
-    render::{self, escape, when},
+    render::{self, Tone, escape, paint, when},
     status,
 };
-use crate::api::operate;
+use crate::api::{operate, workflow::Workflows};
 
 /// Lift the clamp on one workflow, or the one on all
 #[derive(Debug, Args)]
@@ -34,7 +34,10 @@ impl Release {
         let answer = client.post(&self.scope.path("release"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
         match &self.scope.workflow {
             _ if self.json => render::show_json(answer.json())?,
-            None => render::show("the clamp on every workflow is lifted; clamps on single workflows stay\n")?,
+            None => {
+                let note = answer.read::<Workflows>()?.note.map_or_else(String::new, |note| format!("{}\n", paint(Tone::Odd, &escape(&note))));
+                render::show(&format!("the clamp on every workflow is lifted; clamps on single workflows stay\n{note}"))?;
+            }
             Some(name) => {
                 let workflow = status::standing(&client, name, &answer)?;
                 render::show(&format!("the clamp on {} is lifted\n{}\n", escape(name), status::line(&workflow, when::now())))?;

@@ -8,7 +8,7 @@ use super::{
     client::{Client, Connection, path, query},
     failure::{Exit, Failure},
     render::{
-        self,
+        self, escape,
         number::{grouped, percent},
         table::Columns,
         when,
@@ -17,9 +17,10 @@ use super::{
 use crate::{
     api::{
         approval::Approvals,
+        incident::{Incident, Incidents},
         workflow::{Workflow, Workflows},
     },
-    gate::time::Time,
+    gate::time::{Time, days},
 };
 
 mod numbers;
@@ -85,7 +86,8 @@ impl Status {
                 return Ok(answer.json().to_owned());
             }
             let approvals = client.get(&format!("/v1/approvals{}", query(&[("state", "pending".to_owned())])))?;
-            return Ok(table(&answer.read()?, &approvals.read()?));
+            let incidents = client.get("/v1/incidents")?;
+            return Ok(table(&answer.read()?, &approvals.read()?) + &lately(&incidents.read()?, when::now()));
         };
         if let Some(since) = &self.since {
             let span = [Some(("since", since.clone())), self.until.clone().map(|until| ("until", until))];
@@ -107,6 +109,19 @@ pub(super) fn standing(client: &Client, workflow: &str, answer: &super::client::
 #[must_use]
 pub(super) fn line(workflow: &Workflow, now: Time) -> String {
     sentences::stands(workflow) + " " + &sentences::binds(workflow, now)
+}
+
+/// Incidents of tool APIs that are open, or closed within a day.
+fn lately(incidents: &Incidents, now: Time) -> String {
+    let is_recent = |incident: &&Incident| incident.closed.is_none_or(|closed| now.since(closed.0) < days(1));
+    let line = |incident: &Incident| {
+        let (id, api) = (escape(&incident.incident), escape(&incident.api));
+        let failed = format!("{} of {} calls failed in five minutes", grouped(incident.failures), grouped(incident.calls));
+        let began = when::ago(now, incident.since);
+        let until = incident.closed.map_or_else(|| "is open".to_owned(), |closed| format!("closed {}", when::ago(now, closed)));
+        format!("incident {id} of {api}, since {began}, {until}: {failed}; `burngate exclude --incident {id} --reason TEXT` takes its runs out of budgets\n")
+    };
+    incidents.incidents.iter().filter(is_recent).map(line).collect()
 }
 
 fn table(workflows: &Workflows, approvals: &Approvals) -> String {
@@ -182,14 +197,14 @@ pub(super) mod tests {
             "workflow": "payouts", "risk": "high", "mode": "shadow", "posture": "burned", "budget": { "remaining": -0.5, "unacceptable": 1500 },
             "level": { "effective": "read_only", "binds": "cap" },
         }));
-        let workflows = Workflows { workflows: vec![burned, workflow(&serde_json::json!({}))] };
+        let workflows = Workflows { workflows: vec![burned, workflow(&serde_json::json!({}))], note: None };
         let approvals = Approvals { approvals: vec![crate::cli::approvals::tests::approval(&serde_json::json!({}))] };
         insta::assert_snapshot!(plain(&table(&workflows, &approvals)), @r"
         WORKFLOW         RISK     POSTURE   LEVEL                BINDS     RUNS   UNACCEPTABLE   REMAINING   PENDING
         payouts          high     burned    read_only (shadow)   cap      1,234          1,500        -50%         0
         support-triage   medium   healthy   standard             earned   1,234             12      83.33%         1
         ");
-        let none = Workflows { workflows: Vec::new() };
+        let none = Workflows { workflows: Vec::new(), note: None };
         assert!(table(&none, &approvals).contains("`burngate init`"));
     }
 }

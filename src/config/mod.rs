@@ -19,4 +19,5 @@ pub use diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile};
 pub use lower::{
     Loaded, load,
     process::{Agent, Bounds, Listen, Process, Reviewer, Role, Tls, lower as process},
+    version,
 };

@@ -11,18 +11,20 @@ use super::{
     budget::posture::Posture,
     deed::Deed,
     digest::Digest,
-    facets::{FacetCounts, Facets, mode_shifts},
-    name::{AgentName, ApprovalId, CallId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
+    facets::Facets,
+    name::{AgentName, ApiName, ApprovalId, CallId, IncidentId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Source},
     pace::Busy,
     past::Imported,
     policy::Terms,
     risk::Risk,
-    time::{self, Hour, Minute, Time},
+    time::{self, Hour, Time},
 };
 
+mod cell;
 mod revision;
 
+pub use cell::Cell;
 pub use revision::{Mark, Revision};
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
@@ -257,6 +259,11 @@ pub enum Event {
         /// Why.
         reason: Arc<str>,
     },
+    /// A reload gave the workflow more while its changes are frozen, and is held back for it.
+    PolicyHeldBack {
+        /// What of it is wider.
+        what: Arc<str>,
+    },
     /// A change of the workflow shipped.
     Changed {
         /// What kind: prompt, model, tools, policy.
@@ -267,6 +274,25 @@ pub enum Event {
         by: PersonName,
         /// Why, where it shipped in spite of a freeze.
         emergency: Option<Arc<str>>,
+    },
+
+    /// Most of a tool API's calls fail, across workflows.
+    IncidentOpened {
+        /// The incident.
+        incident: IncidentId,
+        /// The tool API.
+        api: ApiName,
+        /// The beginning of the first minute that was bad.
+        since: Time,
+        /// Calls in the minutes that opened it.
+        calls: u64,
+        /// How many of those failed.
+        failures: u64,
+    },
+    /// They do no longer.
+    IncidentClosed {
+        /// The incident.
+        incident: IncidentId,
     },
 
     /// What followed from the events before it. Recorded for readers; the fold derives it and does not read it.
@@ -370,58 +396,6 @@ pub enum Executed {
     Unknown,
 }
 
-/// Runs that ended acceptably in one minute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cell {
-    /// The minute they are booked to.
-    pub minute: Minute,
-    /// Runs that count.
-    pub runs: u64,
-    /// Those among them that executed a `high` call.
-    pub high: u64,
-    /// Runs that do not count.
-    pub idle: u64,
-    /// Failure modes seen in them that the objective does not count: how many runs have each.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub modes: BTreeMap<FailureMode, u64>,
-    /// The same by the tool that each was seen at.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tools: BTreeMap<FailureMode, BTreeMap<ToolName, u64>>,
-    /// The facets of the runs that count.
-    #[serde(default, skip_serializing_if = "FacetCounts::is_zero")]
-    pub facets: FacetCounts,
-}
-
-impl Cell {
-    /// No runs yet.
-    #[must_use]
-    pub const fn new(minute: Minute) -> Self {
-        Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new(), tools: BTreeMap::new(), facets: FacetCounts::NONE }
-    }
-
-    /// Adds a run that ended acceptably, or idle.
-    pub fn add(&mut self, mark: Mark, high: bool, seen: Facets, charges: &[Charge]) {
-        match mark {
-            Mark::Acceptable => (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high)),
-            Mark::Idle => self.idle += 1,
-            // These are booked by events of their own.
-            Mark::Unacceptable | Mark::Excluded => return,
-        }
-        // Nearly every run: nothing was seen, and nothing allocates.
-        if charges.is_empty() && seen.is_none() {
-            return;
-        }
-        self.facets.add(FacetCounts::one(Facets::of(seen, charges).counted(mark)));
-        for shift in mode_shifts(charges) {
-            let count = match shift.tool {
-                None => self.modes.entry(shift.mode).or_default(),
-                Some(tool) => self.tools.entry(shift.mode).or_default().entry(tool).or_default(),
-            };
-            *count += 1;
-        }
-    }
-}
-
 /// What went wrong with a run, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
@@ -494,6 +468,9 @@ impl Event {
             | Event::Recovered { .. }
             | Event::Promoted { .. }
             | Event::Changed { .. }
+            | Event::IncidentOpened { .. }
+            | Event::IncidentClosed { .. }
+            | Event::PolicyHeldBack { .. }
             | Event::Followed(_) => false,
         }
     }
@@ -518,6 +495,9 @@ impl Event {
             | Event::Withdrawn { .. }
             | Event::Clamped(_)
             | Event::Demoted { .. }
+            | Event::IncidentOpened { .. }
+            | Event::IncidentClosed { .. }
+            | Event::PolicyHeldBack { .. }
             | Event::Followed(_) => true,
             Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
             Event::PolicyAccepted { .. }
@@ -572,7 +552,10 @@ impl Event {
             Event::Recovered { .. } => "recovered",
             Event::Promoted { .. } => "promoted",
             Event::Demoted { .. } => "demoted",
+            Event::PolicyHeldBack { .. } => "policy_held_back",
             Event::Changed { .. } => "changed",
+            Event::IncidentOpened { .. } => "incident_opened",
+            Event::IncidentClosed { .. } => "incident_closed",
             Event::Followed(_) => "followed",
         }
     }

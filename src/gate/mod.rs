@@ -2,12 +2,14 @@
 
 pub mod approval;
 pub mod budget;
+pub mod change_log;
 pub mod check;
 pub mod deed;
 pub mod digest;
 pub mod escalated;
 pub mod event;
 pub mod facets;
+pub mod incident;
 pub mod json;
 pub mod level;
 pub mod name;

@@ -206,6 +206,10 @@ id!(
     /// One approval: `apr_` and 32 hexadecimal digits that nobody can guess (128 random bits).
     ApprovalId, "apr_"
 );
+id!(
+    /// One incident of a tool API: `inc_` and 32 hexadecimal digits, in order of time.
+    IncidentId, "inc_"
+);
 
 /// A text that is not an id of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

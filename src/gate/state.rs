@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     deed::{Book, Doer},
     event::{Entry, Event},
+    incident::Incidents,
     name::WorkflowName,
     policy::Terms,
     time::Time,
@@ -27,6 +28,9 @@ pub struct State {
     /// What was done, across workflows: the same refund from two of them is one refund too many.
     #[serde(default)]
     deeds: Book,
+    /// Incidents of tool APIs.
+    #[serde(default)]
+    incidents: Incidents,
 }
 
 impl State {
@@ -102,6 +106,12 @@ impl State {
         }
     }
 
+    /// Incidents of tool APIs, those that are remembered.
+    #[must_use]
+    pub const fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
     /// Time passes for every clamp here too, so that a workflow that joins later finds the same whoever asked in between.
     fn pass(&mut self, now: Time) {
         self.now = now;
@@ -125,6 +135,10 @@ impl State {
                 self.each(at, event)
             }
             Event::ClockJumped { .. } => self.each(at, event),
+            Event::IncidentOpened { .. } | Event::IncidentClosed { .. } => {
+                self.incidents.apply(at, event);
+                Vec::new()
+            }
             _ => Vec::new(),
         }
     }

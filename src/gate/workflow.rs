@@ -15,6 +15,7 @@ use super::{
         posture::Posture,
         window::{Delta, Shift},
     },
+    change_log::ChangeLog,
     escalated::Escalated,
     event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
     facets::{FacetCounts, Facets, ModeShift, mode_shifts},
@@ -55,6 +56,8 @@ pub struct WorkflowState {
     pace: Pace,
     #[serde(default, skip_serializing_if = "Escalated::is_empty")]
     escalated: Escalated,
+    #[serde(default, skip_serializing_if = "ChangeLog::is_empty")]
+    change_log: ChangeLog,
 }
 
 /// A suspension of the posture's cap.
@@ -137,6 +140,7 @@ impl WorkflowState {
             demoted_at: None,
             pace: Pace::default(),
             escalated: Escalated::default(),
+            change_log: ChangeLog::default(),
         }
     }
 
@@ -173,6 +177,12 @@ impl WorkflowState {
     /// Admitted calls whose outcome is not known yet.
     pub fn open_calls(&self) -> impl Iterator<Item = (&CallId, &Admission)> {
         self.open_calls.iter()
+    }
+
+    /// The newest changes that shipped, and whether a policy is held back.
+    #[must_use]
+    pub const fn change_log(&self) -> &ChangeLog {
+        &self.change_log
     }
 
     /// When its earned level was last set.
@@ -288,6 +298,7 @@ impl WorkflowState {
         self.clamps = self.clamps.carried(carried);
         self.clamps_all = self.clamps_all.carried(carried);
         self.terms = terms;
+        self.change_log.thaw();
         let at = self.now;
         for turn in self.account.reconsider(&Arc::clone(&self.terms), at) {
             self.note_turn(at, turn, &mut effects);
@@ -423,6 +434,7 @@ impl WorkflowState {
                     self.earn(at, self.known_level(to));
                 }
             }
+            Event::PolicyHeldBack { .. } | Event::Changed { .. } => self.change_log.apply(at, event),
             Event::Waived { .. }
             | Event::Started { .. }
             | Event::Stopped
@@ -430,7 +442,8 @@ impl WorkflowState {
             | Event::PolicyRefused { .. }
             | Event::ClockJumped { .. }
             | Event::ClockAccepted { .. }
-            | Event::Changed { .. }
+            | Event::IncidentOpened { .. }
+            | Event::IncidentClosed { .. }
             | Event::Followed(_) => {}
         }
     }

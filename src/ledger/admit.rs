@@ -173,6 +173,7 @@ impl Ledger {
             unescalated: false,
             missed: false,
             doing: None,
+            failed: false,
             progress: Progress::Waiting,
         })
     }

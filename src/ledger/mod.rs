@@ -40,9 +40,11 @@ pub mod admit;
 pub mod again;
 pub mod answers;
 pub mod caps;
+pub mod change;
 pub mod deeds;
 pub mod escalate;
 pub mod exposure;
+mod incidents;
 pub mod memory;
 pub mod operate;
 pub mod past;
@@ -53,6 +55,7 @@ pub mod repeat;
 pub mod runs;
 pub mod shard;
 pub mod unlisted;
+pub mod withdraw;
 
 /// How much the process holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,9 @@ pub struct Ledger {
     meters: Mutex<Meters>,
     /// Tells calls apart that differ; keyed anew by each process, so that nobody can make two of them meet.
     alike: RandomState,
+    /// Calls that tool APIs failed, of all workflows.
+    failures: AtomicU64,
+    watch: incidents::Watch,
 }
 
 /// The policies in force, with the living state of each of their workflows.
@@ -110,11 +116,17 @@ pub struct Workplace {
 
 /// How many calls got which verdict.
 #[derive(Debug, Default)]
-pub struct VerdictCounts([AtomicU64; 3]);
+pub struct VerdictCounts([AtomicU64; 3], AtomicU64);
 
 impl VerdictCounts {
     fn add(&self, verdict: Verdict) {
         self.0[verdict as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many calls their tool API failed.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// How many calls got `verdict`.
@@ -134,6 +146,7 @@ impl Ledger {
     /// A ledger that stands as `state` does.
     #[must_use]
     pub fn new(state: &State, policies: Arc<PolicySet>, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, bounds: Bounds) -> Self {
+        let now = clock.now();
         let ledger = Ledger {
             clock,
             journal,
@@ -151,6 +164,8 @@ impl Ledger {
             unlisted: unlisted::Unlisted::default(),
             meters: Mutex::default(),
             alike: RandomState::new(),
+            failures: AtomicU64::new(0),
+            watch: incidents::Watch::of(state.incidents(), now),
         };
         for (name, workflow) in state.workflows() {
             ledger.add_shard(name, workflow);
@@ -236,6 +251,7 @@ impl Ledger {
         }
         self.end_leases(now);
         self.write_pace(now, false);
+        self.watch_apis(now);
         if self.forgets_at.load(Ordering::Relaxed) <= now.as_millis() {
             self.forgets_at.store(now.plus(FORGETS).as_millis(), Ordering::Relaxed);
             self.runs.forget(now.minus(days(1)));
@@ -301,6 +317,10 @@ impl Ledger {
 }
 
 impl Workplace {
+    fn fail(&self, tool: &ToolName) {
+        self.counts.get(tool).unwrap_or(&self.unlisted).1.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn count(&self, tool: Option<&ToolName>, verdict: Verdict) {
         tool.and_then(|tool| self.counts.get(tool)).unwrap_or(&self.unlisted).add(verdict);
     }

@@ -442,7 +442,7 @@ impl Ledger {
         self.shard(&workflow)
     }
 
-    fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
+    pub(super) fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
         match scope {
             Scope::One(name) => self.shard(name).map(|shard| vec![shard]).ok_or_else(|| OperateError::NoWorkflow(name.clone())),
             Scope::All => Ok(self.shards.iter().map(|shard| Arc::clone(&shard)).collect()),

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::gate::{
     event::{Event, Executed},
+    incident,
     name::{CallId, RunId, Subject, ToolName},
     outcome::FailureMode,
     risk::Risk,
@@ -60,6 +61,8 @@ pub struct Seat {
     pub(super) missed: bool,
     /// What it does, where that is remembered.
     pub(super) doing: Option<Box<Doing>>,
+    /// Its tool API failed it, whoever answered at last.
+    pub(super) failed: bool,
     pub(super) progress: Progress,
 }
 
@@ -169,6 +172,11 @@ impl Seat {
         self.progress = Progress::Answered(status);
     }
 
+    /// Its tool API failed it, and something else answers for it.
+    pub const fn fell_back(&mut self) {
+        self.failed = true;
+    }
+
     /// How far it has come.
     #[must_use]
     pub const fn progress(&self) -> Progress {
@@ -182,6 +190,10 @@ impl Seat {
 
     /// Settles the call.
     pub fn settle(mut self, result: Settlement) {
+        if self.failed || result.modes.iter().any(|(mode, _)| incident::is_failure(mode)) {
+            self.place.fail(&self.tool);
+            self.ledger.failures.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         self.close(result);
     }
 

@@ -168,6 +168,7 @@ pub async fn pursue(plane: &Plane, connection: &Connection, heading: &Heading, a
         let way = Way { fallback: Some((&upstream, &destination)), answer: arrival.timeout() };
         (outcome, _) = attempt(plane, connection, heading, arrival, outcome, way).await;
         if outcome.so_far.is_fallback() {
+            outcome.seat.fell_back();
             pursuit.fallback = Some(trouble);
             plane.shared().metrics.fell_back(&arrival.route().api.name);
         }

@@ -21,8 +21,10 @@ const HEAD: &str = "head";
 const LOCK: &str = "lock";
 /// What an accepted loss moved aside is in directories that begin so.
 const LOST: &str = "lost-";
-/// Left alone when a broken ledger is moved aside: our own lock, what the file system puts at the root of a volume, and the operator's token.
-const NOT_OURS_TO_MOVE: [&str; 3] = [LOCK, "lost+found", "operator.token"];
+/// With this an operator clamps everything, also before a first start.
+const CLAMP: &str = "clamp";
+/// Left alone when a broken ledger is moved aside: our own lock, what the file system puts at the root of a volume, and what is the operator's.
+const NOT_OURS_TO_MOVE: [&str; 4] = [LOCK, "lost+found", "operator.token", CLAMP];
 /// The length of a head file's only line; a torn one is shorter or does not parse.
 const HEAD_LENGTH: usize = 20 + 1 + 20 + 1 + 64 + 1;
 
@@ -85,7 +87,7 @@ impl Directory {
         for item in fs::read_dir(&self.path)? {
             let name = item?.file_name().to_string_lossy().into_owned();
             // An unfinished database was never anybody's ledger: a first start was cut short.
-            let harmless = name == LOCK || name == "lost+found" || name.starts_with(UNFINISHED);
+            let harmless = name == LOCK || name == CLAMP || name == "lost+found" || name.starts_with(UNFINISHED);
             if !harmless {
                 return Ok(Content::Other(name));
             }

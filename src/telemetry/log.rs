@@ -74,10 +74,17 @@ pub fn effect(entry: &Entry) {
         Event::PolicyRefused { reason } => tracing::error!(target: PROCESS, ?reason, "policies refused; those before stay in force"),
         Event::ClockJumped { .. } => tracing::error!(target: PROCESS, "the wall clock leapt ahead"),
         Event::ClockAccepted { by } => tracing::warn!(target: PROCESS, ?by, "wall clock accepted"),
+        Event::PolicyHeldBack { what } => {
+            tracing::error!(target: BUDGET, workflow, what = &**what, "a wider policy is held back while changes are frozen: this workflow keeps its policy");
+        }
         Event::Changed { kind, reference, by, emergency } => {
             tracing::info!(target: BUDGET, workflow, kind = ?kind, reference = ?reference, ?by, ?emergency, "change shipped");
         }
         Event::Escalated { run } => tracing::info!(target: CALLS, workflow, agent = ?run.agent, run = ?run.run, "run escalated"),
+        Event::IncidentOpened { incident, api, calls, failures, .. } => {
+            tracing::error!(target: PROCESS, %incident, %api, calls, failures, "a tool API fails across workflows: `burngate exclude --incident` decides on its failures");
+        }
+        Event::IncidentClosed { incident } => tracing::warn!(target: PROCESS, %incident, "the tool API's incident is over"),
         Event::Admitted(_)
         | Event::Settled { .. }
         | Event::Tallied { .. }

@@ -26,7 +26,7 @@ async fn a_clamp_is_answered_with_what_it_found_and_a_release_lifts_it_and_nothi
     let answer = world.post("operator", "/v1/workflows/support-triage/clamp", r#"{"to": "read_only", "reason": "drill", "for": "2h"}"#).await;
     let expected = concat!(
         r#"{"workflow":"support-triage","to":"read_only","until":"2026-11-23T11:00:00Z","#,
-        r#""in_flight":0,"unused_grants":1,"pending_approvals":1}"#
+        r#""in_flight":0,"unused_grants":1,"pending_approvals":1,"withdrawn":0}"#
     );
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, expected));
     world.post("operator", "/v1/clamp", r#"{"to": "supervised", "reason": "everyone"}"#).await.is(200);

@@ -21,6 +21,7 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("GET", "/v1/audit", "vera"),
     ("GET", "/v1/unlisted", "vera"),
     ("GET", "/v1/checks", "vera"),
+    ("GET", "/v1/incidents", "vera"),
     ("GET", "/metrics", "vera"),
     ("GET", "/openapi.json", "vera"),
     ("POST", "/v1/reports", "rob"),
@@ -39,6 +40,9 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("POST", "/v1/exclusions", "operator"),
     ("POST", "/v1/import", "operator"),
     ("POST", "/v1/signals/nothing", "rob"),
+    ("POST", "/v1/workflows/support-triage/changes", "operator"),
+    ("POST", "/v1/workflows/support-triage/waive", "operator"),
+    ("POST", "/v1/incidents/inc_00000000000000000000000000000001/exclude", "operator"),
 ];
 
 fn ask(method: &str, path: &str) -> axum::http::request::Builder {
@@ -161,6 +165,8 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         "/v1/clamp",
         "/v1/exclusions",
         "/v1/import",
+        "/v1/incidents",
+        "/v1/incidents/{incident}/exclude",
         "/v1/release",
         "/v1/reports",
         "/v1/runs",
@@ -171,10 +177,12 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         "/v1/unlisted",
         "/v1/workflows",
         "/v1/workflows/{workflow}",
+        "/v1/workflows/{workflow}/changes",
         "/v1/workflows/{workflow}/clamp",
         "/v1/workflows/{workflow}/numbers",
         "/v1/workflows/{workflow}/recover",
         "/v1/workflows/{workflow}/release",
+        "/v1/workflows/{workflow}/waive",
     ];
     assert_eq!(paths, expected);
     // Metrics and the document itself are behind a door too, and not in the document.

@@ -98,6 +98,11 @@ impl Answer {
 impl World {
     /// A world in which nothing is written until somebody says so.
     pub(super) fn still(held: &[Held], runs: Vec<RunRecord>) -> Self {
+        World::after(Vec::new(), held, runs)
+    }
+
+    /// The same, in which the journal begins with these events too.
+    pub(super) fn after(events: Vec<Entry>, held: &[Held], runs: Vec<RunRecord>) -> Self {
         let terms = Arc::new(terms());
         let workflow = Arc::new(workflow(Arc::clone(&terms)));
         let policies = Arc::new(PolicySet {
@@ -109,6 +114,9 @@ impl World {
         let journal = MemoryJournal::new();
         let accepted = Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(&policies), policies: "{}".into() };
         drop(journal.append(Entry { at: NOW.minus(hours(2)), workflow: None, event: accepted }).durable);
+        for event in events {
+            drop(journal.append(event).durable);
+        }
         for run in runs {
             if run.mark == Mark::Unacceptable {
                 let reference = crate::gate::event::RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap() };
@@ -143,10 +151,14 @@ impl World {
 
     /// A world with a thread that writes.
     pub(super) fn new(held: &[Held], runs: Vec<RunRecord>) -> Self {
-        let mut world = World::still(held, runs);
-        let journal = Arc::clone(&world.journal);
-        world.writer = Some(std::thread::spawn(move || journal.write_until_closed()));
-        world
+        World::still(held, runs).writing()
+    }
+
+    /// With a thread that writes.
+    pub(super) fn writing(mut self) -> Self {
+        let journal = Arc::clone(&self.journal);
+        self.writer = Some(std::thread::spawn(move || journal.write_until_closed()));
+        self
     }
 
     pub(super) async fn get(&self, who: &str, path: &str) -> Answer {

@@ -57,7 +57,7 @@ impl Operator {
 
     /// Puts a ceiling on the workflow's level.
     pub(super) async fn clamp(&self, to: &str, reason: &str) -> anyhow::Result<()> {
-        let clamp = Clamp { to: to.to_owned(), reason: reason.to_owned(), lasts: None };
+        let clamp = Clamp { to: to.to_owned(), reason: reason.to_owned(), lasts: None, withdraw: false };
         self.tell(&format!("/v1/workflows/{WORKFLOW}/clamp"), &clamp).await.map(|_: serde_json::Value| ())
     }
 

@@ -37,6 +37,8 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&exposure(workflow));
     say(&way_back(workflow, now));
     say(&frozen(workflow));
+    say(&held_back(workflow));
+    say(&shipped(workflow, now));
     page + "\n" + &numbers::table(&workflow.numbers) + &numbers::modes(&workflow.numbers, workflow.budget.idle_runs)
 }
 
@@ -181,6 +183,21 @@ fn way_back(workflow: &Workflow, now: Time) -> String {
             escape(cause)
         ),
     }
+}
+
+fn held_back(workflow: &Workflow) -> String {
+    let Some(what) = &workflow.policy_held_back else { return String::new() };
+    let name = escape(&workflow.workflow);
+    let anyway = format!("`burngate change {name} --kind policy --ref REF --emergency --reason TEXT` lets it through");
+    paint(Tone::Odd, &format!("Its policy in the files is wider ({}) and is held back while changes are frozen; {anyway}.", escape(what)))
+}
+
+/// The last change that shipped.
+fn shipped(workflow: &Workflow, now: Time) -> String {
+    let Some(change) = workflow.changes_shipped.last() else { return String::new() };
+    let (kind, reference, by) = (escape(&change.kind), escape(&change.reference), escape(&change.by));
+    let anyway = change.emergency.as_ref().map_or_else(String::new, |why| format!(", in spite of a freeze: {}", escape(why)));
+    format!("The last change that shipped was {kind} {reference}, {} by {by}{anyway}.", when::ago(now, change.at))
 }
 
 /// That changes are refused, where it is the level that says so and not a burn without a cause.

@@ -18,8 +18,9 @@ use super::{
     },
 };
 use crate::gate::{
+    digest::Digest,
     name::{ApiName, SignalName, ToolName, WorkflowName},
-    policy::{PolicySet, Protocol, Signal, Workflow},
+    policy::{Api, PolicySet, Protocol, Signal, Workflow},
     risk::Risk,
     time::Time,
 };
@@ -124,12 +125,17 @@ fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
     apis.iter().filter_map(of).collect()
 }
 
+/// The version of these policies: the same policies have the same version.
+#[must_use]
+pub fn version(apis: &BTreeMap<ApiName, Arc<Api>>, workflows: &BTreeMap<WorkflowName, Arc<Workflow>>, signals: &BTreeMap<SignalName, Arc<Signal>>) -> Digest {
+    version::of_set(apis.values().map(|api| &**api), workflows.values().map(|workflow| &**workflow), signals.values().map(|signal| &**signal))
+}
+
 fn policy_set(apis: Vec<InFile<LoweredApi>>, workflows: Vec<Workflow>, signals: Vec<Signal>) -> PolicySet {
     let apis: BTreeMap<ApiName, _> = apis.into_iter().map(|api| (api.value.api.name.clone(), Arc::new(api.value.api))).collect();
     let workflows: BTreeMap<WorkflowName, _> = workflows.into_iter().map(|workflow| (workflow.name.clone(), Arc::new(workflow))).collect();
     let signals: BTreeMap<SignalName, _> = signals.into_iter().map(|signal| (signal.name.clone(), Arc::new(signal))).collect();
-    let version = version::of_set(apis.values().map(|api| &**api), workflows.values().map(|workflow| &**workflow), signals.values().map(|signal| &**signal));
-    PolicySet { version, apis, workflows, signals }
+    PolicySet { version: version(&apis, &workflows, &signals), apis, workflows, signals }
 }
 
 /// Is `file` read for other documents' sake only? Schemas and `OpenAPI` files may lie in the policy directory.

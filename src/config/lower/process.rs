@@ -63,7 +63,7 @@ pub struct Process {
     pub workers: Option<usize>,
     /// How long calls in flight may take at shutdown.
     pub drain: Duration,
-    /// The built-in level that the dashboard's emergency button clamps to.
+    /// The built-in level that the last resorts clamp to: the `clamp` file, SIGUSR2, the dashboard's emergency button.
     pub emergency: LevelName,
     /// What was accepted and somebody should look at.
     pub warnings: Diagnostics,

@@ -38,7 +38,7 @@ pub struct ProcessDocument {
     pub workers: Field<u32>,
     /// How long calls in flight may take at shutdown.
     pub drain: Field<Interval>,
-    /// The built-in level that the dashboard's emergency button clamps to.
+    /// The built-in level that the last resorts clamp to: the `clamp` file in the data directory, SIGUSR2, the dashboard's emergency button.
     pub emergency: Field<String>,
 }
 

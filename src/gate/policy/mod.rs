@@ -31,6 +31,7 @@ pub mod judge;
 pub mod pattern;
 pub mod schema;
 pub mod signal;
+pub mod wider;
 
 pub use condition::Condition;
 pub use deed::DeedRules;

@@ -15,6 +15,7 @@ mod desk;
 mod escalation;
 mod exposure;
 mod grants;
+mod incidents;
 mod leaps;
 mod races;
 mod repeats;

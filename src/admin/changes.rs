@@ -1,0 +1,71 @@
+//! What operators ask before they ship, and how long they work around a cap.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State};
+
+use super::{
+    Desk,
+    auth::Person,
+    durable::{MAY_STILL, durable},
+    fault::Fault,
+    read::{Asked, Segment, lasting, name, remark, sentence},
+    workflows::one,
+};
+use crate::{
+    api::{
+        Problem,
+        operate::{Change, Shipped, Waive},
+        workflow::Workflow,
+    },
+    gate::{name::WorkflowName, workflow::MAX_WAIVER},
+    ledger::change::Shipping,
+};
+
+/// May a change of the workflow ship? 200: it may, and it is on record. 409: changes are frozen; `detail` says why and what lifts that.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows/{workflow}/changes",
+    params(("workflow" = String, Path)),
+    request_body = Change,
+    responses((status = 200, body = Shipped), (status = "default", body = Problem))
+)]
+pub(super) async fn change(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(workflow): Segment,
+    Asked(change): Asked<Change>,
+) -> Result<Json<Shipped>, Fault> {
+    let workflow = WorkflowName::from(workflow);
+    let reference = name("/ref", &change.reference)?;
+    let reason = remark("/reason", change.reason.as_deref())?;
+    let emergency = match (change.emergency, reason) {
+        (true, None) => return Err(Fault::field("/reason", "an emergency needs one")),
+        (false, Some(_)) => return Err(Fault::field("/reason", "only an emergency has one")),
+        (_, reason) => reason,
+    };
+    let shipping = Shipping { kind: change.kind.as_str(), reference, emergency };
+    durable(desk.ledger().change(&workflow, shipping, &person.name)?, MAY_STILL).await?;
+    let changes = one(&desk, &workflow)?.changes;
+    Ok(Json(Shipped { workflow: workflow.to_string(), kind: change.kind, reference: reference.to_owned(), changes }))
+}
+
+/// Suspends the cap that the budget's posture puts on the level.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows/{workflow}/waive",
+    params(("workflow" = String, Path)),
+    request_body = Waive,
+    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+)]
+pub(super) async fn waive(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(workflow): Segment,
+    Asked(waive): Asked<Waive>,
+) -> Result<Json<Workflow>, Fault> {
+    let workflow = WorkflowName::from(workflow);
+    let (reason, lasts) = (sentence("/reason", &waive.reason)?, lasting("/for", waive.lasts, MAX_WAIVER)?);
+    durable(desk.ledger().waive(&workflow, &person.name, reason, lasts)?, MAY_STILL).await?;
+    one(&desk, &workflow).map(Json)
+}

@@ -1,0 +1,124 @@
+//! Incidents of tool APIs, and what an operator decides about the runs that failed in one.
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State};
+
+use super::{
+    Desk,
+    auth::Person,
+    batch,
+    fault::Fault,
+    read::{Asked, Segment, sentence},
+};
+use crate::{
+    api::{
+        Moment, Problem, Slug,
+        incident::{Decided, ExcludeIncident, Incident, Incidents},
+    },
+    gate::{
+        event::Charge,
+        incident,
+        name::{CallId, IncidentId, RunId},
+        outcome::{FailureMode, Outcome},
+        time::minutes,
+    },
+    ledger::port::{BatchOf, Change, MAX_BATCH, RunFilter, RunKey, RunView},
+};
+
+/// A run is booked no later than this after the last of its calls that an incident can have: no call takes longer.
+const SETTLES: std::time::Duration = minutes(61);
+
+/// The incidents that are remembered, newest first.
+#[utoipa::path(get, path = "/v1/incidents", responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
+pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Incidents> {
+    Json(Incidents { incidents: desk.ledger().incidents().iter().rev().map(shown).collect() })
+}
+
+/// Takes the runs out of the budget that failed by this incident alone, or puts them back.
+#[utoipa::path(
+    post,
+    path = "/v1/incidents/{incident}/exclude",
+    params(("incident" = String, Path)),
+    request_body = ExcludeIncident,
+    responses((status = 200, body = Decided), (status = "default", body = Problem))
+)]
+pub(super) async fn exclude(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(id): Segment,
+    Asked(exclude): Asked<ExcludeIncident>,
+) -> Result<Json<Decided>, Fault> {
+    let id: IncidentId = id.parse().map_err(|_| unknown(&id))?;
+    let reason = sentence("/reason", &exclude.reason)?;
+    let incident = desk.ledger().incidents().into_iter().find(|incident| incident.incident == id).ok_or_else(|| unknown(&id.to_string()))?;
+    let by = person.name.clone();
+    if exclude.retract {
+        let done = batch::under(&desk, &id.to_string(), Change::Reinstate { by }).await?;
+        return Ok(Json(Decided { incident: id.to_string(), runs: done.workflows.values().sum(), left: 0 }));
+    }
+    let until = incident.closed.map(|closed| closed.plus(SETTLES));
+    // One more than a batch takes: then there are too many, and it says so.
+    let filter = RunFilter { since: Some(incident.since), until, outcome: Some(Outcome::Unacceptable), limit: MAX_BATCH + 1, ..RunFilter::default() };
+    let found = desk.look_up(move |records| records.runs(&filter)).await?;
+    let (mut keys, mut left) = (Vec::new(), 0);
+    for view in &found {
+        match tags(&desk, &incident, view) {
+            Tags { any: false, .. } => {}
+            Tags { all: true, .. } => keys.push(key(view)),
+            Tags { .. } => left += 1,
+        }
+    }
+    let change = Change::Exclude { reason: reason.into(), reference: Some(id.to_string().into()), by };
+    let runs = keys.len() as u64;
+    let done = batch::apply(&desk, BatchOf::Runs(keys), change, runs, None).await?;
+    Ok(Json(Decided { incident: id.to_string(), runs: done.workflows.values().sum(), left }))
+}
+
+/// Which of the incidents a charge of `run` belongs to.
+pub(super) fn incident_of(incidents: &[incident::Incident], run: &RunView, charge: &Charge) -> Option<IncidentId> {
+    let at = at(run, charge.call?)?;
+    incidents.iter().find(|incident| incident.has(charge, at)).map(|incident| incident.incident)
+}
+
+/// What of a run's failures that count belongs to an incident.
+struct Tags {
+    any: bool,
+    all: bool,
+}
+
+fn tags(desk: &Desk, incident: &incident::Incident, view: &RunView) -> Tags {
+    let table = desk.ledger().table();
+    let objective = table.entries.get(&view.run.workflow).map(|place| &place.policy.terms.objective);
+    // Of a workflow without a policy nobody knows any more which modes counted: all of them, so that too little is excluded and not too much.
+    let counts = |mode: &FailureMode| objective.is_none_or(|objective| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
+    let has = |charge: &Charge| charge.call.and_then(|call| at(view, call)).is_some_and(|at| incident.has(charge, at));
+    let counting: Vec<bool> = view.run.charges.iter().filter(|charge| counts(&charge.mode)).map(has).collect();
+    Tags { any: counting.contains(&true), all: !counting.contains(&false) }
+}
+
+fn at(view: &RunView, call: CallId) -> Option<crate::gate::time::Time> {
+    view.run.calls.iter().find(|known| known.call == call).map(|known| known.at)
+}
+
+fn key(view: &RunView) -> RunKey {
+    let call = || view.run.calls.first().map_or_else(|| RunId::from(""), |call| RunId::from(call.call.spell().as_str()));
+    let run = view.run.run.clone().unwrap_or_else(call);
+    RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run }
+}
+
+fn shown(incident: &incident::Incident) -> Incident {
+    Incident {
+        incident: incident.incident.to_string(),
+        api: incident.api.to_string(),
+        since: Moment(incident.since),
+        opened: Moment(incident.opened),
+        closed: incident.closed.map(Moment),
+        calls: incident.calls,
+        failures: incident.failures,
+    }
+}
+
+fn unknown(id: &str) -> Fault {
+    Fault::new(Slug::NotFound, format!("no incident `{id}` is remembered; GET /v1/incidents lists them"))
+}

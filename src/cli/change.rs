@@ -1,0 +1,102 @@
+//! `burngate change`: may a change of a workflow ship? The question that a pipeline asks before it does.
+
+use clap::{Args, ValueEnum};
+use http::StatusCode;
+
+use super::{
+    client::{Connection, path},
+    failure::{Exit, Failure},
+    render::{self, escape},
+    status,
+};
+use crate::api::operate;
+
+/// Ask whether a change of a workflow may ship, and record that it does
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  burngate change support-triage --kind prompt --ref \"$GIT_COMMIT\" && ./deploy-prompt
+  burngate change support-triage --kind policy --ref PR-219 --emergency --reason \"the bank closed the account\"
+
+Exit codes: 0 it may ship and is on record, 3 changes are frozen, 1 the gate could not be asked. A pipeline ships on 0 alone.
+Advisory for prompts, models and tools, which the gate cannot see ship; enforced for policies, whose widening reloads wait while changes are frozen.")]
+pub(super) struct Change {
+    /// The workflow
+    workflow: String,
+    /// What changes
+    #[arg(long)]
+    kind: Kind,
+    /// A reference to it, such as a commit or a pull request
+    #[arg(long = "ref", value_name = "REF")]
+    reference: String,
+    /// Ship in spite of a freeze
+    #[arg(long, requires = "reason")]
+    emergency: bool,
+    /// Why it is an emergency
+    #[arg(long, value_name = "TEXT", requires = "emergency")]
+    reason: Option<String>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What changes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Prompt,
+    Model,
+    Tools,
+    Policy,
+}
+
+impl Change {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let kind = match self.kind {
+            Kind::Prompt => operate::ChangeKind::Prompt,
+            Kind::Model => operate::ChangeKind::Model,
+            Kind::Tools => operate::ChangeKind::Tools,
+            Kind::Policy => operate::ChangeKind::Policy,
+        };
+        let body = operate::Change { kind, reference: self.reference.clone(), emergency: self.emergency, reason: self.reason.clone() };
+        let asked = self.connection.client()?.post(&path(&["v1", "workflows", &self.workflow, "changes"]), &body);
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(failure) if failure.status == Some(StatusCode::CONFLICT) => return Err(Failure { exit: Exit::AnswerIsNo, ..failure }),
+            Err(failure) => return Err(failure.if_unknown(status::KNOWN)),
+        };
+        if self.json {
+            render::show_json(answer.json())?;
+        } else {
+            render::show(&page(&answer.read()?))?;
+        }
+        Ok(Exit::Did)
+    }
+}
+
+fn page(change: &operate::Shipped) -> String {
+    let (name, kind, reference) = (escape(&change.workflow), change.kind.as_str(), escape(&change.reference));
+    let anyway = if change.changes == "frozen" { ", in spite of the freeze" } else { "" };
+    format!("{kind} {reference} of {name} may ship{anyway}; that is on record\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::render::plain;
+
+    #[test]
+    fn a_change_that_ships_in_a_freeze_says_so() {
+        let shipped = |changes: &str| operate::Shipped {
+            workflow: "support-triage".to_owned(),
+            kind: operate::ChangeKind::Prompt,
+            reference: "4f1c".to_owned(),
+            changes: changes.to_owned(),
+        };
+        insta::assert_snapshot!(plain(&(page(&shipped("open")) + &page(&shipped("frozen")))), @r"
+        prompt 4f1c of support-triage may ship; that is on record
+        prompt 4f1c of support-triage may ship, in spite of the freeze; that is on record
+        ");
+    }
+}

@@ -1,0 +1,65 @@
+//! Runs that ended well are many, and are told of in sums: one for every minute.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Charge, Mark};
+use crate::gate::{
+    facets::{FacetCounts, Facets, mode_shifts},
+    name::ToolName,
+    outcome::FailureMode,
+    time::Minute,
+};
+
+/// Runs that ended acceptably in one minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The minute they are booked to.
+    pub minute: Minute,
+    /// Runs that count.
+    pub runs: u64,
+    /// Those among them that executed a `high` call.
+    pub high: u64,
+    /// Runs that do not count.
+    pub idle: u64,
+    /// Failure modes seen in them that the objective does not count: how many runs have each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modes: BTreeMap<FailureMode, u64>,
+    /// The same by the tool that each was seen at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<FailureMode, BTreeMap<ToolName, u64>>,
+    /// The facets of the runs that count.
+    #[serde(default, skip_serializing_if = "FacetCounts::is_zero")]
+    pub facets: FacetCounts,
+}
+
+impl Cell {
+    /// No runs yet.
+    #[must_use]
+    pub const fn new(minute: Minute) -> Self {
+        Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new(), tools: BTreeMap::new(), facets: FacetCounts::NONE }
+    }
+
+    /// Adds a run that ended acceptably, or idle.
+    pub fn add(&mut self, mark: Mark, high: bool, seen: Facets, charges: &[Charge]) {
+        match mark {
+            Mark::Acceptable => (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high)),
+            Mark::Idle => self.idle += 1,
+            // These are booked by events of their own.
+            Mark::Unacceptable | Mark::Excluded => return,
+        }
+        // Nearly every run: nothing was seen, and nothing allocates.
+        if charges.is_empty() && seen.is_none() {
+            return;
+        }
+        self.facets.add(FacetCounts::one(Facets::of(seen, charges).counted(mark)));
+        for shift in mode_shifts(charges) {
+            let count = match shift.tool {
+                None => self.modes.entry(shift.mode).or_default(),
+                Some(tool) => self.tools.entry(shift.mode).or_default().entry(tool).or_default(),
+            };
+            *count += 1;
+        }
+    }
+}

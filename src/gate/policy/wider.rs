@@ -1,0 +1,145 @@
+//! Does a new policy give a workflow more than the old one did?
+//!
+//! Asked of a reload while changes are frozen. Conservative: what is not plainly the same or tighter counts as wider. A condition or a schema that changed may be
+//! tighter, and nobody here can tell.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Api, PolicySet, Workflow};
+use crate::gate::name::{ApiName, ToolName};
+
+/// What of `new` is wider than `old` for the workflow, its tools included; `None` where nothing is.
+#[must_use]
+pub fn widens(old: (&Workflow, &PolicySet), new: (&Workflow, &PolicySet)) -> Option<String> {
+    let ((old, old_set), (new, new_set)) = (old, new);
+    let changed = first_wider(&members(old), &members(new), workflow_member_is_tighter);
+    if let Some(key) = changed {
+        return Some(format!("`{key}` of the workflow"));
+    }
+    let apis: BTreeSet<ApiName> = old.tools.iter().map(|tool| ApiName::from(tool.api())).collect();
+    apis.iter().find_map(|name| match (old_set.apis.get(name), new_set.apis.get(name)) {
+        (None, _) => None,
+        // It would be as new when it comes back.
+        (Some(_), None) => Some(format!("the removal of api `{name}`")),
+        (Some(old_api), Some(new_api)) => api_widens(old, old_api, new_api),
+    })
+}
+
+fn api_widens(workflow: &Workflow, old: &Api, new: &Api) -> Option<String> {
+    let without_tools = |api: &Api| {
+        let mut members = members(api);
+        members.remove("tools");
+        members
+    };
+    if let Some(key) = first_wider(&without_tools(old), &without_tools(new), |_, _, _| false) {
+        return Some(format!("`{key}` of api `{}`", old.name));
+    }
+    let reached = |tool: &ToolName| workflow.tools.contains(tool);
+    for tool in old.tools.iter().filter(|tool| reached(&tool.name)) {
+        // Whatever matched it may match a laxer tool now.
+        let Some(other) = new.tools.iter().find(|other| other.name == tool.name) else { return Some(format!("tool `{}`, which is gone", tool.name)) };
+        if let Some(key) = first_wider(&members(&**tool), &members(&**other), tool_member_is_tighter) {
+            return Some(format!("`{key}` of tool `{}`", tool.name));
+        }
+    }
+    let known = |tool: &ToolName| old.tools.iter().any(|old| old.name == *tool);
+    let added = new.tools.iter().find(|tool| !known(&tool.name) && (reached(&tool.name) || workflow.unlisted != crate::gate::verdict::Verdict::Deny));
+    added.map(|tool| format!("tool `{}`, which is new", tool.name))
+}
+
+fn members(value: &impl Serialize) -> Map<String, Value> {
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    forget_places(&mut value);
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// Where something is written says nothing about what it means; nor do tables that follow from the target.
+fn forget_places(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.remove("place");
+            members.remove("evidence");
+            members.values_mut().for_each(forget_places);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_places),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+type IsTighter = fn(&str, &Value, &Value) -> bool;
+
+fn first_wider(old: &Map<String, Value>, new: &Map<String, Value>, is_tighter: IsTighter) -> Option<String> {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
+        .find(|key| {
+            let (old, new) = (old.get(*key).unwrap_or(&Value::Null), new.get(*key).unwrap_or(&Value::Null));
+            old != new && !is_tighter(key, old, new)
+        })
+        .cloned()
+}
+
+fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+    match key {
+        "tools" => is_subset(new, old),
+        "terms" => match (old, new) {
+            (Value::Object(old), Value::Object(new)) => first_wider(old, new, terms_member_is_tighter).is_none(),
+            _ => false,
+        },
+        "unlisted" => *new == "deny",
+        "exposure" => *new == true,
+        "retries" => new.as_u64() < old.as_u64(),
+        "mode" => *new == "enforce",
+        // What the agent is told gives it nothing.
+        "disclose_remaining" => true,
+        _ => false,
+    }
+}
+
+fn terms_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+    match (key, old, new) {
+        ("objective", Value::Object(old), Value::Object(new)) => first_wider(old, new, objective_member_is_tighter).is_none(),
+        // Follows from the tools.
+        ("reads_only", ..) => true,
+        _ => false,
+    }
+}
+
+fn objective_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+    match key {
+        "target_ppm" => new.as_u64() > old.as_u64(),
+        "expected_runs" => new.as_u64() < old.as_u64(),
+        "unacceptable" | "critical" => is_subset(old, new),
+        _ => false,
+    }
+}
+
+fn tool_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+    const RISKS: [&str; 4] = ["read", "low", "medium", "high"];
+    let risk = |value: &Value| RISKS.iter().position(|risk| value == risk);
+    match key {
+        "risk" => risk(new) > risk(old),
+        "always" => *new == "deny" || old.is_null(),
+        "forbidden" => *new == true,
+        "idempotent" => *new == false,
+        "mode" => *new == "enforce",
+        "deny_when" | "hold_when" | "escalate_when" | "failure_when" | "arguments" | "body" => old.is_null(),
+        "fallback" => new.is_null(),
+        // Follows from the others.
+        "definition" => true,
+        _ => false,
+    }
+}
+
+/// Is every item of the list `part` in the list `whole`?
+fn is_subset(part: &Value, whole: &Value) -> bool {
+    match (part, whole) {
+        (Value::Array(part), Value::Array(whole)) => part.iter().all(|item| whole.contains(item)),
+        _ => false,
+    }
+}
