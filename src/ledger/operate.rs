@@ -164,7 +164,11 @@ impl Ledger {
             known_level(&shard, to)?;
         }
         let now = self.now();
+        shard.advance(now);
         let mut live = shard.lock();
+        if live.awaits(|event| matches!(event, Event::Recovered { .. })) {
+            return Err(OperateError::Conflict(format!("another recovery of `{workflow}` is being written; ask how it stands")));
+        }
         let state = live.state();
         if state.account().burn().is_none() {
             return Err(OperateError::Conflict(format!("`{workflow}` is {}: there is no burn to recover from", state.account().posture())));

@@ -68,6 +68,12 @@ struct Watcher {
 }
 
 impl Live {
+    /// Is an event of this workflow on its way to disk of which `is` holds? What loosens is not in the state until it is there.
+    #[must_use]
+    pub fn awaits(&self, is: impl Fn(&Event) -> bool) -> bool {
+        self.unconfirmed.iter().any(|(_, entry)| is(&entry.event))
+    }
+
     /// The state, with all that tightens it.
     #[must_use]
     pub const fn state(&self) -> &WorkflowState {
