@@ -172,6 +172,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(workflows::recover))
                 .routes(routes!(changes::change))
                 .routes(routes!(changes::waive))
+                .routes(routes!(workflows::promote))
                 .routes(routes!(reports::exclude))
                 .routes(routes!(batch::exclude))
                 .routes(routes!(import::import))

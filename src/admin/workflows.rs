@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{
         Moment, Problem, Slug,
-        operate::{Clamp, Clamped, Recover, Release},
+        operate::{Clamp, Clamped, Promote, Recover, Release},
         workflow::{ExposureView, PauseView, Traffic, Workflow, Workflows},
     },
     config::quantity::Rate,
@@ -26,6 +26,7 @@ use crate::{
     ledger::{
         Workplace,
         operate::{Scope, View},
+        promote::Promotion,
     },
 };
 
@@ -134,6 +135,32 @@ pub(super) async fn recover(
     let to = some_name::<LevelName>("/to", recover.to.as_deref())?;
     let lasts = recover.lasts.map_or(Ok(PROBATION), |lasts| lasting("/for", lasts, MAX_PROBATION))?;
     let receipt = desk.ledger().recover(&workflow, &person.name, cause, fix, to.as_ref(), lasts)?;
+    durable(receipt, MAY_STILL).await?;
+    one(&desk, &workflow).map(Json)
+}
+
+/// Takes a step that was earned, or gives a level, with a reason on record.
+#[utoipa::path(
+    post,
+    path = "/v1/workflows/{workflow}/promote",
+    params(("workflow" = String, Path)),
+    request_body = Promote,
+    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+)]
+pub(super) async fn promote(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(workflow): Segment,
+    Asked(promote): Asked<Promote>,
+) -> Result<Json<Workflow>, Fault> {
+    let workflow = WorkflowName::from(workflow);
+    let what = match (some_name("/to", promote.to.as_deref())?, some_name("/step", promote.step.as_deref())?) {
+        (Some(to), None) => Promotion::Level(to),
+        (None, Some(step)) => Promotion::Step(step),
+        (None, None) => Promotion::Proposed,
+        (Some(_), Some(_)) => return Err(Fault::field("/step", "goes without `to`: a level is given, or a step is taken")),
+    };
+    let receipt = desk.ledger().promote(&workflow, &person.name, &what, sentence("/reason", &promote.reason)?)?;
     durable(receipt, MAY_STILL).await?;
     one(&desk, &workflow).map(Json)
 }

@@ -6,6 +6,7 @@
 pub mod approval;
 pub mod audit;
 pub mod check;
+pub mod earn;
 pub mod history;
 pub mod incident;
 pub mod number;

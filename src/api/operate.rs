@@ -85,6 +85,20 @@ pub struct Waive {
     pub reason: String,
 }
 
+/// Takes a step that was earned, or gives a level. Neither `to` nor `step`: the one thing that is proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    /// The level to give, above the earned one; or the lower one that is proposed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// The step to take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
 /// A change that is about to ship.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     Decimal, Moment, Span,
+    earn::{Earn, Lose, Proposal, Step},
     numbers::{Numbers, counts},
 };
 use crate::gate::{
@@ -75,6 +76,15 @@ pub struct Workflow {
     pub changes_shipped: Vec<ChangeView>,
     /// What it may earn next.
     pub earn: Option<Earn>,
+    /// The steps of its policy, the taken ones first.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What waits for the operator's word.
+    #[serde(default)]
+    pub proposals: Vec<Proposal>,
+    /// What would cost it its level.
+    #[serde(default)]
+    pub lose: Option<Lose>,
     /// How busy it is, and what bounds that.
     #[serde(default)]
     pub traffic: Option<Traffic>,
@@ -291,28 +301,6 @@ pub struct Burn {
     pub voided: bool,
 }
 
-/// What a workflow may earn next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Earn {
-    /// The step.
-    pub next: String,
-    /// Days within budget so far.
-    pub days: u32,
-    /// Days that it takes.
-    pub of: u32,
-    /// What the counts say.
-    pub evidence: EarnEvidence,
-}
-
-/// What the counts say about a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EarnEvidence {
-    /// How many clean runs it takes.
-    pub needed: u64,
-    /// Whether the counts are enough.
-    pub met: bool,
-}
-
 impl Workflow {
     /// The workflow called `name` as it stands. `mode` is its policy's, where one is in force.
     #[must_use]
@@ -341,7 +329,10 @@ impl Workflow {
             burns: account.burns().iter().map(Burn::of).collect(),
             policy_held_back: state.change_log().held_back().map(ToString::to_string),
             changes_shipped: state.change_log().shipped().map(ChangeView::of).collect(),
-            earn: None,
+            earn: Earn::of(state),
+            steps: Step::of(state),
+            proposals: Proposal::of(state),
+            lose: Some(Lose::of(state)),
             traffic: None,
         }
     }

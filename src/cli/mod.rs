@@ -27,6 +27,7 @@ mod import;
 mod init;
 mod learn;
 mod problem;
+mod promote;
 mod recover;
 mod release;
 mod render;
@@ -80,6 +81,7 @@ enum Command {
     Waive(waive::Waive),
     Recover(recover::Recover),
     Change(change::Change),
+    Promote(promote::Promote),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
@@ -122,6 +124,7 @@ impl Command {
             Command::Waive(command) => command.run(),
             Command::Recover(command) => command.run(),
             Command::Change(command) => command.run(),
+            Command::Promote(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completion(command) => command.run(),
         }

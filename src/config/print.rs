@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use super::{
     diagnostics::SourceFile,
     lower::is_attachment,
-    quantity::{Date, Interval, Percentage, Rate, Size},
+    quantity::{Date, Growth, Interval, Percentage, Rate, Size},
     source::tree::{self, Key, Kind, Node},
 };
 use crate::gate::{
     check::Check,
+    earn::{Gain, How, Step},
     level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
     policy::{
@@ -21,6 +22,7 @@ use crate::gate::{
         signal::{About, Says, SecretPlace},
     },
     risk::Risk,
+    time::days,
 };
 
 /// Seconds in a week: the time that `check.min` is written in.
@@ -257,12 +259,13 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .text("starts", &terms.starts)
         .with("caps", caps.into_node())
         .list("levels", levels(terms.ladder.rungs()))
-        .taken_over(&["earn"], written)
+        .with_some("earn", (!terms.earn.is_empty()).then(|| Node::unwritten(Kind::List(terms.earn.steps.iter().map(step).collect()))))
         .with("lose", lose.into_node())
         .text("recovery", recovery)
         .with("hold", hold(&workflow.hold).into_node())
         .with_some("check", terms.check.map(|check| drawn(check).into_node()))
-        .taken_over(&["settle", "spot_check"], written)
+        .optional("settle", (!terms.earn.is_empty()).then_some(Interval(terms.earn.settle)))
+        .optional("spot_check", (!terms.earn.is_empty()).then_some(Percentage(terms.earn.spot_check_ppm)))
         .text("record", if workflow.record_arguments { "arguments" } else { "facts" })
         .text("validation", validation(workflow.validation))
         .text("exposure", if workflow.exposure { "on" } else { "off" })
@@ -293,6 +296,24 @@ fn hold(hold: &HoldRules) -> Entries {
     let entries = if waits_by_protocol(hold) { Entries::default() } else { Entries::default().text("wait", Interval(hold.wait)) };
     let approvals = Entries::default().whole("high", hold.approvals_high).whole("other", hold.approvals);
     entries.text("expires", Interval(hold.expires)).text("grant", Interval(hold.grant)).with("approvals", approvals.into_node())
+}
+
+fn step(step: &Step) -> Node {
+    let how = match step.how {
+        How::Automatic => "automatic",
+        How::Propose => "propose",
+    };
+    let entries = Entries::default().text("step", &step.name).text("after", Interval(days(step.after_days.into())));
+    let entries = match &step.gain {
+        Gain::Volume { times } => entries.text("volume", Growth::Times(*times)),
+        Gain::VolumeTo { cap } => entries.text("volume", Growth::To(Rate(*cap))),
+        Gain::Level { to } => entries.text("to", to),
+        Gain::Skip { tool, rule, cases } => {
+            let skip = Entries::default().text("tool", tool).text("rule", rule).optional("where", cases.as_deref());
+            entries.with("skip", skip.into_node())
+        }
+    };
+    entries.text("how", how).into_node()
 }
 
 fn drawn(check: Check) -> Entries {
@@ -394,6 +415,13 @@ lose: { burns: 3, within: 30d, drop: 2 }
 recovery: cause
 hold: { wait: 2s, expires: 30m, grant: 1m, approvals: { high: 1 } }
 check: { sample: 5%, min: 20/week }
+earn:
+  - { step: volume, after: 30d, volume: x2, how: automatic }
+  - { step: more, after: 45d, volume: 900/min }
+  - { step: up, after: 60d, to: bolder }
+  - { step: small, after: 90d, skip: { tool: 007/c, rule: hold_when, where: 'args.n < 2.0' } }
+settle: 48h
+spot_check: 25%
 validation: strict
 exposure: on
 retries: 0
@@ -402,7 +430,7 @@ mode: shadow
 until: 2026-12-24T12:00:00Z
 ";
         let printed = round_trip(&[SourceFile::new("a.yaml", api), SourceFile::new("w.yaml", workflow)]);
-        for kept in ["sample: 5%", "accept_risk:", "key:"] {
+        for kept in ["sample: 5%", "spot_check: 25%", "accept_risk:", "key:"] {
             assert!(printed.contains(kept), "{kept}\n{printed}");
         }
     }

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     approval::{Decision, DecisionKind, Request},
-    budget::posture::Posture,
     deed::Deed,
     digest::Digest,
     facets::Facets,
-    name::{AgentName, ApiName, ApprovalId, CallId, IncidentId, LevelName, PersonName, RunId, Subject, ToolName, WorkflowName},
+    name::{AgentName, ApiName, ApprovalId, CallId, IncidentId, LevelName, PersonName, RunId, StepName, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Source},
     pace::Busy,
     past::Imported,
@@ -22,9 +21,11 @@ use super::{
 };
 
 mod cell;
+mod effect;
 mod revision;
 
 pub use cell::Cell;
+pub use effect::Effect;
 pub use revision::{Mark, Revision};
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
@@ -252,10 +253,22 @@ pub enum Event {
         /// Why.
         reason: Arc<str>,
     },
+    /// An operator took a step that was earned.
+    StepTaken {
+        /// Which.
+        step: StepName,
+        /// Who.
+        by: PersonName,
+        /// Why.
+        reason: Arc<str>,
+    },
     /// A level was lost.
     Demoted {
         /// The level now earned.
         to: LevelName,
+        /// Who took it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<PersonName>,
         /// Why.
         reason: Arc<str>,
     },
@@ -297,58 +310,6 @@ pub enum Event {
 
     /// What followed from the events before it. Recorded for readers; the fold derives it and does not read it.
     Followed(Effect),
-}
-
-/// A consequence that the fold derives: never a cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "snake_case")]
-pub enum Effect {
-    /// The posture changed.
-    PostureChanged {
-        /// From.
-        from: Posture,
-        /// To.
-        to: Posture,
-        /// Why, in numbers.
-        why: Arc<str>,
-    },
-    /// The effective level changed.
-    LevelChanged {
-        /// From.
-        from: LevelName,
-        /// To.
-        to: LevelName,
-        /// What binds it now.
-        binds: Arc<str>,
-    },
-    /// A burn began.
-    BurnOpened,
-    /// The failures behind a burn were retracted or excluded.
-    BurnVoided,
-    /// A probation ended.
-    ProbationEnded {
-        /// Whether it lasted.
-        lasted: bool,
-    },
-    /// A clamp ran out.
-    ClampExpired,
-    /// A waiver ran out or was used up.
-    WaiverEnded,
-    /// An approval ended undecided, or its grant unused.
-    ApprovalExpired {
-        /// Which.
-        approval: ApprovalId,
-    },
-    /// Burns within the policy's time lost a level.
-    Demoted {
-        /// The level now earned.
-        to: LevelName,
-    },
-    /// Burns within the policy's time propose a demotion.
-    DemotionProposed {
-        /// The level proposed.
-        to: LevelName,
-    },
 }
 
 /// A risky call that may go.
@@ -467,6 +428,7 @@ impl Event {
             | Event::Waived { .. }
             | Event::Recovered { .. }
             | Event::Promoted { .. }
+            | Event::StepTaken { .. }
             | Event::Changed { .. }
             | Event::IncidentOpened { .. }
             | Event::IncidentClosed { .. }
@@ -514,6 +476,7 @@ impl Event {
             | Event::Waived { .. }
             | Event::Recovered { .. }
             | Event::Promoted { .. }
+            | Event::StepTaken { .. }
             | Event::Changed { .. } => false,
         }
     }
@@ -551,6 +514,7 @@ impl Event {
             Event::Waived { .. } => "waived",
             Event::Recovered { .. } => "recovered",
             Event::Promoted { .. } => "promoted",
+            Event::StepTaken { .. } => "step_taken",
             Event::Demoted { .. } => "demoted",
             Event::PolicyHeldBack { .. } => "policy_held_back",
             Event::Changed { .. } => "changed",

@@ -6,6 +6,7 @@ pub mod change_log;
 pub mod check;
 pub mod deed;
 pub mod digest;
+pub mod earn;
 pub mod escalated;
 pub mod event;
 pub mod facets;

@@ -72,6 +72,10 @@ name!(
     LevelName
 );
 name!(
+    /// Something that a workflow can earn.
+    StepName
+);
+name!(
     /// A person, or the operator token, who decides and reports.
     PersonName
 );

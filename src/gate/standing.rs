@@ -96,7 +96,7 @@ impl Standing {
     #[must_use]
     pub fn of(state: &WorkflowState) -> Self {
         let (terms, account, effective) = (state.terms(), state.account(), state.effective());
-        let rung = terms.ladder.rung(effective.level).clone();
+        let rung = state.rung(effective.level);
         let (all, high) = account.balances(&terms.objective, state.now());
         let name = |level: Level| terms.ladder.name(level).clone();
         let frozen_by_burn = account.burn().is_some_and(|burn| burn.cause.is_none());

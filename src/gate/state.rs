@@ -8,9 +8,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    budget::posture::Posture,
     deed::{Book, Doer},
     event::{Entry, Event},
     incident::Incidents,
+    level::Level,
     name::WorkflowName,
     policy::Terms,
     time::Time,
@@ -149,17 +151,42 @@ impl State {
 
     /// New terms for every workflow in them. A workflow that is gone keeps its history: a policy that drops and brings it back refills nothing.
     fn accept(&mut self, at: Time, terms: &BTreeMap<WorkflowName, Arc<Terms>>) -> Vec<Entry> {
-        let mut entries = Vec::new();
         self.rename(terms);
-        for (name, terms) in terms {
-            if let Some(workflow) = self.workflows.get_mut(name) {
+        let mut entries: Vec<Entry> = self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.advance(at))).collect();
+        // Those that are new begin by what the others stood at, in whatever order they are named.
+        let new: Vec<_> = terms.iter().filter(|(name, _)| !self.workflows.contains_key(*name)).collect();
+        let begun: Vec<_> = new
+            .into_iter()
+            .map(|(name, terms_of)| {
+                let workflow = WorkflowState::new(at, Arc::clone(terms_of), self.clamps.clone(), self.lost);
+                let begins = match self.tainted(terms_of, terms) {
+                    Some(level) => workflow.at_most(level),
+                    None => workflow,
+                };
+                (name.clone(), begins)
+            })
+            .collect();
+        for (name, workflow) in &mut self.workflows {
+            if let Some(terms) = terms.get(name) {
                 entries.extend(followed(name, workflow.accept(at, Arc::clone(terms))));
-            } else {
-                let workflow = WorkflowState::new(at, Arc::clone(terms), self.clamps.clone(), self.lost);
-                self.workflows.insert(name.clone(), workflow);
             }
         }
+        self.workflows.extend(begun);
         entries
+    }
+
+    /// The lowest level at which a workflow stands that is burned, breached or no longer there, and reaches one of the same tools above `read`: a new name is no
+    /// way out of a burned budget, nor out of a clamp.
+    fn tainted(&self, new: &Terms, terms: &BTreeMap<WorkflowName, Arc<Terms>>) -> Option<Level> {
+        let is_tainted = |name: &WorkflowName, state: &WorkflowState| {
+            let burns = matches!(state.account().posture(), Posture::Burned | Posture::Breached);
+            (burns || !terms.contains_key(name)) && !state.terms().reach.is_disjoint(&new.reach)
+        };
+        let level = |state: &WorkflowState| {
+            let ladder = &state.terms().ladder;
+            new.ladder.carry(ladder.name(state.effective().level), ladder)
+        };
+        self.workflows.iter().filter(|(name, state)| is_tainted(name, state)).map(|(_, state)| level(state)).min()
     }
 
     /// Moves histories to their new names, also along a chain of renames. A name that is in use keeps its own history: neither a `was` that was left in a policy

@@ -9,13 +9,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    approval::{Decision, Queue},
+    approval::Queue,
     budget::{
         account::{Account, Posting, Turn},
         posture::Posture,
         window::{Delta, Shift},
     },
     change_log::ChangeLog,
+    earn::{self, Earned, Progress},
     escalated::Escalated,
     event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
     facets::{FacetCounts, Facets, ModeShift, mode_shifts},
@@ -27,6 +28,8 @@ use super::{
     standing::{Binds, Effective, Standing},
     time::{Time, days},
 };
+
+mod levels;
 
 /// A waiver lasts at most this long.
 pub const MAX_WAIVER: Duration = days(1);
@@ -58,6 +61,9 @@ pub struct WorkflowState {
     escalated: Escalated,
     #[serde(default, skip_serializing_if = "ChangeLog::is_empty")]
     change_log: ChangeLog,
+    /// A level that burns cost without strong evidence, since when: the operator decides.
+    demotion: Option<(LevelName, Time)>,
+    steps: Earned,
 }
 
 /// A suspension of the posture's cap.
@@ -125,9 +131,11 @@ impl WorkflowState {
     /// A workflow that was never seen before.
     #[must_use]
     pub fn new(at: Time, terms: Arc<Terms>, clamps_all: Clamps, lost: bool) -> Self {
+        let account = if lost { Account::lost(at) } else { Account::default() };
         WorkflowState {
             now: at,
-            account: if lost { Account::lost(at) } else { Account::default() },
+            steps: Earned::new(at, account.posture()),
+            account,
             earned: terms.ladder.name(terms.ladder.find(terms.starts.as_str()).unwrap_or_else(|| terms.ladder.lowest())).clone(),
             earned_since: at,
             terms,
@@ -141,6 +149,7 @@ impl WorkflowState {
             pace: Pace::default(),
             escalated: Escalated::default(),
             change_log: ChangeLog::default(),
+            demotion: None,
         }
     }
 
@@ -292,14 +301,16 @@ impl WorkflowState {
             Some(_) => terms.ladder.name(terms.ladder.carry(name, old)).clone(),
             None => terms.ladder.name(terms.ladder.lowest()).clone(),
         };
+        let before_earned = self.earned.clone();
         let earned = carried(&self.earned);
         self.earned = earned;
         self.account.carry(carried);
         self.clamps = self.clamps.carried(carried);
         self.clamps_all = self.clamps_all.carried(carried);
+        let at = self.now;
+        self.carry_steps(&before_earned, &terms, at, &mut effects);
         self.terms = terms;
         self.change_log.thaw();
-        let at = self.now;
         for turn in self.account.reconsider(&Arc::clone(&self.terms), at) {
             self.note_turn(at, turn, &mut effects);
         }
@@ -348,6 +359,9 @@ impl WorkflowState {
         if self.waiver.is_some_and(|waiver| waiver.until <= now) {
             self.end_waiver(now, effects);
         }
+        if earn::is_day_end(now) {
+            self.judge_steps(now, effects);
+        }
         self.note_level(before, now, effects);
     }
 
@@ -360,14 +374,15 @@ impl WorkflowState {
 
     fn next_deadline(&self) -> Option<Time> {
         let clamps = self.clamps.ends().chain(self.clamps_all.ends());
-        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).min()
+        let day = self.steps.next_day(&self.terms.earn, &self.terms.ladder, &self.earned, self.now);
+        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).chain(day).min()
     }
 
     fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
         match event {
             Event::Admitted(admission) => {
                 if let (Some(approval), Some(digest)) = (admission.approval, &admission.digest) {
-                    let _ = self.approvals.use_grant(approval, digest, admission.call, at);
+                    self.granted(at, approval, digest, admission);
                 }
                 self.open_calls.insert(admission.call, admission.clone());
             }
@@ -380,6 +395,7 @@ impl WorkflowState {
                 let shift = Shift { facets, ..Shift::of(Delta { runs: 1, unacceptable: 1 }, *high) };
                 let (modes, counts) = (distinct(charges), mode_shifts(charges));
                 self.book(at, Posting { booked_at: at, shift, modes, counts, run: Some(run.clone()), ..Posting::default() }, true, effects);
+                self.stands(at, run, Mark::Unacceptable, effects);
             }
             Event::BookedHigh { booked_at, .. } => {
                 let shift = Shift { high: Delta { runs: 1, unacceptable: 1 }, ..Shift::default() };
@@ -388,17 +404,29 @@ impl WorkflowState {
             Event::Escalated { run } => self.escalated.note(at, run),
             Event::Reported { revision, .. } | Event::Noted { revision } => {
                 self.book(at, Posting { modes: moved(revision), ..revised(revision) }, revision.now == Mark::Unacceptable, effects);
+                self.stands(at, &revision.run, revision.now, effects);
             }
             Event::Retracted { revision, mode, .. } => {
                 let critical = self.terms.objective.critical.contains(mode);
                 self.post(at, &Posting { modes: moved(revision), critical, ..revised(revision) }, effects);
+                self.stands(at, &revision.run, revision.now, effects);
             }
             Event::Reconciled { revision, retracted, .. } => {
                 let critical = retracted.iter().any(|mode| self.terms.objective.critical.contains(mode));
                 self.post(at, &Posting { modes: moved(revision), critical, ..revised(revision) }, effects);
+                self.stands(at, &revision.run, revision.now, effects);
             }
-            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } | Event::Checked { revision, .. } => {
+            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => {
                 self.post(at, &revised(revision), effects);
+                let excluded = |mark| i64::from(mark == Mark::Excluded);
+                self.steps.excluded(revision.booked_at, excluded(revision.now) - excluded(revision.was));
+                self.stands(at, &revision.run, revision.now, effects);
+            }
+            Event::Checked { revision, right, .. } => {
+                self.post(at, &revised(revision), effects);
+                if *right {
+                    self.steps.checked(&revision.run);
+                }
             }
             Event::Imported(imported) => {
                 let terms = Arc::clone(&self.terms);
@@ -409,10 +437,7 @@ impl WorkflowState {
             }
             Event::Paced { hour, busy } => self.pace.note(*hour, *busy),
             Event::Held(request) => self.approvals.hold((**request).clone(), at),
-            Event::Decided { approval, decision } => {
-                // Judged by the fold's time, which never goes back: a decision dated ahead mints no longer grant.
-                let _ = self.approvals.decide(*approval, Decision { at, ..decision.clone() });
-            }
+            Event::Decided { approval, decision } => self.decided(at, *approval, decision, effects),
             Event::Withdrawn { approval, .. } => {
                 let _ = self.approvals.withdraw(*approval, at);
             }
@@ -431,7 +456,14 @@ impl WorkflowState {
             Event::Demoted { to, .. } => {
                 let place = |name: &LevelName| self.terms.ladder.find(name.as_str()).unwrap_or_else(|| self.terms.ladder.lowest());
                 if place(to) < place(&self.earned) {
-                    self.earn(at, self.known_level(to));
+                    self.demote(at, self.known_level(to), effects);
+                }
+            }
+            Event::StepTaken { step, by, .. } => {
+                // Refused here too: what was earned when it was asked for may not be any more.
+                let earned = self.progress().into_iter().find(|progress| progress.step.name == *step && self.is_met(progress));
+                if let Some(Progress { step, .. }) = earned {
+                    self.take(at, &step, Some(by.clone()));
                 }
             }
             Event::PolicyHeldBack { .. } | Event::Changed { .. } => self.change_log.apply(at, event),
@@ -481,6 +513,7 @@ impl WorkflowState {
 
     fn post(&mut self, at: Time, posting: &Posting, effects: &mut Effects) {
         let terms = Arc::clone(&self.terms);
+        self.steps.count(posting.booked_at.min(at), &posting.shift);
         for turn in self.account.post(&terms, at, posting) {
             self.note_turn(at, turn, effects);
         }
@@ -490,6 +523,7 @@ impl WorkflowState {
         match turn {
             Turn::Posture(from, to, why) => {
                 effects.push((at, Effect::PostureChanged { from, to, why }));
+                self.steps.posture_changed(at, to);
                 // Never in breached; nor does one wait there until the breach is over.
                 if to == Posture::Breached {
                     self.end_waiver(at, effects);
@@ -502,33 +536,6 @@ impl WorkflowState {
                 self.lose(at, effects);
             }
         }
-    }
-
-    /// Burns within the policy's time lose a level: by itself where the failure rate over that time is very likely too high, else as a proposal.
-    fn lose(&mut self, at: Time, effects: &mut Effects) {
-        let lose = &self.terms.lose;
-        let since_demotion = |burn_at: Time| self.demoted_at.is_none_or(|demoted| burn_at > demoted);
-        let recent = |burn_at: Time| at.since(burn_at) < lose.within && since_demotion(burn_at);
-        let burns = self.account.burns().iter().filter(|burn| !burn.voided && recent(burn.at)).count();
-        let ladder = &self.terms.ladder;
-        let earned = ladder.find(self.earned.as_str()).unwrap_or_else(|| ladder.lowest());
-        let lower = earned.index().saturating_sub(lose.drop as usize);
-        if lose.burns == 0 || burns < lose.burns as usize || lower == earned.index() {
-            return;
-        }
-        let to = ladder.rungs()[lower].level.clone();
-        let counts = self.account.full_tally(lose.within, at).all;
-        if self.terms.objective.evidence.is_likely_worse(self.terms.objective.miss_ppm(), counts.runs, counts.unacceptable) {
-            self.demoted_at = Some(at);
-            self.earn(at, to.clone());
-            effects.push((at, Effect::Demoted { to }));
-        } else {
-            effects.push((at, Effect::DemotionProposed { to }));
-        }
-    }
-
-    fn earn(&mut self, at: Time, to: LevelName) {
-        (self.earned, self.earned_since) = (to, at);
     }
 
     /// `clamp`, spelled as a level of this ladder: one that it does not know is as good as the lowest.

@@ -28,12 +28,13 @@ use crate::{
         digest::Digest,
         event::{Admission, Event},
         json::Json,
-        name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName},
+        name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName},
         outcome::FailureMode,
         policy::{
             Api, Mode, Tool,
             facts::{Facts, Lookup, RunFacts},
             judge::{self, Case, Finding, RuleName, Unreadable},
+            skip,
         },
         risk::Risk,
         standing::Standing,
@@ -226,6 +227,8 @@ impl Ledger {
             Ok(finding) => finding,
             Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
         };
+        let held_by = finding.as_ref().filter(|finding| finding.verdict == Verdict::Hold).map(|finding| finding.rule);
+        let steps = if held_by.is_some() { skip::releasing(&case) } else { Vec::new() };
         let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
         let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), finding.as_ref(), now);
         (seat.subject, seat.rule) = (tool.and(touched), None);
@@ -253,7 +256,11 @@ impl Ledger {
                 self.pass(seat, ask, (&standing, epoch), now)
             }
             Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
-            Some(finding) => self.hold(seat, ask, finding, (&standing, epoch), now),
+            Some(finding) => {
+                // What the book of deeds holds is nobody's review to skip.
+                let steps = if Some(finding.rule) == held_by { steps } else { Vec::new() };
+                self.hold(seat, ask, finding, steps, (&standing, epoch), now)
+            }
         };
         admit.catch_escalation()
     }
@@ -315,7 +322,7 @@ impl Ledger {
         Admit::Refused { seat, refusal: Refusal::Rule(Box::new(finding)) }
     }
 
-    fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, judged: (&Standing, u64), now: Time) -> Admit {
+    fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, steps: Vec<StepName>, judged: (&Standing, u64), now: Time) -> Admit {
         let epoch = judged.1;
         if seat.granted {
             return self.pass(seat, ask, judged, now);
@@ -358,12 +365,17 @@ impl Ledger {
                 seat.run.lock().wait_for(approval.request.approval);
                 Admit::Held { seat, approval: Box::new(approval), durable, finding: Box::new(finding) }
             }
+            None if self.skips_review(&seat, &live, &steps, &digest) && self.take_unreviewed(&mut seat, now) => {
+                drop(live);
+                (seat.verdict, seat.rule) = (Verdict::Allow, None);
+                self.pass(seat, ask, judged, now)
+            }
             None if !self.has_room_to_hold(&live) => {
                 drop(live);
                 Admit::Refused { seat, refusal: Refusal::Holds }
             }
             None => {
-                let request = request(&seat, ask, &finding, digest, now);
+                let request = request(&seat, ask, &finding, digest, steps, now);
                 let id = request.approval;
                 self.approvals.insert(id, place.policy.name.clone());
                 let appended = place.shard.append(&mut live, &*self.journal, now, Event::Held(Box::new(request)));
@@ -549,7 +561,7 @@ fn denied(approval: &Approval) -> Finding {
     }
 }
 
-fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, now: Time) -> Request {
+fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, steps: Vec<StepName>, now: Time) -> Request {
     let hold = &seat.place.policy.hold;
     Request {
         approval: ids::approval(),
@@ -568,6 +580,7 @@ fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, now: T
         needed: if seat.risk == Risk::High { hold.approvals_high } else { hold.approvals }.max(1),
         expires_at: now.plus(hold.expires),
         grant: hold.grant,
+        steps,
     }
 }
 

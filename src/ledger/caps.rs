@@ -218,6 +218,8 @@ pub struct Caps {
 #[derive(Debug)]
 struct Level {
     volume: Option<Arc<Meter>>,
+    /// The higher caps that steps of the policy make of it.
+    earned: Vec<Arc<Meter>>,
     concurrency: Option<u32>,
 }
 
@@ -262,8 +264,13 @@ impl Meters {
         for (name, workflow) in &policies.workflows {
             let rungs = workflow.terms.ladder.rungs();
             let is_capped = rungs.iter().any(|rung| rung.volume.is_some() || rung.concurrency.is_some());
+            let steps = &workflow.terms.earn.steps;
             let level = |rung: &crate::gate::level::Rung| Level {
                 volume: rung.volume.map(|cap| meter(self, Whose::Workflow(name.clone()), cap)),
+                earned: rung.volume.map_or_else(Vec::new, |cap| {
+                    let widened = steps.iter().map(|step| step.gain.widened(cap)).filter(|widened| *widened != cap);
+                    widened.map(|cap| meter(self, Whose::Workflow(name.clone()), cap)).collect()
+                }),
                 concurrency: rung.concurrency,
             };
             let levels = if is_capped { rungs.iter().map(level).collect() } else { Vec::new() };
@@ -281,6 +288,13 @@ impl Caps {
         }
         // A level that these policies do not know has come from others a moment ago.
         self.levels.get(ladder.find(name).unwrap_or_else(|| ladder.lowest()).index())
+    }
+}
+
+impl Level {
+    /// What meters `cap`, the level's own or one that was earned. One that these policies do not know has come from others a moment ago.
+    fn meter(&self, cap: Option<Volume>) -> Option<&Arc<Meter>> {
+        self.earned.iter().find(|meter| Some(meter.cap) == cap).or(self.volume.as_ref())
     }
 }
 
@@ -353,7 +367,7 @@ impl Seat {
         };
         let mut metered = Metered { at: now, level: None, tool: None };
         if taken.is_ok() {
-            let by_level = level.and_then(|level| level.volume.as_ref());
+            let by_level = level.and_then(|level| level.meter(standing.rung.volume));
             let by_tool = tool_caps.filter(|caps| caps.volume.is_some());
             taken = by_level.map_or(Ok(()), |meter| meter.take(now)).map_err(|capped| refuse(RuleName::Volume, &place.policy.place, capped, of_level()));
             if taken.is_ok() {

@@ -224,6 +224,21 @@ impl Ledger {
         found
     }
 
+    /// A review of the call in `seat` is skipped: takes its place. False where the book knows something that nobody looked at: then somebody has to.
+    pub(super) fn take_unreviewed(&self, seat: &mut Seat, now: Time) -> bool {
+        let Some(mut doing) = seat.doing.take_if(|doing| !doing.taken) else { return true };
+        let mut living = self.deeds.lock();
+        let checked = living.check(&doing, seat, false, now);
+        let is_free = checked.found.is_none() && checked.answer.is_none();
+        if is_free {
+            doing.repeats = checked.repeats;
+            living.take(&mut doing, seat, now);
+        }
+        drop(living);
+        seat.doing = Some(doing);
+        is_free
+    }
+
     /// Refuses the call for what the book knows, and books it where the agent should have known.
     pub(super) fn deny_recalled(&self, mut seat: Seat, recalled: Recalled, now: Time) -> Admit {
         (seat.verdict, seat.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));

@@ -50,11 +50,13 @@ pub mod operate;
 pub mod past;
 pub mod permit;
 pub mod port;
+pub mod promote;
 pub mod receipt;
 pub mod repeat;
 pub mod runs;
 pub mod shard;
 pub mod unlisted;
+mod unreviewed;
 pub mod withdraw;
 
 /// How much the process holds at once.
@@ -88,7 +90,8 @@ pub struct Ledger {
     unlisted: unlisted::Unlisted,
     /// What the caps of the policies in force have left. Taken by nobody who holds another lock.
     meters: Mutex<Meters>,
-    /// Tells calls apart that differ; keyed anew by each process, so that nobody can make two of them meet.
+    /// Tells calls apart that differ, and draws those of a skipped review that are held all the same; keyed anew by each process, so that nobody can make two of
+    /// them meet, or tell which are drawn.
     alike: RandomState,
     /// Calls that tool APIs failed, of all workflows.
     failures: AtomicU64,

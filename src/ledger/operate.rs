@@ -18,7 +18,7 @@ use super::{
 use crate::gate::{
     approval::{Approval, Decision, Stage, queue::Conflict},
     event::{Charge, Clamp, Entry, Event, Mark},
-    name::{AgentName, ApprovalId, LevelName, PersonName, RunId, WorkflowName},
+    name::{AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName},
     standing::Standing,
     time::Time,
     workflow::WorkflowState,
@@ -50,6 +50,16 @@ pub enum OperateError {
         /// The level that was asked for.
         level: LevelName,
         /// The levels there are.
+        known: String,
+    },
+    /// No such step.
+    #[error("workflow `{workflow}` has no step `{step}` to earn; it has {known}")]
+    NoStep {
+        /// The workflow.
+        workflow: WorkflowName,
+        /// The step that was asked for.
+        step: StepName,
+        /// The steps there are.
         known: String,
     },
     /// The state does not permit it.
@@ -530,7 +540,7 @@ pub enum Reported {
     Booked(Receipt<Result<Revised, ReviseError>>),
 }
 
-fn known_level(shard: &Shard, level: &LevelName) -> Result<(), OperateError> {
+pub(super) fn known_level(shard: &Shard, level: &LevelName) -> Result<(), OperateError> {
     let live = shard.lock();
     let ladder = &live.state().terms().ladder;
     if ladder.find(level.as_str()).is_some() {

@@ -145,7 +145,8 @@ impl Arrival {
 
     /// Reads the body where a rule of the tool needs it.
     pub async fn prepare(&mut self, plane: &Plane, connection: &Connection, place: &Workplace) -> Result<(), Refused> {
-        let reads = self.tool.as_ref().is_some_and(|tool| tool.reads_body()) || place.policy.run.key.as_ref().is_some_and(Condition::reads_args);
+        let skips = |tool: &Tool| place.policy.skips.iter().any(|skip| skip.tool == tool.name && skip.cases.as_ref().is_some_and(Condition::reads_args));
+        let reads = self.tool.as_ref().is_some_and(|tool| tool.reads_body() || skips(tool)) || place.policy.run.key.as_ref().is_some_and(Condition::reads_args);
         if matches!(self.content, Content::None) {
             return Ok(());
         }

@@ -197,6 +197,8 @@ fn terms() -> Terms {
         reads_only: false,
         grant: time::minutes(10),
         check: None,
+        earn: crate::gate::earn::Earn::default(),
+        reach: BTreeSet::new(),
     }
 }
 

@@ -61,7 +61,8 @@ pub fn effect(entry: &Entry) {
         Event::Recovered { cause, by, .. } => tracing::info!(target: BUDGET, workflow, ?by, ?cause, "recovery begun"),
         Event::Waived { by, reason, .. } => tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "cap waived"),
         Event::Promoted { to, by, reason } => tracing::info!(target: BUDGET, workflow, %to, ?by, ?reason, "promoted"),
-        Event::Demoted { to, reason } => tracing::warn!(target: BUDGET, workflow, %to, ?reason, "demoted"),
+        Event::StepTaken { step, by, reason } => tracing::warn!(target: BUDGET, workflow, %step, %by, ?reason, "step taken"),
+        Event::Demoted { to, by, reason } => tracing::warn!(target: BUDGET, workflow, %to, ?by, ?reason, "demoted"),
         Event::Excluded { revision, reason, by, .. } => tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded"),
         Event::Imported(imported) => tracing::info!(target: BUDGET, workflow, runs = imported.runs, by = ?imported.by, "history imported"),
         Event::Decided { approval, decision } => {
@@ -114,6 +115,9 @@ fn followed(workflow: Option<&str>, effect: &Effect) {
         Effect::WaiverEnded => tracing::info!(target: BUDGET, workflow, "waiver ended"),
         Effect::ApprovalExpired { approval } => tracing::info!(target: CALLS, workflow, %approval, "approval expired"),
         Effect::Demoted { to } => tracing::warn!(target: BUDGET, workflow, %to, "demoted"),
+        Effect::StepEarned { step } => tracing::info!(target: BUDGET, workflow, %step, "step earned"),
+        Effect::StepProposed { step } => tracing::info!(target: BUDGET, workflow, %step, "step proposed"),
+        Effect::StepLost { step } => tracing::warn!(target: BUDGET, workflow, %step, "step lost"),
         Effect::DemotionProposed { to } => tracing::warn!(target: BUDGET, workflow, %to, "demotion proposed"),
     }
 }

@@ -165,6 +165,7 @@ fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
             approvals: hold.approvals,
         },
         validation: template.validation,
+        skips: Vec::new(),
         exposure: template.exposure,
         retries: template.retries,
         record_arguments: template.record_arguments,

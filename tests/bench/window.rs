@@ -40,6 +40,8 @@ fn terms() -> Arc<Terms> {
         reads_only: false,
         grant: minutes(10),
         check: None,
+        earn: burngate::gate::earn::Earn::default(),
+        reach: BTreeSet::new(),
     })
 }
 

@@ -24,6 +24,7 @@ mod corpus;
 mod deeds;
 mod demo;
 mod drain;
+mod earn;
 mod emergency;
 mod escalation;
 mod exchange;

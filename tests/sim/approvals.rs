@@ -34,6 +34,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
         needed,
         expires_at: time(expires_at),
         grant: Duration::from_millis(GRANT as u64),
+        steps: Vec::new(),
     }
 }
 

@@ -59,6 +59,7 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                     needed: 1,
                     expires_at: time(at + rng.within(-1_000, 2 * HOUR)),
                     grant: Duration::from_secs(rng.below(900)),
+                    steps: Vec::new(),
                 };
                 Event::Held(Box::new(request))
             }

@@ -281,8 +281,8 @@ fn two_burns_in_90_days_drop_a_level() {
 #[test]
 fn a_demotion_never_raises_a_level() {
     let mut state = state(small(Tier::High));
-    state.apply(&entry(START, Event::Demoted { to: "autonomous".into(), reason: "a slip".into() }));
+    state.apply(&entry(START, Event::Demoted { to: "autonomous".into(), by: None, reason: "a slip".into() }));
     assert_eq!(level(&state), "supervised");
-    state.apply(&entry(START, Event::Demoted { to: "read_only".into(), reason: "burns".into() }));
+    state.apply(&entry(START, Event::Demoted { to: "read_only".into(), by: None, reason: "burns".into() }));
     assert_eq!(level(&state), "read_only");
 }

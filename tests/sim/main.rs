@@ -8,6 +8,7 @@
 
 mod approvals;
 mod budget;
+mod earn;
 mod evidence;
 mod fold;
 mod late;

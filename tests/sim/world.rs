@@ -150,6 +150,8 @@ pub(crate) fn terms(tier: Tier, target_ppm: u32) -> Terms {
         reads_only: false,
         grant: Duration::from_secs(600),
         check: None,
+        earn: burngate::gate::earn::Earn::default(),
+        reach: BTreeSet::new(),
     }
 }
 

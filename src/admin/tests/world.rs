@@ -215,6 +215,7 @@ pub(super) fn held(number: u128, needed: u32) -> Held {
         needed,
         expires_at: NOW.plus(hours(1)),
         grant: minutes(10),
+        steps: Vec::new(),
     }
 }
 
@@ -302,6 +303,8 @@ fn terms() -> Terms {
         reads_only: false,
         grant: minutes(10),
         check: None,
+        earn: crate::gate::earn::Earn::default(),
+        reach: BTreeSet::new(),
     }
 }
 
@@ -313,6 +316,7 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         unlisted: Verdict::Deny,
         run: RunRules { key: None, lease: minutes(15), max: hours(1), calls: 1_000, repeats: 10, finish_required: false },
         hold: HoldRules { wait: Duration::ZERO, wait_mcp: Duration::ZERO, expires: hours(1), grant: minutes(10), approvals_high: 1, approvals: 1 },
+        skips: Vec::new(),
         validation: Validation::Schemas,
         exposure: false,
         retries: 0,

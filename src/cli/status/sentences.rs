@@ -39,6 +39,8 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&frozen(workflow));
     say(&held_back(workflow));
     say(&shipped(workflow, now));
+    say(&earns(workflow, now));
+    say(&loses(workflow, now));
     page + "\n" + &numbers::table(&workflow.numbers) + &numbers::modes(&workflow.numbers, workflow.budget.idle_runs)
 }
 
@@ -198,6 +200,59 @@ fn shipped(workflow: &Workflow, now: Time) -> String {
     let (kind, reference, by) = (escape(&change.kind), escape(&change.reference), escape(&change.by));
     let anyway = change.emergency.as_ref().map_or_else(String::new, |why| format!(", in spite of a freeze: {}", escape(why)));
     format!("The last change that shipped was {kind} {reference}, {} by {by}{anyway}.", when::ago(now, change.at))
+}
+
+/// What was earned, what comes next, and what is missing for it.
+fn earns(workflow: &Workflow, now: Time) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for step in workflow.steps.iter().filter(|step| step.state == "taken") {
+        let since = step.since.map_or_else(String::new, |since| format!(" {}", when::ago(now, since)));
+        told.push(format!("Earned{since}: {} ({}).", escape(&step.step), escape(&step.gives)));
+    }
+    if let Some(earn) = &workflow.earn {
+        let gives = workflow.steps.iter().find(|step| step.step == earn.next).map_or_else(String::new, |step| format!(" ({})", escape(&step.gives)));
+        let evidence = earn.evidence;
+        let enough = if evidence.met { "enough" } else { "not enough yet" };
+        told.push(format!(
+            "Next is {}{gives}: {} of {} days within budget, and {} with {} unacceptable, where {} are needed: {enough}.",
+            escape(&earn.next),
+            earn.days,
+            earn.of,
+            counted(evidence.runs, "run", "runs"),
+            grouped(evidence.unacceptable),
+            grouped(evidence.needed),
+        ));
+    }
+    for proposal in &workflow.proposals {
+        let name = escape(&workflow.workflow);
+        let flag = match (&proposal.step, &proposal.to) {
+            (Some(step), _) => format!("--step {}", escape(step)),
+            (None, Some(to)) => format!("--to {}", escape(to)),
+            (None, None) => continue,
+        };
+        let what = escape(&proposal.proposal);
+        let (since, gives) = (when::ago(now, proposal.since), escape(&proposal.gives));
+        told.push(format!("A {what} was proposed {since} ({gives}): `burngate promote {name} {flag} --reason TEXT` agrees to it."));
+    }
+    told.join("\n")
+}
+
+/// What would cost the level that it has.
+fn loses(workflow: &Workflow, now: Time) -> String {
+    let Some(lose) = &workflow.lose else { return String::new() };
+    let Some(to) = &lose.to else { return String::new() };
+    let takes = format!("{} within {} lose a level, to {}", counted(u64::from(lose.of), "burn", "burns"), lose.within, escape(to));
+    match lose.until {
+        Some(until) if lose.burns > 0 => {
+            format!(
+                "{takes}: there {} {}, and the oldest counts until {}.",
+                if lose.burns == 1 { "is" } else { "are" },
+                grouped(lose.burns),
+                when::exactly(now, until)
+            )
+        }
+        _ => format!("{takes}: there is none."),
+    }
 }
 
 /// That changes are refused, where it is the level that says so and not a burn without a cause.

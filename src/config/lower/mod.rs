@@ -29,6 +29,7 @@ mod address;
 mod api;
 mod deeds;
 mod described;
+mod earn;
 mod ladder;
 mod objective;
 mod pending;

@@ -8,20 +8,11 @@ use super::super::{diagnostics::Notes, source::tree::Span};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Api,
-    Workflow,
     Process,
     Agent,
 }
 
-const PENDING: &[(Owner, &str)] = &[
-    (Owner::Api, "protocol: mcp"),
-    (Owner::Workflow, "earn"),
-    (Owner::Workflow, "settle"),
-    (Owner::Workflow, "spot_check"),
-    (Owner::Process, "notices"),
-    (Owner::Process, "telemetry"),
-    (Owner::Agent, "spiffe"),
-];
+const PENDING: &[(Owner, &str)] = &[(Owner::Api, "protocol: mcp"), (Owner::Process, "notices"), (Owner::Process, "telemetry"), (Owner::Agent, "spiffe")];
 
 /// Warns of `key`, if it is written at `span` and not acted on yet.
 pub(super) fn warn(owner: Owner, key: &str, span: Option<Span>, notes: &mut Notes<'_>) {

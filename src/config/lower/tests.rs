@@ -267,12 +267,42 @@ fn a_workflow_s_mistakes() {
     insta::assert_snapshot!(workflow("hold: { wait: 10m, expires: 5m }"), @"1.yaml:5:15: `wait` is longer than `expires` [a call cannot wait for an approval that is gone]");
     insta::assert_snapshot!(workflow("starts: standrad"), @"1.yaml:5:9: `starts`: unknown level `standrad` [did you mean `standard`?]");
     insta::assert_snapshot!(workflow("caps: { at_risk: read_only, burned: supervised }"), @"1.yaml:5:7: a workflow that is burned may do more (supervised) than one that is at_risk (read_only) [a worse posture should not leave a higher level]");
-    insta::assert_snapshot!(workflow("earn: [ { step: volume, after: 30d, volume: x2, how: automatic } ]"), @"1.yaml:5:7: `earn` is accepted but not enforced by this version []");
     // `get_order` has no schema either, but a read may go without.
     insta::assert_snapshot!(workflow("validation: strict"), @"");
     let undescribed = PAYMENTS.replace("risk: read", "risk: low");
     insta::assert_snapshot!(lines(&[&undescribed, &format!("{TRIAGE}validation: strict\n")]), @r#"1.yaml:5:13: every call of payments/get_order is held: validation of `triage` is strict, and there is no schema [write `arguments` for the tool (`arguments: { type: "null" }` where it takes no body), or `validation: schemas` for the workflow]"#);
     insta::assert_snapshot!(workflow("run: { key: runn.id }"), @"1.yaml:5:13: `key`: unknown variable `runn` [did you mean `run`? variables are args, path, query, header, tool, agent, workflow, run, level, posture, budget, burn]");
+}
+
+#[test]
+fn a_step_gives_one_thing_and_says_what_it_takes() {
+    let step = |step: &str| workflow(&format!("check: {{ sample: 5% }}\nearn: [ {{ {step} }} ]"));
+    assert_eq!(step("step: up, after: 30d, to: autonomous"), "");
+    assert_eq!(step("step: small, after: 60d, skip: { tool: payments/refund, rule: hold_when, where: args.amount <= 600.0 }, how: propose"), "");
+    for (written, told) in [
+        ("step: volume, after: 30d, volume: x2, how: automatic", "no level caps volume, so there is nothing to raise"),
+        ("step: up, after: 36h, to: autonomous", "`after`: expected whole days, found `36h`"),
+        ("step: up, after: 30d", "step `up` gives nothing, or more than one thing"),
+        ("step: up, after: 30d, to: autonomous, volume: x2", "step `up` gives nothing, or more than one thing"),
+        ("step: regain, after: 30d, to: autonomous", "`regain` is the name of the way back to a lost level"),
+        ("step: down, after: 30d, to: read_only", "so it has `read_only` already"),
+        ("step: s, after: 30d, skip: { tool: payments/refnd, rule: hold_when }", "`payments/refnd` is not among the tools of this workflow"),
+        ("step: s, after: 30d, skip: { tool: payments/refund, rule: always }", "the review of rule `always` cannot be skipped"),
+    ] {
+        let found = step(written);
+        assert!(found.contains(told), "{written}: {found}");
+    }
+    let unchecked = workflow("earn: [ { step: s, after: 30d, skip: { tool: payments/refund, rule: level } } ]");
+    assert!(unchecked.contains("step `s` counts checked runs only, and no run of this workflow is drawn for a check"), "{unchecked}");
+    let unseen = workflow("spot_check: 0%");
+    assert!(unseen.contains("`spot_check`: expected a share from 0.1% to 100%, found `0%`"), "{unseen}");
+}
+
+#[test]
+fn a_share_of_runs_or_a_number_a_week_is_put_to_people() {
+    assert_eq!(workflow("check: { sample: 5%, min: 20/week }"), "");
+    assert!(workflow("check: { sample: 0% }").contains("`check` draws no run"));
+    assert!(workflow("check: { min: 2000/day }").contains("`min`: at most 10000 runs a week, found 14000"));
 }
 
 #[test]

@@ -13,9 +13,7 @@ use crate::{
         source::{
             decode::{At, Field},
             nearest::did_you_mean,
-            policy::{
-                Approvals, CapsEntry, CheckEntry, Disclose, EarnEntry, Finish, HoldEntry, LoseEntry, Record, RunEntry, SkipEntry, Switch, WorkflowDocument,
-            },
+            policy::{Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, LoseEntry, Record, RunEntry, Switch, WorkflowDocument},
         },
         tiers::{self, Defaults},
     },
@@ -32,9 +30,9 @@ use crate::{
 
 use super::{
     api,
+    earn::{self, Around},
     ladder::{self, LoweredLadder},
     objective,
-    pending::{Owner, warn},
     rules::{Calls, condition},
     written::{interval, items, name, number, place, required, span_of},
 };
@@ -93,7 +91,7 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
     let validation = document.validation.value().copied().unwrap_or(defaults.validation);
     strict_without_schema(document, validation, &tools, at, known, notes);
     enough_approvers(document, &hold, &tools, at, known, notes);
-    not_yet(document, known, notes);
+    let (earn, skips) = earn::lower(document, &Around { tools: &tools, ladder: &ladder, starts: &starts }, notes);
 
     let was = document.was.given().and_then(|was| name(was, "a workflow", notes)).map(WorkflowName::from);
     let terms = Terms {
@@ -108,6 +106,8 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
         reads_only: !tools.is_empty() && tools.iter().all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read))),
         grant: hold.grant,
         check: check(&document.check, notes),
+        earn,
+        reach: tools.iter().filter(|tool| known.tools.get(tool.as_str()).is_some_and(|risk| *risk != Some(Risk::Read))).cloned().collect(),
     };
     risk?;
     Some(Workflow {
@@ -117,6 +117,7 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
         unlisted: unlisted(&document.unlisted, defaults, notes),
         run: run(&document.run, notes),
         hold,
+        skips,
         validation,
         exposure: document.exposure.value().map_or(defaults.exposure, |switch| *switch == Switch::On),
         retries: number(&document.retries, "retries", &RETRIES, notes).unwrap_or(defaults.retries),
@@ -345,19 +346,4 @@ fn check(field: &Field<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
         return None;
     }
     Some(Check { sample_ppm, min })
-}
-
-/// Keys that are read and not acted on yet are still read in full.
-fn not_yet(document: &WorkflowDocument, known: &Known, notes: &mut Notes<'_>) {
-    for (key, span) in [("earn", span_of(&document.earn)), ("settle", span_of(&document.settle)), ("spot_check", span_of(&document.spot_check))] {
-        warn(Owner::Workflow, key, span, notes);
-    }
-    for At { value: EarnEntry { step, after, skip, .. }, span } in items(&document.earn) {
-        required(step, "step", "an earned step", span, notes);
-        required(after, "after", "an earned step", span, notes);
-        if let Some(At { value: SkipEntry { tool, r#where, .. }, .. }) = skip.given() {
-            tool.given().and_then(|tool| find_tool(tool, known, notes));
-            condition(r#where, "where", Scope::Request, Calls::default(), notes);
-        }
-    }
 }

@@ -391,8 +391,8 @@ pub struct EarnEntry {
     pub after: Field<Interval>,
     /// A higher volume cap.
     pub volume: Field<Growth>,
-    /// The next level.
-    pub level: Field<String>,
+    /// A level.
+    pub to: Field<String>,
     /// A review step that is skipped.
     pub skip: Field<SkipEntry>,
     /// By itself, or as a proposal.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::{
     digest::Digest,
-    name::{AgentName, ApprovalId, CallId, PersonName, RunId, Subject, ToolName},
+    name::{AgentName, ApprovalId, CallId, PersonName, RunId, StepName, Subject, ToolName},
     policy::Place,
     risk::Risk,
     time::{self, Time},
@@ -48,6 +48,9 @@ pub struct Request {
     /// How long the grant can be used once minted.
     #[serde(with = "time::millis")]
     pub grant: Duration,
+    /// The steps whose skipped review would have let it go: what is decided here is evidence for or against them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepName>,
 }
 
 /// What one reviewer decided.

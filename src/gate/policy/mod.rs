@@ -16,6 +16,7 @@ use super::{
     budget::Objective,
     check::Check,
     digest::Digest,
+    earn::Earn,
     level::{Ladder, Validation, Volume},
     name::{ApiName, LevelName, SignalName, ToolName, WorkflowName},
     outcome::FailureMode,
@@ -31,6 +32,7 @@ pub mod judge;
 pub mod pattern;
 pub mod schema;
 pub mod signal;
+pub mod skip;
 pub mod wider;
 
 pub use condition::Condition;
@@ -38,6 +40,7 @@ pub use deed::DeedRules;
 pub use pattern::Pattern;
 pub use schema::{Parameter, Schema};
 pub use signal::Signal;
+pub use skip::Skip;
 
 /// Where a rule was written. Every verdict names one (G8).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -230,6 +233,9 @@ pub struct Workflow {
     pub run: RunRules,
     /// How its held calls wait.
     pub hold: HoldRules,
+    /// Reviews that it may earn to skip.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<Skip>,
     /// How hard arguments are checked where the level does not say.
     pub validation: Validation,
     /// Whether places for risky runs are limited to what the budget has left.
@@ -273,6 +279,12 @@ pub struct Terms {
     /// How many finished runs people check; `None` where they are asked for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
+    /// What it can earn.
+    #[serde(default, skip_serializing_if = "Earn::is_empty")]
+    pub earn: Earn,
+    /// The tools above `read` that it reaches: a new workflow that reaches one of another's begins no higher than that one stands.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reach: BTreeSet<ToolName>,
 }
 
 /// The highest level that each posture leaves.

@@ -86,7 +86,7 @@ fn first_wider(old: &Map<String, Value>, new: &Map<String, Value>, is_tighter: I
 
 fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     match key {
-        "tools" => is_subset(new, old),
+        "tools" | "skips" => is_subset(new, old),
         "terms" => match (old, new) {
             (Value::Object(old), Value::Object(new)) => first_wider(old, new, terms_member_is_tighter).is_none(),
             _ => false,
@@ -104,8 +104,17 @@ fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
 fn terms_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     match (key, old, new) {
         ("objective", Value::Object(old), Value::Object(new)) => first_wider(old, new, objective_member_is_tighter).is_none(),
+        ("earn", Value::Object(old), Value::Object(new)) => first_wider(old, new, earn_member_is_tighter).is_none(),
         // Follows from the tools.
-        ("reads_only", ..) => true,
+        ("reads_only" | "reach", ..) => true,
+        _ => false,
+    }
+}
+
+fn earn_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+    match key {
+        "steps" => is_subset(new, old),
+        "settle" | "spot_check_ppm" => new.as_u64() > old.as_u64(),
         _ => false,
     }
 }

@@ -23,10 +23,12 @@ use burngate::{
         name::{ApprovalId, CallId},
         outcome::{FailureMode, Source},
         policy::{
-            Api, Condition, DeedRules, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Terms, Tool, Upstream, Workflow,
+            Api, Condition, DeedRules, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Skip, Terms, Tool, Upstream,
+            Workflow,
             condition::Scope,
             deed::{Duplicate, Limit, Per, Reverses, Twice},
             facts::{Ambiguous, Lookup, Nothing},
+            judge::RuleName,
         },
         risk::{Risk, Tier},
         state::State,
@@ -117,6 +119,8 @@ pub(crate) struct Rules {
     pub(crate) exposure: bool,
     pub(crate) finish_required: bool,
     pub(crate) people: u32,
+    /// Without conditions.
+    pub(crate) skips: Vec<(&'static str, &'static str, RuleName)>,
 }
 
 impl Default for Rules {
@@ -131,6 +135,7 @@ impl Default for Rules {
             exposure: false,
             finish_required: false,
             people: 1,
+            skips: Vec::new(),
         }
     }
 }
@@ -235,6 +240,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, repeats: rules.repeats, finish_required: rules.finish_required },
             hold: HoldRules { wait: minutes(1), wait_mcp: minutes(1), expires: hours(1), grant: minutes(10), approvals_high: rules.people, approvals: 1 },
             validation: Validation::Schemas,
+            skips: rules.skips.iter().map(|(step, tool, rule)| Skip { step: (*step).into(), tool: (*tool).into(), rule: *rule, cases: None }).collect(),
             exposure: rules.exposure,
             retries: 0,
             record_arguments: false,
@@ -358,6 +364,15 @@ impl Desk {
     /// A call that goes through, and what came of it.
     pub(crate) fn done(&self, run: Option<&str>, tool: &str) -> CallId {
         let mut seat = passed(self.call(run, tool, 1)).0.spend();
+        let call = seat.call();
+        seat.answered(200);
+        drop(seat);
+        call
+    }
+
+    /// A call with this digest that goes through.
+    pub(crate) fn done_with(&self, tool: &str, digest: u8) -> CallId {
+        let mut seat = passed(self.call(None, tool, digest)).0.spend();
         let call = seat.call();
         seat.answered(200);
         drop(seat);

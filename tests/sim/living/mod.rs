@@ -12,6 +12,7 @@ mod caps;
 mod checks;
 mod deeds;
 mod desk;
+mod earn;
 mod escalation;
 mod exposure;
 mod grants;

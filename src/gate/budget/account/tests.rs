@@ -35,6 +35,8 @@ fn terms(target_ppm: u32, expected_runs: u64) -> Terms {
         reads_only: false,
         grant: time::minutes(10),
         check: None,
+        earn: crate::gate::earn::Earn::default(),
+        reach: BTreeSet::new(),
     }
 }
 

@@ -1,0 +1,62 @@
+//! `burngate promote`: a step that was earned is taken, or a level is given.
+
+use clap::Args;
+
+use super::{
+    client::{Connection, path},
+    failure::{Exit, Failure},
+    render::{self, escape, when},
+    status,
+};
+use crate::{
+    api::{operate, workflow::Workflow},
+    gate::time::Time,
+};
+
+/// Take a step that was earned, or give a level
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --to and --step, the one thing that is proposed. A step is taken only when it is earned; a level can be given without, with the reason on record.
+
+Examples:
+  burngate promote support-triage --reason \"agreed in Monday's review\"
+  burngate promote support-triage --step small-refunds --reason \"60 days without a wrong one\"
+  burngate promote support-triage --to standard --reason \"the prompt was mended, PR-218\"")]
+pub(super) struct Promote {
+    /// The workflow
+    workflow: String,
+    /// The level to give, above the earned one; or the lower one that is proposed
+    #[arg(long, value_name = "LEVEL", conflicts_with = "step")]
+    to: Option<String>,
+    /// The step to take
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Promote {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let client = self.connection.client()?;
+        let body = operate::Promote { to: self.to.clone(), step: self.step.clone(), reason: self.reason.clone() };
+        let answer = client.post(&path(&["v1", "workflows", &self.workflow, "promote"]), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        if self.json {
+            render::show_json(answer.json())?;
+        } else {
+            render::show(&page(&status::standing(&client, &self.workflow, &answer)?, when::now()))?;
+        }
+        Ok(Exit::Did)
+    }
+}
+
+fn page(workflow: &Workflow, now: Time) -> String {
+    let taken: Vec<_> = workflow.steps.iter().filter(|step| step.state == "taken").map(|step| escape(&step.step)).collect();
+    let steps = if taken.is_empty() { String::new() } else { format!("steps taken: {}\n", taken.join(", ")) };
+    format!("{} has earned level {}\n{steps}{}\n", escape(&workflow.workflow), escape(&workflow.level.earned), status::line(workflow, now))
+}

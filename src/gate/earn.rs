@@ -1,0 +1,530 @@
+//! What a workflow earns by keeping its budget, and how that is lost again: the steps of its policy, days within budget, and evidence.
+//!
+//! Days alone earn nothing, since silence would then be success: the counted runs since the last change of level must also be too many, with too few failures
+//! among them, to be chance. A step that skips a review asks for more: that people approved the very calls that it would release, and that whoever looked at those
+//! runs found them right. What is earned is lost with the level, and a skipped review is back as soon as one of the calls that are still held is found wrong.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    budget::{objective::Objective, posture::Posture, window::Shift},
+    event::{Mark, RunRef},
+    level::{Ladder, Rung, Volume},
+    name::{LevelName, PersonName, StepName, ToolName},
+    time::{self, Time, days, hours},
+};
+
+/// The most runs with approved calls that are kept as evidence for skipping a review. At it, the oldest makes room (G7).
+pub const MOST_SAMPLES: usize = 2_048;
+/// A level that was lost is earned again after so long within budget, where no step of the policy leads to it.
+pub const REGAIN: Duration = days(30);
+/// The name of the step that leads back to a level that was lost.
+pub const REGAINED: &str = "regain";
+/// One run excluded of so many counted, or more, stops promotion.
+const MOST_EXCLUDED: i64 = 50;
+const DAY_MS: i64 = 86_400_000;
+
+/// What a workflow can earn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earn {
+    /// The steps, in the order in which the policy names them.
+    pub steps: Vec<Step>,
+    /// How long a report may take: an approved call counts as right no sooner.
+    #[serde(with = "time::millis")]
+    pub settle: Duration,
+    /// The share of the calls of a skipped review that is held all the same, in parts per million.
+    pub spot_check_ppm: u32,
+}
+
+impl Default for Earn {
+    fn default() -> Self {
+        Earn { steps: Vec::new(), settle: hours(72), spot_check_ppm: 100_000 }
+    }
+}
+
+impl Earn {
+    /// Is there nothing to earn?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// Something that can be earned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub name: StepName,
+    /// How many days within budget it takes.
+    pub after_days: u32,
+    /// What it gives.
+    pub gain: Gain,
+    /// By itself, or as a proposal.
+    pub how: How,
+}
+
+/// What a step gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "gain", rename_all = "snake_case")]
+pub enum Gain {
+    /// So many times the level's cap on volume.
+    Volume {
+        /// How many times.
+        times: u32,
+    },
+    /// This cap on volume, where the level's is lower.
+    VolumeTo {
+        /// The cap.
+        cap: Volume,
+    },
+    /// A level.
+    Level {
+        /// Which.
+        to: LevelName,
+    },
+    /// A review that is skipped.
+    Skip {
+        /// Of which tool.
+        tool: ToolName,
+        /// Which rule's.
+        rule: Arc<str>,
+        /// For which cases, as the policy writes it; `None` for every one.
+        cases: Option<Arc<str>>,
+    },
+}
+
+impl Gain {
+    /// The cap on volume that this leaves of a level's `volume`: never a lower one.
+    #[must_use]
+    pub fn widened(&self, volume: Volume) -> Volume {
+        match self {
+            Gain::Volume { times } => Volume { calls: volume.calls.saturating_mul(*times), ..volume },
+            Gain::VolumeTo { cap } => more(volume, *cap),
+            Gain::Level { .. } | Gain::Skip { .. } => volume,
+        }
+    }
+}
+
+/// How a step comes about once it is earned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// By itself.
+    Automatic,
+    /// As a proposal to the operator.
+    Propose,
+}
+
+/// A step that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// When.
+    pub at: Time,
+    /// By whom; `None` where the policy takes it by itself.
+    pub by: Option<PersonName>,
+    /// What it gives: a policy that gives more under the same name has it earned anew.
+    pub gain: Gain,
+}
+
+/// A run whose held call people approved, or denied as wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Sample {
+    run: RunRef,
+    at: Time,
+    steps: Vec<StepName>,
+    /// Somebody judged the run and found it right.
+    checked: bool,
+    /// The run went wrong.
+    wrong: bool,
+    /// A reviewer denied the call as wrong, which no later news about the run changes.
+    denied: bool,
+}
+
+/// What a workflow has earned, and the counts that further steps are judged by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earned {
+    /// The last change of level: days and runs count from here.
+    base: Time,
+    burning: bool,
+    /// Days since `base` on which it was burned or breached, up to and including `spoiled_to`.
+    spoiled: i64,
+    spoiled_to: i64,
+    runs: i64,
+    unacceptable: i64,
+    excluded: i64,
+    taken: BTreeMap<StepName, Taken>,
+    proposed: BTreeMap<StepName, Time>,
+    /// The level that was lost last, until it is earned or given back.
+    lost: Option<LevelName>,
+    samples: Vec<Sample>,
+}
+
+/// The counts that a step is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// Runs.
+    pub runs: u64,
+    /// Unacceptable ones among them.
+    pub unacceptable: u64,
+    /// How many runs it takes with so many failures.
+    pub needed: u64,
+}
+
+impl Proof {
+    /// Are they enough?
+    #[must_use]
+    pub const fn is_enough(&self) -> bool {
+        self.runs >= self.needed
+    }
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The step.
+    pub step: Step,
+    /// Days within budget.
+    pub days: u32,
+    /// What the counts say.
+    pub proof: Proof,
+    /// When it was first earned, where it waits for the operator.
+    pub proposed: Option<Time>,
+}
+
+/// What follows from what was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// A step was earned and is taken.
+    Taken(Step),
+    /// A step was earned and waits for the operator.
+    Proposed(Step),
+}
+
+impl Earned {
+    /// Nothing yet, from `at` on.
+    #[must_use]
+    pub const fn new(at: Time, posture: Posture) -> Self {
+        Earned {
+            base: at,
+            burning: burns(posture),
+            spoiled: 0,
+            spoiled_to: day(at),
+            runs: 0,
+            unacceptable: 0,
+            excluded: 0,
+            taken: BTreeMap::new(),
+            proposed: BTreeMap::new(),
+            lost: None,
+            samples: Vec::new(),
+        }
+    }
+
+    /// Since when days and runs count.
+    #[must_use]
+    pub const fn base(&self) -> Time {
+        self.base
+    }
+
+    /// The steps that were taken.
+    #[must_use]
+    pub const fn taken(&self) -> &BTreeMap<StepName, Taken> {
+        &self.taken
+    }
+
+    /// The level that was lost last and is not back.
+    #[must_use]
+    pub const fn lost(&self) -> Option<&LevelName> {
+        self.lost.as_ref()
+    }
+
+    /// Whole UTC days since the last change of level on which it was neither burned nor breached.
+    #[must_use]
+    pub fn days(&self, now: Time) -> u32 {
+        let (first, today) = (day(self.base), day(now));
+        let yesterday = today - 1;
+        // Today is not over: it counts neither way.
+        let ended = self.spoiled - i64::from(self.spoiled_to == today && self.spoiled_to > first);
+        let running = if self.burning { (yesterday - self.spoiled_to.max(first)).max(0) } else { 0 };
+        u32::try_from((yesterday - first - ended - running).max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// The counted runs since the last change of level.
+    #[must_use]
+    pub fn proof(&self, objective: &Objective) -> Proof {
+        prove(objective, self.runs, self.unacceptable)
+    }
+
+    /// Do exclusions stop promotion? Above 2% of the counted runs, what was taken out says more than what was left in.
+    #[must_use]
+    pub const fn is_thinned(&self) -> bool {
+        self.excluded * MOST_EXCLUDED > self.runs
+    }
+
+    /// How far every step is that was not taken, in the policy's order; the way back to a lost level last.
+    #[must_use]
+    pub fn progress(&self, earn: &Earn, objective: &Objective, ladder: &Ladder, earned: &LevelName, now: Time) -> Vec<Progress> {
+        let days = self.days(now);
+        let steps = earn.steps.iter().cloned().chain(self.regain(earn, ladder, earned));
+        let open = steps.filter(|step| !self.has(step, ladder, earned));
+        open.map(|step| Progress { days, proof: self.proof_of(&step, earn, objective, now), proposed: self.proposed.get(&step.name).copied(), step }).collect()
+    }
+
+    /// Is it earned? From at_risk on nothing expands, and nothing does while exclusions thin out what is counted.
+    #[must_use]
+    pub fn is_met(&self, progress: &Progress, posture: Posture) -> bool {
+        posture == Posture::Healthy && !self.is_thinned() && progress.days >= progress.step.after_days && progress.proof.is_enough()
+    }
+
+    /// Judges every step at `now`: what is earned is taken or proposed, and what is no longer earned is no longer proposed.
+    pub fn judge(&mut self, earn: &Earn, objective: &Objective, ladder: &Ladder, earned: &LevelName, posture: Posture, now: Time) -> Vec<Reached> {
+        if earn.is_empty() && self.lost.is_none() {
+            return Vec::new();
+        }
+        let mut reached = Vec::new();
+        for progress in self.progress(earn, objective, ladder, earned, now) {
+            let is_met = self.is_met(&progress, posture);
+            let Progress { step, proposed, .. } = progress;
+            match (is_met, step.how) {
+                (false, _) => drop(self.proposed.remove(&step.name)),
+                (true, How::Automatic) => reached.push(Reached::Taken(step)),
+                (true, How::Propose) if proposed.is_none() => {
+                    self.proposed.insert(step.name.clone(), now);
+                    reached.push(Reached::Proposed(step));
+                }
+                (true, How::Propose) => {}
+            }
+        }
+        reached
+    }
+
+    /// The next time at which a day ends that may earn something; `None` while there is nothing to earn.
+    #[must_use]
+    pub fn next_day(&self, earn: &Earn, ladder: &Ladder, earned: &LevelName, now: Time) -> Option<Time> {
+        let open = self.lost.is_some() || earn.steps.iter().any(|step| !self.has(step, ladder, earned));
+        open.then(|| Time::from_millis((day(now) + 1).saturating_mul(DAY_MS)))
+    }
+
+    /// `step` is taken.
+    pub fn take(&mut self, step: &Step, at: Time, by: Option<PersonName>) {
+        self.proposed.remove(&step.name);
+        self.taken.insert(step.name.clone(), Taken { at, by, gain: step.gain.clone() });
+        // What was seen until now was reviewed call by call. From here on it is the calls that are held all the same that speak.
+        self.forget(&step.name);
+    }
+
+    /// The level changed: everything counts anew from here. Losing a level loses what was earned at it; returns the steps that were lost.
+    pub fn level_changed(&mut self, at: Time, lost: Option<LevelName>, is_back: bool) -> Vec<StepName> {
+        (self.base, self.spoiled, self.spoiled_to) = (at, 0, day(at));
+        (self.runs, self.unacceptable, self.excluded) = (0, 0, 0);
+        self.proposed.clear();
+        self.samples.clear();
+        if lost.is_some() {
+            self.lost = lost;
+            return std::mem::take(&mut self.taken).into_keys().collect();
+        }
+        if is_back {
+            self.lost = None;
+        }
+        Vec::new()
+    }
+
+    /// New terms: what their steps give no longer, or give otherwise, is not earned. Returns the steps that were lost.
+    pub fn accept(&mut self, earn: &Earn) -> Vec<StepName> {
+        let gives = |name: &StepName, gain: &Gain| earn.steps.iter().any(|step| step.name == *name && step.gain == *gain);
+        let lost: Vec<_> = self.taken.iter().filter(|(name, taken)| !gives(name, &taken.gain)).map(|(name, _)| name.clone()).collect();
+        self.taken.retain(|name, _| !lost.contains(name));
+        self.proposed.clear();
+        lost
+    }
+
+    /// Forgets what was seen of calls that a step under these names would release: under new terms it would release others.
+    pub fn forget_where(&mut self, changed: impl Fn(&StepName) -> bool) {
+        for sample in &mut self.samples {
+            sample.steps.retain(|step| !changed(step));
+        }
+        self.samples.retain(|sample| !sample.steps.is_empty());
+    }
+
+    /// The posture changed.
+    pub const fn posture_changed(&mut self, at: Time, to: Posture) {
+        let (today, burns) = (day(at), burns(to));
+        if burns || self.burning {
+            let from = if burns && !self.burning { max(self.spoiled_to, today - 1) } else { self.spoiled_to };
+            let (first, from) = (day(self.base), max(from, day(self.base)));
+            if today > first && today > from {
+                self.spoiled += today - from;
+            }
+            self.spoiled_to = max(self.spoiled_to, today);
+        }
+        self.burning = burns;
+    }
+
+    /// Runs were booked at `booked_at`, or what they stand as changed. By whole minutes, as runs are tallied.
+    pub fn count(&mut self, booked_at: Time, shift: &Shift) {
+        if booked_at.minute() > self.base.minute() {
+            self.runs = self.runs.saturating_add(shift.all.runs);
+            self.unacceptable = self.unacceptable.saturating_add(shift.all.unacceptable);
+        }
+    }
+
+    /// A run went out of the budget, or came back.
+    pub fn excluded(&mut self, booked_at: Time, change: i64) {
+        if booked_at.minute() > self.base.minute() {
+            self.excluded = self.excluded.saturating_add(change);
+        }
+    }
+
+    /// A held call that `steps` would have released was approved and went.
+    pub fn approved(&mut self, run: &RunRef, steps: &[StepName], at: Time) {
+        self.sample(run, steps, at);
+    }
+
+    /// A held call that `steps` would have released was denied as wrong. Returns the skipped reviews that are back.
+    pub fn denied(&mut self, run: &RunRef, steps: &[StepName], at: Time) -> Vec<StepName> {
+        if let Some(sample) = self.sample(run, steps, at) {
+            sample.denied = true;
+        }
+        self.restore(steps)
+    }
+
+    /// Somebody judged a run and found it right.
+    pub fn checked(&mut self, run: &RunRef) {
+        self.samples.iter_mut().filter(|sample| sample.run == *run).for_each(|sample| sample.checked = true);
+    }
+
+    /// A run stands as `mark` now. Returns the skipped reviews that are back.
+    pub fn stands(&mut self, run: &RunRef, mark: Mark) -> Vec<StepName> {
+        let Some(index) = self.samples.iter().position(|sample| sample.run == *run) else { return Vec::new() };
+        match mark {
+            Mark::Excluded => {
+                self.samples.remove(index);
+                Vec::new()
+            }
+            Mark::Idle | Mark::Acceptable => {
+                self.samples[index].wrong = false;
+                Vec::new()
+            }
+            Mark::Unacceptable => {
+                self.samples[index].wrong = true;
+                let steps = self.samples[index].steps.clone();
+                self.restore(&steps)
+            }
+        }
+    }
+
+    /// `rung` with what was earned on top. In burned and breached what was earned rests.
+    #[must_use]
+    pub fn widened(&self, mut rung: Rung, posture: Posture) -> Rung {
+        if let Some(volume) = rung.volume.filter(|_| !burns(posture)) {
+            rung.volume = Some(self.taken.values().map(|taken| taken.gain.widened(volume)).fold(volume, more));
+        }
+        rung
+    }
+
+    /// The reviews that are skipped. In burned and breached none is.
+    #[must_use]
+    pub fn skipped(&self, posture: Posture) -> Arc<[StepName]> {
+        let skips = self.taken.iter().filter(|(_, taken)| matches!(taken.gain, Gain::Skip { .. }) && !burns(posture));
+        skips.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The sample of `run`, made where there is none; `None` where no step is concerned.
+    fn sample(&mut self, run: &RunRef, steps: &[StepName], at: Time) -> Option<&mut Sample> {
+        if steps.is_empty() {
+            return None;
+        }
+        let index = self.samples.iter().position(|sample| sample.run == *run).unwrap_or_else(|| {
+            if self.samples.len() >= MOST_SAMPLES {
+                self.samples.remove(0);
+            }
+            self.samples.push(Sample { run: run.clone(), at, steps: Vec::new(), checked: false, wrong: false, denied: false });
+            self.samples.len() - 1
+        });
+        let sample = &mut self.samples[index];
+        sample.at = sample.at.max(at);
+        for step in steps {
+            if !sample.steps.contains(step) {
+                sample.steps.push(step.clone());
+            }
+        }
+        Some(sample)
+    }
+
+    /// A call that was held although its review is skipped turned out wrong: the review is back, to be earned anew.
+    fn restore(&mut self, steps: &[StepName]) -> Vec<StepName> {
+        let back: Vec<_> = steps.iter().filter(|step| self.taken.remove(*step).is_some()).cloned().collect();
+        for step in &back {
+            self.forget(step);
+        }
+        back
+    }
+
+    fn forget(&mut self, step: &StepName) {
+        self.forget_where(|known| known == step);
+    }
+
+    fn has(&self, step: &Step, ladder: &Ladder, earned: &LevelName) -> bool {
+        match &step.gain {
+            Gain::Level { to } => ladder.find(to.as_str()) <= ladder.find(earned.as_str()),
+            Gain::Volume { .. } | Gain::VolumeTo { .. } | Gain::Skip { .. } => self.taken.contains_key(&step.name),
+        }
+    }
+
+    /// The way back to a level that was lost, where the policy names none.
+    fn regain(&self, earn: &Earn, ladder: &Ladder, earned: &LevelName) -> Option<Step> {
+        let lost = self.lost.as_ref().and_then(|lost| ladder.find(lost.as_str()))?;
+        let above = ladder.find(earned.as_str()).filter(|earned| *earned < lost)?;
+        // One level at a time, however many were lost.
+        let to = ladder.rungs().get(above.index() + 1)?.level.clone();
+        let leads_back = |step: &Step| matches!(&step.gain, Gain::Level { to: level } if ladder.find(level.as_str()) >= ladder.find(to.as_str()));
+        let after_days = u32::try_from(REGAIN.as_secs() / 86_400).unwrap_or(u32::MAX);
+        (!earn.steps.iter().any(leads_back)).then(|| Step { name: REGAINED.into(), after_days, gain: Gain::Level { to }, how: How::Propose })
+    }
+
+    fn proof_of(&self, step: &Step, earn: &Earn, objective: &Objective, now: Time) -> Proof {
+        match &step.gain {
+            Gain::Volume { .. } | Gain::VolumeTo { .. } | Gain::Level { .. } => self.proof(objective),
+            Gain::Skip { .. } => {
+                let own = self.samples.iter().filter(|sample| sample.steps.contains(&step.name));
+                let (mut runs, mut wrong) = (0, 0);
+                for sample in own {
+                    let is_wrong = sample.wrong || sample.denied;
+                    wrong += i64::from(is_wrong);
+                    runs += i64::from(is_wrong || (sample.checked && now.since(sample.at) >= earn.settle));
+                }
+                prove(objective, runs, wrong)
+            }
+        }
+    }
+}
+
+fn prove(objective: &Objective, runs: i64, unacceptable: i64) -> Proof {
+    let [runs, unacceptable] = [runs, unacceptable].map(|count| u64::try_from(count).unwrap_or(0));
+    Proof { runs, unacceptable, needed: objective.evidence.runs_needed(objective.miss_ppm(), unacceptable).max(1) }
+}
+
+/// The one that lets more go in the same time.
+fn more(one: Volume, other: Volume) -> Volume {
+    let per_time = |volume: Volume, seconds: u32| u64::from(volume.calls) * u64::from(seconds);
+    if per_time(other, one.per_seconds) > per_time(one, other.per_seconds) { other } else { one }
+}
+
+/// Does a day end at `at`? Steps are judged then and at no other time.
+#[must_use]
+pub const fn is_day_end(at: Time) -> bool {
+    at.as_millis().rem_euclid(DAY_MS) == 0
+}
+
+const fn burns(posture: Posture) -> bool {
+    matches!(posture, Posture::Burned | Posture::Breached)
+}
+
+const fn day(at: Time) -> i64 {
+    at.as_millis().div_euclid(DAY_MS)
+}
+
+const fn max(one: i64, other: i64) -> i64 {
+    if one > other { one } else { other }
+}

@@ -1,0 +1,42 @@
+//! Reviews that a workflow may earn to skip, and which of them would have let a held call go.
+//!
+//! A review is skipped only where nothing else holds the call: a ceiling on the tool, strict validation, an escalation or a clamp holds it all the same. What
+//! cannot be evaluated is not skipped (G3).
+
+use serde::Serialize;
+
+use super::{
+    Condition,
+    judge::{self, Case, RuleName},
+};
+use crate::gate::{
+    name::{StepName, ToolName},
+    verdict::Verdict,
+};
+
+/// A review that a step of the workflow skips.
+#[derive(Debug, Serialize)]
+pub struct Skip {
+    /// The step.
+    pub step: StepName,
+    /// Of which tool.
+    pub tool: ToolName,
+    /// Which rule's.
+    pub rule: RuleName,
+    /// For which cases; `None` for every one.
+    pub cases: Option<Condition>,
+}
+
+/// The steps that would let this call go, which the rules hold.
+#[must_use]
+pub fn releasing(case: &Case<'_>) -> Vec<StepName> {
+    let Some(tool) = case.tool else { return Vec::new() };
+    let mut own = case.workflow.skips.iter().filter(|skip| skip.tool == tool.name).peekable();
+    if own.peek().is_none() {
+        return Vec::new();
+    }
+    let Ok(findings) = judge::explain(case) else { return Vec::new() };
+    let alone = |rule: RuleName| findings.iter().all(|finding| finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped);
+    let is_meant = |skip: &&Skip| alone(skip.rule) && skip.cases.as_ref().is_none_or(|cases| matches!(cases.holds(&case.facts), Ok(true)));
+    own.filter(is_meant).map(|skip| skip.step.clone()).collect()
+}
