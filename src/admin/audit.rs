@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use serde_json::value::RawValue;
 
 use super::{
     Desk,
     fault::Fault,
-    read::{Params, limit},
+    read::{Params, limit, moment, name, some_name},
 };
-use crate::api::{
-    Problem, Slug,
-    audit::{Audit, AuditEntry, AuditQuery},
+use crate::{
+    api::{
+        Moment, Problem, Slug,
+        audit::{Audit, AuditEntry, AuditQuery},
+    },
+    ledger::port::{EntryFilter, JournalView},
 };
 
 /// How many entries make a page where nobody says.
@@ -22,12 +26,32 @@ const MAX_PAGE: usize = 1_000;
 /// Journal entries, oldest first.
 #[utoipa::path(get, path = "/v1/audit", params(AuditQuery), responses((status = 200, body = Audit), (status = "default", body = Problem)))]
 pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<AuditQuery>) -> Result<Json<Audit>, Fault> {
+    let now = desk.ledger().now();
     let bad_after = |_| Fault::field("/after", "must be a sequence number");
-    let after = query.after.as_deref().map_or(Ok(0), |after| after.parse::<u64>().map_err(bad_after))?;
     let limit = limit(query.limit.as_deref(), PAGE, MAX_PAGE)?;
-    let found = desk.look_up(move |records| records.entries(after, limit)).await?;
+    let filter = EntryFilter {
+        after: query.after.as_deref().map_or(Ok(0), |after| after.parse::<u64>().map_err(bad_after))?,
+        workflow: some_name("/workflow", query.workflow.as_deref())?,
+        kind: query.kind.as_deref().map(|kind| name("/kind", kind)).transpose()?.map(Into::into),
+        since: moment("/since", query.since.as_deref(), now)?,
+        until: moment("/until", query.until.as_deref(), now)?,
+        limit,
+    };
+    let (ledger, found) = desk.look_up(move |records| Ok((records.ledger(), records.entries(&filter)?))).await?;
     let next = if found.len() < limit { None } else { found.last().map(|view| view.seq) };
-    let entries = found.iter().map(|view| AuditEntry::of(view.seq, &view.entry)).collect::<Result<_, _>>();
+    let entries = found.iter().map(entry).collect::<Result<_, _>>();
     let entries = entries.map_err(|_| Fault::new(Slug::Internal, "an entry cannot be written as JSON"))?;
-    Ok(Json(Audit { entries, next }))
+    Ok(Json(Audit { ledger, entries, next }))
+}
+
+/// An entry as it is shown; its text is JSON, or the store is at fault.
+fn entry(view: &JournalView) -> serde_json::Result<AuditEntry> {
+    Ok(AuditEntry {
+        seq: view.seq,
+        at: Moment(view.entry.at),
+        workflow: view.entry.workflow.as_ref().map(ToString::to_string),
+        kind: view.entry.event.kind().to_owned(),
+        event: RawValue::from_string(view.body.to_string())?,
+        hash: view.hash.to_string(),
+    })
 }

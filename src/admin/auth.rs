@@ -120,10 +120,13 @@ impl Desk {
     /// Who asks, if they hold the role.
     pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, Fault> {
         let Some(person) = self.admin.auth.identify(headers) else {
+            self.ledger().turn_away(Slug::Unauthorized.as_str());
             let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
             return Err(Fault::new(Slug::Unauthorized, detail));
         };
+        self.ledger().signed_in(&person.name, person.role.as_str());
         if person.role < role {
+            self.ledger().turn_away(Slug::Forbidden.as_str());
             return Err(Fault::new(Slug::Forbidden, format!("this needs the role {role}; `{}` is a {}", person.name, person.role)));
         }
         Ok(person)

@@ -3,6 +3,7 @@
 //! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets time pass, reloads, and stops in the opposite order. It decides
 //! nothing about a call.
 
+pub mod audit;
 pub mod demo;
 pub mod emergency;
 pub mod fanout;

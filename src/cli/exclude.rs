@@ -107,11 +107,7 @@ impl Exclude {
             0 => String::new(),
             left => format!("; {} by something else too, and stay as they are", counted(left, "run failed", "runs failed")),
         };
-        let done = match (decided.runs, decided.left) {
-            (0, 0) if !self.retract => "no run that counts failed by it and is not excluded already".to_owned(),
-            (runs, _) => format!("{} {what}", counted(runs, "run", "runs")),
-        };
-        render::show(&format!("{done}{left}\n"))?;
+        render::show(&format!("{} {what}{left}\n", counted(decided.runs, "run", "runs")))?;
         Ok(Exit::Did)
     }
 

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use failure::{Exit, Failure};
 
 mod approvals;
+mod audit;
 mod change;
 mod check;
 mod checks;
@@ -82,6 +83,7 @@ enum Command {
     Recover(recover::Recover),
     Change(change::Change),
     Promote(promote::Promote),
+    Audit(audit::Audit),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
@@ -125,6 +127,7 @@ impl Command {
             Command::Recover(command) => command.run(),
             Command::Change(command) => command.run(),
             Command::Promote(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completion(command) => command.run(),
         }

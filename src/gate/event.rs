@@ -22,10 +22,12 @@ use super::{
 
 mod cell;
 mod effect;
+mod refused;
 mod revision;
 
 pub use cell::Cell;
 pub use effect::Effect;
+pub use refused::{MOST_REFUSED, RefusedCall};
 pub use revision::{Mark, Revision};
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
@@ -193,6 +195,25 @@ pub enum Event {
         hour: Hour,
         /// Its calls, and the most at once.
         busy: Busy,
+    },
+
+    /// Calls were denied, or would have been where a rule only watches. For the record: the runs they belong to are tallied or booked by other events.
+    Refused {
+        /// At most [`MOST_REFUSED`] of them.
+        calls: Vec<RefusedCall>,
+    },
+    /// Requests were turned away before they were calls of any run: malformed, unidentified, or with a token that opens nothing. Only counted, because anybody can
+    /// send them.
+    TurnedAway {
+        /// How many since the last such entry, by the slug of the problem they were answered with.
+        counts: BTreeMap<Arc<str>, u64>,
+    },
+    /// A person's token was used for the first time this UTC day, or since the gate started.
+    SignedIn {
+        /// Whose.
+        by: PersonName,
+        /// What they may do.
+        role: Arc<str>,
     },
 
     /// A call is held.
@@ -424,6 +445,9 @@ impl Event {
             | Event::Checked { .. }
             | Event::Imported(_)
             | Event::Paced { .. }
+            | Event::Refused { .. }
+            | Event::TurnedAway { .. }
+            | Event::SignedIn { .. }
             | Event::Released { .. }
             | Event::Waived { .. }
             | Event::Recovered { .. }
@@ -454,6 +478,9 @@ impl Event {
             | Event::Noted { .. }
             | Event::Checked { .. }
             | Event::Paced { .. }
+            | Event::Refused { .. }
+            | Event::TurnedAway { .. }
+            | Event::SignedIn { .. }
             | Event::Withdrawn { .. }
             | Event::Clamped(_)
             | Event::Demoted { .. }
@@ -506,6 +533,9 @@ impl Event {
             Event::Checked { .. } => "checked",
             Event::Imported(_) => "imported",
             Event::Paced { .. } => "paced",
+            Event::Refused { .. } => "refused",
+            Event::TurnedAway { .. } => "turned_away",
+            Event::SignedIn { .. } => "signed_in",
             Event::Held(_) => "held",
             Event::Decided { .. } => "decided",
             Event::Withdrawn { .. } => "withdrawn",

@@ -476,6 +476,9 @@ impl WorkflowState {
             | Event::ClockAccepted { .. }
             | Event::IncidentOpened { .. }
             | Event::IncidentClosed { .. }
+            | Event::Refused { .. }
+            | Event::TurnedAway { .. }
+            | Event::SignedIn { .. }
             | Event::Followed(_) => {}
         }
     }

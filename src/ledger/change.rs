@@ -71,9 +71,6 @@ impl Ledger {
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
-        if live.awaits(|event| matches!(event, Event::Waived { .. })) {
-            return Err(OperateError::Conflict(format!("another waiver of `{workflow}` is being written; ask how it stands")));
-        }
         let state = live.state();
         let conflict = match state.account().posture() {
             Posture::Healthy => Some(format!("`{workflow}` is healthy: there is no cap to waive")),
@@ -82,7 +79,6 @@ impl Ledger {
                 let within = WAIVERS_WITHIN.as_secs() / 86_400;
                 Some(format!("`{workflow}` had {MAX_WAIVERS} waivers in {within} days; `burngate recover {workflow} --cause TEXT` is the way back"))
             }
-            Posture::AtRisk | Posture::Burned if state.waiver().is_some() => Some(format!("a waiver of `{workflow}` is on already")),
             Posture::AtRisk | Posture::Burned => None,
         };
         if let Some(conflict) = conflict {

@@ -16,8 +16,8 @@ mod checks;
 
 use super::{
     port::{
-        Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Checks, Journal, JournalView, MAX_BATCH, Projection, Records, Revise, ReviseError,
-        Revised, RevisedAll, RunFilter, RunKey, RunRecord, RunTarget, RunView, Ticket, Unavailable,
+        Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Checks, EntryFilter, Journal, JournalView, MAX_BATCH, Projection, Records, Revise,
+        ReviseError, Revised, RevisedAll, RunFilter, RunKey, RunRecord, RunTarget, RunView, Ticket, Unavailable,
     },
     receipt::{self, Receipt, Stamp},
 };
@@ -34,7 +34,7 @@ use crate::gate::{
 
 mod matching;
 
-use matching::{id, key_of, matches, touching};
+use matching::{id, key_of, matches, meant, touching};
 
 /// A journal that keeps everything in memory.
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl MemoryJournal {
         for entry in entries {
             books.state.replay(entry);
             let seq = books.entries.len() as u64 + 1;
-            books.entries.push(JournalView { seq, entry: entry.clone() });
+            books.entries.push(JournalView::unchained(seq, entry));
         }
         drop(books);
         Arc::new(journal)
@@ -198,7 +198,7 @@ impl MemoryJournal {
         let followed = books.state.advance(now);
         for entry in &followed {
             let seq = books.entries.len() as u64 + 1;
-            books.entries.push(JournalView { seq, entry: entry.clone() });
+            books.entries.push(JournalView::unchained(seq, entry));
         }
         let Some(projection) = books.projection.as_ref().and_then(Weak::upgrade) else { return };
         for (name, state) in books.state.workflows() {
@@ -319,11 +319,15 @@ impl Records for MemoryJournal {
         Ok(lock(&self.books).checks(workflow, since, limit))
     }
 
-    fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
+    fn ledger(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
         if self.is_refusing() {
             return Err(Unavailable);
         }
-        Ok(lock(&self.books).entries.iter().filter(|view| view.seq > after).take(limit).cloned().collect())
+        Ok(lock(&self.books).entries.iter().filter(|view| meant(filter, view)).take(filter.limit).cloned().collect())
     }
 }
 
@@ -335,7 +339,7 @@ impl Books {
         let entry = &entry;
         let followed = self.state.apply(entry);
         for entry in std::iter::once(entry).chain(&followed) {
-            self.entries.push(JournalView { seq: self.entries.len() as u64 + 1, entry: entry.clone() });
+            self.entries.push(JournalView::unchained(self.entries.len() as u64 + 1, entry));
         }
         let Some(projection) = self.projection.as_ref().and_then(Weak::upgrade) else { return };
         let concerned: Vec<_> = match &entry.workflow {

@@ -52,6 +52,7 @@ pub mod permit;
 pub mod port;
 pub mod promote;
 pub mod receipt;
+pub mod refused;
 pub mod repeat;
 pub mod runs;
 pub mod shard;
@@ -79,6 +80,8 @@ pub struct Ledger {
     pending: Arc<AtomicUsize>,
     /// What concerns every workflow and is not durable yet. Held while such an event is handed over and reaches every shard.
     everywhere: Mutex<Vec<(Ticket, Entry)>>,
+    turned_away: refused::TurnedAway,
+    seen: refused::Seen,
     /// What was done, in every workflow.
     deeds: Deeds,
     /// When ids that nobody needs any more are forgotten next.
@@ -160,6 +163,8 @@ impl Ledger {
             approvals: DashMap::new(),
             pending: Arc::default(),
             everywhere: Mutex::default(),
+            turned_away: refused::TurnedAway::default(),
+            seen: refused::Seen::default(),
             deeds: Deeds::new(state.deeds().clone()),
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
@@ -255,6 +260,7 @@ impl Ledger {
         self.end_leases(now);
         self.write_pace(now, false);
         self.watch_apis(now);
+        self.write_refusals(now, false);
         if self.forgets_at.load(Ordering::Relaxed) <= now.as_millis() {
             self.forgets_at.store(now.plus(FORGETS).as_millis(), Ordering::Relaxed);
             self.runs.forget(now.minus(days(1)));

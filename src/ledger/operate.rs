@@ -174,11 +174,7 @@ impl Ledger {
             known_level(&shard, to)?;
         }
         let now = self.now();
-        shard.advance(now);
         let mut live = shard.lock();
-        if live.awaits(|event| matches!(event, Event::Recovered { .. })) {
-            return Err(OperateError::Conflict(format!("another recovery of `{workflow}` is being written; ask how it stands")));
-        }
         let state = live.state();
         if state.account().burn().is_none() {
             return Err(OperateError::Conflict(format!("`{workflow}` is {}: there is no burn to recover from", state.account().posture())));
@@ -394,6 +390,7 @@ impl Ledger {
             self.end_run(place, Some(&key), &open, now, End::Stopped);
         }
         self.write_pace(now, true);
+        self.write_refusals(now, true);
     }
 
     fn report_named(&self, target: RunTarget, charge: Charge) -> Reported {

@@ -214,6 +214,7 @@ impl Seat {
             metered.give_back(self.place.shard.traffic());
         }
         self.place.count(Some(&self.tool), self.verdict);
+        self.note_refused(executed, result.status, now);
         let mut run = self.run.lock();
         if run.has_ended() {
             drop(run);

@@ -7,6 +7,7 @@ use super::{
     receipt::{self, Receipt},
 };
 use crate::gate::{
+    digest::Digest,
     event::{Charge, Entry, Executed, Mark},
     facets::{Facets, Shown},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
@@ -352,8 +353,11 @@ pub trait Records: Send + Sync {
     /// The runs of this workflow, or of all, that wait for people to judge them: the riskiest first, of those the oldest; and what became of those drawn since.
     fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable>;
 
-    /// Journal entries after `after`, oldest first, at most `limit`.
-    fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable>;
+    /// The random id of the ledger, in hexadecimal: where the chain of its journal begins.
+    fn ledger(&self) -> String;
+
+    /// The journal entries that match, oldest first.
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable>;
 }
 
 /// Which runs.
@@ -463,6 +467,23 @@ impl RunRecord {
     }
 }
 
+/// Which journal entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// After this sequence number.
+    pub after: u64,
+    /// Of this workflow.
+    pub workflow: Option<WorkflowName>,
+    /// Of this kind.
+    pub kind: Option<Arc<str>>,
+    /// That happened at or after.
+    pub since: Option<Time>,
+    /// That happened before.
+    pub until: Option<Time>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// A journal entry and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalView {
@@ -470,4 +491,17 @@ pub struct JournalView {
     pub seq: u64,
     /// The entry.
     pub entry: Entry,
+    /// The event as JSON, byte for byte as the journal has it: its digest is taken over this text.
+    pub body: Arc<str>,
+    /// The digest of the entry and of all before it.
+    pub hash: Digest,
+}
+
+impl JournalView {
+    /// An entry of a journal without a chain: nobody can come between its rows.
+    #[must_use]
+    pub fn unchained(seq: u64, entry: &Entry) -> Self {
+        let body = serde_json::to_string(&entry.event).unwrap_or_default().into();
+        JournalView { seq, entry: entry.clone(), body, hash: Digest::new([0; 32]) }
+    }
 }

@@ -21,6 +21,7 @@ use super::{
     exposure::Taken,
     port::{Appended, Journal, Ticket, Unavailable},
     receipt::{self, Receipt, Shared, Stamp},
+    refused::Refusals,
 };
 use crate::gate::{
     approval::Approval,
@@ -45,6 +46,7 @@ pub struct Shard {
     pending: Arc<AtomicUsize>,
     traffic: Traffic,
     taken: Taken,
+    refusals: Refusals,
 }
 
 /// The living state, under its lock.
@@ -68,12 +70,6 @@ struct Watcher {
 }
 
 impl Live {
-    /// Is an event of this workflow on its way to disk of which `is` holds? What loosens is not in the state until it is there.
-    #[must_use]
-    pub fn awaits(&self, is: impl Fn(&Event) -> bool) -> bool {
-        self.unconfirmed.iter().any(|(_, entry)| is(&entry.event))
-    }
-
     /// The state, with all that tightens it.
     #[must_use]
     pub const fn state(&self) -> &WorkflowState {
@@ -147,7 +143,16 @@ impl Shard {
         let traffic = Traffic::resumed(state.pace(), state.now());
         let live =
             Live { state, unconfirmed: VecDeque::new(), deciding: Vec::new(), holding: Vec::new(), watchers: Vec::new(), look_at: MANY_WATCHERS, counted: 0 };
-        let shard = Shard { name, live: Mutex::new(live), standing, due: AtomicI64::new(i64::MIN), pending, traffic, taken: Taken::default() };
+        let shard = Shard {
+            name,
+            live: Mutex::new(live),
+            standing,
+            due: AtomicI64::new(i64::MIN),
+            pending,
+            traffic,
+            taken: Taken::default(),
+            refusals: Refusals::default(),
+        };
         shard.note(&mut shard.lock());
         shard
     }
@@ -162,6 +167,12 @@ impl Shard {
     #[must_use]
     pub const fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// Its denied calls that are not in the journal yet.
+    #[must_use]
+    pub const fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// The places that its risky runs have taken. They are taken under its lock.

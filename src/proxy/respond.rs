@@ -142,6 +142,9 @@ pub fn replayed(plane: &Plane, heading: &Heading, stored: &StoredAnswer) -> Answ
 /// A problem, and one log line.
 pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> Answer {
     log(refused.slug, refused.status, refused.finding.as_deref(), heading);
+    if heading.is_none_or(|heading| heading.run.is_none()) {
+        plane.ledger().turn_away(refused.slug.as_str());
+    }
     let mut problem = problem_of(refused.slug, refused.status, refused.detail.clone(), refused.executed, refused.finding.as_deref(), heading);
     problem.cause = refused.cause;
     let mut retry_after = refused.retry_after;

@@ -138,21 +138,26 @@ impl Directory {
 
     /// The head file, where there is a whole one.
     pub(super) fn acknowledged(&self) -> io::Result<Option<Acknowledged>> {
-        let mut text = String::new();
-        match File::open(self.path.join(HEAD)) {
-            Ok(file) => match file.take(HEAD_LENGTH as u64 + 1).read_to_string(&mut text) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
-                result => result.map(|_| ())?,
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        Ok(parse_head(&text))
+        acknowledged_in(&self.path)
     }
 
     pub(super) fn head_file(&self) -> io::Result<HeadFile> {
         Ok(HeadFile(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.join(HEAD))?))
     }
+}
+
+/// The head file of the ledger in `dir`, where there is a whole one.
+pub(super) fn acknowledged_in(dir: &Path) -> io::Result<Option<Acknowledged>> {
+    let mut text = String::new();
+    match File::open(dir.join(HEAD)) {
+        Ok(file) => match file.take(HEAD_LENGTH as u64 + 1).read_to_string(&mut text) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+            result => result.map(|_| ())?,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    Ok(parse_head(&text))
 }
 
 fn parse_head(text: &str) -> Option<Acknowledged> {

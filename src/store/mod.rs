@@ -18,6 +18,7 @@ use crate::{
     ledger::port::{Projection, Unavailable},
 };
 
+mod audit;
 mod books;
 mod chain;
 mod charges;
@@ -42,6 +43,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{Chain, Checkpoint, Unsound, Verified, verify};
 pub use books::BadRow;
 pub use past::{Past, PastRuns};
 pub use queue::{MOST_QUEUED, Queue};
@@ -155,11 +157,6 @@ impl Store {
     /// Opens the ledger, or makes it; verifies it; and settles what a crash left open, before anything is admitted.
     pub fn open(options: &Options) -> Result<Opened, OpenError> {
         open::open(options)
-    }
-
-    /// Verifies the whole journal in `dir`, from its first row, and gives the number of rows. Reads only; a gate may be running on it.
-    pub fn verify(dir: &Path) -> Result<i64, OpenError> {
-        open::verify_all(dir)
     }
 
     /// Where events and runs go. What is handed over before the start is written once it starts.

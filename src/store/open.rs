@@ -1,16 +1,15 @@
 //! Opening a ledger: whose directory it is, whether what is in it can be believed, and what a crash left open.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 use tracing::{info, warn};
 
 use super::{
     OpenError, Opened, Options, Store,
-    books::{Books, walk},
-    chain::Head,
-    database::{Database, Fault, create, meta, open_read_only},
-    files::{Acknowledged, Content, DATABASE, Directory},
+    books::Books,
+    database::{Database, Fault, create, meta},
+    files::{Acknowledged, Content, Directory},
     pen::Pen,
     queue::Queue,
     records::Readers,
@@ -94,13 +93,6 @@ fn verify(directory: &Directory) -> Result<(Database, Books), OpenError> {
         }
     }
     Ok((database, books))
-}
-
-/// Walks the chain from its beginning.
-pub(super) fn verify_all(dir: &Path) -> Result<i64, OpenError> {
-    let connection = open_read_only(&dir.join(DATABASE))?;
-    let ledger = meta(&connection, "ledger")?.ok_or(Fault::Broken("the ledger has no id"))?;
-    Ok(walk(&connection, Head::genesis(&ledger), |_| {})?.seq)
 }
 
 /// Settles what was admitted and never answered: it may have been executed, so it counts where a repetition would do harm, and is not sent again (F1).

@@ -8,6 +8,7 @@ use std::{
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::{
+    audit::hexadecimal,
     chain::{LedgerId, subject_hash},
     charges::{self, call_id},
     codes,
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     gate::{
+        digest::Digest,
         event::{Entry, Event, Executed, Mark},
         facets::Facets,
         name::{RunId, Subject, WorkflowName},
@@ -26,7 +28,9 @@ use crate::{
         time::Time,
         verdict::Verdict,
     },
-    ledger::port::{CallRecord, CheckState, CheckView, Checks, Drawn, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView, Unavailable},
+    ledger::port::{
+        CallRecord, CheckState, CheckView, Checks, Drawn, EntryFilter, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView, Unavailable,
+    },
 };
 
 /// How many questions are answered at once; more wait.
@@ -69,8 +73,12 @@ impl Records for Readers {
         self.read(|connection| checks(connection, workflow, since, limit))
     }
 
-    fn entries(&self, after: u64, limit: usize) -> Result<Vec<JournalView>, Unavailable> {
-        self.read(|connection| entries(connection, after, limit))
+    fn ledger(&self) -> String {
+        hexadecimal(&self.ledger)
+    }
+
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
+        self.read(|connection| entries(connection, filter))
     }
 }
 
@@ -325,15 +333,33 @@ fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> 
     })
 }
 
-fn entries(connection: &Connection, after: u64, limit: usize) -> Result<Vec<JournalView>, Fault> {
-    let mut select = connection.prepare("SELECT seq, at, workflow, body FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
-    let limit = i64::try_from(limit.min(MOST_RECORDS)).unwrap_or(i64::MAX);
-    let mut rows = select.query(params![i64::try_from(after).unwrap_or(i64::MAX), limit])?;
+fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Vec<JournalView>, Fault> {
+    let mut wanted = Where::default();
+    wanted.and("seq > ?", i64::try_from(filter.after).unwrap_or(i64::MAX));
+    if let Some(workflow) = &filter.workflow {
+        wanted.and("workflow = ?", workflow.as_str().to_owned());
+    }
+    if let Some(kind) = &filter.kind {
+        wanted.and("kind = ?", kind.to_string());
+    }
+    if let Some(since) = filter.since {
+        wanted.and("at >= ?", since.as_millis());
+    }
+    if let Some(until) = filter.until {
+        wanted.and("at < ?", until.as_millis());
+    }
+    let limit = filter.limit.min(MOST_RECORDS);
+    let condition = wanted.conditions.join(" AND ");
+    let mut select = connection.prepare(&format!("SELECT seq, at, workflow, body, hash FROM journal WHERE {condition} ORDER BY seq LIMIT {limit}"))?;
+    let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
+    let mut rows = select.query(&values[..])?;
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
-        let event: Event = serde_json::from_str(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+        let body = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+        let event: Event = serde_json::from_str(body)?;
         let entry = Entry { at: Time::from_millis(row.get(1)?), workflow: row.get::<_, Option<String>>(2)?.map(Into::into), event };
-        views.push(JournalView { seq: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0), entry });
+        let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
+        views.push(JournalView { seq, entry, body: body.into(), hash: Digest::new(row.get(4)?) });
     }
     Ok(views)
 }

@@ -78,6 +78,7 @@ pub fn effect(entry: &Entry) {
         Event::PolicyHeldBack { what } => {
             tracing::error!(target: BUDGET, workflow, what = &**what, "a wider policy is held back while changes are frozen: this workflow keeps its policy");
         }
+        Event::SignedIn { by, role } => tracing::info!(target: PROCESS, ?by, role = &**role, "signed in"),
         Event::Changed { kind, reference, by, emergency } => {
             tracing::info!(target: BUDGET, workflow, kind = ?kind, reference = ?reference, ?by, ?emergency, "change shipped");
         }
@@ -99,6 +100,8 @@ pub fn effect(entry: &Entry) {
         | Event::Checked { .. }
         | Event::Paced { .. }
         | Event::Held(_)
+        | Event::Refused { .. }
+        | Event::TurnedAway { .. }
         | Event::Withdrawn { .. } => {}
     }
 }

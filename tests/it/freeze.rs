@@ -1,11 +1,5 @@
 //! A burned workflow changes nothing until somebody says why it burned, or says that it must.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    process::{Command, Output},
-};
-
 use serde_json::{Value, json};
 
 use crate::harness::{Agent, Operator, ScriptedUpstream, TestGate, policies, test};
@@ -50,41 +44,6 @@ fn a_change_is_recorded_and_a_freeze_refuses_it_until_a_cause_is_on_record() {
         let shipped: Vec<_> =
             standing["changes_shipped"].as_array().unwrap().iter().map(|change| (&change["kind"], &change["ref"], &change["emergency"])).collect();
         assert_eq!(shipped, [(&json!("prompt"), &json!("a2"), &json!("the old one leaks")), (&json!("prompt"), &json!("a3"), &Value::Null)]);
-    });
-}
-
-/// The shipped step of a pipeline, which finds the binary where a pipeline would.
-fn ship(gate: &TestGate, reference: &str) -> Output {
-    ship_to(gate, gate.admin(), &gate.operator_token(), reference)
-}
-
-fn ship_to(gate: &TestGate, admin: SocketAddr, token: &str, reference: &str) -> Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ci/ship-prompt.sh");
-    let binary = Path::new(env!("CARGO_BIN_EXE_burngate")).parent().unwrap();
-    let path = std::env::join_paths(std::iter::once(binary.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()))).unwrap();
-    let mut command = Command::new("sh");
-    command.env_clear().current_dir(gate.home()).env("PATH", path).env("SHIP", "echo shipped").arg(script).args(["desk", reference]);
-    command.env("BURNGATE_ADMIN", format!("http://{admin}")).env("BURNGATE_TOKEN", token).output().unwrap()
-}
-
-#[test]
-fn the_shipped_pipeline_ships_on_a_yes_alone() {
-    test(async {
-        let (_upstream, mut gate, _agent, operator) = burned("medium").await;
-        let told =
-            |output: &Output| (output.status.code(), String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap());
-        let (code, out, err) = told(&ship(&gate, "4f1c"));
-        assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
-        assert!(err.contains("changes of `desk` are frozen") && err.contains("not shipped"), "{err}");
-        operator.post("/v1/workflows/desk/recover", &json!({ "cause": "prompt 14" })).await.passed();
-        let (code, out, err) = told(&ship(&gate, "4f1c"));
-        assert_eq!((code, out.as_str()), (Some(0), "prompt 4f1c of desk may ship; that is on record\nshipped desk 4f1c\n"), "{err}");
-        // A gate that does not answer has not said yes.
-        let (admin, token) = (gate.admin(), gate.operator_token());
-        gate.kill_nine();
-        let (code, out, err) = told(&ship_to(&gate, admin, &token, "4f1d"));
-        assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
-        assert!(err.contains("could not be asked: not shipped"), "{err}");
     });
 }
 

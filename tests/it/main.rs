@@ -14,6 +14,7 @@
 mod admin;
 mod arguments;
 mod attempts;
+mod audit;
 mod budgets;
 mod caps;
 mod checks;

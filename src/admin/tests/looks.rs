@@ -10,7 +10,7 @@ use crate::{
         outcome::FailureMode,
         time::{hours, minutes},
     },
-    ledger::port::RunRecord,
+    ledger::port::{EntryFilter, RunRecord},
     telemetry::metrics::{MAX_MODES, OTHER},
 };
 
@@ -119,7 +119,7 @@ async fn the_four_numbers_are_told_over_any_span_of_whole_hours() {
 #[tokio::test]
 async fn metrics_say_what_the_api_says() {
     let world = World::new(&[held(1, 1)], some_runs());
-    for view in crate::ledger::port::Records::entries(&*world.journal, 0, 1_000).unwrap() {
+    for view in crate::ledger::port::Records::entries(&*world.journal, &EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap() {
         world.metrics.observe(&view.entry);
     }
     world.metrics.decision(Duration::from_micros(10));

@@ -7,7 +7,7 @@ use crate::{
         risk::Risk,
         time::Time,
     },
-    ledger::port::{CallRecord, RunFilter, RunRecord, RunTarget, RunView},
+    ledger::port::{CallRecord, EntryFilter, JournalView, RunFilter, RunRecord, RunTarget, RunView},
 };
 
 /// A run's id: that of its only call where it has none of its own.
@@ -33,6 +33,15 @@ pub(super) fn matches(filter: &RunFilter, view: &RunView) -> bool {
         && filter.outcome.is_none_or(|outcome| run.mark.outcome() == outcome)
         && filter.mode.as_ref().is_none_or(|mode| run.charges.iter().any(|charge| charge.mode == *mode))
         && (!filter.ambiguous || any_call(&|call| call.executed == Executed::Unknown))
+}
+
+/// Does the filter mean this entry?
+pub(super) fn meant(filter: &EntryFilter, view: &JournalView) -> bool {
+    view.seq > filter.after
+        && filter.workflow.as_ref().is_none_or(|workflow| view.entry.workflow.as_ref() == Some(workflow))
+        && filter.kind.as_deref().is_none_or(|kind| view.entry.event.kind() == kind)
+        && filter.since.is_none_or(|since| view.entry.at >= since)
+        && filter.until.is_none_or(|until| view.entry.at < until)
 }
 
 /// The riskiest tool through which the run touched the object that is asked for.

@@ -40,7 +40,7 @@ use burngate::{
         admit::{Admit, Ask, Exhibit},
         memory::MemoryJournal,
         permit::{Permit, Seat},
-        port::{Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable},
+        port::{EntryFilter, Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable},
         receipt::Receipt,
     },
 };
@@ -310,7 +310,7 @@ impl Desk {
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.journal.entries(0, usize::MAX).unwrap_or_default().into_iter().map(|view| view.entry).collect()
+        self.journal.entries(&EntryFilter { limit: usize::MAX, ..EntryFilter::default() }).unwrap_or_default().into_iter().map(|view| view.entry).collect()
     }
 
     pub(crate) fn records(&self) -> Vec<RunView> {

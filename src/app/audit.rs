@@ -1,0 +1,139 @@
+//! Exports of the journal, outside of the ledger: written line by line as the chain goes on, and verified without anything else.
+//!
+//! The first line says whose journal it is and where the export begins; every other is an entry with the digest over it and all before it.
+
+use std::{
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+pub use crate::store::{Checkpoint, Unsound, Verified};
+use crate::{
+    api::audit::{AuditEntry, ExportHead},
+    store::{self, Chain},
+};
+
+/// The longest line that is read: an entry holds all policies at most.
+const MAX_LINE: u64 = 64 << 20;
+
+/// What is wrong with an export.
+#[derive(Debug, thiserror::Error)]
+pub enum BadExport {
+    /// It cannot be read.
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    /// A line is not one of an export.
+    #[error("line {line}: {what}")]
+    Line {
+        /// Which, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// A journal that is followed from outside, from where its export begins.
+#[derive(Debug, Clone)]
+pub struct Export {
+    ledger: String,
+    chain: Chain,
+    /// The bytes of its whole lines: what a torn last one begins after.
+    whole: u64,
+}
+
+impl Export {
+    /// Begins where `head` says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn begin(head: &ExportHead) -> Result<Self, String> {
+        let hash = head.hash.parse().map_err(|error| format!("`hash`: {error}"))?;
+        let chain = match head.after {
+            0 => Chain::of(&head.ledger).filter(|chain| chain.hash() == hash).ok_or("`hash` is not where the journal of this ledger begins")?,
+            after => Chain::at(after, hash),
+        };
+        Ok(Export { ledger: head.ledger.clone(), chain, whole: 0 })
+    }
+
+    /// The beginning of an export of the whole journal of `ledger`.
+    #[must_use]
+    pub fn from_the_beginning(ledger: &str) -> Option<Self> {
+        Some(Export { ledger: ledger.to_owned(), chain: Chain::of(ledger)?, whole: 0 })
+    }
+
+    /// Its first line.
+    #[must_use]
+    pub fn head(&self) -> ExportHead {
+        ExportHead { ledger: self.ledger.clone(), after: self.chain.seq(), hash: self.chain.hash().to_string() }
+    }
+
+    /// Goes on by one entry.
+    ///
+    /// # Errors
+    /// It is not the entry that follows.
+    pub fn follow(&mut self, entry: &AuditEntry) -> Result<(), String> {
+        let hash = entry.hash.parse().map_err(|error| format!("`hash`: {error}"))?;
+        self.chain.follow(entry.seq, entry.at.0, entry.workflow.as_deref(), entry.event.get(), hash).map_err(|bad| bad.to_string())
+    }
+
+    /// The last entry of it: what a ledger can be verified against later.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { ledger: Some(self.ledger.clone()), seq: self.chain.seq(), hash: self.chain.hash() }
+    }
+
+    /// How many bytes its whole lines take.
+    #[must_use]
+    pub const fn whole(&self) -> u64 {
+        self.whole
+    }
+}
+
+/// Verifies an export line by line; `progress` is told of the bytes. A last line without its end was not written to the end, and is left out.
+///
+/// # Errors
+/// The first line that is not right.
+pub fn verify_export(export: impl io::Read, progress: &mut dyn FnMut(usize)) -> Result<Export, BadExport> {
+    let mut reader = BufReader::new(export);
+    let (mut line, mut text, mut known) = (0, Vec::new(), None::<Export>);
+    loop {
+        text.clear();
+        let read = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut text)?;
+        let is_whole = text.last() == Some(&b'\n');
+        if read == 0 || (!is_whole && (read as u64) < MAX_LINE) {
+            return known.ok_or(BadExport::Line { line: 1, what: "is missing: this is not an export of a journal".to_owned() });
+        }
+        line += 1;
+        progress(read);
+        let bad = |what| BadExport::Line { line, what };
+        match &mut known {
+            None => {
+                let head = serde_json::from_slice(&text).map_err(|error| bad(format!("this is not the first line of an export: {error}")))?;
+                known = Some(Export::begin(&head).map_err(bad)?);
+            }
+            Some(known) => {
+                let entry: AuditEntry = serde_json::from_slice(&text).map_err(|error| bad(format!("this is not an entry: {error}")))?;
+                known.follow(&entry).map_err(bad)?;
+            }
+        }
+        if let Some(known) = &mut known {
+            known.whole += read as u64;
+        }
+    }
+}
+
+/// Verifies the ledger in `dir`; see [`store::verify`].
+///
+/// # Errors
+/// The first thing that is not right.
+pub fn verify_ledger(dir: &Path, known: &[Checkpoint], progress: &mut dyn FnMut(usize)) -> Result<Verified, Unsound> {
+    store::verify(dir, known, || progress(1))
+}
+
+/// How many entries the ledger in `dir` has.
+///
+/// # Errors
+/// It cannot be read.
+pub fn entries(dir: &Path) -> Result<u64, store::OpenError> {
+    store::Past::of(dir).rows()
+}

@@ -1,0 +1,240 @@
+//! `burngate audit`: the journal for auditors, outside of the gate, and whether it is what was written.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufWriter, Seek as _, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    client::{Client, Connection, in_words, query},
+    failure::{Exit, Failure},
+    render::{self, escape, number::counted, progress::Progress},
+};
+use crate::{
+    api::audit::Audit as Page,
+    app::audit::{BadExport, Checkpoint, Export as Chain, entries, verify_export, verify_ledger},
+};
+
+/// How many entries are asked for at once.
+const PAGE: usize = 1_000;
+
+/// Export the journal, and verify that nobody changed it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything that happened is in the journal, in order, and each entry carries a digest of itself and of all before it. Whoever can write
+the ledger's file could still cut its end off, or write it anew: that is found against a head, or an export, that is kept elsewhere.
+
+Examples:
+  burngate audit export --out audit.jsonl          what is new since the last time goes behind what is there
+  burngate audit verify                            the ledger in ./burngate-data, row by row
+  burngate audit verify --against audit.jsonl      and that it still is the one that was exported
+  burngate audit verify audit.jsonl                the export by itself")]
+pub(super) struct Audit {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Verify(Verify),
+    Export(Export),
+}
+
+/// Verify a ledger, or an export: names the first entry that is not what was written
+#[derive(Debug, Args)]
+struct Verify {
+    /// An export to verify, instead of a ledger
+    #[arg(conflicts_with_all = ["data", "head", "against"])]
+    export: Option<PathBuf>,
+    /// The data directory of the ledger; a gate may be running on it
+    #[arg(long, value_name = "DIR", default_value = "burngate-data")]
+    data: PathBuf,
+    /// An entry that was written down before, as `audit export` prints it
+    #[arg(long, value_name = "SEQ:HASH", value_parser = checkpoint)]
+    head: Vec<Checkpoint>,
+    /// An export that was made before
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Export the journal as JSON lines, each with its digest
+#[derive(Debug, Args)]
+struct Export {
+    /// Goes on behind what the file holds already; without it, everything goes to standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Only what came after this entry, to standard output
+    #[arg(long, value_name = "SEQ", conflicts_with = "out")]
+    after: Option<u64>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Audit {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        match &self.command {
+            Command::Verify(command) => command.run(),
+            Command::Export(command) => command.run(),
+        }
+    }
+}
+
+impl Verify {
+    fn run(&self) -> Result<Exit, Failure> {
+        let (what, found) = match &self.export {
+            Some(export) => (export.display().to_string(), read_export(export)?.map(|chain| chain.checkpoint())),
+            None => (format!("the journal in {}", self.data.display()), self.ledger()?),
+        };
+        let (sound, text) = match &found {
+            Ok(head) => (true, format!("{what} is sound: {}, the last with digest\n{}:{}\n", counted(head.seq, "entry", "entries"), head.seq, head.hash)),
+            Err(error) => (false, format!("{what} is not sound: {error}\n")),
+        };
+        if self.json {
+            let head = found.as_ref().ok().map(|head| serde_json::json!({ "ledger": head.ledger, "seq": head.seq, "hash": head.hash.to_string() }));
+            render::show_json(&serde_json::json!({ "sound": sound, "head": head, "why": found.as_ref().err() }).to_string())?;
+        } else {
+            render::show(&text)?;
+        }
+        Ok(if sound { Exit::Did } else { Exit::AnswerIsNo })
+    }
+
+    /// The head of a ledger that is sound, or what is not right about it.
+    fn ledger(&self) -> Result<Result<Checkpoint, String>, Failure> {
+        let mut known = self.head.clone();
+        if let Some(export) = &self.against {
+            let chain = read_export(export)?.map_err(|error| Failure::new(format!("{} is not sound: {error}", export.display())))?;
+            known.push(chain.checkpoint());
+        }
+        let unreadable = |error: String| Failure::new(format!("cannot read the ledger in {}: {error}", self.data.display()));
+        let rows = entries(&self.data).map_err(|error| unreadable(error.to_string()).hint("--data names the data directory of a gate"))?;
+        let mut progress = Progress::new("verifying", rows);
+        Ok(match verify_ledger(&self.data, &known, &mut |rows| progress.add(rows)) {
+            Ok(verified) => Ok(Checkpoint { ledger: Some(verified.ledger), seq: verified.rows, hash: verified.head }),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+}
+
+impl Export {
+    fn run(&self) -> Result<Exit, Failure> {
+        let client = self.connection.client()?;
+        match &self.out {
+            None => {
+                let chain = beginning(&client, self.after.unwrap_or(0))?;
+                let mut out = BufWriter::new(std::io::stdout().lock());
+                let unwritable = |error: std::io::Error| Failure::new(format!("cannot write: {}", in_words(&error)));
+                write_line(&mut out, &chain.head()).map_err(unwritable)?;
+                let (chain, count) = follow(&client, chain, &mut out, &unwritable)?;
+                told(&chain, count);
+            }
+            Some(path) => self.append(&client, path)?,
+        }
+        Ok(Exit::Did)
+    }
+
+    /// Behind the last whole line of what is there; a line that was torn off is written again.
+    fn append(&self, client: &Client, path: &Path) -> Result<(), Failure> {
+        let shown = path.display();
+        let unwritable = |error: std::io::Error| Failure::new(format!("cannot write {shown}: {}", in_words(&error)));
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unwritable)?;
+        let is_new = file.metadata().map_err(unwritable)?.len() == 0;
+        let chain = if is_new {
+            beginning(client, 0)?
+        } else {
+            let found = read_export(path)?;
+            let chain = found
+                .map_err(|error| Failure::new(format!("{shown} is not sound: {error}")).hint("nothing was added to it; move it aside, and export anew"))?;
+            file.set_len(chain.whole()).map_err(unwritable)?;
+            file.seek(SeekFrom::End(0)).map_err(unwritable)?;
+            chain
+        };
+        let mut out = BufWriter::new(file);
+        if is_new {
+            write_line(&mut out, &chain.head()).map_err(unwritable)?;
+        }
+        let (chain, count) = follow(client, chain, &mut out, &unwritable)?;
+        out.into_inner().map_err(|error| unwritable(error.into_error()))?.sync_all().map_err(unwritable)?;
+        told(&chain, count);
+        Ok(())
+    }
+}
+
+/// Where an export that follows entry `after` begins.
+fn beginning(client: &Client, after: u64) -> Result<Chain, Failure> {
+    let page = page(client, after.saturating_sub(1), 1)?;
+    let Some(mut head) = Chain::from_the_beginning(&page.ledger).map(|chain| chain.head()) else {
+        return Err(Failure::new(format!("the gate names no ledger but `{}`", escape(&page.ledger))));
+    };
+    if after > 0 {
+        let entry = page.entries.first().filter(|entry| entry.seq == after);
+        let entry = entry
+            .ok_or_else(|| Failure::new(format!("the journal has no entry {after}")).hint("`burngate audit export` without --after begins with the first"))?;
+        (head.after, head.hash) = (after, entry.hash.clone());
+    }
+    Chain::begin(&head).map_err(Failure::new)
+}
+
+/// Writes every entry behind `chain`, and gives the chain at its end and how many there were.
+fn follow(client: &Client, mut chain: Chain, out: &mut impl Write, unwritable: &dyn Fn(std::io::Error) -> Failure) -> Result<(Chain, u64), Failure> {
+    let mut count = 0;
+    loop {
+        let page = page(client, chain.checkpoint().seq, PAGE)?;
+        if chain.checkpoint().ledger.as_deref() != Some(&*page.ledger) {
+            return Err(Failure::new("the export is of another ledger than the gate's").hint("each ledger needs a file of its own"));
+        }
+        for entry in &page.entries {
+            let broken = |error: String| Failure::new(format!("the gate's journal does not go on where the export ends: {error}"));
+            chain.follow(entry).map_err(|error| broken(error).hint("`burngate audit verify --against FILE` tells more"))?;
+            write_line(out, entry).map_err(unwritable)?;
+            count += 1;
+        }
+        if page.entries.len() < PAGE {
+            out.flush().map_err(unwritable)?;
+            return Ok((chain, count));
+        }
+    }
+}
+
+fn page(client: &Client, after: u64, limit: usize) -> Result<Page, Failure> {
+    client.get(&format!("/v1/audit{}", query(&[("after", after.to_string()), ("limit", limit.to_string())])))?.read()
+}
+
+fn write_line(out: &mut impl Write, line: &impl serde::Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+/// What to keep elsewhere.
+fn told(chain: &Chain, count: u64) {
+    let head = chain.checkpoint();
+    let kept = format!("{}:{}", head.seq, head.hash);
+    render::tell(&format!(
+        "exported {}; the journal ends with\n{kept}\nhint: keep that elsewhere; `burngate audit verify --head {kept}` finds what is cut off later\n",
+        counted(count, "entry", "entries")
+    ));
+}
+
+/// An export that is sound, or what is not right about it.
+fn read_export(path: &Path) -> Result<Result<Chain, String>, Failure> {
+    let unreadable = |error: &std::io::Error| Failure::new(format!("cannot read {}: {}", path.display(), in_words(error)));
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let size = file.metadata().map_err(|error| unreadable(&error))?.len();
+    let mut progress = Progress::new("verifying", size);
+    match verify_export(file, &mut |bytes| progress.add(bytes)) {
+        Ok(chain) => Ok(Ok(chain)),
+        Err(BadExport::Unreadable(error)) => Err(unreadable(&error)),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+fn checkpoint(text: &str) -> Result<Checkpoint, String> {
+    let (seq, hash) = text.split_once(':').ok_or("expected SEQ:HASH, as `burngate audit export` prints it")?;
+    let seq = seq.parse().map_err(|_| format!("`{seq}` is no sequence number"))?;
+    Ok(Checkpoint { ledger: None, seq, hash: hash.parse().map_err(|error| format!("the digest: {error}"))? })
+}

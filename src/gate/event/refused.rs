@@ -1,0 +1,33 @@
+//! Calls that were denied, as the journal keeps them for whoever audits it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Executed, RunRef};
+use crate::gate::{
+    name::{CallId, ToolName},
+    time::Time,
+};
+
+/// The most calls that one [`Event::Refused`] holds.
+pub const MOST_REFUSED: usize = 256;
+
+/// A call that was denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedCall {
+    /// The call.
+    pub call: CallId,
+    /// Its run.
+    pub run: RunRef,
+    /// When it was judged.
+    pub at: Time,
+    /// Its tool.
+    pub tool: ToolName,
+    /// The rule that denied it; `None` where the gate itself could not take it.
+    pub rule: Option<Arc<str>>,
+    /// The status the agent got.
+    pub status: u16,
+    /// Whether it was executed all the same, because the rule only watches.
+    pub executed: Executed,
+}
