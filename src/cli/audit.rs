@@ -101,7 +101,7 @@ impl Verify {
         } else {
             render::show(&text)?;
         }
-        Ok(if sound { Exit::Did } else { Exit::AnswerIsNo })
+        Ok(if sound { Exit::Did } else { Exit::Failed })
     }
 
     /// The head of a ledger that is sound, or what is not right about it.

@@ -28,6 +28,7 @@ mod drain;
 mod earn;
 mod emergency;
 mod escalation;
+mod examples;
 mod exchange;
 mod freeze;
 mod harness;
