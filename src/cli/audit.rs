@@ -133,36 +133,36 @@ impl Export {
                 let (chain, count) = follow(&client, chain, &mut out, &unwritable)?;
                 told(&chain, count);
             }
-            Some(path) => self.append(&client, path)?,
+            Some(path) => append(&client, path)?,
         }
         Ok(Exit::Did)
     }
+}
 
-    /// Behind the last whole line of what is there; a line that was torn off is written again.
-    fn append(&self, client: &Client, path: &Path) -> Result<(), Failure> {
-        let shown = path.display();
-        let unwritable = |error: std::io::Error| Failure::new(format!("cannot write {shown}: {}", in_words(&error)));
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unwritable)?;
-        let is_new = file.metadata().map_err(unwritable)?.len() == 0;
-        let chain = if is_new {
-            beginning(client, 0)?
-        } else {
-            let found = read_export(path)?;
-            let chain = found
-                .map_err(|error| Failure::new(format!("{shown} is not sound: {error}")).hint("nothing was added to it; move it aside, and export anew"))?;
-            file.set_len(chain.whole()).map_err(unwritable)?;
-            file.seek(SeekFrom::End(0)).map_err(unwritable)?;
-            chain
-        };
-        let mut out = BufWriter::new(file);
-        if is_new {
-            write_line(&mut out, &chain.head()).map_err(unwritable)?;
-        }
-        let (chain, count) = follow(client, chain, &mut out, &unwritable)?;
-        out.into_inner().map_err(|error| unwritable(error.into_error()))?.sync_all().map_err(unwritable)?;
-        told(&chain, count);
-        Ok(())
+/// Behind the last whole line of what is there; a line that was torn off is written again.
+fn append(client: &Client, path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    let unwritable = |error: std::io::Error| Failure::new(format!("cannot write {shown}: {}", in_words(&error)));
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unwritable)?;
+    let is_new = file.metadata().map_err(unwritable)?.len() == 0;
+    let chain = if is_new {
+        beginning(client, 0)?
+    } else {
+        let found = read_export(path)?;
+        let chain =
+            found.map_err(|error| Failure::new(format!("{shown} is not sound: {error}")).hint("nothing was added to it; move it aside, and export anew"))?;
+        file.set_len(chain.whole()).map_err(unwritable)?;
+        file.seek(SeekFrom::End(0)).map_err(unwritable)?;
+        chain
+    };
+    let mut out = BufWriter::new(file);
+    if is_new {
+        write_line(&mut out, &chain.head()).map_err(unwritable)?;
     }
+    let (chain, count) = follow(client, chain, &mut out, &unwritable)?;
+    out.into_inner().map_err(|error| unwritable(error.into_error()))?.sync_all().map_err(unwritable)?;
+    told(&chain, count);
+    Ok(())
 }
 
 /// Where an export that follows entry `after` begins.

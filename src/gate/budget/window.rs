@@ -163,7 +163,9 @@ impl Totals {
             sum.add(bucket.sum);
             bucket.modes.iter().for_each(|(mode, count)| add(&mut modes, mode, *count));
             for (mode, tools) in &bucket.tools {
-                tools.iter().for_each(|(tool, count)| add(&mut pairs, &(tool.clone(), mode.clone()), *count));
+                for (tool, count) in tools {
+                    add(&mut pairs, &(tool.clone(), mode.clone()), *count);
+                }
             }
         }
         let mut by_tool: BTreeMap<ToolName, BTreeMap<FailureMode, u64>> = BTreeMap::new();
