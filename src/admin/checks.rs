@@ -10,7 +10,8 @@ use super::{
     durable::revised,
     fault::Fault,
     read::{Asked, Params, Segment, limit, some_name},
-    reports, runs,
+    reports,
+    runs::{self, Beside},
 };
 use crate::{
     api::{
@@ -19,7 +20,6 @@ use crate::{
         operate::RunReport,
     },
     gate::{
-        incident::Incident,
         name::{RunId, WorkflowName},
         time::days,
     },
@@ -46,8 +46,8 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<Ch
         unchecked: drawn.unchecked,
         excluded: drawn.excluded,
     });
-    let incidents = desk.ledger().incidents();
-    let checks = found.waiting.iter().map(|waiting| check(waiting, &incidents)).collect();
+    let beside = Beside::of(&desk, found.waiting.iter().map(|waiting| &waiting.view.run.workflow));
+    let checks = found.waiting.iter().map(|waiting| check(waiting, &beside)).collect();
     Ok(Json(Checks { checks, drawn: drawn.collect() }))
 }
 
@@ -90,6 +90,6 @@ pub(super) async fn report(
     reports::report_run(desk, person, run, report).await
 }
 
-fn check(check: &CheckView, incidents: &[Incident]) -> Check {
-    Check { drawn_at: Moment(check.drawn_at), risk: check.risk.as_str().to_owned(), run: runs::detail(&check.view, incidents) }
+fn check(check: &CheckView, beside: &Beside) -> Check {
+    Check { drawn_at: Moment(check.drawn_at), risk: check.risk.as_str().to_owned(), run: runs::detail(&check.view, beside) }
 }

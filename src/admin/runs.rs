@@ -16,12 +16,14 @@ use crate::{
         problem::Executed,
         report::Candidate,
         run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said},
+        workflow::redacted,
     },
     gate::{
         event::{self, Mark},
         incident::Incident,
         name::{RunId, WorkflowName},
         outcome::{FailureMode, Outcome},
+        sample::Sample,
         time::Time,
     },
     ledger::port::{CallRecord, RunFilter, RunRecord, RunView},
@@ -61,7 +63,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment,
     found.retain(|view| id(&view.run) == asked && scope.agent.as_deref().is_none_or(|agent| agent == view.run.agent.as_str()));
     match found.as_slice() {
         [] => Err(Fault::new(Slug::NotFound, "no booked run has this id; one that is still open is shown when it ends")),
-        [one] => Ok(Json(detail(one, &desk.ledger().incidents()))),
+        [one] => Ok(Json(detail(one, &Beside::of(&desk, [&one.run.workflow])))),
         several => Err(Fault::several(several.iter().map(|view| Candidate {
             workflow: view.run.workflow.to_string(),
             agent: view.run.agent.to_string(),
@@ -138,7 +140,22 @@ fn run(view: &RunView) -> Run {
     }
 }
 
-pub(super) fn detail(view: &RunView, incidents: &[Incident]) -> RunDetail {
+/// What is known of runs beside what stands in the run index.
+pub(super) struct Beside {
+    incidents: Vec<Incident>,
+    samples: Vec<Sample>,
+}
+
+impl Beside {
+    /// For runs of these workflows.
+    pub(super) fn of<'w>(desk: &Desk, workflows: impl IntoIterator<Item = &'w WorkflowName>) -> Self {
+        let workflows: BTreeSet<_> = workflows.into_iter().collect();
+        let samples = |workflow: &WorkflowName| desk.ledger().view(workflow).map_or_else(Vec::new, |view| view.state.samples().iter().cloned().collect());
+        Beside { incidents: desk.ledger().incidents(), samples: workflows.into_iter().flat_map(samples).collect() }
+    }
+}
+
+pub(super) fn detail(view: &RunView, beside: &Beside) -> RunDetail {
     let run = &view.run;
     RunDetail {
         run: id(run),
@@ -151,8 +168,8 @@ pub(super) fn detail(view: &RunView, incidents: &[Incident]) -> RunDetail {
         counted: counts(run.mark),
         high: run.high,
         modes: modes(run),
-        calls: run.calls.iter().map(call).collect(),
-        reports: run.charges.iter().map(|charge| said(charge, view, incidents)).collect(),
+        calls: run.calls.iter().map(|one| call(one, &beside.samples)).collect(),
+        reports: run.charges.iter().map(|charge| said(charge, view, &beside.incidents)).collect(),
         retracted: view.retracted.iter().map(Said::of).collect(),
         excluded: view.excluded.as_ref().map(|(reason, by)| Excluded { reason: reason.to_string(), by: by.to_string() }),
     }
@@ -171,7 +188,7 @@ fn modes(run: &RunRecord) -> Vec<String> {
     modes.into_iter().map(ToString::to_string).collect()
 }
 
-fn call(call: &CallRecord) -> Call {
+fn call(call: &CallRecord, samples: &[Sample]) -> Call {
     Call {
         call: call.call.to_string(),
         at: Moment(call.at),
@@ -182,5 +199,6 @@ fn call(call: &CallRecord) -> Call {
         executed: Executed(call.executed),
         status: call.status,
         subject: call.subject.as_ref().map(ToString::to_string),
+        sample: samples.iter().find(|sample| sample.call == call.call).map(redacted),
     }
 }

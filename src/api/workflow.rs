@@ -26,6 +26,7 @@ use crate::gate::{
     name::WorkflowName,
     outcome::FailureMode,
     policy::Mode,
+    sample::Sample,
     standing::Standing,
     workflow::WorkflowState,
 };
@@ -68,6 +69,9 @@ pub struct Workflow {
     pub numbers: Numbers,
     /// Its burns, oldest first.
     pub burns: Vec<Burn>,
+    /// Some of the calls behind its failures since it was healthy, oldest first.
+    #[serde(default)]
+    pub samples: Vec<SampleView>,
     /// What is wider in a policy that is held back while changes are frozen.
     #[serde(default)]
     pub policy_held_back: Option<String>,
@@ -129,6 +133,23 @@ pub struct ExposureView {
     pub high_places: u32,
     /// Those taken.
     pub high_used: u32,
+}
+
+/// What a call behind a failure looked like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SampleView {
+    /// When the call ended.
+    pub at: Moment,
+    /// Its run.
+    pub run: String,
+    /// Its id.
+    pub call: String,
+    /// Its tool.
+    pub tool: String,
+    /// What went wrong, of what counts.
+    pub modes: Vec<String>,
+    /// Its arguments, every value redacted.
+    pub arguments: serde_json::Value,
 }
 
 /// A change that shipped.
@@ -327,6 +348,7 @@ impl Workflow {
             },
             numbers,
             burns: account.burns().iter().map(Burn::of).collect(),
+            samples: state.samples().iter().map(SampleView::of).collect(),
             policy_held_back: state.change_log().held_back().map(ToString::to_string),
             changes_shipped: state.change_log().shipped().map(ChangeView::of).collect(),
             earn: Earn::of(state),
@@ -336,6 +358,25 @@ impl Workflow {
             traffic: None,
         }
     }
+}
+
+impl SampleView {
+    fn of(sample: &Sample) -> Self {
+        SampleView {
+            at: Moment(sample.at),
+            run: sample.run.to_string(),
+            call: sample.call.to_string(),
+            tool: sample.tool.to_string(),
+            modes: sample.modes.iter().map(ToString::to_string).collect(),
+            arguments: redacted(sample),
+        }
+    }
+}
+
+/// What is shown of a sample's arguments. They were written as JSON; what is not is nothing.
+#[must_use]
+pub fn redacted(sample: &Sample) -> serde_json::Value {
+    serde_json::from_str(&sample.arguments).unwrap_or_default()
 }
 
 impl ChangeView {

@@ -293,6 +293,19 @@ pub enum Event {
         /// Why.
         reason: Arc<str>,
     },
+    /// What a call looked like that failed while the workflow was not healthy.
+    Sampled {
+        /// The run.
+        run: RunRef,
+        /// The call.
+        call: CallId,
+        /// Its tool.
+        tool: ToolName,
+        /// What went wrong.
+        modes: Vec<FailureMode>,
+        /// Its arguments, redacted, as JSON.
+        arguments: Arc<str>,
+    },
     /// A reload gave the workflow more while its changes are frozen, and is held back for it.
     PolicyHeldBack {
         /// What of it is wider.
@@ -422,6 +435,7 @@ impl Event {
             | Event::Booked { .. }
             | Event::BookedHigh { .. }
             | Event::Escalated { .. }
+            | Event::Sampled { .. }
             | Event::Clamped(_)
             | Event::Demoted { .. }
             | Event::Withdrawn { .. }
@@ -475,6 +489,7 @@ impl Event {
             | Event::Booked { .. }
             | Event::BookedHigh { .. }
             | Event::Escalated { .. }
+            | Event::Sampled { .. }
             | Event::Noted { .. }
             | Event::Checked { .. }
             | Event::Paced { .. }
@@ -547,6 +562,7 @@ impl Event {
             Event::StepTaken { .. } => "step_taken",
             Event::Demoted { .. } => "demoted",
             Event::PolicyHeldBack { .. } => "policy_held_back",
+            Event::Sampled { .. } => "sampled",
             Event::Changed { .. } => "changed",
             Event::IncidentOpened { .. } => "incident_opened",
             Event::IncidentClosed { .. } => "incident_closed",

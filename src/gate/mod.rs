@@ -21,6 +21,7 @@ pub mod past;
 pub mod policy;
 pub mod retry;
 pub mod risk;
+pub mod sample;
 pub mod standing;
 pub mod state;
 pub mod time;

@@ -20,16 +20,19 @@ use super::{
     escalated::Escalated,
     event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
     facets::{FacetCounts, Facets, ModeShift, mode_shifts},
-    level::{BUILT_IN, Ladder},
     name::{CallId, LevelName},
     outcome::FailureMode,
     pace::Pace,
     policy::Terms,
+    sample::Samples,
     standing::{Binds, Effective, Standing},
     time::{Time, days},
 };
 
+mod clamps;
 mod levels;
+
+pub use clamps::Clamps;
 
 /// A waiver lasts at most this long.
 pub const MAX_WAIVER: Duration = days(1);
@@ -64,6 +67,8 @@ pub struct WorkflowState {
     /// A level that burns cost without strong evidence, since when: the operator decides.
     demotion: Option<(LevelName, Time)>,
     steps: Earned,
+    #[serde(default, skip_serializing_if = "Samples::is_empty")]
+    samples: Samples,
 }
 
 /// A suspension of the posture's cap.
@@ -73,56 +78,6 @@ pub struct Waiver {
     pub until: Time,
     /// Unacceptable runs since it began.
     pub failures: u32,
-}
-
-/// Operators' clamps that are on together. A clamp is lifted by a release or its own end and nothing else, so a laxer or shorter one that comes later leaves the
-/// earlier one standing. At most one a level.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Clamps(Vec<Clamp>);
-
-impl Clamps {
-    /// The most levels that can be clamped to at once; a clamp to one more clamps to the lowest.
-    pub const MAX: usize = 256;
-
-    /// Adds `clamp`. Of two to the same level the one that lasts longer stays.
-    pub fn add(&mut self, mut clamp: Clamp) {
-        if self.0.len() >= Self::MAX && self.0.iter().all(|on| on.to != clamp.to) {
-            clamp.to = BUILT_IN[0].into();
-        }
-        let lasts = |clamp: &Clamp| clamp.until.unwrap_or(Time::from_millis(i64::MAX));
-        match self.0.iter_mut().find(|on| on.to == clamp.to) {
-            Some(on) if lasts(&clamp) >= lasts(on) => *on = clamp,
-            Some(_) => {}
-            None => self.0.push(clamp),
-        }
-    }
-
-    /// Lifts every clamp.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// Ends what has run out at `now` and returns how many did.
-    pub fn expire(&mut self, now: Time) -> usize {
-        let before = self.0.len();
-        self.0.retain(|clamp| clamp.until.is_none_or(|until| now < until));
-        before - self.0.len()
-    }
-
-    fn lowest(&self, ladder: &Ladder) -> Option<&Clamp> {
-        self.0.iter().min_by_key(|clamp| ladder.find(clamp.to.as_str()).unwrap_or_else(|| ladder.lowest()))
-    }
-
-    fn ends(&self) -> impl Iterator<Item = Time> {
-        self.0.iter().filter_map(|clamp| clamp.until)
-    }
-
-    fn carried(&self, carry: impl Fn(&LevelName) -> LevelName) -> Clamps {
-        let mut carried = Clamps::default();
-        self.0.iter().for_each(|clamp| carried.add(Clamp { to: carry(&clamp.to), ..clamp.clone() }));
-        carried
-    }
 }
 
 type Effects = Vec<(Time, Effect)>;
@@ -150,6 +105,7 @@ impl WorkflowState {
             escalated: Escalated::default(),
             change_log: ChangeLog::default(),
             demotion: None,
+            samples: Samples::default(),
         }
     }
 
@@ -192,6 +148,12 @@ impl WorkflowState {
     #[must_use]
     pub const fn change_log(&self) -> &ChangeLog {
         &self.change_log
+    }
+
+    /// What calls looked like that failed since it was healthy.
+    #[must_use]
+    pub const fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     /// When its earned level was last set.
@@ -466,8 +428,10 @@ impl WorkflowState {
                     self.take(at, &step, Some(by.clone()));
                 }
             }
+            Event::Sampled { .. } if self.account.posture() != Posture::Healthy => self.samples.apply(at, event),
             Event::PolicyHeldBack { .. } | Event::Changed { .. } => self.change_log.apply(at, event),
             Event::Waived { .. }
+            | Event::Sampled { .. }
             | Event::Started { .. }
             | Event::Stopped
             | Event::PolicyAccepted { .. }
@@ -530,6 +494,9 @@ impl WorkflowState {
                 // Never in breached; nor does one wait there until the breach is over.
                 if to == Posture::Breached {
                     self.end_waiver(at, effects);
+                }
+                if to == Posture::Healthy {
+                    self.samples.forget();
                 }
             }
             Turn::BurnVoided => effects.push((at, Effect::BurnVoided)),

@@ -16,7 +16,7 @@ use super::{
     escalate,
     exposure::Exposed,
     permit::{Permit, Progress, Seat, Settlement},
-    port::{MAX_RECORDED, Unavailable},
+    port::Unavailable,
     receipt::Receipt,
     runs::{End, Key, OpenRun, RunState, charge, seen},
     shard::Live,
@@ -42,7 +42,6 @@ use crate::{
         verdict::Verdict,
     },
     ids,
-    wire::canonical,
 };
 
 /// What is asked: one call, read once.
@@ -161,6 +160,7 @@ impl Ledger {
             risk: Risk::High,
             idempotent: false,
             subject: None,
+            sample: None,
             args: None,
             verdict: Verdict::Deny,
             rule: None,
@@ -232,9 +232,7 @@ impl Ledger {
         let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
         let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), finding.as_ref(), now);
         (seat.subject, seat.rule) = (tool.and(touched), None);
-        if place.policy.record_arguments {
-            seat.args = recorded(ask.args);
-        }
+        seat.keep_arguments(ask.args, &standing);
         seat.note_escalation(escalation);
         if !self.journal.room() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
@@ -533,13 +531,6 @@ pub(super) fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing
 /// The business object the call touches. One that cannot be worked out is none: the subject is for finding the run later, not for judging the call.
 fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
     tool?.subject.as_ref()?.text(&case.facts).ok().flatten().map(Subject::from)
-}
-
-/// The arguments as they are recorded.
-fn recorded(args: Option<&Json<'_>>) -> Option<Arc<str>> {
-    let mut text = Vec::new();
-    canonical::write(args?, &mut text);
-    (text.len() <= MAX_RECORDED).then(|| String::from_utf8(text).ok().map(Arc::from)).flatten()
 }
 
 /// Does the verdict only watch? A clamp acts all the same.

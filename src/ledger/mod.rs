@@ -55,6 +55,7 @@ pub mod receipt;
 pub mod refused;
 pub mod repeat;
 pub mod runs;
+mod samples;
 pub mod shard;
 pub mod unlisted;
 mod unreviewed;

@@ -37,6 +37,8 @@ pub struct Seat {
     pub(super) risk: Risk,
     pub(super) idempotent: bool,
     pub(super) subject: Option<Subject>,
+    /// What its arguments look like, where that is of interest.
+    pub(super) sample: Option<Box<str>>,
     /// The arguments, where they are to be recorded.
     pub(super) args: Option<Arc<str>>,
     pub(super) verdict: Verdict,
@@ -256,6 +258,9 @@ impl Seat {
         if let Some(note) = self.repeated(executed) {
             let charge = runs::seen(FailureMode::DuplicateWork, self.call, &self.tool, Some(&note));
             drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
+        }
+        if let Some(sample) = self.sample.take() {
+            self.show_sample(&run, &sample, now);
         }
         run.in_flight -= 1;
         run.flying.retain(|call| *call != self.call);

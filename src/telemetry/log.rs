@@ -87,7 +87,8 @@ pub fn effect(entry: &Entry) {
             tracing::error!(target: PROCESS, %incident, %api, calls, failures, "a tool API fails across workflows: `burngate exclude --incident` decides on its failures");
         }
         Event::IncidentClosed { incident } => tracing::warn!(target: PROCESS, %incident, "the tool API's incident is over"),
-        Event::Admitted(_)
+        Event::Sampled { .. }
+        | Event::Admitted(_)
         | Event::Settled { .. }
         | Event::Tallied { .. }
         | Event::Booked { .. }

@@ -41,6 +41,7 @@ mod real;
 mod reload;
 mod repeats;
 mod restart;
+mod samples;
 mod shipped;
 mod signals;
 mod simulate;

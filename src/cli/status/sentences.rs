@@ -1,6 +1,6 @@
 //! One workflow in sentences: where it stands, what binds it, why, how fast it burns, and what is missing for the way back.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::numbers::{self, listed};
 use crate::{
@@ -37,6 +37,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&exposure(workflow));
     say(&way_back(workflow, now));
     say(&frozen(workflow));
+    say(&behind(workflow));
     say(&held_back(workflow));
     say(&shipped(workflow, now));
     say(&earns(workflow, now));
@@ -185,6 +186,19 @@ fn way_back(workflow: &Workflow, now: Time) -> String {
             escape(cause)
         ),
     }
+}
+
+/// What the calls behind the failures looked like: one of each failure mode at each tool.
+fn behind(workflow: &Workflow) -> String {
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for sample in &workflow.samples {
+        if seen.insert((&sample.tool, &sample.modes)) {
+            let modes = sample.modes.iter().map(|mode| escape(mode)).collect::<Vec<_>>().join(", ");
+            lines.push(format!("\n  {modes} at {}, run {}: {}", escape(&sample.tool), escape(&sample.run), escape(&sample.arguments.to_string())));
+        }
+    }
+    if lines.is_empty() { String::new() } else { format!("Calls behind its failures looked like this, values redacted:{}", lines.concat()) }
 }
 
 fn held_back(workflow: &Workflow) -> String {

@@ -1,0 +1,48 @@
+//! What is kept of a call's arguments once it is over, and the sample of one that failed while its workflow was not healthy.
+
+use std::sync::Arc;
+
+use super::{permit::Seat, port::MAX_RECORDED, runs::RunState};
+use crate::{
+    gate::{budget::posture::Posture, event::Event, json::Json, outcome::FailureMode, sample, standing::Standing, time::Time},
+    wire::canonical,
+};
+
+impl Seat {
+    /// Keeps of the call's arguments what may be needed once it is over: all of them where the policy says so, what they look like where the workflow is not healthy.
+    pub(super) fn keep_arguments(&mut self, args: Option<&Json<'_>>, standing: &Standing) {
+        if standing.posture != Posture::Healthy {
+            self.sample = args.map(|args| sample::redacted(args).into());
+        }
+        if self.place.policy.record_arguments {
+            self.args = args.and_then(recorded);
+        }
+    }
+
+    /// Tells the journal what the call looked like, where it did something to the budget and few such calls are known.
+    pub(super) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
+        let objective = &self.place.policy.terms.objective;
+        let counts = |mode: &FailureMode| objective.unacceptable.contains(mode) || objective.critical.contains(mode);
+        let modes: Vec<_> =
+            run.charges.iter().filter(|charge| charge.call == Some(self.call) && counts(&charge.mode)).map(|charge| charge.mode.clone()).collect();
+        if modes.is_empty() {
+            return;
+        }
+        let mut live = self.place.shard.lock();
+        let state = live.state();
+        if state.account().posture() == Posture::Healthy || !state.samples().wants(&modes) {
+            return;
+        }
+        let run = run.reference(self.agent());
+        let event = Event::Sampled { run, call: self.call, tool: self.tool.clone(), modes, arguments: sample.into() };
+        // A fact, written in the end.
+        drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, event));
+    }
+}
+
+/// The arguments as they are recorded.
+fn recorded(args: &Json<'_>) -> Option<Arc<str>> {
+    let mut text = Vec::new();
+    canonical::write(args, &mut text);
+    (text.len() <= MAX_RECORDED).then(|| String::from_utf8(text).ok().map(Arc::from)).flatten()
+}
