@@ -3,7 +3,7 @@
 //! Tokens are kept as SHA-256 digests, and every one of them is compared in constant time, so that neither a memory image nor a clock tells one. An agent's
 //! credential is not looked at: the two planes have nothing in common (G11, A93).
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -91,6 +91,12 @@ impl Auth {
     pub fn new(operator_token: &str, people: Vec<Person>) -> Self {
         let operator = Person { name: OPERATOR.into(), role: Role::Operator, token: digest(operator_token) };
         Auth { people: std::iter::once(operator).chain(people).map(Arc::new).collect() }
+    }
+
+    /// Who may approve.
+    #[must_use]
+    pub fn approvers(&self) -> BTreeSet<PersonName> {
+        self.people.iter().filter(|person| person.role >= Role::Reviewer).map(|person| person.name.clone()).collect()
     }
 
     /// Whose token the request carries: exactly one `Authorization: Bearer`.

@@ -106,6 +106,7 @@ impl From<OperateError> for Fault {
             OperateError::NoWorkflow(_) | OperateError::NoApproval => Fault::new(Slug::NotFound, error.to_string()),
             OperateError::NoLevel { .. } => Fault::field("/to", error.to_string()),
             OperateError::NoStep { .. } => Fault::field("/step", error.to_string()),
+            OperateError::Own => Fault::new(Slug::Forbidden, error.to_string()),
             OperateError::Conflict(_) | OperateError::Deciding => Fault::new(Slug::Conflict, error.to_string()),
         }
     }

@@ -83,6 +83,9 @@ pub struct Decision {
     pub reason: Option<String>,
     /// When.
     pub at: Moment,
+    /// An approval that no longer counts: whoever gave it may not decide any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
 }
 
 impl Approval {
@@ -131,6 +134,7 @@ impl Decision {
             .to_owned(),
             reason: decision.reason.as_ref().map(ToString::to_string),
             at: Moment(decision.at),
+            void: decision.void,
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod unlisted;
 pub use demo::{DemoOptions, Passage, demo};
 pub use run::{RunOptions, Said, run};
 pub use start::{Gate, StartOptions, start};
+pub use token::{digest, make as make_token};
 
 /// The `OpenAPI` document of the admin API, as JSON.
 #[must_use]

@@ -91,6 +91,12 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let fanout = Arc::new(Fanout { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics) });
     let store = opened.store.start(fanout, Arc::new(move || writer_clock.now())).context("the ledger's writer cannot start")?;
     announce(&ledger, Event::Started { version: env!("CARGO_PKG_VERSION").into(), lost: opened.lost }).await?;
+    let auth = Auth::new(&operator_token, people(&process));
+    // Before anybody is served: who was removed meanwhile has approved nothing.
+    let people = auth.approvers();
+    if *opened.state.approvers() != people {
+        announce(&ledger, Event::ApproversNamed { people }).await?;
+    }
     let reload = Arc::new(Reload::new(Arc::clone(&ledger), process.clone()));
     clamp_frozen(&ledger, &process.emergency);
     reload.accept(policies).await?;
@@ -108,8 +114,8 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let admin = Admin {
         ledger: Arc::clone(&ledger),
         records,
-        auth: Auth::new(&operator_token, people(&process)),
         health: Arc::new(GateHealth { journal: queue, reload: Arc::clone(&reload), emergency: Arc::clone(&emergency), phase: drain.watch() }),
+        auth,
         metrics,
         open_metrics: false,
     };
@@ -288,5 +294,7 @@ fn people(process: &Process) -> Vec<Person> {
         config::Role::Reviewer => Role::Reviewer,
         config::Role::Operator => Role::Operator,
     };
-    process.reviewers.iter().map(|person| Person { name: person.name.clone(), role: role(person.role), token: person.token_sha256 }).collect()
+    let tokens = |person: &config::Reviewer| person.tokens_sha256.clone().into_iter();
+    let people = |person| tokens(person).map(|token| Person { name: person.name.clone(), role: role(person.role), token });
+    process.reviewers.iter().flat_map(people).collect()
 }

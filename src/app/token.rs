@@ -27,14 +27,25 @@ pub fn read_or_make(dir: &Path) -> anyhow::Result<(String, bool)> {
             Ok((token, false))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // Two UUIDs: 244 random bits from the operating system.
-            let token = format!("bgop_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+            let token = make("bgop");
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
             Ok((token, true))
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// SHA-256 of `token`, as `burngate.yaml` lists it.
+#[must_use]
+pub fn digest(token: &str) -> String {
+    crate::admin::auth::digest(token).to_string()
+}
+
+/// A token that nobody has: two UUIDs, which are 244 random bits from the operating system.
+#[must_use]
+pub fn make(prefix: &str) -> String {
+    format!("{prefix}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod files;
 mod filters;
 mod import;
 mod init;
+mod keys;
 mod learn;
 mod problem;
 mod promote;
@@ -78,6 +79,7 @@ enum Command {
     Checks(checks::Checks),
     Approvals(approvals::Approvals),
     Clamp(clamp::Clamp),
+    Keys(keys::Keys),
     Release(release::Release),
     Waive(waive::Waive),
     Recover(recover::Recover),
@@ -122,6 +124,7 @@ impl Command {
             Command::Checks(command) => command.run(),
             Command::Approvals(command) => command.run(),
             Command::Clamp(command) => command.run(),
+            Command::Keys(command) => command.run(),
             Command::Release(command) => command.run(),
             Command::Waive(command) => command.run(),
             Command::Recover(command) => command.run(),

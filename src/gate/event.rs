@@ -2,7 +2,11 @@
 //!
 //! An event carries everything that the fold needs, so that a late report about a run long gone from memory changes the budget without the fold remembering runs.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +71,11 @@ pub enum Event {
     PolicyRefused {
         /// Why.
         reason: Arc<str>,
+    },
+    /// From here on these people may approve, and what anybody else approved no longer counts.
+    ApproversNamed {
+        /// Who.
+        people: BTreeSet<PersonName>,
     },
     /// The wall clock leapt ahead; the window does not age by it until an operator accepts.
     ClockJumped {
@@ -448,6 +457,7 @@ impl Event {
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }
+            | Event::ApproversNamed { .. }
             | Event::ClockAccepted { .. }
             | Event::Settled { .. }
             | Event::Tallied { .. }
@@ -483,6 +493,7 @@ impl Event {
             Event::Started { .. }
             | Event::Stopped
             | Event::PolicyRefused { .. }
+            | Event::ApproversNamed { .. }
             | Event::ClockJumped { .. }
             | Event::Settled { .. }
             | Event::Tallied { .. }
@@ -531,6 +542,7 @@ impl Event {
             Event::Stopped => "stopped",
             Event::PolicyAccepted { .. } => "policy_accepted",
             Event::PolicyRefused { .. } => "policy_refused",
+            Event::ApproversNamed { .. } => "approvers_named",
             Event::ClockJumped { .. } => "clock_jumped",
             Event::ClockAccepted { .. } => "clock_accepted",
             Event::Admitted(_) => "admitted",

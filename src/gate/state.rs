@@ -3,7 +3,10 @@
 //! The writer owns the one true fold; the ledger keeps a projection of it per workflow and runs the same code. Time passing is part of the fold: everything that
 //! follows from it alone happens at its own moment, whoever asks and whenever.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +16,7 @@ use super::{
     event::{Entry, Event},
     incident::Incidents,
     level::Level,
-    name::WorkflowName,
+    name::{PersonName, WorkflowName},
     policy::Terms,
     time::Time,
     workflow::{Clamps, WorkflowState},
@@ -33,6 +36,9 @@ pub struct State {
     /// Incidents of tool APIs.
     #[serde(default)]
     incidents: Incidents,
+    /// Who may approve.
+    #[serde(default)]
+    approvers: BTreeSet<PersonName>,
 }
 
 impl State {
@@ -96,6 +102,12 @@ impl State {
         &self.deeds
     }
 
+    /// Who may approve, as far as anybody said so.
+    #[must_use]
+    pub const fn approvers(&self) -> &BTreeSet<PersonName> {
+        &self.approvers
+    }
+
     fn remember(&mut self, entry: &Entry) {
         match (&entry.event, &entry.workflow) {
             (Event::Admitted(admission), Some(workflow)) => {
@@ -134,6 +146,10 @@ impl State {
             }
             Event::Released { .. } => {
                 self.clamps.clear();
+                self.each(at, event)
+            }
+            Event::ApproversNamed { people } => {
+                self.approvers.clone_from(people);
                 self.each(at, event)
             }
             Event::ClockJumped { .. } => self.each(at, event),

@@ -243,6 +243,7 @@ impl WorkflowState {
         match event {
             Event::Clamped(clamp) => self.clamps_all.add(self.known(clamp)),
             Event::Released { .. } => self.clamps_all.clear(),
+            Event::ApproversNamed { people } => self.approvals.keep_approvers(people),
             Event::ClockJumped { wall } => {
                 // By that clock they are over. Nothing else is: a leap lifts no clamp, ends no burn and ages no window.
                 effects.extend(self.approvals.expire_by(*wall, at).into_iter().map(|approval| (at, Effect::ApprovalExpired { approval })));
@@ -436,6 +437,7 @@ impl WorkflowState {
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }
+            | Event::ApproversNamed { .. }
             | Event::ClockJumped { .. }
             | Event::ClockAccepted { .. }
             | Event::IncidentOpened { .. }

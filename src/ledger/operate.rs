@@ -68,6 +68,9 @@ pub enum OperateError {
     /// No such approval.
     #[error("no approval has this id")]
     NoApproval,
+    /// Who decides is who asks.
+    #[error("who asks cannot decide: another person must")]
+    Own,
     /// Somebody else's decision on the same approval is on its way to disk.
     #[error("another decision on this approval is being written")]
     Deciding,
@@ -232,10 +235,7 @@ impl Ledger {
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
-        let approval = live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
-        if approval.request.agent.as_str() == decision.reviewer.as_str() {
-            return Err(OperateError::Conflict("who asks cannot decide".to_owned()));
-        }
+        live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
         if live.is_deciding(id) {
             return Err(OperateError::Deciding);
         }
@@ -561,6 +561,7 @@ fn decided(conflict: &Conflict) -> OperateError {
     match conflict {
         Conflict::Unknown => OperateError::NoApproval,
         Conflict::Wrong(stage) => OperateError::Conflict(format!("the approval is {} already", stage.as_str())),
+        Conflict::Own => OperateError::Own,
         Conflict::Repeated => OperateError::Conflict("you have decided on this approval already; it needs another person".to_owned()),
     }
 }

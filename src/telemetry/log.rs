@@ -73,6 +73,7 @@ pub fn effect(entry: &Entry) {
         Event::Stopped => tracing::info!(target: PROCESS, "stopped"),
         Event::PolicyAccepted { version, .. } => tracing::info!(target: PROCESS, %version, "policies in force"),
         Event::PolicyRefused { reason } => tracing::error!(target: PROCESS, ?reason, "policies refused; those before stay in force"),
+        Event::ApproversNamed { people } => tracing::info!(target: PROCESS, people = people.len(), "may approve"),
         Event::ClockJumped { .. } => tracing::error!(target: PROCESS, "the wall clock leapt ahead"),
         Event::ClockAccepted { by } => tracing::warn!(target: PROCESS, ?by, "wall clock accepted"),
         Event::PolicyHeldBack { what } => {

@@ -313,6 +313,58 @@ fn two_approvals_are_two_people() {
 }
 
 #[test]
+fn whoever_is_removed_meanwhile_has_approved_nothing() {
+    test(async {
+        let people = |names: &[(&str, &str)]| policies::people(&[], names);
+        let config = people(&[("dana", "reviewer"), ("eli", "reviewer"), ("noor", "reviewer")]);
+        let World { mut gate, agent, upstream, operator: _operator } = with_people("hold: { approvals: 2 }", &config).await;
+        let first = agent.post("/shop/pay", &order("A-1")).await.refused(403, "held");
+        let second = agent.post("/shop/pay", &order("A-2")).await.refused(403, "held");
+        let (one, both) = (text(&first, "approval"), text(&second, "approval"));
+        gate.reviewer("dana-token").approve(one).await.passed();
+        gate.reviewer("dana-token").approve(both).await.passed();
+        assert_eq!(text(&gate.reviewer("eli-token").approve(both).await.passed().json(), "state"), "approved");
+        // One is gone, and one may only look from here on.
+        gate.restart_with(&people(&[("eli", "viewer"), ("noor", "reviewer")]));
+        gate.reviewer("dana-token").approve(one).await.refused(401, "unauthorized");
+        gate.reviewer("eli-token").approve(one).await.refused(403, "forbidden");
+        let seen = gate.operator().get(&format!("/v1/approvals/{both}")).await.json();
+        assert_eq!((text(&seen, "state"), &seen["decisions"][0]["void"], &seen["decisions"][1]["void"]), ("pending", &json!(true), &json!(true)));
+        gate.agent().post("/shop/pay", &order("A-2")).await.refused(403, "held");
+        assert_eq!(text(&gate.reviewer("noor-token").approve(one).await.passed().json(), "state"), "pending");
+        assert_eq!(text(&gate.operator().approve(one).await.passed().json(), "state"), "approved");
+        upstream.untouched();
+        gate.agent().post("/shop/pay", &order("A-1")).await.passed();
+        // Who comes back does not bring an approval back.
+        gate.restart_with(&config);
+        gate.agent().post("/shop/pay", &order("A-2")).await.refused(403, "held");
+        assert_eq!(upstream.count(), 1);
+    });
+}
+
+#[test]
+fn one_person_with_two_tokens_is_one_person() {
+    test(async {
+        let token = |token: &str| crate::harness::sha256(token);
+        let config = format!(
+            "reviewers:\n  - {{ name: dana, role: reviewer, tokens_sha256: [{}, {}] }}\n  - {{ name: eli, role: reviewer, token_sha256: {} }}\n",
+            token("danas-laptop"),
+            token("danas-phone"),
+            token("eli-token")
+        );
+        let World { gate, agent, upstream, operator: _operator } = with_people("hold: { approvals: 2 }", &config).await;
+        let problem = agent.post("/shop/pay", &order("A-1")).await.refused(403, "held");
+        let id = text(&problem, "approval");
+        assert_eq!(text(&gate.reviewer("danas-laptop").approve(id).await.passed().json(), "state"), "pending");
+        gate.reviewer("danas-phone").approve(id).await.refused(409, "conflict");
+        agent.post("/shop/pay", &order("A-1")).await.refused(403, "held");
+        gate.reviewer("eli-token").approve(id).await.passed();
+        agent.post("/shop/pay", &order("A-1")).await.passed();
+        assert_eq!(upstream.count(), 1);
+    });
+}
+
+#[test]
 fn who_asks_cannot_approve() {
     test(async {
         let config = policies::people(&[("dana", &["desk"])], &[("eli", "reviewer")]).replace(

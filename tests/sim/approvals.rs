@@ -1,6 +1,9 @@
 //! Approvals: every short sequence of what can happen to one, and random queues against a plain model (G4, G10).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use burngate::gate::{
     approval::{Decision, DecisionKind, Queue, Request, Stage},
@@ -39,7 +42,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
 }
 
 fn decision(reviewer: &str, decision: DecisionKind, at: i64) -> Decision {
-    Decision { reviewer: reviewer.into(), decision, reason: None, at: time(at) }
+    Decision { reviewer: reviewer.into(), decision, reason: None, at: time(at), void: false }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,12 +51,23 @@ enum Act {
     Deny(&'static str),
     Use(u8),
     Withdraw,
+    Remove(&'static str),
     Pass(i64),
     HoldAgain,
 }
 
-const ACTS: [Act; 9] =
-    [Act::Approve("ada"), Act::Approve("bob"), Act::Deny("ada"), Act::Deny("bob"), Act::Use(1), Act::Use(2), Act::Withdraw, Act::Pass(GRANT - 1), Act::Pass(1)];
+const ACTS: [Act; 10] = [
+    Act::Approve("ada"),
+    Act::Approve("bob"),
+    Act::Deny("ada"),
+    Act::Deny("bob"),
+    Act::Use(1),
+    Act::Use(2),
+    Act::Withdraw,
+    Act::Pass(GRANT - 1),
+    Act::Pass(1),
+    Act::Remove("ada"),
+];
 
 /// What a history says about the one approval, judged from the history alone.
 #[derive(Debug, Default)]
@@ -82,7 +96,7 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
             }
             Act::Approve(who) => {
                 let taken = queue.decide(id, decision(who, DecisionKind::Approve, now)).is_ok();
-                let counts = open && !granted && !story.approvers.contains(&who);
+                let counts = open && !granted && now < expires && !story.approvers.contains(&who);
                 assert_eq!(taken, counts, "{acts:?}: one person counts once");
                 if taken {
                     story.approvers.push(who);
@@ -93,7 +107,7 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
             }
             Act::Deny(who) => {
                 let taken = queue.decide(id, decision(who, DecisionKind::DenyWrong, now)).is_ok();
-                assert_eq!(taken, open && !granted && !story.approvers.contains(&who), "{acts:?}");
+                assert_eq!(taken, open && !granted && now < expires && !story.approvers.contains(&who), "{acts:?}");
                 story.endings += u32::from(taken);
             }
             Act::Use(digest) => {
@@ -108,6 +122,14 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
                 assert_eq!(taken, open, "{acts:?}");
                 story.endings += u32::from(taken);
             }
+            Act::Remove(who) => {
+                let people: BTreeSet<_> = ["ada", "bob"].into_iter().filter(|known| *known != who).map(Into::into).collect();
+                queue.keep_approvers(&people);
+                if open {
+                    story.approvers.retain(|known| *known != who);
+                    story.granted_at = story.granted_at.filter(|_| story.approvers.len() as u32 >= needed);
+                }
+            }
             Act::HoldAgain => queue.hold(request(1, 1, needed, expires), time(now)),
         }
         assert!(story.endings <= 1 && story.uses <= 1, "{acts:?}: exactly one ending");
@@ -120,22 +142,32 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
 #[test]
 fn every_sequence_of_up_to_six_acts_ends_once() {
     for needed in [1, 2] {
-        let mut acts = Vec::new();
-        every(6, &mut acts, &mut |acts| play(acts, needed, 4));
+        every(6, &ACTS[..9], &mut Vec::new(), &mut |acts| play(acts, needed, 4));
+        every(5, &ACTS, &mut Vec::new(), &mut |acts| play(acts, needed, 4));
     }
 }
 
-fn every(length: usize, acts: &mut Vec<Act>, play: &mut impl FnMut(&[Act])) {
+fn every(length: usize, of: &[Act], acts: &mut Vec<Act>, play: &mut impl FnMut(&[Act])) {
     // What holds for a sequence was checked after each of its acts, so only full ones are played.
     if acts.len() == length {
         play(acts);
         return;
     }
-    for act in ACTS {
-        acts.push(act);
-        every(length, acts, play);
+    for act in of {
+        acts.push(*act);
+        every(length, of, acts, play);
         acts.pop();
     }
+}
+
+#[test]
+fn g11_who_asks_decides_on_nothing_of_its_own() {
+    let mut queue = Queue::default();
+    queue.hold(request(1, 1, 1, START + EXPIRES), time(START));
+    for kind in [DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow] {
+        assert!(queue.decide(ApprovalId::from_bits(1), decision("clerk", kind, START)).is_err());
+    }
+    assert_eq!(queue.get(ApprovalId::from_bits(1)).unwrap().stage, Stage::Pending);
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl World {
             steps: vec!["small-refunds".into()],
         };
         self.at(at, Event::Held(Box::new(request)));
-        let decided = Decision { reviewer: "dana".into(), decision, reason: None, at: time(at) };
+        let decided = Decision { reviewer: "dana".into(), decision, reason: None, at: time(at), void: false };
         let mut effects = self.at(at + MINUTE, Event::Decided { approval, decision: decided });
         if decision == DecisionKind::Approve {
             let admission = Admission {

@@ -63,7 +63,10 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                 };
                 Event::Held(Box::new(request))
             }
-            6 => Event::Decided { approval, decision: Decision { reviewer: "bob".into(), decision: DecisionKind::Approve, reason: None, at: time(at) } },
+            6 => Event::Decided {
+                approval,
+                decision: Decision { reviewer: "bob".into(), decision: DecisionKind::Approve, reason: None, at: time(at), void: false },
+            },
             7 | 8 => tallied(at, rng.below(20), 0, rng.below(3)),
             9 if !runs.is_empty() => {
                 let (run, booked_at, was): (u64, i64, &mut Mark) = {

@@ -44,7 +44,8 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
 /// How many people approved so far.
 #[must_use]
 pub(super) fn approvals(approval: &Approval) -> u64 {
-    let people: BTreeSet<_> = approval.decisions.iter().filter(|decision| decision.decision == "approve").map(|decision| &decision.reviewer).collect();
+    let people: BTreeSet<_> =
+        approval.decisions.iter().filter(|decision| decision.decision == "approve" && !decision.void).map(|decision| &decision.reviewer).collect();
     people.len() as u64
 }
 
@@ -65,7 +66,8 @@ fn decided(decision: &Decision, now: Time) -> String {
         other => other,
     };
     let reason = decision.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-    format!("{} {}: {}{reason}", escape(&decision.reviewer), when::ago(now, decision.at), escape(said))
+    let void = if decision.void { " (no longer counts)" } else { "" };
+    format!("{} {}: {}{reason}{void}", escape(&decision.reviewer), when::ago(now, decision.at), escape(said))
 }
 
 #[cfg(test)]

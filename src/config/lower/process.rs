@@ -40,6 +40,9 @@ pub const MAX_LISTEN: usize = 16;
 /// The most agents, and the most reviewers.
 pub const MAX_PEOPLE: usize = 10_000;
 
+/// The most tokens of one person.
+pub const MAX_TOKENS: usize = 16;
+
 /// How the process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -145,8 +148,8 @@ pub struct Reviewer {
     pub name: PersonName,
     /// What they may do.
     pub role: Role,
-    /// SHA-256 of the token.
-    pub token_sha256: Digest,
+    /// SHA-256 of each of their tokens: several are one person all the same.
+    pub tokens_sha256: Vec<Digest>,
 }
 
 /// What is bounded (G7).
@@ -308,8 +311,7 @@ fn tls(field: &Field<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
 struct Tokens(BTreeMap<Digest, String>);
 
 impl Tokens {
-    fn read(&mut self, field: &Field<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Digest> {
-        let at = field.given()?;
+    fn read(&mut self, at: &At<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Digest> {
         let Ok(digest) = at.value.parse::<Digest>() else {
             notes
                 .error(at.span.clone(), format!("`token_sha256` of {owner}: expected 64 lower-case hexadecimal digits"))
@@ -343,7 +345,7 @@ fn agents(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>
         }
         let workflows = items(workflows).filter_map(|at| name(at, "a workflow", notes)).map(WorkflowName::from).collect();
         let place = place(&at.span, notes);
-        let token_sha256 = tokens.read(token_sha256, &owner, notes);
+        let token_sha256 = token_sha256.given().and_then(|token| tokens.read(token, &owner, notes));
         agents.push(Agent { agent: AgentName::from(agent_name), workflows, token_sha256, spiffe: spiffe.value().cloned(), place });
     }
     if agents.len() > MAX_PEOPLE {
@@ -356,7 +358,7 @@ fn agents(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>
 
 fn reviewers(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>) -> Vec<Reviewer> {
     let mut reviewers: Vec<Reviewer> = Vec::new();
-    for At { value: ReviewerEntry { name: person, role, token_sha256 }, span } in items(&document.reviewers) {
+    for At { value: ReviewerEntry { name: person, role, token_sha256, tokens_sha256 }, span } in items(&document.reviewers) {
         let Some(at) = required(person, "name", "a reviewer", span, notes) else { continue };
         let Some(person) = name(at, "a reviewer", notes) else { continue };
         let owner = format!("reviewer `{person}`");
@@ -366,10 +368,24 @@ fn reviewers(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<
             notes.error(at.span.clone(), format!("{owner} is written twice")).hint("two approvals are two people");
         }
         let role = required(role, "role", &owner, &at.span, notes).map(|at| at.value);
-        required(token_sha256, "token_sha256", &owner, &at.span, notes);
-        let token_sha256 = tokens.read(token_sha256, &owner, notes);
-        if let (Some(role), Some(token_sha256)) = (role, token_sha256) {
-            reviewers.push(Reviewer { name: PersonName::from(person), role, token_sha256 });
+        let written: Vec<&At<String>> = token_sha256.given().into_iter().chain(items(tokens_sha256)).collect();
+        if tokens_sha256.is_absent() {
+            required(token_sha256, "token_sha256", &owner, &at.span, notes);
+        } else if written.is_empty() || written.len() > MAX_TOKENS {
+            notes.error(at.span.clone(), format!("{owner} has {} tokens; expected 1 to {MAX_TOKENS}", written.len()));
+        }
+        if document
+            .agents
+            .value()
+            .is_some_and(|agents| agents.iter().filter_map(Field::given).any(|entry| entry.value.agent.value().is_some_and(|agent| agent.as_str() == person)))
+        {
+            notes
+                .warning(at.span.clone(), format!("{owner} has the name of an agent, and decides on none of that agent's calls"))
+                .hint("people and agents are told apart by their names: give the person another");
+        }
+        let tokens_sha256: Vec<Digest> = written.into_iter().filter_map(|token| tokens.read(token, &owner, notes)).collect();
+        if let Some(role) = role.filter(|_| !tokens_sha256.is_empty()) {
+            reviewers.push(Reviewer { name: PersonName::from(person), role, tokens_sha256 });
         }
     }
     if reviewers.len() > MAX_PEOPLE {

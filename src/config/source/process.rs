@@ -122,8 +122,9 @@ pub struct ReviewerEntry {
     #[schemars(required)]
     pub role: Field<Role>,
     /// SHA-256 of the token.
-    #[schemars(required)]
     pub token_sha256: Field<String>,
+    /// SHA-256 of each of several tokens: they are one person all the same.
+    pub tokens_sha256: List<String>,
 }
 
 /// What a person may do. Ordered: each role may do what those before it may.

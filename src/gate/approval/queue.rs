@@ -2,7 +2,10 @@
 //!
 //! Keeps G4 (a grant is used at most once, before it expires, for exactly the call that was approved) and G10 (every hold ends by its deadline).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +36,8 @@ pub enum Conflict {
     Wrong(Stage),
     /// This person decided already.
     Repeated,
+    /// This is who asks: an agent decides on nothing of its own (G11).
+    Own,
 }
 
 impl Queue {
@@ -72,13 +77,16 @@ impl Queue {
     /// Could `reviewer` decide on `id` at `now`?
     pub fn may_decide(&self, id: ApprovalId, reviewer: &PersonName, now: Time) -> Result<&Approval, Conflict> {
         let approval = self.0.get(&id).ok_or(Conflict::Unknown)?;
+        if approval.request.agent.as_str() == reviewer.as_str() {
+            return Err(Conflict::Own);
+        }
         if approval.stage != Stage::Pending {
             return Err(Conflict::Wrong(approval.stage));
         }
         if now >= approval.request.expires_at {
             return Err(Conflict::Wrong(Stage::Expired { at: approval.request.expires_at }));
         }
-        if approval.decisions.iter().any(|decision| decision.reviewer == *reviewer) {
+        if approval.decisions.iter().any(|decision| decision.reviewer == *reviewer && !decision.void) {
             return Err(Conflict::Repeated);
         }
         Ok(approval)
@@ -130,6 +138,18 @@ impl Queue {
                 Ok(())
             }
             stage => Err(Conflict::Wrong(stage)),
+        }
+    }
+
+    /// From here on only `people` may approve: what anybody else approved no longer counts, and a grant that needed it waits for people again.
+    pub fn keep_approvers(&mut self, people: &BTreeSet<PersonName>) {
+        for approval in self.0.values_mut().filter(|approval| approval.stage.ended_at().is_none()) {
+            for decision in approval.decisions.iter_mut().filter(|decision| !people.contains(&decision.reviewer)) {
+                decision.void = true;
+            }
+            if matches!(approval.stage, Stage::Approved { .. }) && approval.approvals() < approval.request.needed {
+                approval.stage = Stage::Pending;
+            }
         }
     }
 

@@ -64,6 +64,9 @@ pub struct Decision {
     pub reason: Option<Arc<str>>,
     /// When.
     pub at: Time,
+    /// An approval that no longer counts: whoever gave it may not decide any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
 }
 
 /// The decisions a reviewer can take.
@@ -115,6 +118,14 @@ pub enum Stage {
     },
 }
 
+impl Decision {
+    /// Is it an approval that still counts?
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.decision == DecisionKind::Approve && !self.void
+    }
+}
+
 impl Stage {
     /// The stage as it is written.
     #[must_use]
@@ -153,10 +164,10 @@ pub struct Approval {
 }
 
 impl Approval {
-    /// Distinct people who approved so far.
+    /// Distinct people whose approvals count.
     #[must_use]
     pub fn approvals(&self) -> u32 {
-        let mut people: Vec<_> = self.decisions.iter().filter(|d| d.decision == DecisionKind::Approve).map(|d| &d.reviewer).collect();
+        let mut people: Vec<_> = self.decisions.iter().filter(|d| d.counts()).map(|d| &d.reviewer).collect();
         people.sort_unstable();
         people.dedup();
         u32::try_from(people.len()).unwrap_or(u32::MAX)

@@ -262,6 +262,13 @@ impl TestGate {
         self.start();
     }
 
+    /// Ends it as a power cut would, and starts it again with another `burngate.yaml`.
+    pub fn restart_with(&mut self, config: &str) {
+        self.kill_nine();
+        fs::write(self.home.path().join("burngate.yaml"), config).unwrap();
+        self.start();
+    }
+
     /// Asks it to stop.
     pub fn sigterm(&self) {
         self.signal("TERM");

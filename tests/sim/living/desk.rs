@@ -401,7 +401,7 @@ impl Desk {
 }
 
 pub(crate) fn decision(who: &str, decision: DecisionKind) -> Decision {
-    Decision { reviewer: who.into(), decision, reason: None, at: Time::default() }
+    Decision { reviewer: who.into(), decision, reason: None, at: Time::default(), void: false }
 }
 
 pub(crate) fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {

@@ -82,7 +82,7 @@ fn a_decision_in_flight_loses_to_nobody() {
     assert_eq!(first.get(), Some(Ok(())));
     assert!(matches!(stage(&desk, id), Stage::Approved { .. }));
     assert!(matches!(desk.ledger.decide(id, decision("bob", DecisionKind::DenyWrong)), Err(OperateError::Conflict(_))));
-    assert!(matches!(desk.ledger.decide(desk.held(2), decision("clerk", DecisionKind::Approve)), Err(OperateError::Conflict(_))), "who asks");
+    assert!(matches!(desk.ledger.decide(desk.held(2), decision("clerk", DecisionKind::Approve)), Err(OperateError::Own)), "who asks");
 }
 
 #[test]
