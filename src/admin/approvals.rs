@@ -7,7 +7,7 @@ use axum::{Extension, Json, extract::State};
 use super::{
     Desk,
     auth::Person,
-    durable::{MAY_STILL, durable, patient},
+    durable::{MAY_STILL, durable, patient, revised},
     fault::Fault,
     read::{Asked, Params, Segment, remark, sentence},
 };
@@ -18,10 +18,14 @@ use crate::{
         operate::{Approve, Denial, Deny},
     },
     gate::{
-        approval::{Decision, DecisionKind},
+        approval::{Decision, DecisionKind, Edit},
+        digest::Digest,
         name::ApprovalId,
     },
-    ledger::operate::{Durable, OperateError},
+    ledger::{
+        decide::Deciding,
+        operate::{OperateError, Reported},
+    },
 };
 
 /// How often a decision waits for the one before it. An approval needs few people, so few can be on their way to disk.
@@ -69,11 +73,15 @@ pub(super) async fn approve(
     Segment(id): Segment,
     Asked(approve): Asked<Approve>,
 ) -> Result<Json<Approval>, Fault> {
-    if approve.edit.is_some() {
-        return Err(Fault::field("/edit", "edits are not supported yet: deny the call and say in the reason what to change"));
+    let (id, reason) = (read_id(&id)?, remark("/reason", approve.reason.as_deref())?);
+    let seen = approve.digest.as_deref().map(|text| read_digest("/digest", text)).transpose()?;
+    // Who may not decide learns nothing of what an edit would do.
+    let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+    if held.request.agent.as_str() == person.name.as_str() {
+        return Err(OperateError::Own.into());
     }
-    let reason = remark("/reason", approve.reason.as_deref())?;
-    decide(&desk, &person, read_id(&id)?, DecisionKind::Approve, reason).await
+    let edit = approve.edit.map(|edit| desk.ledger().edit(id, edit.get().as_bytes())).transpose()?;
+    decide(&desk, &person, id, Said { decision: DecisionKind::Approve, reason, edit, seen }).await
 }
 
 /// Says no to a held call.
@@ -94,32 +102,53 @@ pub(super) async fn deny(
         Denial::Wrong => DecisionKind::DenyWrong,
         Denial::NotNow => DecisionKind::DenyNotNow,
     };
-    decide(&desk, &person, read_id(&id)?, kind, Some(sentence("/reason", &deny.reason)?)).await
+    let said = Said { decision: kind, reason: Some(sentence("/reason", &deny.reason)?), edit: None, seen: None };
+    decide(&desk, &person, read_id(&id)?, said).await
 }
 
-async fn decide(desk: &Desk, person: &Person, id: ApprovalId, decision: DecisionKind, reason: Option<&str>) -> Result<Json<Approval>, Fault> {
-    let decision = Decision { reviewer: person.name.clone(), decision, reason: reason.map(Into::into), at: desk.ledger().now(), void: false };
-    durable(hand_over(desk, id, &decision).await?, MAY_STILL).await?;
+/// What a reviewer says.
+struct Said<'a> {
+    decision: DecisionKind,
+    reason: Option<&'a str>,
+    edit: Option<Edit>,
+    seen: Option<Digest>,
+}
+
+async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) -> Result<Json<Approval>, Fault> {
+    let Said { decision, reason, edit, seen } = said;
+    let decision = Decision { reviewer: person.name.clone(), decision, reason: reason.map(Into::into), at: desk.ledger().now(), edit, void: false };
+    let Deciding { durable: written, charged } = hand_over(desk, id, &decision, seen.as_ref()).await?;
+    durable(written, MAY_STILL).await?;
+    match charged {
+        Some(Reported::Open { durable: Some(charged), .. }) => durable(charged, MAY_STILL).await?,
+        // Its run is not in the records, such as one that a crash lost: then there is nothing to charge.
+        Some(Reported::Booked(receipt)) => drop(revised(receipt).await?),
+        Some(Reported::Open { durable: None, .. }) | None => {}
+    }
     shown(desk, id).map(Json)
 }
 
 /// Hands the decision over, after those that are on their way to disk already.
-async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision) -> Result<Durable, Fault> {
+async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<Deciding, Fault> {
     for _ in 0..TRIES {
         // Only who has to wait watches: a watcher stays until the approval changes, and one that has ended may never change again.
-        match desk.ledger().decide(id, decision.clone()) {
+        match desk.ledger().decide(id, decision.clone(), seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
         let (_, watch) = desk.ledger().watch(id).ok_or(OperateError::NoApproval)?;
         // The decision before this one may have come through before the watch began, and would not wake it.
-        match desk.ledger().decide(id, decision.clone()) {
+        match desk.ledger().decide(id, decision.clone(), seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
         patient(watch).await.ok_or_else(|| Fault::journal("another decision on this approval does not reach the disk; nothing was decided"))?.ok();
     }
     Err(OperateError::Deciding.into())
+}
+
+fn read_digest(pointer: &str, text: &str) -> Result<Digest, Fault> {
+    text.parse().map_err(|_| Fault::field(pointer, "must be 64 lower-case hexadecimal digits"))
 }
 
 fn shown(desk: &Desk, id: ApprovalId) -> Result<Approval, Fault> {

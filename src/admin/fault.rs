@@ -12,8 +12,12 @@ use crate::{
         problem::{Cause, FieldError, MEDIA_TYPE},
         report::Candidate,
     },
-    gate::{name::WorkflowName, policy::Place},
+    gate::{
+        name::WorkflowName,
+        policy::{Place, schema::Violation},
+    },
     ledger::{
+        edit::EditError,
         operate::OperateError,
         port::{self, ReviseError, RunTarget},
     },
@@ -108,6 +112,23 @@ impl From<OperateError> for Fault {
             OperateError::NoStep { .. } => Fault::field("/step", error.to_string()),
             OperateError::Own => Fault::new(Slug::Forbidden, error.to_string()),
             OperateError::Conflict(_) | OperateError::Deciding => Fault::new(Slug::Conflict, error.to_string()),
+        }
+    }
+}
+
+impl From<EditError> for Fault {
+    fn from(error: EditError) -> Self {
+        match &error {
+            EditError::NoApproval => Fault::new(Slug::NotFound, error.to_string()),
+            EditError::NoArguments | EditError::Changed => Fault::new(Slug::Conflict, error.to_string()),
+            EditError::Malformed(_) | EditError::TooLong | EditError::Same | EditError::Unreadable(_) => Fault::field("/edit", error.to_string()),
+            EditError::Refused(finding) => {
+                let mut fault = Fault::field("/edit", error.to_string());
+                fault.0.rule = Some(finding.rule.to_string());
+                let violation = |violation: &Violation| FieldError { pointer: format!("/edit{}", violation.pointer), detail: violation.detail.clone() };
+                fault.0.errors.extend(finding.violations.iter().map(violation));
+                fault
+            }
         }
     }
 }

@@ -56,6 +56,9 @@ pub struct Approval {
     pub subject: Option<String>,
     /// The digest of exactly this call.
     pub digest: String,
+    /// What a reviewer put in the place of the arguments: that is what is up for a decision, and what is forwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
     /// The rule that held it.
     pub rule: String,
     /// Where that rule was written, as `file:line`.
@@ -72,8 +75,18 @@ pub struct Approval {
     pub decisions: Vec<Decision>,
 }
 
+/// The arguments that a reviewer put in the place of those that were asked for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Edit {
+    /// The arguments as canonical JSON, exactly as they are forwarded.
+    #[schema(value_type = serde_json::Value)]
+    pub args: Box<RawValue>,
+    /// The digest of the call that is forwarded.
+    pub digest: String,
+}
+
 /// What one reviewer decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// Who.
     pub reviewer: String,
@@ -83,7 +96,10 @@ pub struct Decision {
     pub reason: Option<String>,
     /// When.
     pub at: Moment,
-    /// An approval that no longer counts: whoever gave it may not decide any more.
+    /// Other arguments, where they approved those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
+    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody edited the call since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }
@@ -111,6 +127,7 @@ impl Approval {
             args: request.args.as_ref().and_then(|args| RawValue::from_string(args.to_string()).ok()),
             subject: request.subject.as_ref().map(ToString::to_string),
             digest: request.digest.to_string(),
+            edit: approval.edit().map(Edit::of),
             rule: request.rule.to_string(),
             place: request.place.as_ref().map(ToString::to_string),
             reason: request.reason.to_string(),
@@ -119,6 +136,15 @@ impl Approval {
             needed: request.needed,
             decisions: approval.decisions.iter().map(Decision::of).collect(),
         }
+    }
+}
+
+impl Edit {
+    /// `edit` as people and agents see it.
+    #[must_use]
+    pub fn of(edit: &approval::Edit) -> Self {
+        let args = RawValue::from_string(edit.args.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Edit { args, digest: edit.digest.to_string() }
     }
 }
 
@@ -134,6 +160,7 @@ impl Decision {
             .to_owned(),
             reason: decision.reason.as_ref().map(ToString::to_string),
             at: Moment(decision.at),
+            edit: decision.edit.as_ref().map(Edit::of),
             void: decision.void,
         }
     }

@@ -1,6 +1,7 @@
 //! What people ask of the gate: clamp, release, recover, decide on held calls, report how runs turned out.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
@@ -158,15 +159,24 @@ pub struct Shipped {
 }
 
 /// Lets a held call go, once.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approve {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Other arguments than those that were asked for.
+    /// Other arguments than those that were asked for: they are judged, and forwarded in their place. That is a `major_correction` of the run.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = serde_json::Value)]
+    pub edit: Option<Box<RawValue>>,
+    /// The digest of what was looked at. Must be given once somebody edited the call, and may be given always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edit: Option<serde_json::Value>,
+    pub digest: Option<String>,
+}
+
+/// What is given, also where that is `null`: it must not be taken for a call that nobody edited.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Says no to a held call.

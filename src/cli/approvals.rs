@@ -72,6 +72,12 @@ struct ApproveCall {
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Forward these arguments instead: JSON, or `@FILE`. It is on record as a correction of the run
+    #[arg(long, value_name = "JSON")]
+    edit: Option<String>,
+    /// The digest of what you looked at; needed once somebody edited the call
+    #[arg(long, value_name = "SHA256")]
+    digest: Option<String>,
     /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
@@ -134,11 +140,32 @@ impl Show {
 impl ApproveCall {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
-        let answer = client.post(&path(&["v1", "approvals", &self.id, "approve"]), &Approve { reason: self.reason.clone(), edit: None })?;
+        let answer = client.post(&path(&["v1", "approvals", &self.id, "approve"]), &self.said()?)?;
         if self.json {
             return render::show_json(answer.json());
         }
         render::show(&approved(&decided(&client, &self.id, &answer)?, when::now()))
+    }
+}
+
+impl ApproveCall {
+    fn said(&self) -> Result<Approve, Failure> {
+        let text =
+            match self.edit.as_deref().map(|edit| edit.strip_prefix('@').ok_or(edit)) {
+                None => None,
+                Some(Err(text)) => Some(text.to_owned()),
+                Some(Ok(file)) => {
+                    let read = std::fs::read_to_string(file);
+                    Some(read.map_err(|error| {
+                        Failure::usage(format!("cannot read {}: {error}", escape(file))).hint("`--edit @FILE` reads the arguments from a file")
+                    })?)
+                }
+            };
+        let edit = text.map(serde_json::value::RawValue::from_string).transpose();
+        let edit = edit.map_err(|error| {
+            Failure::usage(format!("`--edit` is not JSON: {error}")).hint("write all arguments, such as '{\"order\":\"A-1\",\"amount\":90}'")
+        })?;
+        Ok(Approve { reason: self.reason.clone(), edit, digest: self.digest.clone() })
     }
 }
 
@@ -190,6 +217,13 @@ fn approved(approval: &Approval, now: Time) -> String {
     if approval.state == "pending" {
         let missing = u64::from(approval.needed).saturating_sub(page::approvals(approval));
         return format!("noted; {id} needs {missing} more of {} people, and expires {}\n", approval.needed, when::exactly(now, approval.expires_at));
+    }
+    if let Some(edit) = &approval.edit {
+        return format!(
+            "approved with other arguments: {id}\nwhen the agent repeats its call of {tool}, it is sent once, with these, until {}:\n  {}\n",
+            when::exactly(now, approval.expires_at),
+            render::arguments::arguments(edit.args.get(), 2)
+        );
     }
     format!(
         "approved: {id}\nthe agent repeats the call of {tool}; the grant lets exactly that call through, once, until {}\npolicy, level and clamps are judged again when it does\n",

@@ -372,8 +372,11 @@ pub struct Admission {
     pub subject: Option<Subject>,
     /// The approval whose grant it uses.
     pub approval: Option<ApprovalId>,
-    /// The digest of exactly this call, where an approval is used.
+    /// The digest of the call that was approved, where an approval is used.
     pub digest: Option<Digest>,
+    /// The digest of the call that was sent in its place, where a reviewer edited it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Digest>,
     /// What is remembered of what it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deed: Option<Box<Deed>>,

@@ -15,6 +15,7 @@ use super::{
     deeds::{Asked, Recall, Recalled},
     escalate,
     exposure::Exposed,
+    grant::{Used, denied, denied_before, denied_unasked},
     permit::{Permit, Progress, Seat, Settlement},
     port::Unavailable,
     receipt::Receipt,
@@ -96,6 +97,13 @@ pub enum Admit {
         /// Why, in a sentence.
         finding: Box<Finding>,
     },
+    /// A reviewer approved it with other arguments: those are to be judged, and sent.
+    Edited {
+        /// The call's seat, to be admitted again.
+        seat: Seat,
+        /// The arguments, as canonical JSON.
+        args: Arc<str>,
+    },
     /// It may need a person, and its body must be read first: an approval is bound to it.
     Unread {
         /// The call's seat, to be admitted again.
@@ -130,6 +138,8 @@ pub enum Refusal {
     IdempotencyKey(&'static str),
     /// What was done before stands in its way.
     Recalled(Box<Recalled>),
+    /// The approval that it was to be sent under is over.
+    Spent(Box<Approval>),
     /// The journal cannot take it.
     Journal,
     /// As many calls are held as the process holds.
@@ -166,6 +176,7 @@ impl Ledger {
             rule: None,
             admitted: false,
             granted: false,
+            edited: None,
             aloft: None,
             metered: None,
             exposed: false,
@@ -216,6 +227,12 @@ impl Ledger {
             self.see_unlisted(&seat, ask, now);
         }
         seat.describe(ask, tool);
+        if seat.edited.is_none() && place.shard.has_edits() {
+            seat = match self.find_edit(seat, ask, now) {
+                Ok(seat) => seat,
+                Err(admit) => return admit,
+            };
+        }
         // Judged again after a wait: it is not in flight until it may go.
         if let Some(aloft) = seat.aloft.take() {
             aloft.land(place.shard.traffic());
@@ -247,13 +264,14 @@ impl Ledger {
             },
         };
         let admit = match finding {
+            Some(finding) if finding.verdict == Verdict::Deny && !watches_only(&seat, tool, &finding, now) => self.deny(seat, finding, now),
+            _ if let Some(edited) = seat.edited.filter(|_| !seat.granted) => self.send_edited(seat, edited, ask, epoch),
             None => self.pass(seat, ask, (&standing, epoch), now),
             Some(finding) if watches_only(&seat, tool, &finding, now) => {
                 (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
                 self.book_finding(&seat, &finding, now);
                 self.pass(seat, ask, (&standing, epoch), now)
             }
-            Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
             Some(finding) => {
                 // What the book of deeds holds is nobody's review to skip.
                 let steps = if Some(finding.rule) == held_by { steps } else { Vec::new() };
@@ -342,20 +360,7 @@ impl Ledger {
         let standing = live.state().approvals().standing(&digest, now).cloned();
         match standing {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
-                if let Some(recalled) = self.take_approved(&mut seat, now) {
-                    drop(live);
-                    return self.deny_recalled(seat, recalled, now);
-                }
-                // Before the grant is used: a cap puts the call off, and the grant is still there when it comes again.
-                if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
-                    drop(live);
-                    return capped_by(seat, finding, capped);
-                }
-                (seat.verdict, seat.rule, seat.granted) = (Verdict::Allow, None, true);
-                let used = Some((approval.request.approval, digest));
-                let durable = self.journal_admission(&mut seat, &mut live, used, now);
-                drop(live);
-                Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
+                self.use_grant(seat, ask, live, (approval.request.approval, digest, None), epoch, now)
             }
             Some(approval) => {
                 let durable = live.holding(approval.request.approval);
@@ -367,6 +372,10 @@ impl Ledger {
                 drop(live);
                 (seat.verdict, seat.rule) = (Verdict::Allow, None);
                 self.pass(seat, ask, judged, now)
+            }
+            None if denied_before(&live, &seat, now) => {
+                drop(live);
+                self.deny(seat, denied_unasked(), now)
             }
             None if !self.has_room_to_hold(&live) => {
                 drop(live);
@@ -394,7 +403,7 @@ impl Ledger {
         !live.state().approvals().is_full() && self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
-    fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<(ApprovalId, Digest)>, now: Time) -> Receipt<Result<(), Unavailable>> {
+    pub(super) fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<Used>, now: Time) -> Receipt<Result<(), Unavailable>> {
         let run = crate::gate::event::RunRef { agent: seat.run.agent.clone(), run: seat.run_id.clone() };
         let admission = Admission {
             call: seat.call,
@@ -403,8 +412,9 @@ impl Ledger {
             risk: seat.risk,
             idempotent: seat.idempotent,
             subject: seat.subject.clone(),
-            approval: used.map(|(approval, _)| approval),
-            digest: used.map(|(_, digest)| digest),
+            approval: used.map(|(approval, ..)| approval),
+            digest: used.map(|(_, digest, _)| digest),
+            sent: used.and_then(|(.., sent)| sent),
             deed: seat.deed(),
         };
         seat.admitted = true;
@@ -539,19 +549,6 @@ pub(super) fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Find
     !finding.clamped && (shadows(seat.place.policy.mode) || tool.is_some_and(|tool| shadows(tool.mode)))
 }
 
-fn denied(approval: &Approval) -> Finding {
-    let by = approval.decisions.last().map_or_else(String::new, |decision| format!(" by {}", decision.reviewer));
-    let why = approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map_or_else(String::new, |reason| format!(": {reason}"));
-    Finding {
-        verdict: Verdict::Deny,
-        rule: RuleName::Denied,
-        place: None,
-        detail: format!("exactly this call was denied as wrong{by}{why}"),
-        violations: Vec::new(),
-        clamped: false,
-    }
-}
-
 fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, steps: Vec<StepName>, now: Time) -> Request {
     let hold = &seat.place.policy.hold;
     Request {
@@ -576,7 +573,7 @@ fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, steps:
 }
 
 /// A cap costs nothing (G6), and its call may come again.
-fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
+pub(super) fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
     (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
     Admit::Refused { seat, refusal: Refusal::Capped(Box::new(finding), capped) }
 }

@@ -86,7 +86,7 @@ impl Admit {
             Admit::Held { seat, .. } | Admit::Refused { seat, refusal: Refusal::Rule(_) | Refusal::Recalled(_) } => seat,
             Admit::Pass { permit, .. } if permit.seat.granted => &mut permit.seat,
             // Not stopped yet, or not for what it asks.
-            Admit::Pass { .. } | Admit::Unread { .. } | Admit::Answered { .. } | Admit::Refused { .. } => return self,
+            Admit::Pass { .. } | Admit::Edited { .. } | Admit::Unread { .. } | Admit::Answered { .. } | Admit::Refused { .. } => return self,
         };
         if std::mem::take(&mut seat.unescalated) {
             let mut run = seat.run.lock();

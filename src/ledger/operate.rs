@@ -16,7 +16,7 @@ use super::{
     shard::Shard,
 };
 use crate::gate::{
-    approval::{Approval, Decision, Stage, queue::Conflict},
+    approval::{Approval, Stage, queue::Conflict},
     event::{Charge, Clamp, Entry, Event, Mark},
     name::{AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName},
     standing::Standing,
@@ -229,19 +229,6 @@ impl Ledger {
         Some((approval, receipt))
     }
 
-    /// Records a reviewer's decision. Of several, the first one wins; [`OperateError::Deciding`] asks to try again when the one before it is through.
-    pub fn decide(&self, id: ApprovalId, decision: Decision) -> Result<Durable, OperateError> {
-        let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
-        let now = self.now();
-        shard.advance(now);
-        let mut live = shard.lock();
-        live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
-        if live.is_deciding(id) {
-            return Err(OperateError::Deciding);
-        }
-        Ok(shard.append(&mut live, &*self.journal, now, Event::Decided { approval: id, decision: Decision { at: now, ..decision } }).durable)
-    }
-
     /// Takes a held call back, or its unused grant.
     pub fn withdraw(&self, id: ApprovalId, reason: &str) -> Result<Durable, OperateError> {
         let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
@@ -448,7 +435,7 @@ impl Ledger {
         Reported::Booked(receipt)
     }
 
-    fn shard_of(&self, id: ApprovalId) -> Option<Arc<Shard>> {
+    pub(super) fn shard_of(&self, id: ApprovalId) -> Option<Arc<Shard>> {
         let workflow = self.approvals.get(&id)?.clone();
         self.shard(&workflow)
     }
@@ -557,7 +544,7 @@ fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
     }
 }
 
-fn decided(conflict: &Conflict) -> OperateError {
+pub(super) fn decided(conflict: &Conflict) -> OperateError {
     match conflict {
         Conflict::Unknown => OperateError::NoApproval,
         Conflict::Wrong(stage) => OperateError::Conflict(format!("the approval is {} already", stage.as_str())),

@@ -10,6 +10,7 @@ use super::{
     Ledger, Workplace,
     caps::{Aloft, Metered},
     deeds::Doing,
+    edit::Edited,
     port::{CallRecord, Change, Revise, RunTarget},
     runs::{self, OpenRun},
 };
@@ -47,6 +48,8 @@ pub struct Seat {
     pub(super) admitted: bool,
     /// A grant was used for it.
     pub(super) granted: bool,
+    /// What a reviewer approved in its place.
+    pub(super) edited: Option<Edited>,
     /// Its place among the calls in flight.
     pub(super) aloft: Option<Aloft>,
     /// It took from the volumes.

@@ -42,6 +42,8 @@ pub struct Shard {
     standing: ArcSwap<Standing>,
     /// Before this nothing happens by itself.
     due: AtomicI64,
+    /// Edited calls that wait to be sent.
+    edits: AtomicUsize,
     /// Approvals that are pending in the whole process.
     pending: Arc<AtomicUsize>,
     traffic: Traffic,
@@ -80,6 +82,19 @@ impl Live {
     #[must_use]
     pub fn is_deciding(&self, approval: ApprovalId) -> bool {
         self.deciding.contains(&approval)
+    }
+
+    /// A decision on `approval` is about to be handed over, and no other is until it was, or is let go of.
+    pub fn reserve(&mut self, approval: ApprovalId) {
+        self.deciding.push(approval);
+    }
+
+    /// The decision on `approval` that was about to be handed over no longer is. Whoever waits for it may look again.
+    pub fn let_go(&mut self, approval: ApprovalId) {
+        if let Some(place) = self.deciding.iter().rposition(|known| *known == approval) {
+            self.deciding.remove(place);
+        }
+        self.wake(&[approval]);
     }
 
     /// What must be on disk before anybody is told of `approval`, where it is not yet.
@@ -148,6 +163,7 @@ impl Shard {
             live: Mutex::new(live),
             standing,
             due: AtomicI64::new(i64::MIN),
+            edits: AtomicUsize::new(0),
             pending,
             traffic,
             taken: Taken::default(),
@@ -173,6 +189,12 @@ impl Shard {
     #[must_use]
     pub const fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// Does an edited call wait to be sent? No lock.
+    #[must_use]
+    pub fn has_edits(&self) -> bool {
+        self.edits.load(Ordering::Relaxed) > 0
     }
 
     /// The places that its risky runs have taken. They are taken under its lock.
@@ -326,6 +348,7 @@ impl Shard {
 
     fn count(&self, live: &mut Live) {
         let counted = live.state.approvals().pending();
+        self.edits.store(live.state.approvals().edited(), Ordering::Relaxed);
         let before = std::mem::replace(&mut live.counted, counted);
         if counted >= before {
             self.pending.fetch_add(counted - before, Ordering::Relaxed);

@@ -19,7 +19,7 @@ use super::{
     worker::Connection,
 };
 use crate::{
-    api::{Moment, problem::Slug},
+    api::{Moment, approval::Edit, problem::Slug},
     gate::{
         approval::{Approval, Stage},
         event::Charge,
@@ -77,6 +77,8 @@ struct ApprovalStatus {
     approved: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edit: Option<Edit>,
     next: &'static str,
 }
 
@@ -159,6 +161,9 @@ fn status(approval: &Approval) -> ApprovalStatus {
     let request = &approval.request;
     let next = match approval.stage {
         Stage::Pending => "wait, and ask again",
+        Stage::Approved { .. } if approval.edit().is_some() => {
+            "repeat exactly the held call: it passes once, with the arguments that a reviewer put in place of yours"
+        }
         Stage::Approved { .. } => "repeat exactly the held call: it passes once",
         Stage::Used { .. } => "nothing: the call was made",
         Stage::Denied { wrong: true, .. } => "do not repeat the call",
@@ -176,6 +181,7 @@ fn status(approval: &Approval) -> ApprovalStatus {
         needed: request.needed,
         approved: approval.approvals(),
         reason: approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map(ToOwned::to_owned),
+        edit: approval.edit().map(Edit::of),
         next,
     }
 }

@@ -86,6 +86,12 @@ impl Content {
         if body.is_end_stream() { Content::None } else { Content::Unread(body) }
     }
 
+    /// These bytes, where there is room for them.
+    pub fn held(bytes: Bytes, memory: &Memory) -> Result<Self, BodyError> {
+        let share = memory.take(bytes.len()).ok_or(BodyError::Memory)?;
+        Ok(Content::Read(bytes, share))
+    }
+
     /// Was at most `most` announced, and is there room for that?
     #[must_use]
     pub fn is_short(&self, most: usize, memory: &Memory) -> bool {

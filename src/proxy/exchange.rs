@@ -5,6 +5,8 @@
 //!
 //! The future of a call is moved as a whole when it begins, so what most calls never do is boxed: holding, and the agent's own paths.
 
+use std::sync::Arc;
+
 use http::Request;
 use hyper::body::Incoming;
 
@@ -96,6 +98,13 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
                     Decided::Refused(refused) => return end(plane, heading, seat, &refused),
                 }
             }
+            Judged::Edited { seat, args } => match arrival.edit(&args, plane) {
+                Ok(()) => {
+                    heading.edited(&seat);
+                    seat
+                }
+                Err(refused) => return end(plane, heading, seat, &refused),
+            },
             Judged::Unread { seat } => match arrival.buffer(plane, connection).await {
                 Ok(()) => seat,
                 Err(refused) => return end(plane, heading, seat, &refused),
@@ -115,6 +124,7 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
 enum Judged {
     Pass { permit: Permit, durable: Option<Receipt<Result<(), Unavailable>>>, aftermath: Option<Box<Aftermath>> },
     Held { seat: Seat, approval: Box<Approval>, durable: Option<Receipt<Result<(), Unavailable>>>, finding: Box<Finding> },
+    Edited { seat: Seat, args: Arc<str> },
     Unread { seat: Seat },
     Answered { seat: Seat, answer: StoredAnswer },
     Refused { seat: Seat, refused: Box<Refused> },
@@ -135,6 +145,7 @@ fn judge(plane: &Plane, heading: &Heading, reading: &Reading<'_>, seat: Option<S
     Ok(match admit {
         Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(caller) },
         Admit::Held { seat, approval, durable, finding } => Judged::Held { seat, approval, durable, finding },
+        Admit::Edited { seat, args } => Judged::Edited { seat, args },
         Admit::Unread { seat } => Judged::Unread { seat },
         Admit::Answered { seat, answer } => Judged::Answered { seat, answer },
         Admit::Refused { seat, refusal } => Judged::Refused { seat, refused: Box::new(Refused::from(refusal)) },

@@ -17,7 +17,6 @@ use crate::{
     ledger::admit::Exhibit,
     wire::{
         canonical::{self, Approved, Body},
-        query::Query,
         target::Target,
     },
 };
@@ -110,18 +109,5 @@ impl Lookup for Headers<'_> {
             (Some(value), None) => value.to_str().map(|text| Some(Cow::Borrowed(text))).map_err(|_| Ambiguous),
             (Some(_), Some(_)) => Err(Ambiguous),
         }
-    }
-}
-
-/// The query as conditions read it.
-pub struct QueryFacts<'a>(pub Query<'a>);
-
-impl Lookup for QueryFacts<'_> {
-    fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
-        self.0.get(name).map_err(|_| Ambiguous)
-    }
-
-    fn all(&self, name: &str) -> Result<Vec<Cow<'_, str>>, Ambiguous> {
-        self.0.all(name).map_err(|_| Ambiguous)
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::{
     body::Content,
-    exhibit::{Headers, QueryFacts, Shown},
+    exhibit::{Headers, Shown},
     identify::{self, Caller},
     outbound::OutBody,
     plane::Plane,
@@ -71,7 +71,7 @@ pub struct Reading<'a> {
     captures: Captures<'a, 'a>,
     args: Option<Json<'a>>,
     headers: Headers<'a>,
-    query: QueryFacts<'a>,
+    query: Query<'a>,
 }
 
 /// Sorts a request: the guard's verdict on its head first, before anything else of it is believed.
@@ -125,6 +125,15 @@ impl Arrival {
     #[must_use]
     pub fn timeout(&self) -> std::time::Duration {
         self.tool.as_ref().map_or(self.route().api.timeout, |tool| tool.timeout)
+    }
+
+    /// Puts what a reviewer approved in the place of the body. What only vouched for the old one goes with it.
+    pub fn edit(&mut self, args: &str, plane: &Plane) -> Result<(), Refused> {
+        self.content = Content::held(bytes::Bytes::copy_from_slice(args.as_bytes()), &plane.shared().memory)?;
+        for name in ["content-digest", "repr-digest", "digest", "content-md5"] {
+            self.parts.headers.remove(name);
+        }
+        Ok(())
     }
 
     /// A request that was not sent after all: its body is still there.
@@ -206,7 +215,7 @@ impl Arrival {
             Some(bytes) if is_json && !bytes.is_empty() => Some(wire::json::parse(bytes).map_err(Malformed::from)?),
             _ => None,
         };
-        let query = QueryFacts(Query::new(self.query.as_deref()));
+        let query = Query::new(self.query.as_deref());
         Ok(Reading { arrival: self, target, captures, args, headers: Headers(&self.parts.headers), query })
     }
 }
@@ -301,7 +310,7 @@ impl Aftermath {
         let answer = body.and_then(|bytes| wire::json::parse(bytes).ok());
         let captures = captures(&self.tool, self.method.as_str(), &self.path);
         let path: &dyn Lookup = captures.as_ref().map_or(&Nothing, |captures| captures as &dyn Lookup);
-        let (query, headers) = (QueryFacts(Query::new(self.query.as_deref())), Headers(&self.headers));
+        let (query, headers) = (Query::new(self.query.as_deref()), Headers(&self.headers));
         let standing = self.place.shard.standing();
         let caller = Caller { agent: self.agent.clone(), place: Arc::clone(&self.place) };
         let response = Some(ResponseFacts { status, body: answer.as_ref() });

@@ -283,6 +283,7 @@ impl From<Refusal> for Refused {
                 Self::new(Slug::Malformed, 400, detail)
             }
             Refusal::Recalled(recalled) => Self::recalled(recalled),
+            Refusal::Spent(approval) => Self::decided(&approval),
             Refusal::Journal => Self::journal(),
             Refusal::Holds => {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";

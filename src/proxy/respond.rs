@@ -16,6 +16,7 @@ use crate::{
     },
     gate::{
         deed::Done,
+        digest::Digest,
         event::Executed,
         name::{CallId, RunId, ToolName},
         policy::{Mode, judge::Finding},
@@ -37,6 +38,7 @@ pub type Answer = Response<ReplyBody<Settle>>;
 const CALL: HeaderName = HeaderName::from_static("burngate-call");
 const VERDICT: HeaderName = HeaderName::from_static("burngate-verdict");
 const BUDGET: HeaderName = HeaderName::from_static("burngate-budget");
+const EDITED: HeaderName = HeaderName::from_static("burngate-edited");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -48,6 +50,8 @@ pub struct Heading {
     standing: Arc<Standing>,
     run: Option<RunId>,
     tool: Option<ToolName>,
+    /// What is sent in the place of what was asked for.
+    edited: Option<Digest>,
     /// The agent sees no verdict in shadow.
     shadow: bool,
 }
@@ -58,7 +62,7 @@ impl Heading {
     pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
         let standing = caller.place.shard.standing_full();
         let shadow = matches!(caller.place.policy.mode, Mode::Shadow { until } if now < until);
-        Heading { call, caller, standing, run: None, tool: None, shadow }
+        Heading { call, caller, standing, run: None, tool: None, edited: None, shadow }
     }
 
     /// Who asks.
@@ -79,6 +83,11 @@ impl Heading {
         self.tool = Some(seat.tool().clone());
     }
 
+    /// A reviewer put other arguments in the place of those that were asked for: the agent is told.
+    pub fn edited(&mut self, seat: &Seat) {
+        self.edited = seat.edited().copied();
+    }
+
     /// The budget before the call, as the agent is told of it.
     #[must_use]
     pub fn budget(&self) -> Disclosed {
@@ -89,6 +98,9 @@ impl Heading {
     fn write(&self, plane: &Plane, headers: &mut HeaderMap, verdict: Option<Verdict>) {
         if let Ok(call) = HeaderValue::from_str(self.call.spell().as_str()) {
             headers.insert(CALL, call);
+        }
+        if let Some(edited) = self.edited.and_then(|digest| HeaderValue::from_str(&digest.to_string()).ok()) {
+            headers.insert(EDITED, edited);
         }
         if self.shadow {
             return;

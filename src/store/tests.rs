@@ -264,6 +264,7 @@ fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
         subject: Some("A-1001".into()),
         approval: None,
         digest: None,
+        sent: None,
         deed: None,
     }
 }

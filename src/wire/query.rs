@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::Malformed;
 use super::target::hex_pair;
+use crate::gate::policy::facts::{Ambiguous, Lookup};
 
 /// A query string, read on demand.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +66,17 @@ impl<'a> Query<'a> {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((percent_decode(key, true)?, percent_decode(value, true)?))
         })
+    }
+}
+
+/// The query as conditions read it.
+impl Lookup for Query<'_> {
+    fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
+        self.get(name).map_err(|_| Ambiguous)
+    }
+
+    fn all(&self, name: &str) -> Result<Vec<Cow<'_, str>>, Ambiguous> {
+        Query::all(self, name).map_err(|_| Ambiguous)
     }
 }
 

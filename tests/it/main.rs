@@ -26,6 +26,7 @@ mod deeds;
 mod demo;
 mod drain;
 mod earn;
+mod edits;
 mod emergency;
 mod escalation;
 mod examples;

@@ -42,7 +42,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
 }
 
 fn decision(reviewer: &str, decision: DecisionKind, at: i64) -> Decision {
-    Decision { reviewer: reviewer.into(), decision, reason: None, at: time(at), void: false }
+    Decision { reviewer: reviewer.into(), decision, reason: None, at: time(at), edit: None, void: false }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

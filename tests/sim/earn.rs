@@ -107,7 +107,7 @@ impl World {
             steps: vec!["small-refunds".into()],
         };
         self.at(at, Event::Held(Box::new(request)));
-        let decided = Decision { reviewer: "dana".into(), decision, reason: None, at: time(at), void: false };
+        let decided = Decision { reviewer: "dana".into(), decision, reason: None, at: time(at), edit: None, void: false };
         let mut effects = self.at(at + MINUTE, Event::Decided { approval, decision: decided });
         if decision == DecisionKind::Approve {
             let admission = Admission {
@@ -119,6 +119,7 @@ impl World {
                 subject: None,
                 approval: Some(approval),
                 digest: Some(digest),
+                sent: None,
                 deed: None,
             };
             effects.extend(self.at(at + 2 * MINUTE, Event::Admitted(admission)));

@@ -131,7 +131,7 @@ async fn an_approval_ends_once_and_neither_the_asker_nor_one_person_twice_decide
 #[case("/v1/workflows/support-triage/recover", r#"{"cause": ""}"#, "/cause")]
 #[case("/v1/workflows/support-triage/recover", r#"{"cause": "c", "for": "91d"}"#, "/for")]
 #[case("/v1/workflows/support-triage/recover", r#"{"cause": "c", "to": "sideways"}"#, "/to")]
-#[case(APPROVE, r#"{"edit": {"amount": 1}}"#, "/edit")]
+#[case(APPROVE, r#"{"digest": "abc"}"#, "/digest")]
 #[case(DENY, r"{}", "/reason")]
 #[case(DENY, r#"{"reason": "r", "verdict": "maybe"}"#, "/verdict")]
 #[case("/v1/reports", r#"{"mode": "timeout"}"#, "/run")]

@@ -52,7 +52,7 @@ impl Operator {
 
     /// Lets a held call go, once.
     pub(super) async fn approve(&self, id: &str, reason: &str) -> anyhow::Result<Approval> {
-        self.tell(&format!("/v1/approvals/{id}/approve"), &Approve { reason: Some(reason.to_owned()), edit: None }).await
+        self.tell(&format!("/v1/approvals/{id}/approve"), &Approve { reason: Some(reason.to_owned()), edit: None, digest: None }).await
     }
 
     /// Puts a ceiling on the workflow's level.

@@ -31,6 +31,9 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
     }
     let sent = approval.args.as_ref().map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
     let _ = write!(page, "\narguments, exactly as they would be sent:\n  {sent}\n");
+    if let Some(edit) = &approval.edit {
+        let _ = write!(page, "\nA REVIEWER CHANGED THEM; what is sent instead, with digest {}:\n  {}\n", escape(&edit.digest), arguments(edit.args.get(), 2));
+    }
     if approval.state == "pending" {
         let id = escape(&approval.id);
         let _ = write!(
@@ -60,6 +63,7 @@ fn stands(approval: &Approval, now: Time) -> String {
 
 fn decided(decision: &Decision, now: Time) -> String {
     let said = match decision.decision.as_str() {
+        "approve" if decision.edit.is_some() => "approve, with other arguments",
         "approve" => "approve",
         "deny_wrong" => "deny, as wrong",
         "deny_not_now" => "deny, not now",

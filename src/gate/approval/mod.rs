@@ -4,4 +4,4 @@ pub mod queue;
 pub mod request;
 
 pub use queue::Queue;
-pub use request::{Approval, Decision, DecisionKind, Request, Stage};
+pub use request::{Approval, Decision, DecisionKind, Edit, Request, Stage};

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::request::{Approval, Decision, DecisionKind, Request, Stage};
 use crate::gate::{
     digest::Digest,
-    name::{ApprovalId, CallId, PersonName},
+    name::{ApprovalId, CallId, PersonName, Subject, ToolName},
     time::{Time, hours},
 };
+
+/// So many denials as wrong of calls of one tool about one subject within [`STANDS`], and nobody is asked about further ones.
+pub const ENOUGH_DENIALS: usize = 2;
 
 /// How long a denial as wrong stands for its digest, and how long an ended approval can be looked up here.
 pub const STANDS: Duration = hours(24);
@@ -74,6 +77,20 @@ impl Queue {
             .find(|approval| approval.request.digest == *digest && matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS)))
     }
 
+    /// How many calls of `tool` about `subject` were denied as wrong, as far as that stands at `now`.
+    #[must_use]
+    pub fn denials(&self, tool: &ToolName, subject: &Subject, now: Time) -> usize {
+        let stands = |approval: &&Approval| matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS));
+        let about = |approval: &&Approval| approval.request.tool == *tool && approval.request.subject.as_ref() == Some(subject);
+        self.0.values().filter(stands).filter(about).count()
+    }
+
+    /// How many edited calls wait to be sent.
+    #[must_use]
+    pub fn edited(&self) -> usize {
+        self.0.values().filter(|approval| matches!(approval.stage, Stage::Approved { .. }) && approval.edit().is_some()).count()
+    }
+
     /// Could `reviewer` decide on `id` at `now`?
     pub fn may_decide(&self, id: ApprovalId, reviewer: &PersonName, now: Time) -> Result<&Approval, Conflict> {
         let approval = self.0.get(&id).ok_or(Conflict::Unknown)?;
@@ -114,11 +131,14 @@ impl Queue {
         self.0.insert(approval.request.approval, approval);
     }
 
-    /// Records `decision` on `id`: a denial ends it, the last approval needed mints the grant.
+    /// Records `decision` on `id`: a denial ends it, the last approval needed mints the grant. An edit voids what was approved before it.
     pub fn decide(&mut self, id: ApprovalId, decision: Decision) -> Result<&Approval, Conflict> {
         self.may_decide(id, &decision.reviewer, decision.at)?;
         let approval = self.0.get_mut(&id).ok_or(Conflict::Unknown)?;
         let at = decision.at;
+        if decision.edit.is_some() {
+            approval.decisions.iter_mut().for_each(|earlier| earlier.void = true);
+        }
         approval.stage = match decision.decision {
             DecisionKind::Approve if approval.approvals() + 1 >= approval.request.needed => Stage::Approved { until: at.plus(approval.request.grant) },
             DecisionKind::Approve => Stage::Pending,

@@ -64,9 +64,21 @@ pub struct Decision {
     pub reason: Option<Arc<str>>,
     /// When.
     pub at: Time,
-    /// An approval that no longer counts: whoever gave it may not decide any more.
+    /// Other arguments than those that were asked for, where it approves those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
+    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody edited the call since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
+}
+
+/// The arguments that a reviewer put in the place of those that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The arguments as canonical JSON, as they are forwarded.
+    pub args: Arc<str>,
+    /// The digest of exactly the call that is forwarded.
+    pub digest: Digest,
 }
 
 /// The decisions a reviewer can take.
@@ -119,6 +131,12 @@ pub enum Stage {
 }
 
 impl Decision {
+    /// Does it say that the run went wrong? An edit does, and a denial as wrong.
+    #[must_use]
+    pub fn corrects(&self) -> bool {
+        self.edit.is_some() || self.decision == DecisionKind::DenyWrong
+    }
+
     /// Is it an approval that still counts?
     #[must_use]
     pub fn counts(&self) -> bool {
@@ -164,6 +182,18 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// What a reviewer put in the place of the arguments, where one did: the latest.
+    #[must_use]
+    pub fn edit(&self) -> Option<&Edit> {
+        self.decisions.iter().rev().find_map(|decision| decision.edit.as_ref())
+    }
+
+    /// The digest of the call that is up for a decision: the one that was asked for, or what it was edited to.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        self.edit().map_or(&self.request.digest, |edit| &edit.digest)
+    }
+
     /// Distinct people whose approvals count.
     #[must_use]
     pub fn approvals(&self) -> u32 {

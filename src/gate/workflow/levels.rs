@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Effects, WorkflowState};
 use crate::gate::{
-    approval::{Approval, Decision, Stage},
+    approval::{Approval, Decision},
     budget::account::BurnRecord,
     digest::Digest,
     earn::{self, Earned, Gain, Progress, Step},
@@ -72,15 +72,17 @@ impl WorkflowState {
     /// Uses a grant: a call that a person approved is evidence for the steps that would have let it go.
     pub(super) fn granted(&mut self, at: Time, approval: ApprovalId, digest: &Digest, admission: &Admission) {
         let used = self.approvals.use_grant(approval, digest, admission.call, at).is_ok();
-        if let Some(known) = self.approvals.get(approval).filter(|_| used) {
+        if let Some(known) = self.approvals.get(approval).filter(|known| used && known.edit().is_none()) {
             self.steps.approved(&admission.run, &known.request.steps, at);
         }
     }
 
     /// Records a decision on a held call. Judged by the fold's time, which never goes back: one dated ahead mints no longer grant.
     pub(super) fn decided(&mut self, at: Time, approval: ApprovalId, decision: &Decision, effects: &mut Effects) {
-        let decided = self.approvals.decide(approval, Decision { at, ..decision.clone() });
-        if let Ok(Approval { request, stage: Stage::Denied { wrong: true, .. }, .. }) = decided {
+        let corrects = decision.corrects();
+        if let Ok(Approval { request, .. }) = self.approvals.decide(approval, Decision { at, ..decision.clone() })
+            && corrects
+        {
             let run = RunRef { agent: request.agent.clone(), run: request.run.clone() };
             let back = self.steps.denied(&run, &request.steps, at);
             effects.extend(back.into_iter().map(|step| (at, Effect::StepLost { step })));

@@ -394,14 +394,14 @@ impl Desk {
 
     pub(crate) fn approved(&self, digest: u8) -> ApprovalId {
         let id = self.held(digest);
-        drop(self.ledger.decide(id, decision("ada", DecisionKind::Approve)).unwrap());
+        drop(self.ledger.decide(id, decision("ada", DecisionKind::Approve), None).unwrap().durable);
         self.journal.write();
         id
     }
 }
 
 pub(crate) fn decision(who: &str, decision: DecisionKind) -> Decision {
-    Decision { reviewer: who.into(), decision, reason: None, at: Time::default(), void: false }
+    Decision { reviewer: who.into(), decision, reason: None, at: Time::default(), edit: None, void: false }
 }
 
 pub(crate) fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
@@ -414,6 +414,7 @@ pub(crate) fn passed(admit: Admit) -> (Permit, Option<Written>) {
         Admit::Held { finding, .. } => panic!("held: {}", finding.detail),
         Admit::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
         Admit::Unread { .. } => panic!("unread"),
+        Admit::Edited { .. } => panic!("edited"),
         Admit::Answered { .. } => panic!("answered before"),
     }
 }

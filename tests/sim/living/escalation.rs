@@ -43,7 +43,7 @@ fn held_by(admit: Admit) -> Option<RuleName> {
             None
         }
         Admit::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
-        Admit::Unread { .. } | Admit::Answered { .. } => panic!("nothing was judged"),
+        Admit::Unread { .. } | Admit::Edited { .. } | Admit::Answered { .. } => panic!("nothing was judged"),
     }
 }
 
@@ -80,7 +80,7 @@ fn a_miss_that_is_held_is_caught_and_costs_nothing_also_when_a_person_approves_i
     assert_eq!(finding.rule, RuleName::EscalateWhen);
     drop(seat);
     desk.journal.write();
-    drop(desk.ledger.decide(approval.request.approval, decision("ada", DecisionKind::Approve)).unwrap());
+    drop(desk.ledger.decide(approval.request.approval, decision("ada", DecisionKind::Approve), None).unwrap().durable);
     desk.journal.write();
     answer(passed(moves(&desk, "r")).0, 200);
     finish(&desk, "r", false);

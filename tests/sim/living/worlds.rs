@@ -114,7 +114,7 @@ impl World {
                 let kind = rng.pick(&[DecisionKind::Approve, DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow]);
                 let durable = match rng.below(6) {
                     0 => self.desk.ledger.withdraw(id, "cancelled"),
-                    _ => self.desk.ledger.decide(id, decision(rng.pick(&["ada", "bob", "clerk"]), kind)),
+                    _ => self.desk.ledger.decide(id, decision(rng.pick(&["ada", "bob", "clerk"]), kind), None).map(|deciding| deciding.durable),
                 };
                 self.receipts.extend(durable.ok().map(Answer::of));
             }
@@ -185,9 +185,11 @@ impl World {
                 Refusal::Capped(finding, _) => panic!("nothing is capped: {}", finding.detail),
                 Refusal::Recalled(recalled) => assert!(recalled.earlier.is_some() || recalled.reached.is_some()),
                 Refusal::IdempotencyKey(why) => panic!("no key was given: {why}"),
+                Refusal::Spent(approval) => panic!("nothing is edited: {approval:?}"),
                 Refusal::Holds => {}
             },
             Admit::Unread { .. } => panic!("unread"),
+            Admit::Edited { .. } => panic!("nothing is edited"),
             Admit::Answered { .. } => panic!("no key was given"),
         }
     }

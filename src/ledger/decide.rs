@@ -1,0 +1,96 @@
+//! A reviewer decides on a held call. Of several decisions on one approval the first wins.
+//!
+//! A denial as wrong and an edit say that the run went wrong: `major_correction` is charged to it before the decision is handed over, so that no crash leaves a
+//! correction that cost nothing. Until the decision is handed over nobody else's can be.
+
+use super::{
+    Ledger,
+    operate::{Durable, OperateError, Reported, decided},
+    port::{Change, RunTarget},
+};
+use crate::gate::{
+    approval::{Approval, Decision, DecisionKind},
+    digest::Digest,
+    event::{Charge, Event},
+    name::{ApprovalId, CallId},
+    outcome::{FailureMode, Source},
+};
+
+/// A decision that was handed over.
+pub struct Deciding {
+    /// Answers once it is durable.
+    pub durable: Durable,
+    /// What it cost the run.
+    pub charged: Option<Reported>,
+}
+
+impl Ledger {
+    /// Records a reviewer's decision on the call with the digest `seen`, where they say which they saw. [`OperateError::Deciding`] asks to try again when the
+    /// decision before it is through.
+    ///
+    /// # Errors
+    /// Why it cannot be decided so.
+    pub fn decide(&self, id: ApprovalId, decision: Decision, seen: Option<&Digest>) -> Result<Deciding, OperateError> {
+        let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
+        let now = self.now();
+        shard.advance(now);
+        let mut live = shard.lock();
+        let approval = live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
+        is_the_one(approval, &decision, seen)?;
+        if live.is_deciding(id) {
+            return Err(OperateError::Deciding);
+        }
+        if decision.decision == DecisionKind::Approve && self.has_changed(shard.name(), approval) {
+            let what = "the tool, or where it is, changed since this call was held: deny it, and the agent can ask again";
+            return Err(OperateError::Conflict(what.to_owned()));
+        }
+        let event = |decision: &Decision| Event::Decided { approval: id, decision: Decision { at: now, ..decision.clone() } };
+        if !decision.corrects() {
+            return Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(&decision)).durable, charged: None });
+        }
+        let charge = correction(approval, &decision);
+        let call = approval.request.call;
+        live.reserve(id);
+        drop(live);
+        let charged = self.report(RunTarget::Call(call), charge.clone());
+        let mut live = shard.lock();
+        live.let_go(id);
+        // Nobody else could decide, but it could expire or be taken back.
+        if let Err(conflict) = live.state().approvals().may_decide(id, &decision.reviewer, self.now()) {
+            drop(live);
+            self.take_back(call, charge);
+            return Err(decided(&conflict));
+        }
+        Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(&decision)).durable, charged: Some(charged) })
+    }
+
+    fn take_back(&self, call: CallId, charge: Charge) {
+        let Charge { mode, reference, by: Some(by), .. } = charge else { return };
+        drop(self.revise(RunTarget::Call(call), Change::Retract { mode: Some(mode), reference, by }));
+    }
+}
+
+/// Does the reviewer decide on what they saw? Once somebody edited the call, they have to say so.
+fn is_the_one(approval: &Approval, decision: &Decision, seen: Option<&Digest>) -> Result<(), OperateError> {
+    match seen {
+        Some(seen) if seen == approval.digest() => Ok(()),
+        None if approval.edit().is_none() || decision.decision != DecisionKind::Approve || decision.edit.is_some() => Ok(()),
+        Some(_) | None => {
+            let what = format!("somebody edited this call: what is up for a decision has the digest {}; look at it, and name it", approval.digest());
+            Err(OperateError::Conflict(what))
+        }
+    }
+}
+
+fn correction(approval: &Approval, decision: &Decision) -> Charge {
+    let how = if decision.edit.is_some() { "edited before it was approved" } else { "denied as wrong" };
+    Charge {
+        mode: FailureMode::MajorCorrection,
+        source: Source::Person,
+        by: Some(decision.reviewer.clone()),
+        call: Some(approval.request.call),
+        tool: Some(approval.request.tool.clone()),
+        note: Some(decision.reason.as_ref().map_or_else(|| how.to_owned(), |reason| format!("{how}: {reason}")).into()),
+        reference: Some(format!("{}/{}", approval.request.approval, decision.reviewer).into()),
+    }
+}
