@@ -35,6 +35,7 @@ mod batch;
 mod changes;
 mod checks;
 mod durable;
+mod enforce;
 mod fault;
 pub mod guard;
 pub mod health;
@@ -148,6 +149,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(workflows::list))
                 .routes(routes!(workflows::show))
                 .routes(routes!(numbers::show))
+                .routes(routes!(enforce::preview))
                 .routes(routes!(approvals::list))
                 .routes(routes!(approvals::show))
                 .routes(routes!(runs::list))

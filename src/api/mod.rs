@@ -7,6 +7,7 @@ pub mod approval;
 pub mod audit;
 pub mod check;
 pub mod earn;
+pub mod enforce;
 pub mod history;
 pub mod incident;
 pub mod number;

@@ -19,6 +19,7 @@ mod clamp;
 mod client;
 mod completion;
 mod demo;
+mod enforce;
 mod exclude;
 mod explain;
 mod failure;
@@ -84,6 +85,7 @@ enum Command {
     Waive(waive::Waive),
     Recover(recover::Recover),
     Change(change::Change),
+    Enforce(enforce::Enforce),
     Promote(promote::Promote),
     Audit(audit::Audit),
     Schema(schema::Schema),
@@ -129,6 +131,7 @@ impl Command {
             Command::Waive(command) => command.run(),
             Command::Recover(command) => command.run(),
             Command::Change(command) => command.run(),
+            Command::Enforce(command) => command.run(),
             Command::Promote(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Schema(command) => command.run(),

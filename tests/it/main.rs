@@ -28,6 +28,7 @@ mod drain;
 mod earn;
 mod edits;
 mod emergency;
+mod enforce;
 mod escalation;
 mod examples;
 mod exchange;

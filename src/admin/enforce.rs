@@ -1,0 +1,112 @@
+//! What the flip of a workflow from shadow to enforce would do. The flip itself is a line of its policy, so there is nothing here that does it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+
+use super::{Desk, fault::Fault, read::Segment, workflows::one};
+use crate::{
+    api::{
+        Moment, Problem, Slug,
+        enforce::{Flip, FlipRule},
+    },
+    gate::{
+        event::Executed,
+        name::{ToolName, WorkflowName},
+        policy::Mode,
+        time::{Time, days},
+        verdict::Verdict,
+    },
+    ledger::port::{CallRecord, RunFilter},
+};
+
+/// So far back runs are looked at.
+const DAYS: u64 = 7;
+/// So many runs are looked at; of more, the newest.
+const MAX_RUNS: u64 = 50_000;
+/// So many of them at once.
+const PAGE: usize = 1_000;
+
+/// What the flip from shadow to enforce would do, judged by the calls of the last seven days.
+#[utoipa::path(
+    get,
+    path = "/v1/workflows/{workflow}/enforce",
+    params(("workflow" = String, Path)),
+    responses((status = 200, body = Flip), (status = "default", body = Problem))
+)]
+pub(super) async fn preview(State(desk): State<Arc<Desk>>, Segment(workflow): Segment) -> Result<Json<Flip>, Fault> {
+    let name = WorkflowName::from(workflow);
+    let standing = one(&desk, &name)?;
+    let now = desk.ledger().now();
+    let place = desk.ledger().table().entries.get(&name).map(|place| place.policy.mode);
+    let until = match place {
+        Some(Mode::Shadow { until }) if now < until => until,
+        Some(Mode::Shadow { .. } | Mode::Enforce) => return Err(Fault::new(Slug::Conflict, format!("the verdicts on `{name}` act already"))),
+        None => return Err(Fault::new(Slug::Conflict, format!("no policy of `{name}` is in force"))),
+    };
+    let (seen, since) = look(&desk, &name, now).await?;
+    let days = (now.since(since).as_secs().div_ceil(86_400)).max(1);
+    let of = |verdict: Verdict| seen.rules.iter().filter(|((_, _, known), _)| *known == verdict).map(|(_, calls)| calls).sum::<u64>();
+    let (holds, denials) = (of(Verdict::Hold), of(Verdict::Deny));
+    let mut rules: Vec<_> = seen.rules.iter().map(|((tool, rule, verdict), calls)| shown(tool, rule, *verdict, *calls)).collect();
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.calls));
+    Ok(Json(Flip {
+        workflow: name.to_string(),
+        until: Moment(until),
+        since: Moment(since),
+        days,
+        runs: seen.runs,
+        calls: seen.calls,
+        holds,
+        denials,
+        holds_a_day: holds.div_ceil(days),
+        denials_a_day: denials.div_ceil(days),
+        rules,
+        posture: standing.posture,
+        level: standing.level.effective,
+        binds: standing.level.binds,
+    }))
+}
+
+#[derive(Default)]
+struct Seen {
+    runs: u64,
+    calls: u64,
+    /// Calls that passed because verdicts are only watched, by tool, rule and verdict. There are no more tools than a policy and its paths have.
+    rules: BTreeMap<(ToolName, Arc<str>, Verdict), u64>,
+}
+
+impl Seen {
+    fn see(&mut self, call: &CallRecord) {
+        if call.executed == Executed::No {
+            return;
+        }
+        self.calls += 1;
+        if call.verdict != Verdict::Allow {
+            let rule = call.rule.clone().unwrap_or_else(|| "?".into());
+            *self.rules.entry((call.tool.clone(), rule, call.verdict)).or_default() += 1;
+        }
+    }
+}
+
+/// What passed, and since when: seven days back, or as far as the newest runs reach that are looked at.
+async fn look(desk: &Arc<Desk>, workflow: &WorkflowName, now: Time) -> Result<(Seen, Time), Fault> {
+    let (mut seen, mut since, mut before) = (Seen::default(), now, None);
+    loop {
+        let filter = RunFilter { workflow: Some(workflow.clone()), since: Some(now.minus(days(DAYS))), before, limit: PAGE, ..RunFilter::default() };
+        let page = desk.look_up(move |records| records.runs(&filter)).await?;
+        for view in &page {
+            seen.runs += 1;
+            since = since.min(view.run.booked_at);
+            view.run.calls.iter().for_each(|call| seen.see(call));
+        }
+        before = page.last().map(|last| last.position);
+        if page.len() < PAGE || seen.runs >= MAX_RUNS {
+            return Ok((seen, since));
+        }
+    }
+}
+
+fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> FlipRule {
+    FlipRule { tool: tool.to_string(), rule: rule.to_owned(), verdict: verdict.as_str().to_owned(), calls }
+}

@@ -1,0 +1,106 @@
+//! `burngate enforce`: what it would mean if the verdicts on a workflow acted that are only watched now.
+
+use clap::Args;
+
+use super::{
+    client::{Connection, path},
+    failure::{Exit, Failure},
+    render::{
+        self, escape,
+        number::{counted, grouped},
+        table::Columns,
+        when,
+    },
+    status,
+};
+use crate::{api::enforce::Flip, gate::time::Time};
+
+/// Show what the flip from shadow to enforce would do: holds and denials a day, the posture on the flip
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example: burngate enforce support-triage --dry-run
+
+The flip itself is a line of the policy: drop `mode: shadow` and `until`. Booked runs stay booked.")]
+pub(super) struct Enforce {
+    /// The workflow
+    workflow: String,
+    /// Change nothing; the flip itself is made in the policy
+    #[arg(long, required = true)]
+    dry_run: bool,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Enforce {
+    pub(super) fn run(&self) -> Result<Exit, Failure> {
+        let asked = self.connection.client()?.get(&path(&["v1", "workflows", &self.workflow, "enforce"]));
+        let answer = asked.map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        if self.json {
+            render::show_json(answer.json())?;
+        } else {
+            render::show(&page(&answer.read()?, when::now()))?;
+        }
+        Ok(Exit::Did)
+    }
+}
+
+fn page(flip: &Flip, now: Time) -> String {
+    let name = escape(&flip.workflow);
+    let runs = counted(flip.runs, "run", "runs");
+    let days = counted(flip.days, "day", "days");
+    let mut page = format!(
+        "Of {} calls in {runs} of the last {days}, {} would have been held and {} denied if the verdicts on {name} acted: up to {} and {} a day.\n",
+        grouped(flip.calls),
+        grouped(flip.holds),
+        grouped(flip.denials),
+        grouped(flip.holds_a_day),
+        grouped(flip.denials_a_day)
+    );
+    page += &format!(
+        "On the flip it is {}, at level {} ({} binds): booked runs stay booked. Watching ends by itself {}.\n",
+        escape(&flip.posture),
+        escape(&flip.level),
+        escape(&flip.binds),
+        when::exactly(now, flip.until)
+    );
+    if flip.rules.is_empty() {
+        return page;
+    }
+    let mut table = Columns::new(&["TOOL", "RULE", "VERDICT", "CALLS"]);
+    table.numbers(&[3]);
+    for rule in &flip.rules {
+        table.row([rule.tool.clone(), rule.rule.clone(), rule.verdict.clone(), grouped(rule.calls)]);
+    }
+    page + "\n" + &table.page()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::Moment, cli::render::plain};
+
+    #[test]
+    fn a_flip_says_what_it_would_do_and_what_stays() {
+        let at = |text: &str| text.parse::<Moment>().unwrap();
+        let flip: Flip = serde_json::from_value(serde_json::json!({
+            "workflow": "support-triage", "until": "2026-12-01T00:00:00Z", "since": "2026-11-21T06:00:00Z", "days": 3, "runs": 1200, "calls": 4100,
+            "holds": 61, "denials": 1, "holds_a_day": 21, "denials_a_day": 1, "posture": "healthy", "level": "standard", "binds": "earned",
+            "rules": [
+                { "tool": "payments/refund", "rule": "hold_when", "verdict": "hold", "calls": 61 },
+                { "tool": "payments/refund", "rule": "deny_when", "verdict": "deny", "calls": 1 },
+            ],
+        }))
+        .unwrap();
+        insta::assert_snapshot!(plain(&page(&flip, at("2026-11-23T18:00:00Z").0)), @r"
+        Of 4,100 calls in 1,200 runs of the last 3 days, 61 would have been held and 1 denied if the verdicts on support-triage acted: up to 21 and 1 a day.
+        On the flip it is healthy, at level standard (earned binds): booked runs stay booked. Watching ends by itself 2026-12-01T00:00:00Z (in 7d).
+
+        TOOL              RULE        VERDICT   CALLS
+        payments/refund   hold_when   hold         61
+        payments/refund   deny_when   deny          1
+        ");
+    }
+}
