@@ -96,6 +96,11 @@ async fn decide(gate: &TestGate, person: &str, decision: &Value, request: &str) 
 
 #[rstest]
 #[case::approve(json!({ "type": "approve" }), Some(json!({ "order": "A-1", "amount": 90.0 })), "Refunded")]
+#[case::edit(
+    json!({ "type": "edit", "edited_action": { "name": "refund", "args": { "order": "A-1", "amount": 60 } } }),
+    Some(json!({ "order": "A-1", "amount": 60 })),
+    "Refunded"
+)]
 #[case::reject(json!({ "type": "reject", "message": "no such order" }), None, "A person rejected this refund: no such order")]
 fn langchains_decisions_are_the_gates(#[case] decision: Value, #[case] sent: Option<Value>, #[case] answer: &str) {
     test(async {

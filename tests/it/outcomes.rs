@@ -243,10 +243,28 @@ async fn held(world: &World, hand: &mut Hand) {
     hand.run(false, &[]).due += 1;
 
     // Nothing of it went through, and nobody says that it was wrong.
-    world.agent("pays").post("/shop/pay", &order("pays")).await.refused(403, "held");
+    world.agent("waits").post("/shop/pay", &order("waits")).await.refused(403, "held");
     dana.deny(world.operator().pending().await["id"].as_str().unwrap(), "not_now", "closed today").await.passed();
-    world.finish("pays").await;
+    world.finish("waits").await;
     hand.idle += 1;
+
+    // Nothing of it went through either, and a person says that it was wrong to ask for it.
+    world.agent("pays").post("/shop/pay", &order("pays")).await.refused(403, "held");
+    dana.deny(world.operator().pending().await["id"].as_str().unwrap(), "wrong", "another order").await.passed();
+    world.finish("pays").await;
+    let denied = hand.run(true, &["major_correction"]);
+    (denied.checked, denied.corrected) = (denied.checked + 1, denied.corrected + 1);
+
+    // A person changes what it asked for, and that is sent.
+    world.agent("edits").post("/shop/pay", &json!({ "order": "edits", "amount": 9 })).await.refused(403, "held");
+    let approval = world.operator().pending().await["id"].as_str().unwrap().to_owned();
+    let edit = json!({ "edit": { "order": "edits", "amount": 6 } });
+    dana.post(&format!("/v1/approvals/{approval}/approve"), &edit).await.passed();
+    world.agent("edits").post("/shop/pay", &json!({ "order": "edits", "amount": 9 })).await.passed();
+    assert_eq!(world.upstream.last().json(), edit["edit"]);
+    world.finish("edits").await;
+    let edited = hand.run(true, &["major_correction"]);
+    (edited.checked, edited.corrected) = (edited.checked + 1, edited.corrected + 1);
 }
 
 /// What people and another system say afterwards, of runs that were booked as acceptable.
