@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::gate::name::{ApprovalId, CallId, IncidentId};
+use crate::gate::name::{ApprovalId, CallId, GrantId, IncidentId};
 
 /// A new call's id (UUID version 7).
 #[must_use]
@@ -17,6 +17,12 @@ pub fn call() -> CallId {
 #[must_use]
 pub fn batch() -> String {
     format!("batch_{}", Uuid::now_v7().simple())
+}
+
+/// A new time-boxed grant's id.
+#[must_use]
+pub fn grant() -> GrantId {
+    GrantId::from_bits(Uuid::now_v7().as_u128())
 }
 
 /// A new approval's id: 122 random bits (UUID version 4).

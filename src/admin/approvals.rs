@@ -1,12 +1,12 @@
 //! Held calls and the decisions on them. Of several decisions on one approval the first wins, and every other learns that it lost (409, A95).
 
-use std::sync::Arc;
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use axum::{Extension, Json, extract::State};
 
 use super::{
     Desk,
-    auth::Person,
+    auth::{Person, Role},
     durable::{MAY_STILL, durable, patient, revised},
     fault::Fault,
     read::{Asked, Params, Segment, remark, sentence},
@@ -15,37 +15,51 @@ use crate::{
     api::{
         Problem,
         approval::{Approval, ApprovalQuery, Approvals},
-        operate::{Approve, Denial, Deny},
+        operate::{Approve, Decide, Decided, DecidedOne, Deciding, Denial, Deny, Looked, Withdraw},
     },
     gate::{
         approval::{Decision, DecisionKind, Edit},
         digest::Digest,
         name::ApprovalId,
+        risk::Risk,
     },
     ledger::{
-        decide::Deciding,
+        decide,
         operate::{OperateError, Reported},
     },
 };
 
 /// How often a decision waits for the one before it. An approval needs few people, so few can be on their way to disk.
 const TRIES: usize = 8;
+/// The most calls that are decided at once.
+const MAX_BATCH: usize = 100;
 /// The states that can be asked for.
 const STATES: [&str; 6] = ["pending", "approved", "used", "denied", "expired", "withdrawn"];
 
-/// Held calls and what became of them, oldest first. Ended ones are remembered for a day.
+/// Held calls and what became of them. Ended ones are remembered for a day.
 #[utoipa::path(get, path = "/v1/approvals", params(ApprovalQuery), responses((status = 200, body = Approvals), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<ApprovalQuery>) -> Result<Json<Approvals>, Fault> {
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Params(query): Params<ApprovalQuery>,
+) -> Result<Json<Approvals>, Fault> {
     if let Some(state) = &query.state
         && !STATES.contains(&state.as_str())
     {
         return Err(Fault::field("/state", format!("must be one of {}", STATES.join(", "))));
     }
-    let all = desk.ledger().approvals();
+    let mut all = desk.ledger().approvals();
+    let is_pending = query.state.as_deref() == Some("pending");
+    if is_pending {
+        // A person's time goes to what can do most harm, and of that to what waits least.
+        all.sort_by_key(|(_, approval)| (Reverse(approval.request.risk), approval.request.expires_at, approval.created_at));
+    }
     let asked = all.iter().filter(|(workflow, approval)| {
         query.state.as_ref().is_none_or(|state| state == approval.stage.as_str()) && query.workflow.as_ref().is_none_or(|name| name == workflow.as_str())
     });
-    Ok(Json(Approvals { approvals: asked.map(|(workflow, approval)| Approval::of(workflow, approval)).collect() }))
+    let asked: Vec<_> = asked.collect();
+    see(&desk, &person, &asked.iter().map(|(_, approval)| approval.request.approval).collect::<Vec<_>>());
+    Ok(Json(Approvals { approvals: asked.into_iter().map(|(workflow, approval)| Approval::of(workflow, approval)).collect() }))
 }
 
 /// One held call.
@@ -55,8 +69,10 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<Ap
     params(("id" = String, Path)),
     responses((status = 200, body = Approval), (status = "default", body = Problem))
 )]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(id): Segment) -> Result<Json<Approval>, Fault> {
-    shown(&desk, read_id(&id)?).map(Json)
+pub(super) async fn show(State(desk): State<Arc<Desk>>, Extension(person): Extension<Arc<Person>>, Segment(id): Segment) -> Result<Json<Approval>, Fault> {
+    let id = read_id(&id)?;
+    see(&desk, &person, &[id]);
+    shown(&desk, id).map(Json)
 }
 
 /// Lets a held call go, once, where this is the last approval it needs.
@@ -106,6 +122,83 @@ pub(super) async fn deny(
     decide(&desk, &person, read_id(&id)?, said).await
 }
 
+/// Whoever can decide saw them.
+fn see(desk: &Desk, person: &Person, approvals: &[ApprovalId]) {
+    if person.role >= Role::Reviewer {
+        desk.ledger().see(approvals, &person.name);
+    }
+}
+
+/// Decides on many held calls, each named with the digest that was looked at. Never of risk high: those are looked at one by one. One that cannot be decided so
+/// leaves the others as they are.
+#[utoipa::path(
+    post,
+    path = "/v1/approvals/decide",
+    request_body = Decide,
+    responses((status = 200, body = Decided), (status = "default", body = Problem))
+)]
+pub(super) async fn decide_many(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Asked(asked): Asked<Decide>,
+) -> Result<Json<Decided>, Fault> {
+    let reason = remark("/reason", asked.reason.as_deref())?;
+    let kind = match asked.decision {
+        Deciding::Approve => DecisionKind::Approve,
+        Deciding::DenyWrong => DecisionKind::DenyWrong,
+        Deciding::DenyNotNow => DecisionKind::DenyNotNow,
+    };
+    if kind != DecisionKind::Approve && reason.is_none() {
+        return Err(Fault::field("/reason", "a denial says why"));
+    }
+    if asked.approvals.is_empty() || asked.approvals.len() > MAX_BATCH {
+        return Err(Fault::field("/approvals", format!("must name 1 to {MAX_BATCH} calls")));
+    }
+    let mut looked = Vec::with_capacity(asked.approvals.len());
+    let mut seen = BTreeSet::new();
+    for (index, Looked { id, digest }) in asked.approvals.iter().enumerate() {
+        let at = |member: &str| format!("/approvals/{index}/{member}");
+        let id = read_id(id)?;
+        let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+        if held.request.risk == Risk::High {
+            return Err(Fault::field(&at("id"), "calls of risk high are decided one by one"));
+        }
+        if !seen.insert(id) {
+            return Err(Fault::field(&at("id"), "is named twice"));
+        }
+        looked.push((id, read_digest(&at("digest"), digest)?));
+    }
+    let mut decided = Vec::with_capacity(looked.len());
+    for (id, digest) in looked {
+        let said = Said { decision: kind, reason, edit: None, seen: Some(digest) };
+        let (state, refused) = match decide(&desk, &person, id, said).await {
+            Ok(Json(approval)) => (Some(approval.state), None),
+            Err(fault) => (None, Some(fault.detail().to_owned())),
+        };
+        decided.push(DecidedOne { id: id.to_string(), state, refused });
+    }
+    Ok(Json(Decided { decided }))
+}
+
+/// Takes a held call back, or its unused grant.
+#[utoipa::path(
+    post,
+    path = "/v1/approvals/{id}/withdraw",
+    params(("id" = String, Path)),
+    request_body = Withdraw,
+    responses((status = 200, body = Approval), (status = "default", body = Problem))
+)]
+pub(super) async fn withdraw(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(id): Segment,
+    Asked(withdraw): Asked<Withdraw>,
+) -> Result<Json<Approval>, Fault> {
+    let (id, reason) = (read_id(&id)?, sentence("/reason", &withdraw.reason)?);
+    durable(desk.ledger().withdraw(id, &format!("{}: {reason}", person.name))?, MAY_STILL).await?;
+    shown(&desk, id).map(Json)
+}
+
 /// What a reviewer says.
 struct Said<'a> {
     decision: DecisionKind,
@@ -117,7 +210,7 @@ struct Said<'a> {
 async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) -> Result<Json<Approval>, Fault> {
     let Said { decision, reason, edit, seen } = said;
     let decision = Decision { reviewer: person.name.clone(), decision, reason: reason.map(Into::into), at: desk.ledger().now(), edit, void: false };
-    let Deciding { durable: written, charged } = hand_over(desk, id, &decision, seen.as_ref()).await?;
+    let decide::Deciding { durable: written, charged } = hand_over(desk, id, &decision, seen.as_ref()).await?;
     durable(written, MAY_STILL).await?;
     match charged {
         Some(Reported::Open { durable: Some(charged), .. }) => durable(charged, MAY_STILL).await?,
@@ -129,7 +222,7 @@ async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) ->
 }
 
 /// Hands the decision over, after those that are on their way to disk already.
-async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<Deciding, Fault> {
+async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<decide::Deciding, Fault> {
     for _ in 0..TRIES {
         // Only who has to wait watches: a watcher stays until the approval changes, and one that has ended may never change again.
         match desk.ledger().decide(id, decision.clone(), seen) {

@@ -32,6 +32,11 @@ impl Fault {
         Fault(Box::new(Problem::new(slug, detail)))
     }
 
+    /// What is wrong, as a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// A field that is not valid; `pointer` is a JSON pointer into the body, or the query parameter behind a slash.
     pub(super) fn field(pointer: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
@@ -107,9 +112,10 @@ impl IntoResponse for Fault {
 impl From<OperateError> for Fault {
     fn from(error: OperateError) -> Self {
         match error {
-            OperateError::NoWorkflow(_) | OperateError::NoApproval => Fault::new(Slug::NotFound, error.to_string()),
+            OperateError::NoWorkflow(_) | OperateError::NoApproval | OperateError::NoGrant => Fault::new(Slug::NotFound, error.to_string()),
             OperateError::NoLevel { .. } => Fault::field("/to", error.to_string()),
             OperateError::NoStep { .. } => Fault::field("/step", error.to_string()),
+            OperateError::Tool(_) => Fault::field("/tool", error.to_string()),
             OperateError::Own => Fault::new(Slug::Forbidden, error.to_string()),
             OperateError::Conflict(_) | OperateError::Deciding => Fault::new(Slug::Conflict, error.to_string()),
         }

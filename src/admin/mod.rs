@@ -37,6 +37,7 @@ mod checks;
 mod durable;
 mod enforce;
 mod fault;
+mod grants;
 pub mod guard;
 pub mod health;
 mod import;
@@ -152,6 +153,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(enforce::preview))
                 .routes(routes!(approvals::list))
                 .routes(routes!(approvals::show))
+                .routes(routes!(grants::list))
                 .routes(routes!(runs::list))
                 .routes(routes!(runs::show))
                 .routes(routes!(checks::list))
@@ -163,10 +165,19 @@ fn table() -> [(Role, Routes); 4] {
             Role::Reporter,
             Routes::new().routes(routes!(reports::report)).routes(routes!(reports::report_run)).routes(routes!(checks::accept)).routes(routes!(checks::report)),
         ),
-        (Role::Reviewer, Routes::new().routes(routes!(approvals::approve)).routes(routes!(approvals::deny))),
+        (
+            Role::Reviewer,
+            Routes::new()
+                .routes(routes!(approvals::approve))
+                .routes(routes!(approvals::deny))
+                .routes(routes!(approvals::decide_many))
+                .routes(routes!(approvals::withdraw)),
+        ),
         (
             Role::Operator,
             Routes::new()
+                .routes(routes!(grants::give))
+                .routes(routes!(grants::revoke))
                 .routes(routes!(workflows::clamp))
                 .routes(routes!(workflows::clamp_all))
                 .routes(routes!(workflows::release))

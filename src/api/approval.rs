@@ -19,7 +19,7 @@ pub struct ApprovalQuery {
     pub workflow: Option<String>,
 }
 
-/// Approvals, oldest first.
+/// Approvals. Pending ones by risk, the riskiest first, and of those the first to expire; any others oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Approvals {
     /// The approvals.
@@ -69,6 +69,12 @@ pub struct Approval {
     pub created_at: Moment,
     /// When it expires undecided, or, once approved, when its grant does.
     pub expires_at: Moment,
+    /// Who saw it first, of those who can decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_by: Option<String>,
+    /// The role that it was put to, because nobody decided for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated_to: Option<String>,
     /// How many people must approve.
     pub needed: u32,
     /// What was decided, in order.
@@ -133,6 +139,8 @@ impl Approval {
             reason: request.reason.to_string(),
             created_at: Moment(approval.created_at),
             expires_at: Moment(expires_at),
+            seen_by: approval.attended.seen.as_ref().map(|(by, _)| by.to_string()),
+            escalated_to: request.escalate.as_ref().filter(|_| approval.attended.escalated).map(|escalate| escalate.to.to_string()),
             needed: request.needed,
             decisions: approval.decisions.iter().map(Decision::of).collect(),
         }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod earn;
 pub mod enforce;
+pub mod grant;
 pub mod history;
 pub mod incident;
 pub mod number;

@@ -190,6 +190,69 @@ pub struct Deny {
     pub verdict: Denial,
 }
 
+/// Decides on many held calls at once. Each is named with the digest of what was looked at; calls of risk `high` are decided one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// What.
+    pub decision: Deciding,
+    /// Why. A denial must say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// On what.
+    pub approvals: Vec<Looked>,
+}
+
+/// A held call as somebody looked at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Looked {
+    /// The approval's id.
+    pub id: String,
+    /// The digest of what was looked at.
+    pub digest: String,
+}
+
+/// A decision on many calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deciding {
+    /// They may go, each once.
+    Approve,
+    /// They are wrong.
+    DenyWrong,
+    /// Not now.
+    DenyNotNow,
+}
+
+/// What became of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Decided {
+    /// In the order in which they were named.
+    pub decided: Vec<DecidedOne>,
+}
+
+/// What became of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DecidedOne {
+    /// The approval's id.
+    pub id: String,
+    /// Its state by now, where the decision was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Why it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// Takes a held call back, or its unused grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Withdraw {
+    /// Why.
+    pub reason: String,
+}
+
 /// What a denial says of the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{emergency::Emergency, reload::Reload};
 use crate::{
     admin::health::{Check, Condition, Health},
-    ledger::port::Journal,
+    ledger::{Ledger, port::Journal},
     proxy::drain::Phase,
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub struct GateHealth {
     /// Where events go.
     pub journal: Arc<dyn Journal>,
+    /// The held calls.
+    pub ledger: Arc<Ledger>,
     /// Whether the policies in force are those in the files.
     pub reload: Arc<Reload>,
     /// Whether the last resort is pulled.
@@ -28,7 +30,14 @@ impl Health for GateHealth {
         let policies = if self.reload.is_broken() { Condition::Warned("the last reload failed") } else { Condition::Well };
         let store = if self.journal.ready() { Condition::Well } else { Condition::Failed("the journal is unavailable") };
         let draining = if *self.phase.borrow() == Phase::Running { Condition::Well } else { Condition::Failed("the gate is stopping") };
-        vec![Check { what: "policies", state: policies }, Check { what: "store", state: store }, Check { what: "draining", state: draining }]
+        // Held calls that nobody saw are the gate's failure, and whoever looks at its health should know.
+        let approvals = if self.ledger.unseen() == 0 { Condition::Well } else { Condition::Warned("held calls expired and nobody saw them") };
+        vec![
+            Check { what: "approvals", state: approvals },
+            Check { what: "policies", state: policies },
+            Check { what: "store", state: store },
+            Check { what: "draining", state: draining },
+        ]
     }
 
     fn clamp_file(&self) -> Option<String> {

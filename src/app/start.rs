@@ -114,7 +114,13 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let admin = Admin {
         ledger: Arc::clone(&ledger),
         records,
-        health: Arc::new(GateHealth { journal: queue, reload: Arc::clone(&reload), emergency: Arc::clone(&emergency), phase: drain.watch() }),
+        health: Arc::new(GateHealth {
+            ledger: Arc::clone(&ledger),
+            journal: queue,
+            reload: Arc::clone(&reload),
+            emergency: Arc::clone(&emergency),
+            phase: drain.watch(),
+        }),
         auth,
         metrics,
         open_metrics: false,

@@ -10,12 +10,16 @@ use super::{
 use crate::{
     api::{
         approval::{Approval, Approvals as List},
-        operate::{Approve, Denial, Deny},
+        operate::{Approve, Deciding, Denial, Deny},
     },
     gate::time::Time,
 };
 
+mod many;
 mod page;
+mod timed;
+
+use many::Named;
 
 /// What is told to whoever names an approval that the gate does not have.
 const KNOWN: &str = "`burngate approvals list` lists those that wait; decided ones are forgotten after a while";
@@ -29,7 +33,7 @@ pub(super) struct Approvals {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the calls that wait, oldest first
+    /// List the calls that wait: the riskiest first, of those the first to expire
     List(ListCalls),
     /// Show one call in full: what it would send, which rule held it, who decided
     Show(Show),
@@ -37,6 +41,12 @@ enum Command {
     Approve(ApproveCall),
     /// Refuse this call
     Deny(DenyCall),
+    /// Let held calls of a tool go for a while, without asking anybody
+    Grant(timed::Give),
+    /// List the grants that were given for a while
+    Grants(timed::List),
+    /// Take such a grant back, at once
+    Revoke(timed::TakeBack),
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +57,9 @@ struct ListCalls {
     /// In this state: pending, approved, used, denied, expired, withdrawn or all
     #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "used", "denied", "expired", "withdrawn", "all"])]
     state: String,
+    /// One line each, beginning with ID@DIGEST: what `approve` and `deny` take several of
+    #[arg(long, conflicts_with = "json")]
+    digests: bool,
     /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
@@ -67,8 +80,9 @@ struct Show {
 
 #[derive(Debug, Args)]
 struct ApproveCall {
-    /// The approval's id
-    id: String,
+    /// The approval's id; or several calls that are not of risk high, each as ID@DIGEST
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -87,8 +101,9 @@ struct ApproveCall {
 
 #[derive(Debug, Args)]
 struct DenyCall {
-    /// The approval's id
-    id: String,
+    /// The approval's id; or several calls that are not of risk high, each as ID@DIGEST
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<String>,
     /// The call is wrong: that stands for exactly this call for 24 hours
     #[arg(long, conflicts_with = "not_now")]
     wrong: bool,
@@ -112,6 +127,9 @@ impl Approvals {
             Command::Show(show) => show.run(),
             Command::Approve(approve) => approve.run(),
             Command::Deny(deny) => deny.run(),
+            Command::Grant(give) => give.run(),
+            Command::Grants(list) => list.run(),
+            Command::Revoke(revoke) => revoke.run(),
         }
         .map_err(|failure| failure.if_unknown(KNOWN))?;
         Ok(Exit::Did)
@@ -126,6 +144,9 @@ impl ListCalls {
         }
         pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
         let answer = self.connection.client()?.get(&format!("/v1/approvals{}", query(&pairs)))?;
+        if self.digests {
+            return render::show(&many::lines(&answer.read()?));
+        }
         if self.json { render::show_json(answer.json()) } else { render::show(&list(&answer.read()?, &self.state, when::now())) }
     }
 }
@@ -140,11 +161,18 @@ impl Show {
 impl ApproveCall {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
-        let answer = client.post(&path(&["v1", "approvals", &self.id, "approve"]), &self.said()?)?;
+        let id = match many::named(&self.ids)? {
+            Named::One(id) => id,
+            Named::Many(_) if self.edit.is_some() || self.digest.is_some() => {
+                return Err(Failure::usage("`--edit` and `--digest` are about one call").hint("name one approval"));
+            }
+            Named::Many(looked) => return many::decide(&client, Deciding::Approve, self.reason.clone(), looked, self.json),
+        };
+        let answer = client.post(&path(&["v1", "approvals", id, "approve"]), &self.said()?)?;
         if self.json {
             return render::show_json(answer.json());
         }
-        render::show(&approved(&decided(&client, &self.id, &answer)?, when::now()))
+        render::show(&approved(&decided(&client, id, &answer)?, when::now()))
     }
 }
 
@@ -175,11 +203,18 @@ impl DenyCall {
         let verdict = if self.wrong { Denial::Wrong } else { Denial::NotNow };
         // A denial is on record with a reason, also where somebody gave none.
         let reason = self.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-        let answer = client.post(&path(&["v1", "approvals", &self.id, "deny"]), &Deny { reason, verdict })?;
+        let id = match many::named(&self.ids)? {
+            Named::One(id) => id,
+            Named::Many(looked) => {
+                let decision = if self.wrong { Deciding::DenyWrong } else { Deciding::DenyNotNow };
+                return many::decide(&client, decision, Some(reason), looked, self.json);
+            }
+        };
+        let answer = client.post(&path(&["v1", "approvals", id, "deny"]), &Deny { reason, verdict })?;
         if self.json {
             return render::show_json(answer.json());
         }
-        render::show(&denied(&decided(&client, &self.id, &answer)?, verdict))
+        render::show(&denied(&decided(&client, id, &answer)?, verdict))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::gate::{
     level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
     policy::{
-        Api, Condition, DeedRules, HoldRules, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Signal, Tool, Workflow,
+        Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Signal, Tool, Workflow,
         deed::{Duplicate, Limit, Reverses},
         signal::{About, Says, SecretPlace},
     },
@@ -295,7 +295,14 @@ fn signal_document(signal: &Signal) -> Entries {
 fn hold(hold: &HoldRules) -> Entries {
     let entries = if waits_by_protocol(hold) { Entries::default() } else { Entries::default().text("wait", Interval(hold.wait)) };
     let approvals = Entries::default().whole("high", hold.approvals_high).whole("other", hold.approvals);
-    entries.text("expires", Interval(hold.expires)).text("grant", Interval(hold.grant)).with("approvals", approvals.into_node())
+    let Inbox { run, agent, workflow } = hold.inbox;
+    let inbox = Entries::default().whole("run", run).whole("agent", agent).whole("workflow", workflow);
+    let entries = entries.text("expires", Interval(hold.expires)).text("grant", Interval(hold.grant)).with("approvals", approvals.into_node());
+    let entries = entries.with("inbox", inbox.into_node());
+    match &hold.escalate {
+        None => entries,
+        Some(rule) => entries.text("escalate_to", &rule.to).text("after", Interval(rule.after)),
+    }
 }
 
 fn step(step: &Step) -> Node {

@@ -11,24 +11,24 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    approval::{Decision, DecisionKind, Request},
-    deed::Deed,
+    approval::{Decision, DecisionKind, Request, TimedGrant},
     digest::Digest,
     facets::Facets,
-    name::{AgentName, ApiName, ApprovalId, CallId, IncidentId, LevelName, PersonName, RunId, StepName, Subject, ToolName, WorkflowName},
+    name::{AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId, StepName, ToolName, WorkflowName},
     outcome::{FailureMode, Source},
     pace::Busy,
     past::Imported,
     policy::Terms,
-    risk::Risk,
     time::{self, Hour, Time},
 };
 
+mod admission;
 mod cell;
 mod effect;
 mod refused;
 mod revision;
 
+pub use admission::Admission;
 pub use cell::Cell;
 pub use effect::Effect;
 pub use refused::{MOST_REFUSED, RefusedCall};
@@ -227,6 +227,13 @@ pub enum Event {
 
     /// A call is held.
     Held(Box<Request>),
+    /// Somebody who can decide saw held calls for the first time.
+    Seen {
+        /// Which.
+        approvals: Vec<ApprovalId>,
+        /// Who.
+        by: PersonName,
+    },
     /// A reviewer decided.
     Decided {
         /// On what.
@@ -238,6 +245,18 @@ pub enum Event {
     Withdrawn {
         /// Which.
         approval: ApprovalId,
+        /// Why.
+        reason: Arc<str>,
+    },
+
+    /// An operator lets so many held calls of a tool go for a while.
+    GrantGiven(Box<TimedGrant>),
+    /// An operator took such a grant back.
+    GrantRevoked {
+        /// Which.
+        grant: GrantId,
+        /// Who.
+        by: PersonName,
         /// Why.
         reason: Arc<str>,
     },
@@ -355,33 +374,6 @@ pub enum Event {
     Followed(Effect),
 }
 
-/// A risky call that may go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Admission {
-    /// The call.
-    pub call: CallId,
-    /// Its run.
-    pub run: RunRef,
-    /// Its tool.
-    pub tool: ToolName,
-    /// The tool's risk class.
-    pub risk: Risk,
-    /// Whether sending it twice is the same as sending it once.
-    pub idempotent: bool,
-    /// The business object it touches.
-    pub subject: Option<Subject>,
-    /// The approval whose grant it uses.
-    pub approval: Option<ApprovalId>,
-    /// The digest of the call that was approved, where an approval is used.
-    pub digest: Option<Digest>,
-    /// The digest of the call that was sent in its place, where a reviewer edited it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent: Option<Digest>,
-    /// What is remembered of what it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deed: Option<Box<Deed>>,
-}
-
 /// One run: ids are scoped to workflow and agent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunRef {
@@ -451,6 +443,7 @@ impl Event {
             | Event::Clamped(_)
             | Event::Demoted { .. }
             | Event::Withdrawn { .. }
+            | Event::GrantRevoked { .. }
             | Event::ClockJumped { .. }
             | Event::Held(_) => true,
             Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
@@ -469,12 +462,14 @@ impl Event {
             | Event::Reinstated { .. }
             | Event::Reconciled { .. }
             | Event::Noted { .. }
+            | Event::Seen { .. }
             | Event::Checked { .. }
             | Event::Imported(_)
             | Event::Paced { .. }
             | Event::Refused { .. }
             | Event::TurnedAway { .. }
             | Event::SignedIn { .. }
+            | Event::GrantGiven(_)
             | Event::Released { .. }
             | Event::Waived { .. }
             | Event::Recovered { .. }
@@ -505,12 +500,14 @@ impl Event {
             | Event::Escalated { .. }
             | Event::Sampled { .. }
             | Event::Noted { .. }
+            | Event::Seen { .. }
             | Event::Checked { .. }
             | Event::Paced { .. }
             | Event::Refused { .. }
             | Event::TurnedAway { .. }
             | Event::SignedIn { .. }
             | Event::Withdrawn { .. }
+            | Event::GrantRevoked { .. }
             | Event::Clamped(_)
             | Event::Demoted { .. }
             | Event::IncidentOpened { .. }
@@ -528,6 +525,7 @@ impl Event {
             | Event::Imported(_)
             | Event::Reconciled { .. }
             | Event::Held(_)
+            | Event::GrantGiven(_)
             | Event::Released { .. }
             | Event::Waived { .. }
             | Event::Recovered { .. }
@@ -567,8 +565,11 @@ impl Event {
             Event::TurnedAway { .. } => "turned_away",
             Event::SignedIn { .. } => "signed_in",
             Event::Held(_) => "held",
+            Event::Seen { .. } => "seen",
             Event::Decided { .. } => "decided",
             Event::Withdrawn { .. } => "withdrawn",
+            Event::GrantGiven(_) => "grant_given",
+            Event::GrantRevoked { .. } => "grant_revoked",
             Event::Clamped(_) => "clamped",
             Event::Released { .. } => "released",
             Event::Waived { .. } => "waived",

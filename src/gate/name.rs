@@ -211,6 +211,10 @@ id!(
     ApprovalId, "apr_"
 );
 id!(
+    /// One time-boxed grant: `grt_` and 32 hexadecimal digits.
+    GrantId, "grt_"
+);
+id!(
     /// One incident of a tool API: `inc_` and 32 hexadecimal digits, in order of time.
     IncidentId, "inc_"
 );

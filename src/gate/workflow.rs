@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    approval::Queue,
+    approval::{Queue, TimedGrants},
     budget::{
         account::{Account, Posting, Turn},
         posture::Posture,
@@ -60,6 +60,8 @@ pub struct WorkflowState {
     demoted_at: Option<Time>,
     #[serde(default)]
     pace: Pace,
+    #[serde(default)]
+    timed: TimedGrants,
     #[serde(default, skip_serializing_if = "Escalated::is_empty")]
     escalated: Escalated,
     #[serde(default, skip_serializing_if = "ChangeLog::is_empty")]
@@ -102,6 +104,7 @@ impl WorkflowState {
             open_calls: BTreeMap::new(),
             demoted_at: None,
             pace: Pace::default(),
+            timed: TimedGrants::default(),
             escalated: Escalated::default(),
             change_log: ChangeLog::default(),
             demotion: None,
@@ -125,6 +128,12 @@ impl WorkflowState {
     #[must_use]
     pub const fn approvals(&self) -> &Queue {
         &self.approvals
+    }
+
+    /// Its time-boxed grants.
+    #[must_use]
+    pub const fn timed(&self) -> &TimedGrants {
+        &self.timed
     }
 
     /// How busy it has been.
@@ -243,7 +252,10 @@ impl WorkflowState {
         match event {
             Event::Clamped(clamp) => self.clamps_all.add(self.known(clamp)),
             Event::Released { .. } => self.clamps_all.clear(),
-            Event::ApproversNamed { people } => self.approvals.keep_approvers(people),
+            Event::ApproversNamed { people } => {
+                self.approvals.keep_approvers(people);
+                self.timed.keep_people(people, at);
+            }
             Event::ClockJumped { wall } => {
                 // By that clock they are over. Nothing else is: a leap lifts no clamp, ends no burn and ages no window.
                 effects.extend(self.approvals.expire_by(*wall, at).into_iter().map(|approval| (at, Effect::ApprovalExpired { approval })));
@@ -313,9 +325,7 @@ impl WorkflowState {
     /// Ends what ends at `now`.
     fn end(&mut self, now: Time, effects: &mut Effects) {
         let before = self.level();
-        for approval in self.approvals.expire(now) {
-            effects.push((now, Effect::ApprovalExpired { approval }));
-        }
+        self.expire_approvals(now, effects);
         for _ in 0..self.clamps.expire(now) + self.clamps_all.expire(now) {
             effects.push((now, Effect::ClampExpired));
         }
@@ -338,12 +348,15 @@ impl WorkflowState {
     fn next_deadline(&self) -> Option<Time> {
         let clamps = self.clamps.ends().chain(self.clamps_all.ends());
         let day = self.steps.next_day(&self.terms.earn, &self.terms.ladder, &self.earned, self.now);
-        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).chain(day).min()
+        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).chain(self.approvals.next_attention()).chain(day).min()
     }
 
     fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
         match event {
             Event::Admitted(admission) => {
+                if let Some(grant) = admission.under {
+                    self.timed.spend(grant);
+                }
                 if let (Some(approval), Some(digest)) = (admission.approval, &admission.digest) {
                     self.granted(at, approval, digest, admission);
                 }
@@ -400,10 +413,13 @@ impl WorkflowState {
             }
             Event::Paced { hour, busy } => self.pace.note(*hour, *busy),
             Event::Held(request) => self.approvals.hold((**request).clone(), at),
+            Event::Seen { approvals, by } => self.approvals.see(approvals, by, at),
             Event::Decided { approval, decision } => self.decided(at, *approval, decision, effects),
             Event::Withdrawn { approval, .. } => {
                 let _ = self.approvals.withdraw(*approval, at);
             }
+            Event::GrantGiven(grant) => self.timed.give((**grant).clone(), at),
+            Event::GrantRevoked { grant, .. } => self.timed.revoke(*grant, at),
             Event::Clamped(clamp) => self.clamps.add(self.known(clamp)),
             Event::Released { .. } => self.clamps.clear(),
             // Refused here too: what was asked for may have been allowed until a failure came first.

@@ -15,34 +15,32 @@ use super::{
     deeds::{Asked, Recall, Recalled},
     escalate,
     exposure::Exposed,
-    grant::{Used, denied, denied_before, denied_unasked},
+    grant::{Full, Used, denied, denied_before, denied_unasked, full, request},
     permit::{Permit, Progress, Seat, Settlement},
     port::Unavailable,
     receipt::Receipt,
     runs::{End, Key, OpenRun, RunState, charge, seen},
     shard::Live,
+    timed,
     unlisted::Sight,
 };
-use crate::{
-    gate::{
-        approval::{Approval, Request, Stage},
-        digest::Digest,
-        event::{Admission, Event},
-        json::Json,
-        name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName},
-        outcome::FailureMode,
-        policy::{
-            Api, Mode, Tool,
-            facts::{Facts, Lookup, RunFacts},
-            judge::{self, Case, Finding, RuleName, Unreadable},
-            skip,
-        },
-        risk::Risk,
-        standing::Standing,
-        time::Time,
-        verdict::Verdict,
+use crate::gate::{
+    approval::{Approval, Stage},
+    digest::Digest,
+    event::{Admission, Event},
+    json::Json,
+    name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName},
+    outcome::FailureMode,
+    policy::{
+        Api, Mode, Tool,
+        facts::{Facts, Lookup, RunFacts},
+        judge::{self, Case, Finding, RuleName, Unreadable},
+        skip,
     },
-    ids,
+    risk::Risk,
+    standing::Standing,
+    time::Time,
+    verdict::Verdict,
 };
 
 /// What is asked: one call, read once.
@@ -142,6 +140,8 @@ pub enum Refusal {
     Spent(Box<Approval>),
     /// The journal cannot take it.
     Journal,
+    /// As many calls wait for people as may, of its run, its agent or its workflow.
+    Inbox(Full),
     /// As many calls are held as the process holds.
     Holds,
 }
@@ -176,6 +176,8 @@ impl Ledger {
             rule: None,
             admitted: false,
             granted: false,
+            under: None,
+            escalated: false,
             edited: None,
             aloft: None,
             metered: None,
@@ -244,12 +246,14 @@ impl Ledger {
             Ok(finding) => finding,
             Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
         };
+        let escalated = case.facts.run.escalated;
         let held_by = finding.as_ref().filter(|finding| finding.verdict == Verdict::Hold).map(|finding| finding.rule);
         let steps = if held_by.is_some() { skip::releasing(&case) } else { Vec::new() };
         let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
         let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), finding.as_ref(), now);
         (seat.subject, seat.rule) = (tool.and(touched), None);
         seat.keep_arguments(ask.args, &standing);
+        seat.escalated = escalated;
         seat.note_escalation(escalation);
         if !self.journal.room() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
@@ -321,14 +325,21 @@ impl Ledger {
         if seat.rule.is_none() {
             seat.verdict = Verdict::Allow;
         }
-        if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered()) {
+        if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered() || seat.under.is_some()) {
             return Admit::Pass { permit: Permit { seat, epoch }, durable: None };
         }
         if !self.journal.ready() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
         }
         let place = Arc::clone(&seat.place);
-        let durable = self.journal_admission(&mut seat, &mut place.shard.lock(), None, now);
+        let mut live = place.shard.lock();
+        if seat.under.is_some_and(|grant| !live.state().timed().is_open(grant, now.max(self.now()))) {
+            drop(live);
+            // Others used it up since it was looked up.
+            return self.admit(seat, ask, now);
+        }
+        let durable = self.journal_admission(&mut seat, &mut live, None, now);
+        drop(live);
         Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
     }
 
@@ -340,9 +351,10 @@ impl Ledger {
 
     fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, steps: Vec<StepName>, judged: (&Standing, u64), now: Time) -> Admit {
         let epoch = judged.1;
-        if seat.granted {
+        if seat.granted || (seat.under.is_some() && seat.admitted && timed::applies(&finding, judged.0)) {
             return self.pass(seat, ask, judged, now);
         }
+        seat.under = None;
         (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
         if !self.journal.ready() {
             return Admit::Refused { seat, refusal: Refusal::Journal };
@@ -376,6 +388,17 @@ impl Ledger {
             None if denied_before(&live, &seat, now) => {
                 drop(live);
                 self.deny(seat, denied_unasked(), now)
+            }
+            None if let Some(grant) = timed::open(&live, &seat, ask.tool.map(|tool| &**tool), &finding, judged.0, now)
+                && self.take_unreviewed(&mut seat, now) =>
+            {
+                drop(live);
+                (seat.verdict, seat.rule, seat.under) = (Verdict::Allow, None, Some(grant));
+                self.pass(seat, ask, judged, now)
+            }
+            None if let Some(full) = full(&live, &seat) => {
+                drop(live);
+                Admit::Refused { seat, refusal: Refusal::Inbox(full) }
             }
             None if !self.has_room_to_hold(&live) => {
                 drop(live);
@@ -415,6 +438,7 @@ impl Ledger {
             approval: used.map(|(approval, ..)| approval),
             digest: used.map(|(_, digest, _)| digest),
             sent: used.and_then(|(.., sent)| sent),
+            under: seat.under.filter(|_| used.is_none()),
             deed: seat.deed(),
         };
         seat.admitted = true;
@@ -547,29 +571,6 @@ fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
 pub(super) fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
     let shadows = |mode: Mode| matches!(mode, Mode::Shadow { until } if now < until);
     !finding.clamped && (shadows(seat.place.policy.mode) || tool.is_some_and(|tool| shadows(tool.mode)))
-}
-
-fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, steps: Vec<StepName>, now: Time) -> Request {
-    let hold = &seat.place.policy.hold;
-    Request {
-        approval: ids::approval(),
-        run: seat.run_id.clone(),
-        call: seat.call,
-        agent: ask.agent.clone(),
-        tool: seat.tool.clone(),
-        risk: seat.risk,
-        target: ask.exhibit.target().into(),
-        args: ask.exhibit.args().map(Into::into),
-        subject: seat.subject.clone(),
-        digest,
-        rule: finding.rule.as_str().into(),
-        place: finding.place.clone(),
-        reason: finding.detail.as_str().into(),
-        needed: if seat.risk == Risk::High { hold.approvals_high } else { hold.approvals }.max(1),
-        expires_at: now.plus(hold.expires),
-        grant: hold.grant,
-        steps,
-    }
 }
 
 /// A cap costs nothing (G6), and its call may come again.

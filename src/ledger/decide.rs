@@ -3,16 +3,18 @@
 //! A denial as wrong and an edit say that the run went wrong: `major_correction` is charged to it before the decision is handed over, so that no crash leaves a
 //! correction that cost nothing. Until the decision is handed over nobody else's can be.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use super::{
     Ledger,
     operate::{Durable, OperateError, Reported, decided},
     port::{Change, RunTarget},
 };
 use crate::gate::{
-    approval::{Approval, Decision, DecisionKind},
+    approval::{Approval, Decision, DecisionKind, Stage},
     digest::Digest,
     event::{Charge, Event},
-    name::{ApprovalId, CallId},
+    name::{ApprovalId, CallId, PersonName, WorkflowName},
     outcome::{FailureMode, Source},
 };
 
@@ -62,6 +64,32 @@ impl Ledger {
             return Err(decided(&conflict));
         }
         Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(&decision)).durable, charged: Some(charged) })
+    }
+
+    /// Somebody who can decide saw these held calls. Written down the first time only.
+    pub fn see(&self, ids: &[ApprovalId], by: &PersonName) {
+        let mut by_shard = BTreeMap::<WorkflowName, Vec<ApprovalId>>::new();
+        for id in ids {
+            if let Some(shard) = self.shard_of(*id) {
+                by_shard.entry(shard.name().clone()).or_default().push(*id);
+            }
+        }
+        for (workflow, mut approvals) in by_shard {
+            let Some(shard) = self.shard(&workflow) else { continue };
+            let mut live = shard.lock();
+            let is_new = |id: &ApprovalId| live.state().approvals().get(*id).is_some_and(|a| a.attended.seen.is_none() && a.stage == Stage::Pending);
+            approvals.retain(is_new);
+            if !approvals.is_empty() {
+                drop(shard.append(&mut live, &*self.journal, self.now(), Event::Seen { approvals, by: by.clone() }));
+            }
+        }
+    }
+
+    /// How many held calls expired within the last day, and nobody who could decide ever saw them.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
+        shards.iter().map(|shard| shard.lock().state().approvals().iter().filter(|approval| approval.is_unseen()).count()).sum()
     }
 
     fn take_back(&self, call: CallId, charge: Charge) {

@@ -1,20 +1,24 @@
 //! What reviewers decided before, when a call comes that needs a person: the grant that lets it go once, and the denials that stand.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use super::{
     Ledger,
     admit::{Admit, Ask, capped_by},
     permit::{Permit, Seat},
     shard::Live,
+    timed,
 };
-use crate::gate::{
-    approval::{Approval, queue::ENOUGH_DENIALS},
-    digest::Digest,
-    name::ApprovalId,
-    policy::judge::{Finding, RuleName},
-    time::Time,
-    verdict::Verdict,
+use crate::{
+    gate::{
+        approval::{Approval, Escalate, Request, Stage, queue::ENOUGH_DENIALS},
+        digest::Digest,
+        name::{ApprovalId, StepName},
+        policy::judge::{Finding, RuleName},
+        time::Time,
+        verdict::Verdict,
+    },
+    ids,
 };
 
 /// An approval that is used, the digest that was approved, and the one that is sent where that is another.
@@ -39,6 +43,29 @@ impl Ledger {
     }
 }
 
+/// An inbox that is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full {
+    /// Whose: `run`, `agent` or `workflow`.
+    pub of: &'static str,
+    /// How many held calls of it may wait.
+    pub most: u32,
+}
+
+/// Whose inbox is full, where one more call of `seat` would not fit.
+pub(super) fn full(live: &Live, seat: &Seat) -> Option<Full> {
+    let inbox = seat.place.policy.hold.inbox;
+    let (mut run, mut agent, mut workflow) = (0, 0, 0);
+    for approval in live.state().approvals().iter().filter(|approval| approval.stage == Stage::Pending) {
+        let of_agent = approval.request.agent == seat.run.agent;
+        workflow += 1;
+        agent += u32::from(of_agent);
+        run += u32::from(of_agent && approval.request.run == seat.run_id);
+    }
+    let full = |of, waiting: u32, most| (waiting >= most).then_some(Full { of, most });
+    full("run", run, inbox.run).or_else(|| full("agent", agent, inbox.agent)).or_else(|| full("workflow", workflow, inbox.workflow))
+}
+
 /// Was enough of the same tool and subject denied as wrong?
 pub(super) fn denied_before(live: &Live, seat: &Seat, now: Time) -> bool {
     seat.subject.as_ref().is_some_and(|subject| live.state().approvals().denials(&seat.tool, subject, now) >= ENOUGH_DENIALS)
@@ -56,4 +83,29 @@ pub(super) fn denied(approval: &Approval) -> Finding {
 
 const fn finding(detail: String) -> Finding {
     Finding { verdict: Verdict::Deny, rule: RuleName::Denied, place: None, detail, violations: Vec::new(), clamped: false }
+}
+
+/// What people are asked.
+pub(super) fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, steps: Vec<StepName>, now: Time) -> Request {
+    let hold = &seat.place.policy.hold;
+    Request {
+        approval: ids::approval(),
+        run: seat.run_id.clone(),
+        call: seat.call,
+        agent: ask.agent.clone(),
+        tool: seat.tool.clone(),
+        risk: seat.risk,
+        target: ask.exhibit.target().into(),
+        args: ask.exhibit.args().map(Into::into),
+        subject: seat.subject.clone(),
+        digest,
+        rule: finding.rule.as_str().into(),
+        place: finding.place.clone(),
+        reason: finding.detail.as_str().into(),
+        needed: timed::people(hold, seat.risk),
+        expires_at: now.plus(hold.expires),
+        escalate: hold.escalate.as_ref().map(|rule| Escalate { to: Arc::clone(&rule.to), at: now.plus(rule.after) }),
+        grant: hold.grant,
+        steps,
+    }
 }

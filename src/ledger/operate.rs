@@ -68,6 +68,12 @@ pub enum OperateError {
     /// No such approval.
     #[error("no approval has this id")]
     NoApproval,
+    /// No such grant.
+    #[error("no grant has this id")]
+    NoGrant,
+    /// No grant can be given for the tool.
+    #[error("{0}")]
+    Tool(String),
     /// Who decides is who asks.
     #[error("who asks cannot decide: another person must")]
     Own,

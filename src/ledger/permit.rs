@@ -17,7 +17,7 @@ use super::{
 use crate::gate::{
     event::{Event, Executed},
     incident,
-    name::{CallId, RunId, Subject, ToolName},
+    name::{CallId, GrantId, RunId, Subject, ToolName},
     outcome::FailureMode,
     risk::Risk,
     time::Time,
@@ -48,6 +48,10 @@ pub struct Seat {
     pub(super) admitted: bool,
     /// A grant was used for it.
     pub(super) granted: bool,
+    /// The time-boxed grant that it goes under.
+    pub(super) under: Option<GrantId>,
+    /// Its run escalated when it was judged.
+    pub(super) escalated: bool,
     /// What a reviewer approved in its place.
     pub(super) edited: Option<Edited>,
     /// Its place among the calls in flight.

@@ -325,7 +325,8 @@ impl Shard {
         match event {
             Event::Admitted(_) | Event::Held(_) | Event::Decided { .. } | Event::Withdrawn { .. } if !followed => {
                 if let Event::Held(request) = event {
-                    self.due.fetch_min(request.expires_at.as_millis(), Ordering::Relaxed);
+                    let due = live.state.approvals().get(request.approval).map_or(request.expires_at, |approval| approval.next_due());
+                    self.due.fetch_min(due.as_millis(), Ordering::Relaxed);
                 }
                 if !matches!(event, Event::Admitted(admission) if admission.approval.is_none()) {
                     self.count(live);

@@ -117,6 +117,7 @@ async fn route(plane: &Plane, connection: &Connection, heading: &Heading, parts:
     let words: Vec<&str> = rest.split('/').collect();
     match (&parts.method, words.as_slice()) {
         (&Method::GET, ["budget"]) => Ok(budget(heading)),
+        (&Method::DELETE, ["approvals", id]) => withdrawn(plane, heading.caller(), id).await,
         (&Method::GET, ["approvals", id]) => approval(plane, heading.caller(), id, parts.uri.query()).await,
         (&Method::POST, ["runs", run, "finish"]) => {
             let finish: Finish = read(plane, connection, parts, content).await?;
@@ -154,6 +155,19 @@ async fn approval(plane: &Plane, caller: &Caller, id: &str, query: Option<&str>)
             () = plane.stopping() => {}
         }
     }
+    Ok(respond::json(StatusCode::OK, &status(&approval)))
+}
+
+/// The agent takes its own held call back, or the grant that it did not use: nobody need look at it any more.
+async fn withdrawn(plane: &Plane, caller: &Caller, id: &str) -> Result<Answer, Refused> {
+    let unknown = || Refused::own(Slug::NotFound, "No approval of this agent has this id.");
+    let id: ApprovalId = id.parse().map_err(|_| unknown())?;
+    let own = |found: &(_, Approval)| found.0 == caller.place.policy.name && found.1.request.agent == caller.agent;
+    plane.ledger().approval(id).filter(own).ok_or_else(unknown)?;
+    let ended = |_| Refused::own(Slug::Conflict, "It has ended already: there is nothing to take back.");
+    let durable = plane.ledger().withdraw(id, "the agent took it back").map_err(ended)?;
+    super::forward::durable(Some(durable)).await?;
+    let (_, approval) = plane.ledger().approval(id).ok_or_else(unknown)?;
     Ok(respond::json(StatusCode::OK, &status(&approval)))
 }
 

@@ -285,6 +285,13 @@ impl From<Refusal> for Refused {
             Refusal::Recalled(recalled) => Self::recalled(recalled),
             Refusal::Spent(approval) => Self::decided(&approval),
             Refusal::Journal => Self::journal(),
+            Refusal::Inbox(full) => {
+                let detail = format!(
+                    "NOT EXECUTED. {} calls of this {} wait for a person, and no more may. Go on without it, and ask again when some were decided.",
+                    full.most, full.of
+                );
+                Refused { verdict: Some(Verdict::Deny), retry_after: Some(60), ..Self::new(Slug::InboxFull, 429, detail) }
+            }
             Refusal::Holds => {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";
                 Refused { cause: Some(Cause::Holds), retry_after: Some(60), ..Self::new(Slug::Unavailable, 503, detail) }

@@ -265,6 +265,7 @@ fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
         approval: None,
         digest: None,
         sent: None,
+        under: None,
         deed: None,
     }
 }

@@ -69,6 +69,10 @@ pub fn effect(entry: &Entry) {
             let decided = decision.decision;
             tracing::info!(target: CALLS, workflow, %approval, reviewer = ?decision.reviewer, decision = ?decided, "decided");
         }
+        Event::GrantGiven(grant) => {
+            tracing::warn!(target: BUDGET, workflow, grant = %grant.id, tool = %grant.tool, max = grant.max, by = ?grant.by, reason = ?grant.reason, "held calls go without asking");
+        }
+        Event::GrantRevoked { grant, by, reason } => tracing::info!(target: BUDGET, workflow, %grant, ?by, ?reason, "grant taken back"),
         Event::Started { version, lost } => tracing::info!(target: PROCESS, version = &**version, lost, "started"),
         Event::Stopped => tracing::info!(target: PROCESS, "stopped"),
         Event::PolicyAccepted { version, .. } => tracing::info!(target: PROCESS, %version, "policies in force"),
@@ -99,6 +103,7 @@ pub fn effect(entry: &Entry) {
         | Event::Reinstated { .. }
         | Event::Reconciled { .. }
         | Event::Noted { .. }
+        | Event::Seen { .. }
         | Event::Checked { .. }
         | Event::Paced { .. }
         | Event::Held(_)
@@ -118,6 +123,13 @@ fn followed(workflow: Option<&str>, effect: &Effect) {
         Effect::ProbationEnded { lasted } => tracing::info!(target: BUDGET, workflow, lasted, "probation ended"),
         Effect::ClampExpired => tracing::warn!(target: BUDGET, workflow, "clamp ran out"),
         Effect::WaiverEnded => tracing::info!(target: BUDGET, workflow, "waiver ended"),
+        Effect::ApprovalDue { approval } => tracing::warn!(target: CALLS, workflow, %approval, "a held call expires soon, and nobody decided"),
+        Effect::ApprovalEscalated { approval, to } => {
+            tracing::warn!(target: CALLS, workflow, %approval, to = &**to, "nobody decided on a held call: it is put to others")
+        }
+        Effect::ApprovalUnseen { approval } => {
+            tracing::error!(target: CALLS, workflow, %approval, "A HELD CALL EXPIRED AND NOBODY EVER SAW IT: does anybody watch `burngate approvals list`?");
+        }
         Effect::ApprovalExpired { approval } => tracing::info!(target: CALLS, workflow, %approval, "approval expired"),
         Effect::Demoted { to } => tracing::warn!(target: BUDGET, workflow, %to, "demoted"),
         Effect::StepEarned { step } => tracing::info!(target: BUDGET, workflow, %step, "step earned"),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use burngate::gate::{
-    approval::{Decision, DecisionKind, Queue, Request, Stage},
+    approval::{Attention, Decision, DecisionKind, Edit, Escalate, Queue, Request, Stage},
     digest::Digest,
     name::{ApprovalId, CallId},
     risk::Risk,
@@ -36,6 +36,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
         reason: "the level holds it".into(),
         needed,
         expires_at: time(expires_at),
+        escalate: None,
         grant: Duration::from_millis(GRANT as u64),
         steps: Vec::new(),
     }
@@ -157,6 +158,74 @@ fn every(length: usize, of: &[Act], acts: &mut Vec<Act>, play: &mut impl FnMut(&
         acts.push(*act);
         every(length, of, acts, play);
         acts.pop();
+    }
+}
+
+/// Every sequence of five of: two people who approve, or edit it in one of two ways, and who use it.
+#[test]
+fn only_approvals_of_the_last_edit_count() {
+    const PEOPLE: [&str; 2] = ["ada", "bob"];
+    let acts: Vec<Option<(usize, Option<u8>)>> =
+        PEOPLE.iter().enumerate().flat_map(|(who, _)| [None, Some(7), Some(8)].map(|edit| Some((who, edit)))).chain([None]).collect();
+    for needed in [1, 2] {
+        for sequence in 0..acts.len().pow(5) {
+            let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(1));
+            queue.hold(request(1, 1, needed, START + EXPIRES), time(START));
+            let (mut approvers, mut version, mut granted, mut used) = (Vec::new(), None, false, false);
+            for place in 0..5 {
+                match acts[sequence / acts.len().pow(place) % acts.len()] {
+                    Some((who, edit)) => {
+                        let edited = edit.map(|digest| Edit { args: "{}".into(), digest: Digest::new([digest; 32]) });
+                        let taken = queue.decide(id, Decision { edit: edited, ..decision(PEOPLE[who], DecisionKind::Approve, START) }).is_ok();
+                        assert_eq!(taken, !granted && !used && !approvers.contains(&who), "{sequence}");
+                        if taken {
+                            if edit.is_some() {
+                                (approvers, version) = (Vec::new(), edit);
+                            }
+                            approvers.push(who);
+                            granted = approvers.len() as u32 >= needed;
+                        }
+                    }
+                    None => {
+                        // The agent's own call is what the grant is bound to, edited or not.
+                        let passes = queue.use_grant(id, &Digest::new([1; 32]), CallId::from_bits(9), time(START)).is_ok();
+                        assert_eq!(passes, granted && !used, "{sequence}");
+                        (used, granted) = (used || passes, granted && !passes);
+                        assert!(queue.use_grant(id, &Digest::new([7; 32]), CallId::from_bits(9), time(START)).is_err());
+                    }
+                }
+                let approval = queue.get(id).unwrap();
+                assert_eq!((approval.approvals(), approval.edit().map(|edit| edit.digest)), (approvers.len() as u32, version.map(|v| Digest::new([v; 32]))));
+            }
+        }
+    }
+}
+
+#[test]
+fn people_are_told_once_before_a_held_call_expires_and_once_when_it_is_put_to_others() {
+    let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(1));
+    let escalate = Some(Escalate { to: "operator".into(), at: time(START + 5) });
+    queue.hold(Request { escalate, ..request(1, 1, 1, START + 8) }, time(START));
+    let mut told = Vec::new();
+    for passed in 0..10 {
+        if queue.next_attention().is_some_and(|at| at <= time(START + passed)) {
+            told.extend(queue.attend(time(START + passed)).into_iter().map(|due| (passed, due)));
+        }
+        queue.expire(time(START + passed));
+    }
+    assert_eq!(told, [(5, Attention::Escalated(id, "operator".into())), (6, Attention::Due(id))]);
+    assert!(queue.get(id).unwrap().is_unseen(), "nobody ever saw it");
+    for seen in [false, true] {
+        let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(2));
+        queue.hold(request(2, 1, 1, START + 8), time(START));
+        if seen {
+            queue.see(&[id], &"ada".into(), time(START + 1));
+        } else {
+            queue.withdraw(id, time(START + 1)).unwrap();
+            assert_eq!(queue.next_attention(), None, "what has ended needs nobody");
+        }
+        queue.expire(time(START + 8));
+        assert!(!queue.get(id).unwrap().is_unseen());
     }
 }
 

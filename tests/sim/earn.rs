@@ -103,6 +103,7 @@ impl World {
             reason: "`args.amount > 500.0` holds".into(),
             needed: 1,
             expires_at: time(at + HOUR),
+            escalate: None,
             grant: minutes(10),
             steps: vec!["small-refunds".into()],
         };
@@ -120,6 +121,7 @@ impl World {
                 approval: Some(approval),
                 digest: Some(digest),
                 sent: None,
+                under: None,
                 deed: None,
             };
             effects.extend(self.at(at + 2 * MINUTE, Event::Admitted(admission)));

@@ -58,6 +58,7 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                     reason: "held".into(),
                     needed: 1,
                     expires_at: time(at + rng.within(-1_000, 2 * HOUR)),
+                    escalate: None,
                     grant: Duration::from_secs(rng.below(900)),
                     steps: Vec::new(),
                 };

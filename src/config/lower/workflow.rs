@@ -13,7 +13,7 @@ use crate::{
         source::{
             decode::{At, Field},
             nearest::did_you_mean,
-            policy::{Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, LoseEntry, Record, RunEntry, Switch, WorkflowDocument},
+            policy::{Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, InboxEntry, LoseEntry, Record, RunEntry, Switch, WorkflowDocument},
         },
         tiers::{self, Defaults},
     },
@@ -21,7 +21,7 @@ use crate::{
         check::Check,
         level::Validation,
         name::{LevelName, ToolName, WorkflowName},
-        policy::{Caps, HoldRules, Lose, RunRules, Terms, Workflow, condition::Scope},
+        policy::{Caps, EscalateRule, HoldRules, Inbox, Lose, RunRules, Terms, Workflow, condition::Scope},
         risk::{Risk, Tier},
         time::{Time, days, hours, minutes},
         verdict::Verdict,
@@ -282,7 +282,38 @@ fn hold(field: &Field<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> 
                 .hint("to let calls pass without a person, change the level or the rule that holds them");
         }
     }
-    HoldRules { wait, wait_mcp, expires, grant, approvals_high, approvals }
+    HoldRules { wait, wait_mcp, expires, grant, approvals_high, approvals, inbox: inbox(&entry.inbox, notes), escalate: escalate(entry, expires, notes) }
+}
+
+/// Who is asked where nobody decided.
+fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Option<EscalateRule> {
+    let after = interval(&entry.after, "after", &(Duration::from_secs(1)..=days(7)), minutes(20).min(expires / 2), notes);
+    let Some(to) = entry.escalate_to.given() else {
+        if let Some(span) = span_of(&entry.after) {
+            notes.error(span, "`after` says when, and nothing says to whom").hint("write `escalate_to: operator` beside it");
+        }
+        return None;
+    };
+    if !["reviewer", "operator"].contains(&to.value.as_str()) {
+        notes.error(to.span.clone(), format!("`escalate_to`: expected reviewer or operator, found `{}`", to.value)).hint("nobody else decides");
+        return None;
+    }
+    if after >= expires {
+        notes.error(to.span.clone(), "a held call expires before it is put to anybody else").hint("write an `after` that is shorter than `expires`");
+    }
+    Some(EscalateRule { to: to.value.as_str().into(), after })
+}
+
+fn inbox(field: &Field<InboxEntry>, notes: &mut Notes<'_>) -> Inbox {
+    let nothing = InboxEntry::default();
+    let entry = field.value().unwrap_or(&nothing);
+    let defaults = Inbox::default();
+    let mut most = |field, key, default| number(field, key, &(1..=crate::gate::approval::queue::MAX as u64), notes).unwrap_or(default);
+    Inbox {
+        run: most(&entry.run, "run", defaults.run),
+        agent: most(&entry.agent, "agent", defaults.agent),
+        workflow: most(&entry.workflow, "workflow", defaults.workflow),
+    }
 }
 
 /// A call that needs more people than there are would wait for nothing.

@@ -448,6 +448,25 @@ pub struct HoldEntry {
     pub grant: Field<Interval>,
     /// How many people must approve: a number for every call, or `{ high: 2, other: 1 }`.
     pub approvals: Field<Approvals>,
+    /// How many held calls may wait at once.
+    pub inbox: Field<InboxEntry>,
+    /// The role that a held call is put to where nobody decided: `reviewer` or `operator`.
+    pub escalate_to: Field<String>,
+    /// After how long: 20m where `escalate_to` is written alone.
+    pub after: Field<Interval>,
+}
+
+/// How many held calls may wait at once.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct InboxEntry {
+    /// Of one run.
+    pub run: Field<u32>,
+    /// Of one agent.
+    pub agent: Field<u32>,
+    /// Of the workflow.
+    pub workflow: Field<u32>,
 }
 
 /// How many people must approve a call.

@@ -9,7 +9,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::request::{Approval, Decision, DecisionKind, Request, Stage};
+use super::{
+    attention::Attended,
+    request::{Approval, Decision, DecisionKind, Request, Stage},
+};
 use crate::gate::{
     digest::Digest,
     name::{ApprovalId, CallId, PersonName, Subject, ToolName},
@@ -48,6 +51,10 @@ impl Queue {
     #[must_use]
     pub fn get(&self, id: ApprovalId) -> Option<&Approval> {
         self.0.get(&id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Approval> {
+        self.0.values_mut()
     }
 
     /// Every approval, by id.
@@ -127,7 +134,7 @@ impl Queue {
                 self.0.remove(&id);
             }
         }
-        let approval = Approval { created_at: now, stage: Stage::Pending, decisions: Vec::new(), request };
+        let approval = Approval { created_at: now, stage: Stage::Pending, decisions: Vec::new(), attended: Attended::default(), request };
         self.0.insert(approval.request.approval, approval);
     }
 

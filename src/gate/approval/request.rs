@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::attention::{Attended, Escalate};
 use crate::gate::{
     digest::Digest,
     name::{AgentName, ApprovalId, CallId, PersonName, RunId, StepName, Subject, ToolName},
@@ -45,6 +46,9 @@ pub struct Request {
     pub needed: u32,
     /// When it expires undecided.
     pub expires_at: Time,
+    /// Whom it is put to where nobody decides for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate: Option<Escalate>,
     /// How long the grant can be used once minted.
     #[serde(with = "time::millis")]
     pub grant: Duration,
@@ -179,6 +183,9 @@ pub struct Approval {
     pub stage: Stage,
     /// What was decided, in order.
     pub decisions: Vec<Decision>,
+    /// How far it has come with people.
+    #[serde(default)]
+    pub attended: Attended,
 }
 
 impl Approval {

@@ -44,6 +44,23 @@ pub enum Effect {
     ClampExpired,
     /// A waiver ran out or was used up.
     WaiverEnded,
+    /// A held call expires soon, and nobody decided.
+    ApprovalDue {
+        /// Which.
+        approval: ApprovalId,
+    },
+    /// Nobody decided on a held call for a while: it is put to these people.
+    ApprovalEscalated {
+        /// Which.
+        approval: ApprovalId,
+        /// The role.
+        to: Arc<str>,
+    },
+    /// A held call expired, and nobody who could decide ever saw it: the gate failed its people.
+    ApprovalUnseen {
+        /// Which.
+        approval: ApprovalId,
+    },
     /// An approval ended undecided, or its grant unused.
     ApprovalExpired {
         /// Which.

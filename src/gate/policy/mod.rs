@@ -358,6 +358,37 @@ pub struct HoldRules {
     pub approvals_high: u32,
     /// How many people must approve any other call.
     pub approvals: u32,
+    /// How many held calls may wait at once.
+    pub inbox: Inbox,
+    /// Which role a held call is put to where nobody decided for so long.
+    pub escalate: Option<EscalateRule>,
+}
+
+/// Which role a held call is put to, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EscalateRule {
+    /// The role.
+    pub to: Arc<str>,
+    /// After how long.
+    #[serde(with = "time::millis")]
+    pub after: Duration,
+}
+
+/// How many held calls may wait at once. People read only so many, and an agent that asks for more is not asking them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Inbox {
+    /// Of one run.
+    pub run: u32,
+    /// Of one agent.
+    pub agent: u32,
+    /// Of the workflow.
+    pub workflow: u32,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox { run: 20, agent: 100, workflow: 500 }
+    }
 }
 
 /// The default modes that count as unacceptable, by tier.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Effects, WorkflowState};
 use crate::gate::{
-    approval::{Approval, Decision},
+    approval::{Approval, Attention, Decision},
     budget::account::BurnRecord,
     digest::Digest,
     earn::{self, Earned, Gain, Progress, Step},
@@ -74,6 +74,23 @@ impl WorkflowState {
         let used = self.approvals.use_grant(approval, digest, admission.call, at).is_ok();
         if let Some(known) = self.approvals.get(approval).filter(|known| used && known.edit().is_none()) {
             self.steps.approved(&admission.run, &known.request.steps, at);
+        }
+    }
+
+    /// What is due of held calls, and which of them are over.
+    pub(super) fn expire_approvals(&mut self, now: Time, effects: &mut Effects) {
+        for due in self.approvals.attend(now) {
+            let effect = match due {
+                Attention::Due(approval) => Effect::ApprovalDue { approval },
+                Attention::Escalated(approval, to) => Effect::ApprovalEscalated { approval, to },
+            };
+            effects.push((now, effect));
+        }
+        for approval in self.approvals.expire(now) {
+            effects.push((now, Effect::ApprovalExpired { approval }));
+            if self.approvals.get(approval).is_some_and(Approval::is_unseen) {
+                effects.push((now, Effect::ApprovalUnseen { approval }));
+            }
         }
     }
 

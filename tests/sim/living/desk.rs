@@ -23,7 +23,7 @@ use burngate::{
         name::{ApprovalId, CallId},
         outcome::{FailureMode, Source},
         policy::{
-            Api, Condition, DeedRules, HoldRules, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Skip, Terms, Tool, Upstream,
+            Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Skip, Terms, Tool, Upstream,
             Workflow,
             condition::Scope,
             deed::{Duplicate, Limit, Per, Reverses, Twice},
@@ -119,6 +119,7 @@ pub(crate) struct Rules {
     pub(crate) exposure: bool,
     pub(crate) finish_required: bool,
     pub(crate) people: u32,
+    pub(crate) inbox: Inbox,
     /// Without conditions.
     pub(crate) skips: Vec<(&'static str, &'static str, RuleName)>,
 }
@@ -135,6 +136,7 @@ impl Default for Rules {
             exposure: false,
             finish_required: false,
             people: 1,
+            inbox: Inbox { run: 1_000, agent: 1_000, workflow: 1_000 },
             skips: Vec::new(),
         }
     }
@@ -238,7 +240,16 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             tools: rules.tools.iter().map(|tool| (*tool).into()).collect(),
             unlisted: Verdict::Deny,
             run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, repeats: rules.repeats, finish_required: rules.finish_required },
-            hold: HoldRules { wait: minutes(1), wait_mcp: minutes(1), expires: hours(1), grant: minutes(10), approvals_high: rules.people, approvals: 1 },
+            hold: HoldRules {
+                wait: minutes(1),
+                wait_mcp: minutes(1),
+                expires: hours(1),
+                grant: minutes(10),
+                approvals_high: rules.people,
+                approvals: 1,
+                inbox: rules.inbox,
+                escalate: None,
+            },
             validation: Validation::Schemas,
             skips: rules.skips.iter().map(|(step, tool, rule)| Skip { step: (*step).into(), tool: (*tool).into(), rule: *rule, cases: None }).collect(),
             exposure: rules.exposure,

@@ -186,6 +186,7 @@ impl World {
                 Refusal::Recalled(recalled) => assert!(recalled.earlier.is_some() || recalled.reached.is_some()),
                 Refusal::IdempotencyKey(why) => panic!("no key was given: {why}"),
                 Refusal::Spent(approval) => panic!("nothing is edited: {approval:?}"),
+                Refusal::Inbox(full) => panic!("no inbox is full: {full:?}"),
                 Refusal::Holds => {}
             },
             Admit::Unread { .. } => panic!("unread"),

@@ -1,0 +1,93 @@
+//! Time-boxed grants as operators give and see them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Moment, Span};
+use crate::gate::{approval::TimedGrant, name::WorkflowName, time::Time};
+
+/// Lets held calls of a tool go for a while, without asking anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GiveGrant {
+    /// The tool, as `api/tool`.
+    pub tool: String,
+    /// For how long: at most a day.
+    #[serde(rename = "for")]
+    pub lasts: Span,
+    /// For how many calls: at most 1,000.
+    pub max: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Takes a grant back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// Why.
+    pub reason: String,
+}
+
+/// Which grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct GrantQuery {
+    /// Of this workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+}
+
+/// Grants, in the order in which they were given. Those that are over are remembered for a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grants {
+    /// The grants.
+    pub grants: Vec<Grant>,
+}
+
+/// One time-boxed grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// Its id.
+    pub id: String,
+    /// The workflow.
+    pub workflow: String,
+    /// The tool.
+    pub tool: String,
+    /// When it was given.
+    pub at: Moment,
+    /// When it ends.
+    pub until: Moment,
+    /// For how many calls.
+    pub max: u32,
+    /// How many went under it.
+    pub used: u32,
+    /// Who gave it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When somebody took it back.
+    pub revoked: Option<Moment>,
+    /// Whether it lets another call go.
+    pub open: bool,
+}
+
+impl Grant {
+    /// `grant` of `workflow` at `now`.
+    #[must_use]
+    pub fn of(workflow: &WorkflowName, grant: &TimedGrant, now: Time) -> Self {
+        Grant {
+            id: grant.id.to_string(),
+            workflow: workflow.to_string(),
+            tool: grant.tool.to_string(),
+            at: Moment(grant.at),
+            until: Moment(grant.until),
+            max: grant.max,
+            used: grant.used,
+            by: grant.by.to_string(),
+            reason: grant.reason.to_string(),
+            revoked: grant.revoked.map(Moment),
+            open: grant.is_open(now),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Time-boxed grants: for a while, held calls of a tool go without asking anybody.
+
+use clap::Args;
+
+use crate::{
+    api::{
+        Span,
+        grant::{GiveGrant, Grant, Grants, Revoke},
+    },
+    cli::{
+        client::{Connection, path, query},
+        failure::Failure,
+        render::{self, escape, table::Columns, when},
+    },
+    gate::time::Time,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Give {
+    /// The workflow
+    workflow: String,
+    /// The tool, as `api/tool`
+    #[arg(long, value_name = "TOOL")]
+    tool: String,
+    /// For how long, such as 30m; at most a day
+    #[arg(long = "for", value_name = "DURATION")]
+    lasts: Span,
+    /// For how many calls; at most 1,000
+    #[arg(long, value_name = "N")]
+    max: u32,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only of this workflow
+    #[arg(short, long)]
+    workflow: Option<String>,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TakeBack {
+    /// The grant's id
+    id: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Print the gate's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Give {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let body = GiveGrant { tool: self.tool.clone(), lasts: self.lasts, max: self.max, reason: self.reason.clone() };
+        let answer = self.connection.client()?.post(&path(&["v1", "workflows", &self.workflow, "grants"]), &body)?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&given(&answer.read()?, when::now())) }
+    }
+}
+
+impl List {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let pairs: Vec<_> = self.workflow.iter().map(|workflow| ("workflow", workflow.clone())).collect();
+        let answer = self.connection.client()?.get(&format!("/v1/grants{}", query(&pairs)))?;
+        if self.json { render::show_json(answer.json()) } else { render::show(&list(&answer.read()?, when::now())) }
+    }
+}
+
+impl TakeBack {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let answer = self.connection.client()?.post(&path(&["v1", "grants", &self.id, "revoke"]), &Revoke { reason: self.reason.clone() })?;
+        if self.json {
+            return render::show_json(answer.json());
+        }
+        let grant: Grant = answer.read()?;
+        render::show(&format!("taken back: {}, after {} of {} calls\n", escape(&grant.id), grant.used, grant.max))
+    }
+}
+
+fn given(grant: &Grant, now: Time) -> String {
+    format!(
+        "{}: at most {} held calls of {} go without asking, until {}\na clamp, a burn or `burngate approvals revoke` ends it; what a limit holds, or should be escalated, is still put to people\n",
+        escape(&grant.id),
+        grant.max,
+        escape(&grant.tool),
+        when::exactly(now, grant.until)
+    )
+}
+
+fn list(list: &Grants, now: Time) -> String {
+    if list.grants.is_empty() {
+        return "no grants\n".to_owned();
+    }
+    let mut table = Columns::new(&["ID", "WORKFLOW", "TOOL", "USED", "ENDS", "BY", "REASON"]);
+    for grant in &list.grants {
+        table.row([
+            grant.id.clone(),
+            grant.workflow.clone(),
+            grant.tool.clone(),
+            format!("{} of {}", grant.used, grant.max),
+            if grant.open { when::ago(now, grant.until) } else { "over".to_owned() },
+            grant.by.clone(),
+            grant.reason.clone(),
+        ]);
+    }
+    table.page()
+}

@@ -1,0 +1,41 @@
+//! A risky call that may go, as the journal has it before its first byte goes upstream.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunRef;
+use crate::gate::{
+    deed::Deed,
+    digest::Digest,
+    name::{ApprovalId, CallId, GrantId, Subject, ToolName},
+    risk::Risk,
+};
+
+/// A risky call that may go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The call.
+    pub call: CallId,
+    /// Its run.
+    pub run: RunRef,
+    /// Its tool.
+    pub tool: ToolName,
+    /// The tool's risk class.
+    pub risk: Risk,
+    /// Whether sending it twice is the same as sending it once.
+    pub idempotent: bool,
+    /// The business object it touches.
+    pub subject: Option<Subject>,
+    /// The approval whose grant it uses.
+    pub approval: Option<ApprovalId>,
+    /// The digest of the call that was approved, where an approval is used.
+    pub digest: Option<Digest>,
+    /// The digest of the call that was sent in its place, where a reviewer edited it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Digest>,
+    /// The time-boxed grant that it goes under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<GrantId>,
+    /// What is remembered of what it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deed: Option<Box<Deed>>,
+}

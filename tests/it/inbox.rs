@@ -1,0 +1,169 @@
+//! Held calls when there are many: how many may wait, in which order people see them, and deciding on several at once.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Agent, Operator, ScriptedUpstream, TestGate, policies, test};
+
+struct World {
+    upstream: ScriptedUpstream,
+    gate: TestGate,
+    agent: Agent,
+    operator: Operator,
+}
+
+async fn world(desk: &str, config: &str) -> World {
+    let upstream = ScriptedUpstream::start().await;
+    let builder = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk(desk));
+    let gate = builder.config(config).start();
+    World { agent: gate.agent(), operator: gate.operator(), upstream, gate }
+}
+
+const HOLDS: &str = "levels: [{ level: standard, medium: hold }]\n";
+
+fn order(order: &str) -> Value {
+    json!({ "order": order })
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
+}
+
+#[test]
+fn no_more_calls_wait_than_an_inbox_holds() {
+    test(async {
+        let config = policies::people(&[("one", &["desk"]), ("two", &["desk"])], &[]);
+        let World { gate, operator, upstream, agent: _agent } = world("hold: { inbox: { run: 2, agent: 3, workflow: 4 } }", &config).await;
+        let (one, two) = (gate.agent().token("one-token"), gate.agent().token("two-token"));
+        let ask = |agent: &Agent, run: &str, of: &str| {
+            let (agent, of) = (agent.clone().run(run), order(of));
+            async move { agent.post("/shop/pay", &of).await }
+        };
+        let first = ask(&one, "r", "1").await.refused(403, "held");
+        ask(&one, "r", "2").await.refused(403, "held");
+        let full = ask(&one, "r", "3").await;
+        let problem = full.refused(429, "inbox-full");
+        assert!(text(&problem, "detail").starts_with("NOT EXECUTED") && text(&problem, "detail").contains("2 calls of this run"), "{problem}");
+        assert!(full.header("retry-after").is_some());
+        // The same call waits with the one before, and takes no room.
+        ask(&one, "r", "1").await.refused(403, "held");
+        ask(&one, "s", "3").await.refused(403, "held");
+        assert!(text(&ask(&one, "s", "4").await.refused(429, "inbox-full"), "detail").contains("this agent"));
+        ask(&two, "r", "4").await.refused(403, "held");
+        assert!(text(&ask(&two, "r", "5").await.refused(429, "inbox-full"), "detail").contains("this workflow"));
+        operator.deny(text(&first, "approval"), "not_now", "room").await.passed();
+        ask(&two, "r", "5").await.refused(403, "held");
+        assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 0, "waiting costs nothing");
+        upstream.untouched();
+    });
+}
+
+#[test]
+fn people_see_what_can_do_most_harm_first_and_of_that_what_expires_first() {
+    test(async {
+        let World { agent, operator, gate: _gate, upstream: _upstream } = world(HOLDS, "").await;
+        for (path, of) in [("/shop/change", "1"), ("/shop/pay", "2"), ("/shop/change", "3"), ("/shop/pay", "4")] {
+            agent.post(path, &order(of)).await.refused(403, "held");
+        }
+        let pending = operator.approvals("pending").await;
+        let seen: Vec<_> = pending.iter().map(|approval| (text(approval, "risk"), text(approval, "subject"))).collect();
+        assert_eq!(seen, [("high", "2"), ("high", "4"), ("medium", "1"), ("medium", "3")]);
+    });
+}
+
+#[test]
+fn several_calls_are_decided_at_once_each_by_its_digest_and_none_of_risk_high() {
+    test(async {
+        let World { agent, operator, upstream, gate } = world(HOLDS, "").await;
+        let mut looked = Vec::new();
+        for of in ["1", "2", "3"] {
+            let problem = agent.post("/shop/change", &order(of)).await.refused(403, "held");
+            looked.push(json!({ "id": problem["approval"], "digest": problem["digest"] }));
+        }
+        let high = agent.post("/shop/pay", &order("9")).await.refused(403, "held");
+        let decide = |approvals: Value| {
+            let (operator, body) = (operator.clone(), json!({ "decision": "approve", "approvals": approvals }));
+            async move { operator.post("/v1/approvals/decide", &body).await }
+        };
+        let with_high = json!([looked[0], { "id": high["approval"], "digest": high["digest"] }]);
+        assert!(text(&decide(with_high).await.refused(422, "invalid"), "detail").contains("risk high"));
+        decide(json!([])).await.refused(422, "invalid");
+        decide(json!([looked[0], looked[0]])).await.refused(422, "invalid");
+        decide(json!([{ "id": looked[0]["id"] }])).await.refused(422, "invalid");
+        assert_eq!(operator.approvals("pending").await.len(), 4, "all of it or nothing was named wrong");
+        let wrong = json!({ "id": looked[2]["id"], "digest": looked[0]["digest"] });
+        let decided = decide(json!([looked[0], looked[1], wrong])).await.passed().json();
+        assert_eq!((&decided["decided"][0]["state"], &decided["decided"][1]["state"]), (&json!("approved"), &json!("approved")));
+        assert!(decided["decided"][2]["refused"].is_string(), "{decided}");
+        for (of, passes) in [("1", true), ("2", true), ("3", false)] {
+            assert_eq!(agent.post("/shop/change", &order(of)).await.status.is_success(), passes, "{of}");
+        }
+        assert_eq!(upstream.count(), 2);
+        // The command line: what `list --digests` prints is what `deny` takes.
+        let listed = String::from_utf8(gate.cli(&["approvals", "list", "--digests"]).stdout).unwrap();
+        let named: Vec<_> = listed.lines().filter(|line| line.contains(" medium ")).map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(named.len(), 1, "{listed}");
+        agent.post("/shop/change", &order("4")).await.refused(403, "held");
+        let both: Vec<String> = String::from_utf8(gate.cli(&["approvals", "list", "--digests"]).stdout)
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains(" medium "))
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect();
+        let output = gate.cli(&["approvals", "deny", "--not-now", "--reason", "later", &both[0], &both[1]]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(operator.approvals("pending").await.len(), 1);
+    });
+}
+
+#[test]
+fn what_was_taken_back_cannot_be_approved_and_passes_nothing() {
+    test(async {
+        let config = policies::people(&[("one", &["desk"]), ("two", &["desk"])], &[]);
+        let World { gate, operator, upstream, agent: _agent } = world("", &config).await;
+        let (one, two) = (gate.agent().token("one-token"), gate.agent().token("two-token"));
+        let problem = one.post("/shop/pay", &order("1")).await.refused(403, "held");
+        let path = text(&problem, "status_url");
+        two.call("DELETE", path, None).await.refused(404, "not-found");
+        assert_eq!(text(&one.call("DELETE", path, None).await.passed().json(), "state"), "withdrawn");
+        one.call("DELETE", path, None).await.refused(409, "conflict");
+        operator.approve(text(&problem, "approval")).await.refused(409, "conflict");
+        // An unused grant, by a person.
+        let second = one.post("/shop/pay", &order("1")).await.refused(403, "held");
+        let id = text(&second, "approval");
+        operator.approve(id).await.passed();
+        let withdraw = format!("/v1/approvals/{id}/withdraw");
+        operator.post(&withdraw, &json!({ "reason": "on second thought" })).await.passed();
+        operator.post(&withdraw, &json!({ "reason": "again" })).await.refused(409, "conflict");
+        one.post("/shop/pay", &order("1")).await.refused(403, "held");
+        upstream.untouched();
+    });
+}
+
+#[test]
+fn a_held_call_that_nobody_saw_is_said_loudly() {
+    test(async {
+        let World { agent, operator, gate, upstream } = world("hold: { expires: 2s, escalate_to: operator, after: 1s }", "").await;
+        agent.post("/shop/pay", &order("1")).await.refused(403, "held");
+        // Nobody looks, and the workflow goes on.
+        crate::harness::eventually("the error", || async {
+            agent.post("/shop/change", &order("9")).await.passed();
+            gate.log().contains("NOBODY EVER SAW IT").then_some(())
+        })
+        .await;
+        assert!(gate.log().contains("it is put to others") && gate.log().contains("expires soon"), "{}", gate.log());
+        let health = crate::harness::Person::stranger(gate.admin()).get("/readyz").await.passed().json();
+        assert!(health["checks"]["approvals"].as_str().unwrap().contains("nobody saw"), "{health}");
+        let expired = operator.approvals("expired").await;
+        assert_eq!((expired[0]["escalated_to"].as_str(), &expired[0]["seen_by"]), (Some("operator"), &Value::Null));
+        // One that a reviewer listed was seen.
+        agent.post("/shop/pay", &order("2")).await.refused(403, "held");
+        operator.pending().await;
+        let listed = crate::harness::eventually("who saw it", || async {
+            let all = operator.get("/v1/approvals").await.passed().json();
+            all["approvals"].as_array().unwrap().iter().any(|approval| approval["seen_by"] == "operator").then_some(())
+        });
+        listed.await;
+        assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 0, "slowness costs nothing");
+        assert!(upstream.received().iter().all(|received| received.target == "/change"), "{:?}", upstream.received());
+    });
+}
