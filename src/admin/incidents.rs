@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        Moment, Problem, Slug,
+        Problem, Slug,
         incident::{Decided, ExcludeIncident, Incident, Incidents},
     },
     gate::{
@@ -32,7 +32,7 @@ const SETTLES: std::time::Duration = minutes(61);
 /// The incidents that are remembered, newest first.
 #[utoipa::path(get, path = "/v1/incidents", responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Incidents> {
-    Json(Incidents { incidents: desk.ledger().incidents().iter().rev().map(shown).collect() })
+    Json(Incidents { incidents: desk.ledger().incidents().iter().rev().map(Incident::of).collect() })
 }
 
 /// Takes the runs out of the budget that failed by this incident alone, or puts them back.
@@ -105,18 +105,6 @@ fn key(view: &RunView) -> RunKey {
     let call = || view.run.calls.first().map_or_else(|| RunId::from(""), |call| RunId::from(call.call.spell().as_str()));
     let run = view.run.run.clone().unwrap_or_else(call);
     RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run }
-}
-
-fn shown(incident: &incident::Incident) -> Incident {
-    Incident {
-        incident: incident.incident.to_string(),
-        api: incident.api.to_string(),
-        since: Moment(incident.since),
-        opened: Moment(incident.opened),
-        closed: incident.closed.map(Moment),
-        calls: incident.calls,
-        failures: incident.failures,
-    }
 }
 
 fn unknown(id: &str) -> Fault {

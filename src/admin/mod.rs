@@ -45,6 +45,7 @@ mod incidents;
 mod numbers;
 mod read;
 mod reports;
+mod review;
 mod runs;
 pub mod serve;
 mod signals;
@@ -159,6 +160,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(checks::list))
                 .routes(routes!(unlisted::list))
                 .routes(routes!(incidents::list))
+                .routes(routes!(review::show))
                 .routes(routes!(audit::list)),
         ),
         (
@@ -186,6 +188,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(changes::change))
                 .routes(routes!(changes::waive))
                 .routes(routes!(workflows::promote))
+                .routes(routes!(review::done))
                 .routes(routes!(reports::exclude))
                 .routes(routes!(batch::exclude))
                 .routes(routes!(import::import))

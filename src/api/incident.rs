@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Moment;
+use crate::gate::incident;
 
 /// The incidents that are remembered, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -29,6 +30,22 @@ pub struct Incident {
     pub calls: u64,
     /// How many of those failed.
     pub failures: u64,
+}
+
+impl Incident {
+    /// An incident as it is shown.
+    #[must_use]
+    pub fn of(incident: &incident::Incident) -> Self {
+        Incident {
+            incident: incident.incident.to_string(),
+            api: incident.api.to_string(),
+            since: Moment(incident.since),
+            opened: Moment(incident.opened),
+            closed: incident.closed.map(Moment),
+            calls: incident.calls,
+            failures: incident.failures,
+        }
+    }
 }
 
 /// Takes the runs out of the budget that failed by an incident alone, or puts them back.

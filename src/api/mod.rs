@@ -16,6 +16,7 @@ pub mod numbers;
 pub mod operate;
 pub mod problem;
 pub mod report;
+pub mod review;
 pub mod run;
 pub mod span;
 pub mod unlisted;

@@ -89,9 +89,25 @@ pub struct Workflow {
     /// What would cost it its level.
     #[serde(default)]
     pub lose: Option<Lose>,
+    /// When somebody last looked at how it does.
+    #[serde(default)]
+    pub review: Option<ReviewState>,
     /// How busy it is, and what bounds that.
     #[serde(default)]
     pub traffic: Option<Traffic>,
+}
+
+/// When somebody last looked at how a workflow does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewState {
+    /// When; `null` where nobody ever did.
+    pub last: Option<Moment>,
+    /// Who.
+    pub by: Option<String>,
+    /// Since when a review is overdue.
+    pub overdue_since: Option<Moment>,
+    /// Nothing is promoted until somebody looks: at tier high, after 30 days.
+    pub stops_promotion: bool,
 }
 
 /// How busy a workflow is, and what bounds that.
@@ -322,6 +338,18 @@ pub struct Burn {
     pub voided: bool,
 }
 
+impl ReviewState {
+    fn of(state: &WorkflowState) -> Self {
+        let reviews = state.reviews();
+        ReviewState {
+            last: reviews.last().map(|last| Moment(last.at)),
+            by: reviews.last().map(|last| last.by.to_string()),
+            overdue_since: reviews.overdue_since().map(Moment),
+            stops_promotion: state.misses_review(),
+        }
+    }
+}
+
 impl Workflow {
     /// The workflow called `name` as it stands. `mode` is its policy's, where one is in force.
     #[must_use]
@@ -355,6 +383,7 @@ impl Workflow {
             steps: Step::of(state),
             proposals: Proposal::of(state),
             lose: Some(Lose::of(state)),
+            review: Some(ReviewState::of(state)),
             traffic: None,
         }
     }

@@ -35,6 +35,7 @@ mod recover;
 mod release;
 mod render;
 mod report;
+mod review;
 mod run;
 mod runs;
 mod schema;
@@ -88,6 +89,7 @@ enum Command {
     Enforce(enforce::Enforce),
     Promote(promote::Promote),
     Audit(audit::Audit),
+    Review(review::Review),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
@@ -134,6 +136,7 @@ impl Command {
             Command::Enforce(command) => command.run(),
             Command::Promote(command) => command.run(),
             Command::Audit(command) => command.run(),
+            Command::Review(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completion(command) => command.run(),
         }

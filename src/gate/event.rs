@@ -334,6 +334,14 @@ pub enum Event {
         /// Its arguments, redacted, as JSON.
         arguments: Arc<str>,
     },
+    /// A person looked at how the workflow does.
+    Reviewed {
+        /// Who.
+        by: PersonName,
+        /// What they noted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Arc<str>>,
+    },
     /// A reload gave the workflow more while its changes are frozen, and is held back for it.
     PolicyHeldBack {
         /// What of it is wider.
@@ -475,6 +483,7 @@ impl Event {
             | Event::Recovered { .. }
             | Event::Promoted { .. }
             | Event::StepTaken { .. }
+            | Event::Reviewed { .. }
             | Event::Changed { .. }
             | Event::IncidentOpened { .. }
             | Event::IncidentClosed { .. }
@@ -531,6 +540,7 @@ impl Event {
             | Event::Recovered { .. }
             | Event::Promoted { .. }
             | Event::StepTaken { .. }
+            | Event::Reviewed { .. }
             | Event::Changed { .. } => false,
         }
     }
@@ -576,6 +586,7 @@ impl Event {
             Event::Recovered { .. } => "recovered",
             Event::Promoted { .. } => "promoted",
             Event::StepTaken { .. } => "step_taken",
+            Event::Reviewed { .. } => "reviewed",
             Event::Demoted { .. } => "demoted",
             Event::PolicyHeldBack { .. } => "policy_held_back",
             Event::Sampled { .. } => "sampled",

@@ -20,6 +20,7 @@ pub mod pace;
 pub mod past;
 pub mod policy;
 pub mod retry;
+pub mod review;
 pub mod risk;
 pub mod sample;
 pub mod standing;

@@ -24,6 +24,7 @@ use super::{
     outcome::FailureMode,
     pace::Pace,
     policy::Terms,
+    review::{Done, Reviews},
     sample::Samples,
     standing::{Binds, Effective, Standing},
     time::{Time, days},
@@ -71,6 +72,7 @@ pub struct WorkflowState {
     steps: Earned,
     #[serde(default, skip_serializing_if = "Samples::is_empty")]
     samples: Samples,
+    reviews: Reviews,
 }
 
 /// A suspension of the posture's cap.
@@ -109,6 +111,7 @@ impl WorkflowState {
             change_log: ChangeLog::default(),
             demotion: None,
             samples: Samples::default(),
+            reviews: Reviews::new(at),
         }
     }
 
@@ -335,6 +338,9 @@ impl WorkflowState {
         if earn::is_day_end(now) {
             self.judge_steps(now, effects);
         }
+        if let Some(since) = self.reviews.pass(now) {
+            effects.push((now, Effect::ReviewOverdue { since }));
+        }
         self.note_level(before, now, effects);
     }
 
@@ -348,7 +354,8 @@ impl WorkflowState {
     fn next_deadline(&self) -> Option<Time> {
         let clamps = self.clamps.ends().chain(self.clamps_all.ends());
         let day = self.steps.next_day(&self.terms.earn, &self.terms.ladder, &self.earned, self.now);
-        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(self.approvals.next_deadline()).chain(self.approvals.next_attention()).chain(day).min()
+        let held = self.approvals.next_deadline().into_iter().chain(self.approvals.next_attention());
+        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(held).chain(day).chain(self.reviews.due()).min()
     }
 
     fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
@@ -431,7 +438,13 @@ impl WorkflowState {
             Event::Recovered { cause, fix, to, lasts, .. } => {
                 self.account.recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
             }
-            Event::Promoted { to, .. } => self.earn(at, self.known_level(to)),
+            // Refused here too: a step may have been lost, and a review missed, since it was asked for.
+            Event::Promoted { to, .. } => {
+                if !self.misses_review() {
+                    self.earn(at, self.known_level(to));
+                }
+            }
+            Event::Reviewed { by, note } => self.reviews.done(Done { at, by: by.clone(), note: note.clone() }),
             Event::Demoted { to, .. } => {
                 let place = |name: &LevelName| self.terms.ladder.find(name.as_str()).unwrap_or_else(|| self.terms.ladder.lowest());
                 if place(to) < place(&self.earned) {
@@ -499,6 +512,9 @@ impl WorkflowState {
     fn post(&mut self, at: Time, posting: &Posting, effects: &mut Effects) {
         let terms = Arc::clone(&self.terms);
         self.steps.count(posting.booked_at.min(at), &posting.shift);
+        if posting.shift.all.runs > 0 {
+            self.reviews.booked(at);
+        }
         for turn in self.account.post(&terms, at, posting) {
             self.note_turn(at, turn, effects);
         }

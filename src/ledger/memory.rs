@@ -13,11 +13,12 @@ use std::{
 };
 
 mod checks;
+mod records;
 
 use super::{
     port::{
-        Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Checks, EntryFilter, Journal, JournalView, MAX_BATCH, Projection, Records, Revise,
-        ReviseError, Revised, RevisedAll, RunFilter, RunKey, RunRecord, RunTarget, RunView, Ticket, Unavailable,
+        Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Journal, JournalView, MAX_BATCH, Projection, Revise, ReviseError, Revised,
+        RevisedAll, RunRecord, RunTarget, RunView, Ticket, Unavailable,
     },
     receipt::{self, Receipt, Stamp},
 };
@@ -34,7 +35,7 @@ use crate::gate::{
 
 mod matching;
 
-use matching::{id, key_of, matches, meant, touching};
+use matching::{id, key_of, matches, touching};
 
 /// A journal that keeps everything in memory.
 #[derive(Default)]
@@ -292,42 +293,6 @@ impl Journal for MemoryJournal {
             self.wait(|_| Item::ReviseAll(batch, stamp));
         }
         receipt
-    }
-}
-
-impl Records for MemoryJournal {
-    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {
-        if self.is_refusing() {
-            return Err(Unavailable);
-        }
-        Ok(lock(&self.books).runs.iter().rev().filter(|view| matches(filter, view)).take(filter.limit).cloned().collect())
-    }
-
-    fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
-        if self.is_refusing() {
-            return Err(Unavailable);
-        }
-        let books = lock(&self.books);
-        let matching = books.runs.iter().rev().filter(|view| matches(filter, view)).take(MAX_BATCH + 1);
-        Ok(matching.map(|view| RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: id(&view.run) }).collect())
-    }
-
-    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable> {
-        if self.is_refusing() {
-            return Err(Unavailable);
-        }
-        Ok(lock(&self.books).checks(workflow, since, limit))
-    }
-
-    fn ledger(&self) -> String {
-        "memory".to_owned()
-    }
-
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
-        if self.is_refusing() {
-            return Err(Unavailable);
-        }
-        Ok(lock(&self.books).entries.iter().filter(|view| meant(filter, view)).take(filter.limit).cloned().collect())
     }
 }
 

@@ -57,6 +57,7 @@ pub mod promote;
 pub mod receipt;
 pub mod refused;
 pub mod repeat;
+pub mod reviewed;
 pub mod runs;
 mod samples;
 pub mod shard;

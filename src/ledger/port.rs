@@ -8,7 +8,7 @@ use super::{
 };
 use crate::gate::{
     digest::Digest,
-    event::{Charge, Entry, Executed, Mark},
+    event::{Charge, Entry, Event, Executed, Mark},
     facets::{Facets, Shown},
     name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
     outcome::{FailureMode, Outcome},
@@ -358,6 +358,13 @@ pub trait Records: Send + Sync {
 
     /// The journal entries that match, oldest first.
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable>;
+
+    /// Journal entries after `after` of a span of time and of some kinds, oldest first, at most `limit`, with their sequence numbers.
+    fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable>;
+
+    /// Calls of runs booked from `since` on and before `until` that went although a rule said otherwise, by workflow, tool, verdict and rule: what shadow let
+    /// through.
+    fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable>;
 }
 
 /// Which runs.
@@ -482,6 +489,46 @@ pub struct EntryFilter {
     pub until: Option<Time>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// What a review reads of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// Of this workflow and of all at once; of every one where it is absent.
+    pub workflow: Option<WorkflowName>,
+    /// From when on.
+    pub since: Time,
+    /// Before when.
+    pub until: Time,
+    /// Of these kinds.
+    pub kinds: Vec<&'static str>,
+    /// And admitted calls that used a grant, whether of these kinds or not.
+    pub granted: bool,
+}
+
+impl Happened {
+    /// Is `entry` one of them?
+    #[must_use]
+    pub fn has(&self, entry: &Entry) -> bool {
+        let is_of_workflow = self.workflow.is_none() || entry.workflow.is_none() || entry.workflow == self.workflow;
+        let granted = || self.granted && matches!(&entry.event, Event::Admitted(admission) if admission.approval.is_some());
+        is_of_workflow && self.since <= entry.at && entry.at < self.until && (self.kinds.contains(&entry.event.kind()) || granted())
+    }
+}
+
+/// Calls that went although a rule said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadowed {
+    /// Whose.
+    pub workflow: WorkflowName,
+    /// Of which tool.
+    pub tool: ToolName,
+    /// What the rule said.
+    pub verdict: Verdict,
+    /// Which rule.
+    pub rule: Arc<str>,
+    /// How many.
+    pub calls: u64,
 }
 
 /// A journal entry and its place.

@@ -15,6 +15,9 @@ use crate::gate::{
     workflow::WorkflowState,
 };
 
+/// At tier high nothing is promoted that nobody looked at.
+const NO_REVIEW: &str = "nobody has reviewed it for 30 days: `burngate review` shows it, `burngate review --done` records that somebody looked";
+
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Promotion {
@@ -70,6 +73,9 @@ fn level(workflow: &WorkflowName, state: &WorkflowState, to: LevelName, by: &Per
     if place(&to) <= place(earned) {
         return Err(OperateError::Conflict(format!("`{workflow}` has earned `{earned}` already; `clamp` sets a ceiling")));
     }
+    if state.misses_review() {
+        return Err(OperateError::Conflict(format!("`{workflow}` is of tier high, and {NO_REVIEW}")));
+    }
     let posture = state.account().posture();
     if matches!(posture, Posture::Burned | Posture::Breached) {
         return Err(OperateError::Conflict(format!("`{workflow}` is {posture}: the way back is to recover")));
@@ -106,6 +112,9 @@ fn missing(state: &WorkflowState, progress: &Progress) -> String {
     }
     if !proof.is_enough() {
         missing.push(format!("{} of the {} runs that it takes with {} unacceptable", proof.runs, proof.needed, proof.unacceptable));
+    }
+    if state.misses_review() {
+        missing.push(NO_REVIEW.to_owned());
     }
     if state.steps().is_thinned() {
         missing.push("more than 2% of its runs were excluded".to_owned());

@@ -38,6 +38,7 @@ mod records;
 mod refusal;
 mod revise;
 mod runs;
+mod spans;
 mod writer;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{
     meant::run_id,
     names::number,
     runs::{TIME_SHIFT, bytes},
+    spans,
 };
 use crate::{
     gate::{
@@ -29,7 +30,8 @@ use crate::{
         verdict::Verdict,
     },
     ledger::port::{
-        CallRecord, CheckState, CheckView, Checks, Drawn, EntryFilter, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView, Unavailable,
+        CallRecord, CheckState, CheckView, Checks, Drawn, EntryFilter, Happened, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView,
+        Shadowed, Unavailable,
     },
 };
 
@@ -79,6 +81,14 @@ impl Records for Readers {
 
     fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
         self.read(|connection| entries(connection, filter))
+    }
+
+    fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable> {
+        self.read(|connection| spans::happened(connection, happened, after, limit.min(MOST_RECORDS)))
+    }
+
+    fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable> {
+        self.read(|connection| spans::shadowed(connection, since, until))
     }
 }
 

@@ -41,6 +41,7 @@ mod damage;
 mod disk;
 mod import;
 mod late;
+mod spans;
 
 const T0: i64 = 1_790_000_000_000;
 

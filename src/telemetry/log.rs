@@ -62,6 +62,7 @@ pub fn effect(entry: &Entry) {
         Event::Waived { by, reason, .. } => tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "cap waived"),
         Event::Promoted { to, by, reason } => tracing::info!(target: BUDGET, workflow, %to, ?by, ?reason, "promoted"),
         Event::StepTaken { step, by, reason } => tracing::warn!(target: BUDGET, workflow, %step, %by, ?reason, "step taken"),
+        Event::Reviewed { by, note } => tracing::info!(target: BUDGET, workflow, ?by, ?note, "reviewed"),
         Event::Demoted { to, by, reason } => tracing::warn!(target: BUDGET, workflow, %to, ?by, ?reason, "demoted"),
         Event::Excluded { revision, reason, by, .. } => tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded"),
         Event::Imported(imported) => tracing::info!(target: BUDGET, workflow, runs = imported.runs, by = ?imported.by, "history imported"),
@@ -135,6 +136,10 @@ fn followed(workflow: Option<&str>, effect: &Effect) {
         Effect::StepEarned { step } => tracing::info!(target: BUDGET, workflow, %step, "step earned"),
         Effect::StepProposed { step } => tracing::info!(target: BUDGET, workflow, %step, "step proposed"),
         Effect::StepLost { step } => tracing::warn!(target: BUDGET, workflow, %step, "step lost"),
+        Effect::ReviewOverdue { since } => {
+            let since = crate::api::Moment(*since).to_string();
+            tracing::warn!(target: BUDGET, workflow, since, "weekly review overdue: `burngate review`, and `burngate review --done` when somebody has looked");
+        }
         Effect::DemotionProposed { to } => tracing::warn!(target: BUDGET, workflow, %to, "demotion proposed"),
     }
 }

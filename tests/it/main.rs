@@ -46,6 +46,7 @@ mod real;
 mod reload;
 mod repeats;
 mod restart;
+mod review;
 mod samples;
 mod shipped;
 mod signals;

@@ -109,6 +109,23 @@ fn failures_burn_a_person_recovers_and_other_targets_tell_another_story() {
 }
 
 #[test]
+fn what_a_good_quarter_earns_is_told_and_what_would_wait_for_an_operator() {
+    let earn = "levels: [ { level: standard, volume: 600/min } ]
+earn:
+  - { step: wider, after: 30d, volume: x2, how: automatic }
+  - { step: up, after: 60d, to: autonomous }
+";
+    let gate = TestGate::builder().policy("shop.yaml", SHOP).policy("desk.yaml", desk("97%", 1_000).replace("risk: medium", "risk: high") + earn).prepare();
+    // Eighty days; the tier is high, and somebody is taken to review each week.
+    fs::write(gate.home().join("h.jsonl"), history(11_520, |_| Some(1), |_| false).concat()).unwrap();
+    let told = simulate(&gate, "h.jsonl", &[]);
+    let desk = &told["workflows"]["desk"];
+    assert_eq!([&desk["promotions"], &desk["proposed"], &desk["demotions"]], [1, 1, 0], "{desk:#}");
+    let table = String::from_utf8(gate.cli(&["simulate", "--history", "h.jsonl"]).stdout).unwrap();
+    assert!(table.contains("PROMOTED") && table.contains("step earned: wider") && table.contains("step proposed: up"), "{table}");
+}
+
+#[test]
 fn what_cannot_be_simulated_says_why() {
     let gate = prepared("97%", 1_000);
     fs::write(gate.home().join("bad.jsonl"), "{}\nnothing\n{\"at\":\"2026-01-01T00:00:00Z\",\"workflow\":\"x\",\"run\":\"r\",\"outcome\":\"acceptable\"}\n")

@@ -129,7 +129,7 @@ impl World {
         (run, effects)
     }
 
-    /// Days on which all goes well: twenty runs a day, and two refunds that people approve and look at afterwards.
+    /// Days on which all goes well: twenty runs a day, two refunds that people approve and look at afterwards, and a review a week.
     fn good_days(&mut self, from: i64, count: i64) -> Vec<(i64, Effect)> {
         let mut seen = Vec::new();
         for n in from..from + count {
@@ -141,6 +141,9 @@ impl World {
                 let (run, effects) = self.refund(at + hour * HOUR, DecisionKind::Approve);
                 note(effects);
                 note(self.at(at + hour * HOUR + 30 * MINUTE, checked(run, at + hour * HOUR)));
+            }
+            if n % 7 == 6 {
+                note(self.at(at + 5 * HOUR, Event::Reviewed { by: "ada".into(), note: None }));
             }
         }
         seen
@@ -276,6 +279,41 @@ fn one_call_that_is_held_all_the_same_and_found_wrong_brings_the_review_back() {
         assert_eq!(world.at(at + 2 * HOUR, taken("small-refunds")), [], "it is to be earned anew");
         assert_eq!(world.skipped(), 0);
     }
+}
+
+#[test]
+fn at_tier_high_nothing_is_promoted_that_nobody_reviewed_for_thirty_days() {
+    let high = || Terms { tier: Tier::High, ..story() };
+    let given = |day: i64| Event::Promoted { to: "autonomous".into(), by: Some("ada".into()), reason: format!("day {day}").into() };
+    let mut unseen = World::new(high());
+    let mut seen = World::new(high());
+    for n in 0..31 {
+        let at = START + n * DAY + HOUR;
+        unseen.at(at, tallied(at, 20, 0, 0));
+        seen.at(at, tallied(at, 20, 0, 0));
+    }
+    seen.at(START + 30 * DAY + 2 * HOUR, Event::Reviewed { by: "ada".into(), note: Some("all well".into()) });
+    assert_eq!(unseen.advance(START + 32 * DAY), [], "earned, and nobody looked");
+    assert_eq!(seen.advance(START + 32 * DAY), [Effect::StepEarned { step: "volume".into() }]);
+    unseen.at(START + 32 * DAY, given(32));
+    assert_eq!((level(&unseen.state).as_str(), of(&unseen.state).misses_review()), ("standard", true), "nor does an operator's word without a look");
+    unseen.at(START + 32 * DAY + HOUR, Event::Reviewed { by: "ada".into(), note: None });
+    unseen.at(START + 32 * DAY + HOUR, given(32));
+    assert_eq!(level(&unseen.state), "autonomous");
+}
+
+#[test]
+fn a_week_that_nobody_reviewed_is_told_once_and_again_a_week_later() {
+    let mut world = World::new(story());
+    assert_eq!(world.advance(START + 20 * DAY), [], "nothing ran, and there is nothing to look at");
+    let first = START + 20 * DAY + HOUR;
+    world.at(first, tallied(first, 20, 0, 0));
+    let overdue = Effect::ReviewOverdue { since: time(first + 7 * DAY) };
+    assert_eq!(world.advance(START + 29 * DAY), [overdue.clone()]);
+    assert_eq!(world.advance(START + 36 * DAY), [overdue]);
+    world.at(START + 36 * DAY, Event::Reviewed { by: "ada".into(), note: None });
+    assert_eq!(world.advance(START + 60 * DAY), []);
+    assert_eq!(of(&world.state).reviews().last().map(|last| last.by.as_str()), Some("ada"));
 }
 
 #[test]

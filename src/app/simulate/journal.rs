@@ -247,7 +247,7 @@ impl Replay {
                 }
                 event
             }
-            Event::Promoted { .. } => {
+            Event::Promoted { .. } | Event::StepTaken { .. } => {
                 if let Some(told) = self.simulation.as_mut().and_then(|simulation| simulation.told(workflow.as_str())) {
                     told.promotions += 1;
                 }

@@ -307,9 +307,15 @@ impl Simulation {
     }
 
     fn follow(&mut self, followed: Vec<Entry>) {
+        let mut overdue = Vec::new();
         for Entry { at, workflow, event } in followed {
             let (Some(workflow), Event::Followed(effect)) = (workflow, event) else { continue };
             let (Some(desk), Some(state)) = (self.desks.get_mut(&workflow), self.state.workflow(&workflow)) else { continue };
+            // A history has nobody in it who reviews, either.
+            if matches!(effect, Effect::ReviewOverdue { .. }) && self.recovers_after.is_some() {
+                overdue.push((workflow, at));
+                continue;
+            }
             if let Effect::PostureChanged { from, .. } = &effect {
                 desk.told.stay(*from, desk.since, at);
                 desk.since = at;
@@ -323,6 +329,9 @@ impl Simulation {
             desk.told.note(at, effect);
             desk.standing = state.standing();
             desk.due = state.next_due();
+        }
+        for (workflow, at) in overdue {
+            self.apply(&workflow, at, Event::Reviewed { by: "simulate".into(), note: None });
         }
     }
 }

@@ -64,8 +64,10 @@ pub struct SimulatedWorkflow {
     pub held: Runs,
     /// Burns that began.
     pub burns: u64,
-    /// Promotions.
+    /// Levels that were given, and steps that were earned.
     pub promotions: u64,
+    /// Steps that were earned and would have waited for an operator.
+    pub proposed: u64,
     /// Demotions.
     pub demotions: u64,
     /// How long it was in each posture, in whole seconds.
@@ -164,6 +166,7 @@ impl SimulatedWorkflow {
             held: Runs::default(),
             burns: 0,
             promotions: 0,
+            proposed: 0,
             demotions: 0,
             seconds: BTreeMap::new(),
             posture: standing.posture.as_str(),
@@ -177,6 +180,8 @@ impl SimulatedWorkflow {
 
     pub(super) fn note(&mut self, at: Time, effect: Effect) {
         self.burns += u64::from(matches!(effect, Effect::BurnOpened));
+        self.promotions += u64::from(matches!(effect, Effect::StepEarned { .. }));
+        self.proposed += u64::from(matches!(effect, Effect::StepProposed { .. }));
         self.demotions += u64::from(matches!(effect, Effect::Demoted { .. }));
         if self.changes.len() < MOST_CHANGES {
             self.changes.push(Change { at: Moment(at), effect });

@@ -21,9 +21,22 @@ pub(super) fn page(simulated: &Simulated) -> String {
     let version = simulated.policies.get(..12).unwrap_or(&simulated.policies);
     let mut page = format!("{} of {}\n", counted(simulated.read, "line or entry", "lines or entries"), escape(&simulated.source));
     let _ = writeln!(page, "from {} to {}, under policy version {version}\n", simulated.from, simulated.to);
-    let mut table =
-        Columns::new(&["WORKFLOW", "RUNS", "UNACCEPTABLE", "PREVENTED", "BAD ONES", "HELD CALLS", "DENIED CALLS", "BURNS", "DEMOTED", "POSTURE", "LEVEL"]);
-    table.numbers(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut table = Columns::new(&[
+        "WORKFLOW",
+        "RUNS",
+        "UNACCEPTABLE",
+        "PREVENTED",
+        "BAD ONES",
+        "HELD CALLS",
+        "DENIED CALLS",
+        "BURNS",
+        "PROMOTED",
+        "PROPOSED",
+        "DEMOTED",
+        "POSTURE",
+        "LEVEL",
+    ]);
+    table.numbers(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     for (name, told) in &simulated.workflows {
         table.row([
             name.clone(),
@@ -34,6 +47,8 @@ pub(super) fn page(simulated: &Simulated) -> String {
             grouped(told.calls.held),
             grouped(told.calls.denied),
             grouped(told.burns),
+            grouped(told.promotions),
+            grouped(told.proposed),
             grouped(told.demotions),
             told.posture.to_owned(),
             told.level.clone(),
@@ -50,7 +65,10 @@ pub(super) fn page(simulated: &Simulated) -> String {
         let _ = writeln!(page, "{skipped}: {} {}: {}", grouped(finding.count), finding.kind.as_str(), lines.join(", "));
     }
     if let Some(after) = &simulated.recovers_after {
-        let _ = writeln!(page, "assumed: a person finds the cause of each burn after {after} and opens a probation (`--recovers-after`)");
+        let _ = writeln!(
+            page,
+            "assumed: a person finds the cause of each burn after {after} and opens a probation (`--recovers-after`), and somebody reviews once a week; what is proposed waits"
+        );
     }
     page += "not judged: caps on volume, limits, duplicates, and what people would have said of held calls\n";
     page
@@ -106,6 +124,9 @@ pub(super) fn words(change: &Change) -> String {
     let value = serde_json::to_value(&change.effect).unwrap_or_default();
     let text = |member: &str| value[member].as_str().map(escape);
     let mut words = text("effect").unwrap_or_default().replace('_', " ");
+    if let Some(step) = text("step") {
+        let _ = write!(words, ": {step}");
+    }
     match (text("from"), text("to")) {
         (Some(from), Some(to)) => {
             let _ = write!(words, ": {} to {}", word(&from), word(&to));

@@ -33,8 +33,8 @@ pub(super) fn page(simulated: &Simulated) -> String {
         let _ = writeln!(html, "<h2>{}</h2>\n{}", escape(name), picture(told, simulated.from.0, simulated.to.0));
         let _ = writeln!(
             html,
-            "<table><tr><th>runs</th><th>unacceptable</th><th>prevented</th><th>of them unacceptable</th><th>held calls</th><th>denied calls</th><th>burns</th><th>demotions</th></tr>\
-             <tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr></table>",
+            "<table><tr><th>runs</th><th>unacceptable</th><th>prevented</th><th>of them unacceptable</th><th>held calls</th><th>denied calls</th><th>burns</th><th>promotions</th><th>proposed</th><th>demotions</th></tr>\
+             <tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr></table>",
             grouped(told.runs),
             grouped(told.unacceptable),
             grouped(told.prevented.runs),
@@ -42,6 +42,8 @@ pub(super) fn page(simulated: &Simulated) -> String {
             grouped(told.calls.held),
             grouped(told.calls.denied),
             grouped(told.burns),
+            grouped(told.promotions),
+            grouped(told.proposed),
             grouped(told.demotions)
         );
     }

@@ -42,6 +42,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&shipped(workflow, now));
     say(&earns(workflow, now));
     say(&loses(workflow, now));
+    say(&reviewed(workflow, now));
     page + "\n" + &numbers::table(&workflow.numbers) + &numbers::modes(&workflow.numbers, workflow.budget.idle_runs)
 }
 
@@ -266,6 +267,20 @@ fn loses(workflow: &Workflow, now: Time) -> String {
             )
         }
         _ => format!("{takes}: there is none."),
+    }
+}
+
+/// That somebody should look, and what waits for it.
+fn reviewed(workflow: &Workflow, now: Time) -> String {
+    let Some(review) = &workflow.review else { return String::new() };
+    let name = escape(&workflow.workflow);
+    let overdue = review.overdue_since.map(|since| format!("Its weekly review is overdue since {}", when::exactly(now, since)));
+    let stops = review.stops_promotion.then_some("nothing is promoted that nobody reviewed for 30 days");
+    match (overdue, stops) {
+        (None, None) => String::new(),
+        (Some(overdue), None) => format!("{overdue}: `burngate review -w {name}`, and `--done` when somebody has looked."),
+        (None, Some(stops)) => format!("At tier high {stops}: `burngate review -w {name} --done` records that somebody looked."),
+        (Some(overdue), Some(stops)) => format!("{overdue}, and at tier high {stops}: `burngate review -w {name}`, and `--done` when somebody has looked."),
     }
 }
 

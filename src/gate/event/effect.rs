@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::gate::{
     budget::posture::Posture,
     name::{ApprovalId, LevelName, StepName},
+    time::Time,
 };
 
 /// A consequence that the fold derives: never a cause.
@@ -90,5 +91,10 @@ pub enum Effect {
     DemotionProposed {
         /// The level proposed.
         to: LevelName,
+    },
+    /// Nobody has looked at how the workflow does for a week in which it booked runs.
+    ReviewOverdue {
+        /// Since when.
+        since: Time,
     },
 }

@@ -12,6 +12,7 @@ use crate::gate::{
     level::{Level, Rung},
     name::{ApprovalId, LevelName, PersonName, StepName},
     policy::Terms,
+    review::Reviews,
     time::Time,
 };
 
@@ -41,7 +42,19 @@ impl WorkflowState {
     /// Has `progress` come far enough, and does nothing stand against it?
     #[must_use]
     pub fn is_met(&self, progress: &Progress) -> bool {
-        self.steps.is_met(progress, self.account.posture())
+        self.steps.is_met(progress, self.account.posture()) && !self.misses_review()
+    }
+
+    /// When somebody last looked at how it does, and whether that is overdue.
+    #[must_use]
+    pub const fn reviews(&self) -> &Reviews {
+        &self.reviews
+    }
+
+    /// Does every promotion wait for a review?
+    #[must_use]
+    pub fn misses_review(&self) -> bool {
+        self.reviews.is_missed(self.terms.tier, self.now)
     }
 
     /// The demotion that is proposed, and since when.
@@ -141,6 +154,9 @@ impl WorkflowState {
 
     /// Judges what was earned, at the end of a day.
     pub(super) fn judge_steps(&mut self, at: Time, effects: &mut Effects) {
+        if self.misses_review() {
+            return;
+        }
         let (terms, posture) = (Arc::clone(&self.terms), self.account.posture());
         for reached in self.steps.judge(&terms.earn, &terms.objective, &terms.ladder, &self.earned, posture, at) {
             match reached {

@@ -1,0 +1,226 @@
+//! A review: how workflows did over a span of time, as people talk it over once a week; or, for one workflow and some hours, an incident's timeline.
+//!
+//! Worked out from the journal, from counts that the budget keeps, and from how workflows stand now. Everything here is shown and nothing decides: what it suggests
+//! is for people to do, with the numbers that it follows from.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Decimal, Moment, incident::Incident, numbers::NumbersOver, workflow::Workflow};
+
+pub mod approvals;
+pub mod gather;
+mod line;
+pub mod suggest;
+
+pub use approvals::{ApprovalsReviewed, Reviewer};
+pub use suggest::Suggestion;
+
+/// Over what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewQuery {
+    /// From when: RFC 3339, or how long ago (`7d`, which it is where it is absent); at most 90 days ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when; now where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Of this workflow alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// With everything that happened to this one workflow, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<bool>,
+}
+
+/// Somebody looked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewDone {
+    /// At this workflow; at all of them where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// A note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What was recorded of that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewRecorded {
+    /// The workflows.
+    pub workflows: Vec<String>,
+    /// Who looked.
+    pub by: String,
+}
+
+/// A review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Review {
+    /// From when.
+    pub since: Moment,
+    /// Until when.
+    pub until: Moment,
+    /// What is missing from it.
+    pub missing: Vec<String>,
+    /// What happened to the gate as a whole: policies in force and refused, starts and stops.
+    pub gate: Vec<Line>,
+    /// Incidents of tool APIs.
+    pub incidents: Vec<IncidentReviewed>,
+    /// Each workflow.
+    pub workflows: Vec<Reviewed>,
+    /// What happened to one workflow, in order.
+    pub timeline: Option<Timeline>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Line {
+    /// When.
+    pub at: Moment,
+    /// Who did it: a person, an agent or a system; `null` where it followed from the rules.
+    pub by: Option<String>,
+    /// What, in words.
+    pub what: String,
+}
+
+/// An incident of a tool API, and what was decided about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IncidentReviewed {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// Runs that were excluded for it.
+    pub excluded: u64,
+}
+
+/// How one workflow did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reviewed {
+    /// How it stands now.
+    pub standing: Workflow,
+    /// When somebody last looked, and who.
+    pub last_review: Option<Line>,
+    /// Since when a review is overdue.
+    pub overdue_since: Option<Moment>,
+    /// The four numbers over the span.
+    pub numbers: NumbersOver,
+    /// The same over as long a span before it, where counts reach back that far.
+    pub before: Option<NumbersOver>,
+    /// What went wrong, the most frequent first.
+    pub spent: Vec<Spent>,
+    /// Burns that were on.
+    pub burns: Vec<BurnReviewed>,
+    /// Held calls and decisions.
+    pub approvals: ApprovalsReviewed,
+    /// What shadow mode let through that the rules would have held or denied.
+    pub shadow: Vec<ShadowFinding>,
+    /// Runs that were taken out of the budget.
+    pub exclusions: Exclusions,
+    /// How its level moved: clamps, waivers, steps, promotions and demotions.
+    pub levels: Vec<Line>,
+    /// What changed: prompts, models, tools, policies.
+    pub changes: Vec<Line>,
+    /// What to talk about.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// A failure mode of the span.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Spent {
+    /// The mode.
+    pub mode: String,
+    /// Runs that had it.
+    pub runs: u64,
+    /// Whether it costs budget.
+    pub costs: bool,
+    /// The tools that it was seen at.
+    pub tools: BTreeMap<String, u64>,
+}
+
+/// A burn, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BurnReviewed {
+    /// When it began.
+    pub at: Moment,
+    /// When it was left.
+    pub left: Option<Moment>,
+    /// burned or breached, whichever was worse.
+    pub posture: String,
+    /// What the budget stood at.
+    pub why: String,
+    /// The failure modes of the window then.
+    pub modes: BTreeMap<String, u64>,
+    /// The cause on record.
+    pub cause: Option<String>,
+    /// The fix on record.
+    pub fix: Option<String>,
+    /// The failures behind it were retracted or excluded.
+    pub voided: bool,
+    /// What was done while it was on, as far as the span reaches.
+    pub done: Vec<Line>,
+}
+
+/// Calls that went in shadow although a rule said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShadowFinding {
+    /// The tool.
+    pub tool: String,
+    /// hold or deny.
+    pub verdict: String,
+    /// The rule.
+    pub rule: String,
+    /// How many.
+    pub calls: u64,
+}
+
+/// Runs that were taken out of the budget.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Exclusions {
+    /// How many, over the span.
+    pub runs: u64,
+    /// As a share of the counted runs.
+    pub share: Option<Decimal>,
+    /// More than 2%: it stops promotion.
+    pub too_many: bool,
+    /// Why and by whom.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why runs were excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reason {
+    /// Why.
+    pub reason: String,
+    /// By whom.
+    pub by: String,
+    /// How many runs.
+    pub runs: u64,
+}
+
+/// Everything that happened to one workflow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timeline {
+    /// What happened, oldest first.
+    pub lines: Vec<Line>,
+    /// Lines that are left out, the oldest ones.
+    pub left_out: u64,
+    /// What was executed, by tool, of runs that have ended.
+    pub executed: Vec<ExecutedCalls>,
+}
+
+/// Calls of a tool that were executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExecutedCalls {
+    /// The tool.
+    pub tool: String,
+    /// Its risk class.
+    pub risk: String,
+    /// Calls.
+    pub calls: u64,
+    /// Different business objects that they touched.
+    pub subjects: u64,
+}

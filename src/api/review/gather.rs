@@ -1,0 +1,413 @@
+//! Reading the journal of a span once, and sorting what it says by workflow.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::{
+    BurnReviewed, Exclusions, IncidentReviewed, Line, Reason, Review, Reviewed, ShadowFinding, Spent, Timeline,
+    approvals::Desk,
+    line::{became, of},
+    suggest,
+};
+use crate::{
+    api::{Decimal, Moment, incident::Incident, numbers::NumbersOver, workflow::Workflow},
+    gate::{
+        budget::account::BurnRecord,
+        event::{Effect, Entry, Event, Mark},
+        facets::NO_TOOL,
+        incident,
+        name::{CallId, ToolName, WorkflowName},
+        policy::Mode,
+        time::{Hour, Time, days},
+        workflow::WorkflowState,
+    },
+};
+
+/// The most lines of one kind, and of a timeline. The oldest make room.
+pub const MOST_LINES: usize = 2_000;
+/// Calls that were held so long before the span are followed: no hold lasts longer.
+pub const HOLDS: std::time::Duration = days(1);
+
+/// What is asked of the journal for a review: nothing that happens once a call or once a run.
+pub const KINDS: [&str; 34] = [
+    "started",
+    "stopped",
+    "policy_accepted",
+    "policy_refused",
+    "approvers_named",
+    "clock_jumped",
+    "clock_accepted",
+    "booked",
+    "reported",
+    "retracted",
+    "excluded",
+    "reinstated",
+    "reconciled",
+    "checked",
+    "imported",
+    "held",
+    "decided",
+    "withdrawn",
+    "grant_given",
+    "grant_revoked",
+    "clamped",
+    "released",
+    "waived",
+    "recovered",
+    "promoted",
+    "step_taken",
+    "demoted",
+    "reviewed",
+    "policy_held_back",
+    "changed",
+    "incident_opened",
+    "incident_closed",
+    "escalated",
+    "followed",
+];
+/// What is asked for a timeline besides: every risky call, and every refused one.
+pub const CALL_KINDS: [&str; 3] = ["admitted", "settled", "refused"];
+
+/// A workflow as it is now, for a review of it.
+pub struct Subject {
+    /// Its name.
+    pub name: WorkflowName,
+    /// Its policy's mode, where it has one in force.
+    pub mode: Option<Mode>,
+    /// What the journal adds up to.
+    pub state: WorkflowState,
+    /// Tools above `read` that it reaches and that have no schema.
+    pub without_schema: Vec<ToolName>,
+}
+
+/// The review in the making.
+pub struct Gathering {
+    since: Time,
+    until: Time,
+    gate: Lines,
+    incidents: Vec<incident::Incident>,
+    excluded_for: BTreeMap<String, u64>,
+    files: BTreeMap<WorkflowName, File>,
+    timeline: Option<Chain>,
+}
+
+/// What was gathered of one workflow.
+struct File {
+    subject: Subject,
+    desk: Desk,
+    done: Lines,
+    levels: Lines,
+    changes: Lines,
+    reasons: BTreeMap<(String, String), i64>,
+    excluded: HashMap<crate::gate::event::RunRef, (String, String)>,
+}
+
+#[derive(Default)]
+struct Lines {
+    lines: VecDeque<Line>,
+    left_out: u64,
+}
+
+#[derive(Default)]
+struct Chain {
+    lines: Lines,
+    /// Where the line of an admitted call is, counted from the first line ever.
+    calls: HashMap<CallId, u64>,
+}
+
+impl Lines {
+    fn push(&mut self, line: Line) {
+        if self.lines.len() >= MOST_LINES {
+            self.lines.pop_front();
+            self.left_out += 1;
+        }
+        self.lines.push_back(line);
+    }
+
+    fn all(self) -> Vec<Line> {
+        self.lines.into()
+    }
+}
+
+impl Gathering {
+    /// A review from `since` to `until` of these workflows; with a timeline, where there is one of them and it is asked for.
+    #[must_use]
+    pub fn new(since: Time, until: Time, subjects: Vec<Subject>, incidents: Vec<incident::Incident>, timeline: bool) -> Self {
+        let file = |subject: Subject| {
+            let file = File {
+                subject,
+                desk: Desk::default(),
+                done: Lines::default(),
+                levels: Lines::default(),
+                changes: Lines::default(),
+                reasons: BTreeMap::new(),
+                excluded: HashMap::new(),
+            };
+            (file.subject.name.clone(), file)
+        };
+        let overlaps = |incident: &incident::Incident| incident.since < until && incident.closed.is_none_or(|closed| closed >= since);
+        Gathering {
+            since,
+            until,
+            gate: Lines::default(),
+            incidents: incidents.into_iter().filter(overlaps).collect(),
+            excluded_for: BTreeMap::new(),
+            files: subjects.into_iter().map(file).collect(),
+            timeline: timeline.then(Chain::default),
+        }
+    }
+
+    /// Reads the next entry of the journal, which may lie up to [`HOLDS`] before the span.
+    pub fn read(&mut self, entry: &Entry) {
+        let in_span = self.since <= entry.at && entry.at < self.until;
+        let Some(name) = &entry.workflow else {
+            if in_span {
+                self.read_for_all(entry);
+            }
+            return;
+        };
+        let Some(file) = self.files.get_mut(name) else { return };
+        if let Event::Held(request) = &entry.event {
+            file.desk.hold(entry.at, request, in_span);
+        }
+        if !in_span {
+            return;
+        }
+        if let Event::Excluded { reference: Some(reference), .. } = &entry.event {
+            *self.excluded_for.entry(reference.to_string()).or_default() += 1;
+        }
+        file.read(entry);
+        if let Some(chain) = &mut self.timeline {
+            chain.read(entry, file);
+        }
+    }
+
+    fn read_for_all(&mut self, entry: &Entry) {
+        let Some(line) = of(entry, None) else { return };
+        if let Some(chain) = &mut self.timeline {
+            chain.lines.push(line.clone());
+        }
+        match &entry.event {
+            Event::Clamped(_) | Event::Released { .. } => {
+                let line = Line { what: format!("{} (every workflow)", line.what), ..line };
+                for file in self.files.values_mut() {
+                    file.done.push(line.clone());
+                    file.levels.push(line.clone());
+                }
+            }
+            _ => self.gate.push(line),
+        }
+    }
+
+    /// The review, with what shadow let through and what was executed.
+    #[must_use]
+    pub fn close(self, mut missing: Vec<String>, mut shadow: BTreeMap<WorkflowName, Vec<ShadowFinding>>) -> Review {
+        let Gathering { since, until, gate, incidents, mut excluded_for, files, timeline } = self;
+        let incident = |incident: &incident::Incident| {
+            let shown = Incident::of(incident);
+            IncidentReviewed { excluded: excluded_for.remove(&shown.incident).unwrap_or(0), incident: shown }
+        };
+        let incidents = incidents.iter().map(incident).collect();
+        let left_out: u64 = gate.left_out + files.values().map(|file| file.levels.left_out + file.changes.left_out).sum::<u64>();
+        if left_out > 0 {
+            missing.push(format!("{left_out} older lines: choose a shorter span"));
+        }
+        let workflows = files.into_values().map(|file| file.close(since, until, &mut shadow)).collect();
+        let timeline = timeline.map(|chain| Timeline { left_out: chain.lines.left_out, lines: chain.lines.all(), executed: Vec::new() });
+        Review { since: Moment(since), until: Moment(until), missing, gate: gate.all(), incidents, workflows, timeline }
+    }
+}
+
+impl Chain {
+    fn read(&mut self, entry: &Entry, file: &File) {
+        if let Event::Settled { call, executed } = &entry.event {
+            let place = self.calls.remove(call).and_then(|number| number.checked_sub(self.lines.left_out));
+            let line = place.and_then(|place| self.lines.lines.get_mut(usize::try_from(place).ok()?));
+            if let Some(line) = line {
+                line.what = format!("{}: {}", line.what, became(*executed));
+            }
+            return;
+        }
+        let held = match &entry.event {
+            Event::Decided { approval, .. } | Event::Withdrawn { approval, .. } => file.desk.request(*approval),
+            _ => None,
+        };
+        let Some(line) = of(entry, held) else { return };
+        self.lines.push(line);
+        if let Event::Admitted(admission) = &entry.event {
+            self.calls.insert(admission.call, self.lines.left_out + self.lines.lines.len() as u64 - 1);
+        }
+    }
+}
+
+impl File {
+    fn read(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::Booked { run, .. } => self.desk.stands(run, Mark::Unacceptable),
+            Event::Reported { revision, .. } | Event::Retracted { revision, .. } | Event::Reconciled { revision, .. } => {
+                self.desk.stands(&revision.run, revision.now);
+                self.line(entry, |file, line| file.done.push(line));
+            }
+            Event::Excluded { revision, reason, by, .. } => {
+                self.desk.stands(&revision.run, revision.now);
+                let why = (reason.to_string(), by.to_string());
+                if self.excluded.insert(revision.run.clone(), why.clone()).is_none() {
+                    *self.reasons.entry(why).or_default() += 1;
+                }
+            }
+            Event::Reinstated { revision, .. } => {
+                self.desk.stands(&revision.run, revision.now);
+                if let Some(count) = self.excluded.remove(&revision.run).and_then(|why| self.reasons.get_mut(&why)) {
+                    *count -= 1;
+                }
+            }
+            Event::Decided { approval, decision } => self.desk.decide(entry.at, *approval, decision),
+            Event::Admitted(admission) => {
+                if let Some(approval) = admission.approval {
+                    self.desk.sent(approval, &admission.run);
+                }
+            }
+            Event::Clamped(_)
+            | Event::Released { .. }
+            | Event::Waived { .. }
+            | Event::Recovered { .. }
+            | Event::Promoted { .. }
+            | Event::StepTaken { .. }
+            | Event::GrantGiven(_)
+            | Event::GrantRevoked { .. }
+            | Event::Demoted { .. } => self.line(entry, |file, line| {
+                file.done.push(line.clone());
+                file.levels.push(line);
+            }),
+            Event::Changed { .. } | Event::PolicyHeldBack { .. } => self.line(entry, |file, line| {
+                file.done.push(line.clone());
+                file.changes.push(line);
+            }),
+            Event::Followed(effect) => match effect {
+                Effect::ApprovalExpired { .. } => self.desk.expire(),
+                Effect::LevelChanged { .. }
+                | Effect::ClampExpired
+                | Effect::WaiverEnded
+                | Effect::Demoted { .. }
+                | Effect::StepEarned { .. }
+                | Effect::StepProposed { .. }
+                | Effect::StepLost { .. }
+                | Effect::ApprovalUnseen { .. }
+                | Effect::DemotionProposed { .. } => self.line(entry, |file, line| file.levels.push(line)),
+                Effect::ApprovalDue { .. }
+                | Effect::ApprovalEscalated { .. }
+                | Effect::PostureChanged { .. }
+                | Effect::BurnOpened
+                | Effect::BurnVoided
+                | Effect::ProbationEnded { .. }
+                | Effect::ReviewOverdue { .. } => {}
+            },
+            // Told in the timeline alone, or counted elsewhere.
+            Event::Started { .. }
+            | Event::Stopped
+            | Event::PolicyAccepted { .. }
+            | Event::PolicyRefused { .. }
+            | Event::ClockJumped { .. }
+            | Event::ClockAccepted { .. }
+            | Event::ApproversNamed { .. }
+            | Event::Settled { .. }
+            | Event::Tallied { .. }
+            | Event::BookedHigh { .. }
+            | Event::Escalated { .. }
+            | Event::Noted { .. }
+            | Event::Checked { .. }
+            | Event::Imported(_)
+            | Event::Paced { .. }
+            | Event::Refused { .. }
+            | Event::TurnedAway { .. }
+            | Event::SignedIn { .. }
+            | Event::Held(_)
+            | Event::Withdrawn { .. }
+            | Event::Reviewed { .. }
+            | Event::Sampled { .. }
+            | Event::Seen { .. }
+            | Event::IncidentOpened { .. }
+            | Event::IncidentClosed { .. } => {}
+        }
+    }
+
+    fn line(&mut self, entry: &Entry, push: impl FnOnce(&mut Self, Line)) {
+        if let Some(line) = of(entry, None) {
+            push(self, line);
+        }
+    }
+
+    fn close(self, since: Time, until: Time, shadow: &mut BTreeMap<WorkflowName, Vec<ShadowFinding>>) -> Reviewed {
+        let Subject { name, mode, state, without_schema } = self.subject;
+        let over = |from: Time, to: Time| {
+            let totals = state.account().between(from, to);
+            NumbersOver::of(name.to_string(), Moment(from.hour().start()), Moment(to), &totals)
+        };
+        let numbers = over(since, until);
+        let kept = Hour(state.now().hour().0 - crate::gate::budget::window::KEPT_HOURS + 1).start();
+        // The hours before the first one that is counted, as many of them.
+        let end = since.hour().start().minus(std::time::Duration::from_millis(1));
+        let begin = since.minus(until.since(since));
+        let before = (begin >= kept).then(|| over(begin, end));
+        let standing = Workflow::of(&name, mode, &state, &state.standing());
+        let spent = spent(&numbers, &standing.objective.unacceptable);
+        let reasons: Vec<_> = self
+            .reasons
+            .into_iter()
+            .filter_map(|((reason, by), runs)| u64::try_from(runs).ok().filter(|runs| *runs > 0).map(|runs| Reason { reason, by, runs }))
+            .collect();
+        let runs = reasons.iter().map(|reason| reason.runs).sum::<u64>();
+        let exclusions = Exclusions { runs, share: Decimal::ratio(runs, numbers.runs), too_many: runs.saturating_mul(50) > numbers.runs, reasons };
+        let done = self.done.all();
+        let was_on = |burn: &&BurnRecord| burn.at < until && burn.left.is_none_or(|left| left >= since);
+        let burns = state.account().burns().iter().filter(was_on).map(|burn| burn_of(burn, &done)).collect();
+        let approvals = self.desk.close();
+        let suggestions = suggest::of(&state, &numbers, &approvals, &exclusions, &without_schema);
+        let reviews = state.reviews();
+        Reviewed {
+            last_review: reviews.last().map(|last| Line {
+                at: Moment(last.at),
+                by: Some(last.by.to_string()),
+                what: last.note.as_ref().map_or_else(|| "reviewed it".to_owned(), |note| format!("reviewed it: {note}")),
+            }),
+            overdue_since: reviews.overdue_since().map(Moment),
+            standing,
+            numbers,
+            before,
+            spent,
+            burns,
+            approvals,
+            shadow: shadow.remove(&name).unwrap_or_default(),
+            exclusions,
+            levels: self.levels.all(),
+            changes: self.changes.all(),
+            suggestions,
+        }
+    }
+}
+
+fn burn_of(burn: &BurnRecord, done: &[Line]) -> BurnReviewed {
+    let during = |line: &&Line| line.at.0 >= burn.at && burn.left.is_none_or(|left| line.at.0 <= left);
+    BurnReviewed {
+        at: Moment(burn.at),
+        left: burn.left.map(Moment),
+        posture: burn.posture.to_string(),
+        why: burn.why.to_string(),
+        modes: burn.modes.iter().map(|(mode, runs)| (mode.to_string(), *runs)).collect(),
+        cause: burn.cause.as_ref().map(ToString::to_string),
+        fix: burn.fix.as_ref().map(ToString::to_string),
+        voided: burn.voided,
+        done: done.iter().filter(during).cloned().collect(),
+    }
+}
+
+fn spent(numbers: &NumbersOver, unacceptable: &[String]) -> Vec<Spent> {
+    let by_tool = &numbers.numbers.failure_modes_by_tool;
+    let named = |tool: &str| tool != NO_TOOL;
+    let tools =
+        |mode: &String| by_tool.iter().filter(|(tool, _)| named(tool)).filter_map(|(tool, modes)| modes.get(mode).map(|runs| (tool.clone(), *runs))).collect();
+    let spent = numbers.numbers.failure_modes.iter().filter(|(_, runs)| **runs > 0);
+    let mut spent: Vec<_> =
+        spent.map(|(mode, runs)| Spent { mode: mode.clone(), runs: *runs, costs: unacceptable.contains(mode), tools: tools(mode) }).collect();
+    spent.sort_by(|one, other| (other.costs, other.runs).cmp(&(one.costs, one.runs)).then_with(|| one.mode.cmp(&other.mode)));
+    spent
+}

@@ -1,0 +1,129 @@
+//! A page before it is Markdown or HTML: headings, paragraphs, lists and tables of plain text.
+
+use std::fmt::Write as _;
+
+use crate::{
+    api::{Decimal, Moment, review::Line},
+    cli::render::number::percent,
+};
+
+/// A page.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    pub(super) title: String,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// A part of it. Text is as it came: whoever prints it makes it harmless there.
+#[derive(Debug)]
+pub(super) enum Block {
+    /// A heading under the title, and how deep.
+    Heading(u8, String),
+    /// A paragraph.
+    Text(String),
+    /// Items.
+    List(Vec<Item>),
+    /// A head and rows; all columns but the first are flush right where they are numbers.
+    Table(Vec<&'static str>, Vec<Vec<String>>),
+}
+
+/// An item of a list, with something to type where there is.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) text: String,
+    pub(super) code: Option<String>,
+}
+
+impl From<String> for Item {
+    fn from(text: String) -> Self {
+        Item { text, code: None }
+    }
+}
+
+impl Document {
+    pub(super) fn new(title: String) -> Self {
+        Document { title, blocks: Vec::new() }
+    }
+
+    pub(super) fn heading(&mut self, depth: u8, text: impl Into<String>) {
+        self.blocks.push(Block::Heading(depth, text.into()));
+    }
+
+    /// A paragraph, unless there is nothing to say.
+    pub(super) fn text(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.blocks.push(Block::Text(text));
+        }
+    }
+
+    /// A list, unless it is empty.
+    pub(super) fn list(&mut self, items: impl IntoIterator<Item = Item>) {
+        let items: Vec<_> = items.into_iter().collect();
+        if !items.is_empty() {
+            self.blocks.push(Block::List(items));
+        }
+    }
+
+    pub(super) fn table(&mut self, head: Vec<&'static str>, rows: Vec<Vec<String>>) {
+        if !rows.is_empty() {
+            self.blocks.push(Block::Table(head, rows));
+        }
+    }
+}
+
+/// `2026-11-25 10:04`, UTC.
+pub(super) fn minute(at: Moment) -> String {
+    let text = at.to_string();
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute}"),
+        _ => text,
+    }
+}
+
+/// `2026-11-25 10:04:12`, UTC.
+pub(super) fn second(at: Moment) -> String {
+    let text = at.to_string();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(day), Some(second)) => format!("{day} {second}"),
+        _ => text,
+    }
+}
+
+/// What happened, as an item.
+pub(super) fn told(line: &Line) -> Item {
+    let by = line.by.as_ref().map_or_else(String::new, |by| format!("{by}: "));
+    format!("{} {by}{}", minute(line.at), line.what).into()
+}
+
+/// How a rate changed, in percentage points: `+1.2`, `-0.3`, `same`; `-` where one of the two is not known.
+pub(super) fn change(now: Option<Decimal>, before: Option<Decimal>) -> String {
+    let (Some(now), Some(before)) = (now, before) else { return "-".to_owned() };
+    let points = now.ten_thousandths() - before.ten_thousandths();
+    if points == 0 {
+        return "same".to_owned();
+    }
+    let mut text = if points > 0 { "+".to_owned() } else { String::new() };
+    let _ = write!(text, "{}", percent(Some(Decimal::of(points))).trim_end_matches('%'));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_in_points() {
+        let rate = |ten_thousandths| Some(Decimal::of(ten_thousandths));
+        assert_eq!(
+            [change(rate(9_700), rate(9_580)), change(rate(9_700), rate(9_730)), change(rate(1), rate(1)), change(None, rate(1))],
+            ["+1.2", "-0.3", "same", "-"]
+        );
+    }
+
+    #[test]
+    fn times_are_told_to_the_minute_and_to_the_second() {
+        let at: Moment = "2026-11-25T10:04:12.345Z".parse().unwrap();
+        assert_eq!((minute(at).as_str(), second(at).as_str()), ("2026-11-25 10:04", "2026-11-25 10:04:12"));
+    }
+}

@@ -1,0 +1,76 @@
+//! A page of HTML that needs nothing else.
+
+use std::fmt::Write as _;
+
+use super::document::{Block, Document, Item};
+
+const STYLE: &str = "body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1.2rem;color:#222;background:#fff}\
+ h1{font-size:1.6rem}h2{margin:2.4rem 0 .4rem;padding-top:1rem;border-top:1px solid #ddd;font-size:1.25rem}h3{margin:1.3rem 0 .3rem;font-size:1rem}\
+ p{margin:.4rem 0}ul{margin:.3rem 0;padding-left:1.3rem}li{margin:.2rem 0}\
+ table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem .25rem 0;text-align:right;border-bottom:1px solid #e4e4e4}\
+ th{font-weight:600;color:#555}td:first-child,th:first-child{text-align:left}code{background:#f2f2f2;padding:.1rem .3rem;border-radius:3px;font-size:13px}\
+ .burned,.breached{color:#b71c1c;font-weight:600}.at_risk{color:#b26a00;font-weight:600}.healthy{color:#2e7d32}\
+ @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}td,th{border-color:#333}h2{border-color:#444}code{background:#2a2a2a}th{color:#aaa}\
+ .burned,.breached{color:#ef9a9a}.at_risk{color:#ffcc80}.healthy{color:#a5d6a7}}";
+
+/// The whole page.
+pub(super) fn page(document: &Document) -> String {
+    let title = escape(&document.title);
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n"
+    );
+    document.blocks.iter().for_each(|block| put(&mut html, block));
+    html + "</html>\n"
+}
+
+fn put(html: &mut String, block: &Block) {
+    match block {
+        Block::Heading(depth, text) => {
+            let _ = writeln!(html, "<h{depth}>{}</h{depth}>", escape(text));
+        }
+        Block::Text(text) => {
+            let _ = writeln!(html, "<p>{}</p>", escape(text));
+        }
+        Block::List(items) => {
+            html.push_str("<ul>\n");
+            for Item { text, code } in items {
+                let code = code.as_ref().map_or_else(String::new, |code| format!(" <code>{}</code>", escape(code)));
+                let _ = writeln!(html, "<li>{}{code}</li>", escape(text));
+            }
+            html.push_str("</ul>\n");
+        }
+        Block::Table(head, rows) => {
+            html.push_str("<table><tr>");
+            head.iter().for_each(|name| html.push_str(&format!("<th>{}</th>", escape(name))));
+            html.push_str("</tr>\n");
+            for row in rows {
+                let cells: String = row.iter().map(|cell| format!("<td{}>{}</td>", class(cell), escape(cell))).collect();
+                let _ = writeln!(html, "<tr>{cells}</tr>");
+            }
+            html.push_str("</table>\n");
+        }
+    }
+}
+
+/// Postures have their colours.
+fn class(cell: &str) -> String {
+    if ["healthy", "at_risk", "burned", "breached"].contains(&cell) { format!(" class=\"{cell}\"") } else { String::new() }
+}
+
+/// For HTML, in text and in attributes.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a103_what_an_agent_wrote_is_no_markup() {
+        let mut document = Document::new("Review".to_owned());
+        document.list([Item { text: "run <script>\"x\"</script> & more".to_owned(), code: Some("</code>".to_owned()) }]);
+        let page = page(&document);
+        assert!(page.contains("<li>run &lt;script&gt;&quot;x&quot;&lt;/script&gt; &amp; more <code>&lt;/code&gt;</code></li>"), "{page}");
+    }
+}

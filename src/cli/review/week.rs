@@ -1,0 +1,260 @@
+//! A review of workflows, as people talk it over: what to decide first, then a table of all, then each.
+
+use std::collections::BTreeMap;
+
+use super::document::{Document, Item, change, minute, told};
+use crate::{
+    api::{
+        numbers::Rate,
+        review::{ApprovalsReviewed, BurnReviewed, Review, Reviewed},
+    },
+    cli::render::number::{counted, grouped, percent},
+};
+
+/// So many lines of one kind are shown; `--format json` has all.
+const SHOWN: usize = 20;
+
+/// The page.
+pub(super) fn document(review: &Review) -> Document {
+    let mut page = Document::new(format!("Review, {} to {} UTC", minute(review.since), minute(review.until)));
+    page.text(headline(review));
+    let decide: Vec<Item> = review.workflows.iter().flat_map(to_decide).collect();
+    if !decide.is_empty() {
+        page.heading(2, "To decide");
+        page.list(decide);
+    }
+    page.heading(2, "Workflows");
+    let head = vec!["workflow", "risk", "posture", "level", "runs", "unacceptable", "success", "change", "budget left", "checked"];
+    page.table(head, review.workflows.iter().map(row).collect());
+    for reviewed in &review.workflows {
+        workflow(&mut page, reviewed);
+    }
+    if !review.incidents.is_empty() {
+        page.heading(2, "Incidents of tool APIs");
+        page.list(review.incidents.iter().map(|reviewed| {
+            let incident = &reviewed.incident;
+            let until = incident.closed.map_or_else(|| "still open".to_owned(), |closed| format!("over at {}", minute(closed)));
+            let excluded = match reviewed.excluded {
+                0 => "no run was excluded for it".to_owned(),
+                runs => format!("{} excluded for it", counted(runs, "run was", "runs were")),
+            };
+            let (failures, calls) = (grouped(incident.failures), grouped(incident.calls));
+            Item::from(format!(
+                "{}: {failures} of {calls} calls failed from {}, {until}; {excluded} ({})",
+                incident.api,
+                minute(incident.since),
+                incident.incident
+            ))
+        }));
+    }
+    if !review.gate.is_empty() {
+        page.heading(2, "The gate");
+        lines(&mut page, &review.gate);
+    }
+    page.list(review.missing.iter().map(|missing| Item::from(format!("Not in here: {missing}"))));
+    page
+}
+
+fn headline(review: &Review) -> String {
+    let mut postures: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for reviewed in &review.workflows {
+        postures.entry(&reviewed.standing.posture).or_default().push(&reviewed.standing.workflow);
+    }
+    let mut told = Vec::new();
+    for posture in ["breached", "burned", "at_risk"] {
+        if let Some(names) = postures.get(posture) {
+            told.push(format!("{posture}: {}", names.join(", ")));
+        }
+    }
+    match postures.get("healthy").map_or(0, Vec::len) {
+        0 => {}
+        all if all == review.workflows.len() => told.push(if all == 1 { "it is healthy".to_owned() } else { "all are healthy".to_owned() }),
+        healthy => told.push(format!("healthy: {healthy}")),
+    }
+    let burns: usize = review.workflows.iter().map(|reviewed| reviewed.burns.len()).sum();
+    told.push(counted(burns as u64, "burn", "burns"));
+    told.push(counted(review.incidents.len() as u64, "incident", "incidents"));
+    let overdue: Vec<_> =
+        review.workflows.iter().filter(|reviewed| reviewed.overdue_since.is_some()).map(|reviewed| reviewed.standing.workflow.as_str()).collect();
+    if !overdue.is_empty() {
+        told.push(format!("review overdue: {}", overdue.join(", ")));
+    }
+    format!("{}; {}.", counted(review.workflows.len() as u64, "workflow", "workflows"), told.join("; "))
+}
+
+fn to_decide(reviewed: &Reviewed) -> Vec<Item> {
+    let name = &reviewed.standing.workflow;
+    let item = |suggestion: &crate::api::review::Suggestion| Item {
+        text: format!("{name}: {}. {}.", suggestion.what, capital(&suggestion.why)),
+        code: Some(suggestion.how.clone()),
+    };
+    reviewed.suggestions.iter().map(item).collect()
+}
+
+fn row(reviewed: &Reviewed) -> Vec<String> {
+    let (standing, numbers) = (&reviewed.standing, &reviewed.numbers);
+    let success = numbers.numbers.metrics.success_rate;
+    vec![
+        standing.workflow.clone(),
+        standing.risk.clone(),
+        standing.posture.clone(),
+        standing.level.effective.clone(),
+        grouped(numbers.runs),
+        grouped(numbers.unacceptable),
+        percent(success),
+        change(success, reviewed.before.as_ref().and_then(|before| before.numbers.metrics.success_rate)),
+        percent(Some(standing.budget.remaining)),
+        grouped(numbers.checked),
+    ]
+}
+
+fn workflow(page: &mut Document, reviewed: &Reviewed) {
+    let standing = &reviewed.standing;
+    page.heading(2, format!("{} (risk {})", standing.workflow, standing.risk));
+    page.text(format!("{} at level {} (binds: {}): {}.", capital(&standing.posture), standing.level.effective, standing.level.binds, standing.why));
+    let last = match (&reviewed.last_review, reviewed.overdue_since) {
+        (_, Some(since)) => format!("A review is overdue since {}.", minute(since)),
+        (Some(last), None) => format!("Last reviewed {} by {}.", minute(last.at), last.by.as_deref().unwrap_or("nobody")),
+        (None, None) => String::new(),
+    };
+    page.text(last);
+    numbers(page, reviewed);
+    if !reviewed.spent.is_empty() {
+        page.heading(3, "What went wrong");
+        page.list(reviewed.spent.iter().map(|spent| {
+            let tools: Vec<_> = spent.tools.iter().map(|(tool, runs)| format!("{tool} {}", grouped(*runs))).collect();
+            let at = if tools.is_empty() { String::new() } else { format!(", at {}", tools.join(", ")) };
+            let costs = if spent.costs { "" } else { "; costs nothing" };
+            Item::from(format!("{}: {}{at}{costs}", spent.mode, counted(spent.runs, "run", "runs")))
+        }));
+    }
+    if !reviewed.burns.is_empty() {
+        page.heading(3, "Burns");
+        reviewed.burns.iter().for_each(|burn| burn_of(page, burn));
+    }
+    approvals(page, &reviewed.approvals);
+    if !reviewed.shadow.is_empty() {
+        page.heading(3, "Shadow let through");
+        page.list(reviewed.shadow.iter().take(SHOWN).map(|finding| {
+            let rule = if finding.rule.is_empty() { String::new() } else { format!(" by {}", finding.rule) };
+            Item::from(format!("{}: {} would have been {}{rule}", finding.tool, counted(finding.calls, "call", "calls"), past(&finding.verdict)))
+        }));
+    }
+    exclusions(page, reviewed);
+    if !reviewed.levels.is_empty() {
+        page.heading(3, "Level");
+        lines(page, &reviewed.levels);
+    }
+    if !reviewed.changes.is_empty() {
+        page.heading(3, "What changed");
+        lines(page, &reviewed.changes);
+    }
+    page.text(nothing(reviewed));
+}
+
+fn numbers(page: &mut Document, reviewed: &Reviewed) {
+    let detail = &reviewed.numbers.numbers.metrics_detail;
+    let before = reviewed.before.as_ref().map(|before| &before.numbers.metrics_detail);
+    if reviewed.numbers.runs == 0 {
+        page.text(format!("No run counted in this span ({}).", counted(reviewed.numbers.idle_runs, "idle run", "idle runs")));
+        return;
+    }
+    let row = |name: &str, rate: &Rate, before: Option<&Rate>| {
+        let interval = rate.interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))));
+        let change = change(rate.rate, before.and_then(|before| before.rate));
+        vec![name.to_owned(), percent(rate.rate), change, grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked), interval]
+    };
+    let rows = vec![
+        row("success", &detail.success_rate, before.map(|before| &before.success_rate)),
+        row("human correction", &detail.correction_rate, before.map(|before| &before.correction_rate)),
+        row("escalation miss", &detail.escalation_miss_rate, before.map(|before| &before.escalation_miss_rate)),
+        row("rework", &detail.rework_rate, before.map(|before| &before.rework_rate)),
+    ];
+    page.table(vec!["number", "rate", "change (points)", "runs", "of", "checked", "95% interval"], rows);
+}
+
+fn burn_of(page: &mut Document, burn: &BurnReviewed) {
+    let left = burn.left.map_or_else(|| "still on".to_owned(), |left| format!("left {}", minute(left)));
+    let voided = if burn.voided { ", void" } else { "" };
+    let modes: Vec<_> = burn.modes.iter().filter(|(_, runs)| **runs > 0).map(|(mode, runs)| format!("{mode} {}", grouped(*runs))).collect();
+    let modes = if modes.is_empty() { String::new() } else { format!(" ({})", modes.join(", ")) };
+    page.text(format!("{} from {}, {left}{voided}: {}{modes}.", capital(&burn.posture), minute(burn.at), burn.why));
+    page.text(match (&burn.cause, &burn.fix) {
+        (Some(cause), Some(fix)) => format!("Cause: {cause}. Fix: {fix}."),
+        (Some(cause), None) => format!("Cause: {cause}. No fix is on record."),
+        (None, _) => "No cause is on record.".to_owned(),
+    });
+    page.list(burn.done.iter().rev().take(SHOWN).rev().map(told));
+}
+
+fn approvals(page: &mut Document, approvals: &ApprovalsReviewed) {
+    if approvals.held == 0 && approvals.decisions == 0 {
+        return;
+    }
+    page.heading(3, "Approvals");
+    let speed = approvals.median_seconds.map_or_else(String::new, |median| format!(", half of them within {median} s"));
+    page.text(format!(
+        "{} held; {}{speed}: {} approved, {} denied as wrong, {} not now; {} expired.",
+        counted(approvals.held, "call was", "calls were"),
+        counted(approvals.decisions, "decision", "decisions"),
+        grouped(approvals.approved),
+        grouped(approvals.denied_wrong),
+        grouped(approvals.denied_not_now),
+        grouped(approvals.expired)
+    ));
+    if approvals.approved > 0 {
+        page.text(format!(
+            "Of those approved {} went without edits ({} with), and of these {} turned out bad ({}).",
+            percent(approvals.without_edits),
+            grouped(approvals.edited),
+            grouped(approvals.turned_bad),
+            percent(approvals.turned_bad_share)
+        ));
+    }
+    page.list(approvals.reviewers.iter().take(SHOWN).map(|reviewer| {
+        let median = reviewer.median_seconds.map_or_else(String::new, |median| format!(", half of them within {median} s"));
+        let hasty = if reviewer.hasty { ": faster than anybody reads" } else { "" };
+        Item::from(format!("{}: {}{median}{hasty}", reviewer.reviewer, counted(reviewer.decisions, "decision", "decisions")))
+    }));
+}
+
+fn exclusions(page: &mut Document, reviewed: &Reviewed) {
+    let exclusions = &reviewed.exclusions;
+    if exclusions.runs == 0 {
+        return;
+    }
+    page.heading(3, "Exclusions");
+    let too_many = if exclusions.too_many { ": above 2%, which stops promotion" } else { "" };
+    page.text(format!("{} taken out, {} of the counted ones{too_many}.", counted(exclusions.runs, "run was", "runs were"), percent(exclusions.share)));
+    page.list(exclusions.reasons.iter().take(SHOWN).map(|reason| Item::from(format!("{} by {}: {}", grouped(reason.runs), reason.by, reason.reason))));
+}
+
+fn lines(page: &mut Document, lines: &[crate::api::review::Line]) {
+    let left_out = lines.len().saturating_sub(SHOWN);
+    page.list(lines.iter().skip(left_out).map(told));
+    if left_out > 0 {
+        page.text(format!("And {}.", counted(left_out as u64, "older line", "older lines")));
+    }
+}
+
+/// What there was none of, in one line: that nothing happened is worth knowing, and not worth a heading.
+fn nothing(reviewed: &Reviewed) -> String {
+    let parts = [
+        ("burns", reviewed.burns.is_empty()),
+        ("held calls", reviewed.approvals.held == 0 && reviewed.approvals.decisions == 0),
+        ("exclusions", reviewed.exclusions.runs == 0),
+        ("waivers, clamps or moves of the level", reviewed.levels.is_empty()),
+        ("changes", reviewed.changes.is_empty()),
+    ];
+    let none: Vec<_> = parts.into_iter().filter(|(_, is_none)| *is_none).map(|(what, _)| what).collect();
+    if none.is_empty() { String::new() } else { format!("No {}.", none.join(", no ")) }
+}
+
+fn past(verdict: &str) -> &'static str {
+    if verdict == "hold" { "held" } else { "denied" }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

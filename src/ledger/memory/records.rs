@@ -1,0 +1,72 @@
+//! Reading what the journal in memory kept.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{MAX_BATCH, MemoryJournal, id, lock, matches, matching::meant};
+use crate::{
+    gate::{
+        event::{Entry, Executed},
+        name::{ToolName, WorkflowName},
+        time::Time,
+        verdict::Verdict,
+    },
+    ledger::port::{Checks, EntryFilter, Happened, JournalView, Records, RunFilter, RunKey, RunView, Shadowed, Unavailable},
+};
+
+impl Records for MemoryJournal {
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books).runs.iter().rev().filter(|view| matches(filter, view)).take(filter.limit).cloned().collect())
+    }
+
+    fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        let books = lock(&self.books);
+        let matching = books.runs.iter().rev().filter(|view| matches(filter, view)).take(MAX_BATCH + 1);
+        Ok(matching.map(|view| RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: id(&view.run) }).collect())
+    }
+
+    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books).checks(workflow, since, limit))
+    }
+
+    fn ledger(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books).entries.iter().filter(|view| meant(filter, view)).take(filter.limit).cloned().collect())
+    }
+
+    fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        let books = lock(&self.books);
+        Ok(books.entries.iter().filter(|view| view.seq > after && happened.has(&view.entry)).take(limit).map(|view| (view.seq, view.entry.clone())).collect())
+    }
+
+    fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        let books = lock(&self.books);
+        let mut counts: BTreeMap<(WorkflowName, ToolName, Verdict, Arc<str>), u64> = BTreeMap::new();
+        for run in books.runs.iter().map(|view| &view.run).filter(|run| since <= run.booked_at && run.booked_at < until) {
+            for call in run.calls.iter().filter(|call| call.verdict != Verdict::Allow && call.executed != Executed::No) {
+                *counts.entry((run.workflow.clone(), call.tool.clone(), call.verdict, call.rule.clone().unwrap_or_default())).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().map(|((workflow, tool, verdict, rule), calls)| Shadowed { workflow, tool, verdict, rule, calls }).collect())
+    }
+}
