@@ -225,13 +225,13 @@ async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) ->
 async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<decide::Deciding, Fault> {
     for _ in 0..TRIES {
         // Only who has to wait watches: a watcher stays until the approval changes, and one that has ended may never change again.
-        match desk.ledger().decide(id, decision.clone(), seen) {
+        match desk.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
         let (_, watch) = desk.ledger().watch(id).ok_or(OperateError::NoApproval)?;
         // The decision before this one may have come through before the watch began, and would not wake it.
-        match desk.ledger().decide(id, decision.clone(), seen) {
+        match desk.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }

@@ -116,7 +116,9 @@ fn look(
         let (mut after, mut read) = (0, 0);
         loop {
             let page = records.happened(&happened, after, PAGE)?;
-            page.iter().for_each(|(_, entry)| gathering.read(entry));
+            for (_, entry) in &page {
+                gathering.read(entry);
+            }
             read += page.len();
             match page.last() {
                 Some((seq, _)) if page.len() == PAGE && read < MOST_ENTRIES => after = *seq,

@@ -15,6 +15,7 @@ use crate::{
     gate::time::Time,
 };
 
+mod context;
 mod many;
 mod page;
 mod timed;
@@ -153,8 +154,14 @@ impl ListCalls {
 
 impl Show {
     fn run(&self) -> Result<(), Failure> {
-        let answer = self.connection.client()?.get(&path(&["v1", "approvals", &self.id]))?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&page::page(&answer.read()?, when::now())) }
+        let client = self.connection.client()?;
+        let answer = client.get(&path(&["v1", "approvals", &self.id]))?;
+        if self.json {
+            return render::show_json(answer.json());
+        }
+        let (approval, now) = (answer.read()?, when::now());
+        let context = context::page(&client, &approval, now);
+        render::show(&page::page(&approval, &context, now))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `burngate enforce`: what it would mean if the verdicts on a workflow acted that are only watched now.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 
 use super::{
@@ -59,8 +61,9 @@ fn page(flip: &Flip, now: Time) -> String {
         grouped(flip.holds_a_day),
         grouped(flip.denials_a_day)
     );
-    page += &format!(
-        "On the flip it is {}, at level {} ({} binds): booked runs stay booked. Watching ends by itself {}.\n",
+    let _ = writeln!(
+        page,
+        "On the flip it is {}, at level {} ({} binds): booked runs stay booked. Watching ends by itself {}.",
         escape(&flip.posture),
         escape(&flip.level),
         escape(&flip.binds),

@@ -358,6 +358,7 @@ impl WorkflowState {
         clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(held).chain(day).chain(self.reviews.due()).min()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each event: what it does is elsewhere")]
     fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
         match event {
             Event::Admitted(admission) => {

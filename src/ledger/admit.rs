@@ -230,9 +230,9 @@ impl Ledger {
         }
         seat.describe(ask, tool);
         if seat.edited.is_none() && place.shard.has_edits() {
-            seat = match self.find_edit(seat, ask, now) {
+            seat = match Self::find_edit(seat, ask, now) {
                 Ok(seat) => seat,
-                Err(admit) => return admit,
+                Err(admit) => return *admit,
             };
         }
         // Judged again after a wait: it is not in flight until it may go.

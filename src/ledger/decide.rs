@@ -32,13 +32,13 @@ impl Ledger {
     ///
     /// # Errors
     /// Why it cannot be decided so.
-    pub fn decide(&self, id: ApprovalId, decision: Decision, seen: Option<&Digest>) -> Result<Deciding, OperateError> {
+    pub fn decide(&self, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<Deciding, OperateError> {
         let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
         let approval = live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
-        is_the_one(approval, &decision, seen)?;
+        is_the_one(approval, decision, seen)?;
         if live.is_deciding(id) {
             return Err(OperateError::Deciding);
         }
@@ -48,9 +48,9 @@ impl Ledger {
         }
         let event = |decision: &Decision| Event::Decided { approval: id, decision: Decision { at: now, ..decision.clone() } };
         if !decision.corrects() {
-            return Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(&decision)).durable, charged: None });
+            return Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(decision)).durable, charged: None });
         }
-        let charge = correction(approval, &decision);
+        let charge = correction(approval, decision);
         let call = approval.request.call;
         live.reserve(id);
         drop(live);
@@ -63,7 +63,7 @@ impl Ledger {
             self.take_back(call, charge);
             return Err(decided(&conflict));
         }
-        Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(&decision)).durable, charged: Some(charged) })
+        Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(decision)).durable, charged: Some(charged) })
     }
 
     /// Somebody who can decide saw these held calls. Written down the first time only.

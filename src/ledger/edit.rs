@@ -143,7 +143,7 @@ impl Ledger {
 
     /// The edit that a reviewer approved in the place of the call in `seat`. Costs a look at the workflow's approvals, and only while an edited call waits to be sent.
     #[cold]
-    pub(super) fn find_edit(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Seat, Admit> {
+    pub(super) fn find_edit(mut seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Seat, Box<Admit>> {
         let place = Arc::clone(&seat.place);
         let live = place.shard.lock();
         let is_meant = |approval: &&Approval| {
@@ -153,14 +153,14 @@ impl Ledger {
         if live.state().approvals().iter().find(is_meant).is_none() {
             return Ok(seat);
         }
-        let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Err(Admit::Unread { seat }) };
+        let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Err(Box::new(Admit::Unread { seat })) };
         let found = live.state().approvals().iter().filter(is_meant).find(|approval| approval.request.digest == digest).cloned();
         drop(live);
         let Some((approval, edit)) = found.as_ref().and_then(|approval| approval.edit().map(|edit| (approval.request.approval, edit))) else {
             return Ok(seat);
         };
         seat.edited = Some(Edited { approval, asked: digest, sent: edit.digest });
-        Err(Admit::Edited { seat, args: Arc::clone(&edit.args) })
+        Err(Box::new(Admit::Edited { seat, args: Arc::clone(&edit.args) }))
     }
 
     /// No rule refuses the edited call: uses its grant, where that is still there.

@@ -325,7 +325,7 @@ impl Shard {
         match event {
             Event::Admitted(_) | Event::Held(_) | Event::Decided { .. } | Event::Withdrawn { .. } if !followed => {
                 if let Event::Held(request) = event {
-                    let due = live.state.approvals().get(request.approval).map_or(request.expires_at, |approval| approval.next_due());
+                    let due = live.state.approvals().get(request.approval).map_or(request.expires_at, Approval::next_due);
                     self.due.fetch_min(due.as_millis(), Ordering::Relaxed);
                 }
                 if !matches!(event, Event::Admitted(admission) if admission.approval.is_none()) {

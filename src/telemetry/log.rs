@@ -126,7 +126,7 @@ fn followed(workflow: Option<&str>, effect: &Effect) {
         Effect::WaiverEnded => tracing::info!(target: BUDGET, workflow, "waiver ended"),
         Effect::ApprovalDue { approval } => tracing::warn!(target: CALLS, workflow, %approval, "a held call expires soon, and nobody decided"),
         Effect::ApprovalEscalated { approval, to } => {
-            tracing::warn!(target: CALLS, workflow, %approval, to = &**to, "nobody decided on a held call: it is put to others")
+            tracing::warn!(target: CALLS, workflow, %approval, to = &**to, "nobody decided on a held call: it is put to others");
         }
         Effect::ApprovalUnseen { approval } => {
             tracing::error!(target: CALLS, workflow, %approval, "A HELD CALL EXPIRED AND NOBODY EVER SAW IT: does anybody watch `burngate approvals list`?");

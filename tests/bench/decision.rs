@@ -163,6 +163,8 @@ fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
             grant: hold.grant,
             approvals_high: hold.approvals_high,
             approvals: hold.approvals,
+            inbox: hold.inbox,
+            escalate: hold.escalate.clone(),
         },
         validation: template.validation,
         skips: Vec::new(),

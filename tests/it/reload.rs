@@ -25,12 +25,15 @@ async fn ready(gate: &TestGate) -> (u16, serde_json::Value) {
 fn what_is_broken_leaves_what_is_in_force_and_is_said(#[case] broken: Vec<u8>, #[case] place: &str) {
     test(async {
         let (_upstream, gate) = shop().await;
-        assert_eq!(ready(&gate).await, (200, json!({ "ready": true, "checks": { "policies": "ok", "store": "ok", "draining": "ok" } })));
+        assert_eq!(ready(&gate).await, (200, json!({ "ready": true, "checks": { "policies": "ok", "store": "ok", "draining": "ok", "approvals": "ok" } })));
         gate.write_policy("desk.yaml", &broken);
         gate.sighup();
         gate.until("a failed reload", || gate.log().contains("policies were not reloaded")).await;
         assert!(gate.log().contains(place), "{}", gate.log());
-        assert_eq!(ready(&gate).await, (200, json!({ "ready": true, "checks": { "policies": "the last reload failed", "store": "ok", "draining": "ok" } })));
+        assert_eq!(
+            ready(&gate).await,
+            (200, json!({ "ready": true, "checks": { "policies": "the last reload failed", "store": "ok", "draining": "ok", "approvals": "ok" } }))
+        );
         gate.agent().post("/shop/change", &json!({ "order": "1" })).await.passed();
         gate.reload("desk.yaml", policies::desk("levels: [{ level: standard, medium: hold }]")).await;
         assert_eq!(ready(&gate).await.1["checks"]["policies"], "ok");

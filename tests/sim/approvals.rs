@@ -173,26 +173,23 @@ fn only_approvals_of_the_last_edit_count() {
             queue.hold(request(1, 1, needed, START + EXPIRES), time(START));
             let (mut approvers, mut version, mut granted, mut used) = (Vec::new(), None, false, false);
             for place in 0..5 {
-                match acts[sequence / acts.len().pow(place) % acts.len()] {
-                    Some((who, edit)) => {
-                        let edited = edit.map(|digest| Edit { args: "{}".into(), digest: Digest::new([digest; 32]) });
-                        let taken = queue.decide(id, Decision { edit: edited, ..decision(PEOPLE[who], DecisionKind::Approve, START) }).is_ok();
-                        assert_eq!(taken, !granted && !used && !approvers.contains(&who), "{sequence}");
-                        if taken {
-                            if edit.is_some() {
-                                (approvers, version) = (Vec::new(), edit);
-                            }
-                            approvers.push(who);
-                            granted = approvers.len() as u32 >= needed;
+                if let Some((who, edit)) = acts[sequence / acts.len().pow(place) % acts.len()] {
+                    let edited = edit.map(|digest| Edit { args: "{}".into(), digest: Digest::new([digest; 32]) });
+                    let taken = queue.decide(id, Decision { edit: edited, ..decision(PEOPLE[who], DecisionKind::Approve, START) }).is_ok();
+                    assert_eq!(taken, !granted && !used && !approvers.contains(&who), "{sequence}");
+                    if taken {
+                        if edit.is_some() {
+                            (approvers, version) = (Vec::new(), edit);
                         }
+                        approvers.push(who);
+                        granted = approvers.len() as u32 >= needed;
                     }
-                    None => {
-                        // The agent's own call is what the grant is bound to, edited or not.
-                        let passes = queue.use_grant(id, &Digest::new([1; 32]), CallId::from_bits(9), time(START)).is_ok();
-                        assert_eq!(passes, granted && !used, "{sequence}");
-                        (used, granted) = (used || passes, granted && !passes);
-                        assert!(queue.use_grant(id, &Digest::new([7; 32]), CallId::from_bits(9), time(START)).is_err());
-                    }
+                } else {
+                    // The agent's own call is what the grant is bound to, edited or not.
+                    let passes = queue.use_grant(id, &Digest::new([1; 32]), CallId::from_bits(9), time(START)).is_ok();
+                    assert_eq!(passes, granted && !used, "{sequence}");
+                    (used, granted) = (used || passes, granted && !passes);
+                    assert!(queue.use_grant(id, &Digest::new([7; 32]), CallId::from_bits(9), time(START)).is_err());
                 }
                 let approval = queue.get(id).unwrap();
                 assert_eq!((approval.approvals(), approval.edit().map(|edit| edit.digest)), (approvers.len() as u32, version.map(|v| Digest::new([v; 32]))));

@@ -309,7 +309,7 @@ fn a_week_that_nobody_reviewed_is_told_once_and_again_a_week_later() {
     let first = START + 20 * DAY + HOUR;
     world.at(first, tallied(first, 20, 0, 0));
     let overdue = Effect::ReviewOverdue { since: time(first + 7 * DAY) };
-    assert_eq!(world.advance(START + 29 * DAY), [overdue.clone()]);
+    assert_eq!(world.advance(START + 29 * DAY), std::slice::from_ref(&overdue));
     assert_eq!(world.advance(START + 36 * DAY), [overdue]);
     world.at(START + 36 * DAY, Event::Reviewed { by: "ada".into(), note: None });
     assert_eq!(world.advance(START + 60 * DAY), []);

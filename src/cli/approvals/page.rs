@@ -1,6 +1,11 @@
 //! One held call as a reviewer reads it: in full, with nothing unseen.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use serde_json::value::RawValue;
 
 use crate::{
     api::approval::{Approval, Decision},
@@ -8,9 +13,9 @@ use crate::{
     gate::time::Time,
 };
 
-/// Everything that a reviewer needs to decide.
+/// Everything that a reviewer needs to decide; `context` is what surrounds the call.
 #[must_use]
-pub(super) fn page(approval: &Approval, now: Time) -> String {
+pub(super) fn page(approval: &Approval, context: &str, now: Time) -> String {
     let mut page = format!("{} is {}\n\n", paint(Tone::Strong, &escape(&approval.id)), stands(approval, now));
     let place = approval.place.as_ref().map(|place| format!(" at {}", escape(place))).unwrap_or_default();
     let subject = approval.subject.as_deref().map_or_else(|| "-".to_owned(), escape);
@@ -29,10 +34,14 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
     for (name, fact) in facts.into_iter().chain(approval.decisions.iter().map(|decision| ("decided", decided(decision, now)))) {
         let _ = writeln!(page, "  {name:<9} {fact}");
     }
+    page += context;
     let sent = approval.args.as_ref().map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
     let _ = write!(page, "\narguments, exactly as they would be sent:\n  {sent}\n");
     if let Some(edit) = &approval.edit {
         let _ = write!(page, "\nA REVIEWER CHANGED THEM; what is sent instead, with digest {}:\n  {}\n", escape(&edit.digest), arguments(edit.args.get(), 2));
+        for line in changes(approval.args.as_deref().map_or("null", RawValue::get), edit.args.get()) {
+            let _ = writeln!(page, "  {line}");
+        }
     }
     if approval.state == "pending" {
         let id = escape(&approval.id);
@@ -42,6 +51,16 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
         );
     }
     page
+}
+
+/// What an edit changes, member by member; nothing where one of the two is no object.
+fn changes(asked: &str, edited: &str) -> Vec<String> {
+    type Members = BTreeMap<String, Box<RawValue>>;
+    let (Ok(asked), Ok(edited)) = (serde_json::from_str::<Members>(asked), serde_json::from_str::<Members>(edited)) else { return Vec::new() };
+    let names: BTreeSet<_> = asked.keys().chain(edited.keys()).collect();
+    let shown = |value: Option<&Box<RawValue>>| value.map_or_else(|| "nothing".to_owned(), |value| escape(value.get()));
+    let changed = names.into_iter().filter(|name| asked.get(*name).map(|value| value.get()) != edited.get(*name).map(|value| value.get()));
+    changed.map(|name| format!("{}: {} becomes {}", escape(name), shown(asked.get(name)), shown(edited.get(name)))).collect()
 }
 
 /// How many people approved so far.
@@ -87,7 +106,7 @@ mod tests {
     #[test]
     fn a_pending_call_is_shown_in_full() {
         let decisions = json!([{ "reviewer": "dana", "decision": "approve", "reason": "called the customer", "at": "2026-11-23T17:58:00Z" }]);
-        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), now())), @r#"
+        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), "", now())), @r#"
         apr_0123456789abcdef0123456789abcdef is pending: 1 of 2 approvals, expires 2026-11-23T18:57:00Z (in 57m)
 
           workflow  support-triage
@@ -119,7 +138,7 @@ mod tests {
             "args": { "order": "A-1001\u{202e}0009", "note": "\u{1b}[2Jok\u{200b}" }, "subject": "A\u{1b}]0;x\u{7}", "target": "POST /refunds?\u{9b}31m",
             "reason": "two\nlines", "needed": 1,
         }));
-        let shown = page(&hostile, now());
+        let shown = page(&hostile, "", now());
         assert!(plain(&shown).chars().all(|c| c == '\n' || !render_acts_upon(c)), "{shown}");
         insta::assert_snapshot!(plain(&shown), @r#"
         apr_0123456789abcdef0123456789abcdef is pending: 0 of 1 approvals, expires 2026-11-23T18:57:00Z (in 57m)
@@ -153,7 +172,7 @@ mod tests {
     #[test]
     fn what_was_decided_is_told_with_who_and_why() {
         let denied = json!([{ "reviewer": "omar", "decision": "deny_wrong", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
-        let page = plain(&page(&approval(&json!({ "state": "denied", "args": null, "decisions": denied })), now()));
+        let page = plain(&page(&approval(&json!({ "state": "denied", "args": null, "decisions": denied })), "", now()));
         assert!(page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"), "{page}");
         assert!(page.contains("  decided   omar 2m ago: deny, as wrong\n") && page.ends_with("exactly as they would be sent:\n  none\n"), "{page}");
     }

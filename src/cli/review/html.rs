@@ -41,11 +41,16 @@ fn put(html: &mut String, block: &Block) {
         }
         Block::Table(head, rows) => {
             html.push_str("<table><tr>");
-            head.iter().for_each(|name| html.push_str(&format!("<th>{}</th>", escape(name))));
+            for name in head {
+                let _ = write!(html, "<th>{}</th>", escape(name));
+            }
             html.push_str("</tr>\n");
             for row in rows {
-                let cells: String = row.iter().map(|cell| format!("<td{}>{}</td>", class(cell), escape(cell))).collect();
-                let _ = writeln!(html, "<tr>{cells}</tr>");
+                html.push_str("<tr>");
+                for cell in row {
+                    let _ = write!(html, "<td{}>{}</td>", class(cell), escape(cell));
+                }
+                html.push_str("</tr>\n");
             }
             html.push_str("</table>\n");
         }

@@ -20,7 +20,7 @@ fn a_span_of_the_journal_is_what_a_look_at_all_of_it_finds() {
     let world = World::new();
     let mut last = None;
     for n in 0..400_i64 {
-        let used = |n: u64| Admission { approval: (n % 4 == 0).then(|| crate::gate::name::ApprovalId::from_bits(n.into())), ..admission(n, "r", true) };
+        let used = |n: u64| Admission { approval: n.is_multiple_of(4).then(|| crate::gate::name::ApprovalId::from_bits(n.into())), ..admission(n, "r", true) };
         let event = match n % 4 {
             3 => Event::Admitted(used(n.unsigned_abs() / 4)),
             0 => Event::Clamped(Clamp { to: "halted".into(), by: "ada".into(), reason: "a drill".into(), at: at(n * 1_000), until: None }),

@@ -25,7 +25,7 @@ fn as_many_holds_as_the_process_holds_and_not_one_more() {
     assert!(matches!(refused(hold("mail", 9)), Refusal::Holds));
     assert!(matches!(hold("refunds", 1), Admit::Held { .. }), "the same call waits with the one before");
     // One ends, and there is room at once, without a sweep.
-    drop(desk.ledger.decide(ids[0], decision("ada", DecisionKind::DenyNotNow), None).unwrap().durable);
+    drop(desk.ledger.decide(ids[0], &decision("ada", DecisionKind::DenyNotNow), None).unwrap().durable);
     assert!(matches!(hold("mail", 9), Admit::Held { .. }));
     assert!(matches!(refused(hold("mail", 8)), Refusal::Holds));
     desk.pass(hours(1));

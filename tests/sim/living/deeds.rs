@@ -208,7 +208,7 @@ fn what_a_clamp_held_and_a_person_approved_is_remembered_as_well() {
     let held = |digest: u8| desk.admit_about(desk.seat_in("refunds", "clerk", None).unwrap(), "api/twin", digest, "A-1");
     let Admit::Held { approval, seat, .. } = held(1) else { panic!("it was not held") };
     drop(seat);
-    drop(desk.ledger.decide(approval.request.approval, decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    drop(desk.ledger.decide(approval.request.approval, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
     desk.journal.write();
     end(passed(held(1)).0, Some(200));
     assert_eq!(recalled(held(2)).finding.rule, RuleName::Duplicate);

@@ -405,7 +405,7 @@ impl Desk {
 
     pub(crate) fn approved(&self, digest: u8) -> ApprovalId {
         let id = self.held(digest);
-        drop(self.ledger.decide(id, decision("ada", DecisionKind::Approve), None).unwrap().durable);
+        drop(self.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
         self.journal.write();
         id
     }

@@ -93,7 +93,7 @@ fn a_skipped_review_lets_the_call_go_and_a_clamp_holds_it_all_the_same() {
 fn a_denial_stands_also_where_the_review_is_skipped() {
     let desk = skipping(1_000_000);
     let id = desk.held(50);
-    drop(desk.ledger.decide(id, decision("ada", DecisionKind::DenyWrong), None).unwrap().durable);
+    drop(desk.ledger.decide(id, &decision("ada", DecisionKind::DenyWrong), None).unwrap().durable);
     desk.journal.write();
     refused(desk.call(None, "api/pay", 50));
     assert!(desk.entries().iter().any(|entry| entry.event == Event::Followed(Effect::StepLost { step: "step".into() })), "and brings it back");

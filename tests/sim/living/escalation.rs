@@ -80,7 +80,7 @@ fn a_miss_that_is_held_is_caught_and_costs_nothing_also_when_a_person_approves_i
     assert_eq!(finding.rule, RuleName::EscalateWhen);
     drop(seat);
     desk.journal.write();
-    drop(desk.ledger.decide(approval.request.approval, decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    drop(desk.ledger.decide(approval.request.approval, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
     desk.journal.write();
     answer(passed(moves(&desk, "r")).0, 200);
     finish(&desk, "r", false);

@@ -75,14 +75,14 @@ fn a_policy_tightened_after_the_approval_refuses_its_use() {
 fn a_decision_in_flight_loses_to_nobody() {
     let desk = Desk::new(Rules::default());
     let id = desk.held(1);
-    let first = Answer::of(desk.ledger.decide(id, decision("ada", DecisionKind::Approve), None).unwrap().durable);
-    let later = desk.ledger.decide(id, decision("bob", DecisionKind::DenyWrong), None);
+    let first = Answer::of(desk.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    let later = desk.ledger.decide(id, &decision("bob", DecisionKind::DenyWrong), None);
     assert!(matches!(later, Err(OperateError::Deciding)));
     desk.journal.write();
     assert_eq!(first.get(), Some(Ok(())));
     assert!(matches!(stage(&desk, id), Stage::Approved { .. }));
-    assert!(matches!(desk.ledger.decide(id, decision("bob", DecisionKind::DenyWrong), None), Err(OperateError::Conflict(_))));
-    assert!(matches!(desk.ledger.decide(desk.held(2), decision("clerk", DecisionKind::Approve), None), Err(OperateError::Own)), "who asks");
+    assert!(matches!(desk.ledger.decide(id, &decision("bob", DecisionKind::DenyWrong), None), Err(OperateError::Conflict(_))));
+    assert!(matches!(desk.ledger.decide(desk.held(2), &decision("clerk", DecisionKind::Approve), None), Err(OperateError::Own)), "who asks");
 }
 
 #[test]
@@ -90,12 +90,12 @@ fn a_decision_that_the_journal_refused_can_be_made_again() {
     let desk = Desk::new(Rules::default());
     let id = desk.held(1);
     desk.journal.write();
-    let lost = Answer::of(desk.ledger.decide(id, decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    let lost = Answer::of(desk.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
     desk.journal.refuse(true);
     assert!(matches!(lost.get(), Some(Err(_))));
     assert!(matches!(refused(desk.call(None, "api/pay", 2)), Refusal::Journal));
     desk.journal.refuse(false);
-    drop(desk.ledger.decide(id, decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    drop(desk.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
     desk.journal.write();
     assert!(matches!(stage(&desk, id), Stage::Approved { .. }));
     checks::projection(&desk);
@@ -159,7 +159,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
     };
     desk.journal.write();
     for who in ["ada", "bob"] {
-        let receipt = Answer::of(desk.ledger.decide(id, decision(who, DecisionKind::Approve), None).unwrap().durable);
+        let receipt = Answer::of(desk.ledger.decide(id, &decision(who, DecisionKind::Approve), None).unwrap().durable);
         write("decided", receipt, &mut acknowledged);
     }
     for n in 0..3 {

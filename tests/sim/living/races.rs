@@ -39,14 +39,14 @@ fn of_a_thousand_who_end_an_approval_one_does() {
                         match n % 8 {
                             0..=2 => {
                                 if let Ok(durable) =
-                                    desk.ledger.decide(id, decision(&format!("person {n}"), DecisionKind::Approve), None).map(|deciding| deciding.durable)
+                                    desk.ledger.decide(id, &decision(&format!("person {n}"), DecisionKind::Approve), None).map(|deciding| deciding.durable)
                                 {
                                     decided.fetch_add(u32::from(durable.wait() == Ok(Ok(()))), Ordering::Relaxed);
                                 }
                             }
                             3 if round % 2 == 1 => {
                                 if let Ok(durable) =
-                                    desk.ledger.decide(id, decision(&format!("person {n}"), DecisionKind::DenyNotNow), None).map(|deciding| deciding.durable)
+                                    desk.ledger.decide(id, &decision(&format!("person {n}"), DecisionKind::DenyNotNow), None).map(|deciding| deciding.durable)
                                 {
                                     decided.fetch_add(u32::from(durable.wait() == Ok(Ok(()))), Ordering::Relaxed);
                                 }

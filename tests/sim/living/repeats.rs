@@ -97,7 +97,7 @@ fn a_held_call_is_repeated_until_somebody_decides_and_what_a_person_approves_pas
         }
         let Admit::Held { approval, .. } = desk.call(Some("r"), "api/pay", 1) else { panic!("not held") };
         desk.journal.write();
-        drop(desk.ledger.decide(approval.request.approval, decision("ada", DecisionKind::Approve), None).unwrap().durable);
+        drop(desk.ledger.decide(approval.request.approval, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
         desk.journal.write();
         done(&desk, "api/pay", 1, 200);
         // It sees the grant as used.

@@ -114,7 +114,7 @@ impl World {
                 let kind = rng.pick(&[DecisionKind::Approve, DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow]);
                 let durable = match rng.below(6) {
                     0 => self.desk.ledger.withdraw(id, "cancelled"),
-                    _ => self.desk.ledger.decide(id, decision(rng.pick(&["ada", "bob", "clerk"]), kind), None).map(|deciding| deciding.durable),
+                    _ => self.desk.ledger.decide(id, &decision(rng.pick(&["ada", "bob", "clerk"]), kind), None).map(|deciding| deciding.durable),
                 };
                 self.receipts.extend(durable.ok().map(Answer::of));
             }
