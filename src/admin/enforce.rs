@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 
-use super::{Desk, fault::Fault, read::Segment, workflows::one};
+use super::{Desk, fault::Fault, read::Segment, runs::every, workflows::one};
 use crate::{
     api::{
         Moment, Problem, Slug,
@@ -17,15 +17,13 @@ use crate::{
         time::{Time, days},
         verdict::Verdict,
     },
-    ledger::port::{CallRecord, RunFilter},
+    ledger::port::{CallRecord, Records, RunFilter},
 };
 
 /// So far back runs are looked at.
 const DAYS: u64 = 7;
 /// So many runs are looked at; of more, the newest.
-const MAX_RUNS: u64 = 50_000;
-/// So many of them at once.
-const PAGE: usize = 1_000;
+const MAX_RUNS: usize = 50_000;
 
 /// What the flip from shadow to enforce would do, judged by the calls of the last seven days.
 #[utoipa::path(
@@ -91,20 +89,19 @@ impl Seen {
 
 /// What passed, and since when: seven days back, or as far as the newest runs reach that are looked at.
 async fn look(desk: &Arc<Desk>, workflow: &WorkflowName, now: Time) -> Result<(Seen, Time), Fault> {
-    let (mut seen, mut since, mut before) = (Seen::default(), now, None);
-    loop {
-        let filter = RunFilter { workflow: Some(workflow.clone()), since: Some(now.minus(days(DAYS))), before, limit: PAGE, ..RunFilter::default() };
-        let page = desk.look_up(move |records| records.runs(&filter)).await?;
-        for view in &page {
+    let filter = RunFilter { workflow: Some(workflow.clone()), since: Some(now.minus(days(DAYS))), ..RunFilter::default() };
+    let looked = move |records: &dyn Records| {
+        let (mut seen, mut since) = (Seen::default(), now);
+        every(records, filter, MAX_RUNS, |view| {
             seen.runs += 1;
             since = since.min(view.run.booked_at);
-            view.run.calls.iter().for_each(|call| seen.see(call));
-        }
-        before = page.last().map(|last| last.position);
-        if page.len() < PAGE || seen.runs >= MAX_RUNS {
-            return Ok((seen, since));
-        }
-    }
+            for call in &view.run.calls {
+                seen.see(call);
+            }
+        })?;
+        Ok((seen, since))
+    };
+    desk.look_up(looked).await
 }
 
 fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> FlipRule {

@@ -10,6 +10,7 @@ use super::{
     batch,
     fault::Fault,
     read::{Asked, Segment, sentence},
+    runs::every,
 };
 use crate::{
     api::{
@@ -19,13 +20,18 @@ use crate::{
     gate::{
         event::Charge,
         incident,
-        name::{CallId, IncidentId, RunId},
+        name::{CallId, IncidentId},
         outcome::{FailureMode, Outcome},
         time::minutes,
     },
-    ledger::port::{BatchOf, Change, MAX_BATCH, RunFilter, RunKey, RunView},
+    ledger::{
+        Table,
+        port::{BatchOf, Change, MAX_BATCH, Records, ReviseError, RunFilter, RunKey, RunView},
+    },
 };
 
+/// So many unacceptable runs of an incident's time are looked at; of more, none is excluded.
+const MOST_RUNS: usize = 100_000;
 /// A run is booked no later than this after the last of its calls that an incident can have: no call takes longer.
 const SETTLES: std::time::Duration = minutes(61);
 
@@ -58,16 +64,20 @@ pub(super) async fn exclude(
         return Ok(Json(Decided { incident: id.to_string(), runs: done.workflows.values().sum(), left: 0 }));
     }
     let until = incident.closed.map(|closed| closed.plus(SETTLES));
-    // One more than a batch takes: then there are too many, and it says so.
-    let filter = RunFilter { since: Some(incident.since), until, outcome: Some(Outcome::Unacceptable), limit: MAX_BATCH + 1, ..RunFilter::default() };
-    let found = desk.look_up(move |records| records.runs(&filter)).await?;
-    let (mut keys, mut left) = (Vec::new(), 0);
-    for view in &found {
-        match tags(&desk, &incident, view) {
+    let filter = RunFilter { since: Some(incident.since), until, outcome: Some(Outcome::Unacceptable), ..RunFilter::default() };
+    let table = desk.ledger().table_full();
+    let sort = move |records: &dyn Records| {
+        let (mut keys, mut left) = (Vec::new(), 0);
+        let more = every(records, filter, MOST_RUNS, |view| match tags(&table, &incident, view) {
             Tags { any: false, .. } => {}
             Tags { all: true, .. } => keys.push(key(view)),
             Tags { .. } => left += 1,
-        }
+        })?;
+        Ok((keys, left, more))
+    };
+    let (keys, left, more) = desk.look_up(sort).await?;
+    if more || keys.len() > MAX_BATCH {
+        return Err(ReviseError::TooMany.into());
     }
     let change = Change::Exclude { reason: reason.into(), reference: Some(id.to_string().into()), by };
     let runs = keys.len() as u64;
@@ -87,8 +97,7 @@ struct Tags {
     all: bool,
 }
 
-fn tags(desk: &Desk, incident: &incident::Incident, view: &RunView) -> Tags {
-    let table = desk.ledger().table();
+fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Tags {
     let objective = table.entries.get(&view.run.workflow).map(|place| &place.policy.terms.objective);
     // Of a workflow without a policy nobody knows any more which modes counted: all of them, so that too little is excluded and not too much.
     let counts = |mode: &FailureMode| objective.is_none_or(|objective| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
@@ -102,9 +111,7 @@ fn at(view: &RunView, call: CallId) -> Option<crate::gate::time::Time> {
 }
 
 fn key(view: &RunView) -> RunKey {
-    let call = || view.run.calls.first().map_or_else(|| RunId::from(""), |call| RunId::from(call.call.spell().as_str()));
-    let run = view.run.run.clone().unwrap_or_else(call);
-    RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run }
+    RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: view.run.id() }
 }
 
 fn unknown(id: &str) -> Fault {

@@ -15,6 +15,7 @@ use super::{
     fault::Fault,
     numbers::span,
     read::{Asked, Params, remark, some_name},
+    runs::every,
 };
 use crate::{
     api::{
@@ -150,22 +151,14 @@ fn look(
 /// What the runs of the span executed, by tool; and whether there are more runs than were looked at.
 fn executed(records: &dyn Records, workflow: Option<WorkflowName>, (since, until): (Time, Time)) -> Result<(Vec<ExecutedCalls>, bool), Unavailable> {
     let mut counts: BTreeMap<String, (Risk, u64, BTreeSet<String>)> = BTreeMap::new();
-    let mut filter = RunFilter { workflow, since: Some(since), until: Some(until), limit: PAGE, ..RunFilter::default() };
-    let mut seen = 0;
-    let more = loop {
-        let runs = records.runs(&filter)?;
-        for call in runs.iter().flat_map(|view| &view.run.calls).filter(|call| call.executed != Executed::No) {
+    let filter = RunFilter { workflow, since: Some(since), until: Some(until), ..RunFilter::default() };
+    let more = every(records, filter, MOST_RUNS, |view| {
+        for call in view.run.calls.iter().filter(|call| call.executed != Executed::No) {
             let (_, calls, subjects) = counts.entry(call.tool.to_string()).or_insert_with(|| (call.risk, 0, BTreeSet::new()));
             *calls += 1;
             subjects.extend(call.subject.as_ref().map(ToString::to_string));
         }
-        seen += runs.len();
-        match runs.last() {
-            Some(last) if runs.len() == PAGE && seen < MOST_RUNS => filter.before = Some(last.position),
-            Some(_) if runs.len() == PAGE => break true,
-            _ => break false,
-        }
-    };
+    })?;
     let shown = |(tool, (risk, calls, subjects)): (String, (Risk, u64, BTreeSet<String>))| ExecutedCalls {
         tool,
         risk: risk.as_str().to_owned(),

@@ -26,7 +26,7 @@ use crate::{
         sample::Sample,
         time::Time,
     },
-    ledger::port::{CallRecord, RunFilter, RunRecord, RunView},
+    ledger::port::{CallRecord, Records, RunFilter, RunRecord, RunView, Unavailable},
 };
 
 /// How many runs are listed where nobody says.
@@ -60,14 +60,14 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment,
     let filter = RunFilter { run: Some(RunId::from(asked.as_str())), workflow, limit: MAX_LISTED, ..RunFilter::default() };
     let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
     // Continuations answer to the id that the agent gave, and have one of their own.
-    found.retain(|view| id(&view.run) == asked && scope.agent.as_deref().is_none_or(|agent| agent == view.run.agent.as_str()));
+    found.retain(|view| view.run.id().as_str() == asked && scope.agent.as_deref().is_none_or(|agent| agent == view.run.agent.as_str()));
     match found.as_slice() {
         [] => Err(Fault::new(Slug::NotFound, "no booked run has this id; one that is still open is shown when it ends")),
         [one] => Ok(Json(detail(one, &Beside::of(&desk, [&one.run.workflow])))),
         several => Err(Fault::several(several.iter().map(|view| Candidate {
             workflow: view.run.workflow.to_string(),
             agent: view.run.agent.to_string(),
-            run: id(&view.run),
+            run: view.run.id().to_string(),
             tool: None,
             at: Moment(view.run.booked_at),
         }))),
@@ -114,17 +114,29 @@ fn outcome(text: &str) -> Result<Outcome, Fault> {
     known.into_iter().find(|outcome| outcome.as_str() == text).ok_or_else(|| Fault::field("/outcome", "must be acceptable, unacceptable or excluded"))
 }
 
-/// A run's id: that of its only call where it has none of its own.
-fn id(run: &RunRecord) -> String {
-    let call = || run.calls.first().map_or_else(String::new, |call| call.call.to_string());
-    run.run.as_ref().map_or_else(call, ToString::to_string)
+/// Shows every run of `filter` to `see`, newest first, page by page, until `most` were shown. Says whether there are more.
+pub(super) fn every(records: &dyn Records, mut filter: RunFilter, most: usize, mut see: impl FnMut(&RunView)) -> Result<bool, Unavailable> {
+    filter.limit = MAX_LISTED;
+    let mut seen = 0;
+    loop {
+        let page = records.runs(&filter)?;
+        for view in &page {
+            see(view);
+        }
+        seen += page.len();
+        let Some(last) = page.last().filter(|_| page.len() == MAX_LISTED) else { return Ok(false) };
+        if seen >= most {
+            return Ok(true);
+        }
+        filter.before = Some(last.position);
+    }
 }
 
 fn run(view: &RunView) -> Run {
     let run = &view.run;
     let subjects: BTreeSet<_> = run.calls.iter().filter_map(|call| call.subject.as_ref()).map(ToString::to_string).collect();
     Run {
-        run: id(run),
+        run: run.id().to_string(),
         workflow: run.workflow.to_string(),
         agent: run.agent.to_string(),
         started: Moment(run.started),
@@ -158,7 +170,7 @@ impl Beside {
 pub(super) fn detail(view: &RunView, beside: &Beside) -> RunDetail {
     let run = &view.run;
     RunDetail {
-        run: id(run),
+        run: run.id().to_string(),
         workflow: run.workflow.to_string(),
         agent: run.agent.to_string(),
         started: Moment(run.started),

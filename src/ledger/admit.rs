@@ -398,6 +398,7 @@ impl Ledger {
             }
             None if let Some(full) = full(&live, &seat) => {
                 drop(live);
+                seat.verdict = Verdict::Deny;
                 Admit::Refused { seat, refusal: Refusal::Inbox(full) }
             }
             None if !self.has_room_to_hold(&live) => {

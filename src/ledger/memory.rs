@@ -35,7 +35,7 @@ use crate::gate::{
 
 mod matching;
 
-use matching::{id, key_of, matches, touching};
+use matching::{key_of, matches, touching};
 
 /// A journal that keeps everything in memory.
 #[derive(Default)]
@@ -346,7 +346,7 @@ impl Books {
             cell.add(run.mark, run.high, run.seen, &run.charges);
             self.commit(0, entry(Event::Tallied { cells: vec![cell] }));
         } else {
-            let reference = RunRef { agent: run.agent.clone(), run: id(&run) };
+            let reference = RunRef { agent: run.agent.clone(), run: run.id() };
             if let Some((seen, charges)) = self.booked.remove(&(run.workflow.clone(), reference.clone())) {
                 let (was, now) = (Shown::of(run.mark, seen, &charges), run.shown(run.mark));
                 if was != now {
@@ -369,7 +369,7 @@ impl Books {
 
     fn revise_all(&mut self, batch: &Batch) -> Result<RevisedAll, ReviseError> {
         let is_meant = |view: &RunView| match (&batch.of, &batch.change) {
-            (BatchOf::Runs(keys), _) => keys.iter().any(|key| (&key.workflow, &key.agent, &key.run) == (&view.run.workflow, &view.run.agent, &id(&view.run))),
+            (BatchOf::Runs(keys), _) => keys.iter().any(|key| (&key.workflow, &key.agent, &key.run) == (&view.run.workflow, &view.run.agent, &view.run.id())),
             (BatchOf::Reference(reference), Change::Retract { mode, .. }) => {
                 view.run.charges.iter().any(|charge| charge.reference.as_ref() == Some(reference) && mode.as_ref().is_none_or(|mode| *mode == charge.mode))
             }
@@ -456,7 +456,7 @@ impl Books {
         }
         let view = &mut self.runs[index];
         view.run.mark = standing(view, &terms);
-        let reference = RunRef { agent: view.run.agent.clone(), run: id(&view.run) };
+        let reference = RunRef { agent: view.run.agent.clone(), run: view.run.id() };
         let revision = Revision::new(reference, view.run.booked_at, view.run.high, was, view.run.mark).showing(&shown, &view.shown());
         let revised = Revised {
             workflow: workflow.clone(),
@@ -476,7 +476,7 @@ impl Books {
     fn find(&self, target: &RunTarget, open: &[Candidate]) -> Result<usize, ReviseError> {
         let meant = |view: &RunView| match target {
             RunTarget::Run { run, workflow, agent } => {
-                id(&view.run) == *run
+                view.run.id() == *run
                     && workflow.as_ref().is_none_or(|workflow| *workflow == view.run.workflow)
                     && agent.as_ref().is_none_or(|agent| *agent == view.run.agent)
             }
@@ -486,7 +486,7 @@ impl Books {
         let found: Vec<_> = self.runs.iter().enumerate().filter(|(_, view)| meant(view)).map(|(index, _)| index).collect();
         let candidate = |index: &usize| {
             let run = &self.runs[*index].run;
-            Candidate { workflow: run.workflow.clone(), agent: run.agent.clone(), run: id(run), tool: touching(target, &self.runs[*index]), at: run.booked_at }
+            Candidate { workflow: run.workflow.clone(), agent: run.agent.clone(), run: run.id(), tool: touching(target, &self.runs[*index]), at: run.booked_at }
         };
         if let RunTarget::Subject { .. } = target {
             // The newest of each workflow, and among those only the ones through the riskiest tool.

@@ -367,6 +367,9 @@ pub trait Records: Send + Sync {
     fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable>;
 }
 
+/// The most runs, or entries, that one question gives, whatever its limit: a page and one more, which tells whether there is a next.
+pub const MOST_RECORDS: usize = 1_001;
+
 /// Which runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -467,6 +470,13 @@ impl RunView {
 }
 
 impl RunRecord {
+    /// Its id: that of its only call where it has none of its own.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        let call = || self.calls.first().map_or_else(String::new, |call| call.call.to_string());
+        self.run.clone().unwrap_or_else(|| RunId::from(call()))
+    }
+
     /// How it stands in the counts, as `mark`.
     #[must_use]
     pub fn shown(&self, mark: Mark) -> Shown {

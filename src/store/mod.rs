@@ -48,7 +48,7 @@ pub use audit::{Chain, Checkpoint, Unsound, Verified, verify};
 pub use books::BadRow;
 pub use past::{Past, PastRuns};
 pub use queue::{MOST_QUEUED, Queue};
-pub use records::{MOST_RECORDS, Readers};
+pub use records::Readers;
 
 /// The gate's clock.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;

@@ -30,15 +30,13 @@ use crate::{
         verdict::Verdict,
     },
     ledger::port::{
-        CallRecord, CheckState, CheckView, Checks, Drawn, EntryFilter, Happened, JournalView, MAX_BATCH, Records, RunFilter, RunKey, RunRecord, RunView,
-        Shadowed, Unavailable,
+        CallRecord, CheckState, CheckView, Checks, Drawn, EntryFilter, Happened, JournalView, MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey, RunRecord,
+        RunView, Shadowed, Unavailable,
     },
 };
 
 /// How many questions are answered at once; more wait.
 const READERS: usize = 4;
-/// The most runs, or entries, that one question gives: a page and one more, which tells whether there is a next.
-pub const MOST_RECORDS: usize = 1_001;
 
 /// What a run is read from, in the order that `view` expects.
 pub(super) const RUN_COLUMNS: &str =
@@ -353,6 +351,7 @@ fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Vec<JournalV
         wanted.and("kind = ?", kind.to_string());
     }
     if let Some(since) = filter.since {
+        wanted.and("seq >= ?", spans::first(connection, since)?);
         wanted.and("at >= ?", since.as_millis());
     }
     if let Some(until) = filter.until {

@@ -44,7 +44,7 @@ pub(super) fn happened(connection: &Connection, happened: &Happened, after: u64,
 }
 
 /// The first row that can lie at `since` or later.
-fn first(connection: &Connection, since: Time) -> Result<i64, Fault> {
+pub(super) fn first(connection: &Connection, since: Time) -> Result<i64, Fault> {
     let mut latest = connection.prepare("SELECT max(at) FROM journal WHERE seq > ?1 AND seq <= ?2")?;
     let (mut low, mut high) = (1, connection.query_row("SELECT coalesce(max(seq), 0) + 1 FROM journal", [], |row| row.get::<_, i64>(0))?);
     while low < high {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Operator, ScriptedUpstream, TestGate, policies, test};
+use crate::harness::{Agent, Operator, ScriptedUpstream, TestGate, eventually, policies, test};
 
 struct World {
     upstream: ScriptedUpstream,
@@ -53,6 +53,12 @@ fn no_more_calls_wait_than_an_inbox_holds() {
         operator.deny(text(&first, "approval"), "not_now", "room").await.passed();
         ask(&two, "r", "5").await.refused(403, "held");
         assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 0, "waiting costs nothing");
+        let refused = || async {
+            let entries = operator.get("/v1/audit?kind=refused").await.passed().json();
+            let calls: usize = entries["entries"].as_array().unwrap().iter().map(|entry| entry["event"]["calls"].as_array().unwrap().len()).sum();
+            (calls == 3).then_some(())
+        };
+        eventually("the three calls that no inbox took, on record", refused).await;
         upstream.untouched();
     });
 }

@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use super::world::{NOW, World, run};
-use crate::gate::{
-    event::{Entry, Event, Mark},
-    name::IncidentId,
-    outcome::FailureMode,
-    time::minutes,
+use crate::{
+    gate::{
+        event::{Entry, Event, Mark},
+        name::IncidentId,
+        outcome::FailureMode,
+        time::minutes,
+    },
+    ledger::port::RunRecord,
 };
 
 const ID: &str = "inc_0000000000000000000000000000000a";
@@ -15,19 +18,22 @@ const EXCLUDE: &str = "/v1/incidents/inc_0000000000000000000000000000000a/exclud
 
 /// An API failed from forty minutes ago until ten minutes ago.
 fn world() -> World {
-    let entry = |ago, event| Entry { at: NOW.minus(minutes(ago)), workflow: None, event };
-    let incident = IncidentId::from_bits(10);
-    let since = NOW.minus(minutes(40));
-    let opened = Event::IncidentOpened { incident, api: "payments".into(), since, calls: 20, failures: 19 };
-    let events = vec![entry(35, opened), entry(10, Event::IncidentClosed { incident })];
     let failed = |name: &str, ago, modes: &[FailureMode]| run(name, "triage-bot", Mark::Unacceptable, minutes(ago), modes);
-    let runs = vec![
+    failing(vec![
         failed("before", 50, &[FailureMode::Timeout]),
         failed("by-it", 30, &[FailureMode::Timeout]),
         failed("by-it-and-more", 25, &[FailureMode::Timeout, FailureMode::WrongAction]),
         failed("by-else", 20, &[FailureMode::WrongAction]),
         failed("after", 5, &[FailureMode::Timeout]),
-    ];
+    ])
+}
+
+fn failing(runs: Vec<RunRecord>) -> World {
+    let entry = |ago, event| Entry { at: NOW.minus(minutes(ago)), workflow: None, event };
+    let incident = IncidentId::from_bits(10);
+    let since = NOW.minus(minutes(40));
+    let opened = Event::IncidentOpened { incident, api: "payments".into(), since, calls: 20, failures: 19 };
+    let events = vec![entry(35, opened), entry(10, Event::IncidentClosed { incident })];
     World::after(events, &[], runs).writing()
 }
 
@@ -67,6 +73,16 @@ async fn runs_that_failed_by_an_incident_alone_leave_the_budget_by_one_command_a
     assert_eq!((&again["runs"], unacceptable().await), (&json!(0), json!(4)));
     let back = world.post("operator", EXCLUDE, r#"{"reason": "it was us", "retract": true}"#).await.is(200);
     assert_eq!((&back["runs"], unacceptable().await), (&json!(1), json!(5)));
+}
+
+/// More runs than one look at the records gives.
+#[tokio::test]
+async fn every_run_of_a_long_incident_is_excluded() {
+    let runs = (0..1_500).map(|n| run(&format!("by-it-{n}"), "triage-bot", Mark::Unacceptable, minutes(30), &[FailureMode::Timeout]));
+    let world = failing(runs.collect());
+    let decided = world.post("operator", EXCLUDE, r#"{"reason": "the bank was down"}"#).await.is(200);
+    assert_eq!(decided, json!({ "incident": ID, "runs": 1_500, "left": 0 }));
+    assert_eq!(world.get("vera", "/v1/workflows/support-triage").await.is(200)["budget"]["unacceptable"], 0);
 }
 
 #[tokio::test]

@@ -76,3 +76,49 @@ fn turned_out(client: &Client, other: &Approval) -> String {
     let run = client.get(&asked).and_then(|answer| answer.read::<RunDetail>());
     run.map_or_else(|_| "executed, and its run is not booked yet".to_owned(), |run| format!("executed, and its run was {}", escape(&run.outcome)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::{
+        approvals::tests::{approval, now},
+        client::scripted::Scripted,
+        render::plain,
+        status::tests::workflow,
+    };
+
+    #[test]
+    fn what_surrounds_a_call_is_told_and_what_cannot_be_read_is_said() {
+        let run = json!({
+            "run": "ticket-70", "workflow": "support-triage", "agent": "triage-bot", "started": "2026-11-23T15:00:00Z", "ended": "2026-11-23T15:05:00Z",
+            "booked_at": "2026-11-23T15:05:00Z", "outcome": "unacceptable", "counted": true, "high": true, "modes": ["wrong_action"], "calls": 1, "ambiguous": false,
+            "subjects": [],
+        });
+        let earlier = |id: &str, subject: &str, state: &str, said: &str| {
+            let decisions = json!([{ "reviewer": "dana", "decision": said, "reason": null, "at": "2026-11-23T15:01:00Z" }]);
+            approval(&json!({ "id": id, "subject": subject, "state": state, "created_at": "2026-11-23T15:00:00Z", "decisions": decisions }))
+        };
+        let asked = approval(&json!({}));
+        let all = json!({ "approvals": [asked, earlier("apr_1", "A-2", "denied", "deny_wrong"), earlier("apr_2", "A-1001", "used", "approve")] });
+        let mut detail = run.clone();
+        for list in ["calls", "reports", "retracted"] {
+            detail[list] = json!([]);
+        }
+        detail["excluded"] = json!(null);
+        let standing = serde_json::to_string(&workflow(&json!({}))).unwrap();
+        let answers = [standing, json!({ "runs": [run] }).to_string(), all.to_string(), detail.to_string()];
+        let gate = Scripted::json(&answers.each_ref().map(String::as_str));
+        let told = page(&gate.client(), &asked, now());
+        insta::assert_snapshot!(plain(&told), @r"
+          stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
+          lately    2h55m ago: run ticket-70 of support-triage was unacceptable (wrong_action)
+          before    3h ago about A-1001: dana said approve; executed, and its run was unacceptable
+                    3h ago about A-2: dana said deny_wrong; denied
+        ");
+        let gate = Scripted::raw(&["HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n{}"; 3]);
+        let refused = page(&gate.client(), &asked, now());
+        assert_eq!(refused.matches("cannot be read: ").count(), 3, "{refused}");
+    }
+}

@@ -176,4 +176,14 @@ mod tests {
         assert!(page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"), "{page}");
         assert!(page.contains("  decided   omar 2m ago: deny, as wrong\n") && page.ends_with("exactly as they would be sent:\n  none\n"), "{page}");
     }
+
+    #[test]
+    fn what_an_edit_changes_is_told_member_by_member() {
+        let told = |asked, edited| changes(asked, edited).join("; ");
+        assert_eq!(
+            told(r#"{"order":"A-1","amount":900,"note":"x"}"#, r#"{"order":"A-1","amount":60.00,"by":"\u202e"}"#),
+            r#"amount: 900 becomes 60.00; by: nothing becomes "\u202e"; note: "x" becomes nothing"#
+        );
+        assert_eq!((told("[1]", "[2]"), told(r#"{"a":1}"#, r#"{"a":1}"#)), Default::default());
+    }
 }

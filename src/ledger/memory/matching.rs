@@ -10,18 +10,12 @@ use crate::{
     ledger::port::{CallRecord, EntryFilter, JournalView, RunFilter, RunRecord, RunTarget, RunView},
 };
 
-/// A run's id: that of its only call where it has none of its own.
-pub(super) fn id(run: &RunRecord) -> RunId {
-    let call = || run.calls.first().map_or_else(String::new, |call| call.call.to_string());
-    run.run.clone().unwrap_or_else(|| RunId::from(call()))
-}
-
 /// Does the filter mean this run?
 pub(super) fn matches(filter: &RunFilter, view: &RunView) -> bool {
     let run = &view.run;
     let any_call = |meant: &dyn Fn(&CallRecord) -> bool| run.calls.iter().any(meant);
     let is_workflow = |workflow: &WorkflowName| *workflow == run.workflow;
-    let is_run = |asked: &RunId| id(run).as_str().split('#').next() == Some(asked.as_str()) || id(run) == *asked;
+    let is_run = |asked: &RunId| run.id().as_str().split('#').next() == Some(asked.as_str()) || run.id() == *asked;
     let in_time = |since: Time, until: Time| run.booked_at >= since && run.booked_at < until;
     filter.before.is_none_or(|before| view.position < before)
         && filter.workflow.as_ref().is_none_or(is_workflow)
@@ -55,5 +49,5 @@ pub(super) fn touching(target: &RunTarget, view: &RunView) -> Option<(Risk, Tool
 
 /// The workflow and the run, as what is kept beside runs is found by.
 pub(super) fn key_of(run: &RunRecord) -> (WorkflowName, RunRef) {
-    (run.workflow.clone(), RunRef { agent: run.agent.clone(), run: id(run) })
+    (run.workflow.clone(), RunRef { agent: run.agent.clone(), run: run.id() })
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{MAX_BATCH, MemoryJournal, id, lock, matches, matching::meant};
+use super::{MAX_BATCH, MemoryJournal, lock, matches, matching::meant};
 use crate::{
     gate::{
         event::{Entry, Executed},
@@ -10,7 +10,7 @@ use crate::{
         time::Time,
         verdict::Verdict,
     },
-    ledger::port::{Checks, EntryFilter, Happened, JournalView, Records, RunFilter, RunKey, RunView, Shadowed, Unavailable},
+    ledger::port::{Checks, EntryFilter, Happened, JournalView, MOST_RECORDS, Records, RunFilter, RunKey, RunView, Shadowed, Unavailable},
 };
 
 impl Records for MemoryJournal {
@@ -18,7 +18,7 @@ impl Records for MemoryJournal {
         if self.is_refusing() {
             return Err(Unavailable);
         }
-        Ok(lock(&self.books).runs.iter().rev().filter(|view| matches(filter, view)).take(filter.limit).cloned().collect())
+        Ok(lock(&self.books).runs.iter().rev().filter(|view| matches(filter, view)).take(filter.limit.min(MOST_RECORDS)).cloned().collect())
     }
 
     fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
@@ -27,7 +27,7 @@ impl Records for MemoryJournal {
         }
         let books = lock(&self.books);
         let matching = books.runs.iter().rev().filter(|view| matches(filter, view)).take(MAX_BATCH + 1);
-        Ok(matching.map(|view| RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: id(&view.run) }).collect())
+        Ok(matching.map(|view| RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: view.run.id() }).collect())
     }
 
     fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable> {
