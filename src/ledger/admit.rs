@@ -252,7 +252,7 @@ impl Ledger {
         let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
         let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), finding.as_ref(), now);
         (seat.subject, seat.rule) = (tool.and(touched), None);
-        seat.keep_arguments(ask.args, &standing);
+        seat.keep_arguments(ask.args, &standing, finding.as_ref());
         seat.escalated = escalated;
         seat.note_escalation(escalation);
         if !self.journal.room() {

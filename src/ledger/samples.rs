@@ -1,17 +1,23 @@
-//! What is kept of a call's arguments once it is over, and the sample of one that failed while its workflow was not healthy.
+//! What is kept of a call's arguments once it is over, and the sample of one whose failure burned its workflow, or found it not healthy.
 
 use std::sync::Arc;
 
 use super::{permit::Seat, port::MAX_RECORDED, runs::RunState};
 use crate::{
-    gate::{budget::posture::Posture, event::Event, json::Json, outcome::FailureMode, sample, standing::Standing, time::Time},
+    gate::{
+        budget::posture::Posture, event::Event, incident, json::Json, outcome::FailureMode, policy::judge::Finding, sample, standing::Standing, time::Time,
+        verdict::Verdict,
+    },
     wire::canonical,
 };
 
 impl Seat {
-    /// Keeps of the call's arguments what may be needed once it is over: all of them where the policy says so, what they look like where the workflow is not healthy.
-    pub(super) fn keep_arguments(&mut self, args: Option<&Json<'_>>, standing: &Standing) {
-        if standing.posture != Posture::Healthy {
+    /// Keeps of the call's arguments what may be needed once it is over: all of them where the policy says so, and what they look like where the workflow is not
+    /// healthy or where this call alone may burn it.
+    pub(super) fn keep_arguments(&mut self, args: Option<&Json<'_>>, standing: &Standing, finding: Option<&Finding>) {
+        let is_denied = finding.is_some_and(|finding| finding.verdict == Verdict::Deny);
+        let may_burn = || self.place.policy.terms.objective.critical.iter().any(incident::is_failure);
+        if is_denied || standing.posture != Posture::Healthy || may_burn() {
             self.sample = args.map(|args| sample::redacted(args).into());
         }
         if self.place.policy.record_arguments {

@@ -65,3 +65,27 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
         operator.stands("desk", "healthy without samples", |standing| standing["posture"] == "healthy" && standing["samples"] == json!([])).await;
     });
 }
+
+#[test]
+fn the_call_that_burns_a_healthy_workflow_by_itself_is_sampled() {
+    test(async {
+        let upstream = ScriptedUpstream::start().await;
+        let guarded = "  - { tool: wire, match: POST /wire, risk: medium, deny_when: args.amount > 100.0 }\n";
+        let critical = |name: &str, mode: &str| {
+            format!("---\nworkflow: {name}\nrisk: medium\ntools: [shop/wire, shop/note]\nobjective: {{ unacceptable: [{mode}], critical: [{mode}] }}\n")
+        };
+        let policy = policies::shop(&upstream.url()) + guarded + &critical("by-denial", "policy_violation") + &critical("by-answer", "tool_error");
+        let people = policies::people(&[("denied", &["by-denial"]), ("failed", &["by-answer"])], &[]);
+        let gate = TestGate::builder().policy("shop.yaml", policy).config(people).start();
+        let operator = gate.operator();
+
+        gate.agent().token("denied-token").post("/shop/wire", &json!({ "amount": 4711 })).await.refused(403, "denied");
+        upstream.next(Reply::new(500, &[], "no"));
+        gate.agent().token("failed-token").post("/shop/note", &json!({ "order": "A-1001" })).await;
+
+        for (workflow, redacted) in [("by-denial", json!({ "amount": "number of 4 digits" })), ("by-answer", json!({ "order": "text of 6" }))] {
+            let standing = operator.stands(workflow, "a sample", |standing| !standing["samples"].as_array().unwrap().is_empty()).await;
+            assert_eq!((&standing["posture"], &standing["samples"][0]["arguments"]), (&json!("burned"), &redacted), "{standing}");
+        }
+    });
+}
