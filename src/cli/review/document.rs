@@ -7,6 +7,9 @@ use crate::{
     cli::render::number::percent,
 };
 
+/// What stands where a number did not change.
+const SAME: &str = "same";
+
 /// A page.
 #[derive(Debug, Default)]
 pub(super) struct Document {
@@ -23,7 +26,7 @@ pub(super) enum Block {
     Text(String),
     /// Items.
     List(Vec<Item>),
-    /// A head and rows; all columns but the first are flush right where they are numbers.
+    /// A head and rows; columns of numbers are flush right.
     Table(Vec<&'static str>, Vec<Vec<String>>),
 }
 
@@ -72,6 +75,12 @@ impl Document {
     }
 }
 
+/// Is this a column of numbers, or of what stands where one is missing?
+pub(super) fn is_of_numbers(rows: &[Vec<String>], column: usize) -> bool {
+    let is_word = |cell: &String| cell != SAME && cell.starts_with(char::is_alphabetic);
+    !rows.iter().filter_map(|row| row.get(column)).any(is_word)
+}
+
 /// `2026-11-25 10:04`, UTC.
 pub(super) fn minute(at: Moment) -> String {
     let text = at.to_string();
@@ -101,7 +110,7 @@ pub(super) fn change(now: Option<Decimal>, before: Option<Decimal>) -> String {
     let (Some(now), Some(before)) = (now, before) else { return "-".to_owned() };
     let points = now.ten_thousandths() - before.ten_thousandths();
     if points == 0 {
-        return "same".to_owned();
+        return SAME.to_owned();
     }
     let mut text = if points > 0 { "+".to_owned() } else { String::new() };
     let _ = write!(text, "{}", percent(Some(Decimal::of(points))).trim_end_matches('%'));

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::document::{Block, Document, Item};
+use super::document::{Block, Document, Item, is_of_numbers};
 
 const STYLE: &str = "body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1.2rem;color:#222;background:#fff}\
  h1{font-size:1.6rem}h2{margin:2.4rem 0 .4rem;padding-top:1rem;border-top:1px solid #ddd;font-size:1.25rem}h3{margin:1.3rem 0 .3rem;font-size:1rem}\
- p{margin:.4rem 0}ul{margin:.3rem 0;padding-left:1.3rem}li{margin:.2rem 0}\
- table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem .25rem 0;text-align:right;border-bottom:1px solid #e4e4e4}\
- th{font-weight:600;color:#555}td:first-child,th:first-child{text-align:left}code{background:#f2f2f2;padding:.1rem .3rem;border-radius:3px;font-size:13px}\
+ p{margin:.4rem 0}ul{margin:.3rem 0;padding-left:1.3rem;font-variant-numeric:tabular-nums}li{margin:.2rem 0}\
+ table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem .25rem 0;text-align:left;border-bottom:1px solid #e4e4e4}\
+ th{font-weight:600;color:#555}.n{text-align:right}code{background:#f2f2f2;padding:.1rem .3rem;border-radius:3px;font-size:13px}\
  .burned,.breached{color:#b71c1c;font-weight:600}.at_risk{color:#b26a00;font-weight:600}.healthy{color:#2e7d32}\
  @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}td,th{border-color:#333}h2{border-color:#444}code{background:#2a2a2a}th{color:#aaa}\
  .burned,.breached{color:#ef9a9a}.at_risk{color:#ffcc80}.healthy{color:#a5d6a7}}";
@@ -41,14 +41,16 @@ fn put(html: &mut String, block: &Block) {
         }
         Block::Table(head, rows) => {
             html.push_str("<table><tr>");
-            for name in head {
-                let _ = write!(html, "<th>{}</th>", escape(name));
+            let columns: Vec<_> = (0..head.len()).map(|column| if is_of_numbers(rows, column) { " class=\"n\"" } else { "" }).collect();
+            for (name, class) in head.iter().zip(&columns) {
+                let _ = write!(html, "<th{class}>{}</th>", escape(name));
             }
             html.push_str("</tr>\n");
             for row in rows {
                 html.push_str("<tr>");
-                for cell in row {
-                    let _ = write!(html, "<td{}>{}</td>", class(cell), escape(cell));
+                for (cell, column) in row.iter().zip(&columns) {
+                    let class = posture(cell).unwrap_or_else(|| (*column).to_owned());
+                    let _ = write!(html, "<td{class}>{}</td>", escape(cell));
                 }
                 html.push_str("</tr>\n");
             }
@@ -58,8 +60,8 @@ fn put(html: &mut String, block: &Block) {
 }
 
 /// Postures have their colours.
-fn class(cell: &str) -> String {
-    if ["healthy", "at_risk", "burned", "breached"].contains(&cell) { format!(" class=\"{cell}\"") } else { String::new() }
+fn posture(cell: &str) -> Option<String> {
+    ["healthy", "at_risk", "burned", "breached"].contains(&cell).then(|| format!(" class=\"{cell}\""))
 }
 
 /// For HTML, in text and in attributes.

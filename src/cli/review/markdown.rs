@@ -1,6 +1,6 @@
 //! A page as Markdown that reads well also where nobody renders it.
 
-use super::document::{Block, Document, Item};
+use super::document::{Block, Document, Item, is_of_numbers};
 use crate::cli::render::escape;
 
 /// The whole page.
@@ -33,16 +33,15 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([head[column].chars().count(), 3]).max().unwrap_or(3)
     };
-    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    let columns: Vec<_> = (0..head.len()).map(|column| (width(column), is_of_numbers(&rows, column))).collect();
     let line = |cells: &[String]| {
-        let cells = cells.iter().zip(&widths).enumerate();
-        let padded = cells.map(|(column, (cell, width))| {
+        let padded = cells.iter().zip(&columns).map(|(cell, (width, is_of_numbers))| {
             let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
-            if column == 0 { format!("{cell}{blanks}") } else { format!("{blanks}{cell}") }
+            if *is_of_numbers { format!("{blanks}{cell}") } else { format!("{cell}{blanks}") }
         });
         format!("| {} |", padded.collect::<Vec<_>>().join(" | "))
     };
-    let rule: Vec<_> = widths.iter().enumerate().map(|(column, width)| if column == 0 { "-".repeat(*width) } else { "-".repeat(width - 1) + ":" }).collect();
+    let rule: Vec<_> = columns.iter().map(|(width, is_of_numbers)| if *is_of_numbers { "-".repeat(width - 1) + ":" } else { "-".repeat(*width) }).collect();
     let head: Vec<_> = head.iter().map(|name| (*name).to_owned()).collect();
     std::iter::once(line(&head)).chain([format!("| {} |", rule.join(" | "))]).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
 }

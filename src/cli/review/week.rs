@@ -19,10 +19,11 @@ pub(super) fn document(review: &Review) -> Document {
     let mut page = Document::new(format!("Review, {} to {} UTC", minute(review.since), minute(review.until)));
     page.text(headline(review));
     let decide: Vec<Item> = review.workflows.iter().flat_map(to_decide).collect();
-    if !decide.is_empty() {
-        page.heading(2, "To decide");
-        page.list(decide);
+    page.heading(2, "To decide");
+    if decide.is_empty() {
+        page.text("Nothing is proposed.");
     }
+    page.list(decide);
     page.heading(2, "Workflows");
     let head = vec!["workflow", "risk", "posture", "level", "runs", "unacceptable", "success", "change", "budget left", "checked"];
     page.table(head, review.workflows.iter().map(row).collect());
