@@ -104,6 +104,7 @@ proptest! {
                     let sum = window.sum(span, time(now), time(from));
                     prop_assert_eq!((sum.all.runs, sum.all.unacceptable), counts(&facts, since, hour + HOUR, false), "{:?} from {}", span, from);
                     prop_assert_eq!((sum.high.runs, sum.high.unacceptable), counts(&facts, since, hour + HOUR, true));
+                    prop_assert_eq!(window.counts(span, time(now), time(from)), (sum.all, sum.high), "what is judged is what is shown");
                     let mut modes = BTreeMap::new();
                     for fact in facts.iter().filter(|fact| fact.at >= since && fact.at < hour + HOUR) {
                         *modes.entry(MODES[fact.mode].clone()).or_insert(0) += fact.runs;
@@ -129,6 +130,9 @@ proptest! {
                 }
             }
         }
+        let restored: Window = serde_json::from_str(&serde_json::to_string(&window).unwrap()).unwrap();
+        prop_assert_eq!(restored.look_backs(time(now), time(0)), window.look_backs(time(now), time(0)), "running sums are made again");
+        prop_assert_eq!(restored, window);
     }
 
     #[test]

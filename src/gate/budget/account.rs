@@ -315,15 +315,14 @@ impl Account {
     }
 
     fn books<'a>(&self, objective: &'a Objective, now: Time) -> Books<'a> {
-        let tally = self.window.sum(objective.window, now, self.counts_from);
-        let full = if self.counts_from == Time::default() { tally } else { self.window.sum(objective.window, now, Time::default()) };
+        let (all, high) = self.window.counts(objective.window, now, self.counts_from);
         Books {
             now,
             counts_from: self.counts_from,
             objective,
-            all: Balance { runs: tally.all.runs, unacceptable: tally.all.unacceptable, allowed: objective.allowed(tally.all.runs) },
-            high: Balance { runs: tally.high.runs, unacceptable: tally.high.unacceptable, allowed: objective.allowed_high(tally.high.runs) },
-            full,
+            all: Balance { runs: all.runs, unacceptable: all.unacceptable, allowed: objective.allowed(all.runs) },
+            high: Balance { runs: high.runs, unacceptable: high.unacceptable, allowed: objective.allowed_high(high.runs) },
+            full: self.window.counts(objective.window, now, Time::default()),
             look_backs: self.window.look_backs(now, self.counts_from),
         }
     }
@@ -338,8 +337,8 @@ impl Account {
         if let Some(probation) = self.probation.clone() {
             // Its budget, too, is used up only by a failure, never by falling traffic.
             let failed = added.full_all || added.full_high;
-            let since = self.window.sum(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
-            let is_used_up = books.all.allowed.tenth().is_spent_by(since.all.unacceptable) || books.high.allowed.tenth().is_spent_by(since.high.unacceptable);
+            let (all, high) = self.window.counts(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
+            let is_used_up = books.all.allowed.tenth().is_spent_by(all.unacceptable) || books.high.allowed.tenth().is_spent_by(high.unacceptable);
             if added.critical || (failed && is_used_up) {
                 // Back to the burn's cap, and not out of it again at the next edge because the burn itself is a day old.
                 (self.probation, self.settles_from) = (None, now);
@@ -394,7 +393,7 @@ impl Account {
     fn continues(&self, objective: &Objective, now: Time) -> bool {
         let Some(last) = self.burns.last() else { return false };
         let soon = last.left.is_some_and(|left| now.since(left) < SETTLES) && !last.voided;
-        let old_failures = self.last_recovery.is_some_and(|from| self.window.sum(objective.window, now, from).all.unacceptable == 0);
+        let old_failures = self.last_recovery.is_some_and(|from| self.window.counts(objective.window, now, from).0.unacceptable == 0);
         soon || old_failures
     }
 

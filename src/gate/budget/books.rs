@@ -7,10 +7,10 @@ use std::{cmp::Ordering, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    burn::{Burn, Counts, LOOK_BACKS, PAIRS},
+    burn::{Burn, Count, Counts, LOOK_BACKS, PAIRS},
     objective::{Allowed, Objective, Remaining},
     posture::Posture,
-    window::{self, Tally},
+    window,
 };
 use crate::gate::time::Time;
 
@@ -96,7 +96,7 @@ pub(super) struct Books<'a> {
     pub(super) all: Balance,
     pub(super) high: Balance,
     /// The full window, whatever probations began in it.
-    pub(super) full: Tally,
+    pub(super) full: (Count, Count),
     pub(super) look_backs: (Counts, Counts),
 }
 
@@ -104,7 +104,7 @@ impl Books<'_> {
     /// Burned or breached, and on what grounds, now that failures were added. Each of the two budgets is entered by what adds to it.
     pub(super) fn enters(&self, added: Added) -> Option<(Posture, Option<Grounds>)> {
         let (objective, miss) = (self.objective, self.objective.miss_ppm());
-        for (high, added, count) in [(false, added.full_all, self.full.all), (true, added.full_high, self.full.high)] {
+        for (high, added, count) in [(false, added.full_all, self.full.0), (true, added.full_high, self.full.1)] {
             if added && objective.evidence.is_breach(miss, count.runs, count.unacceptable) {
                 let need = (1..=count.unacceptable).rev().take_while(|b| objective.evidence.is_breach(miss, count.runs, *b)).last();
                 let since = window::starts(objective.window, self.now);

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod books;
+mod buckets;
 pub mod burn;
 pub mod evidence;
 pub mod objective;

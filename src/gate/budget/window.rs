@@ -9,14 +9,14 @@
 //!
 //! Only buckets with something in them exist: at most 4,320 minutes and 2,160 hours for each era, whatever passes through.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::burn::{Count, Counts, LOOK_BACKS};
+use super::{
+    buckets::{Bucket, Buckets, add},
+    burn::{Count, Counts, LOOK_BACKS},
+};
 use crate::gate::{
     facets::{FacetCounts, ModeShift},
     name::ToolName,
@@ -30,11 +30,6 @@ pub const KEPT_HOURS: i64 = 90 * 24;
 pub const KEPT_MINUTES: i64 = 3 * 24 * 60;
 /// The most eras that are told apart. More recoveries within [`KEPT_HOURS`] merge the oldest eras: what late facts change there is then counted as older.
 pub const MAX_ERAS: usize = 256;
-
-/// The most pairs of a mode and a tool that an hour tells apart. What comes after is counted at [`OTHER_TOOL`].
-pub const MAX_PAIRS: usize = 64;
-/// The tools that an hour does not tell apart.
-pub const OTHER_TOOL: &str = "other";
 
 /// Counts of runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,55 +88,18 @@ impl Shift {
 }
 
 impl Delta {
-    fn add(&mut self, other: Delta) {
+    pub(super) fn add(&mut self, other: Delta) {
         self.runs = self.runs.saturating_add(other.runs);
         self.unacceptable = self.unacceptable.saturating_add(other.unacceptable);
     }
 
-    fn count(self) -> Count {
+    pub(super) fn count(self) -> Count {
         Count { runs: at_least_zero(self.runs), unacceptable: at_least_zero(self.unacceptable) }
     }
 }
 
 fn at_least_zero(sum: i64) -> u64 {
     u64::try_from(sum).unwrap_or(0)
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Bucket {
-    at: i64,
-    era: Time,
-    sum: Shift,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    modes: BTreeMap<FailureMode, i64>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    tools: BTreeMap<FailureMode, BTreeMap<ToolName, i64>>,
-}
-
-impl Bucket {
-    /// Counts a mode, for its run or at its tool. What is back at zero leaves nothing behind.
-    fn count(&mut self, shift: &ModeShift) {
-        let Some(tool) = &shift.tool else {
-            add(&mut self.modes, &shift.mode, shift.change);
-            return;
-        };
-        let pairs: usize = self.tools.values().map(BTreeMap::len).sum();
-        let tools = self.tools.entry(shift.mode.clone()).or_default();
-        let fits = pairs < MAX_PAIRS || tools.contains_key(tool);
-        let tool = if fits { tool.clone() } else { OTHER_TOOL.into() };
-        add(tools, &tool, shift.change);
-        if tools.is_empty() {
-            self.tools.remove(&shift.mode);
-        }
-    }
-}
-
-fn add<K: Clone + Ord>(counts: &mut BTreeMap<K, i64>, key: &K, change: i64) {
-    let count = counts.entry(key.clone()).or_default();
-    *count = count.saturating_add(change);
-    if *count == 0 {
-        counts.remove(key);
-    }
 }
 
 /// What was counted over a span of hours.
@@ -180,8 +138,8 @@ impl Totals {
 /// A workflow's counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    minutes: VecDeque<Bucket>,
-    hours: VecDeque<Bucket>,
+    minutes: Buckets,
+    hours: Buckets,
     /// When the last eras began, oldest first.
     eras: Vec<Time>,
 }
@@ -201,9 +159,8 @@ impl Window {
     /// Books `shift` and `modes` at `at`. What lies before everything that is kept is forgotten: no look-back reaches it.
     pub fn book(&mut self, at: Time, shift: Shift, modes: &[ModeShift]) {
         let era = self.era_of(at);
-        bucket(&mut self.minutes, at.minute().0, era).sum.add(shift);
-        let hour = bucket(&mut self.hours, at.hour().0, era);
-        hour.sum.add(shift);
+        self.minutes.book(at.minute().0, era, shift);
+        let hour = self.hours.book(at.hour().0, era, shift);
         for shift in modes {
             hour.count(shift);
         }
@@ -211,8 +168,8 @@ impl Window {
 
     /// Forgets what no look-back at or after `now` reaches.
     pub fn forget(&mut self, now: Time) {
-        forget(&mut self.minutes, now.minute().0 - KEPT_MINUTES);
-        forget(&mut self.hours, now.hour().0 - KEPT_HOURS);
+        self.minutes.forget(now.minute().0 - KEPT_MINUTES);
+        self.hours.forget(now.hour().0 - KEPT_HOURS);
     }
 
     /// The counts of the window that ends at `now`, in eras that began at or after `from`.
@@ -221,6 +178,13 @@ impl Window {
         let mut sum = Shift::default();
         self.hours_of(window, now).filter(|bucket| bucket.era >= from).for_each(|bucket| sum.add(bucket.sum));
         sum.tally()
+    }
+
+    /// The counts of [`Window::sum`] that a posture is judged on, over all runs and over those with a `high` call, at the price of a search.
+    #[must_use]
+    pub fn counts(&self, window: Duration, now: Time, from: Time) -> (Count, Count) {
+        let current = now.hour().0;
+        self.hours.counts(current - whole_hours(window) + 1, current, from)
     }
 
     /// Would what is booked at `at` be part of [`Window::sum`]?
@@ -238,9 +202,7 @@ impl Window {
     /// Everything counted in the whole hours from that of `since` to that of `until`, both included, whatever probations began in them.
     #[must_use]
     pub fn between(&self, since: Time, until: Time) -> Totals {
-        let (first, last) = (since.hour().0, until.hour().0);
-        let begins = self.hours.partition_point(|bucket| bucket.at < first);
-        Totals::of(self.hours.range(begins..).take_while(|bucket| bucket.at <= last))
+        Totals::of(self.hours.between(since.hour().0, until.hour().0))
     }
 
     /// The minute under which a past run that was at `at` can be gathered with others at `now`, so that it counts as if it were booked alone: its own for as long as
@@ -258,19 +220,9 @@ impl Window {
     /// The counts of every burn-rate look-back at `now`, over all runs and over those with a `high` call.
     #[must_use]
     pub fn look_backs(&self, now: Time, from: Time) -> (Counts, Counts) {
-        let mut sums = [Shift::default(); LOOK_BACKS.len()];
         let current = now.minute().0;
-        for bucket in self.minutes.iter().rev().filter(|bucket| bucket.at <= current && bucket.era >= from) {
-            let age = current - bucket.at;
-            if age >= KEPT_MINUTES {
-                break;
-            }
-            // From the longest look-back down to the last that still reaches it.
-            for (sum, _) in sums.iter_mut().zip(LOOK_BACKS).rev().take_while(|(_, (_, span))| age < whole_minutes(*span)) {
-                sum.add(bucket.sum);
-            }
-        }
-        (sums.map(|sum| sum.all.count()), sums.map(|sum| sum.high.count()))
+        let sums = LOOK_BACKS.map(|(_, span)| self.minutes.counts(current - whole_minutes(span) + 1, current, from));
+        (sums.map(|(all, _)| all), sums.map(|(_, high)| high))
     }
 
     /// The next time after `now` at which a bucket leaves `window` or a look-back that has failures in it, so that a posture can change by itself; `None` while
@@ -278,21 +230,20 @@ impl Window {
     #[must_use]
     pub fn next_edge(&self, window: Duration, now: Time) -> Option<Time> {
         let (minute, hour) = (now.minute().0, now.hour().0);
-        let leaves_look_back = last_failure(&self.minutes, minute).and_then(|failed| {
+        let leaves_look_back = self.minutes.last_failure(minute).and_then(|failed| {
             let in_use = LOOK_BACKS.iter().map(|(_, span)| whole_minutes(*span)).filter(|span| minute - failed < *span);
-            in_use.filter_map(|span| Some(oldest(&self.minutes, minute, span)? + span)).min()
+            in_use.filter_map(|span| Some(self.minutes.oldest(minute, span)? + span)).min()
         });
-        let leaves_window = last_failure(&self.hours, hour).filter(|failed| hour - failed < whole_hours(window)).and_then(|_| {
-            let oldest = oldest(&self.hours, hour, whole_hours(window))?;
+        let leaves_window = self.hours.last_failure(hour).filter(|failed| hour - failed < whole_hours(window)).and_then(|_| {
+            let oldest = self.hours.oldest(hour, whole_hours(window))?;
             Some(oldest + whole_hours(window))
         });
         [leaves_look_back.map(|at| Minute(at).start()), leaves_window.map(|at| Hour(at).start())].into_iter().flatten().min()
     }
 
     fn hours_of(&self, window: Duration, now: Time) -> impl Iterator<Item = &Bucket> {
-        let (current, span) = (now.hour().0, whole_hours(window));
-        let first = self.hours.partition_point(|bucket| current - bucket.at >= span);
-        self.hours.range(first..).take_while(move |bucket| bucket.at <= current)
+        let current = now.hour().0;
+        self.hours.between(current - whole_hours(window) + 1, current)
     }
 
     fn era_of(&self, at: Time) -> Time {
@@ -316,37 +267,6 @@ fn whole_hours(window: Duration) -> i64 {
     i64::try_from(window.as_secs() / 3_600).unwrap_or(KEPT_HOURS).min(KEPT_HOURS)
 }
 
-/// The last bucket up to `current` with unacceptable runs in it.
-fn last_failure(buckets: &VecDeque<Bucket>, current: i64) -> Option<i64> {
-    let fails = |bucket: &&Bucket| bucket.at <= current && (bucket.sum.all.unacceptable != 0 || bucket.sum.high.unacceptable != 0);
-    buckets.iter().rev().find(fails).map(|bucket| bucket.at)
-}
-
-/// The oldest bucket within `span` of `current`.
-fn oldest(buckets: &VecDeque<Bucket>, current: i64, span: i64) -> Option<i64> {
-    buckets.get(buckets.partition_point(|bucket| current - bucket.at >= span)).map(|bucket| bucket.at).filter(|at| *at <= current)
-}
-
 fn whole_minutes(span: Duration) -> i64 {
     i64::try_from(span.as_secs() / 60).unwrap_or(i64::MAX)
-}
-
-/// The bucket of `at` and `era`, made where there is none. Nearly always the last one.
-fn bucket(buckets: &mut VecDeque<Bucket>, at: i64, era: Time) -> &mut Bucket {
-    let index = match buckets.back() {
-        Some(last) if (last.at, last.era) == (at, era) => buckets.len() - 1,
-        _ => {
-            let index = buckets.partition_point(|bucket| (bucket.at, bucket.era) < (at, era));
-            if buckets.get(index).is_none_or(|found| (found.at, found.era) != (at, era)) {
-                buckets.insert(index, Bucket { at, era, sum: Shift::default(), modes: BTreeMap::new(), tools: BTreeMap::new() });
-            }
-            index
-        }
-    };
-    &mut buckets[index]
-}
-
-fn forget(buckets: &mut VecDeque<Bucket>, until: i64) {
-    let gone = buckets.partition_point(|bucket| bucket.at <= until);
-    buckets.drain(..gone);
 }
