@@ -6,6 +6,7 @@
 // A world's values are small, and its names those of the rules.
 #![allow(clippy::needless_pass_by_value, clippy::similar_names, clippy::default_trait_access, clippy::duration_suboptimal_units)]
 
+mod again;
 mod approvals;
 mod budget;
 mod earn;
