@@ -2,9 +2,12 @@
 //!
 //! Tokens are kept as SHA-256 digests, and every one of them is compared in constant time, so that neither a memory image nor a clock tells one. An agent's
 //! credential is not looked at: the two planes have nothing in common (G11, A93).
+//!
+//! Who holds a token may change while requests are served: a request that took its time is asked again once all of it has arrived.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, header},
@@ -48,9 +51,17 @@ pub struct Person {
 }
 
 /// Everybody with a token.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Auth {
-    people: Vec<Arc<Person>>,
+    operator: Arc<Person>,
+    listed: ArcSwap<Vec<Arc<Person>>>,
+}
+
+/// A request that was let in, as its handler finds it.
+#[derive(Clone)]
+pub(super) struct LetIn {
+    desk: Arc<Desk>,
+    person: Arc<Person>,
 }
 
 impl Role {
@@ -88,15 +99,34 @@ impl FromStr for Role {
 impl Auth {
     /// The holder of the operator token, and these people.
     #[must_use]
-    pub fn new(operator_token: &str, people: Vec<Person>) -> Self {
+    pub fn new(operator_token: &str, listed: Vec<Person>) -> Self {
         let operator = Person { name: OPERATOR.into(), role: Role::Operator, token: digest(operator_token) };
-        Auth { people: std::iter::once(operator).chain(people).map(Arc::new).collect() }
+        Auth { operator: Arc::new(operator), listed: ArcSwap::from_pointee(listed.into_iter().map(Arc::new).collect()) }
     }
 
-    /// Who may approve.
+    /// Who is listed, besides the holder of the operator token.
     #[must_use]
-    pub fn approvers(&self) -> BTreeSet<PersonName> {
-        self.people.iter().filter(|person| person.role >= Role::Reviewer).map(|person| person.name.clone()).collect()
+    pub fn listed(&self) -> Arc<Vec<Arc<Person>>> {
+        self.listed.load_full()
+    }
+
+    /// Who may approve where `listed` are the people.
+    #[must_use]
+    pub fn approvers<'p>(&'p self, listed: impl IntoIterator<Item = &'p Person>) -> BTreeSet<PersonName> {
+        let all = std::iter::once(&*self.operator).chain(listed);
+        all.filter(|person| person.role >= Role::Reviewer).map(|person| person.name.clone()).collect()
+    }
+
+    /// Nobody may more than `listed` says from here on: a token that is not in it opens nothing, and a role is the lesser of two. Nobody may more than before either.
+    pub fn narrow(&self, listed: &[Person]) {
+        let same = |known: &Person| listed.iter().find(|person| person.name == known.name && person.token == known.token);
+        let narrowed = |known: &Arc<Person>| same(known).map(|person| Arc::new(Person { role: known.role.min(person.role), ..Person::clone(known) }));
+        self.listed.store(Arc::new(self.listed.load().iter().filter_map(narrowed).collect()));
+    }
+
+    /// From here on these are the people.
+    pub fn replace(&self, listed: Vec<Person>) {
+        self.listed.store(Arc::new(listed.into_iter().map(Arc::new).collect()));
     }
 
     /// Whose token the request carries: exactly one `Authorization: Bearer`.
@@ -109,10 +139,27 @@ impl Auth {
             return None;
         }
         let digest = digest(token);
+        let listed = self.listed.load();
         // Every digest is compared, also behind a match: how long this takes says nothing.
-        self.people
-            .iter()
+        std::iter::once(&self.operator)
+            .chain(listed.iter())
             .fold(None, |found, person| if bool::from(person.token.as_bytes().ct_eq(digest.as_bytes())) { Some(Arc::clone(person)) } else { found })
+    }
+
+    /// Is `person` still who they were?
+    fn knows(&self, person: &Person) -> bool {
+        *self.operator == *person || self.listed.load().iter().any(|known| **known == *person)
+    }
+}
+
+impl LetIn {
+    /// Is the person that was let in still on the list, as they were?
+    pub(super) fn still(&self) -> Result<(), Fault> {
+        if self.desk.admin.auth.knows(&self.person) {
+            return Ok(());
+        }
+        self.desk.ledger().turn_away(Slug::Unauthorized.as_str());
+        Err(Fault::new(Slug::Unauthorized, format!("what `{}` may do was changed while this request arrived; nothing was done", self.person.name)))
     }
 }
 
@@ -139,10 +186,13 @@ impl Desk {
     }
 }
 
-/// Lets through who holds the role; the handler finds them as [`Arc<Person>`].
+/// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a body asks [`LetIn::still`] behind it.
 pub(super) async fn require(State((desk, role)): State<(Arc<Desk>, Role)>, mut request: Request, next: Next) -> Response {
     match desk.may(request.headers(), role) {
-        Ok(person) => drop(request.extensions_mut().insert(person)),
+        Ok(person) => {
+            request.extensions_mut().insert(LetIn { desk: Arc::clone(&desk), person: Arc::clone(&person) });
+            request.extensions_mut().insert(person);
+        }
         Err(fault) => return fault.into_response(),
     }
     next.run(request).await

@@ -116,7 +116,7 @@ impl From<OperateError> for Fault {
             OperateError::NoLevel { .. } => Fault::field("/to", error.to_string()),
             OperateError::NoStep { .. } => Fault::field("/step", error.to_string()),
             OperateError::Tool(_) => Fault::field("/tool", error.to_string()),
-            OperateError::Own => Fault::new(Slug::Forbidden, error.to_string()),
+            OperateError::Own | OperateError::NoApprover(_) => Fault::new(Slug::Forbidden, error.to_string()),
             OperateError::Conflict(_) | OperateError::Deciding => Fault::new(Slug::Conflict, error.to_string()),
         }
     }

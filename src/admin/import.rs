@@ -18,7 +18,12 @@ use axum::{
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 
-use super::{Desk, auth::Person, durable::patient, fault::Fault};
+use super::{
+    Desk,
+    auth::{LetIn, Person},
+    durable::patient,
+    fault::Fault,
+};
 use crate::{
     api::{
         Problem, Slug,
@@ -68,8 +73,9 @@ pub(super) async fn import(State(desk): State<Arc<Desk>>, Extension(person): Ext
         return Err(Fault::new(Slug::Conflict, "another history is being imported; one at a time"));
     };
     while step(&desk, ImportStep::Begin).await? == ImportReply::Clearing {}
+    let let_in = request.extensions().get::<LetIn>().cloned();
     let mut intake = Intake::new(&desk, &person);
-    let taken = match intake.take_in(request.into_body()).await {
+    let taken = match intake.take_in(request.into_body()).await.and_then(|()| let_in.map_or(Ok(()), |let_in| let_in.still())) {
         Ok(()) => step(&desk, ImportStep::Finish { at: desk.ledger().now(), by: person.name.clone() }).await.map(drop),
         Err(fault) => Err(fault),
     };

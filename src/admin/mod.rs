@@ -65,7 +65,7 @@ pub struct Admin {
     /// What was kept.
     pub records: Arc<dyn Records>,
     /// Who may ask what.
-    pub auth: Auth,
+    pub auth: Arc<Auth>,
     /// Whether the gate is ready.
     pub health: Arc<dyn Health>,
     /// What is counted.

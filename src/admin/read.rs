@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::fault::Fault;
+use super::{auth::LetIn, fault::Fault};
 use crate::api::{
     Moment, Slug, Span,
     operate::{MAX_NAME, MAX_TEXT},
@@ -61,7 +61,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
         if !is_json(request.headers()) {
             return Err(Fault::new(Slug::Unsupported, "the body must be JSON: `Content-Type: application/json`"));
         }
+        let let_in = request.extensions().get::<LetIn>().cloned();
         let body = bounded(request.into_body()).await?;
+        let_in.map_or(Ok(()), |let_in| let_in.still())?;
         // No body is an empty one: approving needs no member.
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let mut reader = serde_json::Deserializer::from_slice(text);

@@ -65,6 +65,8 @@ pub(super) async fn receive(State(desk): State<Arc<Desk>>, Segment(name): Segmen
         let person = desk.may(&parts.headers, Role::Reporter)?;
         let signal = policies.signals.get(name.as_str()).ok_or_else(|| Fault::new(Slug::NotFound, format!("no policy has a signal `{name}`")))?;
         let body = read::bounded(body).await?;
+        // It may have taken its time, and people leave.
+        desk.may(&parts.headers, Role::Reporter)?;
         return counted(&desk, signal, news(&desk, signal, &parts.headers, &body, &person.name).await);
     };
     let body = read::bounded(body).await?;

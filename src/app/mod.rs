@@ -3,7 +3,9 @@
 //! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets time pass, reloads, and stops in the opposite order. It decides
 //! nothing about a call.
 
+pub mod access;
 pub mod audit;
+pub mod configured;
 pub mod demo;
 pub mod emergency;
 pub mod fanout;
@@ -16,7 +18,9 @@ pub mod simulate;
 pub mod start;
 pub mod token;
 pub mod unlisted;
+pub mod watched;
 
+pub use configured::Configured;
 pub use demo::{DemoOptions, Passage, demo};
 pub use run::{RunOptions, Said, run};
 pub use start::{Gate, StartOptions, start};

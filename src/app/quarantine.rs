@@ -86,6 +86,11 @@ fn successor<'p>(name: &WorkflowName, policies: &'p PolicySet) -> Option<(&'p Wo
     policies.workflows.get_key_value(name).or_else(renamed)
 }
 
+/// Does a freeze of `workflow` keep it from being given more?
+pub(super) fn is_frozen(ledger: &Ledger, workflow: &WorkflowName) -> bool {
+    ledger.view(workflow).is_some_and(|view| holds(workflow, &view.state, ledger.now()))
+}
+
 fn holds(name: &WorkflowName, state: &WorkflowState, now: Time) -> bool {
     let is_emergency = state.change_log().shipped().any(|change| &*change.kind == "policy" && change.emergency.is_some() && now.since(change.at) < EMERGENCY);
     !is_emergency && frozen(name, state).is_some()

@@ -1,6 +1,8 @@
-//! Reloading policies: all files or none. A broken file leaves what is in force in force, and says where it is broken.
+//! Reloading: people, agents, certificates and policies. Of each, all is taken over or nothing: what is broken leaves what is in force in force, and says where it is
+//! broken. None of them waits for another, because whoever leaves the company must not keep a decision for somebody's typing mistake in a policy.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,12 +11,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{
+    access::Access,
+    configured::Configured,
     quarantine::Quarantine,
     start::{announce, load},
+    watched::Watched,
 };
 use crate::{
     config::Process,
@@ -30,12 +34,14 @@ const SETTLE: Duration = Duration::from_millis(250);
 /// How often it is asked whether what is held back need not be any longer.
 const THAWS: Duration = Duration::from_secs(1);
 
-/// Reloads policies.
+/// Reloads what may change while the gate runs.
 pub struct Reload {
     ledger: Arc<Ledger>,
-    process: Process,
-    /// One reload at a time.
-    turn: Mutex<()>,
+    access: Access,
+    configured: Configured,
+    policies: PathBuf,
+    /// One reload at a time: what is in force of the process's configuration.
+    turn: Mutex<Process>,
     /// What is held back while changes are frozen.
     quarantine: Quarantine,
     /// The files are broken: what is in force is not what they say.
@@ -43,10 +49,11 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reloads what `process` says into `ledger`.
+    /// Reloads what `configured` and the policies that `process` names say into `ledger` and `access`.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, process: Process) -> Self {
-        Reload { ledger, process, turn: Mutex::new(()), quarantine: Quarantine::default(), broken: AtomicBool::new(false) }
+    pub fn new(ledger: Arc<Ledger>, access: Access, configured: Configured, process: Process) -> Self {
+        let policies = process.policies.clone();
+        Reload { ledger, access, configured, policies, turn: Mutex::new(process), quarantine: Quarantine::default(), broken: AtomicBool::new(false) }
     }
 
     /// Did the last reload fail?
@@ -82,52 +89,67 @@ impl Reload {
         Ok(())
     }
 
-    /// Reloads. True where new policies are in force, or the same as before.
+    /// Reloads. True where all that the files say is in force, or held back for a freeze.
     pub async fn reload(&self) -> bool {
-        let _turn = self.turn.lock().await;
-        let reloaded = match load(&self.process.policies, &self.process, &ClockOf(&self.ledger)) {
+        let mut process = self.turn.lock().await;
+        let reloaded = [
+            ("people and agents", self.reload_access(&mut process).await),
+            ("certificates", self.access.renew(&process).await),
+            ("policies", self.reload_policies(&process).await),
+        ];
+        let broken = reloaded.iter().any(|(_, reloaded)| reloaded.is_err());
+        self.broken.store(broken, Ordering::Relaxed);
+        for (what, reloaded) in reloaded {
+            let Err(error) = reloaded else { continue };
+            tracing::error!(target: log::PROCESS, "{what} were not reloaded; those before stay in force\n{error:#}");
+            drop(announce(&self.ledger, Event::PolicyRefused { reason: format!("{what}: {error:#}").into() }).await);
+        }
+        !broken
+    }
+
+    /// Takes over who may call, decide and report, and which certificates are used.
+    async fn reload_access(&self, process: &mut Process) -> anyhow::Result<()> {
+        let read = self.configured.again().map_err(|found| anyhow::anyhow!("{}", found.render(false).trim_end()))?;
+        let Some(read) = read else { return Ok(()) };
+        for warning in read.warnings.iter() {
+            tracing::warn!(target: log::PROCESS, "{warning}");
+        }
+        for key in self.configured.said().fixed_apart(&read) {
+            tracing::warn!(target: log::PROCESS, key, "this key of burngate.yaml changed, and is read by the next start");
+        }
+        anyhow::ensure!(
+            process.agents.is_none() || read.agents.is_some(),
+            "`agents` is gone from burngate.yaml: then any local caller could call; that takes a restart, and until then nothing of the file is taken over"
+        );
+        let tls = if process.tls.is_some() { read.tls.or_else(|| process.tls.clone()) } else { None };
+        let next = Process { agents: read.agents, reviewers: read.reviewers, tls, ..process.clone() };
+        self.access.accept(&next).await?;
+        *process = next;
+        Ok(())
+    }
+
+    async fn reload_policies(&self, process: &Process) -> anyhow::Result<()> {
+        match load(&self.policies, process, &ClockOf(&self.ledger)) {
             Ok(policies) if policies.version == self.ledger.table().policies.version && self.quarantine.held().is_empty() => {
                 tracing::info!(target: log::PROCESS, "policies reloaded; nothing changed");
-                self.broken.store(false, Ordering::Relaxed);
-                return true;
+                Ok(())
             }
             Ok(policies) => self.accept(policies).await.context("new policies could not be journaled"),
             Err(found) => Err(anyhow::anyhow!("{}", found.render(false).trim_end())),
-        };
-        self.broken.store(reloaded.is_err(), Ordering::Relaxed);
-        let Err(error) = reloaded else { return true };
-        tracing::error!(target: log::PROCESS, "policies were not reloaded; those before stay in force\n{error:#}");
-        let refused = Event::PolicyRefused { reason: format!("{error:#}").into() };
-        drop(announce(&self.ledger, refused).await);
-        false
+        }
     }
 
-    /// Reloads whenever the policy directory changes, until the gate stops.
+    /// Reloads whenever one of the files changes, until the gate stops.
     pub async fn watch(self: Arc<Self>, phase: watch::Receiver<Phase>) {
         let (tell, mut changed) = mpsc::channel(1);
-        let first = tell.clone();
-        let told = move |event: notify::Result<notify::Event>| {
-            let matters = event.is_ok_and(|event| !event.kind.is_access());
-            if matters {
-                // Full is as good: a reload is due.
-                let _ = tell.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(told).and_then(|mut watcher| {
-            watcher.watch(&self.process.policies, RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
-        match &watcher {
-            // What changed after the policies were loaded and before they were watched would be missed.
-            Ok(_) => drop(first.try_send(())),
-            Err(error) => tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads"),
-        }
+        let mut watched = Watched::new(&self.policies, tell);
         let mut stopping = std::pin::pin!(stopping(phase));
         let mut thaws = tokio::time::interval(THAWS);
         loop {
+            watched.name(self.files().await.iter().map(|file| &**file));
             tokio::select! {
                 _ = thaws.tick() => {
-                    if self.quarantine.is_over(&self.ledger) {
+                    if self.quarantine.is_over(&self.ledger) || self.access.is_over() {
                         self.reload().await;
                     }
                 }
@@ -139,6 +161,13 @@ impl Reload {
                 () = &mut stopping => return,
             }
         }
+    }
+
+    /// The files, besides the policies, that a reload reads.
+    async fn files(&self) -> Vec<PathBuf> {
+        let process = self.turn.lock().await;
+        let certificates = process.tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten().map(PathBuf::as_path);
+        self.configured.file().into_iter().chain(certificates).map(Path::to_owned).collect()
     }
 }
 

@@ -5,7 +5,10 @@ use std::io::IsTerminal as _;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::start::{Gate, StartOptions, start};
+use super::{
+    configured::Configured,
+    start::{Gate, StartOptions, start},
+};
 use crate::{config::Process, proxy::accept::Listen};
 
 /// Who is told of a clamp by signal, and why: a signal carries no words.
@@ -16,6 +19,8 @@ const REASON: &str = "the process was sent SIGUSR2";
 pub struct RunOptions {
     /// The process's configuration, with whatever the command line puts over it.
     pub process: Process,
+    /// The configuration as it was read, to be read again.
+    pub configured: Configured,
     /// Refuse a data directory that is absent or empty.
     pub existing: bool,
     /// Move a ledger that cannot be verified aside: every workflow starts burned.
@@ -56,9 +61,9 @@ async fn serve(options: RunOptions) -> anyhow::Result<()> {
     // Before anything is announced: a signal that comes early must not be lost.
     let (mut terminate, mut interrupt, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let mut clamp = signal(SignalKind::user_defined2())?;
-    let RunOptions { process, existing, accept_loss, say } = options;
+    let RunOptions { process, configured, existing, accept_loss, say } = options;
     let data = process.data.display().to_string();
-    let gate = start(StartOptions { process, existing, accept_loss }).await?;
+    let gate = start(StartOptions { process, configured, existing, accept_loss }).await?;
     greet(&gate, &data, say);
     loop {
         tokio::select! {

@@ -4,19 +4,25 @@ use std::{net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch};
 
-use super::{emergency::Emergency, fanout::Fanout, health::GateHealth, reload::Reload, token, unlisted};
+use super::{
+    access::{self, Access, Certificates},
+    configured::Configured,
+    emergency::Emergency,
+    fanout::Fanout,
+    health::GateHealth,
+    reload::Reload,
+    token, unlisted,
+};
 use crate::{
-    admin::{
-        self, Admin,
-        auth::{Auth, Person, Role},
-    },
+    admin::{self, Admin, auth::Auth},
     clock::{Clock, GateClock},
     config::{self, Diagnostics, Process},
     gate::{
         event::Event,
-        name::{LevelName, PersonName, WorkflowName},
+        name::{LevelName, PersonName},
         policy::PolicySet,
     },
     ledger::{Bounds, Ledger, operate::Scope},
@@ -25,7 +31,7 @@ use crate::{
         body::Memory,
         drain::{Drain, Phase},
         headers::Traces,
-        identify::{Identities, Identity},
+        identify::Identities,
         plane::{Plane, Shared},
         pool::{Pool, PoolOptions},
         tls,
@@ -46,6 +52,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct StartOptions {
     /// How the process runs.
     pub process: Process,
+    /// Where that was read from, to be read again: without what the command line put over it.
+    pub configured: Configured,
     /// Refuse a data directory that is absent or empty.
     pub existing: bool,
     /// Move a ledger that cannot be verified aside, and start burned.
@@ -76,7 +84,7 @@ pub struct Gate {
 
 /// Starts a gate. Must be called on a tokio runtime, which serves operators while the workers serve agents on threads of their own.
 pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
-    let StartOptions { process, existing, accept_loss } = options;
+    let StartOptions { process, configured, existing, accept_loss } = options;
     let floor = GateClock::starting_at(crate::gate::time::Time::default());
     let policies = load(&process.policies, &process, &floor)?;
     let opened = Store::open(&store::Options { dir: process.data.clone(), existing, accept_loss, now: floor.now() })?;
@@ -91,13 +99,18 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let fanout = Arc::new(Fanout { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics) });
     let store = opened.store.start(fanout, Arc::new(move || writer_clock.now())).context("the ledger's writer cannot start")?;
     announce(&ledger, Event::Started { version: env!("CARGO_PKG_VERSION").into(), lost: opened.lost }).await?;
-    let auth = Auth::new(&operator_token, people(&process));
+    let people = access::people(&process);
+    let auth = Arc::new(Auth::new(&operator_token, people.clone()));
     // Before anybody is served: who was removed meanwhile has approved nothing.
-    let people = auth.approvers();
-    if *opened.state.approvers() != people {
-        announce(&ledger, Event::ApproversNamed { people }).await?;
+    let approvers = auth.approvers(&people);
+    if ledger.approvers() != approvers {
+        ledger.name_approvers(approvers).await.context("the journal's writer stopped")?.context("the journal cannot be written")?;
     }
-    let reload = Arc::new(Reload::new(Arc::clone(&ledger), process.clone()));
+    let identities = Arc::new(ArcSwap::from_pointee(access::identities(&process)));
+    let certificates = process.tls.as_ref().map(Certificates::read).transpose()?;
+    let tls = certificates.as_ref().map(|certificates| Arc::clone(certificates.config()));
+    let access = Access::new(Arc::clone(&ledger), Arc::clone(&auth), Arc::clone(&identities), certificates);
+    let reload = Arc::new(Reload::new(Arc::clone(&ledger), access, configured, process.clone()));
     clamp_frozen(&ledger, &process.emergency);
     reload.accept(policies).await?;
     if opened.lost {
@@ -107,7 +120,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let emergency = Arc::new(Emergency::new(Arc::clone(&ledger), &process.data, process.emergency.clone()));
     // Before the first call is taken.
     let clamped = emergency.look(false);
-    let (addresses, workers) = serve_agents(&process, &ledger, &metrics, &drain)?;
+    let (addresses, workers) = serve_agents(&process, (&ledger, &identities), tls, &metrics, &drain)?;
     let admin_listener = TcpListener::bind(process.admin).await.with_context(|| format!("cannot listen for operators on {}", process.admin))?;
     let admin_address = admin_listener.local_addr()?;
     let mut tasks = tokio::task::JoinSet::new();
@@ -215,7 +228,13 @@ pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> Res
     Ok(Arc::new(loaded.policies))
 }
 
-fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>, drain: &Arc<Drain>) -> anyhow::Result<(Vec<Listen>, Running)> {
+fn serve_agents(
+    process: &Process,
+    (ledger, identities): (&Arc<Ledger>, &Arc<ArcSwap<Identities>>),
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    metrics: &Arc<Metrics>,
+    drain: &Arc<Drain>,
+) -> anyhow::Result<(Vec<Listen>, Running)> {
     let workers = process.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
     let specs: Vec<Listen> = process.listen.iter().map(listen).collect();
     let bound = accept::bind(&specs, workers).with_context(|| {
@@ -225,7 +244,7 @@ fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>,
     let addresses = bound.addresses().to_vec();
     let shared = Arc::new(Shared {
         ledger: Arc::clone(ledger),
-        identities: identities(process),
+        identities: Arc::clone(identities),
         body: process.bounds.body,
         memory: Memory::new(process.bounds.memory),
         metrics: Arc::clone(metrics),
@@ -233,9 +252,6 @@ fn serve_agents(process: &Process, ledger: &Arc<Ledger>, metrics: &Arc<Metrics>,
     });
     let connector = tls::client(None).context("TLS towards tool APIs")?;
     let head = HeadLimits { bytes: process.bounds.head, headers: MAX_HEADERS };
-    let certificates = process.tls.as_ref().map(|files| tls::server(&files.cert, &files.key, files.client_ca.as_deref())).transpose();
-    let certificates = certificates.context("the data plane's certificates cannot be used")?;
-    let tls = certificates.map(|config| Arc::new(ArcSwap::new(config)));
     let options = AcceptOptions { tls, connections: process.bounds.connections, head, ..AcceptOptions::default() };
     let make: Make<Plane> = Arc::new(move |local: &Local| {
         let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
@@ -249,18 +265,6 @@ fn listen(listen: &config::Listen) -> Listen {
     match listen {
         config::Listen::Tcp(address) => Listen::Tcp(*address),
         config::Listen::Unix(path) => Listen::Unix(path.clone()),
-    }
-}
-
-fn identities(process: &Process) -> Identities {
-    let identity = |agent: &config::Agent| Identity {
-        agent: agent.agent.clone(),
-        workflows: agent.workflows.iter().cloned().collect::<Vec<WorkflowName>>(),
-        token_sha256: agent.token_sha256.map(|digest| *digest.as_bytes()),
-    };
-    match &process.agents {
-        None => Identities::AnyLocal,
-        Some(agents) => Identities::Known(agents.iter().map(identity).collect()),
     }
 }
 
@@ -291,16 +295,4 @@ async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receive
 pub(super) async fn stopped(mut phase: watch::Receiver<Phase>) {
     // A sender that is gone has stopped.
     let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
-}
-
-fn people(process: &Process) -> Vec<Person> {
-    let role = |role: config::Role| match role {
-        config::Role::Viewer => Role::Viewer,
-        config::Role::Reporter => Role::Reporter,
-        config::Role::Reviewer => Role::Reviewer,
-        config::Role::Operator => Role::Operator,
-    };
-    let tokens = |person: &config::Reviewer| person.tokens_sha256.clone().into_iter();
-    let people = |person| tokens(person).map(|token| Person { name: person.name.clone(), role: role(person.role), token });
-    process.reviewers.iter().flat_map(people).collect()
 }

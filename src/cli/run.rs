@@ -19,7 +19,7 @@ use crate::{
 #[command(after_help = "\
 Flags go over `burngate.yaml`: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml.
 Without either: policies ./policies, listen 127.0.0.1:8080, admin 127.0.0.1:9901, data ./burngate-data. The addresses go to standard output, a line each.
-SIGHUP or a changed file reloads the policies, all or none; SIGTERM finishes what is in flight and stops.")]
+SIGHUP or a changed file reloads the policies, all or none, and who may call and decide; SIGTERM finishes what is in flight and stops.")]
 pub(super) struct Run {
     /// The process's configuration
     #[arg(long, value_name = "FILE")]
@@ -46,9 +46,9 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let process = files::configuration(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
-        render::tell(&process.warnings.render(true));
-        app::run(app::RunOptions { process: self.over(process), existing: self.existing, accept_loss: self.accept_loss, say })?;
+        let configured = files::configured(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
+        render::tell(&configured.said().warnings.render(true));
+        app::run(app::RunOptions { process: self.over(configured.said().clone()), configured, existing: self.existing, accept_loss: self.accept_loss, say })?;
         Ok(Exit::Did)
     }
 

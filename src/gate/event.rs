@@ -22,6 +22,7 @@ use super::{
     time::{self, Hour, Time},
 };
 
+mod access;
 mod admission;
 mod cell;
 mod effect;
@@ -29,6 +30,7 @@ mod kind;
 mod refused;
 mod revision;
 
+pub use access::{AccessChange, Changed};
 pub use admission::Admission;
 pub use cell::Cell;
 pub use effect::Effect;
@@ -68,7 +70,7 @@ pub enum Event {
         /// All lowered policies, as JSON.
         policies: Arc<str>,
     },
-    /// A reload failed; what was in force stays in force.
+    /// A reload failed, of policies, people, agents or certificates; what was in force stays in force.
     PolicyRefused {
         /// Why.
         reason: Arc<str>,
@@ -78,6 +80,8 @@ pub enum Event {
         /// Who.
         people: BTreeSet<PersonName>,
     },
+    /// Who may call, decide and report was read anew while the gate ran: what is different.
+    AccessChanged(Box<AccessChange>),
     /// The wall clock leapt ahead; the window does not age by it until an operator accepts.
     ClockJumped {
         /// Where the wall clock stood.

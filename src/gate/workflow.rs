@@ -346,6 +346,7 @@ impl WorkflowState {
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }
             | Event::ApproversNamed { .. }
+            | Event::AccessChanged(_)
             | Event::ClockJumped { .. }
             | Event::ClockAccepted { .. }
             | Event::IncidentOpened { .. }

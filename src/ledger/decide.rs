@@ -34,6 +34,7 @@ impl Ledger {
     /// Why it cannot be decided so.
     pub fn decide(&self, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<Deciding, OperateError> {
         let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
+        let _entitled = self.entitled(&decision.reviewer)?;
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();

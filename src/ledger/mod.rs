@@ -1,6 +1,6 @@
 //! The living state: what the data plane reads and changes while calls are in flight, and the ports through which it is kept.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: what concerns every workflow, then an open run, then a shard, then
+//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: who may decide, what concerns every workflow, then an open run, then a shard, then
 //! the journal's queue or the book of deeds; never two of a kind at once, none across a wait. A map's lock is taken before any of the last three, never after an open run's.
 
 use std::{
@@ -39,6 +39,7 @@ use crate::{
 pub mod admit;
 pub mod again;
 pub mod answers;
+pub mod approvers;
 pub mod caps;
 pub mod change;
 pub mod decide;
@@ -86,6 +87,8 @@ pub struct Ledger {
     pending: Arc<AtomicUsize>,
     /// What concerns every workflow and is not durable yet. Held while such an event is handed over and reaches every shard.
     everywhere: Mutex<Vec<(Ticket, Entry)>>,
+    /// Who may decide on held calls.
+    approvers: approvers::Approvers,
     turned_away: refused::TurnedAway,
     seen: refused::Seen,
     /// What was done, in every workflow.
@@ -169,6 +172,7 @@ impl Ledger {
             approvals: DashMap::new(),
             pending: Arc::default(),
             everywhere: Mutex::default(),
+            approvers: approvers::Approvers::of(state.approvers().clone()),
             turned_away: refused::TurnedAway::default(),
             seen: refused::Seen::default(),
             deeds: Deeds::new(state.deeds().clone()),

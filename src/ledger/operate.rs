@@ -77,6 +77,9 @@ pub enum OperateError {
     /// Who decides is who asks.
     #[error("who asks cannot decide: another person must")]
     Own,
+    /// Who decides may not, or not any more.
+    #[error("`{0}` may not decide on held calls; whoever is listed with the role of reviewer or operator may")]
+    NoApprover(PersonName),
     /// Somebody else's decision on the same approval is on its way to disk.
     #[error("another decision on this approval is being written")]
     Deciding,
@@ -461,7 +464,7 @@ impl Ledger {
     }
 
     /// One such event after the other: each has reached every shard before the next is handed over.
-    fn append_everywhere(&self, now: Time, event: Event) -> Durable {
+    pub(super) fn append_everywhere(&self, now: Time, event: Event) -> Durable {
         let entry = Entry { at: now, workflow: None, event };
         let mut everywhere = self.everywhere();
         let appended = self.journal.append(entry.clone());

@@ -54,6 +54,7 @@ impl Ledger {
         if needed > 1 {
             return Err(OperateError::Tool(format!("a call of `{tool}` needs {needed} people, and a grant is one person's")));
         }
+        let _entitled = self.entitled(by)?;
         let now = self.now();
         let mut live = shard.lock();
         if live.state().timed().is_full(now) {

@@ -89,7 +89,10 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
             Judged::Held { seat, approval, durable, finding } => {
                 heading.describe(&seat);
                 match Box::pin(hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable)).await {
-                    Decided::Approved => seat,
+                    Decided::Approved => match plane.still(&arrival.parts.headers, heading.caller()) {
+                        Ok(()) => seat,
+                        Err(refused) => return end(plane, heading, seat, &refused),
+                    },
                     Decided::Waiting(waiting) => {
                         let answer = respond::held(plane, &heading, &waiting, &finding);
                         seat.settle(Settlement { status: answer.status().as_u16(), modes: Vec::new() });

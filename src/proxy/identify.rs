@@ -31,7 +31,7 @@ static LOCAL: LazyLock<AgentName> = LazyLock::new(|| AgentName::from("local"));
 pub const MAX_RUN_ID: usize = 128;
 
 /// The agents that may call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identities {
     /// No agents are configured: any local caller is the agent `local`, which may work for every workflow.
     AnyLocal,
@@ -40,7 +40,7 @@ pub enum Identities {
 }
 
 /// A configured agent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Its name.
     pub agent: AgentName,
@@ -79,6 +79,19 @@ pub enum Unknown {
 }
 
 impl Identities {
+    /// Those that are in `other` as well, with the workflows that both give them: nobody may call who could not before, nor who cannot by it.
+    #[must_use]
+    pub fn narrowed(&self, other: &Identities) -> Identities {
+        let (known, other) = match (self, other) {
+            (Identities::Known(known), Identities::Known(other)) => (known, other),
+            (Identities::AnyLocal, other) => return other.clone(),
+            (known, Identities::AnyLocal) => return known.clone(),
+        };
+        let same = |one: &Identity| other.iter().find(|other| other.agent == one.agent && other.token_sha256 == one.token_sha256);
+        let both = |one: &Identity, other: &Identity| one.workflows.iter().filter(|workflow| other.workflows.contains(workflow)).cloned().collect();
+        Identities::Known(known.iter().filter_map(|one| same(one).map(|other| Identity { workflows: both(one, other), ..one.clone() })).collect())
+    }
+
     /// Who sent these headers.
     pub fn identify(&self, headers: &HeaderMap, table: &Table) -> Result<Caller, Unknown> {
         let (agent, workflows) = match self {
@@ -193,5 +206,19 @@ mod tests {
         for bad in ["Bearer secret-c", "secret-a", "Basic secret-a", "Bearer "] {
             assert_eq!(found(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn narrowing_lets_nobody_in_and_gives_nobody_more() {
+        let identity = |agent: &str, token: &str, workflows: &[&str]| Identity {
+            agent: agent.into(),
+            workflows: workflows.iter().map(|name| WorkflowName::from(*name)).collect(),
+            token_sha256: Some(Sha256::digest(token).into()),
+        };
+        let before = Identities::Known(vec![identity("a", "1", &["x", "y"]), identity("b", "2", &["x"]), identity("c", "3", &["x"])]);
+        let after = Identities::Known(vec![identity("a", "1", &["y", "z"]), identity("b", "other", &["x"]), identity("d", "3", &["x"])]);
+        assert_eq!(before.narrowed(&after), Identities::Known(vec![identity("a", "1", &["y"])]));
+        assert_eq!(Identities::AnyLocal.narrowed(&after), after);
+        assert_eq!(before.narrowed(&Identities::AnyLocal), before);
     }
 }

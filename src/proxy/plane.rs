@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Request};
 use hyper::body::Incoming;
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use super::{
     drain::Phase,
     exchange::exchange,
     headers::Traces,
-    identify::{Caller, Identities},
+    identify::{Caller, Identities, Unknown},
     pool::Pool,
     refusal::Refused,
     respond::Answer,
@@ -29,8 +30,8 @@ use crate::{
 pub struct Shared {
     /// The living state.
     pub ledger: Arc<Ledger>,
-    /// Who may call.
-    pub identities: Identities,
+    /// Who may call; swapped when that is read anew.
+    pub identities: Arc<ArcSwap<Identities>>,
     /// The largest request body that is buffered, in bytes, where a tool does not say.
     pub body: usize,
     /// The bytes of bodies that the process holds at once.
@@ -87,7 +88,13 @@ impl Plane {
 
     /// Who sent these headers.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        Ok(self.shared.identities.identify(headers, &self.shared.ledger.table())?)
+        Ok(self.shared.identities.load().identify(headers, &self.shared.ledger.table())?)
+    }
+
+    /// Is who sent these headers still `caller`? Asked where a call has waited: its agent may have been taken off the list meanwhile.
+    pub fn still(&self, headers: &HeaderMap, caller: &Caller) -> Result<(), Refused> {
+        let now = self.identify(headers)?;
+        if now.agent == caller.agent && now.place.policy.name == caller.place.policy.name { Ok(()) } else { Err(Unknown::NoCredential.into()) }
     }
 
     /// The routes of the policies in `table`.

@@ -77,8 +77,9 @@ pub fn effect(entry: &Entry) {
         Event::Started { version, lost } => tracing::info!(target: PROCESS, version = &**version, lost, "started"),
         Event::Stopped => tracing::info!(target: PROCESS, "stopped"),
         Event::PolicyAccepted { version, .. } => tracing::info!(target: PROCESS, %version, "policies in force"),
-        Event::PolicyRefused { reason } => tracing::error!(target: PROCESS, ?reason, "policies refused; those before stay in force"),
+        Event::PolicyRefused { reason } => tracing::error!(target: PROCESS, ?reason, "a reload was refused; what was in force stays in force"),
         Event::ApproversNamed { people } => tracing::info!(target: PROCESS, people = people.len(), "may approve"),
+        Event::AccessChanged(change) => tracing::warn!(target: PROCESS, %change, "who may call and decide was read anew"),
         Event::ClockJumped { .. } => tracing::error!(target: PROCESS, "the wall clock leapt ahead"),
         Event::ClockAccepted { by } => tracing::warn!(target: PROCESS, ?by, "wall clock accepted"),
         Event::PolicyHeldBack { what } => {

@@ -11,6 +11,7 @@
     reason = "a test that cannot go on says so and ends, and its scaffolding may be plain"
 )]
 
+mod access;
 mod admin;
 mod arguments;
 mod attempts;

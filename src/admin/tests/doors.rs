@@ -226,3 +226,38 @@ async fn a_listener_answers_and_lets_go_when_it_is_told_to_stop() {
     stream.read_to_end(&mut rest).await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
+
+/// A body that arrives when its sender is off the list.
+struct Late(Option<(std::sync::Arc<crate::admin::auth::Auth>, &'static str)>);
+
+impl hyper::body::Body for Late {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(|(auth, text)| {
+            auth.narrow(&[]);
+            Ok(hyper::body::Frame::data(bytes::Bytes::from_static(text.as_bytes())))
+        }))
+    }
+}
+
+#[rstest]
+#[case::approve("dana", "/v1/approvals/apr_00000000000000000000000000000001/approve", "application/json", "{}")]
+#[case::report("rob", "/v1/reports", "application/json", r#"{"run":"r","mode":"timeout"}"#)]
+#[case::signal("rob", "/v1/signals/corrected", "application/json", r#"{"kind":"correction","order":"A-1"}"#)]
+#[tokio::test]
+async fn whoever_leaves_while_their_request_arrives_does_nothing(#[case] who: &str, #[case] path: &str, #[case] kind: &str, #[case] body: &'static str) {
+    let world = World::new(&[held(1, 1)], Vec::new());
+    let late = Body::new(Late(Some((std::sync::Arc::clone(&world.auth), body))));
+    let before = world.journal.state();
+    let request = Request::post(path).header(header::AUTHORIZATION, bearer(who)).header(header::CONTENT_TYPE, kind);
+    assert_eq!(world.send(request.body(late).unwrap()).await.status, 401);
+    // The operator's token is no line in a file, and stays.
+    assert_eq!(world.get("operator", "/v1/workflows").await.status, 200);
+    let workflow = |state: &crate::gate::state::State| state.workflow(&TRIAGE.into()).cloned();
+    assert_eq!(workflow(&world.journal.state()), workflow(&before));
+}

@@ -58,6 +58,7 @@ pub(super) struct World {
     pub(super) journal: Arc<MemoryJournal>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) router: Router,
+    pub(super) auth: Arc<Auth>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -138,15 +139,16 @@ impl World {
         let metrics = Arc::<Metrics>::default();
         let people = [("vera", Role::Viewer), ("rob", Role::Reporter), ("dana", Role::Reviewer), ("eli", Role::Reviewer), ("triage-bot", Role::Reviewer)];
         let person = |(name, role): (&str, Role)| Person { name: name.into(), role, token: auth::digest(&token(name)) };
+        let auth = Arc::new(Auth::new(&token("operator"), people.map(person).into()));
         let admin = Admin {
             ledger: Arc::clone(&ledger),
             records: Arc::clone(&journal) as _,
-            auth: Auth::new(&token("operator"), people.map(person).into()),
+            auth: Arc::clone(&auth),
             health: Arc::new(Well),
             metrics: Arc::clone(&metrics),
             open_metrics: false,
         };
-        World { ledger, journal, metrics, router: router(admin), writer: None }
+        World { ledger, journal, metrics, router: router(admin), auth, writer: None }
     }
 
     /// A world with a thread that writes.

@@ -28,12 +28,13 @@ pub const MOST_LINES: usize = 2_000;
 pub const HOLDS: std::time::Duration = days(1);
 
 /// What is asked of the journal for a review: nothing that happens once a call or once a run.
-pub const KINDS: [&str; 34] = [
+pub const KINDS: [&str; 35] = [
     "started",
     "stopped",
     "policy_accepted",
     "policy_refused",
     "approvers_named",
+    "access_changed",
     "clock_jumped",
     "clock_accepted",
     "booked",
@@ -309,6 +310,7 @@ impl File {
             | Event::ClockJumped { .. }
             | Event::ClockAccepted { .. }
             | Event::ApproversNamed { .. }
+            | Event::AccessChanged(_)
             | Event::Settled { .. }
             | Event::Tallied { .. }
             | Event::BookedHigh { .. }

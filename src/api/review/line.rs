@@ -32,6 +32,7 @@ fn words(event: &Event, held: Option<&Request>) -> Option<Words> {
             let names: Vec<_> = people.iter().map(ToString::to_string).collect();
             (None, format!("may approve from here on: {}", names.join(", ")))
         }
+        Event::AccessChanged(change) => (None, format!("who may call and decide was read anew: {change}")),
         Event::ClockJumped { wall } => (None, format!("the wall clock leapt to {}", second(*wall))),
         Event::ClockAccepted { by: person } => (by(person), "accepted the wall clock".to_owned()),
         Event::Admitted(admission) => {

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use self::{agent::Agent, operator::Operator, place::Place, story::Story};
 use super::{
+    configured::Configured,
     run::log_to_stderr,
     start::{Gate, StartOptions, start},
 };
@@ -99,7 +100,7 @@ async fn tell(place: &Place, shop: SocketAddr, options: &DemoOptions, signals: &
     place.write_policy("shop.yaml", &SHOP.replace(UPSTREAM, &format!("http://{shop}")))?;
     place.write_policy("refunds.yaml", REFUNDS)?;
     let token = format!("bgag_{}", Uuid::new_v4().simple());
-    let gate = start(StartOptions { process: process(place, &token), existing: false, accept_loss: false }).await?;
+    let gate = start(StartOptions { process: process(place, &token), configured: Configured::default(), existing: false, accept_loss: false }).await?;
     let told = tokio::select! {
         told = story(&gate, &token, options) => told,
         () = signals.any() => Ok(()),

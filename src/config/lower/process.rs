@@ -199,6 +199,24 @@ impl Process {
         let listed = self.reviewers.iter().filter(|person| person.role >= Role::Reviewer).count();
         u32::try_from(listed).unwrap_or(u32::MAX).saturating_add(1)
     }
+
+    /// The keys that `other` says something else under, and that nothing but a start reads. Who may call and decide, and certificates, are read anew at a reload.
+    #[must_use]
+    pub fn fixed_apart(&self, other: &Process) -> Vec<&'static str> {
+        let Process { listen, admin, policies, data, tls, agents: _, reviewers: _, bounds, workers, drain, emergency, warnings: _ } = self;
+        let keys = [
+            ("listen", *listen != other.listen),
+            ("admin", *admin != other.admin),
+            ("policies", *policies != other.policies),
+            ("data", *data != other.data),
+            ("tls", tls.is_some() != other.tls.is_some()),
+            ("bounds", *bounds != other.bounds),
+            ("workers", *workers != other.workers),
+            ("drain", *drain != other.drain),
+            ("emergency", *emergency != other.emergency),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
 }
 
 /// Lowers `file`; the defaults where there is none. Relative paths in it start at its own directory.

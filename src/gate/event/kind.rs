@@ -18,6 +18,7 @@ impl Event {
             | Event::Demoted { .. }
             | Event::Withdrawn { .. }
             | Event::GrantRevoked { .. }
+            | Event::ApproversNamed { .. }
             | Event::ClockJumped { .. }
             | Event::Held(_) => true,
             Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
@@ -27,7 +28,7 @@ impl Event {
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }
-            | Event::ApproversNamed { .. }
+            | Event::AccessChanged(_)
             | Event::ClockAccepted { .. }
             | Event::Settled { .. }
             | Event::Tallied { .. }
@@ -67,6 +68,7 @@ impl Event {
             | Event::Stopped
             | Event::PolicyRefused { .. }
             | Event::ApproversNamed { .. }
+            | Event::AccessChanged(_)
             | Event::ClockJumped { .. }
             | Event::Settled { .. }
             | Event::Tallied { .. }
@@ -120,6 +122,7 @@ impl Event {
             Event::PolicyAccepted { .. } => "policy_accepted",
             Event::PolicyRefused { .. } => "policy_refused",
             Event::ApproversNamed { .. } => "approvers_named",
+            Event::AccessChanged(_) => "access_changed",
             Event::ClockJumped { .. } => "clock_jumped",
             Event::ClockAccepted { .. } => "clock_accepted",
             Event::Admitted(_) => "admitted",

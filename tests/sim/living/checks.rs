@@ -69,6 +69,13 @@ pub(crate) fn journal(entries: &[Entry], settled: bool) {
                     DecisionKind::DenyWrong | DecisionKind::DenyNotNow => told.ended = true,
                 }
             }
+            Event::ApproversNamed { people } => {
+                for told in approvals.values_mut().filter(|told| !told.ended) {
+                    told.people.retain(|person| people.contains(person));
+                    let needed = told.request.as_ref().map_or(0, |request| request.needed);
+                    told.until = told.until.filter(|_| told.people.len() as u32 >= needed);
+                }
+            }
             Event::Withdrawn { approval, .. } | Event::Followed(Effect::ApprovalExpired { approval }) => {
                 if let Some(told) = approvals.get_mut(approval) {
                     told.ended = true;

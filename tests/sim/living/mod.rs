@@ -18,6 +18,7 @@ mod exposure;
 mod grants;
 mod incidents;
 mod leaps;
+mod leavers;
 mod races;
 mod repeats;
 mod runs;

@@ -1,0 +1,111 @@
+//! What is different about who may call and decide. Names only: a token, or its digest, is nobody's business but the gate's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gate::name::{AgentName, PersonName};
+
+/// What is different about who may call and decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccessChange {
+    /// Among the people.
+    #[serde(skip_serializing_if = "Changed::is_none")]
+    pub people: Changed<PersonName>,
+    /// Among the agents.
+    #[serde(skip_serializing_if = "Changed::is_none")]
+    pub agents: Changed<AgentName>,
+    /// Any local caller was let in before, and now agents have names.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub agents_named: bool,
+    /// What the gate's listeners prove, or whom they believe.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub certificates: bool,
+}
+
+/// Who came, who went, and who stayed and may something else, or shows another token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Changed<T> {
+    /// Who came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<T>,
+    /// Who went.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<T>,
+    /// Whose tokens, role or workflows are others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<T>,
+}
+
+impl<T> Default for Changed<T> {
+    fn default() -> Self {
+        Changed { added: Vec::new(), removed: Vec::new(), altered: Vec::new() }
+    }
+}
+
+impl<T> Changed<T> {
+    /// Is everything as it was?
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.altered.is_empty()
+    }
+}
+
+impl AccessChange {
+    /// Is everything as it was?
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.people.is_none() && self.agents.is_none() && !self.agents_named && !self.certificates
+    }
+}
+
+impl fmt::Display for AccessChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.agents_named {
+            parts.push("from here on agents have names".to_owned());
+        }
+        told("agent", &self.agents, &mut parts);
+        told("person", &self.people, &mut parts);
+        if self.certificates {
+            parts.push("certificates renewed".to_owned());
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+fn told<T: fmt::Display>(what: &str, changed: &Changed<T>, parts: &mut Vec<String>) {
+    for (names, how) in [(&changed.added, "added"), (&changed.removed, "removed"), (&changed.altered, "changed")] {
+        if !names.is_empty() {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            parts.push(format!("{what} {how}: {}", names.join(", ")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_who_came_and_went_in_a_line() {
+        let change = AccessChange {
+            people: Changed { removed: vec!["dana".into()], altered: vec!["eli".into(), "noor".into()], ..Changed::default() },
+            agents: Changed { added: vec!["bot".into()], ..Changed::default() },
+            certificates: true,
+            ..AccessChange::default()
+        };
+        assert_eq!(change.to_string(), "agent added: bot; person removed: dana; person changed: eli, noor; certificates renewed");
+        assert!(!change.is_none() && AccessChange::default().is_none());
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_not_written() {
+        let change = AccessChange { people: Changed { added: vec!["dana".into()], ..Changed::default() }, ..AccessChange::default() };
+        let written = serde_json::to_string(&change).unwrap();
+        assert_eq!(written, r#"{"people":{"added":["dana"]}}"#);
+        assert_eq!(serde_json::from_str::<AccessChange>(&written).unwrap(), change);
+    }
+}

@@ -1,0 +1,113 @@
+//! Whoever is taken off the list has approved nothing, wherever their decision was on its way to (G4, G9, G12).
+
+use std::sync::Barrier;
+
+use burngate::{
+    gate::{approval::DecisionKind, approval::Stage, event::Event, name::PersonName},
+    ledger::{admit::Admit, operate::OperateError},
+};
+
+use super::{
+    checks,
+    desk::{Answer, Desk, Rules, decision, passed},
+};
+
+fn name(desk: &Desk, people: &[&str]) -> Answer<Result<(), burngate::ledger::port::Unavailable>> {
+    Answer::of(desk.ledger.name_approvers(people.iter().map(|name| PersonName::from(*name)).collect()))
+}
+
+fn approve(desk: &Desk, id: burngate::gate::name::ApprovalId, who: &str) -> Result<(), OperateError> {
+    desk.ledger.decide(id, &decision(who, DecisionKind::Approve), None).map(|deciding| drop(Answer::of(deciding.durable)))
+}
+
+fn ends_well(desk: &Desk) {
+    desk.journal.write();
+    checks::journal(&desk.entries(), true);
+    checks::projection(desk);
+}
+
+#[test]
+fn a_grant_that_needed_them_waits_again_before_the_disk_has_answered() {
+    let desk = Desk::new(Rules::default());
+    drop(name(&desk, &["dana", "eli"]));
+    desk.journal.write();
+    let id = desk.held(1);
+    approve(&desk, id, "dana").unwrap();
+    desk.journal.write();
+    assert!(matches!(desk.ledger.approval(id).unwrap().1.stage, Stage::Approved { .. }));
+    let named = name(&desk, &["eli"]);
+    assert_eq!(named.get(), None);
+    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }), "in force before it is durable");
+    assert_eq!(approve(&desk, id, "dana"), Err(OperateError::NoApprover("dana".into())));
+    approve(&desk, id, "eli").unwrap();
+    desk.journal.write();
+    assert_eq!(named.get(), Some(Ok(())));
+    drop(passed(desk.call(None, "api/pay", 1)).0.spend());
+    ends_well(&desk);
+}
+
+#[test]
+fn a_decision_on_its_way_to_disk_counts_for_nothing_once_they_are_gone() {
+    let desk = Desk::new(Rules::default());
+    drop(name(&desk, &["dana", "eli"]));
+    desk.journal.write();
+    let id = desk.held(1);
+    approve(&desk, id, "dana").unwrap();
+    drop(name(&desk, &["eli"]));
+    desk.journal.write();
+    assert_eq!(desk.ledger.approval(id).unwrap().1.stage, Stage::Pending);
+    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }));
+    // Nor does it come back with them, nor with a restart.
+    drop(name(&desk, &["dana", "eli"]));
+    desk.journal.write();
+    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }));
+    let again = desk.crash(desk.entries().len());
+    assert!(matches!(again.call(None, "api/pay", 1), Admit::Held { .. }));
+    assert_eq!(again.ledger.approvers().len(), 2);
+    ends_well(&desk);
+}
+
+#[test]
+fn of_decisions_that_race_with_leaving_none_stands() {
+    const ROUNDS: u8 = 40;
+    let desk = Desk::new(Rules::default());
+    std::thread::scope(|scope| {
+        let journal = &desk.journal;
+        scope.spawn(|| journal.write_until_closed());
+        for round in 0..ROUNDS {
+            assert_eq!(desk.ledger.name_approvers(["dana".into(), "eli".into()].into()).wait(), Ok(Ok(())));
+            let id = desk.held(round);
+            let start = Barrier::new(3);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    if let Ok(deciding) = desk.ledger.decide(id, &decision("dana", DecisionKind::Approve), None) {
+                        assert_eq!(deciding.durable.wait(), Ok(Ok(())));
+                    }
+                });
+                scope.spawn(|| {
+                    start.wait();
+                    // It may be used before she leaves, and not after.
+                    if let Admit::Pass { permit, .. } = desk.call(None, "api/pay", round) {
+                        drop(permit.spend());
+                    }
+                });
+                scope.spawn(|| {
+                    start.wait();
+                    assert_eq!(desk.ledger.name_approvers(["eli".into()].into()).wait(), Ok(Ok(())));
+                });
+            });
+            assert!(!matches!(desk.call(None, "api/pay", round), Admit::Pass { .. }), "round {round}: her approval passes a call");
+        }
+        journal.close();
+    });
+    ends_well(&desk);
+    let mut listed = true;
+    for entry in desk.entries() {
+        match &entry.event {
+            Event::ApproversNamed { people } => listed = people.contains("dana"),
+            Event::Decided { decision, .. } => assert!(listed, "{} decided when they were gone", decision.reviewer),
+            _ => {}
+        }
+    }
+}
