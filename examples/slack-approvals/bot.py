@@ -57,6 +57,23 @@ def plain(text):
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
 
 
+def around(context):
+    """How the workflow stands, what the run did so far, what else touched the object, and how the last calls like it were decided and turned out."""
+    workflow, run = context["workflow"], context["run"]
+    lines = [f"{plain(workflow['workflow'])} is {workflow['posture']}, at level {plain(workflow['level']['effective'])}: {plain(workflow['why'])}"]
+    if run["calls"]:
+        done = ", ".join(f"{plain(call['tool'])} ({call['verdict']})" for call in run["calls"][-5:])
+        lines.append(f"Its run so far, the newest of {len(run['calls']) + run['left_out']} calls: {done}")
+    for touch in context["lately"][:2]:
+        lines.append(f"The same object: run {plain(touch['run'])} of {plain(touch['workflow'])}, {touch['outcome']}")
+    for one in context["alike"][:3]:
+        said = "; ".join(f"{plain(each['reviewer'])}: {each['decision'].replace('_', ' ')}" for each in one["decisions"])
+        about = "the same object" if one["same_subject"] else f"{plain(one['subject'] or 'no object')}"
+        came_to = f"its run was {one['outcome']}" if one["outcome"] else ("sent" if one["sent"] else "not sent")
+        lines.append(f"Before, about {about}: {said}; {came_to}")
+    return "\n".join(lines)[:SHOWN]
+
+
 def blocks(approval):
     """One held call, with a button for each decision."""
     args = plain(json.dumps(approval["args"], indent=2, ensure_ascii=True))
@@ -69,10 +86,12 @@ def blocks(approval):
         button = {"type": "button", "text": {"type": "plain_text", "text": text}, "action_id": action, "value": approval["id"]}
         return {**button, "style": style} if style else button
 
+    surroundings = [{"type": "context", "elements": [{"type": "mrkdwn", "text": around(approval["context"])}]}] if approval.get("context") else []
     return [
         {"type": "section", "text": {"type": "mrkdwn", "text": head}},
         {"type": "section", "text": {"type": "mrkdwn", "text": f"```{args}```"}},
         {"type": "context", "elements": [{"type": "mrkdwn", "text": why}]},
+        *surroundings,
         {
             "type": "actions",
             "elements": [button("Approve", "approve", "primary"), button("Not now", "deny_not_now"), button("It is wrong", "deny_wrong", "danger")],
@@ -118,6 +137,8 @@ def tell(app, gate, channel, stop, every):
         pending = {approval["id"]: approval for approval in answer["approvals"]} if status == 200 else {}
         for approval in pending.values():
             if approval["id"] not in told:
+                found, full = gate.ask("GET", f"/v1/approvals/{approval['id']}?context=true", token)
+                approval = full if found == 200 else approval
                 sent = app.client.chat_postMessage(channel=channel, text=f"A call of {plain(approval['tool'])} is held", blocks=blocks(approval))
                 told[approval["id"]] = sent["ts"]
         for gone in [known for known in told if status == 200 and known not in pending]:

@@ -7,6 +7,7 @@ use axum::{Extension, Json, extract::State};
 use super::{
     Desk,
     auth::{Person, Role},
+    context,
     durable::{MAY_STILL, durable, patient, revised},
     fault::Fault,
     read::{Asked, Params, Segment, remark, sentence},
@@ -15,6 +16,7 @@ use crate::{
     api::{
         Problem,
         approval::{Approval, ApprovalQuery, Approvals},
+        context::ContextQuery,
         operate::{Approve, Decide, Decided, DecidedOne, Deciding, Denial, Deny, Looked, Withdraw},
     },
     gate::{
@@ -62,17 +64,25 @@ pub(super) async fn list(
     Ok(Json(Approvals { approvals: asked.into_iter().map(|(workflow, approval)| Approval::of(workflow, approval)).collect() }))
 }
 
-/// One held call.
+/// One held call; with `context`, everything that a reviewer looks at before deciding: the run so far, how the workflow stands, what else touched its object, and
+/// how calls like it were decided and turned out.
 #[utoipa::path(
     get,
     path = "/v1/approvals/{id}",
-    params(("id" = String, Path)),
+    params(("id" = String, Path), ContextQuery),
     responses((status = 200, body = Approval), (status = "default", body = Problem))
 )]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Extension(person): Extension<Arc<Person>>, Segment(id): Segment) -> Result<Json<Approval>, Fault> {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    Segment(id): Segment,
+    Params(query): Params<ContextQuery>,
+) -> Result<Json<Approval>, Fault> {
     let id = read_id(&id)?;
     see(&desk, &person, &[id]);
-    shown(&desk, id).map(Json)
+    let (name, approval) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+    let context = if query.context.unwrap_or(false) { Some(Box::new(context::of(&desk, &name, &approval).await?)) } else { None };
+    Ok(Json(Approval { context, ..Approval::of(&name, &approval) }))
 }
 
 /// Lets a held call go, once, where this is the last approval it needs.

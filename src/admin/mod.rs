@@ -34,6 +34,7 @@ pub mod auth;
 mod batch;
 mod changes;
 mod checks;
+mod context;
 mod durable;
 mod enforce;
 mod fault;

@@ -195,12 +195,12 @@ const fn counts(mark: Mark) -> bool {
     matches!(mark, Mark::Acceptable | Mark::Unacceptable)
 }
 
-fn modes(run: &RunRecord) -> Vec<String> {
+pub(super) fn modes(run: &RunRecord) -> Vec<String> {
     let modes: BTreeSet<_> = run.charges.iter().map(|charge| &charge.mode).collect();
     modes.into_iter().map(ToString::to_string).collect()
 }
 
-fn call(call: &CallRecord, samples: &[Sample]) -> Call {
+pub(super) fn call(call: &CallRecord, samples: &[Sample]) -> Call {
     Call {
         call: call.call.to_string(),
         at: Moment(call.at),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::Moment;
+use super::{Moment, context::Context};
 use crate::gate::{approval, name::WorkflowName};
 
 /// Which approvals.
@@ -79,6 +79,9 @@ pub struct Approval {
     pub needed: u32,
     /// What was decided, in order.
     pub decisions: Vec<Decision>,
+    /// What surrounds it, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Box<Context>>,
 }
 
 /// The arguments that a reviewer put in the place of those that were asked for.
@@ -143,6 +146,7 @@ impl Approval {
             escalated_to: request.escalate.as_ref().filter(|_| approval.attended.escalated).map(|escalate| escalate.to.to_string()),
             needed: request.needed,
             decisions: approval.decisions.iter().map(Decision::of).collect(),
+            context: None,
         }
     }
 }
@@ -157,7 +161,9 @@ impl Edit {
 }
 
 impl Decision {
-    fn of(decision: &approval::Decision) -> Self {
+    /// `decision` as people see it.
+    #[must_use]
+    pub fn of(decision: &approval::Decision) -> Self {
         Decision {
             reviewer: decision.reviewer.to_string(),
             decision: match decision.decision {

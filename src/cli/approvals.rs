@@ -36,7 +36,7 @@ pub(super) struct Approvals {
 enum Command {
     /// List the calls that wait: the riskiest first, of those the first to expire
     List(ListCalls),
-    /// Show one call in full: what it would send, which rule held it, who decided
+    /// Show one call in full: what it would send, which rule held it, its run so far, how calls like it were decided
     Show(Show),
     /// Let exactly this call through, once
     Approve(ApproveCall),
@@ -155,13 +155,11 @@ impl ListCalls {
 impl Show {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
-        let answer = client.get(&path(&["v1", "approvals", &self.id]))?;
+        let answer = client.get(&(path(&["v1", "approvals", &self.id]) + "?context=true"))?;
         if self.json {
             return render::show_json(answer.json());
         }
-        let (approval, now) = (answer.read()?, when::now());
-        let context = context::page(&client, &approval, now);
-        render::show(&page::page(&approval, &context, now))
+        render::show(&page::page(&answer.read()?, when::now()))
     }
 }
 

@@ -256,7 +256,7 @@ impl Ledger {
         seat.escalated = escalated;
         seat.note_escalation(escalation);
         if !self.journal.room() {
-            return Admit::Refused { seat, refusal: Refusal::Journal };
+            return seat.turned_down(Refusal::Journal);
         }
         let (mut seat, finding) = match asked {
             Asked::Nothing => (seat, finding),
@@ -329,7 +329,7 @@ impl Ledger {
             return Admit::Pass { permit: Permit { seat, epoch }, durable: None };
         }
         if !self.journal.ready() {
-            return Admit::Refused { seat, refusal: Refusal::Journal };
+            return seat.turned_down(Refusal::Journal);
         }
         let place = Arc::clone(&seat.place);
         let mut live = place.shard.lock();
@@ -357,7 +357,7 @@ impl Ledger {
         seat.under = None;
         (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
         if !self.journal.ready() {
-            return Admit::Refused { seat, refusal: Refusal::Journal };
+            return seat.turned_down(Refusal::Journal);
         }
         let place = Arc::clone(&seat.place);
         let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
@@ -398,12 +398,11 @@ impl Ledger {
             }
             None if let Some(full) = full(&live, &seat) => {
                 drop(live);
-                seat.verdict = Verdict::Deny;
-                Admit::Refused { seat, refusal: Refusal::Inbox(full) }
+                seat.turned_down(Refusal::Inbox(full))
             }
             None if !self.has_room_to_hold(&live) => {
                 drop(live);
-                Admit::Refused { seat, refusal: Refusal::Holds }
+                seat.turned_down(Refusal::Holds)
             }
             None => {
                 let request = request(&seat, ask, &finding, digest, steps, now);
@@ -414,7 +413,7 @@ impl Ledger {
                 self.pending.fetch_sub(1, Ordering::Relaxed);
                 let approval = live.state().approvals().get(id).cloned();
                 drop(live);
-                let Some(approval) = approval else { return Admit::Refused { seat, refusal: Refusal::Holds } };
+                let Some(approval) = approval else { return seat.turned_down(Refusal::Holds) };
                 seat.run.lock().wait_for(id);
                 Admit::Held { seat, approval: Box::new(approval), durable: Some(appended.durable), finding: Box::new(finding) }
             }

@@ -166,7 +166,7 @@ impl Ledger {
     /// No rule refuses the edited call: uses its grant, where that is still there.
     pub(super) fn send_edited(&self, seat: Seat, edited: Edited, ask: &Ask<'_>, epoch: u64) -> Admit {
         if !self.journal.ready() {
-            return Admit::Refused { seat, refusal: Refusal::Journal };
+            return seat.turned_down(Refusal::Journal);
         }
         let place = Arc::clone(&seat.place);
         let Some(sent) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
@@ -184,7 +184,7 @@ impl Ledger {
             }
             None => {
                 drop(live);
-                Admit::Refused { seat, refusal: Refusal::Holds }
+                seat.turned_down(Refusal::Holds)
             }
         }
     }

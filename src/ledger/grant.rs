@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::{
     Ledger,
-    admit::{Admit, Ask, capped_by},
+    admit::{Admit, Ask, Refusal, capped_by},
     permit::{Permit, Seat},
     shard::Live,
     timed,
@@ -40,6 +40,22 @@ impl Ledger {
         let durable = self.journal_admission(&mut seat, &mut live, Some(used), now);
         drop(live);
         Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
+    }
+}
+
+impl Seat {
+    /// No rule decided after all: the gate has no room for the call, or cannot write it down. That is a refusal, and on record as one, with what stood in the way.
+    pub(super) fn turned_down(mut self, refusal: Refusal) -> Admit {
+        let why = match &refusal {
+            Refusal::Journal => Some("journal"),
+            Refusal::Inbox(_) => Some("inbox-full"),
+            Refusal::Holds => Some("holds"),
+            Refusal::Rule(_) | Refusal::Unreadable(_) | Refusal::Capped(..) | Refusal::IdempotencyKey(_) | Refusal::Recalled(_) | Refusal::Spent(_) => {
+                self.rule
+            }
+        };
+        (self.verdict, self.rule) = (Verdict::Deny, why);
+        Admit::Refused { seat: self, refusal }
     }
 }
 

@@ -62,6 +62,7 @@ pub mod reviewed;
 pub mod runs;
 mod samples;
 pub mod shard;
+pub mod sofar;
 pub mod timed;
 pub mod unlisted;
 mod unreviewed;

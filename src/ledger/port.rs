@@ -362,6 +362,10 @@ pub trait Records: Send + Sync {
     /// Journal entries after `after` of a span of time and of some kinds, oldest first, at most `limit`, with their sequence numbers.
     fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable>;
 
+    /// The newest journal entries of a workflow about what people let go or not, newest first: held calls, decisions, and admissions that rest on one. Without the
+    /// arguments of the calls, where they are long.
+    fn decided(&self, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Unavailable>;
+
     /// Calls of runs booked from `since` on and before `until` that went although a rule said otherwise, by workflow, tool, verdict and rule: what shadow let
     /// through.
     fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable>;
@@ -512,7 +516,7 @@ pub struct Happened {
     pub until: Time,
     /// Of these kinds.
     pub kinds: Vec<&'static str>,
-    /// And admitted calls that used a grant, whether of these kinds or not.
+    /// And admitted calls that a person let go, by themselves or for a while, whether of these kinds or not.
     pub granted: bool,
 }
 
@@ -521,7 +525,7 @@ impl Happened {
     #[must_use]
     pub fn has(&self, entry: &Entry) -> bool {
         let is_of_workflow = self.workflow.is_none() || entry.workflow.is_none() || entry.workflow == self.workflow;
-        let granted = || self.granted && matches!(&entry.event, Event::Admitted(admission) if admission.approval.is_some());
+        let granted = || self.granted && matches!(&entry.event, Event::Admitted(admission) if admission.is_let_go());
         is_of_workflow && self.since <= entry.at && entry.at < self.until && (self.kinds.contains(&entry.event.kind()) || granted())
     }
 }

@@ -294,7 +294,7 @@ impl From<Refusal> for Refused {
             }
             Refusal::Holds => {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";
-                Refused { cause: Some(Cause::Holds), retry_after: Some(60), ..Self::new(Slug::Unavailable, 503, detail) }
+                Refused { verdict: Some(Verdict::Deny), cause: Some(Cause::Holds), retry_after: Some(60), ..Self::new(Slug::Unavailable, 503, detail) }
             }
         }
     }

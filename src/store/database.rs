@@ -16,7 +16,7 @@ use super::{
 /// "burn": tells our file from any other SQLite database.
 const APPLICATION: i64 = 0x6275_726E;
 /// The version of `schema.sql`.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// The page cache of the writer, in KiB: the hot ends of the tables and indexes, and the pages of a usual transaction. A larger one only delays what the WAL gets
 /// anyway, and would be most of the process's memory.
 const CACHE_KIB: i64 = 2 * 1024;

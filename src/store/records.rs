@@ -85,6 +85,10 @@ impl Records for Readers {
         self.read(|connection| spans::happened(connection, happened, after, limit.min(MOST_RECORDS)))
     }
 
+    fn decided(&self, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        self.read(|connection| spans::decided(connection, workflow, limit.min(MOST_RECORDS)))
+    }
+
     fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable> {
         self.read(|connection| spans::shadowed(connection, since, until))
     }

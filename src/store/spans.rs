@@ -10,6 +10,7 @@ use super::{codes, database::Fault, runs::TIME_SHIFT};
 use crate::{
     gate::{
         event::{Entry, Event},
+        name::WorkflowName,
         time::Time,
         verdict::Verdict,
     },
@@ -18,14 +19,24 @@ use crate::{
 
 /// So many rows are looked at for the latest time in front of one.
 const NEAR: i64 = 64;
+/// What is not in the index `journal_told`, but for calls that a person let go.
+const UNTOLD: [&str; 9] = ["admitted", "booked_high", "noted", "paced", "refused", "sampled", "seen", "settled", "tallied"];
+/// The condition of that index, word for word.
+const TOLD: &str = "(kind NOT IN ('admitted', 'booked_high', 'noted', 'paced', 'refused', 'sampled', 'seen', 'settled', 'tallied')
+   OR (kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)))";
 
 pub(super) fn happened(connection: &Connection, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Fault> {
     let first = first(connection, happened.since)?.max(i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
     let kinds = vec!["?"; happened.kinds.len()].join(", ");
-    let granted = if happened.granted { "OR (kind = 'admitted' AND json_extract(body, '$.approval') IS NOT NULL)" } else { "" };
+    let granted = if happened.granted {
+        "OR (kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL))"
+    } else {
+        ""
+    };
+    let (from, told) = if happened.kinds.iter().any(|kind| UNTOLD.contains(kind)) { ("journal", "TRUE") } else { ("journal INDEXED BY journal_told", TOLD) };
     let mut select = connection.prepare(&format!(
-        "SELECT seq, at, workflow, body FROM journal WHERE seq >= ? AND at >= ? AND at < ? AND (? IS NULL OR workflow IS NULL OR workflow = ?)
-         AND (kind IN ({kinds}) {granted}) ORDER BY seq LIMIT ?"
+        "SELECT seq, at, workflow, body FROM {from} WHERE seq >= ? AND at >= ? AND at < ? AND (? IS NULL OR workflow IS NULL OR workflow = ?)
+         AND {told} AND (kind IN ({kinds}) {granted}) ORDER BY seq LIMIT ?"
     ))?;
     let workflow = happened.workflow.as_ref().map(|name| name.as_str().to_owned());
     let mut values: Vec<Box<dyn ToSql>> =
@@ -41,6 +52,21 @@ pub(super) fn happened(connection: &Connection, happened: &Happened, after: u64,
         views.push((u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0), entry));
     }
     Ok(views)
+}
+
+/// What people decided on lately. Arguments may be long, and are left out while the rows are read.
+pub(super) fn decided(connection: &Connection, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Fault> {
+    let mut select = connection.prepare(&format!(
+        "SELECT at, CASE kind WHEN 'held' THEN json_remove(body, '$.args') ELSE json_replace(body, '$.decision.edit.args', '') END
+         FROM journal INDEXED BY journal_told WHERE workflow = ?1 AND {TOLD} AND kind IN ('held', 'decided', 'admitted') ORDER BY seq DESC LIMIT ?2"
+    ))?;
+    let mut rows = select.query(params![workflow.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+        entries.push(Entry { at: Time::from_millis(row.get(0)?), workflow: Some(workflow.clone()), event });
+    }
+    Ok(entries)
 }
 
 /// The first row that can lie at `since` or later.

@@ -199,7 +199,8 @@ fn people_decide_in_slack_in_their_own_names() {
 
         gate.agent().post("/payments/refunds", &refund("A-2")).await.refused(403, "held");
         let second = gate.operator().pending().await["id"].as_str().unwrap().to_owned();
-        shown(&second).await;
+        let message = shown(&second).await;
+        assert!(message.contains("healthy") && message.contains("dana"), "how it stands, and who approved the last one: {message}");
         assert_eq!(press(&bot, "slack-secret", &slack, "UELI", "deny_not_now", &second).await, 200);
         shown("payments/refund is denied (eli: deny not now)").await;
         assert_eq!(upstream.count(), 1);

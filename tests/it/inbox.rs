@@ -55,10 +55,34 @@ fn no_more_calls_wait_than_an_inbox_holds() {
         assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 0, "waiting costs nothing");
         let refused = || async {
             let entries = operator.get("/v1/audit?kind=refused").await.passed().json();
-            let calls: usize = entries["entries"].as_array().unwrap().iter().map(|entry| entry["event"]["calls"].as_array().unwrap().len()).sum();
-            (calls == 3).then_some(())
+            let calls: Vec<_> = entries["entries"].as_array().unwrap().iter().flat_map(|entry| entry["event"]["calls"].as_array().unwrap().clone()).collect();
+            (calls.len() == 3 && calls.iter().all(|call| call["rule"] == "inbox-full" && call["status"] == 429)).then_some(())
         };
         eventually("the three calls that no inbox took, on record", refused).await;
+        upstream.untouched();
+    });
+}
+
+#[test]
+fn a_call_that_the_process_has_no_room_to_hold_is_on_record_as_refused_and_says_why() {
+    test(async {
+        let World { agent, operator, upstream, gate: _gate } = world("", "bounds: { holds: 1 }\n").await;
+        agent.post("/shop/pay", &order("1")).await.refused(403, "held");
+        let refused = agent.clone().run("r").post("/shop/pay", &order("2")).await;
+        let problem = refused.refused(503, "unavailable");
+        assert_eq!((text(&problem, "cause"), &problem["executed"], refused.header("burngate-verdict")), ("holds", &json!(false), Some("deny")), "{problem}");
+        assert!(text(&problem, "detail").starts_with("NOT EXECUTED") && refused.header("retry-after").is_some(), "{problem}");
+        let recorded = || async {
+            let entries = operator.get("/v1/audit?kind=refused").await.passed().json();
+            let call = entries["entries"][0]["event"]["calls"][0].clone();
+            (call["call"] == refused.call()).then_some(call)
+        };
+        let call = eventually("the call, on record as refused", recorded).await;
+        assert_eq!((&call["rule"], &call["status"], &call["executed"]), (&json!("holds"), &json!(503), &json!("no")));
+        agent.clone().run("r").post("/.burngate/runs/r/finish", &json!({ "status": "completed" })).await.passed();
+        operator.booked("r").await;
+        let run = operator.get("/v1/runs/r").await.passed().json();
+        assert_eq!((&run["calls"][0]["verdict"], &run["calls"][0]["rule"]), (&json!("deny"), &json!("holds")));
         upstream.untouched();
     });
 }

@@ -21,6 +21,7 @@ mod caps;
 mod checks;
 mod clamp;
 mod cli;
+mod context;
 mod contract;
 mod corpus;
 mod deeds;

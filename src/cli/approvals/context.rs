@@ -1,33 +1,37 @@
-//! What a reviewer wants to know besides the call: how its workflow stands, what else touched the same object lately, and how calls like it were decided and turned out.
+//! What surrounds a held call: how the workflow stands, what its run did so far, what else touched its object lately, how calls like it were decided and turned out.
 //!
-//! Asked for with the reviewer's own token. What cannot be read is said, and the call is shown all the same: a decision must not wait for what only helps it.
+//! The gate puts it together in one answer. What it could not read is said, because a person has to decide all the same.
 
 use std::fmt::Write as _;
 
 use crate::{
     api::{
-        approval::{Approval, Approvals},
-        run::{RunDetail, Runs},
+        approval::Approval,
+        context::{Alike, AlikeDecision, Context, RunSoFar, Touch},
+        problem::Executed,
+        run::Call,
     },
     cli::{
-        client::{Client, path, query},
-        failure::Failure,
         render::{escape, when},
         status,
     },
-    gate::time::Time,
+    gate::{event, time::Time},
 };
 
-/// So many runs, and so many earlier decisions, are shown.
-const SHOWN: usize = 5;
-
-/// Everything about the surroundings of `approval`, as the gate tells it.
+/// Everything about the surroundings of `approval`, as the gate tells it; nothing where it did not.
 #[must_use]
-pub(super) fn page(client: &Client, approval: &Approval, now: Time) -> String {
-    let parts = [("stands", workflow(client, approval, now)), ("lately", touched(client, approval, now)), ("before", alike(client, approval, now))];
+pub(super) fn page(approval: &Approval, now: Time) -> String {
+    let Some(context) = approval.context.as_deref() else { return String::new() };
+    let Context { workflow, run, lately, alike, missing, changes: _ } = context;
+    let parts = [
+        ("stands", vec![status::line(workflow, now)]),
+        ("run", so_far(approval, run, now)),
+        ("lately", touched(approval, lately, now)),
+        ("before", before(approval, alike, now)),
+        ("missing", missing.iter().map(|what| escape(what)).collect()),
+    ];
     let mut page = String::new();
-    for (name, part) in parts {
-        let lines = part.unwrap_or_else(|failure| vec![format!("cannot be read: {}", failure.message)]);
+    for (name, lines) in parts {
         for (index, line) in lines.iter().enumerate() {
             let _ = writeln!(page, "  {:<9} {line}", if index == 0 { name } else { "" });
         }
@@ -35,46 +39,103 @@ pub(super) fn page(client: &Client, approval: &Approval, now: Time) -> String {
     page
 }
 
-/// Budget and posture.
-fn workflow(client: &Client, approval: &Approval, now: Time) -> Result<Vec<String>, Failure> {
-    let workflow = client.get(&path(&["v1", "workflows", &approval.workflow]))?.read()?;
-    Ok(vec![status::line(&workflow, now)])
+/// What the run did besides.
+fn so_far(approval: &Approval, run: &RunSoFar, now: Time) -> Vec<String> {
+    if approval.run == approval.call {
+        return vec!["the agent names no run: this call is all of it".to_owned()];
+    }
+    let mut state = match run.state.as_str() {
+        "open" => "open".to_owned(),
+        "unknown" => return vec!["what it did is not known: it ended with a crash, or made no other call".to_owned()],
+        outcome => format!("ended, {}", escape(outcome)),
+    };
+    if let Some(started) = run.started {
+        let _ = write!(state, ", began {}", when::ago(now, started));
+    }
+    if run.escalated {
+        state += ", handed to a person";
+    }
+    state += &wrong(&run.modes);
+    if run.in_flight > 0 {
+        let _ = write!(state, "; {} under way", calls(run.in_flight));
+    }
+    if run.calls.is_empty() {
+        return vec![format!("{state}; no other call so far")];
+    }
+    let left_out = if run.left_out == 0 { String::new() } else { format!("; {} before these", calls(run.left_out)) };
+    std::iter::once(format!("{state}{left_out}")).chain(run.calls.iter().map(|call| one(call, now))).collect()
 }
 
-/// The newest runs that touched the same object.
-fn touched(client: &Client, approval: &Approval, now: Time) -> Result<Vec<String>, Failure> {
-    let Some(subject) = &approval.subject else { return Ok(vec!["the call names no object".to_owned()]) };
-    let runs: Runs = client.get(&format!("/v1/runs{}", query(&[("subject", subject.clone()), ("limit", SHOWN.to_string())])))?.read()?;
-    let line = |run: &crate::api::run::Run| {
-        let modes = if run.modes.is_empty() { String::new() } else { format!(" ({})", escape(&run.modes.join(", "))) };
-        format!("{}: run {} of {} was {}{modes}", when::ago(now, run.booked_at), escape(&run.run), escape(&run.workflow), escape(&run.outcome))
+fn one(call: &Call, now: Time) -> String {
+    let about = call.subject.as_deref().map_or_else(String::new, |subject| format!(" about {}", escape(subject)));
+    let verdict = match (call.verdict.as_str(), &call.executed) {
+        ("allow", Executed(event::Executed::Yes)) => "executed".to_owned(),
+        ("allow", Executed(event::Executed::Unknown)) => "sent, and the answer was lost".to_owned(),
+        ("allow", Executed(event::Executed::No)) => "allowed, not executed".to_owned(),
+        (verdict, Executed(executed)) => {
+            let by = call.rule.as_deref().map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
+            let word = if verdict == "hold" { "held" } else { "denied" };
+            let went = if *executed == event::Executed::No { "" } else { ", and went in shadow" };
+            format!("{word}{by}{went}")
+        }
     };
-    let lines: Vec<_> = runs.runs.iter().map(line).collect();
-    Ok(if lines.is_empty() { vec![format!("no booked run touched {}", escape(subject))] } else { lines })
+    let status = if call.status == 0 { String::new() } else { format!(" ({})", call.status) };
+    format!("{}: {} (risk {}){about}: {verdict}{status}", when::ago(now, call.at), escape(&call.tool), escape(&call.risk))
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
+}
+
+fn wrong(modes: &[String]) -> String {
+    if modes.is_empty() { String::new() } else { format!(" ({})", escape(&modes.join(", "))) }
+}
+
+/// The newest other runs that touched the same object.
+fn touched(approval: &Approval, lately: &[Touch], now: Time) -> Vec<String> {
+    let Some(subject) = &approval.subject else { return vec!["the call names no object".to_owned()] };
+    let line = |touch: &Touch| {
+        let state = if touch.outcome == "open" { "is open".to_owned() } else { format!("was {}", escape(&touch.outcome)) };
+        let (run, workflow, tools) = (escape(&touch.run), escape(&touch.workflow), escape(&touch.tools.join(", ")));
+        format!("{}: run {run} of {workflow} {state}{}: {tools}", when::ago(now, touch.at), wrong(&touch.modes))
+    };
+    if lately.is_empty() { vec![format!("no other run touched {}", escape(subject))] } else { lately.iter().map(line).collect() }
 }
 
 /// The newest decisions on calls of the same tool, those about the same object first, and what became of the runs.
-fn alike(client: &Client, approval: &Approval, now: Time) -> Result<Vec<String>, Failure> {
-    let all: Approvals = client.get(&format!("/v1/approvals{}", query(&[("workflow", approval.workflow.clone())])))?.read()?;
-    let mut alike: Vec<_> =
-        all.approvals.iter().filter(|other| other.id != approval.id && other.tool == approval.tool && !other.decisions.is_empty()).collect();
-    alike.sort_by_key(|other| (approval.subject.is_none() || other.subject != approval.subject, std::cmp::Reverse(other.created_at.0)));
-    alike.truncate(SHOWN);
-    let lines: Vec<_> = alike.into_iter().map(|other| decision(client, other, now)).collect();
-    Ok(if lines.is_empty() { vec![format!("no call of {} was decided lately", escape(&approval.tool))] } else { lines })
+fn before(approval: &Approval, alike: &[Alike], now: Time) -> Vec<String> {
+    if alike.is_empty() {
+        vec![format!("no call of {} was decided on before", escape(&approval.tool))]
+    } else {
+        alike.iter().map(|one| decided(one, now)).collect()
+    }
 }
 
-fn decision(client: &Client, other: &Approval, now: Time) -> String {
-    let said: Vec<_> = other.decisions.iter().map(|decision| format!("{} said {}", escape(&decision.reviewer), escape(&decision.decision))).collect();
-    let about = other.subject.as_deref().map_or_else(String::new, |subject| format!(" about {}", escape(subject)));
-    let outcome = if other.state == "used" { turned_out(client, other) } else { escape(&other.state) };
-    format!("{}{about}: {}; {outcome}", when::ago(now, other.created_at), said.join(", "))
+fn decided(one: &Alike, now: Time) -> String {
+    let said: Vec<_> = one.decisions.iter().map(said).collect();
+    let about = match one.subject.as_deref() {
+        Some(_) if one.same_subject => " about the same object".to_owned(),
+        Some(subject) => format!(" about {}", escape(subject)),
+        None => String::new(),
+    };
+    let outcome = match (one.sent, one.outcome.as_deref()) {
+        (false, _) => "not sent".to_owned(),
+        (true, None) => "sent, and its run is not booked yet".to_owned(),
+        (true, Some(outcome)) => format!("sent, and its run was {}{}", escape(outcome), wrong(&one.modes)),
+    };
+    format!("{}{about}: {}; {outcome}", when::ago(now, one.created_at), said.join(", "))
 }
 
-fn turned_out(client: &Client, other: &Approval) -> String {
-    let asked = path(&["v1", "runs", &other.run]) + &query(&[("workflow", other.workflow.clone()), ("agent", other.agent.clone())]);
-    let run = client.get(&asked).and_then(|answer| answer.read::<RunDetail>());
-    run.map_or_else(|_| "executed, and its run is not booked yet".to_owned(), |run| format!("executed, and its run was {}", escape(&run.outcome)))
+fn said(decision: &AlikeDecision) -> String {
+    let what = match (decision.decision.as_str(), decision.edited) {
+        ("approve", true) => "approved it with other arguments",
+        ("approve", false) => "approved it",
+        ("deny_wrong", _) => "denied it as wrong",
+        ("deny_not_now", _) => "denied it for now",
+        (other, _) => other,
+    };
+    let reason = decision.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", escape(reason)));
+    format!("{} {}{reason}", escape(&decision.reviewer), escape(what))
 }
 
 #[cfg(test)]
@@ -84,41 +145,79 @@ mod tests {
     use super::*;
     use crate::cli::{
         approvals::tests::{approval, now},
-        client::scripted::Scripted,
         render::plain,
         status::tests::workflow,
     };
 
-    #[test]
-    fn what_surrounds_a_call_is_told_and_what_cannot_be_read_is_said() {
-        let run = json!({
-            "run": "ticket-70", "workflow": "support-triage", "agent": "triage-bot", "started": "2026-11-23T15:00:00Z", "ended": "2026-11-23T15:05:00Z",
-            "booked_at": "2026-11-23T15:05:00Z", "outcome": "unacceptable", "counted": true, "high": true, "modes": ["wrong_action"], "calls": 1, "ambiguous": false,
-            "subjects": [],
+    fn told(over: serde_json::Value, run: serde_json::Value, lately: serde_json::Value, alike: serde_json::Value) -> String {
+        let context = json!({ "changes": [], "workflow": workflow(&json!({})), "run": run, "lately": lately, "alike": alike, "missing": [] });
+        let mut over = over;
+        over["context"] = context;
+        plain(&page(&approval(&over), now()))
+    }
+
+    fn call(verdict: &str, executed: serde_json::Value, over: &serde_json::Value) -> serde_json::Value {
+        let mut call = json!({
+            "call": "call_1", "at": "2026-11-23T17:56:00Z", "tool": "payments/get_order", "risk": "read", "verdict": verdict, "rule": null, "executed": executed,
+            "status": 200, "subject": null,
         });
-        let earlier = |id: &str, subject: &str, state: &str, said: &str| {
-            let decisions = json!([{ "reviewer": "dana", "decision": said, "reason": null, "at": "2026-11-23T15:01:00Z" }]);
-            approval(&json!({ "id": id, "subject": subject, "state": state, "created_at": "2026-11-23T15:00:00Z", "decisions": decisions }))
-        };
-        let asked = approval(&json!({}));
-        let all = json!({ "approvals": [asked, earlier("apr_1", "A-2", "denied", "deny_wrong"), earlier("apr_2", "A-1001", "used", "approve")] });
-        let mut detail = run.clone();
-        for list in ["calls", "reports", "retracted"] {
-            detail[list] = json!([]);
+        for (name, member) in over.as_object().unwrap() {
+            call[name] = member.clone();
         }
-        detail["excluded"] = json!(null);
-        let standing = serde_json::to_string(&workflow(&json!({}))).unwrap();
-        let answers = [standing, json!({ "runs": [run] }).to_string(), all.to_string(), detail.to_string()];
-        let gate = Scripted::json(&answers.each_ref().map(String::as_str));
-        let told = page(&gate.client(), &asked, now());
-        insta::assert_snapshot!(plain(&told), @r"
+        call
+    }
+
+    #[test]
+    fn what_surrounds_a_call_is_told() {
+        let run = json!({
+            "state": "open", "started": "2026-11-23T17:50:00Z", "left_out": 3, "in_flight": 1, "modes": ["wrong_arguments"], "escalated": false, "calls": [
+                call("allow", json!(true), &json!({})),
+                call("deny", json!(false), &json!({ "tool": "payments/refund", "risk": "high", "rule": "arguments", "status": 422, "subject": "A-1001" })),
+                call("hold", json!(false), &json!({ "tool": "payments/refund", "risk": "high", "rule": "level", "status": 403 })),
+                call("allow", json!("unknown"), &json!({ "tool": "payments/note\u{202e}", "risk": "low", "status": 0 })),
+            ]
+        });
+        let lately = json!([
+            { "workflow": "billing", "agent": "bill-bot", "run": "b-1", "at": "2026-11-23T17:59:00Z", "outcome": "open", "tools": ["payments/charge"], "modes": [] },
+            { "workflow": "support-triage", "agent": "triage-bot", "run": "ticket-70", "at": "2026-11-23T15:05:00Z", "outcome": "unacceptable", "tools": ["payments/refund"],
+              "modes": ["wrong_action"] },
+        ]);
+        let decision = |what: &str, edited: bool, reason: serde_json::Value| json!([{ "reviewer": "dana", "decision": what, "edited": edited, "reason": reason, "at": "2026-11-23T15:01:00Z" }]);
+        let alike = json!([
+            { "id": "apr_1", "created_at": "2026-11-23T15:00:00Z", "subject": "A-1001", "same_subject": true, "rule": "level", "decisions": decision("approve", false, json!(null)),
+              "sent": true, "outcome": "unacceptable", "modes": ["wrong_action"] },
+            { "id": "apr_2", "created_at": "2026-11-20T15:00:00Z", "subject": "A-2", "same_subject": false, "rule": "level", "decisions": decision("deny_wrong", false, json!("two\nlines")),
+              "sent": false, "outcome": null, "modes": [] },
+            { "id": "apr_3", "created_at": "2026-11-20T15:00:00Z", "subject": null, "same_subject": false, "rule": "level", "decisions": decision("approve", true, json!(null)),
+              "sent": true, "outcome": null, "modes": [] },
+        ]);
+        insta::assert_snapshot!(told(json!({}), run, lately, alike), @r"
           stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
-          lately    2h55m ago: run ticket-70 of support-triage was unacceptable (wrong_action)
-          before    3h ago about A-1001: dana said approve; executed, and its run was unacceptable
-                    3h ago about A-2: dana said deny_wrong; denied
+          run       open, began 10m ago (wrong_arguments); 1 call under way; 3 calls before these
+                    4m ago: payments/get_order (risk read): executed (200)
+                    4m ago: payments/refund (risk high) about A-1001: denied by arguments (422)
+                    4m ago: payments/refund (risk high): held by level (403)
+                    4m ago: payments/note\u{202e} (risk low): sent, and the answer was lost
+          lately    1m ago: run b-1 of billing is open: payments/charge
+                    2h55m ago: run ticket-70 of support-triage was unacceptable (wrong_action): payments/refund
+          before    3h ago about the same object: dana approved it; sent, and its run was unacceptable (wrong_action)
+                    3d ago about A-2: dana denied it as wrong (two\nlines); not sent
+                    3d ago: dana approved it with other arguments; sent, and its run is not booked yet
         ");
-        let gate = Scripted::raw(&["HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n{}"; 3]);
-        let refused = page(&gate.client(), &asked, now());
-        assert_eq!(refused.matches("cannot be read: ").count(), 3, "{refused}");
+    }
+
+    #[test]
+    fn what_there_is_not_is_said() {
+        let run = |state: &str| json!({ "state": state, "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": true, "calls": [] });
+        let plainly = told(json!({ "subject": null }), run("unknown"), json!([]), json!([]));
+        insta::assert_snapshot!(plainly, @r"
+          stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
+          run       what it did is not known: it ended with a crash, or made no other call
+          lately    the call names no object
+          before    no call of payments/refund was decided on before
+        ");
+        assert!(told(json!({}), run("open"), json!([]), json!([])).contains("open, handed to a person; no other call so far"));
+        let alone = told(json!({ "run": "call_00000000000000000000000000000001" }), run("acceptable"), json!([]), json!([]));
+        assert!(alone.contains("the agent names no run: this call is all of it") && alone.contains("no other run touched A-1001"), "{alone}");
     }
 }

@@ -1,21 +1,22 @@
 //! One held call as a reviewer reads it: in full, with nothing unseen.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::value::RawValue;
 
+use super::context;
 use crate::{
-    api::approval::{Approval, Decision},
+    api::{
+        approval::{Approval, Decision},
+        context::Change,
+    },
     cli::render::{Tone, arguments::arguments, escape, paint, when, word},
     gate::time::Time,
 };
 
-/// Everything that a reviewer needs to decide; `context` is what surrounds the call.
+/// Everything that a reviewer needs to decide.
 #[must_use]
-pub(super) fn page(approval: &Approval, context: &str, now: Time) -> String {
+pub(super) fn page(approval: &Approval, now: Time) -> String {
     let mut page = format!("{} is {}\n\n", paint(Tone::Strong, &escape(&approval.id)), stands(approval, now));
     let place = approval.place.as_ref().map(|place| format!(" at {}", escape(place))).unwrap_or_default();
     let subject = approval.subject.as_deref().map_or_else(|| "-".to_owned(), escape);
@@ -34,13 +35,13 @@ pub(super) fn page(approval: &Approval, context: &str, now: Time) -> String {
     for (name, fact) in facts.into_iter().chain(approval.decisions.iter().map(|decision| ("decided", decided(decision, now)))) {
         let _ = writeln!(page, "  {name:<9} {fact}");
     }
-    page += context;
+    page += &context::page(approval, now);
     let sent = approval.args.as_ref().map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
     let _ = write!(page, "\narguments, exactly as they would be sent:\n  {sent}\n");
     if let Some(edit) = &approval.edit {
         let _ = write!(page, "\nA REVIEWER CHANGED THEM; what is sent instead, with digest {}:\n  {}\n", escape(&edit.digest), arguments(edit.args.get(), 2));
-        for line in changes(approval.args.as_deref().map_or("null", RawValue::get), edit.args.get()) {
-            let _ = writeln!(page, "  {line}");
+        for change in approval.context.iter().flat_map(|context| &context.changes) {
+            let _ = writeln!(page, "  {}", changed(change));
         }
     }
     if approval.state == "pending" {
@@ -53,14 +54,10 @@ pub(super) fn page(approval: &Approval, context: &str, now: Time) -> String {
     page
 }
 
-/// What an edit changes, member by member; nothing where one of the two is no object.
-fn changes(asked: &str, edited: &str) -> Vec<String> {
-    type Members = BTreeMap<String, Box<RawValue>>;
-    let (Ok(asked), Ok(edited)) = (serde_json::from_str::<Members>(asked), serde_json::from_str::<Members>(edited)) else { return Vec::new() };
-    let names: BTreeSet<_> = asked.keys().chain(edited.keys()).collect();
-    let shown = |value: Option<&Box<RawValue>>| value.map_or_else(|| "nothing".to_owned(), |value| escape(value.get()));
-    let changed = names.into_iter().filter(|name| asked.get(*name).map(|value| value.get()) != edited.get(*name).map(|value| value.get()));
-    changed.map(|name| format!("{}: {} becomes {}", escape(name), shown(asked.get(name)), shown(edited.get(name)))).collect()
+/// What an edit changes of one member.
+fn changed(change: &Change) -> String {
+    let shown = |value: Option<&RawValue>| value.map_or_else(|| "nothing".to_owned(), |value| escape(value.get()));
+    format!("{}: {} becomes {}", escape(&change.member), shown(change.asked.as_deref()), shown(change.edited.as_deref()))
 }
 
 /// How many people approved so far.
@@ -106,7 +103,7 @@ mod tests {
     #[test]
     fn a_pending_call_is_shown_in_full() {
         let decisions = json!([{ "reviewer": "dana", "decision": "approve", "reason": "called the customer", "at": "2026-11-23T17:58:00Z" }]);
-        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), "", now())), @r#"
+        insta::assert_snapshot!(plain(&page(&approval(&json!({ "decisions": decisions })), now())), @r#"
         apr_0123456789abcdef0123456789abcdef is pending: 1 of 2 approvals, expires 2026-11-23T18:57:00Z (in 57m)
 
           workflow  support-triage
@@ -138,7 +135,7 @@ mod tests {
             "args": { "order": "A-1001\u{202e}0009", "note": "\u{1b}[2Jok\u{200b}" }, "subject": "A\u{1b}]0;x\u{7}", "target": "POST /refunds?\u{9b}31m",
             "reason": "two\nlines", "needed": 1,
         }));
-        let shown = page(&hostile, "", now());
+        let shown = page(&hostile, now());
         assert!(plain(&shown).chars().all(|c| c == '\n' || !render_acts_upon(c)), "{shown}");
         insta::assert_snapshot!(plain(&shown), @r#"
         apr_0123456789abcdef0123456789abcdef is pending: 0 of 1 approvals, expires 2026-11-23T18:57:00Z (in 57m)
@@ -172,18 +169,24 @@ mod tests {
     #[test]
     fn what_was_decided_is_told_with_who_and_why() {
         let denied = json!([{ "reviewer": "omar", "decision": "deny_wrong", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
-        let page = plain(&page(&approval(&json!({ "state": "denied", "args": null, "decisions": denied })), "", now()));
+        let page = plain(&page(&approval(&json!({ "state": "denied", "args": null, "decisions": denied })), now()));
         assert!(page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"), "{page}");
         assert!(page.contains("  decided   omar 2m ago: deny, as wrong\n") && page.ends_with("exactly as they would be sent:\n  none\n"), "{page}");
     }
 
     #[test]
     fn what_an_edit_changes_is_told_member_by_member() {
-        let told = |asked, edited| changes(asked, edited).join("; ");
-        assert_eq!(
-            told(r#"{"order":"A-1","amount":900,"note":"x"}"#, r#"{"order":"A-1","amount":60.00,"by":"\u202e"}"#),
-            r#"amount: 900 becomes 60.00; by: nothing becomes "\u202e"; note: "x" becomes nothing"#
-        );
-        assert_eq!((told("[1]", "[2]"), told(r#"{"a":1}"#, r#"{"a":1}"#)), Default::default());
+        let edit = json!({ "args": { "amount": 60, "by": "\u{202e}" }, "digest": "6d79" });
+        let mut edited = approval(&json!({ "args": { "amount": 900, "note": "x" }, "edit": edit }));
+        assert!(!plain(&page(&edited, now())).contains(" becomes "), "nothing is made up where the gate did not tell");
+        let changes = crate::api::context::changes(r#"{"amount":900,"note":"x"}"#, r#"{"amount":60,"by":"\u202e"}"#);
+        let told: Vec<_> = changes.iter().map(changed).collect();
+        assert_eq!(told, ["amount: 900 becomes 60", r#"by: nothing becomes "\u202e""#, r#"note: "x" becomes nothing"#]);
+        edited.context = serde_json::from_value(json!({
+            "changes": [{ "member": "amount", "asked": 900, "edited": 60 }], "workflow": crate::cli::status::tests::workflow(&json!({})), "lately": [], "alike": [], "missing": [],
+            "run": { "state": "unknown", "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": false, "calls": [] },
+        }))
+        .ok();
+        assert!(plain(&page(&edited, now())).contains("with digest 6d79:\n  {\n    \"amount\": 60,\n    \"by\": \"\\u202e\"\n  }\n  amount: 900 becomes 60\n"));
     }
 }

@@ -39,3 +39,11 @@ pub struct Admission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deed: Option<Box<Deed>>,
 }
+
+impl Admission {
+    /// Did a person let it go, by itself or with others for a while?
+    #[must_use]
+    pub const fn is_let_go(&self) -> bool {
+        self.approval.is_some() || self.under.is_some()
+    }
+}

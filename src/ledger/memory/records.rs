@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{MAX_BATCH, MemoryJournal, lock, matches, matching::meant};
 use crate::{
     gate::{
-        event::{Entry, Executed},
+        event::{Entry, Event, Executed},
         name::{ToolName, WorkflowName},
         time::Time,
         verdict::Verdict,
@@ -56,6 +56,14 @@ impl Records for MemoryJournal {
         Ok(books.entries.iter().filter(|view| view.seq > after && happened.has(&view.entry)).take(limit).map(|view| (view.seq, view.entry.clone())).collect())
     }
 
+    fn decided(&self, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        let of = |entry: &Entry| entry.workflow.as_ref() == Some(workflow) && is_about_people(&entry.event);
+        Ok(lock(&self.books).entries.iter().rev().map(|view| &view.entry).filter(|entry| of(entry)).take(limit).cloned().collect())
+    }
+
     fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable> {
         if self.is_refusing() {
             return Err(Unavailable);
@@ -69,4 +77,9 @@ impl Records for MemoryJournal {
         }
         Ok(counts.into_iter().map(|((workflow, tool, verdict, rule), calls)| Shadowed { workflow, tool, verdict, rule, calls }).collect())
     }
+}
+
+/// Is it a held call, a decision on one, or a call that a person let go?
+fn is_about_people(event: &Event) -> bool {
+    matches!(event, Event::Held(_) | Event::Decided { .. }) || matches!(event, Event::Admitted(admission) if admission.is_let_go())
 }

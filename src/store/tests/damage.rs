@@ -129,9 +129,9 @@ fn files_that_are_no_ledger_or_an_older_one_are_refused_in_words() {
     }
     fs::write(&file, &whole).unwrap();
     let pragma = |sql: &str| database(&dir).execute_batch(sql).unwrap();
-    pragma("PRAGMA user_version = 1");
-    assert!(matches!(refused(), OpenError::Version { found: 1 }));
-    pragma("PRAGMA user_version = 2; PRAGMA application_id = 1");
+    pragma("PRAGMA user_version = 2");
+    assert!(matches!(refused(), OpenError::Version { found: 2 }));
+    pragma("PRAGMA user_version = 3; PRAGMA application_id = 1");
     assert!(matches!(refused(), OpenError::Damaged(_)));
     // Another ledger's database beside this one's head file.
     let other = ledger();

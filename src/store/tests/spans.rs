@@ -59,3 +59,45 @@ fn calls_that_went_in_spite_of_a_rule_are_counted_by_tool_and_rule() {
     assert_eq!(world.records.shadowed(at(1_000), at(2_000)).unwrap(), []);
     world.drain();
 }
+
+#[test]
+fn what_people_decided_lately_comes_newest_first_and_without_the_arguments() {
+    let world = World::new();
+    let approval = crate::gate::name::ApprovalId::from_bits(7);
+    let held = serde_json::from_value(serde_json::json!({
+        "approval": approval, "run": "r", "call": call_id(1), "agent": "a", "tool": "api/refund", "risk": "high", "target": "POST /refunds", "args": "\"long\"",
+        "subject": null, "digest": Digest::new([1; 32]), "rule": "level", "place": null, "reason": "", "needed": 1, "expires_at": 9_000, "grant": 1_000,
+    }));
+    let edit = crate::gate::approval::Edit { args: "\"longer\"".into(), digest: Digest::new([2; 32]) };
+    let decision = crate::gate::approval::Decision {
+        reviewer: "dana".into(),
+        decision: crate::gate::approval::DecisionKind::Approve,
+        reason: None,
+        at: at(2),
+        edit: Some(edit),
+        void: false,
+    };
+    let used = Admission { approval: Some(approval), ..admission(3, "r", true) };
+    let events = [
+        Event::Held(held.unwrap()),
+        clamp(),
+        Event::Admitted(admission(2, "r", true)),
+        Event::Decided { approval, decision },
+        Event::Admitted(used.clone()),
+        booked("r"),
+    ];
+    for event in events {
+        world.append(Some("w"), event);
+    }
+    world.append(Some("other"), Event::Admitted(used.clone()));
+    world.settle();
+    let found = world.records.decided(&"w".into(), 10).unwrap();
+    let [Event::Admitted(admission), Event::Decided { decision, .. }, Event::Held(request)] = found.iter().map(|entry| &entry.event).collect::<Vec<_>>()[..]
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!((admission, &request.approval, &request.args), (&used, &approval, &None));
+    assert_eq!(decision.edit.as_ref().map(|edit| &*edit.args), Some(""));
+    assert_eq!(world.records.decided(&"w".into(), 1).unwrap(), found[..1]);
+    world.drain();
+}

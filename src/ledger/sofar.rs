@@ -1,0 +1,103 @@
+//! What a run that is still open has done, for whoever decides on one of its calls. Booked runs are in the records; these are in memory alone.
+
+use super::{
+    Ledger,
+    port::{CallRecord, RunKey},
+    runs::OpenRun,
+};
+use crate::gate::{
+    event::Executed,
+    name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName},
+    outcome::FailureMode,
+    time::Time,
+};
+
+/// An open run as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoFar {
+    /// When it began.
+    pub started: Time,
+    /// The newest of its calls that are settled, oldest first.
+    pub calls: Vec<CallRecord>,
+    /// How many older ones are left out.
+    pub left_out: usize,
+    /// Its calls that are under way, the held one not among them.
+    pub in_flight: usize,
+    /// What went wrong with it, counted or not.
+    pub modes: Vec<FailureMode>,
+    /// It handed its case to a person.
+    pub escalated: bool,
+}
+
+/// An open run that touched a business object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touching {
+    /// Whose workflow.
+    pub workflow: WorkflowName,
+    /// Whose run.
+    pub agent: AgentName,
+    /// Its id.
+    pub run: RunId,
+    /// When it last did.
+    pub at: Time,
+    /// Through which tools.
+    pub tools: Vec<ToolName>,
+    /// What went wrong with it, counted or not.
+    pub modes: Vec<FailureMode>,
+}
+
+impl Ledger {
+    /// What a run has done, where it is open: its newest `most` calls without `except`.
+    #[must_use]
+    pub fn so_far(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId, except: CallId, most: usize) -> Option<SoFar> {
+        let open = self.runs.by_id(workflow, agent, run)?;
+        let run = open.lock();
+        let others = || run.calls.iter().filter(|call| call.call != except);
+        let left_out = others().count().saturating_sub(most);
+        Some(SoFar {
+            started: run.started,
+            calls: others().skip(left_out).cloned().collect(),
+            left_out,
+            in_flight: run.flying.iter().filter(|call| **call != except).count(),
+            modes: modes(run.charges.iter().map(|charge| &charge.mode)),
+            escalated: run.escalated,
+        })
+    }
+
+    /// Open runs in which a call that was executed touched `subject`, the latest first, without the run `except`. Looks at every open run.
+    #[must_use]
+    pub fn touching(&self, subject: &Subject, except: &RunKey, most: usize) -> Vec<Touching> {
+        let touches = |open: &OpenRun| open.lock().calls.iter().any(|call| is_touch(call, subject));
+        let found = self.runs.matching(|_, open| touches(open));
+        let mut touching: Vec<_> = found
+            .into_iter()
+            .filter_map(|(key, open)| {
+                let run = open.lock();
+                if (&key.workflow, &key.agent, &run.id) == (&except.workflow, &except.agent, &except.run) {
+                    return None;
+                }
+                let touches = || run.calls.iter().filter(|call| is_touch(call, subject));
+                let mut tools: Vec<_> = touches().map(|call| call.tool.clone()).collect();
+                tools.sort();
+                tools.dedup();
+                let at = touches().map(|call| call.at).max()?;
+                let modes = modes(run.charges.iter().map(|charge| &charge.mode));
+                Some(Touching { workflow: key.workflow, agent: key.agent, run: run.id.clone(), at, tools, modes })
+            })
+            .collect();
+        touching.sort_by(|one, other| other.at.cmp(&one.at).then_with(|| one.run.cmp(&other.run)));
+        touching.truncate(most);
+        touching
+    }
+}
+
+fn is_touch(call: &CallRecord, subject: &Subject) -> bool {
+    call.executed != Executed::No && call.subject.as_ref() == Some(subject)
+}
+
+fn modes<'m>(modes: impl Iterator<Item = &'m FailureMode>) -> Vec<FailureMode> {
+    let mut modes: Vec<_> = modes.cloned().collect();
+    modes.sort();
+    modes.dedup();
+    modes
+}
