@@ -53,11 +53,16 @@ pub(super) async fn list(
     let mut all = desk.ledger().approvals();
     let is_pending = query.state.as_deref() == Some("pending");
     if is_pending {
-        // A person's time goes to what can do most harm, and of that to what waits least.
-        all.sort_by_key(|(_, approval)| (Reverse(approval.request.risk), approval.request.expires_at, approval.created_at));
+        // A person's time goes to what nobody decided on for too long, then to what can do most harm, and of that to what waits least.
+        all.sort_by_key(|(_, approval)| {
+            let request = &approval.request;
+            (!approval.attended.escalated, Reverse(request.risk), request.expires_at, approval.created_at)
+        });
     }
     let asked = all.iter().filter(|(workflow, approval)| {
-        query.state.as_ref().is_none_or(|state| state == approval.stage.as_str()) && query.workflow.as_ref().is_none_or(|name| name == workflow.as_str())
+        query.state.as_ref().is_none_or(|state| state == approval.stage.as_str())
+            && query.workflow.as_ref().is_none_or(|name| name == workflow.as_str())
+            && query.escalated.is_none_or(|escalated| escalated == approval.attended.escalated)
     });
     let asked: Vec<_> = asked.collect();
     see(&desk, &person, &asked.iter().map(|(_, approval)| approval.request.approval).collect::<Vec<_>>());
@@ -219,7 +224,15 @@ struct Said<'a> {
 
 async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) -> Result<Json<Approval>, Fault> {
     let Said { decision, reason, edit, seen } = said;
-    let decision = Decision { reviewer: person.name.clone(), decision, reason: reason.map(Into::into), at: desk.ledger().now(), edit, void: false };
+    let decision = Decision {
+        reviewer: person.name.clone(),
+        role: Some(person.role.as_str().into()),
+        decision,
+        reason: reason.map(Into::into),
+        at: desk.ledger().now(),
+        edit,
+        void: false,
+    };
     let decide::Deciding { durable: written, charged } = hand_over(desk, id, &decision, seen.as_ref()).await?;
     durable(written, MAY_STILL).await?;
     match charged {

@@ -38,6 +38,7 @@ mod context;
 mod durable;
 mod enforce;
 mod fault;
+mod feedback;
 mod grants;
 pub mod guard;
 pub mod health;
@@ -152,6 +153,7 @@ fn table() -> [(Role, Routes); 4] {
                 .routes(routes!(workflows::list))
                 .routes(routes!(workflows::show))
                 .routes(routes!(numbers::show))
+                .routes(routes!(feedback::show))
                 .routes(routes!(enforce::preview))
                 .routes(routes!(approvals::list))
                 .routes(routes!(approvals::show))

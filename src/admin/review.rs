@@ -26,7 +26,7 @@ use crate::{
         },
     },
     gate::{
-        event::Executed,
+        event::{Entry, Executed},
         name::{ToolName, WorkflowName},
         policy::{PolicySet, Workflow},
         risk::Risk,
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// What is reviewed where nobody says: a week.
-const USUAL: Duration = days(7);
+pub(super) const USUAL: Duration = days(7);
 /// So many entries are read at once.
 const PAGE: usize = 1_000;
 /// The most entries that one review reads.
@@ -114,22 +114,7 @@ fn look(
     }
     let within = Happened { workflow: workflow.clone(), since, until, kinds, granted: true };
     for happened in [before, within] {
-        let (mut after, mut read) = (0, 0);
-        loop {
-            let page = records.happened(&happened, after, PAGE)?;
-            for (_, entry) in &page {
-                gathering.read(entry);
-            }
-            read += page.len();
-            match page.last() {
-                Some((seq, _)) if page.len() == PAGE && read < MOST_ENTRIES => after = *seq,
-                Some((_, entry)) if page.len() == PAGE => {
-                    missing.push(format!("what happened after {}: choose a shorter span", Moment(entry.at)));
-                    break;
-                }
-                _ => break,
-            }
-        }
+        each(records, &happened, &mut missing, |entry| gathering.read(entry))?;
     }
     let mut shadow: BTreeMap<WorkflowName, Vec<ShadowFinding>> = BTreeMap::new();
     for found in records.shadowed(since, until)? {
@@ -146,6 +131,26 @@ fn look(
         }
     }
     Ok(review)
+}
+
+/// Shows every entry of `happened` to `see`, and says what is `missing` where there are more than are read.
+pub(super) fn each(records: &dyn Records, happened: &Happened, missing: &mut Vec<String>, mut see: impl FnMut(&Entry)) -> Result<(), Unavailable> {
+    let (mut after, mut read) = (0, 0);
+    loop {
+        let page = records.happened(happened, after, PAGE)?;
+        for (_, entry) in &page {
+            see(entry);
+        }
+        read += page.len();
+        match page.last() {
+            Some((seq, _)) if page.len() == PAGE && read < MOST_ENTRIES => after = *seq,
+            Some((_, entry)) if page.len() == PAGE => {
+                missing.push(format!("what happened after {}: choose a shorter span", Moment(entry.at)));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// What the runs of the span executed, by tool; and whether there are more runs than were looked at.
@@ -168,6 +173,6 @@ fn executed(records: &dyn Records, workflow: Option<WorkflowName>, (since, until
     Ok((counts.into_iter().map(shown).collect(), more))
 }
 
-fn unknown(name: &WorkflowName) -> Fault {
+pub(super) fn unknown(name: &WorkflowName) -> Fault {
     Fault::new(Slug::NotFound, format!("no workflow is called `{name}`"))
 }

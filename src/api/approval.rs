@@ -17,9 +17,12 @@ pub struct ApprovalQuery {
     /// Of this workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
+    /// `true`: only those that were put to other people, because nobody decided for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<bool>,
 }
 
-/// Approvals. Pending ones by risk, the riskiest first, and of those the first to expire; any others oldest first.
+/// Approvals. Pending ones that were put to other people first, then by risk, the riskiest first, and of those the first to expire; any others oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Approvals {
     /// The approvals.
@@ -75,6 +78,9 @@ pub struct Approval {
     /// The role that it was put to, because nobody decided for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalated_to: Option<String>,
+    /// The role of which somebody has to be among those who approve, where it was put to them and none of them has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// How many people must approve.
     pub needed: u32,
     /// What was decided, in order.
@@ -99,6 +105,9 @@ pub struct Edit {
 pub struct Decision {
     /// Who.
     pub reviewer: String,
+    /// In which role, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// `approve`, `deny_wrong` or `deny_not_now`.
     pub decision: String,
     /// Why, where they said.
@@ -144,6 +153,7 @@ impl Approval {
             expires_at: Moment(expires_at),
             seen_by: approval.attended.seen.as_ref().map(|(by, _)| by.to_string()),
             escalated_to: request.escalate.as_ref().filter(|_| approval.attended.escalated).map(|escalate| escalate.to.to_string()),
+            waits_for: approval.waits_for().filter(|_| approval.stage == approval::Stage::Pending).map(ToString::to_string),
             needed: request.needed,
             decisions: approval.decisions.iter().map(Decision::of).collect(),
             context: None,
@@ -166,6 +176,7 @@ impl Decision {
     pub fn of(decision: &approval::Decision) -> Self {
         Decision {
             reviewer: decision.reviewer.to_string(),
+            role: decision.role.as_ref().map(ToString::to_string),
             decision: match decision.decision {
                 approval::DecisionKind::Approve => "approve",
                 approval::DecisionKind::DenyWrong => "deny_wrong",

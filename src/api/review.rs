@@ -15,7 +15,7 @@ pub mod gather;
 mod line;
 pub mod suggest;
 
-pub use approvals::{ApprovalsReviewed, Reviewer};
+pub use approvals::{ApprovalsOver, ApprovalsReviewed, Figures, Reviewer, RuleReviewed};
 pub use suggest::Suggestion;
 
 /// Over what.

@@ -22,7 +22,10 @@ pub struct Fanout {
 impl Projection for Fanout {
     fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
         self.ledger.committed(workflow, upto, entries, state);
-        entries.iter().filter(|entry| entry.workflow.is_some()).for_each(|entry| self.tell(entry));
+        for entry in entries.iter().filter(|entry| entry.workflow.is_some()) {
+            self.tell(entry);
+            self.metrics.observe_people(entry, state);
+        }
     }
 
     fn announced(&self, entry: &Entry) {

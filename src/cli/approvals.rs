@@ -34,7 +34,7 @@ pub(super) struct Approvals {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the calls that wait: the riskiest first, of those the first to expire
+    /// List the calls that wait: those put to other people first, then the riskiest, of those the first to expire
     List(ListCalls),
     /// Show one call in full: what it would send, which rule held it, its run so far, how calls like it were decided
     Show(Show),
@@ -58,6 +58,9 @@ struct ListCalls {
     /// In this state: pending, approved, used, denied, expired, withdrawn or all
     #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "used", "denied", "expired", "withdrawn", "all"])]
     state: String,
+    /// Only those that were put to other people, because nobody decided for a while
+    #[arg(long)]
+    escalated: bool,
     /// One line each, beginning with ID@DIGEST: what `approve` and `deny` take several of
     #[arg(long, conflicts_with = "json")]
     digests: bool,
@@ -144,6 +147,9 @@ impl ListCalls {
             pairs.push(("state", self.state.clone()));
         }
         pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
+        if self.escalated {
+            pairs.push(("escalated", "true".to_owned()));
+        }
         let answer = self.connection.client()?.get(&format!("/v1/approvals{}", query(&pairs)))?;
         if self.digests {
             return render::show(&many::lines(&answer.read()?));
@@ -237,7 +243,7 @@ fn list(list: &List, state: &str, now: Time) -> String {
         let open = matches!(approval.state.as_str(), "pending" | "approved");
         table.row([
             approval.id.clone(),
-            approval.state.clone(),
+            approval.escalated_to.as_ref().filter(|_| approval.state == "pending").map_or_else(|| approval.state.clone(), |to| format!("put to {to}")),
             approval.workflow.clone(),
             approval.tool.clone(),
             approval.risk.clone(),
@@ -255,8 +261,14 @@ fn list(list: &List, state: &str, now: Time) -> String {
 fn approved(approval: &Approval, now: Time) -> String {
     let (id, tool) = (escape(&approval.id), escape(&approval.tool));
     if approval.state == "pending" {
-        let missing = u64::from(approval.needed).saturating_sub(page::approvals(approval));
-        return format!("noted; {id} needs {missing} more of {} people, and expires {}\n", approval.needed, when::exactly(now, approval.expires_at));
+        let missing = match u64::from(approval.needed).saturating_sub(page::approvals(approval)) {
+            0 => String::new(),
+            missing => format!(" needs {missing} more of {} people, and", approval.needed),
+        };
+        let to = approval.waits_for.as_ref().map_or_else(String::new, |role| {
+            format!("\nit was put to role {0}, because nobody decided for too long: one of those who approve it must be {0}", escape(role))
+        });
+        return format!("noted; {id}{missing} expires {}{to}\n", when::exactly(now, approval.expires_at));
     }
     if let Some(edit) = &approval.edit {
         return format!(

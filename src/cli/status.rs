@@ -18,11 +18,13 @@ use crate::{
     api::{
         approval::Approvals,
         incident::{Incident, Incidents},
+        review::ApprovalsOver,
         workflow::{Workflow, Workflows},
     },
     gate::time::{Time, days},
 };
 
+mod decisions;
 mod numbers;
 mod sentences;
 
@@ -96,7 +98,11 @@ impl Status {
             return if self.json { Ok(answer.json().to_owned()) } else { Ok(numbers::page(&answer.read()?)) };
         }
         let answer = client.get(&path(&["v1", "workflows", workflow])).map_err(|failure| failure.if_unknown(KNOWN))?;
-        if self.json { Ok(answer.json().to_owned()) } else { Ok(sentences::page(&answer.read()?, when::now())) }
+        if self.json {
+            return Ok(answer.json().to_owned());
+        }
+        let approvals: ApprovalsOver = client.get(&path(&["v1", "workflows", workflow, "approvals"]))?.read()?;
+        Ok(sentences::page(&answer.read()?, when::now()) + &decisions::line(&approvals.approvals))
     }
 }
 

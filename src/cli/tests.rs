@@ -68,7 +68,7 @@ fn a_command_asks_the_gate_what_the_contract_says() {
     POST /v1/runs/r%232/exclude {"reason":"load test"}
     GET /v1/approvals?state=pending
     GET /v1/approvals?workflow=w
-    GET /v1/approvals/apr_1
+    GET /v1/approvals/apr_1?context=true
     POST /v1/approvals/apr_1/approve {}
     POST /v1/approvals/apr_1/deny {"reason":"no","verdict":"wrong"}
     POST /v1/workflows/w/clamp {"to":"halted","reason":"r","for":"1h30m"}

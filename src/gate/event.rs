@@ -31,7 +31,7 @@ mod refused;
 mod revision;
 
 pub use access::{AccessChange, Changed};
-pub use admission::Admission;
+pub use admission::{Admission, HeldBy};
 pub use cell::Cell;
 pub use effect::Effect;
 pub use refused::{MOST_REFUSED, RefusedCall};

@@ -139,7 +139,8 @@ impl WorkflowState {
             }
             Event::ClockJumped { wall } => {
                 // By that clock they are over. Nothing else is: a leap lifts no clamp, ends no burn and ages no window.
-                effects.extend(self.approvals.expire_by(*wall, at).into_iter().map(|approval| (at, Effect::ApprovalExpired { approval })));
+                let expired = self.approvals.expire_by(*wall, at);
+                self.note_expired(expired, at, &mut effects);
             }
             _ => {}
         }

@@ -177,6 +177,7 @@ impl Ledger {
             admitted: false,
             granted: false,
             under: None,
+            held_by: None,
             escalated: false,
             edited: None,
             aloft: None,
@@ -393,7 +394,7 @@ impl Ledger {
                 && self.take_unreviewed(&mut seat, now) =>
             {
                 drop(live);
-                (seat.verdict, seat.rule, seat.under) = (Verdict::Allow, None, Some(grant));
+                seat.go_under(grant, finding);
                 self.pass(seat, ask, judged, now)
             }
             None if let Some(full) = full(&live, &seat) => {
@@ -439,6 +440,7 @@ impl Ledger {
             digest: used.map(|(_, digest, _)| digest),
             sent: used.and_then(|(.., sent)| sent),
             under: seat.under.filter(|_| used.is_none()),
+            held_by: seat.held_by.as_deref().filter(|_| seat.under.is_some() && used.is_none()).cloned(),
             deed: seat.deed(),
         };
         seat.admitted = true;

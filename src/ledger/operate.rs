@@ -553,10 +553,21 @@ fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
     }
 }
 
+/// What is left to do about an approval that is decided.
+const fn ended(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Pending => "it waits for people",
+        Stage::Approved { .. } => "to take that back before the call is sent, withdraw it",
+        Stage::Used { .. } => "the call was sent; report its run if it was wrong",
+        Stage::Denied { wrong: true, .. } => "exactly this call is refused for 24 hours",
+        Stage::Denied { wrong: false, .. } | Stage::Expired { .. } | Stage::Withdrawn { .. } => "the agent can ask again",
+    }
+}
+
 pub(super) fn decided(conflict: &Conflict) -> OperateError {
     match conflict {
         Conflict::Unknown => OperateError::NoApproval,
-        Conflict::Wrong(stage) => OperateError::Conflict(format!("the approval is {} already", stage.as_str())),
+        Conflict::Wrong(stage) => OperateError::Conflict(format!("the approval is {} already: {}", stage.as_str(), ended(*stage))),
         Conflict::Own => OperateError::Own,
         Conflict::Repeated => OperateError::Conflict("you have decided on this approval already; it needs another person".to_owned()),
     }

@@ -15,7 +15,7 @@ use super::{
     runs::{self, OpenRun},
 };
 use crate::gate::{
-    event::{Event, Executed},
+    event::{Event, Executed, HeldBy},
     incident,
     name::{CallId, GrantId, RunId, Subject, ToolName},
     outcome::FailureMode,
@@ -50,6 +50,8 @@ pub struct Seat {
     pub(super) granted: bool,
     /// The time-boxed grant that it goes under.
     pub(super) under: Option<GrantId>,
+    /// The rule that would have held it, where it does.
+    pub(super) held_by: Option<Box<HeldBy>>,
     /// Its run escalated when it was judged.
     pub(super) escalated: bool,
     /// What a reviewer approved in its place.

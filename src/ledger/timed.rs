@@ -15,7 +15,7 @@ use crate::{
     gate::{
         approval::TimedGrant,
         budget::posture::Posture,
-        event::Event,
+        event::{Event, HeldBy},
         name::{GrantId, PersonName, ToolName, WorkflowName},
         policy::{
             HoldRules, Tool,
@@ -24,6 +24,7 @@ use crate::{
         risk::Risk,
         standing::Standing,
         time::Time,
+        verdict::Verdict,
     },
     ids,
 };
@@ -94,6 +95,14 @@ impl Ledger {
             .collect();
         all.sort_by_key(|(_, grant)| (grant.at, grant.id));
         all
+    }
+}
+
+impl Seat {
+    /// It goes under `grant` instead of being held by `finding`, and that is counted against the rule.
+    pub(super) fn go_under(&mut self, grant: GrantId, finding: Finding) {
+        (self.verdict, self.rule, self.under) = (Verdict::Allow, None, Some(grant));
+        self.held_by = Some(Box::new(HeldBy { rule: finding.rule.as_str().into(), place: finding.place }));
     }
 }
 

@@ -267,6 +267,7 @@ fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
         digest: None,
         sent: None,
         under: None,
+        held_by: None,
         deed: None,
     }
 }

@@ -22,7 +22,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::histogram::Histogram;
+use super::{histogram::Histogram, people::People};
 use crate::{
     api::{
         self, Decimal,
@@ -33,6 +33,7 @@ use crate::{
         event::{Charge, Entry, Event, Mark},
         name::{ApiName, SignalName, WorkflowName},
         verdict::Verdict,
+        workflow::WorkflowState,
     },
     ledger::{Ledger, operate::View},
 };
@@ -50,7 +51,7 @@ const DECISION: [u64; 14] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_
 /// Bounds of upstream times in microseconds: from a neighbour on the same host to a tool that takes a minute.
 const UPSTREAM: [u64; 12] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 60_000_000];
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Everything that is counted since the process started.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub struct Metrics {
     /// Calls sent again, and reads that a fallback answered. As many as there are tool APIs.
     pursued: DashMap<ApiName, [AtomicU64; 2]>,
     lag: AtomicU64,
+    people: People,
 }
 
 impl Default for Metrics {
@@ -75,6 +77,7 @@ impl Default for Metrics {
             upstream: Histogram::new(&UPSTREAM),
             pursued: DashMap::new(),
             lag: AtomicU64::new(0),
+            people: People::default(),
         }
     }
 }
@@ -108,6 +111,13 @@ impl Metrics {
             }
             Event::Excluded { .. } => self.count_runs(workflow, Mark::Excluded, 1),
             _ => {}
+        }
+    }
+
+    /// Counts what a durable journal entry says of people; `state` is what the journal adds up to behind it.
+    pub fn observe_people(&self, entry: &Entry, state: &WorkflowState) {
+        if let Some(workflow) = &entry.workflow {
+            self.people.observe(workflow, entry, state);
         }
     }
 
@@ -212,6 +222,7 @@ impl Collector for Scrape {
         self.counters(&mut encoder)?;
         self.budgets(&mut encoder)?;
         self.numbers(&mut encoder)?;
+        self.metrics.people.encode(&mut encoder)?;
         let decision = "Time that the gate took to decide on a call, waiting for the disk included.";
         self.metrics.decision.encode(encoder.encode_descriptor("burngate_decision_seconds", decision, None, MetricType::Histogram)?)?;
         let upstream = "Time that tool APIs took until their answer began.";
@@ -323,13 +334,13 @@ const fn count(count: u64) -> f64 {
     count as f64
 }
 
-fn sorted(samples: impl Iterator<Item = (Labels, u64)>) -> Vec<(Labels, u64)> {
+pub(super) fn sorted(samples: impl Iterator<Item = (Labels, u64)>) -> Vec<(Labels, u64)> {
     let mut samples: Vec<_> = samples.collect();
     samples.sort();
     samples
 }
 
-fn counters(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, samples: Vec<(Labels, u64)>) -> fmt::Result {
+pub(super) fn counters(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, samples: Vec<(Labels, u64)>) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     samples.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&value, None))
 }

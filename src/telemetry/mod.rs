@@ -6,5 +6,6 @@
 mod histogram;
 pub mod log;
 pub mod metrics;
+mod people;
 
 pub use metrics::Metrics;

@@ -170,6 +170,42 @@ fn what_was_taken_back_cannot_be_approved_and_passes_nothing() {
 }
 
 #[test]
+fn once_put_to_a_role_one_of_those_who_approve_has_to_hold_it() {
+    test(async {
+        let config = policies::people(&[], &[("dana", "reviewer")]);
+        let World { agent, operator, gate, upstream } = world("hold: { escalate_to: operator, after: 1s }", &config).await;
+        let dana = gate.reviewer("dana-token");
+        let ask = async |of: &str| text(&agent.post("/shop/pay", &order(of)).await.refused(403, "held"), "approval").to_owned();
+        let (first, second) = (ask("1").await, ask("2").await);
+        let escalated = eventually("both are put to operators", || async {
+            let all = dana.get("/v1/approvals?state=pending&escalated=true").await.passed().json();
+            Some(all["approvals"].as_array().unwrap().clone()).filter(|all| all.len() == 2)
+        });
+        assert!(escalated.await.iter().all(|approval| approval["escalated_to"] == "operator" && approval["waits_for"] == "operator"));
+        // Who let it lie may deny it still.
+        assert_eq!(dana.deny(&second, "not_now", "later").await.passed().json()["state"], "denied");
+        let approved = dana.approve(&first).await.passed().json();
+        assert_eq!(
+            (&approved["state"], &approved["waits_for"], &approved["decisions"][0]["role"]),
+            (&json!("pending"), &json!("operator"), &json!("reviewer"))
+        );
+        assert_eq!(ask("1").await, first, "and the call waits still");
+        upstream.untouched();
+        let page = |arguments: &[&str]| String::from_utf8(gate.cli(arguments).stdout).unwrap();
+        assert!(page(&["approvals", "list", "--escalated"]).contains("put to operator"));
+        assert!(page(&["approvals", "show", &first]).contains("1 of 1 approvals (one of them by role operator: it was put to them)"));
+        // A new one comes behind those that were put to others.
+        let third = ask("3").await;
+        let order_of: Vec<_> = operator.approvals("pending").await.iter().map(|approval| text(approval, "id").to_owned()).collect();
+        assert_eq!(order_of[0], first);
+        assert!(order_of.contains(&third));
+        assert_eq!(operator.approve(&first).await.passed().json()["state"], "approved");
+        agent.post("/shop/pay", &order("1")).await.passed();
+        assert_eq!(upstream.count(), 1);
+    });
+}
+
+#[test]
 fn a_held_call_that_nobody_saw_is_said_loudly() {
     test(async {
         let World { agent, operator, gate, upstream } = world("hold: { expires: 2s, escalate_to: operator, after: 1s }", "").await;
@@ -183,6 +219,14 @@ fn a_held_call_that_nobody_saw_is_said_loudly() {
         assert!(gate.log().contains("it is put to others") && gate.log().contains("expires soon"), "{}", gate.log());
         let health = crate::harness::Person::stranger(gate.admin()).get("/readyz").await.passed().json();
         assert!(health["checks"]["approvals"].as_str().unwrap().contains("nobody saw"), "{health}");
+        let review = operator.get("/v1/workflows/desk/approvals").await.passed().json();
+        assert_eq!((&review["held"], &review["unseen"], &review["escalated"]), (&json!(1), &json!(1), &json!(1)), "{review}");
+        let metrics = String::from_utf8(operator.get("/metrics").await.passed().body.to_vec()).unwrap();
+        assert!(metrics.contains("burngate_approvals_unseen_total{workflow=\"desk\"} 1\n"), "{metrics}");
+        let page = String::from_utf8(gate.cli(&["review"]).stdout).unwrap();
+        assert!(page.contains("the gate failed its people"), "{page}");
+        let entries = operator.get("/v1/audit?kind=followed").await.passed().json().to_string();
+        assert!(entries.contains("approval_unseen") && entries.contains("approval_escalated"), "{entries}");
         let expired = operator.approvals("expired").await;
         assert_eq!((expired[0]["escalated_to"].as_str(), &expired[0]["seen_by"]), (Some("operator"), &Value::Null));
         // One that a reviewer listed was seen.

@@ -34,6 +34,7 @@ mod enforce;
 mod escalation;
 mod examples;
 mod exchange;
+mod feedback;
 mod freeze;
 mod grants;
 mod harness;

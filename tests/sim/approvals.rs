@@ -43,7 +43,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
 }
 
 fn decision(reviewer: &str, decision: DecisionKind, at: i64) -> Decision {
-    Decision { reviewer: reviewer.into(), decision, reason: None, at: time(at), edit: None, void: false }
+    Decision { reviewer: reviewer.into(), role: None, decision, reason: None, at: time(at), edit: None, void: false }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -148,7 +148,7 @@ fn every_sequence_of_up_to_six_acts_ends_once() {
     }
 }
 
-fn every(length: usize, of: &[Act], acts: &mut Vec<Act>, play: &mut impl FnMut(&[Act])) {
+fn every<A: Copy>(length: usize, of: &[A], acts: &mut Vec<A>, play: &mut impl FnMut(&[A])) {
     // What holds for a sequence was checked after each of its acts, so only full ones are played.
     if acts.len() == length {
         play(acts);
@@ -223,6 +223,55 @@ fn people_are_told_once_before_a_held_call_expires_and_once_when_it_is_put_to_ot
         }
         queue.expire(time(START + 8));
         assert!(!queue.get(id).unwrap().is_unseen());
+    }
+}
+
+/// Every sequence of five of: three people who approve, one of them an operator, who may be removed, and the moment at which the call is put to operators.
+#[test]
+fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Act {
+        Approve(&'static str),
+        Remove(&'static str),
+        PutToOthers,
+    }
+    const ACTS: [Act; 6] = [Act::Approve("ada"), Act::Approve("bob"), Act::Approve("olga"), Act::Remove("ada"), Act::Remove("olga"), Act::PutToOthers];
+    let role = |who: &str| Some(if who == "olga" { "operator".into() } else { "reviewer".into() });
+    for (to, needed) in [("operator", 1), ("operator", 2), ("reviewer", 1)] {
+        let mut play = |acts: &[Act]| {
+            let (mut queue, id, mut at) = (Queue::default(), ApprovalId::from_bits(1), START);
+            let escalate = Some(Escalate { to: to.into(), at: time(START + HOUR / 2) });
+            queue.hold(Request { escalate, grant: Duration::from_millis(HOUR as u64), ..request(1, 1, needed, START + HOUR) }, time(START));
+            let (mut yes, mut people, mut put, mut goes) = (BTreeSet::new(), BTreeSet::from(["ada", "bob", "olga"]), false, false);
+            for act in acts {
+                match act {
+                    Act::Approve(who) => {
+                        let decision = Decision { role: role(who), ..decision(who, DecisionKind::Approve, at) };
+                        // The queue does not know who may decide: that is the gate's to ask first.
+                        if people.contains(who) && queue.decide(id, decision).is_ok() {
+                            yes.insert(*who);
+                        }
+                    }
+                    Act::Remove(who) => {
+                        people.remove(who);
+                        yes.remove(who);
+                        queue.keep_approvers(&people.iter().map(|who| (*who).into()).collect());
+                    }
+                    Act::PutToOthers => {
+                        at = START + HOUR / 2;
+                        queue.attend(time(at));
+                        // What goes already waits for nobody.
+                        put |= !goes;
+                    }
+                }
+                let one_of_them = !put || to == "reviewer" && !yes.is_empty() || yes.contains("olga");
+                goes = yes.len() as u32 >= needed && one_of_them;
+                let approval = queue.get(id).unwrap();
+                assert_eq!(matches!(approval.stage, Stage::Approved { .. }), goes, "{to}, {needed}: {approval:?}");
+                assert_eq!(approval.waits_for().is_some(), put && !one_of_them, "{approval:?}");
+            }
+        };
+        every(5, &ACTS, &mut Vec::new(), &mut play);
     }
 }
 

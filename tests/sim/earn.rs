@@ -108,7 +108,7 @@ impl World {
             steps: vec!["small-refunds".into()],
         };
         self.at(at, Event::Held(Box::new(request)));
-        let decided = Decision { reviewer: "dana".into(), decision, reason: None, at: time(at), edit: None, void: false };
+        let decided = Decision { reviewer: "dana".into(), role: None, decision, reason: None, at: time(at), edit: None, void: false };
         let mut effects = self.at(at + MINUTE, Event::Decided { approval, decision: decided });
         if decision == DecisionKind::Approve {
             let admission = Admission {
@@ -122,6 +122,7 @@ impl World {
                 digest: Some(digest),
                 sent: None,
                 under: None,
+                held_by: None,
                 deed: None,
             };
             effects.extend(self.at(at + 2 * MINUTE, Event::Admitted(admission)));

@@ -66,7 +66,7 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
             }
             6 => Event::Decided {
                 approval,
-                decision: Decision { reviewer: "bob".into(), decision: DecisionKind::Approve, reason: None, at: time(at), edit: None, void: false },
+                decision: Decision { reviewer: "bob".into(), role: None, decision: DecisionKind::Approve, reason: None, at: time(at), edit: None, void: false },
             },
             7 | 8 => tallied(at, rng.below(20), 0, rng.below(3)),
             9 if !runs.is_empty() => {

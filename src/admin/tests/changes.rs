@@ -82,7 +82,7 @@ async fn of_two_decisions_at_once_the_first_wins_and_the_other_is_409() {
     };
     let (approved, denied, ()) = tokio::join!(approve, deny, write);
     assert_eq!(approved.is(200)["state"], "approved");
-    assert_eq!(denied.is(409)["detail"], "the approval is approved already");
+    assert_eq!(denied.is(409)["detail"], "the approval is approved already: to take that back before the call is sent, withdraw it");
     let approval = world.get("vera", "/v1/approvals/apr_00000000000000000000000000000001").await.is(200);
     assert_eq!(approval["decisions"].as_array().unwrap().len(), 1);
     assert_eq!(approval["expires_at"], "2026-11-23T09:10:00Z");
@@ -110,7 +110,7 @@ async fn an_approval_ends_once_and_neither_the_asker_nor_one_person_twice_decide
     world.post("dana", APPROVE, "{}").await.is(409);
     assert_eq!(world.post("eli", DENY, r#"{"reason": "later"}"#).await.is(200)["decisions"][1]["decision"], "deny_not_now");
     for (who, path, body) in [("operator", APPROVE, "{}"), ("operator", DENY, r#"{"reason": "r"}"#)] {
-        assert_eq!(world.post(who, path, body).await.is(409)["detail"], "the approval is denied already");
+        assert_eq!(world.post(who, path, body).await.is(409)["detail"], "the approval is denied already: the agent can ask again");
     }
     world.post("dana", "/v1/approvals/apr_000000000000000000000000000000ff/approve", "{}").await.is(404);
     world.post("dana", "/v1/approvals/17/approve", "{}").await.is(404);

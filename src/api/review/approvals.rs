@@ -1,4 +1,5 @@
-//! How people decided: how many, how fast, how often just so, and how many of the calls that they let go turned out bad.
+//! How people decided: how many, how fast, how often just so, and how many of the calls that they let go turned out bad; of a workflow, and of each rule that held
+//! its calls. A rule whose calls are always approved as asked asks too much; one whose approved calls turn out bad is not looked at well enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    api::Decimal,
+    api::{Decimal, Moment},
     gate::{
         approval::{Decision, DecisionKind, Request},
-        event::{Mark, RunRef},
+        event::{Admission, Effect, Entry, Event, Mark, RunRef},
         name::{ApprovalId, PersonName},
         time::Time,
     },
@@ -21,10 +22,27 @@ pub const MANY: usize = 20;
 pub const HASTY_MS: u64 = 5_000;
 /// The most held calls and runs that one review follows.
 pub const MOST_FOLLOWED: usize = 100_000;
+/// The most rules that are told apart, those with the most held calls; an edit of a policy moves its rules, and each place is one.
+pub const MOST_RULES: usize = 100;
+/// What is asked of the journal for this alone, besides the calls that people let go.
+pub const KINDS: [&str; 9] = ["booked", "reported", "retracted", "reconciled", "excluded", "reinstated", "held", "decided", "followed"];
 
 /// Held calls and decisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalsReviewed {
+    /// All of them together.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// By the rule that held them, most held calls first.
+    #[serde(default)]
+    pub rules: Vec<RuleReviewed>,
+    /// Who decided, whoever decided most first.
+    pub reviewers: Vec<Reviewer>,
+}
+
+/// What the decisions on some held calls come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Figures {
     /// Calls that were held.
     pub held: u64,
     /// Decisions of people.
@@ -37,8 +55,17 @@ pub struct ApprovalsReviewed {
     pub denied_not_now: u64,
     /// Approvals that expired, undecided or unused.
     pub expired: u64,
+    /// Calls that expired and that nobody who could decide ever saw: the gate's failure.
+    #[serde(default)]
+    pub unseen: u64,
+    /// Calls that were put to other people, because nobody had decided for a while.
+    #[serde(default)]
+    pub escalated: u64,
     /// From the hold to the decision, in the middle, in seconds.
     pub median_seconds: Option<Decimal>,
+    /// From the hold to the decision, for nine of ten, in seconds.
+    #[serde(default)]
+    pub p90_seconds: Option<Decimal>,
     /// Calls that were approved with other arguments than the agent asked for.
     pub edited: u64,
     /// Calls that were approved just as the agent asked, as a share of the approved.
@@ -47,8 +74,41 @@ pub struct ApprovalsReviewed {
     pub turned_bad: u64,
     /// As a share of those approved without edits.
     pub turned_bad_share: Option<Decimal>,
-    /// Who decided, whoever decided most first.
-    pub reviewers: Vec<Reviewer>,
+    /// Calls that went under a grant that was given for a while: nobody looked at them one by one, and they are in none of the numbers above.
+    #[serde(default)]
+    pub unasked: u64,
+    /// Of those, calls whose run stands as unacceptable.
+    #[serde(default)]
+    pub unasked_turned_bad: u64,
+}
+
+/// One rule, as it was written at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleReviewed {
+    /// The rule.
+    pub rule: String,
+    /// Where it is written, as `file:line`.
+    pub place: Option<String>,
+    /// What the decisions on its calls come to.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// The same over a span of time, for one workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalsOver {
+    /// The workflow.
+    pub workflow: String,
+    /// From when.
+    pub since: Moment,
+    /// Until when.
+    pub until: Moment,
+    /// What is missing from it.
+    #[serde(default)]
+    pub missing: Vec<String>,
+    /// The figures.
+    #[serde(flatten)]
+    pub approvals: ApprovalsReviewed,
 }
 
 /// One reviewer.
@@ -64,9 +124,12 @@ pub struct Reviewer {
     pub hasty: bool,
 }
 
+/// A rule and its place.
+type Rule = (String, Option<String>);
+
 /// What is followed of held calls while the journal is read.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
+pub struct Desk {
     held: BTreeMap<ApprovalId, (Time, Request)>,
     marks: BTreeMap<RunRef, Mark>,
     /// How many people approved each.
@@ -74,14 +137,26 @@ pub(super) struct Desk {
     edited: BTreeSet<ApprovalId>,
     /// The runs in which grants were used: an agent that names no run asks in one and sends in another.
     used: BTreeMap<ApprovalId, RunRef>,
+    /// The runs of calls that went under a grant for a while, by the rule that would have held them.
+    unasked: Vec<(Option<Rule>, RunRef)>,
     waits: BTreeMap<PersonName, Vec<u64>>,
-    counts: ApprovalsReviewed,
+    counts: Figures,
+    rules: BTreeMap<Rule, Counted>,
+}
+
+/// What is counted of one rule.
+#[derive(Debug, Default)]
+struct Counted {
+    figures: Figures,
+    waits: Vec<u64>,
 }
 
 impl Desk {
     /// A call was held; it counts where that was in the span.
-    pub(super) fn hold(&mut self, at: Time, request: &Request, counts: bool) {
-        self.counts.held += u64::from(counts);
+    pub fn hold(&mut self, at: Time, request: &Request, counts: bool) {
+        if counts {
+            self.count(Some(rule_of(request)), |figures| figures.held += 1);
+        }
         if self.held.len() < MOST_FOLLOWED {
             // The arguments are not needed, and may be long.
             self.held.insert(request.approval, (at, Request { args: None, ..request.clone() }));
@@ -92,85 +167,156 @@ impl Desk {
         self.held.get(&approval).map(|(_, request)| request)
     }
 
-    pub(super) fn decide(&mut self, at: Time, approval: ApprovalId, decision: &Decision) {
-        self.counts.decisions += 1;
-        let waits = self.waits.entry(decision.reviewer.clone()).or_default();
-        match self.held.get(&approval) {
-            Some((held_at, _)) => waits.push(u64::try_from(at.since(*held_at).as_millis()).unwrap_or(u64::MAX)),
-            // Held before the journal was read: the speed of this one is not known, and a long one.
-            None => waits.push(u64::MAX),
+    /// Reads what an entry of the span says of decisions, of calls that went, and of runs; whatever else it says is somebody else's.
+    pub fn read(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::Booked { run, .. } => self.stands(run, Mark::Unacceptable),
+            Event::Reported { revision, .. }
+            | Event::Retracted { revision, .. }
+            | Event::Reconciled { revision, .. }
+            | Event::Excluded { revision, .. }
+            | Event::Reinstated { revision, .. } => self.stands(&revision.run, revision.now),
+            Event::Decided { approval, decision } => self.decide(entry.at, *approval, decision),
+            Event::Admitted(admission) => self.sent(admission),
+            Event::Followed(Effect::ApprovalExpired { approval }) => self.count(self.rule(*approval), |figures| figures.expired += 1),
+            Event::Followed(Effect::ApprovalUnseen { approval }) => self.count(self.rule(*approval), |figures| figures.unseen += 1),
+            Event::Followed(Effect::ApprovalEscalated { approval, .. }) => self.count(self.rule(*approval), |figures| figures.escalated += 1),
+            _ => {}
         }
-        match decision.decision {
-            DecisionKind::Approve => {
-                if self.approved.len() < MOST_FOLLOWED {
-                    if decision.edit.is_some() {
-                        // What was approved before it was another call.
-                        self.edited.insert(approval);
-                        self.approved.remove(&approval);
-                    }
-                    *self.approved.entry(approval).or_default() += 1;
-                }
+    }
+
+    fn decide(&mut self, at: Time, approval: ApprovalId, decision: &Decision) {
+        // Of one that was held before the journal was read the wait is not known, and a long one.
+        let waited = self.held.get(&approval).map_or(u64::MAX, |(held_at, _)| u64::try_from(at.since(*held_at).as_millis()).unwrap_or(u64::MAX));
+        self.waits.entry(decision.reviewer.clone()).or_default().push(waited);
+        let rule = self.rule(approval);
+        if let Some(counted) = rule.clone().and_then(|rule| self.counted(rule)) {
+            counted.waits.push(waited);
+        }
+        self.count(rule, |figures| {
+            figures.decisions += 1;
+            match decision.decision {
+                DecisionKind::Approve => {}
+                DecisionKind::DenyWrong => figures.denied_wrong += 1,
+                DecisionKind::DenyNotNow => figures.denied_not_now += 1,
             }
-            DecisionKind::DenyWrong => self.counts.denied_wrong += 1,
-            DecisionKind::DenyNotNow => self.counts.denied_not_now += 1,
+        });
+        if decision.decision == DecisionKind::Approve && self.approved.len() < MOST_FOLLOWED {
+            if decision.edit.is_some() {
+                // What was approved before it was another call.
+                self.edited.insert(approval);
+                self.approved.remove(&approval);
+            }
+            *self.approved.entry(approval).or_default() += 1;
         }
     }
 
-    /// A grant was used in `run`.
-    pub(super) fn sent(&mut self, approval: ApprovalId, run: &RunRef) {
-        if self.used.len() < MOST_FOLLOWED {
-            self.used.insert(approval, run.clone());
+    fn sent(&mut self, admission: &Admission) {
+        if let Some(approval) = admission.approval
+            && self.used.len() < MOST_FOLLOWED
+        {
+            self.used.insert(approval, admission.run.clone());
         }
-    }
-
-    pub(super) fn expire(&mut self) {
-        self.counts.expired += 1;
+        if admission.under.is_some() {
+            let rule = admission.held_by.as_ref().map(|by| (by.rule.to_string(), by.place.as_ref().map(ToString::to_string)));
+            self.count(rule.clone(), |figures| figures.unasked += 1);
+            if self.unasked.len() < MOST_FOLLOWED {
+                self.unasked.push((rule, admission.run.clone()));
+            }
+        }
     }
 
     /// A run stands as `mark` now.
-    pub(super) fn stands(&mut self, run: &RunRef, mark: Mark) {
+    fn stands(&mut self, run: &RunRef, mark: Mark) {
         if self.marks.len() < MOST_FOLLOWED || self.marks.contains_key(run) {
             self.marks.insert(run.clone(), mark);
         }
     }
 
-    pub(super) fn close(self) -> ApprovalsReviewed {
-        let needed = |approval: &ApprovalId| self.held.get(approval).map_or(1, |(_, request)| request.needed);
-        let let_go: Vec<&ApprovalId> = self.approved.iter().filter(|(approval, people)| **people >= needed(approval)).map(|(approval, _)| approval).collect();
-        let approved = let_go.len() as u64;
-        let as_asked: Vec<_> = let_go.into_iter().filter(|approval| !self.edited.contains(*approval)).collect();
-        let unedited = as_asked.len() as u64;
-        let is_bad = |approval: &&&ApprovalId| self.used.get(**approval).is_some_and(|run| self.marks.get(run) == Some(&Mark::Unacceptable));
-        let turned_bad = as_asked.iter().filter(is_bad).count() as u64;
-        let all: Vec<u64> = self.waits.values().flatten().copied().collect();
+    fn rule(&self, approval: ApprovalId) -> Option<Rule> {
+        self.request(approval).map(rule_of)
+    }
+
+    /// Counts it in all, and of its rule.
+    fn count(&mut self, rule: Option<Rule>, count: impl Fn(&mut Figures)) {
+        count(&mut self.counts);
+        if let Some(counted) = rule.and_then(|rule| self.counted(rule)) {
+            count(&mut counted.figures);
+        }
+    }
+
+    fn counted(&mut self, rule: Rule) -> Option<&mut Counted> {
+        // Ten times as many as are told: which have the most calls is known at the end.
+        if self.rules.len() >= 10 * MOST_RULES && !self.rules.contains_key(&rule) {
+            return None;
+        }
+        Some(self.rules.entry(rule).or_default())
+    }
+
+    /// What it all comes to.
+    #[must_use]
+    pub fn close(mut self) -> ApprovalsReviewed {
+        let is_bad = |run: &RunRef| self.marks.get(run) == Some(&Mark::Unacceptable);
+        let mut let_go = Vec::new();
+        for (approval, people) in &self.approved {
+            let request = self.held.get(approval).map(|(_, request)| request);
+            if *people >= request.map_or(1, |request| request.needed) {
+                let edited = self.edited.contains(approval);
+                let bad = !edited && self.used.get(approval).is_some_and(is_bad);
+                let_go.push((request.map(rule_of), edited, bad));
+            }
+        }
+        let unasked: Vec<_> = self.unasked.iter().filter(|(_, run)| is_bad(run)).map(|(rule, _)| rule.clone()).collect();
+        for (rule, edited, bad) in let_go {
+            self.count(rule, |figures| {
+                figures.approved += 1;
+                figures.edited += u64::from(edited);
+                figures.turned_bad += u64::from(bad);
+            });
+        }
+        for rule in unasked {
+            self.count(rule, |figures| figures.unasked_turned_bad += 1);
+        }
+        let all = self.waits.values().flatten().copied().collect();
         let mut reviewers: Vec<_> = self
             .waits
             .into_iter()
             .map(|(reviewer, waits)| {
-                let (decisions, median) = (waits.len(), median(waits));
+                let (decisions, median) = (waits.len(), share(waits, 1, 2));
                 let hasty = decisions >= MANY && median.is_some_and(|ms| ms < HASTY_MS);
                 Reviewer { reviewer: reviewer.to_string(), decisions: decisions as u64, median_seconds: median.map(seconds), hasty }
             })
             .collect();
         reviewers.sort_by(|one, other| other.decisions.cmp(&one.decisions).then_with(|| one.reviewer.cmp(&other.reviewer)));
-        ApprovalsReviewed {
-            approved,
-            median_seconds: median(all).map(seconds),
-            edited: approved - unedited,
-            without_edits: Decimal::ratio(unedited, approved),
-            turned_bad,
-            turned_bad_share: Decimal::ratio(turned_bad, unedited),
-            reviewers,
-            ..self.counts
-        }
+        let mut rules: Vec<_> =
+            self.rules.into_iter().map(|((rule, place), counted)| RuleReviewed { rule, place, figures: closed(counted.figures, counted.waits) }).collect();
+        rules.sort_by(|one, other| {
+            (other.figures.held, other.figures.unasked).cmp(&(one.figures.held, one.figures.unasked)).then_with(|| one.rule.cmp(&other.rule))
+        });
+        rules.truncate(MOST_RULES);
+        ApprovalsReviewed { figures: closed(self.counts, all), rules, reviewers }
     }
 }
 
-/// The middle one, or the lower of the two in the middle; `None` of none, and where it is not known.
-fn median(mut waits: Vec<u64>) -> Option<u64> {
+fn rule_of(request: &Request) -> Rule {
+    (request.rule.to_string(), request.place.as_ref().map(ToString::to_string))
+}
+
+/// `figures` with what follows from them and from how long people took.
+fn closed(mut figures: Figures, waits: Vec<u64>) -> Figures {
+    let unedited = figures.approved - figures.edited;
+    figures.median_seconds = share(waits.clone(), 1, 2).map(seconds);
+    figures.p90_seconds = share(waits, 9, 10).map(seconds);
+    figures.without_edits = Decimal::ratio(unedited, figures.approved);
+    figures.turned_bad_share = Decimal::ratio(figures.turned_bad, unedited);
+    figures
+}
+
+/// The wait that `part` of `whole` of them do not exceed, such as the middle one or, of two, the lower; `None` of none, and where it is not known.
+fn share(mut waits: Vec<u64>, part: usize, whole: usize) -> Option<u64> {
     waits.sort_unstable();
-    let middle = waits.get(waits.len().checked_sub(1)? / 2)?;
-    (*middle < u64::MAX).then_some(*middle)
+    let rank = (waits.len() * part).div_ceil(whole);
+    waits.get(rank.checked_sub(1)?).copied().filter(|wait| *wait < u64::MAX)
 }
 
 fn seconds(ms: u64) -> Decimal {
@@ -182,10 +328,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_middle_of_what_is_known() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![9, 1, 5]), Some(5));
-        assert_eq!(median(vec![9, 1]), Some(1));
-        assert_eq!(median(vec![u64::MAX, 1, u64::MAX]), None, "mostly held before anybody looked");
+    fn the_middle_and_nine_of_ten_of_what_is_known() {
+        assert_eq!(share(vec![], 1, 2), None);
+        assert_eq!(share(vec![9, 1, 5], 1, 2), Some(5));
+        assert_eq!(share(vec![9, 1], 1, 2), Some(1));
+        assert_eq!(share(vec![u64::MAX, 1, u64::MAX], 1, 2), None, "mostly held before anybody looked");
+        assert_eq!(share((1..=10).collect(), 9, 10), Some(9));
+        assert_eq!(share((1..=11).collect(), 9, 10), Some(10));
+        assert_eq!(share(vec![7], 9, 10), Some(7));
     }
 }

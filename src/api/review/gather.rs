@@ -12,7 +12,7 @@ use crate::{
     api::{Decimal, Moment, incident::Incident, numbers::NumbersOver, workflow::Workflow},
     gate::{
         budget::account::BurnRecord,
-        event::{Effect, Entry, Event, Mark},
+        event::{Effect, Entry, Event},
         facets::NO_TOOL,
         incident,
         name::{CallId, ToolName, WorkflowName},
@@ -25,7 +25,7 @@ use crate::{
 /// The most lines of one kind, and of a timeline. The oldest make room.
 pub const MOST_LINES: usize = 2_000;
 /// Calls that were held so long before the span are followed: no hold lasts longer.
-pub const HOLDS: std::time::Duration = days(1);
+pub const HOLDS: std::time::Duration = days(7);
 
 /// What is asked of the journal for a review: nothing that happens once a call or once a run.
 pub const KINDS: [&str; 35] = [
@@ -242,29 +242,18 @@ impl Chain {
 
 impl File {
     fn read(&mut self, entry: &Entry) {
+        self.desk.read(entry);
         match &entry.event {
-            Event::Booked { run, .. } => self.desk.stands(run, Mark::Unacceptable),
-            Event::Reported { revision, .. } | Event::Retracted { revision, .. } | Event::Reconciled { revision, .. } => {
-                self.desk.stands(&revision.run, revision.now);
-                self.line(entry, |file, line| file.done.push(line));
-            }
+            Event::Reported { .. } | Event::Retracted { .. } | Event::Reconciled { .. } => self.line(entry, |file, line| file.done.push(line)),
             Event::Excluded { revision, reason, by, .. } => {
-                self.desk.stands(&revision.run, revision.now);
                 let why = (reason.to_string(), by.to_string());
                 if self.excluded.insert(revision.run.clone(), why.clone()).is_none() {
                     *self.reasons.entry(why).or_default() += 1;
                 }
             }
             Event::Reinstated { revision, .. } => {
-                self.desk.stands(&revision.run, revision.now);
                 if let Some(count) = self.excluded.remove(&revision.run).and_then(|why| self.reasons.get_mut(&why)) {
                     *count -= 1;
-                }
-            }
-            Event::Decided { approval, decision } => self.desk.decide(entry.at, *approval, decision),
-            Event::Admitted(admission) => {
-                if let Some(approval) = admission.approval {
-                    self.desk.sent(approval, &admission.run);
                 }
             }
             Event::Clamped(_)
@@ -284,7 +273,6 @@ impl File {
                 file.changes.push(line);
             }),
             Event::Followed(effect) => match effect {
-                Effect::ApprovalExpired { .. } => self.desk.expire(),
                 Effect::LevelChanged { .. }
                 | Effect::ClampExpired
                 | Effect::WaiverEnded
@@ -295,6 +283,7 @@ impl File {
                 | Effect::ApprovalUnseen { .. }
                 | Effect::DemotionProposed { .. } => self.line(entry, |file, line| file.levels.push(line)),
                 Effect::ApprovalDue { .. }
+                | Effect::ApprovalExpired { .. }
                 | Effect::ApprovalEscalated { .. }
                 | Effect::PostureChanged { .. }
                 | Effect::BurnOpened
@@ -303,7 +292,10 @@ impl File {
                 | Effect::ReviewOverdue { .. } => {}
             },
             // Told in the timeline alone, or counted elsewhere.
-            Event::Started { .. }
+            Event::Booked { .. }
+            | Event::Decided { .. }
+            | Event::Admitted(_)
+            | Event::Started { .. }
             | Event::Stopped
             | Event::PolicyAccepted { .. }
             | Event::PolicyRefused { .. }

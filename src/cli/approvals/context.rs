@@ -149,14 +149,14 @@ mod tests {
         status::tests::workflow,
     };
 
-    fn told(over: serde_json::Value, run: serde_json::Value, lately: serde_json::Value, alike: serde_json::Value) -> String {
+    fn told(over: &serde_json::Value, run: &serde_json::Value, lately: &serde_json::Value, alike: &serde_json::Value) -> String {
         let context = json!({ "changes": [], "workflow": workflow(&json!({})), "run": run, "lately": lately, "alike": alike, "missing": [] });
-        let mut over = over;
+        let mut over = over.clone();
         over["context"] = context;
         plain(&page(&approval(&over), now()))
     }
 
-    fn call(verdict: &str, executed: serde_json::Value, over: &serde_json::Value) -> serde_json::Value {
+    fn call(verdict: &str, executed: &serde_json::Value, over: &serde_json::Value) -> serde_json::Value {
         let mut call = json!({
             "call": "call_1", "at": "2026-11-23T17:56:00Z", "tool": "payments/get_order", "risk": "read", "verdict": verdict, "rule": null, "executed": executed,
             "status": 200, "subject": null,
@@ -171,10 +171,10 @@ mod tests {
     fn what_surrounds_a_call_is_told() {
         let run = json!({
             "state": "open", "started": "2026-11-23T17:50:00Z", "left_out": 3, "in_flight": 1, "modes": ["wrong_arguments"], "escalated": false, "calls": [
-                call("allow", json!(true), &json!({})),
-                call("deny", json!(false), &json!({ "tool": "payments/refund", "risk": "high", "rule": "arguments", "status": 422, "subject": "A-1001" })),
-                call("hold", json!(false), &json!({ "tool": "payments/refund", "risk": "high", "rule": "level", "status": 403 })),
-                call("allow", json!("unknown"), &json!({ "tool": "payments/note\u{202e}", "risk": "low", "status": 0 })),
+                call("allow", &json!(true), &json!({})),
+                call("deny", &json!(false), &json!({ "tool": "payments/refund", "risk": "high", "rule": "arguments", "status": 422, "subject": "A-1001" })),
+                call("hold", &json!(false), &json!({ "tool": "payments/refund", "risk": "high", "rule": "level", "status": 403 })),
+                call("allow", &json!("unknown"), &json!({ "tool": "payments/note\u{202e}", "risk": "low", "status": 0 })),
             ]
         });
         let lately = json!([
@@ -191,7 +191,7 @@ mod tests {
             { "id": "apr_3", "created_at": "2026-11-20T15:00:00Z", "subject": null, "same_subject": false, "rule": "level", "decisions": decision("approve", true, json!(null)),
               "sent": true, "outcome": null, "modes": [] },
         ]);
-        insta::assert_snapshot!(told(json!({}), run, lately, alike), @r"
+        insta::assert_snapshot!(told(&json!({}), &run, &lately, &alike), @r"
           stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
           run       open, began 10m ago (wrong_arguments); 1 call under way; 3 calls before these
                     4m ago: payments/get_order (risk read): executed (200)
@@ -209,15 +209,15 @@ mod tests {
     #[test]
     fn what_there_is_not_is_said() {
         let run = |state: &str| json!({ "state": state, "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": true, "calls": [] });
-        let plainly = told(json!({ "subject": null }), run("unknown"), json!([]), json!([]));
+        let plainly = told(&json!({ "subject": null }), &run("unknown"), &json!([]), &json!([]));
         insta::assert_snapshot!(plainly, @r"
           stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
           run       what it did is not known: it ended with a crash, or made no other call
           lately    the call names no object
           before    no call of payments/refund was decided on before
         ");
-        assert!(told(json!({}), run("open"), json!([]), json!([])).contains("open, handed to a person; no other call so far"));
-        let alone = told(json!({ "run": "call_00000000000000000000000000000001" }), run("acceptable"), json!([]), json!([]));
+        assert!(told(&json!({}), &run("open"), &json!([]), &json!([])).contains("open, handed to a person; no other call so far"));
+        let alone = told(&json!({ "run": "call_00000000000000000000000000000001" }), &run("acceptable"), &json!([]), &json!([]));
         assert!(alone.contains("the agent names no run: this call is all of it") && alone.contains("no other run touched A-1001"), "{alone}");
     }
 }

@@ -71,7 +71,10 @@ pub(super) fn approvals(approval: &Approval) -> u64 {
 fn stands(approval: &Approval, now: Time) -> String {
     let state = word(&approval.state);
     match approval.state.as_str() {
-        "pending" => format!("{state}: {} of {} approvals, expires {}", approvals(approval), approval.needed, when::exactly(now, approval.expires_at)),
+        "pending" => {
+            let waits = approval.waits_for.as_ref().map_or_else(String::new, |role| format!(" (one of them by role {}: it was put to them)", escape(role)));
+            format!("{state}: {} of {} approvals{waits}, expires {}", approvals(approval), approval.needed, when::exactly(now, approval.expires_at))
+        }
         "approved" => format!("{state}: its grant lets the call through once and expires {}", when::exactly(now, approval.expires_at)),
         _ => state,
     }

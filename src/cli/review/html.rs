@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::document::{Block, Document, Item, is_of_numbers};
+use crate::cli::render::escape as seen;
 
 const STYLE: &str = "body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1.2rem;color:#222;background:#fff}\
  h1{font-size:1.6rem}h2{margin:2.4rem 0 .4rem;padding-top:1rem;border-top:1px solid #ddd;font-size:1.25rem}h3{margin:1.3rem 0 .3rem;font-size:1rem}\
@@ -64,9 +65,9 @@ fn posture(cell: &str) -> Option<String> {
     ["healthy", "at_risk", "burned", "breached"].contains(&cell).then(|| format!(" class=\"{cell}\""))
 }
 
-/// For HTML, in text and in attributes.
+/// For HTML, in text and in attributes, with nothing unseen.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    seen(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -76,8 +77,8 @@ mod tests {
     #[test]
     fn a103_what_an_agent_wrote_is_no_markup() {
         let mut document = Document::new("Review".to_owned());
-        document.list([Item { text: "run <script>\"x\"</script> & more".to_owned(), code: Some("</code>".to_owned()) }]);
+        document.list([Item { text: "run <script>\"x\"</script> & more\u{202e}\u{200b}".to_owned(), code: Some("</code>".to_owned()) }]);
         let page = page(&document);
-        assert!(page.contains("<li>run &lt;script&gt;&quot;x&quot;&lt;/script&gt; &amp; more <code>&lt;/code&gt;</code></li>"), "{page}");
+        assert!(page.contains("<li>run &lt;script&gt;&quot;x&quot;&lt;/script&gt; &amp; more\\u{202e}\\u{200b} <code>&lt;/code&gt;</code></li>"), "{page}");
     }
 }

@@ -6,7 +6,7 @@ use super::document::{Document, Item, change, minute, told};
 use crate::{
     api::{
         numbers::Rate,
-        review::{ApprovalsReviewed, BurnReviewed, Review, Reviewed},
+        review::{ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed},
     },
     cli::render::number::{counted, grouped, percent},
 };
@@ -189,34 +189,76 @@ fn burn_of(page: &mut Document, burn: &BurnReviewed) {
 }
 
 fn approvals(page: &mut Document, approvals: &ApprovalsReviewed) {
-    if approvals.held == 0 && approvals.decisions == 0 {
+    let all = &approvals.figures;
+    if idle(approvals) {
         return;
     }
     page.heading(3, "Approvals");
-    let speed = approvals.median_seconds.map_or_else(String::new, |median| format!(", half of them within {median} s"));
-    page.text(format!(
-        "{} held; {}{speed}: {} approved, {} denied as wrong, {} not now; {} expired.",
-        counted(approvals.held, "call was", "calls were"),
-        counted(approvals.decisions, "decision", "decisions"),
-        grouped(approvals.approved),
-        grouped(approvals.denied_wrong),
-        grouped(approvals.denied_not_now),
-        grouped(approvals.expired)
-    ));
-    if approvals.approved > 0 {
-        page.text(format!(
-            "Of those approved {} went without edits ({} with), and of these {} turned out bad ({}).",
-            percent(approvals.without_edits),
-            grouped(approvals.edited),
-            grouped(approvals.turned_bad),
-            percent(approvals.turned_bad_share)
-        ));
+    if all.held > 0 || all.decisions > 0 {
+        page.text(format!("{}{}.", held(all), if all.escalated > 0 { format!("; {} put to other people", grouped(all.escalated)) } else { String::new() }));
+    }
+    if all.unseen > 0 {
+        let calls =
+            counted(all.unseen, "held call expired and nobody who could decide ever saw it", "held calls expired and nobody who could decide ever saw them");
+        page.text(format!("{calls}: the gate failed its people."));
+    }
+    if all.approved > 0 {
+        page.text(format!("{}.", turned_out(all)));
+    }
+    page.text(unasked(all).map_or_else(String::new, |text| format!("{text}.")));
+    if approvals.rules.len() > 1 || approvals.rules.iter().any(|rule| rule.place.is_some()) {
+        page.list(approvals.rules.iter().take(SHOWN).map(|rule| {
+            let place = rule.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+            let asked = (rule.figures.held > 0 || rule.figures.decisions > 0).then(|| held(&rule.figures));
+            let approved = (rule.figures.approved > 0).then(|| turned_out(&rule.figures));
+            let told: Vec<_> = asked.into_iter().chain(approved).chain(unasked(&rule.figures)).collect();
+            Item::from(format!("rule {}{place}: {}", rule.rule, told.join(". ")))
+        }));
     }
     page.list(approvals.reviewers.iter().take(SHOWN).map(|reviewer| {
         let median = reviewer.median_seconds.map_or_else(String::new, |median| format!(", half of them within {median} s"));
         let hasty = if reviewer.hasty { ": faster than anybody reads" } else { "" };
         Item::from(format!("{}: {}{median}{hasty}", reviewer.reviewer, counted(reviewer.decisions, "decision", "decisions")))
     }));
+}
+
+fn idle(approvals: &ApprovalsReviewed) -> bool {
+    let all = &approvals.figures;
+    all.held == 0 && all.decisions == 0 && all.unasked == 0
+}
+
+fn held(figures: &Figures) -> String {
+    let speed = match (figures.median_seconds, figures.p90_seconds) {
+        (Some(median), Some(most)) => format!(", half of them within {median} s and nine of ten within {most} s"),
+        (Some(median), None) => format!(", half of them within {median} s"),
+        (None, _) => String::new(),
+    };
+    format!(
+        "{} held; {}{speed}: {} approved, {} denied as wrong, {} not now; {} expired",
+        counted(figures.held, "call was", "calls were"),
+        counted(figures.decisions, "decision", "decisions"),
+        grouped(figures.approved),
+        grouped(figures.denied_wrong),
+        grouped(figures.denied_not_now),
+        grouped(figures.expired)
+    )
+}
+
+fn turned_out(figures: &Figures) -> String {
+    format!(
+        "Of those approved {} went without edits ({} with), and of these {} turned out bad ({})",
+        percent(figures.without_edits),
+        grouped(figures.edited),
+        grouped(figures.turned_bad),
+        percent(figures.turned_bad_share)
+    )
+}
+
+/// What went without anybody looking at it by itself.
+fn unasked(figures: &Figures) -> Option<String> {
+    let went = counted(figures.unasked, "call went", "calls went");
+    let told = || format!("{went} under a grant that was given for a while, not looked at one by one; {} turned out bad", grouped(figures.unasked_turned_bad));
+    (figures.unasked > 0).then(told)
 }
 
 fn exclusions(page: &mut Document, reviewed: &Reviewed) {
@@ -242,7 +284,7 @@ fn lines(page: &mut Document, lines: &[crate::api::review::Line]) {
 fn nothing(reviewed: &Reviewed) -> String {
     let parts = [
         ("burns", reviewed.burns.is_empty()),
-        ("held calls", reviewed.approvals.held == 0 && reviewed.approvals.decisions == 0),
+        ("held calls", idle(&reviewed.approvals)),
         ("exclusions", reviewed.exclusions.runs == 0),
         ("waivers, clamps or moves of the level", reviewed.levels.is_empty()),
         ("changes", reviewed.changes.is_empty()),

@@ -1,5 +1,8 @@
 //! Who looks at a held call, and when more people are asked to: a notice before it expires, other people where nobody decided for a while, and a failure of the gate
-//! where it expired and nobody ever saw it. None of this decides anything.
+//! where it expired and nobody ever saw it.
+//!
+//! None of this decides anything, and it never makes a decision easier: once a call was put to a role, one of those who approve it has to hold that role. Whoever let
+//! it lie may still deny it, or be one of several who approve; their silence is not made up for by a late yes of their own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,7 +52,22 @@ pub struct Attended {
     pub escalated: bool,
 }
 
+impl Escalate {
+    /// Is somebody in `role` one of those whom it is put to? Operators may do all that reviewers may.
+    fn is_to(&self, role: &str) -> bool {
+        *self.to == *role || role == "operator"
+    }
+}
+
 impl Approval {
+    /// The role that it was put to, while nobody who holds it has approved.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&Arc<str>> {
+        let escalate = self.request.escalate.as_ref().filter(|_| self.attended.escalated)?;
+        let holds = |role: &Option<Arc<str>>| role.as_deref().is_some_and(|role| escalate.is_to(role));
+        (!self.decisions.iter().any(|decision| decision.counts() && holds(&decision.role))).then_some(&escalate.to)
+    }
+
     /// When it is said that it expires soon.
     #[must_use]
     pub fn notice_at(&self) -> Time {

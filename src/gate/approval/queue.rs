@@ -146,13 +146,14 @@ impl Queue {
         if decision.edit.is_some() {
             approval.decisions.iter_mut().for_each(|earlier| earlier.void = true);
         }
-        approval.stage = match decision.decision {
-            DecisionKind::Approve if approval.approvals() + 1 >= approval.request.needed => Stage::Approved { until: at.plus(approval.request.grant) },
+        let kind = decision.decision;
+        approval.decisions.push(decision);
+        approval.stage = match kind {
+            DecisionKind::Approve if approval.has_enough() => Stage::Approved { until: at.plus(approval.request.grant) },
             DecisionKind::Approve => Stage::Pending,
             DecisionKind::DenyWrong => Stage::Denied { at, wrong: true },
             DecisionKind::DenyNotNow => Stage::Denied { at, wrong: false },
         };
-        approval.decisions.push(decision);
         Ok(approval)
     }
 
@@ -174,7 +175,7 @@ impl Queue {
             for decision in approval.decisions.iter_mut().filter(|decision| !people.contains(&decision.reviewer)) {
                 decision.void = true;
             }
-            if matches!(approval.stage, Stage::Approved { .. }) && approval.approvals() < approval.request.needed {
+            if matches!(approval.stage, Stage::Approved { .. }) && !approval.has_enough() {
                 approval.stage = Stage::Pending;
             }
         }

@@ -62,6 +62,9 @@ pub struct Request {
 pub struct Decision {
     /// Who.
     pub reviewer: PersonName,
+    /// In which role, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Arc<str>>,
     /// What.
     pub decision: DecisionKind,
     /// Why, where they said.
@@ -199,6 +202,12 @@ impl Approval {
     #[must_use]
     pub fn digest(&self) -> &Digest {
         self.edit().map_or(&self.request.digest, |edit| &edit.digest)
+    }
+
+    /// Did as many people approve as it takes, and one of those whom it was put to?
+    #[must_use]
+    pub fn has_enough(&self) -> bool {
+        self.approvals() >= self.request.needed && self.waits_for().is_none()
     }
 
     /// Distinct people whose approvals count.

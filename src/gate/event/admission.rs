@@ -1,5 +1,7 @@
 //! A risky call that may go, as the journal has it before its first byte goes upstream.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::RunRef;
@@ -7,8 +9,19 @@ use crate::gate::{
     deed::Deed,
     digest::Digest,
     name::{ApprovalId, CallId, GrantId, Subject, ToolName},
+    policy::Place,
     risk::Risk,
 };
+
+/// A rule that holds calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBy {
+    /// Its name.
+    pub rule: Arc<str>,
+    /// Where it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
 
 /// A risky call that may go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +48,9 @@ pub struct Admission {
     /// The time-boxed grant that it goes under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under: Option<GrantId>,
+    /// The rule that would have held it, where it goes under such a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<HeldBy>,
     /// What is remembered of what it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deed: Option<Box<Deed>>,

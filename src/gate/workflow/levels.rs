@@ -99,10 +99,16 @@ impl WorkflowState {
             };
             effects.push((now, effect));
         }
-        for approval in self.approvals.expire(now) {
-            effects.push((now, Effect::ApprovalExpired { approval }));
+        let expired = self.approvals.expire(now);
+        self.note_expired(expired, now, effects);
+    }
+
+    /// What expired, and what of that nobody ever saw.
+    pub(super) fn note_expired(&self, expired: Vec<ApprovalId>, at: Time, effects: &mut Effects) {
+        for approval in expired {
+            effects.push((at, Effect::ApprovalExpired { approval }));
             if self.approvals.get(approval).is_some_and(Approval::is_unseen) {
-                effects.push((now, Effect::ApprovalUnseen { approval }));
+                effects.push((at, Effect::ApprovalUnseen { approval }));
             }
         }
     }

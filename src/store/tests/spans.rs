@@ -71,6 +71,7 @@ fn what_people_decided_lately_comes_newest_first_and_without_the_arguments() {
     let edit = crate::gate::approval::Edit { args: "\"longer\"".into(), digest: Digest::new([2; 32]) };
     let decision = crate::gate::approval::Decision {
         reviewer: "dana".into(),
+        role: None,
         decision: crate::gate::approval::DecisionKind::Approve,
         reason: None,
         at: at(2),

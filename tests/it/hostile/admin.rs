@@ -228,3 +228,92 @@ fn a107_of_many_repeats_of_one_approved_call_one_passes() {
         assert_eq!(world.upstream.count(), 1);
     });
 }
+
+#[test]
+fn what_was_approved_passes_nothing_after_a_demotion_and_is_not_used_up_by_that() {
+    test(async {
+        let upstream = ScriptedUpstream::start().await;
+        let desk = policies::desk("caps: { burned: read_only }");
+        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", desk).start();
+        let (agent, operator) = (gate.agent(), gate.operator());
+        let held = async |of: &str| agent.post("/shop/pay", &order(of)).await.refused(403, "held")["approval"].as_str().unwrap().to_owned();
+        let (before, after) = (held("before").await, held("after").await);
+        operator.approve(&before).await.passed();
+        for n in 0..3 {
+            let call = agent.post("/shop/note", &order("A-9")).await.passed().call().to_owned();
+            operator.run_of(&call).await;
+            operator.report("call", &call, "wrong_action", &format!("r-{n}")).await.passed();
+        }
+        operator.stands("desk", "burned", |state| state["posture"] == "burned" && state["level"]["effective"] == "read_only").await;
+        // Approving is a person's to do, and passes nothing that the level does not.
+        operator.approve(&after).await.passed();
+        for of in ["before", "after"] {
+            let problem = agent.post("/shop/pay", &order(of)).await.refused(403, "level");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.starts_with("NOT EXECUTED") && detail.contains("read_only") && detail.contains("burned"), "{detail}");
+        }
+        assert_eq!(upstream.received().iter().filter(|call| call.target == "/pay").count(), 0);
+        operator.post("/v1/workflows/desk/recover", &json!({ "cause": "a bad prompt" })).await.passed();
+        agent.post("/shop/pay", &order("before")).await.passed();
+        agent.post("/shop/pay", &order("before")).await.refused(403, "held");
+        assert_eq!(upstream.received().iter().filter(|call| call.target == "/pay").count(), 1);
+    });
+}
+
+#[test]
+fn a_flood_of_calls_that_are_nearly_the_same_fills_one_inbox_and_wears_nobody_out() {
+    test(async {
+        let upstream = ScriptedUpstream::start().await;
+        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
+        let (agent, operator) = (gate.agent().run("r"), gate.operator());
+        let nearly = |n: usize| json!({ "order": "A-1", "amount": 10_000 + n });
+        let mut held = Vec::new();
+        for n in 0..60 {
+            let answer = agent.post("/shop/pay", &nearly(n)).await;
+            if n < 20 {
+                held.push(answer.refused(403, "held")["approval"].as_str().unwrap().to_owned());
+            } else {
+                let problem = answer.refused(429, "inbox-full");
+                assert!(problem["detail"].as_str().unwrap().contains("20 calls of this run wait for a person"), "{problem}");
+            }
+        }
+        // The same in another spelling is the same, and takes no room.
+        let spelled = super::post("/shop/pay", "Connection: close\r\nBurngate-Run: r\r\n", "{ \"amount\" : 10000.0, \"order\":\"\\u0041-1\" }");
+        let said = talk(gate.listen(), &spelled).await;
+        assert!(said.text.contains(&held[0]), "{}", said.text);
+        assert_eq!(operator.approvals("pending").await.len(), 20);
+        // A person says twice that such a call is wrong, and is not asked about another.
+        for id in &held[..2] {
+            operator.deny(id, "wrong", "nobody asked for a refund").await.passed();
+        }
+        for n in 20..40 {
+            let problem = agent.post("/shop/pay", &nearly(n)).await.refused(403, "denied");
+            assert!(problem["detail"].as_str().unwrap().contains("denied as wrong more than once within 24 hours"), "{problem}");
+        }
+        assert_eq!(operator.approvals("pending").await.len(), 18);
+        assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 1, "one run went wrong, however often it asked");
+        upstream.untouched();
+    });
+}
+
+#[test]
+fn whoever_loses_a_decision_is_told_what_stands() {
+    test(async {
+        let world = people().await;
+        let (rob, operator) = (world.gate.reviewer("rob-token"), world.operator());
+        let why = |answer: &crate::harness::Answer, status: u16| {
+            assert_eq!(answer.status.as_u16(), status, "{}", String::from_utf8_lossy(&answer.body));
+            answer.json()["detail"].as_str().unwrap().to_owned()
+        };
+        let id = hold(&world, "dana").await;
+        assert_eq!(why(&world.gate.reviewer("dana-as-a-person").approve(&id).await, 403), "who asks cannot decide: another person must");
+        let id = hold(&world, "alice").await;
+        rob.deny(&id, "not_now", "later").await.passed();
+        assert_eq!(why(&rob.approve(&id).await, 409), "the approval is denied already: the agent can ask again");
+        let id = hold(&world, "alice").await;
+        rob.approve(&id).await.passed();
+        assert_eq!(why(&operator.approve(&id).await, 409), "the approval is approved already: to take that back before the call is sent, withdraw it");
+        world.gate.agent().token("alice-token").post("/shop/pay/7", &order("A-1")).await.passed();
+        assert_eq!(why(&operator.deny(&id, "wrong", "too late").await, 409), "the approval is used already: the call was sent; report its run if it was wrong");
+    });
+}

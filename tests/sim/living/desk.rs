@@ -412,7 +412,7 @@ impl Desk {
 }
 
 pub(crate) fn decision(who: &str, decision: DecisionKind) -> Decision {
-    Decision { reviewer: who.into(), decision, reason: None, at: Time::default(), edit: None, void: false }
+    Decision { reviewer: who.into(), role: None, decision, reason: None, at: Time::default(), edit: None, void: false }
 }
 
 pub(crate) fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {

@@ -1,0 +1,72 @@
+//! How people decided on a workflow's held calls in the last week, and how that turned out: in a sentence.
+
+use std::fmt::Write as _;
+
+use crate::{
+    api::{Decimal, Span, review::ApprovalsReviewed},
+    cli::render::number::{counted, grouped, percent},
+};
+
+/// The sentence; nothing where nothing was held.
+#[must_use]
+pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
+    let all = &approvals.figures;
+    let mut told = Vec::new();
+    if all.held > 0 || all.decisions > 0 {
+        let mut text = format!("In the last week {} for a person", counted(all.held, "call was held", "calls were held"));
+        if let Some(median) = all.median_seconds {
+            let _ = write!(text, "; half of {} came within {}", counted(all.decisions, "decision", "decisions"), span(median));
+            if let Some(most) = all.p90_seconds {
+                let _ = write!(text, ", nine of ten within {}", span(most));
+            }
+        }
+        if all.approved > 0 {
+            let approved = counted(all.approved, "approved call", "approved calls");
+            let _ = write!(text, "; of {approved} {} went as asked, and {} of these turned out bad", percent(all.without_edits), grouped(all.turned_bad));
+        }
+        told.push(text);
+    }
+    if all.unseen > 0 {
+        told.push(format!("{} expired and nobody who could decide ever saw it", counted(all.unseen, "held call", "held calls")));
+    }
+    if all.unasked > 0 {
+        let went = counted(all.unasked, "call went", "calls went");
+        told.push(format!("{went} under a grant for a while, and {} of them turned out bad", grouped(all.unasked_turned_bad)));
+    }
+    told.into_iter().map(|text| text + ".\n").collect()
+}
+
+/// A time that people took, to the second above.
+fn span(seconds: Decimal) -> Span {
+    Span(std::time::Duration::from_secs(seconds.ten_thousandths().unsigned_abs().div_ceil(10_000).max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::review::Figures;
+
+    #[test]
+    fn how_people_decided_is_told_in_a_sentence_and_nothing_where_nothing_was_held() {
+        assert_eq!(line(&ApprovalsReviewed::default()), "");
+        let figures = Figures {
+            held: 12,
+            decisions: 11,
+            approved: 10,
+            edited: 1,
+            median_seconds: Some(Decimal::of(950_000)),
+            p90_seconds: Some(Decimal::of(36_000_000)),
+            without_edits: Decimal::ratio(9, 10),
+            turned_bad: 2,
+            unseen: 1,
+            unasked: 3,
+            unasked_turned_bad: 1,
+            ..Figures::default()
+        };
+        insta::assert_snapshot!(line(&ApprovalsReviewed { figures, ..ApprovalsReviewed::default() }), @r"
+        In the last week 12 calls were held for a person; half of 11 decisions came within 1m35s, nine of ten within 1h; of 10 approved calls 90% went as asked, and 2 of these turned out bad.
+        1 held call expired and nobody who could decide ever saw it.
+        3 calls went under a grant for a while, and 1 of them turned out bad.
+        ");
+    }
+}
