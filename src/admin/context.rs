@@ -4,11 +4,13 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 use super::{
     Desk,
     fault::Fault,
+    feedback,
     runs::{call, modes},
     workflows,
 };
@@ -17,11 +19,13 @@ use crate::{
         Moment,
         approval::Decision,
         context::{Alike, AlikeDecision, Change, Context, MOST_ALIKE, MOST_CALLS, RunSoFar, Touch, changes},
+        review::RuleReviewed,
     },
     gate::{
         approval::{Approval, Request},
         event::{Entry, Event, Executed, RunRef},
         name::{ApprovalId, RunId, WorkflowName},
+        time::{Time, days},
     },
     ledger::{
         port::{Records, RunFilter, RunKey, RunView, Unavailable},
@@ -31,6 +35,8 @@ use crate::{
 
 /// So many journal entries about held calls are looked through for like ones: some hundred decisions.
 const MOST_ENTRIES: usize = 1_000;
+/// Decisions on the calls of the same rule are counted over so long.
+const LOOKS_BACK: Duration = days(30);
 /// A run has so many continuations that are looked at.
 const MOST_PARTS: usize = 10;
 
@@ -40,7 +46,8 @@ pub(super) async fn of(desk: &Desk, name: &WorkflowName, approval: &Approval) ->
     let key = RunKey { workflow: name.clone(), agent: request.agent.clone(), run: request.run.clone() };
     let open = desk.ledger().so_far(name, &request.agent, &request.run, request.call, MOST_CALLS);
     let touching = request.subject.as_ref().map_or_else(Vec::new, |subject| desk.ledger().touching(subject, &key, MOST_ALIKE));
-    let looked = desk.look_up(move |records| look(records, &key, &request)).await;
+    let now = desk.ledger().now();
+    let looked = desk.look_up(move |records| look(records, &key, &request, now)).await;
     let (found, missing) = match looked {
         Ok(found) => (found, Vec::new()),
         Err(fault) => (Found::default(), vec![format!("calls of earlier runs, and earlier decisions: {}", fault.detail())]),
@@ -51,6 +58,7 @@ pub(super) async fn of(desk: &Desk, name: &WorkflowName, approval: &Approval) ->
         run: run(open, &found.parts, &approval.request),
         lately: lately(touching, &found.touched),
         alike: found.alike,
+        rule: found.rule,
         missing,
     })
 }
@@ -62,9 +70,10 @@ struct Found {
     parts: Vec<RunView>,
     touched: Vec<RunView>,
     alike: Vec<Alike>,
+    rule: Option<RuleReviewed>,
 }
 
-fn look(records: &dyn Records, key: &RunKey, request: &Request) -> Result<Found, Unavailable> {
+fn look(records: &dyn Records, key: &RunKey, request: &Request, now: Time) -> Result<Found, Unavailable> {
     let workflow = Some(key.workflow.clone());
     let mut parts = records.runs(&RunFilter { workflow, run: Some(key.run.clone()), limit: MOST_PARTS, ..RunFilter::default() })?;
     parts.retain(|view| view.run.agent == key.agent);
@@ -75,7 +84,12 @@ fn look(records: &dyn Records, key: &RunKey, request: &Request) -> Result<Found,
         touched.retain(|view| !is_own(view));
     }
     let alike = alike(records, &key.workflow, request)?;
-    Ok(Found { parts, touched, alike })
+    let place = request.place.as_ref().map(ToString::to_string);
+    let rules = feedback::look(records, &key.workflow, now.minus(LOOKS_BACK), now)?.approvals.rules;
+    let rule = rules.into_iter().find(|rule| *rule.rule == *request.rule && rule.place == place);
+    // The one that is asked about is no experience with the rule.
+    let rule = rule.filter(|rule| rule.figures.held > 1 || rule.figures.decisions > 0 || rule.figures.unasked > 0);
+    Ok(Found { parts, touched, alike, rule })
 }
 
 /// The run so far: what was booked of it, and what is open.

@@ -40,7 +40,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(workflow): Segme
     desk.look_up(move |records| look(records, &name, since, until)).await.map(Json)
 }
 
-fn look(records: &dyn Records, name: &WorkflowName, since: Time, until: Time) -> Result<ApprovalsOver, Unavailable> {
+pub(super) fn look(records: &dyn Records, name: &WorkflowName, since: Time, until: Time) -> Result<ApprovalsOver, Unavailable> {
     let (mut read, mut missing) = (approvals::Desk::default(), Vec::new());
     let end = until.plus(Duration::from_millis(1));
     // What was held before the span may be decided in it.

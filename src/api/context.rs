@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Moment, approval::Decision, run::Call, workflow::Workflow};
+use super::{Moment, approval::Decision, review::RuleReviewed, run::Call, workflow::Workflow};
 
 /// So many calls of the run are told, the newest.
 pub const MOST_CALLS: usize = 50;
@@ -37,6 +37,9 @@ pub struct Context {
     pub lately: Vec<Touch>,
     /// The newest decisions on calls of the same tool, those about the same object first, and how they turned out.
     pub alike: Vec<Alike>,
+    /// How decisions on calls that the same rule held came out in the last thirty days; `null` where it held none besides.
+    #[serde(default)]
+    pub rule: Option<RuleReviewed>,
     /// What of this could not be read.
     pub missing: Vec<String>,
 }

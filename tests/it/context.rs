@@ -59,7 +59,7 @@ fn the_run_so_far_is_told_while_it_is_open_and_when_it_has_ended() {
 fn what_else_touched_the_object_and_how_like_calls_turned_out_are_told() {
     test(async {
         let upstream = ScriptedUpstream::start().await;
-        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
+        let mut gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
         let operator = gate.operator();
         let held = async |run: &str, of: &str| {
             let problem = gate.agent().run(run).post("/shop/pay", &order(of)).await.refused(403, "held");
@@ -94,8 +94,14 @@ fn what_else_touched_the_object_and_how_like_calls_turned_out_are_told() {
         let lately: Vec<_> = told["lately"].as_array().unwrap().iter().map(|one| (&one["run"], &one["outcome"])).collect();
         assert_eq!(lately, [(&json!("beside"), &json!("open")), (&json!("bad"), &json!("unacceptable"))]);
         assert_eq!((&told["workflow"]["workflow"], &told["workflow"]["posture"]), (&json!("desk"), &json!("healthy")));
-        // And after a restart, from the journal.
-        drop(told);
+        let rule = &told["rule"];
+        assert_eq!((&rule["rule"], &rule["held"], &rule["approved"], &rule["turned_bad"]), (&json!("level"), &json!(4), &json!(2), &json!(1)));
+        // A crash takes the runs that were open, and nothing that people decided.
+        gate.kill_nine();
+        gate.start();
+        let again = shown(&gate.operator(), &id).await["context"].clone();
+        assert_eq!(again["alike"].as_array().unwrap().iter().map(|one| &one["id"]).collect::<Vec<_>>(), alike.iter().map(|one| one.0).collect::<Vec<_>>());
+        assert_eq!((&again["alike"][0]["outcome"], &again["rule"]["turned_bad"]), (&json!("unacceptable"), &json!(1)));
     });
 }
 

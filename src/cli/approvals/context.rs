@@ -9,10 +9,15 @@ use crate::{
         approval::Approval,
         context::{Alike, AlikeDecision, Context, RunSoFar, Touch},
         problem::Executed,
+        review::Figures,
         run::Call,
     },
     cli::{
-        render::{escape, when},
+        render::{
+            escape,
+            number::{counted, grouped, percent},
+            when,
+        },
         status,
     },
     gate::{event, time::Time},
@@ -22,12 +27,13 @@ use crate::{
 #[must_use]
 pub(super) fn page(approval: &Approval, now: Time) -> String {
     let Some(context) = approval.context.as_deref() else { return String::new() };
-    let Context { workflow, run, lately, alike, missing, changes: _ } = context;
+    let Context { workflow, run, lately, alike, rule, missing, changes: _ } = context;
     let parts = [
         ("stands", vec![status::line(workflow, now)]),
         ("run", so_far(approval, run, now)),
         ("lately", touched(approval, lately, now)),
         ("before", before(approval, alike, now)),
+        ("rule", rule.iter().map(|rule| experience(&rule.figures)).collect()),
         ("missing", missing.iter().map(|what| escape(what)).collect()),
     ];
     let mut page = String::new();
@@ -111,6 +117,18 @@ fn before(approval: &Approval, alike: &[Alike], now: Time) -> Vec<String> {
     }
 }
 
+/// How calls that the same rule held were decided, and how that turned out.
+fn experience(figures: &Figures) -> String {
+    let mut told = format!("in 30 days it held {}, of which {} approved", counted(figures.held, "call", "calls"), counted(figures.approved, "was", "were"));
+    if figures.approved > 0 {
+        let _ = write!(told, ", {} as asked; {} of those turned out bad", percent(figures.without_edits), grouped(figures.turned_bad));
+    }
+    if figures.unasked > 0 {
+        let _ = write!(told, "; {} went under a grant for a while, {} of them bad", grouped(figures.unasked), grouped(figures.unasked_turned_bad));
+    }
+    told
+}
+
 fn decided(one: &Alike, now: Time) -> String {
     let said: Vec<_> = one.decisions.iter().map(said).collect();
     let about = match one.subject.as_deref() {
@@ -150,7 +168,13 @@ mod tests {
     };
 
     fn told(over: &serde_json::Value, run: &serde_json::Value, lately: &serde_json::Value, alike: &serde_json::Value) -> String {
-        let context = json!({ "changes": [], "workflow": workflow(&json!({})), "run": run, "lately": lately, "alike": alike, "missing": [] });
+        let mut context = json!({ "changes": [], "workflow": workflow(&json!({})), "run": run, "lately": lately, "alike": alike, "missing": [] });
+        if run["state"] == "open" {
+            context["rule"] = json!({
+                "rule": "hold_when", "place": "policies/payments.yaml:18", "held": 12, "decisions": 11, "approved": 10, "denied_wrong": 1, "denied_not_now": 0, "expired": 1,
+                "median_seconds": 30, "edited": 1, "without_edits": 0.9, "turned_bad": 2, "turned_bad_share": 0.2222, "unasked": 3, "unasked_turned_bad": 1,
+            });
+        }
         let mut over = over.clone();
         over["context"] = context;
         plain(&page(&approval(&over), now()))
@@ -203,6 +227,7 @@ mod tests {
           before    3h ago about the same object: dana approved it; sent, and its run was unacceptable (wrong_action)
                     3d ago about A-2: dana denied it as wrong (two\nlines); not sent
                     3d ago: dana approved it with other arguments; sent, and its run is not booked yet
+          rule      in 30 days it held 12 calls, of which 10 were approved, 90% as asked; 2 of those turned out bad; 3 went under a grant for a while, 1 of them bad
         ");
     }
 

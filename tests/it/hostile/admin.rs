@@ -233,8 +233,7 @@ fn a107_of_many_repeats_of_one_approved_call_one_passes() {
 fn what_was_approved_passes_nothing_after_a_demotion_and_is_not_used_up_by_that() {
     test(async {
         let upstream = ScriptedUpstream::start().await;
-        let desk = policies::desk("caps: { burned: read_only }");
-        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", desk).start();
+        let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
         let (agent, operator) = (gate.agent(), gate.operator());
         let held = async |of: &str| agent.post("/shop/pay", &order(of)).await.refused(403, "held")["approval"].as_str().unwrap().to_owned();
         let (before, after) = (held("before").await, held("after").await);
@@ -244,13 +243,13 @@ fn what_was_approved_passes_nothing_after_a_demotion_and_is_not_used_up_by_that(
             operator.run_of(&call).await;
             operator.report("call", &call, "wrong_action", &format!("r-{n}")).await.passed();
         }
-        operator.stands("desk", "burned", |state| state["posture"] == "burned" && state["level"]["effective"] == "read_only").await;
+        operator.stands("desk", "breached", |state| state["posture"] == "breached" && state["level"]["effective"] == "read_only").await;
         // Approving is a person's to do, and passes nothing that the level does not.
         operator.approve(&after).await.passed();
         for of in ["before", "after"] {
             let problem = agent.post("/shop/pay", &order(of)).await.refused(403, "level");
             let detail = problem["detail"].as_str().unwrap();
-            assert!(detail.starts_with("NOT EXECUTED") && detail.contains("read_only") && detail.contains("burned"), "{detail}");
+            assert!(detail.starts_with("NOT EXECUTED") && detail.contains("read_only") && detail.contains("breached"), "{detail}");
         }
         assert_eq!(upstream.received().iter().filter(|call| call.target == "/pay").count(), 0);
         operator.post("/v1/workflows/desk/recover", &json!({ "cause": "a bad prompt" })).await.passed();
