@@ -1,6 +1,10 @@
-//! What the flip of a workflow from shadow to enforce would do. The flip itself is a line of its policy, so there is nothing here that does it.
+//! What the flip from shadow to enforce would do, of a workflow or of single tools and rules. The flip itself is a line of the policy, so there is nothing here that
+//! does it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State};
 
@@ -13,7 +17,7 @@ use crate::{
     gate::{
         event::Executed,
         name::{ToolName, WorkflowName},
-        policy::Mode,
+        policy::{Mode, judge::RuleName, shadow::watched},
         time::{Time, days},
         verdict::Verdict,
     },
@@ -25,7 +29,7 @@ const DAYS: u64 = 7;
 /// So many runs are looked at; of more, the newest.
 const MAX_RUNS: usize = 50_000;
 
-/// What the flip from shadow to enforce would do, judged by the calls of the last seven days.
+/// What the flip from shadow to enforce would do, judged by the calls of the last seven days: of the workflow, or of those of its tools and rules that are in shadow.
 #[utoipa::path(
     get,
     path = "/v1/workflows/{workflow}/enforce",
@@ -36,13 +40,19 @@ pub(super) async fn preview(State(desk): State<Arc<Desk>>, Segment(workflow): Se
     let name = WorkflowName::from(workflow);
     let standing = one(&desk, &name)?;
     let now = desk.ledger().now();
-    let place = desk.ledger().table().entries.get(&name).map(|place| place.policy.mode);
-    let until = match place {
-        Some(Mode::Shadow { until }) if now < until => until,
-        Some(Mode::Shadow { .. } | Mode::Enforce) => return Err(Fault::new(Slug::Conflict, format!("the verdicts on `{name}` act already"))),
-        None => return Err(Fault::new(Slug::Conflict, format!("no policy of `{name}` is in force"))),
+    let table = desk.ledger().table();
+    let Some(policy) = table.entries.get(&name).map(|place| &place.policy) else {
+        return Err(Fault::new(Slug::Conflict, format!("no policy of `{name}` is in force")));
     };
-    let (seen, since) = look(&desk, &name, now).await?;
+    let shadow = watched(policy, &table.policies, now);
+    let (whole, until) = match (policy.mode, shadow.iter().map(|watched| watched.until).min()) {
+        (Mode::Shadow { until }, _) if now < until => (true, until),
+        (Mode::Shadow { .. } | Mode::Enforce, Some(first)) => (false, first),
+        (Mode::Shadow { .. } | Mode::Enforce, None) => return Err(Fault::new(Slug::Conflict, format!("the verdicts on `{name}` act already"))),
+    };
+    drop(table);
+    let counted = if whole { None } else { Some(shadow.iter().map(|watched| (watched.tool.clone(), watched.rule.map(RuleName::as_str))).collect()) };
+    let (seen, since) = look(&desk, &name, counted, now).await?;
     let days = (now.since(since).as_secs().div_ceil(86_400)).max(1);
     let of = |verdict: Verdict| seen.rules.iter().filter(|((_, _, known), _)| *known == verdict).map(|(_, calls)| calls).sum::<u64>();
     let (holds, denials) = (of(Verdict::Hold), of(Verdict::Deny));
@@ -50,6 +60,8 @@ pub(super) async fn preview(State(desk): State<Arc<Desk>>, Segment(workflow): Se
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.calls));
     Ok(Json(Flip {
         workflow: name.to_string(),
+        whole,
+        shadow: shadow.into_iter().map(Into::into).collect(),
         until: Moment(until),
         since: Moment(since),
         days,
@@ -66,8 +78,13 @@ pub(super) async fn preview(State(desk): State<Arc<Desk>>, Segment(workflow): Se
     }))
 }
 
+/// Tools and rules that are in shadow: a tool without a rule is in shadow as a whole.
+type Counted = BTreeSet<(ToolName, Option<&'static str>)>;
+
 #[derive(Default)]
 struct Seen {
+    /// What is counted; everything where the workflow is in shadow.
+    counted: Option<Counted>,
     runs: u64,
     calls: u64,
     /// Calls that passed because verdicts are only watched, by tool, rule and verdict. There are no more tools than a policy and its paths have.
@@ -80,7 +97,9 @@ impl Seen {
             return;
         }
         self.calls += 1;
-        if call.verdict != Verdict::Allow {
+        let is_counted =
+            |counted: &Counted| counted.iter().any(|(tool, rule)| *tool == call.tool && rule.is_none_or(|rule| call.rule.as_deref() == Some(rule)));
+        if call.verdict != Verdict::Allow && self.counted.as_ref().is_none_or(is_counted) {
             let rule = call.rule.clone().unwrap_or_else(|| "?".into());
             *self.rules.entry((call.tool.clone(), rule, call.verdict)).or_default() += 1;
         }
@@ -88,10 +107,10 @@ impl Seen {
 }
 
 /// What passed, and since when: seven days back, or as far as the newest runs reach that are looked at.
-async fn look(desk: &Arc<Desk>, workflow: &WorkflowName, now: Time) -> Result<(Seen, Time), Fault> {
+async fn look(desk: &Arc<Desk>, workflow: &WorkflowName, counted: Option<Counted>, now: Time) -> Result<(Seen, Time), Fault> {
     let filter = RunFilter { workflow: Some(workflow.clone()), since: Some(now.minus(days(DAYS))), ..RunFilter::default() };
     let looked = move |records: &dyn Records| {
-        let (mut seen, mut since) = (Seen::default(), now);
+        let (mut seen, mut since) = (Seen { counted, ..Seen::default() }, now);
         every(records, filter, MAX_RUNS, |view| {
             seen.runs += 1;
             since = since.min(view.run.booked_at);

@@ -21,6 +21,7 @@ use crate::{
     gate::{
         name::{LevelName, WorkflowName},
         pace::Pause,
+        policy::shadow::watched,
         time::days,
     },
     ledger::{
@@ -196,16 +197,19 @@ async fn release_scope(desk: &Desk, person: &Person, scope: &Scope, release: &Re
 }
 
 fn all(desk: &Desk) -> Workflows {
-    Workflows { workflows: desk.ledger().views().iter().map(|(name, view)| shown(name, view)).collect(), note: None }
+    Workflows { workflows: desk.ledger().views().iter().map(|(name, view)| shown(desk, name, view)).collect(), note: None }
 }
 
 pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
     let view = desk.ledger().view(workflow).ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{workflow}`")))?;
-    Ok(shown(workflow, &view))
+    Ok(shown(desk, workflow, &view))
 }
 
-fn shown(name: &WorkflowName, view: &View) -> Workflow {
+fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
     let mut shown = Workflow::of(name, view.place.as_ref().map(|place| place.policy.mode), &view.state, &view.standing);
+    if let Some(place) = &view.place {
+        shown.shadow = watched(&place.policy, &desk.ledger().table().policies, desk.ledger().now()).into_iter().map(Into::into).collect();
+    }
     shown.traffic = view.place.as_ref().map(|place| traffic(place, view));
     shown
 }

@@ -1,16 +1,42 @@
-//! What it would mean if a workflow's verdicts acted that are only watched now.
+//! What of a workflow is in shadow, and what it would mean if that acted.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Moment;
+use crate::gate::policy::shadow::Watched;
+
+/// A tool or a rule in shadow: its verdicts are recorded, and calls pass it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShadowView {
+    /// The tool.
+    pub tool: String,
+    /// The rule; `null` where every rule of the tool is in shadow.
+    pub rule: Option<String>,
+    /// From then on it acts.
+    pub until: Moment,
+    /// Where it is written.
+    pub place: String,
+}
+
+impl From<Watched> for ShadowView {
+    fn from(watched: Watched) -> Self {
+        let Watched { tool, rule, until, place } = watched;
+        ShadowView { tool: tool.to_string(), rule: rule.map(|rule| rule.to_string()), until: Moment(until), place: place.to_string() }
+    }
+}
 
 /// What the flip from shadow to enforce would do, judged by the calls of the last days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Flip {
     /// The workflow.
     pub workflow: String,
-    /// When watching ends by itself: from then on verdicts act.
+    /// The whole workflow is in shadow. Where it is not, only what the tools and rules in `shadow` said is counted.
+    pub whole: bool,
+    /// The tools and rules that are in shadow by themselves.
+    #[serde(default)]
+    pub shadow: Vec<ShadowView>,
+    /// When watching ends by itself: from then on verdicts act. Where the workflow acts, the first such moment of its tools and rules.
     pub until: Moment,
     /// The runs that were looked at were booked at or after.
     pub since: Moment,

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Decimal, Moment, Span,
     earn::{Earn, Lose, Proposal, Step},
+    enforce::ShadowView,
     numbers::{Numbers, counts},
 };
 use crate::gate::{
@@ -50,6 +51,9 @@ pub struct Workflow {
     pub risk: String,
     /// enforce or shadow; `null` where no policy for it is in force any more.
     pub mode: Option<String>,
+    /// Its tools and rules that are in shadow by themselves.
+    #[serde(default)]
+    pub shadow: Vec<ShadowView>,
     /// What failure means for it and how much is acceptable.
     pub objective: ObjectiveView,
     /// Its budget.
@@ -364,6 +368,7 @@ impl Workflow {
                 Mode::Shadow { until } if now < until => "shadow".to_owned(),
                 Mode::Shadow { .. } | Mode::Enforce => "enforce".to_owned(),
             }),
+            shadow: Vec::new(),
             objective: ObjectiveView::of(&terms.objective),
             budget: Budget::of(&terms.objective, &totals.tally, standing),
             posture: standing.posture.as_str().to_owned(),

@@ -22,6 +22,7 @@ use crate::{api::enforce::Flip, gate::time::Time};
 #[command(after_help = "\
 Example: burngate enforce support-triage --dry-run
 
+It speaks of the whole workflow where that is in shadow, else of those of its tools and rules that are.
 The flip itself is a line of the policy: drop `mode: shadow` and `until`. Booked runs stay booked.")]
 pub(super) struct Enforce {
     /// The workflow
@@ -53,8 +54,9 @@ fn page(flip: &Flip, now: Time) -> String {
     let name = escape(&flip.workflow);
     let runs = counted(flip.runs, "run", "runs");
     let days = counted(flip.days, "day", "days");
+    let what = if flip.whole { format!("the verdicts on {name}") } else { format!("what is in shadow of {name}") };
     let mut page = format!(
-        "Of {} calls in {runs} of the last {days}, {} would have been held and {} denied if the verdicts on {name} acted: up to {} and {} a day.\n",
+        "Of {} calls in {runs} of the last {days}, {} would have been held and {} denied if {what} acted: up to {} and {} a day.\n",
         grouped(flip.calls),
         grouped(flip.holds),
         grouped(flip.denials),
@@ -69,6 +71,10 @@ fn page(flip: &Flip, now: Time) -> String {
         escape(&flip.binds),
         when::exactly(now, flip.until)
     );
+    for watched in &flip.shadow {
+        let rule = watched.rule.as_deref().map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
+        let _ = writeln!(page, "In shadow: {rule}{} ({}), until {}.", escape(&watched.tool), escape(&watched.place), when::exactly(now, watched.until));
+    }
     if flip.rules.is_empty() {
         return page;
     }
@@ -89,7 +95,7 @@ mod tests {
     fn a_flip_says_what_it_would_do_and_what_stays() {
         let at = |text: &str| text.parse::<Moment>().unwrap();
         let flip: Flip = serde_json::from_value(serde_json::json!({
-            "workflow": "support-triage", "until": "2026-12-01T00:00:00Z", "since": "2026-11-21T06:00:00Z", "days": 3, "runs": 1200, "calls": 4100,
+            "workflow": "support-triage", "whole": true, "until": "2026-12-01T00:00:00Z", "since": "2026-11-21T06:00:00Z", "days": 3, "runs": 1200, "calls": 4100,
             "holds": 61, "denials": 1, "holds_a_day": 21, "denials_a_day": 1, "posture": "healthy", "level": "standard", "binds": "earned",
             "rules": [
                 { "tool": "payments/refund", "rule": "hold_when", "verdict": "hold", "calls": 61 },

@@ -17,7 +17,7 @@ use crate::{
     config::{files::load_from, source::nearest::did_you_mean},
     gate::{
         level::Rung,
-        policy::{Mode, PolicySet, Workflow, judge::Unreadable},
+        policy::{PolicySet, Workflow, judge::Unreadable},
         standing::{Binds, Standing},
         time::Time,
         verdict::Verdict,
@@ -113,24 +113,23 @@ impl Explain {
         let workflow = policies.workflows.get(self.workflow.as_str()).ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
         let standing = self.standing(workflow, now)?;
         let asked = Asked::read(self, policies, workflow)?;
-        let case = asked.case(workflow, &standing);
+        let case = asked.case(workflow, &standing, now);
         let (rules, malformed) = match rules::every(&case) {
             Ok(rules) => (rules, None),
             Err(Unreadable(what)) => (Vec::new(), Some(what)),
         };
-        let strictest = rules.iter().map(|line| line.verdict).max().unwrap_or(Verdict::Allow);
+        let acting = || rules.iter().filter(|line| !line.shadow);
+        let strictest = acting().map(|line| line.verdict).max().unwrap_or(Verdict::Allow);
         let verdict = if malformed.is_some() { Verdict::Deny } else { strictest };
         // The first of its strictness, as when a call is judged.
-        let rule = rules.iter().find(|line| line.verdict == verdict && verdict != Verdict::Allow).map(|line| line.rule.as_str());
-        let shadow =
-            [Some(workflow.mode), asked.tool.map(|tool| tool.mode)].into_iter().flatten().any(|mode| matches!(mode, Mode::Shadow { until } if now < until));
+        let rule = acting().find(|line| line.verdict == verdict && verdict != Verdict::Allow).map(|line| line.rule.as_str());
         Ok(Answer {
             workflow: workflow.name.to_string(),
             tool: asked.name.to_string(),
             level: standing.level().to_string(),
             level_from: if self.at.is_some() { "at" } else { "starts" },
             posture: standing.posture.as_str(),
-            mode: if shadow { "shadow" } else { "enforce" },
+            mode: if case.is_shadow() { "shadow" } else { "enforce" },
             verdict,
             rule,
             malformed,

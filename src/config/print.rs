@@ -111,7 +111,11 @@ impl Entries {
     }
 
     fn rule(self, key: &str, rule: Option<&Rule>) -> Self {
-        self.optional(key, rule.map(|rule| rule.condition.source()))
+        match rule {
+            None => self,
+            Some(Rule { condition, mode: Mode::Enforce, .. }) => self.text(key, condition.source()),
+            Some(rule) => self.with(key, mode(Entries::default().text("if", rule.condition.source()), rule.mode).into_node()),
+        }
     }
 
     /// Takes `keys` over as they are written.
@@ -191,10 +195,10 @@ fn parameter(parameter: &Parameter) -> Node {
 }
 
 fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
-    if let Some(Duplicate { key, within, verdict, .. }) = &rules.duplicate {
+    if let Some(Duplicate { key, within, verdict, mode, .. }) = &rules.duplicate {
         let key = key.iter().map(|part| Node::text(part.source()));
         let duplicate = Entries::default().list("key", key).text("within", Interval(*within)).text("verdict", verdict.as_str());
-        entries = entries.with("duplicate", duplicate.into_node());
+        entries = entries.with("duplicate", own_mode(duplicate, *mode).into_node());
     }
     if let Some(Reverses { tool, within, .. }) = &rules.reverses {
         entries = entries.with("reverses", Entries::default().text("tool", tool).text("within", Interval(*within)).into_node());
@@ -216,7 +220,15 @@ fn limit(limit: &Limit) -> Node {
             None => entries,
         };
     }
-    entries.into_node()
+    own_mode(entries, limit.mode).into_node()
+}
+
+/// The mode of a rule: one that enforces is what its tool makes of it.
+fn own_mode(entries: Entries, rule: Mode) -> Entries {
+    match rule {
+        Mode::Enforce => entries,
+        Mode::Shadow { .. } => mode(entries, rule),
+    }
 }
 
 fn mode(entries: Entries, mode: Mode) -> Entries {
@@ -400,6 +412,8 @@ tools:
   - { tool: a, risk: read, volume: 100/s, concurrency: 5, body: 4MiB, timeout: 250ms, mode: shadow, until: 2026-12-01 }
   - { tool: b, match: b/c, risk: high, always: hold, escalation: true, idempotent: true, subject: 'args[\"x y\"]', failure_when: 'response.status >= 500' }
   - { tool: c, risk: low, deny_when: 'args.n > 5.0 && tool != \"x: y\"', duplicate: { key: [args.n], within: 24h, verdict: count }, forbidden: true }
+  - { tool: e, risk: low, deny_when: { if: 'args.n > 5.0', mode: shadow, until: 2026-12-01 }, hold_when: { if: 'args.n > 2.0', mode: enforce }, duplicate: { key: [args.n], within: 24h,
+      mode: shadow, until: 2026-12-01 }, limits: [ { sum: args.n, per: agent, within: 1h, hold_above: 9, mode: shadow, until: 2026-12-02 } ] }
   - { tool: d, risk: high, subject: args.s, reverses: { tool: b, within: 7d }, duplicate: { key: [args.s, agent], within: 90m }, limits: [
       { sum: args.n, per: subject, within: 24h, hold_above: 1000, deny_above: 5000.5 }, { count: true, per: agent, within: 1h, deny_above: 0 } ] }
 ";

@@ -32,7 +32,7 @@ use crate::gate::{
     name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName},
     outcome::FailureMode,
     policy::{
-        Api, Mode, Tool,
+        Api, Tool,
         facts::{Facts, Lookup, RunFacts},
         judge::{self, Case, Finding, RuleName, Unreadable},
         skip,
@@ -174,6 +174,7 @@ impl Ledger {
             args: None,
             verdict: Verdict::Deny,
             rule: None,
+            watched: None,
             admitted: false,
             granted: false,
             under: None,
@@ -242,39 +243,40 @@ impl Ledger {
         }
         let run = RunFacts { id: seat.run_id.as_str(), calls: 0, escalated: false };
         let facts = facts(ask, &seat, &standing, run);
-        let case = Case { workflow: &place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts };
-        let finding = match judge::judge(&case) {
-            Ok(finding) => finding,
+        let case = Case { workflow: &place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts, now };
+        let judged = match judge::judge(&case) {
+            Ok(judged) => judged,
             Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
         };
         let escalated = case.facts.run.escalated;
-        let held_by = finding.as_ref().filter(|finding| finding.verdict == Verdict::Hold).map(|finding| finding.rule);
+        let held_by = judged.acts.as_ref().filter(|finding| finding.verdict == Verdict::Hold).map(|finding| finding.rule);
         let steps = if held_by.is_some() { skip::releasing(&case) } else { Vec::new() };
         let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
-        let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), finding.as_ref(), now);
+        let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), judged.acts.as_ref(), now);
         (seat.subject, seat.rule) = (tool.and(touched), None);
-        seat.keep_arguments(ask.args, &standing, finding.as_ref());
+        seat.keep_arguments(ask.args, &standing, &judged);
         seat.escalated = escalated;
         seat.note_escalation(escalation);
         if !self.journal.room() {
             return seat.turned_down(Refusal::Journal);
         }
-        let (mut seat, finding) = match asked {
-            Asked::Nothing => (seat, finding),
+        let (mut seat, judged) = match asked {
+            Asked::Nothing => (seat, judged),
             Asked::Unread => return Admit::Unread { seat },
             Asked::Refused(refusal) => return Admit::Refused { seat, refusal },
-            Asked::This(doing) => match self.recall(seat, doing, finding, now) {
-                Recall::On(seat, finding) => (seat, finding),
+            Asked::This(doing) => match self.recall(seat, doing, judged, now) {
+                Recall::On(seat, judged) => (seat, judged),
                 Recall::Ends(admit) => return admit.catch_escalation(),
             },
         };
-        let admit = match finding {
-            Some(finding) if finding.verdict == Verdict::Deny && !watches_only(&seat, tool, &finding, now) => self.deny(seat, finding, now),
+        seat.watched = judged.watched.as_ref().map(|finding| (finding.verdict, finding.rule.as_str()));
+        let admit = match judged.acts {
+            Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
             _ if let Some(edited) = seat.edited.filter(|_| !seat.granted) => self.send_edited(seat, edited, ask, epoch),
-            None => self.pass(seat, ask, (&standing, epoch), now),
-            Some(finding) if watches_only(&seat, tool, &finding, now) => {
-                (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
-                self.book_finding(&seat, &finding, now);
+            None => {
+                if let Some(finding) = &judged.watched {
+                    self.book_finding(&seat, finding, now);
+                }
                 self.pass(seat, ask, (&standing, epoch), now)
             }
             Some(finding) => {
@@ -301,6 +303,7 @@ impl Ledger {
     /// No rule stops it. What it does beside other calls may.
     fn pass(&self, mut seat: Seat, ask: &Ask<'_>, judged: (&Standing, u64), now: Time) -> Admit {
         let epoch = judged.1;
+        seat.let_go();
         if let Some(finding) = self.count_repeat(&mut seat, ask, now) {
             if !watches_only(&seat, ask.tool, &finding, now) {
                 return self.deny(seat, finding, now);
@@ -322,9 +325,6 @@ impl Ledger {
                 return capped_by(seat, finding, capped);
             }
             (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
-        }
-        if seat.rule.is_none() {
-            seat.verdict = Verdict::Allow;
         }
         if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered() || seat.under.is_some()) {
             return Admit::Pass { permit: Permit { seat, epoch }, durable: None };
@@ -383,7 +383,6 @@ impl Ledger {
             }
             None if self.skips_review(&seat, &live, &steps, &digest) && self.take_unreviewed(&mut seat, now) => {
                 drop(live);
-                (seat.verdict, seat.rule) = (Verdict::Allow, None);
                 self.pass(seat, ask, judged, now)
             }
             None if denied_before(&live, &seat, now) => {
@@ -570,9 +569,8 @@ fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
 }
 
 /// Does the verdict only watch? A clamp acts all the same.
-pub(super) fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
-    let shadows = |mode: Mode| matches!(mode, Mode::Shadow { until } if now < until);
-    !finding.clamped && (shadows(seat.place.policy.mode) || tool.is_some_and(|tool| shadows(tool.mode)))
+fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
+    !finding.clamped && (seat.place.policy.mode.is_shadow(now) || tool.is_some_and(|tool| tool.mode.is_shadow(now)))
 }
 
 /// A cap costs nothing (G6), and its call may come again.

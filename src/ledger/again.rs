@@ -5,7 +5,7 @@
 
 use super::{
     Ledger,
-    admit::{Ask, facts, watches_only},
+    admit::{Ask, facts},
     permit::{Permit, Seat},
 };
 use crate::gate::{
@@ -23,15 +23,13 @@ impl Ledger {
         let epoch = self.epoch();
         seat.place.shard.advance(now);
         let standing = seat.place.shard.standing();
-        let tool = ask.tool.filter(|tool| seat.place.policy.tools.contains(&tool.name));
         let run = RunFacts { id: seat.run_id.as_str(), calls: 0, escalated: false };
         let facts = facts(ask, &seat, &standing, run);
-        let case = Case { workflow: &seat.place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts };
+        let case = Case { workflow: &seat.place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts, now };
         let passes = match judge::judge(&case) {
             Err(_) => false,
-            Ok(None) => true,
             // A grant was used for this very call.
-            Ok(Some(finding)) => (finding.verdict == Verdict::Hold && seat.granted) || watches_only(&seat, tool, &finding, now),
+            Ok(judged) => judged.acts.is_none_or(|finding| finding.verdict == Verdict::Hold && seat.granted),
         };
         if !passes {
             return Err(Box::new(seat));

@@ -330,7 +330,7 @@ impl Seat {
                 Capped::Volume { cap, .. } => format!("{whose} lets {} go", spelled(cap)),
                 Capped::Concurrency { cap } => format!("{whose} lets {cap} calls be in flight at once"),
             };
-            (Finding { verdict: Verdict::Deny, rule, place: Some(at.clone()), detail, violations: Vec::new(), clamped: false }, capped)
+            (Finding { place: Some(at.clone()), ..Finding::nowhere(Verdict::Deny, rule, detail) }, capped)
         };
         let pause = standing.pause;
         let (most, paused) = match (level.and_then(|level| level.concurrency), pause.map(|pause| pause.at_once)) {

@@ -29,10 +29,10 @@ use crate::{
         name::{Subject, ToolName},
         outcome::{FailureMode, Source},
         policy::{
-            DeedRules, Mode, Tool,
+            DeedRules, Tool,
             deed::{self, Limit, Per, Reading, Reverses, Twice},
             facts::Facts,
-            judge::{Finding, RuleName, Unreadable},
+            judge::{Finding, Judged, RuleName, Unreadable},
         },
         risk::Risk,
         time::Time,
@@ -65,8 +65,11 @@ pub(super) struct Doing {
     /// The work that it undoes.
     undoes: Option<Undoing>,
     unread: Option<Finding>,
-    /// Its verdicts are only watched.
+    unread_watched: Option<Finding>,
+    /// All verdicts on it are only watched.
     watched: bool,
+    /// Nothing that acts needs it to be remembered.
+    spare: bool,
     taken: bool,
     /// The call that did the same before, where this one goes all the same.
     repeats: Option<Done>,
@@ -114,7 +117,7 @@ pub(super) enum Asked {
 /// What the book says.
 pub(super) enum Recall {
     /// Judge on, with what was found by now.
-    On(Seat, Option<Finding>),
+    On(Seat, Judged),
     /// That is the answer.
     Ends(Admit),
 }
@@ -122,7 +125,10 @@ pub(super) enum Recall {
 #[derive(Default)]
 struct Checked {
     answer: Option<Answer>,
+    /// What is known against it.
     found: Option<Recalled>,
+    /// The same by what is in shadow.
+    watched: Option<Finding>,
     repeats: Option<Done>,
 }
 
@@ -150,11 +156,11 @@ impl Ledger {
         if seat.doing.as_ref().is_some_and(|doing| doing.taken) {
             return Asked::Nothing;
         }
-        let watched = shadows(seat.place.policy.mode, now) || shadows(tool.mode, now);
         // What is denied does nothing.
-        if finding.is_some_and(|finding| finding.verdict == Verdict::Deny && (finding.clamped || !watched)) {
+        if finding.is_some_and(|finding| finding.verdict == Verdict::Deny) {
             return Asked::Nothing;
         }
+        let watched = seat.place.policy.mode.is_shadow(now) || tool.mode.is_shadow(now);
         // In shadow the key is between the agent and the upstream.
         let key = match if watched { Ok(None) } else { key_of(ask) } {
             Ok(key) => key,
@@ -171,18 +177,18 @@ impl Ledger {
         };
         let mut doing = Box::new(Doing::of(Arc::clone(tool), key, watched));
         if let Some(rules) = &tool.deeds {
-            let reading = match deed::read(tool, rules, facts, subject) {
+            let reading = match deed::read(tool, rules, facts, subject, now) {
                 Ok(reading) => reading,
                 Err(Unreadable(what)) => return Asked::Refused(Refusal::Unreadable(what)),
             };
+            doing.spare |= doing.deed.key.is_none() && rules.only_watch(now);
             doing.plan(rules, reading, workflow, agent, subject);
         }
         Asked::This(doing)
     }
 
     /// Looks up whether it was done, and takes its place where nothing stops it.
-    pub(super) fn recall(&self, mut seat: Seat, mut doing: Box<Doing>, finding: Option<Finding>, now: Time) -> Recall {
-        let watched = doing.watched;
+    pub(super) fn recall(&self, mut seat: Seat, mut doing: Box<Doing>, judged: Judged, now: Time) -> Recall {
         let mut living = self.deeds.lock();
         living.pass(now);
         let checked = living.check(&doing, &seat, false, now);
@@ -192,21 +198,17 @@ impl Ledger {
             return Recall::Ends(Admit::Answered { seat, answer });
         }
         doing.repeats = checked.repeats;
-        // In shadow nothing but a clamp keeps a call from going.
-        let clamped = finding.as_ref().is_some_and(|finding| finding.clamped);
-        let goes = if watched { !clamped } else { checked.found.is_none() && finding.is_none() };
-        if goes {
+        if checked.found.is_none() && judged.acts.is_none() {
             living.take(&mut doing, &seat, now);
         }
         drop(living);
         seat.doing = Some(doing);
-        let Some(recalled) = checked.found.filter(|_| goes || !watched) else { return Recall::On(seat, finding) };
-        if recalled.finding.verdict == Verdict::Deny && !watched {
-            return Recall::Ends(self.deny_recalled(seat, recalled, now));
-        }
+        let acts = match checked.found {
+            Some(recalled) if recalled.finding.verdict == Verdict::Deny => return Recall::Ends(self.deny_recalled(seat, recalled, now)),
+            found => found.map(|recalled| recalled.finding),
+        };
         // The book is asked before what else may hold a call.
-        let first = finding.is_none_or(|finding| finding.verdict <= recalled.finding.verdict).then_some(recalled.finding);
-        Recall::On(seat, first)
+        Recall::On(seat, judged.after(Judged { acts, watched: checked.watched }))
     }
 
     /// A person approved the call in `seat`: takes its place, unless it was done meanwhile or is denied by a limit. What only held it does not hold it again.
@@ -214,14 +216,13 @@ impl Ledger {
         let mut doing = seat.doing.take_if(|doing| !doing.taken)?;
         let mut living = self.deeds.lock();
         let checked = living.check(&doing, seat, true, now);
-        let found = checked.found.filter(|_| !doing.watched);
-        if found.is_none() {
+        if checked.found.is_none() {
             doing.repeats = checked.repeats;
             living.take(&mut doing, seat, now);
         }
         drop(living);
         seat.doing = Some(doing);
-        found
+        checked.found
     }
 
     /// A review of the call in `seat` is skipped: takes its place. False where the book knows something that nobody looked at: then somebody has to.
@@ -334,7 +335,20 @@ impl Seat {
 impl Doing {
     fn of(tool: Arc<Tool>, key: Option<Keyed>, watched: bool) -> Self {
         let deed = Deed { at: Time::default(), works: Vec::new(), key, shares: Vec::new() };
-        Doing { tool, deed, work: None, shares: Vec::new(), undoes: None, unread: None, watched, taken: false, repeats: None, answer: None }
+        Doing {
+            tool,
+            deed,
+            work: None,
+            shares: Vec::new(),
+            undoes: None,
+            unread: None,
+            unread_watched: None,
+            watched,
+            spare: watched,
+            taken: false,
+            repeats: None,
+            answer: None,
+        }
     }
 
     /// Turns what was read of the call into digests: what it touched is not in the book.
@@ -361,7 +375,7 @@ impl Doing {
             tool: tool.clone(),
             within: *within,
         });
-        self.unread = reading.unread;
+        (self.unread, self.unread_watched) = (reading.unread, reading.unread_watched);
     }
 
     /// Two limits over the same sum, such as one an hour and one a day, share it.
@@ -383,7 +397,7 @@ impl Living {
     fn take(&mut self, doing: &mut Doing, seat: &Seat, now: Time) {
         let doer = seat.doer();
         // A call that is only watched passes a full book, and is not remembered: what is watched must not grow without bound either.
-        if doing.watched && self.book.room(&doer.workflow, &doing.deed).is_err() {
+        if doing.spare && self.book.room(&doer.workflow, &doing.deed).is_err() {
             return;
         }
         doing.deed.at = now;
@@ -403,11 +417,12 @@ impl Living {
             return checked;
         }
         let held = doing.unread.clone().filter(|_| !approved).map(Recalled::of);
-        let room = self.book.room(&seat.place.policy.name, &doing.deed).err().filter(|_| !approved && !doing.watched);
+        let held_watched = doing.unread_watched.clone().map(Recalled::of);
+        let room = self.book.room(&seat.place.policy.name, &doing.deed).err().filter(|_| !approved && !doing.spare);
         let full = room.map(|full| {
             Recalled::of(finding(Verdict::Hold, rule_of(doing), &doing.tool, format!("no more {} are remembered than there are now", full.as_str())))
         });
-        let mut found: Vec<Recalled> = [held, full].into_iter().flatten().collect();
+        let mut found: Vec<Recalled> = [held, held_watched, full].into_iter().flatten().collect();
         let Some(rules) = &doing.tool.deeds else {
             checked.found = found.into_iter().next();
             return checked;
@@ -416,7 +431,7 @@ impl Living {
             && let Some(earlier) = self.book.done(work, duplicate.within, now, seat.call)
         {
             if duplicate.verdict == Twice::Deny {
-                found.push(done_already(duplicate, earlier));
+                found.push(done_already(duplicate, earlier, now));
             }
             if duplicate.verdict == Twice::Count || doing.watched {
                 checked.repeats = Some(earlier.clone());
@@ -431,9 +446,8 @@ impl Living {
                 _ => {}
             }
         }
-        // The first of its strictness.
-        let strictest = found.iter().map(|recalled| recalled.finding.verdict).max();
-        checked.found = found.into_iter().find(|recalled| Some(recalled.finding.verdict) == strictest);
+        let (watched, acts) = found.into_iter().partition(|recalled| doing.watched || recalled.finding.watched);
+        (checked.found, checked.watched) = (strictest(acts), strictest(watched).map(|recalled| recalled.finding));
         checked
     }
 
@@ -441,7 +455,8 @@ impl Living {
         let frees_at = (amount <= bound).then(|| self.book.falls_to(series, bound.less(amount), limit.within, now)).flatten();
         let what = if verdict == Verdict::Deny { "denied" } else { "held" };
         let detail = format!("{limit} is {used} so far, this call adds {amount}, and above {bound} calls are {what}");
-        let finding = Finding { place: Some(limit.place.clone()), ..finding_of(verdict, RuleName::Limits, detail) };
+        let watched = limit.mode.is_shadow(now);
+        let finding = Finding { place: Some(limit.place.clone()), watched, ..Finding::nowhere(verdict, RuleName::Limits, detail) };
         Recalled { reached: Some(Reached { limit: limit.to_string(), bound, used, frees_at }), ..Recalled::of(finding) }
     }
 }
@@ -452,10 +467,17 @@ impl Recalled {
     }
 }
 
-fn done_already(duplicate: &deed::Duplicate, earlier: &Done) -> Recalled {
+/// The first of the strictest.
+fn strictest(found: Vec<Recalled>) -> Option<Recalled> {
+    let strictest = found.iter().map(|recalled| recalled.finding.verdict).max();
+    found.into_iter().find(|recalled| Some(recalled.finding.verdict) == strictest)
+}
+
+fn done_already(duplicate: &deed::Duplicate, earlier: &Done, now: Time) -> Recalled {
     let key = duplicate.key.iter().map(|part| format!("`{}`", part.source())).collect::<Vec<_>>().join(", ");
     let detail = format!("the same {key} within {} {}", deed::Spelled(duplicate.within), earlier_call(earlier));
-    let finding = Finding { place: Some(duplicate.place.clone()), ..finding_of(Verdict::Deny, RuleName::Duplicate, detail) };
+    let watched = duplicate.mode.is_shadow(now);
+    let finding = Finding { place: Some(duplicate.place.clone()), watched, ..Finding::nowhere(Verdict::Deny, RuleName::Duplicate, detail) };
     Recalled { earlier: Some(earlier.clone()), ..Recalled::of(finding) }
 }
 
@@ -465,7 +487,7 @@ fn used_key(mismatch: bool, earlier: &Done) -> Recalled {
     } else {
         format!("the call with this idempotency key {}", earlier_call(earlier))
     };
-    Recalled { earlier: Some(earlier.clone()), mismatch, ..Recalled::of(finding_of(Verdict::Deny, RuleName::Idempotency, detail)) }
+    Recalled { earlier: Some(earlier.clone()), mismatch, ..Recalled::of(Finding::nowhere(Verdict::Deny, RuleName::Idempotency, detail)) }
 }
 
 fn earlier_call(earlier: &Done) -> String {
@@ -477,12 +499,8 @@ fn earlier_call(earlier: &Done) -> String {
     format!("{what}: call {} of run `{}`, at {}", earlier.doer.call, earlier.doer.run.run, Moment(earlier.at))
 }
 
-fn finding_of(verdict: Verdict, rule: RuleName, detail: String) -> Finding {
-    Finding { verdict, rule, place: None, detail, violations: Vec::new(), clamped: false }
-}
-
 fn finding(verdict: Verdict, rule: RuleName, tool: &Tool, detail: String) -> Finding {
-    Finding { place: Some(tool.place.clone()), ..finding_of(verdict, rule, detail) }
+    Finding { place: Some(tool.place.clone()), ..Finding::nowhere(verdict, rule, detail) }
 }
 
 fn rule_of(doing: &Doing) -> RuleName {
@@ -493,10 +511,6 @@ fn rule_of(doing: &Doing) -> RuleName {
     } else {
         RuleName::Duplicate
     }
-}
-
-fn shadows(mode: Mode, now: Time) -> bool {
-    matches!(mode, Mode::Shadow { until } if now < until)
 }
 
 fn key_of(ask: &Ask<'_>) -> Result<Option<String>, &'static str> {

@@ -126,7 +126,7 @@ impl Ledger {
         if text == current.as_bytes() {
             return Err(EditError::Same);
         }
-        weigh(&known, place, &approval, &after)?;
+        weigh(&known, place, &approval, &after, self.now())?;
         let digest = known.digest(&workflow, approval.request.agent.as_str(), &after);
         let args = String::from_utf8(text).map_err(|_| EditError::Malformed(Malformed::BodyIncomplete))?;
         Ok(Edit { args: args.into(), digest })
@@ -213,7 +213,7 @@ fn captures<'a>(tool: &'a Tool, method: &str, target: &Target<'_>) -> Option<Cap
 }
 
 /// What the policies in force say of the call with `args`.
-fn weigh(known: &Known<'_>, place: &Workplace, approval: &Approval, args: &Json<'_>) -> Result<(), EditError> {
+fn weigh(known: &Known<'_>, place: &Workplace, approval: &Approval, args: &Json<'_>, now: Time) -> Result<(), EditError> {
     let request = &approval.request;
     let standing = place.shard.standing();
     let path = captures(known.tool, known.method, &known.target).unwrap_or_default();
@@ -233,10 +233,12 @@ fn weigh(known: &Known<'_>, place: &Workplace, approval: &Approval, args: &Json<
         burn: &standing.burn,
         response: None,
     };
-    let case = Case { workflow: &place.policy, standing: &standing, tool: Some(known.tool), facts };
+    let case = Case { workflow: &place.policy, standing: &standing, tool: Some(known.tool), facts, now };
     match judge::judge(&case) {
-        Ok(Some(finding)) if finding.verdict == Verdict::Deny => Err(EditError::Refused(Box::new(finding))),
-        Ok(_) => Ok(()),
+        Ok(judged) => match judged.acts.filter(|finding| finding.verdict == Verdict::Deny) {
+            Some(finding) => Err(EditError::Refused(Box::new(finding))),
+            None => Ok(()),
+        },
         Err(Unreadable(what)) => Err(EditError::Unreadable(what)),
     }
 }

@@ -95,14 +95,9 @@ impl Seat {
             } else {
                 ("high-risk", places.high_taken, "the budget of high-risk runs")
             };
-            return Err(Exposed::Full(Box::new(Finding {
-                verdict: Verdict::Deny,
-                rule: RuleName::Exposure,
-                place: Some(place.policy.place.clone()),
-                detail: format!("{taken} {kind} runs are under way, and {balance} has room for no more that could fail"),
-                violations: Vec::new(),
-                clamped: false,
-            })));
+            let detail = format!("{taken} {kind} runs are under way, and {balance} has room for no more that could fail");
+            let at = Some(place.policy.place.clone());
+            return Err(Exposed::Full(Box::new(Finding { place: at, ..Finding::nowhere(Verdict::Deny, RuleName::Exposure, detail) })));
         }
         taken.all.fetch_add(u32::from(needs_all), Ordering::Relaxed);
         taken.high.fetch_add(u32::from(needs_high), Ordering::Relaxed);

@@ -36,7 +36,8 @@ impl Ledger {
             drop(live);
             return capped_by(seat, finding, capped);
         }
-        (seat.verdict, seat.rule, seat.granted) = (Verdict::Allow, None, true);
+        seat.granted = true;
+        seat.let_go();
         let durable = self.journal_admission(&mut seat, &mut live, Some(used), now);
         drop(live);
         Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
@@ -97,8 +98,8 @@ pub(super) fn denied(approval: &Approval) -> Finding {
     finding(format!("exactly this call was denied as wrong{by}{why}"))
 }
 
-const fn finding(detail: String) -> Finding {
-    Finding { verdict: Verdict::Deny, rule: RuleName::Denied, place: None, detail, violations: Vec::new(), clamped: false }
+fn finding(detail: String) -> Finding {
+    Finding::nowhere(Verdict::Deny, RuleName::Denied, detail)
 }
 
 /// What people are asked.

@@ -44,6 +44,8 @@ pub struct Seat {
     pub(super) args: Option<Arc<str>>,
     pub(super) verdict: Verdict,
     pub(super) rule: Option<&'static str>,
+    /// What was only watched when it was judged: on record where it goes all the same.
+    pub(super) watched: Option<(Verdict, &'static str)>,
     /// The admission is in the journal.
     pub(super) admitted: bool,
     /// A grant was used for it.
@@ -159,6 +161,12 @@ impl Seat {
     #[must_use]
     pub const fn tool(&self) -> &ToolName {
         &self.tool
+    }
+
+    /// It goes: allowed, or in spite of what is only watched. What would have held it held nothing back where a person approved it.
+    pub(super) fn let_go(&mut self) {
+        let watched = self.watched.filter(|(verdict, _)| !self.granted || *verdict == Verdict::Deny);
+        (self.verdict, self.rule) = watched.map_or((Verdict::Allow, None), |(verdict, rule)| (verdict, Some(rule)));
     }
 
     /// The verdict so far.

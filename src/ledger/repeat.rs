@@ -101,14 +101,8 @@ impl Ledger {
             }
             Err(first) => {
                 let when = if window.is_some() { "within a minute" } else { "in this run" };
-                Some(Finding {
-                    verdict: Verdict::Deny,
-                    rule: RuleName::Loop,
-                    place: Some(seat.place.policy.place.clone()),
-                    detail: format!("exactly this call was let go {most} times {when}, first as {first}"),
-                    violations: Vec::new(),
-                    clamped: false,
-                })
+                let detail = format!("exactly this call was let go {most} times {when}, first as {first}");
+                Some(Finding { place: Some(seat.place.policy.place.clone()), ..Finding::nowhere(Verdict::Deny, RuleName::Loop, detail) })
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{permit::Seat, port::MAX_RECORDED, runs::RunState};
 use crate::{
     gate::{
-        budget::posture::Posture, event::Event, incident, json::Json, outcome::FailureMode, policy::judge::Finding, sample, standing::Standing, time::Time,
+        budget::posture::Posture, event::Event, incident, json::Json, outcome::FailureMode, policy::judge::Judged, sample, standing::Standing, time::Time,
         verdict::Verdict,
     },
     wire::canonical,
@@ -14,8 +14,9 @@ use crate::{
 impl Seat {
     /// Keeps of the call's arguments what may be needed once it is over: all of them where the policy says so, and what they look like where the workflow is not
     /// healthy or where this call alone may burn it.
-    pub(super) fn keep_arguments(&mut self, args: Option<&Json<'_>>, standing: &Standing, finding: Option<&Finding>) {
-        let is_denied = finding.is_some_and(|finding| finding.verdict == Verdict::Deny);
+    pub(super) fn keep_arguments(&mut self, args: Option<&Json<'_>>, standing: &Standing, judged: &Judged) {
+        // In shadow a denial stops nothing, and costs all the same; that of a rule which is only tried out does not.
+        let is_denied = [&judged.acts, &judged.watched].into_iter().flatten().any(|finding| finding.verdict == Verdict::Deny && !finding.watched);
         let may_burn = || self.place.policy.terms.objective.critical.iter().any(incident::is_failure);
         if is_denied || standing.posture != Posture::Healthy || may_burn() {
             self.sample = args.map(|args| sample::redacted(args).into());

@@ -24,7 +24,6 @@ use crate::{
         risk::Risk,
         standing::Standing,
         time::Time,
-        verdict::Verdict,
     },
     ids,
 };
@@ -101,7 +100,7 @@ impl Ledger {
 impl Seat {
     /// It goes under `grant` instead of being held by `finding`, and that is counted against the rule.
     pub(super) fn go_under(&mut self, grant: GrantId, finding: Finding) {
-        (self.verdict, self.rule, self.under) = (Verdict::Allow, None, Some(grant));
+        self.under = Some(grant);
         self.held_by = Some(Box::new(HeldBy { rule: finding.rule.as_str().into(), place: finding.place }));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         json::Json,
         name::{AgentName, RunId},
         policy::{
-            Mode, Tool,
+            Tool,
             condition::Condition,
             facts::{Facts, Lookup, Nothing, ResponseFacts, RunFacts},
             pattern::Captures,
@@ -161,8 +161,11 @@ impl Arrival {
         }
         if !reads {
             // A small body of an unlisted call shows what a tool for it would take. Only where the call passes: a refusal waits for no body.
-            let passes = |mode: Mode| matches!(mode, Mode::Shadow { until } if until > plane.ledger().now());
-            if self.tool.is_none() && passes(place.policy.mode) && self.is_plain_json() && self.content.is_short(MAX_BODY, &plane.shared().memory) {
+            if self.tool.is_none()
+                && place.policy.mode.is_shadow(plane.ledger().now())
+                && self.is_plain_json()
+                && self.content.is_short(MAX_BODY, &plane.shared().memory)
+            {
                 return self.buffer(plane, connection).await;
             }
             let repeats = place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);

@@ -19,7 +19,7 @@ use crate::{
         digest::Digest,
         event::Executed,
         name::{CallId, RunId, ToolName},
-        policy::{Mode, judge::Finding},
+        policy::judge::Finding,
         standing::Standing,
         time::Time,
         verdict::Verdict,
@@ -61,7 +61,7 @@ impl Heading {
     #[must_use]
     pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
         let standing = caller.place.shard.standing_full();
-        let shadow = matches!(caller.place.policy.mode, Mode::Shadow { until } if now < until);
+        let shadow = caller.place.policy.mode.is_shadow(now);
         Heading { call, caller, standing, run: None, tool: None, edited: None, shadow }
     }
 

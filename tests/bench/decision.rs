@@ -230,13 +230,13 @@ fn parts(criterion: &mut Criterion) {
         burn: &standing.burn,
         response: None,
     };
-    let case = Case { workflow: &place.policy, standing: &standing, tool: Some(&world.tool), facts };
+    let case = Case { workflow: &place.policy, standing: &standing, tool: Some(&world.tool), facts, now: Time::from_millis(0) };
     let (schema, rule) = (world.tool.arguments.as_ref().unwrap(), world.tool.deny_when.as_ref().unwrap());
     criterion.bench_function("part/json", |bench| bench.iter(|| wire::json::parse(black_box(BODY.as_bytes())).is_ok()));
     criterion.bench_function("part/target", |bench| bench.iter(|| wire::target::read(black_box("/payments/refunds"), None).is_ok()));
     criterion.bench_function("part/schema", |bench| bench.iter(|| schema.violations(black_box(Some(&args)))));
     criterion.bench_function("part/condition", |bench| bench.iter(|| rule.condition.holds(black_box(&facts))));
-    criterion.bench_function("part/judge", |bench| bench.iter(|| judge(black_box(&case)).is_ok_and(|finding| finding.is_none())));
+    criterion.bench_function("part/judge", |bench| bench.iter(|| judge(black_box(&case)).is_ok_and(|judged| judged.acts.is_none())));
     criterion.bench_function("part/call id", |bench| bench.iter(ids::call));
 }
 

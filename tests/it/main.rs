@@ -51,6 +51,7 @@ mod repeats;
 mod restart;
 mod review;
 mod samples;
+mod shadow;
 mod shipped;
 mod signals;
 mod simulate;

@@ -19,7 +19,7 @@ use crate::gate::{
     name::{ToolName, WorkflowName},
     past,
     policy::{
-        Condition, Mode, PolicySet, Terms, Tool, Workflow,
+        Condition, PolicySet, Terms, Tool, Workflow,
         facts::RunFacts,
         judge::{self, Case, RuleName},
     },
@@ -200,22 +200,23 @@ impl Simulation {
         let Some(desk) = self.desks.get_mut(workflow) else { return nothing };
         let tool = self.tools.get(call.tool).map(|tool| &**tool);
         let facts = past::facts(call.args, call.tool, call.agent, workflow.as_str(), call.run, &desk.standing);
-        let case = Case { workflow: &desk.policy, standing: &desk.standing, tool, facts };
+        let case = Case { workflow: &desk.policy, standing: &desk.standing, tool, facts, now: at };
         let knows = |rule: RuleName| tool.is_none_or(|tool| is_known(tool, rule, call.args.is_some()));
         let mut unknown = tool.is_some_and(|tool| !RULES.iter().all(|rule| is_known(tool, *rule, call.args.is_some())));
-        let (mut verdict, mut clamped) = (Verdict::Allow, false);
+        let (mut acting, mut watched) = (Verdict::Allow, Verdict::Allow);
         match judge::explain(&case) {
             Ok(findings) => {
                 for finding in findings.iter().filter(|finding| knows(finding.rule)) {
-                    verdict = verdict.max(finding.verdict);
-                    clamped |= finding.clamped;
+                    let strictest = if case.watches(finding) { &mut watched } else { &mut acting };
+                    *strictest = finding.verdict.max(*strictest);
                 }
             }
             // The gate would have answered 400: no run of the past got that answer.
             Err(_) => unknown = true,
         }
-        let shadow =
-            [Some(desk.policy.mode), tool.map(|tool| tool.mode)].into_iter().flatten().any(|mode| matches!(mode, Mode::Shadow { until } if at < until));
+        // As the gate records it: what acts, or else what would have.
+        let acts = acting > Verdict::Allow;
+        let verdict = if acts { acting } else { watched };
         let calls = &mut desk.told.calls;
         calls.unknown += u64::from(unknown);
         *match verdict {
@@ -223,7 +224,7 @@ impl Simulation {
             Verdict::Hold => &mut calls.held,
             Verdict::Deny => &mut calls.denied,
         } += 1;
-        Judged { verdict, acts: !shadow || clamped, unknown }
+        Judged { verdict, acts, unknown }
     }
 
     /// Books an acceptable run, or an idle one.

@@ -16,6 +16,7 @@ use crate::{
             judge::Case,
         },
         standing::Standing,
+        time::Time,
     },
     wire::{
         json,
@@ -77,7 +78,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The call as the gate judges it: the first one of a run.
-    pub(super) fn case<'s>(&'s self, workflow: &'s Workflow, standing: &'s Standing) -> Case<'s> {
+    pub(super) fn case<'s>(&'s self, workflow: &'s Workflow, standing: &'s Standing, now: Time) -> Case<'s> {
         let facts = Facts {
             args: self.args.as_ref(),
             path: &self.path,
@@ -93,7 +94,7 @@ impl<'a> Asked<'a> {
             burn: &self.burn,
             response: None,
         };
-        Case { workflow, standing, tool: self.tool, facts }
+        Case { workflow, standing, tool: self.tool, facts, now }
     }
 }
 

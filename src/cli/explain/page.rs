@@ -13,7 +13,8 @@ pub(super) fn page(answer: &Answer) -> String {
     let mut table = Columns::new(&["RULE", "VERDICT", "PLACE", "DETAIL"]);
     for line in &answer.rules {
         let place = line.place.clone().unwrap_or_else(|| "-".to_owned());
-        table.row([line.rule.to_string(), line.verdict.to_string(), place, line.detail.clone()]);
+        let verdict = if line.shadow { format!("{} (shadow)", line.verdict) } else { line.verdict.to_string() };
+        table.row([line.rule.to_string(), verdict, place, line.detail.clone()]);
         // The detail has the first already.
         for violation in line.violations.iter().skip(1) {
             table.row([String::new(), String::new(), String::new(), format!("`{}` {}", violation.pointer, violation.detail)]);
@@ -25,6 +26,10 @@ pub(super) fn page(answer: &Answer) -> String {
         page.push('\n');
     }
     let _ = writeln!(page, "{}", verdict(answer));
+    for line in answer.rules.iter().filter(|line| line.shadow && line.verdict != Verdict::Allow) {
+        let place = line.place.as_ref().map_or_else(String::new, |place| format!(" ({})", escape(place)));
+        let _ = writeln!(page, "in shadow: {}{place} says {}; that is recorded, and decides nothing", line.rule, line.verdict);
+    }
     for note in &answer.notes {
         let _ = writeln!(page, "{} {}", paint(Tone::Fine, "note:"), escape(note));
     }

@@ -8,7 +8,7 @@ use crate::gate::{
     deed::Amount,
     name::Subject,
     policy::{
-        Place, Rule, deed,
+        Mode, Place, Rule, deed,
         judge::{self, Case, Finding, RuleName, Unreadable},
         schema::Violation,
     },
@@ -26,6 +26,9 @@ pub(super) struct Line {
     pub(super) place: Option<String>,
     /// Why.
     pub(super) detail: String,
+    /// The rule itself is in shadow: what it says is recorded, and decides nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) shadow: bool,
     /// How the arguments fail the schema.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) violations: Vec<Violation>,
@@ -52,22 +55,29 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> 
     let Some(tool) = case.tool else { return Ok(()) };
     let Some(rules) = &tool.deeds else { return Ok(()) };
     let subject = tool.subject.as_ref().and_then(|subject| subject.text(&case.facts).ok().flatten()).map(Subject::from);
-    let reading = deed::read(tool, rules, &case.facts, subject.as_ref())?;
-    let line = |rule, verdict, place: &Place, detail| Line { rule, verdict, place: Some(place.to_string()), detail, violations: Vec::new() };
+    let reading = deed::read(tool, rules, &case.facts, subject.as_ref(), case.now)?;
+    let line = |rule, verdict, place: &Place, mode: Mode, detail| Line {
+        rule,
+        verdict,
+        place: Some(place.to_string()),
+        detail,
+        shadow: mode.is_shadow(case.now),
+        violations: Vec::new(),
+    };
     let mut told = Vec::new();
     if let (Some(duplicate), Some(key)) = (&rules.duplicate, &reading.key) {
         let parts = duplicate.key.iter().zip(key).map(|(part, text)| format!("`{}` is {text}", part.source())).collect::<Vec<_>>().join(", ");
         let detail = format!("{parts}: the same within {} is done already", deed::Spelled(duplicate.within));
-        told.push(line(RuleName::Duplicate, Verdict::Allow, &duplicate.place, detail));
+        told.push(line(RuleName::Duplicate, Verdict::Allow, &duplicate.place, duplicate.mode, detail));
     }
     for (limit, amount) in rules.limits.iter().zip(&reading.amounts) {
         let Some(amount) = amount else { continue };
         let bound = |word, bound: Option<Amount>| bound.map(|bound| format!(", {word} above {bound}")).unwrap_or_default();
         let bounds = bound("held", limit.hold_above) + &bound("denied", limit.deny_above);
         let verdict = limit.says(*amount).map_or(Verdict::Allow, |(verdict, _)| verdict);
-        told.push(line(RuleName::Limits, verdict, &limit.place, format!("{limit}{bounds}: this call adds {amount}")));
+        told.push(line(RuleName::Limits, verdict, &limit.place, limit.mode, format!("{limit}{bounds}: this call adds {amount}")));
     }
-    told.extend(reading.unread.map(|finding| found(finding, case)));
+    told.extend([reading.unread, reading.unread_watched].into_iter().flatten().map(|finding| found(finding, case)));
     let before = |line: &Line| matches!(line.rule, RuleName::Unlisted | RuleName::Arguments | RuleName::Forbidden);
     let at = lines.iter().take_while(|line| before(line)).count();
     lines.splice(at..at, told);
@@ -75,14 +85,14 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> 
 }
 
 fn found(finding: Finding, case: &Case<'_>) -> Line {
-    let Finding { verdict, rule, place, detail, violations, .. } = finding;
+    let Finding { verdict, rule, place, detail, violations, watched, .. } = finding;
     // The gate says what binds the level; here it is assumed.
     let detail = if rule == RuleName::Level {
         format!("level `{}` says {verdict} for risk {}", case.standing.level(), judge::risk(case.workflow, case.tool))
     } else {
         detail
     };
-    Line { rule, verdict, place: place.map(|place| place.to_string()), detail, violations }
+    Line { rule, verdict, place: place.map(|place| place.to_string()), detail, shadow: watched, violations }
 }
 
 /// The rules that there are for the call, in their order, as they answer where they have nothing against it.
@@ -92,14 +102,18 @@ fn written(case: &Case<'_>) -> Vec<Line> {
         verdict: Verdict::Allow,
         place: place.map(ToString::to_string),
         detail,
+        shadow: false,
         violations: Vec::new(),
     };
     let level = || allow(RuleName::Level, None, format!("level `{}` says allow for risk {}", case.standing.level(), judge::risk(case.workflow, case.tool)));
     let listed = case.tool.filter(|tool| case.workflow.tools.contains(&tool.name));
     let unlisted = |detail: String| allow(RuleName::Unlisted, Some(&case.workflow.place), detail);
     let Some(tool) = listed else { return vec![unlisted(String::new()), level()] };
-    let condition =
-        |rule, written: Option<&Rule>| written.map(|written| allow(rule, Some(&written.place), format!("`{}` does not hold", written.condition.source())));
+    let condition = |rule, written: Option<&Rule>| {
+        let written = written?;
+        let line = allow(rule, Some(&written.place), format!("`{}` does not hold", written.condition.source()));
+        Some(Line { shadow: written.mode.is_shadow(case.now), ..line })
+    };
     let place = Some(&tool.place);
     [
         Some(unlisted(format!("`{}` is among the tools of workflow `{}`", tool.name, case.workflow.name))),

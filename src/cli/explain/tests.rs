@@ -30,12 +30,18 @@ tools:
   - tool: void
     match: POST /voids
     risk: high
+  - tool: note
+    match: POST /notes
+    risk: low
+    deny_when: { if: args.n > 10.0, mode: shadow, until: 2026-12-01 }
+    hold_when: args.n > 5.0
+    limits: [ { sum: args.n, per: agent, within: 1h, deny_above: 8, mode: shadow, until: 2026-12-01 } ]
 ";
 
 const WORKFLOW: &str = "
 workflow: triage
 risk: low
-tools: [payments/get_order, payments/refund]
+tools: [payments/get_order, payments/refund, payments/note]
 ---
 workflow: voids
 risk: low
@@ -163,6 +169,31 @@ fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
 fn shadow_is_said() {
     let page = page(&["--workflow", "voids", "--tool", "void", "--at", "supervised"]);
     assert!(page.contains("verdict: hold, by level; in shadow it is recorded, and the call passes\n"), "{page}");
+}
+
+#[test]
+fn a_rule_in_shadow_is_shown_with_its_place_and_decides_nothing() {
+    insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "note", "--args", r#"{"n":11}"#]), @r"
+    payments/note by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+
+    RULE         VERDICT         PLACE              DETAIL
+    unlisted     allow           triage.yaml:2      `payments/note` is among the tools of workflow `triage`
+    limits       deny (shadow)   payments.yaml:28   the sum of `args.n` per agent within 1h, denied above 8: this call adds 11
+    deny_when    deny (shadow)   payments.yaml:26   `args.n > 10.0` holds
+    level        allow           -                  level `autonomous` says allow for risk low
+    validation   allow           payments.yaml:23   nothing that validation demands is missing
+    hold_when    hold            payments.yaml:27   `args.n > 5.0` holds
+
+    verdict: hold, by hold_when
+    in shadow: limits (payments.yaml:28) says deny; that is recorded, and decides nothing
+    in shadow: deny_when (payments.yaml:26) says deny; that is recorded, and decides nothing
+    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
+    ");
+    let answer = explain(&["--workflow", "triage", "--tool", "note", "--args", r#"{"n":3}"#]).unwrap();
+    assert_eq!((answer.verdict, answer.rule, answer.mode), (Verdict::Allow, None, "enforce"));
+    let json = serde_json::to_value(&answer).unwrap();
+    let shadow: Vec<_> = json["rules"].as_array().unwrap().iter().filter(|line| line["shadow"] == true).map(|line| line["rule"].as_str().unwrap()).collect();
+    assert_eq!(shadow, ["limits", "deny_when"]);
 }
 
 #[test]

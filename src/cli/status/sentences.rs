@@ -14,6 +14,9 @@ use crate::{
     gate::time::Time,
 };
 
+/// So many tools and rules in shadow are named.
+const SHOWN: usize = 5;
+
 /// Everything about `workflow` at `now`.
 #[must_use]
 pub(super) fn page(workflow: &Workflow, now: Time) -> String {
@@ -25,7 +28,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     };
     say(&stands(workflow));
     say(&binds(workflow, now));
-    say(&mode(workflow));
+    say(&mode(workflow, now));
     say("");
     say(&why(workflow));
     say(&spent(workflow));
@@ -77,10 +80,19 @@ pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
     }
 }
 
-fn mode(workflow: &Workflow) -> String {
+fn mode(workflow: &Workflow, now: Time) -> String {
     match workflow.mode.as_deref() {
         Some("shadow") => "It is in shadow: verdicts are recorded, and every call passes.".to_owned(),
-        Some(_) => String::new(),
+        Some(_) if workflow.shadow.is_empty() => String::new(),
+        Some(_) => {
+            let named = workflow.shadow.iter().take(SHOWN).map(|watched| {
+                let rule = watched.rule.as_deref().map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
+                format!("{rule}{} ({}, until {})", escape(&watched.tool), escape(&watched.place), when::exactly(now, watched.until))
+            });
+            let more = workflow.shadow.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+            format!("In shadow, recorded and without effect: {}{more}.", named.collect::<Vec<_>>().join(", "))
+        }
         None => "No policy for it is in force any more.".to_owned(),
     }
 }

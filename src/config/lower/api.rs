@@ -33,7 +33,7 @@ use super::{
     described::{self, OpenApi},
     ladder::CONCURRENCY,
     pending::{Owner, warn},
-    rules::{Calls, condition, rule},
+    rules::{Calls, condition, modal, rule},
     version,
     written::{interval, items, name, number, place, required, span_of},
 };
@@ -163,14 +163,14 @@ impl ToolLowering<'_> {
         let described::Calls { arguments, parameters } = described::calls(entry, at, pattern.as_ref(), self.openapi, self.around.files, notes);
         let calls = Calls { pattern: pattern.as_ref(), schema: arguments.as_ref().map(Schema::source) };
         let [deny_when, hold_when, escalate_when] = [("deny_when", &entry.deny_when), ("hold_when", &entry.hold_when), ("escalate_when", &entry.escalate_when)]
-            .map(|(key, field)| rule(field, key, Scope::Request, calls, notes));
+            .map(|(key, field)| modal(field, key, calls, self.around.now, notes));
         let failure_when = rule(&entry.failure_when, "failure_when", Scope::Response, calls, notes);
         let subject = condition(&entry.subject, "subject", Scope::Request, calls, notes);
         let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
         let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);
         let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
-        let deeds = deeds::lower(&tool_name, entry, calls, undoings, notes);
+        let deeds = deeds::lower(&tool_name, entry, (calls, self.around.now), undoings, notes);
         contradictions(entry, &owner, notes);
         let body = entry.body.given().and_then(|at| {
             let fits = (1..=MAX_BODY).contains(&at.value.0);

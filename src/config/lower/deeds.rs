@@ -16,17 +16,17 @@ use crate::{
         deed::Amount,
         name::ToolName,
         policy::{
-            Condition, DeedRules,
+            Condition, DeedRules, Mode,
             condition::Scope,
             deed::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice},
         },
         risk::Risk,
-        time::days,
+        time::{Time, days},
     },
 };
 
 use super::{
-    api::LoweredApi,
+    api::{LoweredApi, mode},
     rules::{Calls, condition},
     set::InFile,
     written::{interval, items, place, required},
@@ -45,12 +45,18 @@ pub(super) struct Undoing {
 }
 
 /// Lowers the rules of `tool`; what it undoes goes to `undoings`.
-pub(super) fn lower(tool: &ToolName, entry: &ToolEntry, calls: Calls<'_>, undoings: &mut Vec<Undoing>, notes: &mut Notes<'_>) -> Option<Box<DeedRules>> {
-    let limits: Vec<_> = items(&entry.limits).filter_map(|at| limit(at, entry, calls, notes)).collect();
+pub(super) fn lower(
+    tool: &ToolName,
+    entry: &ToolEntry,
+    (calls, now): (Calls<'_>, Time),
+    undoings: &mut Vec<Undoing>,
+    notes: &mut Notes<'_>,
+) -> Option<Box<DeedRules>> {
+    let limits: Vec<_> = items(&entry.limits).filter_map(|at| limit(at, entry, (calls, now), notes)).collect();
     if let Some(at) = entry.limits.given().filter(|at| at.value.len() > MAX_LIMITS) {
         notes.error(at.span.clone(), format!("`limits`: a tool has at most {MAX_LIMITS}, and this one has {}", at.value.len()));
     }
-    let duplicate = entry.duplicate.given().and_then(|at| duplicate(at, calls, notes));
+    let duplicate = entry.duplicate.given().and_then(|at| duplicate(at, (calls, now), notes));
     let reverses = entry.reverses.given().and_then(|at| reverses(at, tool, entry, notes));
     if let (Some(reverses), Some(at)) = (&reverses, entry.reverses.given().and_then(|at| at.value.tool.given())) {
         undoings.push(Undoing { by: tool.clone(), tool: reverses.tool.clone(), within: reverses.within, span: at.span.clone() });
@@ -89,8 +95,9 @@ pub(super) fn undone(apis: &mut [InFile<LoweredApi>], known: &BTreeMap<ToolName,
     }
 }
 
-fn duplicate(At { value, span }: &At<WrittenDuplicate>, calls: Calls<'_>, notes: &mut Notes<'_>) -> Option<Duplicate> {
+fn duplicate(At { value, span }: &At<WrittenDuplicate>, (calls, now): (Calls<'_>, Time), notes: &mut Notes<'_>) -> Option<Duplicate> {
     let within = window(&value.within, "`duplicate`", span, notes);
+    let mode = mode(&value.mode, &value.until, now, notes);
     let written = required(&value.key, "key", "`duplicate`", span, notes)?;
     if written.value.is_empty() || written.value.len() > MAX_PARTS {
         notes
@@ -103,7 +110,12 @@ fn duplicate(At { value, span }: &At<WrittenDuplicate>, calls: Calls<'_>, notes:
         Some(TwiceWord::Count) => Twice::Count,
         Some(TwiceWord::Deny) | None => Twice::Deny,
     };
-    (key.len() == written.value.len()).then_some(Duplicate { key, within: within?, verdict, place: place(span, notes) })
+    if let (Twice::Count, Mode::Shadow { .. }, Some(at)) = (verdict, mode, value.mode.given()) {
+        notes
+            .error(at.span.clone(), "`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway")
+            .hint("drop `verdict: count` to watch what would be refused, or drop `mode` and `until`");
+    }
+    (key.len() == written.value.len()).then_some(Duplicate { key, within: within?, verdict, mode, place: place(span, notes) })
 }
 
 fn reverses(At { value, span }: &At<WrittenReverses>, tool: &ToolName, entry: &ToolEntry, notes: &mut Notes<'_>) -> Option<Reverses> {
@@ -119,8 +131,9 @@ fn reverses(At { value, span }: &At<WrittenReverses>, tool: &ToolName, entry: &T
     Some(Reverses { tool: name, within: within?, place: place(span, notes) })
 }
 
-fn limit(At { value, span }: &At<WrittenLimit>, entry: &ToolEntry, calls: Calls<'_>, notes: &mut Notes<'_>) -> Option<Limit> {
+fn limit(At { value, span }: &At<WrittenLimit>, entry: &ToolEntry, (calls, now): (Calls<'_>, Time), notes: &mut Notes<'_>) -> Option<Limit> {
     let within = window(&value.within, "a limit", span, notes);
+    let mode = mode(&value.mode, &value.until, now, notes);
     let per = required(&value.per, "per", "a limit", span, notes).map(|at| match at.value {
         PerWord::Subject => Per::Subject,
         PerWord::Agent => Per::Agent,
@@ -154,7 +167,7 @@ fn limit(At { value, span }: &At<WrittenLimit>, entry: &ToolEntry, calls: Calls<
             .hint("a sum is held first and denied above that; drop one of the two, or lower `hold_above`");
     }
     let written_well = counts || sum.is_some();
-    written_well.then_some(Limit { sum, per: per?, within: within?, hold_above, deny_above, place: place(span, notes) })
+    written_well.then_some(Limit { sum, per: per?, within: within?, hold_above, deny_above, mode, place: place(span, notes) })
 }
 
 fn window(field: &Field<crate::config::quantity::Interval>, owner: &str, span: &Span, notes: &mut Notes<'_>) -> Option<Duration> {

@@ -4,17 +4,24 @@ use crate::{
     config::{
         diagnostics::{Notes, SourceFile},
         source::{
-            decode::{At, Field},
+            decode::{At, Field, TextOr},
+            policy::RuleEntry,
             tree::Span,
         },
     },
-    gate::policy::{
-        Condition, Pattern, Rule,
-        condition::{BadCondition, Scope},
+    gate::{
+        policy::{
+            Condition, Mode, Pattern, Rule,
+            condition::{BadCondition, Scope},
+        },
+        time::Time,
     },
 };
 
-use super::written::place;
+use super::{
+    api::mode,
+    written::{place, required},
+};
 
 /// What the calls that a condition judges look like.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,12 +32,25 @@ pub(super) struct Calls<'t> {
     pub(super) schema: Option<&'t serde_json::Value>,
 }
 
-/// A rule that is written at `field`.
+/// A rule of calls that is written at `field`, with a mode of its own where it has one.
+pub(super) fn modal(field: &Field<TextOr<RuleEntry>>, key: &str, calls: Calls<'_>, now: Time, notes: &mut Notes<'_>) -> Option<Rule> {
+    let At { value, span } = field.given()?;
+    match value {
+        TextOr::Text(text) => rule(&Field::Given(At { span: span.clone(), value: text.clone() }), key, Scope::Request, calls, notes),
+        TextOr::More(entry) => {
+            let mode = mode(&entry.mode, &entry.until, now, notes);
+            required(&entry.r#if, "if", &format!("`{key}`"), span, notes);
+            rule(&entry.r#if, key, Scope::Request, calls, notes).map(|rule| Rule { mode, ..rule })
+        }
+    }
+}
+
+/// A rule that is written at `field`, and acts.
 pub(super) fn rule(field: &Field<String>, key: &str, scope: Scope, calls: Calls<'_>, notes: &mut Notes<'_>) -> Option<Rule> {
     let condition = condition(field, key, scope, calls, notes)?;
     let at = field.given()?;
     super::reads::can_hold(&condition, at, key, calls, notes);
-    Some(Rule { condition, place: place(&at.span, notes) })
+    Some(Rule { condition, mode: Mode::Enforce, place: place(&at.span, notes) })
 }
 
 /// An expression that is written at `field`.

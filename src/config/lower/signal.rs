@@ -13,7 +13,7 @@ use crate::{
         name::{SignalName, WorkflowName},
         outcome::FailureMode,
         policy::{
-            Rule,
+            Mode, Rule,
             condition::Scope,
             signal::{About, Says, SecretPlace, Signal},
         },
@@ -126,5 +126,5 @@ fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlac
 fn rule(field: &Field<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rule> {
     let condition = condition(field, key, Scope::Signal, Calls::default(), notes)?;
     let at = field.given()?;
-    Some(Rule { condition, place: place(&at.span, notes) })
+    Some(Rule { condition, mode: Mode::Enforce, place: place(&at.span, notes) })
 }

@@ -227,6 +227,38 @@ fn a_tool_s_mistakes() {
 }
 
 #[test]
+fn a_rule_s_own_mode() {
+    let until = "mode: shadow, until: 2026-12-01";
+    assert_eq!(tool(&format!("deny_when: {{ if: args.a == 1, {until} }}")), "");
+    assert_eq!(tool("hold_when: { if: args.a == 1 }\nescalate_when: { if: args.a == 2, mode: enforce }"), "");
+    for (written, said) in [
+        ("deny_when: { if: args.a == 1, mode: shadow }", &["0.yaml:7:41: `mode: shadow` lacks `until` [write the day on which watching ends"][..]),
+        ("deny_when: { if: args.a == 1, mode: shadow, until: 2027-12-01 }", &["7:56: `until`: shadow lasts at most 60d from now, found `2027-12-01`"]),
+        ("deny_when: { if: args.a == 1, until: 2026-12-01 }", &["7:42: `until` without `mode: shadow`"]),
+        ("deny_when: { if: args.a == 1, mode: shadow, until: 2026-01-01 }", &["7:56: shadow ended on 2026-01-01: verdicts act"]),
+        (
+            "deny_when: { when: args.a == 1, mode: shadow, until: 2026-12-01 }",
+            &["7:18: unknown key `when` in `deny_when` [known keys: if, mode, until]", "7:16: `deny_when` lacks `if`"],
+        ),
+        ("deny_when: [args.a == 1]", &["7:16: `deny_when`: expected text, or a mapping, found a list"]),
+        ("hold_when: { if: args.a >, mode: shadow, until: 2026-12-01 }", &["7:30: `hold_when`: "]),
+        // What is judged on the answer is no verdict on the call.
+        ("failure_when: { if: response.status == 422, mode: shadow, until: 2026-12-01 }", &["7:19: `failure_when`: expected text, found a mapping"]),
+        ("limits: [ { count: true, per: agent, within: 1h, deny_above: 5, until: 2026-12-01 } ]", &["`until` without `mode: shadow`"]),
+        (
+            "duplicate: { key: [args.a], within: 1h, verdict: count, mode: shadow, until: 2026-12-01 }",
+            &["`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway [drop `verdict: count` to watch what would be refused"],
+        ),
+    ] {
+        let found = tool(written);
+        assert_eq!(found.lines().count(), said.len(), "{written}\n{found}");
+        for said in said {
+            assert!(found.contains(said), "{written}\n{found}");
+        }
+    }
+}
+
+#[test]
 fn conditions_read_only_what_calls_have_and_can_hold() {
     let schema = "arguments: { type: object, properties: { amount: { type: number, maximum: 100 } }, additionalProperties: false }\n";
     insta::assert_snapshot!(tool("deny_when: amount > 5"), @"0.yaml:7:16: `deny_when`: unknown variable `amount` [variables are args, path, query, header, tool, agent, workflow, run, level, posture, budget, burn]");

@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, fmt, marker::PhantomData};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor},
@@ -19,6 +19,8 @@ use crate::config::diagnostics::Notes;
 
 /// The name by which [`Field`] asks for its place.
 const FIELD: &str = "burngate::Field";
+/// The name by which [`TextOr`] asks which of the two it is.
+const TEXT_OR: &str = "burngate::TextOr";
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +67,15 @@ impl<T> Field<T> {
     pub const fn is_absent(&self) -> bool {
         matches!(self, Field::Absent)
     }
+}
+
+/// A text, or a mapping that says more than the text alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextOr<T> {
+    /// The text.
+    Text(String),
+    /// The mapping.
+    More(T),
 }
 
 /// Reads `node` as a `T`. Everything that does not fit goes to `notes`; `None` where nothing is left.
@@ -225,7 +236,13 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'n>>(self, name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
-        if name == FIELD { visitor.visit_seq(Placed { at: self, step: 0 }) } else { visitor.visit_newtype_struct(self) }
+        match (name, &self.node.kind, self.scalar_text()) {
+            (FIELD, ..) => visitor.visit_seq(Placed { at: self, step: 0 }),
+            (TEXT_OR, Kind::Map(_), _) => visitor.visit_newtype_struct(self),
+            (TEXT_OR, _, Some(text)) => visitor.visit_borrowed_str(text),
+            (TEXT_OR, ..) => Err(self.expected("text, or a mapping")),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -363,6 +380,45 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
         let start = placed.next_element()?.unwrap_or_default();
         let end = placed.next_element()?.unwrap_or_default();
         Ok(placed.next_element()?.map_or(Field::Bad, |value| Field::Given(At { span: start..end, value })))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(TEXT_OR, TextOrVisitor(PhantomData))
+    }
+}
+
+struct TextOrVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
+    type Value = TextOr<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text, or a mapping")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TextOr<T>, E> {
+        Ok(TextOr::Text(text.to_owned()))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<TextOr<T>, D::Error> {
+        T::deserialize(deserializer).map(TextOr::More)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for TextOr<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("TextOr{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (text, more) = (String::json_schema(generator), generator.subschema_for::<T>());
+        json_schema!({ "anyOf": [text, more] })
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::decode::Field;
+use super::decode::{Field, TextOr};
 use crate::{
     config::quantity::{Date, Growth, Interval, Percentage, Rate, Size},
     gate::{
@@ -67,12 +67,12 @@ pub struct ToolEntry {
     pub arguments: Field<serde_json::Value>,
     /// Its path and query parameters, those that are to be judged.
     pub parameters: List<ParameterEntry>,
-    /// Denies the call.
-    pub deny_when: Field<String>,
-    /// Holds the call for a person.
-    pub hold_when: Field<String>,
-    /// Holds the call unless the run escalated before.
-    pub escalate_when: Field<String>,
+    /// Denies the call: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
+    pub deny_when: Field<TextOr<RuleEntry>>,
+    /// Holds the call for a person: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
+    pub hold_when: Field<TextOr<RuleEntry>>,
+    /// Holds the call unless the run escalated before: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
+    pub escalate_when: Field<TextOr<RuleEntry>>,
     /// When a call counts as done before.
     pub duplicate: Field<Duplicate>,
     /// Which tool's work this one undoes.
@@ -100,6 +100,20 @@ pub struct ToolEntry {
     /// At most so many calls of it at once, of everybody who calls it together.
     pub concurrency: Field<u32>,
     /// Whether its rules act: `enforce` or `shadow`.
+    pub mode: Field<ModeWord>,
+    /// When shadow ends.
+    pub until: Field<Date>,
+}
+
+/// A rule that has a mode of its own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct RuleEntry {
+    /// The expression.
+    #[schemars(required)]
+    pub r#if: Field<String>,
+    /// Whether the rule acts: `enforce` or `shadow`.
     pub mode: Field<ModeWord>,
     /// When shadow ends.
     pub until: Field<Date>,
@@ -135,6 +149,10 @@ pub struct Duplicate {
     pub within: Field<Interval>,
     /// What becomes of the second call: `deny`, or `count` (it goes, and is booked as duplicate work).
     pub verdict: Field<Twice>,
+    /// Whether the rule acts: `enforce` or `shadow`.
+    pub mode: Field<ModeWord>,
+    /// When shadow ends.
+    pub until: Field<Date>,
 }
 
 /// What becomes of a call whose work was done before.
@@ -175,6 +193,10 @@ pub struct Limit {
     pub hold_above: Field<serde_json::Number>,
     /// Above this, calls are denied.
     pub deny_above: Field<serde_json::Number>,
+    /// Whether the limit acts: `enforce` or `shadow`.
+    pub mode: Field<ModeWord>,
+    /// When shadow ends.
+    pub until: Field<Date>,
 }
 
 /// What a limit is kept for.

@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Condition, Place, Tool,
+    Condition, Mode, Place, Tool,
     condition::Undecided,
     facts::Facts,
     judge::{Finding, RuleName, Unreadable},
@@ -16,7 +16,7 @@ use super::{
 use crate::gate::{
     deed::Amount,
     name::{Subject, ToolName},
-    time,
+    time::{self, Time},
     verdict::Verdict,
 };
 
@@ -59,6 +59,13 @@ impl DeedRules {
     pub fn is_empty(&self) -> bool {
         self.duplicate.is_none() && self.reverses.is_none() && self.reversed_within.is_none() && self.limits.is_empty()
     }
+
+    /// Does none of them act, because each is in shadow?
+    #[must_use]
+    pub fn only_watch(&self, now: Time) -> bool {
+        let mut modes = self.duplicate.iter().map(|duplicate| duplicate.mode).chain(self.limits.iter().map(|limit| limit.mode));
+        self.reverses.is_none() && self.reversed_within.is_none() && modes.all(|mode| mode.is_shadow(now))
+    }
 }
 
 /// When a call counts as done before.
@@ -71,6 +78,9 @@ pub struct Duplicate {
     pub within: Duration,
     /// What becomes of the second call.
     pub verdict: Twice,
+    /// Whether it acts by itself.
+    #[serde(skip_serializing_if = "Mode::enforces")]
+    pub mode: Mode,
     /// Where it was written.
     pub place: Place,
 }
@@ -122,6 +132,9 @@ pub struct Limit {
     pub hold_above: Option<Amount>,
     /// A call that would bring the sum above this is denied.
     pub deny_above: Option<Amount>,
+    /// Whether it acts by itself.
+    #[serde(skip_serializing_if = "Mode::enforces")]
+    pub mode: Mode,
     /// Where it was written.
     pub place: Place,
 }
@@ -182,18 +195,20 @@ pub struct Reading {
     pub amounts: Vec<Option<Amount>>,
     /// What gave no answer: the call is held.
     pub unread: Option<Finding>,
+    /// What gave no answer to a rule in shadow.
+    pub unread_watched: Option<Finding>,
 }
 
-/// Reads a call of `tool`.
+/// Reads a call of `tool`, at `now`.
 ///
 /// # Errors
-/// A number or a part of the request that two readers could read differently.
-pub fn read(tool: &Tool, rules: &DeedRules, facts: &Facts<'_>, subject: Option<&Subject>) -> Result<Reading, Unreadable> {
+/// A number or a part of the request that two readers could read differently, also where only a rule in shadow reads it.
+pub fn read(tool: &Tool, rules: &DeedRules, facts: &Facts<'_>, subject: Option<&Subject>, now: Time) -> Result<Reading, Unreadable> {
     let mut reading = Reading::default();
     if let Some(duplicate) = &rules.duplicate {
         match key(duplicate, facts)? {
             Ok(key) => reading.key = Some(key),
-            Err(why) => reading.hold(RuleName::Duplicate, &duplicate.place, why),
+            Err(why) => reading.hold(RuleName::Duplicate, &duplicate.place, duplicate.mode.is_shadow(now), why),
         }
     }
     for limit in &rules.limits {
@@ -206,21 +221,22 @@ pub fn read(tool: &Tool, rules: &DeedRules, facts: &Facts<'_>, subject: Option<&
             Ok(amount) => reading.amounts.push(Some(amount)),
             Err(why) => {
                 reading.amounts.push(None);
-                reading.hold(RuleName::Limits, &limit.place, why);
+                reading.hold(RuleName::Limits, &limit.place, limit.mode.is_shadow(now), why);
             }
         }
     }
     if (rules.reverses.is_some() || rules.reversed_within.is_some()) && subject.is_none() {
         let place = rules.reverses.as_ref().map_or(&tool.place, |reverses| &reverses.place);
-        reading.hold(RuleName::Duplicate, place, format!("the `subject` of `{}` gives none, and undone work is found by it", tool.name));
+        reading.hold(RuleName::Duplicate, place, false, format!("the `subject` of `{}` gives none, and undone work is found by it", tool.name));
     }
     Ok(reading)
 }
 
 impl Reading {
-    fn hold(&mut self, rule: RuleName, place: &Place, why: String) {
-        let finding = Finding { verdict: Verdict::Hold, rule, place: Some(place.clone()), detail: why, violations: Vec::new(), clamped: false };
-        self.unread.get_or_insert(finding);
+    fn hold(&mut self, rule: RuleName, place: &Place, watched: bool, why: String) {
+        let finding = Finding { watched, ..Finding::new(Verdict::Hold, rule, place, why) };
+        let unread = if watched { &mut self.unread_watched } else { &mut self.unread };
+        unread.get_or_insert(finding);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Here are the rules that need nothing but the policy, where the workflow stands, and the call. What needs memory (grants, open runs) is the ledger's. An error
 //! while deciding never yields allow (G3): a condition that cannot be evaluated holds or denies, and says so.
+//!
+//! What is in shadow is judged like everything else, and kept apart: what acts decides, and what only watches is on record. A clamp is never in shadow.
 
 use std::fmt;
 
@@ -18,6 +20,7 @@ use crate::gate::{
     outcome::FailureMode,
     risk::Risk,
     standing::Standing,
+    time::Time,
     verdict::Verdict,
 };
 
@@ -32,6 +35,27 @@ pub struct Case<'a> {
     pub tool: Option<&'a Tool>,
     /// What conditions can read.
     pub facts: Facts<'a>,
+    /// When: shadow ends by itself.
+    pub now: Time,
+}
+
+impl Case<'_> {
+    /// The tool, where the workflow reaches it.
+    fn listed(&self) -> Option<&Tool> {
+        self.tool.filter(|tool| self.workflow.tools.contains(&tool.name))
+    }
+
+    /// Are all verdicts on the call only watched, but for those of a clamp?
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.workflow.mode.is_shadow(self.now) || self.listed().is_some_and(|tool| tool.mode.is_shadow(self.now))
+    }
+
+    /// Is the finding on record only, and the call passes it? What a clamp says acts.
+    #[must_use]
+    pub fn watches(&self, finding: &Finding) -> bool {
+        !finding.clamped && (finding.watched || self.is_shadow())
+    }
 }
 
 /// A rule's name, as refusals, logs and `explain` give it.
@@ -124,17 +148,28 @@ pub struct Finding {
     pub violations: Vec<Violation>,
     /// An operator's clamp binds: it acts in shadow too.
     pub clamped: bool,
+    /// The rule itself is in shadow: what it says neither acts nor costs.
+    pub watched: bool,
 }
 
 impl Finding {
-    fn new(verdict: Verdict, rule: RuleName, place: &Place, detail: impl Into<String>) -> Self {
-        Finding { verdict, rule, place: Some(place.clone()), detail: detail.into(), violations: Vec::new(), clamped: false }
+    pub(super) fn new(verdict: Verdict, rule: RuleName, place: &Place, detail: impl Into<String>) -> Self {
+        Finding { place: Some(place.clone()), ..Finding::nowhere(verdict, rule, detail) }
+    }
+
+    /// A finding of a rule that is not written anywhere.
+    #[must_use]
+    pub fn nowhere(verdict: Verdict, rule: RuleName, detail: impl Into<String>) -> Self {
+        Finding { verdict, rule, place: None, detail: detail.into(), violations: Vec::new(), clamped: false, watched: false }
     }
 
     /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure; what a level, a ceiling or a reviewer
-    /// stops costs nothing (G6).
+    /// stops costs nothing (G6), and neither does what a rule says that is only tried out.
     #[must_use]
     pub const fn books(&self) -> Option<FailureMode> {
+        if self.watched {
+            return None;
+        }
         match (self.verdict, self.rule) {
             (Verdict::Deny, RuleName::Forbidden | RuleName::DenyWhen) => Some(FailureMode::PolicyViolation),
             _ => None,
@@ -153,18 +188,47 @@ enum Stop {
     Unreadable(Unreadable),
 }
 
-/// The strictest finding, the first of its strictness; `None` allows. Rules behind a denial are not evaluated.
-pub fn judge(case: &Case<'_>) -> Result<Option<Finding>, Unreadable> {
-    let mut strictest: Option<Finding> = None;
-    let walked = walk(case, &mut |finding| {
-        let denies = finding.verdict == Verdict::Deny;
+/// What the rules say of a call: of those that act and of those that only watch the strictest finding each, and of two as strict the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// What decides; `None` allows.
+    pub acts: Option<Finding>,
+    /// What shadow keeps from acting.
+    pub watched: Option<Finding>,
+}
+
+impl Judged {
+    /// Adds what a later rule says.
+    fn add(&mut self, finding: Finding, watched: bool) {
+        let strictest = if watched { &mut self.watched } else { &mut self.acts };
         if strictest.as_ref().is_none_or(|held| finding.verdict > held.verdict) {
-            strictest = Some(finding);
+            *strictest = Some(finding);
         }
-        if denies { Err(Stop::Decided) } else { Ok(()) }
+    }
+
+    /// The same after what rules say that are asked before.
+    #[must_use]
+    pub fn after(self, mut earlier: Judged) -> Judged {
+        for (finding, watched) in [(self.acts, false), (self.watched, true)] {
+            if let Some(finding) = finding {
+                earlier.add(finding, watched);
+            }
+        }
+        earlier
+    }
+}
+
+/// Judges a call. Rules behind a denial that acts are not evaluated.
+pub fn judge(case: &Case<'_>) -> Result<Judged, Unreadable> {
+    let mut judged = Judged::default();
+    let walked = walk(case, &mut |finding| {
+        let watched = case.watches(&finding);
+        let decides = finding.verdict == Verdict::Deny && !watched;
+        judged.add(finding, watched);
+        if decides { Err(Stop::Decided) } else { Ok(()) }
     });
     match walked {
-        Ok(()) | Err(Stop::Decided) => Ok(strictest),
+        Ok(()) | Err(Stop::Decided) => Ok(judged),
         Err(Stop::Unreadable(unreadable)) => Err(unreadable),
     }
 }
@@ -190,32 +254,32 @@ pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
 
 /// The rules in their order. `found` is told of each that does not allow the call.
 fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> Result<(), Stop> {
-    let Case { workflow, standing, facts, .. } = case;
+    let Case { workflow, standing, facts, now, .. } = case;
     let mut rule = |finding: Option<Finding>| finding.map_or(Ok(()), &mut *found);
-    let Some(tool) = case.tool.filter(|tool| workflow.tools.contains(&tool.name)) else {
+    let Some(tool) = case.listed() else {
         rule(Some(unlisted(case)))?;
         return rule(level(standing, Risk::High, case.tool));
     };
     rule(arguments(tool, facts)?)?;
     rule(forbidden(tool))?;
-    rule(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts)?)?;
+    rule(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts, *now)?)?;
     rule(level(standing, tool.risk, Some(tool)))?;
     rule(strict_validation(workflow, standing, tool))?;
-    rule(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts)?)?;
+    rule(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts, *now)?)?;
     if facts.run.escalated {
         rule(escalated(workflow, tool))?;
     } else {
-        rule(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts)?)?;
+        rule(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts, *now)?)?;
     }
     rule(always(tool))
 }
 
 /// Should a run that asks for this have escalated, before or now? Whatever else is said of the call: also one that is denied was an attempt. A condition that cannot be
-/// evaluated holds the call, and says nothing of the run.
+/// evaluated holds the call, and says nothing of the run; nor does a rule that is only tried out.
 #[must_use]
 pub fn should_escalate(case: &Case<'_>) -> bool {
-    let tool = case.tool.filter(|tool| case.workflow.tools.contains(&tool.name));
-    tool.and_then(|tool| tool.escalate_when.as_ref()).is_some_and(|rule| rule.condition.holds(&case.facts) == Ok(true))
+    let rule = case.listed().and_then(|tool| tool.escalate_when.as_ref()).filter(|rule| !rule.mode.is_shadow(case.now));
+    rule.is_some_and(|rule| rule.condition.holds(&case.facts) == Ok(true))
 }
 
 /// Once a person has the case, the agent changes nothing of it by itself. It may look, and it may escalate again.
@@ -254,18 +318,19 @@ fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
     Ok(Some(Finding { violations, ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail) }))
 }
 
-fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
-    let Some(Rule { condition, place }) = rule else { return Ok(None) };
+fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>, now: Time) -> Result<Option<Finding>, Stop> {
+    let Some(Rule { condition, mode, place }) = rule else { return Ok(None) };
+    let found = |detail| Ok(Some(Finding { watched: mode.is_shadow(now), ..Finding::new(verdict, name, place, detail) }));
     match condition.holds(facts) {
         Ok(false) => Ok(None),
-        Ok(true) => Ok(Some(Finding::new(verdict, name, place, format!("`{}` holds", condition.source())))),
-        Err(Undecided::Failed(why)) => Ok(Some(cannot_be_evaluated(condition, name, verdict, place, &why))),
+        Ok(true) => found(format!("`{}` holds", condition.source())),
+        Err(Undecided::Failed(why)) => found(cannot_be_evaluated(condition, &why)),
         Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => Err(Stop::Unreadable(Unreadable(what))),
     }
 }
 
-fn cannot_be_evaluated(condition: &Condition, name: RuleName, verdict: Verdict, place: &Place, why: &str) -> Finding {
-    Finding::new(verdict, name, place, format!("`{}` cannot be evaluated for this call: {why}", condition.source()))
+fn cannot_be_evaluated(condition: &Condition, why: &str) -> String {
+    format!("`{}` cannot be evaluated for this call: {why}", condition.source())
 }
 
 fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
@@ -280,7 +345,7 @@ fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding
     // Also where the posture bounds the level as far or further: what only watches the posture does not lift the clamp.
     let clamped = standing.ceiling.as_ref().is_some_and(|ceiling| says(ceiling) != Verdict::Allow);
     let detail = format!("level `{}` says {verdict} for risk {risk}; {}", standing.level(), standing.bound_by());
-    Some(Finding { verdict, rule: RuleName::Level, place: None, detail, violations: Vec::new(), clamped })
+    Some(Finding { clamped, ..Finding::nowhere(verdict, RuleName::Level, detail) })
 }
 
 /// Strict validation holds what nothing describes. A read changes nothing, so it may go without.
@@ -304,9 +369,10 @@ mod tests {
         let beside_others = [Loop, Volume, Concurrency, Exposure, Duplicate, Idempotency, Limits];
         for rule in of_the_call.into_iter().chain(beside_others).chain([Forbidden, DenyWhen]) {
             for verdict in [Verdict::Hold, Verdict::Deny] {
-                let finding = Finding { verdict, rule, place: None, detail: String::new(), violations: Vec::new(), clamped: false };
+                let finding = Finding::nowhere(verdict, rule, "");
                 let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);
                 assert_eq!(finding.books(), costs.then_some(FailureMode::PolicyViolation), "{verdict} by {rule}");
+                assert_eq!(Finding { watched: true, ..finding }.books(), None, "{verdict} by {rule}, in shadow");
             }
         }
     }

@@ -31,6 +31,7 @@ pub mod facts;
 pub mod judge;
 pub mod pattern;
 pub mod schema;
+pub mod shadow;
 pub mod signal;
 pub mod skip;
 pub mod wider;
@@ -142,11 +143,26 @@ pub enum Mode {
     },
 }
 
+impl Mode {
+    /// Is what says so only watched at `now`? Shadow ends by itself, without a reload.
+    #[must_use]
+    pub fn is_shadow(self, now: Time) -> bool {
+        matches!(self, Mode::Shadow { until } if now < until)
+    }
+
+    const fn enforces(&self) -> bool {
+        matches!(self, Mode::Enforce)
+    }
+}
+
 /// A condition of the policy and where it was written.
 #[derive(Debug, Serialize)]
 pub struct Rule {
     /// When it applies.
     pub condition: Condition,
+    /// Whether it acts by itself, whatever the mode of its tool and workflow.
+    #[serde(skip_serializing_if = "Mode::enforces")]
+    pub mode: Mode,
     /// Where it was written.
     pub place: Place,
 }

@@ -36,7 +36,9 @@ pub fn releasing(case: &Case<'_>) -> Vec<StepName> {
         return Vec::new();
     }
     let Ok(findings) = judge::explain(case) else { return Vec::new() };
-    let alone = |rule: RuleName| findings.iter().all(|finding| finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped);
+    // What is in shadow holds nothing.
+    let acting = findings.iter().filter(|finding| !finding.watched);
+    let alone = |rule: RuleName| acting.clone().all(|finding| finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped);
     let is_meant = |skip: &&Skip| alone(skip.rule) && skip.cases.as_ref().is_none_or(|cases| matches!(cases.holds(&case.facts), Ok(true)));
     own.filter(is_meant).map(|skip| skip.step.clone()).collect()
 }

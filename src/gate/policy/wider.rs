@@ -1,7 +1,7 @@
 //! Does a new policy give a workflow more than the old one did?
 //!
 //! Asked of a reload while changes are frozen. Conservative: what is not plainly the same or tighter counts as wider. A condition or a schema that changed may be
-//! tighter, and nobody here can tell.
+//! tighter, and nobody here can tell. Shadow is a way of not acting: what goes into it, or stays in it longer, is wider, and what leaves it earlier is tighter.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
         "unlisted" => *new == "deny",
         "exposure" => *new == true,
         "retries" => new.as_u64() < old.as_u64(),
-        "mode" => *new == "enforce",
+        "mode" => acts_no_later(old, new),
         // What the agent is told gives it nothing.
         "disclose_remaining" => true,
         _ => false,
@@ -136,8 +136,13 @@ fn tool_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
         "always" => *new == "deny" || old.is_null(),
         "forbidden" => *new == true,
         "idempotent" => *new == false,
-        "mode" => *new == "enforce",
-        "deny_when" | "hold_when" | "escalate_when" | "failure_when" | "arguments" | "body" => old.is_null(),
+        "mode" => acts_no_later(old, new),
+        "deny_when" | "hold_when" | "escalate_when" => rule_is_tighter(old, new),
+        "deeds" => match (old, new) {
+            (Value::Object(old), Value::Object(new)) => first_wider(old, new, deed_member_is_tighter).is_none(),
+            _ => old.is_null(),
+        },
+        "failure_when" | "arguments" | "body" => old.is_null(),
         "fallback" => new.is_null(),
         // Follows from the others.
         "definition" => true,
@@ -145,10 +150,99 @@ fn tool_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     }
 }
 
+fn deed_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+    match (key, old, new) {
+        ("duplicate" | "reverses", ..) => rule_is_tighter(old, new),
+        ("reversed_within", ..) => old.is_null() || new.as_u64() > old.as_u64(),
+        ("limits", Value::Array(old), Value::Array(new)) => old.iter().all(|old| new.iter().any(|new| rule_is_tighter(old, new))),
+        _ => false,
+    }
+}
+
+/// A rule that was not there, or one that says the same and acts no later.
+fn rule_is_tighter(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Null, _) => true,
+        (Value::Object(old), Value::Object(new)) => first_wider(old, new, |key, old, new| key == "mode" && acts_no_later(old, new)).is_none(),
+        _ => false,
+    }
+}
+
+/// Does what has the mode `new` act as soon as with the mode `old`? A rule without one acts.
+fn acts_no_later(old: &Value, new: &Value) -> bool {
+    let shadow_ends = |mode: &Value| mode.pointer("/shadow/until").and_then(Value::as_i64);
+    shadow_ends(new) <= shadow_ends(old)
+}
+
 /// Is every item of the list `part` in the list `whole`?
 fn is_subset(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Array(part), Value::Array(whole)) => part.iter().all(|item| whole.contains(item)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn says(key: &str, old: &Value, new: &Value) -> bool {
+        old == new || tool_member_is_tighter(key, old, new)
+    }
+
+    #[test]
+    fn shadow_is_wider_and_leaving_it_is_tighter() {
+        let rule = |condition: &str, mode: Value| json!({ "condition": condition, "mode": mode });
+        let acts = json!({ "condition": "a" });
+        let (soon, late) = (json!({ "shadow": { "until": 1 } }), json!({ "shadow": { "until": 2 } }));
+        for key in ["deny_when", "hold_when", "escalate_when"] {
+            let cases = [
+                (Value::Null, rule("a", late.clone()), true),
+                (rule("a", late.clone()), acts.clone(), true),
+                (rule("a", late.clone()), rule("a", soon.clone()), true),
+                (rule("a", soon.clone()), rule("a", soon.clone()), true),
+                (rule("a", soon.clone()), rule("a", late.clone()), false),
+                (acts.clone(), rule("a", soon.clone()), false),
+                // It would have acted one day.
+                (rule("a", soon.clone()), Value::Null, false),
+                (rule("a", soon.clone()), rule("b", soon.clone()), false),
+                (rule("a", soon.clone()), json!({ "condition": "b" }), false),
+            ];
+            for (old, new, tighter) in cases {
+                assert_eq!(says(key, &old, &new), tighter, "{key}: {old} to {new}");
+            }
+        }
+        for is_tighter in [tool_member_is_tighter as IsTighter, workflow_member_is_tighter] {
+            assert!(is_tighter("mode", &soon, &json!("enforce")) && is_tighter("mode", &late, &soon));
+            assert!(!is_tighter("mode", &json!("enforce"), &soon) && !is_tighter("mode", &soon, &late));
+        }
+    }
+
+    #[test]
+    fn a_limit_or_a_duplicate_counts_like_any_rule() {
+        let shadow = json!({ "shadow": { "until": 1 } });
+        let deeds = |duplicate: Value, limits: Value| json!({ "duplicate": duplicate, "reverses": null, "reversed_within": null, "limits": limits });
+        let (limit, other) = (json!({ "sum": "a", "deny_above": "5" }), json!({ "sum": "b", "deny_above": "5" }));
+        let watched = |rule: &Value| {
+            let mut rule = rule.clone();
+            rule["mode"] = shadow.clone();
+            rule
+        };
+        let (none, with) = (deeds(Value::Null, json!([])), |limits: &[&Value]| deeds(Value::Null, json!(limits)));
+        for (old, new, tighter) in [
+            (Value::Null, with(&[&limit]), true),
+            (with(&[&limit]), Value::Null, false),
+            (none.clone(), with(&[&watched(&limit)]), true),
+            (with(&[&watched(&limit)]), with(&[&other, &limit]), true),
+            (with(&[&limit, &other]), with(&[&other, &watched(&limit)]), false),
+            (with(&[&limit]), with(&[&other]), false),
+            (deeds(limit.clone(), json!([])), deeds(watched(&limit), json!([])), false),
+            (deeds(watched(&limit), json!([])), deeds(limit.clone(), json!([])), true),
+            (deeds(limit.clone(), json!([])), none.clone(), false),
+        ] {
+            assert_eq!(says("deeds", &old, &new), tighter, "{old} to {new}");
+        }
     }
 }

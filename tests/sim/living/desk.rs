@@ -158,6 +158,18 @@ fn place() -> Place {
     Place { file: "p.yaml".into(), line: 1 }
 }
 
+/// How long the rules last that are in shadow: conditions on the order of `api/tried`, `api/pay` and `api/ban`, and what `api/tried` did before.
+pub(crate) const SHADOW: Duration = days(30);
+
+fn in_shadow() -> Mode {
+    Mode::Shadow { until: Time::from_millis(START).plus(SHADOW) }
+}
+
+fn tried(tools: &[&str], name: &str, order: &str) -> Option<Rule> {
+    let condition = || Condition::compile(&format!("query.order == '{order}'"), Scope::Request).unwrap();
+    tools.contains(&name).then(|| Rule { condition: condition(), mode: in_shadow(), place: place() })
+}
+
 /// How many calls of `api/few` an agent may make in an hour, in all its workflows.
 pub(crate) const FEW: u32 = 50;
 
@@ -166,14 +178,20 @@ fn deeds(name: &str) -> Option<Box<DeedRules>> {
     let order = || Condition::compile("query.order", Scope::Request).unwrap();
     let rules = match name {
         "api/once" | "api/twin" => DeedRules {
-            duplicate: Some(Duplicate { key: vec![order()], within: hours(24), verdict: Twice::Deny, place: place() }),
+            duplicate: Some(Duplicate { key: vec![order()], within: hours(24), verdict: Twice::Deny, mode: Mode::Enforce, place: place() }),
             reversed_within: Some(days(7)),
             ..DeedRules::default()
         },
         "api/undo" => DeedRules { reverses: Some(Reverses { tool: "api/once".into(), within: days(7), place: place() }), ..DeedRules::default() },
+        "api/tried" => {
+            let most = Amount::parse("5");
+            let limit = Limit { sum: None, per: Per::Agent, within: hours(1), hold_above: most, deny_above: None, mode: in_shadow(), place: place() };
+            let duplicate = Duplicate { key: vec![order()], within: hours(24), verdict: Twice::Deny, mode: in_shadow(), place: place() };
+            DeedRules { duplicate: Some(duplicate), limits: vec![limit], ..DeedRules::default() }
+        }
         "api/few" => {
             let few = Amount::parse(&FEW.to_string());
-            let limit = Limit { sum: None, per: Per::Agent, within: hours(1), hold_above: None, deny_above: few, place: place() };
+            let limit = Limit { sum: None, per: Per::Agent, within: hours(1), hold_above: None, deny_above: few, mode: Mode::Enforce, place: place() };
             DeedRules { limits: vec![limit], ..DeedRules::default() }
         }
         _ => return None,
@@ -189,9 +207,13 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         subject: Some(Condition::compile("query.order", Scope::Request).unwrap()),
         arguments: (name == "api/form").then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
         parameters: Vec::new(),
-        deny_when: None,
-        hold_when: None,
-        escalate_when: (name == "api/move").then(|| Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), place: place() }),
+        deny_when: tried(&["api/tried", "api/pay", "api/ban"], name, "deny"),
+        hold_when: tried(&["api/tried", "api/pay"], name, "hold"),
+        escalate_when: if name == "api/move" {
+            Some(Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), mode: Mode::Enforce, place: place() })
+        } else {
+            tried(&["api/tried"], name, "escalate")
+        },
         failure_when: None,
         deeds: deeds(name),
         always: None,
@@ -223,6 +245,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         ("api/twin", Risk::Medium),
         ("api/undo", Risk::Low),
         ("api/few", Risk::Low),
+        ("api/tried", Risk::Low),
     ];
     let api = Arc::new(Api {
         name: "api".into(),

@@ -23,4 +23,5 @@ mod races;
 mod repeats;
 mod runs;
 mod seats;
+mod shadow;
 mod worlds;

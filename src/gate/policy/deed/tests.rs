@@ -24,12 +24,12 @@ fn expression(source: &str) -> Condition {
 
 fn limit(sum: Option<&str>, per: Per, hold: Option<&str>, deny: Option<&str>) -> Limit {
     let amount = |text: &str| Amount::parse(text).unwrap();
-    Limit { sum: sum.map(expression), per, within: hours(24), hold_above: hold.map(amount), deny_above: deny.map(amount), place: place(9) }
+    Limit { sum: sum.map(expression), per, within: hours(24), hold_above: hold.map(amount), deny_above: deny.map(amount), mode: Mode::Enforce, place: place(9) }
 }
 
 fn rules(key: &[&str], limits: Vec<Limit>) -> DeedRules {
     let key: Vec<_> = key.iter().map(|part| expression(part)).collect();
-    let duplicate = (!key.is_empty()).then(|| Duplicate { key, within: hours(24), verdict: Twice::Deny, place: place(7) });
+    let duplicate = (!key.is_empty()).then(|| Duplicate { key, within: hours(24), verdict: Twice::Deny, mode: Mode::Enforce, place: place(7) });
     DeedRules { duplicate, limits, ..DeedRules::default() }
 }
 
@@ -78,7 +78,7 @@ fn read_of(rules: &DeedRules, args: &Json<'_>, subject: Option<&str>) -> Result<
         burn: &burn,
         response: None,
     };
-    read(&tool(), rules, &facts, subject.map(Subject::from).as_ref())
+    read(&tool(), rules, &facts, subject.map(Subject::from).as_ref(), Time::default())
 }
 
 fn args<'a>(order: Json<'a>, amount: Json<'a>) -> Json<'a> {
