@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     approval::{Decision, Request, TimedGrant},
+    deed::Undone,
     digest::Digest,
     facets::Facets,
     name::{AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId, StepName, ToolName, WorkflowName},
@@ -101,6 +102,9 @@ pub enum Event {
         call: CallId,
         /// Whether it was executed.
         executed: Executed,
+        /// The earlier work that it undid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undid: Option<Undone>,
     },
 
     /// Runs ended acceptably: how many, by the minute they are booked to.

@@ -115,7 +115,12 @@ impl State {
                     self.deeds.admit(&Doer { call: admission.call, workflow: workflow.clone(), run: admission.run.clone() }, deed);
                 }
             }
-            (Event::Settled { call, executed }, _) => self.deeds.settle(*call, *executed),
+            (Event::Settled { call, executed, undid }, _) => {
+                if let Some(undone) = undid {
+                    self.deeds.undo(*undone);
+                }
+                self.deeds.settle(*call, *executed);
+            }
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::Moment,
     gate::{
-        deed::{Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Work, series},
+        deed::{Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Undone, Work, series},
         digest::Digest,
         event::{Charge, Executed, RunRef},
         name::{Subject, ToolName},
@@ -252,10 +252,17 @@ impl Ledger {
         Admit::Refused { seat, refusal: Refusal::Recalled(Box::new(recalled)) }
     }
 
-    /// The call `by` undid this work: the run that did it did it for nothing, and is charged, whether it is open or was booked. The same undoing call is one report.
-    pub(super) fn undo(&self, undoing: &Undoing, by: &Seat, now: Time) {
-        let found = self.deeds.lock().book.done(&undoing.work, undoing.within, now, by.call).cloned();
-        let Some(Done { doer, .. }) = found.filter(|done| done.stage != Stage::InFlight) else { return };
+    /// The call `by` undid this work: the run that did it did it for nothing, and is charged, whether it is open or was booked. Of several calls that did it, each is
+    /// undone once, the newest first. The same undoing call is one report.
+    pub(super) fn undo(&self, undoing: &Undoing, by: &Seat, now: Time) -> Option<Undone> {
+        let mut living = self.deeds.lock();
+        let Done { doer, .. } = living.book.undoable(&undoing.work, undoing.within, now, by.call)?.clone();
+        // What the journal is not told of is not forgotten here either.
+        let undone = by.admitted.then_some(Undone { work: undoing.work, call: doer.call });
+        if let Some(undone) = undone {
+            living.book.undo(undone);
+        }
+        drop(living);
         let charge = Charge {
             mode: FailureMode::DuplicateWork,
             source: Source::Wire,
@@ -270,6 +277,7 @@ impl Ledger {
             Some(open) => drop(self.report_open(&open, target, charge)),
             None => drop(self.journal.revise(Revise { target, at: now, change: Change::Report(charge), open: Vec::new() })),
         }
+        undone
     }
 }
 
@@ -358,10 +366,10 @@ impl Doing {
             let parts: Vec<&str> = ["work", tool.name.as_str()].into_iter().chain(key.iter().map(String::as_str)).collect();
             let work = digest(&parts);
             self.work = Some(work);
-            self.deed.works.push(Work { work, keep: duplicate.within });
+            self.deed.works.push(Work { work, keep: duplicate.within, each: false });
         }
         if let (Some(keep), Some(subject)) = (rules.reversed_within, subject) {
-            self.deed.works.push(Work { work: touched(&tool, subject), keep });
+            self.deed.works.push(Work { work: touched(&tool, subject), keep, each: true });
         }
         for (limit, amount) in rules.limits.iter().zip(reading.amounts) {
             let share = amount.map(|amount| (sum(&tool, limit, workflow, agent, subject), amount));

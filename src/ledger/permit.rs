@@ -15,6 +15,7 @@ use super::{
     runs::{self, OpenRun},
 };
 use crate::gate::{
+    deed::Undone,
     event::{Event, Executed, HeldBy},
     incident,
     name::{CallId, GrantId, RunId, Subject, ToolName},
@@ -238,7 +239,7 @@ impl Seat {
         if run.has_ended() {
             drop(run);
             self.close_late(result);
-            self.settled(executed, now);
+            self.settled(executed, None, now);
             return self.close_deed(executed, now);
         }
         if self.exposed && executed == Executed::No {
@@ -292,10 +293,8 @@ impl Seat {
                 self.place.note_escalated(&*self.ledger.journal, key, now);
             }
         }
-        if let Some(undoing) = undid {
-            self.ledger.undo(&undoing, self, now);
-        }
-        self.settled(executed, now);
+        let undone = undid.and_then(|undoing| self.ledger.undo(&undoing, self, now));
+        self.settled(executed, undone, now);
         if over {
             self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
         }
@@ -305,10 +304,10 @@ impl Seat {
 
     /// Tells the journal that the call is over; after everything that it cost. A crash between the two finds an open call, and books it as ambiguous: the other
     /// way round it would find a call that is over and cost nothing (G9).
-    fn settled(&self, executed: Executed, now: Time) {
+    fn settled(&self, executed: Executed, undid: Option<Undone>, now: Time) {
         if self.admitted {
             let mut live = self.place.shard.lock();
-            let settled = Event::Settled { call: self.call, executed };
+            let settled = Event::Settled { call: self.call, executed, undid };
             drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, settled));
         }
     }

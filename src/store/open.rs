@@ -114,7 +114,7 @@ fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, Ope
     }
     for (workflow, admission) in &open {
         let entry = |event| Entry { at: now, workflow: Some(workflow.clone()), event };
-        pen.enter(0, &entry(Event::Settled { call: admission.call, executed: Executed::Unknown }))?;
+        pen.enter(0, &entry(Event::Settled { call: admission.call, executed: Executed::Unknown, undid: None }))?;
         let booked = pen.booked_row(workflow, &admission.run)?;
         if admission.idempotent && booked.is_none() {
             continue;

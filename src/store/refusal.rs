@@ -40,7 +40,7 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
 pub(super) fn take_back(entry: &Entry, now: Time) -> Option<Entry> {
     let event = match &entry.event {
         // Its caller was told no, so not a byte of it went upstream.
-        Event::Admitted(admission) => Event::Settled { call: admission.call, executed: Executed::No },
+        Event::Admitted(admission) => Event::Settled { call: admission.call, executed: Executed::No, undid: None },
         Event::Held(request) => Event::Withdrawn { approval: request.approval, reason: "the journal failed while the call was being held".into() },
         _ => return None,
     };

@@ -220,7 +220,7 @@ impl Gathering {
 
 impl Chain {
     fn read(&mut self, entry: &Entry, file: &File) {
-        if let Event::Settled { call, executed } = &entry.event {
+        if let Event::Settled { call, executed, .. } = &entry.event {
             let place = self.calls.remove(call).and_then(|number| number.checked_sub(self.lines.left_out));
             let line = place.and_then(|place| self.lines.lines.get_mut(usize::try_from(place).ok()?));
             if let Some(line) = line {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, series::Series};
+use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, Undone, series::Series};
 use crate::gate::{
     digest::Digest,
     event::Executed,
@@ -23,6 +23,8 @@ pub const MAX_KEYS: usize = 100_000;
 pub const MAX_KEYS_EACH: usize = 25_000;
 /// The most cells of all sums together.
 pub const MAX_CELLS: usize = 200_000;
+/// The most calls that did one work and can each be undone. Who undoes more of one subject than that is told the newest of them.
+pub const MAX_EACH: usize = 32;
 /// How often what has passed is forgotten.
 const EXPIRES: Duration = minutes(1);
 
@@ -81,6 +83,24 @@ impl Book {
     pub fn done(&self, work: &Digest, within: Duration, now: Time, but: CallId) -> Option<&Done> {
         let stands = |done: &&Done| done.doer.call != but && done.stands(within, now);
         self.works.get(work)?.iter().filter(stands).max_by_key(|done| (done.at, done.doer.call))
+    }
+
+    /// The work of `call` was undone, and cannot be again.
+    pub fn undo(&mut self, Undone { work, call }: Undone) {
+        let Some(dones) = self.works.get_mut(&work) else { return };
+        let before = dones.len();
+        dones.retain(|done| done.doer.call != call);
+        self.known -= before - dones.len();
+        if dones.is_empty() {
+            self.works.remove(&work);
+        }
+    }
+
+    /// The newest call that did this work and can be undone at `now`, `but` not by itself. What is still under way has done nothing yet.
+    #[must_use]
+    pub fn undoable(&self, work: &Digest, within: Duration, now: Time, but: CallId) -> Option<&Done> {
+        let is_done = |done: &&Done| done.doer.call != but && done.stage != Stage::InFlight && done.stands(within, now);
+        self.works.get(work)?.iter().rev().find(is_done)
     }
 
     /// What this idempotency key was used for.
@@ -216,14 +236,19 @@ impl Book {
         }
     }
 
-    /// What was done, or may have been, stands. Of several calls that did the same work the last is enough.
+    /// What was done, or may have been, stands. Of several calls that did the same work the last is enough, unless each can be undone.
     fn stand(&mut self, call: CallId, deed: &Deed, stage: Stage) {
         for work in &deed.works {
             let Some(dones) = self.works.get_mut(&work.work) else { continue };
             dones.iter_mut().filter(|done| done.doer.call == call).for_each(|done| done.stage = stage);
-            let last = dones.iter().filter(|done| done.stage != Stage::InFlight).map(|done| (done.at, done.doer.call)).max();
-            let before = dones.len();
-            dones.retain(|done| done.stage == Stage::InFlight || Some((done.at, done.doer.call)) == last);
+            let (before, most) = (dones.len(), if work.each { MAX_EACH } else { 1 });
+            // The oldest go first: they stand in the order of time.
+            let mut spare = dones.iter().filter(|done| done.stage != Stage::InFlight).count().saturating_sub(most);
+            dones.retain(|done| {
+                let goes = done.stage != Stage::InFlight && spare > 0;
+                spare -= usize::from(goes);
+                !goes
+            });
             self.known -= before - dones.len();
         }
         if let Some(Keyed { key, .. }) = &deed.key

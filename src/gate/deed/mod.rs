@@ -49,6 +49,18 @@ pub struct Work {
     /// How long it is remembered.
     #[serde(with = "time::millis")]
     pub keep: Duration,
+    /// It can be undone, so each call that did it is remembered, and not the last one alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub each: bool,
+}
+
+/// Work that a call undid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The digest of the work.
+    pub work: Digest,
+    /// The call that had done it.
+    pub call: CallId,
 }
 
 /// An idempotency key.

@@ -201,6 +201,39 @@ fn work_that_is_undone_is_charged_to_the_run_that_did_it_once() {
 }
 
 #[test]
+fn of_several_that_did_the_work_each_is_charged_once_the_newest_first_also_across_a_crash() {
+    let desk = two_workflows();
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        // A day apart, so that none is a duplicate, and within the week in which they can be undone.
+        let permit = passed(ask(&desk, "refunds", "api/once", "A-1")).0;
+        calls.push(permit.seat().call());
+        end(permit, Some(200));
+        desk.pass(days(1));
+    }
+    let charged = |desk: &Desk| {
+        desk.journal.write();
+        let entries = desk.entries();
+        let by = |entry: &burngate::gate::event::Entry| match &entry.event {
+            burngate::gate::event::Event::Settled { undid, .. } => undid.map(|undone| undone.call),
+            _ => None,
+        };
+        entries.iter().filter_map(by).collect::<Vec<_>>()
+    };
+    let undo = |desk: &Desk| end(passed(ask(desk, "triage", "api/undo", "A-1")).0, Some(200));
+    undo(&desk);
+    assert_eq!(charged(&desk), [calls[2]]);
+    same_book(&desk);
+    let desk = desk.crash(desk.entries().len());
+    undo(&desk);
+    undo(&desk);
+    // There is nothing left that could be undone.
+    undo(&desk);
+    assert_eq!(charged(&desk), [calls[2], calls[1], calls[0]]);
+    same_book(&desk);
+}
+
+#[test]
 fn what_a_clamp_held_and_a_person_approved_is_remembered_as_well() {
     let desk = two_workflows();
     // A clamp to `supervised` holds what is medium.

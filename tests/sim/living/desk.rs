@@ -330,7 +330,7 @@ impl Desk {
         let open: Vec<_> = journal.state().workflows().flat_map(|(name, state)| state.open_calls().map(|(_, call)| (name.clone(), call.clone()))).collect();
         for (name, call) in open {
             let entry = |event| Entry { at, workflow: Some(name.clone()), event };
-            drop(journal.append(entry(Event::Settled { call: call.call, executed: Executed::Unknown })));
+            drop(journal.append(entry(Event::Settled { call: call.call, executed: Executed::Unknown, undid: None })));
             let booked = |known: &Entry| matches!(&known.event, Event::Booked { run, .. } if *run == call.run);
             if !entries.iter().any(booked) {
                 let charges = vec![charge(FailureMode::Timeout, None)];

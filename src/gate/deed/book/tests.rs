@@ -36,7 +36,7 @@ fn deed(second: i64) -> Deed {
 }
 
 fn work(second: i64, n: usize) -> Deed {
-    Deed { works: vec![Work { work: digest(n), keep: DAY }], ..deed(second) }
+    Deed { works: vec![Work { work: digest(n), keep: DAY, each: false }], ..deed(second) }
 }
 
 fn keyed(second: i64, n: usize) -> Deed {
@@ -155,4 +155,37 @@ fn g12_a_book_survives_its_snapshot() {
     let json = serde_json::to_string(&book).unwrap();
     assert_eq!(serde_json::from_str::<Book>(&json).unwrap(), book);
     assert_eq!(serde_json::from_str::<Book>("{}").unwrap(), Book::default());
+}
+
+#[test]
+fn each_call_that_can_be_undone_is_undone_once_the_newest_first() {
+    let each = |second, n| Deed { works: vec![Work { work: digest(n), keep: DAY, each: true }], ..deed(second) };
+    let mut book = Book::default();
+    for (n, second) in (1..=3).zip(1..) {
+        book.admit(&doer(n), &each(second, 5));
+        book.settle(call(n), if n == 2 { Executed::Unknown } else { Executed::Yes });
+    }
+    // Under way, and nothing that it did can be undone yet.
+    book.admit(&doer(4), &each(4, 5));
+    let newest = |book: &Book| book.undoable(&digest(5), DAY, at(5), call(9)).map(|done| done.doer.call);
+    for n in [3, 2, 1] {
+        assert_eq!(newest(&book), Some(call(n)));
+        book.undo(Undone { work: digest(5), call: call(n) });
+    }
+    assert_eq!(newest(&book), None);
+    book.settle(call(4), Executed::No);
+    assert!(book.is_empty());
+    // At the bound the oldest can no longer be undone, and the memory does not grow.
+    for (n, second) in (1..=MAX_EACH as u128 + 1).zip(1..) {
+        book.admit(&doer(n), &each(second, 6));
+        book.settle(call(n), Executed::Yes);
+    }
+    assert_eq!(book.len().0, MAX_EACH);
+    let mut undone = 0;
+    while let Some(done) = book.undoable(&digest(6), DAY, at(40), call(99)).map(|done| done.doer.call) {
+        assert_ne!(done, call(1), "the oldest");
+        book.undo(Undone { work: digest(6), call: done });
+        undone += 1;
+    }
+    assert_eq!((undone, book.is_empty()), (MAX_EACH, true));
 }
