@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Ledger,
+    meanwhile::{What, alone},
     operate::{Durable, OperateError},
     shard::Shard,
 };
@@ -77,13 +78,18 @@ impl Ledger {
             Posture::Breached => Some(format!("`{workflow}` is breached, and nothing waives that; `burngate recover {workflow} --cause TEXT` is the way back")),
             Posture::AtRisk | Posture::Burned if !state.may_waive(now) => {
                 let within = WAIVERS_WITHIN.as_secs() / 86_400;
-                Some(format!("`{workflow}` had {MAX_WAIVERS} waivers in {within} days; `burngate recover {workflow} --cause TEXT` is the way back"))
+                let way_back = match state.account().burn() {
+                    Some(_) => format!("`burngate recover {workflow} --cause TEXT` is the way back"),
+                    None => "the cap ends when the budget is healthy again".to_owned(),
+                };
+                Some(format!("`{workflow}` had {MAX_WAIVERS} waivers in {within} days; {way_back}"))
             }
             Posture::AtRisk | Posture::Burned => None,
         };
         if let Some(conflict) = conflict {
             return Err(OperateError::Conflict(conflict));
         }
+        alone(&live, workflow, What::Waiver)?;
         let event = Event::Waived { until: now.plus(lasts), by: by.clone(), reason: reason.into() };
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }

@@ -49,6 +49,7 @@ pub mod escalate;
 pub mod exposure;
 pub mod grant;
 mod incidents;
+mod meanwhile;
 pub mod memory;
 pub mod operate;
 pub mod past;

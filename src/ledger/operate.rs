@@ -4,24 +4,28 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, MutexGuard, atomic::Ordering},
     time::Duration,
 };
 
 use super::{
     Ledger, Workplace,
-    port::{Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll, RunTarget, Unavailable},
+    meanwhile::{What, alone},
+    port::{Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll, RunTarget, Ticket, Unavailable},
     receipt::{self, Receipt, Stamp},
     runs::{self, End, Key, OpenRun},
     shard::Shard,
 };
-use crate::gate::{
-    approval::{Approval, Stage, queue::Conflict},
-    event::{Charge, Clamp, Entry, Event, Mark},
-    name::{AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName},
-    standing::Standing,
-    time::Time,
-    workflow::WorkflowState,
+use crate::{
+    api::Moment,
+    gate::{
+        approval::{Approval, Stage, queue::Conflict},
+        event::{Charge, Clamp, Entry, Event, Mark},
+        name::{AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName},
+        standing::Standing,
+        time::Time,
+        workflow::WorkflowState,
+    },
 };
 
 /// One workflow or all of them.
@@ -155,22 +159,6 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Lifts the clamp of one workflow, or the one on all, and nothing else.
-    pub fn release(&self, scope: &Scope, by: &PersonName, reason: &str) -> Result<Durable, OperateError> {
-        let shards = self.scope(scope)?;
-        let is_clamped = |shard: &Arc<Shard>| {
-            let live = shard.lock();
-            match scope {
-                Scope::One(_) => live.state().clamp().is_some(),
-                Scope::All => live.state().clamp_all().is_some(),
-            }
-        };
-        if !shards.iter().any(is_clamped) {
-            return Err(OperateError::Conflict(not_clamped(scope, &shards)));
-        }
-        Ok(self.append_scoped(scope, &shards, self.now(), Event::Released { by: by.clone(), reason: reason.into() }))
-    }
-
     /// Puts a cause on record and opens a probation.
     pub fn recover(
         &self,
@@ -186,13 +174,17 @@ impl Ledger {
             known_level(&shard, to)?;
         }
         let now = self.now();
+        shard.advance(now);
         let mut live = shard.lock();
         let state = live.state();
         if state.account().burn().is_none() {
             return Err(OperateError::Conflict(format!("`{workflow}` is {}: there is no burn to recover from", state.account().posture())));
         }
-        if state.account().probation().is_some() {
-            return Err(OperateError::Conflict(format!("a probation of `{workflow}` is on already")));
+        alone(&live, workflow, What::Recovery)?;
+        if let Some(probation) = state.account().probation() {
+            let until = Moment(probation.until);
+            let what = format!("a probation of `{workflow}` is on already: it lasts until {until}, and failures end it sooner");
+            return Err(OperateError::Conflict(what));
         }
         let earned = state.effective().earned;
         if let Some(to) = to
@@ -465,8 +457,10 @@ impl Ledger {
 
     /// One such event after the other: each has reached every shard before the next is handed over.
     pub(super) fn append_everywhere(&self, now: Time, event: Event) -> Durable {
-        let entry = Entry { at: now, workflow: None, event };
-        let mut everywhere = self.everywhere();
+        self.append_to_all(self.everywhere(), Entry { at: now, workflow: None, event })
+    }
+
+    pub(super) fn append_to_all(&self, mut everywhere: MutexGuard<'_, Vec<(Ticket, Entry)>>, entry: Entry) -> Durable {
         let appended = self.journal.append(entry.clone());
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
         for shard in shards {
@@ -541,16 +535,6 @@ pub(super) fn known_level(shard: &Shard, level: &LevelName) -> Result<(), Operat
     }
     let known = ladder.rungs().iter().map(|rung| format!("`{}`", rung.level)).collect::<Vec<_>>().join(", ");
     Err(OperateError::NoLevel { workflow: shard.name().clone(), level: level.clone(), known })
-}
-
-fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
-    match scope {
-        Scope::One(name) if shards.iter().any(|shard| shard.lock().state().clamp_all().is_some()) => {
-            format!("`{name}` has no clamp of its own; every workflow is clamped, which `release --all` lifts")
-        }
-        Scope::One(name) => format!("`{name}` is not clamped"),
-        Scope::All => "no clamp on every workflow is in force".to_owned(),
-    }
 }
 
 /// What is left to do about an approval that is decided.

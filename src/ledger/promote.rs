@@ -5,6 +5,7 @@
 
 use super::{
     Ledger,
+    meanwhile::{What, alone},
     operate::{Durable, OperateError, known_level},
 };
 use crate::gate::{
@@ -42,6 +43,7 @@ impl Ledger {
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
+        alone(&live, workflow, What::Promotion)?;
         let state = live.state();
         let what = if *what == Promotion::Proposed { only(workflow, state)? } else { what.clone() };
         let event = match what {

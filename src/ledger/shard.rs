@@ -78,6 +78,11 @@ impl Live {
         &self.state
     }
 
+    /// What is on its way to disk, the newest first. Of it only what tightens shows in the state.
+    pub fn on_its_way(&self) -> impl Iterator<Item = &Entry> {
+        self.unconfirmed.iter().rev().map(|(_, entry)| entry)
+    }
+
     /// Is a decision on `approval` on its way to disk?
     #[must_use]
     pub fn is_deciding(&self, approval: ApprovalId) -> bool {

@@ -19,6 +19,7 @@ mod grants;
 mod incidents;
 mod leaps;
 mod leavers;
+mod operators;
 mod races;
 mod repeats;
 mod runs;

@@ -1,0 +1,109 @@
+//! Two operators at once: what loosens acts only when it is durable, so that what one of them asked for is not to be seen in the state while it is on its way to
+//! disk. Whoever asks for the same meanwhile is told so, instead of being told that they did what somebody else did.
+
+use std::sync::Arc;
+
+use super::{
+    Ledger,
+    operate::{Durable, OperateError, Scope},
+    shard::{Live, Shard},
+};
+use crate::gate::{
+    event::{Entry, Event},
+    name::{PersonName, WorkflowName},
+};
+
+impl Ledger {
+    /// Lifts the clamp of one workflow, or the one on all, and nothing else.
+    pub fn release(&self, scope: &Scope, by: &PersonName, reason: &str) -> Result<Durable, OperateError> {
+        let (shards, now) = (self.scope(scope)?, self.now());
+        // One that has run out is none.
+        for shard in &shards {
+            shard.advance(now);
+        }
+        let event = Event::Released { by: by.clone(), reason: reason.into() };
+        let being = |what: &str, by: &PersonName| Err(OperateError::Conflict(format!("{what} is being released by {by} at this moment")));
+        if let (Scope::One(name), [shard]) = (scope, &*shards) {
+            let mut live = shard.lock();
+            if live.state().clamp().is_none() {
+                drop(live);
+                return Err(OperateError::Conflict(not_clamped(scope, &shards)));
+            }
+            if let Some(by) = releasing(&live, false) {
+                return being(&format!("`{name}`"), by);
+            }
+            return Ok(shard.append(&mut live, &*self.journal, now, event).durable);
+        }
+        let everywhere = self.everywhere();
+        let mut under_way = None;
+        let is_clamped = |shard: &Arc<Shard>| {
+            let live = shard.lock();
+            let by = releasing(&live, true).cloned();
+            let is_clamped = live.state().clamp_all().is_some() && by.is_none();
+            under_way = under_way.take().or(by);
+            is_clamped
+        };
+        if !shards.iter().any(is_clamped) {
+            drop(everywhere);
+            return match &under_way {
+                Some(by) => being("the clamp on every workflow", by),
+                None => Err(OperateError::Conflict(not_clamped(scope, &shards))),
+            };
+        }
+        Ok(self.append_to_all(everywhere, Entry { at: now, workflow: None, event }))
+    }
+}
+
+/// Whose release of the clamp is on its way, of the one on `all` workflows or of the workflow's own. A clamp that came after it stays.
+fn releasing(live: &Live, all: bool) -> Option<&PersonName> {
+    let newest = live.on_its_way().filter(|entry| entry.workflow.is_none() == all).find_map(|entry| match &entry.event {
+        Event::Released { by, .. } => Some(Some(by)),
+        Event::Clamped(_) => Some(None),
+        _ => None,
+    });
+    newest.flatten()
+}
+
+/// Refuses a recovery, a waiver or a promotion while another one is on its way.
+pub(super) fn alone(live: &Live, workflow: &WorkflowName, what: What) -> Result<(), OperateError> {
+    let by = live.on_its_way().find_map(|entry| match (&entry.event, what) {
+        (Event::Recovered { by, .. }, What::Recovery) | (Event::Waived { by, .. }, What::Waiver) | (Event::StepTaken { by, .. }, What::Promotion) => Some(by),
+        (Event::Promoted { by, .. } | Event::Demoted { by, .. }, What::Promotion) => by.as_ref(),
+        _ => None,
+    });
+    match by {
+        None => Ok(()),
+        Some(by) => {
+            let what = what.as_str();
+            Err(OperateError::Conflict(format!("{what} of `{workflow}` by {by} is being written at this moment: look at what it comes to, and ask again")))
+        }
+    }
+}
+
+/// What two operators may ask for at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Recovery,
+    Waiver,
+    Promotion,
+}
+
+impl What {
+    const fn as_str(self) -> &'static str {
+        match self {
+            What::Recovery => "a recovery",
+            What::Waiver => "a waiver",
+            What::Promotion => "a promotion",
+        }
+    }
+}
+
+fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
+    match scope {
+        Scope::One(name) if shards.iter().any(|shard| shard.lock().state().clamp_all().is_some()) => {
+            format!("`{name}` has no clamp of its own; every workflow is clamped, which `release --all` lifts")
+        }
+        Scope::One(name) => format!("`{name}` is not clamped"),
+        Scope::All => "no clamp on every workflow is in force".to_owned(),
+    }
+}
