@@ -103,7 +103,7 @@ impl Simulate {
             return Err(Failure::new(format!("cannot read {}: it is a directory", file.display())).hint("`journal` means the ledger in --data"));
         }
         let mut progress = Progress::new("simulating", about.len());
-        history::simulate(&file, &policies, recovers_after, &mut |bytes| progress.add(bytes)).map_err(|error| failed(error.into()))
+        history::simulate(&file, &policies, recovers_after, when::now(), &mut |bytes| progress.add(bytes)).map_err(|error| failed(error.into()))
     }
 
     fn recovers_after(&self) -> Result<Option<Duration>, Failure> {

@@ -126,6 +126,48 @@ earn:
 }
 
 #[test]
+fn a_history_that_contradicts_itself_is_told_by_line_and_one_of_its_stories_counts() {
+    let gate = prepared("97%", 1_000);
+    let line = |at: &str, run: &str, outcome: &str, more: Value| {
+        let mut line = json!({ "at": at, "workflow": "desk", "run": run, "outcome": outcome, "calls": [{ "tool": "shop/pay" }] });
+        line.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        format!("{line}\n")
+    };
+    let lines = [
+        line("2026-01-03T00:00:00Z", "twice", "acceptable", json!({})),
+        // Earlier, although it comes later: by time this is what was said first.
+        line("2026-01-02T00:00:00Z", "twice", "unacceptable", json!({ "modes": ["wrong_action"] })),
+        line("2026-01-02T00:00:00Z", "same", "acceptable", json!({})),
+        line("2026-01-02T00:00:00Z", "same", "acceptable", json!({})),
+        line("2026-01-04T00:00:00Z", "good", "acceptable", json!({ "modes": ["timeout"] })),
+        line("2026-01-04T00:00:00Z", "bad", "unacceptable", json!({ "modes": ["tool_error"] })),
+        line("2026-01-04T00:00:00Z", "out", "excluded", json!({ "modes": ["timeout"] })),
+        line("9999-01-01T00:00:00Z", "tomorrow", "unacceptable", json!({})),
+        // The agent is part of a run's name.
+        line("2026-01-05T00:00:00Z", "twice", "acceptable", json!({ "agent": "another" })),
+    ];
+    fs::write(gate.home().join("h.jsonl"), lines.concat()).unwrap();
+    let told = simulate(&gate, "h.jsonl", &[]);
+    let mut found = String::new();
+    for finding in told["findings"].as_array().unwrap() {
+        for line in finding["lines"].as_array().unwrap() {
+            writeln!(found, "{} {} {}", finding["kind"].as_str().unwrap(), line["line"], line["what"].as_str().unwrap()).unwrap();
+        }
+    }
+    insta::assert_snapshot!(found, @r"
+    future 8 9999-01-01T00:00:00Z
+    duplicate 1 run `twice` of `desk`, acceptable here and unacceptable on line 2, which counts
+    duplicate 4 run `same` of `desk`, as on line 3
+    contradiction 5 the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable
+    contradiction 6 the outcome is unacceptable, but the objective counts none of the modes: booked as acceptable
+    ");
+    let desk = &told["workflows"]["desk"];
+    // `twice`, `same`, `good`, `bad` and the other agent's `twice`; `out` is out.
+    assert_eq!([&desk["runs"], &desk["unacceptable"], &desk["excluded"]], [5, 2, 1], "{desk}");
+    assert_eq!(told["to"], "2026-01-05T00:00:00Z");
+}
+
+#[test]
 fn what_cannot_be_simulated_says_why() {
     let gate = prepared("97%", 1_000);
     fs::write(gate.home().join("bad.jsonl"), "{}\nnothing\n{\"at\":\"2026-01-01T00:00:00Z\",\"workflow\":\"x\",\"run\":\"r\",\"outcome\":\"acceptable\"}\n")

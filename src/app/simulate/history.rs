@@ -1,7 +1,7 @@
 //! Simulating a history file: read once where it is in the order of time, and by an index of its lines where it is not. Never held as a whole.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, hash_map::Entry},
     fs::File,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     io::{self, BufRead as _, BufReader},
@@ -19,7 +19,7 @@ use crate::{
     },
     gate::{
         event::{Charge, Mark, RunRef},
-        outcome::{FailureMode, Source},
+        outcome::{FailureMode, Outcome, Source},
         past,
         policy::{PolicySet, facts::RunFacts},
         risk::Risk,
@@ -32,15 +32,21 @@ use crate::{
 /// The most lines that are brought into the order of time here: their index takes 24 bytes each.
 pub const MOST_SORTED: usize = 20_000_000;
 
-/// Simulates the runs of `file` under `policies`.
-pub fn simulate(file: &Path, policies: &Arc<PolicySet>, recovers_after: Option<Duration>, progress: Progress<'_>) -> Result<Simulated, SimulateError> {
+/// Simulates the runs of `file` under `policies`, at `today`: what has not happened yet is no history.
+pub fn simulate(
+    file: &Path,
+    policies: &Arc<PolicySet>,
+    recovers_after: Option<Duration>,
+    today: Time,
+    progress: Progress<'_>,
+) -> Result<Simulated, SimulateError> {
     let version = policies.version.to_string();
     let source = file.display().to_string();
     let file = File::open(file)?;
-    let mut past = Past::new(policies, recovers_after);
+    let mut past = Past::new(policies, recovers_after, today);
     let ordered = each_line(&file, progress, |number, text, _| past.line(number, text))?;
     if !ordered {
-        past = Past::new(policies, recovers_after);
+        past = Past::new(policies, recovers_after, today);
         let mut text = Vec::new();
         for place in sorted(&file)? {
             text.resize(place.length as usize, 0);
@@ -120,19 +126,20 @@ fn sorted(mut file: &File) -> Result<Vec<Place>, SimulateError> {
 struct Past<'p> {
     policies: &'p Arc<PolicySet>,
     recovers_after: Option<Duration>,
+    today: Time,
     simulation: Option<Simulation>,
     from: Time,
     now: Time,
     lines: u64,
-    /// Digests of the runs so far: the same run twice is one run.
-    known: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+    /// By the digests of the runs so far, where they were and what they came to: the same run twice is one run, and what was said of it first counts.
+    known: HashMap<u64, (u32, Outcome), BuildHasherDefault<DefaultHasher>>,
     findings: Findings,
 }
 
 impl<'p> Past<'p> {
-    fn new(policies: &'p Arc<PolicySet>, recovers_after: Option<Duration>) -> Self {
+    fn new(policies: &'p Arc<PolicySet>, recovers_after: Option<Duration>, today: Time) -> Self {
         let (from, now) = (Time::default(), Time::default());
-        Past { policies, recovers_after, simulation: None, from, now, lines: 0, known: HashSet::default(), findings: Findings::default() }
+        Past { policies, recovers_after, today, simulation: None, from, now, lines: 0, known: HashMap::default(), findings: Findings::default() }
     }
 
     /// Goes through one line. `false` where it lies before those already gone through.
@@ -149,6 +156,11 @@ impl<'p> Past<'p> {
                 return true;
             }
         };
+        if line.at.0 > self.today {
+            self.lines += 1;
+            self.findings.note(FindingKind::Future, number, line.at.to_string());
+            return true;
+        }
         if self.simulation.is_some() && line.at.0 < self.now {
             return false;
         }
@@ -176,8 +188,19 @@ impl<'p> Past<'p> {
             return Err((FindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);
-        if !self.known.insert(self.known.hasher().hash_one((&*line.workflow, agent, &*line.run))) {
-            return Err((FindingKind::Duplicate, format!("run `{}` of `{}`", line.run, line.workflow)));
+        match self.known.entry(self.known.hasher().hash_one((&*line.workflow, agent, &*line.run))) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((u32::try_from(number).unwrap_or(u32::MAX), line.outcome));
+            }
+            Entry::Occupied(occupied) => {
+                let (first, outcome) = occupied.get();
+                let what = if *outcome == line.outcome {
+                    format!("run `{}` of `{}`, as on line {first}", line.run, line.workflow)
+                } else {
+                    format!("run `{}` of `{}`, {} here and {} on line {first}, which counts", line.run, line.workflow, line.outcome.as_str(), outcome.as_str())
+                };
+                return Err((FindingKind::Duplicate, what));
+            }
         }
         simulation.pass(workflow, at);
         let (mut prevented, mut held, mut escalated, mut high, mut idle) = (false, false, false, false, !line.calls.is_empty() && !policy.terms.reads_only);
