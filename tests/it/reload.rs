@@ -111,3 +111,63 @@ fn a_gate_never_starts_with_broken_policies() {
     assert!(exit.stderr.contains("policies/desk.yaml:3:1\n"), "{}", exit.stderr);
     assert!(exit.stderr.lines().any(|line| line.starts_with("error: unknown key `tols`")), "{}", exit.stderr);
 }
+
+#[test]
+fn a_level_that_disappears_takes_neither_a_workflow_nor_a_clamp_up() {
+    test(async {
+        let (_upstream, gate) = shop().await;
+        let careful = "levels: [{ level: careful, above: supervised, low: allow, medium: allow, high: hold }]\nstarts: careful\n";
+        let operator = gate.operator();
+        let of = |name: &str| policies::desk(careful).replace("workflow: desk", &format!("workflow: {name}"));
+        gate.reload("other.yaml", of("other")).await;
+        operator.clamp("desk", "careful").await.refused(422, "invalid");
+        gate.reload("desk.yaml", policies::desk(&careful.replace("starts: careful\n", ""))).await;
+        operator.clamp("desk", "careful").await.passed();
+        operator.clamp("other", "careful").await.passed();
+        gate.agent().workflow("other").post("/shop/change", &json!({ "order": "1" })).await.passed();
+        let stands = async |name: &str| {
+            let level = operator.standing(name).await["level"].clone();
+            (level["earned"].clone(), level["clamp"]["to"].clone(), level["effective"].clone())
+        };
+        assert_eq!(stands("other").await, (json!("careful"), json!("careful"), json!("careful")));
+        // The level is gone: whoever stood on it, or was clamped to it, is on the next one below.
+        gate.reload("other.yaml", of("other").replace(careful, "")).await;
+        assert_eq!(stands("other").await, (json!("supervised"), json!("supervised"), json!("supervised")));
+        gate.agent().workflow("other").post("/shop/change", &json!({ "order": "1" })).await.refused(403, "held");
+        gate.reload("desk.yaml", policies::desk("")).await;
+        assert_eq!(stands("desk").await, (json!("standard"), json!("supervised"), json!("supervised")));
+        // It comes back, and gives back nothing.
+        gate.reload("other.yaml", of("other")).await;
+        assert_eq!(stands("other").await, (json!("supervised"), json!("supervised"), json!("supervised")));
+        operator.release("other").await.passed();
+        assert_eq!(stands("other").await, (json!("supervised"), json!(null), json!("supervised")));
+    });
+}
+
+#[test]
+fn a_history_follows_its_workflow_through_every_rename_and_cannot_be_had_twice() {
+    test(async {
+        let (upstream, gate) = shop().await;
+        upstream.next(Reply::reset());
+        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.refused(502, "ambiguous");
+        let operator = gate.operator();
+        operator.stands("desk", "a failure", |standing| standing["budget"]["unacceptable"] == 1).await;
+        operator.clamp("desk", "supervised").await.passed();
+        let named = |name: &str, was: &str| policies::desk(was).replace("workflow: desk", &format!("workflow: {name}"));
+        gate.reload("desk.yaml", named("front", "was: desk\n")).await;
+        gate.agent().workflow("desk").get("/shop/look/1").await.refused(403, "forbidden");
+        let failed = async |name: &str| operator.standing(name).await["budget"]["unacceptable"].clone();
+        assert_eq!(failed("front").await, 1);
+        assert_eq!(operator.standing("front").await["level"]["effective"], "supervised", "the clamp goes along");
+        gate.reload("desk.yaml", named("last", "was: front\n")).await;
+        // Its old name goes to somebody new, and a `was` that was left behind takes nothing from them.
+        gate.reload("desk.yaml", named("last", "was: front\n") + "---\n" + &named("front", "")).await;
+        assert_eq!((failed("last").await, failed("front").await), (json!(1), json!(0)));
+        gate.write_policy("desk.yaml", named("last", "was: front\n") + "---\n" + &named("other", "was: front\n"));
+        gate.sighup();
+        gate.until("a failed reload", || gate.log().contains("policies were not reloaded")).await;
+        assert!(gate.log().contains("`was: front` is written in `last` as well"), "{}", gate.log());
+        assert_eq!((failed("last").await, failed("front").await), (json!(1), json!(0)));
+        operator.get("/v1/workflows/other").await.refused(404, "not-found");
+    });
+}

@@ -80,6 +80,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
     let (documents, incomplete) = read(files, &mut notes);
     let (apis, workflows, signals) = split(documents, &mut notes);
+    set::renames(&workflows, &mut notes);
     let tools = tools(&apis);
     let reached = reached(&workflows);
     let (names, any_workflow) = (workflow_names(&workflows), !workflows.is_empty());

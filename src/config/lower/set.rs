@@ -1,4 +1,5 @@
-//! What only all documents together can say: names that are taken, mounts that meet, tools that nobody reaches, agents of workflows that do not exist.
+//! What only all documents together can say: names that are taken, mounts that meet, tools that nobody reaches, agents of workflows that do not exist, and histories
+//! that two workflows claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,6 +62,37 @@ pub(super) fn unreached(apis: &[InFile<LoweredApi>], reached: &BTreeSet<ToolName
                 .hint(format!("list `{tool}` under the `tools` of a workflow, or drop it: until then its calls are unlisted"));
         }
     }
+}
+
+/// Renames that cannot be: a history goes to one name, and to another one than it has.
+pub(super) fn renames(workflows: &[InFile<Box<WorkflowDocument>>], notes: &mut [Notes<'_>]) {
+    let named: BTreeMap<&str, Option<&str>> =
+        workflows.iter().filter_map(|doc| Some((doc.value.workflow.value()?.as_str(), doc.value.was.value().map(String::as_str)))).collect();
+    let mut claimed = BTreeMap::new();
+    for InFile { file, value } in workflows {
+        let (Some(name), Some(was)) = (value.workflow.value(), value.was.given()) else { continue };
+        let before = was.value.as_str();
+        if before == name {
+            notes[*file].error(was.span.clone(), format!("`was`: `{name}` is its name now")).hint("write the name that it had before, or drop `was`");
+        } else if let Some(other) = claimed.insert(before, name) {
+            notes[*file]
+                .error(was.span.clone(), format!("`was: {before}` is written in `{other}` as well, and a history goes to one workflow"))
+                .hint("drop one of the two: a workflow that is new begins with a history of its own");
+        } else if is_circle(name, &named) {
+            notes[*file]
+                .error(was.span.clone(), format!("`was`: `{name}` and `{before}` take each other's history, in a circle"))
+                .hint("rename one of them to a name that is new, reload, and rename it again");
+        } else if named.get(before) == Some(&None) {
+            notes[*file]
+                .warning(was.span.clone(), format!("`was: {before}` has no effect: workflow `{before}` is still there, and keeps its history"))
+                .hint(format!("drop workflow `{before}`, or drop `was`"));
+        }
+    }
+}
+
+fn is_circle(name: &str, named: &BTreeMap<&str, Option<&str>>) -> bool {
+    let before = |name: &str| named.get(name).copied().flatten();
+    std::iter::successors(before(name), |at| before(at)).take(named.len()).any(|at| at == name)
 }
 
 /// The failure modes of workflows' own, each with the workflow that lists it.

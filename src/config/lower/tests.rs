@@ -438,6 +438,28 @@ fn the_version_follows_the_meaning_and_not_the_spelling() {
 }
 
 #[test]
+fn a_history_goes_to_one_name_and_to_another_than_it_has() {
+    let workflow = |name: &str, was: &str| {
+        let was = if was.is_empty() { String::new() } else { format!("was: {was}\n") };
+        format!("workflow: {name}\n{was}risk: medium\ntools: [payments/refund, payments/get_order]\n")
+    };
+    let said = |texts: &[(&str, &str)]| {
+        let texts: Vec<String> = texts.iter().map(|(name, was)| workflow(name, was)).collect();
+        let texts: Vec<&str> = [PAYMENTS].into_iter().chain(texts.iter().map(String::as_str)).collect();
+        lines(&texts)
+    };
+    // Also a chain of them, and one that was left behind after the rename.
+    assert_eq!(said(&[("b", "a"), ("c", "b"), ("d", "x")]), "");
+    insta::assert_snapshot!(said(&[("a", "a")]), @"1.yaml:2:6: `was`: `a` is its name now [write the name that it had before, or drop `was`]");
+    insta::assert_snapshot!(said(&[("b", "a"), ("c", "a")]), @"2.yaml:2:6: `was: a` is written in `b` as well, and a history goes to one workflow [drop one of the two: a workflow that is new begins with a history of its own]");
+    insta::assert_snapshot!(said(&[("a", "b"), ("b", "a")]), @"
+    1.yaml:2:6: `was`: `a` and `b` take each other's history, in a circle [rename one of them to a name that is new, reload, and rename it again]
+    2.yaml:2:6: `was`: `b` and `a` take each other's history, in a circle [rename one of them to a name that is new, reload, and rename it again]
+    ");
+    insta::assert_snapshot!(said(&[("a", ""), ("b", "a")]), @"2.yaml:2:6: `was: a` has no effect: workflow `a` is still there, and keeps its history [drop workflow `a`, or drop `was`]");
+}
+
+#[test]
 fn shadow_lasts_at_most_sixty_days_from_now() {
     let until = |day: &str| loaded_mode(&format!("{TRIAGE}mode: shadow\nuntil: {day}\n"));
     let (last, one_past) = (NOW.plus(days(60)).as_millis(), NOW.plus(days(60)).as_millis() + 1);

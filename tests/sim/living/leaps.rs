@@ -93,3 +93,68 @@ fn a_clock_that_goes_back_forgives_nothing_and_revives_nothing() {
     checks::journal(&again.entries(), true);
     checks::projection(&again);
 }
+
+#[test]
+fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_the_time() {
+    let desk = Desk::new(Rules::default());
+    for _ in 0..40 {
+        desk.done(None, "api/note");
+    }
+    (0..3).for_each(|_| fail(&desk));
+    desk.journal.write();
+    let refunds = "refunds".into();
+    let view = |desk: &Desk| desk.ledger.view(&"refunds".into()).unwrap();
+    assert_eq!(view(&desk).standing.posture, Posture::Burned);
+    let began = desk.now();
+    drop(desk.ledger.waive(&refunds, &"ada".into(), "over soon", hours(12)).unwrap());
+    drop(desk.ledger.clamp(&Scope::One(refunds.clone()), &"standard".into(), &"ada".into(), "a day", Some(began.plus(days(1)))).unwrap());
+    drop(desk.ledger.give_grant(&refunds, &"api/pay".into(), (hours(6), 5), &"ada".into(), "a busy hour").unwrap());
+    desk.journal.write();
+    let ends = |desk: &Desk| {
+        let state = view(desk).state;
+        (
+            state.waiver().map(|waiver| waiver.until),
+            state.clamp().and_then(|clamp| clamp.until),
+            state.reviews().overdue_since(),
+            state.timed().iter().next().unwrap().until,
+        )
+    };
+    let before = ends(&desk);
+    assert_eq!((before.0, before.1), (Some(began.plus(hours(12))), Some(began.plus(days(1)))));
+    // A day back: time stands still until the clock has caught up, no end moves, and nothing begins anew.
+    leap(&desk, -DAY);
+    desk.pass(hours(23));
+    desk.ledger.sweep();
+    assert_eq!((desk.now(), ends(&desk)), (began, before));
+    desk.pass(hours(1 + 12));
+    desk.ledger.sweep();
+    assert_eq!(desk.now(), began.plus(hours(12)));
+    assert!(view(&desk).state.waiver().is_none() && view(&desk).state.clamp().is_some());
+    assert!(view(&desk).state.timed().open(&"api/pay".into(), desk.now()).is_none());
+    desk.pass(hours(12));
+    desk.ledger.sweep();
+    assert!(view(&desk).state.clamp().is_none());
+
+    // A month ahead: nothing is earned, ends well or is forgiven by it; what would only open something is over.
+    drop(desk.ledger.recover(&refunds, &"ada".into(), "a prompt", None, None, days(7)).unwrap());
+    desk.journal.write();
+    let until = view(&desk).state.account().probation().unwrap().until;
+    let days_before: Vec<_> = view(&desk).state.progress().iter().map(|progress| progress.days).collect();
+    leap(&desk, 31 * DAY);
+    desk.journal.write();
+    let after = view(&desk);
+    assert_eq!(after.state.account().probation().map(|probation| probation.until), Some(until), "a leap is no good conduct");
+    assert_eq!(after.state.progress().iter().map(|progress| progress.days).collect::<Vec<_>>(), days_before);
+    assert_eq!((after.state.reviews().overdue_since(), after.standing.all.unacceptable), (before.2, 3));
+    assert!(!after.state.may_waive(desk.now()) || after.state.waiver().is_none());
+    // Somebody takes it for the time: then it has passed, for everything.
+    drop(desk.ledger.accept_clock(&"ada".into()));
+    desk.journal.write();
+    desk.ledger.sweep();
+    desk.journal.write();
+    let after = view(&desk);
+    assert!(after.state.account().probation().is_none() && after.state.reviews().overdue_since().is_some());
+    assert_eq!((after.standing.posture, after.standing.all.unacceptable), (Posture::Healthy, 0));
+    checks::journal(&desk.entries(), true);
+    checks::projection(&desk);
+}
