@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release --example years [-- --years 300 --busy-years 300 --seed 1]
 //!
-//! A busy year takes seconds, because each of its hundred thousand failures is judged; `--busy-years` lives fewer of those.
+//! A busy year takes longer than a quiet one, because each of its up to ninety thousand failures is judged; `--busy-years` lives fewer of those.
 //!
 //! The fold is the gate's own. Runs come evenly, three in ten of them with a `high` call; each fails by itself, with half the probability that the target allows. A
 //! person finds the cause of each burn after two days and opens a probation of seven; one who was demoted earns the level back in sixty days.
