@@ -71,6 +71,10 @@ def around(context):
         about = "the same object" if one["same_subject"] else f"{plain(one['subject'] or 'no object')}"
         came_to = f"its run was {one['outcome']}" if one["outcome"] else ("sent" if one["sent"] else "not sent")
         lines.append(f"Before, about {about}: {said}; {came_to}")
+    rule = context["rule"]
+    if rule and rule["approved"]:
+        went = f"{rule['held']} calls held, {rule['approved']} approved, {rule['turned_bad']} of those that went as asked turned out bad"
+        lines.append(f"The rule {plain(rule['rule'])} in 30 days: {went}")
     return "\n".join(lines)[:SHOWN]
 
 

@@ -14,7 +14,9 @@ pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
     let mut told = Vec::new();
     if all.held > 0 || all.decisions > 0 {
         let mut text = format!("In the last week {} for a person", counted(all.held, "call was held", "calls were held"));
-        if let Some(median) = all.median_seconds {
+        if let (1, Some(median)) = (all.decisions, all.median_seconds) {
+            let _ = write!(text, "; the only decision came within {}", span(median));
+        } else if let Some(median) = all.median_seconds {
             let _ = write!(text, "; half of {} came within {}", counted(all.decisions, "decision", "decisions"), span(median));
             if let Some(most) = all.p90_seconds {
                 let _ = write!(text, ", nine of ten within {}", span(most));
@@ -45,6 +47,14 @@ fn span(seconds: Decimal) -> Span {
 mod tests {
     use super::*;
     use crate::api::review::Figures;
+
+    #[test]
+    fn one_decision_has_no_half() {
+        let figures =
+            Figures { held: 2, decisions: 1, median_seconds: Some(Decimal::of(45_000)), p90_seconds: Some(Decimal::of(45_000)), ..Figures::default() };
+        let told = line(&ApprovalsReviewed { figures, ..ApprovalsReviewed::default() });
+        assert_eq!(told, "In the last week 2 calls were held for a person; the only decision came within 5s.\n");
+    }
 
     #[test]
     fn how_people_decided_is_told_in_a_sentence_and_nothing_where_nothing_was_held() {
