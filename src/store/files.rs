@@ -1,6 +1,6 @@
 //! The data directory: who may use it, what may be in it, and the note beside the database that says how far it had come.
 //!
-//! - `lock` is held for as long as a process uses the directory (F9).
+//! - `lock` is held for as long as a process uses the directory (F9), and says which one that is.
 //! - `ledger.db`, with `-wal` and `-shm` beside it, is the ledger. It appears under this name only once it is complete.
 //! - `head` says which row was acknowledged last. The database cannot say that about itself: a removed `-wal`, or yesterday's copy, is a perfectly good older
 //!   database. It is written after each commit and without syncing, so after a power cut it may lag, which is harmless, but it never leads.
@@ -64,10 +64,14 @@ impl Directory {
             }
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK))?;
+        let mut lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Directory { path: path.into(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.into() }),
+            Ok(()) => {
+                lock.set_len(0)?;
+                writeln!(lock, "{}", std::process::id())?;
+                Ok(Directory { path: path.into(), _lock: lock })
+            }
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.into(), holder: holder(&mut lock) }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
@@ -144,6 +148,13 @@ impl Directory {
     pub(super) fn head_file(&self) -> io::Result<HeadFile> {
         Ok(HeadFile(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.join(HEAD))?))
     }
+}
+
+/// The process that holds the lock, as far as it has said so.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 /// The head file of the ledger in `dir`, where there is a whole one.

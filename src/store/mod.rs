@@ -88,10 +88,16 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// Another process has it.
-    #[error("another process uses {}; stop it, or give this one a data directory of its own", dir.display())]
+    #[error(
+        "another gate{} uses the data directory {}; nothing was changed\nhint: stop that one, or give this one a directory of its own with --data",
+        holder.map_or_else(String::new, |process| format!(" (process {process})")),
+        dir.display()
+    )]
     InUse {
         /// The data directory.
         dir: PathBuf,
+        /// The process that has it, where it says so.
+        holder: Option<u32>,
     },
     /// The directory holds something else, or a ledger's database is gone from it.
     #[error(
