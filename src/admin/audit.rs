@@ -38,10 +38,9 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<Au
         limit,
     };
     let (ledger, found) = desk.look_up(move |records| Ok((records.ledger(), records.entries(&filter)?))).await?;
-    let next = if found.len() < limit { None } else { found.last().map(|view| view.seq) };
-    let entries = found.iter().map(entry).collect::<Result<_, _>>();
+    let entries = found.views.iter().map(entry).collect::<Result<_, _>>();
     let entries = entries.map_err(|_| Fault::new(Slug::Internal, "an entry cannot be written as JSON"))?;
-    Ok(Json(Audit { ledger, entries, next }))
+    Ok(Json(Audit { ledger, entries, next: found.next }))
 }
 
 /// An entry as it is shown; its text is JSON, or the store is at fault.

@@ -37,7 +37,8 @@ pub struct Audit {
     pub ledger: String,
     /// The entries.
     pub entries: Vec<AuditEntry>,
-    /// What to ask for with `after` for the next page; `null` at the end.
+    /// What to ask for with `after` for the next page; `null` at the end. A page may be short, or empty, and have a next one: only so many entries are looked through at
+    /// once.
     pub next: Option<u64>,
 }
 

@@ -194,7 +194,7 @@ fn follow(client: &Client, mut chain: Chain, out: &mut impl Write, unwritable: &
             write_line(out, entry).map_err(unwritable)?;
             count += 1;
         }
-        if page.entries.len() < PAGE {
+        if page.next.is_none() {
             out.flush().map_err(unwritable)?;
             return Ok((chain, count));
         }

@@ -356,8 +356,8 @@ pub trait Records: Send + Sync {
     /// The random id of the ledger, in hexadecimal: where the chain of its journal begins.
     fn ledger(&self) -> String;
 
-    /// The journal entries that match, oldest first.
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable>;
+    /// The journal entries that match, oldest first. Only so many are looked through at once, so a page may be short, or empty, and not the last.
+    fn entries(&self, filter: &EntryFilter) -> Result<Entries, Unavailable>;
 
     /// Journal entries after `after` of a span of time and of some kinds, oldest first, at most `limit`, with their sequence numbers.
     fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable>;
@@ -503,6 +503,15 @@ pub struct EntryFilter {
     pub until: Option<Time>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// A page of the journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// The entries, oldest first.
+    pub views: Vec<JournalView>,
+    /// The entry that the next page follows; `None` at the end.
+    pub next: Option<u64>,
 }
 
 /// What a review reads of the journal.

@@ -30,13 +30,16 @@ use crate::{
         verdict::Verdict,
     },
     ledger::port::{
-        CallRecord, CheckState, CheckView, Checks, Drawn, EntryFilter, Happened, JournalView, MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey, RunRecord,
-        RunView, Shadowed, Unavailable,
+        CallRecord, CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView, MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey,
+        RunRecord, RunView, Shadowed, Unavailable,
     },
 };
 
 /// How many questions are answered at once; more wait.
 const READERS: usize = 4;
+
+/// So many journal entries are looked through for one page: what is rare must not cost a walk over all of them.
+pub(super) const MOST_LOOKED_AT: i64 = 10_000;
 
 /// What a run is read from, in the order that `view` expects.
 pub(super) const RUN_COLUMNS: &str =
@@ -77,7 +80,7 @@ impl Records for Readers {
         hexadecimal(&self.ledger)
     }
 
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
+    fn entries(&self, filter: &EntryFilter) -> Result<Entries, Unavailable> {
         self.read(|connection| entries(connection, filter))
     }
 
@@ -345,18 +348,23 @@ fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> 
     })
 }
 
-fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Vec<JournalView>, Fault> {
+fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Entries, Fault> {
+    // One picture of the journal for all the questions that follow.
+    let transaction = connection.unchecked_transaction()?;
+    let mut after = i64::try_from(filter.after).unwrap_or(i64::MAX);
     let mut wanted = Where::default();
-    wanted.and("seq > ?", i64::try_from(filter.after).unwrap_or(i64::MAX));
+    if let Some(since) = filter.since {
+        after = after.max(spans::first(connection, since)? - 1);
+        wanted.and("at >= ?", since.as_millis());
+    }
+    let upto = after.saturating_add(MOST_LOOKED_AT);
+    wanted.and("seq > ?", after);
+    wanted.and("seq <= ?", upto);
     if let Some(workflow) = &filter.workflow {
         wanted.and("workflow = ?", workflow.as_str().to_owned());
     }
     if let Some(kind) = &filter.kind {
         wanted.and("kind = ?", kind.to_string());
-    }
-    if let Some(since) = filter.since {
-        wanted.and("seq >= ?", spans::first(connection, since)?);
-        wanted.and("at >= ?", since.as_millis());
     }
     if let Some(until) = filter.until {
         wanted.and("at < ?", until.as_millis());
@@ -374,5 +382,14 @@ fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Vec<JournalV
         let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
         views.push(JournalView { seq, entry, body: body.into(), hash: Digest::new(row.get(4)?) });
     }
-    Ok(views)
+    drop(rows);
+    drop(select);
+    let next = if views.len() == limit {
+        views.last().map(|view| view.seq)
+    } else {
+        let last: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| row.get(0))?;
+        (last > upto).then(|| u64::try_from(upto).unwrap_or(0))
+    };
+    transaction.finish()?;
+    Ok(Entries { views, next })
 }

@@ -41,6 +41,7 @@ mod damage;
 mod disk;
 mod import;
 mod late;
+mod pages;
 mod spans;
 
 const T0: i64 = 1_790_000_000_000;
@@ -143,7 +144,7 @@ impl World {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        self.records.entries(&EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap().into_iter().map(|view| view.entry).collect()
+        self.records.entries(&EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap().views.into_iter().map(|view| view.entry).collect()
     }
 
     fn drain(self) -> TempDir {

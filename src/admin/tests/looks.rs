@@ -119,7 +119,7 @@ async fn the_four_numbers_are_told_over_any_span_of_whole_hours() {
 #[tokio::test]
 async fn metrics_say_what_the_api_says() {
     let world = World::new(&[held(1, 1)], some_runs());
-    for view in crate::ledger::port::Records::entries(&*world.journal, &EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap() {
+    for view in crate::ledger::port::Records::entries(&*world.journal, &EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap().views {
         world.metrics.observe(&view.entry);
     }
     world.metrics.decision(Duration::from_micros(10));

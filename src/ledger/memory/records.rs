@@ -10,7 +10,7 @@ use crate::{
         time::Time,
         verdict::Verdict,
     },
-    ledger::port::{Checks, EntryFilter, Happened, JournalView, MOST_RECORDS, Records, RunFilter, RunKey, RunView, Shadowed, Unavailable},
+    ledger::port::{Checks, Entries, EntryFilter, Happened, MOST_RECORDS, Records, RunFilter, RunKey, RunView, Shadowed, Unavailable},
 };
 
 impl Records for MemoryJournal {
@@ -41,11 +41,13 @@ impl Records for MemoryJournal {
         "memory".to_owned()
     }
 
-    fn entries(&self, filter: &EntryFilter) -> Result<Vec<JournalView>, Unavailable> {
+    fn entries(&self, filter: &EntryFilter) -> Result<Entries, Unavailable> {
         if self.is_refusing() {
             return Err(Unavailable);
         }
-        Ok(lock(&self.books).entries.iter().filter(|view| meant(filter, view)).take(filter.limit).cloned().collect())
+        let views: Vec<_> = lock(&self.books).entries.iter().filter(|view| meant(filter, view)).take(filter.limit).cloned().collect();
+        let next = views.last().filter(|_| views.len() == filter.limit).map(|view| view.seq);
+        Ok(Entries { views, next })
     }
 
     fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable> {

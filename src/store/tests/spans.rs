@@ -31,7 +31,7 @@ fn a_span_of_the_journal_is_what_a_look_at_all_of_it_finds() {
         last = Some(world.journal.append(Entry { at: at(n * 1_000), workflow, event }).durable);
     }
     assert_eq!(last.unwrap().wait(), Ok(Ok(())));
-    let every = world.records.entries(&EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap();
+    let every = world.records.entries(&EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap().views;
     for (since, until, workflow) in
         [(0, 1_000_000, None), (7_500, 90_000, Some("w")), (399_000, 399_001, None), (200_000, 200_000, None), (500_000, 600_000, None)]
     {

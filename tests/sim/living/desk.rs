@@ -344,7 +344,13 @@ impl Desk {
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.journal.entries(&EntryFilter { limit: usize::MAX, ..EntryFilter::default() }).unwrap_or_default().into_iter().map(|view| view.entry).collect()
+        self.journal
+            .entries(&EntryFilter { limit: usize::MAX, ..EntryFilter::default() })
+            .unwrap_or_default()
+            .views
+            .into_iter()
+            .map(|view| view.entry)
+            .collect()
     }
 
     pub(crate) fn records(&self) -> Vec<RunView> {
