@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 use arc_swap::ArcSwap;
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -158,7 +158,6 @@ impl LetIn {
         if self.desk.admin.auth.knows(&self.person) {
             return Ok(());
         }
-        self.desk.ledger().turn_away(Slug::Unauthorized.as_str());
         Err(Fault::new(Slug::Unauthorized, format!("what `{}` may do was changed while this request arrived; nothing was done", self.person.name)))
     }
 }
@@ -173,17 +172,26 @@ impl Desk {
     /// Who asks, if they hold the role.
     pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, Fault> {
         let Some(person) = self.admin.auth.identify(headers) else {
-            self.ledger().turn_away(Slug::Unauthorized.as_str());
             let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
             return Err(Fault::new(Slug::Unauthorized, detail));
         };
         self.ledger().signed_in(&person.name, person.role.as_str());
         if person.role < role {
-            self.ledger().turn_away(Slug::Forbidden.as_str());
             return Err(Fault::new(Slug::Forbidden, format!("this needs the role {role}; `{}` is a {}", person.name, person.role)));
         }
         Ok(person)
     }
+}
+
+/// Counts who was turned away for want of a token, a role, a signature or an origin, wherever that was found out.
+pub(super) async fn count(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::UNAUTHORIZED => desk.ledger().turn_away(Slug::Unauthorized.as_str()),
+        StatusCode::FORBIDDEN => desk.ledger().turn_away(Slug::Forbidden.as_str()),
+        _ => {}
+    }
+    response
 }
 
 /// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a body asks [`LetIn::still`] behind it.

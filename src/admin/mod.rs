@@ -130,6 +130,7 @@ pub fn router(admin: Admin) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&desk), auth::count))
         .with_state(desk)
 }
 

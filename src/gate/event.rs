@@ -35,7 +35,7 @@ pub use access::{AccessChange, Changed};
 pub use admission::{Admission, HeldBy};
 pub use cell::Cell;
 pub use effect::Effect;
-pub use refused::{MOST_REFUSED, RefusedCall};
+pub use refused::{MOST_REFUSED, RefusedAlike, RefusedCall};
 pub use revision::{Mark, Revision};
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
@@ -195,6 +195,13 @@ pub enum Event {
         /// What it does to the books.
         revision: Revision,
     },
+    /// Something was reported of an open run that changes nothing about how it stands: what costs nothing, or was known. It is counted when the run ends.
+    Remarked {
+        /// The run.
+        run: RunRef,
+        /// What was reported.
+        charge: Charge,
+    },
     /// A person or a system judged a run.
     Checked {
         /// What it does to the books.
@@ -219,6 +226,9 @@ pub enum Event {
     Refused {
         /// At most [`MOST_REFUSED`] of them.
         calls: Vec<RefusedCall>,
+        /// Those that were too many to list, of the minute before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        more: Vec<RefusedAlike>,
     },
     /// Requests were turned away before they were calls of any run: malformed, unidentified, or with a token that opens nothing. Only counted, because anybody can
     /// send them.
@@ -366,6 +376,15 @@ pub enum Event {
         by: PersonName,
         /// Why, where it shipped in spite of a freeze.
         emergency: Option<Arc<str>>,
+    },
+    /// Somebody asked whether a change of the workflow may ship, and it may not while its changes are frozen.
+    ChangeRefused {
+        /// What kind.
+        kind: Arc<str>,
+        /// A reference to it.
+        reference: Arc<str>,
+        /// Who asked.
+        by: PersonName,
     },
 
     /// Most of a tool API's calls fail, across workflows.

@@ -15,7 +15,7 @@ const HOUR_MS: i64 = 3_600_000;
 pub struct Time(i64);
 
 /// A whole UTC minute, counted from the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Minute(pub i64);
 

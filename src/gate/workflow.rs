@@ -354,6 +354,8 @@ impl WorkflowState {
             | Event::IncidentClosed { .. }
             | Event::Refused { .. }
             | Event::TurnedAway { .. }
+            | Event::Remarked { .. }
+            | Event::ChangeRefused { .. }
             | Event::SignedIn { .. }
             | Event::Followed(_) => {}
         }

@@ -39,6 +39,8 @@ impl Ledger {
         if let Some(why) = frozen(workflow, live.state())
             && shipping.emergency.is_none()
         {
+            let asked = Event::ChangeRefused { kind: shipping.kind.into(), reference: shipping.reference.into(), by: by.clone() };
+            drop(shard.append(&mut live, &*self.journal, now, asked));
             return Err(OperateError::Conflict(format!("{why}; `burngate change --emergency --reason TEXT` ships anyway, on record")));
         }
         let Shipping { kind, reference, emergency } = shipping;

@@ -447,18 +447,26 @@ pub fn charge(
 ) -> Option<Receipt<Result<(), Unavailable>>> {
     let objective = &place.policy.terms.objective;
     let counts = objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
-    if !run.charge(charge.clone(), counts) {
-        return None;
-    }
+    // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it. What the gate saw itself is on the run.
+    let is_told = match charge.source {
+        Source::Wire => false,
+        Source::Agent => !run.charges.iter().any(|known| known.mode == charge.mode),
+        Source::Person | Source::System => !charge.reference.as_deref().is_some_and(|reference| run.is_reported(&charge.mode, reference)),
+    };
+    let is_new = run.charge(charge.clone(), counts);
     let reference = run.reference(&open.agent);
     let event = match run.booked_at {
-        None if !counts => return None,
-        None => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone(), seen: run.seen },
-        Some(booked_at) => {
+        None if is_new && counts => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone(), seen: run.seen },
+        Some(booked_at) if is_new => {
             // The writer knows what was said of the run meanwhile, and completes this.
             let revision = Revision::new(reference, booked_at, run.is_high(), Mark::Unacceptable, Mark::Unacceptable);
             Event::Reported { revision, charge }
         }
+        Some(_) | None if is_told => {
+            let remarked = Event::Remarked { run: reference, charge };
+            return Some(place.shard.append(&mut place.shard.lock(), journal, now, remarked).durable);
+        }
+        Some(_) | None => return None,
     };
     let mut live = place.shard.lock();
     let booked_at = now.max(live.state().now());

@@ -23,7 +23,7 @@ use super::{
     worker::Connection,
 };
 use crate::{
-    gate::{approval::Approval, policy::judge::Finding},
+    gate::{approval::Approval, policy::judge::Finding, verdict::Verdict},
     ids,
     ledger::{
         admit::Admit,
@@ -160,6 +160,10 @@ fn end(plane: &Plane, mut heading: Heading, seat: impl Into<Option<Seat>>, refus
     let Some(seat) = seat.into() else { return respond::refused(plane, refused, Some(&heading)) };
     heading.describe(&seat);
     let answer = respond::refused(plane, refused, Some(&heading));
+    // No rule said no, so no list of denied calls has it.
+    if refused.is_the_gates() && seat.verdict() != Verdict::Deny {
+        plane.ledger().turn_away(refused.slug.as_str());
+    }
     refused.settle(seat);
     answer
 }

@@ -167,6 +167,12 @@ impl Refused {
         Refused { verdict: Some(Verdict::Deny), ..Self::new(Slug::Denied, 403, format!("NOT EXECUTED. {what}")) }
     }
 
+    /// Is it the gate that does not take the call, for no rule of the policy?
+    #[must_use]
+    pub const fn is_the_gates(&self) -> bool {
+        self.verdict.is_none() && matches!(self.executed, Executed::No)
+    }
+
     /// Settles the seat of the call that this refusal ends.
     pub fn settle(&self, seat: Seat) {
         seat.settle(Settlement { status: self.status.as_u16(), modes: self.modes.clone() });

@@ -89,6 +89,7 @@ pub fn effect(entry: &Entry) {
         Event::Changed { kind, reference, by, emergency } => {
             tracing::info!(target: BUDGET, workflow, kind = ?kind, reference = ?reference, ?by, ?emergency, "change shipped");
         }
+        Event::ChangeRefused { kind, reference, by } => tracing::info!(target: BUDGET, workflow, ?kind, ?reference, ?by, "change refused"),
         Event::Escalated { run } => tracing::info!(target: CALLS, workflow, agent = ?run.agent, run = ?run.run, "run escalated"),
         Event::IncidentOpened { incident, api, calls, failures, .. } => {
             tracing::error!(target: PROCESS, %incident, %api, calls, failures, "a tool API fails across workflows: `burngate exclude --incident` decides on its failures");
@@ -105,6 +106,7 @@ pub fn effect(entry: &Entry) {
         | Event::Reinstated { .. }
         | Event::Reconciled { .. }
         | Event::Noted { .. }
+        | Event::Remarked { .. }
         | Event::Seen { .. }
         | Event::Checked { .. }
         | Event::Paced { .. }

@@ -43,6 +43,7 @@ mod holds;
 mod hostile;
 mod identity;
 mod inbox;
+mod on_record;
 mod one_gate;
 mod outcomes;
 mod race;

@@ -28,7 +28,7 @@ pub const MOST_LINES: usize = 2_000;
 pub const HOLDS: std::time::Duration = days(7);
 
 /// What is asked of the journal for a review: nothing that happens once a call or once a run.
-pub const KINDS: [&str; 35] = [
+pub const KINDS: [&str; 36] = [
     "started",
     "stopped",
     "policy_accepted",
@@ -60,6 +60,7 @@ pub const KINDS: [&str; 35] = [
     "reviewed",
     "policy_held_back",
     "changed",
+    "change_refused",
     "incident_opened",
     "incident_closed",
     "escalated",
@@ -268,7 +269,7 @@ impl File {
                 file.done.push(line.clone());
                 file.levels.push(line);
             }),
-            Event::Changed { .. } | Event::PolicyHeldBack { .. } => self.line(entry, |file, line| {
+            Event::Changed { .. } | Event::ChangeRefused { .. } | Event::PolicyHeldBack { .. } => self.line(entry, |file, line| {
                 file.done.push(line.clone());
                 file.changes.push(line);
             }),
@@ -308,6 +309,7 @@ impl File {
             | Event::BookedHigh { .. }
             | Event::Escalated { .. }
             | Event::Noted { .. }
+            | Event::Remarked { .. }
             | Event::Checked { .. }
             | Event::Imported(_)
             | Event::Paced { .. }

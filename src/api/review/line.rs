@@ -7,7 +7,7 @@ use crate::{
     api::{Moment, Span},
     gate::{
         approval::{DecisionKind, Request},
-        event::{Charge, Effect, Entry, Event, Executed, RefusedCall, RunRef},
+        event::{Charge, Effect, Entry, Event, Executed, RefusedAlike, RefusedCall, RunRef},
         name::Subject,
         time::Time,
     },
@@ -41,6 +41,7 @@ fn words(event: &Event, held: Option<&Request>) -> Option<Words> {
         Event::Booked { run, charges, .. } => (None, format!("run {} was unacceptable: {}", run_of(run), modes(charges))),
         Event::Escalated { run } => (by(&run.agent), format!("run {} went to a person", run.run)),
         Event::Reported { revision, charge } => (charge.by.as_ref().and_then(|person| by(person)), reported(&revision.run, charge)),
+        Event::Remarked { run, charge } => (charge.by.as_ref().and_then(|person| by(person)), format!("{}, which changes nothing", reported(run, charge))),
         Event::Retracted { revision, mode, by: person, .. } => (by(person), format!("took back {mode} of run {}", run_of(&revision.run))),
         Event::Excluded { revision, reason, by: person, .. } => (by(person), format!("excluded run {}: {reason}", run_of(&revision.run))),
         Event::Reinstated { revision, by: person } => (by(person), format!("put run {} back", run_of(&revision.run))),
@@ -83,12 +84,13 @@ fn words(event: &Event, held: Option<&Request>) -> Option<Words> {
             let anyway = emergency.as_ref().map_or_else(String::new, |why| format!(", in spite of a freeze: {why}"));
             (by(person), format!("shipped {kind} {reference}{anyway}"))
         }
+        Event::ChangeRefused { kind, reference, by: person } => (by(person), format!("asked to ship {kind} {reference}, and the freeze refused it")),
         Event::IncidentOpened { incident, api, calls, failures, .. } => {
             (None, format!("an incident of api {api} opened: {failures} of {calls} calls failed ({incident})"))
         }
         Event::IncidentClosed { incident } => (None, format!("the incident is over ({incident})")),
         Event::Followed(effect) => (None, followed(effect)),
-        Event::Refused { calls } => (None, refused(calls)),
+        Event::Refused { calls, more } => (None, refused(calls, more)),
         Event::TurnedAway { counts } => (None, format!("{} requests were turned away before they were calls", counts.values().sum::<u64>())),
         Event::SignedIn { by: person, role } => (by(person), format!("signed in as {role}")),
         Event::GrantGiven(grant) => {
@@ -132,7 +134,7 @@ fn followed(effect: &Effect) -> String {
 }
 
 /// Refused calls in one line: by tool and rule, with the first run of each.
-fn refused(calls: &[RefusedCall]) -> String {
+fn refused(calls: &[RefusedCall], more: &[RefusedAlike]) -> String {
     let mut kinds: BTreeMap<(&str, &str, bool), (u64, &RunRef)> = BTreeMap::new();
     for call in calls {
         let watched = call.executed != Executed::No;
@@ -143,7 +145,10 @@ fn refused(calls: &[RefusedCall]) -> String {
         let of = if count == 1 { format!("run {}", run_of(run)) } else { format!("{count} calls, first in run {}", run_of(run)) };
         format!("{tool} {verb} by {rule} ({of})")
     });
-    words.collect::<Vec<_>>().join("; ")
+    let alike = |alike: &RefusedAlike| {
+        format!("{} by {} ({} calls of {}, too many to list)", alike.tool, alike.rule.as_deref().unwrap_or("the gate"), alike.count, alike.agent)
+    };
+    words.chain(more.iter().map(alike)).collect::<Vec<_>>().join("; ")
 }
 
 /// What became of an admitted call.

@@ -37,6 +37,8 @@ impl Event {
             | Event::Reinstated { .. }
             | Event::Reconciled { .. }
             | Event::Noted { .. }
+            | Event::Remarked { .. }
+            | Event::ChangeRefused { .. }
             | Event::Seen { .. }
             | Event::Checked { .. }
             | Event::Imported(_)
@@ -77,6 +79,8 @@ impl Event {
             | Event::Escalated { .. }
             | Event::Sampled { .. }
             | Event::Noted { .. }
+            | Event::Remarked { .. }
+            | Event::ChangeRefused { .. }
             | Event::Seen { .. }
             | Event::Checked { .. }
             | Event::Paced { .. }
@@ -137,6 +141,7 @@ impl Event {
             Event::Reinstated { .. } => "reinstated",
             Event::Reconciled { .. } => "reconciled",
             Event::Noted { .. } => "noted",
+            Event::Remarked { .. } => "remarked",
             Event::Checked { .. } => "checked",
             Event::Imported(_) => "imported",
             Event::Paced { .. } => "paced",
@@ -160,6 +165,7 @@ impl Event {
             Event::PolicyHeldBack { .. } => "policy_held_back",
             Event::Sampled { .. } => "sampled",
             Event::Changed { .. } => "changed",
+            Event::ChangeRefused { .. } => "change_refused",
             Event::IncidentOpened { .. } => "incident_opened",
             Event::IncidentClosed { .. } => "incident_closed",
             Event::Followed(_) => "followed",

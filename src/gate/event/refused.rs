@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Executed, RunRef};
 use crate::gate::{
-    name::{CallId, ToolName},
+    name::{AgentName, CallId, ToolName},
     time::Time,
 };
 
@@ -30,4 +30,17 @@ pub struct RefusedCall {
     pub status: u16,
     /// Whether it was executed all the same, because the rule only watches.
     pub executed: Executed,
+}
+
+/// Calls that were denied alike, and are only counted: too many came in a minute to list them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedAlike {
+    /// Whose.
+    pub agent: AgentName,
+    /// Their tool; `?` stands for any where too many kinds came.
+    pub tool: ToolName,
+    /// The rule that denied them.
+    pub rule: Option<Arc<str>>,
+    /// How many.
+    pub count: u64,
 }
