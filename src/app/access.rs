@@ -147,6 +147,7 @@ impl Access {
 }
 
 /// The people that `process` lists: an entry for each of their tokens.
+#[must_use]
 pub fn people(process: &Process) -> Vec<Person> {
     let role = |role: config::Role| match role {
         config::Role::Viewer => Role::Viewer,
@@ -160,6 +161,7 @@ pub fn people(process: &Process) -> Vec<Person> {
 }
 
 /// The agents that `process` lists.
+#[must_use]
 pub fn identities(process: &Process) -> Identities {
     let identity = |agent: &config::Agent| Identity {
         agent: agent.agent.clone(),
@@ -173,10 +175,13 @@ pub fn identities(process: &Process) -> Identities {
 }
 
 fn people_changed(before: &[Arc<Person>], after: &[Person]) -> Changed<PersonName> {
-    let (mut old, mut new) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
-    before.iter().for_each(|person| old.entry(person.name.clone()).or_default().push((person.token, person.role)));
-    after.iter().for_each(|person| new.entry(person.name.clone()).or_default().push((person.token, person.role)));
-    changed(&old, &new)
+    let by_name = |people: &mut dyn Iterator<Item = &Person>| {
+        people.fold(BTreeMap::<_, Vec<_>>::new(), |mut by_name, person| {
+            by_name.entry(person.name.clone()).or_default().push((person.token, person.role));
+            by_name
+        })
+    };
+    changed(&by_name(&mut before.iter().map(|person| &**person)), &by_name(&mut after.iter()))
 }
 
 fn agents_changed(before: &Identities, after: &Identities) -> Changed<AgentName> {

@@ -111,7 +111,7 @@ impl Reload {
     async fn reload_access(&self, process: &mut Process) -> anyhow::Result<()> {
         let read = self.configured.again().map_err(|found| anyhow::anyhow!("{}", found.render(false).trim_end()))?;
         let Some(read) = read else { return Ok(()) };
-        for warning in read.warnings.iter() {
+        for warning in &read.warnings {
             tracing::warn!(target: log::PROCESS, "{warning}");
         }
         for key in self.configured.said().fixed_apart(&read) {
