@@ -112,7 +112,7 @@ fn event(n: u64, at: Time) -> Event {
         2 => Event::Held(Box::new(request(approval, call, run, at))),
         3 => Event::Decided {
             approval,
-            decision: Decision { reviewer: "dana".into(), decision: DecisionKind::DenyNotNow, reason: None, at, edit: None, void: false },
+            decision: Decision { reviewer: "dana".into(), decision: DecisionKind::DenyNotNow, reason: None, at, edit: None, role: None, void: false },
         },
         even if even % 2 == 0 => Event::Admitted(Admission {
             call,
@@ -125,6 +125,7 @@ fn event(n: u64, at: Time) -> Event {
             digest: None,
             sent: None,
             under: None,
+            held_by: None,
             deed: None,
         }),
         _ => Event::Settled { call, executed: Executed::Yes, undid: None },
