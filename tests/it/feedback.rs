@@ -60,7 +60,10 @@ fn decisions_are_counted_with_how_they_turned_out_by_workflow_and_by_rule() {
         assert!(status.contains("2 calls went under a grant for a while, and 1 of them turned out bad."), "{status}");
         for format in ["markdown", "html"] {
             let review = page(&["review", "--format", format]).replace("\\_", "_").replace("<code>", "").replace("</code>", "");
-            assert!(review.contains("rule hold_when at ") && review.contains("2 calls went under a grant that was given for a while"), "{format}: {review}");
+            assert!(
+                review.contains("hold_when") && review.contains(".yaml:") && review.contains("2 calls went under a grant that was given for a while"),
+                "{format}: {review}"
+            );
         }
         // A report that is taken back is held against nobody.
         operator.post("/v1/reports", &json!({ "run": "bad", "mode": "wrong_action", "ref": "bad", "retract": true })).await.passed();

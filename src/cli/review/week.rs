@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::document::{Document, Item, change, minute, told};
 use crate::{
     api::{
+        Decimal,
         numbers::Rate,
-        review::{ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed},
+        review::{ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed, Reviewer, RuleReviewed},
     },
-    cli::render::number::{counted, grouped, percent},
+    cli::render::number::{counted, grouped, percent, took},
 };
 
 /// So many lines of one kind are shown; `--format json` has all.
@@ -206,20 +207,36 @@ fn approvals(page: &mut Document, approvals: &ApprovalsReviewed) {
         page.text(format!("{}.", turned_out(all)));
     }
     page.text(unasked(all).map_or_else(String::new, |text| format!("{text}.")));
-    if approvals.rules.len() > 1 || approvals.rules.iter().any(|rule| rule.place.is_some()) {
-        page.list(approvals.rules.iter().take(SHOWN).map(|rule| {
-            let place = rule.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-            let asked = (rule.figures.held > 0 || rule.figures.decisions > 0).then(|| held(&rule.figures));
-            let approved = (rule.figures.approved > 0).then(|| turned_out(&rule.figures));
-            let told: Vec<_> = asked.into_iter().chain(approved).chain(unasked(&rule.figures)).collect();
-            Item::from(format!("rule {}{place}: {}", rule.rule, told.join(". ")))
-        }));
-    }
-    page.list(approvals.reviewers.iter().take(SHOWN).map(|reviewer| {
-        let median = reviewer.median_seconds.map_or_else(String::new, |median| format!(", half of them within {median} s"));
-        let hasty = if reviewer.hasty { ": faster than anybody reads" } else { "" };
-        Item::from(format!("{}: {}{median}{hasty}", reviewer.reviewer, counted(reviewer.decisions, "decision", "decisions")))
-    }));
+    let head = vec!["rule", "where", "held", "decisions", "half within", "nine of ten within", "unseen", "without edits", "turned out bad", "under a grant"];
+    page.table(head, approvals.rules.iter().take(SHOWN).map(rule).collect());
+    let head = vec!["reviewer", "decisions", "half within", "remark"];
+    page.table(head, approvals.reviewers.iter().take(SHOWN).map(reviewer).collect());
+}
+
+fn rule(rule: &RuleReviewed) -> Vec<String> {
+    let figures = &rule.figures;
+    let dash = || "-".to_owned();
+    vec![
+        rule.rule.clone(),
+        rule.place.clone().unwrap_or_else(dash),
+        grouped(figures.held),
+        grouped(figures.decisions),
+        within(figures.median_seconds),
+        within(figures.p90_seconds),
+        grouped(figures.unseen),
+        percent(figures.without_edits),
+        if figures.approved > 0 { format!("{} ({})", grouped(figures.turned_bad), percent(figures.turned_bad_share)) } else { dash() },
+        grouped(figures.unasked),
+    ]
+}
+
+fn reviewer(reviewer: &Reviewer) -> Vec<String> {
+    let remark = if reviewer.hasty { "faster than anybody reads" } else { "-" };
+    vec![reviewer.reviewer.clone(), grouped(reviewer.decisions), within(reviewer.median_seconds), remark.to_owned()]
+}
+
+fn within(seconds: Option<Decimal>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), |seconds| took(seconds).to_string())
 }
 
 fn idle(approvals: &ApprovalsReviewed) -> bool {
@@ -229,8 +246,8 @@ fn idle(approvals: &ApprovalsReviewed) -> bool {
 
 fn held(figures: &Figures) -> String {
     let speed = match (figures.median_seconds, figures.p90_seconds) {
-        (Some(median), Some(most)) => format!(", half of them within {median} s and nine of ten within {most} s"),
-        (Some(median), None) => format!(", half of them within {median} s"),
+        (Some(median), Some(most)) if figures.decisions > 1 => format!(", half of them within {} and nine of ten within {}", took(median), took(most)),
+        (Some(median), _) => format!(", within {}", took(median)),
         (None, _) => String::new(),
     };
     format!(

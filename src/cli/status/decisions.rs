@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::{
-    api::{Decimal, Span, review::ApprovalsReviewed},
-    cli::render::number::{counted, grouped, percent},
+    api::review::ApprovalsReviewed,
+    cli::render::number::{counted, grouped, percent, took},
 };
 
 /// The sentence; nothing where nothing was held.
@@ -15,11 +15,11 @@ pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
     if all.held > 0 || all.decisions > 0 {
         let mut text = format!("In the last week {} for a person", counted(all.held, "call was held", "calls were held"));
         if let (1, Some(median)) = (all.decisions, all.median_seconds) {
-            let _ = write!(text, "; the only decision came within {}", span(median));
+            let _ = write!(text, "; the only decision came within {}", took(median));
         } else if let Some(median) = all.median_seconds {
-            let _ = write!(text, "; half of {} came within {}", counted(all.decisions, "decision", "decisions"), span(median));
+            let _ = write!(text, "; half of {} came within {}", counted(all.decisions, "decision", "decisions"), took(median));
             if let Some(most) = all.p90_seconds {
-                let _ = write!(text, ", nine of ten within {}", span(most));
+                let _ = write!(text, ", nine of ten within {}", took(most));
             }
         }
         if all.approved > 0 {
@@ -38,15 +38,10 @@ pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
     told.into_iter().map(|text| text + ".\n").collect()
 }
 
-/// A time that people took, to the second above.
-fn span(seconds: Decimal) -> Span {
-    Span(std::time::Duration::from_secs(seconds.ten_thousandths().unsigned_abs().div_ceil(10_000).max(1)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::review::Figures;
+    use crate::api::{Decimal, review::Figures};
 
     #[test]
     fn one_decision_has_no_half() {
