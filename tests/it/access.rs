@@ -213,7 +213,9 @@ fn a_frozen_workflow_is_given_to_no_further_agent_until_the_freeze_lifts() {
         let status = |wanted: u16| move |answer: Answer| (answer.status == wanted).then_some(());
         // It is known, and has no workflow yet.
         eventually("who is new", || async { look().await.and_then(status(403)) }).await;
-        assert_eq!(audit(&gate, "policy_held_back").await[0]["event"]["what"], "agent `new`");
+        // What it waits for is written once it waits.
+        let held_back = eventually("an entry about it", || async { audit(&gate, "policy_held_back").await.first().cloned() }).await;
+        assert_eq!(held_back["event"]["what"], "agent `new`");
         gate.agent().token("bot-token").get("/shop/look/1").await.passed();
         gate.operator().release("desk").await.passed();
         eventually("the workflow", || async { look().await.and_then(status(200)) }).await;
