@@ -21,19 +21,20 @@ use crate::{
 const NEAR: i64 = 64;
 /// What is not in the index `journal_told`, but for calls that a person let go.
 const UNTOLD: [&str; 9] = ["admitted", "booked_high", "noted", "paced", "refused", "sampled", "seen", "settled", "tallied"];
-/// The condition of that index, word for word.
-const TOLD: &str = "(kind NOT IN ('admitted', 'booked_high', 'noted', 'paced', 'refused', 'sampled', 'seen', 'settled', 'tallied')
-   OR (kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)))";
+/// A call that a person let go, by itself or for a while.
+const LET_GO: &str = "kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)";
+
+/// The condition of that index: a question that does not imply it is an error.
+fn told() -> String {
+    format!("(kind NOT IN ('{}') OR ({LET_GO}))", UNTOLD.join("', '"))
+}
 
 pub(super) fn happened(connection: &Connection, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Fault> {
     let first = first(connection, happened.since)?.max(i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
     let kinds = vec!["?"; happened.kinds.len()].join(", ");
-    let granted = if happened.granted {
-        "OR (kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL))"
-    } else {
-        ""
-    };
-    let (from, told) = if happened.kinds.iter().any(|kind| UNTOLD.contains(kind)) { ("journal", "TRUE") } else { ("journal INDEXED BY journal_told", TOLD) };
+    let granted = if happened.granted { format!("OR ({LET_GO})") } else { String::new() };
+    let (from, told) =
+        if happened.kinds.iter().any(|kind| UNTOLD.contains(kind)) { ("journal", "TRUE".to_owned()) } else { ("journal INDEXED BY journal_told", told()) };
     let mut select = connection.prepare(&format!(
         "SELECT seq, at, workflow, body FROM {from} WHERE seq >= ? AND at >= ? AND at < ? AND (? IS NULL OR workflow IS NULL OR workflow = ?)
          AND {told} AND (kind IN ({kinds}) {granted}) ORDER BY seq LIMIT ?"
@@ -58,7 +59,8 @@ pub(super) fn happened(connection: &Connection, happened: &Happened, after: u64,
 pub(super) fn decided(connection: &Connection, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Fault> {
     let mut select = connection.prepare(&format!(
         "SELECT at, CASE kind WHEN 'held' THEN json_remove(body, '$.args') ELSE json_replace(body, '$.decision.edit.args', '') END
-         FROM journal INDEXED BY journal_told WHERE workflow = ?1 AND {TOLD} AND kind IN ('held', 'decided', 'admitted') ORDER BY seq DESC LIMIT ?2"
+         FROM journal INDEXED BY journal_told WHERE workflow = ?1 AND {} AND kind IN ('held', 'decided', 'admitted') ORDER BY seq DESC LIMIT ?2",
+        told()
     ))?;
     let mut rows = select.query(params![workflow.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut entries = Vec::new();

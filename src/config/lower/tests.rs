@@ -38,8 +38,10 @@ risk: medium
 tools: [payments/get_order, payments/refund]
 ";
 
+mod configuration;
 mod deeds;
 mod openapi;
+mod shipped;
 
 fn files(texts: &[&str]) -> Vec<SourceFile> {
     texts.iter().enumerate().map(|(n, text)| SourceFile::new(format!("{n}.yaml"), *text)).collect()
@@ -483,72 +485,6 @@ fn an_mcp_tool_is_matched_by_its_name() {
     assert_eq!(loaded.policies.workflows["w"].hold.wait_mcp.as_secs(), 4);
 }
 
-fn process_of(text: &str) -> Result<Process, String> {
-    process::lower(Some(&SourceFile::new("/etc/burngate/burngate.yaml", text))).map_err(|found| found.to_string())
-}
-
-#[test]
-fn the_process_has_the_contract_s_defaults() {
-    assert_eq!(process_of("").unwrap(), Process { warnings: process_of("").unwrap().warnings, ..Process::default() });
-    let digest = "ab".repeat(32);
-    let process = process_of(&format!(
-        "listen: [127.0.0.1:0, 'unix:/run/burngate.sock', ':8080']\npolicies: policies/\nreviewers: [ {{ name: dana, role: reviewer, token_sha256: \"{digest}\" }}, {{ name: kim, role: viewer, token_sha256: {} }} ]\nbounds: {{ body: 2MiB }}\n",
-        "12".repeat(32)
-    ))
-    .unwrap();
-    assert_eq!(process.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:0", "unix:/run/burngate.sock", "0.0.0.0:8080"]);
-    assert_eq!(process.policies, std::path::Path::new("/etc/burngate/policies/"));
-    assert_eq!((process.bounds.body, process.bounds.holds, process.approvers()), (2 << 20, 1000, 2));
-}
-
-#[test]
-fn the_process_s_mistakes() {
-    let digest = "ab".repeat(32);
-    insta::assert_snapshot!(process_of(&format!("listen: example.com:80\nadmin: 1\nemergency: stop\nworkers: 0\nbounds: {{ head: 1B, body: 1GiB }}\nagents: [ {{ agent: a, workflows: [w], token_sha256: {digest} }}, {{ agent: b }} ]\nreviewers: [ {{ name: dana, role: reviewr, token_sha256: {digest} }}, {{ name: kim, role: reviewer, token_sha256: secret }} ]\n")).unwrap_err(), @r#"
-    /etc/burngate/burngate.yaml:1:9: `listen`: expected an address such as 127.0.0.1:8080, found `example.com:80`
-    /etc/burngate/burngate.yaml:2:8: `admin`: expected an address such as 127.0.0.1:8080, found `1`
-    /etc/burngate/burngate.yaml:3:12: `emergency`: unknown built-in level `stop`
-    /etc/burngate/burngate.yaml:4:10: `workers`: expected a number from 1 to 1024, found `0`
-    /etc/burngate/burngate.yaml:5:9: one body (1GiB) could take more than all memory for bodies (512MiB)
-    /etc/burngate/burngate.yaml:5:17: `head`: expected a size from 1KiB to 64GiB, found `1B`
-    /etc/burngate/burngate.yaml:6:130: agent `b` has no credential
-    /etc/burngate/burngate.yaml:6:130: agent `b` lacks `workflows`
-    /etc/burngate/burngate.yaml:7:34: `role`: expected one of `viewer`, `reporter`, `reviewer`, `operator`, found `reviewr`
-    /etc/burngate/burngate.yaml:7:57: reviewer `dana` has the same token as agent `a`
-    /etc/burngate/burngate.yaml:7:168: `token_sha256` of reviewer `kim`: expected 64 lower-case hexadecimal digits
-    "#);
-    let warned = process_of("telemetry: { otlp: http://127.0.0.1:4318 }\n").unwrap().warnings;
-    insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
-}
-
-const SHIPPED: [(&str, &str, &str); 3] = [
-    ("internal-summaries", include_str!("../../../policies/internal-summaries.yaml"), include_str!("../../../policies/wiki.yaml")),
-    ("support-triage", include_str!("../../../policies/support-triage.yaml"), include_str!("../../../policies/crm.yaml")),
-    ("payouts", include_str!("../../../policies/payouts.yaml"), include_str!("../../../policies/bank.yaml")),
-];
-
-#[test]
-fn the_policies_that_are_shipped_load_without_a_warning_together_and_in_pairs() {
-    let all: Vec<&str> = SHIPPED.iter().flat_map(|(_, workflow, api)| [*workflow, *api]).collect();
-    let together = loaded(&all);
-    assert!(together.warnings.is_empty(), "{}", together.warnings.render(false));
-    let tiers: Vec<Tier> = together.policies.workflows.values().map(|workflow| workflow.terms.tier).collect();
-    assert_eq!(tiers, [Tier::Low, Tier::High, Tier::Medium]);
-    for (name, workflow, api) in SHIPPED {
-        let alone = loaded(&[workflow, api]);
-        assert!(alone.warnings.is_empty() && alone.policies.workflows.contains_key(name), "{}", alone.warnings.render(false));
-    }
-}
-
-#[test]
-fn the_policies_that_are_shipped_are_printed_and_mean_the_same() {
-    let all: Vec<&str> = SHIPPED.iter().flat_map(|(_, workflow, api)| [*workflow, *api]).collect();
-    let loaded = loaded(&all);
-    let printed = crate::config::print::print(&loaded.policies, &files(&all));
-    let again = load(&[SourceFile::new("p.yaml", &*printed)], &Process::default(), NOW).unwrap_or_else(|found| panic!("{}", found.render(false)));
-    assert_eq!(again.policies.version, loaded.policies.version);
-}
-
 #[test]
 fn line_endings_and_a_byte_order_mark_change_no_place() {
     let crlf = PAYMENTS.replace("risk: high", "risk: hihg").replace('\n', "\r\n");
@@ -580,7 +516,7 @@ proptest::proptest! {
 
     #[test]
     fn no_slip_in_a_policy_makes_loading_panic(which in 0_usize..3, at in 0.0_f64..1.0, cut in 0_usize..12, put in "[-a-z0-9 :{}\\[\\]\"'&*|>#\n\t%.é]{0,6}") {
-        let (_, workflow, api) = SHIPPED[which];
+        let (_, workflow, api) = shipped::SHIPPED[which];
         for (changed, other) in [(workflow, api), (api, workflow)] {
             let boundary = |offset: usize| (0..=offset.min(changed.len())).rev().find(|&offset| changed.is_char_boundary(offset)).unwrap_or(0);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place somewhere in the text")]
@@ -625,7 +561,7 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
     assert!(!refuses(&[PAYMENTS, &levels(most)], "a ladder has at most"));
     assert!(refuses(&[PAYMENTS, &levels(most + 1)], "a ladder has at most"));
 
-    let listen = |count| process_of(&format!("listen: [{}]\n", list(count, |n| format!("127.0.0.1:{}", 9000 + n))));
+    let listen = |count| configuration::process_of(&format!("listen: [{}]\n", list(count, |n| format!("127.0.0.1:{}", 9000 + n))));
     assert!(listen(process::MAX_LISTEN).is_ok());
     assert!(listen(process::MAX_LISTEN + 1).is_err());
 

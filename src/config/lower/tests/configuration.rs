@@ -1,0 +1,41 @@
+//! The process's own configuration: its defaults, and what is said of mistakes in it.
+
+use super::*;
+
+pub(super) fn process_of(text: &str) -> Result<Process, String> {
+    process::lower(Some(&SourceFile::new("/etc/burngate/burngate.yaml", text))).map_err(|found| found.to_string())
+}
+
+#[test]
+fn the_process_has_the_contract_s_defaults() {
+    assert_eq!(process_of("").unwrap(), Process { warnings: process_of("").unwrap().warnings, ..Process::default() });
+    let digest = "ab".repeat(32);
+    let process = process_of(&format!(
+        "listen: [127.0.0.1:0, 'unix:/run/burngate.sock', ':8080']\npolicies: policies/\nreviewers: [ {{ name: dana, role: reviewer, token_sha256: \"{digest}\" }}, {{ name: kim, role: viewer, token_sha256: {} }} ]\nbounds: {{ body: 2MiB }}\n",
+        "12".repeat(32)
+    ))
+    .unwrap();
+    assert_eq!(process.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:0", "unix:/run/burngate.sock", "0.0.0.0:8080"]);
+    assert_eq!(process.policies, std::path::Path::new("/etc/burngate/policies/"));
+    assert_eq!((process.bounds.body, process.bounds.holds, process.approvers()), (2 << 20, 1000, 2));
+}
+
+#[test]
+fn the_process_s_mistakes() {
+    let digest = "ab".repeat(32);
+    insta::assert_snapshot!(process_of(&format!("listen: example.com:80\nadmin: 1\nemergency: stop\nworkers: 0\nbounds: {{ head: 1B, body: 1GiB }}\nagents: [ {{ agent: a, workflows: [w], token_sha256: {digest} }}, {{ agent: b }} ]\nreviewers: [ {{ name: dana, role: reviewr, token_sha256: {digest} }}, {{ name: kim, role: reviewer, token_sha256: secret }} ]\n")).unwrap_err(), @r#"
+    /etc/burngate/burngate.yaml:1:9: `listen`: expected an address such as 127.0.0.1:8080, found `example.com:80`
+    /etc/burngate/burngate.yaml:2:8: `admin`: expected an address such as 127.0.0.1:8080, found `1`
+    /etc/burngate/burngate.yaml:3:12: `emergency`: unknown built-in level `stop`
+    /etc/burngate/burngate.yaml:4:10: `workers`: expected a number from 1 to 1024, found `0`
+    /etc/burngate/burngate.yaml:5:9: one body (1GiB) could take more than all memory for bodies (512MiB)
+    /etc/burngate/burngate.yaml:5:17: `head`: expected a size from 1KiB to 64GiB, found `1B`
+    /etc/burngate/burngate.yaml:6:130: agent `b` has no credential
+    /etc/burngate/burngate.yaml:6:130: agent `b` lacks `workflows`
+    /etc/burngate/burngate.yaml:7:34: `role`: expected one of `viewer`, `reporter`, `reviewer`, `operator`, found `reviewr`
+    /etc/burngate/burngate.yaml:7:57: reviewer `dana` has the same token as agent `a`
+    /etc/burngate/burngate.yaml:7:168: `token_sha256` of reviewer `kim`: expected 64 lower-case hexadecimal digits
+    "#);
+    let warned = process_of("telemetry: { otlp: http://127.0.0.1:4318 }\n").unwrap().warnings;
+    insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
+}
