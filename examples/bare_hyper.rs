@@ -1,8 +1,10 @@
-//! The yardstick: the least that a reverse proxy on hyper can do, with hyper-util's pooled client, one thread and the allocator of the gate.
+//! The yardstick: the least that a reverse proxy on hyper can do, with hyper-util's pooled client,
+//! one thread and the allocator of the gate.
 //!
 //! `bare_hyper --listen 127.0.0.1:8102 --upstream 127.0.0.1:8000`
 //!
-//! It checks nothing and hides nothing. What the gate costs is its CPU per request divided by this one's, measured side by side.
+//! It checks nothing and hides nothing. What the gate costs is its CPU per request divided by this
+//! one's, measured side by side.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,17 +30,26 @@ type Body = Either<Incoming, Empty<Bytes>>;
 fn main() -> anyhow::Result<()> {
     let listen: SocketAddr = flag("--listen", "127.0.0.1:8102").parse()?;
     let upstream: Authority = flag("--upstream", "127.0.0.1:8000").parse()?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(listen, upstream))
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(listen, upstream))
 }
 
 fn flag(name: &str, default: &str) -> String {
-    std::env::args().skip_while(|argument| argument != name).nth(1).unwrap_or_else(|| default.to_owned())
+    std::env::args()
+        .skip_while(|argument| argument != name)
+        .nth(1)
+        .unwrap_or_else(|| default.to_owned())
 }
 
 async fn serve(listen: SocketAddr, upstream: Authority) -> anyhow::Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(MAX_IDLE).build(connector);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(MAX_IDLE)
+        .build(connector);
     let listener = tokio::net::TcpListener::bind(listen).await?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -49,12 +60,24 @@ async fn serve(listen: SocketAddr, upstream: Authority) -> anyhow::Result<()> {
     }
 }
 
-async fn forward(client: Client<HttpConnector, Incoming>, upstream: Authority, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn forward(
+    client: Client<HttpConnector, Incoming>,
+    upstream: Authority,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let mut target = Uri::default().into_parts();
     target.scheme = Some(Scheme::HTTP);
     target.authority = Some(upstream);
-    target.path_and_query = Some(request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-    let Ok(target) = Uri::from_parts(target) else { return Ok(bad_gateway()) };
+    target.path_and_query = Some(
+        request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/")),
+    );
+    let Ok(target) = Uri::from_parts(target) else {
+        return Ok(bad_gateway());
+    };
     *request.uri_mut() = target;
     *request.version_mut() = Version::HTTP_11;
     remove_hop_by_hop(request.headers_mut());
@@ -74,7 +97,14 @@ fn bad_gateway() -> Response<Body> {
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    for name in [CONNECTION, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), TE, TRAILER, UPGRADE] {
+    for name in [
+        CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        TE,
+        TRAILER,
+        UPGRADE,
+    ] {
         headers.remove(name);
     }
 }

@@ -1,10 +1,13 @@
-//! A small load generator and the upstream it needs, so that proxies can be compared without installing anything.
+//! A small load generator and the upstream it needs, so that proxies can be compared without
+//! installing anything.
 //!
 //!     load up ADDR                                   answers every request with a fixed JSON body
 //!     load drive ADDR [--concurrency 16] [--requests 50000] [--path /mcp] [--body TEXT] [--run-calls 0]
 //!
-//! With `--run-calls N`, calls name their run, and N of them are a run. Closed loop: each connection sends its next request when the answer to the last has come whole. `drive` prints one line of JSON: `rps`, `p50` and `p99` in
-//! microseconds, and `bad`, the answers that were not 200. It understands Content-Length only, which is all its upstream sends.
+//! With `--run-calls N`, calls name their run, and N of them are a run. Closed loop: each
+//! connection sends its next request when the answer to the last has come whole. `drive` prints one
+//! line of JSON: `rps`, `p50` and `p99` in microseconds, and `bad`, the answers that were not 200.
+//! It understands Content-Length only, which is all its upstream sends.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -28,17 +31,30 @@ const WARM: usize = 10;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["up", address] => runtime.block_on(up(address.parse()?)),
         ["drive", address, flags @ ..] => runtime.block_on(drive(address.parse()?, flags)),
-        _ => bail!("load up ADDR | load drive ADDR [--concurrency N] [--requests N] [--path P] [--body TEXT] [--run-calls N]"),
+        _ => bail!(
+            "load up ADDR | load drive ADDR [--concurrency N] [--requests N] [--path P] [--body TEXT] [--run-calls N]"
+        ),
     }
 }
 
 async fn up(address: SocketAddr) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    let answer: Rc<str> = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ANSWER}", ANSWER.len()).into();
+    let answer: Rc<str> = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{ANSWER}",
+        ANSWER.len()
+    )
+    .into();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -55,13 +71,24 @@ async fn up(address: SocketAddr) -> anyhow::Result<()> {
 }
 
 async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
-    let flag = |name: &str, default: &str| flags.iter().skip_while(|flag| **flag != name).nth(1).map_or(default.to_owned(), |value| (*value).to_owned());
-    let (concurrency, requests): (usize, usize) = (flag("--concurrency", "16").parse()?, flag("--requests", "50000").parse()?);
+    let flag = |name: &str, default: &str| {
+        flags
+            .iter()
+            .skip_while(|flag| **flag != name)
+            .nth(1)
+            .map_or(default.to_owned(), |value| (*value).to_owned())
+    };
+    let (concurrency, requests): (usize, usize) = (
+        flag("--concurrency", "16").parse()?,
+        flag("--requests", "50000").parse()?,
+    );
     let (path, body) = (flag("--path", "/mcp"), flag("--body", BODY));
     let run_calls: usize = flag("--run-calls", "0").parse()?;
     ensure!(concurrency > 0 && requests > 0, "nothing to do");
     let script = Rc::new(Script {
-        head: format!("POST {path} HTTP/1.1\r\nhost: tools.local\r\nuser-agent: load\r\naccept: application/json\r\ncontent-type: application/json\r\n"),
+        head: format!(
+            "POST {path} HTTP/1.1\r\nhost: tools.local\r\nuser-agent: load\r\naccept: application/json\r\ncontent-type: application/json\r\n"
+        ),
         rest: format!("content-length: {}\r\n\r\n{body}", body.len()),
         run_calls,
         started: std::time::UNIX_EPOCH.elapsed()?.as_micros(),
@@ -77,9 +104,16 @@ async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
     });
     let mut connections = Vec::new();
     for number in 0..concurrency {
-        let stream = TcpStream::connect(address).await.context("cannot connect")?;
+        let stream = TcpStream::connect(address)
+            .await
+            .context("cannot connect")?;
         stream.set_nodelay(true)?;
-        connections.push(tokio::task::spawn_local(ask(number, stream, Rc::clone(&script), Rc::clone(&counts))));
+        connections.push(tokio::task::spawn_local(ask(
+            number,
+            stream,
+            Rc::clone(&script),
+            Rc::clone(&counts),
+        )));
     }
     for connection in connections {
         connection.await??;
@@ -87,9 +121,17 @@ async fn drive(address: SocketAddr, flags: &[&str]) -> anyhow::Result<()> {
     let elapsed = counts.began.get().elapsed();
     let mut took = counts.took.take();
     took.sort_unstable();
-    let quantile = |percent: usize| took.get(took.len() * percent / 100).map_or(0, Duration::as_micros);
+    let quantile = |percent: usize| {
+        took.get(took.len() * percent / 100)
+            .map_or(0, Duration::as_micros)
+    };
     let rps = u128::from(u64::try_from(took.len())?) * 1_000_000 / elapsed.as_micros().max(1);
-    let line = format!(r#"{{"rps":{rps},"p50":{},"p99":{},"bad":{}}}"#, quantile(50), quantile(99), counts.bad.get());
+    let line = format!(
+        r#"{{"rps":{rps},"p50":{},"p99":{},"bad":{}}}"#,
+        quantile(50),
+        quantile(99),
+        counts.bad.get()
+    );
     writeln!(std::io::stdout(), "{line}").map_err(Into::into)
 }
 
@@ -106,7 +148,11 @@ struct Script {
 impl Script {
     /// The `call`th request of the connection `number`.
     fn request(&self, number: usize, call: usize) -> String {
-        let run = call.checked_div(self.run_calls).map_or_else(String::new, |run| format!("burngate-run: {}-{number}-{run}\r\n", self.started));
+        let run = call
+            .checked_div(self.run_calls)
+            .map_or_else(String::new, |run| {
+                format!("burngate-run: {}-{number}-{run}\r\n", self.started)
+            });
         format!("{}{run}{}", self.head, self.rest)
     }
 
@@ -124,7 +170,12 @@ struct Counts {
     began: Cell<Instant>,
 }
 
-async fn ask(number: usize, stream: TcpStream, script: Rc<Script>, counts: Rc<Counts>) -> anyhow::Result<()> {
+async fn ask(
+    number: usize,
+    stream: TcpStream,
+    script: Rc<Script>,
+    counts: Rc<Counts>,
+) -> anyhow::Result<()> {
     let mut messages = Messages::new(stream);
     let (mut call, mut request) = (0, script.request(number, 0));
     while let Some(left) = counts.left.get().checked_sub(1) {
@@ -158,7 +209,10 @@ struct Messages {
 
 impl Messages {
     fn new(stream: TcpStream) -> Self {
-        Self { stream, read: Vec::with_capacity(16 * 1024) }
+        Self {
+            stream,
+            read: Vec::with_capacity(16 * 1024),
+        }
     }
 
     /// Whether it was a 200; `None` at the end.
@@ -180,7 +234,9 @@ impl Messages {
 /// The length of the message at the beginning of `bytes`, once all of it is there.
 fn length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
     const NAME: &[u8] = b"content-length:";
-    let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+        return Ok(None);
+    };
     let mut body = 0;
     for line in bytes[..head].split(|&byte| byte == b'\n') {
         if let Some((name, value)) = line.split_at_checked(NAME.len())

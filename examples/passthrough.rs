@@ -1,4 +1,5 @@
-//! The transport alone: every request goes to one upstream, undecided. What the gate costs before it decides anything.
+//! The transport alone: every request goes to one upstream, undecided. What the gate costs before
+//! it decides anything.
 //!
 //! `passthrough --listen 127.0.0.1:8103 --upstream 127.0.0.1:8000 [--workers 1]`
 
@@ -23,7 +24,10 @@ use hyper::body::Incoming;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PATIENCE: Patience = Patience { answer: Duration::from_secs(10), silence: Duration::from_secs(10) };
+const PATIENCE: Patience = Patience {
+    answer: Duration::from_secs(10),
+    silence: Duration::from_secs(10),
+};
 const BODY: u64 = 1024 * 1024;
 
 struct Passthrough {
@@ -42,20 +46,42 @@ impl OnEnd for Ended {
 impl Serve for Passthrough {
     type End = Ended;
 
-    async fn serve(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> Response<ReplyBody<Ended>> {
+    async fn serve(
+        self: Rc<Self>,
+        connection: Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> Response<ReplyBody<Ended>> {
         if let Err(malformed) = connection.next_head() {
-            return refusal(StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST));
+            return refusal(
+                StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            );
         }
         let (mut parts, body) = request.into_parts();
-        let (headers, asked) = headers::to_upstream(&parts, &connection, &self.destination, &self.traces);
+        let (headers, asked) =
+            headers::to_upstream(&parts, &connection, &self.destination, &self.traces);
         parts.headers = headers;
-        parts.uri = parts.uri.into_parts().path_and_query.map(Uri::from).unwrap_or_default();
-        let mut request = Request::from_parts(parts, OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence));
+        parts.uri = parts
+            .uri
+            .into_parts()
+            .path_and_query
+            .map(Uri::from)
+            .unwrap_or_default();
+        let mut request = Request::from_parts(
+            parts,
+            OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence),
+        );
         loop {
-            let Ok(lease) = self.pool.ready(&self.upstream, PATIENCE.answer).await else { return refusal(StatusCode::BAD_GATEWAY) };
+            let Ok(lease) = self.pool.ready(&self.upstream, PATIENCE.answer).await else {
+                return refusal(StatusCode::BAD_GATEWAY);
+            };
             return match lease.send(request, PATIENCE).await {
                 Ok(mut reply) => {
-                    headers::to_agent(&mut reply.parts.headers, connection.scheme, asked.as_ref(), &self.destination);
+                    headers::to_agent(
+                        &mut reply.parts.headers,
+                        connection.scheme,
+                        asked.as_ref(),
+                        &self.destination,
+                    );
                     Response::from_parts(reply.parts, ReplyBody::observed(reply.body, Ended, None))
                 }
                 Err(SendError::Unsent(unsent)) => {
@@ -64,7 +90,9 @@ impl Serve for Passthrough {
                 }
                 Err(SendError::Timeout) => refusal(StatusCode::GATEWAY_TIMEOUT),
                 Err(SendError::Body(_)) => refusal(StatusCode::BAD_REQUEST),
-                Err(SendError::Reset { .. } | SendError::Malformed) => refusal(StatusCode::BAD_GATEWAY),
+                Err(SendError::Reset { .. } | SendError::Malformed) => {
+                    refusal(StatusCode::BAD_GATEWAY)
+                }
             };
         }
     }
@@ -83,23 +111,45 @@ fn refusal(status: StatusCode) -> Response<ReplyBody<Ended>> {
 fn main() -> anyhow::Result<()> {
     let listen: Listen = flag("--listen", "127.0.0.1:8103").parse()?;
     let (host, port) = split(&flag("--upstream", "127.0.0.1:8000"))?;
-    let upstream = Upstream { tls: false, host: Arc::from(host), port, base: Arc::from("") };
+    let upstream = Upstream {
+        tls: false,
+        host: Arc::from(host),
+        port,
+        base: Arc::from(""),
+    };
     let options = PoolOptions::new(proxy::tls::client(None)?);
     let make: Make<Passthrough> = Arc::new(move |local| {
-        let destination = Destination::new(&upstream, "/").unwrap_or_else(|| unreachable!("the host was parsed"));
+        let destination =
+            Destination::new(&upstream, "/").unwrap_or_else(|| unreachable!("the host was parsed"));
         let seed = u64::try_from(local.worker.0).unwrap_or(0);
-        Rc::new(Passthrough { pool: Pool::new(options.clone()), upstream: upstream.clone(), destination, traces: Traces::new(seed) })
+        Rc::new(Passthrough {
+            pool: Pool::new(options.clone()),
+            upstream: upstream.clone(),
+            destination,
+            traces: Traces::new(seed),
+        })
     });
     let drain = Drain::default();
-    let running = bind(&[listen], flag("--workers", "1").parse()?)?.run(&make, &AcceptOptions::default(), &drain.watch())?;
-    running.join().map_err(|_| anyhow::anyhow!("a worker panicked"))
+    let running = bind(&[listen], flag("--workers", "1").parse()?)?.run(
+        &make,
+        &AcceptOptions::default(),
+        &drain.watch(),
+    )?;
+    running
+        .join()
+        .map_err(|_| anyhow::anyhow!("a worker panicked"))
 }
 
 fn split(authority: &str) -> anyhow::Result<(String, u16)> {
-    let (host, port) = authority.rsplit_once(':').ok_or_else(|| anyhow::anyhow!("expected HOST:PORT"))?;
+    let (host, port) = authority
+        .rsplit_once(':')
+        .ok_or_else(|| anyhow::anyhow!("expected HOST:PORT"))?;
     Ok((host.to_owned(), port.parse()?))
 }
 
 fn flag(name: &str, default: &str) -> String {
-    std::env::args().skip_while(|argument| argument != name).nth(1).unwrap_or_else(|| default.to_owned())
+    std::env::args()
+        .skip_while(|argument| argument != name)
+        .nth(1)
+        .unwrap_or_else(|| default.to_owned())
 }

@@ -1,12 +1,15 @@
-//! How often the rules act on a workflow that deserves nothing of it: 300 seeded years of one that is twice as good as its target, at each tier, at 130 runs a month
-//! and at 10,000 a day.
+//! How often the rules act on a workflow that deserves nothing of it: 300 seeded years of one that
+//! is twice as good as its target, at each tier, at 130 runs a month and at 10,000 a day.
 //!
 //!     cargo run --release --example years [-- --years 300 --busy-years 300 --seed 1]
 //!
-//! A busy year takes longer than a quiet one, because each of its up to ninety thousand failures is judged; `--busy-years` lives fewer of those.
+//! A busy year takes longer than a quiet one, because each of its up to ninety thousand failures is
+//! judged; `--busy-years` lives fewer of those.
 //!
-//! The fold is the gate's own. Runs come evenly, three in ten of them with a `high` call; each fails by itself, with half the probability that the target allows. A
-//! person finds the cause of each burn after two days and opens a probation of seven; one who was demoted earns the level back in sixty days.
+//! The fold is the gate's own. Runs come evenly, three in ten of them with a `high` call; each
+//! fails by itself, with half the probability that the target allows. A person finds the cause of
+//! each burn after two days and opens a probation of seven; one who was demoted earns the level
+//! back in sixty days.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -41,13 +44,27 @@ const EARNS_AFTER: Duration = days(60);
 fn main() -> Result<(), Box<dyn Error>> {
     let flag = |name: &str, default: u64| {
         let arguments: Vec<String> = std::env::args().collect();
-        arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
+        arguments
+            .iter()
+            .position(|argument| argument == name)
+            .and_then(|at| arguments.get(at + 1)?.parse().ok())
+            .unwrap_or(default)
     };
     let (quiet_years, seed) = (flag("--years", 300), flag("--seed", 1));
     let busy_years = flag("--busy-years", quiet_years);
     println!("seed {seed}: a workflow that fails half as often as its target allows\n");
-    println!("tier    target  runs           years  burns a year  time capped  years with a breach  years with a demotion");
-    for (runs, every, expected, years) in [("130 a month", days(30).as_millis() as u64 / 130, 130, quiet_years), ("10,000 a day", 8_640, 300_000, busy_years)] {
+    println!(
+        "tier    target  runs           years  burns a year  time capped  years with a breach  years with a demotion"
+    );
+    for (runs, every, expected, years) in [
+        (
+            "130 a month",
+            days(30).as_millis() as u64 / 130,
+            130,
+            quiet_years,
+        ),
+        ("10,000 a day", 8_640, 300_000, busy_years),
+    ] {
         for tier in ["low", "medium", "high"] {
             let terms = terms(tier, expected)?;
             let told = World::new(Arc::clone(&terms), seed, every).live(years);
@@ -67,9 +84,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn terms(tier: &str, expected: u64) -> Result<Arc<Terms>, Box<dyn Error>> {
     let api = "api: a\nupstream: http://127.0.0.1:1\ntools:\n  - { tool: t, match: POST /t, risk: high, arguments: { type: object } }\n";
-    let accept = if tier == "low" { "accept_risk: a figure for the README\n" } else { "" };
-    let workflow = format!("workflow: w\nrisk: {tier}\n{accept}objective: {{ expected_runs: {expected} }}\nhold: {{ approvals: 1 }}\ntools: [a/t]\n");
-    let files = [SourceFile::new("a.yaml", api.to_owned()), SourceFile::new("w.yaml", workflow)];
+    let accept = if tier == "low" {
+        "accept_risk: a figure for the README\n"
+    } else {
+        ""
+    };
+    let workflow = format!(
+        "workflow: w\nrisk: {tier}\n{accept}objective: {{ expected_runs: {expected} }}\nhold: {{ approvals: 1 }}\ntools: [a/t]\n"
+    );
+    let files = [
+        SourceFile::new("a.yaml", api.to_owned()),
+        SourceFile::new("w.yaml", workflow),
+    ];
     let loaded = load(&files, &Process::default(), BEGIN).map_err(|found| found.render(false))?;
     Ok(Arc::clone(&loaded.policies.workflows["w"].terms))
 }
@@ -98,7 +124,16 @@ struct World {
 impl World {
     fn new(terms: Arc<Terms>, seed: u64, every: u64) -> Self {
         let state = WorkflowState::new(BEGIN, Arc::clone(&terms), Clamps::default(), false);
-        World { state, terms, chance: seed, every, told: Told::default(), capped_since: None, recovers: None, earns: None }
+        World {
+            state,
+            terms,
+            chance: seed,
+            every,
+            told: Told::default(),
+            capped_since: None,
+            recovers: None,
+            earns: None,
+        }
     }
 
     fn live(mut self, years: u64) -> Told {
@@ -110,14 +145,37 @@ impl World {
             let until = slot_ends.div_ceil(self.every).min(next).min(runs);
             if until > run {
                 let high = (run..until).filter(|run| run % 10 < 3).count() as u64;
-                let cell = Cell { runs: until - run, high, ..Cell::new(self.time(run).minute()) };
+                let cell = Cell {
+                    runs: until - run,
+                    high,
+                    ..Cell::new(self.time(run).minute())
+                };
                 self.apply(self.time(until - 1), &Event::Tallied { cells: vec![cell] });
                 run = until;
             }
             if run == next && run < runs {
-                let charge = Charge { mode: FailureMode::WrongAction, source: Source::Person, by: None, call: None, tool: None, note: None, reference: None };
-                let reference = RunRef { agent: "a".into(), run: run.to_string().into() };
-                self.apply(self.time(run), &Event::Booked { run: reference, high: run % 10 < 3, charges: vec![charge], seen: Facets::NONE });
+                let charge = Charge {
+                    mode: FailureMode::WrongAction,
+                    source: Source::Person,
+                    by: None,
+                    call: None,
+                    tool: None,
+                    note: None,
+                    reference: None,
+                };
+                let reference = RunRef {
+                    agent: "a".into(),
+                    run: run.to_string().into(),
+                };
+                self.apply(
+                    self.time(run),
+                    &Event::Booked {
+                        run: reference,
+                        high: run % 10 < 3,
+                        charges: vec![charge],
+                        seen: Facets::NONE,
+                    },
+                );
                 run += 1;
                 next = run + self.gap();
             }
@@ -126,7 +184,9 @@ impl World {
         self.people(end);
         let effects = self.state.advance(end);
         self.note(effects);
-        self.told.capped += self.capped_since.map_or(0, |since| millis(end.since(since)));
+        self.told.capped += self
+            .capped_since
+            .map_or(0, |since| millis(end.since(since)));
         self.told
     }
 
@@ -143,12 +203,25 @@ impl World {
     /// What people do until then.
     fn people(&mut self, until: Time) {
         if let Some(at) = self.recovers.take_if(|at| *at <= until) {
-            let event = Event::Recovered { cause: "found".into(), fix: None, to: None, lasts: days(7), by: "person".into() };
+            let event = Event::Recovered {
+                cause: "found".into(),
+                fix: None,
+                to: None,
+                lasts: days(7),
+                by: "person".into(),
+            };
             let effects = self.state.apply(at, &event);
             self.note(effects);
         }
         if let Some(at) = self.earns.take_if(|at| *at <= until) {
-            let effects = self.state.apply(at, &Event::Promoted { to: self.terms.starts.clone(), by: None, reason: "earned again".into() });
+            let effects = self.state.apply(
+                at,
+                &Event::Promoted {
+                    to: self.terms.starts.clone(),
+                    by: None,
+                    reason: "earned again".into(),
+                },
+            );
             self.note(effects);
         }
     }
@@ -159,7 +232,9 @@ impl World {
             match effect {
                 Effect::BurnOpened => self.told.burns += 1,
                 // A probation that was used up wants a person again.
-                Effect::ProbationEnded { lasted: false } => self.recovers = Some(at.plus(RECOVERS_AFTER)),
+                Effect::ProbationEnded { lasted: false } => {
+                    self.recovers = Some(at.plus(RECOVERS_AFTER));
+                }
                 // So does an entry that continues a burn that was left.
                 Effect::PostureChanged { to, .. } if to >= Posture::Burned => {
                     self.recovers.get_or_insert(at.plus(RECOVERS_AFTER));

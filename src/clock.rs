@@ -1,10 +1,13 @@
 //! The clock as a small trait, and the one that the process runs on.
 //!
-//! The gate never asks for the time; whoever acts does, here, and hands it in. [`GateClock`] never goes back (G5): it stays at the highest time it has told, also across
-//! restarts, where it starts from the ledger's high-water mark.
+//! The gate never asks for the time; whoever acts does, here, and hands it in. [`GateClock`] never
+//! goes back (G5): it stays at the highest time it has told, also across restarts, where it starts
+//! from the ledger's high-water mark.
 //!
-//! Nor does it leap: the wall clock is followed while it is no more than [`LEAP`] ahead of the pace at which the machine has been running. Further ahead, `now` goes on at
-//! that pace, so that nobody ages a budget's failures away with a clock, until somebody accepts the wall clock. A restart accepts it: it is all there is to go by then.
+//! Nor does it leap: the wall clock is followed while it is no more than [`LEAP`] ahead of the pace
+//! at which the machine has been running. Further ahead, `now` goes on at that pace, so that nobody
+//! ages a budget's failures away with a clock, until somebody accepts the wall clock. A restart
+//! accepts it: it is all there is to go by then.
 
 use std::{
     sync::{
@@ -16,9 +19,11 @@ use std::{
 
 use crate::gate::time::Time;
 
-/// How far ahead of boot-time pace the wall clock is believed. A machine whose clock was wrong when it booted is put right by less.
+/// How far ahead of boot-time pace the wall clock is believed. A machine whose clock was wrong when
+/// it booted is put right by less.
 pub const LEAP: Duration = Duration::from_mins(5);
-/// A good wall clock gains at most one part in so many on boot-time pace: the kernel slews it no faster than 500 parts in a million.
+/// A good wall clock gains at most one part in so many on boot-time pace: the kernel slews it no
+/// faster than 500 parts in a million.
 const DRIFT: i64 = 2_000;
 
 /// Where `now` comes from.
@@ -74,12 +79,21 @@ impl GateClock {
 }
 
 impl<H: Hands> GateClock<H> {
-    /// A clock that reads `hands`, tells no time before `floor`, and believes where the wall clock stands now.
+    /// A clock that reads `hands`, tells no time before `floor`, and believes where the wall clock
+    /// stands now.
     #[must_use]
     pub fn reading(hands: H, floor: Time) -> Self {
         let (wall, boot) = (hands.wall(), hands.boot());
-        let leap = Mutex::new(Leap { to: None, followed: boot });
-        GateClock { hands, highest: AtomicI64::new(floor.as_millis()), ahead: AtomicI64::new(wall.saturating_sub(boot)), leap }
+        let leap = Mutex::new(Leap {
+            to: None,
+            followed: boot,
+        });
+        GateClock {
+            hands,
+            highest: AtomicI64::new(floor.as_millis()),
+            ahead: AtomicI64::new(wall.saturating_sub(boot)),
+            leap,
+        }
     }
 
     fn leap(&self) -> std::sync::MutexGuard<'_, Leap> {
@@ -91,7 +105,11 @@ impl<H: Hands> Clock for GateClock<H> {
     fn now(&self) -> Time {
         let (wall, boot) = (self.hands.wall(), self.hands.boot());
         let expected = boot.saturating_add(self.ahead.load(Ordering::Relaxed));
-        let now = if wall.saturating_sub(expected) > leap() { expected } else { wall };
+        let now = if wall.saturating_sub(expected) > leap() {
+            expected
+        } else {
+            wall
+        };
         let highest = self.highest.load(Ordering::Relaxed);
         if now <= highest {
             return Time::from_millis(highest);
@@ -103,12 +121,16 @@ impl<H: Hands> Clock for GateClock<H> {
     fn jumped(&self) -> Option<Time> {
         let mut last = self.leap();
         let (wall, boot) = (self.hands.wall(), self.hands.boot());
-        let (stands, ahead) = (wall.saturating_sub(boot), self.ahead.load(Ordering::Relaxed));
+        let (stands, ahead) = (
+            wall.saturating_sub(boot),
+            self.ahead.load(Ordering::Relaxed),
+        );
         if stands.saturating_sub(ahead) <= leap() {
             let gained = (boot - last.followed) / DRIFT;
             if gained > 0 {
                 // Upwards only: a clock that was set back and is put right again has not leapt.
-                self.ahead.fetch_add((stands - ahead).clamp(0, gained), Ordering::Relaxed);
+                self.ahead
+                    .fetch_add((stands - ahead).clamp(0, gained), Ordering::Relaxed);
                 last.followed += gained * DRIFT;
             }
             last.to = None;
@@ -125,8 +147,12 @@ impl<H: Hands> Clock for GateClock<H> {
     fn accept(&self) {
         let mut last = self.leap();
         let (wall, boot) = (self.hands.wall(), self.hands.boot());
-        self.ahead.store(wall.saturating_sub(boot), Ordering::Relaxed);
-        *last = Leap { to: None, followed: boot };
+        self.ahead
+            .store(wall.saturating_sub(boot), Ordering::Relaxed);
+        *last = Leap {
+            to: None,
+            followed: boot,
+        };
     }
 }
 
@@ -152,13 +178,17 @@ impl Default for Machine {
 impl Hands for Machine {
     fn wall(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
     }
 
     #[cfg(target_os = "linux")]
     fn boot(&self) -> i64 {
         let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        at.tv_sec.saturating_mul(1_000).saturating_add(at.tv_nsec / 1_000_000)
+        at.tv_sec
+            .saturating_mul(1_000)
+            .saturating_add(at.tv_nsec / 1_000_000)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -201,7 +231,10 @@ mod tests {
     fn clock(floor: i64) -> (Moved, GateClock<Moved>) {
         let hands = Moved::default();
         hands.run(7 * MINUTE, 1_000 * DAY);
-        (hands.clone(), GateClock::reading(hands, Time::from_millis(floor)))
+        (
+            hands.clone(),
+            GateClock::reading(hands, Time::from_millis(floor)),
+        )
     }
 
     fn now(clock: &impl Clock) -> i64 {
@@ -241,7 +274,10 @@ mod tests {
         hands.run(0, 1);
         // What was told is not taken back, and goes on once boot time has caught up.
         assert_eq!(now(&clock), SECOND + 5 * MINUTE);
-        assert_eq!(clock.jumped(), Some(Time::from_millis(1_000 * DAY + SECOND + 5 * MINUTE + 1)));
+        assert_eq!(
+            clock.jumped(),
+            Some(Time::from_millis(1_000 * DAY + SECOND + 5 * MINUTE + 1))
+        );
         assert_eq!(clock.jumped(), None);
         hands.run(6 * MINUTE, 6 * MINUTE);
         assert_eq!(now(&clock), SECOND + 6 * MINUTE);
@@ -257,7 +293,10 @@ mod tests {
         assert_eq!((now(&clock), clock.jumped()), (DAY + SECOND, None));
         // Another leap on top is told again.
         hands.run(0, 30 * DAY);
-        assert_eq!((now(&clock), clock.jumped()), (DAY + SECOND, Some(Time::from_millis(1_061 * DAY))));
+        assert_eq!(
+            (now(&clock), clock.jumped()),
+            (DAY + SECOND, Some(Time::from_millis(1_061 * DAY)))
+        );
         clock.accept();
         assert_eq!((now(&clock), clock.jumped()), (61 * DAY, None));
         hands.run(MINUTE, MINUTE);
@@ -291,7 +330,11 @@ mod tests {
             leaping.jumped().is_some()
         });
         assert!(told.count() >= 1);
-        assert!(now(&leaping) <= 10 * SECOND + 5 * MINUTE, "{}", now(&leaping));
+        assert!(
+            now(&leaping) <= 10 * SECOND + 5 * MINUTE,
+            "{}",
+            now(&leaping)
+        );
     }
 
     #[test]

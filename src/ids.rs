@@ -1,7 +1,8 @@
 //! Ids that nobody else has: calls in order of time, approvals that nobody can guess.
 //!
-//! The random bits come from each thread's own generator (ChaCha, seeded by the operating system and seeded again as it goes): as hard to guess as the system's
-//! own, without a system call for each id.
+//! The random bits come from each thread's own generator (ChaCha, seeded by the operating system
+//! and seeded again as it goes): as hard to guess as the system's own, without a system call for
+//! each id.
 
 use uuid::Uuid;
 

@@ -1,8 +1,10 @@
-//! Rules about the code that no compiler checks: which layer may look at which, what must not be used where, and what every file owes its reader.
+//! Rules about the code that no compiler checks: which layer may look at which, what must not be
+//! used where, and what every file owes its reader.
 //!
-//! Plain text, read with a tokenizer that only knows comments, strings and brackets: it is fooled by nothing that is written here, and it needs no parser of a
-//! language that changes. Every rule has its exceptions listed beside it, each with a reason; an exception that nobody needs any more fails too, so the lists
-//! only hold what is true.
+//! Plain text, read with a tokenizer that only knows comments, strings and brackets: it is fooled
+//! by nothing that is written here, and it needs no parser of a language that changes. Every rule
+//! has its exceptions listed beside it, each with a reason; an exception that nobody needs any more
+//! fails too, so the lists only hold what is true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
@@ -22,12 +24,79 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("clock", &["gate"]),
     ("ids", &["gate"]),
     ("ledger", &["gate", "wire", "config", "api", "clock", "ids"]),
-    ("telemetry", &["gate", "wire", "config", "api", "clock", "ids"]),
-    ("proxy", &["gate", "wire", "config", "api", "clock", "ids", "ledger", "telemetry"]),
-    ("admin", &["gate", "wire", "config", "api", "clock", "ids", "ledger", "telemetry"]),
-    ("store", &["gate", "wire", "config", "api", "clock", "ids", "ledger", "telemetry"]),
-    ("notify", &["gate", "wire", "config", "api", "clock", "ids", "ledger", "telemetry"]),
-    ("app", &["gate", "wire", "config", "api", "clock", "ids", "ledger", "telemetry", "proxy", "admin", "store", "notify"]),
+    (
+        "telemetry",
+        &["gate", "wire", "config", "api", "clock", "ids"],
+    ),
+    (
+        "proxy",
+        &[
+            "gate",
+            "wire",
+            "config",
+            "api",
+            "clock",
+            "ids",
+            "ledger",
+            "telemetry",
+        ],
+    ),
+    (
+        "admin",
+        &[
+            "gate",
+            "wire",
+            "config",
+            "api",
+            "clock",
+            "ids",
+            "ledger",
+            "telemetry",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "gate",
+            "wire",
+            "config",
+            "api",
+            "clock",
+            "ids",
+            "ledger",
+            "telemetry",
+        ],
+    ),
+    (
+        "notify",
+        &[
+            "gate",
+            "wire",
+            "config",
+            "api",
+            "clock",
+            "ids",
+            "ledger",
+            "telemetry",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "gate",
+            "wire",
+            "config",
+            "api",
+            "clock",
+            "ids",
+            "ledger",
+            "telemetry",
+            "proxy",
+            "admin",
+            "store",
+            "notify",
+        ],
+    ),
     ("cli", &["gate", "wire", "config", "api", "app"]),
     ("main", &["cli"]),
 ];
@@ -39,79 +108,254 @@ const LAYER_EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "gauges are read from the living state when they are scraped; copies kept in step would be a second truth. One way only: the ledger never looks here",
 )];
 
-/// The crates that a layer may use; a layer that is not listed may use all of Cargo.toml's. Tests may use more.
+/// The crates that a layer may use; a layer that is not listed may use all of Cargo.toml's. Tests
+/// may use more.
 const CRATES: [(&str, &[&str]); 7] = [
     ("gate", &["serde"]),
     // Engines. Whatever evaluates a condition or a schema is compiled by `config` and run here.
-    ("gate/policy", &["serde", "cel", "jsonschema", "serde_json", "regex", "smallvec"]),
-    ("wire", &["base64", "hmac", "http", "memchr", "serde", "serde_json", "sha2", "smallvec", "subtle", "thiserror"]),
-    ("config", &["annotate_snippets", "http", "schemars", "serde", "serde_json", "serde_path_to_error", "serde_saphyr", "sha2", "statrs", "jiff", "thiserror"]),
-    ("api", &["jiff", "serde", "serde_json", "thiserror", "utoipa"]),
-    ("ledger", &["arc_swap", "dashmap", "governor", "serde", "serde_json", "thiserror", "tracing"]),
-    ("telemetry", &["arc_swap", "dashmap", "governor", "prometheus_client", "serde", "serde_json", "thiserror", "tracing", "tracing_subscriber"]),
+    (
+        "gate/policy",
+        &[
+            "serde",
+            "cel",
+            "jsonschema",
+            "serde_json",
+            "regex",
+            "smallvec",
+        ],
+    ),
+    (
+        "wire",
+        &[
+            "base64",
+            "hmac",
+            "http",
+            "memchr",
+            "serde",
+            "serde_json",
+            "sha2",
+            "smallvec",
+            "subtle",
+            "thiserror",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "annotate_snippets",
+            "http",
+            "schemars",
+            "serde",
+            "serde_json",
+            "serde_path_to_error",
+            "serde_saphyr",
+            "sha2",
+            "statrs",
+            "jiff",
+            "thiserror",
+        ],
+    ),
+    (
+        "api",
+        &["jiff", "serde", "serde_json", "thiserror", "utoipa"],
+    ),
+    (
+        "ledger",
+        &[
+            "arc_swap",
+            "dashmap",
+            "governor",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "tracing",
+        ],
+    ),
+    (
+        "telemetry",
+        &[
+            "arc_swap",
+            "dashmap",
+            "governor",
+            "prometheus_client",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "tracing",
+            "tracing_subscriber",
+        ],
+    ),
 ];
 
 /// What the pure layers never touch: (where, words, why).
 const NEVER: [(&str, &[&str], &str); 4] = [
-    ("gate", &["SystemTime", "Instant", "std::env", "std::fs", "std::net", "std::process", "tokio"], "a decision is replayed from its arguments (G12)"),
+    (
+        "gate",
+        &[
+            "SystemTime",
+            "Instant",
+            "std::env",
+            "std::fs",
+            "std::net",
+            "std::process",
+            "tokio",
+        ],
+        "a decision is replayed from its arguments (G12)",
+    ),
     (
         "wire",
-        &["SystemTime", "Instant", "std::env", "std::fs", "TcpStream", "TcpListener", "UdpSocket", "UnixStream", "ToSocketAddrs", "std::thread", "tokio"],
+        &[
+            "SystemTime",
+            "Instant",
+            "std::env",
+            "std::fs",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "UnixStream",
+            "ToSocketAddrs",
+            "std::thread",
+            "tokio",
+        ],
         "it is fed by attackers, and has nothing to lose",
     ),
     (
         "config",
-        &["SystemTime", "Instant", "std::env", "TcpStream", "TcpListener", "UdpSocket", "UnixStream", "ToSocketAddrs", "tokio"],
+        &[
+            "SystemTime",
+            "Instant",
+            "std::env",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "UnixStream",
+            "ToSocketAddrs",
+            "tokio",
+        ],
         "what a policy means depends on what is written, and on a time that is handed in",
     ),
-    ("ledger", &["tokio", "SystemTime", "std::env", "std::fs", "std::net"], "a simulator steps it"),
+    (
+        "ledger",
+        &["tokio", "SystemTime", "std::env", "std::fs", "std::net"],
+        "a simulator steps it",
+    ),
 ];
 
 /// Floats in `gate`: (file, why).
 const FLOATS: [(&str, &str); 7] = [
-    ("src/gate/json.rs", "says whether binary64 keeps a number that was written"),
-    ("src/gate/policy/condition/evaluate.rs", "engine: CEL has doubles"),
-    ("src/gate/policy/condition/expression.rs", "engine: CEL has doubles"),
-    ("src/gate/policy/condition/functions.rs", "engine: CEL has doubles"),
-    ("src/gate/policy/condition/refute.rs", "engine: bounds of JSON Schema are doubles"),
-    ("src/gate/policy/condition/value.rs", "engine: CEL has doubles"),
-    ("src/gate/policy/schema/mod.rs", "engine: the validator has doubles"),
+    (
+        "src/gate/json.rs",
+        "says whether binary64 keeps a number that was written",
+    ),
+    (
+        "src/gate/policy/condition/evaluate.rs",
+        "engine: CEL has doubles",
+    ),
+    (
+        "src/gate/policy/condition/expression.rs",
+        "engine: CEL has doubles",
+    ),
+    (
+        "src/gate/policy/condition/functions.rs",
+        "engine: CEL has doubles",
+    ),
+    (
+        "src/gate/policy/condition/refute.rs",
+        "engine: bounds of JSON Schema are doubles",
+    ),
+    (
+        "src/gate/policy/condition/value.rs",
+        "engine: CEL has doubles",
+    ),
+    (
+        "src/gate/policy/schema/mod.rs",
+        "engine: the validator has doubles",
+    ),
 ];
 
 /// Locks outside `ledger` and `telemetry`: (file, why).
 const LOCKS: [(&str, &str); 4] = [
-    ("src/clock.rs", "how far a leap of the wall clock was followed; last of all, and held for a few comparisons"),
-    ("src/store/queue.rs", "the journal's queue, last in the ledger's lock order"),
-    ("src/store/records.rs", "the pool of read-only connections; nothing else is taken while it is held"),
-    ("src/app/reload.rs", "one reload at a time: an async lock held across reading files, taken by nobody else"),
+    (
+        "src/clock.rs",
+        "how far a leap of the wall clock was followed; last of all, and held for a few comparisons",
+    ),
+    (
+        "src/store/queue.rs",
+        "the journal's queue, last in the ledger's lock order",
+    ),
+    (
+        "src/store/records.rs",
+        "the pool of read-only connections; nothing else is taken while it is held",
+    ),
+    (
+        "src/app/reload.rs",
+        "one reload at a time: an async lock held across reading files, taken by nobody else",
+    ),
 ];
 
 /// Where tasks and threads are started, besides `app` and `proxy/accept`: (file, why).
 const SPAWNS: [(&str, &str); 5] = [
-    ("src/config/openapi/place.rs", "a thread with a big stack, because the YAML parser recurses; only when a policy is loaded, and joined in place"),
-    ("src/gate/policy/condition/mod.rs", "a thread with a big stack, because CEL's parser recurses; only when a policy is compiled, and joined in place"),
-    ("src/admin/serve.rs", "connections are tasks of one set that this function owns and awaits"),
-    ("src/admin/mod.rs", "questions to the disk go to a blocking thread and are awaited in place"),
-    ("src/store/mod.rs", "the writer is one thread with a name, joined by `drain`"),
+    (
+        "src/config/openapi/place.rs",
+        "a thread with a big stack, because the YAML parser recurses; only when a policy is loaded, and joined in place",
+    ),
+    (
+        "src/gate/policy/condition/mod.rs",
+        "a thread with a big stack, because CEL's parser recurses; only when a policy is compiled, and joined in place",
+    ),
+    (
+        "src/admin/serve.rs",
+        "connections are tasks of one set that this function owns and awaits",
+    ),
+    (
+        "src/admin/mod.rs",
+        "questions to the disk go to a blocking thread and are awaited in place",
+    ),
+    (
+        "src/store/mod.rs",
+        "the writer is one thread with a name, joined by `drain`",
+    ),
 ];
 
 /// Tests that wait: (file, why).
 const SLEEPS: [(&str, &str); 2] = [
-    ("tests/it/hostile/faults.rs", "the pause is the attack: a client that sends a byte now and then; nobody waits for it"),
-    ("src/proxy/guard/tests.rs", "on tokio's paused clock: no time passes"),
+    (
+        "tests/it/hostile/faults.rs",
+        "the pause is the attack: a client that sends a byte now and then; nobody waits for it",
+    ),
+    (
+        "src/proxy/guard/tests.rs",
+        "on tokio's paused clock: no time passes",
+    ),
 ];
 
 /// Files that only tests use, and that are not called so.
 const SCENERY: [&str; 1] = ["src/cli/client/scripted.rs"];
 
 /// Words that would be a file's name if nobody had thought of one.
-const NO_NAMES: [&str; 7] = ["utils", "common", "helpers", "misc", "manager", "types", "constants"];
+const NO_NAMES: [&str; 7] = [
+    "utils",
+    "common",
+    "helpers",
+    "misc",
+    "manager",
+    "types",
+    "constants",
+];
 
 /// The most lines of a file before its tests.
 const MOST_LINES: usize = 600;
 
 /// Everything at the top, besides files that begin with a dot.
-const TOP: [&str; 7] = ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "policies", "src", "tests"];
+const TOP: [&str; 7] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "policies",
+    "src",
+    "tests",
+];
 /// What may be at the top and need not.
 const TOP_OPTIONAL: [&str; 1] = ["examples"];
 
@@ -125,7 +369,11 @@ fn every_layer_looks_only_where_it_may() {
         let layer = file.layer();
         let Some((_, may)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
             if layer != "lib" {
-                found.say(&file, 1, format!("`{layer}` is no layer that this test knows"));
+                found.say(
+                    &file,
+                    1,
+                    format!("`{layer}` is no layer that this test knows"),
+                );
             }
             continue;
         };
@@ -133,7 +381,10 @@ fn every_layer_looks_only_where_it_may() {
             if seen == layer || may.contains(&seen.as_str()) {
                 continue;
             }
-            match LAYER_EXCEPTIONS.iter().position(|(path, to, _)| *path == file.path && *to == seen) {
+            match LAYER_EXCEPTIONS
+                .iter()
+                .position(|(path, to, _)| *path == file.path && *to == seen)
+            {
                 Some(exception) => drop(needed.insert(exception)),
                 None => found.say(&file, line, format!("`{layer}` may not look at `{seen}`")),
             }
@@ -148,9 +399,13 @@ fn the_pure_layers_use_only_their_crates() {
     let known = dependencies();
     let mut found = Findings::default();
     for file in rust("src").into_iter().filter(|file| !file.is_test()) {
-        let Some((folder, may)) = CRATES.iter().rev().find(|(folder, _)| file.is_in(folder)) else { continue };
+        let Some((folder, may)) = CRATES.iter().rev().find(|(folder, _)| file.is_in(folder)) else {
+            continue;
+        };
         for (line, text) in file.code() {
-            for name in words_before_path(text).filter(|name| known.contains(*name) && !may.contains(name)) {
+            for name in
+                words_before_path(text).filter(|name| known.contains(*name) && !may.contains(name))
+            {
                 found.say(&file, line, format!("`{folder}` does not use `{name}`"));
             }
         }
@@ -179,34 +434,70 @@ fn what_is_pure_asks_nobody() {
 
 #[test]
 fn decisions_have_no_floats() {
-    exceptions(&FLOATS, "FLOATS", "gate", |text| words(text).any(|word| word == "f32" || word == "f64"), "no float in a decision");
+    exceptions(
+        &FLOATS,
+        "FLOATS",
+        "gate",
+        |text| words(text).any(|word| word == "f32" || word == "f64"),
+        "no float in a decision",
+    );
 }
 
 #[test]
 fn locks_are_in_few_places() {
     let has = |text: &str| words(text).any(|word| matches!(word, "Mutex" | "RwLock"));
-    exceptions(&LOCKS, "LOCKS", "", |text| has(text), "locks are in `ledger` and `telemetry` only");
+    exceptions(
+        &LOCKS,
+        "LOCKS",
+        "",
+        |text| has(text),
+        "locks are in `ledger` and `telemetry` only",
+    );
 }
 
 #[test]
 fn tasks_are_started_in_few_places() {
     let starts = |text: &str| {
-        words(text).any(|word| matches!(word, "spawn_local" | "spawn_blocking" | "JoinSet" | "TaskTracker"))
-            || ["tokio::spawn(", "task::spawn(", "thread::spawn(", "thread::Builder"].iter().any(|start| text.contains(start))
+        words(text).any(|word| {
+            matches!(
+                word,
+                "spawn_local" | "spawn_blocking" | "JoinSet" | "TaskTracker"
+            )
+        }) || [
+            "tokio::spawn(",
+            "task::spawn(",
+            "thread::spawn(",
+            "thread::Builder",
+        ]
+        .iter()
+        .any(|start| text.contains(start))
     };
-    exceptions(&SPAWNS, "SPAWNS", "", starts, "tasks are started in `app` and `proxy/accept` only");
+    exceptions(
+        &SPAWNS,
+        "SPAWNS",
+        "",
+        starts,
+        "tasks are started in `app` and `proxy/accept` only",
+    );
 }
 
 #[test]
 fn tests_do_not_sleep_and_none_is_ignored() {
     let mut found = Findings::default();
     let mut needed = BTreeSet::new();
-    for file in everything().into_iter().filter(|file| file.path != "tests/tidy.rs") {
+    for file in everything()
+        .into_iter()
+        .filter(|file| file.path != "tests/tidy.rs")
+    {
         for (line, text) in file.tests() {
             if words(text).any(|word| matches!(word, "sleep" | "sleep_until" | "sleep_ms")) {
                 match SLEEPS.iter().position(|(path, _)| *path == file.path) {
                     Some(exception) => drop(needed.insert(exception)),
-                    None => found.say(&file, line, "a test waits for what it wants to see, and never for a while"),
+                    None => found.say(
+                        &file,
+                        line,
+                        "a test waits for what it wants to see, and never for a while",
+                    ),
                 }
             }
             if text.trim_start().starts_with("#[ignore") {
@@ -223,16 +514,32 @@ fn every_file_says_what_it_is_and_is_short_enough_to_read() {
     let mut found = Findings::default();
     for file in everything() {
         if !file.text.starts_with("//!") {
-            found.say(&file, 1, "a file begins with `//!`: what it decides, and what it does not");
+            found.say(
+                &file,
+                1,
+                "a file begins with `//!`: what it decides, and what it does not",
+            );
         }
         let lines = file.lines_before_tests();
         if lines > MOST_LINES && !file.is_test() {
-            found.say(&file, lines, format!("{lines} lines before the tests; look for the seam"));
+            found.say(
+                &file,
+                lines,
+                format!("{lines} lines before the tests; look for the seam"),
+            );
         }
         let stem = Path::new(&file.path).file_stem().unwrap().to_str().unwrap();
-        let folders = Path::new(&file.path).parent().unwrap().components().map(|part| part.as_os_str().to_str().unwrap());
+        let folders = Path::new(&file.path)
+            .parent()
+            .unwrap()
+            .components()
+            .map(|part| part.as_os_str().to_str().unwrap());
         for name in folders.chain([stem]).filter(|name| NO_NAMES.contains(name)) {
-            found.say(&file, 1, format!("`{name}` is a name for anything; find the one that says what is in it"));
+            found.say(
+                &file,
+                1,
+                format!("`{name}` is a name for anything; find the one that says what is in it"),
+            );
         }
     }
     found.none();
@@ -242,18 +549,34 @@ fn every_file_says_what_it_is_and_is_short_enough_to_read() {
 fn no_test_file_is_forgotten() {
     let manifest = read("Cargo.toml");
     let mut found = Findings::default();
-    for folder in ["tests/it", "tests/sim"].into_iter().filter(|folder| root().join(folder).exists()) {
+    for folder in ["tests/it", "tests/sim"]
+        .into_iter()
+        .filter(|folder| root().join(folder).exists())
+    {
         let main = format!("{folder}/main.rs");
-        assert!(manifest.contains(&format!("path = \"{main}\"")), "Cargo.toml builds {main}");
+        assert!(
+            manifest.contains(&format!("path = \"{main}\"")),
+            "Cargo.toml builds {main}"
+        );
         let mut reached = BTreeSet::new();
         reach(&main, &mut reached);
-        for file in rust(folder).into_iter().filter(|file| !reached.contains(&file.path)) {
+        for file in rust(folder)
+            .into_iter()
+            .filter(|file| !reached.contains(&file.path))
+        {
             found.say(&file, 1, format!("no `mod` reaches this file from {main}"));
         }
     }
-    for file in fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+    for file in fs::read_dir(root().join("tests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+    {
         let path = format!("tests/{}", file.file_name().unwrap().to_str().unwrap());
-        assert!(manifest.contains(&format!("path = \"{path}\"")), "Cargo.toml names {path}: `autotests` finds it, and nobody sees that it does");
+        assert!(
+            manifest.contains(&format!("path = \"{path}\"")),
+            "Cargo.toml names {path}: `autotests` finds it, and nobody sees that it does"
+        );
     }
     found.none();
 }
@@ -261,41 +584,102 @@ fn no_test_file_is_forgotten() {
 #[test]
 fn every_guarantee_is_cited_where_it_is_kept_and_where_it_is_tested() {
     let (mut kept, mut tested) = (BTreeSet::new(), BTreeSet::new());
-    for file in everything().into_iter().filter(|file| file.path != "tests/tidy.rs") {
+    for file in everything()
+        .into_iter()
+        .filter(|file| file.path != "tests/tidy.rs")
+    {
         let tests = file.lines_before_tests();
         // The list in the essay keeps and tests nothing.
-        for (n, line) in file.text.lines().enumerate().filter(|(_, line)| !line.starts_with("//! - **G")) {
+        for (n, line) in file
+            .text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.starts_with("//! - **G"))
+        {
             // An example in documentation is a test; so is the sentence before it.
-            let example = file.text.lines().skip(n + 1).take(2).any(|next| next.contains("```compile_fail"));
-            let into = if example || file.is_test() || n >= tests { &mut tested } else { &mut kept };
-            into.extend(words(line).filter_map(|word| word.strip_prefix('G').or_else(|| word.strip_prefix('g'))?.split('_').next()?.parse::<usize>().ok()));
+            let example = file
+                .text
+                .lines()
+                .skip(n + 1)
+                .take(2)
+                .any(|next| next.contains("```compile_fail"));
+            let into = if example || file.is_test() || n >= tests {
+                &mut tested
+            } else {
+                &mut kept
+            };
+            into.extend(words(line).filter_map(|word| {
+                word.strip_prefix('G')
+                    .or_else(|| word.strip_prefix('g'))?
+                    .split('_')
+                    .next()?
+                    .parse::<usize>()
+                    .ok()
+            }));
         }
     }
-    let missing = |cited: &BTreeSet<usize>| (1..=GUARANTEES).filter(|n| !cited.contains(n)).map(|n| format!("G{n}")).collect::<Vec<_>>();
-    assert_eq!(missing(&kept), Vec::<String>::new(), "guarantees that nothing in src/ says it keeps");
-    assert_eq!(missing(&tested), Vec::<String>::new(), "guarantees that no test says it tests");
+    let missing = |cited: &BTreeSet<usize>| {
+        (1..=GUARANTEES)
+            .filter(|n| !cited.contains(n))
+            .map(|n| format!("G{n}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        missing(&kept),
+        Vec::<String>::new(),
+        "guarantees that nothing in src/ says it keeps"
+    );
+    assert_eq!(
+        missing(&tested),
+        Vec::<String>::new(),
+        "guarantees that no test says it tests"
+    );
     let essay = read("src/lib.rs");
-    assert!((1..=GUARANTEES).all(|n| essay.contains(&format!("**G{n}**"))), "src/lib.rs lists every guarantee");
+    assert!(
+        (1..=GUARANTEES).all(|n| essay.contains(&format!("**G{n}**"))),
+        "src/lib.rs lists every guarantee"
+    );
 }
 
 #[test]
 fn the_essay_names_every_module_in_its_layer() {
     let essay = read("src/lib.rs");
-    let modules: BTreeSet<_> = essay.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let modules: BTreeSet<_> = essay
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
     for (layer, _) in LAYERS.iter().filter(|(layer, _)| modules.contains(layer)) {
-        assert!(essay.lines().any(|line| line.starts_with("//! |") && line.contains(&format!("`{layer}`"))), "the table of src/lib.rs has no `{layer}`");
+        assert!(
+            essay
+                .lines()
+                .any(|line| line.starts_with("//! |") && line.contains(&format!("`{layer}`"))),
+            "the table of src/lib.rs has no `{layer}`"
+        );
     }
     for module in modules {
-        assert!(LAYERS.iter().any(|(layer, _)| *layer == module), "`{module}` has no layer");
+        assert!(
+            LAYERS.iter().any(|(layer, _)| *layer == module),
+            "`{module}` has no layer"
+        );
     }
 }
 
 #[test]
 fn the_top_level_holds_what_it_should_and_nothing_else() {
-    let top: BTreeSet<String> = tracked().iter().map(|path| path.split('/').next().unwrap().to_owned()).filter(|name| !name.starts_with('.')).collect();
-    let odd: Vec<_> = top.iter().filter(|name| !TOP.contains(&name.as_str()) && !TOP_OPTIONAL.contains(&name.as_str())).collect();
+    let top: BTreeSet<String> = tracked()
+        .iter()
+        .map(|path| path.split('/').next().unwrap().to_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    let odd: Vec<_> = top
+        .iter()
+        .filter(|name| !TOP.contains(&name.as_str()) && !TOP_OPTIONAL.contains(&name.as_str()))
+        .collect();
     assert!(odd.is_empty(), "{odd:?} at the top level");
-    let missing: Vec<_> = TOP.iter().filter(|name| !root().join(name).exists()).collect();
+    let missing: Vec<_> = TOP
+        .iter()
+        .filter(|name| !root().join(name).exists())
+        .collect();
     assert!(missing.is_empty(), "{missing:?} missing at the top level");
 }
 
@@ -303,21 +687,49 @@ fn the_top_level_holds_what_it_should_and_nothing_else() {
 fn no_file_knows_the_machine_it_was_written_on() {
     let mut found = String::new();
     // Split, so that this file does not name what it looks for.
-    let hosts = [concat!("registry.npmjs", ".org"), concat!("index.crates", ".io"), concat!("static.crates", ".io"), concat!("files.python", "hosted.org")];
-    let paths = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/"), concat!("C:", "\\")];
-    for path in tracked().into_iter().filter(|path| path != "Cargo.lock" && path != "LICENSE") {
-        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+    let hosts = [
+        concat!("registry.npmjs", ".org"),
+        concat!("index.crates", ".io"),
+        concat!("static.crates", ".io"),
+        concat!("files.python", "hosted.org"),
+    ];
+    let paths = [
+        concat!("/ho", "me/"),
+        concat!("/ro", "ot/"),
+        concat!("/Us", "ers/"),
+        concat!("/wo", "rk/"),
+        concat!("C:", "\\"),
+    ];
+    for path in tracked()
+        .into_iter()
+        .filter(|path| path != "Cargo.lock" && path != "LICENSE")
+    {
+        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+            continue;
+        };
         for (n, line) in text.lines().enumerate() {
             // A path begins where a word does: `a/work/b` is none of the machine's.
-            let is_path = |word: &str| line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-/}".contains(c)));
-            for word in hosts.iter().copied().filter(|host| line.contains(host)).chain(paths.iter().copied().filter(|path| is_path(path))) {
+            let is_path = |word: &str| {
+                line.match_indices(word).any(|(at, _)| {
+                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-/}".contains(c))
+                })
+            };
+            for word in hosts
+                .iter()
+                .copied()
+                .filter(|host| line.contains(host))
+                .chain(paths.iter().copied().filter(|path| is_path(path)))
+            {
                 let _ = writeln!(found, "{path}:{}: {word}", n + 1);
             }
         }
     }
     assert!(found.is_empty(), "\n{found}");
     assert!(
-        !read("Cargo.lock").lines().any(|line| line.starts_with("source = ") && !line.contains("registry+https://github.com/rust-lang/crates.io-index")),
+        !read("Cargo.lock")
+            .lines()
+            .any(|line| line.starts_with("source = ")
+                && !line.contains("registry+https://github.com/rust-lang/crates.io-index")),
         "Cargo.lock takes crates from crates.io alone"
     );
 }
@@ -326,15 +738,35 @@ fn no_file_knows_the_machine_it_was_written_on() {
 fn the_tokenizer_reads_what_it_should() {
     let text = "use crate::{gate::{a::B, c}, wire, /* crate::no */ api as x};\nlet s = \"crate::no\"; // crate::no\nlet c = '\"'; crate::ids::call();\nlet r = r#\"crate::no \"\"#;";
     let file = File::new("src/app/x.rs".to_owned(), text.to_owned());
-    let seen: Vec<_> = file.looks_at().into_iter().map(|(line, seen)| format!("{line} {seen}")).collect();
+    let seen: Vec<_> = file
+        .looks_at()
+        .into_iter()
+        .map(|(line, seen)| format!("{line} {seen}"))
+        .collect();
     assert_eq!(seen, ["1 gate", "1 wire", "1 api", "3 ids"]);
-    let paths: Vec<_> =
-        File::new("src/app/x.rs".to_owned(), "use std::{env, time::{Duration, Instant}};".to_owned()).paths().into_iter().map(|(_, path)| path).collect();
-    assert_eq!(paths, ["std::env", "std::time::Duration", "std::time::Instant"]);
+    let paths: Vec<_> = File::new(
+        "src/app/x.rs".to_owned(),
+        "use std::{env, time::{Duration, Instant}};".to_owned(),
+    )
+    .paths()
+    .into_iter()
+    .map(|(_, path)| path)
+    .collect();
+    assert_eq!(
+        paths,
+        ["std::env", "std::time::Duration", "std::time::Instant"]
+    );
 }
 
-/// Checks a rule that holds in `folder` (everywhere, where it is empty) except in the files of a list, each of which must need it.
-fn exceptions(list: &[(&str, &str)], name: &str, folder: &str, breaks: impl Fn(&str) -> bool, rule: &str) {
+/// Checks a rule that holds in `folder` (everywhere, where it is empty) except in the files of a
+/// list, each of which must need it.
+fn exceptions(
+    list: &[(&str, &str)],
+    name: &str,
+    folder: &str,
+    breaks: impl Fn(&str) -> bool,
+    rule: &str,
+) {
     let everywhere = |file: &File| match name {
         "LOCKS" => file.is_in("ledger") || file.is_in("telemetry"),
         "SPAWNS" => file.is_in("app") || file.path == "src/proxy/accept.rs",
@@ -342,9 +774,14 @@ fn exceptions(list: &[(&str, &str)], name: &str, folder: &str, breaks: impl Fn(&
     };
     let mut found = Findings::default();
     let mut needed = BTreeSet::new();
-    for file in rust("src").into_iter().filter(|file| !file.is_test() && (folder.is_empty() || file.is_in(folder)) && !everywhere(file)) {
+    for file in rust("src").into_iter().filter(|file| {
+        !file.is_test() && (folder.is_empty() || file.is_in(folder)) && !everywhere(file)
+    }) {
         for (line, _) in file.code().into_iter().filter(|(_, text)| breaks(text)) {
-            match list.iter().position(|(path, why)| *path == file.path && !why.is_empty()) {
+            match list
+                .iter()
+                .position(|(path, why)| *path == file.path && !why.is_empty())
+            {
                 Some(exception) => drop(needed.insert(exception)),
                 None => found.say(&file, line, rule),
             }
@@ -360,13 +797,22 @@ fn reach(path: &str, reached: &mut BTreeSet<String>) {
         return;
     }
     let file = File::new(path.to_owned(), read(path));
-    let folder = match path.strip_suffix("/main.rs").or_else(|| path.strip_suffix("/mod.rs")) {
+    let folder = match path
+        .strip_suffix("/main.rs")
+        .or_else(|| path.strip_suffix("/mod.rs"))
+    {
         Some(folder) => folder.to_owned(),
         None => path.trim_end_matches(".rs").to_owned(),
     };
     for (_, text) in file.code() {
-        let text = text.trim().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
-        if let Some(name) = text.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+        let text = text
+            .trim()
+            .trim_start_matches("pub ")
+            .trim_start_matches("pub(crate) ");
+        if let Some(name) = text
+            .strip_prefix("mod ")
+            .and_then(|rest| rest.strip_suffix(';'))
+        {
             reach(&format!("{folder}/{name}.rs"), reached);
             reach(&format!("{folder}/{name}/mod.rs"), reached);
         }
@@ -384,7 +830,11 @@ impl Findings {
 
     fn unneeded(&mut self, needed: usize, listed: usize, list: &str) {
         if needed < listed {
-            let _ = writeln!(self.0, "{} of the exceptions in {list} are not needed any more", listed - needed);
+            let _ = writeln!(
+                self.0,
+                "{} of the exceptions in {list} are not needed any more",
+                listed - needed
+            );
         }
     }
 
@@ -397,7 +847,8 @@ impl Findings {
 struct File {
     path: String,
     text: String,
-    /// The text with every comment and the inside of every literal blanked out, so that places stay places.
+    /// The text with every comment and the inside of every literal blanked out, so that places stay
+    /// places.
     bare: String,
 }
 
@@ -409,7 +860,12 @@ impl File {
 
     /// The first part of the path below `src`.
     fn layer(&self) -> String {
-        self.path.split('/').nth(1).unwrap().trim_end_matches(".rs").to_owned()
+        self.path
+            .split('/')
+            .nth(1)
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
     }
 
     fn is_in(&self, folder: &str) -> bool {
@@ -418,36 +874,65 @@ impl File {
 
     /// A file of tests alone.
     fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs") || self.path.contains("/tests/") || SCENERY.contains(&self.path.as_str())
+        self.path.starts_with("tests/")
+            || self.path.ends_with("/tests.rs")
+            || self.path.contains("/tests/")
+            || SCENERY.contains(&self.path.as_str())
     }
 
-    /// Where the tests of a file begin: at the module that holds them, not at one that lies in a file of its own.
+    /// Where the tests of a file begin: at the module that holds them, not at one that lies in a
+    /// file of its own.
     fn lines_before_tests(&self) -> usize {
         let lines: Vec<_> = self.bare.lines().collect();
-        let begins = |two: &[&str]| two[0] == "#[cfg(test)]" && two[1].starts_with("mod ") && two[1].ends_with('{');
+        let begins = |two: &[&str]| {
+            two[0] == "#[cfg(test)]" && two[1].starts_with("mod ") && two[1].ends_with('{')
+        };
         lines.windows(2).position(begins).unwrap_or(lines.len())
     }
 
     /// Lines of code that runs, with their numbers.
     fn code(&self) -> Vec<(usize, &str)> {
-        let until = if self.is_test() { usize::MAX } else { self.lines_before_tests() };
-        self.bare.lines().take(until).enumerate().map(|(n, line)| (n + 1, line)).collect()
+        let until = if self.is_test() {
+            usize::MAX
+        } else {
+            self.lines_before_tests()
+        };
+        self.bare
+            .lines()
+            .take(until)
+            .enumerate()
+            .map(|(n, line)| (n + 1, line))
+            .collect()
     }
 
     /// Lines of tests, with their numbers.
     fn tests(&self) -> Vec<(usize, &str)> {
-        let from = if self.is_test() { 0 } else { self.lines_before_tests() };
-        self.bare.lines().enumerate().skip(from).map(|(n, line)| (n + 1, line)).collect()
+        let from = if self.is_test() {
+            0
+        } else {
+            self.lines_before_tests()
+        };
+        self.bare
+            .lines()
+            .enumerate()
+            .skip(from)
+            .map(|(n, line)| (n + 1, line))
+            .collect()
     }
 
     /// The modules of the crate that the code names, that of its tests included.
     fn looks_at(&self) -> Vec<(usize, String)> {
         let mut seen = Vec::new();
         for (line, path) in paths(&self.bare) {
-            if let Some(rest) = path.strip_prefix("crate::").or_else(|| path.strip_prefix("burngate::")) {
+            if let Some(rest) = path
+                .strip_prefix("crate::")
+                .or_else(|| path.strip_prefix("burngate::"))
+            {
                 let name = rest.split("::").next().unwrap().to_owned();
                 // A macro or an item of the crate's root is no module.
-                if name.starts_with(|c: char| c.is_ascii_lowercase()) && seen.last() != Some(&(line, name.clone())) {
+                if name.starts_with(|c: char| c.is_ascii_lowercase())
+                    && seen.last() != Some(&(line, name.clone()))
+                {
                     seen.push((line, name));
                 }
             }
@@ -457,7 +942,10 @@ impl File {
 
     /// Every path in running code, use trees written out.
     fn paths(&self) -> Vec<(usize, String)> {
-        let code: String = self.code().into_iter().fold(String::new(), |code, (_, line)| code + line + "\n");
+        let code: String = self
+            .code()
+            .into_iter()
+            .fold(String::new(), |code, (_, line)| code + line + "\n");
         paths(&code)
     }
 }
@@ -474,7 +962,11 @@ fn paths(code: &str) -> Vec<(usize, String)> {
         let line = 1 + code[..at].matches('\n').count();
         let mut out = Vec::new();
         at = tree(code, at, "", &mut out);
-        found.extend(out.into_iter().filter(|path| path.contains("::")).map(|path| (line, path)));
+        found.extend(
+            out.into_iter()
+                .filter(|path| path.contains("::"))
+                .map(|path| (line, path)),
+        );
     }
     found
 }
@@ -535,19 +1027,30 @@ const fn is_word(byte: u8) -> bool {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
 }
 
 /// The words that a `::` or a use follows: possible names of crates.
 fn words_before_path(text: &str) -> impl Iterator<Item = &str> {
-    let used = text.trim().strip_prefix("use ").or_else(|| text.trim().strip_prefix("pub use ")).map(|rest| words(rest).next().unwrap_or_default());
+    let used = text
+        .trim()
+        .strip_prefix("use ")
+        .or_else(|| text.trim().strip_prefix("pub use "))
+        .map(|rest| words(rest).next().unwrap_or_default());
     let mut rest = text;
     let heads = std::iter::from_fn(move || {
         let (before, after) = rest.split_once("::")?;
         rest = after;
-        let start = before.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+        let start = before
+            .rfind(|c: char| !c.is_alphanumeric() && c != '_')
+            .map_or(0, |at| at + 1);
         // `a::serde::b` names no crate.
-        Some(if before[..start].ends_with("::") { "" } else { &before[start..] })
+        Some(if before[..start].ends_with("::") {
+            ""
+        } else {
+            &before[start..]
+        })
     });
     heads.chain(used).filter(|word| !word.is_empty())
 }
@@ -555,7 +1058,10 @@ fn words_before_path(text: &str) -> impl Iterator<Item = &str> {
 /// Does `path` name `word`, or what lies in it?
 fn names(path: &str, word: &str) -> bool {
     if word.contains("::") {
-        path == word || path.strip_prefix(word).is_some_and(|rest| rest.starts_with("::"))
+        path == word
+            || path
+                .strip_prefix(word)
+                .is_some_and(|rest| rest.starts_with("::"))
     } else {
         path.split("::").any(|part| part == word)
     }
@@ -566,18 +1072,29 @@ fn bare(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
-    let blank = |out: &mut Vec<u8>, from: usize, to: usize| out.extend(bytes[from..to].iter().map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }));
+    let blank = |out: &mut Vec<u8>, from: usize, to: usize| {
+        out.extend(
+            bytes[from..to]
+                .iter()
+                .map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }),
+        );
+    };
     while at < bytes.len() {
         let rest = &text.as_bytes()[at..];
         let end = if rest.starts_with(b"//") {
-            at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
+            at + rest
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .unwrap_or(rest.len())
         } else if rest.starts_with(b"/*") {
             at + comment(rest)
         } else if let Some(length) = raw(rest).filter(|_| at == 0 || !is_word(bytes[at - 1])) {
             at + length
         } else if rest[0] == b'"' {
             at + literal(rest, b'"')
-        } else if rest[0] == b'\'' && (rest.get(1) == Some(&b'\\') || text[at + 1..].chars().nth(1) == Some('\'')) {
+        } else if rest[0] == b'\''
+            && (rest.get(1) == Some(&b'\\') || text[at + 1..].chars().nth(1) == Some('\''))
+        {
             at + literal(rest, b'\'')
         } else {
             out.push(bytes[at]);
@@ -614,15 +1131,30 @@ fn comment(rest: &[u8]) -> usize {
 
 /// The length of a raw literal, if one begins here.
 fn raw(rest: &[u8]) -> Option<usize> {
-    let prefix = if rest.starts_with(b"br") { 2 } else { usize::from(rest.starts_with(b"r")) };
-    let hashes = rest.get(prefix..)?.iter().take_while(|byte| **byte == b'#').count();
+    let prefix = if rest.starts_with(b"br") {
+        2
+    } else {
+        usize::from(rest.starts_with(b"r"))
+    };
+    let hashes = rest
+        .get(prefix..)?
+        .iter()
+        .take_while(|byte| **byte == b'#')
+        .count();
     let open = prefix + hashes;
     if prefix == 0 || rest.get(open) != Some(&b'"') {
         return None;
     }
-    let close: Vec<u8> = std::iter::once(b'"').chain(std::iter::repeat_n(b'#', hashes)).collect();
+    let close: Vec<u8> = std::iter::once(b'"')
+        .chain(std::iter::repeat_n(b'#', hashes))
+        .collect();
     let inside = &rest[open + 1..];
-    Some(inside.windows(close.len()).position(|window| window == close).map_or(rest.len(), |at| open + 1 + at + close.len()))
+    Some(
+        inside
+            .windows(close.len())
+            .position(|window| window == close)
+            .map_or(rest.len(), |at| open + 1 + at + close.len()),
+    )
 }
 
 fn root() -> PathBuf {
@@ -635,7 +1167,10 @@ fn read(path: &str) -> String {
 
 /// Every Rust file of the project.
 fn everything() -> Vec<File> {
-    ["src", "tests", "examples"].into_iter().flat_map(rust).collect()
+    ["src", "tests", "examples"]
+        .into_iter()
+        .flat_map(rust)
+        .collect()
 }
 
 /// Every Rust file below `folder`, in order.
@@ -643,14 +1178,29 @@ fn rust(folder: &str) -> Vec<File> {
     let mut paths = Vec::new();
     walk(&root().join(folder), &mut paths);
     paths.sort();
-    let name = |path: &Path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-    paths.iter().map(|path| File::new(name(path), fs::read_to_string(path).unwrap())).collect()
+    let name = |path: &Path| {
+        path.strip_prefix(root())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    paths
+        .iter()
+        .map(|path| File::new(name(path), fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target" && name != "node_modules") {
+        if path.is_dir()
+            && path
+                .file_name()
+                .is_some_and(|name| name != "target" && name != "node_modules")
+        {
             walk(&path, paths);
         } else if path.extension().is_some_and(|end| end == "rs") {
             paths.push(path);
@@ -670,17 +1220,29 @@ fn dependencies() -> BTreeSet<String> {
             sections.entry(section).or_default().push(name.trim());
         }
     }
-    sections["[dependencies]"].iter().map(|name| name.replace('-', "_")).collect()
+    sections["[dependencies]"]
+        .iter()
+        .map(|name| name.replace('-', "_"))
+        .collect()
 }
 
-/// The files that are part of the project: what git tracks, or, where this is no checkout, what lies at the top.
+/// The files that are part of the project: what git tracks, or, where this is no checkout, what
+/// lies at the top.
 fn tracked() -> Vec<String> {
-    let listed = Command::new("git").arg("-C").arg(root()).args(["ls-files", "-z"]).output();
+    let listed = Command::new("git")
+        .arg("-C")
+        .arg(root())
+        .args(["ls-files", "-z"])
+        .output();
     if let Ok(listed) = listed
         && listed.status.success()
     {
         let names = String::from_utf8(listed.stdout).unwrap();
-        return names.split('\0').filter(|name| !name.is_empty() && root().join(name).exists()).map(str::to_owned).collect();
+        return names
+            .split('\0')
+            .filter(|name| !name.is_empty() && root().join(name).exists())
+            .map(str::to_owned)
+            .collect();
     }
     everything().into_iter().map(|file| file.path).collect()
 }

@@ -1,4 +1,5 @@
-//! Held calls and the decisions on them. Of several decisions on one approval the first wins, and every other learns that it lost (409, A95).
+//! Held calls and the decisions on them. Of several decisions on one approval the first wins, and
+//! every other learns that it lost (409, A95).
 
 use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
@@ -31,12 +32,20 @@ use crate::{
     },
 };
 
-/// How often a decision waits for the one before it. An approval needs few people, so few can be on their way to disk.
+/// How often a decision waits for the one before it. An approval needs few people, so few can be on
+/// their way to disk.
 const TRIES: usize = 8;
 /// The most calls that are decided at once.
 const MAX_BATCH: usize = 100;
 /// The states that can be asked for.
-const STATES: [&str; 6] = ["pending", "approved", "used", "denied", "expired", "withdrawn"];
+const STATES: [&str; 6] = [
+    "pending",
+    "approved",
+    "used",
+    "denied",
+    "expired",
+    "withdrawn",
+];
 
 /// Held calls and what became of them. Ended ones are remembered for a day.
 #[utoipa::path(get, path = "/v1/approvals", params(ApprovalQuery), responses((status = 200, body = Approvals), (status = "default", body = Problem)))]
@@ -48,29 +57,59 @@ pub(super) async fn list(
     if let Some(state) = &query.state
         && !STATES.contains(&state.as_str())
     {
-        return Err(Fault::field("/state", format!("must be one of {}", STATES.join(", "))));
+        return Err(Fault::field(
+            "/state",
+            format!("must be one of {}", STATES.join(", ")),
+        ));
     }
     let mut all = desk.ledger().approvals();
     let is_pending = query.state.as_deref() == Some("pending");
     if is_pending {
-        // A person's time goes to what nobody decided on for too long, then to what can do most harm, and of that to what waits least.
+        // A person's time goes to what nobody decided on for too long, then to what can do most
+        // harm, and of that to what waits least.
         all.sort_by_key(|(_, approval)| {
             let request = &approval.request;
-            (!approval.attended.escalated, Reverse(request.risk), request.expires_at, approval.created_at)
+            (
+                !approval.attended.escalated,
+                Reverse(request.risk),
+                request.expires_at,
+                approval.created_at,
+            )
         });
     }
     let asked = all.iter().filter(|(workflow, approval)| {
-        query.state.as_ref().is_none_or(|state| state == approval.stage.as_str())
-            && query.workflow.as_ref().is_none_or(|name| name == workflow.as_str())
-            && query.escalated.is_none_or(|escalated| escalated == approval.attended.escalated)
+        query
+            .state
+            .as_ref()
+            .is_none_or(|state| state == approval.stage.as_str())
+            && query
+                .workflow
+                .as_ref()
+                .is_none_or(|name| name == workflow.as_str())
+            && query
+                .escalated
+                .is_none_or(|escalated| escalated == approval.attended.escalated)
     });
     let asked: Vec<_> = asked.collect();
-    see(&desk, &person, &asked.iter().map(|(_, approval)| approval.request.approval).collect::<Vec<_>>());
-    Ok(Json(Approvals { approvals: asked.into_iter().map(|(workflow, approval)| Approval::of(workflow, approval)).collect() }))
+    see(
+        &desk,
+        &person,
+        &asked
+            .iter()
+            .map(|(_, approval)| approval.request.approval)
+            .collect::<Vec<_>>(),
+    );
+    Ok(Json(Approvals {
+        approvals: asked
+            .into_iter()
+            .map(|(workflow, approval)| Approval::of(workflow, approval))
+            .collect(),
+    }))
 }
 
-/// One held call; with `context`, everything that a reviewer looks at before deciding: the run so far, how the workflow stands, what else touched its object, and
-/// how calls like it were decided and turned out.
+/// One held call; with `context`, everything that a reviewer looks at before deciding: the run so
+/// far, how the workflow stands, what else touched its object, and how calls like it were decided
+/// and turned out.
 #[utoipa::path(
     get,
     path = "/v1/approvals/{id}",
@@ -86,8 +125,15 @@ pub(super) async fn show(
     let id = read_id(&id)?;
     see(&desk, &person, &[id]);
     let (name, approval) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
-    let context = if query.context.unwrap_or(false) { Some(Box::new(context::of(&desk, &name, &approval).await?)) } else { None };
-    Ok(Json(Approval { context, ..Approval::of(&name, &approval) }))
+    let context = if query.context.unwrap_or(false) {
+        Some(Box::new(context::of(&desk, &name, &approval).await?))
+    } else {
+        None
+    };
+    Ok(Json(Approval {
+        context,
+        ..Approval::of(&name, &approval)
+    }))
 }
 
 /// Lets a held call go, once, where this is the last approval it needs.
@@ -105,14 +151,32 @@ pub(super) async fn approve(
     Asked(approve): Asked<Approve>,
 ) -> Result<Json<Approval>, Fault> {
     let (id, reason) = (read_id(&id)?, remark("/reason", approve.reason.as_deref())?);
-    let seen = approve.digest.as_deref().map(|text| read_digest("/digest", text)).transpose()?;
+    let seen = approve
+        .digest
+        .as_deref()
+        .map(|text| read_digest("/digest", text))
+        .transpose()?;
     // Who may not decide learns nothing of what an edit would do.
     let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
     if held.request.agent.as_str() == person.name.as_str() {
         return Err(OperateError::Own.into());
     }
-    let edit = approve.edit.map(|edit| desk.ledger().edit(id, edit.get().as_bytes())).transpose()?;
-    decide(&desk, &person, id, Said { decision: DecisionKind::Approve, reason, edit, seen }).await
+    let edit = approve
+        .edit
+        .map(|edit| desk.ledger().edit(id, edit.get().as_bytes()))
+        .transpose()?;
+    decide(
+        &desk,
+        &person,
+        id,
+        Said {
+            decision: DecisionKind::Approve,
+            reason,
+            edit,
+            seen,
+        },
+    )
+    .await
 }
 
 /// Says no to a held call.
@@ -133,7 +197,12 @@ pub(super) async fn deny(
         Denial::Wrong => DecisionKind::DenyWrong,
         Denial::NotNow => DecisionKind::DenyNotNow,
     };
-    let said = Said { decision: kind, reason: Some(sentence("/reason", &deny.reason)?), edit: None, seen: None };
+    let said = Said {
+        decision: kind,
+        reason: Some(sentence("/reason", &deny.reason)?),
+        edit: None,
+        seen: None,
+    };
     decide(&desk, &person, read_id(&id)?, said).await
 }
 
@@ -144,8 +213,8 @@ fn see(desk: &Desk, person: &Person, approvals: &[ApprovalId]) {
     }
 }
 
-/// Decides on many held calls, each named with the digest that was looked at. Never of risk high: those are looked at one by one. One that cannot be decided so
-/// leaves the others as they are.
+/// Decides on many held calls, each named with the digest that was looked at. Never of risk high:
+/// those are looked at one by one. One that cannot be decided so leaves the others as they are.
 #[utoipa::path(
     post,
     path = "/v1/approvals/decide",
@@ -167,7 +236,10 @@ pub(super) async fn decide_many(
         return Err(Fault::field("/reason", "a denial says why"));
     }
     if asked.approvals.is_empty() || asked.approvals.len() > MAX_BATCH {
-        return Err(Fault::field("/approvals", format!("must name 1 to {MAX_BATCH} calls")));
+        return Err(Fault::field(
+            "/approvals",
+            format!("must name 1 to {MAX_BATCH} calls"),
+        ));
     }
     let mut looked = Vec::with_capacity(asked.approvals.len());
     let mut seen = BTreeSet::new();
@@ -176,7 +248,10 @@ pub(super) async fn decide_many(
         let id = read_id(id)?;
         let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
         if held.request.risk == Risk::High {
-            return Err(Fault::field(&at("id"), "calls of risk high are decided one by one"));
+            return Err(Fault::field(
+                &at("id"),
+                "calls of risk high are decided one by one",
+            ));
         }
         if !seen.insert(id) {
             return Err(Fault::field(&at("id"), "is named twice"));
@@ -185,12 +260,21 @@ pub(super) async fn decide_many(
     }
     let mut decided = Vec::with_capacity(looked.len());
     for (id, digest) in looked {
-        let said = Said { decision: kind, reason, edit: None, seen: Some(digest) };
+        let said = Said {
+            decision: kind,
+            reason,
+            edit: None,
+            seen: Some(digest),
+        };
         let (state, refused) = match decide(&desk, &person, id, said).await {
             Ok(Json(approval)) => (Some(approval.state), None),
             Err(fault) => (None, Some(fault.detail().to_owned())),
         };
-        decided.push(DecidedOne { id: id.to_string(), state, refused });
+        decided.push(DecidedOne {
+            id: id.to_string(),
+            state,
+            refused,
+        });
     }
     Ok(Json(Decided { decided }))
 }
@@ -210,7 +294,12 @@ pub(super) async fn withdraw(
     Asked(withdraw): Asked<Withdraw>,
 ) -> Result<Json<Approval>, Fault> {
     let (id, reason) = (read_id(&id)?, sentence("/reason", &withdraw.reason)?);
-    durable(desk.ledger().withdraw(id, &format!("{}: {reason}", person.name))?, MAY_STILL).await?;
+    durable(
+        desk.ledger()
+            .withdraw(id, &format!("{}: {reason}", person.name))?,
+        MAY_STILL,
+    )
+    .await?;
     shown(&desk, id).map(Json)
 }
 
@@ -222,8 +311,18 @@ struct Said<'a> {
     seen: Option<Digest>,
 }
 
-async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) -> Result<Json<Approval>, Fault> {
-    let Said { decision, reason, edit, seen } = said;
+async fn decide(
+    desk: &Desk,
+    person: &Person,
+    id: ApprovalId,
+    said: Said<'_>,
+) -> Result<Json<Approval>, Fault> {
+    let Said {
+        decision,
+        reason,
+        edit,
+        seen,
+    } = said;
     let decision = Decision {
         reviewer: person.name.clone(),
         role: Some(person.role.as_str().into()),
@@ -233,11 +332,18 @@ async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) ->
         edit,
         void: false,
     };
-    let decide::Deciding { durable: written, charged } = hand_over(desk, id, &decision, seen.as_ref()).await?;
+    let decide::Deciding {
+        durable: written,
+        charged,
+    } = hand_over(desk, id, &decision, seen.as_ref()).await?;
     durable(written, MAY_STILL).await?;
     match charged {
-        Some(Reported::Open { durable: Some(charged), .. }) => durable(charged, MAY_STILL).await?,
-        // Its run is not in the records, such as one that a crash lost: then there is nothing to charge.
+        Some(Reported::Open {
+            durable: Some(charged),
+            ..
+        }) => durable(charged, MAY_STILL).await?,
+        // Its run is not in the records, such as one that a crash lost: then there is nothing to
+        // charge.
         Some(Reported::Booked(receipt)) => drop(revised(receipt).await?),
         Some(Reported::Open { durable: None, .. }) | None => {}
     }
@@ -245,15 +351,22 @@ async fn decide(desk: &Desk, person: &Person, id: ApprovalId, said: Said<'_>) ->
 }
 
 /// Hands the decision over, after those that are on their way to disk already.
-async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<decide::Deciding, Fault> {
+async fn hand_over(
+    desk: &Desk,
+    id: ApprovalId,
+    decision: &Decision,
+    seen: Option<&Digest>,
+) -> Result<decide::Deciding, Fault> {
     for _ in 0..TRIES {
-        // Only who has to wait watches: a watcher stays until the approval changes, and one that has ended may never change again.
+        // Only who has to wait watches: a watcher stays until the approval changes, and one that
+        // has ended may never change again.
         match desk.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
         let (_, watch) = desk.ledger().watch(id).ok_or(OperateError::NoApproval)?;
-        // The decision before this one may have come through before the watch began, and would not wake it.
+        // The decision before this one may have come through before the watch began, and would not
+        // wake it.
         match desk.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
@@ -264,7 +377,8 @@ async fn hand_over(desk: &Desk, id: ApprovalId, decision: &Decision, seen: Optio
 }
 
 fn read_digest(pointer: &str, text: &str) -> Result<Digest, Fault> {
-    text.parse().map_err(|_| Fault::field(pointer, "must be 64 lower-case hexadecimal digits"))
+    text.parse()
+        .map_err(|_| Fault::field(pointer, "must be 64 lower-case hexadecimal digits"))
 }
 
 fn shown(desk: &Desk, id: ApprovalId) -> Result<Approval, Fault> {

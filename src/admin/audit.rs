@@ -25,22 +25,40 @@ const MAX_PAGE: usize = 1_000;
 
 /// Journal entries, oldest first.
 #[utoipa::path(get, path = "/v1/audit", params(AuditQuery), responses((status = 200, body = Audit), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<AuditQuery>) -> Result<Json<Audit>, Fault> {
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Params(query): Params<AuditQuery>,
+) -> Result<Json<Audit>, Fault> {
     let now = desk.ledger().now();
     let bad_after = |_| Fault::field("/after", "must be a sequence number");
     let limit = limit(query.limit.as_deref(), PAGE, MAX_PAGE)?;
     let filter = EntryFilter {
-        after: query.after.as_deref().map_or(Ok(0), |after| after.parse::<u64>().map_err(bad_after))?,
+        after: query
+            .after
+            .as_deref()
+            .map_or(Ok(0), |after| after.parse::<u64>().map_err(bad_after))?,
         workflow: some_name("/workflow", query.workflow.as_deref())?,
-        kind: query.kind.as_deref().map(|kind| name("/kind", kind)).transpose()?.map(Into::into),
+        kind: query
+            .kind
+            .as_deref()
+            .map(|kind| name("/kind", kind))
+            .transpose()?
+            .map(Into::into),
         since: moment("/since", query.since.as_deref(), now)?,
         until: moment("/until", query.until.as_deref(), now)?,
         limit,
     };
-    let (ledger, found) = desk.look_up(move |records| Ok((records.ledger(), records.entries(&filter)?))).await?;
+    let (ledger, found) = desk
+        .look_up(move |records| Ok((records.ledger(), records.entries(&filter)?)))
+        .await?;
     let entries = found.views.iter().map(entry).collect::<Result<_, _>>();
-    let entries = entries.map_err(|_| Fault::new(Slug::Internal, "an entry cannot be written as JSON"))?;
-    Ok(Json(Audit { ledger, entries, next: found.next }))
+    let entries =
+        entries.map_err(|_| Fault::new(Slug::Internal, "an entry cannot be written as JSON"))?;
+    Ok(Json(Audit {
+        ledger,
+        entries,
+        next: found.next,
+    }))
 }
 
 /// An entry as it is shown; its text is JSON, or the store is at fault.

@@ -1,9 +1,12 @@
-//! Who asks, and what they may: bearer tokens and four roles, each of which may what the one before it may.
+//! Who asks, and what they may: bearer tokens and four roles, each of which may what the one before
+//! it may.
 //!
-//! Tokens are kept as SHA-256 digests, and every one of them is compared in constant time, so that neither a memory image nor a clock tells one. An agent's
-//! credential is not looked at: the two planes have nothing in common (G11, A93).
+//! Tokens are kept as SHA-256 digests, and every one of them is compared in constant time, so that
+//! neither a memory image nor a clock tells one. An agent's credential is not looked at: the two
+//! planes have nothing in common (G11, A93).
 //!
-//! Who holds a token may change while requests are served: a request that took its time is asked again once all of it has arrived.
+//! Who holds a token may change while requests are served: a request that took its time is asked
+//! again once all of it has arrived.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
@@ -92,7 +95,10 @@ impl FromStr for Role {
     type Err = BadRole;
 
     fn from_str(text: &str) -> Result<Self, BadRole> {
-        [Role::Viewer, Role::Reporter, Role::Reviewer, Role::Operator].into_iter().find(|role| role.as_str() == text).ok_or(BadRole)
+        [Role::Viewer, Role::Reporter, Role::Reviewer, Role::Operator]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(BadRole)
     }
 }
 
@@ -100,8 +106,15 @@ impl Auth {
     /// The holder of the operator token, and these people.
     #[must_use]
     pub fn new(operator_token: &str, listed: Vec<Person>) -> Self {
-        let operator = Person { name: OPERATOR.into(), role: Role::Operator, token: digest(operator_token) };
-        Auth { operator: Arc::new(operator), listed: ArcSwap::from_pointee(listed.into_iter().map(Arc::new).collect()) }
+        let operator = Person {
+            name: OPERATOR.into(),
+            role: Role::Operator,
+            token: digest(operator_token),
+        };
+        Auth {
+            operator: Arc::new(operator),
+            listed: ArcSwap::from_pointee(listed.into_iter().map(Arc::new).collect()),
+        }
     }
 
     /// Who is listed, besides the holder of the operator token.
@@ -112,27 +125,49 @@ impl Auth {
 
     /// Who may approve where `listed` are the people.
     #[must_use]
-    pub fn approvers<'p>(&'p self, listed: impl IntoIterator<Item = &'p Person>) -> BTreeSet<PersonName> {
+    pub fn approvers<'p>(
+        &'p self,
+        listed: impl IntoIterator<Item = &'p Person>,
+    ) -> BTreeSet<PersonName> {
         let all = std::iter::once(&*self.operator).chain(listed);
-        all.filter(|person| person.role >= Role::Reviewer).map(|person| person.name.clone()).collect()
+        all.filter(|person| person.role >= Role::Reviewer)
+            .map(|person| person.name.clone())
+            .collect()
     }
 
-    /// Nobody may more than `listed` says from here on: a token that is not in it opens nothing, and a role is the lesser of two. Nobody may more than before either.
+    /// Nobody may more than `listed` says from here on: a token that is not in it opens nothing,
+    /// and a role is the lesser of two. Nobody may more than before either.
     pub fn narrow(&self, listed: &[Person]) {
-        let same = |known: &Person| listed.iter().find(|person| person.name == known.name && person.token == known.token);
-        let narrowed = |known: &Arc<Person>| same(known).map(|person| Arc::new(Person { role: known.role.min(person.role), ..Person::clone(known) }));
-        self.listed.store(Arc::new(self.listed.load().iter().filter_map(narrowed).collect()));
+        let same = |known: &Person| {
+            listed
+                .iter()
+                .find(|person| person.name == known.name && person.token == known.token)
+        };
+        let narrowed = |known: &Arc<Person>| {
+            same(known).map(|person| {
+                Arc::new(Person {
+                    role: known.role.min(person.role),
+                    ..Person::clone(known)
+                })
+            })
+        };
+        self.listed.store(Arc::new(
+            self.listed.load().iter().filter_map(narrowed).collect(),
+        ));
     }
 
     /// From here on these are the people.
     pub fn replace(&self, listed: Vec<Person>) {
-        self.listed.store(Arc::new(listed.into_iter().map(Arc::new).collect()));
+        self.listed
+            .store(Arc::new(listed.into_iter().map(Arc::new).collect()));
     }
 
     /// Whose token the request carries: exactly one `Authorization: Bearer`.
     fn identify(&self, headers: &HeaderMap) -> Option<Arc<Person>> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         let token = token.trim();
         if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
@@ -143,7 +178,13 @@ impl Auth {
         // Every digest is compared, also behind a match: how long this takes says nothing.
         std::iter::once(&self.operator)
             .chain(listed.iter())
-            .fold(None, |found, person| if bool::from(person.token.as_bytes().ct_eq(digest.as_bytes())) { Some(Arc::clone(person)) } else { found })
+            .fold(None, |found, person| {
+                if bool::from(person.token.as_bytes().ct_eq(digest.as_bytes())) {
+                    Some(Arc::clone(person))
+                } else {
+                    found
+                }
+            })
     }
 
     /// Is `person` still who they were?
@@ -158,7 +199,13 @@ impl LetIn {
         if self.desk.admin.auth.knows(&self.person) {
             return Ok(());
         }
-        Err(Fault::new(Slug::Unauthorized, format!("what `{}` may do was changed while this request arrived; nothing was done", self.person.name)))
+        Err(Fault::new(
+            Slug::Unauthorized,
+            format!(
+                "what `{}` may do was changed while this request arrived; nothing was done",
+                self.person.name
+            ),
+        ))
     }
 }
 
@@ -177,13 +224,20 @@ impl Desk {
         };
         self.ledger().signed_in(&person.name, person.role.as_str());
         if person.role < role {
-            return Err(Fault::new(Slug::Forbidden, format!("this needs the role {role}; `{}` is a {}", person.name, person.role)));
+            return Err(Fault::new(
+                Slug::Forbidden,
+                format!(
+                    "this needs the role {role}; `{}` is a {}",
+                    person.name, person.role
+                ),
+            ));
         }
         Ok(person)
     }
 }
 
-/// Counts who was turned away for want of a token, a role, a signature or an origin, wherever that was found out.
+/// Counts who was turned away for want of a token, a role, a signature or an origin, wherever that
+/// was found out.
 pub(super) async fn count(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match response.status() {
@@ -194,11 +248,19 @@ pub(super) async fn count(State(desk): State<Arc<Desk>>, request: Request, next:
     response
 }
 
-/// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a body asks [`LetIn::still`] behind it.
-pub(super) async fn require(State((desk, role)): State<(Arc<Desk>, Role)>, mut request: Request, next: Next) -> Response {
+/// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a
+/// body asks [`LetIn::still`] behind it.
+pub(super) async fn require(
+    State((desk, role)): State<(Arc<Desk>, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match desk.may(request.headers(), role) {
         Ok(person) => {
-            request.extensions_mut().insert(LetIn { desk: Arc::clone(&desk), person: Arc::clone(&person) });
+            request.extensions_mut().insert(LetIn {
+                desk: Arc::clone(&desk),
+                person: Arc::clone(&person),
+            });
             request.extensions_mut().insert(person);
         }
         Err(fault) => return fault.into_response(),

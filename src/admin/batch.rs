@@ -1,6 +1,7 @@
 //! Reports and exclusions of many runs at once: counted first, done as one, and taken back as one.
 //!
-//! Which runs match is looked up beside the writer, because that may take a while; the writer then changes exactly those, all or none.
+//! Which runs match is looked up beside the writer, because that may take a while; the writer then
+//! changes exactly those, all or none.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,29 +45,65 @@ pub(super) async fn exclude(
     Asked(asked): Asked<Exclusion>,
 ) -> Result<Json<Batch>, Fault> {
     let reason: Arc<str> = sentence("/reason", &asked.reason)?.into();
-    let reference = asked.reference.as_deref().map(|reference| name("/ref", reference)).transpose()?;
+    let reference = asked
+        .reference
+        .as_deref()
+        .map(|reference| name("/ref", reference))
+        .transpose()?;
     let by = person.name.clone();
-    let asking = Asking { confirm: asked.confirm, dry_run: asked.dry_run };
+    let asking = Asking {
+        confirm: asked.confirm,
+        dry_run: asked.dry_run,
+    };
     let batch = match (&asked.filter, reference) {
         (Some(filter), reference) => {
             let reference: Arc<str> = reference.map_or_else(|| ids::batch().into(), Into::into);
-            let change = if asked.retract { Change::Reinstate { by } } else { Change::Exclude { reason, reference: Some(Arc::clone(&reference)), by } };
+            let change = if asked.retract {
+                Change::Reinstate { by }
+            } else {
+                Change::Exclude {
+                    reason,
+                    reference: Some(Arc::clone(&reference)),
+                    by,
+                }
+            };
             matching(&desk, filter, &reference, change, asking).await?
         }
-        (None, Some(reference)) if asked.retract => under(&desk, reference, Change::Reinstate { by }).await?,
-        (None, _) => return Err(Fault::field("/filter", "must say which runs; with `retract`, a `ref` alone may")),
+        (None, Some(reference)) if asked.retract => {
+            under(&desk, reference, Change::Reinstate { by }).await?
+        }
+        (None, _) => {
+            return Err(Fault::field(
+                "/filter",
+                "must say which runs; with `retract`, a `ref` alone may",
+            ));
+        }
     };
     Ok(Json(batch))
 }
 
 /// Does `change` to every run that matches.
-pub(super) async fn matching(desk: &Arc<Desk>, filter: &Filter, reference: &Arc<str>, change: Change, asking: Asking) -> Result<Batch, Fault> {
+pub(super) async fn matching(
+    desk: &Arc<Desk>,
+    filter: &Filter,
+    reference: &Arc<str>,
+    change: Change,
+    asking: Asking,
+) -> Result<Batch, Fault> {
     if filter.is_empty() {
-        return Err(Fault::field("/filter", "must narrow the runs down, such as with `workflow` and `since`"));
+        return Err(Fault::field(
+            "/filter",
+            "must narrow the runs down, such as with `workflow` and `since`",
+        ));
     }
     let wanted = runs::filter(&filter.clone().into(), desk.ledger().now())?;
-    // What was handed over before is looked at too: an answer to a change of nothing comes after it.
-    revised(desk.ledger().revise_all(BatchOf::Runs(Vec::new()), change.clone())).await??;
+    // What was handed over before is looked at too: an answer to a change of nothing comes after
+    // it.
+    revised(
+        desk.ledger()
+            .revise_all(BatchOf::Runs(Vec::new()), change.clone()),
+    )
+    .await??;
     let keys = desk.look_up(move |records| records.keys(&wanted)).await?;
     if keys.len() > MAX_BATCH {
         return Err(crate::ledger::port::ReviseError::TooMany.into());
@@ -74,43 +111,95 @@ pub(super) async fn matching(desk: &Arc<Desk>, filter: &Filter, reference: &Arc<
     let matched = keys.len() as u64;
     let workflows = by_workflow(&keys);
     if asking.dry_run {
-        return Ok(Batch { matched, workflows, ..Batch::default() });
+        return Ok(Batch {
+            matched,
+            workflows,
+            ..Batch::default()
+        });
     }
     if keys.is_empty() {
         return Err(Fault::new(Slug::NotFound, "no run matches"));
     }
     if !asking.confirm {
-        let counts: Vec<_> = workflows.iter().map(|(workflow, count)| format!("{workflow}: {count}")).collect();
-        let (runs, say) = (if matched == 1 { "run matches" } else { "runs match" }, "say `confirm: true` to do it");
-        return Err(Fault::new(Slug::Conflict, format!("{matched} {runs} ({}), and nothing was changed; {say}", counts.join(", "))));
+        let counts: Vec<_> = workflows
+            .iter()
+            .map(|(workflow, count)| format!("{workflow}: {count}"))
+            .collect();
+        let (runs, say) = (
+            if matched == 1 {
+                "run matches"
+            } else {
+                "runs match"
+            },
+            "say `confirm: true` to do it",
+        );
+        return Err(Fault::new(
+            Slug::Conflict,
+            format!(
+                "{matched} {runs} ({}), and nothing was changed; {say}",
+                counts.join(", ")
+            ),
+        ));
     }
     apply(desk, BatchOf::Runs(keys), change, matched, Some(reference)).await
 }
 
 /// Does `change` to every run of which something stands under this reference.
-pub(super) async fn under(desk: &Arc<Desk>, reference: &str, change: Change) -> Result<Batch, Fault> {
+pub(super) async fn under(
+    desk: &Arc<Desk>,
+    reference: &str,
+    change: Change,
+) -> Result<Batch, Fault> {
     let reference: Arc<str> = reference.into();
-    let done = apply(desk, BatchOf::Reference(Arc::clone(&reference)), change, 0, Some(&reference)).await?;
+    let done = apply(
+        desk,
+        BatchOf::Reference(Arc::clone(&reference)),
+        change,
+        0,
+        Some(&reference),
+    )
+    .await?;
     let matched = done.workflows.values().sum::<u64>() + done.repeated;
     if matched == 0 {
-        return Err(Fault::new(Slug::NotFound, format!("nothing stands under the reference `{reference}`")));
+        return Err(Fault::new(
+            Slug::NotFound,
+            format!("nothing stands under the reference `{reference}`"),
+        ));
     }
     Ok(Batch { matched, ..done })
 }
 
 /// A report, with whatever mode it names, taken back under its reference.
-pub(super) fn retraction(mode: Option<FailureMode>, reference: &Arc<str>, person: &Person) -> Change {
-    Change::Retract { mode, reference: Some(Arc::clone(reference)), by: person.name.clone() }
+pub(super) fn retraction(
+    mode: Option<FailureMode>,
+    reference: &Arc<str>,
+    person: &Person,
+) -> Change {
+    Change::Retract {
+        mode,
+        reference: Some(Arc::clone(reference)),
+        by: person.name.clone(),
+    }
 }
 
 /// Does it, to all of them or none.
-pub(super) async fn apply(desk: &Arc<Desk>, of: BatchOf, change: Change, matched: u64, reference: Option<&Arc<str>>) -> Result<Batch, Fault> {
+pub(super) async fn apply(
+    desk: &Arc<Desk>,
+    of: BatchOf,
+    change: Change,
+    matched: u64,
+    reference: Option<&Arc<str>>,
+) -> Result<Batch, Fault> {
     let done = revised(desk.ledger().revise_all(of, change)).await??;
     Ok(Batch {
         batch: reference.map(ToString::to_string),
         applied: true,
         matched,
-        workflows: done.changed.into_iter().map(|(workflow, count)| (workflow.to_string(), count)).collect(),
+        workflows: done
+            .changed
+            .into_iter()
+            .map(|(workflow, count)| (workflow.to_string(), count))
+            .collect(),
         repeated: done.repeated,
     })
 }

@@ -22,7 +22,8 @@ use crate::{
     ledger::change::Shipping,
 };
 
-/// May a change of the workflow ship? 200: it may, and it is on record. 409: changes are frozen; `detail` says why and what lifts that.
+/// May a change of the workflow ship? 200: it may, and it is on record. 409: changes are frozen;
+/// `detail` says why and what lifts that.
 #[utoipa::path(
     post,
     path = "/v1/workflows/{workflow}/changes",
@@ -44,10 +45,23 @@ pub(super) async fn change(
         (false, Some(_)) => return Err(Fault::field("/reason", "only an emergency has one")),
         (_, reason) => reason,
     };
-    let shipping = Shipping { kind: change.kind.as_str(), reference, emergency };
-    durable(desk.ledger().change(&workflow, shipping, &person.name)?, MAY_STILL).await?;
+    let shipping = Shipping {
+        kind: change.kind.as_str(),
+        reference,
+        emergency,
+    };
+    durable(
+        desk.ledger().change(&workflow, shipping, &person.name)?,
+        MAY_STILL,
+    )
+    .await?;
     let changes = one(&desk, &workflow)?.changes;
-    Ok(Json(Shipped { workflow: workflow.to_string(), kind: change.kind, reference: reference.to_owned(), changes }))
+    Ok(Json(Shipped {
+        workflow: workflow.to_string(),
+        kind: change.kind,
+        reference: reference.to_owned(),
+        changes,
+    }))
 }
 
 /// Suspends the cap that the budget's posture puts on the level.
@@ -65,7 +79,15 @@ pub(super) async fn waive(
     Asked(waive): Asked<Waive>,
 ) -> Result<Json<Workflow>, Fault> {
     let workflow = WorkflowName::from(workflow);
-    let (reason, lasts) = (sentence("/reason", &waive.reason)?, lasting("/for", waive.lasts, MAX_WAIVER)?);
-    durable(desk.ledger().waive(&workflow, &person.name, reason, lasts)?, MAY_STILL).await?;
+    let (reason, lasts) = (
+        sentence("/reason", &waive.reason)?,
+        lasting("/for", waive.lasts, MAX_WAIVER)?,
+    );
+    durable(
+        desk.ledger()
+            .waive(&workflow, &person.name, reason, lasts)?,
+        MAY_STILL,
+    )
+    .await?;
     one(&desk, &workflow).map(Json)
 }

@@ -1,4 +1,5 @@
-//! The queue of finished runs that were drawn for people to judge. Whoever may report may judge; no agent's credential opens it (G11).
+//! The queue of finished runs that were drawn for people to judge. Whoever may report may judge; no
+//! agent's credential opens it (G11).
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,11 +34,16 @@ const LOOKS_BACK: Duration = days(30);
 
 /// Runs that were drawn for people to judge, and what became of those drawn in the last 30 days.
 #[utoipa::path(get, path = "/v1/checks", params(CheckQuery), responses((status = 200, body = Checks), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<CheckQuery>) -> Result<Json<Checks>, Fault> {
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Params(query): Params<CheckQuery>,
+) -> Result<Json<Checks>, Fault> {
     let workflow = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
     let limit = limit(query.limit.as_deref(), LISTED, runs::MAX_LISTED)?;
     let since = desk.ledger().now().minus(LOOKS_BACK);
-    let found = desk.look_up(move |records| records.checks(workflow.as_ref(), since, limit)).await?;
+    let found = desk
+        .look_up(move |records| records.checks(workflow.as_ref(), since, limit))
+        .await?;
     let drawn = found.drawn.iter().map(|(workflow, drawn)| Drawn {
         workflow: workflow.to_string(),
         waiting: drawn.waiting,
@@ -46,9 +52,22 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<Ch
         unchecked: drawn.unchecked,
         excluded: drawn.excluded,
     });
-    let beside = Beside::of(&desk, found.waiting.iter().map(|waiting| &waiting.view.run.workflow));
-    let checks = found.waiting.iter().map(|waiting| check(waiting, &beside)).collect();
-    Ok(Json(Checks { checks, drawn: drawn.collect() }))
+    let beside = Beside::of(
+        &desk,
+        found
+            .waiting
+            .iter()
+            .map(|waiting| &waiting.view.run.workflow),
+    );
+    let checks = found
+        .waiting
+        .iter()
+        .map(|waiting| check(waiting, &beside))
+        .collect();
+    Ok(Json(Checks {
+        checks,
+        drawn: drawn.collect(),
+    }))
 }
 
 /// Says that a drawn run was right. Once is enough: said again, nothing changes.
@@ -70,7 +89,16 @@ pub(super) async fn accept(
         workflow: some_name("/workflow", accept.workflow.as_deref())?,
         agent: some_name("/agent", accept.agent.as_deref())?,
     };
-    reports::answer(&target, revised(desk.ledger().revise(target.clone(), Change::Accept { by: person.name.clone() })).await?)
+    reports::answer(
+        &target,
+        revised(desk.ledger().revise(
+            target.clone(),
+            Change::Accept {
+                by: person.name.clone(),
+            },
+        ))
+        .await?,
+    )
 }
 
 /// Says what was wrong with a drawn run. The same as reporting it: it leaves the queue either way.
@@ -91,5 +119,9 @@ pub(super) async fn report(
 }
 
 fn check(check: &CheckView, beside: &Beside) -> Check {
-    Check { drawn_at: Moment(check.drawn_at), risk: check.risk.as_str().to_owned(), run: runs::detail(&check.view, beside) }
+    Check {
+        drawn_at: Moment(check.drawn_at),
+        risk: check.risk.as_str().to_owned(),
+        run: runs::detail(&check.view, beside),
+    }
 }

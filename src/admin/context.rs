@@ -1,5 +1,6 @@
-//! What surrounds a held call, in one answer: for the command line, a chat bot, a dashboard. Where the records cannot be read, what is in memory is told all the
-//! same, and what is missing is named: somebody has to decide.
+//! What surrounds a held call, in one answer: for the command line, a chat bot, a dashboard. Where
+//! the records cannot be read, what is in memory is told all the same, and what is missing is
+//! named: somebody has to decide.
 
 use std::{
     cmp::Reverse,
@@ -18,7 +19,9 @@ use crate::{
     api::{
         Moment,
         approval::Decision,
-        context::{Alike, AlikeDecision, Change, Context, MOST_ALIKE, MOST_CALLS, RunSoFar, Touch, changes},
+        context::{
+            Alike, AlikeDecision, Change, Context, MOST_ALIKE, MOST_CALLS, RunSoFar, Touch, changes,
+        },
         review::RuleReviewed,
     },
     gate::{
@@ -33,7 +36,8 @@ use crate::{
     },
 };
 
-/// So many journal entries about held calls are looked through for like ones: some hundred decisions.
+/// So many journal entries about held calls are looked through for like ones: some hundred
+/// decisions.
 const MOST_ENTRIES: usize = 1_000;
 /// Decisions on the calls of the same rule are counted over so long.
 const LOOKS_BACK: Duration = days(30);
@@ -41,16 +45,36 @@ const LOOKS_BACK: Duration = days(30);
 const MOST_PARTS: usize = 10;
 
 /// Everything around `approval` of the workflow `name`.
-pub(super) async fn of(desk: &Desk, name: &WorkflowName, approval: &Approval) -> Result<Context, Fault> {
+pub(super) async fn of(
+    desk: &Desk,
+    name: &WorkflowName,
+    approval: &Approval,
+) -> Result<Context, Fault> {
     let request = approval.request.clone();
-    let key = RunKey { workflow: name.clone(), agent: request.agent.clone(), run: request.run.clone() };
-    let open = desk.ledger().so_far(name, &request.agent, &request.run, request.call, MOST_CALLS);
-    let touching = request.subject.as_ref().map_or_else(Vec::new, |subject| desk.ledger().touching(subject, &key, MOST_ALIKE));
+    let key = RunKey {
+        workflow: name.clone(),
+        agent: request.agent.clone(),
+        run: request.run.clone(),
+    };
+    let open = desk
+        .ledger()
+        .so_far(name, &request.agent, &request.run, request.call, MOST_CALLS);
+    let touching = request.subject.as_ref().map_or_else(Vec::new, |subject| {
+        desk.ledger().touching(subject, &key, MOST_ALIKE)
+    });
     let now = desk.ledger().now();
-    let looked = desk.look_up(move |records| look(records, &key, &request, now)).await;
+    let looked = desk
+        .look_up(move |records| look(records, &key, &request, now))
+        .await;
     let (found, missing) = match looked {
         Ok(found) => (found, Vec::new()),
-        Err(fault) => (Found::default(), vec![format!("calls of earlier runs, and earlier decisions: {}", fault.detail())]),
+        Err(fault) => (
+            Found::default(),
+            vec![format!(
+                "calls of earlier runs, and earlier decisions: {}",
+                fault.detail()
+            )],
+        ),
     };
     Ok(Context {
         changes: changed(approval),
@@ -73,35 +97,74 @@ struct Found {
     rule: Option<RuleReviewed>,
 }
 
-fn look(records: &dyn Records, key: &RunKey, request: &Request, now: Time) -> Result<Found, Unavailable> {
+fn look(
+    records: &dyn Records,
+    key: &RunKey,
+    request: &Request,
+    now: Time,
+) -> Result<Found, Unavailable> {
     let workflow = Some(key.workflow.clone());
-    let mut parts = records.runs(&RunFilter { workflow, run: Some(key.run.clone()), limit: MOST_PARTS, ..RunFilter::default() })?;
+    let mut parts = records.runs(&RunFilter {
+        workflow,
+        run: Some(key.run.clone()),
+        limit: MOST_PARTS,
+        ..RunFilter::default()
+    })?;
     parts.retain(|view| view.run.agent == key.agent);
     let mut touched = Vec::new();
     if let Some(subject) = &request.subject {
-        touched = records.runs(&RunFilter { subject: Some(subject.clone()), limit: MOST_ALIKE + MOST_PARTS, ..RunFilter::default() })?;
+        touched = records.runs(&RunFilter {
+            subject: Some(subject.clone()),
+            limit: MOST_ALIKE + MOST_PARTS,
+            ..RunFilter::default()
+        })?;
         let is_own = |view: &RunView| parts.iter().any(|part| part.position == view.position);
         touched.retain(|view| !is_own(view));
     }
     let alike = alike(records, &key.workflow, request)?;
     let place = request.place.as_ref().map(ToString::to_string);
-    let rules = feedback::look(records, &key.workflow, now.minus(LOOKS_BACK), now)?.approvals.rules;
-    let rule = rules.into_iter().find(|rule| *rule.rule == *request.rule && rule.place == place);
+    let rules = feedback::look(records, &key.workflow, now.minus(LOOKS_BACK), now)?
+        .approvals
+        .rules;
+    let rule = rules
+        .into_iter()
+        .find(|rule| *rule.rule == *request.rule && rule.place == place);
     // The one that is asked about is no experience with the rule.
-    let rule = rule.filter(|rule| rule.figures.held > 1 || rule.figures.decisions > 0 || rule.figures.unasked > 0);
-    Ok(Found { parts, touched, alike, rule })
+    let rule = rule.filter(|rule| {
+        rule.figures.held > 1 || rule.figures.decisions > 0 || rule.figures.unasked > 0
+    });
+    Ok(Found {
+        parts,
+        touched,
+        alike,
+        rule,
+    })
 }
 
 /// The run so far: what was booked of it, and what is open.
 fn run(open: Option<SoFar>, parts: &[RunView], request: &Request) -> RunSoFar {
-    let booked = parts.iter().rev().flat_map(|view| &view.run.calls).filter(|call| call.call != request.call);
-    let mut calls: Vec<_> = booked.chain(open.iter().flat_map(|open| &open.calls)).collect();
+    let booked = parts
+        .iter()
+        .rev()
+        .flat_map(|view| &view.run.calls)
+        .filter(|call| call.call != request.call);
+    let mut calls: Vec<_> = booked
+        .chain(open.iter().flat_map(|open| &open.calls))
+        .collect();
     calls.sort_by_key(|call| call.at);
     let left_out = calls.len().saturating_sub(MOST_CALLS);
     let newest = parts.first();
     let mut wrong: BTreeSet<String> = parts.iter().flat_map(|view| modes(&view.run)).collect();
-    wrong.extend(open.iter().flat_map(|open| &open.modes).map(ToString::to_string));
-    let began = parts.iter().map(|view| view.run.started).chain(open.as_ref().map(|open| open.started)).min();
+    wrong.extend(
+        open.iter()
+            .flat_map(|open| &open.modes)
+            .map(ToString::to_string),
+    );
+    let began = parts
+        .iter()
+        .map(|view| view.run.started)
+        .chain(open.as_ref().map(|open| open.started))
+        .min();
     RunSoFar {
         state: match (&open, newest) {
             (Some(_), _) => "open",
@@ -110,7 +173,11 @@ fn run(open: Option<SoFar>, parts: &[RunView], request: &Request) -> RunSoFar {
         }
         .to_owned(),
         started: began.map(Moment),
-        calls: calls.iter().skip(left_out).map(|one| call(one, &[])).collect(),
+        calls: calls
+            .iter()
+            .skip(left_out)
+            .map(|one| call(one, &[]))
+            .collect(),
         left_out: (left_out + open.as_ref().map_or(0, |open| open.left_out)) as u64,
         in_flight: open.as_ref().map_or(0, |open| open.in_flight as u64),
         modes: wrong.into_iter().collect(),
@@ -135,7 +202,14 @@ fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<Touch> {
         run: view.run.id().to_string(),
         at: Moment(view.run.booked_at),
         outcome: view.run.mark.outcome().as_str().to_owned(),
-        tools: texts(view.run.calls.iter().filter(|call| call.executed != Executed::No).map(|call| call.tool.to_string()).collect()),
+        tools: texts(
+            view.run
+                .calls
+                .iter()
+                .filter(|call| call.executed != Executed::No)
+                .map(|call| call.tool.to_string())
+                .collect(),
+        ),
         modes: modes(&view.run),
     });
     let mut all: Vec<_> = open.chain(booked).collect();
@@ -145,19 +219,42 @@ fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<Touch> {
 }
 
 fn changed(approval: &Approval) -> Vec<Change> {
-    approval.edit().map_or_else(Vec::new, |edit| changes(approval.request.args.as_deref().unwrap_or("null"), &edit.args))
+    approval.edit().map_or_else(Vec::new, |edit| {
+        changes(
+            approval.request.args.as_deref().unwrap_or("null"),
+            &edit.args,
+        )
+    })
 }
 
 /// Calls of the same tool that people decided on.
-fn alike(records: &dyn Records, workflow: &WorkflowName, asked: &Request) -> Result<Vec<Alike>, Unavailable> {
-    let (mut decisions, mut used) = (BTreeMap::<ApprovalId, Vec<AlikeDecision>>::new(), BTreeMap::<ApprovalId, RunRef>::new());
+fn alike(
+    records: &dyn Records,
+    workflow: &WorkflowName,
+    asked: &Request,
+) -> Result<Vec<Alike>, Unavailable> {
+    let (mut decisions, mut used) = (
+        BTreeMap::<ApprovalId, Vec<AlikeDecision>>::new(),
+        BTreeMap::<ApprovalId, RunRef>::new(),
+    );
     let mut held = Vec::new();
     // Newest first: what became of a held call comes before it.
     for Entry { at, event, .. } in records.decided(workflow, MOST_ENTRIES)? {
         match event {
-            Event::Decided { approval, decision } => decisions.entry(approval).or_default().insert(0, AlikeDecision::of(&Decision::of(&decision))),
-            Event::Admitted(admission) => drop(admission.approval.map(|approval| used.insert(approval, admission.run))),
-            Event::Held(request) if request.tool == asked.tool && request.approval != asked.approval && decisions.contains_key(&request.approval) => {
+            Event::Decided { approval, decision } => decisions
+                .entry(approval)
+                .or_default()
+                .insert(0, AlikeDecision::of(&Decision::of(&decision))),
+            Event::Admitted(admission) => drop(
+                admission
+                    .approval
+                    .map(|approval| used.insert(approval, admission.run)),
+            ),
+            Event::Held(request)
+                if request.tool == asked.tool
+                    && request.approval != asked.approval
+                    && decisions.contains_key(&request.approval) =>
+            {
                 held.push((at, request));
             }
             _ => {}
@@ -168,7 +265,11 @@ fn alike(records: &dyn Records, workflow: &WorkflowName, asked: &Request) -> Res
     held.truncate(MOST_ALIKE);
     held.into_iter()
         .map(|(at, request)| {
-            let run = used.get(&request.approval).map(|run| came_to(records, workflow, run)).transpose()?.flatten();
+            let run = used
+                .get(&request.approval)
+                .map(|run| came_to(records, workflow, run))
+                .transpose()?
+                .flatten();
             Ok(Alike {
                 id: request.approval.to_string(),
                 created_at: Moment(at),
@@ -177,7 +278,9 @@ fn alike(records: &dyn Records, workflow: &WorkflowName, asked: &Request) -> Res
                 rule: request.rule.to_string(),
                 decisions: decisions.remove(&request.approval).unwrap_or_default(),
                 sent: used.contains_key(&request.approval),
-                outcome: run.as_ref().map(|view| view.run.mark.outcome().as_str().to_owned()),
+                outcome: run
+                    .as_ref()
+                    .map(|view| view.run.mark.outcome().as_str().to_owned()),
                 modes: run.as_ref().map_or_else(Vec::new, |view| modes(&view.run)),
             })
         })
@@ -185,7 +288,19 @@ fn alike(records: &dyn Records, workflow: &WorkflowName, asked: &Request) -> Res
 }
 
 /// The booked run.
-fn came_to(records: &dyn Records, workflow: &WorkflowName, run: &RunRef) -> Result<Option<RunView>, Unavailable> {
-    let filter = RunFilter { workflow: Some(workflow.clone()), run: Some(RunId::clone(&run.run)), limit: MOST_PARTS, ..RunFilter::default() };
-    Ok(records.runs(&filter)?.into_iter().find(|view| view.run.agent == run.agent && view.run.id() == run.run))
+fn came_to(
+    records: &dyn Records,
+    workflow: &WorkflowName,
+    run: &RunRef,
+) -> Result<Option<RunView>, Unavailable> {
+    let filter = RunFilter {
+        workflow: Some(workflow.clone()),
+        run: Some(RunId::clone(&run.run)),
+        limit: MOST_PARTS,
+        ..RunFilter::default()
+    };
+    Ok(records
+        .runs(&filter)?
+        .into_iter()
+        .find(|view| view.run.agent == run.agent && view.run.id() == run.run))
 }

@@ -1,4 +1,5 @@
-//! Waiting until what was asked is on disk. Every answer to a change is sent after that, so that what was acknowledged survives a crash (G9).
+//! Waiting until what was asked is on disk. Every answer to a change is sent after that, so that
+//! what was acknowledged survives a crash (G9).
 
 use std::{future::Future, time::Duration};
 
@@ -21,7 +22,9 @@ pub(super) async fn durable(receipt: Durable, else_say: &str) -> Result<(), Faul
 }
 
 /// Answers once the run index has been asked.
-pub(super) async fn revised<T>(receipt: Receipt<Result<T, ReviseError>>) -> Result<Result<T, ReviseError>, Fault> {
+pub(super) async fn revised<T>(
+    receipt: Receipt<Result<T, ReviseError>>,
+) -> Result<Result<T, ReviseError>, Fault> {
     match patient(receipt).await {
         Some(Ok(result)) => Ok(result),
         Some(Err(Abandoned)) | None => Err(Fault::journal(MAY_STILL)),
@@ -29,8 +32,7 @@ pub(super) async fn revised<T>(receipt: Receipt<Result<T, ReviseError>>) -> Resu
 }
 
 /// What is known of a change that only acts when it is durable.
-pub(super) const MAY_STILL: &str =
-    "the journal did not answer: this is not known to be on disk, and may still take effect; ask how it stands before asking again";
+pub(super) const MAY_STILL: &str = "the journal did not answer: this is not known to be on disk, and may still take effect; ask how it stands before asking again";
 
 /// What a future comes to within [`PATIENCE`].
 pub(super) async fn patient<T>(future: impl Future<Output = T>) -> Option<T> {

@@ -1,5 +1,5 @@
-//! What the flip from shadow to enforce would do, of a workflow or of single tools and rules. The flip itself is a line of the policy, so there is nothing here that
-//! does it.
+//! What the flip from shadow to enforce would do, of a workflow or of single tools and rules. The
+//! flip itself is a line of the policy, so there is nothing here that does it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,34 +29,68 @@ const DAYS: u64 = 7;
 /// So many runs are looked at; of more, the newest.
 const MAX_RUNS: usize = 50_000;
 
-/// What the flip from shadow to enforce would do, judged by the calls of the last seven days: of the workflow, or of those of its tools and rules that are in shadow.
+/// What the flip from shadow to enforce would do, judged by the calls of the last seven days: of
+/// the workflow, or of those of its tools and rules that are in shadow.
 #[utoipa::path(
     get,
     path = "/v1/workflows/{workflow}/enforce",
     params(("workflow" = String, Path)),
     responses((status = 200, body = Flip), (status = "default", body = Problem))
 )]
-pub(super) async fn preview(State(desk): State<Arc<Desk>>, Segment(workflow): Segment) -> Result<Json<Flip>, Fault> {
+pub(super) async fn preview(
+    State(desk): State<Arc<Desk>>,
+    Segment(workflow): Segment,
+) -> Result<Json<Flip>, Fault> {
     let name = WorkflowName::from(workflow);
     let standing = one(&desk, &name)?;
     let now = desk.ledger().now();
     let table = desk.ledger().table();
     let Some(policy) = table.entries.get(&name).map(|place| &place.policy) else {
-        return Err(Fault::new(Slug::Conflict, format!("no policy of `{name}` is in force")));
+        return Err(Fault::new(
+            Slug::Conflict,
+            format!("no policy of `{name}` is in force"),
+        ));
     };
     let shadow = watched(policy, &table.policies, now);
-    let (whole, until) = match (policy.mode, shadow.iter().map(|watched| watched.until).min()) {
+    let (whole, until) = match (
+        policy.mode,
+        shadow.iter().map(|watched| watched.until).min(),
+    ) {
         (Mode::Shadow { until }, _) if now < until => (true, until),
         (Mode::Shadow { .. } | Mode::Enforce, Some(first)) => (false, first),
-        (Mode::Shadow { .. } | Mode::Enforce, None) => return Err(Fault::new(Slug::Conflict, format!("the verdicts on `{name}` act already"))),
+        (Mode::Shadow { .. } | Mode::Enforce, None) => {
+            return Err(Fault::new(
+                Slug::Conflict,
+                format!("the verdicts on `{name}` act already"),
+            ));
+        }
     };
     drop(table);
-    let counted = if whole { None } else { Some(shadow.iter().map(|watched| (watched.tool.clone(), watched.rule.map(RuleName::as_str))).collect()) };
+    let counted = if whole {
+        None
+    } else {
+        Some(
+            shadow
+                .iter()
+                .map(|watched| (watched.tool.clone(), watched.rule.map(RuleName::as_str)))
+                .collect(),
+        )
+    };
     let (seen, since) = look(&desk, &name, counted, now).await?;
     let days = (now.since(since).as_secs().div_ceil(86_400)).max(1);
-    let of = |verdict: Verdict| seen.rules.iter().filter(|((_, _, known), _)| *known == verdict).map(|(_, calls)| calls).sum::<u64>();
+    let of = |verdict: Verdict| {
+        seen.rules
+            .iter()
+            .filter(|((_, _, known), _)| *known == verdict)
+            .map(|(_, calls)| calls)
+            .sum::<u64>()
+    };
     let (holds, denials) = (of(Verdict::Hold), of(Verdict::Deny));
-    let mut rules: Vec<_> = seen.rules.iter().map(|((tool, rule, verdict), calls)| shown(tool, rule, *verdict, *calls)).collect();
+    let mut rules: Vec<_> = seen
+        .rules
+        .iter()
+        .map(|((tool, rule, verdict), calls)| shown(tool, rule, *verdict, *calls))
+        .collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.calls));
     Ok(Json(Flip {
         workflow: name.to_string(),
@@ -87,7 +121,8 @@ struct Seen {
     counted: Option<Counted>,
     runs: u64,
     calls: u64,
-    /// Calls that passed because verdicts are only watched, by tool, rule and verdict. There are no more tools than a policy and its paths have.
+    /// Calls that passed because verdicts are only watched, by tool, rule and verdict. There are no
+    /// more tools than a policy and its paths have.
     rules: BTreeMap<(ToolName, Arc<str>, Verdict), u64>,
 }
 
@@ -97,20 +132,42 @@ impl Seen {
             return;
         }
         self.calls += 1;
-        let is_counted =
-            |counted: &Counted| counted.iter().any(|(tool, rule)| *tool == call.tool && rule.is_none_or(|rule| call.rule.as_deref() == Some(rule)));
+        let is_counted = |counted: &Counted| {
+            counted.iter().any(|(tool, rule)| {
+                *tool == call.tool && rule.is_none_or(|rule| call.rule.as_deref() == Some(rule))
+            })
+        };
         if call.verdict != Verdict::Allow && self.counted.as_ref().is_none_or(is_counted) {
             let rule = call.rule.clone().unwrap_or_else(|| "?".into());
-            *self.rules.entry((call.tool.clone(), rule, call.verdict)).or_default() += 1;
+            *self
+                .rules
+                .entry((call.tool.clone(), rule, call.verdict))
+                .or_default() += 1;
         }
     }
 }
 
-/// What passed, and since when: seven days back, or as far as the newest runs reach that are looked at.
-async fn look(desk: &Arc<Desk>, workflow: &WorkflowName, counted: Option<Counted>, now: Time) -> Result<(Seen, Time), Fault> {
-    let filter = RunFilter { workflow: Some(workflow.clone()), since: Some(now.minus(days(DAYS))), ..RunFilter::default() };
+/// What passed, and since when: seven days back, or as far as the newest runs reach that are looked
+/// at.
+async fn look(
+    desk: &Arc<Desk>,
+    workflow: &WorkflowName,
+    counted: Option<Counted>,
+    now: Time,
+) -> Result<(Seen, Time), Fault> {
+    let filter = RunFilter {
+        workflow: Some(workflow.clone()),
+        since: Some(now.minus(days(DAYS))),
+        ..RunFilter::default()
+    };
     let looked = move |records: &dyn Records| {
-        let (mut seen, mut since) = (Seen { counted, ..Seen::default() }, now);
+        let (mut seen, mut since) = (
+            Seen {
+                counted,
+                ..Seen::default()
+            },
+            now,
+        );
         every(records, filter, MAX_RUNS, |view| {
             seen.runs += 1;
             since = since.min(view.run.booked_at);
@@ -124,5 +181,10 @@ async fn look(desk: &Arc<Desk>, workflow: &WorkflowName, counted: Option<Counted
 }
 
 fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> FlipRule {
-    FlipRule { tool: tool.to_string(), rule: rule.to_owned(), verdict: verdict.as_str().to_owned(), calls }
+    FlipRule {
+        tool: tool.to_string(),
+        rule: rule.to_owned(),
+        verdict: verdict.as_str().to_owned(),
+        calls,
+    }
 }

@@ -1,5 +1,5 @@
-//! Refusals of the admin API, as problem details with the contract's statuses: wrong token 401, wrong role 403, unknown thing 404, lost race or wrong state
-//! 409, bad field 422.
+//! Refusals of the admin API, as problem details with the contract's statuses: wrong token 401,
+//! wrong role 403, unknown thing 404, lost race or wrong state 409, bad field 422.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -37,11 +37,18 @@ impl Fault {
         &self.0.detail
     }
 
-    /// A field that is not valid; `pointer` is a JSON pointer into the body, or the query parameter behind a slash.
+    /// A field that is not valid; `pointer` is a JSON pointer into the body, or the query parameter
+    /// behind a slash.
     pub(super) fn field(pointer: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let mut fault = Fault::new(Slug::Invalid, format!("`{}`: {detail}", pointer.trim_start_matches('/')));
-        fault.0.errors.push(FieldError { pointer: pointer.to_owned(), detail });
+        let mut fault = Fault::new(
+            Slug::Invalid,
+            format!("`{}`: {detail}", pointer.trim_start_matches('/')),
+        );
+        fault.0.errors.push(FieldError {
+            pointer: pointer.to_owned(),
+            detail,
+        });
         fault
     }
 
@@ -93,15 +100,23 @@ impl Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self.0)).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         match status {
             StatusCode::UNAUTHORIZED => {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"burngate\""));
+                response.headers_mut().insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"burngate\""),
+                );
             }
             StatusCode::SERVICE_UNAVAILABLE => {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
@@ -112,12 +127,18 @@ impl IntoResponse for Fault {
 impl From<OperateError> for Fault {
     fn from(error: OperateError) -> Self {
         match error {
-            OperateError::NoWorkflow(_) | OperateError::NoApproval | OperateError::NoGrant => Fault::new(Slug::NotFound, error.to_string()),
+            OperateError::NoWorkflow(_) | OperateError::NoApproval | OperateError::NoGrant => {
+                Fault::new(Slug::NotFound, error.to_string())
+            }
             OperateError::NoLevel { .. } => Fault::field("/to", error.to_string()),
             OperateError::NoStep { .. } => Fault::field("/step", error.to_string()),
             OperateError::Tool(_) => Fault::field("/tool", error.to_string()),
-            OperateError::Own | OperateError::NoApprover(_) => Fault::new(Slug::Forbidden, error.to_string()),
-            OperateError::Conflict(_) | OperateError::Deciding => Fault::new(Slug::Conflict, error.to_string()),
+            OperateError::Own | OperateError::NoApprover(_) => {
+                Fault::new(Slug::Forbidden, error.to_string())
+            }
+            OperateError::Conflict(_) | OperateError::Deciding => {
+                Fault::new(Slug::Conflict, error.to_string())
+            }
         }
     }
 }
@@ -126,13 +147,24 @@ impl From<EditError> for Fault {
     fn from(error: EditError) -> Self {
         match &error {
             EditError::NoApproval => Fault::new(Slug::NotFound, error.to_string()),
-            EditError::NoArguments | EditError::Changed => Fault::new(Slug::Conflict, error.to_string()),
-            EditError::Malformed(_) | EditError::TooLong | EditError::Same | EditError::Unreadable(_) => Fault::field("/edit", error.to_string()),
+            EditError::NoArguments | EditError::Changed => {
+                Fault::new(Slug::Conflict, error.to_string())
+            }
+            EditError::Malformed(_)
+            | EditError::TooLong
+            | EditError::Same
+            | EditError::Unreadable(_) => Fault::field("/edit", error.to_string()),
             EditError::Refused(finding) => {
                 let mut fault = Fault::field("/edit", error.to_string());
                 fault.0.rule = Some(finding.rule.to_string());
-                let violation = |violation: &Violation| FieldError { pointer: format!("/edit{}", violation.pointer), detail: violation.detail.clone() };
-                fault.0.errors.extend(finding.violations.iter().map(violation));
+                let violation = |violation: &Violation| FieldError {
+                    pointer: format!("/edit{}", violation.pointer),
+                    detail: violation.detail.clone(),
+                };
+                fault
+                    .0
+                    .errors
+                    .extend(finding.violations.iter().map(violation));
                 fault
             }
         }
@@ -147,14 +179,19 @@ impl From<ReviseError> for Fault {
             ReviseError::Open(..) => Fault::new(Slug::Conflict, error.to_string()),
             ReviseError::TooMany => Fault::field("/filter", error.to_string()),
             ReviseError::Nothing(why) => Fault::new(Slug::Conflict, why),
-            ReviseError::Unavailable(_) => Fault::journal("the journal is unavailable: nothing was changed"),
+            ReviseError::Unavailable(_) => {
+                Fault::journal("the journal is unavailable: nothing was changed")
+            }
         }
     }
 }
 
 /// A name, with the spaces said that nobody sees: one that differs by them is another.
 fn told(name: &str) -> String {
-    let (leads, trails) = (name.starts_with(char::is_whitespace), name.ends_with(char::is_whitespace));
+    let (leads, trails) = (
+        name.starts_with(char::is_whitespace),
+        name.ends_with(char::is_whitespace),
+    );
     match (leads, trails) {
         (false, false) => format!("`{name}`"),
         (true, false) => format!("`{name}` (with a leading space)"),
@@ -165,16 +202,40 @@ fn told(name: &str) -> String {
 
 /// That there is no such run, as a sentence.
 pub(super) fn no_run(target: &RunTarget) -> String {
-    let of = |workflow: &Option<WorkflowName>| workflow.as_ref().map_or_else(String::new, |workflow| format!(" of workflow `{workflow}`"));
+    let of = |workflow: &Option<WorkflowName>| {
+        workflow
+            .as_ref()
+            .map_or_else(String::new, |workflow| format!(" of workflow `{workflow}`"))
+    };
     match target {
-        RunTarget::Run { run, workflow, agent } => {
-            let by = agent.as_ref().map_or_else(String::new, |agent| format!(" by agent `{agent}`"));
-            format!("no run{}{by} is called {}", of(workflow), told(run.as_str()))
+        RunTarget::Run {
+            run,
+            workflow,
+            agent,
+        } => {
+            let by = agent
+                .as_ref()
+                .map_or_else(String::new, |agent| format!(" by agent `{agent}`"));
+            format!(
+                "no run{}{by} is called {}",
+                of(workflow),
+                told(run.as_str())
+            )
         }
         RunTarget::Call(call) => format!("no run has a call `{call}`"),
-        RunTarget::Subject { subject, tool, workflow } => {
-            let through = tool.as_ref().map_or_else(String::new, |tool| format!(" through `{tool}`"));
-            format!("no run{} touched {}{through}", of(workflow), told(subject.as_str()))
+        RunTarget::Subject {
+            subject,
+            tool,
+            workflow,
+        } => {
+            let through = tool
+                .as_ref()
+                .map_or_else(String::new, |tool| format!(" through `{tool}`"));
+            format!(
+                "no run{} touched {}{through}",
+                of(workflow),
+                told(subject.as_str())
+            )
         }
     }
 }

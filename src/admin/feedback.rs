@@ -1,4 +1,5 @@
-//! How people's decisions on a workflow's held calls turned out, and those on the calls of each rule, over any span of the days that are kept.
+//! How people's decisions on a workflow's held calls turned out, and those on the calls of each
+//! rule, over any span of the days that are kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,32 +26,74 @@ use crate::{
     ledger::port::{Happened, Records, Unavailable},
 };
 
-/// One workflow's held calls and decisions over a span of time, the last seven days where nobody says: how many, how fast, how often just as asked, and how many that
-/// were let go turned out bad; of all, and of each rule.
+/// One workflow's held calls and decisions over a span of time, the last seven days where nobody
+/// says: how many, how fast, how often just as asked, and how many that were let go turned out bad;
+/// of all, and of each rule.
 #[utoipa::path(
     get,
     path = "/v1/workflows/{workflow}/approvals",
     params(("workflow" = String, Path), SpanQuery),
     responses((status = 200, body = ApprovalsOver), (status = "default", body = Problem))
 )]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(workflow): Segment, Params(query): Params<SpanQuery>) -> Result<Json<ApprovalsOver>, Fault> {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Segment(workflow): Segment,
+    Params(query): Params<SpanQuery>,
+) -> Result<Json<ApprovalsOver>, Fault> {
     let name = WorkflowName::from(workflow);
-    let now = desk.ledger().view(&name).ok_or_else(|| unknown(&name))?.state.now();
-    let (since, until) = span(query.since.as_deref(), query.until.as_deref(), now, now.minus(USUAL))?;
-    desk.look_up(move |records| look(records, &name, since, until)).await.map(Json)
+    let now = desk
+        .ledger()
+        .view(&name)
+        .ok_or_else(|| unknown(&name))?
+        .state
+        .now();
+    let (since, until) = span(
+        query.since.as_deref(),
+        query.until.as_deref(),
+        now,
+        now.minus(USUAL),
+    )?;
+    desk.look_up(move |records| look(records, &name, since, until))
+        .await
+        .map(Json)
 }
 
-pub(super) fn look(records: &dyn Records, name: &WorkflowName, since: Time, until: Time) -> Result<ApprovalsOver, Unavailable> {
+pub(super) fn look(
+    records: &dyn Records,
+    name: &WorkflowName,
+    since: Time,
+    until: Time,
+) -> Result<ApprovalsOver, Unavailable> {
     let (mut read, mut missing) = (approvals::Desk::default(), Vec::new());
     let end = until.plus(Duration::from_millis(1));
     // What was held before the span may be decided in it.
-    let before = Happened { workflow: Some(name.clone()), since: since.minus(HOLDS), until: since, kinds: vec!["held"], granted: false };
-    let within = Happened { workflow: Some(name.clone()), since, until: end, kinds: KINDS.to_vec(), granted: true };
+    let before = Happened {
+        workflow: Some(name.clone()),
+        since: since.minus(HOLDS),
+        until: since,
+        kinds: vec!["held"],
+        granted: false,
+    };
+    let within = Happened {
+        workflow: Some(name.clone()),
+        since,
+        until: end,
+        kinds: KINDS.to_vec(),
+        granted: true,
+    };
     for (happened, counts) in [(before, false), (within, true)] {
-        each(records, &happened, &mut missing, |entry| match &entry.event {
-            Event::Held(request) => read.hold(entry.at, request, counts),
-            _ => read.read(entry),
+        each(records, &happened, &mut missing, |entry| {
+            match &entry.event {
+                Event::Held(request) => read.hold(entry.at, request, counts),
+                _ => read.read(entry),
+            }
         })?;
     }
-    Ok(ApprovalsOver { workflow: name.to_string(), since: Moment(since), until: Moment(until), missing, approvals: read.close() })
+    Ok(ApprovalsOver {
+        workflow: name.to_string(),
+        since: Moment(since),
+        until: Moment(until),
+        missing,
+        approvals: read.close(),
+    })
 }

@@ -25,14 +25,27 @@ use crate::{
 
 /// Time-boxed grants, those that are over for a day.
 #[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = Grants), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<GrantQuery>) -> Json<Grants> {
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Params(query): Params<GrantQuery>,
+) -> Json<Grants> {
     let now = desk.ledger().now();
     let all = desk.ledger().grants();
-    let asked = all.iter().filter(|(workflow, _)| query.workflow.as_ref().is_none_or(|name| name == workflow.as_str()));
-    Json(Grants { grants: asked.map(|(workflow, grant)| Grant::of(workflow, grant, now)).collect() })
+    let asked = all.iter().filter(|(workflow, _)| {
+        query
+            .workflow
+            .as_ref()
+            .is_none_or(|name| name == workflow.as_str())
+    });
+    Json(Grants {
+        grants: asked
+            .map(|(workflow, grant)| Grant::of(workflow, grant, now))
+            .collect(),
+    })
 }
 
-/// Lets held calls of a tool go for a while. Never above the tool's own ceiling, and not where a call needs more than one person.
+/// Lets held calls of a tool go for a while. Never above the tool's own ceiling, and not where a
+/// call needs more than one person.
 #[utoipa::path(
     post,
     path = "/v1/workflows/{workflow}/grants",
@@ -46,12 +59,24 @@ pub(super) async fn give(
     Segment(workflow): Segment,
     Asked(asked): Asked<GiveGrant>,
 ) -> Result<Json<Grant>, Fault> {
-    let (tool, reason) = (ToolName::from(name("/tool", &asked.tool)?), sentence("/reason", &asked.reason)?);
+    let (tool, reason) = (
+        ToolName::from(name("/tool", &asked.tool)?),
+        sentence("/reason", &asked.reason)?,
+    );
     let lasts = lasting("/for", asked.lasts, MAX_LASTS)?;
     if asked.max == 0 || asked.max > MAX_CALLS {
-        return Err(Fault::field("/max", format!("must be a number from 1 to {MAX_CALLS}")));
+        return Err(Fault::field(
+            "/max",
+            format!("must be a number from 1 to {MAX_CALLS}"),
+        ));
     }
-    let (id, written) = desk.ledger().give_grant(&workflow.as_str().into(), &tool, (lasts, asked.max), &person.name, reason)?;
+    let (id, written) = desk.ledger().give_grant(
+        &workflow.as_str().into(),
+        &tool,
+        (lasts, asked.max),
+        &person.name,
+        reason,
+    )?;
     durable(written, MAY_STILL).await?;
     shown(&desk, id)
 }
@@ -71,13 +96,21 @@ pub(super) async fn revoke(
     Asked(revoke): Asked<Revoke>,
 ) -> Result<Json<Grant>, Fault> {
     let id: GrantId = id.parse().map_err(|_| OperateError::NoGrant)?;
-    durable(desk.ledger().revoke_grant(id, &person.name, sentence("/reason", &revoke.reason)?)?, MAY_STILL).await?;
+    durable(
+        desk.ledger()
+            .revoke_grant(id, &person.name, sentence("/reason", &revoke.reason)?)?,
+        MAY_STILL,
+    )
+    .await?;
     shown(&desk, id)
 }
 
 fn shown(desk: &Desk, id: GrantId) -> Result<Json<Grant>, Fault> {
     let now = desk.ledger().now();
     let all = desk.ledger().grants();
-    let found = all.iter().find(|(_, grant)| grant.id == id).ok_or(OperateError::NoGrant)?;
+    let found = all
+        .iter()
+        .find(|(_, grant)| grant.id == id)
+        .ok_or(OperateError::NoGrant)?;
     Ok(Json(Grant::of(&found.0, &found.1, now)))
 }

@@ -1,7 +1,8 @@
-//! What holds for every request and every answer: no request that another site's page sent, no name that was rebound to this host, no answer that a browser may
-//! keep, frame or guess at.
+//! What holds for every request and every answer: no request that another site's page sent, no name
+//! that was rebound to this host, no answer that a browser may keep, frame or guess at.
 //!
-//! A token in a header cannot be sent by a foreign page, so this is the second wall (A102); the first one is `auth`.
+//! A token in a header cannot be sent by a foreign page, so this is the second wall (A102); the
+//! first one is `auth`.
 
 use axum::{
     extract::Request,
@@ -26,21 +27,34 @@ pub enum Reach {
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CACHE_CONTROL, "no-store"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
 ];
 
-/// Refuses what another site sent, and puts the headers on whatever is answered. A request on a listener of unknown reach is judged as on loopback.
+/// Refuses what another site sent, and puts the headers on whatever is answered. A request on a
+/// listener of unknown reach is judged as on loopback.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
-    let reach = request.extensions().get().copied().unwrap_or(Reach::Loopback);
+    let reach = request
+        .extensions()
+        .get()
+        .copied()
+        .unwrap_or(Reach::Loopback);
     let mut response = match check(request.headers(), request.uri(), reach) {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -50,13 +64,23 @@ fn check(headers: &HeaderMap, uri: &Uri, reach: Reach) -> Result<(), Fault> {
         (Some(host), None) => host,
         (None, Some(authority)) => authority.as_str(),
         (Some(host), Some(authority)) if host.eq_ignore_ascii_case(authority.as_str()) => host,
-        _ => return Err(Fault::new(Slug::Malformed, "the request must name one host")),
+        _ => {
+            return Err(Fault::new(
+                Slug::Malformed,
+                "the request must name one host",
+            ));
+        }
     };
     if reach == Reach::Loopback && !is_loopback(host) {
-        return Err(Fault::new(Slug::Forbidden, "this listener is reached as localhost or by its address, under no other name"));
+        return Err(Fault::new(
+            Slug::Forbidden,
+            "this listener is reached as localhost or by its address, under no other name",
+        ));
     }
     if let Some(origin) = sole(headers, &header::ORIGIN)? {
-        let own = origin.split_once("://").is_some_and(|(scheme, authority)| matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(host));
+        let own = origin.split_once("://").is_some_and(|(scheme, authority)| {
+            matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(host)
+        });
         if !own {
             return Err(foreign());
         }
@@ -76,9 +100,18 @@ fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
-        return Err(Fault::new(Slug::Malformed, format!("the header `{name}` comes twice")));
+        return Err(Fault::new(
+            Slug::Malformed,
+            format!("the header `{name}` comes twice"),
+        ));
     }
-    first.map(|value| value.to_str().map_err(|_| Fault::new(Slug::Malformed, format!("the header `{name}` is not text")))).transpose()
+    first
+        .map(|value| {
+            value.to_str().map_err(|_| {
+                Fault::new(Slug::Malformed, format!("the header `{name}` is not text"))
+            })
+        })
+        .transpose()
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -86,6 +119,12 @@ fn is_loopback(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
         _ => host,
     };
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let address = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

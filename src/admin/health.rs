@@ -15,7 +15,8 @@ use crate::{api::Slug, telemetry::metrics::CONTENT_TYPE};
 
 /// Whether the gate is ready. `app` knows: policies loaded, store open, not draining.
 pub trait Health: Send + Sync {
-    /// What readiness rests on. Told without a token: names and short words, no paths and no numbers.
+    /// What readiness rests on. Told without a token: names and short words, no paths and no
+    /// numbers.
     fn checks(&self) -> Vec<Check>;
 
     /// Where the file is that clamps everything, while it is there. Told to operators.
@@ -57,16 +58,33 @@ pub(super) async fn alive() -> Json<serde_json::Value> {
 
 pub(super) async fn ready(State(desk): State<Arc<Desk>>) -> Response {
     let checks = desk.admin.health.checks();
-    let ready = !checks.iter().any(|check| matches!(check.state, Condition::Failed(_)));
+    let ready = !checks
+        .iter()
+        .any(|check| matches!(check.state, Condition::Failed(_)));
     let told = checks.into_iter().map(|check| match check.state {
         Condition::Well => (check.what, "ok"),
         Condition::Warned(word) | Condition::Failed(word) => (check.what, word),
     });
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, checks: told.collect() })).into_response()
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(Readiness {
+            ready,
+            checks: told.collect(),
+        }),
+    )
+        .into_response()
 }
 
 pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Result<Response, Fault> {
-    let text = desk.admin.metrics.render(desk.ledger()).map_err(|_| Fault::new(Slug::Internal, "the metrics could not be written"))?;
+    let text = desk
+        .admin
+        .metrics
+        .render(desk.ledger())
+        .map_err(|_| Fault::new(Slug::Internal, "the metrics could not be written"))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

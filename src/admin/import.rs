@@ -1,7 +1,9 @@
-//! Taking a history in: the body is read line by line, each line judged against the policies in force, and what is good goes to the journal in batches.
+//! Taking a history in: the body is read line by line, each line judged against the policies in
+//! force, and what is good goes to the journal in batches.
 //!
-//! The request is the import: its body's end finishes it, and a body that breaks off has booked nothing. What is wrong with a line skips that line and is said; what
-//! is wrong with the journal ends the import.
+//! The request is the import: its body's end finishes it, and a body that breaks off has booked
+//! nothing. What is wrong with a line skips that line and is said; what is wrong with the journal
+//! ends the import.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +29,9 @@ use super::{
 use crate::{
     api::{
         Problem, Slug,
-        history::{FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE},
+        history::{
+            FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE,
+        },
     },
     gate::{
         event::{Charge, Executed, Mark},
@@ -50,38 +54,73 @@ use crate::{
     wire::json,
 };
 
-/// So many runs go to the journal at once: few enough that whoever waits for a commit does not notice.
+/// So many runs go to the journal at once: few enough that whoever waits for a commit does not
+/// notice.
 const BATCH: usize = 1_000;
 /// How long the next piece of the body may take.
 const PIECE: Duration = Duration::from_secs(30);
 /// What the longest window reaches.
 const REACH: Duration = days(90);
 
-/// Books a history of past runs: one JSON object a line, judged once at the end. All of it counts, or nothing.
+/// Books a history of past runs: one JSON object a line, judged once at the end. All of it counts,
+/// or nothing.
 #[utoipa::path(
     post,
     path = "/v1/import",
     request_body(content = String, content_type = MEDIA_TYPE, description = "one run a line: `at`, `workflow`, `run`, `outcome`, and where they are known `agent`, `modes`, `calls`"),
     responses((status = 200, body = Imported), (status = "default", body = Problem))
 )]
-pub(super) async fn import(State(desk): State<Arc<Desk>>, Extension(person): Extension<Arc<Person>>, request: Request) -> Result<Json<Imported>, Fault> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
-        return Err(Fault::new(Slug::Unsupported, format!("a history is one JSON object a line: `Content-Type: {MEDIA_TYPE}`")));
+pub(super) async fn import(
+    State(desk): State<Arc<Desk>>,
+    Extension(person): Extension<Arc<Person>>,
+    request: Request,
+) -> Result<Json<Imported>, Fault> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if !kind
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MEDIA_TYPE))
+    {
+        return Err(Fault::new(
+            Slug::Unsupported,
+            format!("a history is one JSON object a line: `Content-Type: {MEDIA_TYPE}`"),
+        ));
     }
     let Ok(_only) = Arc::clone(&desk.imports).try_acquire_owned() else {
-        return Err(Fault::new(Slug::Conflict, "another history is being imported; one at a time"));
+        return Err(Fault::new(
+            Slug::Conflict,
+            "another history is being imported; one at a time",
+        ));
     };
     while step(&desk, ImportStep::Begin).await? == ImportReply::Clearing {}
     let let_in = request.extensions().get::<LetIn>().cloned();
     let mut intake = Intake::new(&desk, &person);
-    let taken = match intake.take_in(request.into_body()).await.and_then(|()| let_in.map_or(Ok(()), |let_in| let_in.still())) {
-        Ok(()) => step(&desk, ImportStep::Finish { at: desk.ledger().now(), by: person.name.clone() }).await.map(drop),
+    let taken = match intake
+        .take_in(request.into_body())
+        .await
+        .and_then(|()| let_in.map_or(Ok(()), |let_in| let_in.still()))
+    {
+        Ok(()) => step(
+            &desk,
+            ImportStep::Finish {
+                at: desk.ledger().now(),
+                by: person.name.clone(),
+            },
+        )
+        .await
+        .map(drop),
         Err(fault) => Err(fault),
     };
     if let Err(fault) = taken {
         // If this does not reach the journal either, the next import clears what is left.
-        while matches!(step(&desk, ImportStep::Abandon).await, Ok(ImportReply::Clearing)) {}
+        while matches!(
+            step(&desk, ImportStep::Abandon).await,
+            Ok(ImportReply::Clearing)
+        ) {}
         return Err(fault);
     }
     Ok(Json(intake.told()))
@@ -91,7 +130,9 @@ async fn step(desk: &Desk, step: ImportStep) -> Result<ImportReply, Fault> {
     match patient(desk.ledger().journal().import(step)).await {
         Some(Ok(Ok(reply))) => Ok(reply),
         Some(Ok(Err(error @ ImportError::Lost))) => Err(Fault::journal(&error.to_string())),
-        Some(_) | None => Err(Fault::journal("the journal did not answer: import the same history again, what is booked already is skipped")),
+        Some(_) | None => Err(Fault::journal(
+            "the journal did not answer: import the same history again, what is booked already is skipped",
+        )),
     }
 }
 
@@ -123,7 +164,13 @@ impl<'d> Intake<'d> {
             desk,
             person,
             places: places.collect(),
-            tools: table.policies.apis.values().flat_map(|api| &api.tools).map(|tool| (tool.name.clone(), Arc::clone(tool))).collect(),
+            tools: table
+                .policies
+                .apis
+                .values()
+                .flat_map(|api| &api.tools)
+                .map(|tool| (tool.name.clone(), Arc::clone(tool)))
+                .collect(),
             batch: Vec::with_capacity(BATCH),
             line: 0,
             booked: BTreeMap::new(),
@@ -139,8 +186,19 @@ impl<'d> Intake<'d> {
             let piece = match tokio::time::timeout(PIECE, body.frame()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                Ok(Some(Err(_))) => return Err(Fault::new(Slug::Malformed, "the history broke off: nothing of it was booked")),
-                Err(_) => return Err(Fault::new(Slug::Malformed, "the history did not go on in time: nothing of it was booked").with_status(408)),
+                Ok(Some(Err(_))) => {
+                    return Err(Fault::new(
+                        Slug::Malformed,
+                        "the history broke off: nothing of it was booked",
+                    ));
+                }
+                Err(_) => {
+                    return Err(Fault::new(
+                        Slug::Malformed,
+                        "the history did not go on in time: nothing of it was booked",
+                    )
+                    .with_status(408));
+                }
             };
             for text in piece.split_inclusive(|byte| *byte == b'\n') {
                 let ends = text.ends_with(b"\n");
@@ -167,24 +225,51 @@ impl<'d> Intake<'d> {
             return Ok(());
         }
         self.told.lines += 1;
-        let read = if overlong { Err((FindingKind::Broken, format!("longer than {MAX_LINE} bytes"))) } else { self.read(text) };
+        let read = if overlong {
+            Err((FindingKind::Broken, format!("longer than {MAX_LINE} bytes")))
+        } else {
+            self.read(text)
+        };
         match read {
             Ok(run) => self.batch.push((self.line, run)),
             Err((kind, what)) => self.findings.note(kind, self.line, what),
         }
-        if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
+        if self.batch.len() >= BATCH {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     async fn flush(&mut self) -> Result<(), Fault> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let (lines, runs): (Vec<_>, Vec<_>) = self.batch.drain(..).map(|(line, run)| ((line, run.workflow.clone(), run.run.clone(), run.mark), run)).unzip();
-        let reply = step(self.desk, ImportStep::Runs { runs, by: self.person.name.clone() }).await?;
-        let known: BTreeSet<usize> = if let ImportReply::Taken(known) = reply { known.into_iter().collect() } else { BTreeSet::new() };
+        let (lines, runs): (Vec<_>, Vec<_>) = self
+            .batch
+            .drain(..)
+            .map(|(line, run)| ((line, run.workflow.clone(), run.run.clone(), run.mark), run))
+            .unzip();
+        let reply = step(
+            self.desk,
+            ImportStep::Runs {
+                runs,
+                by: self.person.name.clone(),
+            },
+        )
+        .await?;
+        let known: BTreeSet<usize> = if let ImportReply::Taken(known) = reply {
+            known.into_iter().collect()
+        } else {
+            BTreeSet::new()
+        };
         for (n, (line, workflow, run, mark)) in lines.into_iter().enumerate() {
             if known.contains(&n) {
-                self.findings.note(FindingKind::Duplicate, line, run.map_or_else(String::new, |run| format!("run `{run}` of `{workflow}`")));
+                self.findings.note(
+                    FindingKind::Duplicate,
+                    line,
+                    run.map_or_else(String::new, |run| format!("run `{run}` of `{workflow}`")),
+                );
                 continue;
             }
             let told = &mut self.told;
@@ -212,8 +297,11 @@ impl<'d> Intake<'d> {
             return Err((FindingKind::UnknownWorkflow, format!("`{}`", line.workflow)));
         };
         let (policy, objective) = (&place.policy, &place.policy.terms.objective);
-        let unknown =
-            |mode: &&FailureMode| matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(*mode) && !objective.critical.contains(*mode);
+        let unknown = |mode: &&FailureMode| {
+            matches!(mode, FailureMode::Named(_))
+                && !objective.unacceptable.contains(*mode)
+                && !objective.critical.contains(*mode)
+        };
         if let Some(mode) = line.modes.iter().find(unknown) {
             return Err((FindingKind::UnknownMode, format!("`{mode}`")));
         }
@@ -223,10 +311,19 @@ impl<'d> Intake<'d> {
             let tool = self.tools.get(&*call.tool).map(|tool| &**tool);
             let risk = judge::risk(policy, tool);
             if !tool.is_some_and(|tool| policy.tools.contains(&tool.name)) {
-                self.findings.note(FindingKind::UnknownTool, self.line, format!("`{}`", call.tool));
+                self.findings.note(
+                    FindingKind::UnknownTool,
+                    self.line,
+                    format!("`{}`", call.tool),
+                );
             }
-            let run = RunFacts { id: &line.run, calls: n, escalated: false };
-            let subject = tool.and_then(|tool| subject(tool, call, agent, &line.workflow, run, standing));
+            let run = RunFacts {
+                id: &line.run,
+                calls: n,
+                escalated: false,
+            };
+            let subject =
+                tool.and_then(|tool| subject(tool, call, agent, &line.workflow, run, standing));
             calls.push(CallRecord {
                 call: ids::call(),
                 at,
@@ -237,16 +334,24 @@ impl<'d> Intake<'d> {
                 rule: None,
                 status: 0,
                 subject,
-                args: call.args.map(serde_json::value::RawValue::get).filter(|text| policy.record_arguments && text.len() <= MAX_RECORDED).map(Into::into),
+                args: call
+                    .args
+                    .map(serde_json::value::RawValue::get)
+                    .filter(|text| policy.record_arguments && text.len() <= MAX_RECORDED)
+                    .map(Into::into),
             });
         }
-        let idle = !calls.is_empty() && !policy.terms.reads_only && calls.iter().all(|call| call.risk == Risk::Read);
+        let idle = !calls.is_empty()
+            && !policy.terms.reads_only
+            && calls.iter().all(|call| call.risk == Risk::Read);
         let reading = past::read(objective, line.outcome, &line.modes, idle);
         if let Some(contradiction) = reading.contradiction {
-            self.findings.note(FindingKind::Contradiction, self.line, contradiction);
+            self.findings
+                .note(FindingKind::Contradiction, self.line, contradiction);
         }
         if now.since(at) > REACH {
-            self.findings.note(FindingKind::Old, self.line, line.at.to_string());
+            self.findings
+                .note(FindingKind::Old, self.line, line.at.to_string());
         }
         let mut modes: Vec<_> = line.modes.into_iter().collect();
         if reading.mark == Mark::Unacceptable && modes.is_empty() {
@@ -268,7 +373,15 @@ impl<'d> Intake<'d> {
     }
 
     fn charge(&self, mode: FailureMode) -> Charge {
-        Charge { mode, source: Source::System, by: Some(self.person.name.clone()), call: None, tool: None, note: Some("imported".into()), reference: None }
+        Charge {
+            mode,
+            source: Source::System,
+            by: Some(self.person.name.clone()),
+            call: None,
+            tool: None,
+            note: Some("imported".into()),
+            reference: None,
+        }
     }
 
     /// What is told in the end.
@@ -284,14 +397,36 @@ impl<'d> Intake<'d> {
             })
         };
         let workflows = self.booked.into_iter().filter_map(standing).collect();
-        Imported { skipped: self.findings.skipped(), findings: self.findings.into_list(), workflows, ..self.told }
+        Imported {
+            skipped: self.findings.skipped(),
+            findings: self.findings.into_list(),
+            workflows,
+            ..self.told
+        }
     }
 }
 
-/// The business object that a past call touched: worked out from its arguments, as for a call of today.
-fn subject(tool: &Tool, call: &LineCall<'_>, agent: &str, workflow: &str, run: RunFacts<'_>, standing: &Standing) -> Option<Subject> {
+/// The business object that a past call touched: worked out from its arguments, as for a call of
+/// today.
+fn subject(
+    tool: &Tool,
+    call: &LineCall<'_>,
+    agent: &str,
+    workflow: &str,
+    run: RunFacts<'_>,
+    standing: &Standing,
+) -> Option<Subject> {
     let expression = tool.subject.as_ref()?;
-    let args = call.args.and_then(|args| json::parse(args.get().as_bytes()).ok());
-    let facts = past::facts(args.as_ref(), tool.name.as_str(), agent, workflow, run, standing);
+    let args = call
+        .args
+        .and_then(|args| json::parse(args.get().as_bytes()).ok());
+    let facts = past::facts(
+        args.as_ref(),
+        tool.name.as_str(),
+        agent,
+        workflow,
+        run,
+        standing,
+    );
     expression.text(&facts).ok().flatten().map(Subject::from)
 }

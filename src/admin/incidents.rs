@@ -32,13 +32,22 @@ use crate::{
 
 /// So many unacceptable runs of an incident's time are looked at; of more, none is excluded.
 const MOST_RUNS: usize = 100_000;
-/// A run is booked no later than this after the last of its calls that an incident can have: no call takes longer.
+/// A run is booked no later than this after the last of its calls that an incident can have: no
+/// call takes longer.
 const SETTLES: std::time::Duration = minutes(61);
 
 /// The incidents that are remembered, newest first.
 #[utoipa::path(get, path = "/v1/incidents", responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Incidents> {
-    Json(Incidents { incidents: desk.ledger().incidents().iter().rev().map(Incident::of).collect() })
+    Json(Incidents {
+        incidents: desk
+            .ledger()
+            .incidents()
+            .iter()
+            .rev()
+            .map(Incident::of)
+            .collect(),
+    })
 }
 
 /// Takes the runs out of the budget that failed by this incident alone, or puts them back.
@@ -57,21 +66,37 @@ pub(super) async fn exclude(
 ) -> Result<Json<Decided>, Fault> {
     let id: IncidentId = id.parse().map_err(|_| unknown(&id))?;
     let reason = sentence("/reason", &exclude.reason)?;
-    let incident = desk.ledger().incidents().into_iter().find(|incident| incident.incident == id).ok_or_else(|| unknown(&id.to_string()))?;
+    let incident = desk
+        .ledger()
+        .incidents()
+        .into_iter()
+        .find(|incident| incident.incident == id)
+        .ok_or_else(|| unknown(&id.to_string()))?;
     let by = person.name.clone();
     if exclude.retract {
         let done = batch::under(&desk, &id.to_string(), Change::Reinstate { by }).await?;
-        return Ok(Json(Decided { incident: id.to_string(), runs: done.workflows.values().sum(), left: 0 }));
+        return Ok(Json(Decided {
+            incident: id.to_string(),
+            runs: done.workflows.values().sum(),
+            left: 0,
+        }));
     }
     let until = incident.closed.map(|closed| closed.plus(SETTLES));
-    let filter = RunFilter { since: Some(incident.since), until, outcome: Some(Outcome::Unacceptable), ..RunFilter::default() };
+    let filter = RunFilter {
+        since: Some(incident.since),
+        until,
+        outcome: Some(Outcome::Unacceptable),
+        ..RunFilter::default()
+    };
     let table = desk.ledger().table_full();
     let sort = move |records: &dyn Records| {
         let (mut keys, mut left) = (Vec::new(), 0);
-        let more = every(records, filter, MOST_RUNS, |view| match tags(&table, &incident, view) {
-            Tags { any: false, .. } => {}
-            Tags { all: true, .. } => keys.push(key(view)),
-            Tags { .. } => left += 1,
+        let more = every(records, filter, MOST_RUNS, |view| {
+            match tags(&table, &incident, view) {
+                Tags { any: false, .. } => {}
+                Tags { all: true, .. } => keys.push(key(view)),
+                Tags { .. } => left += 1,
+            }
         })?;
         Ok((keys, left, more))
     };
@@ -79,16 +104,31 @@ pub(super) async fn exclude(
     if more || keys.len() > MAX_BATCH {
         return Err(ReviseError::TooMany.into());
     }
-    let change = Change::Exclude { reason: reason.into(), reference: Some(id.to_string().into()), by };
+    let change = Change::Exclude {
+        reason: reason.into(),
+        reference: Some(id.to_string().into()),
+        by,
+    };
     let runs = keys.len() as u64;
     let done = batch::apply(&desk, BatchOf::Runs(keys), change, runs, None).await?;
-    Ok(Json(Decided { incident: id.to_string(), runs: done.workflows.values().sum(), left }))
+    Ok(Json(Decided {
+        incident: id.to_string(),
+        runs: done.workflows.values().sum(),
+        left,
+    }))
 }
 
 /// Which of the incidents a charge of `run` belongs to.
-pub(super) fn incident_of(incidents: &[incident::Incident], run: &RunView, charge: &Charge) -> Option<IncidentId> {
+pub(super) fn incident_of(
+    incidents: &[incident::Incident],
+    run: &RunView,
+    charge: &Charge,
+) -> Option<IncidentId> {
     let at = at(run, charge.call?)?;
-    incidents.iter().find(|incident| incident.has(charge, at)).map(|incident| incident.incident)
+    incidents
+        .iter()
+        .find(|incident| incident.has(charge, at))
+        .map(|incident| incident.incident)
 }
 
 /// What of a run's failures that count belongs to an incident.
@@ -98,22 +138,55 @@ struct Tags {
 }
 
 fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Tags {
-    let objective = table.entries.get(&view.run.workflow).map(|place| &place.policy.terms.objective);
-    // Of a workflow without a policy nobody knows any more which modes counted: all of them, so that too little is excluded and not too much.
-    let counts = |mode: &FailureMode| objective.is_none_or(|objective| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
-    let has = |charge: &Charge| charge.call.and_then(|call| at(view, call)).is_some_and(|at| incident.has(charge, at));
-    let counting: Vec<bool> = view.run.charges.iter().filter(|charge| counts(&charge.mode)).map(has).collect();
-    Tags { any: counting.contains(&true), all: !counting.contains(&false) }
+    let objective = table
+        .entries
+        .get(&view.run.workflow)
+        .map(|place| &place.policy.terms.objective);
+    // Of a workflow without a policy nobody knows any more which modes counted: all of them, so
+    // that too little is excluded and not too much.
+    let counts = |mode: &FailureMode| {
+        objective.is_none_or(|objective| {
+            objective.unacceptable.contains(mode) || objective.critical.contains(mode)
+        })
+    };
+    let has = |charge: &Charge| {
+        charge
+            .call
+            .and_then(|call| at(view, call))
+            .is_some_and(|at| incident.has(charge, at))
+    };
+    let counting: Vec<bool> = view
+        .run
+        .charges
+        .iter()
+        .filter(|charge| counts(&charge.mode))
+        .map(has)
+        .collect();
+    Tags {
+        any: counting.contains(&true),
+        all: !counting.contains(&false),
+    }
 }
 
 fn at(view: &RunView, call: CallId) -> Option<crate::gate::time::Time> {
-    view.run.calls.iter().find(|known| known.call == call).map(|known| known.at)
+    view.run
+        .calls
+        .iter()
+        .find(|known| known.call == call)
+        .map(|known| known.at)
 }
 
 fn key(view: &RunView) -> RunKey {
-    RunKey { workflow: view.run.workflow.clone(), agent: view.run.agent.clone(), run: view.run.id() }
+    RunKey {
+        workflow: view.run.workflow.clone(),
+        agent: view.run.agent.clone(),
+        run: view.run.id(),
+    }
 }
 
 fn unknown(id: &str) -> Fault {
-    Fault::new(Slug::NotFound, format!("no incident `{id}` is remembered; GET /v1/incidents lists them"))
+    Fault::new(
+        Slug::NotFound,
+        format!("no incident `{id}` is remembered; GET /v1/incidents lists them"),
+    )
 }

@@ -1,8 +1,11 @@
-//! The admin API: what operators, reviewers and their systems ask of the gate, on a listener and with credentials of its own.
+//! The admin API: what operators, reviewers and their systems ask of the gate, on a listener and
+//! with credentials of its own.
 //!
-//! It reads HTTP, knows who asks and what they may, calls the ledger, and answers only when what was asked is on disk. It decides nothing about budgets and
-//! levels, and never looks at the data plane: an agent's credential opens nothing here (G11), and no path leads from the data plane's port to this one. It
-//! never works without a token, because the agent may run on the same host; only the two health checks do.
+//! It reads HTTP, knows who asks and what they may, calls the ledger, and answers only when what
+//! was asked is on disk. It decides nothing about budgets and levels, and never looks at the data
+//! plane: an agent's credential opens nothing here (G11), and no path leads from the data plane's
+//! port to this one. It never works without a token, because the agent may run on the same host;
+//! only the two health checks do.
 
 use std::sync::Arc;
 
@@ -90,11 +93,20 @@ impl Desk {
     }
 
     /// Looks something up in the records, on a thread that may wait for a disk.
-    async fn look_up<T: Send + 'static>(&self, look_up: impl FnOnce(&dyn Records) -> Result<T, Unavailable> + Send + 'static) -> Result<T, Fault> {
+    async fn look_up<T: Send + 'static>(
+        &self,
+        look_up: impl FnOnce(&dyn Records) -> Result<T, Unavailable> + Send + 'static,
+    ) -> Result<T, Fault> {
         let records = Arc::clone(&self.admin.records);
-        let permit = tokio::time::timeout(durable::PATIENCE, Arc::clone(&self.look_ups).acquire_owned()).await;
+        let permit = tokio::time::timeout(
+            durable::PATIENCE,
+            Arc::clone(&self.look_ups).acquire_owned(),
+        )
+        .await;
         let Ok(Ok(permit)) = permit else {
-            return Err(Fault::journal("too many look-ups are waiting for the disk; try again"));
+            return Err(Fault::journal(
+                "too many look-ups are waiting for the disk; try again",
+            ));
         };
         let found = tokio::task::spawn_blocking(move || {
             let found = look_up(&*records);
@@ -114,24 +126,35 @@ type Routes = OpenApiRouter<Arc<Desk>>;
 /// The admin API over `admin`.
 pub fn router(admin: Admin) -> Router {
     let open_metrics = admin.open_metrics;
-    let desk = Arc::new(Desk { admin, look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)), imports: Arc::new(Semaphore::new(1)) });
+    let desk = Arc::new(Desk {
+        admin,
+        look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
+        imports: Arc::new(Semaphore::new(1)),
+    });
     let (api, document) = by_role(&desk).split_for_parts();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let require = |role| middleware::from_fn_with_state((Arc::clone(&desk), role), auth::require);
-    let show_document = get(move || async move { ([("content-type", "application/json")], document.to_string()) });
+    let show_document =
+        get(move || async move { ([("content-type", "application/json")], document.to_string()) });
     let mut show_metrics = get(health::metrics);
     if !open_metrics {
         show_metrics = show_metrics.route_layer(require(Role::Viewer));
     }
-    api.route("/openapi.json", show_document.route_layer(require(Role::Viewer)))
-        .route("/metrics", show_metrics)
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(not_so)
-        .layer(middleware::from_fn(guard::guard))
-        .layer(middleware::from_fn_with_state(Arc::clone(&desk), auth::count))
-        .with_state(desk)
+    api.route(
+        "/openapi.json",
+        show_document.route_layer(require(Role::Viewer)),
+    )
+    .route("/metrics", show_metrics)
+    .route("/healthz", get(health::alive))
+    .route("/readyz", get(health::ready))
+    .fallback(nothing_here)
+    .method_not_allowed_fallback(not_so)
+    .layer(middleware::from_fn(guard::guard))
+    .layer(middleware::from_fn_with_state(
+        Arc::clone(&desk),
+        auth::count,
+    ))
+    .with_state(desk)
 }
 
 /// The document of the admin API (`OpenAPI` 3.1), as JSON.
@@ -169,7 +192,11 @@ fn table() -> [(Role, Routes); 4] {
         ),
         (
             Role::Reporter,
-            Routes::new().routes(routes!(reports::report)).routes(routes!(reports::report_run)).routes(routes!(checks::accept)).routes(routes!(checks::report)),
+            Routes::new()
+                .routes(routes!(reports::report))
+                .routes(routes!(reports::report_run))
+                .routes(routes!(checks::accept))
+                .routes(routes!(checks::report)),
         ),
         (
             Role::Reviewer,
@@ -209,13 +236,19 @@ fn signed() -> Routes {
 fn by_role(desk: &Arc<Desk>) -> Routes {
     let mut all = Routes::with_openapi(Document::openapi()).merge(signed());
     for (role, routes) in table() {
-        all = all.merge(routes.route_layer(middleware::from_fn_with_state((Arc::clone(desk), role), auth::require)));
+        all = all.merge(routes.route_layer(middleware::from_fn_with_state(
+            (Arc::clone(desk), role),
+            auth::require,
+        )));
     }
     all
 }
 
 async fn nothing_here() -> Fault {
-    Fault::new(Slug::NotFound, "there is nothing at this path; /openapi.json lists what there is")
+    Fault::new(
+        Slug::NotFound,
+        "there is nothing at this path; /openapi.json lists what there is",
+    )
 }
 
 async fn not_so() -> Fault {
@@ -235,8 +268,12 @@ struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+        let scheme =
+            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
     }
 }
 

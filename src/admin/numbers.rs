@@ -28,30 +28,59 @@ use crate::{
     params(("workflow" = String, Path), SpanQuery),
     responses((status = 200, body = NumbersOver), (status = "default", body = Problem))
 )]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(workflow): Segment, Params(query): Params<SpanQuery>) -> Result<Json<NumbersOver>, Fault> {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Segment(workflow): Segment,
+    Params(query): Params<SpanQuery>,
+) -> Result<Json<NumbersOver>, Fault> {
     let name = WorkflowName::from(workflow);
-    let view = desk.ledger().view(&name).ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{name}`")))?;
+    let view = desk
+        .ledger()
+        .view(&name)
+        .ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{name}`")))?;
     let now = view.state.now();
     let window = view.state.terms().objective.window;
-    let (since, until) = span(query.since.as_deref(), query.until.as_deref(), now, starts(window, now))?;
+    let (since, until) = span(
+        query.since.as_deref(),
+        query.until.as_deref(),
+        now,
+        starts(window, now),
+    )?;
     let totals = view.state.account().between(since, until);
-    Ok(Json(NumbersOver::of(name.to_string(), Moment(since.hour().start()), Moment(until), &totals)))
+    Ok(Json(NumbersOver::of(
+        name.to_string(),
+        Moment(since.hour().start()),
+        Moment(until),
+        &totals,
+    )))
 }
 
 /// The span that is asked for: from `usual` where nobody says, until now.
-pub(super) fn span(since: Option<&str>, until: Option<&str>, now: Time, usual: Time) -> Result<(Time, Time), Fault> {
+pub(super) fn span(
+    since: Option<&str>,
+    until: Option<&str>,
+    now: Time,
+    usual: Time,
+) -> Result<(Time, Time), Fault> {
     let ends = until.is_some();
     let since = moment("/since", since, now)?.unwrap_or(usual);
     let until = moment("/until", until, now)?.unwrap_or(now).min(now);
     if since > now {
-        return Err(Fault::field("/since", "lies in the future, and nothing is booked there"));
+        return Err(Fault::field(
+            "/since",
+            "lies in the future, and nothing is booked there",
+        ));
     }
     if until <= since && ends {
         return Err(Fault::field("/until", "must lie after `since`"));
     }
     let kept = Hour(now.hour().0 - KEPT_HOURS + 1).start();
     if since < kept {
-        let detail = format!("lies before {}: counts are kept for {} days; `burngate runs --since` lists older runs", Moment(kept), KEPT_HOURS / 24);
+        let detail = format!(
+            "lies before {}: counts are kept for {} days; `burngate runs --since` lists older runs",
+            Moment(kept),
+            KEPT_HOURS / 24
+        );
         return Err(Fault::field("/since", detail));
     }
     Ok((since, until))

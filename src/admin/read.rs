@@ -1,4 +1,5 @@
-//! Reading requests: path, query and body become values or a problem that names the field. Everything has a bound.
+//! Reading requests: path, query and body become values or a problem that names the field.
+//! Everything has a bound.
 
 use std::time::Duration;
 
@@ -29,14 +30,17 @@ pub(super) struct Segment(pub(super) String);
 /// The query, read into `T`.
 pub(super) struct Params<T>(pub(super) T);
 
-/// The JSON body, read into `T`. Only JSON: a form of another site's page can send nothing else than a form (A102).
+/// The JSON body, read into `T`. Only JSON: a form of another site's page can send nothing else
+/// than a form (A102).
 pub(super) struct Asked<T>(pub(super) T);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Fault::new(Slug::Malformed, "the path is not text"))?;
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Fault::new(Slug::Malformed, "the path is not text"))?;
         if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(Fault::new(Slug::NotFound, "nothing has such a name"));
         }
@@ -48,8 +52,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fault> {
-        let Query(params) = Query::<T>::try_from_uri(&parts.uri)
-            .map_err(|rejection| bad("", &std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string)))?;
+        let Query(params) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
+            bad(
+                "",
+                &std::error::Error::source(&rejection)
+                    .map_or_else(|| rejection.to_string(), ToString::to_string),
+            )
+        })?;
         Ok(Params(params))
     }
 }
@@ -59,7 +68,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Fault> {
         if !is_json(request.headers()) {
-            return Err(Fault::new(Slug::Unsupported, "the body must be JSON: `Content-Type: application/json`"));
+            return Err(Fault::new(
+                Slug::Unsupported,
+                "the body must be JSON: `Content-Type: application/json`",
+            ));
         }
         let let_in = request.extensions().get::<LetIn>().cloned();
         let body = bounded(request.into_body()).await?;
@@ -75,7 +87,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
                 Fault::new(Slug::Malformed, format!("the body is not JSON: {inner}"))
             }
         })?;
-        reader.end().map_err(|error| Fault::new(Slug::Malformed, format!("the body is not one JSON value: {error}")))?;
+        reader.end().map_err(|error| {
+            Fault::new(
+                Slug::Malformed,
+                format!("the body is not one JSON value: {error}"),
+            )
+        })?;
         Ok(Asked(asked))
     }
 }
@@ -83,24 +100,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
 pub(super) async fn bounded(body: Body) -> Result<Bytes, Fault> {
     match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::new(Slug::TooLarge, format!("the body is larger than {MAX_BODY} bytes"))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::new(
+            Slug::TooLarge,
+            format!("the body is larger than {MAX_BODY} bytes"),
+        )),
         Ok(Err(_)) => Err(Fault::new(Slug::Malformed, "the body broke off")),
-        Err(_) => Err(Fault::new(Slug::Malformed, "the body did not arrive in time").with_status(408)),
+        Err(_) => {
+            Err(Fault::new(Slug::Malformed, "the body did not arrive in time").with_status(408))
+        }
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
     let mut parts = value.to_str().unwrap_or_default().split(';').map(str::trim);
-    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+    parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
         && parts.all(|part| part.is_empty() || part.eq_ignore_ascii_case("charset=utf-8"))
 }
 
-/// A member that cannot be read. Where the reader stopped in front of an object's end or at an unknown member, the name is in its message alone.
+/// A member that cannot be read. Where the reader stopped in front of an object's end or at an
+/// unknown member, the name is in its message alone.
 fn bad(path: &str, message: &str) -> Fault {
     let message = message.split(" at line ").next().unwrap_or(message);
-    let named = || ["missing field `", "unknown field `", "duplicate field `"].into_iter().find_map(|start| message.split_once(start)?.1.split('`').next());
+    let named = || {
+        ["missing field `", "unknown field `", "duplicate field `"]
+            .into_iter()
+            .find_map(|start| message.split_once(start)?.1.split('`').next())
+    };
     match path {
         "" | "." => Fault::field(&format!("/{}", named().unwrap_or_default()), message),
         path => match named().filter(|name| path.rsplit('.').next() != Some(*name)) {
@@ -117,10 +148,16 @@ pub(super) fn sentence<'t>(pointer: &str, text: &'t str) -> Result<&'t str, Faul
         return Err(Fault::field(pointer, "must not be empty"));
     }
     if text.chars().count() > MAX_TEXT {
-        return Err(Fault::field(pointer, format!("must have at most {MAX_TEXT} characters")));
+        return Err(Fault::field(
+            pointer,
+            format!("must have at most {MAX_TEXT} characters"),
+        ));
     }
     // Escapes of a terminal have no place in a reason (A103).
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    if text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
         return Err(Fault::field(pointer, "must not hold control characters"));
     }
     Ok(text)
@@ -134,20 +171,30 @@ pub(super) fn remark<'t>(pointer: &str, text: Option<&'t str>) -> Result<Option<
 /// A name, an id or a reference: taken as it is, byte for byte.
 pub(super) fn name<'t>(pointer: &str, text: &'t str) -> Result<&'t str, Fault> {
     if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
-        return Err(Fault::field(pointer, format!("must have 1 to {MAX_NAME} characters, none of them a control character")));
+        return Err(Fault::field(
+            pointer,
+            format!("must have 1 to {MAX_NAME} characters, none of them a control character"),
+        ));
     }
     Ok(text)
 }
 
 /// A name that may be absent.
-pub(super) fn some_name<'t, T: From<&'t str>>(pointer: &str, text: Option<&'t str>) -> Result<Option<T>, Fault> {
-    text.map(|text| name(pointer, text).map(T::from)).transpose()
+pub(super) fn some_name<'t, T: From<&'t str>>(
+    pointer: &str,
+    text: Option<&'t str>,
+) -> Result<Option<T>, Fault> {
+    text.map(|text| name(pointer, text).map(T::from))
+        .transpose()
 }
 
 /// A duration that is not zero and at most `max`.
 pub(super) fn lasting(pointer: &str, span: Span, max: Duration) -> Result<Duration, Fault> {
     if span.0.is_zero() || span.0 > max {
-        return Err(Fault::field(pointer, format!("must be longer than nothing and at most {}", Span(max))));
+        return Err(Fault::field(
+            pointer,
+            format!("must be longer than nothing and at most {}", Span(max)),
+        ));
     }
     Ok(span.0)
 }
@@ -155,10 +202,18 @@ pub(super) fn lasting(pointer: &str, span: Span, max: Duration) -> Result<Durati
 /// How many, from 1 to `max`; `default` where nobody says.
 pub(super) fn limit(text: Option<&str>, default: usize, max: usize) -> Result<usize, Fault> {
     let Some(text) = text else { return Ok(default) };
-    text.parse().ok().filter(|limit| (1..=max).contains(limit)).ok_or_else(|| Fault::field("/limit", format!("must be a number from 1 to {max}")))
+    text.parse()
+        .ok()
+        .filter(|limit| (1..=max).contains(limit))
+        .ok_or_else(|| Fault::field("/limit", format!("must be a number from 1 to {max}")))
 }
 
 /// A moment, or how long ago.
 pub(super) fn moment(pointer: &str, text: Option<&str>, now: Time) -> Result<Option<Time>, Fault> {
-    text.map(|text| Moment::at_or_ago(text, now).map(|moment| moment.0).map_err(|error| Fault::field(pointer, error.to_string()))).transpose()
+    text.map(|text| {
+        Moment::at_or_ago(text, now)
+            .map(|moment| moment.0)
+            .map_err(|error| Fault::field(pointer, error.to_string()))
+    })
+    .transpose()
 }

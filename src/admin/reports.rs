@@ -1,4 +1,5 @@
-//! How runs turned out, as people and their systems report it: by run, by call, or by the business object that was touched.
+//! How runs turned out, as people and their systems report it: by run, by call, or by the business
+//! object that was touched.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -42,12 +43,16 @@ pub(super) async fn report(
     Asked(report): Asked<Report>,
 ) -> Result<Json<api::report::Reported>, Fault> {
     if report.filter.is_some() || takes_back_all(&report) {
-        return make_many(&desk, &person, &report).await.map(|batch| Json(api::report::Reported::Many(batch)));
+        return make_many(&desk, &person, &report)
+            .await
+            .map(|batch| Json(api::report::Reported::Many(batch)));
     }
     stray("/confirm", report.confirm, "goes with `filter` alone")?;
     stray("/dry_run", report.dry_run, "goes with `filter` alone")?;
     let target = target(&report)?;
-    make(&desk, &person, target, &report).await.map(|Json(one)| Json(api::report::Reported::One(one)))
+    make(&desk, &person, target, &report)
+        .await
+        .map(|Json(one)| Json(api::report::Reported::One(one)))
 }
 
 /// Reports how the run in the path turned out, or takes such a report back.
@@ -64,7 +69,10 @@ pub(super) async fn report_run(
     Segment(run): Segment,
     Asked(report): Asked<RunReport>,
 ) -> Result<Json<api::operate::Revised>, Fault> {
-    let report = Report { run: Some(run), ..report.into() };
+    let report = Report {
+        run: Some(run),
+        ..report.into()
+    };
     let target = target(&report)?;
     make(&desk, &person, target, &report).await
 }
@@ -91,30 +99,86 @@ pub(super) async fn exclude(
         workflow: some_name("/workflow", exclude.workflow.as_deref())?,
         agent: some_name("/agent", exclude.agent.as_deref())?,
     };
-    let change = if exclude.retract { Change::Reinstate { by } } else { Change::Exclude { reason, reference, by } };
-    answer(&target, revised(desk.ledger().revise(target.clone(), change)).await?)
+    let change = if exclude.retract {
+        Change::Reinstate { by }
+    } else {
+        Change::Exclude {
+            reason,
+            reference,
+            by,
+        }
+    };
+    answer(
+        &target,
+        revised(desk.ledger().revise(target.clone(), change)).await?,
+    )
 }
 
-async fn make(desk: &Desk, person: &Person, target: RunTarget, report: &Report) -> Result<Json<api::operate::Revised>, Fault> {
+async fn make(
+    desk: &Desk,
+    person: &Person,
+    target: RunTarget,
+    report: &Report,
+) -> Result<Json<api::operate::Revised>, Fault> {
     let mode = some_mode(desk, report)?;
     let note: Option<Arc<str>> = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
     let by = person.name.clone();
     if let Some(executed) = report.executed {
-        let RunTarget::Call(call) = target else { return Err(Fault::field("/executed", "settles a call whose answer was lost: `call` names it")) };
-        stray("/mode", mode.is_some(), "is a report of its own; `executed` only settles the call")?;
-        stray("/ref", reference.is_some(), "is of no use here: a call is settled once")?;
-        stray("/retract", report.retract, "does not go with `executed`: a call is settled once")?;
-        let change = Change::Reconcile { call, executed, harmless: report.harmless.unwrap_or(!executed), note, by };
-        return answer(&target, revised(desk.ledger().revise(target.clone(), change)).await?);
+        let RunTarget::Call(call) = target else {
+            return Err(Fault::field(
+                "/executed",
+                "settles a call whose answer was lost: `call` names it",
+            ));
+        };
+        stray(
+            "/mode",
+            mode.is_some(),
+            "is a report of its own; `executed` only settles the call",
+        )?;
+        stray(
+            "/ref",
+            reference.is_some(),
+            "is of no use here: a call is settled once",
+        )?;
+        stray(
+            "/retract",
+            report.retract,
+            "does not go with `executed`: a call is settled once",
+        )?;
+        let change = Change::Reconcile {
+            call,
+            executed,
+            harmless: report.harmless.unwrap_or(!executed),
+            note,
+            by,
+        };
+        return answer(
+            &target,
+            revised(desk.ledger().revise(target.clone(), change)).await?,
+        );
     }
-    stray("/harmless", report.harmless.is_some(), "goes with `executed` alone")?;
+    stray(
+        "/harmless",
+        report.harmless.is_some(),
+        "goes with `executed` alone",
+    )?;
     if report.retract {
         if mode.is_none() && reference.is_none() {
-            return Err(Fault::field("/mode", "or `ref` must say which report is taken back"));
+            return Err(Fault::field(
+                "/mode",
+                "or `ref` must say which report is taken back",
+            ));
         }
-        let change = Change::Retract { mode, reference, by };
-        return answer(&target, revised(desk.ledger().revise(target.clone(), change)).await?);
+        let change = Change::Retract {
+            mode,
+            reference,
+            by,
+        };
+        return answer(
+            &target,
+            revised(desk.ledger().revise(target.clone(), change)).await?,
+        );
     }
     let mode = mode.ok_or_else(no_mode)?;
     let call = match &target {
@@ -122,10 +186,21 @@ async fn make(desk: &Desk, person: &Person, target: RunTarget, report: &Report) 
         RunTarget::Run { .. } | RunTarget::Subject { .. } => None,
     };
     let tool = some_name("/tool", report.tool.as_deref())?;
-    let charge = Charge { mode, source: Source::Person, by: Some(by), call, tool, note, reference };
+    let charge = Charge {
+        mode,
+        source: Source::Person,
+        by: Some(by),
+        call,
+        tool,
+        note,
+        reference,
+    };
     match desk.ledger().report(target.clone(), charge) {
         Reported::Booked(receipt) => answer(&target, revised(receipt).await?),
-        Reported::Open { revised, durable: receipt } => {
+        Reported::Open {
+            revised,
+            durable: receipt,
+        } => {
             if let Some(receipt) = receipt {
                 durable(receipt, MAY_STILL).await?;
             }
@@ -136,43 +211,101 @@ async fn make(desk: &Desk, person: &Person, target: RunTarget, report: &Report) 
 
 /// Does it take back all that was reported under one reference?
 fn takes_back_all(report: &Report) -> bool {
-    let named = [&report.run, &report.call, &report.subject].into_iter().any(Option::is_some);
+    let named = [&report.run, &report.call, &report.subject]
+        .into_iter()
+        .any(Option::is_some);
     report.retract && !named && report.reference.is_some()
 }
 
-async fn make_many(desk: &Arc<Desk>, person: &Person, report: &Report) -> Result<api::report::Batch, Fault> {
-    for (pointer, given) in [("/run", &report.run), ("/call", &report.call), ("/subject", &report.subject), ("/tool", &report.tool), ("/agent", &report.agent)]
-    {
-        stray(pointer, given.is_some(), "does not go with `filter`, nor with a `ref` alone")?;
+async fn make_many(
+    desk: &Arc<Desk>,
+    person: &Person,
+    report: &Report,
+) -> Result<api::report::Batch, Fault> {
+    for (pointer, given) in [
+        ("/run", &report.run),
+        ("/call", &report.call),
+        ("/subject", &report.subject),
+        ("/tool", &report.tool),
+        ("/agent", &report.agent),
+    ] {
+        stray(
+            pointer,
+            given.is_some(),
+            "does not go with `filter`, nor with a `ref` alone",
+        )?;
     }
     stray("/executed", report.executed.is_some(), "settles one `call`")?;
-    stray("/workflow", report.workflow.is_some(), "belongs into `filter` here")?;
+    stray(
+        "/workflow",
+        report.workflow.is_some(),
+        "belongs into `filter` here",
+    )?;
     let mode = match &report.filter {
-        Some(filter) => some_mode(desk, &Report { workflow: filter.workflow.clone(), ..report.clone() })?,
+        Some(filter) => some_mode(
+            desk,
+            &Report {
+                workflow: filter.workflow.clone(),
+                ..report.clone()
+            },
+        )?,
         None => some_mode(desk, report)?,
     };
     let note = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
     let Some(filter) = &report.filter else {
         let reference = reference.unwrap_or_default();
-        return batch::under(desk, &reference, batch::retraction(mode, &reference, person)).await;
+        return batch::under(
+            desk,
+            &reference,
+            batch::retraction(mode, &reference, person),
+        )
+        .await;
     };
-    let asking = Asking { confirm: report.confirm, dry_run: report.dry_run };
+    let asking = Asking {
+        confirm: report.confirm,
+        dry_run: report.dry_run,
+    };
     let by = person.name.clone();
     if report.retract {
         if mode.is_none() && reference.is_none() {
-            return Err(Fault::field("/mode", "or `ref` must say which reports are taken back"));
+            return Err(Fault::field(
+                "/mode",
+                "or `ref` must say which reports are taken back",
+            ));
         }
         let name = reference.clone().unwrap_or_default();
-        return batch::matching(desk, filter, &name, Change::Retract { mode, reference, by }, asking).await;
+        return batch::matching(
+            desk,
+            filter,
+            &name,
+            Change::Retract {
+                mode,
+                reference,
+                by,
+            },
+            asking,
+        )
+        .await;
     }
     let mode = mode.ok_or_else(no_mode)?;
     let reference = reference.unwrap_or_else(|| ids::batch().into());
-    let charge = Charge { mode, source: Source::Person, by: Some(by), call: None, tool: None, note, reference: Some(Arc::clone(&reference)) };
+    let charge = Charge {
+        mode,
+        source: Source::Person,
+        by: Some(by),
+        call: None,
+        tool: None,
+        note,
+        reference: Some(Arc::clone(&reference)),
+    };
     batch::matching(desk, filter, &reference, Change::Report(charge), asking).await
 }
 
-pub(super) fn answer(target: &RunTarget, revised: Result<Revised, ReviseError>) -> Result<Json<api::operate::Revised>, Fault> {
+pub(super) fn answer(
+    target: &RunTarget,
+    revised: Result<Revised, ReviseError>,
+) -> Result<Json<api::operate::Revised>, Fault> {
     match revised {
         Ok(revised) => Ok(Json(told(&revised))),
         Err(ReviseError::Unknown) => Err(Fault::no_run(target)),
@@ -185,45 +318,84 @@ fn no_mode() -> Fault {
 }
 
 fn some_reference(reference: Option<&str>) -> Result<Option<Arc<str>>, Fault> {
-    Ok(reference.map(|reference| name("/ref", reference)).transpose()?.map(Into::into))
+    Ok(reference
+        .map(|reference| name("/ref", reference))
+        .transpose()?
+        .map(Into::into))
 }
 
 fn stray(pointer: &str, given: bool, what: &str) -> Result<(), Fault> {
-    if given { Err(Fault::field(pointer, what)) } else { Ok(()) }
+    if given {
+        Err(Fault::field(pointer, what))
+    } else {
+        Ok(())
+    }
 }
 
 /// Which run is meant: exactly one of run, call and subject, and nothing that would be looked past.
 fn target(report: &Report) -> Result<RunTarget, Fault> {
     let workflow = some_name("/workflow", report.workflow.as_deref())?;
-    match (report.run.as_deref(), report.call.as_deref(), report.subject.as_deref()) {
+    match (
+        report.run.as_deref(),
+        report.call.as_deref(),
+        report.subject.as_deref(),
+    ) {
         (Some(run), None, None) => {
             stray("/tool", report.tool.is_some(), "goes with `subject` alone")?;
-            Ok(RunTarget::Run { run: name("/run", run)?.into(), workflow, agent: some_name("/agent", report.agent.as_deref())? })
+            Ok(RunTarget::Run {
+                run: name("/run", run)?.into(),
+                workflow,
+                agent: some_name("/agent", report.agent.as_deref())?,
+            })
         }
         (None, Some(call), None) => {
             stray("/tool", report.tool.is_some(), "goes with `subject` alone")?;
-            stray("/workflow", workflow.is_some(), "a call's id says its workflow")?;
-            stray("/agent", report.agent.is_some(), "a call's id says its agent")?;
-            Ok(RunTarget::Call(call.parse().map_err(|error| Fault::field("/call", format!("{error}")))?))
+            stray(
+                "/workflow",
+                workflow.is_some(),
+                "a call's id says its workflow",
+            )?;
+            stray(
+                "/agent",
+                report.agent.is_some(),
+                "a call's id says its agent",
+            )?;
+            Ok(RunTarget::Call(call.parse().map_err(|error| {
+                Fault::field("/call", format!("{error}"))
+            })?))
         }
         (None, None, Some(subject)) => {
             stray("/agent", report.agent.is_some(), "goes with `run` alone")?;
-            Ok(RunTarget::Subject { subject: name("/subject", subject)?.into(), tool: some_name("/tool", report.tool.as_deref())?, workflow })
+            Ok(RunTarget::Subject {
+                subject: name("/subject", subject)?.into(),
+                tool: some_name("/tool", report.tool.as_deref())?,
+                workflow,
+            })
         }
-        _ => Err(Fault::field("/run", "exactly one of `run`, `call` and `subject` must say which run is meant")),
+        _ => Err(Fault::field(
+            "/run",
+            "exactly one of `run`, `call` and `subject` must say which run is meant",
+        )),
     }
 }
 
-/// A built-in mode, or one that the workflow's objective names; that of any workflow where the report does not say which. A slip of the keyboard is no new
-/// mode.
+/// A built-in mode, or one that the workflow's objective names; that of any workflow where the
+/// report does not say which. A slip of the keyboard is no new mode.
 fn some_mode(desk: &Desk, report: &Report) -> Result<Option<FailureMode>, Fault> {
-    let Some(mode) = &report.mode else { return Ok(None) };
+    let Some(mode) = &report.mode else {
+        return Ok(None);
+    };
     let mode = FailureMode::from(name("/mode", mode)?);
     if !matches!(mode, FailureMode::Named(_)) {
         return Ok(Some(mode));
     }
     let table = desk.ledger().table_full();
-    let meant = table.entries.iter().filter(|(workflow, _)| report.workflow.as_deref().is_none_or(|name| name == workflow.as_str()));
+    let meant = table.entries.iter().filter(|(workflow, _)| {
+        report
+            .workflow
+            .as_deref()
+            .is_none_or(|name| name == workflow.as_str())
+    });
     let mut known: BTreeSet<&FailureMode> = FailureMode::BUILT_IN.iter().collect();
     for (_, place) in meant {
         let objective = &place.policy.terms.objective;
@@ -233,7 +405,13 @@ fn some_mode(desk: &Desk, report: &Report) -> Result<Option<FailureMode>, Fault>
         return Ok(Some(mode));
     }
     let known: Vec<_> = known.into_iter().map(FailureMode::as_str).collect();
-    Err(Fault::field("/mode", format!("no failure mode is called `{mode}`; known are {}", known.join(", "))))
+    Err(Fault::field(
+        "/mode",
+        format!(
+            "no failure mode is called `{mode}`; known are {}",
+            known.join(", ")
+        ),
+    ))
 }
 
 pub(super) fn told(revised: &Revised) -> api::operate::Revised {

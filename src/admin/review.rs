@@ -49,22 +49,55 @@ const MOST_RUNS: usize = 10_000;
 
 /// How workflows did over a span of time.
 #[utoipa::path(get, path = "/v1/review", params(ReviewQuery), responses((status = 200, body = Review), (status = "default", body = Problem)))]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Params(query): Params<ReviewQuery>) -> Result<Json<Review>, Fault> {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Params(query): Params<ReviewQuery>,
+) -> Result<Json<Review>, Fault> {
     let only = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
     let with_timeline = query.timeline.unwrap_or(false);
     if with_timeline && only.is_none() {
-        return Err(Fault::field("/timeline", "is one workflow's: name it with `workflow`"));
+        return Err(Fault::field(
+            "/timeline",
+            "is one workflow's: name it with `workflow`",
+        ));
     }
     let now = desk.ledger().now();
-    let (since, until) = span(query.since.as_deref(), query.until.as_deref(), now, now.minus(USUAL))?;
+    let (since, until) = span(
+        query.since.as_deref(),
+        query.until.as_deref(),
+        now,
+        now.minus(USUAL),
+    )?;
     let views = match &only {
-        Some(name) => vec![(name.clone(), desk.ledger().view(name).ok_or_else(|| unknown(name))?)],
+        Some(name) => vec![(
+            name.clone(),
+            desk.ledger().view(name).ok_or_else(|| unknown(name))?,
+        )],
         None => desk.ledger().views(),
     };
     let policies = desk.ledger().table();
-    let subjects = views.into_iter().map(|(name, view)| subject(name, view, &policies.policies)).collect();
-    let gathering = Gathering::new(since, until.plus(Duration::from_millis(1)), subjects, desk.ledger().incidents(), with_timeline);
-    desk.look_up(move |records| look(records, gathering, only, (since, until.plus(Duration::from_millis(1))), with_timeline)).await.map(Json)
+    let subjects = views
+        .into_iter()
+        .map(|(name, view)| subject(name, view, &policies.policies))
+        .collect();
+    let gathering = Gathering::new(
+        since,
+        until.plus(Duration::from_millis(1)),
+        subjects,
+        desk.ledger().incidents(),
+        with_timeline,
+    );
+    desk.look_up(move |records| {
+        look(
+            records,
+            gathering,
+            only,
+            (since, until.plus(Duration::from_millis(1))),
+            with_timeline,
+        )
+    })
+    .await
+    .map(Json)
 }
 
 /// Records that a person looked, at one workflow or at all.
@@ -74,28 +107,51 @@ pub(super) async fn done(
     Extension(person): Extension<Arc<Person>>,
     Asked(done): Asked<ReviewDone>,
 ) -> Result<Json<ReviewRecorded>, Fault> {
-    let scope = some_name::<WorkflowName>("/workflow", done.workflow.as_deref())?.map_or(Scope::All, Scope::One);
+    let scope = some_name::<WorkflowName>("/workflow", done.workflow.as_deref())?
+        .map_or(Scope::All, Scope::One);
     let note = remark("/note", done.note.as_deref())?;
     for receipt in desk.ledger().reviewed(&scope, &person.name, note)? {
         durable(receipt, MAY_STILL).await?;
     }
     let workflows = match scope {
         Scope::One(name) => vec![name.to_string()],
-        Scope::All => desk.ledger().views().into_iter().map(|(name, _)| name.to_string()).collect(),
+        Scope::All => desk
+            .ledger()
+            .views()
+            .into_iter()
+            .map(|(name, _)| name.to_string())
+            .collect(),
     };
-    Ok(Json(ReviewRecorded { workflows, by: person.name.to_string() }))
+    Ok(Json(ReviewRecorded {
+        workflows,
+        by: person.name.to_string(),
+    }))
 }
 
 fn subject(name: WorkflowName, view: View, policies: &PolicySet) -> Subject {
     let policy = view.place.map(|place| Arc::clone(&place.policy));
-    let without_schema = policy.as_ref().map_or_else(Vec::new, |policy| bare(policy, policies));
-    Subject { name, mode: policy.map(|policy| policy.mode), state: view.state, without_schema }
+    let without_schema = policy
+        .as_ref()
+        .map_or_else(Vec::new, |policy| bare(policy, policies));
+    Subject {
+        name,
+        mode: policy.map(|policy| policy.mode),
+        state: view.state,
+        without_schema,
+    }
 }
 
 /// The tools above `read` that the workflow reaches and nobody described.
 fn bare(workflow: &Workflow, policies: &PolicySet) -> Vec<ToolName> {
     let tools = policies.apis.values().flat_map(|api| &api.tools);
-    tools.filter(|tool| workflow.tools.contains(&tool.name) && tool.risk > Risk::Read && tool.arguments.is_none()).map(|tool| tool.name.clone()).collect()
+    tools
+        .filter(|tool| {
+            workflow.tools.contains(&tool.name)
+                && tool.risk > Risk::Read
+                && tool.arguments.is_none()
+        })
+        .map(|tool| tool.name.clone())
+        .collect()
 }
 
 fn look(
@@ -107,19 +163,37 @@ fn look(
 ) -> Result<Review, Unavailable> {
     let mut missing = Vec::new();
     // What was held before the span may be decided in it.
-    let before = Happened { workflow: workflow.clone(), since: since.minus(HOLDS), until: since, kinds: vec!["held"], granted: false };
+    let before = Happened {
+        workflow: workflow.clone(),
+        since: since.minus(HOLDS),
+        until: since,
+        kinds: vec!["held"],
+        granted: false,
+    };
     let mut kinds = KINDS.to_vec();
     if with_timeline {
         kinds.extend(CALL_KINDS);
     }
-    let within = Happened { workflow: workflow.clone(), since, until, kinds, granted: true };
+    let within = Happened {
+        workflow: workflow.clone(),
+        since,
+        until,
+        kinds,
+        granted: true,
+    };
     for happened in [before, within] {
-        each(records, &happened, &mut missing, |entry| gathering.read(entry))?;
+        each(records, &happened, &mut missing, |entry| {
+            gathering.read(entry);
+        })?;
     }
     let mut shadow: BTreeMap<WorkflowName, Vec<ShadowFinding>> = BTreeMap::new();
     for found in records.shadowed(since, until)? {
-        let finding =
-            ShadowFinding { tool: found.tool.to_string(), verdict: found.verdict.as_str().to_owned(), rule: found.rule.to_string(), calls: found.calls };
+        let finding = ShadowFinding {
+            tool: found.tool.to_string(),
+            verdict: found.verdict.as_str().to_owned(),
+            rule: found.rule.to_string(),
+            calls: found.calls,
+        };
         shadow.entry(found.workflow).or_default().push(finding);
     }
     let mut review = gathering.close(missing, shadow);
@@ -127,14 +201,22 @@ fn look(
         let (executed, more) = executed(records, workflow, (since, until))?;
         timeline.executed = executed;
         if more {
-            review.missing.push(format!("calls of older runs than the newest {MOST_RUNS}"));
+            review
+                .missing
+                .push(format!("calls of older runs than the newest {MOST_RUNS}"));
         }
     }
     Ok(review)
 }
 
-/// Shows every entry of `happened` to `see`, and says what is `missing` where there are more than are read.
-pub(super) fn each(records: &dyn Records, happened: &Happened, missing: &mut Vec<String>, mut see: impl FnMut(&Entry)) -> Result<(), Unavailable> {
+/// Shows every entry of `happened` to `see`, and says what is `missing` where there are more than
+/// are read.
+pub(super) fn each(
+    records: &dyn Records,
+    happened: &Happened,
+    missing: &mut Vec<String>,
+    mut see: impl FnMut(&Entry),
+) -> Result<(), Unavailable> {
     let (mut after, mut read) = (0, 0);
     loop {
         let page = records.happened(happened, after, PAGE)?;
@@ -145,7 +227,10 @@ pub(super) fn each(records: &dyn Records, happened: &Happened, missing: &mut Vec
         match page.last() {
             Some((seq, _)) if page.len() == PAGE && read < MOST_ENTRIES => after = *seq,
             Some((_, entry)) if page.len() == PAGE => {
-                missing.push(format!("what happened after {}: choose a shorter span", Moment(entry.at)));
+                missing.push(format!(
+                    "what happened after {}: choose a shorter span",
+                    Moment(entry.at)
+                ));
                 return Ok(());
             }
             _ => return Ok(()),
@@ -153,23 +238,41 @@ pub(super) fn each(records: &dyn Records, happened: &Happened, missing: &mut Vec
     }
 }
 
-/// What the runs of the span executed, by tool; and whether there are more runs than were looked at.
-fn executed(records: &dyn Records, workflow: Option<WorkflowName>, (since, until): (Time, Time)) -> Result<(Vec<ExecutedCalls>, bool), Unavailable> {
+/// What the runs of the span executed, by tool; and whether there are more runs than were looked
+/// at.
+fn executed(
+    records: &dyn Records,
+    workflow: Option<WorkflowName>,
+    (since, until): (Time, Time),
+) -> Result<(Vec<ExecutedCalls>, bool), Unavailable> {
     let mut counts: BTreeMap<String, (Risk, u64, BTreeSet<String>)> = BTreeMap::new();
-    let filter = RunFilter { workflow, since: Some(since), until: Some(until), ..RunFilter::default() };
+    let filter = RunFilter {
+        workflow,
+        since: Some(since),
+        until: Some(until),
+        ..RunFilter::default()
+    };
     let more = every(records, filter, MOST_RUNS, |view| {
-        for call in view.run.calls.iter().filter(|call| call.executed != Executed::No) {
-            let (_, calls, subjects) = counts.entry(call.tool.to_string()).or_insert_with(|| (call.risk, 0, BTreeSet::new()));
+        for call in view
+            .run
+            .calls
+            .iter()
+            .filter(|call| call.executed != Executed::No)
+        {
+            let (_, calls, subjects) = counts
+                .entry(call.tool.to_string())
+                .or_insert_with(|| (call.risk, 0, BTreeSet::new()));
             *calls += 1;
             subjects.extend(call.subject.as_ref().map(ToString::to_string));
         }
     })?;
-    let shown = |(tool, (risk, calls, subjects)): (String, (Risk, u64, BTreeSet<String>))| ExecutedCalls {
-        tool,
-        risk: risk.as_str().to_owned(),
-        calls,
-        subjects: subjects.len() as u64,
-    };
+    let shown =
+        |(tool, (risk, calls, subjects)): (String, (Risk, u64, BTreeSet<String>))| ExecutedCalls {
+            tool,
+            risk: risk.as_str().to_owned(),
+            calls,
+            subjects: subjects.len() as u64,
+        };
     Ok((counts.into_iter().map(shown).collect(), more))
 }
 

@@ -36,16 +36,28 @@ pub(super) const MAX_LISTED: usize = 1_000;
 
 /// Booked runs, newest first.
 #[utoipa::path(get, path = "/v1/runs", params(RunQuery), responses((status = 200, body = Runs), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<RunQuery>) -> Result<Json<Runs>, Fault> {
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Params(query): Params<RunQuery>,
+) -> Result<Json<Runs>, Fault> {
     let filter = filter(&query, desk.ledger().now())?;
     let limit = filter.limit;
     // One more than is shown tells whether there is a next page.
-    let filter = RunFilter { limit: limit + 1, ..filter };
+    let filter = RunFilter {
+        limit: limit + 1,
+        ..filter
+    };
     let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| last.position.to_string());
-    Ok(Json(Runs { runs: found.iter().map(run).collect(), next }))
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|last| last.position.to_string());
+    Ok(Json(Runs {
+        runs: found.iter().map(run).collect(),
+        next,
+    }))
 }
 
 /// One booked run with its calls and what was said of it.
@@ -55,14 +67,32 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<Ru
     params(("run" = String, Path), RunScope),
     responses((status = 200, body = RunDetail), (status = "default", body = Problem))
 )]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment, Params(scope): Params<RunScope>) -> Result<Json<RunDetail>, Fault> {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Segment(asked): Segment,
+    Params(scope): Params<RunScope>,
+) -> Result<Json<RunDetail>, Fault> {
     let workflow = some_name::<WorkflowName>("/workflow", scope.workflow.as_deref())?;
-    let filter = RunFilter { run: Some(RunId::from(asked.as_str())), workflow, limit: MAX_LISTED, ..RunFilter::default() };
+    let filter = RunFilter {
+        run: Some(RunId::from(asked.as_str())),
+        workflow,
+        limit: MAX_LISTED,
+        ..RunFilter::default()
+    };
     let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
     // Continuations answer to the id that the agent gave, and have one of their own.
-    found.retain(|view| view.run.id().as_str() == asked && scope.agent.as_deref().is_none_or(|agent| agent == view.run.agent.as_str()));
+    found.retain(|view| {
+        view.run.id().as_str() == asked
+            && scope
+                .agent
+                .as_deref()
+                .is_none_or(|agent| agent == view.run.agent.as_str())
+    });
     match found.as_slice() {
-        [] => Err(Fault::new(Slug::NotFound, "no booked run has this id; one that is still open is shown when it ends")),
+        [] => Err(Fault::new(
+            Slug::NotFound,
+            "no booked run has this id; one that is still open is shown when it ends",
+        )),
         [one] => Ok(Json(detail(one, &Beside::of(&desk, [&one.run.workflow])))),
         several => Err(Fault::several(several.iter().map(|view| Candidate {
             workflow: view.run.workflow.to_string(),
@@ -75,16 +105,29 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(asked): Segment,
 }
 
 pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
-    let (since, until) = (moment("/since", query.since.as_deref(), now)?, moment("/until", query.until.as_deref(), now)?);
+    let (since, until) = (
+        moment("/since", query.since.as_deref(), now)?,
+        moment("/until", query.until.as_deref(), now)?,
+    );
     if since.is_some_and(|since| since > now) {
-        return Err(Fault::field("/since", "lies in the future, and nothing is booked there"));
+        return Err(Fault::field(
+            "/since",
+            "lies in the future, and nothing is booked there",
+        ));
     }
     if let (Some(since), Some(until)) = (since, until)
         && until <= since
     {
         return Err(Fault::field("/until", "must lie after `since`"));
     }
-    let call = query.call.as_deref().map(|call| call.parse().map_err(|error| Fault::field("/call", format!("{error}")))).transpose()?;
+    let call = query
+        .call
+        .as_deref()
+        .map(|call| {
+            call.parse()
+                .map_err(|error| Fault::field("/call", format!("{error}")))
+        })
+        .transpose()?;
     Ok(RunFilter {
         workflow: some_name("/workflow", query.workflow.as_deref())?,
         run: some_name("/run", query.run.as_deref())?,
@@ -94,7 +137,11 @@ pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
         tool: some_name("/tool", query.tool.as_deref())?,
         subject: some_name("/subject", query.subject.as_deref())?,
         outcome: query.outcome.as_deref().map(outcome).transpose()?,
-        mode: query.mode.as_deref().map(|mode| name("/mode", mode).map(FailureMode::from)).transpose()?,
+        mode: query
+            .mode
+            .as_deref()
+            .map(|mode| name("/mode", mode).map(FailureMode::from))
+            .transpose()?,
         ambiguous: match query.ambiguous.as_deref() {
             None | Some("false") => false,
             Some("true" | "") => true,
@@ -103,19 +150,37 @@ pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
         before: match query.before.as_deref().map(str::parse) {
             None => None,
             Some(Ok(position)) => Some(position),
-            Some(Err(_)) => return Err(Fault::field("/before", "must be what the page before gave as `next`")),
+            Some(Err(_)) => {
+                return Err(Fault::field(
+                    "/before",
+                    "must be what the page before gave as `next`",
+                ));
+            }
         },
         limit: limit(query.limit.as_deref(), LISTED, MAX_LISTED)?,
     })
 }
 
 fn outcome(text: &str) -> Result<Outcome, Fault> {
-    let known = [Outcome::Acceptable, Outcome::Unacceptable, Outcome::Excluded];
-    known.into_iter().find(|outcome| outcome.as_str() == text).ok_or_else(|| Fault::field("/outcome", "must be acceptable, unacceptable or excluded"))
+    let known = [
+        Outcome::Acceptable,
+        Outcome::Unacceptable,
+        Outcome::Excluded,
+    ];
+    known
+        .into_iter()
+        .find(|outcome| outcome.as_str() == text)
+        .ok_or_else(|| Fault::field("/outcome", "must be acceptable, unacceptable or excluded"))
 }
 
-/// Shows every run of `filter` to `see`, newest first, page by page, until `most` were shown. Says whether there are more.
-pub(super) fn every(records: &dyn Records, mut filter: RunFilter, most: usize, mut see: impl FnMut(&RunView)) -> Result<bool, Unavailable> {
+/// Shows every run of `filter` to `see`, newest first, page by page, until `most` were shown. Says
+/// whether there are more.
+pub(super) fn every(
+    records: &dyn Records,
+    mut filter: RunFilter,
+    most: usize,
+    mut see: impl FnMut(&RunView),
+) -> Result<bool, Unavailable> {
     filter.limit = MAX_LISTED;
     let mut seen = 0;
     loop {
@@ -124,7 +189,9 @@ pub(super) fn every(records: &dyn Records, mut filter: RunFilter, most: usize, m
             see(view);
         }
         seen += page.len();
-        let Some(last) = page.last().filter(|_| page.len() == MAX_LISTED) else { return Ok(false) };
+        let Some(last) = page.last().filter(|_| page.len() == MAX_LISTED) else {
+            return Ok(false);
+        };
         if seen >= most {
             return Ok(true);
         }
@@ -134,7 +201,12 @@ pub(super) fn every(records: &dyn Records, mut filter: RunFilter, most: usize, m
 
 fn run(view: &RunView) -> Run {
     let run = &view.run;
-    let subjects: BTreeSet<_> = run.calls.iter().filter_map(|call| call.subject.as_ref()).map(ToString::to_string).collect();
+    let subjects: BTreeSet<_> = run
+        .calls
+        .iter()
+        .filter_map(|call| call.subject.as_ref())
+        .map(ToString::to_string)
+        .collect();
     Run {
         run: run.id().to_string(),
         workflow: run.workflow.to_string(),
@@ -147,7 +219,10 @@ fn run(view: &RunView) -> Run {
         high: run.high,
         modes: modes(run),
         calls: run.calls.len() as u64,
-        ambiguous: run.calls.iter().any(|call| call.executed == event::Executed::Unknown),
+        ambiguous: run
+            .calls
+            .iter()
+            .any(|call| call.executed == event::Executed::Unknown),
         subjects: subjects.into_iter().collect(),
     }
 }
@@ -160,10 +235,20 @@ pub(super) struct Beside {
 
 impl Beside {
     /// For runs of these workflows.
-    pub(super) fn of<'w>(desk: &Desk, workflows: impl IntoIterator<Item = &'w WorkflowName>) -> Self {
+    pub(super) fn of<'w>(
+        desk: &Desk,
+        workflows: impl IntoIterator<Item = &'w WorkflowName>,
+    ) -> Self {
         let workflows: BTreeSet<_> = workflows.into_iter().collect();
-        let samples = |workflow: &WorkflowName| desk.ledger().view(workflow).map_or_else(Vec::new, |view| view.state.samples().iter().cloned().collect());
-        Beside { incidents: desk.ledger().incidents(), samples: workflows.into_iter().flat_map(samples).collect() }
+        let samples = |workflow: &WorkflowName| {
+            desk.ledger().view(workflow).map_or_else(Vec::new, |view| {
+                view.state.samples().iter().cloned().collect()
+            })
+        };
+        Beside {
+            incidents: desk.ledger().incidents(),
+            samples: workflows.into_iter().flat_map(samples).collect(),
+        }
     }
 }
 
@@ -180,15 +265,29 @@ pub(super) fn detail(view: &RunView, beside: &Beside) -> RunDetail {
         counted: counts(run.mark),
         high: run.high,
         modes: modes(run),
-        calls: run.calls.iter().map(|one| call(one, &beside.samples)).collect(),
-        reports: run.charges.iter().map(|charge| said(charge, view, &beside.incidents)).collect(),
+        calls: run
+            .calls
+            .iter()
+            .map(|one| call(one, &beside.samples))
+            .collect(),
+        reports: run
+            .charges
+            .iter()
+            .map(|charge| said(charge, view, &beside.incidents))
+            .collect(),
         retracted: view.retracted.iter().map(Said::of).collect(),
-        excluded: view.excluded.as_ref().map(|(reason, by)| Excluded { reason: reason.to_string(), by: by.to_string() }),
+        excluded: view.excluded.as_ref().map(|(reason, by)| Excluded {
+            reason: reason.to_string(),
+            by: by.to_string(),
+        }),
     }
 }
 
 fn said(charge: &event::Charge, view: &RunView, incidents: &[Incident]) -> Said {
-    Said { incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()), ..Said::of(charge) }
+    Said {
+        incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()),
+        ..Said::of(charge)
+    }
 }
 
 const fn counts(mark: Mark) -> bool {
@@ -211,6 +310,9 @@ pub(super) fn call(call: &CallRecord, samples: &[Sample]) -> Call {
         executed: Executed(call.executed),
         status: call.status,
         subject: call.subject.as_ref().map(ToString::to_string),
-        sample: samples.iter().find(|sample| sample.call == call.call).map(redacted),
+        sample: samples
+            .iter()
+            .find(|sample| sample.call == call.call)
+            .map(redacted),
     }
 }

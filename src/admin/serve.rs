@@ -1,6 +1,7 @@
 //! The admin listener: accepts, bounds what is open at once, and drains when told to.
 //!
-//! HTTP/1 alone. Connections are tasks of one set that this function owns and awaits; when it returns, nothing of it runs any more.
+//! HTTP/1 alone. Connections are tasks of one set that this function owns and awaits; when it
+//! returns, nothing of it runs any more.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
 
@@ -25,10 +26,12 @@ const HEAD: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 32 * 1024;
 /// How long open requests may take to end after the stop. Longer than the wait for a disk.
 pub const DRAIN: Duration = Duration::from_secs(12);
-/// How long accepting rests after it failed: with no file descriptor left, the next try fails as well.
+/// How long accepting rests after it failed: with no file descriptor left, the next try fails as
+/// well.
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop` resolves and open requests have ended, or [`DRAIN`] is over.
+/// Serves `router` on `listener` until `stop` resolves and open requests have ended, or [`DRAIN`]
+/// is over.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send) {
     let reach = listener.local_addr().map_or(Reach::Loopback, reach);
     let router = router.layer(Extension(reach));
@@ -52,22 +55,38 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     }
     drop(listener);
     stopping.cancel();
-    if timeout(DRAIN, async { while open.join_next().await.is_some() {} }).await.is_err() {
+    if timeout(DRAIN, async { while open.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
         open.shutdown().await;
     }
 }
 
 fn reach(address: SocketAddr) -> Reach {
-    if address.ip().is_loopback() { Reach::Loopback } else { Reach::Network }
+    if address.ip().is_loopback() {
+        Reach::Loopback
+    } else {
+        Reach::Network
+    }
 }
 
 async fn connection(stream: TcpStream, router: Router, stopping: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            Ok::<_, Infallible>(
+                router
+                    .oneshot(request.map(Body::new))
+                    .await
+                    .unwrap_or_else(|never| match never {}),
+            )
+        }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MAX_HEAD);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(MAX_HEAD);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     // How a connection breaks off concerns nobody: what it asked for is in the journal or is not.
     tokio::select! {

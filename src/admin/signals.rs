@@ -1,8 +1,10 @@
 //! Signals: webhooks of other systems, mapped by the policy onto what became of a run.
 //!
-//! A signed signal needs no token: its signature says who sent it, and is looked at before a byte of the body is parsed. One without a secret needs a reporter's. A
-//! delivery that says nothing about any run is answered with 200 and why: a sender that gets anything else repeats it for days. It books modes and confirms; it
-//! never retracts and never excludes (G11), and what it cannot tell apart it does not charge.
+//! A signed signal needs no token: its signature says who sent it, and is looked at before a byte
+//! of the body is parsed. One without a secret needs a reporter's. A delivery that says nothing
+//! about any run is answered with 200 and why: a sender that gets anything else repeats it for
+//! days. It books modes and confirms; it never retracts and never excludes (G11), and what it
+//! cannot tell apart it does not charge.
 
 use std::{borrow::Cow, path::Path, sync::Arc};
 
@@ -56,33 +58,65 @@ const MAX_SECRETS_FILE: u64 = 16 * 1024;
     responses((status = 200, body = Signalled), (status = "default", body = Problem)),
     security((), ("token" = []))
 )]
-pub(super) async fn receive(State(desk): State<Arc<Desk>>, Segment(name): Segment, request: Request) -> Result<Json<Signalled>, Fault> {
+pub(super) async fn receive(
+    State(desk): State<Arc<Desk>>,
+    Segment(name): Segment,
+    request: Request,
+) -> Result<Json<Signalled>, Fault> {
     let (parts, body) = request.into_parts();
     let policies = Arc::clone(&desk.ledger().table().policies);
     let signal = policies.signals.get(name.as_str()).map(Arc::clone);
     let Some(signal) = signal.filter(|signal| signal.secret.is_some()) else {
         // Who has no token is not told which signals there are.
         let person = desk.may(&parts.headers, Role::Reporter)?;
-        let signal = policies.signals.get(name.as_str()).ok_or_else(|| Fault::new(Slug::NotFound, format!("no policy has a signal `{name}`")))?;
+        let signal = policies.signals.get(name.as_str()).ok_or_else(|| {
+            Fault::new(Slug::NotFound, format!("no policy has a signal `{name}`"))
+        })?;
         let body = read::bounded(body).await?;
         // It may have taken its time, and people leave.
         desk.may(&parts.headers, Role::Reporter)?;
-        return counted(&desk, signal, news(&desk, signal, &parts.headers, &body, &person.name).await);
+        return counted(
+            &desk,
+            signal,
+            news(&desk, signal, &parts.headers, &body, &person.name).await,
+        );
     };
     let body = read::bounded(body).await?;
     if let Err(fault) = signed(&desk, &signal, &parts.headers, &body).await {
         desk.admin.metrics.signal(&signal.name, "refused");
         return Err(fault);
     }
-    counted(&desk, &signal, news(&desk, &signal, &parts.headers, &body, &PersonName::from(signal.name.as_str())).await)
+    counted(
+        &desk,
+        &signal,
+        news(
+            &desk,
+            &signal,
+            &parts.headers,
+            &body,
+            &PersonName::from(signal.name.as_str()),
+        )
+        .await,
+    )
 }
 
 /// What it said, counted.
-fn counted(desk: &Desk, signal: &Signal, answer: Result<Signalled, Fault>) -> Result<Json<Signalled>, Fault> {
+fn counted(
+    desk: &Desk,
+    signal: &Signal,
+    answer: Result<Signalled, Fault>,
+) -> Result<Json<Signalled>, Fault> {
     let outcome = match &answer {
-        Ok(Signalled { matched: false, candidates, .. }) if !candidates.is_empty() => "ambiguous",
+        Ok(Signalled {
+            matched: false,
+            candidates,
+            ..
+        }) if !candidates.is_empty() => "ambiguous",
         Ok(Signalled { matched: false, .. }) => "unmatched",
-        Ok(Signalled { result: Some(revised), .. }) if revised.repeated => "repeated",
+        Ok(Signalled {
+            result: Some(revised),
+            ..
+        }) if revised.repeated => "repeated",
         Ok(Signalled { .. }) => "booked",
         Err(_) => "failed",
     };
@@ -91,36 +125,67 @@ fn counted(desk: &Desk, signal: &Signal, answer: Result<Signalled, Fault>) -> Re
 }
 
 /// Is it by somebody who has the secret, and from now?
-async fn signed(desk: &Arc<Desk>, signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<(), Fault> {
-    let Some(place) = signal.secret.clone() else { return Ok(()) };
+async fn signed(
+    desk: &Arc<Desk>,
+    signal: &Signal,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Fault> {
+    let Some(place) = signal.secret.clone() else {
+        return Ok(());
+    };
     let one = |name: &str| {
         let mut values = headers.get_all(name).iter();
         match (values.next().map(|value| value.to_str()), values.next()) {
             (Some(Ok(value)), None) => Ok(value),
-            _ => Err(Fault::new(Slug::Unauthorized, format!("`{name}` must be there once: this signal is signed as Standard Webhooks"))),
+            _ => Err(Fault::new(
+                Slug::Unauthorized,
+                format!("`{name}` must be there once: this signal is signed as Standard Webhooks"),
+            )),
         }
     };
-    let signed = Signed { id: one("webhook-id")?, timestamp: one("webhook-timestamp")?, signature: one("webhook-signature")? };
+    let signed = Signed {
+        id: one("webhook-id")?,
+        timestamp: one("webhook-timestamp")?,
+        signature: one("webhook-signature")?,
+    };
     let (file, name) = (Arc::clone(&signal.place.file), signal.name.clone());
-    let text = desk.look_up(move |_| Ok(secret_text(&place, &file))).await?;
+    let text = desk
+        .look_up(move |_| Ok(secret_text(&place, &file)))
+        .await?;
     let secrets = text.and_then(|text| webhook::secrets(&text).map_err(|error| error.to_string()));
     let secrets = secrets.map_err(|why| {
-        tracing::error!(signal = name.as_str(), why, "a signal cannot be checked: its secret cannot be read");
-        Fault::new(Slug::Unavailable, "the gate cannot read this signal's secret, so that it cannot be checked")
+        tracing::error!(
+            signal = name.as_str(),
+            why,
+            "a signal cannot be checked: its secret cannot be read"
+        );
+        Fault::new(
+            Slug::Unavailable,
+            "the gate cannot read this signal's secret, so that it cannot be checked",
+        )
     })?;
-    webhook::verify(&secrets, signed, body, desk.ledger().now()).map_err(|refused| Fault::new(Slug::Unauthorized, refused.to_string()))
+    webhook::verify(&secrets, signed, body, desk.ledger().now())
+        .map_err(|refused| Fault::new(Slug::Unauthorized, refused.to_string()))
 }
 
 fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
     match place {
-        SecretPlace::Variable(name) => std::env::var(&**name).map_err(|_| format!("the environment variable {name} is not set")),
+        SecretPlace::Variable(name) => std::env::var(&**name)
+            .map_err(|_| format!("the environment variable {name} is not set")),
         SecretPlace::File(written) => {
             // Beside the policy that names it.
-            let path = Path::new(policy).parent().unwrap_or(Path::new("")).join(&**written);
+            let path = Path::new(policy)
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(&**written);
             let told = |error: std::io::Error| format!("{}: {error}", path.display());
             let file = std::fs::metadata(&path).map_err(told)?;
             if !file.is_file() || file.len() > MAX_SECRETS_FILE {
-                return Err(format!("{} is not a file of at most 16 KiB", path.display()));
+                return Err(format!(
+                    "{} is not a file of at most 16 KiB",
+                    path.display()
+                ));
             }
             std::fs::read_to_string(&path).map_err(told)
         }
@@ -128,23 +193,57 @@ fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
 }
 
 /// What the delivery says, booked.
-async fn news(desk: &Desk, signal: &Signal, headers: &HeaderMap, body: &[u8], by: &PersonName) -> Result<Signalled, Fault> {
-    let unmatched = |why: String| Signalled { matched: false, why: Some(why), ..Signalled::default() };
+async fn news(
+    desk: &Desk,
+    signal: &Signal,
+    headers: &HeaderMap,
+    body: &[u8],
+    by: &PersonName,
+) -> Result<Signalled, Fault> {
+    let unmatched = |why: String| Signalled {
+        matched: false,
+        why: Some(why),
+        ..Signalled::default()
+    };
     let (target, note, reference) = match understood(signal, headers, body)? {
         Understood::Nothing(why) => return Ok(unmatched(why)),
-        Understood::News { target, note, reference } => (target, note, reference),
+        Understood::News {
+            target,
+            note,
+            reference,
+        } => (target, note, reference),
     };
     let answer = match &signal.says {
-        Says::Right => revised(desk.ledger().revise(target.clone(), Change::Check { right: true, by: by.clone() })).await?,
+        Says::Right => {
+            revised(desk.ledger().revise(
+                target.clone(),
+                Change::Check {
+                    right: true,
+                    by: by.clone(),
+                },
+            ))
+            .await?
+        }
         Says::Wrong(mode) => {
             let tool = match &target {
                 RunTarget::Subject { tool, .. } => tool.clone(),
                 RunTarget::Run { .. } | RunTarget::Call(_) => None,
             };
-            let charge = Charge { mode: mode.clone(), source: Source::System, by: Some(by.clone()), call: None, tool, note, reference };
+            let charge = Charge {
+                mode: mode.clone(),
+                source: Source::System,
+                by: Some(by.clone()),
+                call: None,
+                tool,
+                note,
+                reference,
+            };
             match desk.ledger().report(target.clone(), charge) {
                 Reported::Booked(receipt) => revised(receipt).await?,
-                Reported::Open { revised, durable: receipt } => {
+                Reported::Open {
+                    revised,
+                    durable: receipt,
+                } => {
                     if let Some(receipt) = receipt {
                         durable(receipt, MAY_STILL).await?;
                     }
@@ -154,15 +253,28 @@ async fn news(desk: &Desk, signal: &Signal, headers: &HeaderMap, body: &[u8], by
         }
     };
     match answer {
-        Ok(done) => Ok(Signalled { matched: true, result: Some(reports::told(&done)), ..Signalled::default() }),
+        Ok(done) => Ok(Signalled {
+            matched: true,
+            result: Some(reports::told(&done)),
+            ..Signalled::default()
+        }),
         Err(ReviseError::Unknown) => Ok(unmatched(fault::no_run(&target))),
         Err(ReviseError::Several(runs)) => {
-            tracing::warn!(signal = signal.name.as_str(), runs = runs.len(), "runs of several workflows may be meant by a signal, and none was charged");
+            tracing::warn!(
+                signal = signal.name.as_str(),
+                runs = runs.len(),
+                "runs of several workflows may be meant by a signal, and none was charged"
+            );
             let why = "runs of several workflows may be meant, and none was charged: give the signal a `workflow` or a `tool`".to_owned();
-            Ok(Signalled { candidates: runs.into_iter().map(fault::candidate).collect(), ..unmatched(why) })
+            Ok(Signalled {
+                candidates: runs.into_iter().map(fault::candidate).collect(),
+                ..unmatched(why)
+            })
         }
         Err(ReviseError::Nothing(why)) => Ok(unmatched(why.to_owned())),
-        Err(error @ (ReviseError::Open(..) | ReviseError::TooMany | ReviseError::Unavailable(_))) => Err(error.into()),
+        Err(
+            error @ (ReviseError::Open(..) | ReviseError::TooMany | ReviseError::Unavailable(_)),
+        ) => Err(error.into()),
     }
 }
 
@@ -178,65 +290,139 @@ enum Understood {
 
 /// What the policy makes of the delivery.
 fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Understood, Fault> {
-    let parsed = json::parse(body).map_err(|error| Fault::new(Slug::Malformed, format!("the body is not JSON that can be read in one way: {error}")))?;
+    let parsed = json::parse(body).map_err(|error| {
+        Fault::new(
+            Slug::Malformed,
+            format!("the body is not JSON that can be read in one way: {error}"),
+        )
+    })?;
     let (burn, lookup) = (BurnRates::default(), Headers(headers));
-    let facts = Facts { args: Some(&parsed), header: &lookup, ..Facts::none(&burn) };
+    let facts = Facts {
+        args: Some(&parsed),
+        header: &lookup,
+        ..Facts::none(&burn)
+    };
     if let Some(rule) = &signal.when
-        && !rule.condition.holds(&facts).map_err(|undecided| unreadable(rule, "when", &undecided))?
+        && !rule
+            .condition
+            .holds(&facts)
+            .map_err(|undecided| unreadable(rule, "when", &undecided))?
     {
-        return Ok(Understood::Nothing(format!("`when` ({}) does not hold", rule.place)));
+        return Ok(Understood::Nothing(format!(
+            "`when` ({}) does not hold",
+            rule.place
+        )));
     }
-    let text = |rule: &Rule, key: &str| rule.condition.text(&facts).map_err(|undecided| unreadable(rule, key, &undecided));
+    let text = |rule: &Rule, key: &str| {
+        rule.condition
+            .text(&facts)
+            .map_err(|undecided| unreadable(rule, key, &undecided))
+    };
     let named = |rule: &Rule, key: &str| {
-        text(rule, key)?.map(|text| Ok(Arc::from(read::name(&format!("/{key}"), &text)?))).transpose().map_err(|fault: Fault| fault.at(&rule.place))
+        text(rule, key)?
+            .map(|text| Ok(Arc::from(read::name(&format!("/{key}"), &text)?)))
+            .transpose()
+            .map_err(|fault: Fault| fault.at(&rule.place))
     };
     let (rule, key) = match &signal.about {
         About::Run(rule) => (rule, "run"),
         About::Subject(rule, _) => (rule, "subject"),
     };
-    let Some(meant): Option<Arc<str>> = named(rule, key)? else { return Ok(Understood::Nothing(format!("`{key}` ({}) gives nothing", rule.place))) };
+    let Some(meant): Option<Arc<str>> = named(rule, key)? else {
+        return Ok(Understood::Nothing(format!(
+            "`{key}` ({}) gives nothing",
+            rule.place
+        )));
+    };
     let workflow = signal.workflow.clone();
     let target = match &signal.about {
-        About::Run(_) => RunTarget::Run { run: RunId::from(&*meant), workflow, agent: None },
-        About::Subject(_, tool) => RunTarget::Subject { subject: Subject::from(&*meant), tool: tool.clone(), workflow },
+        About::Run(_) => RunTarget::Run {
+            run: RunId::from(&*meant),
+            workflow,
+            agent: None,
+        },
+        About::Subject(_, tool) => RunTarget::Subject {
+            subject: Subject::from(&*meant),
+            tool: tool.clone(),
+            workflow,
+        },
     };
-    let note = signal.note.as_ref().map(|rule| text(rule, "note")).transpose()?.flatten().map(|note| clipped(&note));
+    let note = signal
+        .note
+        .as_ref()
+        .map(|rule| text(rule, "note"))
+        .transpose()?
+        .flatten()
+        .map(|note| clipped(&note));
     let reference = match &signal.reference {
         Some(rule) => match named(rule, "ref")? {
             Some(reference) => Some(reference),
-            None => return Ok(Understood::Nothing(format!("`ref` ({}) gives nothing", rule.place))),
+            None => {
+                return Ok(Understood::Nothing(format!(
+                    "`ref` ({}) gives nothing",
+                    rule.place
+                )));
+            }
         },
-        None => headers.get("webhook-id").and_then(|id| id.to_str().ok()).map(|id| read::name("/webhook-id", id)).transpose()?.map(Arc::from),
+        None => headers
+            .get("webhook-id")
+            .and_then(|id| id.to_str().ok())
+            .map(|id| read::name("/webhook-id", id))
+            .transpose()?
+            .map(Arc::from),
     };
-    Ok(Understood::News { target, note, reference })
+    Ok(Understood::News {
+        target,
+        note,
+        reference,
+    })
 }
 
 fn unreadable(rule: &Rule, key: &str, undecided: &Undecided) -> Fault {
     let why = match undecided {
         Undecided::Ambiguous(part) => format!("{part} can be read in two ways"),
-        Undecided::Inexact(pointer) => format!("the number at `{pointer}` does not survive binary64"),
+        Undecided::Inexact(pointer) => {
+            format!("the number at `{pointer}` does not survive binary64")
+        }
         Undecided::Failed(why) => why.clone(),
     };
-    Fault::new(Slug::Invalid, format!("{}: `{key}` cannot be evaluated: {why}", rule.place))
+    Fault::new(
+        Slug::Invalid,
+        format!("{}: `{key}` cannot be evaluated: {why}", rule.place),
+    )
 }
 
 /// A note is for reading: what no terminal should get is left out, and so is what is too long.
 fn clipped(note: &str) -> Arc<str> {
-    note.chars().filter(|c| !c.is_control()).take(operate::MAX_TEXT).collect::<String>().into()
+    note.chars()
+        .filter(|c| !c.is_control())
+        .take(operate::MAX_TEXT)
+        .collect::<String>()
+        .into()
 }
 
-/// The headers that expressions read. Credentials are not among them: what a policy could copy into a note would be in the journal for good.
+/// The headers that expressions read. Credentials are not among them: what a policy could copy into
+/// a note would be in the journal for good.
 struct Headers<'h>(&'h HeaderMap);
 
 impl Lookup for Headers<'_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
-        if [header::AUTHORIZATION.as_str(), header::COOKIE.as_str(), "webhook-signature"].contains(&name) {
+        if [
+            header::AUTHORIZATION.as_str(),
+            header::COOKIE.as_str(),
+            "webhook-signature",
+        ]
+        .contains(&name)
+        {
             return Ok(None);
         }
         let mut values = self.0.get_all(name).iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(None),
-            (Some(value), None) => value.to_str().map(|text| Some(Cow::Borrowed(text))).map_err(|_| Ambiguous),
+            (Some(value), None) => value
+                .to_str()
+                .map(|text| Some(Cow::Borrowed(text)))
+                .map_err(|_| Ambiguous),
             (Some(_), Some(_)) => Err(Ambiguous),
         }
     }

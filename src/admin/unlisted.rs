@@ -19,13 +19,25 @@ use crate::{
 
 /// Unlisted calls, those that look alike together: shapes, and no values.
 #[utoipa::path(get, path = "/v1/unlisted", params(UnlistedQuery), responses((status = 200, body = UnlistedCalls), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>, Params(query): Params<UnlistedQuery>) -> Result<Json<UnlistedCalls>, Fault> {
+pub(super) async fn list(
+    State(desk): State<Arc<Desk>>,
+    Params(query): Params<UnlistedQuery>,
+) -> Result<Json<UnlistedCalls>, Fault> {
     let since = moment("/since", query.since.as_deref(), desk.ledger().now())?;
     let seen = desk.ledger().unlisted().seen();
-    let is_meant = |kind: &Kind| since.is_none_or(|since| kind.last >= since) && query.workflow.as_ref().is_none_or(|name| kind.workflow.as_str() == name);
+    let is_meant = |kind: &Kind| {
+        since.is_none_or(|since| kind.last >= since)
+            && query
+                .workflow
+                .as_ref()
+                .is_none_or(|name| kind.workflow.as_str() == name)
+    };
     let mut calls: Vec<_> = seen.calls.into_iter().filter(is_meant).map(call).collect();
     calls.sort_by_key(|call| Reverse(call.count));
-    Ok(Json(UnlistedCalls { calls, overflow: seen.overflow }))
+    Ok(Json(UnlistedCalls {
+        calls,
+        overflow: seen.overflow,
+    }))
 }
 
 fn call(kind: Kind) -> UnlistedCall {

@@ -1,4 +1,5 @@
-//! Workflows as they stand, and what operators do to their levels. A change is answered with what it made of the workflow.
+//! Workflows as they stand, and what operators do to their levels. A change is answered with what
+//! it made of the workflow.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,7 +52,10 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Workflows> {
     params(("workflow" = String, Path)),
     responses((status = 200, body = Workflow), (status = "default", body = Problem))
 )]
-pub(super) async fn show(State(desk): State<Arc<Desk>>, Segment(workflow): Segment) -> Result<Json<Workflow>, Fault> {
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Segment(workflow): Segment,
+) -> Result<Json<Workflow>, Fault> {
     one(&desk, &workflow.into()).map(Json)
 }
 
@@ -132,10 +136,17 @@ pub(super) async fn recover(
     Asked(recover): Asked<Recover>,
 ) -> Result<Json<Workflow>, Fault> {
     let workflow = WorkflowName::from(workflow);
-    let (cause, fix) = (sentence("/cause", &recover.cause)?, remark("/fix", recover.fix.as_deref())?);
+    let (cause, fix) = (
+        sentence("/cause", &recover.cause)?,
+        remark("/fix", recover.fix.as_deref())?,
+    );
     let to = some_name::<LevelName>("/to", recover.to.as_deref())?;
-    let lasts = recover.lasts.map_or(Ok(PROBATION), |lasts| lasting("/for", lasts, MAX_PROBATION))?;
-    let receipt = desk.ledger().recover(&workflow, &person.name, cause, fix, to.as_ref(), lasts)?;
+    let lasts = recover
+        .lasts
+        .map_or(Ok(PROBATION), |lasts| lasting("/for", lasts, MAX_PROBATION))?;
+    let receipt = desk
+        .ledger()
+        .recover(&workflow, &person.name, cause, fix, to.as_ref(), lasts)?;
     durable(receipt, MAY_STILL).await?;
     one(&desk, &workflow).map(Json)
 }
@@ -155,23 +166,53 @@ pub(super) async fn promote(
     Asked(promote): Asked<Promote>,
 ) -> Result<Json<Workflow>, Fault> {
     let workflow = WorkflowName::from(workflow);
-    let what = match (some_name("/to", promote.to.as_deref())?, some_name("/step", promote.step.as_deref())?) {
+    let what = match (
+        some_name("/to", promote.to.as_deref())?,
+        some_name("/step", promote.step.as_deref())?,
+    ) {
         (Some(to), None) => Promotion::Level(to),
         (None, Some(step)) => Promotion::Step(step),
         (None, None) => Promotion::Proposed,
-        (Some(_), Some(_)) => return Err(Fault::field("/step", "goes without `to`: a level is given, or a step is taken")),
+        (Some(_), Some(_)) => {
+            return Err(Fault::field(
+                "/step",
+                "goes without `to`: a level is given, or a step is taken",
+            ));
+        }
     };
-    let receipt = desk.ledger().promote(&workflow, &person.name, &what, sentence("/reason", &promote.reason)?)?;
+    let receipt = desk.ledger().promote(
+        &workflow,
+        &person.name,
+        &what,
+        sentence("/reason", &promote.reason)?,
+    )?;
     durable(receipt, MAY_STILL).await?;
     one(&desk, &workflow).map(Json)
 }
 
-async fn clamp_scope(desk: &Desk, person: &Person, scope: Scope, clamp: Clamp) -> Result<Json<Clamped>, Fault> {
-    let (to, reason) = (LevelName::from(name("/to", &clamp.to)?), sentence("/reason", &clamp.reason)?);
-    let lasts = clamp.lasts.map(|lasts| lasting("/for", lasts, MAX_CLAMP)).transpose()?;
+async fn clamp_scope(
+    desk: &Desk,
+    person: &Person,
+    scope: Scope,
+    clamp: Clamp,
+) -> Result<Json<Clamped>, Fault> {
+    let (to, reason) = (
+        LevelName::from(name("/to", &clamp.to)?),
+        sentence("/reason", &clamp.reason)?,
+    );
+    let lasts = clamp
+        .lasts
+        .map(|lasts| lasting("/for", lasts, MAX_CLAMP))
+        .transpose()?;
     let until = lasts.map(|lasts| desk.ledger().now().plus(lasts));
-    let found = desk.ledger().clamp(&scope, &to, &person.name, reason, until)?;
-    let withdrawn = if clamp.withdraw { desk.ledger().withdraw_all(&scope, &person.name, reason)? } else { Vec::new() };
+    let found = desk
+        .ledger()
+        .clamp(&scope, &to, &person.name, reason, until)?;
+    let withdrawn = if clamp.withdraw {
+        desk.ledger().withdraw_all(&scope, &person.name, reason)?
+    } else {
+        Vec::new()
+    };
     let count = withdrawn.len() as u64;
     for receipt in std::iter::once(found.durable).chain(withdrawn) {
         durable(receipt, "the clamp is in force, and the journal did not answer: it is not known to survive a restart; clamp again").await?;
@@ -191,24 +232,56 @@ async fn clamp_scope(desk: &Desk, person: &Person, scope: Scope, clamp: Clamp) -
     }))
 }
 
-async fn release_scope(desk: &Desk, person: &Person, scope: &Scope, release: &Release) -> Result<(), Fault> {
-    let receipt = desk.ledger().release(scope, &person.name, sentence("/reason", &release.reason)?)?;
+async fn release_scope(
+    desk: &Desk,
+    person: &Person,
+    scope: &Scope,
+    release: &Release,
+) -> Result<(), Fault> {
+    let receipt =
+        desk.ledger()
+            .release(scope, &person.name, sentence("/reason", &release.reason)?)?;
     durable(receipt, MAY_STILL).await
 }
 
 fn all(desk: &Desk) -> Workflows {
-    Workflows { workflows: desk.ledger().views().iter().map(|(name, view)| shown(desk, name, view)).collect(), note: None }
+    Workflows {
+        workflows: desk
+            .ledger()
+            .views()
+            .iter()
+            .map(|(name, view)| shown(desk, name, view))
+            .collect(),
+        note: None,
+    }
 }
 
 pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
-    let view = desk.ledger().view(workflow).ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{workflow}`")))?;
+    let view = desk.ledger().view(workflow).ok_or_else(|| {
+        Fault::new(
+            Slug::NotFound,
+            format!("no workflow is called `{workflow}`"),
+        )
+    })?;
     Ok(shown(desk, workflow, &view))
 }
 
 fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
-    let mut shown = Workflow::of(name, view.place.as_ref().map(|place| place.policy.mode), &view.state, &view.standing);
+    let mut shown = Workflow::of(
+        name,
+        view.place.as_ref().map(|place| place.policy.mode),
+        &view.state,
+        &view.standing,
+    );
     if let Some(place) = &view.place {
-        shown.shadow = watched(&place.policy, &desk.ledger().table().policies, desk.ledger().now()).into_iter().map(Into::into).collect();
+        shown.shadow = watched(
+            &place.policy,
+            &desk.ledger().table().policies,
+            desk.ledger().now(),
+        )
+        .into_iter()
+        .map(Into::into)
+        .collect();
     }
     shown.traffic = view.place.as_ref().map(|place| traffic(place, view));
     shown
@@ -216,14 +289,29 @@ fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
 
 fn traffic(place: &Workplace, view: &View) -> Traffic {
     let (now, traffic) = (view.state.now(), place.shard.traffic());
-    let places = place.policy.exposure.then(|| place.shard.taken().places(&view.standing));
+    let places = place
+        .policy
+        .exposure
+        .then(|| place.shard.taken().places(&view.standing));
     Traffic {
         in_flight: traffic.in_flight(),
         this_hour: traffic.calls(now),
         hours: view.state.pace().hours(now) as u64,
-        volume: view.standing.rung.volume.map(|volume| Rate(volume).to_string()),
+        volume: view
+            .standing
+            .rung
+            .volume
+            .map(|volume| Rate(volume).to_string()),
         concurrency: view.standing.rung.concurrency,
-        pause: view.standing.pause.map(|Pause { calls, at_once }| PauseView { calls, at_once }),
-        exposure: places.map(|places| ExposureView { places: places.all, used: places.all_taken, high_places: places.high, high_used: places.high_taken }),
+        pause: view
+            .standing
+            .pause
+            .map(|Pause { calls, at_once }| PauseView { calls, at_once }),
+        exposure: places.map(|places| ExposureView {
+            places: places.all,
+            used: places.all_taken,
+            high_places: places.high,
+            high_used: places.high_taken,
+        }),
     }
 }

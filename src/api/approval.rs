@@ -1,4 +1,5 @@
-//! Held calls as reviewers see them. Arguments are passed on exactly as the digest covers them: no number is read and written again on the way.
+//! Held calls as reviewers see them. Arguments are passed on exactly as the digest covers them: no
+//! number is read and written again on the way.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,7 +23,8 @@ pub struct ApprovalQuery {
     pub escalated: Option<bool>,
 }
 
-/// Approvals. Pending ones that were put to other people first, then by risk, the riskiest first, and of those the first to expire; any others oldest first.
+/// Approvals. Pending ones that were put to other people first, then by risk, the riskiest first,
+/// and of those the first to expire; any others oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Approvals {
     /// The approvals.
@@ -59,7 +61,8 @@ pub struct Approval {
     pub subject: Option<String>,
     /// The digest of exactly this call.
     pub digest: String,
-    /// What a reviewer put in the place of the arguments: that is what is up for a decision, and what is forwarded.
+    /// What a reviewer put in the place of the arguments: that is what is up for a decision, and
+    /// what is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
     /// The rule that held it.
@@ -78,7 +81,8 @@ pub struct Approval {
     /// The role that it was put to, because nobody decided for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalated_to: Option<String>,
-    /// The role of which somebody has to be among those who approve, where it was put to them and none of them has.
+    /// The role of which somebody has to be among those who approve, where it was put to them and
+    /// none of them has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
     /// How many people must approve.
@@ -117,7 +121,8 @@ pub struct Decision {
     /// Other arguments, where they approved those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
-    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody edited the call since.
+    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody
+    /// edited the call since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }
@@ -142,7 +147,10 @@ impl Approval {
             tool: request.tool.to_string(),
             risk: request.risk.as_str().to_owned(),
             target: request.target.to_string(),
-            args: request.args.as_ref().and_then(|args| RawValue::from_string(args.to_string()).ok()),
+            args: request
+                .args
+                .as_ref()
+                .and_then(|args| RawValue::from_string(args.to_string()).ok()),
             subject: request.subject.as_ref().map(ToString::to_string),
             digest: request.digest.to_string(),
             edit: approval.edit().map(Edit::of),
@@ -151,9 +159,20 @@ impl Approval {
             reason: request.reason.to_string(),
             created_at: Moment(approval.created_at),
             expires_at: Moment(expires_at),
-            seen_by: approval.attended.seen.as_ref().map(|(by, _)| by.to_string()),
-            escalated_to: request.escalate.as_ref().filter(|_| approval.attended.escalated).map(|escalate| escalate.to.to_string()),
-            waits_for: approval.waits_for().filter(|_| approval.stage == approval::Stage::Pending).map(ToString::to_string),
+            seen_by: approval
+                .attended
+                .seen
+                .as_ref()
+                .map(|(by, _)| by.to_string()),
+            escalated_to: request
+                .escalate
+                .as_ref()
+                .filter(|_| approval.attended.escalated)
+                .map(|escalate| escalate.to.to_string()),
+            waits_for: approval
+                .waits_for()
+                .filter(|_| approval.stage == approval::Stage::Pending)
+                .map(ToString::to_string),
             needed: request.needed,
             decisions: approval.decisions.iter().map(Decision::of).collect(),
             context: None,
@@ -165,8 +184,12 @@ impl Edit {
     /// `edit` as people and agents see it.
     #[must_use]
     pub fn of(edit: &approval::Edit) -> Self {
-        let args = RawValue::from_string(edit.args.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Edit { args, digest: edit.digest.to_string() }
+        let args = RawValue::from_string(edit.args.to_string())
+            .unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Edit {
+            args,
+            digest: edit.digest.to_string(),
+        }
     }
 }
 

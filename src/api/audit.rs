@@ -1,4 +1,5 @@
-//! The journal as auditors read it: every fact in its order, exactly as the chain of digests was taken over it.
+//! The journal as auditors read it: every fact in its order, exactly as the chain of digests was
+//! taken over it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -37,8 +38,8 @@ pub struct Audit {
     pub ledger: String,
     /// The entries.
     pub entries: Vec<AuditEntry>,
-    /// What to ask for with `after` for the next page; `null` at the end. A page may be short, or empty, and have a next one: only so many entries are looked through at
-    /// once.
+    /// What to ask for with `after` for the next page; `null` at the end. A page may be short, or
+    /// empty, and have a next one: only so many entries are looked through at once.
     pub next: Option<u64>,
 }
 
@@ -56,8 +57,9 @@ pub struct AuditEntry {
     /// The fact as the journal keeps it, byte for byte: times in milliseconds since 1970.
     #[schema(value_type = Object)]
     pub event: Box<RawValue>,
-    /// The digest of the entry and of all before it, in hexadecimal: SHA-256 of the one before, then the sequence number, the time in milliseconds, the length of the
-    /// workflow (-1 where there is none), each as 8 bytes big-endian, with the workflow before the event's text.
+    /// The digest of the entry and of all before it, in hexadecimal: SHA-256 of the one before,
+    /// then the sequence number, the time in milliseconds, the length of the workflow (-1 where
+    /// there is none), each as 8 bytes big-endian, with the workflow before the event's text.
     pub hash: String,
 }
 

@@ -1,6 +1,7 @@
 //! What surrounds a held call: everything that a reviewer looks at before deciding, in one answer.
 //!
-//! Put together from what is known at that moment, and bounded: of long lists the newest, with how many are left out.
+//! Put together from what is known at that moment, and bounded: of long lists the newest, with how
+//! many are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,9 +36,11 @@ pub struct Context {
     pub run: RunSoFar,
     /// Other runs that touched the same business object, the latest first.
     pub lately: Vec<Touch>,
-    /// The newest decisions on calls of the same tool, those about the same object first, and how they turned out.
+    /// The newest decisions on calls of the same tool, those about the same object first, and how
+    /// they turned out.
     pub alike: Vec<Alike>,
-    /// How decisions on calls that the same rule held came out in the last thirty days; `null` where it held none besides.
+    /// How decisions on calls that the same rule held came out in the last thirty days; `null`
+    /// where it held none besides.
     #[serde(default)]
     pub rule: Option<RuleReviewed>,
     /// What of this could not be read.
@@ -50,11 +53,19 @@ pub struct Change {
     /// Its name.
     pub member: String,
     /// What the agent asked for; absent where the edit adds the member.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<serde_json::Value>)]
     pub asked: Option<Box<RawValue>>,
     /// What the reviewer put there; absent where the edit drops the member.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<serde_json::Value>)]
     pub edited: Option<Box<RawValue>>,
 }
@@ -62,7 +73,8 @@ pub struct Change {
 /// The run of a held call, without that call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunSoFar {
-    /// `open`; once it has ended what it came to, which is acceptable, unacceptable or excluded; or `unknown`, such as after a crash.
+    /// `open`; once it has ended what it came to, which is acceptable, unacceptable or excluded; or
+    /// `unknown`, such as after a crash.
     pub state: String,
     /// When it began.
     pub started: Option<Moment>,
@@ -91,7 +103,8 @@ pub struct Touch {
     pub at: Moment,
     /// `open`, acceptable, unacceptable or excluded.
     pub outcome: String,
-    /// The tools of which it executed calls; of an open run, those through which it touched the object.
+    /// The tools of which it executed calls; of an open run, those through which it touched the
+    /// object.
     pub tools: Vec<String>,
     /// What went wrong with it, counted or not.
     pub modes: Vec<String>,
@@ -114,7 +127,8 @@ pub struct Alike {
     pub decisions: Vec<AlikeDecision>,
     /// Whether the call went.
     pub sent: bool,
-    /// What the run came to that sent it: acceptable, unacceptable or excluded; `null` where it did not go, or its run is not booked yet.
+    /// What the run came to that sent it: acceptable, unacceptable or excluded; `null` where it did
+    /// not go, or its run is not booked yet.
     pub outcome: Option<String>,
     /// What went wrong with that run, counted or not.
     pub modes: Vec<String>,
@@ -158,10 +172,23 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, 
 #[must_use]
 pub fn changes(asked: &str, edited: &str) -> Vec<Change> {
     type Members = BTreeMap<String, Box<RawValue>>;
-    let (Ok(asked), Ok(edited)) = (serde_json::from_str::<Members>(asked), serde_json::from_str::<Members>(edited)) else { return Vec::new() };
+    let (Ok(asked), Ok(edited)) = (
+        serde_json::from_str::<Members>(asked),
+        serde_json::from_str::<Members>(edited),
+    ) else {
+        return Vec::new();
+    };
     let names: BTreeSet<_> = asked.keys().chain(edited.keys()).collect();
-    let changed = names.into_iter().filter(|name| asked.get(*name).map(|value| value.get()) != edited.get(*name).map(|value| value.get()));
-    changed.map(|name| Change { member: name.clone(), asked: asked.get(name).cloned(), edited: edited.get(name).cloned() }).collect()
+    let changed = names.into_iter().filter(|name| {
+        asked.get(*name).map(|value| value.get()) != edited.get(*name).map(|value| value.get())
+    });
+    changed
+        .map(|name| Change {
+            member: name.clone(),
+            asked: asked.get(name).cloned(),
+            edited: edited.get(name).cloned(),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -172,11 +199,26 @@ mod tests {
     fn what_an_edit_changes_is_told_member_by_member() {
         let told = |asked, edited| serde_json::to_string(&changes(asked, edited)).unwrap();
         assert_eq!(
-            told(r#"{"order":"A-1","amount":900,"note":"x"}"#, r#"{"order":"A-1","amount":60.00,"by":"\u202e"}"#),
+            told(
+                r#"{"order":"A-1","amount":900,"note":"x"}"#,
+                r#"{"order":"A-1","amount":60.00,"by":"\u202e"}"#
+            ),
             r#"[{"member":"amount","asked":900,"edited":60.00},{"member":"by","edited":"\u202e"},{"member":"note","asked":"x"}]"#
         );
         let to_null: Change = serde_json::from_str(r#"{"member":"a","edited":null}"#).unwrap();
-        assert_eq!((to_null.asked.is_none(), to_null.edited.map(|value| value.get().to_owned()).as_deref()), (true, Some("null")));
-        assert_eq!((told("[1]", "[2]"), told(r#"{"a":1}"#, r#"{"a":1}"#)), ("[]".to_owned(), "[]".to_owned()));
+        assert_eq!(
+            (
+                to_null.asked.is_none(),
+                to_null
+                    .edited
+                    .map(|value| value.get().to_owned())
+                    .as_deref()
+            ),
+            (true, Some("null"))
+        );
+        assert_eq!(
+            (told("[1]", "[2]"), told(r#"{"a":1}"#, r#"{"a":1}"#)),
+            ("[]".to_owned(), "[]".to_owned())
+        );
     }
 }

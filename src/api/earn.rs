@@ -1,4 +1,5 @@
-//! What a workflow has earned, what it may earn next, and what would cost it its level: with the numbers that a reader can follow.
+//! What a workflow has earned, what it may earn next, and what would cost it its level: with the
+//! numbers that a reader can follow.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -30,7 +31,8 @@ pub struct EarnEvidence {
     pub needed: u64,
     /// Whether there are enough.
     pub met: bool,
-    /// Runs that count for it: those since the level last changed; for a skipped review, checked runs whose held call was approved.
+    /// Runs that count for it: those since the level last changed; for a skipped review, checked
+    /// runs whose held call was approved.
     #[serde(default)]
     pub runs: u64,
     /// Unacceptable ones among them.
@@ -105,7 +107,12 @@ impl Earn {
 impl EarnEvidence {
     fn of(progress: &Progress) -> Self {
         let proof = progress.proof;
-        EarnEvidence { needed: proof.needed, met: proof.is_enough(), runs: proof.runs, unacceptable: proof.unacceptable }
+        EarnEvidence {
+            needed: proof.needed,
+            met: proof.is_enough(),
+            runs: proof.runs,
+            unacceptable: proof.unacceptable,
+        }
     }
 }
 
@@ -121,12 +128,19 @@ impl Step {
             (!is_open).then(|| Step {
                 state: "taken".to_owned(),
                 since: taken_at.map(|taken| Moment(taken.at)),
-                by: taken_at.and_then(|taken| taken.by.as_ref()).map(ToString::to_string),
+                by: taken_at
+                    .and_then(|taken| taken.by.as_ref())
+                    .map(ToString::to_string),
                 ..Step::open(step)
             })
         });
         let waiting = open.iter().map(|progress| Step {
-            state: if progress.proposed.is_some() { "proposed" } else { "open" }.to_owned(),
+            state: if progress.proposed.is_some() {
+                "proposed"
+            } else {
+                "open"
+            }
+            .to_owned(),
             since: progress.proposed.map(Moment),
             evidence: Some(EarnEvidence::of(progress)),
             ..Step::open(&progress.step)
@@ -157,7 +171,11 @@ impl Proposal {
     #[must_use]
     pub fn of(state: &WorkflowState) -> Vec<Self> {
         let steps = state.progress().into_iter().filter_map(|progress| {
-            let to = if let Gain::Level { to } = &progress.step.gain { Some(to.to_string()) } else { None };
+            let to = if let Gain::Level { to } = &progress.step.gain {
+                Some(to.to_string())
+            } else {
+                None
+            };
             progress.proposed.map(|since| Proposal {
                 proposal: "promotion".to_owned(),
                 step: Some(progress.step.name.to_string()),
@@ -188,7 +206,10 @@ impl Lose {
             of: terms.lose.burns,
             within: Span(terms.lose.within),
             to: (lower < earned.index()).then(|| terms.ladder.rungs()[lower].level.to_string()),
-            until: state.costly_burns().next().map(|burn| Moment(burn.at.plus(terms.lose.within))),
+            until: state
+                .costly_burns()
+                .next()
+                .map(|burn| Moment(burn.at.plus(terms.lose.within))),
         }
     }
 }
@@ -199,11 +220,23 @@ fn gives(gain: &Gain) -> String {
         Gain::Volume { times } => format!("volume x{times}"),
         Gain::VolumeTo { cap } => format!("volume {}", rate(*cap)),
         Gain::Level { to } => format!("level {to}"),
-        Gain::Skip { tool, rule, cases: None } => format!("no review by {rule} for {tool}"),
-        Gain::Skip { tool, rule, cases: Some(cases) } => format!("no review by {rule} for {tool} where {cases}"),
+        Gain::Skip {
+            tool,
+            rule,
+            cases: None,
+        } => format!("no review by {rule} for {tool}"),
+        Gain::Skip {
+            tool,
+            rule,
+            cases: Some(cases),
+        } => format!("no review by {rule} for {tool} where {cases}"),
     }
 }
 
 fn rate(cap: Volume) -> String {
-    format!("{} in {}", cap.calls, Span(std::time::Duration::from_secs(cap.per_seconds.into())))
+    format!(
+        "{} in {}",
+        cap.calls,
+        Span(std::time::Duration::from_secs(cap.per_seconds.into()))
+    )
 }

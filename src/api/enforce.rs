@@ -21,8 +21,18 @@ pub struct ShadowView {
 
 impl From<Watched> for ShadowView {
     fn from(watched: Watched) -> Self {
-        let Watched { tool, rule, until, place } = watched;
-        ShadowView { tool: tool.to_string(), rule: rule.map(|rule| rule.to_string()), until: Moment(until), place: place.to_string() }
+        let Watched {
+            tool,
+            rule,
+            until,
+            place,
+        } = watched;
+        ShadowView {
+            tool: tool.to_string(),
+            rule: rule.map(|rule| rule.to_string()),
+            until: Moment(until),
+            place: place.to_string(),
+        }
     }
 }
 
@@ -31,12 +41,14 @@ impl From<Watched> for ShadowView {
 pub struct Flip {
     /// The workflow.
     pub workflow: String,
-    /// The whole workflow is in shadow. Where it is not, only what the tools and rules in `shadow` said is counted.
+    /// The whole workflow is in shadow. Where it is not, only what the tools and rules in `shadow`
+    /// said is counted.
     pub whole: bool,
     /// The tools and rules that are in shadow by themselves.
     #[serde(default)]
     pub shadow: Vec<ShadowView>,
-    /// When watching ends by itself: from then on verdicts act. Where the workflow acts, the first such moment of its tools and rules.
+    /// When watching ends by itself: from then on verdicts act. Where the workflow acts, the first
+    /// such moment of its tools and rules.
     pub until: Moment,
     /// The runs that were looked at were booked at or after.
     pub since: Moment,

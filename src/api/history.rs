@@ -1,7 +1,9 @@
-//! A history: what runs came to before the gate was there, one JSON object a line, for `import`, `simulate` and `init --from`.
+//! A history: what runs came to before the gate was there, one JSON object a line, for `import`,
+//! `simulate` and `init --from`.
 //!
-//! Reads one line at a time and knows no policy: whether a workflow, a mode or a tool exists is for whoever has one. A member that is not known is an error, so that
-//! a misspelt `mods` does not turn failures into successes.
+//! Reads one line at a time and knows no policy: whether a workflow, a mode or a tool exists is for
+//! whoever has one. A member that is not known is an error, so that a misspelt `mods` does not turn
+//! failures into successes.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -78,18 +80,31 @@ impl<'a> Line<'a> {
         }
         let line: Line<'a> = serde_json::from_str(text).map_err(|error| BadLine(said(&error)))?;
         let bad = |what: &str| Err(BadLine(what.to_owned()));
-        let is_name = |name: &str| !name.is_empty() && name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control);
-        if !is_name(&line.workflow) || !is_name(&line.run) || line.agent.as_deref().is_some_and(|agent| !is_name(agent)) {
-            return bad(&format!("`workflow`, `run` and `agent` have 1 to {MAX_NAME} characters, none of them a control character"));
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.chars().count() <= MAX_NAME
+                && !name.chars().any(char::is_control)
+        };
+        if !is_name(&line.workflow)
+            || !is_name(&line.run)
+            || line.agent.as_deref().is_some_and(|agent| !is_name(agent))
+        {
+            return bad(&format!(
+                "`workflow`, `run` and `agent` have 1 to {MAX_NAME} characters, none of them a control character"
+            ));
         }
         if line.at.0 < Time::default() {
             return bad("`at` lies before 1970");
         }
         if line.calls.len() > MAX_CALLS || !line.calls.iter().all(|call| is_name(&call.tool)) {
-            return bad(&format!("`calls` has at most {MAX_CALLS} calls, each with a `tool` of 1 to {MAX_NAME} characters"));
+            return bad(&format!(
+                "`calls` has at most {MAX_CALLS} calls, each with a `tool` of 1 to {MAX_NAME} characters"
+            ));
         }
         if line.modes.len() > MAX_MODES || !line.modes.iter().all(|mode| is_name(mode.as_str())) {
-            return bad(&format!("`modes` has at most {MAX_MODES} modes of 1 to {MAX_NAME} characters"));
+            return bad(&format!(
+                "`modes` has at most {MAX_MODES} modes of 1 to {MAX_NAME} characters"
+            ));
         }
         Ok(line)
     }
@@ -99,7 +114,11 @@ impl<'a> Line<'a> {
 fn said(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    if error.is_data() { what.to_owned() } else { format!("not JSON: {what} at column {}", error.column()) }
+    if error.is_data() {
+        what.to_owned()
+    } else {
+        format!("not JSON: {what} at column {}", error.column())
+    }
 }
 
 /// What became of a history.
@@ -119,7 +138,8 @@ pub struct Imported {
     pub idle: u64,
     /// Lines that were skipped.
     pub skipped: u64,
-    /// What was found, and where: why lines were skipped, and what is odd about runs that were booked all the same.
+    /// What was found, and where: why lines were skipped, and what is odd about runs that were
+    /// booked all the same.
     pub findings: Vec<Finding>,
     /// The workflows that runs were booked to, as they stand now.
     pub workflows: Vec<ImportedWorkflow>,
@@ -165,7 +185,11 @@ impl FindingKind {
     #[must_use]
     pub const fn skips(self) -> bool {
         match self {
-            FindingKind::Broken | FindingKind::UnknownWorkflow | FindingKind::UnknownMode | FindingKind::Future | FindingKind::Duplicate => true,
+            FindingKind::Broken
+            | FindingKind::UnknownWorkflow
+            | FindingKind::UnknownMode
+            | FindingKind::Future
+            | FindingKind::Duplicate => true,
             FindingKind::Contradiction | FindingKind::UnknownTool | FindingKind::Old => false,
         }
     }
@@ -180,7 +204,9 @@ impl FindingKind {
             FindingKind::Future => "in the future",
             FindingKind::Duplicate => "known already",
             FindingKind::Contradiction => "outcome and modes disagree; the modes decided",
-            FindingKind::UnknownTool => "a tool that the workflow does not reach, taken for a high one",
+            FindingKind::UnknownTool => {
+                "a tool that the workflow does not reach, taken for a high one"
+            }
             FindingKind::Old => "older than every window: kept, and in no budget",
         }
     }
@@ -220,14 +246,21 @@ impl Findings {
         let (count, lines) = self.0.entry(kind).or_default();
         *count += 1;
         if lines.len() < MAX_NAMED {
-            lines.push(FoundLine { line, what: what.into() });
+            lines.push(FoundLine {
+                line,
+                what: what.into(),
+            });
         }
     }
 
     /// How many lines were skipped.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.0.iter().filter(|(kind, _)| kind.skips()).map(|(_, (count, _))| count).sum()
+        self.0
+            .iter()
+            .filter(|(kind, _)| kind.skips())
+            .map(|(_, (count, _))| count)
+            .sum()
     }
 
     /// The findings by kind, what was skipped first.
@@ -235,7 +268,12 @@ impl Findings {
     pub fn into_list(self) -> Vec<Finding> {
         let finding = |(kind, (count, mut lines)): (FindingKind, (u64, Vec<FoundLine>))| {
             lines.sort_by_key(|found| found.line);
-            Finding { kind, skipped: kind.skips(), count, lines }
+            Finding {
+                kind,
+                skipped: kind.skips(),
+                count,
+                lines,
+            }
         };
         self.0.into_iter().map(finding).collect()
     }
@@ -249,30 +287,71 @@ mod tests {
     fn a_line_is_read_as_it_is_written() {
         let text = br#"{"at":"2026-11-23T09:30:00+01:00","workflow":"w","run":"r","outcome":"unacceptable","modes":["timeout","odd"],"calls":[{"tool":"a/t","args":{"n":1.50}}]}"#;
         let line = Line::read(text).unwrap();
-        assert_eq!((line.at.to_string().as_str(), &*line.workflow, &*line.run, line.outcome), ("2026-11-23T08:30:00Z", "w", "r", Outcome::Unacceptable));
-        assert_eq!(line.modes.iter().map(FailureMode::as_str).collect::<Vec<_>>(), ["timeout", "odd"]);
+        assert_eq!(
+            (
+                line.at.to_string().as_str(),
+                &*line.workflow,
+                &*line.run,
+                line.outcome
+            ),
+            ("2026-11-23T08:30:00Z", "w", "r", Outcome::Unacceptable)
+        );
+        assert_eq!(
+            line.modes
+                .iter()
+                .map(FailureMode::as_str)
+                .collect::<Vec<_>>(),
+            ["timeout", "odd"]
+        );
         assert_eq!(line.calls[0].args.unwrap().get(), r#"{"n":1.50}"#);
     }
 
     #[test]
     fn what_is_no_run_says_why() {
         let bad = |text: &str| Line::read(text.as_bytes()).unwrap_err().to_string();
-        let with = |member: &str| bad(&format!(r#"{{"at":"2026-01-01T00:00:00Z","workflow":"w","run":"r","outcome":"acceptable"{member}}}"#));
-        assert_eq!(bad("{"), "not JSON: EOF while parsing an object at column 1");
+        let with = |member: &str| {
+            bad(&format!(
+                r#"{{"at":"2026-01-01T00:00:00Z","workflow":"w","run":"r","outcome":"acceptable"{member}}}"#
+            ))
+        };
+        assert_eq!(
+            bad("{"),
+            "not JSON: EOF while parsing an object at column 1"
+        );
         assert_eq!(bad("7"), "not a JSON object");
-        assert_eq!(bad(r#"["2026-01-01T00:00:00Z","w","r",null,"acceptable",[],[]]"#), "not a JSON object");
-        assert_eq!(bad(r#"{"at":"2026-01-01T00:00:00Z","workflow":"w","outcome":"acceptable"}"#), "missing field `run`");
+        assert_eq!(
+            bad(r#"["2026-01-01T00:00:00Z","w","r",null,"acceptable",[],[]]"#),
+            "not a JSON object"
+        );
+        assert_eq!(
+            bad(r#"{"at":"2026-01-01T00:00:00Z","workflow":"w","outcome":"acceptable"}"#),
+            "missing field `run`"
+        );
         assert!(bad(r#"{"at":"yesterday"}"#).starts_with("expected a time in RFC 3339"));
-        assert!(bad(r#"{"at":"1969-12-31T00:00:00Z","workflow":"w","run":"r","outcome":"acceptable"}"#).contains("before 1970"));
+        assert!(
+            bad(r#"{"at":"1969-12-31T00:00:00Z","workflow":"w","run":"r","outcome":"acceptable"}"#)
+                .contains("before 1970")
+        );
         assert!(with(r#","mods":["timeout"]"#).starts_with("unknown field `mods`"));
         assert!(with(r#","outcome":"acceptable""#).starts_with("duplicate field"));
         assert!(with(r#","outcome2":1"#).starts_with("unknown field"));
         assert!(with(r#","modes":null"#).starts_with("invalid type: null"));
         assert!(with(r#","agent":"a\u001bb""#).contains("control character"));
         assert!(with(&format!(r#","agent":"{}""#, "x".repeat(257))).contains("1 to 256"));
-        assert!(with(&format!(r#","calls":[{}]"#, vec![r#"{"tool":"a/t"}"#; 1_001].join(","))).contains("at most 1000 calls"));
+        assert!(
+            with(&format!(
+                r#","calls":[{}]"#,
+                vec![r#"{"tool":"a/t"}"#; 1_001].join(",")
+            ))
+            .contains("at most 1000 calls")
+        );
         assert!(with("} {").starts_with("not JSON: trailing characters"));
-        assert!(Line::read(b"{\"at\":\"\xff\"}").unwrap_err().to_string().contains("UTF-8"));
+        assert!(
+            Line::read(b"{\"at\":\"\xff\"}")
+                .unwrap_err()
+                .to_string()
+                .contains("UTF-8")
+        );
     }
 
     #[test]
@@ -284,7 +363,10 @@ mod tests {
         findings.note(FindingKind::Contradiction, 7, "odd");
         assert_eq!(findings.skipped(), 30);
         let list = findings.into_list();
-        assert_eq!((list[0].count, list[0].lines.len(), list[0].lines[0].line), (30, MAX_NAMED, 11));
+        assert_eq!(
+            (list[0].count, list[0].lines.len(), list[0].lines[0].line),
+            (30, MAX_NAMED, 11)
+        );
         assert!(!list[1].skipped);
     }
 }

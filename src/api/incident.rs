@@ -1,4 +1,5 @@
-//! Incidents of tool APIs: most of an API's calls failed across workflows, so the workflows may not be to blame.
+//! Incidents of tool APIs: most of an API's calls failed across workflows, so the workflows may not
+//! be to blame.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,7 +1,10 @@
-//! The admin API as JSON: what it takes and what it answers, shared by the gate that serves it and the command line that asks.
+//! The admin API as JSON: what it takes and what it answers, shared by the gate that serves it and
+//! the command line that asks.
 //!
-//! Pure translation. Types and the functions that fill them from gate values; who may ask what, and every wait, is `admin`. A request refuses members that it
-//! does not know, so that a misspelt `untill` is an error and not a clamp without end. An answer is read leniently: a newer gate may say more.
+//! Pure translation. Types and the functions that fill them from gate values; who may ask what, and
+//! every wait, is `admin`. A request refuses members that it does not know, so that a misspelt
+//! `untill` is an error and not a clamp without end. An answer is read leniently: a newer gate may
+//! say more.
 
 pub mod approval;
 pub mod audit;

@@ -1,6 +1,7 @@
 //! Decimals as they are shown: four places, rounded down, exact in JSON.
 //!
-//! Decisions never read these. They are kept in ten-thousandths, and reach JSON through their own text, so that `0.8333` is never `0.83330000000000004`.
+//! Decisions never read these. They are kept in ten-thousandths, and reach JSON through their own
+//! text, so that `0.8333` is never `0.83330000000000004`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use utoipa::ToSchema;
@@ -60,8 +61,11 @@ impl Serialize for Decimal {
         if self.0 % ONE == 0 {
             return serializer.serialize_i64(self.0 / ONE);
         }
-        // The text has at most nineteen digits; the shortest text of the nearest binary64 is that text again up to fifteen of them.
-        let nearest = sentence::decimal(self.0).parse().map_err(|_| ser::Error::custom("a decimal without a value"))?;
+        // The text has at most nineteen digits; the shortest text of the nearest binary64 is that
+        // text again up to fifteen of them.
+        let nearest = sentence::decimal(self.0)
+            .parse()
+            .map_err(|_| ser::Error::custom("a decimal without a value"))?;
         serializer.serialize_f64(nearest)
     }
 }
@@ -70,7 +74,10 @@ impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = f64::deserialize(deserializer)?;
         let digits = format!("{value:.4}").replace('.', "");
-        digits.parse().map(Decimal).map_err(|_| de::Error::custom("a number out of range"))
+        digits
+            .parse()
+            .map(Decimal)
+            .map_err(|_| de::Error::custom("a number out of range"))
     }
 }
 
@@ -80,11 +87,29 @@ mod tests {
 
     #[test]
     fn a_decimal_is_written_as_people_write_it_and_read_back() {
-        let written = |ten_thousandths| serde_json::to_string(&Decimal::of(ten_thousandths)).unwrap();
-        assert_eq!([9_600, 8_333, 10_000, -3_334, 0, 3_000_000, 1].map(written), ["0.96", "0.8333", "1", "-0.3334", "0", "300", "0.0001"]);
-        for ten_thousandths in [9_600, 8_333, 10_000, -3_334, 0, 25_000, 1, -1, 123_456_789_012] {
+        let written =
+            |ten_thousandths| serde_json::to_string(&Decimal::of(ten_thousandths)).unwrap();
+        assert_eq!(
+            [9_600, 8_333, 10_000, -3_334, 0, 3_000_000, 1].map(written),
+            ["0.96", "0.8333", "1", "-0.3334", "0", "300", "0.0001"]
+        );
+        for ten_thousandths in [
+            9_600,
+            8_333,
+            10_000,
+            -3_334,
+            0,
+            25_000,
+            1,
+            -1,
+            123_456_789_012,
+        ] {
             let text = serde_json::to_string(&Decimal::of(ten_thousandths)).unwrap();
-            assert_eq!(serde_json::from_str::<Decimal>(&text).unwrap(), Decimal::of(ten_thousandths), "{text}");
+            assert_eq!(
+                serde_json::from_str::<Decimal>(&text).unwrap(),
+                Decimal::of(ten_thousandths),
+                "{text}"
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! What people ask of the gate: clamp, release, recover, decide on held calls, report how runs turned out.
+//! What people ask of the gate: clamp, release, recover, decide on held calls, report how runs
+//! turned out.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,7 +26,8 @@ pub struct Clamp {
     /// For how long; until it is released where it is absent.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Span>,
-    /// Withdraws unused grants and pending approvals as well: nothing of them is left when the clamp is lifted.
+    /// Withdraws unused grants and pending approvals as well: nothing of them is left when the
+    /// clamp is lifted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdraw: bool,
 }
@@ -86,7 +88,8 @@ pub struct Waive {
     pub reason: String,
 }
 
-/// Takes a step that was earned, or gives a level. Neither `to` nor `step`: the one thing that is proposed.
+/// Takes a step that was earned, or gives a level. Neither `to` nor `step`: the one thing that is
+/// proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
@@ -165,17 +168,25 @@ pub struct Approve {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Other arguments than those that were asked for: they are judged, and forwarded in their place. That is a `major_correction` of the run.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    /// Other arguments than those that were asked for: they are judged, and forwarded in their
+    /// place. That is a `major_correction` of the run.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = serde_json::Value)]
     pub edit: Option<Box<RawValue>>,
-    /// The digest of what was looked at. Must be given once somebody edited the call, and may be given always.
+    /// The digest of what was looked at. Must be given once somebody edited the call, and may be
+    /// given always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
 /// What is given, also where that is `null`: it must not be taken for a call that nobody edited.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+fn given<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -190,7 +201,8 @@ pub struct Deny {
     pub verdict: Denial,
 }
 
-/// Decides on many held calls at once. Each is named with the digest of what was looked at; calls of risk `high` are decided one by one.
+/// Decides on many held calls at once. Each is named with the digest of what was looked at; calls
+/// of risk `high` are decided one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decide {
@@ -264,51 +276,86 @@ pub enum Denial {
     NotNow,
 }
 
-/// Reports how a run turned out: exactly one of `run`, `call` and `subject`, or a `filter` for many; with `retract`, a `ref` alone takes back all that was reported
-/// under it.
+/// Reports how a run turned out: exactly one of `run`, `call` and `subject`, or a `filter` for
+/// many; with `retract`, a `ref` alone takes back all that was reported under it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// The run.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub run: Option<String>,
     /// One of its calls.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub call: Option<String>,
     /// The business object that it touched.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub subject: Option<String>,
     /// The tool through which it touched the subject.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub tool: Option<String>,
     /// The workflow, where several have such a run.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub workflow: Option<String>,
     /// The agent, where several have such a run.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub agent: Option<String>,
     /// Every run that matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
     /// What went wrong. May be absent where a report is taken back by its reference.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub mode: Option<String>,
     /// Whether the `call`, whose answer was lost, was executed: settles it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executed: Option<bool>,
-    /// With `executed`: no harm was done, so that what the gate charged for the lost answer is taken back. Without this, it is where the call was not executed.
+    /// With `executed`: no harm was done, so that what the gate charged for the lost answer is
+    /// taken back. Without this, it is where the call was not executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harmless: Option<bool>,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The reporter's reference: the same one twice is one report.
-    #[serde(rename = "ref", default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "ref",
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reference: Option<String>,
     /// Takes the report back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retract: bool,
-    /// Does what `filter` asks for: without this, and without `dry_run`, the runs are counted and the request is refused.
+    /// Does what `filter` asks for: without this, and without `dry_run`, the runs are counted and
+    /// the request is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirm: bool,
     /// Only counts the runs of `filter`.
@@ -327,7 +374,11 @@ pub struct RunReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// What went wrong. May be absent where a report is taken back by its reference.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub mode: Option<String>,
     /// A note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -353,7 +404,12 @@ pub struct Exclude {
     /// Why.
     pub reason: String,
     /// What it can be put back by, with others of the same reference.
-    #[serde(rename = "ref", default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "ref",
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reference: Option<String>,
     /// Puts it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -381,8 +437,23 @@ pub struct Revised {
 
 impl From<RunReport> for Report {
     fn from(report: RunReport) -> Self {
-        let RunReport { workflow, agent, mode, note, reference, retract } = report;
-        Report { workflow, agent, mode, note, reference, retract, ..Report::default() }
+        let RunReport {
+            workflow,
+            agent,
+            mode,
+            note,
+            reference,
+            retract,
+        } = report;
+        Report {
+            workflow,
+            agent,
+            mode,
+            note,
+            reference,
+            retract,
+            ..Report::default()
+        }
     }
 }
 
@@ -392,8 +463,19 @@ mod tests {
 
     #[test]
     fn a_request_with_a_member_nobody_knows_is_refused() {
-        assert!(serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "untill": "1h"}"#).is_err());
-        assert!(serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "for": "1h"}"#).is_ok());
-        assert_eq!(serde_json::from_str::<Deny>(r#"{"reason": "r"}"#).unwrap().verdict, Denial::NotNow);
+        assert!(
+            serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "untill": "1h"}"#)
+                .is_err()
+        );
+        assert!(
+            serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "for": "1h"}"#)
+                .is_ok()
+        );
+        assert_eq!(
+            serde_json::from_str::<Deny>(r#"{"reason": "r"}"#)
+                .unwrap()
+                .verdict,
+            Denial::NotNow
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Refusals as problem details (RFC 9457): what went wrong, whether anything was executed, and what to do next.
+//! Refusals as problem details (RFC 9457): what went wrong, whether anything was executed, and what
+//! to do next.
 //!
-//! One vocabulary for both planes. The data plane's slugs are fixed by the contract; the admin API adds four that only people and their scripts see.
+//! One vocabulary for both planes. The data plane's slugs are fixed by the contract; the admin API
+//! adds four that only people and their scripts see.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
@@ -268,7 +270,10 @@ impl Problem {
     #[must_use]
     pub fn slug(&self) -> Option<Slug> {
         let slug = self.kind.strip_prefix(URN)?;
-        Slug::ALL.iter().copied().find(|known| known.as_str() == slug)
+        Slug::ALL
+            .iter()
+            .copied()
+            .find(|known| known.as_str() == slug)
     }
 }
 
@@ -287,7 +292,9 @@ impl<'de> Deserialize<'de> for Executed {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Bool(true) => Ok(Executed(event::Executed::Yes)),
             serde_json::Value::Bool(false) => Ok(Executed(event::Executed::No)),
-            serde_json::Value::String(text) if text == "unknown" => Ok(Executed(event::Executed::Unknown)),
+            serde_json::Value::String(text) if text == "unknown" => {
+                Ok(Executed(event::Executed::Unknown))
+            }
             _ => Err(de::Error::custom("expected true, false or \"unknown\"")),
         }
     }

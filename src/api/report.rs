@@ -12,32 +12,61 @@ use super::{Moment, operate::Revised, run::RunQuery};
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// Of this workflow.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub workflow: Option<String>,
     /// Booked at or after.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub since: Option<String>,
     /// Booked before.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub until: Option<String>,
     /// With a call of this tool, as `api/tool`.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub tool: Option<String>,
     /// With a call that touched this business object.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub subject: Option<String>,
     /// acceptable, unacceptable or excluded.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub outcome: Option<String>,
     /// With this failure mode.
-    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub mode: Option<String>,
     /// With a call that was sent and whose answer was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ambiguous: bool,
 }
 
-/// Takes runs out of the budget, or puts them back: those of a filter, or those that were taken out under one reference.
+/// Takes runs out of the budget, or puts them back: those of a filter, or those that were taken out
+/// under one reference.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Exclusion {
@@ -47,12 +76,18 @@ pub struct Exclusion {
     /// Why.
     pub reason: String,
     /// What they can be put back by; one is made up where it is absent.
-    #[serde(rename = "ref", default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "ref",
+        default,
+        deserialize_with = "text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub reference: Option<String>,
     /// Puts them back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retract: bool,
-    /// Does it: without this, and without `dry_run`, the runs are counted and the request is refused.
+    /// Does it: without this, and without `dry_run`, the runs are counted and the request is
+    /// refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirm: bool,
     /// Only counts the runs.
@@ -127,12 +162,32 @@ impl Filter {
 
 impl From<Filter> for RunQuery {
     fn from(filter: Filter) -> Self {
-        let Filter { workflow, since, until, tool, subject, outcome, mode, ambiguous } = filter;
-        RunQuery { workflow, since, until, tool, subject, outcome, mode, ambiguous: ambiguous.then(|| "true".to_owned()), ..RunQuery::default() }
+        let Filter {
+            workflow,
+            since,
+            until,
+            tool,
+            subject,
+            outcome,
+            mode,
+            ambiguous,
+        } = filter;
+        RunQuery {
+            workflow,
+            since,
+            until,
+            tool,
+            subject,
+            outcome,
+            mode,
+            ambiguous: ambiguous.then(|| "true".to_owned()),
+            ..RunQuery::default()
+        }
     }
 }
 
-/// A member that may be absent, and is text where it is not: `null` is no business object and no run.
+/// A member that may be absent, and is text where it is not: `null` is no business object and no
+/// run.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }
@@ -144,10 +199,17 @@ mod tests {
 
     #[test]
     fn what_names_a_run_is_text_or_absent() {
-        for bad in [r#"{"mode": "timeout", "subject": null}"#, r#"{"mode": "timeout", "subject": {}}"#, r#"{"mode": "timeout", "run": 7}"#] {
+        for bad in [
+            r#"{"mode": "timeout", "subject": null}"#,
+            r#"{"mode": "timeout", "subject": {}}"#,
+            r#"{"mode": "timeout", "run": 7}"#,
+        ] {
             assert!(serde_json::from_str::<Report>(bad).is_err(), "{bad}");
         }
-        assert!(Filter::default().is_empty() && serde_json::from_str::<Filter>("{}").unwrap().is_empty());
+        assert!(
+            Filter::default().is_empty()
+                && serde_json::from_str::<Filter>("{}").unwrap().is_empty()
+        );
         assert!(serde_json::from_str::<Filter>(r#"{"worfklow": "w"}"#).is_err());
     }
 }

@@ -1,7 +1,9 @@
-//! A review: how workflows did over a span of time, as people talk it over once a week; or, for one workflow and some hours, an incident's timeline.
+//! A review: how workflows did over a span of time, as people talk it over once a week; or, for one
+//! workflow and some hours, an incident's timeline.
 //!
-//! Worked out from the journal, from counts that the budget keeps, and from how workflows stand now. Everything here is shown and nothing decides: what it suggests
-//! is for people to do, with the numbers that it follows from.
+//! Worked out from the journal, from counts that the budget keeps, and from how workflows stand
+//! now. Everything here is shown and nothing decides: what it suggests is for people to do, with
+//! the numbers that it follows from.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,8 @@ pub use suggest::Suggestion;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewQuery {
-    /// From when: RFC 3339, or how long ago (`7d`, which it is where it is absent); at most 90 days ago.
+    /// From when: RFC 3339, or how long ago (`7d`, which it is where it is absent); at most 90 days
+    /// ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Until when; now where it is absent.

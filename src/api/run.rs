@@ -156,7 +156,8 @@ pub struct Call {
     pub status: u16,
     /// The business object that it touched.
     pub subject: Option<String>,
-    /// What its arguments looked like, every value redacted, where it is one of the calls behind the failures of a workflow that is not healthy.
+    /// What its arguments looked like, every value redacted, where it is one of the calls behind
+    /// the failures of a workflow that is not healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<serde_json::Value>,
 }

@@ -8,10 +8,17 @@ use utoipa::ToSchema;
 
 use crate::gate::time::{Time, days};
 
-/// The longest duration that can be written: a hundred years. Longer ones are slips of the keyboard.
+/// The longest duration that can be written: a hundred years. Longer ones are slips of the
+/// keyboard.
 const MAX: Duration = days(36_600);
 /// Units, longest first, with their seconds.
-const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+const UNITS: [(char, u64); 5] = [
+    ('w', 604_800),
+    ('d', 86_400),
+    ('h', 3_600),
+    ('m', 60),
+    ('s', 1),
+];
 
 /// A moment, written in RFC 3339, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
@@ -33,22 +40,35 @@ pub enum BadSpan {
     #[error("expected a duration, such as 30m, 1h30m or 7d")]
     Duration,
     /// Neither of the two.
-    #[error("expected a time in RFC 3339, such as 2026-11-23T09:30:00Z, or how long ago, such as 1d")]
+    #[error(
+        "expected a time in RFC 3339, such as 2026-11-23T09:30:00Z, or how long ago, such as 1d"
+    )]
     Either,
 }
 
 impl Moment {
     /// What `text` means at `now`: a moment, or a duration before now.
     pub fn at_or_ago(text: &str, now: Time) -> Result<Self, BadSpan> {
-        text.parse().or_else(|_| text.parse().map(|ago: Span| Moment(now.minus(ago.0)))).map_err(|_| BadSpan::Either)
+        text.parse()
+            .or_else(|_| text.parse().map(|ago: Span| Moment(now.minus(ago.0))))
+            .map_err(|_| BadSpan::Either)
     }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A time beyond the year 9999 has no spelling in RFC 3339; the last one that has stands for it.
-        let limit = if self.0.as_millis() < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        f.pad(&Timestamp::from_millisecond(self.0.as_millis()).unwrap_or(limit).to_string())
+        // A time beyond the year 9999 has no spelling in RFC 3339; the last one that has stands for
+        // it.
+        let limit = if self.0.as_millis() < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        f.pad(
+            &Timestamp::from_millisecond(self.0.as_millis())
+                .unwrap_or(limit)
+                .to_string(),
+        )
     }
 }
 
@@ -56,7 +76,9 @@ impl FromStr for Moment {
     type Err = BadSpan;
 
     fn from_str(text: &str) -> Result<Self, BadSpan> {
-        text.parse::<Timestamp>().map(|at| Moment(Time::from_millis(at.as_millisecond()))).map_err(|_| BadSpan::Moment)
+        text.parse::<Timestamp>()
+            .map(|at| Moment(Time::from_millis(at.as_millisecond())))
+            .map_err(|_| BadSpan::Moment)
     }
 }
 
@@ -86,12 +108,22 @@ impl FromStr for Span {
             let count: u64 = count.parse().map_err(|_| BadSpan::Duration)?;
             let mut tail = tail.chars();
             let unit = tail.next().ok_or(BadSpan::Duration)?;
-            let place = UNITS.iter().position(|(known, _)| *known == unit).filter(|place| *place >= smaller_than).ok_or(BadSpan::Duration)?;
+            let place = UNITS
+                .iter()
+                .position(|(known, _)| *known == unit)
+                .filter(|place| *place >= smaller_than)
+                .ok_or(BadSpan::Duration)?;
             let seconds = count.checked_mul(UNITS[place].1).ok_or(BadSpan::Duration)?;
-            total = total.checked_add(Duration::from_secs(seconds)).ok_or(BadSpan::Duration)?;
+            total = total
+                .checked_add(Duration::from_secs(seconds))
+                .ok_or(BadSpan::Duration)?;
             (rest, smaller_than) = (tail.as_str(), place + 1);
         }
-        if text.is_empty() || total > MAX { Err(BadSpan::Duration) } else { Ok(Span(total)) }
+        if text.is_empty() || total > MAX {
+            Err(BadSpan::Duration)
+        } else {
+            Ok(Span(total))
+        }
     }
 }
 
@@ -122,10 +154,33 @@ mod tests {
 
     #[test]
     fn a_duration_is_read_in_falling_units_and_written_back() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h30m", 5_400), ("7d", 604_800), ("2w", 1_209_600), ("1d12h", 129_600)] {
-            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        for (text, seconds) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("1h30m", 5_400),
+            ("7d", 604_800),
+            ("2w", 1_209_600),
+            ("1d12h", 129_600),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(Span(Duration::from_secs(seconds))),
+                "{text}"
+            );
         }
-        for bad in ["", "7", "d", "-1d", "1.5h", "30m1h", "1h1h", "1y", " 1h", "99999999999999999999s", "40000d"] {
+        for bad in [
+            "",
+            "7",
+            "d",
+            "-1d",
+            "1.5h",
+            "30m1h",
+            "1h1h",
+            "1y",
+            " 1h",
+            "99999999999999999999s",
+            "40000d",
+        ] {
             assert_eq!(bad.parse::<Span>(), Err(BadSpan::Duration), "{bad}");
         }
         assert_eq!(Span(minutes(90)).to_string(), "1h30m");
@@ -137,8 +192,17 @@ mod tests {
     fn a_moment_is_utc_whatever_offset_it_was_written_in() {
         let moment: Moment = "2026-11-23T10:30:00+01:00".parse().unwrap();
         assert_eq!(moment.to_string(), "2026-11-23T09:30:00Z");
-        assert_eq!(Moment(Time::from_millis(1_500)).to_string(), "1970-01-01T00:00:01.5Z");
-        assert_eq!(Moment::at_or_ago("1s", Time::from_millis(2_500)), Ok(Moment(Time::from_millis(1_500))));
-        assert_eq!(Moment::at_or_ago("yesterday", Time::default()), Err(BadSpan::Either));
+        assert_eq!(
+            Moment(Time::from_millis(1_500)).to_string(),
+            "1970-01-01T00:00:01.5Z"
+        );
+        assert_eq!(
+            Moment::at_or_ago("1s", Time::from_millis(2_500)),
+            Ok(Moment(Time::from_millis(1_500)))
+        );
+        assert_eq!(
+            Moment::at_or_ago("yesterday", Time::default()),
+            Err(BadSpan::Either)
+        );
     }
 }

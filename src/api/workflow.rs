@@ -1,6 +1,7 @@
 //! Workflows as operators see them: budget, posture, level, and the four numbers.
 //!
-//! Everything here is shown and nothing decides. A rate with nothing to count is `null`, not zero: silence is not success.
+//! Everything here is shown and nothing decides. A rate with nothing to count is `null`, not zero:
+//! silence is not success.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -203,7 +204,8 @@ pub struct ObjectiveView {
     pub critical: Vec<String>,
 }
 
-/// A share in parts per million, shown as a decimal with all of its six places: 99.999% is `0.99999`.
+/// A share in parts per million, shown as a decimal with all of its six places: 99.999% is
+/// `0.99999`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = f64, examples(0.97))]
 pub struct Target(pub u32);
@@ -221,7 +223,8 @@ pub struct Budget {
     pub remaining: Decimal,
     /// Fewer runs were counted than are expected.
     pub provisional: bool,
-    /// When the budget is used up at the pace of the last three days; `null` while that pace is one that lasts.
+    /// When the budget is used up at the pace of the last three days; `null` while that pace is one
+    /// that lasts.
     pub exhausts_in: Option<Span>,
     /// Runs that do not count.
     pub idle_runs: u64,
@@ -357,7 +360,12 @@ impl ReviewState {
 impl Workflow {
     /// The workflow called `name` as it stands. `mode` is its policy's, where one is in force.
     #[must_use]
-    pub fn of(name: &WorkflowName, mode: Option<Mode>, state: &WorkflowState, standing: &Standing) -> Self {
+    pub fn of(
+        name: &WorkflowName,
+        mode: Option<Mode>,
+        state: &WorkflowState,
+        standing: &Standing,
+    ) -> Self {
         let (terms, account, now) = (state.terms(), state.account(), state.now());
         let totals = account.totals(&terms.objective, now);
         let numbers = Numbers::of(&totals);
@@ -427,7 +435,9 @@ impl ChangeView {
 
 impl ObjectiveView {
     fn of(objective: &Objective) -> Self {
-        let names = |modes: &std::collections::BTreeSet<FailureMode>| modes.iter().map(ToString::to_string).collect();
+        let names = |modes: &std::collections::BTreeSet<FailureMode>| {
+            modes.iter().map(ToString::to_string).collect()
+        };
         ObjectiveView {
             target: Target(objective.target_ppm),
             window: Span(objective.window),
@@ -460,7 +470,8 @@ impl Budget {
     }
 }
 
-/// A whole budget lasts a window at rate 1; so what remains lasts `remaining × window / rate`. Down to whole minutes: nobody plans by its seconds.
+/// A whole budget lasts a window at rate 1; so what remains lasts `remaining × window / rate`. Down
+/// to whole minutes: nobody plans by its seconds.
 fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<Span> {
     let rate = u128::from(rate?);
     if rate <= 10_000 {
@@ -468,7 +479,11 @@ fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<Spa
     }
     let remaining = u128::try_from(all.remaining().ten_thousandths()).unwrap_or(0);
     let minutes = remaining * u128::from(window.as_secs() / 60) / rate;
-    Some(Span(Duration::from_secs(u64::try_from(minutes).unwrap_or(u64::MAX).saturating_mul(60))))
+    Some(Span(Duration::from_secs(
+        u64::try_from(minutes)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(60),
+    )))
 }
 
 impl BurnRate {
@@ -507,10 +522,26 @@ impl Level {
             effective: standing.level().to_string(),
             earned: standing.earned.to_string(),
             cap: standing.cap.as_ref().map(ToString::to_string),
-            clamp: standing.clamp.as_ref().map(|clamp| ClampView::of(clamp, if state.clamp() == Some(clamp) { "workflow" } else { "all" })),
-            waiver: state.waiver().map(|waiver| WaiverView { until: Moment(waiver.until), failures: waiver.failures }),
+            clamp: standing.clamp.as_ref().map(|clamp| {
+                ClampView::of(
+                    clamp,
+                    if state.clamp() == Some(clamp) {
+                        "workflow"
+                    } else {
+                        "all"
+                    },
+                )
+            }),
+            waiver: state.waiver().map(|waiver| WaiverView {
+                until: Moment(waiver.until),
+                failures: waiver.failures,
+            }),
             probation: probation.map(|probation| ProbationView {
-                to: probation.to.as_ref().unwrap_or(&standing.earned).to_string(),
+                to: probation
+                    .to
+                    .as_ref()
+                    .unwrap_or(&standing.earned)
+                    .to_string(),
                 from: Moment(probation.from),
                 until: Moment(probation.until),
             }),
@@ -554,7 +585,10 @@ impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let share = f64::deserialize(deserializer)?;
         let digits = format!("{share:.6}").replace('.', "");
-        digits.parse().map(Target).map_err(|_| serde::de::Error::custom("a share out of range"))
+        digits
+            .parse()
+            .map(Target)
+            .map_err(|_| serde::de::Error::custom("a share out of range"))
     }
 }
 

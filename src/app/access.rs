@@ -1,8 +1,11 @@
-//! Who may call, decide and report, and by which certificates the gate is known: read anew while it runs.
+//! Who may call, decide and report, and by which certificates the gate is known: read anew while it
+//! runs.
 //!
-//! Tighten first, loosen last: whoever is taken off the list may nothing more at once, whatever the disk does; who is new may something once the journal has that.
-//! Of people and agents either all is taken over or nothing, and likewise of the certificates; neither waits for the other, nor for the policies. An agent that is
-//! given a workflow whose changes are frozen gets it when the freeze lifts.
+//! Tighten first, loosen last: whoever is taken off the list may nothing more at once, whatever the
+//! disk does; who is new may something once the journal has that. Of people and agents either all
+//! is taken over or nothing, and likewise of the certificates; neither waits for the other, nor for
+//! the policies. An agent that is given a workflow whose changes are frozen gets it when the freeze
+//! lifts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -49,7 +52,10 @@ impl Certificates {
     /// The certificates in `files`.
     pub fn read(files: &config::Tls) -> anyhow::Result<Self> {
         let (config, digest) = read(files)?;
-        Ok(Certificates { config: Arc::new(ArcSwap::new(config)), digest: ArcSwap::from_pointee(digest) })
+        Ok(Certificates {
+            config: Arc::new(ArcSwap::new(config)),
+            digest: ArcSwap::from_pointee(digest),
+        })
     }
 
     /// What listeners go by.
@@ -62,11 +68,23 @@ impl Certificates {
 impl Access {
     /// The access that is in force with `auth`, `identities` and `certificates`.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, auth: Arc<Auth>, identities: Arc<ArcSwap<Identities>>, certificates: Option<Certificates>) -> Self {
-        Access { ledger, auth, identities, certificates, held: ArcSwap::default() }
+    pub fn new(
+        ledger: Arc<Ledger>,
+        auth: Arc<Auth>,
+        identities: Arc<ArcSwap<Identities>>,
+        certificates: Option<Certificates>,
+    ) -> Self {
+        Access {
+            ledger,
+            auth,
+            identities,
+            certificates,
+            held: ArcSwap::default(),
+        }
     }
 
-    /// Puts the people and agents of `process` in force. When this returns, nobody may more than it says; that somebody may something new is in the journal.
+    /// Puts the people and agents of `process` in force. When this returns, nobody may more than it
+    /// says; that somebody may something new is in the journal.
     pub async fn accept(&self, process: &Process) -> anyhow::Result<()> {
         let listed = people(process);
         let identities = self.hold_back(identities(process));
@@ -74,7 +92,10 @@ impl Access {
         let change = AccessChange {
             people: people_changed(&before.0, &listed),
             agents: agents_changed(&before.1, &identities),
-            agents_named: matches!((&*before.1, &identities), (Identities::AnyLocal, Identities::Known(_))),
+            agents_named: matches!(
+                (&*before.1, &identities),
+                (Identities::AnyLocal, Identities::Known(_))
+            ),
             certificates: false,
         };
         if !change.is_none() {
@@ -82,19 +103,31 @@ impl Access {
         }
         for (workflow, what) in &**self.held.load() {
             if let Some(receipt) = self.ledger.hold_back(workflow, what) {
-                receipt.await.context("the journal's writer stopped")?.context("the journal cannot be written")?;
+                receipt
+                    .await
+                    .context("the journal's writer stopped")?
+                    .context("the journal cannot be written")?;
             }
         }
         Ok(())
     }
 
-    async fn put_in_force(&self, listed: Vec<Person>, identities: Identities, change: AccessChange) -> anyhow::Result<()> {
+    async fn put_in_force(
+        &self,
+        listed: Vec<Person>,
+        identities: Identities,
+        change: AccessChange,
+    ) -> anyhow::Result<()> {
         self.auth.narrow(&listed);
-        self.identities.store(Arc::new(self.identities.load().narrowed(&identities)));
+        self.identities
+            .store(Arc::new(self.identities.load().narrowed(&identities)));
         let approvers = self.auth.approvers(&listed);
         if self.ledger.approvers() != approvers {
             let named = self.ledger.name_approvers(approvers);
-            named.await.context("the journal's writer stopped")?.context("the journal cannot be written")?;
+            named
+                .await
+                .context("the journal's writer stopped")?
+                .context("the journal cannot be written")?;
         }
         announce(&self.ledger, Event::AccessChanged(Box::new(change))).await?;
         self.auth.replace(listed);
@@ -102,15 +135,25 @@ impl Access {
         Ok(())
     }
 
-    /// Reads the certificates that `process` names, and proves who the gate is by them from the next connection on.
+    /// Reads the certificates that `process` names, and proves who the gate is by them from the
+    /// next connection on.
     pub async fn renew(&self, process: &Process) -> anyhow::Result<()> {
         // That there are some, or none, is a matter of the start, and was said.
-        let (Some(certificates), Some(files)) = (&self.certificates, &process.tls) else { return Ok(()) };
+        let (Some(certificates), Some(files)) = (&self.certificates, &process.tls) else {
+            return Ok(());
+        };
         let (config, digest) = read(files)?;
         if digest == **certificates.digest.load() {
             return Ok(());
         }
-        announce(&self.ledger, Event::AccessChanged(Box::new(AccessChange { certificates: true, ..AccessChange::default() }))).await?;
+        announce(
+            &self.ledger,
+            Event::AccessChanged(Box::new(AccessChange {
+                certificates: true,
+                ..AccessChange::default()
+            })),
+        )
+        .await?;
         certificates.config.store(config);
         certificates.digest.store(Arc::new(digest));
         Ok(())
@@ -119,25 +162,40 @@ impl Access {
     /// Is something held back that need not be any longer?
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.held.load().keys().any(|workflow| !quarantine::is_frozen(&self.ledger, workflow))
+        self.held
+            .load()
+            .keys()
+            .any(|workflow| !quarantine::is_frozen(&self.ledger, workflow))
     }
 
     /// `identities` without the workflows that they would newly have, and whose changes are frozen.
     fn hold_back(&self, identities: Identities) -> Identities {
         let (before, mut held) = (self.identities.load_full(), BTreeMap::new());
-        let (Identities::Known(before), Identities::Known(mut after)) = (&*before, identities.clone()) else {
+        let (Identities::Known(before), Identities::Known(mut after)) =
+            (&*before, identities.clone())
+        else {
             self.held.store(Arc::default());
             return identities;
         };
         for identity in &mut after {
-            let had = |workflow: &WorkflowName| before.iter().any(|known| known.agent == identity.agent && known.workflows.contains(workflow));
-            let frozen = |workflow: &WorkflowName| !had(workflow) && quarantine::is_frozen(&self.ledger, workflow);
-            let (kept, wider): (Vec<_>, Vec<_>) = std::mem::take(&mut identity.workflows).into_iter().partition(|workflow| !frozen(workflow));
+            let had = |workflow: &WorkflowName| {
+                before.iter().any(|known| {
+                    known.agent == identity.agent && known.workflows.contains(workflow)
+                })
+            };
+            let frozen = |workflow: &WorkflowName| {
+                !had(workflow) && quarantine::is_frozen(&self.ledger, workflow)
+            };
+            let (kept, wider): (Vec<_>, Vec<_>) = std::mem::take(&mut identity.workflows)
+                .into_iter()
+                .partition(|workflow| !frozen(workflow));
             identity.workflows = kept;
             for workflow in wider {
                 tracing::warn!(target: log::PROCESS, %workflow, agent = %identity.agent, "an agent gets this workflow when its freeze lifts");
                 let one = format!("agent `{}`", identity.agent);
-                let all = held.get(&workflow).map_or_else(|| one.clone(), |others| format!("{others}, {one}"));
+                let all = held
+                    .get(&workflow)
+                    .map_or_else(|| one.clone(), |others| format!("{others}, {one}"));
                 held.insert(workflow, all.into());
             }
         }
@@ -156,7 +214,13 @@ pub fn people(process: &Process) -> Vec<Person> {
         config::Role::Operator => Role::Operator,
     };
     let tokens = |person: &config::Reviewer| person.tokens_sha256.clone().into_iter();
-    let people = |person| tokens(person).map(|token| Person { name: person.name.clone(), role: role(person.role), token });
+    let people = |person| {
+        tokens(person).map(|token| Person {
+            name: person.name.clone(),
+            role: role(person.role),
+            token,
+        })
+    };
     process.reviewers.iter().flat_map(people).collect()
 }
 
@@ -165,7 +229,11 @@ pub fn people(process: &Process) -> Vec<Person> {
 pub fn identities(process: &Process) -> Identities {
     let identity = |agent: &config::Agent| Identity {
         agent: agent.agent.clone(),
-        workflows: agent.workflows.iter().cloned().collect::<Vec<WorkflowName>>(),
+        workflows: agent
+            .workflows
+            .iter()
+            .cloned()
+            .collect::<Vec<WorkflowName>>(),
         token_sha256: agent.token_sha256.map(|digest| *digest.as_bytes()),
     };
     match &process.agents {
@@ -177,37 +245,70 @@ pub fn identities(process: &Process) -> Identities {
 fn people_changed(before: &[Arc<Person>], after: &[Person]) -> Changed<PersonName> {
     let by_name = |people: &mut dyn Iterator<Item = &Person>| {
         people.fold(BTreeMap::<_, Vec<_>>::new(), |mut by_name, person| {
-            by_name.entry(person.name.clone()).or_default().push((person.token, person.role));
+            by_name
+                .entry(person.name.clone())
+                .or_default()
+                .push((person.token, person.role));
             by_name
         })
     };
-    changed(&by_name(&mut before.iter().map(|person| &**person)), &by_name(&mut after.iter()))
+    changed(
+        &by_name(&mut before.iter().map(|person| &**person)),
+        &by_name(&mut after.iter()),
+    )
 }
 
 fn agents_changed(before: &Identities, after: &Identities) -> Changed<AgentName> {
     let by_name = |identities: &Identities| match identities {
         Identities::AnyLocal => BTreeMap::new(),
-        Identities::Known(known) => known.iter().map(|one| (one.agent.clone(), (one.token_sha256, one.workflows.clone()))).collect(),
+        Identities::Known(known) => known
+            .iter()
+            .map(|one| (one.agent.clone(), (one.token_sha256, one.workflows.clone())))
+            .collect(),
     };
     changed(&by_name(before), &by_name(after))
 }
 
-fn changed<K: Ord + Clone, V: PartialEq>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> Changed<K> {
+fn changed<K: Ord + Clone, V: PartialEq>(
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+) -> Changed<K> {
     Changed {
-        added: after.keys().filter(|name| !before.contains_key(name)).cloned().collect(),
-        removed: before.keys().filter(|name| !after.contains_key(name)).cloned().collect(),
-        altered: after.iter().filter(|(name, now)| before.get(name).is_some_and(|then| then != *now)).map(|(name, _)| name.clone()).collect(),
+        added: after
+            .keys()
+            .filter(|name| !before.contains_key(name))
+            .cloned()
+            .collect(),
+        removed: before
+            .keys()
+            .filter(|name| !after.contains_key(name))
+            .cloned()
+            .collect(),
+        altered: after
+            .iter()
+            .filter(|(name, now)| before.get(name).is_some_and(|then| then != *now))
+            .map(|(name, _)| name.clone())
+            .collect(),
     }
 }
 
 /// What listeners go by, and the digest of the files that say so.
 fn read(files: &config::Tls) -> anyhow::Result<(Arc<ServerConfig>, Digest)> {
     let mut digest = Sha256::new();
-    for file in [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()].into_iter().flatten() {
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    for file in [
+        Some(&files.cert),
+        Some(&files.key),
+        files.client_ca.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        let bytes =
+            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         digest.update(bytes.len().to_be_bytes());
         digest.update(bytes);
     }
-    let config = tls::server(&files.cert, &files.key, files.client_ca.as_deref()).context("the data plane's certificates cannot be used")?;
+    let config = tls::server(&files.cert, &files.key, files.client_ca.as_deref())
+        .context("the data plane's certificates cannot be used")?;
     Ok((config, Digest::new(digest.finalize().into())))
 }

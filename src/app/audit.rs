@@ -1,6 +1,8 @@
-//! Exports of the journal, outside of the ledger: written line by line as the chain goes on, and verified without anything else.
+//! Exports of the journal, outside of the ledger: written line by line as the chain goes on, and
+//! verified without anything else.
 //!
-//! The first line says whose journal it is and where the export begins; every other is an entry with the digest over it and all before it.
+//! The first line says whose journal it is and where the export begins; every other is an entry
+//! with the digest over it and all before it.
 
 use std::{
     io::{self, BufRead, BufReader},
@@ -47,24 +49,41 @@ impl Export {
     /// # Errors
     /// What is wrong with it.
     pub fn begin(head: &ExportHead) -> Result<Self, String> {
-        let hash = head.hash.parse().map_err(|error| format!("`hash`: {error}"))?;
+        let hash = head
+            .hash
+            .parse()
+            .map_err(|error| format!("`hash`: {error}"))?;
         let chain = match head.after {
-            0 => Chain::of(&head.ledger).filter(|chain| chain.hash() == hash).ok_or("`hash` is not where the journal of this ledger begins")?,
+            0 => Chain::of(&head.ledger)
+                .filter(|chain| chain.hash() == hash)
+                .ok_or("`hash` is not where the journal of this ledger begins")?,
             after => Chain::at(after, hash),
         };
-        Ok(Export { ledger: head.ledger.clone(), chain, whole: 0 })
+        Ok(Export {
+            ledger: head.ledger.clone(),
+            chain,
+            whole: 0,
+        })
     }
 
     /// The beginning of an export of the whole journal of `ledger`.
     #[must_use]
     pub fn from_the_beginning(ledger: &str) -> Option<Self> {
-        Some(Export { ledger: ledger.to_owned(), chain: Chain::of(ledger)?, whole: 0 })
+        Some(Export {
+            ledger: ledger.to_owned(),
+            chain: Chain::of(ledger)?,
+            whole: 0,
+        })
     }
 
     /// Its first line.
     #[must_use]
     pub fn head(&self) -> ExportHead {
-        ExportHead { ledger: self.ledger.clone(), after: self.chain.seq(), hash: self.chain.hash().to_string() }
+        ExportHead {
+            ledger: self.ledger.clone(),
+            after: self.chain.seq(),
+            hash: self.chain.hash().to_string(),
+        }
     }
 
     /// Goes on by one entry.
@@ -72,14 +91,29 @@ impl Export {
     /// # Errors
     /// It is not the entry that follows.
     pub fn follow(&mut self, entry: &AuditEntry) -> Result<(), String> {
-        let hash = entry.hash.parse().map_err(|error| format!("`hash`: {error}"))?;
-        self.chain.follow(entry.seq, entry.at.0, entry.workflow.as_deref(), entry.event.get(), hash).map_err(|bad| bad.to_string())
+        let hash = entry
+            .hash
+            .parse()
+            .map_err(|error| format!("`hash`: {error}"))?;
+        self.chain
+            .follow(
+                entry.seq,
+                entry.at.0,
+                entry.workflow.as_deref(),
+                entry.event.get(),
+                hash,
+            )
+            .map_err(|bad| bad.to_string())
     }
 
     /// The last entry of it: what a ledger can be verified against later.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { ledger: Some(self.ledger.clone()), seq: self.chain.seq(), hash: self.chain.hash() }
+        Checkpoint {
+            ledger: Some(self.ledger.clone()),
+            seq: self.chain.seq(),
+            hash: self.chain.hash(),
+        }
     }
 
     /// How many bytes its whole lines take.
@@ -89,11 +123,15 @@ impl Export {
     }
 }
 
-/// Verifies an export line by line; `progress` is told of the bytes. A last line without its end was not written to the end, and is left out.
+/// Verifies an export line by line; `progress` is told of the bytes. A last line without its end
+/// was not written to the end, and is left out.
 ///
 /// # Errors
 /// The first line that is not right.
-pub fn verify_export(export: impl io::Read, progress: &mut dyn FnMut(usize)) -> Result<Export, BadExport> {
+pub fn verify_export(
+    export: impl io::Read,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Export, BadExport> {
     let mut reader = BufReader::new(export);
     let (mut line, mut text, mut known) = (0, Vec::new(), None::<Export>);
     loop {
@@ -101,18 +139,24 @@ pub fn verify_export(export: impl io::Read, progress: &mut dyn FnMut(usize)) -> 
         let read = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut text)?;
         let is_whole = text.last() == Some(&b'\n');
         if read == 0 || (!is_whole && (read as u64) < MAX_LINE) {
-            return known.ok_or(BadExport::Line { line: 1, what: "is missing: this is not an export of a journal".to_owned() });
+            return known.ok_or(BadExport::Line {
+                line: 1,
+                what: "is missing: this is not an export of a journal".to_owned(),
+            });
         }
         line += 1;
         progress(read);
         let bad = |what| BadExport::Line { line, what };
         match &mut known {
             None => {
-                let head = serde_json::from_slice(&text).map_err(|error| bad(format!("this is not the first line of an export: {error}")))?;
+                let head = serde_json::from_slice(&text).map_err(|error| {
+                    bad(format!("this is not the first line of an export: {error}"))
+                })?;
                 known = Some(Export::begin(&head).map_err(bad)?);
             }
             Some(known) => {
-                let entry: AuditEntry = serde_json::from_slice(&text).map_err(|error| bad(format!("this is not an entry: {error}")))?;
+                let entry: AuditEntry = serde_json::from_slice(&text)
+                    .map_err(|error| bad(format!("this is not an entry: {error}")))?;
                 known.follow(&entry).map_err(bad)?;
             }
         }
@@ -126,7 +170,11 @@ pub fn verify_export(export: impl io::Read, progress: &mut dyn FnMut(usize)) -> 
 ///
 /// # Errors
 /// The first thing that is not right.
-pub fn verify_ledger(dir: &Path, known: &[Checkpoint], progress: &mut dyn FnMut(usize)) -> Result<Verified, Unsound> {
+pub fn verify_ledger(
+    dir: &Path,
+    known: &[Checkpoint],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Verified, Unsound> {
     store::verify(dir, known, || progress(1))
 }
 

@@ -26,12 +26,24 @@ impl Configured {
         let found = find_config(&look_up)?;
         let said = process(found.as_ref())?;
         Ok(match found {
-            // From here on it is this very file: one that is gone must not give way to another, or to defaults that let anybody call.
+            // From here on it is this very file: one that is gone must not give way to another, or
+            // to defaults that let anybody call.
             Some(found) => {
                 let file = PathBuf::from(&*found.name);
-                Configured { look_up: Some(LookUp { flag: Some(file.clone()), ..LookUp::default() }), file: Some(file), said }
+                Configured {
+                    look_up: Some(LookUp {
+                        flag: Some(file.clone()),
+                        ..LookUp::default()
+                    }),
+                    file: Some(file),
+                    said,
+                }
             }
-            None => Configured { look_up: Some(look_up), file: None, said },
+            None => Configured {
+                look_up: Some(look_up),
+                file: None,
+                said,
+            },
         })
     }
 
@@ -40,12 +52,21 @@ impl Configured {
     /// # Errors
     /// What is wrong with it, or that it is gone.
     pub fn again(&self) -> Result<Option<Process>, Diagnostics> {
-        let Some(look_up) = &self.look_up else { return Ok(None) };
-        let Some(found) = find_config(look_up)? else { return Ok(None) };
+        let Some(look_up) = &self.look_up else {
+            return Ok(None);
+        };
+        let Some(found) = find_config(look_up)? else {
+            return Ok(None);
+        };
         if self.file.is_some() && found.text.trim().is_empty() {
-            // Half of a save, most likely: empty is also what lets any local caller in, and takes every reviewer off the list.
+            // Half of a save, most likely: empty is also what lets any local caller in, and takes
+            // every reviewer off the list.
             let mut empty = Diagnostics::default();
-            empty.push(Diagnostic::without_place(Severity::Error, &found.name, "this file was written before, and is empty"));
+            empty.push(Diagnostic::without_place(
+                Severity::Error,
+                &found.name,
+                "this file was written before, and is empty",
+            ));
             return Err(empty);
         }
         process(Some(&found)).map(Some)
@@ -75,13 +96,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("burngate.yaml");
         fs::write(&file, "workers: 2\n").unwrap();
-        let look_up = LookUp { directory: dir.path().to_owned(), ..LookUp::default() };
+        let look_up = LookUp {
+            directory: dir.path().to_owned(),
+            ..LookUp::default()
+        };
         let configured = Configured::read(look_up.clone()).unwrap();
         assert_eq!(configured.again().unwrap().unwrap().workers, Some(2));
         fs::write(&file, " \n").unwrap();
-        assert!(configured.again().unwrap_err().to_string().contains("is empty"));
+        assert!(
+            configured
+                .again()
+                .unwrap_err()
+                .to_string()
+                .contains("is empty")
+        );
         fs::remove_file(&file).unwrap();
-        assert!(configured.again().unwrap_err().to_string().contains("no such file"));
+        assert!(
+            configured
+                .again()
+                .unwrap_err()
+                .to_string()
+                .contains("no such file")
+        );
         // One that comes later is read, where there was none.
         let nothing = Configured::read(look_up).unwrap();
         assert_eq!(nothing.file(), None);

@@ -1,9 +1,12 @@
-//! The last resorts: a file named `clamp` in the data directory, and SIGUSR2. Either clamps every workflow to the emergency level of the configuration, for the
-//! moment when the admin API cannot be reached or nobody has a token at hand.
+//! The last resorts: a file named `clamp` in the data directory, and SIGUSR2. Either clamps every
+//! workflow to the emergency level of the configuration, for the moment when the admin API cannot
+//! be reached or nobody has a token at hand.
 //!
-//! Decides only when: a file that appears, or that is there at the start, clamps once. It is journaled like any clamp, and lifted like any clamp: `release` lifts it,
-//! and nothing else, so removing the file changes nothing. A file that is still there when the clamp is released is told of, and does not clamp again until the
-//! next start: else a release would be undone a moment later.
+//! Decides only when: a file that appears, or that is there at the start, clamps once. It is
+//! journaled like any clamp, and lifted like any clamp: `release` lifts it, and nothing else, so
+//! removing the file changes nothing. A file that is still there when the clamp is released is told
+//! of, and does not clamp again until the next start: else a release would be undone a moment
+//! later.
 
 use std::{
     fs::File,
@@ -39,19 +42,35 @@ impl Emergency {
     /// Clamps `ledger` to `level`, for the file in the data directory `data`.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, data: &Path, level: LevelName) -> Self {
-        Emergency { ledger, file: data.join(FILE), level }
+        Emergency {
+            ledger,
+            file: data.join(FILE),
+            level,
+        }
     }
 
     /// Where the file is, while it is there.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         // What cannot be looked at may be there.
-        self.file.symlink_metadata().map_or_else(|error| error.kind() != std::io::ErrorKind::NotFound, |_| true).then_some(&*self.file)
+        self.file
+            .symlink_metadata()
+            .map_or_else(
+                |error| error.kind() != std::io::ErrorKind::NotFound,
+                |_| true,
+            )
+            .then_some(&*self.file)
     }
 
     /// Clamps, in force when this returns. `by` is what asked for it.
     pub fn clamp(&self, by: &str, reason: &str) {
-        match self.ledger.clamp(&Scope::All, &self.level, &PersonName::from(by), reason, None) {
+        match self.ledger.clamp(
+            &Scope::All,
+            &self.level,
+            &PersonName::from(by),
+            reason,
+            None,
+        ) {
             Ok(clamped) => {
                 tracing::error!(
                     target: log::PROCESS,
@@ -64,7 +83,9 @@ impl Emergency {
                     }
                 });
             }
-            Err(error) => tracing::error!(target: log::PROCESS, %error, "EMERGENCY, and no workflow could be clamped: stop the gate"),
+            Err(error) => {
+                tracing::error!(target: log::PROCESS, %error, "EMERGENCY, and no workflow could be clamped: stop the gate");
+            }
         }
     }
 
@@ -83,7 +104,10 @@ impl Emergency {
         let mut looks = tokio::time::interval(LOOKS);
         let mut was_there = was_there;
         // A sender that is gone has stopped.
-        let mut stopped = std::pin::pin!(async move { drop(phase.wait_for(|phase| *phase == Phase::Stopped).await) });
+        let mut stopped =
+            std::pin::pin!(
+                async move { drop(phase.wait_for(|phase| *phase == Phase::Stopped).await) }
+            );
         loop {
             tokio::select! {
                 _ = looks.tick() => was_there = self.look(was_there),
@@ -96,14 +120,29 @@ impl Emergency {
     fn reason(&self) -> String {
         let mut text = Vec::new();
         // A pipe would keep the gate waiting for its other end.
-        if self.file.metadata().is_ok_and(|metadata| metadata.is_file())
+        if self
+            .file
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file())
             && let Ok(file) = File::open(&self.file)
         {
             let _ = file.take(4 * MAX_TEXT as u64).read_to_end(&mut text);
         }
         // Escapes of a terminal have no place in a reason.
         let plain = |c: char| if c.is_control() { ' ' } else { c };
-        let text: String = String::from_utf8_lossy(&text).trim().chars().map(plain).take(MAX_TEXT).collect();
-        if text.is_empty() { format!("the file `{}` is there, and gives no reason", self.file.display()) } else { text }
+        let text: String = String::from_utf8_lossy(&text)
+            .trim()
+            .chars()
+            .map(plain)
+            .take(MAX_TEXT)
+            .collect();
+        if text.is_empty() {
+            format!(
+                "the file `{}` is there, and gives no reason",
+                self.file.display()
+            )
+        } else {
+            text
+        }
     }
 }

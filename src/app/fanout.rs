@@ -1,4 +1,5 @@
-//! Who sees what became durable: the living state first, then metrics and the log. On the writer's thread, so nobody here may wait.
+//! Who sees what became durable: the living state first, then metrics and the log. On the writer's
+//! thread, so nobody here may wait.
 
 use std::sync::Arc;
 
@@ -20,7 +21,13 @@ pub struct Fanout {
 }
 
 impl Projection for Fanout {
-    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
+    fn committed(
+        &self,
+        workflow: &WorkflowName,
+        upto: Ticket,
+        entries: &[Entry],
+        state: &WorkflowState,
+    ) {
         self.ledger.committed(workflow, upto, entries, state);
         for entry in entries.iter().filter(|entry| entry.workflow.is_some()) {
             self.tell(entry);

@@ -27,16 +27,45 @@ pub struct GateHealth {
 
 impl Health for GateHealth {
     fn checks(&self) -> Vec<Check> {
-        let policies = if self.reload.is_broken() { Condition::Warned("the last reload failed") } else { Condition::Well };
-        let store = if self.journal.ready() { Condition::Well } else { Condition::Failed("the journal is unavailable") };
-        let draining = if *self.phase.borrow() == Phase::Running { Condition::Well } else { Condition::Failed("the gate is stopping") };
-        // Held calls that nobody saw are the gate's failure, and whoever looks at its health should know.
-        let approvals = if self.ledger.unseen() == 0 { Condition::Well } else { Condition::Warned("held calls expired and nobody saw them") };
+        let policies = if self.reload.is_broken() {
+            Condition::Warned("the last reload failed")
+        } else {
+            Condition::Well
+        };
+        let store = if self.journal.ready() {
+            Condition::Well
+        } else {
+            Condition::Failed("the journal is unavailable")
+        };
+        let draining = if *self.phase.borrow() == Phase::Running {
+            Condition::Well
+        } else {
+            Condition::Failed("the gate is stopping")
+        };
+        // Held calls that nobody saw are the gate's failure, and whoever looks at its health should
+        // know.
+        let approvals = if self.ledger.unseen() == 0 {
+            Condition::Well
+        } else {
+            Condition::Warned("held calls expired and nobody saw them")
+        };
         vec![
-            Check { what: "approvals", state: approvals },
-            Check { what: "policies", state: policies },
-            Check { what: "store", state: store },
-            Check { what: "draining", state: draining },
+            Check {
+                what: "approvals",
+                state: approvals,
+            },
+            Check {
+                what: "policies",
+                state: policies,
+            },
+            Check {
+                what: "store",
+                state: store,
+            },
+            Check {
+                what: "draining",
+                state: draining,
+            },
         ]
     }
 

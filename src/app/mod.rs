@@ -1,7 +1,7 @@
 //! Wiring: the only place that knows who talks to whom.
 //!
-//! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets time pass, reloads, and stops in the opposite order. It decides
-//! nothing about a call.
+//! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets
+//! time pass, reloads, and stops in the opposite order. It decides nothing about a call.
 
 pub mod access;
 pub mod audit;

@@ -1,5 +1,7 @@
-//! Reloading: people, agents, certificates and policies. Of each, all is taken over or nothing: what is broken leaves what is in force in force, and says where it is
-//! broken. None of them waits for another, because whoever leaves the company must not keep a decision for somebody's typing mistake in a policy.
+//! Reloading: people, agents, certificates and policies. Of each, all is taken over or nothing:
+//! what is broken leaves what is in force in force, and says where it is broken. None of them waits
+//! for another, because whoever leaves the company must not keep a decision for somebody's typing
+//! mistake in a policy.
 
 use std::{
     path::{Path, PathBuf},
@@ -49,11 +51,25 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reloads what `configured` and the policies that `process` names say into `ledger` and `access`.
+    /// Reloads what `configured` and the policies that `process` names say into `ledger` and
+    /// `access`.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, access: Access, configured: Configured, process: Process) -> Self {
+    pub fn new(
+        ledger: Arc<Ledger>,
+        access: Access,
+        configured: Configured,
+        process: Process,
+    ) -> Self {
         let policies = process.policies.clone();
-        Reload { ledger, access, configured, policies, turn: Mutex::new(process), quarantine: Quarantine::default(), broken: AtomicBool::new(false) }
+        Reload {
+            ledger,
+            access,
+            configured,
+            policies,
+            turn: Mutex::new(process),
+            quarantine: Quarantine::default(),
+            broken: AtomicBool::new(false),
+        }
     }
 
     /// Did the last reload fail?
@@ -67,14 +83,18 @@ impl Reload {
         let held_before = !self.quarantine.held().is_empty();
         let policies = self.quarantine.hold_back(&self.ledger, policies);
         let table = self.ledger.table_full();
-        // What is held back may be all that is new; and what is no longer held back must be known to be so.
+        // What is held back may be all that is new; and what is no longer held back must be known
+        // to be so.
         let is_new = table.entries.is_empty() || policies.version != table.policies.version;
         if is_new || (held_before && self.quarantine.held().is_empty()) {
             self.put_in_force(policies).await?;
         }
         for (workflow, what) in &*self.quarantine.held() {
             if let Some(receipt) = self.ledger.hold_back(workflow, what) {
-                receipt.await.context("the journal's writer stopped")?.context("the journal cannot be written")?;
+                receipt
+                    .await
+                    .context("the journal's writer stopped")?
+                    .context("the journal cannot be written")?;
             }
         }
         Ok(())
@@ -83,8 +103,18 @@ impl Reload {
     async fn put_in_force(&self, policies: Arc<PolicySet>) -> anyhow::Result<()> {
         let (version, terms) = (policies.version, Ledger::terms(&policies));
         let lowered = serde_json::json!({ "apis": policies.apis, "workflows": policies.workflows, "signals": policies.signals }).to_string();
-        announce(&self.ledger, Event::PolicyAccepted { version, terms, policies: lowered.into() }).await?;
-        self.ledger.install(policies).map_err(|workflow| anyhow::anyhow!("the journal does not know workflow `{workflow}`"))?;
+        announce(
+            &self.ledger,
+            Event::PolicyAccepted {
+                version,
+                terms,
+                policies: lowered.into(),
+            },
+        )
+        .await?;
+        self.ledger.install(policies).map_err(|workflow| {
+            anyhow::anyhow!("the journal does not know workflow `{workflow}`")
+        })?;
         tracing::info!(target: log::PROCESS, %version, "calls are judged by these policies");
         Ok(())
     }
@@ -102,14 +132,25 @@ impl Reload {
         for (what, reloaded) in reloaded {
             let Err(error) = reloaded else { continue };
             tracing::error!(target: log::PROCESS, "{what} were not reloaded; those before stay in force\n{error:#}");
-            drop(announce(&self.ledger, Event::PolicyRefused { reason: format!("{what}: {error:#}").into() }).await);
+            drop(
+                announce(
+                    &self.ledger,
+                    Event::PolicyRefused {
+                        reason: format!("{what}: {error:#}").into(),
+                    },
+                )
+                .await,
+            );
         }
         !broken
     }
 
     /// Takes over who may call, decide and report, and which certificates are used.
     async fn reload_access(&self, process: &mut Process) -> anyhow::Result<()> {
-        let read = self.configured.again().map_err(|found| anyhow::anyhow!("{}", found.render(false).trim_end()))?;
+        let read = self
+            .configured
+            .again()
+            .map_err(|found| anyhow::anyhow!("{}", found.render(false).trim_end()))?;
         let Some(read) = read else { return Ok(()) };
         for warning in &read.warnings {
             tracing::warn!(target: log::PROCESS, "{warning}");
@@ -121,8 +162,17 @@ impl Reload {
             process.agents.is_none() || read.agents.is_some(),
             "`agents` is gone from burngate.yaml: then any local caller could call; that takes a restart, and until then nothing of the file is taken over"
         );
-        let tls = if process.tls.is_some() { read.tls.or_else(|| process.tls.clone()) } else { None };
-        let next = Process { agents: read.agents, reviewers: read.reviewers, tls, ..process.clone() };
+        let tls = if process.tls.is_some() {
+            read.tls.or_else(|| process.tls.clone())
+        } else {
+            None
+        };
+        let next = Process {
+            agents: read.agents,
+            reviewers: read.reviewers,
+            tls,
+            ..process.clone()
+        };
         self.access.accept(&next).await?;
         *process = next;
         Ok(())
@@ -130,11 +180,17 @@ impl Reload {
 
     async fn reload_policies(&self, process: &Process) -> anyhow::Result<()> {
         match load(&self.policies, process, &ClockOf(&self.ledger)) {
-            Ok(policies) if policies.version == self.ledger.table().policies.version && self.quarantine.held().is_empty() => {
+            Ok(policies)
+                if policies.version == self.ledger.table().policies.version
+                    && self.quarantine.held().is_empty() =>
+            {
                 tracing::info!(target: log::PROCESS, "policies reloaded; nothing changed");
                 Ok(())
             }
-            Ok(policies) => self.accept(policies).await.context("new policies could not be journaled"),
+            Ok(policies) => self
+                .accept(policies)
+                .await
+                .context("new policies could not be journaled"),
             Err(found) => Err(anyhow::anyhow!("{}", found.render(false).trim_end())),
         }
     }
@@ -166,8 +222,18 @@ impl Reload {
     /// The files, besides the policies, that a reload reads.
     async fn files(&self) -> Vec<PathBuf> {
         let process = self.turn.lock().await;
-        let certificates = process.tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten().map(PathBuf::as_path);
-        self.configured.file().into_iter().chain(certificates).map(Path::to_owned).collect()
+        let certificates = process
+            .tls
+            .iter()
+            .flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()])
+            .flatten()
+            .map(PathBuf::as_path);
+        self.configured
+            .file()
+            .into_iter()
+            .chain(certificates)
+            .map(Path::to_owned)
+            .collect()
     }
 }
 

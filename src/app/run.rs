@@ -45,25 +45,50 @@ pub enum Said {
 /// Runs a gate until it is told to stop.
 pub fn run(options: RunOptions) -> anyhow::Result<()> {
     log_to_stderr("info");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
     runtime.block_on(serve(options))
 }
 
-/// Logs to standard error, as `RUST_LOG` says or else `usually`: standard output is for addresses. Coloured only for a person's terminal.
+/// Logs to standard error, as `RUST_LOG` says or else `usually`: standard output is for addresses.
+/// Coloured only for a person's terminal.
 pub(super) fn log_to_stderr(usually: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usually));
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usually));
     let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // A second subscriber in one process is a test's; the first one stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(coloured)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 async fn serve(options: RunOptions) -> anyhow::Result<()> {
     // Before anything is announced: a signal that comes early must not be lost.
-    let (mut terminate, mut interrupt, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    );
     let mut clamp = signal(SignalKind::user_defined2())?;
-    let RunOptions { process, configured, existing, accept_loss, say } = options;
+    let RunOptions {
+        process,
+        configured,
+        existing,
+        accept_loss,
+        say,
+    } = options;
     let data = process.data.display().to_string();
-    let gate = start(StartOptions { process, configured, existing, accept_loss }).await?;
+    let gate = start(StartOptions {
+        process,
+        configured,
+        existing,
+        accept_loss,
+    })
+    .await?;
     greet(&gate, &data, say);
     loop {
         tokio::select! {
@@ -75,7 +100,10 @@ async fn serve(options: RunOptions) -> anyhow::Result<()> {
             _ = interrupt.recv() => break,
         }
     }
-    let (drain, emergency) = (std::sync::Arc::clone(gate.drain_handle()), std::sync::Arc::clone(gate.emergency()));
+    let (drain, emergency) = (
+        std::sync::Arc::clone(gate.drain_handle()),
+        std::sync::Arc::clone(gate.emergency()),
+    );
     let stopping = gate.stop();
     tokio::pin!(stopping);
     loop {
@@ -98,9 +126,14 @@ fn greet(gate: &Gate, data: &str, say: fn(&Said)) {
     say(&Said::Admin(format!("http://{}", gate.admin)));
     if gate.first_start {
         say(&Said::FirstStart(data.to_owned()));
-        say(&Said::Note(format!("the operator's token is in {data}/{}; commands on this machine find it by --data", super::token::FILE)));
+        say(&Said::Note(format!(
+            "the operator's token is in {data}/{}; commands on this machine find it by --data",
+            super::token::FILE
+        )));
     }
     if gate.lost {
-        say(&Said::Note("THE LEDGER WAS LOST and its loss accepted: every workflow starts burned".to_owned()));
+        say(&Said::Note(
+            "THE LEDGER WAS LOST and its loss accepted: every workflow starts burned".to_owned(),
+        ));
     }
 }

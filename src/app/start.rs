@@ -82,46 +82,101 @@ pub struct Gate {
     patience: Duration,
 }
 
-/// Starts a gate. Must be called on a tokio runtime, which serves operators while the workers serve agents on threads of their own.
+/// Starts a gate. Must be called on a tokio runtime, which serves operators while the workers serve
+/// agents on threads of their own.
 pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
-    let StartOptions { process, configured, existing, accept_loss } = options;
+    let StartOptions {
+        process,
+        configured,
+        existing,
+        accept_loss,
+    } = options;
     let floor = GateClock::starting_at(crate::gate::time::Time::default());
     let policies = load(&process.policies, &process, &floor)?;
-    let opened = Store::open(&store::Options { dir: process.data.clone(), existing, accept_loss, now: floor.now() })?;
+    let opened = Store::open(&store::Options {
+        dir: process.data.clone(),
+        existing,
+        accept_loss,
+        now: floor.now(),
+    })?;
     let (operator_token, _) = token::read_or_make(&process.data)?;
     let clock: Arc<GateClock> = Arc::new(GateClock::starting_at(opened.state.now()));
     let (queue, records) = (opened.store.journal(), opened.store.records());
     let metrics = Arc::new(Metrics::default());
-    let bounds = Bounds { holds: process.bounds.holds };
-    let ledger = Arc::new(Ledger::new(&opened.state, Arc::clone(&policies), queue.clone(), clock.clone(), bounds));
+    let bounds = Bounds {
+        holds: process.bounds.holds,
+    };
+    let ledger = Arc::new(Ledger::new(
+        &opened.state,
+        Arc::clone(&policies),
+        queue.clone(),
+        clock.clone(),
+        bounds,
+    ));
     unlisted::restore(&ledger, &process.data);
     let writer_clock = Arc::clone(&clock);
-    let fanout = Arc::new(Fanout { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics) });
-    let store = opened.store.start(fanout, Arc::new(move || writer_clock.now())).context("the ledger's writer cannot start")?;
-    announce(&ledger, Event::Started { version: env!("CARGO_PKG_VERSION").into(), lost: opened.lost }).await?;
+    let fanout = Arc::new(Fanout {
+        ledger: Arc::clone(&ledger),
+        metrics: Arc::clone(&metrics),
+    });
+    let store = opened
+        .store
+        .start(fanout, Arc::new(move || writer_clock.now()))
+        .context("the ledger's writer cannot start")?;
+    announce(
+        &ledger,
+        Event::Started {
+            version: env!("CARGO_PKG_VERSION").into(),
+            lost: opened.lost,
+        },
+    )
+    .await?;
     let people = access::people(&process);
     let auth = Arc::new(Auth::new(&operator_token, people.clone()));
     // Before anybody is served: who was removed meanwhile has approved nothing.
     let approvers = auth.approvers(&people);
     if ledger.approvers() != approvers {
-        ledger.name_approvers(approvers).await.context("the journal's writer stopped")?.context("the journal cannot be written")?;
+        ledger
+            .name_approvers(approvers)
+            .await
+            .context("the journal's writer stopped")?
+            .context("the journal cannot be written")?;
     }
     let identities = Arc::new(ArcSwap::from_pointee(access::identities(&process)));
     let certificates = process.tls.as_ref().map(Certificates::read).transpose()?;
-    let tls = certificates.as_ref().map(|certificates| Arc::clone(certificates.config()));
-    let access = Access::new(Arc::clone(&ledger), Arc::clone(&auth), Arc::clone(&identities), certificates);
-    let reload = Arc::new(Reload::new(Arc::clone(&ledger), access, configured, process.clone()));
+    let tls = certificates
+        .as_ref()
+        .map(|certificates| Arc::clone(certificates.config()));
+    let access = Access::new(
+        Arc::clone(&ledger),
+        Arc::clone(&auth),
+        Arc::clone(&identities),
+        certificates,
+    );
+    let reload = Arc::new(Reload::new(
+        Arc::clone(&ledger),
+        access,
+        configured,
+        process.clone(),
+    ));
     clamp_frozen(&ledger, &process.emergency);
     reload.accept(policies).await?;
     if opened.lost {
         queue.loss_booked();
     }
     let drain = Arc::new(Drain::default());
-    let emergency = Arc::new(Emergency::new(Arc::clone(&ledger), &process.data, process.emergency.clone()));
+    let emergency = Arc::new(Emergency::new(
+        Arc::clone(&ledger),
+        &process.data,
+        process.emergency.clone(),
+    ));
     // Before the first call is taken.
     let clamped = emergency.look(false);
-    let (addresses, workers) = serve_agents(&process, (&ledger, &identities), tls, &metrics, &drain)?;
-    let admin_listener = TcpListener::bind(process.admin).await.with_context(|| format!("cannot listen for operators on {}", process.admin))?;
+    let (addresses, workers) =
+        serve_agents(&process, (&ledger, &identities), tls, &metrics, &drain)?;
+    let admin_listener = TcpListener::bind(process.admin)
+        .await
+        .with_context(|| format!("cannot listen for operators on {}", process.admin))?;
     let admin_address = admin_listener.local_addr()?;
     let mut tasks = tokio::task::JoinSet::new();
     let admin = Admin {
@@ -138,8 +193,16 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         metrics,
         open_metrics: false,
     };
-    tasks.spawn(admin::serve(admin_listener, admin::router(admin), stopped(drain.watch())));
-    tasks.spawn(unlisted::keep(Arc::clone(&ledger), process.data.clone(), drain.watch()));
+    tasks.spawn(admin::serve(
+        admin_listener,
+        admin::router(admin),
+        stopped(drain.watch()),
+    ));
+    tasks.spawn(unlisted::keep(
+        Arc::clone(&ledger),
+        process.data.clone(),
+        drain.watch(),
+    ));
     tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
     tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
     tasks.spawn(Arc::clone(&emergency).watch(clamped, drain.watch()));
@@ -189,38 +252,62 @@ impl Gate {
         &self.drain
     }
 
-    /// Stops accepting, finishes what is in flight within the drain time, books the runs that are open, snapshots.
+    /// Stops accepting, finishes what is in flight within the drain time, books the runs that are
+    /// open, snapshots.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.drain.begin(self.patience);
         let workers = self.workers;
-        tokio::task::spawn_blocking(move || workers.join()).await?.map_err(|_| anyhow::anyhow!("a worker ended in a panic"))?;
+        tokio::task::spawn_blocking(move || workers.join())
+            .await?
+            .map_err(|_| anyhow::anyhow!("a worker ended in a panic"))?;
         self.drain.stop();
         while self.tasks.join_next().await.is_some() {}
         self.ledger.end_all();
         let store = self.store;
-        tokio::task::spawn_blocking(move || store.drain()).await?.context("the ledger could not be closed with everything on disk")
+        tokio::task::spawn_blocking(move || store.drain())
+            .await?
+            .context("the ledger could not be closed with everything on disk")
     }
 }
 
-/// What was held back for a workflow is all that its files say now, and what was in force before went with the process. So it gets what the files say, and no more
-/// than the emergency level until somebody has looked.
+/// What was held back for a workflow is all that its files say now, and what was in force before
+/// went with the process. So it gets what the files say, and no more than the emergency level until
+/// somebody has looked.
 fn clamp_frozen(ledger: &Ledger, level: &LevelName) {
     for (workflow, what) in ledger.held_back() {
-        let reason = format!("the gate was started while a wider policy was held back ({what}), and its changes are frozen");
-        match ledger.clamp(&Scope::One(workflow), level, &PersonName::from("freeze"), &reason, None) {
+        let reason = format!(
+            "the gate was started while a wider policy was held back ({what}), and its changes are frozen"
+        );
+        match ledger.clamp(
+            &Scope::One(workflow),
+            level,
+            &PersonName::from("freeze"),
+            &reason,
+            None,
+        ) {
             Ok(clamped) => drop(clamped.durable),
-            Err(error) => tracing::error!(target: crate::telemetry::log::PROCESS, %error, "a frozen workflow could not be clamped"),
+            Err(error) => {
+                tracing::error!(target: crate::telemetry::log::PROCESS, %error, "a frozen workflow could not be clamped");
+            }
         }
     }
 }
 
 /// Tells the journal, and waits until that is on disk.
 pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
-    ledger.announce(event).await.context("the journal's writer stopped")?.context("the journal cannot be written")
+    ledger
+        .announce(event)
+        .await
+        .context("the journal's writer stopped")?
+        .context("the journal cannot be written")
 }
 
 /// The policies in `path`. Warnings are logged.
-pub fn load(path: &std::path::Path, process: &Process, clock: &dyn Clock) -> Result<Arc<PolicySet>, Diagnostics> {
+pub fn load(
+    path: &std::path::Path,
+    process: &Process,
+    clock: &dyn Clock,
+) -> Result<Arc<PolicySet>, Diagnostics> {
     let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now())?;
     for warning in &loaded.warnings {
         tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
@@ -235,7 +322,10 @@ fn serve_agents(
     metrics: &Arc<Metrics>,
     drain: &Arc<Drain>,
 ) -> anyhow::Result<(Vec<Listen>, Running)> {
-    let workers = process.workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let workers = process
+        .workers
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1);
     let specs: Vec<Listen> = process.listen.iter().map(listen).collect();
     let bound = accept::bind(&specs, workers).with_context(|| {
         let asked = process.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -251,13 +341,27 @@ fn serve_agents(
         phase: drain.watch(),
     });
     let connector = tls::client(None).context("TLS towards tool APIs")?;
-    let head = HeadLimits { bytes: process.bounds.head, headers: MAX_HEADERS };
-    let options = AcceptOptions { tls, connections: process.bounds.connections, head, ..AcceptOptions::default() };
+    let head = HeadLimits {
+        bytes: process.bounds.head,
+        headers: MAX_HEADERS,
+    };
+    let options = AcceptOptions {
+        tls,
+        connections: process.bounds.connections,
+        head,
+        ..AcceptOptions::default()
+    };
     let make: Make<Plane> = Arc::new(move |local: &Local| {
         let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
-        Rc::new(Plane::new(Arc::clone(&shared), Pool::new(PoolOptions::new(connector.clone())), Traces::new(seed)))
+        Rc::new(Plane::new(
+            Arc::clone(&shared),
+            Pool::new(PoolOptions::new(connector.clone())),
+            Traces::new(seed),
+        ))
     });
-    let running = bound.run(&make, &options, &drain.watch()).context("the workers cannot start")?;
+    let running = bound
+        .run(&make, &options, &drain.watch())
+        .context("the workers cannot start")?;
     Ok((addresses, running))
 }
 

@@ -1,4 +1,5 @@
-//! The operator's token: made at the first start, readable by its owner only, kept beside the ledger.
+//! The operator's token: made at the first start, readable by its owner only, kept beside the
+//! ledger.
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,15 +22,27 @@ pub fn read_or_make(dir: &Path) -> anyhow::Result<(String, bool)> {
     match File::open(&path) {
         Ok(file) => {
             let mut token = String::new();
-            file.take(MAX_TOKEN).read_to_string(&mut token).with_context(|| format!("cannot read {}", path.display()))?;
+            file.take(MAX_TOKEN)
+                .read_to_string(&mut token)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             let token = token.trim().to_owned();
-            anyhow::ensure!(!token.is_empty(), "{} is empty\nhint: delete it, and the next start makes a new token", path.display());
+            anyhow::ensure!(
+                !token.is_empty(),
+                "{} is empty\nhint: delete it, and the next start makes a new token",
+                path.display()
+            );
             Ok((token, false))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let token = make("bgop");
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(token.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            file.write_all(token.as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok((token, true))
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -45,7 +58,11 @@ pub fn digest(token: &str) -> String {
 /// A token that nobody has: two UUIDs, which are 244 random bits from the operating system.
 #[must_use]
 pub fn make(prefix: &str) -> String {
-    format!("{prefix}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    format!(
+        "{prefix}_{}{}",
+        Uuid::new_v4().simple(),
+        Uuid::new_v4().simple()
+    )
 }
 
 #[cfg(test)]
@@ -59,7 +76,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (token, made) = read_or_make(dir.path()).unwrap();
         assert!(made && token.len() > 64);
-        assert_eq!(std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(dir.path().join(FILE))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
         assert_eq!(read_or_make(dir.path()).unwrap(), (token, false));
         std::fs::write(dir.path().join(FILE), " \n").unwrap();
         assert!(read_or_make(dir.path()).is_err());

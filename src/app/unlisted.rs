@@ -1,7 +1,8 @@
 //! Keeps what unlisted calls looked like over a restart, in a file of the data directory.
 //!
-//! They are samples and no facts: no budget and no verdict rests on them, so they are not in the ledger, and a kill may lose the last few seconds of them. A file
-//! that cannot be read is left behind, with a word in the log; it never keeps a gate from starting.
+//! They are samples and no facts: no budget and no verdict rests on them, so they are not in the
+//! ledger, and a kill may lose the last few seconds of them. A file that cannot be read is left
+//! behind, with a word in the log; it never keeps a gate from starting.
 
 use std::{
     fs::{self, OpenOptions},
@@ -35,7 +36,9 @@ pub fn restore(ledger: &Ledger, directory: &Path) {
     match read(&directory.join(FILE)) {
         Ok(seen) => ledger.unlisted().restore(seen),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(target: log::PROCESS, %error, "what unlisted calls looked like cannot be read from {FILE}; it begins anew"),
+        Err(error) => {
+            tracing::warn!(target: log::PROCESS, %error, "what unlisted calls looked like cannot be read from {FILE}; it begins anew");
+        }
     }
 }
 
@@ -63,7 +66,9 @@ pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receive
 
 fn read(path: &Path) -> io::Result<Seen> {
     let mut text = Vec::new();
-    fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut text)?;
+    fs::File::open(path)?
+        .take(MAX_FILE)
+        .read_to_end(&mut text)?;
     serde_json::from_slice(&text).map_err(io::Error::other)
 }
 
@@ -71,6 +76,12 @@ fn read(path: &Path) -> io::Result<Seen> {
 fn write(directory: &Path, seen: &Seen) -> io::Result<()> {
     let unfinished = directory.join(format!("{FILE}.new"));
     let text = serde_json::to_vec(seen).map_err(io::Error::other)?;
-    OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?.write_all(&text)?;
+    OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&unfinished)?
+        .write_all(&text)?;
     fs::rename(unfinished, directory.join(FILE))
 }

@@ -1,7 +1,8 @@
 //! Files whose change is a reason to reload: the policies, `burngate.yaml`, and certificates.
 //!
-//! Directories are watched, because editors and Kubernetes replace files instead of writing to them. Of the policies' directory everything matters; of any other
-//! only the files that were named, and the link by which Kubernetes swaps all of a volume.
+//! Directories are watched, because editors and Kubernetes replace files instead of writing to
+//! them. Of the policies' directory everything matters; of any other only the files that were
+//! named, and the link by which Kubernetes swaps all of a volume.
 
 use std::{
     collections::BTreeSet,
@@ -27,15 +28,24 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Tells `changed` when something in the directory of the `policies` changes, or one of the files that are named later.
+    /// Tells `changed` when something in the directory of the `policies` changes, or one of the
+    /// files that are named later.
     #[must_use]
     pub fn new(policies: &Path, changed: Sender<()>) -> Self {
         let files = Arc::new(ArcSwap::from_pointee(BTreeSet::new()));
-        let (directory, named) = (std::path::absolute(policies).unwrap_or_else(|_| policies.to_owned()), Arc::clone(&files));
+        let (directory, named) = (
+            std::path::absolute(policies).unwrap_or_else(|_| policies.to_owned()),
+            Arc::clone(&files),
+        );
         let first = changed.clone();
         let told = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| {
-                !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(|path| matters(path, &directory, &named.load())))
+                !event.kind.is_access()
+                    && (event.paths.is_empty()
+                        || event
+                            .paths
+                            .iter()
+                            .any(|path| matters(path, &directory, &named.load())))
             }) {
                 // Full is as good: a reload is due.
                 let _ = changed.try_send(());
@@ -46,20 +56,32 @@ impl Watched {
             Ok(watcher)
         });
         match &watcher {
-            // What changed after the policies were loaded and before they were watched would be missed.
+            // What changed after the policies were loaded and before they were watched would be
+            // missed.
             Ok(_) => drop(first.try_send(())),
-            Err(error) => tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads"),
+            Err(error) => {
+                tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads");
+            }
         }
-        Watched { watcher, files, directories: BTreeSet::from([policies.to_owned()]) }
+        Watched {
+            watcher,
+            files,
+            directories: BTreeSet::from([policies.to_owned()]),
+        }
     }
 
     /// From here on a change of one of these `files` matters too.
     pub fn name<'f>(&mut self, files: impl IntoIterator<Item = &'f Path>) {
-        let Ok(watcher) = &mut self.watcher else { return };
+        let Ok(watcher) = &mut self.watcher else {
+            return;
+        };
         let mut names = BTreeSet::new();
         for file in files {
             names.extend(file.file_name().map(OsStr::to_owned));
-            let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+            let directory = file
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or_else(|| Path::new("."));
             if self.directories.insert(directory.to_owned())
                 && let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive)
             {
@@ -82,11 +104,21 @@ mod tests {
     #[test]
     fn of_other_directories_only_what_was_named_matters() {
         let files = BTreeSet::from([OsString::from("burngate.yaml")]);
-        let matters = |path: &str| matters(Path::new(path), Path::new("/etc/burngate/policies"), &files);
-        for path in ["/etc/burngate/policies", "/etc/burngate/policies/shop.yaml", "/etc/burngate/burngate.yaml", "/etc/burngate/..data"] {
+        let matters =
+            |path: &str| matters(Path::new(path), Path::new("/etc/burngate/policies"), &files);
+        for path in [
+            "/etc/burngate/policies",
+            "/etc/burngate/policies/shop.yaml",
+            "/etc/burngate/burngate.yaml",
+            "/etc/burngate/..data",
+        ] {
             assert!(matters(path), "{path}");
         }
-        for path in ["/etc/burngate/gate.log", "/etc/burngate/burngate.yaml~", "/etc/burngate"] {
+        for path in [
+            "/etc/burngate/gate.log",
+            "/etc/burngate/burngate.yaml~",
+            "/etc/burngate",
+        ] {
             assert!(!matters(path), "{path}");
         }
     }

@@ -23,7 +23,8 @@ mod timed;
 use many::Named;
 
 /// What is told to whoever names an approval that the gate does not have.
-const KNOWN: &str = "`burngate approvals list` lists those that wait; decided ones are forgotten after a while";
+const KNOWN: &str =
+    "`burngate approvals list` lists those that wait; decided ones are forgotten after a while";
 
 /// List, show and decide calls that are held for a person
 #[derive(Debug, Args)]
@@ -34,9 +35,11 @@ pub(super) struct Approvals {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the calls that wait: those put to other people first, then the riskiest, of those the first to expire
+    /// List the calls that wait: those put to other people first, then the riskiest, of those the
+    /// first to expire
     List(ListCalls),
-    /// Show one call in full: what it would send, which rule held it, its run so far, how calls like it were decided
+    /// Show one call in full: what it would send, which rule held it, its run so far, how calls
+    /// like it were decided
     Show(Show),
     /// Let exactly this call through, once
     Approve(ApproveCall),
@@ -90,7 +93,8 @@ struct ApproveCall {
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Forward these arguments instead: JSON, or `@FILE`. It is on record as a correction of the run
+    /// Forward these arguments instead: JSON, or `@FILE`. It is on record as a correction of the
+    /// run
     #[arg(long, value_name = "JSON")]
     edit: Option<String>,
     /// The digest of what you looked at; needed once somebody edited the call
@@ -146,15 +150,26 @@ impl ListCalls {
         if self.state != "all" {
             pairs.push(("state", self.state.clone()));
         }
-        pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
+        pairs.extend(
+            self.workflow
+                .iter()
+                .map(|workflow| ("workflow", workflow.clone())),
+        );
         if self.escalated {
             pairs.push(("escalated", "true".to_owned()));
         }
-        let answer = self.connection.client()?.get(&format!("/v1/approvals{}", query(&pairs)))?;
+        let answer = self
+            .connection
+            .client()?
+            .get(&format!("/v1/approvals{}", query(&pairs)))?;
         if self.digests {
             return render::show(&many::lines(&answer.read()?));
         }
-        if self.json { render::show_json(answer.json()) } else { render::show(&list(&answer.read()?, &self.state, when::now())) }
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&list(&answer.read()?, &self.state, when::now()))
+        }
     }
 }
 
@@ -175,9 +190,18 @@ impl ApproveCall {
         let id = match many::named(&self.ids)? {
             Named::One(id) => id,
             Named::Many(_) if self.edit.is_some() || self.digest.is_some() => {
-                return Err(Failure::usage("`--edit` and `--digest` are about one call").hint("name one approval"));
+                return Err(Failure::usage("`--edit` and `--digest` are about one call")
+                    .hint("name one approval"));
             }
-            Named::Many(looked) => return many::decide(&client, Deciding::Approve, self.reason.clone(), looked, self.json),
+            Named::Many(looked) => {
+                return many::decide(
+                    &client,
+                    Deciding::Approve,
+                    self.reason.clone(),
+                    looked,
+                    self.json,
+                );
+            }
         };
         let answer = client.post(&path(&["v1", "approvals", id, "approve"]), &self.said()?)?;
         if self.json {
@@ -189,39 +213,64 @@ impl ApproveCall {
 
 impl ApproveCall {
     fn said(&self) -> Result<Approve, Failure> {
-        let text =
-            match self.edit.as_deref().map(|edit| edit.strip_prefix('@').ok_or(edit)) {
-                None => None,
-                Some(Err(text)) => Some(text.to_owned()),
-                Some(Ok(file)) => {
-                    let read = std::fs::read_to_string(file);
-                    Some(read.map_err(|error| {
-                        Failure::usage(format!("cannot read {}: {error}", escape(file))).hint("`--edit @FILE` reads the arguments from a file")
-                    })?)
-                }
-            };
-        let edit = text.map(serde_json::value::RawValue::from_string).transpose();
+        let text = match self
+            .edit
+            .as_deref()
+            .map(|edit| edit.strip_prefix('@').ok_or(edit))
+        {
+            None => None,
+            Some(Err(text)) => Some(text.to_owned()),
+            Some(Ok(file)) => {
+                let read = std::fs::read_to_string(file);
+                Some(read.map_err(|error| {
+                    Failure::usage(format!("cannot read {}: {error}", escape(file)))
+                        .hint("`--edit @FILE` reads the arguments from a file")
+                })?)
+            }
+        };
+        let edit = text
+            .map(serde_json::value::RawValue::from_string)
+            .transpose();
         let edit = edit.map_err(|error| {
-            Failure::usage(format!("`--edit` is not JSON: {error}")).hint("write all arguments, such as '{\"order\":\"A-1\",\"amount\":90}'")
+            Failure::usage(format!("`--edit` is not JSON: {error}"))
+                .hint("write all arguments, such as '{\"order\":\"A-1\",\"amount\":90}'")
         })?;
-        Ok(Approve { reason: self.reason.clone(), edit, digest: self.digest.clone() })
+        Ok(Approve {
+            reason: self.reason.clone(),
+            edit,
+            digest: self.digest.clone(),
+        })
     }
 }
 
 impl DenyCall {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
-        let verdict = if self.wrong { Denial::Wrong } else { Denial::NotNow };
+        let verdict = if self.wrong {
+            Denial::Wrong
+        } else {
+            Denial::NotNow
+        };
         // A denial is on record with a reason, also where somebody gave none.
-        let reason = self.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
+        let reason = self
+            .reason
+            .clone()
+            .unwrap_or_else(|| "no reason given".to_owned());
         let id = match many::named(&self.ids)? {
             Named::One(id) => id,
             Named::Many(looked) => {
-                let decision = if self.wrong { Deciding::DenyWrong } else { Deciding::DenyNotNow };
+                let decision = if self.wrong {
+                    Deciding::DenyWrong
+                } else {
+                    Deciding::DenyNotNow
+                };
                 return many::decide(&client, decision, Some(reason), looked, self.json);
             }
         };
-        let answer = client.post(&path(&["v1", "approvals", id, "deny"]), &Deny { reason, verdict })?;
+        let answer = client.post(
+            &path(&["v1", "approvals", id, "deny"]),
+            &Deny { reason, verdict },
+        )?;
         if self.json {
             return render::show_json(answer.json());
         }
@@ -231,26 +280,43 @@ impl DenyCall {
 
 /// The approval as it stands after a decision: from the answer, where it is one, or asked for.
 fn decided(client: &Client, id: &str, answer: &Answer) -> Result<Approval, Failure> {
-    answer.read().or_else(|_| client.get(&path(&["v1", "approvals", id]))?.read())
+    answer
+        .read()
+        .or_else(|_| client.get(&path(&["v1", "approvals", id]))?.read())
 }
 
 fn list(list: &List, state: &str, now: Time) -> String {
     if list.approvals.is_empty() {
-        return if state == "pending" { "no call waits for a person\n".to_owned() } else { "none\n".to_owned() };
+        return if state == "pending" {
+            "no call waits for a person\n".to_owned()
+        } else {
+            "none\n".to_owned()
+        };
     }
-    let mut table = Columns::new(&["ID", "STATE", "WORKFLOW", "TOOL", "RISK", "SUBJECT", "RULE", "ASKED", "EXPIRES", "APPROVED"]);
+    let mut table = Columns::new(&[
+        "ID", "STATE", "WORKFLOW", "TOOL", "RISK", "SUBJECT", "RULE", "ASKED", "EXPIRES",
+        "APPROVED",
+    ]);
     for approval in &list.approvals {
         let open = matches!(approval.state.as_str(), "pending" | "approved");
         table.row([
             approval.id.clone(),
-            approval.escalated_to.as_ref().filter(|_| approval.state == "pending").map_or_else(|| approval.state.clone(), |to| format!("put to {to}")),
+            approval
+                .escalated_to
+                .as_ref()
+                .filter(|_| approval.state == "pending")
+                .map_or_else(|| approval.state.clone(), |to| format!("put to {to}")),
             approval.workflow.clone(),
             approval.tool.clone(),
             approval.risk.clone(),
             approval.subject.clone().unwrap_or_else(|| "-".to_owned()),
             approval.rule.clone(),
             when::ago(now, approval.created_at),
-            if open { when::ago(now, approval.expires_at) } else { "-".to_owned() },
+            if open {
+                when::ago(now, approval.expires_at)
+            } else {
+                "-".to_owned()
+            },
             format!("{} of {}", page::approvals(approval), approval.needed),
         ]);
     }
@@ -268,7 +334,10 @@ fn approved(approval: &Approval, now: Time) -> String {
         let to = approval.waits_for.as_ref().map_or_else(String::new, |role| {
             format!("\nit was put to role {0}, because nobody decided for too long: one of those who approve it must be {0}", escape(role))
         });
-        return format!("noted; {id}{missing} expires {}{to}\n", when::exactly(now, approval.expires_at));
+        return format!(
+            "noted; {id}{missing} expires {}{to}\n",
+            when::exactly(now, approval.expires_at)
+        );
     }
     if let Some(edit) = &approval.edit {
         return format!(
@@ -286,8 +355,12 @@ fn approved(approval: &Approval, now: Time) -> String {
 fn denied(approval: &Approval, verdict: Denial) -> String {
     let id = escape(&approval.id);
     match verdict {
-        Denial::Wrong => format!("denied as wrong: {id}\nexactly this call is refused for 24 hours, without asking anybody\n"),
-        Denial::NotNow => format!("denied for now: {id}\nthe agent may ask again; `--wrong` would have refused exactly this call for 24 hours\n"),
+        Denial::Wrong => format!(
+            "denied as wrong: {id}\nexactly this call is refused for 24 hours, without asking anybody\n"
+        ),
+        Denial::NotNow => format!(
+            "denied for now: {id}\nthe agent may ask again; `--wrong` would have refused exactly this call for 24 hours\n"
+        ),
     }
 }
 
@@ -329,7 +402,16 @@ pub(super) mod tests {
         apr_0123456789abcdef0123456789abcdef   pending   support-triage   payments/refund   high   A-1001    hold_when   3m ago   in 57m    0 of 2
         apr_0123456789abcdef0123456789abcdef   used      support-triage   payments/refund   high   -         hold_when   3m ago   -         1 of 1
         ");
-        assert_eq!(list(&List { approvals: Vec::new() }, "pending", now()), "no call waits for a person\n");
+        assert_eq!(
+            list(
+                &List {
+                    approvals: Vec::new()
+                },
+                "pending",
+                now()
+            ),
+            "no call waits for a person\n"
+        );
     }
 
     #[test]
@@ -337,9 +419,20 @@ pub(super) mod tests {
         let one = serde_json::json!([{ "reviewer": "dana", "decision": "approve", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
         let pages = [
             approved(&approval(&serde_json::json!({ "decisions": one })), now()),
-            approved(&approval(&serde_json::json!({ "state": "approved", "expires_at": "2026-11-23T18:10:00Z" })), now()),
-            denied(&approval(&serde_json::json!({ "state": "denied" })), Denial::Wrong),
-            denied(&approval(&serde_json::json!({ "state": "denied" })), Denial::NotNow),
+            approved(
+                &approval(
+                    &serde_json::json!({ "state": "approved", "expires_at": "2026-11-23T18:10:00Z" }),
+                ),
+                now(),
+            ),
+            denied(
+                &approval(&serde_json::json!({ "state": "denied" })),
+                Denial::Wrong,
+            ),
+            denied(
+                &approval(&serde_json::json!({ "state": "denied" })),
+                Denial::NotNow,
+            ),
         ];
         insta::assert_snapshot!(pages.join("\n"), @r"
         noted; apr_0123456789abcdef0123456789abcdef needs 1 more of 2 people, and expires 2026-11-23T18:57:00Z (in 57m)

@@ -1,4 +1,5 @@
-//! `burngate audit`: the journal for auditors, outside of the gate, and whether it is what was written.
+//! `burngate audit`: the journal for auditors, outside of the gate, and whether it is what was
+//! written.
 
 use std::{
     fs::{File, OpenOptions},
@@ -88,16 +89,33 @@ impl Audit {
 impl Verify {
     fn run(&self) -> Result<Exit, Failure> {
         let (what, found) = match &self.export {
-            Some(export) => (export.display().to_string(), read_export(export)?.map(|chain| chain.checkpoint())),
-            None => (format!("the journal in {}", self.data.display()), self.ledger()?),
+            Some(export) => (
+                export.display().to_string(),
+                read_export(export)?.map(|chain| chain.checkpoint()),
+            ),
+            None => (
+                format!("the journal in {}", self.data.display()),
+                self.ledger()?,
+            ),
         };
         let (sound, text) = match &found {
-            Ok(head) => (true, format!("{what} is sound: {}, the last with digest\n{}:{}\n", counted(head.seq, "entry", "entries"), head.seq, head.hash)),
+            Ok(head) => (
+                true,
+                format!(
+                    "{what} is sound: {}, the last with digest\n{}:{}\n",
+                    counted(head.seq, "entry", "entries"),
+                    head.seq,
+                    head.hash
+                ),
+            ),
             Err(error) => (false, format!("{what} is not sound: {error}\n")),
         };
         if self.json {
             let head = found.as_ref().ok().map(|head| serde_json::json!({ "ledger": head.ledger, "seq": head.seq, "hash": head.hash.to_string() }));
-            render::show_json(&serde_json::json!({ "sound": sound, "head": head, "why": found.as_ref().err() }).to_string())?;
+            render::show_json(
+                &serde_json::json!({ "sound": sound, "head": head, "why": found.as_ref().err() })
+                    .to_string(),
+            )?;
         } else {
             render::show(&text)?;
         }
@@ -108,16 +126,31 @@ impl Verify {
     fn ledger(&self) -> Result<Result<Checkpoint, String>, Failure> {
         let mut known = self.head.clone();
         if let Some(export) = &self.against {
-            let chain = read_export(export)?.map_err(|error| Failure::new(format!("{} is not sound: {error}", export.display())))?;
+            let chain = read_export(export)?.map_err(|error| {
+                Failure::new(format!("{} is not sound: {error}", export.display()))
+            })?;
             known.push(chain.checkpoint());
         }
-        let unreadable = |error: String| Failure::new(format!("cannot read the ledger in {}: {error}", self.data.display()));
-        let rows = entries(&self.data).map_err(|error| unreadable(error.to_string()).hint("--data names the data directory of a gate"))?;
+        let unreadable = |error: String| {
+            Failure::new(format!(
+                "cannot read the ledger in {}: {error}",
+                self.data.display()
+            ))
+        };
+        let rows = entries(&self.data).map_err(|error| {
+            unreadable(error.to_string()).hint("--data names the data directory of a gate")
+        })?;
         let mut progress = Progress::new("verifying", rows);
-        Ok(match verify_ledger(&self.data, &known, &mut |rows| progress.add(rows)) {
-            Ok(verified) => Ok(Checkpoint { ledger: Some(verified.ledger), seq: verified.rows, hash: verified.head }),
-            Err(error) => Err(error.to_string()),
-        })
+        Ok(
+            match verify_ledger(&self.data, &known, &mut |rows| progress.add(rows)) {
+                Ok(verified) => Ok(Checkpoint {
+                    ledger: Some(verified.ledger),
+                    seq: verified.rows,
+                    hash: verified.head,
+                }),
+                Err(error) => Err(error.to_string()),
+            },
+        )
     }
 }
 
@@ -128,7 +161,9 @@ impl Export {
             None => {
                 let chain = beginning(&client, self.after.unwrap_or(0))?;
                 let mut out = BufWriter::new(std::io::stdout().lock());
-                let unwritable = |error: std::io::Error| Failure::new(format!("cannot write: {}", in_words(&error)));
+                let unwritable = |error: std::io::Error| {
+                    Failure::new(format!("cannot write: {}", in_words(&error)))
+                };
                 write_line(&mut out, &chain.head()).map_err(unwritable)?;
                 let (chain, count) = follow(&client, chain, &mut out, &unwritable)?;
                 told(&chain, count);
@@ -142,15 +177,24 @@ impl Export {
 /// Behind the last whole line of what is there; a line that was torn off is written again.
 fn append(client: &Client, path: &Path) -> Result<(), Failure> {
     let shown = path.display();
-    let unwritable = |error: std::io::Error| Failure::new(format!("cannot write {shown}: {}", in_words(&error)));
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unwritable)?;
+    let unwritable =
+        |error: std::io::Error| Failure::new(format!("cannot write {shown}: {}", in_words(&error)));
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(unwritable)?;
     let is_new = file.metadata().map_err(unwritable)?.len() == 0;
     let chain = if is_new {
         beginning(client, 0)?
     } else {
         let found = read_export(path)?;
-        let chain =
-            found.map_err(|error| Failure::new(format!("{shown} is not sound: {error}")).hint("nothing was added to it; move it aside, and export anew"))?;
+        let chain = found.map_err(|error| {
+            Failure::new(format!("{shown} is not sound: {error}"))
+                .hint("nothing was added to it; move it aside, and export anew")
+        })?;
         file.set_len(chain.whole()).map_err(unwritable)?;
         file.seek(SeekFrom::End(0)).map_err(unwritable)?;
         chain
@@ -160,7 +204,10 @@ fn append(client: &Client, path: &Path) -> Result<(), Failure> {
         write_line(&mut out, &chain.head()).map_err(unwritable)?;
     }
     let (chain, count) = follow(client, chain, &mut out, &unwritable)?;
-    out.into_inner().map_err(|error| unwritable(error.into_error()))?.sync_all().map_err(unwritable)?;
+    out.into_inner()
+        .map_err(|error| unwritable(error.into_error()))?
+        .sync_all()
+        .map_err(unwritable)?;
     told(&chain, count);
     Ok(())
 }
@@ -169,28 +216,47 @@ fn append(client: &Client, path: &Path) -> Result<(), Failure> {
 fn beginning(client: &Client, after: u64) -> Result<Chain, Failure> {
     let page = page(client, after.saturating_sub(1), 1)?;
     let Some(mut head) = Chain::from_the_beginning(&page.ledger).map(|chain| chain.head()) else {
-        return Err(Failure::new(format!("the gate names no ledger but `{}`", escape(&page.ledger))));
+        return Err(Failure::new(format!(
+            "the gate names no ledger but `{}`",
+            escape(&page.ledger)
+        )));
     };
     if after > 0 {
         let entry = page.entries.first().filter(|entry| entry.seq == after);
-        let entry = entry
-            .ok_or_else(|| Failure::new(format!("the journal has no entry {after}")).hint("`burngate audit export` without --after begins with the first"))?;
+        let entry = entry.ok_or_else(|| {
+            Failure::new(format!("the journal has no entry {after}"))
+                .hint("`burngate audit export` without --after begins with the first")
+        })?;
         (head.after, head.hash) = (after, entry.hash.clone());
     }
     Chain::begin(&head).map_err(Failure::new)
 }
 
 /// Writes every entry behind `chain`, and gives the chain at its end and how many there were.
-fn follow(client: &Client, mut chain: Chain, out: &mut impl Write, unwritable: &dyn Fn(std::io::Error) -> Failure) -> Result<(Chain, u64), Failure> {
+fn follow(
+    client: &Client,
+    mut chain: Chain,
+    out: &mut impl Write,
+    unwritable: &dyn Fn(std::io::Error) -> Failure,
+) -> Result<(Chain, u64), Failure> {
     let mut count = 0;
     loop {
         let page = page(client, chain.checkpoint().seq, PAGE)?;
         if chain.checkpoint().ledger.as_deref() != Some(&*page.ledger) {
-            return Err(Failure::new("the export is of another ledger than the gate's").hint("each ledger needs a file of its own"));
+            return Err(
+                Failure::new("the export is of another ledger than the gate's")
+                    .hint("each ledger needs a file of its own"),
+            );
         }
         for entry in &page.entries {
-            let broken = |error: String| Failure::new(format!("the gate's journal does not go on where the export ends: {error}"));
-            chain.follow(entry).map_err(|error| broken(error).hint("`burngate audit verify --against FILE` tells more"))?;
+            let broken = |error: String| {
+                Failure::new(format!(
+                    "the gate's journal does not go on where the export ends: {error}"
+                ))
+            };
+            chain.follow(entry).map_err(|error| {
+                broken(error).hint("`burngate audit verify --against FILE` tells more")
+            })?;
             write_line(out, entry).map_err(unwritable)?;
             count += 1;
         }
@@ -202,7 +268,12 @@ fn follow(client: &Client, mut chain: Chain, out: &mut impl Write, unwritable: &
 }
 
 fn page(client: &Client, after: u64, limit: usize) -> Result<Page, Failure> {
-    client.get(&format!("/v1/audit{}", query(&[("after", after.to_string()), ("limit", limit.to_string())])))?.read()
+    client
+        .get(&format!(
+            "/v1/audit{}",
+            query(&[("after", after.to_string()), ("limit", limit.to_string())])
+        ))?
+        .read()
 }
 
 fn write_line(out: &mut impl Write, line: &impl serde::Serialize) -> std::io::Result<()> {
@@ -222,7 +293,13 @@ fn told(chain: &Chain, count: u64) {
 
 /// An export that is sound, or what is not right about it.
 fn read_export(path: &Path) -> Result<Result<Chain, String>, Failure> {
-    let unreadable = |error: &std::io::Error| Failure::new(format!("cannot read {}: {}", path.display(), in_words(error)));
+    let unreadable = |error: &std::io::Error| {
+        Failure::new(format!(
+            "cannot read {}: {}",
+            path.display(),
+            in_words(error)
+        ))
+    };
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let size = file.metadata().map_err(|error| unreadable(&error))?.len();
     let mut progress = Progress::new("verifying", size);
@@ -234,7 +311,17 @@ fn read_export(path: &Path) -> Result<Result<Chain, String>, Failure> {
 }
 
 fn checkpoint(text: &str) -> Result<Checkpoint, String> {
-    let (seq, hash) = text.split_once(':').ok_or("expected SEQ:HASH, as `burngate audit export` prints it")?;
-    let seq = seq.parse().map_err(|_| format!("`{seq}` is no sequence number"))?;
-    Ok(Checkpoint { ledger: None, seq, hash: hash.parse().map_err(|error| format!("the digest: {error}"))? })
+    let (seq, hash) = text
+        .split_once(':')
+        .ok_or("expected SEQ:HASH, as `burngate audit export` prints it")?;
+    let seq = seq
+        .parse()
+        .map_err(|_| format!("`{seq}` is no sequence number"))?;
+    Ok(Checkpoint {
+        ledger: None,
+        seq,
+        hash: hash
+            .parse()
+            .map_err(|error| format!("the digest: {error}"))?,
+    })
 }

@@ -1,4 +1,5 @@
-//! `burngate change`: may a change of a workflow ship? The question that a pipeline asks before it does.
+//! `burngate change`: may a change of a workflow ship? The question that a pipeline asks before it
+//! does.
 
 use clap::{Args, ValueEnum};
 use http::StatusCode;
@@ -59,11 +60,24 @@ impl Change {
             Kind::Tools => operate::ChangeKind::Tools,
             Kind::Policy => operate::ChangeKind::Policy,
         };
-        let body = operate::Change { kind, reference: self.reference.clone(), emergency: self.emergency, reason: self.reason.clone() };
-        let asked = self.connection.client()?.post(&path(&["v1", "workflows", &self.workflow, "changes"]), &body);
+        let body = operate::Change {
+            kind,
+            reference: self.reference.clone(),
+            emergency: self.emergency,
+            reason: self.reason.clone(),
+        };
+        let asked = self.connection.client()?.post(
+            &path(&["v1", "workflows", &self.workflow, "changes"]),
+            &body,
+        );
         let answer = match asked {
             Ok(answer) => answer,
-            Err(failure) if failure.status == Some(StatusCode::CONFLICT) => return Err(Failure { exit: Exit::AnswerIsNo, ..failure }),
+            Err(failure) if failure.status == Some(StatusCode::CONFLICT) => {
+                return Err(Failure {
+                    exit: Exit::AnswerIsNo,
+                    ..failure
+                });
+            }
             Err(failure) => return Err(failure.if_unknown(status::KNOWN)),
         };
         if self.json {
@@ -76,8 +90,16 @@ impl Change {
 }
 
 fn page(change: &operate::Shipped) -> String {
-    let (name, kind, reference) = (escape(&change.workflow), change.kind.as_str(), escape(&change.reference));
-    let anyway = if change.changes == "frozen" { ", in spite of the freeze" } else { "" };
+    let (name, kind, reference) = (
+        escape(&change.workflow),
+        change.kind.as_str(),
+        escape(&change.reference),
+    );
+    let anyway = if change.changes == "frozen" {
+        ", in spite of the freeze"
+    } else {
+        ""
+    };
     format!("{kind} {reference} of {name} may ship{anyway}; that is on record\n")
 }
 

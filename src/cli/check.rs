@@ -1,6 +1,7 @@
 //! `burngate check`: is everything that is written right?
 //!
-//! Findings go to standard error as a compiler's do; with `--json` they are the answer and go to standard output.
+//! Findings go to standard error as a compiler's do; with `--json` they are the answer and go to
+//! standard output.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -44,10 +45,19 @@ impl Check {
         let checked = self.check();
         if self.json {
             render::show_json(&checked.json())?;
-            return Ok(if checked.loaded.is_some() { Exit::Did } else { Exit::Failed });
+            return Ok(if checked.loaded.is_some() {
+                Exit::Did
+            } else {
+                Exit::Failed
+            });
         }
-        let Some(loaded) = &checked.loaded else { return Err(Failure::found(checked.summary(), checked.findings)) };
-        checked.findings.iter().for_each(|findings| render::tell(&findings.render(true)));
+        let Some(loaded) = &checked.loaded else {
+            return Err(Failure::found(checked.summary(), checked.findings));
+        };
+        checked
+            .findings
+            .iter()
+            .for_each(|findings| render::tell(&findings.render(true)));
         if self.print {
             let (files, _) = gather(&checked.paths);
             render::show(&print(&loaded.policies, &files))?;
@@ -60,7 +70,11 @@ impl Check {
     fn check(&self) -> Checked {
         let mut findings = Vec::new();
         // A `burngate.yaml` among the paths is meant as what it is.
-        let (configs, mut paths): (Vec<_>, Vec<_>) = self.paths.iter().cloned().partition(|path| path.file_name().is_some_and(|name| name == "burngate.yaml"));
+        let (configs, mut paths): (Vec<_>, Vec<_>) = self
+            .paths
+            .iter()
+            .cloned()
+            .partition(|path| path.file_name().is_some_and(|name| name == "burngate.yaml"));
         let process = match files::configuration(self.config.as_ref().or(configs.first())) {
             Ok(process) => {
                 findings.push(process.warnings.clone());
@@ -75,15 +89,30 @@ impl Check {
         if paths.is_empty() {
             paths.push(assumed.policies.clone());
         }
-        let loaded = self.load(&paths, &assumed, &mut findings).filter(|_| process.is_some());
+        let loaded = self
+            .load(&paths, &assumed, &mut findings)
+            .filter(|_| process.is_some());
         findings.retain(|findings| !findings.is_empty());
-        Checked { paths, loaded, findings }
+        Checked {
+            paths,
+            loaded,
+            findings,
+        }
     }
 
-    fn load(&self, paths: &[PathBuf], process: &Process, findings: &mut Vec<Diagnostics>) -> Option<Loaded> {
+    fn load(
+        &self,
+        paths: &[PathBuf],
+        process: &Process,
+        findings: &mut Vec<Diagnostics>,
+    ) -> Option<Loaded> {
         if self.paths.is_empty() && !paths.iter().any(|path| path.exists()) {
-            let missing = paths.first().map(|path| path.display().to_string()).unwrap_or_default();
-            let mut nothing = Diagnostic::without_place(Severity::Error, &missing, "no such file or directory");
+            let missing = paths
+                .first()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default();
+            let mut nothing =
+                Diagnostic::without_place(Severity::Error, &missing, "no such file or directory");
             nothing.hint("`burngate init` writes a first policy there; or name the files to check");
             let mut found = Diagnostics::default();
             found.push(nothing);
@@ -116,16 +145,33 @@ impl Checked {
     }
 
     fn count(&self, severity: Severity) -> u64 {
-        self.all().filter(|found| found.severity == severity).count() as u64
+        self.all()
+            .filter(|found| found.severity == severity)
+            .count() as u64
     }
 
     /// `3 errors, 1 warning in 2 files`.
     fn summary(&self) -> String {
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        let counts = [(errors, "error", "errors"), (warnings, "warning", "warnings")];
-        let counts: Vec<_> = counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, one, more)| counted(count, one, more)).collect();
-        let files: BTreeSet<_> = self.all().map(|found| &found.file).filter(|file| !file.is_empty()).collect();
-        let files = if files.is_empty() { String::new() } else { format!(" in {}", counted(files.len() as u64, "file", "files")) };
+        let counts = [
+            (errors, "error", "errors"),
+            (warnings, "warning", "warnings"),
+        ];
+        let counts: Vec<_> = counts
+            .into_iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, more)| counted(count, one, more))
+            .collect();
+        let files: BTreeSet<_> = self
+            .all()
+            .map(|found| &found.file)
+            .filter(|file| !file.is_empty())
+            .collect();
+        let files = if files.is_empty() {
+            String::new()
+        } else {
+            format!(" in {}", counted(files.len() as u64, "file", "files"))
+        };
         format!("{}{files}", counts.join(", "))
     }
 
@@ -137,17 +183,37 @@ impl Checked {
             counted(policies.apis.len() as u64, "tool API", "tool APIs"),
             counted(tools as u64, "tool", "tools"),
         ];
-        let warnings = if self.count(Severity::Warning) == 0 { "no findings".to_owned() } else { self.summary() };
+        let warnings = if self.count(Severity::Warning) == 0 {
+            "no findings".to_owned()
+        } else {
+            self.summary()
+        };
         let version = policies.version.to_string();
-        let remarks: Vec<_> = loaded.remarks.iter().map(|remark| format!("note: {}\n", escape(remark))).collect();
-        format!("ok: {}; {warnings}; policy version {}\n{}", counts.join(", "), version.get(..12).unwrap_or(&version), remarks.concat())
+        let remarks: Vec<_> = loaded
+            .remarks
+            .iter()
+            .map(|remark| format!("note: {}\n", escape(remark)))
+            .collect();
+        format!(
+            "ok: {}; {warnings}; policy version {}\n{}",
+            counts.join(", "),
+            version.get(..12).unwrap_or(&version),
+            remarks.concat()
+        )
     }
 
     fn json(&self) -> String {
-        let version = self.loaded.as_ref().map(|loaded| loaded.policies.version.to_string());
+        let version = self
+            .loaded
+            .as_ref()
+            .map(|loaded| loaded.policies.version.to_string());
         let findings: Vec<_> = self.all().collect();
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        let remarks = self.loaded.as_ref().map(|loaded| loaded.remarks.clone()).unwrap_or_default();
+        let remarks = self
+            .loaded
+            .as_ref()
+            .map(|loaded| loaded.remarks.clone())
+            .unwrap_or_default();
         let answer = serde_json::json!({
             "ok": self.loaded.is_some(), "errors": errors, "warnings": warnings, "version": version, "findings": findings, "remarks": remarks,
         });
@@ -161,7 +227,8 @@ mod tests {
 
     use super::*;
 
-    const API: &str = "api: a\nupstream: http://x\ntools:\n  - tool: t\n    match: GET /t\n    risk: read\n";
+    const API: &str =
+        "api: a\nupstream: http://x\ntools:\n  - tool: t\n    match: GET /t\n    risk: read\n";
 
     fn check(files: &[(&str, &str)], paths: &[&str]) -> Checked {
         let dir = tempfile::tempdir().unwrap();
@@ -171,33 +238,66 @@ mod tests {
         let paths = paths.iter().map(|path| dir.path().join(path)).collect();
         // A configuration that is named, so that none is looked for where the tests run.
         fs::write(dir.path().join("empty.yml"), "").unwrap();
-        let config = files.iter().all(|(name, _)| *name != "burngate.yaml").then(|| dir.path().join("empty.yml"));
-        Check { paths, config, print: false, json: false }.check()
+        let config = files
+            .iter()
+            .all(|(name, _)| *name != "burngate.yaml")
+            .then(|| dir.path().join("empty.yml"));
+        Check {
+            paths,
+            config,
+            print: false,
+            json: false,
+        }
+        .check()
     }
 
     #[test]
     fn what_is_right_is_said_in_a_line() {
-        let checked = check(&[("a.yaml", API), ("w.yaml", "workflow: w\nrisk: low\ntools: [a/t]\n")], &["a.yaml", "w.yaml"]);
+        let checked = check(
+            &[
+                ("a.yaml", API),
+                ("w.yaml", "workflow: w\nrisk: low\ntools: [a/t]\n"),
+            ],
+            &["a.yaml", "w.yaml"],
+        );
         let said = checked.right(checked.loaded.as_ref().unwrap());
-        assert!(said.starts_with("ok: 1 workflow, 1 tool API, 1 tool; no findings; policy version "), "{said}");
+        assert!(
+            said.starts_with("ok: 1 workflow, 1 tool API, 1 tool; no findings; policy version "),
+            "{said}"
+        );
     }
 
     #[test]
     fn findings_of_policies_and_configuration_are_counted_together() {
         let checked = check(
-            &[("a.yaml", API), ("w.yaml", "workflow: w\nrisk: lo\ntools: [a/x]\n"), ("burngate.yaml", "listn: x\n")],
+            &[
+                ("a.yaml", API),
+                ("w.yaml", "workflow: w\nrisk: lo\ntools: [a/x]\n"),
+                ("burngate.yaml", "listn: x\n"),
+            ],
             &["a.yaml", "w.yaml", "burngate.yaml"],
         );
         assert!(checked.loaded.is_none());
         assert_eq!(checked.summary(), "3 errors, 2 warnings in 3 files");
         let json: serde_json::Value = serde_json::from_str(&checked.json()).unwrap();
-        assert_eq!((json["ok"].as_bool(), json["errors"].as_u64(), json["findings"].as_array().unwrap().len()), (Some(false), Some(3), 5));
+        assert_eq!(
+            (
+                json["ok"].as_bool(),
+                json["errors"].as_u64(),
+                json["findings"].as_array().unwrap().len()
+            ),
+            (Some(false), Some(3), 5)
+        );
     }
 
     #[test]
     fn a_wrong_configuration_is_an_error_though_the_policies_are_right() {
         let checked = check(
-            &[("a.yaml", API), ("w.yaml", "workflow: w\nrisk: low\ntools: [a/t]\n"), ("burngate.yaml", "admin: nowhere\n")],
+            &[
+                ("a.yaml", API),
+                ("w.yaml", "workflow: w\nrisk: low\ntools: [a/t]\n"),
+                ("burngate.yaml", "admin: nowhere\n"),
+            ],
             &["a.yaml", "w.yaml", "burngate.yaml"],
         );
         assert!(checked.loaded.is_none());

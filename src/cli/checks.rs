@@ -85,7 +85,8 @@ struct AcceptRun {
 struct ReportRun {
     /// The run
     run: String,
-    /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`, …, or a mode that the policy names
+    /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`,
+    /// …, or a mode that the policy names
     #[arg(long)]
     mode: String,
     /// A note
@@ -122,17 +123,41 @@ impl Checks {
 impl ListRuns {
     fn run(&self) -> Result<(), Failure> {
         let mut pairs = vec![("limit", self.limit.to_string())];
-        pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
-        let answer = self.connection.client()?.get(&format!("/v1/checks{}", query(&pairs)))?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&page(&answer.read()?, when::now())) }
+        pairs.extend(
+            self.workflow
+                .iter()
+                .map(|workflow| ("workflow", workflow.clone())),
+        );
+        let answer = self
+            .connection
+            .client()?
+            .get(&format!("/v1/checks{}", query(&pairs)))?;
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&page(&answer.read()?, when::now()))
+        }
     }
 }
 
 impl AcceptRun {
     fn run(&self) -> Result<(), Failure> {
-        let body = Accept { workflow: self.workflow.clone(), agent: self.agent.clone() };
-        let answer = self.connection.client()?.post(&path(&["v1", "checks", &self.run, "accept"]), &body)?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&format!("accepted: {}", revised(&answer.read()?, when::now()))) }
+        let body = Accept {
+            workflow: self.workflow.clone(),
+            agent: self.agent.clone(),
+        };
+        let answer = self
+            .connection
+            .client()?
+            .post(&path(&["v1", "checks", &self.run, "accept"]), &body)?;
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&format!(
+                "accepted: {}",
+                revised(&answer.read()?, when::now())
+            ))
+        }
     }
 }
 
@@ -146,8 +171,15 @@ impl ReportRun {
             agent: self.agent.clone(),
             retract: false,
         };
-        let answer = self.connection.client()?.post(&path(&["v1", "checks", &self.run, "report"]), &body)?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&revised(&answer.read()?, when::now())) }
+        let answer = self
+            .connection
+            .client()?
+            .post(&path(&["v1", "checks", &self.run, "report"]), &body)?;
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&revised(&answer.read()?, when::now()))
+        }
     }
 }
 
@@ -155,7 +187,11 @@ fn page(list: &List, now: Time) -> String {
     if list.drawn.is_empty() {
         return "no run was drawn for a check; a policy asks for them with `check: { sample: 5%, min: 20/week }`\n".to_owned();
     }
-    let mut page: String = list.checks.iter().map(|check| waiting(check, now)).collect();
+    let mut page: String = list
+        .checks
+        .iter()
+        .map(|check| waiting(check, now))
+        .collect();
     let waiting: u64 = list.drawn.iter().map(|drawn| drawn.waiting).sum();
     let more = waiting.saturating_sub(list.checks.len() as u64);
     if waiting == 0 {
@@ -179,12 +215,30 @@ fn waiting(check: &Check, now: Time) -> String {
         word(&check.risk)
     );
     for call in &run.calls {
-        let subject = call.subject.as_ref().map_or_else(String::new, |subject| format!(" on {}", escape(subject)));
-        let rule = call.rule.as_ref().map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
-        let _ = writeln!(page, "  {} {}{rule} {}{subject}: status {}", call.at, word(&call.verdict), escape(&call.tool), call.status);
+        let subject = call
+            .subject
+            .as_ref()
+            .map_or_else(String::new, |subject| format!(" on {}", escape(subject)));
+        let rule = call
+            .rule
+            .as_ref()
+            .map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
+        let _ = writeln!(
+            page,
+            "  {} {}{rule} {}{subject}: status {}",
+            call.at,
+            word(&call.verdict),
+            escape(&call.tool),
+            call.status
+        );
     }
     for report in &run.reports {
-        let _ = writeln!(page, "  {} by {}", escape(&report.mode), escape(&report.source));
+        let _ = writeln!(
+            page,
+            "  {} by {}",
+            escape(&report.mode),
+            escape(&report.source)
+        );
     }
     page
 }
@@ -198,8 +252,17 @@ fn became(drawn: &Drawn) -> String {
         (drawn.unchecked, "left the full queue unchecked"),
         (drawn.excluded, "excluded"),
     ];
-    let of: Vec<_> = of.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
-    format!("{}: {} drawn in 30d: {}\n", escape(&drawn.workflow), counted(all, "run", "runs"), of.join(", "))
+    let of: Vec<_> = of
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(*count)))
+        .collect();
+    format!(
+        "{}: {} drawn in 30d: {}\n",
+        escape(&drawn.workflow),
+        counted(all, "run", "runs"),
+        of.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -224,7 +287,17 @@ mod tests {
             let drawn = serde_json::json!([{ "workflow": "support-triage", "waiting": waiting, "accepted": 30, "reported": 1, "unchecked": 0, "excluded": 0 }]);
             serde_json::from_value(serde_json::json!({ "checks": checks, "drawn": drawn })).unwrap()
         };
-        let pages = [page(&list(vec![&run], 3), now()), page(&list(vec![], 0), now()), page(&List { checks: vec![], drawn: vec![] }, now())];
+        let pages = [
+            page(&list(vec![&run], 3), now()),
+            page(&list(vec![], 0), now()),
+            page(
+                &List {
+                    checks: vec![],
+                    drawn: vec![],
+                },
+                now(),
+            ),
+        ];
         insta::assert_snapshot!(plain(&pages.join("--\n")), @r"
         ticket-77\u{1b}[31m of support-triage (triage-bot), ended 55m ago, risk high
           2026-11-23T17:00:01Z hold by hold_when payments/refund on sha256:0011: status 200

@@ -18,11 +18,14 @@ use crate::{
 
 /// Put a ceiling on the level of one workflow or of all, at once
 #[derive(Debug, Args)]
-#[command(after_help = "Example: burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h")]
+#[command(
+    after_help = "Example: burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h"
+)]
 pub(super) struct Clamp {
     #[command(flatten)]
     scope: Scope,
-    /// The highest level left: halted, `read_only`, supervised, standard, or one that the policy adds
+    /// The highest level left: halted, `read_only`, supervised, standard, or one that the policy
+    /// adds
     #[arg(long, value_name = "LEVEL")]
     to: String,
     /// Why
@@ -55,14 +58,26 @@ pub(super) struct Scope {
 impl Scope {
     /// Where `operation` on it is asked for.
     pub(super) fn path(&self, operation: &str) -> String {
-        self.workflow.as_ref().map_or_else(|| path(&["v1", operation]), |workflow| path(&["v1", "workflows", workflow, operation]))
+        self.workflow.as_ref().map_or_else(
+            || path(&["v1", operation]),
+            |workflow| path(&["v1", "workflows", workflow, operation]),
+        )
     }
 }
 
 impl Clamp {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let body = operate::Clamp { to: self.to.clone(), reason: self.reason.clone(), lasts: self.lasts, withdraw: self.withdraw };
-        let answer = self.connection.client()?.post(&self.scope.path("clamp"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let body = operate::Clamp {
+            to: self.to.clone(),
+            reason: self.reason.clone(),
+            lasts: self.lasts,
+            withdraw: self.withdraw,
+        };
+        let answer = self
+            .connection
+            .client()?
+            .post(&self.scope.path("clamp"), &body)
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
@@ -77,20 +92,41 @@ fn page(clamped: &Clamped, now: Time) -> String {
         Some(workflow) => (escape(workflow), escape(workflow)),
         None => ("every workflow".to_owned(), "--all".to_owned()),
     };
-    let until = clamped.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {}", when::exactly(now, until)));
+    let until = clamped.until.map_or_else(
+        || "until it is released".to_owned(),
+        |until| format!("until {}", when::exactly(now, until)),
+    );
     let in_flight = match clamped.in_flight {
         0 => "no call was in flight".to_owned(),
-        calls => paint(Tone::Odd, &format!("{} in flight already: the clamp came too late for them", counted(calls, "call was", "calls were"))),
+        calls => paint(
+            Tone::Odd,
+            &format!(
+                "{} in flight already: the clamp came too late for them",
+                counted(calls, "call was", "calls were")
+            ),
+        ),
     };
     let grants = match clamped.unused_grants {
-        grants @ 1.. if clamped.withdrawn > 0 => format!("{} withdrawn", counted(grants, "unused grant is", "unused grants are")),
+        grants @ 1.. if clamped.withdrawn > 0 => format!(
+            "{} withdrawn",
+            counted(grants, "unused grant is", "unused grants are")
+        ),
         0 => "no grant is unused".to_owned(),
-        grants => format!("{}: only what the clamp allows", counted(grants, "unused grant passes", "unused grants pass")),
+        grants => format!(
+            "{}: only what the clamp allows",
+            counted(grants, "unused grant passes", "unused grants pass")
+        ),
     };
     let pending = match clamped.pending_approvals {
-        pending @ 1.. if clamped.withdrawn > 0 => format!("{} withdrawn", counted(pending, "pending approval is", "pending approvals are")),
+        pending @ 1.. if clamped.withdrawn > 0 => format!(
+            "{} withdrawn",
+            counted(pending, "pending approval is", "pending approvals are")
+        ),
         0 => "no approval is pending".to_owned(),
-        pending => format!("{} pending: approving changes nothing that the clamp denies", counted(pending, "approval is", "approvals are")),
+        pending => format!(
+            "{} pending: approving changes nothing that the clamp denies",
+            counted(pending, "approval is", "approvals are")
+        ),
     };
     format!(
         "{} clamped to {} {until}\n  {in_flight}\n  {grants}\n  {pending}\n`burngate release {release} --reason TEXT` lifts it\n",
@@ -115,8 +151,18 @@ mod tests {
             pending_approvals: 2,
             withdrawn: 0,
         };
-        let withdrawn = Clamped { withdrawn: 3, ..one.clone() };
-        let all = Clamped { workflow: None, until: None, in_flight: 0, unused_grants: 0, pending_approvals: 0, ..one.clone() };
+        let withdrawn = Clamped {
+            withdrawn: 3,
+            ..one.clone()
+        };
+        let all = Clamped {
+            workflow: None,
+            until: None,
+            in_flight: 0,
+            unused_grants: 0,
+            pending_approvals: 0,
+            ..one.clone()
+        };
         insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now()), page(&withdrawn, now())].join("\n")), @r"
         payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
           3 calls were in flight already: the clamp came too late for them
@@ -140,7 +186,16 @@ mod tests {
 
     #[test]
     fn a_scope_is_one_place_of_the_api() {
-        let scope = |workflow: Option<&str>| Scope { workflow: workflow.map(str::to_owned), all: workflow.is_none() };
-        assert_eq!([scope(Some("a b")).path("clamp"), scope(None).path("release")], ["/v1/workflows/a%20b/clamp", "/v1/release"]);
+        let scope = |workflow: Option<&str>| Scope {
+            workflow: workflow.map(str::to_owned),
+            all: workflow.is_none(),
+        };
+        assert_eq!(
+            [
+                scope(Some("a b")).path("clamp"),
+                scope(None).path("release")
+            ],
+            ["/v1/workflows/a%20b/clamp", "/v1/release"]
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! Talks to the admin API of a running gate: one request, one answer, one connection.
 //!
-//! Over hyper, which the gate brings anyway, on a runtime of this thread alone; the connection is driven in the same place as the exchange, so nothing is spawned
-//! and nothing is left behind. Whatever can go wrong is said in words that tell what to look at: the address, the token, the role. No proxy variables and no
-//! redirects are followed: a token goes where it was told to go and nowhere else.
+//! Over hyper, which the gate brings anyway, on a runtime of this thread alone; the connection is
+//! driven in the same place as the exchange, so nothing is spawned and nothing is left behind.
+//! Whatever can go wrong is said in words that tell what to look at: the address, the token, the
+//! role. No proxy variables and no redirects are followed: a token goes where it was told to go and
+//! nowhere else.
 
 use std::{fs, future::Future, io, path::PathBuf, time::Duration};
 
@@ -25,7 +27,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take. A decision is answered once it is on disk.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// How long something that is sent piece by piece may take as a whole. The gate hangs up on one that stands still.
+/// How long something that is sent piece by piece may take as a whole. The gate hangs up on one
+/// that stands still.
 const UPLOAD: Duration = Duration::from_hours(1);
 
 /// The largest answer that is read: a hundred thousand runs.
@@ -42,7 +45,8 @@ pub(super) struct Connection {
     #[arg(long, env = "BURNGATE_ADMIN", value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
 
-    /// The gate's data directory, where the operator's token is (`BURNGATE_TOKEN` or `BURNGATE_TOKEN_FILE` take its place)
+    /// The gate's data directory, where the operator's token is (`BURNGATE_TOKEN` or
+    /// `BURNGATE_TOKEN_FILE` take its place)
     #[arg(long, value_name = "DIR", default_value = "burngate-data")]
     pub data: PathBuf,
 }
@@ -69,7 +73,9 @@ impl Answer {
     /// The answer as a value.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.body).map_err(|error| {
-            Failure::new(format!("cannot read the gate's answer: {error}")).hint("is this `burngate` as old as the one that runs? compare `burngate --version`")
+            Failure::new(format!("cannot read the gate's answer: {error}")).hint(
+                "is this `burngate` as old as the one that runs? compare `burngate --version`",
+            )
         })
     }
 }
@@ -77,7 +83,10 @@ impl Answer {
 impl Connection {
     /// The gate that is meant.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        Ok(Client { address: Address::read(&self.admin)?, connection: self.clone() })
+        Ok(Client {
+            address: Address::read(&self.admin)?,
+            connection: self.clone(),
+        })
     }
 }
 
@@ -89,12 +98,18 @@ impl Client {
 
     /// Sends `body` to `path`.
     pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
-        let body = serde_json::to_vec(body).map_err(|error| Failure::new(format!("cannot write the request: {error}")))?;
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Failure::new(format!("cannot write the request: {error}")))?;
         self.exchange(Method::POST, path, body.into())
     }
 
     /// Sends `body`, which may be large and is read as it goes, to `path`.
-    pub(super) fn upload<B>(&self, path: &str, kind: &'static str, body: B) -> Result<Answer, Failure>
+    pub(super) fn upload<B>(
+        &self,
+        path: &str,
+        kind: &'static str,
+        body: B,
+    ) -> Result<Answer, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -106,42 +121,85 @@ impl Client {
         self.exchange_as(method, path, "application/json", ANSWER, Full::new(body))
     }
 
-    fn exchange_as<B>(&self, method: Method, path: &str, kind: &'static str, limit: Duration, body: B) -> Result<Answer, Failure>
+    fn exchange_as<B>(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        limit: Duration,
+        body: B,
+    ) -> Result<Answer, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
         let (status, answer) = runtime.block_on(self.send(method, path, kind, limit, body))?;
-        let body = String::from_utf8(answer.into()).map_err(|_| self.broken("the answer is not UTF-8"))?;
-        if status.is_success() { Ok(Answer { body }) } else { Err(problem::read(status, &body)) }
+        let body =
+            String::from_utf8(answer.into()).map_err(|_| self.broken("the answer is not UTF-8"))?;
+        if status.is_success() {
+            Ok(Answer { body })
+        } else {
+            Err(problem::read(status, &body))
+        }
     }
 
-    async fn send<B>(&self, method: Method, path: &str, kind: &'static str, limit: Duration, body: B) -> Result<(StatusCode, Bytes), Failure>
+    async fn send<B>(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        limit: Duration,
+        body: B,
+    ) -> Result<(StatusCode, Bytes), Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let stream = self.in_time(CONNECT, TcpStream::connect(&self.address.authority)).await?.map_err(|error| self.unreachable(&in_words(&error)))?;
-        // After connecting: where no gate runs, there is no token either, and the gate is what is missing.
+        let stream = self
+            .in_time(CONNECT, TcpStream::connect(&self.address.authority))
+            .await?
+            .map_err(|error| self.unreachable(&in_words(&error)))?;
+        // After connecting: where no gate runs, there is no token either, and the gate is what is
+        // missing.
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let token = token(variable("BURNGATE_TOKEN"), variable("BURNGATE_TOKEN_FILE").map(PathBuf::from), &self.connection)?;
+        let token = token(
+            variable("BURNGATE_TOKEN"),
+            variable("BURNGATE_TOKEN_FILE").map(PathBuf::from),
+            &self.connection,
+        )?;
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address.base))
             .header(header::HOST, &self.address.authority)
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .header(header::ACCEPT, "application/json, application/problem+json")
-            .header(header::USER_AGENT, concat!("burngate/", env!("CARGO_PKG_VERSION")))
+            .header(
+                header::USER_AGENT,
+                concat!("burngate/", env!("CARGO_PKG_VERSION")),
+            )
             .header(header::CONTENT_TYPE, kind)
             .body(body)
-            .map_err(|_| Failure::usage("the token, or what was asked, holds characters that no request can carry"))?;
+            .map_err(|_| {
+                Failure::usage(
+                    "the token, or what was asked, holds characters that no request can carry",
+                )
+            })?;
         let answered = self.in_time(limit, ask(stream, request)).await?;
         answered.map_err(|error| self.broken(&error))
     }
 
-    async fn in_time<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
-        timeout(limit, work).await.map_err(|_| self.unreachable(&format!("no answer within {} s", limit.as_secs())))
+    async fn in_time<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        timeout(limit, work)
+            .await
+            .map_err(|_| self.unreachable(&format!("no answer within {} s", limit.as_secs())))
     }
 
     fn unreachable(&self, why: &str) -> Failure {
@@ -150,7 +208,11 @@ impl Client {
     }
 
     fn broken(&self, why: &str) -> Failure {
-        Failure::new(format!("no answer that can be read from {}: {why}", self.address)).hint("is that the admin address, and not the one that agents call?")
+        Failure::new(format!(
+            "no answer that can be read from {}: {why}",
+            self.address
+        ))
+        .hint("is that the admin address, and not the one that agents call?")
     }
 }
 
@@ -160,17 +222,26 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let exchange = async {
-        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
+        let body = Limited::new(answer.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?;
         Ok((status, body.to_bytes()))
     };
     tokio::pin!(exchange);
     tokio::select! {
         answer = &mut exchange => answer,
-        // A connection that ends first has handed over all that it had: the exchange knows how it went.
+        // A connection that ends first has handed over all that it had: the exchange knows how it
+        // went.
         _ = connection => exchange.await,
     }
 }
@@ -184,7 +255,10 @@ struct Address {
 
 impl Address {
     fn read(text: &str) -> Result<Self, Failure> {
-        let bad = || Failure::usage(format!("`{text}` is not the address of a gate")).hint(format!("for example {DEFAULT_ADMIN}"));
+        let bad = || {
+            Failure::usage(format!("`{text}` is not the address of a gate"))
+                .hint(format!("for example {DEFAULT_ADMIN}"))
+        };
         let rest = match text.split_once("://") {
             Some(("http", rest)) => rest,
             Some(("https", _)) => {
@@ -194,14 +268,30 @@ impl Address {
             Some(_) => return Err(bad()),
             None => text,
         };
-        let (authority, base) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path.trim_end_matches('/')));
+        let (authority, base) = rest
+            .split_once('/')
+            .map_or((rest, ""), |(authority, path)| {
+                (authority, path.trim_end_matches('/'))
+            });
         let parsed: http::uri::Authority = authority.parse().map_err(|_| bad())?;
-        // Credentials in an address would end up in messages and histories; a query has no meaning here.
+        // Credentials in an address would end up in messages and histories; a query has no meaning
+        // here.
         if parsed.host().is_empty() || authority.contains('@') || base.contains(['?', '#', ' ']) {
             return Err(bad());
         }
-        let authority = if parsed.port().is_some() { authority.to_owned() } else { format!("{}:80", parsed.host()) };
-        Ok(Address { authority, base: if base.is_empty() { String::new() } else { format!("/{base}") } })
+        let authority = if parsed.port().is_some() {
+            authority.to_owned()
+        } else {
+            format!("{}:80", parsed.host())
+        };
+        Ok(Address {
+            authority,
+            base: if base.is_empty() {
+                String::new()
+            } else {
+                format!("/{base}")
+            },
+        })
     }
 }
 
@@ -212,7 +302,11 @@ impl std::fmt::Display for Address {
 }
 
 /// The token: said outright, or in a file that is named, or the one that the gate made.
-fn token(said: Option<String>, file: Option<PathBuf>, connection: &Connection) -> Result<String, Failure> {
+fn token(
+    said: Option<String>,
+    file: Option<PathBuf>,
+    connection: &Connection,
+) -> Result<String, Failure> {
     if let Some(token) = said {
         return Ok(token.trim().to_owned());
     }
@@ -228,7 +322,9 @@ fn token(said: Option<String>, file: Option<PathBuf>, connection: &Connection) -
     })?;
     match text.trim() {
         "" => Err(Failure::new(format!("{shown} holds no token"))),
-        token if token.len() > MAX_TOKEN => Err(Failure::new(format!("{shown} holds more than a token"))),
+        token if token.len() > MAX_TOKEN => {
+            Err(Failure::new(format!("{shown} holds more than a token")))
+        }
         token => Ok(token.to_owned()),
     }
 }
@@ -242,7 +338,10 @@ pub(super) fn in_words(error: &io::Error) -> String {
         io::ErrorKind::AlreadyExists => "it exists already".to_owned(),
         _ => {
             let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+            text.split(" (os error")
+                .next()
+                .unwrap_or(&text)
+                .to_lowercase()
         }
     }
 }
@@ -250,20 +349,31 @@ pub(super) fn in_words(error: &io::Error) -> String {
 /// `segments` as a path: each one encoded, so that no name can leave its place.
 #[must_use]
 pub(super) fn path(segments: &[&str]) -> String {
-    segments.iter().fold(String::new(), |path, segment| path + "/" + &encode(segment))
+    segments
+        .iter()
+        .fold(String::new(), |path, segment| path + "/" + &encode(segment))
 }
 
 /// `pairs` as a query, with its question mark; empty where there are none.
 #[must_use]
 pub(super) fn query(pairs: &[(&str, String)]) -> String {
-    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
-    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(key, value)| format!("{key}={}", encode(value)))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", pairs.join("&"))
+    }
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters.
 fn encode(text: &str) -> String {
     let encoded = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
         _ => format!("%{byte:02X}"),
     };
     text.bytes().map(encoded).collect()

@@ -35,7 +35,10 @@ mod tests {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let mut script = Vec::new();
             generate(shell, &mut Cli::command(), "burngate", &mut script);
-            assert!(String::from_utf8(script).unwrap().contains("approvals"), "{shell}");
+            assert!(
+                String::from_utf8(script).unwrap().contains("approvals"),
+                "{shell}"
+            );
         }
     }
 }

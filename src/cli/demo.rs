@@ -49,8 +49,15 @@ fn say(passage: &Passage) {
 
 fn told(passage: &Passage) -> String {
     match passage {
-        Passage::Title(what) => format!("\n{}: {}\n", paint(Tone::Strong, "burngate demo"), escape(what)),
-        Passage::Act(number, title) => format!("\n\n{}\n", paint(Tone::Strong, &format!("{number}  {}", escape(title)))),
+        Passage::Title(what) => format!(
+            "\n{}: {}\n",
+            paint(Tone::Strong, "burngate demo"),
+            escape(what)
+        ),
+        Passage::Act(number, title) => format!(
+            "\n\n{}\n",
+            paint(Tone::Strong, &format!("{number}  {}", escape(title)))
+        ),
         Passage::Text(text) => format!("\n{}", wrapped(&escape(text))),
         Passage::Calls(calls) => format!("\n{}", table(calls)),
         Passage::Standing(workflow) => format!("\n{}", standing(workflow)),
@@ -82,19 +89,40 @@ fn table(calls: &[Call]) -> String {
 }
 
 fn row(call: &Call) -> String {
-    format!("{:<20} {:<28} {}", escape(&call.request), escape(&call.what), answer(call)).trim_end().to_owned()
+    format!(
+        "{:<20} {:<28} {}",
+        escape(&call.request),
+        escape(&call.what),
+        answer(call)
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// What came back: status, verdict, and what else there is to say.
 fn answer(call: &Call) -> String {
     // An answer that the shop never gave carries no verdict.
-    let verdict = if call.verdict.is_empty() { "-" } else { &call.verdict };
-    format!("{}  {} {}", call.status, column(&word(verdict), verdict, 5), escape(&call.outcome)).trim_end().to_owned()
+    let verdict = if call.verdict.is_empty() {
+        "-"
+    } else {
+        &call.verdict
+    };
+    format!(
+        "{}  {} {}",
+        call.status,
+        column(&word(verdict), verdict, 5),
+        escape(&call.outcome)
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// `painted` as wide as a column, whatever its colour: `text` is what one sees of it.
 fn column(painted: &str, text: &str, width: usize) -> String {
-    format!("{painted}{}", " ".repeat(width.saturating_sub(text.chars().count())))
+    format!(
+        "{painted}{}",
+        " ".repeat(width.saturating_sub(text.chars().count()))
+    )
 }
 
 /// Where the workflow stands, in two lines.
@@ -104,7 +132,10 @@ fn standing(workflow: &Workflow) -> String {
     let binds = match workflow.level.binds.as_str() {
         "earned" if workflow.level.probation.is_some() => "as earned, on probation".to_owned(),
         "earned" => "as earned".to_owned(),
-        "cap" => format!("capped by the budget; earned is {}", escape(&workflow.level.earned)),
+        "cap" => format!(
+            "capped by the budget; earned is {}",
+            escape(&workflow.level.earned)
+        ),
         "clamp" => "clamped by an operator".to_owned(),
         "probation" => "on probation".to_owned(),
         other => escape(other),
@@ -122,16 +153,35 @@ fn standing(workflow: &Workflow) -> String {
 
 /// What is left of a budget, to the eye.
 fn bar(workflow: &Workflow) -> String {
-    let full = usize::try_from((workflow.budget.remaining.ten_thousandths() * BAR / 10_000).clamp(0, BAR)).unwrap_or_default();
+    let full =
+        usize::try_from((workflow.budget.remaining.ten_thousandths() * BAR / 10_000).clamp(0, BAR))
+            .unwrap_or_default();
     let empty = usize::try_from(BAR).unwrap_or_default() - full;
-    let paint_if = |tone, text: String| if text.is_empty() { text } else { paint(tone, &text) };
+    let paint_if = |tone, text: String| {
+        if text.is_empty() {
+            text
+        } else {
+            paint(tone, &text)
+        }
+    };
     let tone = tone_of(&workflow.posture).unwrap_or(Tone::Fine);
-    format!("[{}{}]", paint_if(tone, "=".repeat(full)), paint_if(Tone::Fine, "-".repeat(empty)))
+    format!(
+        "[{}{}]",
+        paint_if(tone, "=".repeat(full)),
+        paint_if(Tone::Fine, "-".repeat(empty))
+    )
 }
 
 fn typed(why: &str, lines: &[String]) -> String {
-    let why = if why.is_empty() { String::new() } else { format!("\n{INDENT}{}", escape(why)) };
-    format!("{why}\n{}", set_in(lines.iter().map(|line| paint(Tone::Strong, &escape(line)))))
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!("\n{INDENT}{}", escape(why))
+    };
+    format!(
+        "{why}\n{}",
+        set_in(lines.iter().map(|line| paint(Tone::Strong, &escape(line))))
+    )
 }
 
 /// Lines of their own, below a paragraph.
@@ -144,7 +194,13 @@ fn set_in(lines: impl Iterator<Item = String>) -> String {
 
 /// The heads of the columns of [`status`].
 fn status_head() -> String {
-    paint(Tone::Fine, &format!("{INDENT}  {:<8} {:<26} {:<8} {:<10} {:>9}   {}", "RUN", "ITS REFUND", "POSTURE", "LEVEL", "REMAINING", "UNACCEPTABLE"))
+    paint(
+        Tone::Fine,
+        &format!(
+            "{INDENT}  {:<8} {:<26} {:<8} {:<10} {:>9}   {}",
+            "RUN", "ITS REFUND", "POSTURE", "LEVEL", "REMAINING", "UNACCEPTABLE"
+        ),
+    )
 }
 
 /// A run in passing, in one line.
@@ -190,13 +246,24 @@ mod tests {
             Passage::Title("a gate"),
             Passage::Act(1, "Healthy"),
             Passage::Text("a few words, ".repeat(14).trim_end().to_owned()),
-            Passage::Calls(vec![call("allow", ""), call("", "upstream-timeout"), call("hold", "held: \u{1b}[2Jlevel")]),
+            Passage::Calls(vec![
+                call("allow", ""),
+                call("", "upstream-timeout"),
+                call("hold", "held: \u{1b}[2Jlevel"),
+            ]),
             Passage::Standing(Box::new(workflow(&json!({})))),
             Passage::Standing(Box::new(burned.clone())),
             Passage::Try("Look:", vec!["burngate status refunds".to_owned()]),
-            Passage::Try("", vec!["burngate release refunds --reason \"fine\"".to_owned()]),
+            Passage::Try(
+                "",
+                vec!["burngate release refunds --reason \"fine\"".to_owned()],
+            ),
             Passage::StatusHead,
-            Passage::Status("run-059".to_owned(), call("hold", "held: level"), Box::new(burned)),
+            Passage::Status(
+                "run-059".to_owned(),
+                call("hold", "held: level"),
+                Box::new(burned),
+            ),
         ];
         insta::assert_snapshot!(plain(&passages.iter().map(told).collect::<String>()), @r#"
 
@@ -232,7 +299,10 @@ mod tests {
     fn no_line_of_a_paragraph_is_wider_than_a_narrow_terminal() {
         for words in 1..60 {
             let text = wrapped(&"reliability earns scope ".repeat(words));
-            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            assert!(
+                text.lines().all(|line| line.chars().count() <= WIDTH),
+                "{text}"
+            );
             assert_eq!(text.split_whitespace().count(), words * 3);
         }
     }

@@ -1,4 +1,5 @@
-//! `burngate enforce`: what it would mean if the verdicts on a workflow acted that are only watched now.
+//! `burngate enforce`: what it would mean if the verdicts on a workflow acted that are only watched
+//! now.
 
 use std::fmt::Write as _;
 
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::{api::enforce::Flip, gate::time::Time};
 
-/// Show what the flip from shadow to enforce would do: holds and denials a day, the posture on the flip
+/// Show what the flip from shadow to enforce would do: holds and denials a day, the posture on the
+/// flip
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example: burngate enforce support-triage --dry-run
@@ -39,7 +41,10 @@ pub(super) struct Enforce {
 
 impl Enforce {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let asked = self.connection.client()?.get(&path(&["v1", "workflows", &self.workflow, "enforce"]));
+        let asked =
+            self.connection
+                .client()?
+                .get(&path(&["v1", "workflows", &self.workflow, "enforce"]));
         let answer = asked.map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
@@ -54,7 +59,11 @@ fn page(flip: &Flip, now: Time) -> String {
     let name = escape(&flip.workflow);
     let runs = counted(flip.runs, "run", "runs");
     let days = counted(flip.days, "day", "days");
-    let what = if flip.whole { format!("the verdicts on {name}") } else { format!("what is in shadow of {name}") };
+    let what = if flip.whole {
+        format!("the verdicts on {name}")
+    } else {
+        format!("what is in shadow of {name}")
+    };
     let mut page = format!(
         "Of {} calls in {runs} of the last {days}, {} would have been held and {} denied if {what} acted: up to {} and {} a day.\n",
         grouped(flip.calls),
@@ -72,8 +81,17 @@ fn page(flip: &Flip, now: Time) -> String {
         when::exactly(now, flip.until)
     );
     for watched in &flip.shadow {
-        let rule = watched.rule.as_deref().map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
-        let _ = writeln!(page, "In shadow: {rule}{} ({}), until {}.", escape(&watched.tool), escape(&watched.place), when::exactly(now, watched.until));
+        let rule = watched
+            .rule
+            .as_deref()
+            .map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
+        let _ = writeln!(
+            page,
+            "In shadow: {rule}{} ({}), until {}.",
+            escape(&watched.tool),
+            escape(&watched.place),
+            when::exactly(now, watched.until)
+        );
     }
     if flip.rules.is_empty() {
         return page;
@@ -81,7 +99,12 @@ fn page(flip: &Flip, now: Time) -> String {
     let mut table = Columns::new(&["TOOL", "RULE", "VERDICT", "CALLS"]);
     table.numbers(&[3]);
     for rule in &flip.rules {
-        table.row([rule.tool.clone(), rule.rule.clone(), rule.verdict.clone(), grouped(rule.calls)]);
+        table.row([
+            rule.tool.clone(),
+            rule.rule.clone(),
+            rule.verdict.clone(),
+            grouped(rule.calls),
+        ]);
     }
     page + "\n" + &table.page()
 }

@@ -70,20 +70,37 @@ impl Exclude {
             self.one(&client, run)?;
             return Ok(Exit::Did);
         }
-        let filter = Filter { mode: self.mode.clone(), ..self.filters.filter() };
+        let filter = Filter {
+            mode: self.mode.clone(),
+            ..self.filters.filter()
+        };
         let reference = self.reference.clone().or_else(|| self.batch.clone());
-        let exclusion = Exclusion { reason: self.reason.clone(), reference, retract: self.retract, ..Exclusion::default() };
+        let exclusion = Exclusion {
+            reason: self.reason.clone(),
+            reference,
+            retract: self.retract,
+            ..Exclusion::default()
+        };
         let exclusion = match filter.is_empty() {
             true if self.retract && exclusion.reference.is_some() => exclusion,
             true => return Err(filters::which()),
-            false => Exclusion { filter: Some(filter), confirm: self.yes, dry_run: !self.yes, ..exclusion },
+            false => Exclusion {
+                filter: Some(filter),
+                confirm: self.yes,
+                dry_run: !self.yes,
+                ..exclusion
+            },
         };
         let answer = client.post("/v1/exclusions", &exclusion)?;
         let batch: Batch = answer.read()?;
         if !batch.applied {
             return Err(filters::unconfirmed(&batch));
         }
-        let (done, undo) = if self.retract { ("put back", "") } else { ("excluded", "exclude --retract") };
+        let (done, undo) = if self.retract {
+            ("put back", "")
+        } else {
+            ("excluded", "exclude --retract")
+        };
         if self.json {
             render::show_json(answer.json())?;
         } else {
@@ -93,10 +110,15 @@ impl Exclude {
     }
 
     fn incident(&self, client: &Client, incident: &str) -> Result<Exit, Failure> {
-        let body = ExcludeIncident { reason: self.reason.clone(), retract: self.retract };
+        let body = ExcludeIncident {
+            reason: self.reason.clone(),
+            retract: self.retract,
+        };
         let answer = client
             .post(&path(&["v1", "incidents", incident, "exclude"]), &body)
-            .map_err(|failure| failure.if_unknown("`burngate status` names the incidents of the last day"))?;
+            .map_err(|failure| {
+                failure.if_unknown("`burngate status` names the incidents of the last day")
+            })?;
         if self.json {
             render::show_json(answer.json())?;
             return Ok(Exit::Did);
@@ -105,18 +127,36 @@ impl Exclude {
         let what = if self.retract { "put back" } else { "excluded" };
         let left = match decided.left {
             0 => String::new(),
-            left => format!("; {} by something else too, and stay as they are", counted(left, "run failed", "runs failed")),
+            left => format!(
+                "; {} by something else too, and stay as they are",
+                counted(left, "run failed", "runs failed")
+            ),
         };
-        render::show(&format!("{} {what}{left}\n", counted(decided.runs, "run", "runs")))?;
+        render::show(&format!(
+            "{} {what}{left}\n",
+            counted(decided.runs, "run", "runs")
+        ))?;
         Ok(Exit::Did)
     }
 
     fn one(&self, client: &Client, run: &str) -> Result<(), Failure> {
         let (workflow, agent) = (self.filters.workflow.clone(), self.agent.clone());
-        let body = operate::Exclude { workflow, agent, reason: self.reason.clone(), reference: self.reference.clone(), retract: self.retract };
+        let body = operate::Exclude {
+            workflow,
+            agent,
+            reason: self.reason.clone(),
+            reference: self.reference.clone(),
+            retract: self.retract,
+        };
         let answer = client
             .post(&path(&["v1", "runs", run, "exclude"]), &body)
-            .map_err(|failure| failure.if_unknown("`burngate runs` lists the runs that are booked"))?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&revised(&answer.read()?, when::now())) }
+            .map_err(|failure| {
+                failure.if_unknown("`burngate runs` lists the runs that are booked")
+            })?;
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&revised(&answer.read()?, when::now()))
+        }
     }
 }

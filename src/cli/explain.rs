@@ -1,7 +1,8 @@
 //! `burngate explain`: the verdict on a call, rule by rule, without a gate.
 //!
-//! Judged by the gate's own code, at a level that is assumed and said: the one the workflow starts at, or `--at`. What needs a gate's memory (caps, exposure,
-//! what was done before, reviewers' decisions) is not judged, and that is said too.
+//! Judged by the gate's own code, at a level that is assumed and said: the one the workflow starts
+//! at, or `--at`. What needs a gate's memory (caps, exposure, what was done before, reviewers'
+//! decisions) is not judged, and that is said too.
 
 use std::path::PathBuf;
 
@@ -95,22 +96,35 @@ struct Answer {
 
 impl Explain {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let process = files::configuration(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
-        let path = self.policies.clone().unwrap_or_else(|| process.policies.clone());
+        let process = files::configuration(self.config.as_ref())
+            .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
+        let path = self
+            .policies
+            .clone()
+            .unwrap_or_else(|| process.policies.clone());
         let now = when::now();
-        let loaded = load_from(&[path], &process, now).map_err(|found| Failure::found("the policies cannot be used", vec![found]))?;
+        let loaded = load_from(&[path], &process, now)
+            .map_err(|found| Failure::found("the policies cannot be used", vec![found]))?;
         let answer = self.explain(&loaded.policies, now)?;
         if self.json {
-            let json = serde_json::to_string_pretty(&answer).map_err(|error| Failure::new(format!("cannot write the answer: {error}")))?;
+            let json = serde_json::to_string_pretty(&answer)
+                .map_err(|error| Failure::new(format!("cannot write the answer: {error}")))?;
             render::show_json(&json)?;
         } else {
             render::show(&page::page(&answer))?;
         }
-        Ok(if answer.verdict == Verdict::Allow { Exit::Did } else { Exit::AnswerIsNo })
+        Ok(if answer.verdict == Verdict::Allow {
+            Exit::Did
+        } else {
+            Exit::AnswerIsNo
+        })
     }
 
     fn explain(&self, policies: &PolicySet, now: Time) -> Result<Answer, Failure> {
-        let workflow = policies.workflows.get(self.workflow.as_str()).ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
+        let workflow = policies
+            .workflows
+            .get(self.workflow.as_str())
+            .ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
         let standing = self.standing(workflow, now)?;
         let asked = Asked::read(self, policies, workflow)?;
         let case = asked.case(workflow, &standing, now);
@@ -119,17 +133,30 @@ impl Explain {
             Err(Unreadable(what)) => (Vec::new(), Some(what)),
         };
         let acting = || rules.iter().filter(|line| !line.shadow);
-        let strictest = acting().map(|line| line.verdict).max().unwrap_or(Verdict::Allow);
-        let verdict = if malformed.is_some() { Verdict::Deny } else { strictest };
+        let strictest = acting()
+            .map(|line| line.verdict)
+            .max()
+            .unwrap_or(Verdict::Allow);
+        let verdict = if malformed.is_some() {
+            Verdict::Deny
+        } else {
+            strictest
+        };
         // The first of its strictness, as when a call is judged.
-        let rule = acting().find(|line| line.verdict == verdict && verdict != Verdict::Allow).map(|line| line.rule.as_str());
+        let rule = acting()
+            .find(|line| line.verdict == verdict && verdict != Verdict::Allow)
+            .map(|line| line.rule.as_str());
         Ok(Answer {
             workflow: workflow.name.to_string(),
             tool: asked.name.to_string(),
             level: standing.level().to_string(),
             level_from: if self.at.is_some() { "at" } else { "starts" },
             posture: standing.posture.as_str(),
-            mode: if case.is_shadow() { "shadow" } else { "enforce" },
+            mode: if case.is_shadow() {
+                "shadow"
+            } else {
+                "enforce"
+            },
             verdict,
             rule,
             malformed,
@@ -141,23 +168,50 @@ impl Explain {
 
     /// A workflow that nothing has happened to yet, at the level that is assumed.
     fn standing(&self, workflow: &Workflow, now: Time) -> Result<Standing, Failure> {
-        let fresh = WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).standing();
-        let Some(name) = &self.at else { return Ok(fresh) };
+        let fresh =
+            WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).standing();
+        let Some(name) = &self.at else {
+            return Ok(fresh);
+        };
         let ladder = &workflow.terms.ladder;
         let names = || ladder.rungs().iter().map(|rung| rung.level.as_str());
         let level = ladder.find(name).ok_or_else(|| {
-            let known = format!("the levels of `{}` are {}", workflow.name, names().collect::<Vec<_>>().join(", "));
-            Failure::new(format!("no level is called `{name}`")).hint(did_you_mean(name, names()).unwrap_or(known))
+            let known = format!(
+                "the levels of `{}` are {}",
+                workflow.name,
+                names().collect::<Vec<_>>().join(", ")
+            );
+            Failure::new(format!("no level is called `{name}`"))
+                .hint(did_you_mean(name, names()).unwrap_or(known))
         })?;
         let rung: Rung = ladder.rung(level).clone();
-        Ok(Standing { earned: rung.level.clone(), cap: None, binds: Binds::Earned, changes: rung.changes, rung, ..fresh })
+        Ok(Standing {
+            earned: rung.level.clone(),
+            cap: None,
+            binds: Binds::Earned,
+            changes: rung.changes,
+            rung,
+            ..fresh
+        })
     }
 }
 
 fn unknown_workflow(name: &str, policies: &PolicySet) -> Failure {
-    let names = || policies.workflows.keys().map(crate::gate::name::WorkflowName::as_str);
-    let known = format!("there is {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
-    Failure::new(format!("no workflow is called `{name}`")).hint(did_you_mean(name, names()).unwrap_or(known))
+    let names = || {
+        policies
+            .workflows
+            .keys()
+            .map(crate::gate::name::WorkflowName::as_str)
+    };
+    let known = format!(
+        "there is {}",
+        names()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    Failure::new(format!("no workflow is called `{name}`"))
+        .hint(did_you_mean(name, names()).unwrap_or(known))
 }
 
 #[cfg(test)]

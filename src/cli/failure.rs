@@ -1,6 +1,7 @@
 //! Why a command did not do what it was asked, and the process's exit code.
 //!
-//! Exit codes are API: scripts branch on them. A message is a lower-case fragment that says what is wrong; a hint says what to do about it.
+//! Exit codes are API: scripts branch on them. A message is a lower-case fragment that says what is
+//! wrong; a hint says what to do about it.
 
 use std::{fmt, process::ExitCode};
 
@@ -58,30 +59,49 @@ pub(super) struct Failure {
 impl Failure {
     /// Something was refused or failed.
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Failure { message: message.into(), hint: None, exit: Exit::Failed, findings: Vec::new(), status: None }
+        Failure {
+            message: message.into(),
+            hint: None,
+            exit: Exit::Failed,
+            findings: Vec::new(),
+            status: None,
+        }
     }
 
     /// The command line does not make sense.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Failure { exit: Exit::Usage, ..Failure::new(message) }
+        Failure {
+            exit: Exit::Usage,
+            ..Failure::new(message)
+        }
     }
 
     /// Files are wrong in these ways.
     #[must_use]
     pub(super) fn found(message: impl Into<String>, findings: Vec<Diagnostics>) -> Self {
-        Failure { findings, ..Failure::new(message) }
+        Failure {
+            findings,
+            ..Failure::new(message)
+        }
     }
 
     /// The same with what to do.
     #[must_use]
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Failure { hint: Some(hint.into()), ..self }
+        Failure {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// The same, with what to do where the gate knows nothing by that name.
     #[must_use]
     pub(super) fn if_unknown(self, hint: &str) -> Self {
-        if self.status == Some(StatusCode::NOT_FOUND) && self.hint.is_none() { self.hint(hint) } else { self }
+        if self.status == Some(StatusCode::NOT_FOUND) && self.hint.is_none() {
+            self.hint(hint)
+        } else {
+            self
+        }
     }
 }
 
@@ -93,22 +113,27 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What the process that runs the gate ended with: its causes in one line, and findings in files where those are the reason.
+/// What the process that runs the gate ended with: its causes in one line, and findings in files
+/// where those are the reason.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Diagnostics>() {
-            Ok(findings) => {
-                Failure::found("what is written there cannot be used", vec![findings]).hint("`burngate check` says the same without starting a gate")
-            }
+            Ok(findings) => Failure::found("what is written there cannot be used", vec![findings])
+                .hint("`burngate check` says the same without starting a gate"),
             Err(error) => {
                 let (mut messages, mut hint) = (Vec::new(), None);
                 for cause in error.chain() {
                     let text = cause.to_string();
-                    let (message, said) = text.split_once("\nhint: ").map_or((&*text, None), |(message, hint)| (message, Some(hint)));
+                    let (message, said) = text
+                        .split_once("\nhint: ")
+                        .map_or((&*text, None), |(message, hint)| (message, Some(hint)));
                     messages.push(message.to_owned());
                     hint = hint.or(said.map(str::to_owned));
                 }
-                Failure { hint, ..Failure::new(messages.join(": ")) }
+                Failure {
+                    hint,
+                    ..Failure::new(messages.join(": "))
+                }
             }
         }
     }
@@ -123,9 +148,16 @@ mod tests {
     #[test]
     fn what_the_gate_ended_with_is_a_message_and_a_hint() {
         let refused = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-        let error = Err::<(), _>(refused).context("cannot listen on 127.0.0.1:1\nhint: is another process there?");
+        let error = Err::<(), _>(refused)
+            .context("cannot listen on 127.0.0.1:1\nhint: is another process there?");
         let failure = Failure::from(error.unwrap_err());
-        assert!(failure.message.starts_with("cannot listen on 127.0.0.1:1: ") && !failure.message.contains("hint"), "{failure}");
+        assert!(
+            failure
+                .message
+                .starts_with("cannot listen on 127.0.0.1:1: ")
+                && !failure.message.contains("hint"),
+            "{failure}"
+        );
         assert_eq!(failure.hint.as_deref(), Some("is another process there?"));
     }
 

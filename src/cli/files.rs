@@ -7,14 +7,24 @@ use crate::{
     config::{Diagnostics, Process, files::LookUp},
 };
 
-/// The process's configuration: the file named by `flag`, or the first that the look-up finds, or the defaults.
+/// The process's configuration: the file named by `flag`, or the first that the look-up finds, or
+/// the defaults.
 pub(super) fn configuration(flag: Option<&PathBuf>) -> Result<Process, Diagnostics> {
     configured(flag).map(|configured| configured.said().clone())
 }
 
 /// The same, and where to read it again.
 pub(super) fn configured(flag: Option<&PathBuf>) -> Result<Configured, Diagnostics> {
-    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let look_up = LookUp { flag: flag.cloned(), variable: variable("BURNGATE_CONFIG"), directory: PathBuf::new(), config_home: variable("XDG_CONFIG_HOME") };
+    let variable = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let look_up = LookUp {
+        flag: flag.cloned(),
+        variable: variable("BURNGATE_CONFIG"),
+        directory: PathBuf::new(),
+        config_home: variable("XDG_CONFIG_HOME"),
+    };
     Configured::read(look_up)
 }

@@ -1,4 +1,5 @@
-//! Which runs are meant: one set of filters for looking them up, reporting them and taking them out.
+//! Which runs are meant: one set of filters for looking them up, reporting them and taking them
+//! out.
 
 use clap::Args;
 
@@ -56,7 +57,10 @@ impl Filters {
             ("subject", &self.subject),
             ("outcome", &self.outcome),
         ];
-        let mut pairs: Vec<_> = given.into_iter().filter_map(|(key, value)| value.clone().map(|value| (key, value))).collect();
+        let mut pairs: Vec<_> = given
+            .into_iter()
+            .filter_map(|(key, value)| value.clone().map(|value| (key, value)))
+            .collect();
         if self.ambiguous {
             pairs.push(("ambiguous", "true".to_owned()));
         }
@@ -87,27 +91,51 @@ pub(super) fn which() -> Failure {
 /// What a batch would change: said, and not done.
 pub(super) fn unconfirmed(batch: &Batch) -> Failure {
     if batch.matched == 0 {
-        return Failure::new("no run matches").hint("`burngate runs` with the same filters shows what there is");
+        return Failure::new("no run matches")
+            .hint("`burngate runs` with the same filters shows what there is");
     }
-    Failure::new(format!("{}{}; nothing was changed", counted(batch.matched, "run matches", "runs match"), by_workflow(batch)))
-        .hint("look at them with `burngate runs` and the same filters, then repeat this with --yes")
+    Failure::new(format!(
+        "{}{}; nothing was changed",
+        counted(batch.matched, "run matches", "runs match"),
+        by_workflow(batch)
+    ))
+    .hint("look at them with `burngate runs` and the same filters, then repeat this with --yes")
 }
 
 /// What a batch changed: how many runs were `done`, such as `reported`.
 #[must_use]
 pub(super) fn batch(batch: &Batch, done: &str, undo: &str) -> String {
     let changed = batch.workflows.values().sum();
-    let mut text = format!("{} {done}{}", counted(changed, "run", "runs"), by_workflow(batch));
+    let mut text = format!(
+        "{} {done}{}",
+        counted(changed, "run", "runs"),
+        by_workflow(batch)
+    );
     if batch.repeated > 0 {
-        text = format!("{text}; {} as before", counted(batch.repeated, "run stands", "runs stand"));
+        text = format!(
+            "{text}; {} as before",
+            counted(batch.repeated, "run stands", "runs stand")
+        );
     }
     match batch.batch.as_deref().filter(|_| !undo.is_empty()) {
-        Some(id) => format!("{text}\nbatch {}; `burngate {undo} --batch {}` takes it back\n", escape(id), escape(id)),
+        Some(id) => format!(
+            "{text}\nbatch {}; `burngate {undo} --batch {}` takes it back\n",
+            escape(id),
+            escape(id)
+        ),
         None => format!("{text}\n"),
     }
 }
 
 fn by_workflow(batch: &Batch) -> String {
-    let counts: Vec<_> = batch.workflows.iter().map(|(workflow, count)| format!("{} {}", escape(workflow), grouped(*count))).collect();
-    if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) }
+    let counts: Vec<_> = batch
+        .workflows
+        .iter()
+        .map(|(workflow, count)| format!("{} {}", escape(workflow), grouped(*count)))
+        .collect();
+    if counts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", counts.join(", "))
+    }
 }

@@ -1,7 +1,8 @@
 //! `burngate import`: past runs on the books, so that a budget does not start empty.
 //!
-//! The file goes to the gate as it is, a piece at a time; the gate judges each line against the policies in force and says what it skipped and why. One file is one
-//! import: if anything breaks on the way, nothing of it was booked.
+//! The file goes to the gate as it is, a piece at a time; the gate judges each line against the
+//! policies in force and says what it skipped and why. One file is one import: if anything breaks
+//! on the way, nothing of it was booked.
 
 use std::{
     fmt::Write as _,
@@ -55,38 +56,86 @@ pub(super) struct Import {
 impl Import {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let shown = self.history.display();
-        let unreadable = |error: &io::Error| Failure::new(format!("cannot read {shown}: {}", in_words(error)));
+        let unreadable =
+            |error: &io::Error| Failure::new(format!("cannot read {shown}: {}", in_words(error)));
         let file = File::open(&self.history).map_err(|error| unreadable(&error))?;
         let about = file.metadata().map_err(|error| unreadable(&error))?;
         if about.is_dir() {
-            return Err(Failure::new(format!("cannot read {shown}: it is a directory")));
+            return Err(Failure::new(format!(
+                "cannot read {shown}: it is a directory"
+            )));
         }
-        let body = FileBody { file, progress: Progress::new("importing", about.len()) };
-        let answer = self.connection.client()?.upload("/v1/import", MEDIA_TYPE, body)?;
+        let body = FileBody {
+            file,
+            progress: Progress::new("importing", about.len()),
+        };
+        let answer = self
+            .connection
+            .client()?
+            .upload("/v1/import", MEDIA_TYPE, body)?;
         let imported: Imported = answer.read()?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
             render::show(&page(&imported))?;
         }
-        let broken = imported.findings.iter().any(|finding| finding.skipped && finding.kind != FindingKind::Duplicate);
-        Ok(if imported.booked == 0 && broken { Exit::Failed } else { Exit::Did })
+        let broken = imported
+            .findings
+            .iter()
+            .any(|finding| finding.skipped && finding.kind != FindingKind::Duplicate);
+        Ok(if imported.booked == 0 && broken {
+            Exit::Failed
+        } else {
+            Exit::Did
+        })
     }
 }
 
 /// What became of a history.
 fn page(imported: &Imported) -> String {
-    let parts = [(imported.acceptable, "acceptable"), (imported.unacceptable, "unacceptable"), (imported.excluded, "excluded"), (imported.idle, "idle")];
-    let parts: Vec<_> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", grouped(count))).collect();
-    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let mut page = format!("booked {} of {}{parts}\n", counted(imported.booked, "run", "runs"), counted(imported.lines, "line", "lines"));
-    for (skipped, title) in [(true, format!("skipped {}", counted(imported.skipped, "line", "lines"))), (false, "booked, and worth a look".to_owned())] {
-        let mut findings = imported.findings.iter().filter(|finding| finding.skipped == skipped).peekable();
+    let parts = [
+        (imported.acceptable, "acceptable"),
+        (imported.unacceptable, "unacceptable"),
+        (imported.excluded, "excluded"),
+        (imported.idle, "idle"),
+    ];
+    let parts: Vec<_> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(count)))
+        .collect();
+    let parts = if parts.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", parts.join(", "))
+    };
+    let mut page = format!(
+        "booked {} of {}{parts}\n",
+        counted(imported.booked, "run", "runs"),
+        counted(imported.lines, "line", "lines")
+    );
+    for (skipped, title) in [
+        (
+            true,
+            format!("skipped {}", counted(imported.skipped, "line", "lines")),
+        ),
+        (false, "booked, and worth a look".to_owned()),
+    ] {
+        let mut findings = imported
+            .findings
+            .iter()
+            .filter(|finding| finding.skipped == skipped)
+            .peekable();
         if findings.peek().is_some() {
             let _ = writeln!(page, "{title}:");
         }
         for finding in findings {
-            let _ = writeln!(page, "  {} {}", grouped(finding.count), finding.kind.as_str());
+            let _ = writeln!(
+                page,
+                "  {} {}",
+                grouped(finding.count),
+                finding.kind.as_str()
+            );
             for found in &finding.lines {
                 let _ = writeln!(page, "    line {}: {}", found.line, escape(&found.what));
             }
@@ -121,7 +170,10 @@ impl Body for FileBody {
     type Error = io::Error;
 
     /// Reads in place: nothing else waits on this thread.
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         let mut piece = vec![0; PIECE];
         let read = loop {
@@ -154,8 +206,18 @@ mod tests {
     fn what_became_of_a_history_is_said_line_by_line() {
         let mut findings = Findings::default();
         findings.note(FindingKind::Broken, 3, "missing field `run`\u{1b}[2J");
-        (10..40).for_each(|line| findings.note(FindingKind::Duplicate, line, format!("run `r{line}` of `triage`")));
-        findings.note(FindingKind::Contradiction, 5, "the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable");
+        (10..40).for_each(|line| {
+            findings.note(
+                FindingKind::Duplicate,
+                line,
+                format!("run `r{line}` of `triage`"),
+            );
+        });
+        findings.note(
+            FindingKind::Contradiction,
+            5,
+            "the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable",
+        );
         let workflow = ImportedWorkflow {
             workflow: "triage".to_owned(),
             booked: 1_200,

@@ -1,6 +1,7 @@
 //! `burngate init`: the first policy.
 //!
-//! Nothing is overwritten, and nothing is written that would not load: a name that no policy may have never becomes the name of a file.
+//! Nothing is overwritten, and nothing is written that would not load: a name that no policy may
+//! have never becomes the name of a file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -48,13 +49,15 @@ pub(super) struct Init {
     /// Where the tool API is [default, with --openapi: the document's first server]
     #[arg(long, value_name = "URL", required_unless_present = "openapi")]
     upstream: Option<String>,
-    /// An OpenAPI document of the API (3.0 or 3.1): every operation becomes a tool, with a guess at its risk; a copy is put beside the policies
+    /// An OpenAPI document of the API (3.0 or 3.1): every operation becomes a tool, with a guess at
+    /// its risk; a copy is put beside the policies
     #[arg(long, value_name = "FILE|URL")]
     openapi: Option<String>,
     /// How many runs are expected in 30 days
     #[arg(long, value_name = "N")]
     expected_runs: Option<u64>,
-    /// A history (one JSON object a line, as for `import`): proposes the target and the size that it bears out
+    /// A history (one JSON object a line, as for `import`): proposes the target and the size that
+    /// it bears out
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Where to write
@@ -95,15 +98,34 @@ impl Init {
             None => (self.workflow.clone().unwrap_or_default(), None),
             Some(history) => {
                 let (workflow, achieved) = achieved::read(history, self.workflow.as_deref(), tier)?;
-                (workflow, achieved.proposal(self.expected_runs, default_target_ppm(tier)))
+                (
+                    workflow,
+                    achieved.proposal(self.expected_runs, default_target_ppm(tier)),
+                )
             }
         };
         let upstream = self.upstream.as_deref().unwrap_or_default();
-        let wanted = Wanted { workflow: &workflow, risk: tier, upstream, expected_runs: self.expected_runs, proposal: proposal.as_ref() };
-        let drafted = self.openapi.as_deref().map(|from| draft(from, wanted)).transpose()?;
+        let wanted = Wanted {
+            workflow: &workflow,
+            risk: tier,
+            upstream,
+            expected_runs: self.expected_runs,
+            proposal: proposal.as_ref(),
+        };
+        let drafted = self
+            .openapi
+            .as_deref()
+            .map(|from| draft(from, wanted))
+            .transpose()?;
         let files = match &drafted {
             Some(files) => files.clone(),
-            None => starter(&workflow, tier, upstream, self.expected_runs, proposal.as_ref()),
+            None => starter(
+                &workflow,
+                tier,
+                upstream,
+                self.expected_runs,
+                proposal.as_ref(),
+            ),
         };
         check(&files)?;
         write(&self.policies, &files)?;
@@ -115,12 +137,23 @@ impl Init {
 fn draft(from: &str, wanted: Wanted<'_>) -> Result<Vec<(String, String)>, Failure> {
     let is_address = from.starts_with("http://") || from.starts_with("https://");
     let text = if is_address {
-        fetch(from)
-            .map_err(|error| Failure::new(format!("cannot fetch {}: {error:#}", escape(from))).hint("download the document yourself, and name the file"))?
+        fetch(from).map_err(|error| {
+            Failure::new(format!("cannot fetch {}: {error:#}", escape(from)))
+                .hint("download the document yourself, and name the file")
+        })?
     } else {
-        read_attachment(Path::new(from)).map_err(|found| Failure::found("the document cannot be read; nothing was written", vec![found]))?
+        read_attachment(Path::new(from)).map_err(|found| {
+            Failure::found(
+                "the document cannot be read; nothing was written",
+                vec![found],
+            )
+        })?
     };
-    let ending = if text.trim_start().starts_with('{') { "json" } else { "yaml" };
+    let ending = if text.trim_start().starts_with('{') {
+        "json"
+    } else {
+        "yaml"
+    };
     let name = format!("{}.openapi.{ending}", api_name(wanted.workflow));
     let source = SourceFile::new(name.as_str(), text.as_str());
     let document = Document::read(&source).map_err(|fault| {
@@ -128,21 +161,29 @@ fn draft(from: &str, wanted: Wanted<'_>) -> Result<Vec<(String, String)>, Failur
         let typed = SourceFile::new(from, text.as_str());
         let mut notes = Notes::on(&typed);
         let span = fault.span.clone().unwrap_or(0..0);
-        notes.error(span, fault.message.clone()).hint(fault.hint.clone());
+        notes
+            .error(span, fault.message.clone())
+            .hint(fault.hint.clone());
         let mut found = Diagnostics::about(std::slice::from_ref(&typed));
         found.extend(notes.into_found());
-        Failure::found("the document cannot be used; nothing was written", vec![found])
+        Failure::found(
+            "the document cannot be used; nothing was written",
+            vec![found],
+        )
     })?;
     if document.operations().is_empty() {
         return Err(
-            Failure::new(format!("{} describes no operation", escape(from))).hint("its `paths` are empty; leave --openapi out for a policy with examples")
+            Failure::new(format!("{} describes no operation", escape(from)))
+                .hint("its `paths` are empty; leave --openapi out for a policy with examples"),
         );
     }
     let upstream = match (wanted.upstream, document.server()) {
         ("", Some(server)) => server,
         ("", None) => {
-            return Err(Failure::usage(format!("{} does not say where the API is", escape(from)))
-                .hint("say it with --upstream, such as --upstream http://127.0.0.1:3000"));
+            return Err(
+                Failure::usage(format!("{} does not say where the API is", escape(from)))
+                    .hint("say it with --upstream, such as --upstream http://127.0.0.1:3000"),
+            );
         }
         (upstream, _) => upstream,
     };
@@ -152,25 +193,39 @@ fn draft(from: &str, wanted: Wanted<'_>) -> Result<Vec<(String, String)>, Failur
 }
 
 fn check(files: &[(String, String)]) -> Result<(), Failure> {
-    let sources: Vec<_> = files.iter().map(|(name, text)| SourceFile::new(name.as_str(), text.as_str())).collect();
+    let sources: Vec<_> = files
+        .iter()
+        .map(|(name, text)| SourceFile::new(name.as_str(), text.as_str()))
+        .collect();
     match load(&sources, &Process::default(), when::now()) {
         Ok(_) => Ok(()),
-        Err(found) => Err(Failure::found("no policy can be written with these values; nothing was written", vec![found])),
+        Err(found) => Err(Failure::found(
+            "no policy can be written with these values; nothing was written",
+            vec![found],
+        )),
     }
 }
 
 fn write(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
-    let cannot = |path: &Path, why: &str| Failure::new(format!("cannot write {}: {why}", path.display()));
-    if let Some((name, _)) = files.iter().find(|(name, _)| directory.join(name).symlink_metadata().is_ok()) {
-        return Err(
-            cannot(&directory.join(name), "it exists already").hint("nothing is overwritten: move it away, or choose another directory with --policies")
-        );
+    let cannot =
+        |path: &Path, why: &str| Failure::new(format!("cannot write {}: {why}", path.display()));
+    if let Some((name, _)) = files
+        .iter()
+        .find(|(name, _)| directory.join(name).symlink_metadata().is_ok())
+    {
+        return Err(cannot(&directory.join(name), "it exists already").hint(
+            "nothing is overwritten: move it away, or choose another directory with --policies",
+        ));
     }
     fs::create_dir_all(directory).map_err(|error| cannot(directory, &in_words(&error)))?;
     for (name, text) in files {
         let path = directory.join(name);
         // Created, never opened: what appeared there since the look above is somebody's too.
-        let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|error| cannot(&path, &in_words(&error)))?;
     }
     Ok(())
@@ -178,14 +233,31 @@ fn write(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
 
 fn next(directory: &Path, files: &[(String, String)], drafted: bool) -> String {
     let shown = escape(&directory.display().to_string());
-    let paths: Vec<_> = files.iter().map(|(name, _)| escape(&directory.join(name).display().to_string())).collect();
-    let api = files.first().map_or("", |(name, _)| name.trim_end_matches(".yaml"));
-    let flag = if shown == "policies" { String::new() } else { format!(" --policies {shown}") };
-    let path = if shown == "policies" { String::new() } else { format!(" {shown}") };
+    let paths: Vec<_> = files
+        .iter()
+        .map(|(name, _)| escape(&directory.join(name).display().to_string()))
+        .collect();
+    let api = files
+        .first()
+        .map_or("", |(name, _)| name.trim_end_matches(".yaml"));
+    let flag = if shown == "policies" {
+        String::new()
+    } else {
+        format!(" --policies {shown}")
+    };
+    let path = if shown == "policies" {
+        String::new()
+    } else {
+        format!(" {shown}")
+    };
     format!(
         "wrote {}\n\nnext:\n  1. {} {}\n  2. burngate check{path}\n  3. burngate run{flag}\n  4. let the agent call http://127.0.0.1:8080/{api} instead of the API\n",
         paths.join(" and "),
-        if drafted { "read every risk that was guessed, and delete the tools that your agent does not need, in" } else { "describe the tools of your API in" },
+        if drafted {
+            "read every risk that was guessed, and delete the tools that your agent does not need, in"
+        } else {
+            "describe the tools of your API in"
+        },
         paths.first().map_or("", String::as_str),
     )
 }
@@ -213,15 +285,23 @@ mod tests {
         init(&policies, "support-triage").write().unwrap();
         let before = fs::read_to_string(policies.join("support-triage.yaml")).unwrap();
         let failure = init(&policies, "support-triage").write().unwrap_err();
-        assert!(failure.message.ends_with("it exists already") && failure.hint.is_some(), "{failure}");
-        assert_eq!(fs::read_to_string(policies.join("support-triage.yaml")).unwrap(), before);
+        assert!(
+            failure.message.ends_with("it exists already") && failure.hint.is_some(),
+            "{failure}"
+        );
+        assert_eq!(
+            fs::read_to_string(policies.join("support-triage.yaml")).unwrap(),
+            before
+        );
     }
 
     #[test]
     fn a_name_that_is_none_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["../escape", "", "a\nb: c", "a/b"] {
-            let failure = init(&dir.path().join("policies"), name).write().unwrap_err();
+            let failure = init(&dir.path().join("policies"), name)
+                .write()
+                .unwrap_err();
             assert!(!failure.findings.is_empty(), "{name:?}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -233,19 +313,46 @@ mod tests {
         let (file, policies) = (dir.path().join("shop.yaml"), dir.path().join("policies"));
         let of = |text: &str, upstream: Option<&str>| {
             fs::write(&file, text).unwrap();
-            Init { openapi: Some(file.display().to_string()), upstream: upstream.map(str::to_owned), ..init(&policies, "triage") }.write()
+            Init {
+                openapi: Some(file.display().to_string()),
+                upstream: upstream.map(str::to_owned),
+                ..init(&policies, "triage")
+            }
+            .write()
         };
         let failure = of("swagger: '2.0'\n", None).unwrap_err();
-        assert!(failure.findings[0].to_string().contains("shop.yaml:1:1: this is Swagger 2.0, which is not read"), "{failure}");
-        assert!(of("openapi: 3.1.0\npaths: {}\n", None).unwrap_err().message.contains("describes no operation"));
+        assert!(
+            failure.findings[0]
+                .to_string()
+                .contains("shop.yaml:1:1: this is Swagger 2.0, which is not read"),
+            "{failure}"
+        );
+        assert!(
+            of("openapi: 3.1.0\npaths: {}\n", None)
+                .unwrap_err()
+                .message
+                .contains("describes no operation")
+        );
         let document = "openapi: 3.1.0\npaths: { /refunds: { post: { operationId: refund } } }\n";
-        assert!(of(document, None).unwrap_err().message.contains("does not say where the API is"));
+        assert!(
+            of(document, None)
+                .unwrap_err()
+                .message
+                .contains("does not say where the API is")
+        );
         assert!(!policies.exists());
         let said = of(document, Some("http://127.0.0.1:3000")).unwrap();
         assert!(said.contains("read every risk that was guessed"), "{said}");
-        assert_eq!(fs::read_to_string(policies.join("tools.openapi.yaml")).unwrap(), document);
+        assert_eq!(
+            fs::read_to_string(policies.join("tools.openapi.yaml")).unwrap(),
+            document
+        );
         assert!(
-            fs::read_to_string(policies.join("tools.yaml")).unwrap().contains("risk: high                    # a guess: \"refunds\" moves money, it seems")
+            fs::read_to_string(policies.join("tools.yaml"))
+                .unwrap()
+                .contains(
+                    "risk: high                    # a guess: \"refunds\" moves money, it seems"
+                )
         );
     }
 

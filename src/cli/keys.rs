@@ -69,17 +69,34 @@ impl Keys {
     fn entry(&self, token: &str) -> String {
         let (name, digest) = (serde_json::Value::from(self.name.as_str()), digest(token));
         if self.agent {
-            let workflows: Vec<String> = self.workflow.iter().map(|workflow| serde_json::Value::from(workflow.as_str()).to_string()).collect();
-            format!("- {{ agent: {name}, workflows: [{}], token_sha256: \"{digest}\" }}", workflows.join(", "))
+            let workflows: Vec<String> = self
+                .workflow
+                .iter()
+                .map(|workflow| serde_json::Value::from(workflow.as_str()).to_string())
+                .collect();
+            format!(
+                "- {{ agent: {name}, workflows: [{}], token_sha256: \"{digest}\" }}",
+                workflows.join(", ")
+            )
         } else {
-            format!("- {{ name: {name}, role: {}, token_sha256: \"{digest}\" }}", self.role.as_str())
+            format!(
+                "- {{ name: {name}, role: {}, token_sha256: \"{digest}\" }}",
+                self.role.as_str()
+            )
         }
     }
 
     fn page(&self, token: &str) -> String {
         let list = if self.agent { "agents" } else { "reviewers" };
-        let use_it = if self.agent { "it is sent as `Burngate-Authorization: Bearer …`" } else { "BURNGATE_TOKEN hands it to `burngate` commands" };
-        format!("token, shown once; {use_it}:\n  {token}\n\nburngate.yaml, under `{list}:`, and a restart lets it in:\n  {}\n", self.entry(token))
+        let use_it = if self.agent {
+            "it is sent as `Burngate-Authorization: Bearer …`"
+        } else {
+            "BURNGATE_TOKEN hands it to `burngate` commands"
+        };
+        format!(
+            "token, shown once; {use_it}:\n  {token}\n\nburngate.yaml, under `{list}:`, and a restart lets it in:\n  {}\n",
+            self.entry(token)
+        )
     }
 }
 
@@ -89,9 +106,20 @@ mod tests {
 
     #[test]
     fn an_entry_holds_the_digest_and_never_the_token() {
-        let dana = Keys { name: "dana".to_owned(), role: Role::Reviewer, agent: false, workflow: Vec::new(), json: false };
+        let dana = Keys {
+            name: "dana".to_owned(),
+            role: Role::Reviewer,
+            agent: false,
+            workflow: Vec::new(),
+            json: false,
+        };
         insta::assert_snapshot!(dana.entry("t"), @r#"- { name: "dana", role: reviewer, token_sha256: "e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8" }"#);
-        let bot = Keys { name: "bot".to_owned(), agent: true, workflow: vec!["w".to_owned()], ..dana };
+        let bot = Keys {
+            name: "bot".to_owned(),
+            agent: true,
+            workflow: vec!["w".to_owned()],
+            ..dana
+        };
         insta::assert_snapshot!(bot.entry("t"), @r#"- { agent: "bot", workflows: ["w"], token_sha256: "e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8" }"#);
         assert_eq!(bot.page("secret").matches("secret").count(), 1);
     }

@@ -1,8 +1,10 @@
 //! The command line: what people and scripts type, and what they read back.
 //!
-//! One file a command, each with its flags, what it does and the page it shows. Commands that ask a running gate go through [`client`]; those that need none
-//! (`check`, `explain`, `init`, `schema`, `completion`) read files and nothing else. Only [`render`] prints. Nothing is decided here: a verdict that is shown comes
-//! from the gate's own code. There is no configuration besides flags and the environment variables that `--help` names.
+//! One file a command, each with its flags, what it does and the page it shows. Commands that ask a
+//! running gate go through [`client`]; those that need none (`check`, `explain`, `init`, `schema`,
+//! `completion`) read files and nothing else. Only [`render`] prints. Nothing is decided here: a
+//! verdict that is shown comes from the gate's own code. There is no configuration besides flags
+//! and the environment variables that `--help` names.
 
 use std::process::ExitCode;
 
@@ -56,7 +58,8 @@ Examples:
 
 Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the answer is no (`explain`: held or denied; `change`: frozen).";
 
-/// A policy gate between AI agents and their tool APIs: every run is booked against an error budget, and the budget decides what the agent may do next.
+/// A policy gate between AI agents and their tool APIs: every run is booked against an error
+/// budget, and the budget decides what the agent may do next.
 #[derive(Debug, Parser)]
 #[command(name = "burngate", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 120)]
 struct Cli {

@@ -5,7 +5,8 @@ use http::StatusCode;
 use super::failure::Failure;
 use crate::api::Problem;
 
-/// The failure that an answer with `status` and `body` stands for. What stands between here and the gate may answer too, and not with a problem.
+/// The failure that an answer with `status` and `body` stands for. What stands between here and the
+/// gate may answer too, and not with a problem.
 #[must_use]
 pub(super) fn read(status: StatusCode, body: &str) -> Failure {
     let message = match serde_json::from_str::<Problem>(body) {
@@ -13,7 +14,10 @@ pub(super) fn read(status: StatusCode, body: &str) -> Failure {
         Ok(problem) => fragment(&problem.title),
         Err(_) => format!("the gate answered {status}"),
     };
-    let failure = Failure { status: Some(status), ..Failure::new(message) };
+    let failure = Failure {
+        status: Some(status),
+        ..Failure::new(message)
+    };
     match hint(status) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -23,20 +27,35 @@ pub(super) fn read(status: StatusCode, body: &str) -> Failure {
 /// The detail, and whatever is wrong with single fields that it does not say already.
 fn told(problem: &Problem) -> String {
     let mut message = fragment(&problem.detail);
-    for error in problem.errors.iter().filter(|error| !problem.detail.contains(error.detail.trim_end_matches('.'))) {
-        message = format!("{message}; `{}`: {}", error.pointer, fragment(&error.detail));
+    for error in problem
+        .errors
+        .iter()
+        .filter(|error| !problem.detail.contains(error.detail.trim_end_matches('.')))
+    {
+        message = format!(
+            "{message}; `{}`: {}",
+            error.pointer,
+            fragment(&error.detail)
+        );
     }
     message
 }
 
-/// A sentence as a fragment: without its full stop, and beginning small unless it begins with a name or in capitals.
+/// A sentence as a fragment: without its full stop, and beginning small unless it begins with a
+/// name or in capitals.
 fn fragment(sentence: &str) -> String {
     let text = sentence.trim();
     let text = text.strip_suffix('.').unwrap_or(text);
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if first.is_uppercase() && (second.is_lowercase() || second == ' ') => {
-            first.to_lowercase().chain([second]).chain(letters).collect()
+        (Some(first), Some(second))
+            if first.is_uppercase() && (second.is_lowercase() || second == ' ') =>
+        {
+            first
+                .to_lowercase()
+                .chain([second])
+                .chain(letters)
+                .collect()
         }
         _ => text.to_owned(),
     }
@@ -45,11 +64,15 @@ fn fragment(sentence: &str) -> String {
 /// What to do about a status that means the same for every command.
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
-        StatusCode::UNAUTHORIZED => Some("--data names the gate's data directory; BURNGATE_TOKEN and BURNGATE_TOKEN_FILE go before the token in it"),
-        StatusCode::FORBIDDEN => {
-            Some("roles are viewer, reporter, reviewer and operator; reports take a reporter, decisions a reviewer, everything else an operator")
+        StatusCode::UNAUTHORIZED => Some(
+            "--data names the gate's data directory; BURNGATE_TOKEN and BURNGATE_TOKEN_FILE go before the token in it",
+        ),
+        StatusCode::FORBIDDEN => Some(
+            "roles are viewer, reporter, reviewer and operator; reports take a reporter, decisions a reviewer, everything else an operator",
+        ),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Some("try again in a moment")
         }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some("try again in a moment"),
         _ => None,
     }
 }
@@ -70,16 +93,28 @@ mod tests {
 
     #[test]
     fn a_problem_is_said_as_a_fragment() {
-        assert_eq!(said(409, &problem("The approval is used already.")), ("the approval is used already".to_owned(), None));
+        assert_eq!(
+            said(409, &problem("The approval is used already.")),
+            ("the approval is used already".to_owned(), None)
+        );
         assert_eq!(said(409, &problem("NOT EXECUTED: x")).0, "NOT EXECUTED: x");
         assert_eq!(said(409, &problem(" ")).0, "the state does not permit it");
     }
 
     #[test]
     fn what_is_wrong_with_a_field_is_said_too() {
-        let error = FieldError { pointer: "/for".to_owned(), detail: "Expected a duration, such as 1h.".to_owned() };
-        let problem = Problem { errors: vec![error], ..Problem::new(Slug::Invalid, "A field is not valid.") };
-        assert_eq!(said(422, &serde_json::to_string(&problem).unwrap()).0, "a field is not valid; `/for`: expected a duration, such as 1h");
+        let error = FieldError {
+            pointer: "/for".to_owned(),
+            detail: "Expected a duration, such as 1h.".to_owned(),
+        };
+        let problem = Problem {
+            errors: vec![error],
+            ..Problem::new(Slug::Invalid, "A field is not valid.")
+        };
+        assert_eq!(
+            said(422, &serde_json::to_string(&problem).unwrap()).0,
+            "a field is not valid; `/for`: expected a duration, such as 1h"
+        );
     }
 
     #[test]

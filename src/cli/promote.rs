@@ -44,19 +44,45 @@ pub(super) struct Promote {
 impl Promote {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Promote { to: self.to.clone(), step: self.step.clone(), reason: self.reason.clone() };
-        let answer = client.post(&path(&["v1", "workflows", &self.workflow, "promote"]), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let body = operate::Promote {
+            to: self.to.clone(),
+            step: self.step.clone(),
+            reason: self.reason.clone(),
+        };
+        let answer = client
+            .post(
+                &path(&["v1", "workflows", &self.workflow, "promote"]),
+                &body,
+            )
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
-            render::show(&page(&status::standing(&client, &self.workflow, &answer)?, when::now()))?;
+            render::show(&page(
+                &status::standing(&client, &self.workflow, &answer)?,
+                when::now(),
+            ))?;
         }
         Ok(Exit::Did)
     }
 }
 
 fn page(workflow: &Workflow, now: Time) -> String {
-    let taken: Vec<_> = workflow.steps.iter().filter(|step| step.state == "taken").map(|step| escape(&step.step)).collect();
-    let steps = if taken.is_empty() { String::new() } else { format!("steps taken: {}\n", taken.join(", ")) };
-    format!("{} has earned level {}\n{steps}{}\n", escape(&workflow.workflow), escape(&workflow.level.earned), status::line(workflow, now))
+    let taken: Vec<_> = workflow
+        .steps
+        .iter()
+        .filter(|step| step.state == "taken")
+        .map(|step| escape(&step.step))
+        .collect();
+    let steps = if taken.is_empty() {
+        String::new()
+    } else {
+        format!("steps taken: {}\n", taken.join(", "))
+    };
+    format!(
+        "{} has earned level {}\n{steps}{}\n",
+        escape(&workflow.workflow),
+        escape(&workflow.level.earned),
+        status::line(workflow, now)
+    )
 }

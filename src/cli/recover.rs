@@ -15,7 +15,9 @@ use crate::{
 
 /// Put the cause of a burn on record and open a probation
 #[derive(Debug, Args)]
-#[command(after_help = "Example: burngate recover support-triage --cause \"prompt 14 dropped the currency\" --fix PR-218 --to standard")]
+#[command(
+    after_help = "Example: burngate recover support-triage --cause \"prompt 14 dropped the currency\" --fix PR-218 --to standard"
+)]
 pub(super) struct Recover {
     /// The workflow
     workflow: String,
@@ -25,7 +27,8 @@ pub(super) struct Recover {
     /// A reference to the fix
     #[arg(long, value_name = "REF")]
     fix: Option<String>,
-    /// The level that the probation opens, at most the earned one; the earned one where it is left out
+    /// The level that the probation opens, at most the earned one; the earned one where it is left
+    /// out
     #[arg(long, value_name = "LEVEL")]
     to: Option<String>,
     /// How long the probation lasts
@@ -41,12 +44,25 @@ pub(super) struct Recover {
 impl Recover {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Recover { cause: self.cause.clone(), fix: self.fix.clone(), to: self.to.clone(), lasts: Some(self.lasts) };
-        let answer = client.post(&path(&["v1", "workflows", &self.workflow, "recover"]), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let body = operate::Recover {
+            cause: self.cause.clone(),
+            fix: self.fix.clone(),
+            to: self.to.clone(),
+            lasts: Some(self.lasts),
+        };
+        let answer = client
+            .post(
+                &path(&["v1", "workflows", &self.workflow, "recover"]),
+                &body,
+            )
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
-            render::show(&page(&status::standing(&client, &self.workflow, &answer)?, when::now()))?;
+            render::show(&page(
+                &status::standing(&client, &self.workflow, &answer)?,
+                when::now(),
+            ))?;
         }
         Ok(Exit::Did)
     }
@@ -61,7 +77,10 @@ fn page(workflow: &Workflow, now: Time) -> String {
             when::exactly(now, probation.until)
         )
     });
-    format!("the cause is on record and the freeze on {name} is lifted\n{probation}{}\n", status::line(workflow, now))
+    format!(
+        "the cause is on record and the freeze on {name} is lifted\n{probation}{}\n",
+        status::line(workflow, now)
+    )
 }
 
 #[cfg(test)]
@@ -72,7 +91,9 @@ mod tests {
     #[test]
     fn a_recovery_says_what_the_probation_opens_and_what_ends_it() {
         let probation = serde_json::json!({ "to": "standard", "from": "2026-11-23T18:00:00Z", "until": "2026-11-30T18:00:00Z" });
-        let workflow = workflow(&serde_json::json!({ "posture": "burned", "level": { "binds": "probation", "probation": probation } }));
+        let workflow = workflow(
+            &serde_json::json!({ "posture": "burned", "level": { "binds": "probation", "probation": probation } }),
+        );
         insta::assert_snapshot!(plain(&page(&workflow, now())), @r"
         the cause is on record and the freeze on support-triage is lifted
         a probation opens level standard until 2026-11-30T18:00:00Z (in 7d), with its own small budget: used up, the burn's cap is back at once; lasted, the burn is over

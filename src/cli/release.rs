@@ -13,7 +13,9 @@ use crate::api::{operate, workflow::Workflows};
 
 /// Lift the clamp on one workflow, or the one on all
 #[derive(Debug, Args)]
-#[command(after_help = "A clamp on every workflow and a clamp on one are two clamps: each is lifted by itself.")]
+#[command(
+    after_help = "A clamp on every workflow and a clamp on one are two clamps: each is lifted by itself."
+)]
 pub(super) struct Release {
     #[command(flatten)]
     scope: Scope,
@@ -30,17 +32,32 @@ pub(super) struct Release {
 impl Release {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Release { reason: self.reason.clone() };
-        let answer = client.post(&self.scope.path("release"), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let body = operate::Release {
+            reason: self.reason.clone(),
+        };
+        let answer = client
+            .post(&self.scope.path("release"), &body)
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         match &self.scope.workflow {
             _ if self.json => render::show_json(answer.json())?,
             None => {
-                let note = answer.read::<Workflows>()?.note.map_or_else(String::new, |note| format!("{}\n", paint(Tone::Odd, &escape(&note))));
-                render::show(&format!("the clamp on every workflow is lifted; clamps on single workflows stay\n{note}"))?;
+                let note = answer
+                    .read::<Workflows>()?
+                    .note
+                    .map_or_else(String::new, |note| {
+                        format!("{}\n", paint(Tone::Odd, &escape(&note)))
+                    });
+                render::show(&format!(
+                    "the clamp on every workflow is lifted; clamps on single workflows stay\n{note}"
+                ))?;
             }
             Some(name) => {
                 let workflow = status::standing(&client, name, &answer)?;
-                render::show(&format!("the clamp on {} is lifted\n{}\n", escape(name), status::line(&workflow, when::now())))?;
+                render::show(&format!(
+                    "the clamp on {} is lifted\n{}\n",
+                    escape(name),
+                    status::line(&workflow, when::now())
+                ))?;
             }
         }
         Ok(Exit::Did)

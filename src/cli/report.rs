@@ -32,10 +32,12 @@ pub(super) struct Report {
     /// One of its calls
     #[arg(long, conflicts_with = "subject")]
     call: Option<String>,
-    /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`, …, or a mode that the policy names
+    /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`,
+    /// …, or a mode that the policy names
     #[arg(long, required_unless_present_any = ["retract", "executed"])]
     mode: Option<String>,
-    /// Whether the call, whose answer was lost, was executed: settles it, and takes back what the gate charged for it where it was not
+    /// Whether the call, whose answer was lost, was executed: settles it, and takes back what the
+    /// gate charged for it where it was not
     #[arg(long, value_name = "yes|no", value_parser = ["yes", "no"], requires = "call", conflicts_with_all = ["mode", "retract"])]
     executed: Option<String>,
     /// It was executed and did no harm: what the gate charged for the lost answer is taken back
@@ -80,10 +82,32 @@ impl Report {
             retract: self.retract,
             ..operate::Report::default()
         };
-        let known = |failure: Failure| failure.if_unknown("`burngate runs` lists the runs that are booked");
+        let known =
+            |failure: Failure| failure.if_unknown("`burngate runs` lists the runs that are booked");
         if let Some(target) = self.target() {
-            let operate::Report { run, call, subject, tool, workflow, agent, .. } = target;
-            let answer = client.post("/v1/reports", &operate::Report { run, call, subject, tool, workflow, agent, ..report }).map_err(known)?;
+            let operate::Report {
+                run,
+                call,
+                subject,
+                tool,
+                workflow,
+                agent,
+                ..
+            } = target;
+            let answer = client
+                .post(
+                    "/v1/reports",
+                    &operate::Report {
+                        run,
+                        call,
+                        subject,
+                        tool,
+                        workflow,
+                        agent,
+                        ..report
+                    },
+                )
+                .map_err(known)?;
             if self.json {
                 render::show_json(answer.json())?;
             } else {
@@ -95,14 +119,23 @@ impl Report {
         let report = match (self.filters.is_empty(), by_reference) {
             (true, true) => report,
             (true, false) => return Err(filters::which()),
-            (false, _) => operate::Report { filter: Some(self.filters.filter()), confirm: self.yes, dry_run: !self.yes, ..report },
+            (false, _) => operate::Report {
+                filter: Some(self.filters.filter()),
+                confirm: self.yes,
+                dry_run: !self.yes,
+                ..report
+            },
         };
         let answer = client.post("/v1/reports", &report).map_err(known)?;
         let batch: Batch = answer.read()?;
         if !batch.applied {
             return Err(filters::unconfirmed(&batch));
         }
-        let (done, undo) = if self.retract { ("taken back", "") } else { ("reported", "report --retract") };
+        let (done, undo) = if self.retract {
+            ("taken back", "")
+        } else {
+            ("reported", "report --retract")
+        };
         if self.json {
             render::show_json(answer.json())?;
         } else {
@@ -111,10 +144,14 @@ impl Report {
         Ok(Exit::Did)
     }
 
-    /// The one run that is meant, where it is one: by id, by call, or by subject unless other filters make it a question of many.
+    /// The one run that is meant, where it is one: by id, by call, or by subject unless other
+    /// filters make it a question of many.
     fn target(&self) -> Option<operate::Report> {
         let filters = &self.filters;
-        let narrowed = filters.since.is_some() || filters.until.is_some() || filters.outcome.is_some() || filters.ambiguous;
+        let narrowed = filters.since.is_some()
+            || filters.until.is_some()
+            || filters.outcome.is_some()
+            || filters.ambiguous;
         let subject = filters.subject.clone().filter(|_| !narrowed);
         let named = self.run.is_some() || self.call.is_some() || subject.is_some();
         named.then(|| operate::Report {
@@ -132,13 +169,23 @@ impl Report {
 /// What became of a run.
 #[must_use]
 pub(super) fn revised(revised: &Revised, now: Time) -> String {
-    let (run, workflow, agent) = (escape(&revised.run), escape(&revised.workflow), escape(&revised.agent));
+    let (run, workflow, agent) = (
+        escape(&revised.run),
+        escape(&revised.workflow),
+        escape(&revised.agent),
+    );
     let change = match revised.was == revised.now {
-        true if revised.repeated => format!("{}, as before: this was on record already", word(&revised.now)),
+        true if revised.repeated => format!(
+            "{}, as before: this was on record already",
+            word(&revised.now)
+        ),
         true => format!("{}, as before", word(&revised.now)),
         false => format!("{}, was {}", word(&revised.now), word(&revised.was)),
     };
-    format!("run {run} of {workflow} ({agent}), booked {}: {change}\n", when::ago(now, revised.booked_at))
+    format!(
+        "run {run} of {workflow} ({agent}), booked {}: {change}\n",
+        when::ago(now, revised.booked_at)
+    )
 }
 
 #[cfg(test)]
@@ -149,18 +196,40 @@ mod tests {
     use crate::cli::{Cli, Command, approvals::tests::now, render::plain};
 
     fn report(flags: &[&str]) -> Report {
-        let cli = Cli::try_parse_from(["burngate", "report", "--mode", "wrong_action"].iter().chain(flags)).unwrap();
-        let Command::Report(report) = cli.command else { panic!("{flags:?}") };
+        let cli = Cli::try_parse_from(
+            ["burngate", "report", "--mode", "wrong_action"]
+                .iter()
+                .chain(flags),
+        )
+        .unwrap();
+        let Command::Report(report) = cli.command else {
+            panic!("{flags:?}")
+        };
         report
     }
 
     #[test]
     fn a_run_is_named_by_itself_by_a_call_or_by_what_it_touched() {
-        assert_eq!(report(&["--run", "r"]).target().unwrap().run.as_deref(), Some("r"));
-        assert_eq!(report(&["--call", "c"]).target().unwrap().call.as_deref(), Some("c"));
-        let subject = report(&["--subject", "A-1001", "--tool", "payments/refund"]).target().unwrap();
-        assert_eq!((subject.subject.as_deref(), subject.tool.as_deref()), (Some("A-1001"), Some("payments/refund")));
-        for many in [&["--subject", "A-1001", "--since", "1d"][..], &["-w", "triage"], &[]] {
+        assert_eq!(
+            report(&["--run", "r"]).target().unwrap().run.as_deref(),
+            Some("r")
+        );
+        assert_eq!(
+            report(&["--call", "c"]).target().unwrap().call.as_deref(),
+            Some("c")
+        );
+        let subject = report(&["--subject", "A-1001", "--tool", "payments/refund"])
+            .target()
+            .unwrap();
+        assert_eq!(
+            (subject.subject.as_deref(), subject.tool.as_deref()),
+            (Some("A-1001"), Some("payments/refund"))
+        );
+        for many in [
+            &["--subject", "A-1001", "--since", "1d"][..],
+            &["-w", "triage"],
+            &[],
+        ] {
             assert!(report(many).target().is_none(), "{many:?}");
         }
     }
@@ -176,7 +245,11 @@ mod tests {
             now: "unacceptable".to_owned(),
             repeated: false,
         };
-        let again = Revised { was: "unacceptable".to_owned(), repeated: true, ..one.clone() };
+        let again = Revised {
+            was: "unacceptable".to_owned(),
+            repeated: true,
+            ..one.clone()
+        };
         insta::assert_snapshot!(plain(&[revised(&one, now()), revised(&again, now())].concat()), @r"
         run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, was acceptable
         run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, as before: this was on record already

@@ -1,4 +1,5 @@
-//! `burngate review`: how workflows did, ready to paste into a meeting's notes; or one workflow's timeline, ready to paste into an incident's.
+//! `burngate review`: how workflows did, ready to paste into a meeting's notes; or one workflow's
+//! timeline, ready to paste into an incident's.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ mod week;
 /// One workflow over so short a span is an incident: its timeline is shown.
 const INCIDENT: Duration = days(2);
 
-/// Show how workflows did, for a weekly review; of one workflow over hours, show what happened in order
+/// Show how workflows did, for a weekly review; of one workflow over hours, show what happened in
+/// order
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -84,35 +86,66 @@ impl Review {
         }
         let mut pairs = vec![("since", self.since.clone())];
         pairs.extend(self.until.iter().map(|until| ("until", until.clone())));
-        pairs.extend(self.workflow.iter().map(|workflow| ("workflow", workflow.clone())));
+        pairs.extend(
+            self.workflow
+                .iter()
+                .map(|workflow| ("workflow", workflow.clone())),
+        );
         if self.is_incident() {
             pairs.push(("timeline", "true".to_owned()));
         }
-        let answer = self.connection.client()?.get(&format!("/v1/review{}", query(&pairs))).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let answer = self
+            .connection
+            .client()?
+            .get(&format!("/v1/review{}", query(&pairs)))
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json || self.format == Format::Json {
             render::show_json(answer.json())?;
             return Ok(Exit::Did);
         }
         let review: Answer = answer.read()?;
-        let document = if review.timeline.is_some() { timeline::document(&review) } else { week::document(&review) };
-        render::show(&if self.format == Format::Html { html::page(&document) } else { markdown::page(&document) })?;
+        let document = if review.timeline.is_some() {
+            timeline::document(&review)
+        } else {
+            week::document(&review)
+        };
+        render::show(&if self.format == Format::Html {
+            html::page(&document)
+        } else {
+            markdown::page(&document)
+        })?;
         Ok(Exit::Did)
     }
 
     fn is_incident(&self) -> bool {
-        let short = || self.since.parse::<Span>().is_ok_and(|span| span.0 <= INCIDENT);
+        let short = || {
+            self.since
+                .parse::<Span>()
+                .is_ok_and(|span| span.0 <= INCIDENT)
+        };
         self.timeline || (self.workflow.is_some() && short())
     }
 
     fn record(&self) -> Result<Exit, Failure> {
-        let body = ReviewDone { workflow: self.workflow.clone(), note: self.note.clone() };
-        let answer = self.connection.client()?.post("/v1/review", &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let body = ReviewDone {
+            workflow: self.workflow.clone(),
+            note: self.note.clone(),
+        };
+        let answer = self
+            .connection
+            .client()?
+            .post("/v1/review", &body)
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
             let recorded: ReviewRecorded = answer.read()?;
             let names: Vec<_> = recorded.workflows.iter().map(|name| escape(name)).collect();
-            render::show(&format!("reviewed by {}: {}\n", escape(&recorded.by), names.join(", ")))?;
+            render::show(&format!(
+                "reviewed by {}: {}\n",
+                escape(&recorded.by),
+                names.join(", ")
+            ))?;
         }
         Ok(Exit::Did)
     }

@@ -27,7 +27,8 @@ pub(super) struct Run {
     /// The directory of the policies
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Where agents call: address:port (port 0 for any free one) or `unix:/path`; may be given several times
+    /// Where agents call: address:port (port 0 for any free one) or `unix:/path`; may be given
+    /// several times
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Listen>,
     /// Where operators call
@@ -46,9 +47,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let configured = files::configured(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
+        let configured = files::configured(self.config.as_ref())
+            .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
         render::tell(&configured.said().warnings.render(true));
-        app::run(app::RunOptions { process: self.over(configured.said().clone()), configured, existing: self.existing, accept_loss: self.accept_loss, say })?;
+        app::run(app::RunOptions {
+            process: self.over(configured.said().clone()),
+            configured,
+            existing: self.existing,
+            accept_loss: self.accept_loss,
+            say,
+        })?;
         Ok(Exit::Did)
     }
 
@@ -56,7 +64,11 @@ impl Run {
     fn over(&self, process: Process) -> Process {
         Process {
             policies: self.policies.clone().unwrap_or(process.policies),
-            listen: if self.listen.is_empty() { process.listen } else { self.listen.clone() },
+            listen: if self.listen.is_empty() {
+                process.listen
+            } else {
+                self.listen.clone()
+            },
             admin: self.admin.unwrap_or(process.admin),
             data: self.data.clone().unwrap_or(process.data),
             ..process
@@ -64,7 +76,8 @@ impl Run {
     }
 }
 
-/// Tells the operator: addresses on standard output, where scripts read them, everything else on standard error.
+/// Tells the operator: addresses on standard output, where scripts read them, everything else on
+/// standard error.
 pub(super) fn say(said: &Said) {
     let line = told(said);
     match said {
@@ -95,16 +108,45 @@ mod tests {
     use crate::cli::{Cli, Command, render::plain};
 
     fn run(flags: &[&str]) -> Run {
-        let Command::Run(run) = Cli::try_parse_from(["burngate", "run"].iter().chain(flags)).unwrap().command else { panic!("{flags:?}") };
+        let Command::Run(run) = Cli::try_parse_from(["burngate", "run"].iter().chain(flags))
+            .unwrap()
+            .command
+        else {
+            panic!("{flags:?}")
+        };
         run
     }
 
     #[test]
     fn flags_go_over_the_configuration_and_leave_the_rest() {
-        let file = Process { data: "/var/lib/burngate".into(), policies: "/etc/policies".into(), ..Process::default() };
-        let process = run(&["--policies", "mine", "--listen", "127.0.0.1:0", "--listen", "unix:/run/gate.sock", "--admin", ":9000"]).over(file);
-        assert_eq!((process.policies.to_str(), process.data.to_str()), (Some("mine"), Some("/var/lib/burngate")));
-        assert_eq!(process.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:0", "unix:/run/gate.sock"]);
+        let file = Process {
+            data: "/var/lib/burngate".into(),
+            policies: "/etc/policies".into(),
+            ..Process::default()
+        };
+        let process = run(&[
+            "--policies",
+            "mine",
+            "--listen",
+            "127.0.0.1:0",
+            "--listen",
+            "unix:/run/gate.sock",
+            "--admin",
+            ":9000",
+        ])
+        .over(file);
+        assert_eq!(
+            (process.policies.to_str(), process.data.to_str()),
+            (Some("mine"), Some("/var/lib/burngate"))
+        );
+        assert_eq!(
+            process
+                .listen
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            ["127.0.0.1:0", "unix:/run/gate.sock"]
+        );
         assert_eq!(process.admin.to_string(), "0.0.0.0:9000");
         assert_eq!(run(&[]).over(Process::default()), Process::default());
     }
@@ -112,7 +154,10 @@ mod tests {
     #[test]
     fn an_address_that_is_none_is_a_usage_error() {
         for flags in [["--listen", "8080"], ["--admin", "gate:http"]] {
-            assert!(Cli::try_parse_from(["burngate", "run"].iter().chain(&flags)).is_err(), "{flags:?}");
+            assert!(
+                Cli::try_parse_from(["burngate", "run"].iter().chain(&flags)).is_err(),
+                "{flags:?}"
+            );
         }
     }
 

@@ -15,7 +15,9 @@ const PAGE: usize = 1_000;
 
 /// List booked runs, newest first
 #[derive(Debug, Args)]
-#[command(after_help = "Example: burngate runs -w support-triage --since 1d --outcome unacceptable")]
+#[command(
+    after_help = "Example: burngate runs -w support-triage --since 1d --outcome unacceptable"
+)]
 pub(super) struct Runs {
     #[command(flatten)]
     filters: Filters,
@@ -42,9 +44,16 @@ impl Runs {
             render::show_json(&serde_json::to_string(&list).unwrap_or_default())?;
             return Ok(Exit::Did);
         }
-        render::show(&if self.csv { csv(&list) } else { table(&list, when::now()) })?;
+        render::show(&if self.csv {
+            csv(&list)
+        } else {
+            table(&list, when::now())
+        })?;
         if list.next.is_some() {
-            render::tell(&format!("these are the newest {}; there are more\nhint: --limit shows up to 100,000, --until goes back further\n", self.limit));
+            render::tell(&format!(
+                "these are the newest {}; there are more\nhint: --limit shows up to 100,000, --until goes back further\n",
+                self.limit
+            ));
         }
         Ok(Exit::Did)
     }
@@ -53,7 +62,10 @@ impl Runs {
     fn list(&self, client: &Client) -> Result<List, Failure> {
         let mut pairs = self.filters.pairs();
         pairs.extend(self.mode.iter().map(|mode| ("mode", mode.clone())));
-        let mut list = List { runs: Vec::new(), next: None };
+        let mut list = List {
+            runs: Vec::new(),
+            next: None,
+        };
         let mut wanted = usize::try_from(self.limit).unwrap_or(usize::MAX);
         loop {
             let mut asked = pairs.clone();
@@ -74,10 +86,19 @@ fn table(list: &List, now: Time) -> String {
     if list.runs.is_empty() {
         return "no run matches\n".to_owned();
     }
-    let mut table = Columns::new(&["RUN", "WORKFLOW", "AGENT", "BOOKED", "OUTCOME", "COUNTED", "HIGH", "CALLS", "MODES", "SUBJECTS"]);
+    let mut table = Columns::new(&[
+        "RUN", "WORKFLOW", "AGENT", "BOOKED", "OUTCOME", "COUNTED", "HIGH", "CALLS", "MODES",
+        "SUBJECTS",
+    ]);
     table.numbers(&[7]);
     let yes = |flag: bool| if flag { "yes" } else { "-" }.to_owned();
-    let joined = |texts: &[String]| if texts.is_empty() { "-".to_owned() } else { texts.join(",") };
+    let joined = |texts: &[String]| {
+        if texts.is_empty() {
+            "-".to_owned()
+        } else {
+            texts.join(",")
+        }
+    };
     for run in &list.runs {
         let modes = joined(&run.modes);
         table.row([
@@ -89,7 +110,11 @@ fn table(list: &List, now: Time) -> String {
             yes(run.counted),
             yes(run.high),
             grouped(run.calls),
-            if run.ambiguous { format!("{modes} (ambiguous)") } else { modes },
+            if run.ambiguous {
+                format!("{modes} (ambiguous)")
+            } else {
+                modes
+            },
             joined(&run.subjects),
         ]);
     }
@@ -120,11 +145,20 @@ fn csv(list: &List) -> String {
     lines
 }
 
-/// A field as RFC 4180 has it. One that a spreadsheet would take for a formula begins with an apostrophe: an agent chooses its run ids and subjects.
+/// A field as RFC 4180 has it. One that a spreadsheet would take for a formula begins with an
+/// apostrophe: an agent chooses its run ids and subjects.
 fn quoted(field: &str) -> String {
     let text = escape(field);
-    let text = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text };
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let text = if text.starts_with(['=', '+', '-', '@']) {
+        format!("'{text}")
+    } else {
+        text
+    };
+    if text.contains([',', '"']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +180,8 @@ mod tests {
         let hostile = run(serde_json::json!({
             "run": "=HYPERLINK(\"x\")\u{1b}[31m", "outcome": "unacceptable", "high": true, "modes": ["timeout", "wrong_action"], "ambiguous": true, "subjects": ["A-1", "B,2"],
         }));
-        serde_json::from_value(serde_json::json!({ "runs": [run(serde_json::json!({})), hostile] })).unwrap()
+        serde_json::from_value(serde_json::json!({ "runs": [run(serde_json::json!({})), hostile] }))
+            .unwrap()
     }
 
     #[test]
@@ -156,7 +191,16 @@ mod tests {
         ticket-77                   support-triage   triage-bot   55m ago   acceptable     yes       -          4   -                                  -
         =HYPERLINK("x")\u{1b}[31m   support-triage   triage-bot   55m ago   unacceptable   yes       yes        4   timeout,wrong_action (ambiguous)   A-1,B,2
         "#);
-        assert_eq!(table(&List { runs: Vec::new(), next: None }, now()), "no run matches\n");
+        assert_eq!(
+            table(
+                &List {
+                    runs: Vec::new(),
+                    next: None
+                },
+                now()
+            ),
+            "no run matches\n"
+        );
     }
 
     #[test]

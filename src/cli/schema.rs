@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{app, config::schema};
 
-/// Print the JSON Schema of policy files or of `burngate.yaml`, or the OpenAPI description of the admin API
+/// Print the JSON Schema of policy files or of `burngate.yaml`, or the OpenAPI description of the
+/// admin API
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example, for an editor with the YAML language server:

@@ -1,6 +1,8 @@
-//! `burngate simulate`: what these policies would have done, over a history or over the gate's own ledger.
+//! `burngate simulate`: what these policies would have done, over a history or over the gate's own
+//! ledger.
 //!
-//! Needs no gate; a ledger is only read, and a gate may be running on it. The judging is the gate's own, in `app::simulate`; here is what is asked and shown.
+//! Needs no gate; a ledger is only read, and a gate may be running on it. The judging is the gate's
+//! own, in `app::simulate`; here is what is asked and shown.
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -39,13 +41,15 @@ pub(super) struct Simulate {
     /// Policy files or a directory, instead of the configured one
     #[arg(long, value_name = "PATH")]
     policies: Option<PathBuf>,
-    /// A history (one JSON object a line, as for `import`), or `journal` for what this gate recorded
+    /// A history (one JSON object a line, as for `import`), or `journal` for what this gate
+    /// recorded
     #[arg(long, value_name = "FILE|journal")]
     history: String,
     /// The data directory, for `journal`
     #[arg(long, value_name = "DIR", default_value = "burngate-data")]
     data: PathBuf,
-    /// How long after a burn began a person is taken to have found its cause, in a history, or `never`
+    /// How long after a burn began a person is taken to have found its cause, in a history, or
+    /// `never`
     #[arg(long, value_name = "DURATION", default_value_t = Span(RECOVERS_AFTER).to_string())]
     recovers_after: String,
     /// What to print
@@ -73,44 +77,79 @@ enum Format {
 impl Simulate {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let recovers_after = self.recovers_after()?;
-        let process = files::configuration(self.config.as_ref()).map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
-        let path = self.policies.clone().unwrap_or_else(|| process.policies.clone());
-        let loaded = load_from(&[path], &process, when::now()).map_err(|found| Failure::found("the policies cannot be used", vec![found]))?;
+        let process = files::configuration(self.config.as_ref())
+            .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
+        let path = self
+            .policies
+            .clone()
+            .unwrap_or_else(|| process.policies.clone());
+        let loaded = load_from(&[path], &process, when::now())
+            .map_err(|found| Failure::found("the policies cannot be used", vec![found]))?;
         let simulated = self.simulate(Arc::new(loaded.policies), recovers_after)?;
         if self.json {
-            let json = serde_json::to_string_pretty(&simulated).map_err(|error| Failure::new(format!("cannot write the answer: {error}")))?;
+            let json = serde_json::to_string_pretty(&simulated)
+                .map_err(|error| Failure::new(format!("cannot write the answer: {error}")))?;
             return self.put(&json, render::show_json);
         }
         match self.format {
-            Format::Table if self.out.is_none() => render::show(&page::page(&simulated)).map(|()| Exit::Did),
-            Format::Table => self.put(&render::without_colours(&page::page(&simulated)), render::show),
+            Format::Table if self.out.is_none() => {
+                render::show(&page::page(&simulated)).map(|()| Exit::Did)
+            }
+            Format::Table => self.put(
+                &render::without_colours(&page::page(&simulated)),
+                render::show,
+            ),
             Format::Html => self.put(&picture::page(&simulated), render::show),
         }
     }
 
-    fn simulate(&self, policies: Arc<PolicySet>, recovers_after: Option<Duration>) -> Result<Simulated, Failure> {
+    fn simulate(
+        &self,
+        policies: Arc<PolicySet>,
+        recovers_after: Option<Duration>,
+    ) -> Result<Simulated, Failure> {
         let failed = |error: anyhow::Error| Failure::from(error);
         if self.history == JOURNAL {
             let rows = journal::entries(&self.data).map_err(|error| failed(error.into()))?;
-            // The journal is gone through twice: by number of rows, and nothing is told of the first time.
+            // The journal is gone through twice: by number of rows, and nothing is told of the
+            // first time.
             let mut progress = Progress::new("simulating", rows);
-            return journal::simulate(&self.data, policies, &mut |rows| progress.add(rows)).map_err(|error| failed(error.into()));
+            return journal::simulate(&self.data, policies, &mut |rows| progress.add(rows))
+                .map_err(|error| failed(error.into()));
         }
         let file = PathBuf::from(&self.history);
-        let unreadable = |error: &std::io::Error| Failure::new(format!("cannot read {}: {}", file.display(), in_words(error)));
+        let unreadable = |error: &std::io::Error| {
+            Failure::new(format!(
+                "cannot read {}: {}",
+                file.display(),
+                in_words(error)
+            ))
+        };
         let about = fs::metadata(&file).map_err(|error| unreadable(&error))?;
         if about.is_dir() {
-            return Err(Failure::new(format!("cannot read {}: it is a directory", file.display())).hint("`journal` means the ledger in --data"));
+            return Err(
+                Failure::new(format!("cannot read {}: it is a directory", file.display()))
+                    .hint("`journal` means the ledger in --data"),
+            );
         }
         let mut progress = Progress::new("simulating", about.len());
-        history::simulate(&file, &policies, recovers_after, when::now(), &mut |bytes| progress.add(bytes)).map_err(|error| failed(error.into()))
+        history::simulate(
+            &file,
+            &policies,
+            recovers_after,
+            when::now(),
+            &mut |bytes| progress.add(bytes),
+        )
+        .map_err(|error| failed(error.into()))
     }
 
     fn recovers_after(&self) -> Result<Option<Duration>, Failure> {
         if self.recovers_after == "never" {
             return Ok(None);
         }
-        let span: Span = self.recovers_after.parse().map_err(|error| Failure::usage(format!("--recovers-after: {error}")).hint("or `never`"))?;
+        let span: Span = self.recovers_after.parse().map_err(|error| {
+            Failure::usage(format!("--recovers-after: {error}")).hint("or `never`")
+        })?;
         Ok(Some(span.0))
     }
 
@@ -118,7 +157,13 @@ impl Simulate {
         match &self.out {
             None => show(text)?,
             Some(path) => {
-                fs::write(path, text).map_err(|error| Failure::new(format!("cannot write {}: {}", path.display(), in_words(&error))))?;
+                fs::write(path, text).map_err(|error| {
+                    Failure::new(format!(
+                        "cannot write {}: {}",
+                        path.display(),
+                        in_words(&error)
+                    ))
+                })?;
                 render::tell(&format!("wrote {}\n", path.display()));
             }
         }

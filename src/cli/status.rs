@@ -39,7 +39,8 @@ pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
 pub(super) struct Status {
     /// Only this workflow, in sentences
     workflow: Option<String>,
-    /// Only its four numbers, of the runs booked since then: a moment, or how long ago (`7d`; at most 90 days)
+    /// Only its four numbers, of the runs booked since then: a moment, or how long ago (`7d`; at
+    /// most 90 days)
     #[arg(long, value_name = "WHEN", requires = "workflow")]
     since: Option<String>,
     /// Of the runs booked until then
@@ -87,28 +88,53 @@ impl Status {
             if self.json {
                 return Ok(answer.json().to_owned());
             }
-            let approvals = client.get(&format!("/v1/approvals{}", query(&[("state", "pending".to_owned())])))?;
+            let approvals = client.get(&format!(
+                "/v1/approvals{}",
+                query(&[("state", "pending".to_owned())])
+            ))?;
             let incidents = client.get("/v1/incidents")?;
-            return Ok(table(&answer.read()?, &approvals.read()?) + &lately(&incidents.read()?, when::now()));
+            return Ok(table(&answer.read()?, &approvals.read()?)
+                + &lately(&incidents.read()?, when::now()));
         };
         if let Some(since) = &self.since {
-            let span = [Some(("since", since.clone())), self.until.clone().map(|until| ("until", until))];
-            let asked = path(&["v1", "workflows", workflow, "numbers"]) + &query(&span.into_iter().flatten().collect::<Vec<_>>());
-            let answer = client.get(&asked).map_err(|failure| failure.if_unknown(KNOWN))?;
-            return if self.json { Ok(answer.json().to_owned()) } else { Ok(numbers::page(&answer.read()?)) };
+            let span = [
+                Some(("since", since.clone())),
+                self.until.clone().map(|until| ("until", until)),
+            ];
+            let asked = path(&["v1", "workflows", workflow, "numbers"])
+                + &query(&span.into_iter().flatten().collect::<Vec<_>>());
+            let answer = client
+                .get(&asked)
+                .map_err(|failure| failure.if_unknown(KNOWN))?;
+            return if self.json {
+                Ok(answer.json().to_owned())
+            } else {
+                Ok(numbers::page(&answer.read()?))
+            };
         }
-        let answer = client.get(&path(&["v1", "workflows", workflow])).map_err(|failure| failure.if_unknown(KNOWN))?;
+        let answer = client
+            .get(&path(&["v1", "workflows", workflow]))
+            .map_err(|failure| failure.if_unknown(KNOWN))?;
         if self.json {
             return Ok(answer.json().to_owned());
         }
-        let approvals: ApprovalsOver = client.get(&path(&["v1", "workflows", workflow, "approvals"]))?.read()?;
+        let approvals: ApprovalsOver = client
+            .get(&path(&["v1", "workflows", workflow, "approvals"]))?
+            .read()?;
         Ok(sentences::page(&answer.read()?, when::now()) + &decisions::line(&approvals.approvals))
     }
 }
 
-/// The workflow as it stands now, for commands that changed something about it: from their own answer, where it is one, or asked for.
-pub(super) fn standing(client: &Client, workflow: &str, answer: &super::client::Answer) -> Result<Workflow, Failure> {
-    answer.read().or_else(|_| client.get(&path(&["v1", "workflows", workflow]))?.read())
+/// The workflow as it stands now, for commands that changed something about it: from their own
+/// answer, where it is one, or asked for.
+pub(super) fn standing(
+    client: &Client,
+    workflow: &str,
+    answer: &super::client::Answer,
+) -> Result<Workflow, Failure> {
+    answer
+        .read()
+        .or_else(|_| client.get(&path(&["v1", "workflows", workflow]))?.read())
 }
 
 /// Where a workflow stands, in one sentence.
@@ -119,15 +145,33 @@ pub(super) fn line(workflow: &Workflow, now: Time) -> String {
 
 /// Incidents of tool APIs that are open, or closed within a day.
 fn lately(incidents: &Incidents, now: Time) -> String {
-    let is_recent = |incident: &&Incident| incident.closed.is_none_or(|closed| now.since(closed.0) < days(1));
+    let is_recent = |incident: &&Incident| {
+        incident
+            .closed
+            .is_none_or(|closed| now.since(closed.0) < days(1))
+    };
     let line = |incident: &Incident| {
         let (id, api) = (escape(&incident.incident), escape(&incident.api));
-        let failed = format!("{} of {} calls failed in five minutes", grouped(incident.failures), grouped(incident.calls));
+        let failed = format!(
+            "{} of {} calls failed in five minutes",
+            grouped(incident.failures),
+            grouped(incident.calls)
+        );
         let began = when::ago(now, incident.since);
-        let until = incident.closed.map_or_else(|| "is open".to_owned(), |closed| format!("closed {}", when::ago(now, closed)));
-        format!("incident {id} of {api}, since {began}, {until}: {failed}; `burngate exclude --incident {id} --reason TEXT` takes its runs out of budgets\n")
+        let until = incident.closed.map_or_else(
+            || "is open".to_owned(),
+            |closed| format!("closed {}", when::ago(now, closed)),
+        );
+        format!(
+            "incident {id} of {api}, since {began}, {until}: {failed}; `burngate exclude --incident {id} --reason TEXT` takes its runs out of budgets\n"
+        )
     };
-    incidents.incidents.iter().filter(is_recent).map(line).collect()
+    incidents
+        .incidents
+        .iter()
+        .filter(is_recent)
+        .map(line)
+        .collect()
 }
 
 fn table(workflows: &Workflows, approvals: &Approvals) -> String {
@@ -138,10 +182,24 @@ fn table(workflows: &Workflows, approvals: &Approvals) -> String {
     for approval in &approvals.approvals {
         *pending.entry(&approval.workflow).or_default() += 1;
     }
-    let mut table = Columns::new(&["WORKFLOW", "RISK", "POSTURE", "LEVEL", "BINDS", "RUNS", "UNACCEPTABLE", "REMAINING", "PENDING"]);
+    let mut table = Columns::new(&[
+        "WORKFLOW",
+        "RISK",
+        "POSTURE",
+        "LEVEL",
+        "BINDS",
+        "RUNS",
+        "UNACCEPTABLE",
+        "REMAINING",
+        "PENDING",
+    ]);
     table.numbers(&[5, 6, 7, 8]);
     for workflow in &workflows.workflows {
-        let shadow = if workflow.mode.as_deref() == Some("shadow") { " (shadow)" } else { "" };
+        let shadow = if workflow.mode.as_deref() == Some("shadow") {
+            " (shadow)"
+        } else {
+            ""
+        };
         table.row([
             workflow.workflow.clone(),
             workflow.risk.clone(),
@@ -150,8 +208,18 @@ fn table(workflows: &Workflows, approvals: &Approvals) -> String {
             workflow.level.binds.clone(),
             grouped(workflow.budget.runs),
             grouped(workflow.budget.unacceptable),
-            percent(Some(workflow.budget.remaining.min(workflow.budget.high.remaining))),
-            grouped(pending.get(workflow.workflow.as_str()).copied().unwrap_or(0)),
+            percent(Some(
+                workflow
+                    .budget
+                    .remaining
+                    .min(workflow.budget.high.remaining),
+            )),
+            grouped(
+                pending
+                    .get(workflow.workflow.as_str())
+                    .copied()
+                    .unwrap_or(0),
+            ),
         ]);
     }
     table.page()
@@ -191,7 +259,9 @@ pub(super) mod tests {
     fn put(value: &mut serde_json::Value, over: &serde_json::Value) {
         match (value, over) {
             (serde_json::Value::Object(members), serde_json::Value::Object(over)) => {
-                over.iter().for_each(|(name, over)| put(members.entry(name).or_insert(serde_json::Value::Null), over));
+                over.iter().for_each(|(name, over)| {
+                    put(members.entry(name).or_insert(serde_json::Value::Null), over);
+                });
             }
             (value, over) => *value = over.clone(),
         }
@@ -203,14 +273,24 @@ pub(super) mod tests {
             "workflow": "payouts", "risk": "high", "mode": "shadow", "posture": "burned", "budget": { "remaining": -0.5, "unacceptable": 1500 },
             "level": { "effective": "read_only", "binds": "cap" },
         }));
-        let workflows = Workflows { workflows: vec![burned, workflow(&serde_json::json!({}))], note: None };
-        let approvals = Approvals { approvals: vec![crate::cli::approvals::tests::approval(&serde_json::json!({}))] };
+        let workflows = Workflows {
+            workflows: vec![burned, workflow(&serde_json::json!({}))],
+            note: None,
+        };
+        let approvals = Approvals {
+            approvals: vec![crate::cli::approvals::tests::approval(&serde_json::json!(
+                {}
+            ))],
+        };
         insta::assert_snapshot!(plain(&table(&workflows, &approvals)), @r"
         WORKFLOW         RISK     POSTURE   LEVEL                BINDS     RUNS   UNACCEPTABLE   REMAINING   PENDING
         payouts          high     burned    read_only (shadow)   cap      1,234          1,500        -50%         0
         support-triage   medium   healthy   standard             earned   1,234             12      83.33%         1
         ");
-        let none = Workflows { workflows: Vec::new(), note: None };
+        let none = Workflows {
+            workflows: Vec::new(),
+            note: None,
+        };
         assert!(table(&none, &approvals).contains("`burngate init`"));
     }
 }

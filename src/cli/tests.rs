@@ -14,7 +14,13 @@ fn asked(command: &[&str], gate: Scripted) -> (Result<Exit, Failure>, String) {
     let ended = cli.command.run();
     let asked = gate.asked().into_iter().map(|request| {
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
-        format!("{} {body}", head.lines().next().unwrap().trim_end_matches(" HTTP/1.1")).trim_end().to_owned() + "\n"
+        format!(
+            "{} {body}",
+            head.lines().next().unwrap().trim_end_matches(" HTTP/1.1")
+        )
+        .trim_end()
+        .to_owned()
+            + "\n"
     });
     let asked = asked.collect();
     (ended, asked)
@@ -38,17 +44,64 @@ fn a_command_asks_the_gate_what_the_contract_says() {
         &["status", "--json"],
         &["status", "support triage", "--json"],
         &["status", "w", "--since", "7d", "--until", "1d", "--json"],
-        &["runs", "-w", "w", "--since", "1d", "--tool", "a/b", "--outcome", "unacceptable", "--mode", "timeout", "--ambiguous", "--json"],
-        &["report", "--run", "r#2", "--mode", "wrong_action", "--note", "n", "--ref", "T-1", "--json"],
-        &["report", "--subject", "A-1", "--tool", "a/b", "--mode", "wrong_action", "--retract", "--json"],
+        &[
+            "runs",
+            "-w",
+            "w",
+            "--since",
+            "1d",
+            "--tool",
+            "a/b",
+            "--outcome",
+            "unacceptable",
+            "--mode",
+            "timeout",
+            "--ambiguous",
+            "--json",
+        ],
+        &[
+            "report",
+            "--run",
+            "r#2",
+            "--mode",
+            "wrong_action",
+            "--note",
+            "n",
+            "--ref",
+            "T-1",
+            "--json",
+        ],
+        &[
+            "report",
+            "--subject",
+            "A-1",
+            "--tool",
+            "a/b",
+            "--mode",
+            "wrong_action",
+            "--retract",
+            "--json",
+        ],
         &["exclude", "--run", "r#2", "--reason", "load test", "--json"],
         &["approvals", "list", "--json"],
         &["approvals", "list", "--state", "all", "-w", "w", "--json"],
         &["approvals", "show", "apr_1", "--json"],
         &["approvals", "approve", "apr_1", "--json"],
-        &["approvals", "deny", "apr_1", "--wrong", "--reason", "no", "--json"],
-        &["clamp", "w", "--to", "halted", "--reason", "r", "--for", "90m", "--json"],
-        &["clamp", "--all", "--to", "halted", "--reason", "r", "--json"],
+        &[
+            "approvals",
+            "deny",
+            "apr_1",
+            "--wrong",
+            "--reason",
+            "no",
+            "--json",
+        ],
+        &[
+            "clamp", "w", "--to", "halted", "--reason", "r", "--for", "90m", "--json",
+        ],
+        &[
+            "clamp", "--all", "--to", "halted", "--reason", "r", "--json",
+        ],
         &["release", "--all", "--reason", "r", "--json"],
         &["recover", "w", "--cause", "c", "--to", "standard", "--json"],
     ];
@@ -80,34 +133,83 @@ fn a_command_asks_the_gate_what_the_contract_says() {
 
 #[test]
 fn many_runs_are_changed_only_when_somebody_said_yes() {
-    let counted = r#"{"batch":null,"applied":false,"matched":2,"workflows":{"w":1,"v":1},"repeated":0}"#;
-    let exclude = ["exclude", "-w", "w", "--since", "1h", "--mode", "timeout", "--reason", "outage", "--json"];
+    let counted =
+        r#"{"batch":null,"applied":false,"matched":2,"workflows":{"w":1,"v":1},"repeated":0}"#;
+    let exclude = [
+        "exclude", "-w", "w", "--since", "1h", "--mode", "timeout", "--reason", "outage", "--json",
+    ];
     let (ended, unasked) = asked(&exclude, Scripted::json(&[counted]));
-    assert_eq!(ended.unwrap_err().message, "2 runs match (v 1, w 1); nothing was changed");
-    assert_eq!(unasked, "POST /v1/exclusions {\"filter\":{\"workflow\":\"w\",\"since\":\"1h\",\"mode\":\"timeout\"},\"reason\":\"outage\",\"dry_run\":true}\n");
+    assert_eq!(
+        ended.unwrap_err().message,
+        "2 runs match (v 1, w 1); nothing was changed"
+    );
+    assert_eq!(
+        unasked,
+        "POST /v1/exclusions {\"filter\":{\"workflow\":\"w\",\"since\":\"1h\",\"mode\":\"timeout\"},\"reason\":\"outage\",\"dry_run\":true}\n"
+    );
     let done = r#"{"batch":"INC-4","applied":true,"matched":2,"workflows":{"w":2},"repeated":0}"#;
-    let (ended, confirmed) = asked(&[&exclude[..], &["--ref", "INC-4", "--yes"]].concat(), Scripted::json(&[done]));
+    let (ended, confirmed) = asked(
+        &[&exclude[..], &["--ref", "INC-4", "--yes"]].concat(),
+        Scripted::json(&[done]),
+    );
     assert_eq!(ended.unwrap(), Exit::Did);
-    assert!(confirmed.ends_with("\"ref\":\"INC-4\",\"confirm\":true}\n"), "{confirmed}");
-    let (ended, report) = asked(&["report", "--mode", "timeout", "--subject", "A-1", "--since", "1h", "--yes"], Scripted::json(&[done]));
+    assert!(
+        confirmed.ends_with("\"ref\":\"INC-4\",\"confirm\":true}\n"),
+        "{confirmed}"
+    );
+    let (ended, report) = asked(
+        &[
+            "report",
+            "--mode",
+            "timeout",
+            "--subject",
+            "A-1",
+            "--since",
+            "1h",
+            "--yes",
+        ],
+        Scripted::json(&[done]),
+    );
     assert_eq!(ended.unwrap(), Exit::Did);
-    assert_eq!(report, "POST /v1/reports {\"filter\":{\"since\":\"1h\",\"subject\":\"A-1\"},\"mode\":\"timeout\",\"confirm\":true}\n");
-    for back in [&["report", "--retract", "--batch", "INC-4"][..], &["report", "--retract", "--ref", "INC-4"]] {
+    assert_eq!(
+        report,
+        "POST /v1/reports {\"filter\":{\"since\":\"1h\",\"subject\":\"A-1\"},\"mode\":\"timeout\",\"confirm\":true}\n"
+    );
+    for back in [
+        &["report", "--retract", "--batch", "INC-4"][..],
+        &["report", "--retract", "--ref", "INC-4"],
+    ] {
         let (ended, asked) = asked(back, Scripted::json(&[done]));
         assert_eq!(ended.unwrap(), Exit::Did);
-        assert_eq!(asked, "POST /v1/reports {\"ref\":\"INC-4\",\"retract\":true}\n");
+        assert_eq!(
+            asked,
+            "POST /v1/reports {\"ref\":\"INC-4\",\"retract\":true}\n"
+        );
     }
-    let (_, back) = asked(&["exclude", "--retract", "--batch", "INC-4", "--reason", "r"], Scripted::json(&[done]));
-    assert_eq!(back, "POST /v1/exclusions {\"reason\":\"r\",\"ref\":\"INC-4\",\"retract\":true}\n");
+    let (_, back) = asked(
+        &["exclude", "--retract", "--batch", "INC-4", "--reason", "r"],
+        Scripted::json(&[done]),
+    );
+    assert_eq!(
+        back,
+        "POST /v1/exclusions {\"reason\":\"r\",\"ref\":\"INC-4\",\"retract\":true}\n"
+    );
     let (ended, _) = asked(&["report", "--mode", "timeout"], Scripted::json(&[]));
     assert_eq!(ended.unwrap_err().exit, Exit::Usage);
 }
 
 #[test]
 fn who_names_what_the_gate_does_not_have_is_told_what_it_has() {
-    for command in [&["status", "x"][..], &["release", "x", "--reason", "r"], &["approvals", "show", "x"]] {
+    for command in [
+        &["status", "x"][..],
+        &["release", "x", "--reason", "r"],
+        &["approvals", "show", "x"],
+    ] {
         let failure = asked(command, Scripted::raw(&[PROBLEM])).0.unwrap_err();
-        assert_eq!((failure.message.as_str(), failure.exit), ("no workflow is called `x`", Exit::Failed));
+        assert_eq!(
+            (failure.message.as_str(), failure.exit),
+            ("no workflow is called `x`", Exit::Failed)
+        );
         assert!(failure.hint.unwrap().contains("list"), "{command:?}");
     }
 }

@@ -35,13 +35,22 @@ pub(super) struct Waive {
 impl Waive {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Waive { lasts: self.lasts, reason: self.reason.clone() };
-        let answer = client.post(&path(&["v1", "workflows", &self.workflow, "waive"]), &body).map_err(|failure| failure.if_unknown(status::KNOWN))?;
+        let body = operate::Waive {
+            lasts: self.lasts,
+            reason: self.reason.clone(),
+        };
+        let answer = client
+            .post(&path(&["v1", "workflows", &self.workflow, "waive"]), &body)
+            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
             let workflow = status::standing(&client, &self.workflow, &answer)?;
-            render::show(&format!("the budget's cap on {} is waived\n{}\n", escape(&workflow.workflow), status::line(&workflow, when::now())))?;
+            render::show(&format!(
+                "the budget's cap on {} is waived\n{}\n",
+                escape(&workflow.workflow),
+                status::line(&workflow, when::now())
+            ))?;
         }
         Ok(Exit::Did)
     }

@@ -1,14 +1,16 @@
-//! What is wrong with what was written, and where: one [`Diagnostic`] a finding, all of them at once, in the order of the files.
+//! What is wrong with what was written, and where: one [`Diagnostic`] a finding, all of them at
+//! once, in the order of the files.
 //!
-//! Messages are lower-case fragments that name the thing, the place and what was expected; a hint says what to do. Rendering is rustc's. Nothing here decides
-//! what is an error.
+//! Messages are lower-case fragments that name the thing, the place and what was expected; a hint
+//! says what to do. Rendering is rustc's. Nothing here decides what is an error.
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-/// The most findings that are kept for one load. A generated file with a million mistakes is not helped by the second thousand.
+/// The most findings that are kept for one load. A generated file with a million mistakes is not
+/// helped by the second thousand.
 pub const MAX_FINDINGS: usize = 1000;
 
 /// The longest line that is shown with a finding, in bytes.
@@ -26,7 +28,10 @@ pub struct SourceFile {
 impl SourceFile {
     /// A file called `name` that holds `text`.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        SourceFile { name: name.into(), text: text.into() }
+        SourceFile {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 
     /// Line and column of the byte at `offset`, both from 1; columns count characters.
@@ -36,7 +41,10 @@ impl SourceFile {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = 1 + before.bytes().filter(|&byte| byte == b'\n').count();
         let column = 1 + before[line_start..].chars().count();
-        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+        (
+            u32::try_from(line).unwrap_or(u32::MAX),
+            u32::try_from(column).unwrap_or(u32::MAX),
+        )
     }
 }
 
@@ -96,32 +104,56 @@ impl Diagnostics {
     /// No findings yet about `sources`, whose order is the order of what will be found.
     #[must_use]
     pub fn about(sources: &[SourceFile]) -> Self {
-        Diagnostics { found: Vec::new(), sources: sources.to_vec() }
+        Diagnostics {
+            found: Vec::new(),
+            sources: sources.to_vec(),
+        }
     }
 
-    /// Adds a finding. Past [`MAX_FINDINGS`] only the first error is kept, so that too many warnings never hide that there is one.
+    /// Adds a finding. Past [`MAX_FINDINGS`] only the first error is kept, so that too many
+    /// warnings never hide that there is one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if self.found.len() < MAX_FINDINGS || (diagnostic.severity == Severity::Error && !self.has_errors()) {
+        if self.found.len() < MAX_FINDINGS
+            || (diagnostic.severity == Severity::Error && !self.has_errors())
+        {
             self.found.push(diagnostic);
         }
     }
 
     /// Adds the findings of `others`.
     pub fn extend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
-        others.into_iter().for_each(|diagnostic| self.push(diagnostic));
+        others
+            .into_iter()
+            .for_each(|diagnostic| self.push(diagnostic));
     }
 
     /// Puts the findings in the order of files and lines, and drops repeated ones.
     pub fn sort(&mut self) {
-        let order = |file: &str| self.sources.iter().position(|source| &*source.name == file).unwrap_or(usize::MAX);
-        self.found.sort_by_cached_key(|found| (order(&found.file), found.file.clone(), found.line, found.column, found.severity, found.message.clone()));
+        let order = |file: &str| {
+            self.sources
+                .iter()
+                .position(|source| &*source.name == file)
+                .unwrap_or(usize::MAX)
+        };
+        self.found.sort_by_cached_key(|found| {
+            (
+                order(&found.file),
+                found.file.clone(),
+                found.line,
+                found.column,
+                found.severity,
+                found.message.clone(),
+            )
+        });
         self.found.dedup();
     }
 
     /// Is there an error among them?
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.found
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// Is there nothing at all?
@@ -135,11 +167,19 @@ impl Diagnostics {
         self.found.iter()
     }
 
-    /// The findings as rustc would show them, each followed by an empty line; with terminal colours where `coloured`.
+    /// The findings as rustc would show them, each followed by an empty line; with terminal colours
+    /// where `coloured`.
     #[must_use]
     pub fn render(&self, coloured: bool) -> String {
-        let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
-        self.found.iter().map(|diagnostic| self.render_one(&renderer, diagnostic) + "\n\n").collect()
+        let renderer = if coloured {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        self.found
+            .iter()
+            .map(|diagnostic| self.render_one(&renderer, diagnostic) + "\n\n")
+            .collect()
     }
 
     fn render_one(&self, renderer: &Renderer, diagnostic: &Diagnostic) -> String {
@@ -149,14 +189,27 @@ impl Diagnostics {
         };
         // A machine-written document may be one line of megabytes.
         let is_shown = |source: &&SourceFile| {
-            let line = usize::try_from(diagnostic.line).unwrap_or(usize::MAX).checked_sub(1);
-            line.and_then(|line| source.text.split('\n').nth(line)).is_some_and(|line| line.len() <= LONGEST_LINE)
+            let line = usize::try_from(diagnostic.line)
+                .unwrap_or(usize::MAX)
+                .checked_sub(1);
+            line.and_then(|line| source.text.split('\n').nth(line))
+                .is_some_and(|line| line.len() <= LONGEST_LINE)
         };
-        let source = self.sources.iter().find(|source| source.name == diagnostic.file).filter(is_shown);
-        let title = if source.is_some() { diagnostic.message.clone() } else { diagnostic.to_string() };
+        let source = self
+            .sources
+            .iter()
+            .find(|source| source.name == diagnostic.file)
+            .filter(is_shown);
+        let title = if source.is_some() {
+            diagnostic.message.clone()
+        } else {
+            diagnostic.to_string()
+        };
         let mut group = level.primary_title(title).elements(source.map(|source| {
             let annotation = AnnotationKind::Primary.span(diagnostic.span.clone());
-            Snippet::source(&*source.text).path(&*source.name).annotation(annotation.label(diagnostic.label.as_deref()))
+            Snippet::source(&*source.text)
+                .path(&*source.name)
+                .annotation(annotation.label(diagnostic.label.as_deref()))
         }));
         if let Some(hint) = &diagnostic.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
@@ -167,7 +220,9 @@ impl Diagnostics {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.found.iter().try_for_each(|diagnostic| writeln!(f, "{diagnostic}"))
+        self.found
+            .iter()
+            .try_for_each(|diagnostic| writeln!(f, "{diagnostic}"))
     }
 }
 
@@ -193,7 +248,10 @@ impl<'f> Notes<'f> {
     /// Nothing found in `file` yet.
     #[must_use]
     pub fn on(file: &'f SourceFile) -> Self {
-        Notes { file, found: Vec::new() }
+        Notes {
+            file,
+            found: Vec::new(),
+        }
     }
 
     /// The file that the notes are about.
@@ -208,10 +266,24 @@ impl<'f> Notes<'f> {
     }
 
     /// An error at `span` of another file, which the notes' own file names.
-    pub fn error_in(&mut self, file: &SourceFile, span: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
+    pub fn error_in(
+        &mut self,
+        file: &SourceFile,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         let (line, column) = file.position(span.start);
         let file = file.name.clone();
-        self.push(Diagnostic { severity: Severity::Error, file, line, column, span, message: message.into(), label: None, hint: None })
+        self.push(Diagnostic {
+            severity: Severity::Error,
+            file,
+            line,
+            column,
+            span,
+            message: message.into(),
+            label: None,
+            hint: None,
+        })
     }
 
     /// A warning at `span`.
@@ -222,7 +294,9 @@ impl<'f> Notes<'f> {
     /// Is there an error among them?
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.found.iter().any(|found| found.severity == Severity::Error)
+        self.found
+            .iter()
+            .any(|found| found.severity == Severity::Error)
     }
 
     /// What was found.
@@ -233,7 +307,16 @@ impl<'f> Notes<'f> {
 
     fn add(&mut self, severity: Severity, span: Range<usize>, message: String) -> &mut Diagnostic {
         let (line, column) = self.file.position(span.start);
-        let diagnostic = Diagnostic { severity, file: self.file.name.clone(), line, column, span, message, label: None, hint: None };
+        let diagnostic = Diagnostic {
+            severity,
+            file: self.file.name.clone(),
+            line,
+            column,
+            span,
+            message,
+            label: None,
+            hint: None,
+        };
         self.push(diagnostic)
     }
 
@@ -260,7 +343,16 @@ impl Diagnostic {
     /// A finding about no place in particular.
     #[must_use]
     pub fn without_place(severity: Severity, file: &str, message: impl Into<String>) -> Self {
-        Diagnostic { severity, file: file.into(), line: 0, column: 0, span: 0..0, message: message.into(), label: None, hint: None }
+        Diagnostic {
+            severity,
+            file: file.into(),
+            line: 0,
+            column: 0,
+            span: 0..0,
+            message: message.into(),
+            label: None,
+            hint: None,
+        }
     }
 }
 
@@ -269,7 +361,10 @@ mod tests {
     use super::*;
 
     fn found(line: u32) -> Diagnostic {
-        Diagnostic { line, ..Diagnostic::without_place(Severity::Warning, "a.yaml", "odd") }
+        Diagnostic {
+            line,
+            ..Diagnostic::without_place(Severity::Warning, "a.yaml", "odd")
+        }
     }
 
     #[test]
@@ -284,10 +379,18 @@ mod tests {
 
     #[test]
     fn findings_come_in_the_order_of_the_files() {
-        let mut all = Diagnostics::about(&[SourceFile::new("b.yaml", ""), SourceFile::new("a.yaml", "")]);
-        all.extend([found(3), found(1), Diagnostic::without_place(Severity::Error, "b.yaml", "wrong")]);
+        let mut all =
+            Diagnostics::about(&[SourceFile::new("b.yaml", ""), SourceFile::new("a.yaml", "")]);
+        all.extend([
+            found(3),
+            found(1),
+            Diagnostic::without_place(Severity::Error, "b.yaml", "wrong"),
+        ]);
         all.sort();
-        assert_eq!(all.to_string(), "b.yaml: wrong\na.yaml:1:0: odd\na.yaml:3:0: odd\n");
+        assert_eq!(
+            all.to_string(),
+            "b.yaml: wrong\na.yaml:1:0: odd\na.yaml:3:0: odd\n"
+        );
     }
 
     #[test]

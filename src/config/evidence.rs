@@ -1,7 +1,7 @@
 //! The exact binomial tables behind breach and promotion, computed once per target of a load.
 //!
-//! The decision itself looks an integer up (`gate::budget::evidence`): floats end here. Both tails are monotone in N, so each entry is a bisection over the
-//! regularised incomplete beta function.
+//! The decision itself looks an integer up (`gate::budget::evidence`): floats end here. Both tails
+//! are monotone in N, so each entry is a bisection over the regularised incomplete beta function.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,7 +22,10 @@ pub struct Tables(BTreeMap<u32, Arc<Evidence>>);
 impl Tables {
     /// The table of `target_ppm`.
     pub fn of(&mut self, target_ppm: u32) -> Arc<Evidence> {
-        let table = self.0.entry(target_ppm).or_insert_with(|| Arc::new(evidence(target_ppm)));
+        let table = self
+            .0
+            .entry(target_ppm)
+            .or_insert_with(|| Arc::new(evidence(target_ppm)));
         Arc::clone(table)
     }
 }
@@ -31,12 +34,18 @@ fn evidence(target_ppm: u32) -> Evidence {
     let miss = f64::from(MILLION - target_ppm) / f64::from(MILLION);
     let failures = 0..TABLE as u64;
     Evidence {
-        breach: failures.clone().map(|b| last(b, |n| at_least(b, n, miss) < BREACH)).collect(),
-        promote: failures.map(|b| last(b, |n| at_most(b, n, miss) > PROMOTE) + 1).collect(),
+        breach: failures
+            .clone()
+            .map(|b| last(b, |n| at_least(b, n, miss) < BREACH))
+            .collect(),
+        promote: failures
+            .map(|b| last(b, |n| at_most(b, n, miss) > PROMOTE) + 1)
+            .collect(),
     }
 }
 
-/// The largest N ≥ `from` for which `holds`, given that it holds up to some N and never after; 0 where it never holds.
+/// The largest N ≥ `from` for which `holds`, given that it holds up to some N and never after; 0
+/// where it never holds.
 fn last(from: u64, holds: impl Fn(u64) -> bool) -> u64 {
     if !holds(from) {
         return 0;
@@ -48,7 +57,11 @@ fn last(from: u64, holds: impl Fn(u64) -> bool) -> u64 {
     let (mut low, mut high) = (from + step / 2, from + step);
     while low + 1 < high {
         let middle = low.midpoint(high);
-        if holds(middle) { low = middle } else { high = middle }
+        if holds(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
     low
 }
@@ -65,10 +78,17 @@ fn at_least(b: u64, n: u64, miss: f64) -> f64 {
 /// P(X ≤ b) of n runs that each fail with probability `miss`.
 fn at_most(b: u64, n: u64, miss: f64) -> f64 {
     // By symmetry rather than as 1 − P(X > b), which would lose the digits that matter.
-    if b >= n { 1.0 } else { beta_reg(float(n - b), float(b + 1), 1.0 - miss) }
+    if b >= n {
+        1.0
+    } else {
+        beta_reg(float(n - b), float(b + 1), 1.0 - miss)
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts here stay far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts here stay far below 2^53"
+)]
 const fn float(count: u64) -> f64 {
     count as f64
 }
@@ -108,7 +128,10 @@ mod tests {
         for target in [500_000, 999_990] {
             let table = evidence(target);
             assert_eq!((table.breach.len(), table.promote.len()), (TABLE, TABLE));
-            assert!(table.breach[1..].is_sorted() && table.promote.is_sorted(), "{table:?}");
+            assert!(
+                table.breach[1..].is_sorted() && table.promote.is_sorted(),
+                "{table:?}"
+            );
         }
         // Even one failure of one run is no evidence at 50%, and three of three are 12.5%.
         assert_eq!(evidence(500_000).breach[..4], [0, 0, 0, 0]);

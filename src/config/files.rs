@@ -1,7 +1,8 @@
 //! Finds and reads the files: the one place of this layer that touches the file system.
 //!
-//! Whatever lies in a policy directory is read without trust: bounded in size and number, regular files only (a FIFO would hang the gate), UTF-8 only. Symbolic
-//! links are followed, because a Kubernetes `ConfigMap` is made of them.
+//! Whatever lies in a policy directory is read without trust: bounded in size and number, regular
+//! files only (a FIFO would hang the gate), UTF-8 only. Symbolic links are followed, because a
+//! Kubernetes `ConfigMap` is made of them.
 
 use std::{
     collections::BTreeSet,
@@ -46,12 +47,19 @@ pub struct LookUp {
 
 /// Finds and reads the process's configuration. One that is named must exist; the others may.
 pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> {
-    let named = look_up.flag.as_ref().or(look_up.variable.as_ref()).filter(|path| !path.as_os_str().is_empty());
+    let named = look_up
+        .flag
+        .as_ref()
+        .or(look_up.variable.as_ref())
+        .filter(|path| !path.as_os_str().is_empty());
     let places = match named {
         Some(path) => vec![path.clone()],
         None => [
             Some(look_up.directory.join(CONFIG)),
-            look_up.config_home.as_ref().map(|home| home.join("burngate").join(CONFIG)),
+            look_up
+                .config_home
+                .as_ref()
+                .map(|home| home.join("burngate").join(CONFIG)),
             Some(Path::new("/etc/burngate").join(CONFIG)),
         ]
         .into_iter()
@@ -72,7 +80,8 @@ pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> 
     Ok(None)
 }
 
-/// Reads and loads the policies at `paths`, files or directories. What cannot be read is reported together with what is wrong in the rest.
+/// Reads and loads the policies at `paths`, files or directories. What cannot be read is reported
+/// together with what is wrong in the rest.
 pub fn load_from(paths: &[PathBuf], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
     let (files, problems) = gather(paths);
     if problems.is_empty() {
@@ -83,7 +92,8 @@ pub fn load_from(paths: &[PathBuf], process: &Process, now: Time) -> Result<Load
     if !files.is_empty() {
         match load(&files, process, now) {
             Ok(loaded) => found.extend(loaded.warnings.iter().cloned()),
-            // Whatever names something in a file that cannot be read would be a second complaint about the same thing; it is still better than none.
+            // Whatever names something in a file that cannot be read would be a second complaint
+            // about the same thing; it is still better than none.
             Err(others) => found.extend(others.iter().cloned()),
         }
     }
@@ -91,7 +101,8 @@ pub fn load_from(paths: &[PathBuf], process: &Process, now: Time) -> Result<Load
     Err(found)
 }
 
-/// Reads every policy file, schema and `OpenAPI` file at `paths`, in the order of their names, and says what could not be read.
+/// Reads every policy file, schema and `OpenAPI` file at `paths`, in the order of their names, and
+/// says what could not be read.
 #[must_use]
 pub fn gather(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     let (mut files, mut problems, mut total) = (Vec::new(), Vec::new(), 0);
@@ -122,27 +133,41 @@ pub fn gather(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Diagnostic>) {
 
 /// The text of the `OpenAPI` document at `path`, whatever it is called.
 pub fn read_attachment(path: &Path) -> Result<String, Diagnostics> {
-    read_within(path, MAX_ATTACHMENT).map(|file| file.text.to_string()).map_err(|unreadable| {
-        let mut found = Diagnostics::default();
-        found.push(unreadable.diagnostic(path));
-        found
-    })
+    read_within(path, MAX_ATTACHMENT)
+        .map(|file| file.text.to_string())
+        .map_err(|unreadable| {
+            let mut found = Diagnostics::default();
+            found.push(unreadable.diagnostic(path));
+            found
+        })
 }
 
-/// The policy files in a directory; or the file itself, and the schemas and documents beside it that it names.
+/// The policy files in a directory; or the file itself, and the schemas and documents beside it
+/// that it names.
 fn inside(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     if fs::metadata(path)?.is_dir() {
         return listed(path);
     }
     let mut found = vec![path.to_owned()];
-    let beside = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    let beside = path.parent().map(|parent| {
+        if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        }
+    });
     if let (Ok(policy), Some(Ok(others))) = (read(path), beside.map(listed)) {
         let is_named = |other: &PathBuf| {
             let name = other.file_name().map(|name| name.to_string_lossy());
             name.is_some_and(|name| is_attachment(&name) && policy.text.contains(&*name))
         };
         // Files are known by the directory that was typed.
-        found.extend(others.iter().filter(|other| is_named(other)).filter_map(|other| Some(path.with_file_name(other.file_name()?))));
+        found.extend(
+            others
+                .iter()
+                .filter(|other| is_named(other))
+                .filter_map(|other| Some(path.with_file_name(other.file_name()?))),
+        );
         found.dedup();
     }
     Ok(found)
@@ -155,7 +180,11 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // Editors' and ConfigMaps' own files are hidden: `..data`, `.a.yaml.swp`.
-        if !name.starts_with('.') && [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending)) {
+        if !name.starts_with('.')
+            && [".yaml", ".yml", ".json"]
+                .iter()
+                .any(|ending| name.ends_with(ending))
+        {
             if found.len() == MAX_FILES {
                 return Err(Unreadable::TooMany);
             }
@@ -167,7 +196,14 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
 }
 
 fn read(path: &Path) -> Result<SourceFile, Unreadable> {
-    read_within(path, if is_attachment(&path.to_string_lossy()) { MAX_ATTACHMENT } else { MAX_FILE })
+    read_within(
+        path,
+        if is_attachment(&path.to_string_lossy()) {
+            MAX_ATTACHMENT
+        } else {
+            MAX_FILE
+        },
+    )
 }
 
 fn read_within(path: &Path, most: usize) -> Result<SourceFile, Unreadable> {
@@ -176,13 +212,17 @@ fn read_within(path: &Path, most: usize) -> Result<SourceFile, Unreadable> {
         return Err(Unreadable::NotRegular);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(most as u64 + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() > most {
         return Err(Unreadable::TooLarge { most });
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(SourceFile::new(path.display().to_string(), text)),
-        Err(error) => Err(Unreadable::NotUtf8 { valid: error.as_bytes()[..error.utf8_error().valid_up_to()].to_vec() }),
+        Err(error) => Err(Unreadable::NotUtf8 {
+            valid: error.as_bytes()[..error.utf8_error().valid_up_to()].to_vec(),
+        }),
     }
 }
 
@@ -197,7 +237,11 @@ enum Unreadable {
 
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::NotFound { Unreadable::Missing } else { Unreadable::Io(error) }
+        if error.kind() == io::ErrorKind::NotFound {
+            Unreadable::Missing
+        } else {
+            Unreadable::Io(error)
+        }
     }
 }
 
@@ -206,16 +250,32 @@ impl Unreadable {
         let name = path.display().to_string();
         let (message, hint) = match &self {
             Unreadable::Missing => ("no such file or directory".to_owned(), None),
-            Unreadable::NotRegular => ("this is not a regular file".to_owned(), Some("a directory, pipe, socket or device cannot be a policy file")),
+            Unreadable::NotRegular => (
+                "this is not a regular file".to_owned(),
+                Some("a directory, pipe, socket or device cannot be a policy file"),
+            ),
             Unreadable::TooLarge { most } => {
-                let hint =
-                    if *most == MAX_FILE { "split it: each document can be a file of its own" } else { "cut it down to the operations that agents call" };
-                (format!("this file is larger than {} MiB", most >> 20), Some(hint))
+                let hint = if *most == MAX_FILE {
+                    "split it: each document can be a file of its own"
+                } else {
+                    "cut it down to the operations that agents call"
+                };
+                (
+                    format!("this file is larger than {} MiB", most >> 20),
+                    Some(hint),
+                )
             }
-            Unreadable::TooMany => {
-                (format!("there are more than {MAX_FILES} files, or more than {} MiB of them", MAX_TOTAL >> 20), Some("is this the policy directory?"))
-            }
-            Unreadable::NotUtf8 { valid } => (format!("this is not UTF-8 from byte {} on", valid.len()), Some("save the file as UTF-8")),
+            Unreadable::TooMany => (
+                format!(
+                    "there are more than {MAX_FILES} files, or more than {} MiB of them",
+                    MAX_TOTAL >> 20
+                ),
+                Some("is this the policy directory?"),
+            ),
+            Unreadable::NotUtf8 { valid } => (
+                format!("this is not UTF-8 from byte {} on", valid.len()),
+                Some("save the file as UTF-8"),
+            ),
             Unreadable::Io(error) => (format!("cannot be read: {error}"), None),
         };
         let mut diagnostic = Diagnostic::without_place(Severity::Error, &name, message);
@@ -236,11 +296,23 @@ mod tests {
     use super::*;
 
     fn names(files: &[SourceFile]) -> Vec<String> {
-        files.iter().map(|file| Path::new(&*file.name).file_name().unwrap().to_string_lossy().into_owned()).collect()
+        files
+            .iter()
+            .map(|file| {
+                Path::new(&*file.name)
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
     }
 
     fn messages(problems: &[Diagnostic]) -> Vec<String> {
-        problems.iter().map(|problem| problem.message.clone()).collect()
+        problems
+            .iter()
+            .map(|problem| problem.message.clone())
+            .collect()
     }
 
     #[test]
@@ -262,12 +334,23 @@ mod tests {
     #[test]
     fn a_policy_that_is_named_brings_the_schemas_that_it_names() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, text) in [("a.yaml", "api: a\nopenapi: a.openapi.yaml\n"), ("a.openapi.yaml", ""), ("b.openapi.yaml", ""), ("c.yaml", "")] {
+        for (name, text) in [
+            ("a.yaml", "api: a\nopenapi: a.openapi.yaml\n"),
+            ("a.openapi.yaml", ""),
+            ("b.openapi.yaml", ""),
+            ("c.yaml", ""),
+        ] {
             fs::write(dir.path().join(name), text).unwrap();
         }
         let at = |name: &str| dir.path().join(name);
-        assert_eq!(names(&gather(&[at("a.yaml")]).0), ["a.yaml", "a.openapi.yaml"]);
-        assert_eq!(names(&gather(&[at("c.yaml"), at("a.yaml"), at("a.openapi.yaml")]).0), ["c.yaml", "a.yaml", "a.openapi.yaml"]);
+        assert_eq!(
+            names(&gather(&[at("a.yaml")]).0),
+            ["a.yaml", "a.openapi.yaml"]
+        );
+        assert_eq!(
+            names(&gather(&[at("c.yaml"), at("a.yaml"), at("a.openapi.yaml")]).0),
+            ["c.yaml", "a.yaml", "a.openapi.yaml"]
+        );
     }
 
     #[test]
@@ -298,11 +381,34 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_together_with_what_is_wrong_in_the_rest() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a.yaml"), "workflow: w\nrisk: lo\ntools: []\n").unwrap();
-        let found = load_from(&[dir.path().to_owned(), dir.path().join("missing")], &Process::default(), Time::default()).unwrap_err();
-        assert_eq!(found.iter().filter(|found| found.severity == Severity::Error).count(), 2, "{found}");
+        fs::write(
+            dir.path().join("a.yaml"),
+            "workflow: w\nrisk: lo\ntools: []\n",
+        )
+        .unwrap();
+        let found = load_from(
+            &[dir.path().to_owned(), dir.path().join("missing")],
+            &Process::default(),
+            Time::default(),
+        )
+        .unwrap_err();
+        assert_eq!(
+            found
+                .iter()
+                .filter(|found| found.severity == Severity::Error)
+                .count(),
+            2,
+            "{found}"
+        );
         let empty = tempfile::tempdir().unwrap();
-        assert!(load_from(&[empty.path().to_owned()], &Process::default(), Time::default()).is_err());
+        assert!(
+            load_from(
+                &[empty.path().to_owned()],
+                &Process::default(),
+                Time::default()
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -311,11 +417,18 @@ mod tests {
         let home = dir.path().join("home");
         fs::create_dir_all(home.join("burngate")).unwrap();
         fs::write(home.join("burngate/burngate.yaml"), "workers: 1").unwrap();
-        let look_up = LookUp { directory: dir.path().to_owned(), config_home: Some(home), ..LookUp::default() };
+        let look_up = LookUp {
+            directory: dir.path().to_owned(),
+            config_home: Some(home),
+            ..LookUp::default()
+        };
         assert_eq!(&*find_config(&look_up).unwrap().unwrap().text, "workers: 1");
         fs::write(dir.path().join("burngate.yaml"), "workers: 2").unwrap();
         assert_eq!(&*find_config(&look_up).unwrap().unwrap().text, "workers: 2");
-        let named = LookUp { variable: Some(dir.path().join("missing.yaml")), ..look_up };
+        let named = LookUp {
+            variable: Some(dir.path().join("missing.yaml")),
+            ..look_up
+        };
         assert!(find_config(&named).is_err());
     }
 }

@@ -1,7 +1,9 @@
-//! Policies as they are understood: every document with its defaults filled in, as YAML that means the same (`burngate check --print`).
+//! Policies as they are understood: every document with its defaults filled in, as YAML that means
+//! the same (`burngate check --print`).
 //!
-//! Written from the lowered values, so that what is shown is what is enforced; keys that are accepted and not acted on yet are taken over as they are written.
-//! Comments are lost. Printing and loading again gives the same version.
+//! Written from the lowered values, so that what is shown is what is enforced; keys that are
+//! accepted and not acted on yet are taken over as they are written. Comments are lost. Printing
+//! and loading again gives the same version.
 
 use std::fmt::Write as _;
 
@@ -17,7 +19,8 @@ use crate::gate::{
     level::{BUILT_IN, Changes, Rung, Validation, Volume},
     outcome::FailureMode,
     policy::{
-        Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol, Recovery, Rule, Signal, Tool, Workflow,
+        Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol,
+        Recovery, Rule, Signal, Tool, Workflow,
         deed::{Duplicate, Limit, Reverses},
         signal::{About, Says, SecretPlace},
     },
@@ -31,9 +34,17 @@ const WEEK: u32 = 7 * 86_400;
 /// Every document of `policies`, APIs first. `files` are those that they were loaded from.
 #[must_use]
 pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
-    let written: Vec<Node> = files.iter().filter(|file| !is_attachment(&file.name)).flat_map(|file| tree::read(&file.text).unwrap_or_default()).collect();
+    let written: Vec<Node> = files
+        .iter()
+        .filter(|file| !is_attachment(&file.name))
+        .flat_map(|file| tree::read(&file.text).unwrap_or_default())
+        .collect();
     let find = |kind: &str, name: &str| {
-        written.iter().find(|node| node.get(kind).is_some_and(|found| *found == Node::text(name) || found.described() == format!("`{name}`")))
+        written.iter().find(|node| {
+            node.get(kind).is_some_and(|found| {
+                *found == Node::text(name) || found.described() == format!("`{name}`")
+            })
+        })
     };
     let mut text = String::new();
     for api in policies.apis.values() {
@@ -43,7 +54,11 @@ pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
         document(&mut text, "", signal_document(signal));
     }
     for workflow in policies.workflows.values() {
-        document(&mut text, &remarks(workflow), workflow_document(workflow, find("workflow", workflow.name.as_str())));
+        document(
+            &mut text,
+            &remarks(workflow),
+            workflow_document(workflow, find("workflow", workflow.name.as_str())),
+        );
     }
     text
 }
@@ -58,10 +73,19 @@ fn remarks(workflow: &Workflow) -> String {
     let mut remarks = String::new();
     let objective = &workflow.terms.objective;
     if !objective.expected_written {
-        let _ = writeln!(remarks, "# objective.expected_runs is not written: {} until there are more", objective.expected_runs);
+        let _ = writeln!(
+            remarks,
+            "# objective.expected_runs is not written: {} until there are more",
+            objective.expected_runs
+        );
     }
     if waits_by_protocol(&workflow.hold) {
-        let _ = writeln!(remarks, "# hold.wait is not written: {} for http, {} for mcp", Interval(workflow.hold.wait), Interval(workflow.hold.wait_mcp));
+        let _ = writeln!(
+            remarks,
+            "# hold.wait is not written: {} for http, {} for mcp",
+            Interval(workflow.hold.wait),
+            Interval(workflow.hold.wait_mcp)
+        );
     }
     remarks
 }
@@ -76,7 +100,13 @@ struct Entries(Vec<(Key, Node)>);
 
 impl Entries {
     fn with(mut self, key: &str, value: Node) -> Self {
-        self.0.push((Key { span: 0..0, text: key.to_owned() }, value));
+        self.0.push((
+            Key {
+                span: 0..0,
+                text: key.to_owned(),
+            },
+            value,
+        ));
         self
     }
 
@@ -113,8 +143,19 @@ impl Entries {
     fn rule(self, key: &str, rule: Option<&Rule>) -> Self {
         match rule {
             None => self,
-            Some(Rule { condition, mode: Mode::Enforce, .. }) => self.text(key, condition.source()),
-            Some(rule) => self.with(key, mode(Entries::default().text("if", rule.condition.source()), rule.mode).into_node()),
+            Some(Rule {
+                condition,
+                mode: Mode::Enforce,
+                ..
+            }) => self.text(key, condition.source()),
+            Some(rule) => self.with(
+                key,
+                mode(
+                    Entries::default().text("if", rule.condition.source()),
+                    rule.mode,
+                )
+                .into_node(),
+            ),
         }
     }
 
@@ -138,7 +179,10 @@ fn api_document(api: &Api) -> Entries {
         Protocol::Http => "http",
         Protocol::Mcp => "mcp",
     };
-    let mut entries = Entries::default().text("api", &api.name).text("protocol", protocol).text("upstream", &api.upstream);
+    let mut entries = Entries::default()
+        .text("api", &api.name)
+        .text("protocol", protocol)
+        .text("upstream", &api.upstream);
     entries = match &api.mount {
         Mount::Route(route) => entries.text("route", route),
         Mount::Hosts(hosts) => entries.list("hosts", hosts.iter().map(Node::text)),
@@ -147,12 +191,21 @@ fn api_document(api: &Api) -> Entries {
     tools.sort_by_key(|tool| tool.place.line);
     let tools = tools.into_iter().map(|tool| tool_entry(tool).into_node());
     // `openapi` is not taken over: what it fills in is written out.
-    entries.text("timeout", Interval(api.timeout)).list("tools", tools)
+    entries
+        .text("timeout", Interval(api.timeout))
+        .list("tools", tools)
 }
 
 fn tool_entry(tool: &Tool) -> Entries {
-    let name = tool.name.as_str().split_once('/').map_or("", |(_, name)| name);
-    let mut entries = Entries::default().text("tool", name).text("match", tool.pattern.source()).text("risk", tool.risk);
+    let name = tool
+        .name
+        .as_str()
+        .split_once('/')
+        .map_or("", |(_, name)| name);
+    let mut entries = Entries::default()
+        .text("tool", name)
+        .text("match", tool.pattern.source())
+        .text("risk", tool.risk);
     entries = entries.optional("subject", tool.subject.as_ref().map(Condition::source));
     if let Some(schema) = &tool.arguments {
         entries = entries.with("arguments", Node::from_json(schema.source()));
@@ -173,8 +226,15 @@ fn tool_entry(tool: &Tool) -> Entries {
     if let Some(rules) = &tool.deeds {
         entries = deed_rules(entries, rules);
     }
-    for (key, is_on) in [("forbidden", tool.forbidden), ("escalation", tool.escalation)] {
-        entries = if is_on { entries.flag(key, true) } else { entries };
+    for (key, is_on) in [
+        ("forbidden", tool.forbidden),
+        ("escalation", tool.escalation),
+    ] {
+        entries = if is_on {
+            entries.flag(key, true)
+        } else {
+            entries
+        };
     }
     let entries = entries
         .flag("idempotent", tool.idempotent)
@@ -186,8 +246,12 @@ fn tool_entry(tool: &Tool) -> Entries {
 
 fn parameter(parameter: &Parameter) -> Node {
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let mut entries = Entries::default().text("name", &parameter.name).text("in", word(serde_json::json!(parameter.within)));
-    entries = entries.flag("required", parameter.required).text("list", word(serde_json::json!(parameter.form)));
+    let mut entries = Entries::default()
+        .text("name", &parameter.name)
+        .text("in", word(serde_json::json!(parameter.within)));
+    entries = entries
+        .flag("required", parameter.required)
+        .text("list", word(serde_json::json!(parameter.form)));
     if let Some(schema) = &parameter.schema {
         entries = entries.with("schema", Node::from_json(schema.source()));
     }
@@ -195,15 +259,35 @@ fn parameter(parameter: &Parameter) -> Node {
 }
 
 fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
-    if let Some(Duplicate { key, within, verdict, mode, .. }) = &rules.duplicate {
+    if let Some(Duplicate {
+        key,
+        within,
+        verdict,
+        mode,
+        ..
+    }) = &rules.duplicate
+    {
         let key = key.iter().map(|part| Node::text(part.source()));
-        let duplicate = Entries::default().list("key", key).text("within", Interval(*within)).text("verdict", verdict.as_str());
+        let duplicate = Entries::default()
+            .list("key", key)
+            .text("within", Interval(*within))
+            .text("verdict", verdict.as_str());
         entries = entries.with("duplicate", own_mode(duplicate, *mode).into_node());
     }
     if let Some(Reverses { tool, within, .. }) = &rules.reverses {
-        entries = entries.with("reverses", Entries::default().text("tool", tool).text("within", Interval(*within)).into_node());
+        entries = entries.with(
+            "reverses",
+            Entries::default()
+                .text("tool", tool)
+                .text("within", Interval(*within))
+                .into_node(),
+        );
     }
-    if rules.limits.is_empty() { entries } else { entries.list("limits", rules.limits.iter().map(limit)) }
+    if rules.limits.is_empty() {
+        entries
+    } else {
+        entries.list("limits", rules.limits.iter().map(limit))
+    }
 }
 
 fn limit(limit: &Limit) -> Node {
@@ -211,8 +295,13 @@ fn limit(limit: &Limit) -> Node {
         Some(sum) => Entries::default().text("sum", sum.source()),
         None => Entries::default().flag("count", true),
     };
-    let mut entries = entries.text("per", limit.per.as_str()).text("within", Interval(limit.within));
-    for (key, bound) in [("hold_above", limit.hold_above), ("deny_above", limit.deny_above)] {
+    let mut entries = entries
+        .text("per", limit.per.as_str())
+        .text("within", Interval(limit.within));
+    for (key, bound) in [
+        ("hold_above", limit.hold_above),
+        ("deny_above", limit.deny_above),
+    ] {
         // A number as it is written: read again, it is the same amount.
         let number = bound.and_then(|bound| bound.to_string().parse::<serde_json::Number>().ok());
         entries = match number {
@@ -240,21 +329,40 @@ fn mode(entries: Entries, mode: Mode) -> Entries {
 
 fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
     let terms = &workflow.terms;
-    let modes = |modes: &std::collections::BTreeSet<FailureMode>| modes.iter().map(Node::text).collect::<Vec<_>>().into_iter();
-    let mut objective = Entries::default().text("target", Percentage(terms.objective.target_ppm)).text("window", Interval(terms.objective.window));
+    let modes = |modes: &std::collections::BTreeSet<FailureMode>| {
+        modes.iter().map(Node::text).collect::<Vec<_>>().into_iter()
+    };
+    let mut objective = Entries::default()
+        .text("target", Percentage(terms.objective.target_ppm))
+        .text("window", Interval(terms.objective.window));
     if terms.objective.expected_written {
         objective = objective.whole("expected_runs", terms.objective.expected_runs);
     }
-    let objective = objective.list("unacceptable", modes(&terms.objective.unacceptable)).list("critical", modes(&terms.objective.critical));
+    let objective = objective
+        .list("unacceptable", modes(&terms.objective.unacceptable))
+        .list("critical", modes(&terms.objective.critical));
     let run = Entries::default()
         .optional("key", workflow.run.key.as_ref().map(Condition::source))
         .text("lease", Interval(workflow.run.lease))
         .text("max", Interval(workflow.run.max))
         .whole("calls", workflow.run.calls)
         .whole("loop", workflow.run.repeats)
-        .text("finish", if workflow.run.finish_required { "required" } else { "optional" });
-    let caps = Entries::default().text("at_risk", &terms.caps.at_risk).text("burned", &terms.caps.burned).text("breached", &terms.caps.breached);
-    let lose = Entries::default().whole("burns", terms.lose.burns).text("within", Interval(terms.lose.within)).whole("drop", terms.lose.drop);
+        .text(
+            "finish",
+            if workflow.run.finish_required {
+                "required"
+            } else {
+                "optional"
+            },
+        );
+    let caps = Entries::default()
+        .text("at_risk", &terms.caps.at_risk)
+        .text("burned", &terms.caps.burned)
+        .text("breached", &terms.caps.breached);
+    let lose = Entries::default()
+        .whole("burns", terms.lose.burns)
+        .text("within", Interval(terms.lose.within))
+        .whole("drop", terms.lose.drop);
     let recovery = match terms.recovery {
         Recovery::Automatic => "automatic",
         Recovery::Cause => "cause",
@@ -271,32 +379,63 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .text("starts", &terms.starts)
         .with("caps", caps.into_node())
         .list("levels", levels(terms.ladder.rungs()))
-        .with_some("earn", (!terms.earn.is_empty()).then(|| Node::unwritten(Kind::List(terms.earn.steps.iter().map(step).collect()))))
+        .with_some(
+            "earn",
+            (!terms.earn.is_empty())
+                .then(|| Node::unwritten(Kind::List(terms.earn.steps.iter().map(step).collect()))),
+        )
         .with("lose", lose.into_node())
         .text("recovery", recovery)
         .with("hold", hold(&workflow.hold).into_node())
         .with_some("check", terms.check.map(|check| drawn(check).into_node()))
-        .optional("settle", (!terms.earn.is_empty()).then_some(Interval(terms.earn.settle)))
-        .optional("spot_check", (!terms.earn.is_empty()).then_some(Percentage(terms.earn.spot_check_ppm)))
-        .text("record", if workflow.record_arguments { "arguments" } else { "facts" })
+        .optional(
+            "settle",
+            (!terms.earn.is_empty()).then_some(Interval(terms.earn.settle)),
+        )
+        .optional(
+            "spot_check",
+            (!terms.earn.is_empty()).then_some(Percentage(terms.earn.spot_check_ppm)),
+        )
+        .text(
+            "record",
+            if workflow.record_arguments {
+                "arguments"
+            } else {
+                "facts"
+            },
+        )
         .text("validation", validation(workflow.validation))
         .text("exposure", if workflow.exposure { "on" } else { "off" })
         .whole("retries", workflow.retries)
-        .text("disclose", if workflow.disclose_remaining { "budget" } else { "level" });
+        .text(
+            "disclose",
+            if workflow.disclose_remaining {
+                "budget"
+            } else {
+                "level"
+            },
+        );
     mode(entries, workflow.mode)
 }
 
 fn signal_document(signal: &Signal) -> Entries {
-    let entries = Entries::default().text("signal", &signal.name).optional("workflow", signal.workflow.as_ref()).rule("when", signal.when.as_ref());
+    let entries = Entries::default()
+        .text("signal", &signal.name)
+        .optional("workflow", signal.workflow.as_ref())
+        .rule("when", signal.when.as_ref());
     let entries = match &signal.about {
         About::Run(run) => entries.rule("run", Some(run)),
-        About::Subject(subject, tool) => entries.rule("subject", Some(subject)).optional("tool", tool.as_ref()),
+        About::Subject(subject, tool) => entries
+            .rule("subject", Some(subject))
+            .optional("tool", tool.as_ref()),
     };
     let entries = match &signal.says {
         Says::Wrong(mode) => entries.text("mode", mode),
         Says::Right => entries.flag("right", true),
     };
-    let entries = entries.rule("note", signal.note.as_ref()).rule("ref", signal.reference.as_ref());
+    let entries = entries
+        .rule("note", signal.note.as_ref())
+        .rule("ref", signal.reference.as_ref());
     match &signal.secret {
         None => entries,
         Some(SecretPlace::File(file)) => entries.text("secret_file", file),
@@ -305,15 +444,33 @@ fn signal_document(signal: &Signal) -> Entries {
 }
 
 fn hold(hold: &HoldRules) -> Entries {
-    let entries = if waits_by_protocol(hold) { Entries::default() } else { Entries::default().text("wait", Interval(hold.wait)) };
-    let approvals = Entries::default().whole("high", hold.approvals_high).whole("other", hold.approvals);
-    let Inbox { run, agent, workflow } = hold.inbox;
-    let inbox = Entries::default().whole("run", run).whole("agent", agent).whole("workflow", workflow);
-    let entries = entries.text("expires", Interval(hold.expires)).text("grant", Interval(hold.grant)).with("approvals", approvals.into_node());
+    let entries = if waits_by_protocol(hold) {
+        Entries::default()
+    } else {
+        Entries::default().text("wait", Interval(hold.wait))
+    };
+    let approvals = Entries::default()
+        .whole("high", hold.approvals_high)
+        .whole("other", hold.approvals);
+    let Inbox {
+        run,
+        agent,
+        workflow,
+    } = hold.inbox;
+    let inbox = Entries::default()
+        .whole("run", run)
+        .whole("agent", agent)
+        .whole("workflow", workflow);
+    let entries = entries
+        .text("expires", Interval(hold.expires))
+        .text("grant", Interval(hold.grant))
+        .with("approvals", approvals.into_node());
     let entries = entries.with("inbox", inbox.into_node());
     match &hold.escalate {
         None => entries,
-        Some(rule) => entries.text("escalate_to", &rule.to).text("after", Interval(rule.after)),
+        Some(rule) => entries
+            .text("escalate_to", &rule.to)
+            .text("after", Interval(rule.after)),
     }
 }
 
@@ -322,13 +479,18 @@ fn step(step: &Step) -> Node {
         How::Automatic => "automatic",
         How::Propose => "propose",
     };
-    let entries = Entries::default().text("step", &step.name).text("after", Interval(days(step.after_days.into())));
+    let entries = Entries::default()
+        .text("step", &step.name)
+        .text("after", Interval(days(step.after_days.into())));
     let entries = match &step.gain {
         Gain::Volume { times } => entries.text("volume", Growth::Times(*times)),
         Gain::VolumeTo { cap } => entries.text("volume", Growth::To(Rate(*cap))),
         Gain::Level { to } => entries.text("to", to),
         Gain::Skip { tool, rule, cases } => {
-            let skip = Entries::default().text("tool", tool).text("rule", rule).optional("where", cases.as_deref());
+            let skip = Entries::default()
+                .text("tool", tool)
+                .text("rule", rule)
+                .optional("where", cases.as_deref());
             entries.with("skip", skip.into_node())
         }
     };
@@ -336,8 +498,13 @@ fn step(step: &Step) -> Node {
 }
 
 fn drawn(check: Check) -> Entries {
-    let min = (check.min > 0).then_some(Rate(Volume { calls: check.min, per_seconds: WEEK }));
-    Entries::default().text("sample", Percentage(check.sample_ppm)).optional("min", min)
+    let min = (check.min > 0).then_some(Rate(Volume {
+        calls: check.min,
+        per_seconds: WEEK,
+    }));
+    Entries::default()
+        .text("sample", Percentage(check.sample_ppm))
+        .optional("min", min)
 }
 
 const fn validation(validation: Validation) -> &'static str {
@@ -353,7 +520,10 @@ fn levels(rungs: &[Rung]) -> impl Iterator<Item = Node> {
     rungs.iter().zip(below).map(|(rung, below)| {
         let is_built_in = BUILT_IN.contains(&rung.level.as_str());
         let mut entries = Entries::default().text("level", &rung.level);
-        entries = entries.optional("above", below.filter(|_| !is_built_in).map(|below| &below.level));
+        entries = entries.optional(
+            "above",
+            below.filter(|_| !is_built_in).map(|below| &below.level),
+        );
         for risk in Risk::ALL {
             entries = entries.text(risk.as_str(), rung.verdicts[risk as usize]);
         }
@@ -368,7 +538,10 @@ fn levels(rungs: &[Rung]) -> impl Iterator<Item = Node> {
         if let Some(concurrency) = rung.concurrency {
             entries = entries.whole("concurrency", concurrency);
         }
-        entries.optional("validation", rung.validation.map(validation)).text("changes", changes).into_node()
+        entries
+            .optional("validation", rung.validation.map(validation))
+            .text("changes", changes)
+            .into_node()
     })
 }
 
@@ -383,11 +556,16 @@ mod tests {
     const NOW: Time = Time::from_millis(1_795_000_000_000);
 
     fn round_trip(files: &[SourceFile]) -> String {
-        let loaded = load(files, &Process::default(), NOW).unwrap_or_else(|found| panic!("{}", found.render(false)));
+        let loaded = load(files, &Process::default(), NOW)
+            .unwrap_or_else(|found| panic!("{}", found.render(false)));
         let printed = print(&loaded.policies, files);
         let again = [SourceFile::new("printed.yaml", printed.clone())];
-        let reloaded = load(&again, &Process::default(), NOW).unwrap_or_else(|found| panic!("{}\n{printed}", found.render(false)));
-        assert_eq!(reloaded.policies.version, loaded.policies.version, "{printed}");
+        let reloaded = load(&again, &Process::default(), NOW)
+            .unwrap_or_else(|found| panic!("{}\n{printed}", found.render(false)));
+        assert_eq!(
+            reloaded.policies.version, loaded.policies.version,
+            "{printed}"
+        );
         assert_eq!(print(&reloaded.policies, &again), printed);
         printed
     }
@@ -395,7 +573,10 @@ mod tests {
     #[test]
     fn what_is_printed_means_the_same() {
         for tier in [Tier::Low, Tier::Medium, Tier::High] {
-            let files: Vec<_> = starter("w", tier, "http://x", None, None).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+            let files: Vec<_> = starter("w", tier, "http://x", None, None)
+                .into_iter()
+                .map(|(name, text)| SourceFile::new(name, text))
+                .collect();
             round_trip(&files);
         }
     }
@@ -450,7 +631,10 @@ disclose: level
 mode: shadow
 until: 2026-12-24T12:00:00Z
 ";
-        let printed = round_trip(&[SourceFile::new("a.yaml", api), SourceFile::new("w.yaml", workflow)]);
+        let printed = round_trip(&[
+            SourceFile::new("a.yaml", api),
+            SourceFile::new("w.yaml", workflow),
+        ]);
         for kept in ["sample: 5%", "spot_check: 25%", "accept_risk:", "key:"] {
             assert!(printed.contains(kept), "{kept}\n{printed}");
         }

@@ -1,6 +1,7 @@
 //! JSON Schema of the documents, for editors: `burngate schema policy|config`.
 //!
-//! Derived from the source types, so that an editor knows every key that `check` knows. It does not know what only lowering knows: names, bounds and conditions.
+//! Derived from the source types, so that an editor knows every key that `check` knows. It does not
+//! know what only lowering knows: names, bounds and conditions.
 
 use std::borrow::Cow;
 
@@ -93,12 +94,17 @@ mod tests {
         let policy = jsonschema::validator_for(&policy()).unwrap();
         assert!(policy.is_valid(&serde_json::json!({ "workflow": "w", "risk": "low", "tools": ["a/b"], "objective": { "target": "97%" } })));
         assert!(policy.is_valid(&serde_json::json!({ "api": "a", "upstream": "http://x", "tools": [{ "tool": "t", "risk": "read" }] })));
-        assert!(!policy.is_valid(&serde_json::json!({ "workflow": "w", "risk": "low", "tools": [], "objektive": {} })));
+        assert!(!policy.is_valid(
+            &serde_json::json!({ "workflow": "w", "risk": "low", "tools": [], "objektive": {} })
+        ));
         // A rule is a text, or a mapping with a mode of its own.
-        let ruled =
-            |rule: serde_json::Value| serde_json::json!({ "api": "a", "upstream": "http://x", "tools": [{ "tool": "t", "risk": "low", "deny_when": rule }] });
+        let ruled = |rule: serde_json::Value| serde_json::json!({ "api": "a", "upstream": "http://x", "tools": [{ "tool": "t", "risk": "low", "deny_when": rule }] });
         assert!(policy.is_valid(&ruled(serde_json::json!("args.n > 1.0"))));
-        assert!(policy.is_valid(&ruled(serde_json::json!({ "if": "args.n > 1.0", "mode": "shadow", "until": "2026-12-01" }))));
-        assert!(!policy.is_valid(&ruled(serde_json::json!({ "if": "args.n > 1.0", "til": "2026-12-01" }))));
+        assert!(policy.is_valid(&ruled(
+            serde_json::json!({ "if": "args.n > 1.0", "mode": "shadow", "until": "2026-12-01" })
+        )));
+        assert!(!policy.is_valid(&ruled(
+            serde_json::json!({ "if": "args.n > 1.0", "til": "2026-12-01" })
+        )));
     }
 }

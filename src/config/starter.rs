@@ -1,6 +1,8 @@
-//! The first policy that somebody gets: `burngate init` writes two commented files that load as they are.
+//! The first policy that somebody gets: `burngate init` writes two commented files that load as
+//! they are.
 //!
-//! It is meant to be read by a person who has never seen one. What it cannot know, such as the tools of the API, it shows as an example to be replaced.
+//! It is meant to be read by a person who has never seen one. What it cannot know, such as the
+//! tools of the API, it shows as an example to be replaced.
 
 use std::fmt::Write as _;
 
@@ -49,53 +51,107 @@ pub fn default_target_ppm(risk: Tier) -> u32 {
     tiers::defaults(risk).target_ppm
 }
 
-/// The files of a starter policy, each with its name: the tool API and the workflow. What a history proposes goes before what is expected.
+/// The files of a starter policy, each with its name: the tool API and the workflow. What a history
+/// proposes goes before what is expected.
 #[must_use]
-pub fn starter(workflow: &str, risk: Tier, upstream: &str, expected_runs: Option<u64>, proposal: Option<&Proposal>) -> Vec<(String, String)> {
-    let wanted = Wanted { workflow, risk, upstream, expected_runs, proposal };
+pub fn starter(
+    workflow: &str,
+    risk: Tier,
+    upstream: &str,
+    expected_runs: Option<u64>,
+    proposal: Option<&Proposal>,
+) -> Vec<(String, String)> {
+    let wanted = Wanted {
+        workflow,
+        risk,
+        upstream,
+        expected_runs,
+        proposal,
+    };
     let api = api_name(workflow);
-    let tools = ["get_item", "update_item", "send_message"].map(|tool| format!("  - {api}/{tool}\n")).concat();
+    let tools = ["get_item", "update_item", "send_message"]
+        .map(|tool| format!("  - {api}/{tool}\n"))
+        .concat();
     files(&wanted, api_file(api, upstream), &tools)
 }
 
-/// The files of a first policy for the API that `document` describes, which lies beside them as `file`.
+/// The files of a first policy for the API that `document` describes, which lies beside them as
+/// `file`.
 #[must_use]
-pub fn starter_from(document: &Document<'_>, file: &str, wanted: &Wanted<'_>) -> Vec<(String, String)> {
+pub fn starter_from(
+    document: &Document<'_>,
+    file: &str,
+    wanted: &Wanted<'_>,
+) -> Vec<(String, String)> {
     let api = api_name(wanted.workflow);
     let server = document.server_path();
     // What the upstream's address says already, the tools do not say again.
-    let base = if wanted.upstream.trim_end_matches('/').ends_with(&server) { String::new() } else { server };
+    let base = if wanted.upstream.trim_end_matches('/').ends_with(&server) {
+        String::new()
+    } else {
+        server
+    };
     let drafted = draft(document, &base);
     let tools = reached(api, &drafted.tools, wanted.risk);
-    files(wanted, drafted_api_file(api, file, wanted.upstream, document, &drafted), &tools)
+    files(
+        wanted,
+        drafted_api_file(api, file, wanted.upstream, document, &drafted),
+        &tools,
+    )
 }
 
 /// The tool API's name in a starter for `workflow`.
 #[must_use]
 pub fn api_name(workflow: &str) -> &'static str {
-    if workflow == "tools" { "tool-api" } else { "tools" }
+    if workflow == "tools" {
+        "tool-api"
+    } else {
+        "tools"
+    }
 }
 
 fn files(wanted: &Wanted<'_>, api_text: String, tools: &str) -> Vec<(String, String)> {
-    let Wanted { workflow, risk, expected_runs, proposal, .. } = *wanted;
-    let target_ppm = proposal.map_or(tiers::defaults(risk).target_ppm, |proposal| proposal.target_ppm);
-    let expected_runs = proposal.map(|proposal| proposal.expected_runs).or(expected_runs);
-    // A high-tier budget over few runs would be burned by two failures: then the starter says how many runs the target is meant for.
+    let Wanted {
+        workflow,
+        risk,
+        expected_runs,
+        proposal,
+        ..
+    } = *wanted;
+    let target_ppm = proposal.map_or(tiers::defaults(risk).target_ppm, |proposal| {
+        proposal.target_ppm
+    });
+    let expected_runs = proposal
+        .map(|proposal| proposal.expected_runs)
+        .or(expected_runs);
+    // A high-tier budget over few runs would be burned by two failures: then the starter says how
+    // many runs the target is meant for.
     let enough_runs = 3_000_000_u64.div_ceil(u64::from(1_000_000 - target_ppm));
     let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
     let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);
     vec![
         (format!("{}.yaml", api_name(workflow)), api_text),
-        (format!("{workflow}.yaml"), workflow_file(wanted, tools, Percentage(target_ppm), (runs, allowed))),
+        (
+            format!("{workflow}.yaml"),
+            workflow_file(wanted, tools, Percentage(target_ppm), (runs, allowed)),
+        ),
     ]
 }
 
-/// The tools that a first workflow reaches. A low-tier one has the laxest defaults, so it takes a decision to let it reach what can do most harm.
+/// The tools that a first workflow reaches. A low-tier one has the laxest defaults, so it takes a
+/// decision to let it reach what can do most harm.
 fn reached(api: &str, tools: &[Drafted], risk: Tier) -> String {
     let mut text = String::new();
     for tool in tools {
         let is_left_out = risk == Tier::Low && tool.risk == Risk::High;
-        let (lead, why) = if is_left_out { ("# ", "   # high: a low-tier workflow reaches it only with `accept_risk: \"reason\"`") } else { ("", "") };
+        let (lead, why) = if is_left_out {
+            (
+                "# ",
+                "   # high: a low-tier workflow reaches it only with `accept_risk: \"reason\"`",
+            )
+        } else {
+            ("", "")
+        };
         let _ = writeln!(text, "  {lead}- {api}/{}{why}", tool.name);
     }
     if text.lines().all(|line| line.trim_start().starts_with('#')) {
@@ -104,10 +160,32 @@ fn reached(api: &str, tools: &[Drafted], risk: Tier) -> String {
     text
 }
 
-fn drafted_api_file(api: &str, file: &str, upstream: &str, document: &Document<'_>, drafted: &Draft) -> String {
-    let title: String = document.title().unwrap_or("the API").chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let (upstream, file) = (serde_json::Value::from(upstream), serde_json::Value::from(file));
-    let left_out = if drafted.left_out == 0 { String::new() } else { format!("# {} are left out, with the reason beside each.\n", drafted.left_out) };
+fn drafted_api_file(
+    api: &str,
+    file: &str,
+    upstream: &str,
+    document: &Document<'_>,
+    drafted: &Draft,
+) -> String {
+    let title: String = document
+        .title()
+        .unwrap_or("the API")
+        .chars()
+        .take(80)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let (upstream, file) = (
+        serde_json::Value::from(upstream),
+        serde_json::Value::from(file),
+    );
+    let left_out = if drafted.left_out == 0 {
+        String::new()
+    } else {
+        format!(
+            "# {} are left out, with the reason beside each.\n",
+            drafted.left_out
+        )
+    };
     let none = if drafted.tools.is_empty() { " []" } else { "" };
     format!(
         "\
@@ -175,8 +253,18 @@ tools:
     )
 }
 
-fn workflow_file(wanted: &Wanted<'_>, tools: &str, target: Percentage, (runs, allowed): (u64, u64)) -> String {
-    let Wanted { workflow, risk, proposal, .. } = *wanted;
+fn workflow_file(
+    wanted: &Wanted<'_>,
+    tools: &str,
+    target: Percentage,
+    (runs, allowed): (u64, u64),
+) -> String {
+    let Wanted {
+        workflow,
+        risk,
+        proposal,
+        ..
+    } = *wanted;
     let approvals = if risk == Tier::High {
         "
 # High-risk calls need two people by default. This lets one decide; raise it once `reviewers` are listed in burngate.yaml.
@@ -196,7 +284,9 @@ hold: { approvals: 1 }
         },
         |proposal| proposal.why.iter().map(comment).collect(),
     );
-    let size = proposal.map(|proposal| comment(&proposal.size)).unwrap_or_default();
+    let size = proposal
+        .map(|proposal| comment(&proposal.size))
+        .unwrap_or_default();
     format!(
         "\
 # A workflow: a named job that an agent does, and how much failure it can absorb.
@@ -234,11 +324,22 @@ mod tests {
     fn a_starter_loads_without_a_warning_at_every_tier() {
         for risk in [Tier::Low, Tier::Medium, Tier::High] {
             for (workflow, runs) in [("support-triage", None), ("tools", Some(10_000))] {
-                let files: Vec<_> =
-                    starter(workflow, risk, "http://127.0.0.1:3000", runs, None).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+                let files: Vec<_> = starter(workflow, risk, "http://127.0.0.1:3000", runs, None)
+                    .into_iter()
+                    .map(|(name, text)| SourceFile::new(name, text))
+                    .collect();
                 assert_ne!(files[0].name, files[1].name);
-                let loaded = load(&files, &Process::default(), Time::from_millis(1_795_000_000_000)).unwrap_or_else(|found| panic!("{}", found.render(false)));
-                assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
+                let loaded = load(
+                    &files,
+                    &Process::default(),
+                    Time::from_millis(1_795_000_000_000),
+                )
+                .unwrap_or_else(|found| panic!("{}", found.render(false)));
+                assert!(
+                    loaded.warnings.is_empty(),
+                    "{}",
+                    loaded.warnings.render(false)
+                );
                 assert_eq!(loaded.policies.workflows[workflow].tools.len(), 3);
             }
         }
@@ -256,14 +357,42 @@ mod tests {
         let file = SourceFile::new("tools.openapi.json", text);
         let document = Document::read(&file).unwrap_or_else(|fault| panic!("{fault:?}"));
         for risk in [Tier::Low, Tier::Medium, Tier::High] {
-            let wanted = Wanted { workflow: "triage", risk, upstream: "http://127.0.0.1:3000", expected_runs: None, proposal: None };
-            let mut files: Vec<_> = starter_from(&document, &file.name, &wanted).into_iter().map(|(name, text)| SourceFile::new(name, text)).collect();
+            let wanted = Wanted {
+                workflow: "triage",
+                risk,
+                upstream: "http://127.0.0.1:3000",
+                expected_runs: None,
+                proposal: None,
+            };
+            let mut files: Vec<_> = starter_from(&document, &file.name, &wanted)
+                .into_iter()
+                .map(|(name, text)| SourceFile::new(name, text))
+                .collect();
             files.push(file.clone());
-            let loaded = load(&files, &Process::default(), Time::from_millis(1_795_000_000_000));
-            let loaded = loaded.unwrap_or_else(|found| panic!("{}\n{}", found.render(false), files[0].text));
-            assert_eq!(loaded.policies.apis["tools"].tools.len(), 4, "{}", files[0].text);
-            assert_eq!(loaded.policies.workflows["triage"].tools.len(), if risk == Tier::Low { 2 } else { 4 });
-            assert!(files[0].text.contains("# left out: GET /orders/{other}: `GET /v1/orders/{id}` matches its calls"), "{}", files[0].text);
+            let loaded = load(
+                &files,
+                &Process::default(),
+                Time::from_millis(1_795_000_000_000),
+            );
+            let loaded =
+                loaded.unwrap_or_else(|found| panic!("{}\n{}", found.render(false), files[0].text));
+            assert_eq!(
+                loaded.policies.apis["tools"].tools.len(),
+                4,
+                "{}",
+                files[0].text
+            );
+            assert_eq!(
+                loaded.policies.workflows["triage"].tools.len(),
+                if risk == Tier::Low { 2 } else { 4 }
+            );
+            assert!(
+                files[0].text.contains(
+                    "# left out: GET /orders/{other}: `GET /v1/orders/{id}` matches its calls"
+                ),
+                "{}",
+                files[0].text
+            );
             assert!(
                 files[0].text.contains(
                     "which is in another file
@@ -279,7 +408,14 @@ mod tests {
     #[test]
     fn the_numbers_in_the_comments_are_those_of_the_policy() {
         let text = &starter("w", Tier::Medium, "http://x", Some(10_000), None)[1].1;
-        assert!(text.contains("97% of 10000 leaves 300 that may fail"), "{text}");
-        assert!(starter("w", Tier::High, "http://x", None, None)[1].1.contains("99.5% of 600 leaves 3 that may fail"));
+        assert!(
+            text.contains("97% of 10000 leaves 300 that may fail"),
+            "{text}"
+        );
+        assert!(
+            starter("w", Tier::High, "http://x", None, None)[1]
+                .1
+                .contains("99.5% of 600 leaves 3 that may fail")
+        );
     }
 }

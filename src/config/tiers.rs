@@ -126,9 +126,18 @@ mod tests {
                 d.disclose_remaining
             )
         };
-        assert_eq!(row(Tier::Low), "950000 autonomous | standard supervised read_only | hold 2 false 1 Schemas [] Automatic true");
-        assert_eq!(row(Tier::Medium), "970000 standard | standard supervised read_only | deny 1 false 1 Schemas [] Cause true");
-        assert_eq!(row(Tier::High), "995000 supervised | supervised read_only halted | deny 0 true 2 Strict [MissedEscalation] Cause false");
+        assert_eq!(
+            row(Tier::Low),
+            "950000 autonomous | standard supervised read_only | hold 2 false 1 Schemas [] Automatic true"
+        );
+        assert_eq!(
+            row(Tier::Medium),
+            "970000 standard | standard supervised read_only | deny 1 false 1 Schemas [] Cause true"
+        );
+        assert_eq!(
+            row(Tier::High),
+            "995000 supervised | supervised read_only halted | deny 0 true 2 Strict [MissedEscalation] Cause false"
+        );
     }
 
     #[test]
@@ -136,8 +145,12 @@ mod tests {
         let ladder = Ladder::built_in();
         for tier in [Tier::Low, Tier::Medium, Tier::High] {
             let d = defaults(tier);
-            let [starts, at_risk, burned, breached] = [d.starts, d.at_risk, d.burned, d.breached].map(|name| ladder.find(name).unwrap());
-            assert!(starts >= at_risk && at_risk >= burned && burned >= breached, "{tier}");
+            let [starts, at_risk, burned, breached] =
+                [d.starts, d.at_risk, d.burned, d.breached].map(|name| ladder.find(name).unwrap());
+            assert!(
+                starts >= at_risk && at_risk >= burned && burned >= breached,
+                "{tier}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What shipped to a workflow, and what was kept from shipping: its history of changes, as far back as a reader needs it at hand. The journal has all of it.
+//! What shipped to a workflow, and what was kept from shipping: its history of changes, as far back
+//! as a reader needs it at hand. The journal has all of it.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -59,12 +60,29 @@ impl ChangeLog {
         if let Event::PolicyHeldBack { what } = event {
             self.held_back = Some(Arc::clone(what));
         }
-        if let Event::Changed { kind, reference, by, emergency } = event {
+        if let Event::Changed {
+            kind,
+            reference,
+            by,
+            emergency,
+        } = event
+        {
             if self.shipped.len() >= MAX_SHIPPED {
                 self.shipped.pop_front();
             }
-            let (kind, reference, by, emergency) = (Arc::clone(kind), Arc::clone(reference), by.clone(), emergency.clone());
-            self.shipped.push_back(ShippedChange { at, kind, reference, by, emergency });
+            let (kind, reference, by, emergency) = (
+                Arc::clone(kind),
+                Arc::clone(reference),
+                by.clone(),
+                emergency.clone(),
+            );
+            self.shipped.push_back(ShippedChange {
+                at,
+                kind,
+                reference,
+                by,
+                emergency,
+            });
         }
     }
 }
@@ -74,7 +92,12 @@ mod tests {
     use super::*;
 
     fn change(n: usize) -> Event {
-        Event::Changed { kind: "prompt".into(), reference: n.to_string().into(), by: "dana".into(), emergency: None }
+        Event::Changed {
+            kind: "prompt".into(),
+            reference: n.to_string().into(),
+            by: "dana".into(),
+            emergency: None,
+        }
     }
 
     #[test]
@@ -82,14 +105,25 @@ mod tests {
         let mut log = ChangeLog::default();
         (0..=MAX_SHIPPED).for_each(|n| log.apply(Time::from_millis(0), &change(n)));
         assert_eq!(log.shipped().count(), MAX_SHIPPED);
-        assert_eq!(log.shipped().next().map(|change| &*change.reference), Some("1"));
+        assert_eq!(
+            log.shipped().next().map(|change| &*change.reference),
+            Some("1")
+        );
     }
 
     #[test]
     fn what_is_held_back_is_known_until_a_policy_comes_into_force() {
         let mut log = ChangeLog::default();
-        log.apply(Time::from_millis(0), &Event::PolicyHeldBack { what: "`tools`".into() });
-        assert_eq!((log.held_back().map(|what| &**what), log.is_empty()), (Some("`tools`"), false));
+        log.apply(
+            Time::from_millis(0),
+            &Event::PolicyHeldBack {
+                what: "`tools`".into(),
+            },
+        );
+        assert_eq!(
+            (log.held_back().map(|what| &**what), log.is_empty()),
+            (Some("`tools`"), false)
+        );
         log.thaw();
         assert!(log.is_empty());
     }

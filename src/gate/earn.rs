@@ -1,8 +1,11 @@
-//! What a workflow earns by keeping its budget, and how that is lost again: the steps of its policy, days within budget, and evidence.
+//! What a workflow earns by keeping its budget, and how that is lost again: the steps of its
+//! policy, days within budget, and evidence.
 //!
-//! Days alone earn nothing, since silence would then be success: the counted runs since the last change of level must also be too many, with too few failures
-//! among them, to be chance. A step that skips a review asks for more: that people approved the very calls that it would release, and that whoever looked at those
-//! runs found them right. What is earned is lost with the level, and a skipped review is back as soon as one of the calls that are still held is found wrong.
+//! Days alone earn nothing, since silence would then be success: the counted runs since the last
+//! change of level must also be too many, with too few failures among them, to be chance. A step
+//! that skips a review asks for more: that people approved the very calls that it would release,
+//! and that whoever looked at those runs found them right. What is earned is lost with the level,
+//! and a skipped review is back as soon as one of the calls that are still held is found wrong.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,9 +19,11 @@ use super::{
     time::{self, Time, days, hours},
 };
 
-/// The most runs with approved calls that are kept as evidence for skipping a review. At it, the oldest makes room (G7).
+/// The most runs with approved calls that are kept as evidence for skipping a review. At it, the
+/// oldest makes room (G7).
 pub const MOST_SAMPLES: usize = 2_048;
-/// A level that was lost is earned again after so long within budget, where no step of the policy leads to it.
+/// A level that was lost is earned again after so long within budget, where no step of the policy
+/// leads to it.
 pub const REGAIN: Duration = days(30);
 /// The name of the step that leads back to a level that was lost.
 pub const REGAINED: &str = "regain";
@@ -40,7 +45,11 @@ pub struct Earn {
 
 impl Default for Earn {
     fn default() -> Self {
-        Earn { steps: Vec::new(), settle: hours(72), spot_check_ppm: 100_000 }
+        Earn {
+            steps: Vec::new(),
+            settle: hours(72),
+            spot_check_ppm: 100_000,
+        }
     }
 }
 
@@ -100,7 +109,10 @@ impl Gain {
     #[must_use]
     pub fn widened(&self, volume: Volume) -> Volume {
         match self {
-            Gain::Volume { times } => Volume { calls: volume.calls.saturating_mul(*times), ..volume },
+            Gain::Volume { times } => Volume {
+                calls: volume.calls.saturating_mul(*times),
+                ..volume
+            },
             Gain::VolumeTo { cap } => more(volume, *cap),
             Gain::Level { .. } | Gain::Skip { .. } => volume,
         }
@@ -246,7 +258,11 @@ impl Earned {
         let yesterday = today - 1;
         // Today is not over: it counts neither way.
         let ended = self.spoiled - i64::from(self.spoiled_to == today && self.spoiled_to > first);
-        let running = if self.burning { (yesterday - self.spoiled_to.max(first)).max(0) } else { 0 };
+        let running = if self.burning {
+            (yesterday - self.spoiled_to.max(first)).max(0)
+        } else {
+            0
+        };
         u32::try_from((yesterday - first - ended - running).max(0)).unwrap_or(u32::MAX)
     }
 
@@ -256,29 +272,61 @@ impl Earned {
         prove(objective, self.runs, self.unacceptable)
     }
 
-    /// Do exclusions stop promotion? Above 2% of the counted runs, what was taken out says more than what was left in.
+    /// Do exclusions stop promotion? Above 2% of the counted runs, what was taken out says more
+    /// than what was left in.
     #[must_use]
     pub const fn is_thinned(&self) -> bool {
         self.excluded * MOST_EXCLUDED > self.runs
     }
 
-    /// How far every step is that was not taken, in the policy's order; the way back to a lost level last.
+    /// How far every step is that was not taken, in the policy's order; the way back to a lost
+    /// level last.
     #[must_use]
-    pub fn progress(&self, earn: &Earn, objective: &Objective, ladder: &Ladder, earned: &LevelName, now: Time) -> Vec<Progress> {
+    pub fn progress(
+        &self,
+        earn: &Earn,
+        objective: &Objective,
+        ladder: &Ladder,
+        earned: &LevelName,
+        now: Time,
+    ) -> Vec<Progress> {
         let days = self.days(now);
-        let steps = earn.steps.iter().cloned().chain(self.regain(earn, ladder, earned));
+        let steps = earn
+            .steps
+            .iter()
+            .cloned()
+            .chain(self.regain(earn, ladder, earned));
         let open = steps.filter(|step| !self.has(step, ladder, earned));
-        open.map(|step| Progress { days, proof: self.proof_of(&step, earn, objective, now), proposed: self.proposed.get(&step.name).copied(), step }).collect()
+        open.map(|step| Progress {
+            days,
+            proof: self.proof_of(&step, earn, objective, now),
+            proposed: self.proposed.get(&step.name).copied(),
+            step,
+        })
+        .collect()
     }
 
-    /// Is it earned? From at_risk on nothing expands, and nothing does while exclusions thin out what is counted.
+    /// Is it earned? From at_risk on nothing expands, and nothing does while exclusions thin out
+    /// what is counted.
     #[must_use]
     pub fn is_met(&self, progress: &Progress, posture: Posture) -> bool {
-        posture == Posture::Healthy && !self.is_thinned() && progress.days >= progress.step.after_days && progress.proof.is_enough()
+        posture == Posture::Healthy
+            && !self.is_thinned()
+            && progress.days >= progress.step.after_days
+            && progress.proof.is_enough()
     }
 
-    /// Judges every step at `now`: what is earned is taken or proposed, and what is no longer earned is no longer proposed.
-    pub fn judge(&mut self, earn: &Earn, objective: &Objective, ladder: &Ladder, earned: &LevelName, posture: Posture, now: Time) -> Vec<Reached> {
+    /// Judges every step at `now`: what is earned is taken or proposed, and what is no longer
+    /// earned is no longer proposed.
+    pub fn judge(
+        &mut self,
+        earn: &Earn,
+        objective: &Objective,
+        ladder: &Ladder,
+        earned: &LevelName,
+        posture: Posture,
+        now: Time,
+    ) -> Vec<Reached> {
         if earn.is_empty() && self.lost.is_none() {
             return Vec::new();
         }
@@ -299,23 +347,48 @@ impl Earned {
         reached
     }
 
-    /// The next time at which a day ends that may earn something; `None` while there is nothing to earn.
+    /// The next time at which a day ends that may earn something; `None` while there is nothing to
+    /// earn.
     #[must_use]
-    pub fn next_day(&self, earn: &Earn, ladder: &Ladder, earned: &LevelName, now: Time) -> Option<Time> {
-        let open = self.lost.is_some() || earn.steps.iter().any(|step| !self.has(step, ladder, earned));
+    pub fn next_day(
+        &self,
+        earn: &Earn,
+        ladder: &Ladder,
+        earned: &LevelName,
+        now: Time,
+    ) -> Option<Time> {
+        let open = self.lost.is_some()
+            || earn
+                .steps
+                .iter()
+                .any(|step| !self.has(step, ladder, earned));
         open.then(|| Time::from_millis((day(now) + 1).saturating_mul(DAY_MS)))
     }
 
     /// `step` is taken.
     pub fn take(&mut self, step: &Step, at: Time, by: Option<PersonName>) {
         self.proposed.remove(&step.name);
-        self.taken.insert(step.name.clone(), Taken { at, by, gain: step.gain.clone() });
-        // What was seen until now was reviewed call by call. From here on it is the calls that are held all the same that speak.
+        self.taken.insert(
+            step.name.clone(),
+            Taken {
+                at,
+                by,
+                gain: step.gain.clone(),
+            },
+        );
+        // What was seen until now was reviewed call by call. From here on it is the calls that are
+        // held all the same that speak.
         self.forget(&step.name);
     }
 
-    /// The level changed: everything counts anew from here. Losing a level loses what was earned at it; returns the steps that were lost.
-    pub fn level_changed(&mut self, at: Time, lost: Option<LevelName>, is_back: bool) -> Vec<StepName> {
+    /// The level changed: everything counts anew from here. Losing a level loses what was earned at
+    /// it; returns the steps that were lost.
+    pub fn level_changed(
+        &mut self,
+        at: Time,
+        lost: Option<LevelName>,
+        is_back: bool,
+    ) -> Vec<StepName> {
         (self.base, self.spoiled, self.spoiled_to) = (at, 0, day(at));
         (self.runs, self.unacceptable, self.excluded) = (0, 0, 0);
         self.proposed.clear();
@@ -330,16 +403,27 @@ impl Earned {
         Vec::new()
     }
 
-    /// New terms: what their steps give no longer, or give otherwise, is not earned. Returns the steps that were lost.
+    /// New terms: what their steps give no longer, or give otherwise, is not earned. Returns the
+    /// steps that were lost.
     pub fn accept(&mut self, earn: &Earn) -> Vec<StepName> {
-        let gives = |name: &StepName, gain: &Gain| earn.steps.iter().any(|step| step.name == *name && step.gain == *gain);
-        let lost: Vec<_> = self.taken.iter().filter(|(name, taken)| !gives(name, &taken.gain)).map(|(name, _)| name.clone()).collect();
+        let gives = |name: &StepName, gain: &Gain| {
+            earn.steps
+                .iter()
+                .any(|step| step.name == *name && step.gain == *gain)
+        };
+        let lost: Vec<_> = self
+            .taken
+            .iter()
+            .filter(|(name, taken)| !gives(name, &taken.gain))
+            .map(|(name, _)| name.clone())
+            .collect();
         self.taken.retain(|name, _| !lost.contains(name));
         self.proposed.clear();
         lost
     }
 
-    /// Forgets what was seen of calls that a step under these names would release: under new terms it would release others.
+    /// Forgets what was seen of calls that a step under these names would release: under new terms
+    /// it would release others.
     pub fn forget_where(&mut self, changed: impl Fn(&StepName) -> bool) {
         for sample in &mut self.samples {
             sample.steps.retain(|step| !changed(step));
@@ -351,7 +435,11 @@ impl Earned {
     pub const fn posture_changed(&mut self, at: Time, to: Posture) {
         let (today, burns) = (day(at), burns(to));
         if burns || self.burning {
-            let from = if burns && !self.burning { max(self.spoiled_to, today - 1) } else { self.spoiled_to };
+            let from = if burns && !self.burning {
+                max(self.spoiled_to, today - 1)
+            } else {
+                self.spoiled_to
+            };
             let (first, from) = (day(self.base), max(from, day(self.base)));
             if today > first && today > from {
                 self.spoiled += today - from;
@@ -361,7 +449,8 @@ impl Earned {
         self.burning = burns;
     }
 
-    /// Runs were booked at `booked_at`, or what they stand as changed. By whole minutes, as runs are tallied.
+    /// Runs were booked at `booked_at`, or what they stand as changed. By whole minutes, as runs
+    /// are tallied.
     pub fn count(&mut self, booked_at: Time, shift: &Shift) {
         if booked_at.minute() > self.base.minute() {
             self.runs = self.runs.saturating_add(shift.all.runs);
@@ -381,7 +470,8 @@ impl Earned {
         self.sample(run, steps, at);
     }
 
-    /// A held call that `steps` would have released was denied as wrong. Returns the skipped reviews that are back.
+    /// A held call that `steps` would have released was denied as wrong. Returns the skipped
+    /// reviews that are back.
     pub fn denied(&mut self, run: &RunRef, steps: &[StepName], at: Time) -> Vec<StepName> {
         if let Some(sample) = self.sample(run, steps, at) {
             sample.denied = true;
@@ -391,12 +481,17 @@ impl Earned {
 
     /// Somebody judged a run and found it right.
     pub fn checked(&mut self, run: &RunRef) {
-        self.samples.iter_mut().filter(|sample| sample.run == *run).for_each(|sample| sample.checked = true);
+        self.samples
+            .iter_mut()
+            .filter(|sample| sample.run == *run)
+            .for_each(|sample| sample.checked = true);
     }
 
     /// A run stands as `mark` now. Returns the skipped reviews that are back.
     pub fn stands(&mut self, run: &RunRef, mark: Mark) -> Vec<StepName> {
-        let Some(index) = self.samples.iter().position(|sample| sample.run == *run) else { return Vec::new() };
+        let Some(index) = self.samples.iter().position(|sample| sample.run == *run) else {
+            return Vec::new();
+        };
         match mark {
             Mark::Excluded => {
                 self.samples.remove(index);
@@ -418,7 +513,12 @@ impl Earned {
     #[must_use]
     pub fn widened(&self, mut rung: Rung, posture: Posture) -> Rung {
         if let Some(volume) = rung.volume.filter(|_| !burns(posture)) {
-            rung.volume = Some(self.taken.values().map(|taken| taken.gain.widened(volume)).fold(volume, more));
+            rung.volume = Some(
+                self.taken
+                    .values()
+                    .map(|taken| taken.gain.widened(volume))
+                    .fold(volume, more),
+            );
         }
         rung
     }
@@ -426,7 +526,10 @@ impl Earned {
     /// The reviews that are skipped. In burned and breached none is.
     #[must_use]
     pub fn skipped(&self, posture: Posture) -> Arc<[StepName]> {
-        let skips = self.taken.iter().filter(|(_, taken)| matches!(taken.gain, Gain::Skip { .. }) && !burns(posture));
+        let skips = self
+            .taken
+            .iter()
+            .filter(|(_, taken)| matches!(taken.gain, Gain::Skip { .. }) && !burns(posture));
         skips.map(|(name, _)| name.clone()).collect()
     }
 
@@ -435,13 +538,24 @@ impl Earned {
         if steps.is_empty() {
             return None;
         }
-        let index = self.samples.iter().position(|sample| sample.run == *run).unwrap_or_else(|| {
-            if self.samples.len() >= MOST_SAMPLES {
-                self.samples.remove(0);
-            }
-            self.samples.push(Sample { run: run.clone(), at, steps: Vec::new(), checked: false, wrong: false, denied: false });
-            self.samples.len() - 1
-        });
+        let index = self
+            .samples
+            .iter()
+            .position(|sample| sample.run == *run)
+            .unwrap_or_else(|| {
+                if self.samples.len() >= MOST_SAMPLES {
+                    self.samples.remove(0);
+                }
+                self.samples.push(Sample {
+                    run: run.clone(),
+                    at,
+                    steps: Vec::new(),
+                    checked: false,
+                    wrong: false,
+                    denied: false,
+                });
+                self.samples.len() - 1
+            });
         let sample = &mut self.samples[index];
         sample.at = sample.at.max(at);
         for step in steps {
@@ -452,9 +566,14 @@ impl Earned {
         Some(sample)
     }
 
-    /// A call that was held although its review is skipped turned out wrong: the review is back, to be earned anew.
+    /// A call that was held although its review is skipped turned out wrong: the review is back, to
+    /// be earned anew.
     fn restore(&mut self, steps: &[StepName]) -> Vec<StepName> {
-        let back: Vec<_> = steps.iter().filter(|step| self.taken.remove(*step).is_some()).cloned().collect();
+        let back: Vec<_> = steps
+            .iter()
+            .filter(|step| self.taken.remove(*step).is_some())
+            .cloned()
+            .collect();
         for step in &back {
             self.forget(step);
         }
@@ -468,31 +587,50 @@ impl Earned {
     fn has(&self, step: &Step, ladder: &Ladder, earned: &LevelName) -> bool {
         match &step.gain {
             Gain::Level { to } => ladder.find(to.as_str()) <= ladder.find(earned.as_str()),
-            Gain::Volume { .. } | Gain::VolumeTo { .. } | Gain::Skip { .. } => self.taken.contains_key(&step.name),
+            Gain::Volume { .. } | Gain::VolumeTo { .. } | Gain::Skip { .. } => {
+                self.taken.contains_key(&step.name)
+            }
         }
     }
 
     /// The way back to a level that was lost, where the policy names none.
     fn regain(&self, earn: &Earn, ladder: &Ladder, earned: &LevelName) -> Option<Step> {
-        let lost = self.lost.as_ref().and_then(|lost| ladder.find(lost.as_str()))?;
-        let above = ladder.find(earned.as_str()).filter(|earned| *earned < lost)?;
+        let lost = self
+            .lost
+            .as_ref()
+            .and_then(|lost| ladder.find(lost.as_str()))?;
+        let above = ladder
+            .find(earned.as_str())
+            .filter(|earned| *earned < lost)?;
         // One level at a time, however many were lost.
         let to = ladder.rungs().get(above.index() + 1)?.level.clone();
         let leads_back = |step: &Step| matches!(&step.gain, Gain::Level { to: level } if ladder.find(level.as_str()) >= ladder.find(to.as_str()));
         let after_days = u32::try_from(REGAIN.as_secs() / 86_400).unwrap_or(u32::MAX);
-        (!earn.steps.iter().any(leads_back)).then(|| Step { name: REGAINED.into(), after_days, gain: Gain::Level { to }, how: How::Propose })
+        (!earn.steps.iter().any(leads_back)).then(|| Step {
+            name: REGAINED.into(),
+            after_days,
+            gain: Gain::Level { to },
+            how: How::Propose,
+        })
     }
 
     fn proof_of(&self, step: &Step, earn: &Earn, objective: &Objective, now: Time) -> Proof {
         match &step.gain {
-            Gain::Volume { .. } | Gain::VolumeTo { .. } | Gain::Level { .. } => self.proof(objective),
+            Gain::Volume { .. } | Gain::VolumeTo { .. } | Gain::Level { .. } => {
+                self.proof(objective)
+            }
             Gain::Skip { .. } => {
-                let own = self.samples.iter().filter(|sample| sample.steps.contains(&step.name));
+                let own = self
+                    .samples
+                    .iter()
+                    .filter(|sample| sample.steps.contains(&step.name));
                 let (mut runs, mut wrong) = (0, 0);
                 for sample in own {
                     let is_wrong = sample.wrong || sample.denied;
                     wrong += i64::from(is_wrong);
-                    runs += i64::from(is_wrong || (sample.checked && now.since(sample.at) >= earn.settle));
+                    runs += i64::from(
+                        is_wrong || (sample.checked && now.since(sample.at) >= earn.settle),
+                    );
                 }
                 prove(objective, runs, wrong)
             }
@@ -502,13 +640,24 @@ impl Earned {
 
 fn prove(objective: &Objective, runs: i64, unacceptable: i64) -> Proof {
     let [runs, unacceptable] = [runs, unacceptable].map(|count| u64::try_from(count).unwrap_or(0));
-    Proof { runs, unacceptable, needed: objective.evidence.runs_needed(objective.miss_ppm(), unacceptable).max(1) }
+    Proof {
+        runs,
+        unacceptable,
+        needed: objective
+            .evidence
+            .runs_needed(objective.miss_ppm(), unacceptable)
+            .max(1),
+    }
 }
 
 /// The one that lets more go in the same time.
 fn more(one: Volume, other: Volume) -> Volume {
     let per_time = |volume: Volume, seconds: u32| u64::from(volume.calls) * u64::from(seconds);
-    if per_time(other, one.per_seconds) > per_time(one, other.per_seconds) { other } else { one }
+    if per_time(other, one.per_seconds) > per_time(one, other.per_seconds) {
+        other
+    } else {
+        one
+    }
 }
 
 /// Does a day end at `at`? Steps are judged then and at no other time.

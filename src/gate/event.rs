@@ -1,6 +1,8 @@
-//! Every fact worth keeping. State is a fold over these (G12): journal, audit, metrics, notices and backtests all read this one type.
+//! Every fact worth keeping. State is a fold over these (G12): journal, audit, metrics, notices and
+//! backtests all read this one type.
 //!
-//! An event carries everything that the fold needs, so that a late report about a run long gone from memory changes the budget without the fold remembering runs.
+//! An event carries everything that the fold needs, so that a late report about a run long gone
+//! from memory changes the budget without the fold remembering runs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +17,10 @@ use super::{
     deed::Undone,
     digest::Digest,
     facets::Facets,
-    name::{AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId, StepName, ToolName, WorkflowName},
+    name::{
+        AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId,
+        StepName, ToolName, WorkflowName,
+    },
     outcome::{FailureMode, Source},
     pace::Busy,
     past::Imported,
@@ -71,7 +76,8 @@ pub enum Event {
         /// All lowered policies, as JSON.
         policies: Arc<str>,
     },
-    /// A reload failed, of policies, people, agents or certificates; what was in force stays in force.
+    /// A reload failed, of policies, people, agents or certificates; what was in force stays in
+    /// force.
     PolicyRefused {
         /// Why.
         reason: Arc<str>,
@@ -131,7 +137,8 @@ pub enum Event {
         /// When it was booked.
         booked_at: Time,
     },
-    /// A run handed its case to a person: what goes on under the id that its calls gave waits for a person too.
+    /// A run handed its case to a person: what goes on under the id that its calls gave waits for a
+    /// person too.
     Escalated {
         /// The run, without a continuation's number.
         run: RunRef,
@@ -195,7 +202,8 @@ pub enum Event {
         /// What it does to the books.
         revision: Revision,
     },
-    /// Something was reported of an open run that changes nothing about how it stands: what costs nothing, or was known. It is counted when the run ends.
+    /// Something was reported of an open run that changes nothing about how it stands: what costs
+    /// nothing, or was known. It is counted when the run ends.
     Remarked {
         /// The run.
         run: RunRef,
@@ -222,7 +230,8 @@ pub enum Event {
         busy: Busy,
     },
 
-    /// Calls were denied, or would have been where a rule only watches. For the record: the runs they belong to are tallied or booked by other events.
+    /// Calls were denied, or would have been where a rule only watches. For the record: the runs
+    /// they belong to are tallied or booked by other events.
     Refused {
         /// At most [`MOST_REFUSED`] of them.
         calls: Vec<RefusedCall>,
@@ -230,8 +239,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         more: Vec<RefusedAlike>,
     },
-    /// Requests were turned away before they were calls of any run: malformed, unidentified, or with a token that opens nothing. Only counted, because anybody can
-    /// send them.
+    /// Requests were turned away before they were calls of any run: malformed, unidentified, or
+    /// with a token that opens nothing. Only counted, because anybody can send them.
     TurnedAway {
         /// How many since the last such entry, by the slug of the problem they were answered with.
         counts: BTreeMap<Arc<str>, u64>,
@@ -377,7 +386,8 @@ pub enum Event {
         /// Why, where it shipped in spite of a freeze.
         emergency: Option<Arc<str>>,
     },
-    /// Somebody asked whether a change of the workflow may ship, and it may not while its changes are frozen.
+    /// Somebody asked whether a change of the workflow may ship, and it may not while its changes
+    /// are frozen.
     ChangeRefused {
         /// What kind.
         kind: Arc<str>,
@@ -406,7 +416,8 @@ pub enum Event {
         incident: IncidentId,
     },
 
-    /// What followed from the events before it. Recorded for readers; the fold derives it and does not read it.
+    /// What followed from the events before it. Recorded for readers; the fold derives it and does
+    /// not read it.
     Followed(Effect),
 }
 

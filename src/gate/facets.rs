@@ -1,10 +1,14 @@
-//! What the four numbers count about a run, besides its mark: a few facets, worked out from what the gate saw and from the charges that stand.
+//! What the four numbers count about a run, besides its mark: a few facets, worked out from what
+//! the gate saw and from the charges that stand.
 //!
-//! A facet is never set by hand where a charge says the same: it follows from the charges, so that a report that is taken back takes its facet with it, in whatever
-//! order such news arrives. A run is *corrected* when `major_correction` stands, whoever says so; it is *rework* when `duplicate_work` stands; a standing
-//! `missed_escalation` says that it should have escalated and did not, so a person's report of one makes an escalation due. What was caught by a hold was missed too,
-//! but cost nothing. A run is *checked* when a charge of a person or another system stands, or when one of them said that it was right; it stays *confirmed* only
-//! while nobody says otherwise.
+//! A facet is never set by hand where a charge says the same: it follows from the charges, so that
+//! a report that is taken back takes its facet with it, in whatever order such news arrives. A run
+//! is *corrected* when `major_correction` stands, whoever says so; it is *rework* when
+//! `duplicate_work` stands; a standing `missed_escalation` says that it should have escalated and
+//! did not, so a person's report of one makes an escalation due. What was caught by a hold was
+//! missed too, but cost nothing. A run is *checked* when a charge of a person or another system
+//! stands, or when one of them said that it was right; it stays *confirmed* only while nobody says
+//! otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +33,8 @@ pub enum Facet {
     EscalationDue,
     /// It should have and did not, whether that was caught or not.
     EscalationMissed,
-    /// It did not, but a hold stopped the call that it should have escalated: shown, and costs nothing.
+    /// It did not, but a hold stopped the call that it should have escalated: shown, and costs
+    /// nothing.
     EscalationCaught,
     /// It caused duplicate, undone or follow-on work.
     Rework,
@@ -41,8 +46,15 @@ pub enum Facet {
 
 impl Facet {
     /// Every facet, in the order of its bit.
-    pub const ALL: [Facet; 7] =
-        [Facet::Corrected, Facet::EscalationDue, Facet::EscalationMissed, Facet::EscalationCaught, Facet::Rework, Facet::Checked, Facet::Confirmed];
+    pub const ALL: [Facet; 7] = [
+        Facet::Corrected,
+        Facet::EscalationDue,
+        Facet::EscalationMissed,
+        Facet::EscalationCaught,
+        Facet::Rework,
+        Facet::Checked,
+        Facet::Confirmed,
+    ];
 
     /// The facet as it is written.
     #[must_use]
@@ -118,7 +130,11 @@ impl Facets {
     #[must_use]
     pub const fn judged(self, right: bool) -> Self {
         let judged = self.with(Facet::Checked);
-        if right { judged.with(Facet::Confirmed) } else { judged.without(Facet::Confirmed) }
+        if right {
+            judged.with(Facet::Confirmed)
+        } else {
+            judged.without(Facet::Confirmed)
+        }
     }
 
     /// Each of them.
@@ -126,7 +142,8 @@ impl Facets {
         Facet::ALL.into_iter().filter(move |facet| self.has(*facet))
     }
 
-    /// What a run shows of which `seen` was seen on the wire or said in a check, and which `charges` stand.
+    /// What a run shows of which `seen` was seen on the wire or said in a check, and which
+    /// `charges` stand.
     #[must_use]
     pub fn of<'c>(seen: Facets, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
         let (mut facets, mut is_missed, mut is_judged) = (seen, false, false);
@@ -151,12 +168,18 @@ impl Facets {
             facets = facets.without(Facet::EscalationCaught);
         }
         if is_missed || facets.has(Facet::EscalationCaught) {
-            facets = facets.with(Facet::EscalationDue).with(Facet::EscalationMissed);
+            facets = facets
+                .with(Facet::EscalationDue)
+                .with(Facet::EscalationMissed);
         }
         if facets.has(Facet::Confirmed) {
             facets = facets.with(Facet::Checked);
         }
-        if is_judged { facets.with(Facet::Checked).without(Facet::Confirmed) } else { facets }
+        if is_judged {
+            facets.with(Facet::Checked).without(Facet::Confirmed)
+        } else {
+            facets
+        }
     }
 
     /// Those that the four numbers count: none of a run that does not count itself.
@@ -209,7 +232,8 @@ impl FacetCounts {
         }
     }
 
-    /// How many show `facet`. A sum of changes of which some are still to come never shows less than zero.
+    /// How many show `facet`. A sum of changes of which some are still to come never shows less
+    /// than zero.
     #[must_use]
     pub fn get(&self, facet: Facet) -> u64 {
         u64::try_from(self.0[facet as usize]).unwrap_or(0)
@@ -230,7 +254,11 @@ impl From<BTreeMap<Facet, i64>> for FacetCounts {
 
 impl From<FacetCounts> for BTreeMap<Facet, i64> {
     fn from(counts: FacetCounts) -> Self {
-        Facet::ALL.into_iter().zip(counts.0).filter(|(_, count)| *count != 0).collect()
+        Facet::ALL
+            .into_iter()
+            .zip(counts.0)
+            .filter(|(_, count)| *count != 0)
+            .collect()
     }
 }
 
@@ -258,19 +286,39 @@ pub struct Shown {
 impl Shown {
     /// A run that stands as `mark`, of which `seen` was seen and which `charges` stand.
     #[must_use]
-    pub fn of<'c>(mark: Mark, seen: Facets, charges: impl IntoIterator<Item = &'c Charge> + Clone) -> Self {
-        Shown { mark, facets: Facets::of(seen, charges.clone()).counted(mark), modes: modes(charges) }
+    pub fn of<'c>(
+        mark: Mark,
+        seen: Facets,
+        charges: impl IntoIterator<Item = &'c Charge> + Clone,
+    ) -> Self {
+        Shown {
+            mark,
+            facets: Facets::of(seen, charges.clone()).counted(mark),
+            modes: modes(charges),
+        }
     }
 
     /// What changes about the counts of failure modes when a run that stood as `was` stands so.
     #[must_use]
     pub fn since(&self, was: &Shown) -> Vec<ModeShift> {
-        let shift = |change: i64| move |(mode, tool): &(FailureMode, Option<ToolName>)| ModeShift { mode: mode.clone(), tool: tool.clone(), change };
+        let shift = |change: i64| {
+            move |(mode, tool): &(FailureMode, Option<ToolName>)| ModeShift {
+                mode: mode.clone(),
+                tool: tool.clone(),
+                change,
+            }
+        };
         match (was.mark == Mark::Excluded, self.mark == Mark::Excluded) {
             (false, true) => was.modes.iter().map(shift(-1)).collect(),
             (true, false) => self.modes.iter().map(shift(1)).collect(),
-            // Of a run that is out, what comes and goes is told all the same: a burn may rest on it once it is back.
-            (true, true) | (false, false) => was.modes.difference(&self.modes).map(shift(-1)).chain(self.modes.difference(&was.modes).map(shift(1))).collect(),
+            // Of a run that is out, what comes and goes is told all the same: a burn may rest on it
+            // once it is back.
+            (true, true) | (false, false) => was
+                .modes
+                .difference(&self.modes)
+                .map(shift(-1))
+                .chain(self.modes.difference(&was.modes).map(shift(1)))
+                .collect(),
         }
     }
 }
@@ -278,13 +326,30 @@ impl Shown {
 /// What one run with these charges adds to the counts of failure modes.
 #[must_use]
 pub fn mode_shifts<'c>(charges: impl IntoIterator<Item = &'c Charge>) -> Vec<ModeShift> {
-    modes(charges).into_iter().map(|(mode, tool)| ModeShift { mode, tool, change: 1 }).collect()
+    modes(charges)
+        .into_iter()
+        .map(|(mode, tool)| ModeShift {
+            mode,
+            tool,
+            change: 1,
+        })
+        .collect()
 }
 
 /// Each mode once for the run, and once for each tool that it was seen at.
-fn modes<'c>(charges: impl IntoIterator<Item = &'c Charge>) -> BTreeSet<(FailureMode, Option<ToolName>)> {
+fn modes<'c>(
+    charges: impl IntoIterator<Item = &'c Charge>,
+) -> BTreeSet<(FailureMode, Option<ToolName>)> {
     let at = |charge: &Charge| charge.tool.clone().unwrap_or_else(|| NO_TOOL.into());
-    charges.into_iter().flat_map(|charge| [(charge.mode.clone(), None), (charge.mode.clone(), Some(at(charge)))]).collect()
+    charges
+        .into_iter()
+        .flat_map(|charge| {
+            [
+                (charge.mode.clone(), None),
+                (charge.mode.clone(), Some(at(charge))),
+            ]
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -292,7 +357,15 @@ mod tests {
     use super::*;
 
     fn charge(mode: FailureMode, source: Source) -> Charge {
-        Charge { mode, source, by: None, call: None, tool: None, note: None, reference: None }
+        Charge {
+            mode,
+            source,
+            by: None,
+            call: None,
+            tool: None,
+            note: None,
+            reference: None,
+        }
     }
 
     fn set<const N: usize>(facets: [Facet; N]) -> Facets {
@@ -301,10 +374,28 @@ mod tests {
 
     #[test]
     fn a_facet_follows_from_the_charges_that_stand() {
-        let seen = |source| [charge(FailureMode::MajorCorrection, source), charge(FailureMode::DuplicateWork, source)];
-        assert_eq!(Facets::of(Facets::NONE, &seen(Source::Agent)), set([Facet::Corrected, Facet::Rework]), "whoever says so; an agent checks nothing");
-        assert_eq!(Facets::of(Facets::NONE, &seen(Source::Person)), set([Facet::Corrected, Facet::Rework, Facet::Checked]));
-        assert_eq!(Facets::of(Facets::NONE, &[charge(FailureMode::Timeout, Source::System)]), set([Facet::Checked]));
+        let seen = |source| {
+            [
+                charge(FailureMode::MajorCorrection, source),
+                charge(FailureMode::DuplicateWork, source),
+            ]
+        };
+        assert_eq!(
+            Facets::of(Facets::NONE, &seen(Source::Agent)),
+            set([Facet::Corrected, Facet::Rework]),
+            "whoever says so; an agent checks nothing"
+        );
+        assert_eq!(
+            Facets::of(Facets::NONE, &seen(Source::Person)),
+            set([Facet::Corrected, Facet::Rework, Facet::Checked])
+        );
+        assert_eq!(
+            Facets::of(
+                Facets::NONE,
+                &[charge(FailureMode::Timeout, Source::System)]
+            ),
+            set([Facet::Checked])
+        );
         assert_eq!(Facets::of(Facets::NONE, &[]), Facets::NONE);
     }
 
@@ -312,34 +403,78 @@ mod tests {
     fn a_missed_escalation_was_due_and_a_caught_one_was_missed() {
         let missed = [charge(FailureMode::MissedEscalation, Source::Wire)];
         let caught = set([Facet::EscalationDue, Facet::EscalationCaught]);
-        assert_eq!(Facets::of(Facets::NONE, &missed), set([Facet::EscalationDue, Facet::EscalationMissed]));
-        assert_eq!(Facets::of(caught, &[]), set([Facet::EscalationDue, Facet::EscalationMissed, Facet::EscalationCaught]));
-        assert_eq!(Facets::of(caught, &missed), set([Facet::EscalationDue, Facet::EscalationMissed]), "one that went through is not made good by a caught one");
-        assert_eq!(Facets::of(set([Facet::EscalationDue]), &[]), set([Facet::EscalationDue]));
+        assert_eq!(
+            Facets::of(Facets::NONE, &missed),
+            set([Facet::EscalationDue, Facet::EscalationMissed])
+        );
+        assert_eq!(
+            Facets::of(caught, &[]),
+            set([
+                Facet::EscalationDue,
+                Facet::EscalationMissed,
+                Facet::EscalationCaught
+            ])
+        );
+        assert_eq!(
+            Facets::of(caught, &missed),
+            set([Facet::EscalationDue, Facet::EscalationMissed]),
+            "one that went through is not made good by a caught one"
+        );
+        assert_eq!(
+            Facets::of(set([Facet::EscalationDue]), &[]),
+            set([Facet::EscalationDue])
+        );
     }
 
     #[test]
     fn what_was_confirmed_is_no_longer_once_somebody_reports_it() {
         let confirmed = set([Facet::Confirmed]);
-        assert_eq!(Facets::of(confirmed, &[]), set([Facet::Checked, Facet::Confirmed]));
-        assert_eq!(Facets::of(confirmed, &[charge(FailureMode::WrongAction, Source::Person)]), set([Facet::Checked]));
-        assert_eq!(Facets::of(confirmed, &[charge(FailureMode::Timeout, Source::Wire)]), set([Facet::Checked, Facet::Confirmed]));
+        assert_eq!(
+            Facets::of(confirmed, &[]),
+            set([Facet::Checked, Facet::Confirmed])
+        );
+        assert_eq!(
+            Facets::of(
+                confirmed,
+                &[charge(FailureMode::WrongAction, Source::Person)]
+            ),
+            set([Facet::Checked])
+        );
+        assert_eq!(
+            Facets::of(confirmed, &[charge(FailureMode::Timeout, Source::Wire)]),
+            set([Facet::Checked, Facet::Confirmed])
+        );
     }
 
     #[test]
     fn a_run_that_does_not_count_has_no_facets_that_do() {
         let facets = set([Facet::Corrected]);
-        assert_eq!([Mark::Acceptable, Mark::Unacceptable].map(|mark| facets.counted(mark)), [facets; 2]);
-        assert_eq!([Mark::Idle, Mark::Excluded].map(|mark| facets.counted(mark)), [Facets::NONE; 2]);
+        assert_eq!(
+            [Mark::Acceptable, Mark::Unacceptable].map(|mark| facets.counted(mark)),
+            [facets; 2]
+        );
+        assert_eq!(
+            [Mark::Idle, Mark::Excluded].map(|mark| facets.counted(mark)),
+            [Facets::NONE; 2]
+        );
     }
 
     #[test]
     fn facets_are_written_by_name() {
         let facets = set([Facet::Rework, Facet::EscalationDue]);
-        assert_eq!(serde_json::to_string(&facets).unwrap(), r#"["escalation_due","rework"]"#);
-        assert_eq!(serde_json::from_str::<Facets>(r#"["rework","escalation_due"]"#).unwrap(), facets);
+        assert_eq!(
+            serde_json::to_string(&facets).unwrap(),
+            r#"["escalation_due","rework"]"#
+        );
+        assert_eq!(
+            serde_json::from_str::<Facets>(r#"["rework","escalation_due"]"#).unwrap(),
+            facets
+        );
         assert_eq!(Facets::from_bits(facets.bits()), facets);
-        assert_eq!(serde_json::to_string(&FacetCounts::between(set([Facet::Checked]), facets)).unwrap(), r#"{"escalation_due":1,"rework":1,"checked":-1}"#);
+        assert_eq!(
+            serde_json::to_string(&FacetCounts::between(set([Facet::Checked]), facets)).unwrap(),
+            r#"{"escalation_due":1,"rework":1,"checked":-1}"#
+        );
         for facet in Facet::ALL {
             assert_eq!(serde_json::to_value(facet).unwrap(), facet.as_str());
         }
@@ -347,14 +482,31 @@ mod tests {
 
     #[test]
     fn a_mode_counts_once_a_run_and_once_a_tool_and_leaves_with_its_run() {
-        let at = |tool: &str| Charge { tool: Some(tool.into()), ..charge(FailureMode::Timeout, Source::Wire) };
+        let at = |tool: &str| Charge {
+            tool: Some(tool.into()),
+            ..charge(FailureMode::Timeout, Source::Wire)
+        };
         let charges = [at("api/a"), at("api/b"), at("api/a")];
         assert_eq!(mode_shifts(&charges).len(), 3);
         let run = |mark, charges: &[Charge]| Shown::of(mark, Facets::NONE, charges);
-        let (counted, out) = (run(Mark::Unacceptable, &charges), run(Mark::Excluded, &charges));
-        assert_eq!(counted.since(&run(Mark::Unacceptable, &charges[..1])).len(), 1, "only the other tool is news");
+        let (counted, out) = (
+            run(Mark::Unacceptable, &charges),
+            run(Mark::Excluded, &charges),
+        );
+        assert_eq!(
+            counted.since(&run(Mark::Unacceptable, &charges[..1])).len(),
+            1,
+            "only the other tool is news"
+        );
         let sum = |shifts: Vec<ModeShift>| shifts.iter().map(|shift| shift.change).sum::<i64>();
-        assert_eq!((sum(out.since(&counted)), sum(counted.since(&out))), (-3, 3));
-        assert_eq!(sum(run(Mark::Unacceptable, &charges[..1]).since(&out)), 2, "what was taken back meanwhile does not come back");
+        assert_eq!(
+            (sum(out.since(&counted)), sum(counted.since(&out))),
+            (-3, 3)
+        );
+        assert_eq!(
+            sum(run(Mark::Unacceptable, &charges[..1]).since(&out)),
+            2,
+            "what was taken back meanwhile does not come back"
+        );
     }
 }

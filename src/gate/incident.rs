@@ -1,8 +1,10 @@
 //! When a tool API is broken, and not the workflows that call it.
 //!
-//! Decides by whole minutes: an incident opens when, in five of them in a row, at least half of the API's calls failed, and over the five at least half of those of two
-//! workflows or more; it closes after five in a row in which fewer did. What is asked of it is counts and a time; who counts, and what is done about it, is decided elsewhere. An incident changes no
-//! budget by itself: the failures are booked, and are an operator's to exclude.
+//! Decides by whole minutes: an incident opens when, in five of them in a row, at least half of the
+//! API's calls failed, and over the five at least half of those of two workflows or more; it closes
+//! after five in a row in which fewer did. What is asked of it is counts and a time; who counts,
+//! and what is done about it, is decided elsewhere. An incident changes no budget by itself: the
+//! failures are booked, and are an operator's to exclude.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,7 +21,8 @@ use super::{
 pub const MINUTES: u8 = 5;
 /// Fewer calls than this in those minutes are no incident, whatever became of them.
 pub const MIN_CALLS: u64 = 10;
-/// So many workflows are told apart in a minute; those that come later count among all calls alone. Two are enough.
+/// So many workflows are told apart in a minute; those that come later count among all calls alone.
+/// Two are enough.
 const MAX_TOLD: usize = 64;
 /// So many incidents are remembered; the journal has them all.
 pub const MAX_REMEMBERED: usize = 200;
@@ -44,10 +47,14 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Is this charge one of its failures? Seen on the wire, of a call of its API that was judged at `at`, while it lasted. Those of the minutes that opened it are.
+    /// Is this charge one of its failures? Seen on the wire, of a call of its API that was judged
+    /// at `at`, while it lasted. Those of the minutes that opened it are.
     #[must_use]
     pub fn has(&self, charge: &Charge, at: Time) -> bool {
-        let is_of_api = charge.tool.as_ref().is_some_and(|tool| tool.api() == self.api.as_str());
+        let is_of_api = charge
+            .tool
+            .as_ref()
+            .is_some_and(|tool| tool.api() == self.api.as_str());
         let in_time = self.since <= at && self.closed.is_none_or(|closed| at < closed);
         charge.source == Source::Wire && is_failure(&charge.mode) && is_of_api && in_time
     }
@@ -74,7 +81,9 @@ impl Incidents {
     /// The one that is open for `api`.
     #[must_use]
     pub fn open(&self, api: &str) -> Option<&Incident> {
-        self.0.iter().find(|incident| incident.closed.is_none() && incident.api.as_str() == api)
+        self.0
+            .iter()
+            .find(|incident| incident.closed.is_none() && incident.api.as_str() == api)
     }
 
     /// The one with this id.
@@ -86,17 +95,39 @@ impl Incidents {
     /// Applies an event that opens or closes one.
     pub fn apply(&mut self, at: Time, event: &Event) {
         match event {
-            Event::IncidentOpened { incident, api, since, calls, failures } if self.get(*incident).is_none() => {
+            Event::IncidentOpened {
+                incident,
+                api,
+                since,
+                calls,
+                failures,
+            } if self.get(*incident).is_none() => {
                 if self.0.len() >= MAX_REMEMBERED {
                     // An open one is forgotten last.
-                    let oldest = self.0.iter().position(|incident| incident.closed.is_some()).unwrap_or(0);
+                    let oldest = self
+                        .0
+                        .iter()
+                        .position(|incident| incident.closed.is_some())
+                        .unwrap_or(0);
                     self.0.remove(oldest);
                 }
                 let (calls, failures) = (*calls, *failures);
-                self.0.push_back(Incident { incident: *incident, api: api.clone(), since: *since, opened: at, closed: None, calls, failures });
+                self.0.push_back(Incident {
+                    incident: *incident,
+                    api: api.clone(),
+                    since: *since,
+                    opened: at,
+                    closed: None,
+                    calls,
+                    failures,
+                });
             }
             Event::IncidentClosed { incident } => {
-                if let Some(open) = self.0.iter_mut().find(|open| open.incident == *incident && open.closed.is_none()) {
+                if let Some(open) = self
+                    .0
+                    .iter_mut()
+                    .find(|open| open.incident == *incident && open.closed.is_none())
+                {
                     open.closed = Some(at);
                 }
             }
@@ -157,7 +188,12 @@ impl Detector {
                 if self.0.len() > usize::from(MINUTES) {
                     self.0.pop_front();
                 }
-                self.0.push_back_mut(Bucket { minute, calls: 0, failures: 0, by: BTreeMap::new() })
+                self.0.push_back_mut(Bucket {
+                    minute,
+                    calls: 0,
+                    failures: 0,
+                    by: BTreeMap::new(),
+                })
             }
         };
         bucket.calls = bucket.calls.saturating_add(calls);
@@ -173,27 +209,45 @@ impl Detector {
     pub fn judge(&self, now: Time, is_open: bool) -> Option<Turn> {
         let Minute(this) = now.minute();
         let first = this.saturating_sub(i64::from(MINUTES));
-        let judged = || self.0.iter().filter(|bucket| (first..this).contains(&bucket.minute.0));
+        let judged = || {
+            self.0
+                .iter()
+                .filter(|bucket| (first..this).contains(&bucket.minute.0))
+        };
         if is_open {
-            return judged().all(|bucket| !bucket.is_bad()).then_some(Turn::Closes);
+            return judged()
+                .all(|bucket| !bucket.is_bad())
+                .then_some(Turn::Closes);
         }
         let calls: u64 = judged().map(|bucket| bucket.calls).sum();
         let failures: u64 = judged().map(|bucket| bucket.failures).sum();
         let mut by: BTreeMap<&WorkflowName, (u64, u64)> = BTreeMap::new();
         for (workflow, (calls, failures)) in judged().flat_map(|bucket| &bucket.by) {
             let sum = by.entry(workflow).or_default();
-            *sum = (sum.0.saturating_add(*calls), sum.1.saturating_add(*failures));
+            *sum = (
+                sum.0.saturating_add(*calls),
+                sum.1.saturating_add(*failures),
+            );
         }
-        let failing = by.values().filter(|(calls, failures)| most_failed(*calls, *failures)).count();
+        let failing = by
+            .values()
+            .filter(|(calls, failures)| most_failed(*calls, *failures))
+            .count();
         let throughout = judged().count() == usize::from(MINUTES) && judged().all(Bucket::is_bad);
-        (throughout && calls >= MIN_CALLS && failing >= 2).then(|| Turn::Opens { since: Minute(first).start(), calls, failures })
+        (throughout && calls >= MIN_CALLS && failing >= 2).then(|| Turn::Opens {
+            since: Minute(first).start(),
+            calls,
+            failures,
+        })
     }
 
     /// Has nothing failed in any minute that will be judged yet?
     #[must_use]
     pub fn is_quiet(&self, now: Time) -> bool {
         let Minute(this) = now.minute();
-        self.0.iter().all(|bucket| bucket.failures == 0 || bucket.minute.0.saturating_add(i64::from(MINUTES)) < this)
+        self.0.iter().all(|bucket| {
+            bucket.failures == 0 || bucket.minute.0.saturating_add(i64::from(MINUTES)) < this
+        })
     }
 }
 
@@ -217,7 +271,10 @@ mod tests {
     }
 
     fn opens(minutes: &[(u64, u64)], workflows: &[&str]) -> bool {
-        matches!(detector(minutes, workflows).judge(at(i64::try_from(minutes.len()).unwrap()), false), Some(Turn::Opens { .. }))
+        matches!(
+            detector(minutes, workflows).judge(at(i64::try_from(minutes.len()).unwrap()), false),
+            Some(Turn::Opens { .. })
+        )
     }
 
     #[test]
@@ -227,18 +284,45 @@ mod tests {
         assert!(!opens(&[(4, 2); 5], &["a"]), "one workflow");
         let mut one = detector(&[(8, 8); 5], &["a"]);
         (0..5).for_each(|minute| one.count(at(minute), &"b".into(), 3, 1));
-        assert_eq!(one.judge(at(5), false), None, "one workflow, beside another that is well");
-        assert!(!opens(&[(100, 49), (4, 4), (4, 4), (4, 4), (4, 4)], &["a", "b"]), "a minute in which fewer than half failed");
-        assert!(!opens(&[(1, 1), (2, 2), (2, 2), (2, 2), (2, 2)], &["a", "b"]), "nine calls");
+        assert_eq!(
+            one.judge(at(5), false),
+            None,
+            "one workflow, beside another that is well"
+        );
+        assert!(
+            !opens(&[(100, 49), (4, 4), (4, 4), (4, 4), (4, 4)], &["a", "b"]),
+            "a minute in which fewer than half failed"
+        );
+        assert!(
+            !opens(&[(1, 1), (2, 2), (2, 2), (2, 2), (2, 2)], &["a", "b"]),
+            "nine calls"
+        );
         assert!(opens(&[(2, 2); 5], &["a", "b"]), "ten calls");
-        assert!(!opens(&[(9, 9), (9, 9), (0, 0), (9, 9), (9, 9)], &["a", "b"]), "a minute without a call says nothing");
+        assert!(
+            !opens(&[(9, 9), (9, 9), (0, 0), (9, 9), (9, 9)], &["a", "b"]),
+            "a minute without a call says nothing"
+        );
     }
 
     #[test]
     fn an_incident_says_what_opened_it() {
-        let detector = detector(&[(50, 0), (4, 2), (4, 4), (4, 4), (4, 4), (4, 3)], &["a", "b"]);
-        assert_eq!(detector.judge(at(6), false), Some(Turn::Opens { since: at(1), calls: 20, failures: 17 }));
-        assert_eq!(detector.judge(at(5), false), None, "the minute that has not ended is not judged");
+        let detector = detector(
+            &[(50, 0), (4, 2), (4, 4), (4, 4), (4, 4), (4, 3)],
+            &["a", "b"],
+        );
+        assert_eq!(
+            detector.judge(at(6), false),
+            Some(Turn::Opens {
+                since: at(1),
+                calls: 20,
+                failures: 17
+            })
+        );
+        assert_eq!(
+            detector.judge(at(5), false),
+            None,
+            "the minute that has not ended is not judged"
+        );
     }
 
     #[test]
@@ -246,7 +330,11 @@ mod tests {
         let bad = detector(&[(4, 4), (4, 1), (4, 1), (4, 1), (4, 1), (4, 1)], &["a"]);
         assert_eq!(bad.judge(at(5), true), None);
         assert_eq!(bad.judge(at(6), true), Some(Turn::Closes));
-        assert_eq!(detector(&[(4, 4)], &["a"]).judge(at(6), true), Some(Turn::Closes), "as do five without a call");
+        assert_eq!(
+            detector(&[(4, 4)], &["a"]).judge(at(6), true),
+            Some(Turn::Closes),
+            "as do five without a call"
+        );
     }
 
     #[test]
@@ -261,22 +349,51 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_an_open_incident_is_forgotten_last() {
         let mut incidents = Incidents::default();
-        let open = |n: u128| Event::IncidentOpened { incident: IncidentId::from_bits(n), api: "a".into(), since: at(0), calls: 10, failures: 10 };
+        let open = |n: u128| Event::IncidentOpened {
+            incident: IncidentId::from_bits(n),
+            api: "a".into(),
+            since: at(0),
+            calls: 10,
+            failures: 10,
+        };
         incidents.apply(at(5), &open(0));
         for n in 1..=u128::try_from(MAX_REMEMBERED).unwrap() {
             incidents.apply(at(5), &open(n));
-            incidents.apply(at(6), &Event::IncidentClosed { incident: IncidentId::from_bits(n) });
+            incidents.apply(
+                at(6),
+                &Event::IncidentClosed {
+                    incident: IncidentId::from_bits(n),
+                },
+            );
         }
         assert_eq!(incidents.iter().count(), MAX_REMEMBERED);
-        assert_eq!(incidents.open("a").map(|incident| incident.incident), Some(IncidentId::from_bits(0)));
+        assert_eq!(
+            incidents.open("a").map(|incident| incident.incident),
+            Some(IncidentId::from_bits(0))
+        );
         assert!(incidents.get(IncidentId::from_bits(1)).is_none());
     }
 
     #[test]
     fn an_incident_has_the_failures_of_its_api_while_it_lasts() {
-        let incident =
-            Incident { incident: IncidentId::from_bits(1), api: "a".into(), since: at(0), opened: at(5), closed: Some(at(20)), calls: 10, failures: 10 };
-        let charge = |mode, source, tool: &str| Charge { mode, source, by: None, call: None, tool: Some(tool.into()), note: None, reference: None };
+        let incident = Incident {
+            incident: IncidentId::from_bits(1),
+            api: "a".into(),
+            since: at(0),
+            opened: at(5),
+            closed: Some(at(20)),
+            calls: 10,
+            failures: 10,
+        };
+        let charge = |mode, source, tool: &str| Charge {
+            mode,
+            source,
+            by: None,
+            call: None,
+            tool: Some(tool.into()),
+            note: None,
+            reference: None,
+        };
         let timeout = charge(FailureMode::Timeout, Source::Wire, "a/t");
         assert!(incident.has(&timeout, at(0)) && incident.has(&timeout, at(19)));
         assert!(!incident.has(&timeout, at(-1)) && !incident.has(&timeout, at(20)));

@@ -1,7 +1,9 @@
-//! A JSON value as the gate sees it: borrowed from the bytes that were judged, members in their order, numbers as written.
+//! A JSON value as the gate sees it: borrowed from the bytes that were judged, members in their
+//! order, numbers as written.
 //!
-//! Only the value lives here. Reading it from attacker-shaped bytes is `wire::json`, its canonical spelling `wire::canonical`. Numbers keep their text so that a
-//! digest can cover their exact decimal value and a condition can refuse one that binary64 would change.
+//! Only the value lives here. Reading it from attacker-shaped bytes is `wire::json`, its canonical
+//! spelling `wire::canonical`. Numbers keep their text so that a digest can cover their exact
+//! decimal value and a condition can refuse one that binary64 would change.
 
 use std::borrow::Cow;
 
@@ -27,7 +29,10 @@ impl<'a> Json<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json<'a>> {
         match self {
-            Json::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            Json::Object(members) => members
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value),
             _ => None,
         }
     }
@@ -42,8 +47,9 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The value of a number that binary64 represents without changing it, by the rule of the policy language: an integer within ±(2^53 − 1), or at most 15
-/// significant digits. `None` for any other number: two readers could disagree about it, so no condition may judge it.
+/// The value of a number that binary64 represents without changing it, by the rule of the policy
+/// language: an integer within ±(2^53 − 1), or at most 15 significant digits. `None` for any other
+/// number: two readers could disagree about it, so no condition may judge it.
 #[must_use]
 pub fn exact_binary64(number: &str) -> Option<f64> {
     const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
@@ -74,10 +80,29 @@ mod tests {
 
     #[test]
     fn numbers_that_two_readers_could_read_differently_have_no_value() {
-        for exact in ["0", "-0", "1", "500.00", "1E2", "0.1", "9007199254740991", "-9007199254740991", "123456789012345", "1e300", "1200000000000000000000"] {
+        for exact in [
+            "0",
+            "-0",
+            "1",
+            "500.00",
+            "1E2",
+            "0.1",
+            "9007199254740991",
+            "-9007199254740991",
+            "123456789012345",
+            "1e300",
+            "1200000000000000000000",
+        ] {
             assert!(exact_binary64(exact).is_some(), "{exact}");
         }
-        for inexact in ["1e400", "9007199254740993", "0.1234567890123456", "1e-400", "9007199254740992.5", "12345678901234567890"] {
+        for inexact in [
+            "1e400",
+            "9007199254740993",
+            "0.1234567890123456",
+            "1e-400",
+            "9007199254740992.5",
+            "12345678901234567890",
+        ] {
             assert!(exact_binary64(inexact).is_none(), "{inexact}");
         }
     }

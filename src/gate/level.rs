@@ -1,7 +1,8 @@
 //! The ladder: what each level lets a workflow do, and the one rule that bounds it.
 //!
-//! Everything the gate does is read off the effective level, which is the lowest of what was earned, what the budget's posture caps, and what an operator
-//! clamped. There is no second mechanism.
+//! Everything the gate does is read off the effective level, which is the lowest of what was
+//! earned, what the budget's posture caps, and what an operator clamped. There is no second
+//! mechanism.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,13 @@ use super::{
 };
 
 /// The built-in levels, lowest first. They exist on every ladder, in this order.
-pub const BUILT_IN: [&str; 5] = ["halted", "read_only", "supervised", "standard", "autonomous"];
+pub const BUILT_IN: [&str; 5] = [
+    "halted",
+    "read_only",
+    "supervised",
+    "standard",
+    "autonomous",
+];
 
 /// May prompts, models, tools and policies of the workflow be changed?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,7 +94,8 @@ impl Level {
     }
 }
 
-/// A workflow's levels, lowest first: the built-in five and those that its policy adds. Never empty, at most [`Ladder::MAX`] rungs.
+/// A workflow's levels, lowest first: the built-in five and those that its policy adds. Never
+/// empty, at most [`Ladder::MAX`] rungs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ladder(Vec<Rung>);
@@ -130,7 +138,8 @@ impl Ladder {
         &mut self.0
     }
 
-    /// Adds `rung` right above `below`. Returns it back where `below` is unknown, the name is taken, or the ladder is full.
+    /// Adds `rung` right above `below`. Returns it back where `below` is unknown, the name is
+    /// taken, or the ladder is full.
     pub fn insert_above(&mut self, below: &str, rung: Rung) -> Result<(), Rung> {
         match self.find(below) {
             Some(level) if self.find(rung.level.as_str()).is_none() && self.0.len() < Self::MAX => {
@@ -166,13 +175,21 @@ impl Ladder {
         Level(0)
     }
 
-    /// The place that `name` had on the ladder `before`, on this one: the level itself, or the nearest below it that still exists, so that a reload that drops
-    /// a level never widens anything.
+    /// The place that `name` had on the ladder `before`, on this one: the level itself, or the
+    /// nearest below it that still exists, so that a reload that drops a level never widens
+    /// anything.
     #[must_use]
     pub fn carry(&self, name: &LevelName, before: &Ladder) -> Level {
-        let from = before.find(name.as_str()).unwrap_or_else(|| before.lowest());
-        let kept = before.0[..=from.index()].iter().rev().find_map(|rung| self.find(rung.level.as_str()));
-        self.find(name.as_str()).or(kept).unwrap_or_else(|| self.lowest())
+        let from = before
+            .find(name.as_str())
+            .unwrap_or_else(|| before.lowest());
+        let kept = before.0[..=from.index()]
+            .iter()
+            .rev()
+            .find_map(|rung| self.find(rung.level.as_str()));
+        self.find(name.as_str())
+            .or(kept)
+            .unwrap_or_else(|| self.lowest())
     }
 }
 
@@ -185,7 +202,12 @@ mod tests {
         let ladder = Ladder::built_in();
         for pair in ladder.rungs().windows(2) {
             for (below, above) in pair[0].verdicts.iter().zip(pair[1].verdicts) {
-                assert!(*below >= above, "{} is laxer than {}", pair[0].level, pair[1].level);
+                assert!(
+                    *below >= above,
+                    "{} is laxer than {}",
+                    pair[0].level,
+                    pair[1].level
+                );
             }
         }
     }
@@ -193,18 +215,33 @@ mod tests {
     #[test]
     fn a_dropped_level_is_carried_to_the_nearest_below_never_above() {
         let mut before = Ladder::built_in();
-        let careful = Rung { level: "careful".into(), ..before.rung(before.find("supervised").unwrap()).clone() };
+        let careful = Rung {
+            level: "careful".into(),
+            ..before.rung(before.find("supervised").unwrap()).clone()
+        };
         before.insert_above("supervised", careful).unwrap();
         let after = Ladder::built_in();
-        assert_eq!(after.carry(&"careful".into(), &before), after.find("supervised").unwrap());
-        assert_eq!(after.carry(&"standard".into(), &before), after.find("standard").unwrap());
-        assert_eq!(after.carry(&"never-heard-of".into(), &before), after.lowest());
+        assert_eq!(
+            after.carry(&"careful".into(), &before),
+            after.find("supervised").unwrap()
+        );
+        assert_eq!(
+            after.carry(&"standard".into(), &before),
+            after.find("standard").unwrap()
+        );
+        assert_eq!(
+            after.carry(&"never-heard-of".into(), &before),
+            after.lowest()
+        );
     }
 
     #[test]
     fn a_ladder_is_full_at_its_maximum() {
         let mut ladder = Ladder::built_in();
-        let rung = |n: usize| Rung { level: format!("level-{n}").into(), ..Ladder::built_in().rungs()[1].clone() };
+        let rung = |n: usize| Rung {
+            level: format!("level-{n}").into(),
+            ..Ladder::built_in().rungs()[1].clone()
+        };
         for n in 5..Ladder::MAX {
             ladder.insert_above("read_only", rung(n)).unwrap();
         }

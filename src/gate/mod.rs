@@ -1,4 +1,5 @@
-//! Decides. Values and transitions only; time is an argument; nothing here reads a clock, a socket, a file or the environment.
+//! Decides. Values and transitions only; time is an argument; nothing here reads a clock, a socket,
+//! a file or the environment.
 
 pub mod approval;
 pub mod budget;

@@ -1,4 +1,5 @@
-//! The names and ids that calls, runs and people go by: one newtype each, cheap to clone, ordered, and spelled in exactly one way.
+//! The names and ids that calls, runs and people go by: one newtype each, cheap to clone, ordered,
+//! and spelled in exactly one way.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
@@ -80,7 +81,8 @@ name!(
     PersonName
 );
 name!(
-    /// A run's id within its workflow and agent: the agent's own, or the gate's. A continuation ends in `#2`, `#3`, …
+    /// A run's id within its workflow and agent: the agent's own, or the gate's. A continuation
+    /// ends in `#2`, `#3`, …
     RunId
 );
 name!(
@@ -123,8 +125,13 @@ impl IdText {
         for (to, from) in bytes.iter_mut().zip(prefix.bytes()) {
             *to = from;
         }
-        for (pair, byte) in bytes[prefix.len()..length].chunks_exact_mut(2).zip(bits.to_be_bytes()) {
-            pair.copy_from_slice(&[byte >> 4, byte & 0xf].map(|nibble| b"0123456789abcdef"[usize::from(nibble)]));
+        for (pair, byte) in bytes[prefix.len()..length]
+            .chunks_exact_mut(2)
+            .zip(bits.to_be_bytes())
+        {
+            pair.copy_from_slice(
+                &[byte >> 4, byte & 0xf].map(|nibble| b"0123456789abcdef"[usize::from(nibble)]),
+            );
         }
         IdText { bytes, length }
     }
@@ -155,7 +162,8 @@ macro_rules! id {
                 self.0
             }
 
-            /// The id as it is written. For whoever writes one for each call: no formatter and no allocation.
+            /// The id as it is written. For whoever writes one for each call: no formatter and no
+            /// allocation.
             #[must_use]
             pub fn spell(self) -> IdText {
                 IdText::new($prefix, self.0)
@@ -227,7 +235,11 @@ pub struct BadId {
 
 impl fmt::Display for BadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected `{}` and 32 lower-case hexadecimal digits", self.prefix)
+        write!(
+            f,
+            "expected `{}` and 32 lower-case hexadecimal digits",
+            self.prefix
+        )
     }
 }
 
@@ -241,7 +253,12 @@ mod tests {
     fn an_id_is_read_back_only_in_the_spelling_it_is_written_in() {
         let id = ApprovalId::from_bits(0xab);
         assert_eq!(id.to_string().parse(), Ok(id));
-        for other in ["apr_", "apr_000000000000000000000000000000AB", "call_000000000000000000000000000000ab", "apr_+00000000000000000000000000000ab"] {
+        for other in [
+            "apr_",
+            "apr_000000000000000000000000000000AB",
+            "call_000000000000000000000000000000ab",
+            "apr_+00000000000000000000000000000ab",
+        ] {
             assert!(other.parse::<ApprovalId>().is_err(), "{other}");
         }
     }

@@ -6,7 +6,8 @@ pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>)
     nearest(written, known).map(|name| format!("did you mean `{name}`?"))
 }
 
-/// The known name that is nearest to `written`, at most a third of its letters away (but two slips in short names are too many).
+/// The known name that is nearest to `written`, at most a third of its letters away (but two slips
+/// in short names are too many).
 #[must_use]
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Longer names are compared only for equality: the distance costs the product of the lengths.
@@ -16,8 +17,14 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     if spelled.len() > LONGEST {
         return None;
     }
-    let distances = known.into_iter().filter(|name| name.len() <= LONGEST && *name != written).map(|name| (distance(&spelled, name), name));
-    distances.filter(|(distance, _)| *distance <= most).min().map(|(_, name)| name)
+    let distances = known
+        .into_iter()
+        .filter(|name| name.len() <= LONGEST && *name != written)
+        .map(|name| (distance(&spelled, name), name));
+    distances
+        .filter(|(distance, _)| *distance <= most)
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
@@ -45,13 +52,27 @@ mod tests {
 
     #[test]
     fn the_nearest_known_name_is_asked_about() {
-        let known = ["standard", "supervised", "read_only", "halted", "autonomous"];
-        for (written, meant) in [("standrad", "standard"), ("readonly", "read_only"), ("Standard", "standard"), ("supervise", "supervised")] {
+        let known = [
+            "standard",
+            "supervised",
+            "read_only",
+            "halted",
+            "autonomous",
+        ];
+        for (written, meant) in [
+            ("standrad", "standard"),
+            ("readonly", "read_only"),
+            ("Standard", "standard"),
+            ("supervise", "supervised"),
+        ] {
             assert_eq!(nearest(written, known), Some(meant), "{written}");
         }
         for strange in ["", "full", "x", "permissive"] {
             assert_eq!(nearest(strange, known), None, "{strange}");
         }
-        assert_eq!(did_you_mean("payments/refnd", ["payments/refund"]).unwrap(), "did you mean `payments/refund`?");
+        assert_eq!(
+            did_you_mean("payments/refnd", ["payments/refund"]).unwrap(),
+            "did you mean `payments/refund`?"
+        );
     }
 }

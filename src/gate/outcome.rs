@@ -68,7 +68,10 @@ impl FailureMode {
 
 impl From<&str> for FailureMode {
     fn from(text: &str) -> Self {
-        Self::BUILT_IN.into_iter().find(|mode| mode.as_str() == text).unwrap_or_else(|| FailureMode::Named(text.into()))
+        Self::BUILT_IN
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .unwrap_or_else(|| FailureMode::Named(text.into()))
     }
 }
 

@@ -1,8 +1,10 @@
 //! How busy a workflow has been, hour by hour, and what a pause of its expansion leaves of that.
 //!
-//! From `at_risk` on a workflow does what it usually does, and no more: its calls of an hour, and its calls at once, stay within what the busy hours of the last seven
-//! days reached (the 95th percentile, so that one odd hour sets no mark). Only hours with traffic are looked at: for a workflow that works one hour a day, the
-//! percentile over all hours would be nothing at all. With fewer than a day's worth of such hours nobody knows what is usual, and nothing pauses.
+//! From `at_risk` on a workflow does what it usually does, and no more: its calls of an hour, and
+//! its calls at once, stay within what the busy hours of the last seven days reached (the 95th
+//! percentile, so that one odd hour sets no mark). Only hours with traffic are looked at: for a
+//! workflow that works one hour a day, the percentile over all hours would be nothing at all. With
+//! fewer than a day's worth of such hours nobody knows what is usual, and nothing pauses.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +44,10 @@ impl Pace {
     /// Notes how busy `hour` has been by now. Of several such notes the busiest stands.
     pub fn note(&mut self, hour: Hour, busy: Busy) {
         let known = self.0.entry(hour).or_default();
-        *known = Busy { calls: known.calls.max(busy.calls), at_once: known.at_once.max(busy.at_once) };
+        *known = Busy {
+            calls: known.calls.max(busy.calls),
+            at_once: known.at_once.max(busy.at_once),
+        };
         // Bounded by the week that it looks back on (G7), whatever hours it is told of.
         if let Some((&Hour(latest), _)) = self.0.last_key_value() {
             self.0 = self.0.split_off(&Hour(latest - HOURS));
@@ -68,14 +73,21 @@ impl Pace {
             let mut values: Vec<u32> = self.week(now).map(of).collect();
             values.sort_unstable();
             // The nearest rank.
-            (values.len() >= ENOUGH).then(|| values.get((values.len() * 95).div_ceil(100) - 1).copied()).flatten()
+            (values.len() >= ENOUGH)
+                .then(|| values.get((values.len() * 95).div_ceil(100) - 1).copied())
+                .flatten()
         };
-        Some(Pause { calls: percentile(|busy| busy.calls)?, at_once: percentile(|busy| busy.at_once)? })
+        Some(Pause {
+            calls: percentile(|busy| busy.calls)?,
+            at_once: percentile(|busy| busy.at_once)?,
+        })
     }
 
     fn week(&self, now: Time) -> impl Iterator<Item = &Busy> {
         let Hour(now) = now.hour();
-        self.0.range(Hour(now - HOURS)..Hour(now)).map(|(_, busy)| busy)
+        self.0
+            .range(Hour(now - HOURS)..Hour(now))
+            .map(|(_, busy)| busy)
     }
 }
 
@@ -100,27 +112,76 @@ mod tests {
     #[test]
     fn the_95th_percentile_of_the_hours_with_traffic() {
         // Of a hundred hours the 95th.
-        let hours = (1..=100).map(|n| (n, u32::try_from(n).unwrap() * 10, u32::try_from(101 - n).unwrap()));
-        assert_eq!(paced(hours).usual(at(NOW)), Some(Pause { calls: 950, at_once: 95 }));
+        let hours = (1..=100).map(|n| {
+            (
+                n,
+                u32::try_from(n).unwrap() * 10,
+                u32::try_from(101 - n).unwrap(),
+            )
+        });
+        assert_eq!(
+            paced(hours).usual(at(NOW)),
+            Some(Pause {
+                calls: 950,
+                at_once: 95
+            })
+        );
         // One odd hour of twenty-four is not usual; two are.
         let odd = |count: i64| (1..=24).map(move |n| (n, if n <= count { 9_000 } else { 100 }, 2));
-        assert_eq!(paced(odd(1)).usual(at(NOW)), Some(Pause { calls: 100, at_once: 2 }));
-        assert_eq!(paced(odd(2)).usual(at(NOW)), Some(Pause { calls: 9_000, at_once: 2 }));
+        assert_eq!(
+            paced(odd(1)).usual(at(NOW)),
+            Some(Pause {
+                calls: 100,
+                at_once: 2
+            })
+        );
+        assert_eq!(
+            paced(odd(2)).usual(at(NOW)),
+            Some(Pause {
+                calls: 9_000,
+                at_once: 2
+            })
+        );
     }
 
     #[test]
     fn too_few_hours_pause_nothing_and_the_hour_that_is_not_over_says_nothing() {
         let pace = paced((0..24).map(|n| (n, 10, 1)));
         assert_eq!((pace.hours(at(NOW)), pace.usual(at(NOW))), (23, None));
-        assert_eq!((pace.hours(at(NOW + 1)), pace.usual(at(NOW + 1))), (24, Some(Pause { calls: 10, at_once: 1 })));
-        assert_eq!(pace.usual(at(NOW + 1 + HOURS)), None, "a week later nothing is known");
+        assert_eq!(
+            (pace.hours(at(NOW + 1)), pace.usual(at(NOW + 1))),
+            (
+                24,
+                Some(Pause {
+                    calls: 10,
+                    at_once: 1
+                })
+            )
+        );
+        assert_eq!(
+            pace.usual(at(NOW + 1 + HOURS)),
+            None,
+            "a week later nothing is known"
+        );
     }
 
     #[test]
     fn g7_it_keeps_a_week_and_the_busiest_note_of_an_hour() {
         let mut pace = paced((0..1_000).rev().map(|n| (n, 10, 1)));
         assert_eq!(pace.0.len(), usize::try_from(HOURS).unwrap() + 1);
-        pace.note(Hour(NOW), Busy { calls: 4, at_once: 3 });
-        assert_eq!(pace.of(Hour(NOW)), Busy { calls: 10, at_once: 3 });
+        pace.note(
+            Hour(NOW),
+            Busy {
+                calls: 4,
+                at_once: 3,
+            },
+        );
+        assert_eq!(
+            pace.of(Hour(NOW)),
+            Busy {
+                calls: 10,
+                at_once: 3
+            }
+        );
     }
 }

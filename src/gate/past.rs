@@ -1,7 +1,10 @@
-//! Runs of the past: how a history's outcome and modes are read, and the event that books them all at once.
+//! Runs of the past: how a history's outcome and modes are read, and the event that books them all
+//! at once.
 //!
-//! An import says what happened before the gate was there. Its runs are booked to their own times and judged once, at the end, so that no old failure burns a budget
-//! that the runs after it had long refilled. Where the runs come from, and which of them were known before, is not decided here.
+//! An import says what happened before the gate was there. Its runs are booked to their own times
+//! and judged once, at the end, so that no old failure burns a budget that the runs after it had
+//! long refilled. Where the runs come from, and which of them were known before, is not decided
+//! here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +26,8 @@ use super::{
     time::{Minute, Time},
 };
 
-/// So many runs with critical modes are told apart in one import, so that taking them back can void the burn: one more than a burn tells apart.
+/// So many runs with critical modes are told apart in one import, so that taking them back can void
+/// the burn: one more than a burn tells apart.
 pub const MOST_CRITICAL: usize = MAX_CRITICAL + 1;
 /// The agent of runs whose history does not name one.
 pub const AGENT: &str = "import";
@@ -78,28 +82,52 @@ pub struct Reading {
     pub contradiction: Option<&'static str>,
 }
 
-/// Reads an outcome beside its modes. The modes decide where there are any; an excluded run stays out whatever they say. `idle` says that no call of the run counts.
+/// Reads an outcome beside its modes. The modes decide where there are any; an excluded run stays
+/// out whatever they say. `idle` says that no call of the run counts.
 #[must_use]
-pub fn read(objective: &Objective, outcome: Outcome, modes: &BTreeSet<FailureMode>, idle: bool) -> Reading {
-    let counts = modes.iter().any(|mode| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
+pub fn read(
+    objective: &Objective,
+    outcome: Outcome,
+    modes: &BTreeSet<FailureMode>,
+    idle: bool,
+) -> Reading {
+    let counts = modes
+        .iter()
+        .any(|mode| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
     let good = if idle { Mark::Idle } else { Mark::Acceptable };
-    let reading = |mark| Reading { mark, contradiction: None };
+    let reading = |mark| Reading {
+        mark,
+        contradiction: None,
+    };
     match outcome {
         Outcome::Excluded => reading(Mark::Excluded),
         Outcome::Unacceptable if modes.is_empty() || counts => reading(Mark::Unacceptable),
         Outcome::Acceptable if !counts => reading(good),
-        Outcome::Acceptable => {
-            Reading { mark: Mark::Unacceptable, contradiction: Some("the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable") }
-        }
-        Outcome::Unacceptable => {
-            Reading { mark: good, contradiction: Some("the outcome is unacceptable, but the objective counts none of the modes: booked as acceptable") }
-        }
+        Outcome::Acceptable => Reading {
+            mark: Mark::Unacceptable,
+            contradiction: Some(
+                "the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable",
+            ),
+        },
+        Outcome::Unacceptable => Reading {
+            mark: good,
+            contradiction: Some(
+                "the outcome is unacceptable, but the objective counts none of the modes: booked as acceptable",
+            ),
+        },
     }
 }
 
 /// What conditions can read of a past call: its arguments, and no path, query or header.
 #[must_use]
-pub fn facts<'a>(args: Option<&'a Json<'a>>, tool: &'a str, agent: &'a str, workflow: &'a str, run: RunFacts<'a>, standing: &'a Standing) -> Facts<'a> {
+pub fn facts<'a>(
+    args: Option<&'a Json<'a>>,
+    tool: &'a str,
+    agent: &'a str,
+    workflow: &'a str,
+    run: RunFacts<'a>,
+    standing: &'a Standing,
+) -> Facts<'a> {
     Facts {
         args,
         path: &Nothing,
@@ -121,8 +149,20 @@ impl PastCell {
     /// An empty cell.
     #[must_use]
     pub const fn new(minute: Minute) -> Self {
-        let none = Delta { runs: 0, unacceptable: 0 };
-        PastCell { minute, shift: Shift { all: none, high: none, idle: 0, facets: FacetCounts::NONE }, modes: BTreeMap::new() }
+        let none = Delta {
+            runs: 0,
+            unacceptable: 0,
+        };
+        PastCell {
+            minute,
+            shift: Shift {
+                all: none,
+                high: none,
+                idle: 0,
+                facets: FacetCounts::NONE,
+            },
+            modes: BTreeMap::new(),
+        }
     }
 
     /// Adds a run that stands as `mark`, with these charges.
@@ -132,12 +172,21 @@ impl PastCell {
                 self.shift.idle += 1;
                 Delta::default()
             }
-            Mark::Acceptable => Delta { runs: 1, unacceptable: 0 },
-            Mark::Unacceptable => Delta { runs: 1, unacceptable: 1 },
+            Mark::Acceptable => Delta {
+                runs: 1,
+                unacceptable: 0,
+            },
+            Mark::Unacceptable => Delta {
+                runs: 1,
+                unacceptable: 1,
+            },
             // It counts in nothing; what went wrong with it is seen in the run itself.
             Mark::Excluded => return,
         };
-        self.shift.add(Shift { facets: FacetCounts::one(Facets::of(Facets::NONE, charges).counted(mark)), ..Shift::of(delta, high) });
+        self.shift.add(Shift {
+            facets: FacetCounts::one(Facets::of(Facets::NONE, charges).counted(mark)),
+            ..Shift::of(delta, high)
+        });
         let modes: BTreeSet<_> = charges.iter().map(|charge| &charge.mode).collect();
         for mode in modes {
             *self.modes.entry(mode.clone()).or_default() += 1;
@@ -151,16 +200,45 @@ impl Imported {
     pub fn postings(&self, objective: &Objective) -> Vec<Posting> {
         let cells = self.cells.iter().map(|cell| {
             let signed = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
-            let counts = cell.modes.iter().map(|(mode, count)| ModeShift { mode: mode.clone(), tool: None, change: signed(count) }).collect();
-            Posting { booked_at: cell.minute.start(), shift: cell.shift, counts, ..Posting::default() }
+            let counts = cell
+                .modes
+                .iter()
+                .map(|(mode, count)| ModeShift {
+                    mode: mode.clone(),
+                    tool: None,
+                    change: signed(count),
+                })
+                .collect();
+            Posting {
+                booked_at: cell.minute.start(),
+                shift: cell.shift,
+                counts,
+                ..Posting::default()
+            }
         });
         let critical = self.critical.iter().map(|run| {
             let facets = FacetCounts::one(Facets::of(Facets::NONE, &run.charges));
             let modes: BTreeSet<_> = run.charges.iter().map(|charge| &charge.mode).collect();
             Posting {
                 booked_at: run.booked_at,
-                shift: Shift { facets, ..Shift::of(Delta { runs: 1, unacceptable: 1 }, run.high) },
-                counts: modes.iter().map(|mode| ModeShift { mode: (*mode).clone(), tool: None, change: 1 }).collect(),
+                shift: Shift {
+                    facets,
+                    ..Shift::of(
+                        Delta {
+                            runs: 1,
+                            unacceptable: 1,
+                        },
+                        run.high,
+                    )
+                },
+                counts: modes
+                    .iter()
+                    .map(|mode| ModeShift {
+                        mode: (*mode).clone(),
+                        tool: None,
+                        change: 1,
+                    })
+                    .collect(),
                 critical: modes.iter().any(|mode| objective.critical.contains(*mode)),
                 modes: modes.into_iter().map(|mode| (mode.clone(), 1)).collect(),
                 run: Some(run.run.clone()),
@@ -195,30 +273,74 @@ mod tests {
         let cases: [(Outcome, &[FailureMode], Mark, bool); 8] = [
             (Outcome::Acceptable, &[], Mark::Acceptable, false),
             (Outcome::Acceptable, &[ToolError], Mark::Acceptable, false),
-            (Outcome::Acceptable, &[ToolError, WrongAction], Mark::Unacceptable, true),
+            (
+                Outcome::Acceptable,
+                &[ToolError, WrongAction],
+                Mark::Unacceptable,
+                true,
+            ),
             (Outcome::Unacceptable, &[], Mark::Unacceptable, false),
-            (Outcome::Unacceptable, &[MissedEscalation], Mark::Unacceptable, false),
+            (
+                Outcome::Unacceptable,
+                &[MissedEscalation],
+                Mark::Unacceptable,
+                false,
+            ),
             (Outcome::Unacceptable, &[ToolError], Mark::Acceptable, true),
             (Outcome::Excluded, &[], Mark::Excluded, false),
             (Outcome::Excluded, &[WrongAction], Mark::Excluded, false),
         ];
         for (outcome, modes, mark, contradicts) in cases {
-            let reading = read(&objective(), outcome, &modes.iter().cloned().collect(), false);
-            assert_eq!((reading.mark, reading.contradiction.is_some()), (mark, contradicts), "{outcome} {modes:?}");
+            let reading = read(
+                &objective(),
+                outcome,
+                &modes.iter().cloned().collect(),
+                false,
+            );
+            assert_eq!(
+                (reading.mark, reading.contradiction.is_some()),
+                (mark, contradicts),
+                "{outcome} {modes:?}"
+            );
         }
-        assert_eq!(read(&objective(), Outcome::Acceptable, &BTreeSet::new(), true).mark, Mark::Idle);
+        assert_eq!(
+            read(&objective(), Outcome::Acceptable, &BTreeSet::new(), true).mark,
+            Mark::Idle
+        );
     }
 
     #[test]
     fn a_cell_counts_what_it_is_given() {
         let mut cell = PastCell::new(Minute(7));
-        let late = [Charge { mode: FailureMode::Timeout, source: Source::System, by: None, call: None, tool: None, note: None, reference: None }];
+        let late = [Charge {
+            mode: FailureMode::Timeout,
+            source: Source::System,
+            by: None,
+            call: None,
+            tool: None,
+            note: None,
+            reference: None,
+        }];
         cell.add(Mark::Acceptable, true, &[]);
         cell.add(Mark::Unacceptable, false, &late);
         cell.add(Mark::Idle, true, &[]);
         cell.add(Mark::Excluded, true, &late);
         let facets = FacetCounts::one(Facets::NONE.with(Facet::Checked));
-        assert_eq!(cell.shift, Shift { all: Delta { runs: 2, unacceptable: 1 }, high: Delta { runs: 1, unacceptable: 0 }, idle: 1, facets });
+        assert_eq!(
+            cell.shift,
+            Shift {
+                all: Delta {
+                    runs: 2,
+                    unacceptable: 1
+                },
+                high: Delta {
+                    runs: 1,
+                    unacceptable: 0
+                },
+                idle: 1,
+                facets
+            }
+        );
         assert_eq!(cell.modes, [(FailureMode::Timeout, 1)].into());
     }
 }

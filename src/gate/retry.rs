@@ -1,6 +1,8 @@
-//! How often calls may be sent again: never more than a fifth of what is called anyway, so that an API which fails is not called harder for it.
+//! How often calls may be sent again: never more than a fifth of what is called anyway, so that an
+//! API which fails is not called harder for it.
 //!
-//! Decides nothing about a single call: whether it may be repeated at all, and whether a clamp came meanwhile, is judged elsewhere. Counts in thousandths.
+//! Decides nothing about a single call: whether it may be repeated at all, and whether a clamp came
+//! meanwhile, is judged elsewhere. Counts in thousandths.
 
 use super::time::Time;
 
@@ -8,9 +10,11 @@ use super::time::Time;
 const PER_CALL: u32 = RETRY / 5;
 /// What one retry takes.
 const RETRY: u32 = 1_000;
-/// The most that is saved up. It bounds the burst after a long time without failures: ten retries, which fifty calls have paid for.
+/// The most that is saved up. It bounds the burst after a long time without failures: ten retries,
+/// which fifty calls have paid for.
 const MOST: u32 = 10 * RETRY;
-/// So much comes back by itself, one retry a second: an API that is called once a minute may be retried too.
+/// So much comes back by itself, one retry a second: an API that is called once a minute may be
+/// retried too.
 const FLOOR: u32 = 2 * RETRY;
 
 /// What is left for retries of one API. Filled by calls and by time, emptied by retries.
@@ -24,7 +28,10 @@ impl RetryBudget {
     /// One that begins at `now`, with what time alone would give.
     #[must_use]
     pub const fn new(now: Time) -> Self {
-        RetryBudget { left: FLOOR, at: now }
+        RetryBudget {
+            left: FLOOR,
+            at: now,
+        }
     }
 
     /// A call was sent for the first time.

@@ -1,7 +1,9 @@
-//! When somebody last looked at how a workflow does: what makes a review overdue, and what waits for one.
+//! When somebody last looked at how a workflow does: what makes a review overdue, and what waits
+//! for one.
 //!
-//! A workflow that books runs is reviewed every week; where nobody does, that is said, once a week and until somebody does. At tier high no promotion comes without
-//! a review within thirty days: what nobody looked at earns nothing. Levels are lost all the same.
+//! A workflow that books runs is reviewed every week; where nobody does, that is said, once a week
+//! and until somebody does. At tier high no promotion comes without a review within thirty days:
+//! what nobody looked at earns nothing. Levels are lost all the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +37,8 @@ pub struct Done {
 pub struct Reviews {
     begun: Time,
     last: Option<Done>,
-    /// When the next is due, or is next said to be overdue; `None` while there is nothing to look at.
+    /// When the next is due, or is next said to be overdue; `None` while there is nothing to look
+    /// at.
     due: Option<Time>,
     overdue_since: Option<Time>,
 }
@@ -44,7 +47,12 @@ impl Reviews {
     /// None yet, of a workflow that began at `at`.
     #[must_use]
     pub const fn new(at: Time) -> Self {
-        Reviews { begun: at, last: None, due: None, overdue_since: None }
+        Reviews {
+            begun: at,
+            last: None,
+            due: None,
+            overdue_since: None,
+        }
     }
 
     /// The last one.
@@ -72,7 +80,8 @@ impl Reviews {
         }
     }
 
-    /// Time has come to `now`. Returns since when a review is overdue, where that is to be said now.
+    /// Time has come to `now`. Returns since when a review is overdue, where that is to be said
+    /// now.
     pub fn pass(&mut self, now: Time) -> Option<Time> {
         let due = self.due.filter(|due| *due <= now)?;
         self.due = Some(due.plus(EVERY));
@@ -87,7 +96,8 @@ impl Reviews {
     /// Does a promotion wait for a review?
     #[must_use]
     pub fn is_missed(&self, tier: Tier, now: Time) -> bool {
-        tier == Tier::High && now.since(self.last.as_ref().map_or(self.begun, |last| last.at)) > LASTS
+        tier == Tier::High
+            && now.since(self.last.as_ref().map_or(self.begun, |last| last.at)) > LASTS
     }
 }
 
@@ -105,17 +115,34 @@ mod tests {
         assert_eq!(reviews.pass(day(100)), None, "nothing was booked");
         reviews.booked(day(100));
         reviews.booked(day(106));
-        assert_eq!([106, 107, 108, 114].map(|n| reviews.pass(day(n))), [None, Some(day(107)), None, Some(day(107))]);
-        reviews.done(Done { at: day(115), by: "ada".into(), note: None });
-        assert_eq!((reviews.pass(day(130)), reviews.overdue_since()), (None, None));
+        assert_eq!(
+            [106, 107, 108, 114].map(|n| reviews.pass(day(n))),
+            [None, Some(day(107)), None, Some(day(107))]
+        );
+        reviews.done(Done {
+            at: day(115),
+            by: "ada".into(),
+            note: None,
+        });
+        assert_eq!(
+            (reviews.pass(day(130)), reviews.overdue_since()),
+            (None, None)
+        );
     }
 
     #[test]
     fn at_tier_high_alone_thirty_days_without_a_review_stop_promotion() {
         let mut reviews = Reviews::new(day(0));
-        assert_eq!([Tier::Low, Tier::Medium, Tier::High].map(|tier| reviews.is_missed(tier, day(31))), [false, false, true]);
+        assert_eq!(
+            [Tier::Low, Tier::Medium, Tier::High].map(|tier| reviews.is_missed(tier, day(31))),
+            [false, false, true]
+        );
         assert!(!reviews.is_missed(Tier::High, day(30)));
-        reviews.done(Done { at: day(31), by: "ada".into(), note: None });
+        reviews.done(Done {
+            at: day(31),
+            by: "ada".into(),
+            note: None,
+        });
         assert!(!reviews.is_missed(Tier::High, day(61)));
         assert!(reviews.is_missed(Tier::High, day(62)));
     }

@@ -1,8 +1,10 @@
-//! Samples of the calls behind a workflow's failures: what they looked like, with nothing of what they said.
+//! Samples of the calls behind a workflow's failures: what they looked like, with nothing of what
+//! they said.
 //!
-//! Taken from at risk on and forgotten when the workflow is healthy again; a few for each failure mode, the first ones. Redaction keeps the shape: which members there
-//! are, how long a text is, how many digits a number has. A member's name is kept where it is a word that a schema would have; one that may be data, such as an
-//! e-mail address, is counted instead.
+//! Taken from at risk on and forgotten when the workflow is healthy again; a few for each failure
+//! mode, the first ones. Redaction keeps the shape: which members there are, how long a text is,
+//! how many digits a number has. A member's name is kept where it is a word that a schema would
+//! have; one that may be data, such as an e-mail address, is counted instead.
 
 use std::{collections::VecDeque, fmt::Write as _};
 
@@ -68,17 +70,35 @@ impl Samples {
     /// Is there room for another call that failed in these ways?
     #[must_use]
     pub fn wants(&self, modes: &[FailureMode]) -> bool {
-        let of_mode = |mode: &FailureMode| self.0.iter().filter(|sample| sample.modes.contains(mode)).count();
+        let of_mode = |mode: &FailureMode| {
+            self.0
+                .iter()
+                .filter(|sample| sample.modes.contains(mode))
+                .count()
+        };
         self.0.len() < MAX_SAMPLES && modes.iter().any(|mode| of_mode(mode) < MAX_OF_MODE)
     }
 
     /// Keeps the sample of an event that has one, where there is room.
     pub fn apply(&mut self, at: Time, event: &Event) {
-        if let Event::Sampled { run, call, tool, modes, arguments } = event
+        if let Event::Sampled {
+            run,
+            call,
+            tool,
+            modes,
+            arguments,
+        } = event
             && self.wants(modes)
         {
             let arguments = (**arguments).into();
-            self.0.push_back(Sample { at, run: run.run.clone(), call: *call, tool: tool.clone(), modes: modes.clone(), arguments });
+            self.0.push_back(Sample {
+                at,
+                run: run.run.clone(),
+                call: *call,
+                tool: tool.clone(),
+                modes: modes.clone(),
+                arguments,
+            });
         }
     }
 
@@ -104,7 +124,9 @@ fn write(value: &Json<'_>, depth: usize, text: &mut String) {
         Json::Number(number) => write!(text, "\"{}\"", digits(number)),
         Json::String(string) => write!(text, "\"text of {}\"", string.chars().count()),
         Json::Array(items) if depth >= MAX_DEPTH => write!(text, "\"list of {}\"", items.len()),
-        Json::Object(members) if depth >= MAX_DEPTH => write!(text, "\"object of {}\"", members.len()),
+        Json::Object(members) if depth >= MAX_DEPTH => {
+            write!(text, "\"object of {}\"", members.len())
+        }
         Json::Array(items) => return list(items, depth, text),
         Json::Object(members) => return object(members, depth, text),
     };
@@ -161,19 +183,28 @@ fn is_full(text: &str) -> bool {
 fn is_a_word(name: &str) -> bool {
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    name.len() <= MAX_NAME && digits <= 2 && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') && name.bytes().all(is_plain)
+    name.len() <= MAX_NAME
+        && digits <= 2
+        && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(is_plain)
 }
 
 /// How large a number is, without which it is.
 fn digits(number: &str) -> String {
-    let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
+    let (sign, number) = number
+        .strip_prefix('-')
+        .map_or(("", number), |number| ("-", number));
     let whole = number.bytes().take_while(u8::is_ascii_digit).count();
     let rest = &number[whole..];
     let kind = if rest.contains(['e', 'E']) {
         "number with an exponent".to_owned()
     } else {
         let decimals = rest.len().saturating_sub(1);
-        let decimals = if decimals > 0 { format!(".{decimals}") } else { String::new() };
+        let decimals = if decimals > 0 {
+            format!(".{decimals}")
+        } else {
+            String::new()
+        };
         format!("number of {whole}{decimals} digits")
     };
     sign.to_owned() + &kind
@@ -187,13 +218,22 @@ mod tests {
     use crate::gate::event::RunRef;
 
     fn object_of(members: Vec<(String, Json<'static>)>) -> Json<'static> {
-        Json::Object(members.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect())
+        Json::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (Cow::Owned(name), value))
+                .collect(),
+        )
     }
 
     #[test]
     fn a_sample_has_the_shape_of_the_arguments_and_nothing_else_of_them() {
         let secret = || Json::String("dana@example.org".into());
-        let nested = object_of(vec![("iban".into(), secret()), ("DE89370400440532013000".into(), secret()), ("a b".into(), secret())]);
+        let nested = object_of(vec![
+            ("iban".into(), secret()),
+            ("DE89370400440532013000".into(), secret()),
+            ("a b".into(), secret()),
+        ]);
         let items = Json::Array((0..5).map(|_| secret()).collect());
         let args = object_of(vec![
             ("order".into(), secret()),
@@ -212,14 +252,32 @@ mod tests {
         let mut deep = Json::String("x".into());
         for _ in 0..40 {
             let mut members = vec![("first".to_owned(), Json::Array(vec![deep]))];
-            members.extend((10..40).map(|n| (format!("{}{n}", "m".repeat(MAX_NAME - 2)), Json::Null)));
+            members
+                .extend((10..40).map(|n| (format!("{}{n}", "m".repeat(MAX_NAME - 2)), Json::Null)));
             deep = object_of(members);
         }
-        let wide = object_of((0..4_000).map(|n| ("m".repeat(n % MAX_NAME + 1), Json::Array(vec![Json::Null; 50]))).collect());
-        for args in [deep, wide, Json::Array(vec![Json::Number("1"); 100_000]), Json::String("y".repeat(100_000).into())] {
+        let wide = object_of(
+            (0..4_000)
+                .map(|n| {
+                    (
+                        "m".repeat(n % MAX_NAME + 1),
+                        Json::Array(vec![Json::Null; 50]),
+                    )
+                })
+                .collect(),
+        );
+        for args in [
+            deep,
+            wide,
+            Json::Array(vec![Json::Number("1"); 100_000]),
+            Json::String("y".repeat(100_000).into()),
+        ] {
             let text = redacted(&args);
             assert!(text.len() <= MAX_BYTES, "{}", text.len());
-            assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&text).is_ok(),
+                "{text}"
+            );
         }
     }
 
@@ -227,7 +285,10 @@ mod tests {
     fn a_few_of_each_mode_are_kept_and_no_more_than_there_is_room_for() {
         let mut samples = Samples::default();
         let sampled = |n: u128, mode: &str| Event::Sampled {
-            run: RunRef { agent: "a".into(), run: "r".into() },
+            run: RunRef {
+                agent: "a".into(),
+                run: "r".into(),
+            },
             call: CallId::from_bits(n),
             tool: "api/tool".into(),
             modes: vec![mode.into()],
@@ -236,7 +297,11 @@ mod tests {
         for n in 0..10 {
             samples.apply(Time::from_millis(0), &sampled(n, "timeout"));
         }
-        assert_eq!(samples.iter().map(|sample| sample.call).collect::<Vec<_>>(), (0..3).map(CallId::from_bits).collect::<Vec<_>>(), "the first of them");
+        assert_eq!(
+            samples.iter().map(|sample| sample.call).collect::<Vec<_>>(),
+            (0..3).map(CallId::from_bits).collect::<Vec<_>>(),
+            "the first of them"
+        );
         for n in 10..100 {
             samples.apply(Time::from_millis(0), &sampled(n, &format!("mode_{n}")));
         }

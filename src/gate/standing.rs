@@ -1,7 +1,8 @@
 //! Where a workflow stands: the one value that a call is judged by.
 //!
-//! Computed when something changes, read by every call. It holds everything that depends on the budget, the levels and the operator, so that judging a call costs
-//! the same for one workflow and for a hundred thousand.
+//! Computed when something changes, read by every call. It holds everything that depends on the
+//! budget, the levels and the operator, so that judging a call costs the same for one workflow and
+//! for a hundred thousand.
 
 use std::sync::Arc;
 
@@ -104,15 +105,33 @@ impl Standing {
             earned: name(effective.earned),
             cap: effective.cap.map(name),
             clamp: effective.clamp.cloned(),
-            ceiling: effective.clamp.map(|clamp| terms.ladder.rung(terms.ladder.find(clamp.to.as_str()).unwrap_or_else(|| terms.ladder.lowest())).clone()),
+            ceiling: effective.clamp.map(|clamp| {
+                terms
+                    .ladder
+                    .rung(
+                        terms
+                            .ladder
+                            .find(clamp.to.as_str())
+                            .unwrap_or_else(|| terms.ladder.lowest()),
+                    )
+                    .clone()
+            }),
             binds: effective.binds,
             posture: account.posture(),
             all,
             high,
             remaining: all.remaining().min(high.remaining()),
             burn: account.burn_rates(&terms.objective, state.now()),
-            pause: if account.posture() == Posture::Healthy { None } else { state.pace().usual(state.now()) },
-            changes: if frozen_by_burn { Changes::Frozen } else { rung.changes },
+            pause: if account.posture() == Posture::Healthy {
+                None
+            } else {
+                state.pace().usual(state.now())
+            },
+            changes: if frozen_by_burn {
+                Changes::Frozen
+            } else {
+                rung.changes
+            },
             why: sentence::spent(&all, &high).into(),
             rung,
         }
@@ -128,15 +147,20 @@ impl Standing {
     #[must_use]
     pub fn bound_by(&self) -> String {
         match (self.binds, &self.clamp) {
-            (Binds::Clamp, Some(clamp)) => format!("an operator clamped it ({}): {}", clamp.by, clamp.reason),
+            (Binds::Clamp, Some(clamp)) => {
+                format!("an operator clamped it ({}): {}", clamp.by, clamp.reason)
+            }
             (Binds::Cap, _) => format!("the budget is {}: {}", self.posture, self.why),
             (Binds::Probation, _) => "a probation opens no more than that".to_owned(),
-            (Binds::Waiver, _) => "that is the level it has earned; a waiver suspends the budget's cap".to_owned(),
+            (Binds::Waiver, _) => {
+                "that is the level it has earned; a waiver suspends the budget's cap".to_owned()
+            }
             (Binds::Earned | Binds::Clamp, _) => "that is the level it has earned".to_owned(),
         }
     }
 
-    /// What an agent is told, so that a good one slows itself down: `posture=healthy; level=standard; remaining=0.96`.
+    /// What an agent is told, so that a good one slows itself down:
+    /// `posture=healthy; level=standard; remaining=0.96`.
     #[must_use]
     pub fn disclosure(&self, remaining: bool) -> String {
         let mut text = format!("posture={}; level={}", self.posture, self.level());

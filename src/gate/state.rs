@@ -1,7 +1,8 @@
 //! The fold: what the events so far say about every workflow (G12).
 //!
-//! The writer owns the one true fold; the ledger keeps a projection of it per workflow and runs the same code. Time passing is part of the fold: everything that
-//! follows from it alone happens at its own moment, whoever asks and whenever.
+//! The writer owns the one true fold; the ledger keeps a projection of it per workflow and runs the
+//! same code. Time passing is part of the fold: everything that follows from it alone happens at
+//! its own moment, whoever asks and whenever.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,13 +49,18 @@ impl State {
         self.pass(at);
         self.remember(entry);
         match &entry.workflow {
-            Some(name) => self.workflows.get_mut(name).map(|workflow| followed(name, workflow.apply(at, &entry.event))).unwrap_or_default(),
+            Some(name) => self
+                .workflows
+                .get_mut(name)
+                .map(|workflow| followed(name, workflow.apply(at, &entry.event)))
+                .unwrap_or_default(),
             None => self.apply_to_all(at, &entry.event),
         }
     }
 
-    /// Applies an entry that was recorded before. What followed is derived anew; a record of it tells only that its workflow had seen that time. Workflows that had
-    /// not are left behind, so that what follows for them is still to be recorded.
+    /// Applies an entry that was recorded before. What followed is derived anew; a record of it
+    /// tells only that its workflow had seen that time. Workflows that had not are left behind, so
+    /// that what follows for them is still to be recorded.
     pub fn replay(&mut self, entry: &Entry) {
         match (&entry.event, &entry.workflow) {
             (Event::Followed(_), Some(name)) => {
@@ -67,7 +73,8 @@ impl State {
         }
     }
 
-    /// No time before `now` will be told from here on (G5). What follows from its passing is left to the next [`State::advance`].
+    /// No time before `now` will be told from here on (G5). What follows from its passing is left
+    /// to the next [`State::advance`].
     pub fn stand_at(&mut self, now: Time) {
         self.pass(self.now.max(now));
     }
@@ -76,7 +83,10 @@ impl State {
     pub fn advance(&mut self, now: Time) -> Vec<Entry> {
         self.pass(self.now.max(now));
         let now = self.now;
-        self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.advance(now))).collect()
+        self.workflows
+            .iter_mut()
+            .flat_map(|(name, workflow)| followed(name, workflow.advance(now)))
+            .collect()
     }
 
     /// The latest time that the fold has seen: the high-water mark below which no clock goes.
@@ -112,10 +122,24 @@ impl State {
         match (&entry.event, &entry.workflow) {
             (Event::Admitted(admission), Some(workflow)) => {
                 if let Some(deed) = &admission.deed {
-                    self.deeds.admit(&Doer { call: admission.call, workflow: workflow.clone(), run: admission.run.clone() }, deed);
+                    self.deeds.admit(
+                        &Doer {
+                            call: admission.call,
+                            workflow: workflow.clone(),
+                            run: admission.run.clone(),
+                        },
+                        deed,
+                    );
                 }
             }
-            (Event::Settled { call, executed, undid }, _) => {
+            (
+                Event::Settled {
+                    call,
+                    executed,
+                    undid,
+                },
+                _,
+            ) => {
                 if let Some(undone) = undid {
                     self.deeds.undo(*undone);
                 }
@@ -131,7 +155,8 @@ impl State {
         &self.incidents
     }
 
-    /// Time passes for every clamp here too, so that a workflow that joins later finds the same whoever asked in between.
+    /// Time passes for every clamp here too, so that a workflow that joins later finds the same
+    /// whoever asked in between.
     fn pass(&mut self, now: Time) {
         self.now = now;
         self.clamps.expire(now);
@@ -167,19 +192,31 @@ impl State {
     }
 
     fn each(&mut self, at: Time, event: &Event) -> Vec<Entry> {
-        self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.apply_everywhere(at, event))).collect()
+        self.workflows
+            .iter_mut()
+            .flat_map(|(name, workflow)| followed(name, workflow.apply_everywhere(at, event)))
+            .collect()
     }
 
-    /// New terms for every workflow in them. A workflow that is gone keeps its history: a policy that drops and brings it back refills nothing.
+    /// New terms for every workflow in them. A workflow that is gone keeps its history: a policy
+    /// that drops and brings it back refills nothing.
     fn accept(&mut self, at: Time, terms: &BTreeMap<WorkflowName, Arc<Terms>>) -> Vec<Entry> {
         self.rename(terms);
-        let mut entries: Vec<Entry> = self.workflows.iter_mut().flat_map(|(name, workflow)| followed(name, workflow.advance(at))).collect();
+        let mut entries: Vec<Entry> = self
+            .workflows
+            .iter_mut()
+            .flat_map(|(name, workflow)| followed(name, workflow.advance(at)))
+            .collect();
         // Those that are new begin by what the others stood at, in whatever order they are named.
-        let new: Vec<_> = terms.iter().filter(|(name, _)| !self.workflows.contains_key(*name)).collect();
+        let new: Vec<_> = terms
+            .iter()
+            .filter(|(name, _)| !self.workflows.contains_key(*name))
+            .collect();
         let begun: Vec<_> = new
             .into_iter()
             .map(|(name, terms_of)| {
-                let workflow = WorkflowState::new(at, Arc::clone(terms_of), self.clamps.clone(), self.lost);
+                let workflow =
+                    WorkflowState::new(at, Arc::clone(terms_of), self.clamps.clone(), self.lost);
                 let begins = match self.tainted(terms_of, terms) {
                     Some(level) => workflow.at_most(level),
                     None => workflow,
@@ -196,43 +233,83 @@ impl State {
         entries
     }
 
-    /// The lowest level at which a workflow stands that is burned, breached or no longer there, and reaches one of the same tools above `read`: a new name is no
-    /// way out of a burned budget, nor out of a clamp.
+    /// The lowest level at which a workflow stands that is burned, breached or no longer there, and
+    /// reaches one of the same tools above `read`: a new name is no way out of a burned budget, nor
+    /// out of a clamp.
     fn tainted(&self, new: &Terms, terms: &BTreeMap<WorkflowName, Arc<Terms>>) -> Option<Level> {
         let is_tainted = |name: &WorkflowName, state: &WorkflowState| {
-            let burns = matches!(state.account().posture(), Posture::Burned | Posture::Breached);
+            let burns = matches!(
+                state.account().posture(),
+                Posture::Burned | Posture::Breached
+            );
             (burns || !terms.contains_key(name)) && !state.terms().reach.is_disjoint(&new.reach)
         };
         let level = |state: &WorkflowState| {
             let ladder = &state.terms().ladder;
-            new.ladder.carry(ladder.name(state.effective().level), ladder)
+            new.ladder
+                .carry(ladder.name(state.effective().level), ladder)
         };
-        self.workflows.iter().filter(|(name, state)| is_tainted(name, state)).map(|(_, state)| level(state)).min()
+        self.workflows
+            .iter()
+            .filter(|(name, state)| is_tainted(name, state))
+            .map(|(_, state)| level(state))
+            .min()
     }
 
-    /// Moves histories to their new names, also along a chain of renames. A name that is in use keeps its own history: neither a `was` that was left in a policy
-    /// after the rename nor one that names a living workflow takes a budget away or gives a fresh one.
+    /// Moves histories to their new names, also along a chain of renames. A name that is in use
+    /// keeps its own history: neither a `was` that was left in a policy after the rename nor one
+    /// that names a living workflow takes a budget away or gives a fresh one.
     fn rename(&mut self, terms: &BTreeMap<WorkflowName, Arc<Terms>>) {
         let mut moved = BTreeMap::new();
         loop {
-            let is_free = |name: &WorkflowName| !moved.contains_key(name) && !self.workflows.contains_key(name);
-            let next = terms.iter().filter(|(name, _)| is_free(name)).find_map(|(name, terms_of)| {
-                let before = terms_of.was.as_ref()?;
-                (self.workflows.contains_key(before) && self.is_left(before, terms, terms.len())).then(|| (name.clone(), before.clone()))
-            });
+            let is_free = |name: &WorkflowName| {
+                !moved.contains_key(name) && !self.workflows.contains_key(name)
+            };
+            let next =
+                terms
+                    .iter()
+                    .filter(|(name, _)| is_free(name))
+                    .find_map(|(name, terms_of)| {
+                        let before = terms_of.was.as_ref()?;
+                        (self.workflows.contains_key(before)
+                            && self.is_left(before, terms, terms.len()))
+                        .then(|| (name.clone(), before.clone()))
+                    });
             let Some((name, before)) = next else { break };
-            moved.extend(self.workflows.remove(&before).map(|workflow| (name, workflow)));
+            moved.extend(
+                self.workflows
+                    .remove(&before)
+                    .map(|workflow| (name, workflow)),
+            );
         }
         self.workflows.extend(moved);
     }
 
     /// Is `name` out of use, or about to take the history of one that is?
-    fn is_left(&self, name: &WorkflowName, terms: &BTreeMap<WorkflowName, Arc<Terms>>, links: usize) -> bool {
-        let Some(terms_of) = terms.get(name) else { return true };
-        terms_of.was.as_ref().is_some_and(|before| links > 0 && self.workflows.contains_key(before) && self.is_left(before, terms, links - 1))
+    fn is_left(
+        &self,
+        name: &WorkflowName,
+        terms: &BTreeMap<WorkflowName, Arc<Terms>>,
+        links: usize,
+    ) -> bool {
+        let Some(terms_of) = terms.get(name) else {
+            return true;
+        };
+        terms_of.was.as_ref().is_some_and(|before| {
+            links > 0
+                && self.workflows.contains_key(before)
+                && self.is_left(before, terms, links - 1)
+        })
     }
 }
 
 fn followed(name: &WorkflowName, effects: Vec<(Time, super::event::Effect)>) -> Vec<Entry> {
-    effects.into_iter().map(|(at, effect)| Entry { at, workflow: Some(name.clone()), event: Event::Followed(effect) }).collect()
+    effects
+        .into_iter()
+        .map(|(at, effect)| Entry {
+            at,
+            workflow: Some(name.clone()),
+            event: Event::Followed(effect),
+        })
+        .collect()
 }

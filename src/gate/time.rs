@@ -1,6 +1,7 @@
 //! Points in time and the whole UTC minutes and hours that budgets count in.
 //!
-//! A [`Time`] is a value that is handed in. Nothing in the gate asks a clock, so a year can be judged in a second and a decision can be replayed (G12).
+//! A [`Time`] is a value that is handed in. Nothing in the gate asks a clock, so a year can be
+//! judged in a second and a decision can be replayed (G12).
 
 use std::time::Duration;
 
@@ -10,12 +11,16 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
 
 /// Milliseconds since the Unix epoch, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Time(i64);
 
 /// A whole UTC minute, counted from the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Minute(pub i64);
 
@@ -61,7 +66,8 @@ impl Time {
         Time(self.0.saturating_sub(whole_millis(span)))
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead, so that a clock that stepped back forgives nothing (G5).
+    /// How long ago `earlier` was; zero when it lies ahead, so that a clock that stepped back
+    /// forgives nothing (G5).
     #[must_use]
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

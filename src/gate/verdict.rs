@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the gate says of a call. Ordered by strictness, so that the strictest of several is their maximum.
+/// What the gate says of a call. Ordered by strictness, so that the strictest of several is their
+/// maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

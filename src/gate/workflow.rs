@@ -1,4 +1,5 @@
-//! One workflow's part of the fold: its account, its levels, its held calls, and the effective level that follows from them.
+//! One workflow's part of the fold: its account, its levels, its held calls, and the effective
+//! level that follows from them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -90,12 +91,24 @@ impl WorkflowState {
     /// A workflow that was never seen before.
     #[must_use]
     pub fn new(at: Time, terms: Arc<Terms>, clamps_all: Clamps, lost: bool) -> Self {
-        let account = if lost { Account::lost(at) } else { Account::default() };
+        let account = if lost {
+            Account::lost(at)
+        } else {
+            Account::default()
+        };
         WorkflowState {
             now: at,
             steps: Earned::new(at, account.posture()),
             account,
-            earned: terms.ladder.name(terms.ladder.find(terms.starts.as_str()).unwrap_or_else(|| terms.ladder.lowest())).clone(),
+            earned: terms
+                .ladder
+                .name(
+                    terms
+                        .ladder
+                        .find(terms.starts.as_str())
+                        .unwrap_or_else(|| terms.ladder.lowest()),
+                )
+                .clone(),
             earned_since: at,
             terms,
             clamps: Clamps::default(),
@@ -138,7 +151,8 @@ impl WorkflowState {
                 self.timed.keep_people(people, at);
             }
             Event::ClockJumped { wall } => {
-                // By that clock they are over. Nothing else is: a leap lifts no clamp, ends no burn and ages no window.
+                // By that clock they are over. Nothing else is: a leap lifts no clamp, ends no burn
+                // and ages no window.
                 let expired = self.approvals.expire_by(*wall, at);
                 self.note_expired(expired, at, &mut effects);
             }
@@ -148,12 +162,14 @@ impl WorkflowState {
         effects
     }
 
-    /// New terms. The earned level is carried to the new ladder and never widens; the posture is judged under them at once.
+    /// New terms. The earned level is carried to the new ladder and never widens; the posture is
+    /// judged under them at once.
     pub fn accept(&mut self, at: Time, terms: Arc<Terms>) -> Effects {
         let mut effects = self.advance(at);
         let before = self.level();
         let old = &self.terms.ladder;
-        // A name that stood for no level so far was as good as the lowest: a ladder that brings it in does not raise it.
+        // A name that stood for no level so far was as good as the lowest: a ladder that brings it
+        // in does not raise it.
         let carried = |name: &LevelName| match old.find(name.as_str()) {
             Some(_) => terms.ladder.name(terms.ladder.carry(name, old)).clone(),
             None => terms.ladder.name(terms.ladder.lowest()).clone(),
@@ -175,14 +191,19 @@ impl WorkflowState {
         effects
     }
 
-    /// Lets time pass until `now`: what follows from that alone happens at its own moment, however often and whenever this is called.
+    /// Lets time pass until `now`: what follows from that alone happens at its own moment, however
+    /// often and whenever this is called.
     pub fn advance(&mut self, now: Time) -> Effects {
         let mut effects = Vec::new();
         let now = now.max(self.now);
         loop {
             let deadline = self.next_deadline().filter(|at| *at <= now);
             let until = deadline.unwrap_or(now).max(self.now);
-            while let Some(at) = self.account.next_change(&self.terms.objective, self.now).filter(|at| *at <= until) {
+            while let Some(at) = self
+                .account
+                .next_change(&self.terms.objective, self.now)
+                .filter(|at| *at <= until)
+            {
                 self.pass(at, &mut effects);
             }
             self.pass(until, &mut effects);
@@ -227,17 +248,35 @@ impl WorkflowState {
     #[must_use]
     pub fn next_due(&self) -> Option<Time> {
         let account = self.account.next_change(&self.terms.objective, self.now);
-        self.next_deadline().into_iter().chain(account).chain(self.approvals.next_forgotten()).min()
+        self.next_deadline()
+            .into_iter()
+            .chain(account)
+            .chain(self.approvals.next_forgotten())
+            .min()
     }
 
     fn next_deadline(&self) -> Option<Time> {
         let clamps = self.clamps.ends().chain(self.clamps_all.ends());
-        let day = self.steps.next_day(&self.terms.earn, &self.terms.ladder, &self.earned, self.now);
-        let held = self.approvals.next_deadline().into_iter().chain(self.approvals.next_attention());
-        clamps.chain(self.waiver.map(|waiver| waiver.until)).chain(held).chain(day).chain(self.reviews.due()).min()
+        let day = self
+            .steps
+            .next_day(&self.terms.earn, &self.terms.ladder, &self.earned, self.now);
+        let held = self
+            .approvals
+            .next_deadline()
+            .into_iter()
+            .chain(self.approvals.next_attention());
+        clamps
+            .chain(self.waiver.map(|waiver| waiver.until))
+            .chain(held)
+            .chain(day)
+            .chain(self.reviews.due())
+            .min()
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each event: what it does is elsewhere")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each event: what it does is elsewhere"
+    )]
     fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
         match event {
             Event::Admitted(admission) => {
@@ -253,39 +292,114 @@ impl WorkflowState {
                 self.open_calls.remove(call);
             }
             Event::Tallied { cells } => self.tally(at, cells, effects),
-            Event::Booked { run, high, charges, seen } => {
+            Event::Booked {
+                run,
+                high,
+                charges,
+                seen,
+            } => {
                 let facets = FacetCounts::one(Facets::of(*seen, charges));
-                let shift = Shift { facets, ..Shift::of(Delta { runs: 1, unacceptable: 1 }, *high) };
+                let shift = Shift {
+                    facets,
+                    ..Shift::of(
+                        Delta {
+                            runs: 1,
+                            unacceptable: 1,
+                        },
+                        *high,
+                    )
+                };
                 let (modes, counts) = (distinct(charges), mode_shifts(charges));
-                self.book(at, Posting { booked_at: at, shift, modes, counts, run: Some(run.clone()), ..Posting::default() }, true, effects);
+                self.book(
+                    at,
+                    Posting {
+                        booked_at: at,
+                        shift,
+                        modes,
+                        counts,
+                        run: Some(run.clone()),
+                        ..Posting::default()
+                    },
+                    true,
+                    effects,
+                );
                 self.stands(at, run, Mark::Unacceptable, effects);
             }
             Event::BookedHigh { booked_at, .. } => {
-                let shift = Shift { high: Delta { runs: 1, unacceptable: 1 }, ..Shift::default() };
-                self.post(at, &Posting { booked_at: *booked_at, shift, ..Posting::default() }, effects);
+                let shift = Shift {
+                    high: Delta {
+                        runs: 1,
+                        unacceptable: 1,
+                    },
+                    ..Shift::default()
+                };
+                self.post(
+                    at,
+                    &Posting {
+                        booked_at: *booked_at,
+                        shift,
+                        ..Posting::default()
+                    },
+                    effects,
+                );
             }
             Event::Escalated { run } => self.escalated.note(at, run),
             Event::Reported { revision, .. } | Event::Noted { revision } => {
-                self.book(at, Posting { modes: moved(revision), ..revised(revision) }, revision.now == Mark::Unacceptable, effects);
+                self.book(
+                    at,
+                    Posting {
+                        modes: moved(revision),
+                        ..revised(revision)
+                    },
+                    revision.now == Mark::Unacceptable,
+                    effects,
+                );
                 self.stands(at, &revision.run, revision.now, effects);
             }
             Event::Retracted { revision, mode, .. } => {
                 let critical = self.terms.objective.critical.contains(mode);
-                self.post(at, &Posting { modes: moved(revision), critical, ..revised(revision) }, effects);
+                self.post(
+                    at,
+                    &Posting {
+                        modes: moved(revision),
+                        critical,
+                        ..revised(revision)
+                    },
+                    effects,
+                );
                 self.stands(at, &revision.run, revision.now, effects);
             }
-            Event::Reconciled { revision, retracted, .. } => {
-                let critical = retracted.iter().any(|mode| self.terms.objective.critical.contains(mode));
-                self.post(at, &Posting { modes: moved(revision), critical, ..revised(revision) }, effects);
+            Event::Reconciled {
+                revision,
+                retracted,
+                ..
+            } => {
+                let critical = retracted
+                    .iter()
+                    .any(|mode| self.terms.objective.critical.contains(mode));
+                self.post(
+                    at,
+                    &Posting {
+                        modes: moved(revision),
+                        critical,
+                        ..revised(revision)
+                    },
+                    effects,
+                );
                 self.stands(at, &revision.run, revision.now, effects);
             }
             Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => {
                 self.post(at, &revised(revision), effects);
                 let excluded = |mark| i64::from(mark == Mark::Excluded);
-                self.steps.excluded(revision.booked_at, excluded(revision.now) - excluded(revision.was));
+                self.steps.excluded(
+                    revision.booked_at,
+                    excluded(revision.now) - excluded(revision.was),
+                );
                 self.stands(at, &revision.run, revision.now, effects);
             }
-            Event::Checked { revision, right, .. } => {
+            Event::Checked {
+                revision, right, ..
+            } => {
                 self.post(at, &revised(revision), effects);
                 if *right {
                     self.steps.checked(&revision.run);
@@ -293,7 +407,9 @@ impl WorkflowState {
             }
             Event::Imported(imported) => {
                 let terms = Arc::clone(&self.terms);
-                let turns = self.account.post_all(&terms, at, &imported.postings(&terms.objective));
+                let turns = self
+                    .account
+                    .post_all(&terms, at, &imported.postings(&terms.objective));
                 for turn in turns {
                     self.note_turn(at, turn, effects);
                 }
@@ -309,37 +425,66 @@ impl WorkflowState {
             Event::GrantRevoked { grant, .. } => self.timed.revoke(*grant, at),
             Event::Clamped(clamp) => self.clamps.add(self.known(clamp)),
             Event::Released { .. } => self.clamps.clear(),
-            // Refused here too: what was asked for may have been allowed until a failure came first.
+            // Refused here too: what was asked for may have been allowed until a failure came
+            // first.
             Event::Waived { until, .. } if self.may_waive(at) && *until > at => {
-                self.waivers.retain(|given| at.since(*given) < WAIVERS_WITHIN);
+                self.waivers
+                    .retain(|given| at.since(*given) < WAIVERS_WITHIN);
                 self.waivers.push_back(at);
-                self.waiver = Some(Waiver { until: (*until).min(at.plus(MAX_WAIVER)), failures: 0 });
+                self.waiver = Some(Waiver {
+                    until: (*until).min(at.plus(MAX_WAIVER)),
+                    failures: 0,
+                });
             }
-            Event::Recovered { cause, fix, to, lasts, .. } => {
-                self.account.recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
+            Event::Recovered {
+                cause,
+                fix,
+                to,
+                lasts,
+                ..
+            } => {
+                self.account
+                    .recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
             }
-            // Refused here too: a step may have been lost, and a review missed, since it was asked for.
+            // Refused here too: a step may have been lost, and a review missed, since it was asked
+            // for.
             Event::Promoted { to, .. } => {
                 if !self.misses_review() {
                     self.earn(at, self.known_level(to));
                 }
             }
-            Event::Reviewed { by, note } => self.reviews.done(Done { at, by: by.clone(), note: note.clone() }),
+            Event::Reviewed { by, note } => self.reviews.done(Done {
+                at,
+                by: by.clone(),
+                note: note.clone(),
+            }),
             Event::Demoted { to, .. } => {
-                let place = |name: &LevelName| self.terms.ladder.find(name.as_str()).unwrap_or_else(|| self.terms.ladder.lowest());
+                let place = |name: &LevelName| {
+                    self.terms
+                        .ladder
+                        .find(name.as_str())
+                        .unwrap_or_else(|| self.terms.ladder.lowest())
+                };
                 if place(to) < place(&self.earned) {
                     self.demote(at, self.known_level(to), effects);
                 }
             }
             Event::StepTaken { step, by, .. } => {
                 // Refused here too: what was earned when it was asked for may not be any more.
-                let earned = self.progress().into_iter().find(|progress| progress.step.name == *step && self.is_met(progress));
+                let earned = self
+                    .progress()
+                    .into_iter()
+                    .find(|progress| progress.step.name == *step && self.is_met(progress));
                 if let Some(Progress { step, .. }) = earned {
                     self.take(at, &step, Some(by.clone()));
                 }
             }
-            Event::Sampled { .. } if self.account.posture() != Posture::Healthy => self.samples.apply(at, event),
-            Event::PolicyHeldBack { .. } | Event::Changed { .. } => self.change_log.apply(at, event),
+            Event::Sampled { .. } if self.account.posture() != Posture::Healthy => {
+                self.samples.apply(at, event);
+            }
+            Event::PolicyHeldBack { .. } | Event::Changed { .. } => {
+                self.change_log.apply(at, event);
+            }
             Event::Waived { .. }
             | Event::Sampled { .. }
             | Event::Started { .. }
@@ -364,23 +509,55 @@ impl WorkflowState {
     fn tally(&mut self, at: Time, cells: &[Cell], effects: &mut Effects) {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for cell in cells {
-            let delta = |runs| Delta { runs: signed(runs), unacceptable: 0 };
-            let shift = Shift { all: delta(cell.runs), high: delta(cell.high), idle: signed(cell.idle), facets: cell.facets };
-            let modes = cell.modes.iter().map(|(mode, count)| ModeShift { mode: mode.clone(), tool: None, change: signed(*count) });
-            let at_tools = cell
-                .tools
-                .iter()
-                .flat_map(|(mode, tools)| tools.iter().map(|(tool, count)| ModeShift { mode: mode.clone(), tool: Some(tool.clone()), change: signed(*count) }));
+            let delta = |runs| Delta {
+                runs: signed(runs),
+                unacceptable: 0,
+            };
+            let shift = Shift {
+                all: delta(cell.runs),
+                high: delta(cell.high),
+                idle: signed(cell.idle),
+                facets: cell.facets,
+            };
+            let modes = cell.modes.iter().map(|(mode, count)| ModeShift {
+                mode: mode.clone(),
+                tool: None,
+                change: signed(*count),
+            });
+            let at_tools = cell.tools.iter().flat_map(|(mode, tools)| {
+                tools.iter().map(|(tool, count)| ModeShift {
+                    mode: mode.clone(),
+                    tool: Some(tool.clone()),
+                    change: signed(*count),
+                })
+            });
             let counts = modes.chain(at_tools).collect();
-            self.post(at, &Posting { booked_at: cell.minute.start(), shift, counts, ..Posting::default() }, effects);
+            self.post(
+                at,
+                &Posting {
+                    booked_at: cell.minute.start(),
+                    shift,
+                    counts,
+                    ..Posting::default()
+                },
+                effects,
+            );
         }
     }
 
-    /// Books charges of one run. A critical mode burns at once, also when it comes later than the run's first mode; but a run that stands as anything but
-    /// unacceptable, such as an excluded one, costs nothing.
+    /// Books charges of one run. A critical mode burns at once, also when it comes later than the
+    /// run's first mode; but a run that stands as anything but unacceptable, such as an excluded
+    /// one, costs nothing.
     fn book(&mut self, at: Time, posting: Posting, is_unacceptable: bool, effects: &mut Effects) {
-        let critical = is_unacceptable && posting.modes.iter().any(|(mode, _)| self.terms.objective.critical.contains(mode));
-        let posting = Posting { critical, ..posting };
+        let critical = is_unacceptable
+            && posting
+                .modes
+                .iter()
+                .any(|(mode, _)| self.terms.objective.critical.contains(mode));
+        let posting = Posting {
+            critical,
+            ..posting
+        };
         self.post(at, &posting, effects);
         if posting.shift.all.unacceptable > 0
             && let Some(waiver) = &mut self.waiver
@@ -425,14 +602,24 @@ impl WorkflowState {
         }
     }
 
-    /// `clamp`, spelled as a level of this ladder: one that it does not know is as good as the lowest.
+    /// `clamp`, spelled as a level of this ladder: one that it does not know is as good as the
+    /// lowest.
     fn known(&self, clamp: &Clamp) -> Clamp {
-        Clamp { to: self.known_level(&clamp.to), ..clamp.clone() }
+        Clamp {
+            to: self.known_level(&clamp.to),
+            ..clamp.clone()
+        }
     }
 
     fn known_level(&self, name: &LevelName) -> LevelName {
         let ladder = &self.terms.ladder;
-        ladder.name(ladder.find(name.as_str()).unwrap_or_else(|| ladder.lowest())).clone()
+        ladder
+            .name(
+                ladder
+                    .find(name.as_str())
+                    .unwrap_or_else(|| ladder.lowest()),
+            )
+            .clone()
     }
 
     fn end_waiver(&mut self, at: Time, effects: &mut Effects) {
@@ -448,20 +635,42 @@ impl WorkflowState {
     fn note_level(&self, before: LevelName, at: Time, effects: &mut Effects) {
         let after = self.level();
         if after != before {
-            effects.push((at, Effect::LevelChanged { from: before, to: after, binds: self.effective().binds.as_str().into() }));
+            effects.push((
+                at,
+                Effect::LevelChanged {
+                    from: before,
+                    to: after,
+                    binds: self.effective().binds.as_str().into(),
+                },
+            ));
         }
     }
 }
 
 fn revised(revision: &Revision) -> Posting {
     let stays_out = revision.was == Mark::Excluded && revision.now == Mark::Excluded;
-    let counts = if stays_out { Vec::new() } else { revision.modes.clone() };
-    Posting { booked_at: revision.booked_at, shift: shift(revision), counts, run: Some(revision.run.clone()), ..Posting::default() }
+    let counts = if stays_out {
+        Vec::new()
+    } else {
+        revision.modes.clone()
+    };
+    Posting {
+        booked_at: revision.booked_at,
+        shift: shift(revision),
+        counts,
+        run: Some(revision.run.clone()),
+        ..Posting::default()
+    }
 }
 
 /// The modes that the run comes to stand with or without, each once.
 fn moved(revision: &Revision) -> Vec<(FailureMode, i64)> {
-    revision.modes.iter().filter(|shift| shift.tool.is_none()).map(|shift| (shift.mode.clone(), shift.change)).collect()
+    revision
+        .modes
+        .iter()
+        .filter(|shift| shift.tool.is_none())
+        .map(|shift| (shift.mode.clone(), shift.change))
+        .collect()
 }
 
 fn distinct(charges: &[Charge]) -> Vec<(FailureMode, i64)> {
@@ -478,5 +687,15 @@ fn shift(revision: &Revision) -> Shift {
     };
     let (was, now) = (counts(revision.was), counts(revision.now));
     let facets = FacetCounts::between(revision.facets_were, revision.facets);
-    Shift { idle: now.2 - was.2, facets, ..Shift::of(Delta { runs: now.0 - was.0, unacceptable: now.1 - was.1 }, revision.high) }
+    Shift {
+        idle: now.2 - was.2,
+        facets,
+        ..Shift::of(
+            Delta {
+                runs: now.0 - was.0,
+                unacceptable: now.1 - was.1,
+            },
+            revision.high,
+        )
+    }
 }

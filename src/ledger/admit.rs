@@ -1,7 +1,9 @@
 //! May this call go? The one place that mints permits.
 //!
-//! The policy judges; what needs memory is decided here: the run a call belongs to, the approval that stands for it, the grant that turns a hold into an allow, once,
-//! after everything was judged again. A call to a medium or high tool, and any use of a grant, is in the journal before it may go.
+//! The policy judges; what needs memory is decided here: the run a call belongs to, the approval
+//! that stands for it, the grant that turns a hold into an allow, once, after everything was judged
+//! again. A call to a medium or high tool, and any use of a grant, is in the journal before it may
+//! go.
 
 use std::{
     hash::Hasher,
@@ -59,7 +61,8 @@ pub struct Ask<'a> {
     pub query: &'a dyn Lookup,
     /// The request's headers.
     pub header: &'a dyn Lookup,
-    /// What a reviewer would be shown; only asked where the call is held or its approval looked for.
+    /// What a reviewer would be shown; only asked where the call is held or its approval looked
+    /// for.
     pub exhibit: &'a dyn Exhibit,
 }
 
@@ -67,7 +70,8 @@ pub struct Ask<'a> {
 pub trait Exhibit {
     /// The digest of exactly this call; `None` while its body has not been read.
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
-    /// Feeds what makes this call the same as another into a hash; false while its body has not been read.
+    /// Feeds what makes this call the same as another into a hash; false while its body has not
+    /// been read.
     fn alike(&self, into: &mut dyn Hasher) -> bool;
     /// Method and target as they would be forwarded.
     fn target(&self) -> String;
@@ -147,15 +151,35 @@ pub enum Refusal {
 }
 
 impl Ledger {
-    /// Takes a seat for a call in its run: the run that `run` names, or one of its own. `None` where no more runs can be opened.
-    pub fn seat(self: &Arc<Self>, place: &Arc<Workplace>, agent: &AgentName, run: Option<RunId>, call: CallId, now: Time) -> Option<Seat> {
+    /// Takes a seat for a call in its run: the run that `run` names, or one of its own. `None`
+    /// where no more runs can be opened.
+    pub fn seat(
+        self: &Arc<Self>,
+        place: &Arc<Workplace>,
+        agent: &AgentName,
+        run: Option<RunId>,
+        call: CallId,
+        now: Time,
+    ) -> Option<Seat> {
         let (key, open) = if let Some(run) = run {
-            let key = Key { workflow: place.policy.name.clone(), agent: agent.clone(), run };
+            let key = Key {
+                workflow: place.policy.name.clone(),
+                agent: agent.clone(),
+                run,
+            };
             let open = self.join_run(place, &key, call, now)?;
             (Some(key), open)
         } else {
             let id = RunId::from(call.spell().as_str());
-            (None, Arc::new(OpenRun::of_one_call(Arc::clone(place), agent.clone(), id, now)))
+            (
+                None,
+                Arc::new(OpenRun::of_one_call(
+                    Arc::clone(place),
+                    agent.clone(),
+                    id,
+                    now,
+                )),
+            )
         };
         let run_id = open.lock().id.clone();
         Some(Seat {
@@ -194,8 +218,15 @@ impl Ledger {
         })
     }
 
-    /// The open run of `key` with room for one more call; a run that is full or over is ended and continued.
-    fn join_run(&self, place: &Arc<Workplace>, key: &Key, call: CallId, now: Time) -> Option<Arc<OpenRun>> {
+    /// The open run of `key` with room for one more call; a run that is full or over is ended and
+    /// continued.
+    fn join_run(
+        &self,
+        place: &Arc<Workplace>,
+        key: &Key,
+        call: CallId,
+        now: Time,
+    ) -> Option<Arc<OpenRun>> {
         loop {
             let open = self.runs.open(key, place, now)?;
             let mut facts = open.lock();
@@ -225,7 +256,9 @@ impl Ledger {
         // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
         place.shard.advance(now);
         let standing = place.shard.standing();
-        let tool = ask.tool.filter(|tool| place.policy.tools.contains(&tool.name));
+        let tool = ask
+            .tool
+            .filter(|tool| place.policy.tools.contains(&tool.name));
         // Once a call, however often it is judged.
         if tool.is_none() && seat.rule.is_none() {
             self.see_unlisted(&seat, ask, now);
@@ -241,18 +274,48 @@ impl Ledger {
         if let Some(aloft) = seat.aloft.take() {
             aloft.land(place.shard.traffic());
         }
-        let run = RunFacts { id: seat.run_id.as_str(), calls: 0, escalated: false };
+        let run = RunFacts {
+            id: seat.run_id.as_str(),
+            calls: 0,
+            escalated: false,
+        };
         let facts = facts(ask, &seat, &standing, run);
-        let case = Case { workflow: &place.policy, standing: &standing, tool: ask.tool.map(|tool| &**tool), facts, now };
+        let case = Case {
+            workflow: &place.policy,
+            standing: &standing,
+            tool: ask.tool.map(|tool| &**tool),
+            facts,
+            now,
+        };
         let judged = match judge::judge(&case) {
             Ok(judged) => judged,
-            Err(Unreadable(what)) => return Admit::Refused { seat, refusal: Refusal::Unreadable(what) },
+            Err(Unreadable(what)) => {
+                return Admit::Refused {
+                    seat,
+                    refusal: Refusal::Unreadable(what),
+                };
+            }
         };
         let escalated = case.facts.run.escalated;
-        let held_by = judged.acts.as_ref().filter(|finding| finding.verdict == Verdict::Hold).map(|finding| finding.rule);
-        let steps = if held_by.is_some() { skip::releasing(&case) } else { Vec::new() };
+        let held_by = judged
+            .acts
+            .as_ref()
+            .filter(|finding| finding.verdict == Verdict::Hold)
+            .map(|finding| finding.rule);
+        let steps = if held_by.is_some() {
+            skip::releasing(&case)
+        } else {
+            Vec::new()
+        };
         let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
-        let asked = Self::doing(&seat, ask, &case.facts, touched.as_ref(), judged.acts.as_ref(), now);
+        let asked = Self::doing(
+            &seat,
+            ask,
+            &case.facts,
+            touched.as_ref(),
+            judged.acts.as_ref(),
+            now,
+        );
         (seat.subject, seat.rule) = (tool.and(touched), None);
         seat.keep_arguments(ask.args, &standing, &judged);
         seat.escalated = escalated;
@@ -269,10 +332,15 @@ impl Ledger {
                 Recall::Ends(admit) => return admit.catch_escalation(),
             },
         };
-        seat.watched = judged.watched.as_ref().map(|finding| (finding.verdict, finding.rule.as_str()));
+        seat.watched = judged
+            .watched
+            .as_ref()
+            .map(|finding| (finding.verdict, finding.rule.as_str()));
         let admit = match judged.acts {
             Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
-            _ if let Some(edited) = seat.edited.filter(|_| !seat.granted) => self.send_edited(seat, edited, ask, epoch),
+            _ if let Some(edited) = seat.edited.filter(|_| !seat.granted) => {
+                self.send_edited(seat, edited, ask, epoch)
+            }
             None => {
                 if let Some(finding) = &judged.watched {
                     self.book_finding(&seat, finding, now);
@@ -281,7 +349,11 @@ impl Ledger {
             }
             Some(finding) => {
                 // What the book of deeds holds is nobody's review to skip.
-                let steps = if Some(finding.rule) == held_by { steps } else { Vec::new() };
+                let steps = if Some(finding.rule) == held_by {
+                    steps
+                } else {
+                    Vec::new()
+                };
                 self.hold(seat, ask, finding, steps, (&standing, epoch), now)
             }
         };
@@ -291,7 +363,16 @@ impl Ledger {
     #[cold]
     fn see_unlisted(&self, seat: &Seat, ask: &Ask<'_>, now: Time) {
         let (target, tool) = (ask.exhibit.target(), ask.tool.map(|tool| &tool.name));
-        self.unlisted.see(&Sight { workflow: &seat.place.policy.name, api: &ask.api.name, tool, target: &target, args: ask.args }, now);
+        self.unlisted.see(
+            &Sight {
+                workflow: &seat.place.policy.name,
+                api: &ask.api.name,
+                tool,
+                target: &target,
+                args: ask.args,
+            },
+            now,
+        );
     }
 
     /// Counts clamps: a permit of an earlier epoch is worthless.
@@ -313,7 +394,8 @@ impl Ledger {
         }
         match seat.take_place(judged.0) {
             Ok(()) => {}
-            // A failure changed the level while this was judged. It changes again only with the next failure or a person's hand.
+            // A failure changed the level while this was judged. It changes again only with the
+            // next failure or a person's hand.
             Err(Exposed::Outdated) => return self.admit(seat, ask, now),
             Err(Exposed::Full(finding)) if watches_only(&seat, ask.tool, &finding, now) => {
                 (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
@@ -326,33 +408,56 @@ impl Ledger {
             }
             (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
         }
-        if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered() || seat.under.is_some()) {
-            return Admit::Pass { permit: Permit { seat, epoch }, durable: None };
+        if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered() || seat.under.is_some())
+        {
+            return Admit::Pass {
+                permit: Permit { seat, epoch },
+                durable: None,
+            };
         }
         if !self.journal.ready() {
             return seat.turned_down(Refusal::Journal);
         }
         let place = Arc::clone(&seat.place);
         let mut live = place.shard.lock();
-        if seat.under.is_some_and(|grant| !live.state().timed().is_open(grant, now.max(self.now()))) {
+        if seat
+            .under
+            .is_some_and(|grant| !live.state().timed().is_open(grant, now.max(self.now())))
+        {
             drop(live);
             // Others used it up since it was looked up.
             return self.admit(seat, ask, now);
         }
         let durable = self.journal_admission(&mut seat, &mut live, None, now);
         drop(live);
-        Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
+        Admit::Pass {
+            permit: Permit { seat, epoch },
+            durable: Some(durable),
+        }
     }
 
     fn deny(&self, mut seat: Seat, finding: Finding, now: Time) -> Admit {
         (seat.verdict, seat.rule) = (Verdict::Deny, Some(finding.rule.as_str()));
         self.book_finding(&seat, &finding, now);
-        Admit::Refused { seat, refusal: Refusal::Rule(Box::new(finding)) }
+        Admit::Refused {
+            seat,
+            refusal: Refusal::Rule(Box::new(finding)),
+        }
     }
 
-    fn hold(&self, mut seat: Seat, ask: &Ask<'_>, finding: Finding, steps: Vec<StepName>, judged: (&Standing, u64), now: Time) -> Admit {
+    fn hold(
+        &self,
+        mut seat: Seat,
+        ask: &Ask<'_>,
+        finding: Finding,
+        steps: Vec<StepName>,
+        judged: (&Standing, u64),
+        now: Time,
+    ) -> Admit {
         let epoch = judged.1;
-        if seat.granted || (seat.under.is_some() && seat.admitted && timed::applies(&finding, judged.0)) {
+        if seat.granted
+            || (seat.under.is_some() && seat.admitted && timed::applies(&finding, judged.0))
+        {
             return self.pass(seat, ask, judged, now);
         }
         seat.under = None;
@@ -361,9 +466,15 @@ impl Ledger {
             return seat.turned_down(Refusal::Journal);
         }
         let place = Arc::clone(&seat.place);
-        let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
+        let Some(digest) = ask
+            .exhibit
+            .digest(place.policy.name.as_str(), ask.agent.as_str())
+        else {
+            return Admit::Unread { seat };
+        };
         let mut live = place.shard.lock();
-        // The time of the judgement may be old by now, and a grant is used before it expires by the journal's time (G4).
+        // The time of the judgement may be old by now, and a grant is used before it expires by the
+        // journal's time (G4).
         let now = now.max(self.now());
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);
@@ -372,16 +483,28 @@ impl Ledger {
         }
         let standing = live.state().approvals().standing(&digest, now).cloned();
         match standing {
-            Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
-                self.use_grant(seat, ask, live, (approval.request.approval, digest, None), epoch, now)
-            }
+            Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => self.use_grant(
+                seat,
+                ask,
+                live,
+                (approval.request.approval, digest, None),
+                epoch,
+                now,
+            ),
             Some(approval) => {
                 let durable = live.holding(approval.request.approval);
                 drop(live);
                 seat.run.lock().wait_for(approval.request.approval);
-                Admit::Held { seat, approval: Box::new(approval), durable, finding: Box::new(finding) }
+                Admit::Held {
+                    seat,
+                    approval: Box::new(approval),
+                    durable,
+                    finding: Box::new(finding),
+                }
             }
-            None if self.skips_review(&seat, &live, &steps, &digest) && self.take_unreviewed(&mut seat, now) => {
+            None if self.skips_review(&seat, &live, &steps, &digest)
+                && self.take_unreviewed(&mut seat, now) =>
+            {
                 drop(live);
                 self.pass(seat, ask, judged, now)
             }
@@ -389,8 +512,14 @@ impl Ledger {
                 drop(live);
                 self.deny(seat, denied_unasked(), now)
             }
-            None if let Some(grant) = timed::open(&live, &seat, ask.tool.map(|tool| &**tool), &finding, judged.0, now)
-                && self.take_unreviewed(&mut seat, now) =>
+            None if let Some(grant) = timed::open(
+                &live,
+                &seat,
+                ask.tool.map(|tool| &**tool),
+                &finding,
+                judged.0,
+                now,
+            ) && self.take_unreviewed(&mut seat, now) =>
             {
                 drop(live);
                 seat.go_under(grant, finding);
@@ -408,14 +537,26 @@ impl Ledger {
                 let request = request(&seat, ask, &finding, digest, steps, now);
                 let id = request.approval;
                 self.approvals.insert(id, place.policy.name.clone());
-                let appended = place.shard.append(&mut live, &*self.journal, now, Event::Held(Box::new(request)));
+                let appended = place.shard.append(
+                    &mut live,
+                    &*self.journal,
+                    now,
+                    Event::Held(Box::new(request)),
+                );
                 // The shard has counted it by now; the place that was taken for it is given back.
                 self.pending.fetch_sub(1, Ordering::Relaxed);
                 let approval = live.state().approvals().get(id).cloned();
                 drop(live);
-                let Some(approval) = approval else { return seat.turned_down(Refusal::Holds) };
+                let Some(approval) = approval else {
+                    return seat.turned_down(Refusal::Holds);
+                };
                 seat.run.lock().wait_for(id);
-                Admit::Held { seat, approval: Box::new(approval), durable: Some(appended.durable), finding: Box::new(finding) }
+                Admit::Held {
+                    seat,
+                    approval: Box::new(approval),
+                    durable: Some(appended.durable),
+                    finding: Box::new(finding),
+                }
             }
         }
     }
@@ -423,11 +564,24 @@ impl Ledger {
     /// Takes a place among the approvals that the process holds, where there is one.
     fn has_room_to_hold(&self, live: &Live) -> bool {
         let one_more = |pending: usize| (pending < self.bounds.holds).then_some(pending + 1);
-        !live.state().approvals().is_full() && self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+        !live.state().approvals().is_full()
+            && self
+                .pending
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+                .is_ok()
     }
 
-    pub(super) fn journal_admission(&self, seat: &mut Seat, live: &mut Live, used: Option<Used>, now: Time) -> Receipt<Result<(), Unavailable>> {
-        let run = crate::gate::event::RunRef { agent: seat.run.agent.clone(), run: seat.run_id.clone() };
+    pub(super) fn journal_admission(
+        &self,
+        seat: &mut Seat,
+        live: &mut Live,
+        used: Option<Used>,
+        now: Time,
+    ) -> Receipt<Result<(), Unavailable>> {
+        let run = crate::gate::event::RunRef {
+            agent: seat.run.agent.clone(),
+            run: seat.run_id.clone(),
+        };
         let admission = Admission {
             call: seat.call,
             run,
@@ -439,34 +593,73 @@ impl Ledger {
             digest: used.map(|(_, digest, _)| digest),
             sent: used.and_then(|(.., sent)| sent),
             under: seat.under.filter(|_| used.is_none()),
-            held_by: seat.held_by.as_deref().filter(|_| seat.under.is_some() && used.is_none()).cloned(),
+            held_by: seat
+                .held_by
+                .as_deref()
+                .filter(|_| seat.under.is_some() && used.is_none())
+                .cloned(),
             deed: seat.deed(),
         };
         seat.admitted = true;
-        seat.place.shard.append(live, &*self.journal, now, Event::Admitted(admission)).durable
+        seat.place
+            .shard
+            .append(live, &*self.journal, now, Event::Admitted(admission))
+            .durable
     }
 
-    /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments only when it is the third of its run, a loop the first time.
+    /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments
+    /// only when it is the third of its run, a loop the first time.
     fn book_finding(&self, seat: &Seat, finding: &Finding, now: Time) {
         let mut run = seat.run.lock();
         let mode = match finding.rule {
             RuleName::Arguments => run.block().then_some(FailureMode::WrongArguments),
-            RuleName::Loop => seat.breaks_loop(&mut run).then_some(FailureMode::DuplicateWork),
+            RuleName::Loop => seat
+                .breaks_loop(&mut run)
+                .then_some(FailureMode::DuplicateWork),
             _ => finding.books(),
         };
         if let Some(mode) = mode {
-            drop(charge(&*self.journal, &seat.place, &seat.run, &mut run, seen(mode, seat.call, &seat.tool, Some(finding.rule.as_str())), now));
+            drop(charge(
+                &*self.journal,
+                &seat.place,
+                &seat.run,
+                &mut run,
+                seen(mode, seat.call, &seat.tool, Some(finding.rule.as_str())),
+                now,
+            ));
         }
     }
 
     /// A booked run executed its first `high` call.
-    pub(super) fn book_high(&self, place: &Workplace, open: &OpenRun, run: &RunState, booked_at: Time, now: Time) {
-        let event = Event::BookedHigh { run: run.reference(&open.agent), booked_at };
-        drop(place.shard.append(&mut place.shard.lock(), &*self.journal, now, event));
+    pub(super) fn book_high(
+        &self,
+        place: &Workplace,
+        open: &OpenRun,
+        run: &RunState,
+        booked_at: Time,
+        now: Time,
+    ) {
+        let event = Event::BookedHigh {
+            run: run.reference(&open.agent),
+            booked_at,
+        };
+        drop(
+            place
+                .shard
+                .append(&mut place.shard.lock(), &*self.journal, now, event),
+        );
     }
 
-    /// Ends a run and hands it to the journal; one with calls in flight takes no more and ends with the last of them.
-    pub(super) fn end_run(&self, place: &Workplace, key: Option<&Key>, open: &Arc<OpenRun>, now: Time, end: End) {
+    /// Ends a run and hands it to the journal; one with calls in flight takes no more and ends with
+    /// the last of them.
+    pub(super) fn end_run(
+        &self,
+        place: &Workplace,
+        key: Option<&Key>,
+        open: &Arc<OpenRun>,
+        now: Time,
+        end: End,
+    ) {
         let mut run = open.lock();
         let id = run.id.clone();
         if run.in_flight > 0 && end != End::Stopped && !run.has_ended() {
@@ -478,13 +671,38 @@ impl Ledger {
             return;
         }
         if end == End::Lease && place.policy.run.finish_required && !run.has_ended() {
-            let call = run.calls.last().map_or(CallId::from_bits(0), |call| call.call);
-            let tool = run.calls.last().map_or_else(|| ToolName::from(UNLISTED), |call| call.tool.clone());
-            drop(charge(&*self.journal, place, open, &mut run, seen(FailureMode::Timeout, call, &tool, Some("the run never finished")), now));
+            let call = run
+                .calls
+                .last()
+                .map_or(CallId::from_bits(0), |call| call.call);
+            let tool = run
+                .calls
+                .last()
+                .map_or_else(|| ToolName::from(UNLISTED), |call| call.tool.clone());
+            drop(charge(
+                &*self.journal,
+                place,
+                open,
+                &mut run,
+                seen(
+                    FailureMode::Timeout,
+                    call,
+                    &tool,
+                    Some("the run never finished"),
+                ),
+                now,
+            ));
         }
         run.leave_places(&place.shard);
-        let record = run.end(&place.policy, place.shard.name(), &open.agent, open.asked.as_ref(), now);
-        // Before anybody can find out that the run has ended: a report that comes now reaches the journal after the run does, and finds it there.
+        let record = run.end(
+            &place.policy,
+            place.shard.name(),
+            &open.agent,
+            open.asked.as_ref(),
+            now,
+        );
+        // Before anybody can find out that the run has ended: a report that comes now reaches the
+        // journal after the run does, and finds it there.
         if let Some(record) = record {
             self.journal.record(record);
         }
@@ -494,7 +712,8 @@ impl Ledger {
         }
     }
 
-    /// Ends the runs whose lease is over. A run whose workflow has no policy any more ends under the one it began with.
+    /// Ends the runs whose lease is over. A run whose workflow has no policy any more ends under
+    /// the one it began with.
     pub(super) fn end_leases(&self, now: Time) {
         let table = self.table_full();
         for (key, open) in self.runs.due(now) {
@@ -503,7 +722,11 @@ impl Ledger {
             let mut run = open.lock();
             let before = run.held.len();
             let shard = &open.place.shard;
-            run.held.retain(|id| shard.approval(*id).is_some_and(|approval| approval.stage.ended_at().is_none()));
+            run.held.retain(|id| {
+                shard
+                    .approval(*id)
+                    .is_some_and(|approval| approval.stage.ended_at().is_none())
+            });
             if run.held.len() < before {
                 run.touched = now;
             }
@@ -511,13 +734,23 @@ impl Ledger {
             let over = run.is_over(rules, now);
             let full = is_idle && now.since(run.started) >= rules.max;
             let lasts = run.started.plus(rules.max);
-            let lease = if is_idle { run.touched.plus(rules.lease) } else { now.plus(rules.lease) };
+            let lease = if is_idle {
+                run.touched.plus(rules.lease)
+            } else {
+                now.plus(rules.lease)
+            };
             if run.held.is_empty() {
                 open.rests_until(if lasts > now { lease.min(lasts) } else { lease });
             }
             drop(run);
             if over || full {
-                self.end_run(place, Some(&key), &open, now, if over { End::Lease } else { End::Full });
+                self.end_run(
+                    place,
+                    Some(&key),
+                    &open,
+                    now,
+                    if over { End::Lease } else { End::Full },
+                );
             }
         }
     }
@@ -543,9 +776,18 @@ impl RunState {
     }
 }
 
-pub(super) fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing, run: RunFacts<'a>) -> Facts<'a> {
+pub(super) fn facts<'a>(
+    ask: &'a Ask<'_>,
+    seat: &'a Seat,
+    standing: &'a Standing,
+    run: RunFacts<'a>,
+) -> Facts<'a> {
     let state = seat.run.lock();
-    let run = RunFacts { calls: state.judged.saturating_sub(1), escalated: state.escalated, ..run };
+    let run = RunFacts {
+        calls: state.judged.saturating_sub(1),
+        escalated: state.escalated,
+        ..run
+    };
     Facts {
         args: ask.args,
         path: ask.path,
@@ -563,23 +805,38 @@ pub(super) fn facts<'a>(ask: &'a Ask<'_>, seat: &'a Seat, standing: &'a Standing
     }
 }
 
-/// The business object the call touches. One that cannot be worked out is none: the subject is for finding the run later, not for judging the call.
+/// The business object the call touches. One that cannot be worked out is none: the subject is for
+/// finding the run later, not for judging the call.
 fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
-    tool?.subject.as_ref()?.text(&case.facts).ok().flatten().map(Subject::from)
+    tool?
+        .subject
+        .as_ref()?
+        .text(&case.facts)
+        .ok()
+        .flatten()
+        .map(Subject::from)
 }
 
 /// Does the verdict only watch? A clamp acts all the same.
 fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
-    !finding.clamped && (seat.place.policy.mode.is_shadow(now) || tool.is_some_and(|tool| tool.mode.is_shadow(now)))
+    !finding.clamped
+        && (seat.place.policy.mode.is_shadow(now)
+            || tool.is_some_and(|tool| tool.mode.is_shadow(now)))
 }
 
 /// A cap costs nothing (G6), and its call may come again.
 pub(super) fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
     (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
-    Admit::Refused { seat, refusal: Refusal::Capped(Box::new(finding), capped) }
+    Admit::Refused {
+        seat,
+        refusal: Refusal::Capped(Box::new(finding), capped),
+    }
 }
 
 /// Ends a seat that could not be admitted, with the status the agent gets.
 pub fn refuse(seat: Seat, status: u16) {
-    seat.settle(Settlement { status, modes: Vec::new() });
+    seat.settle(Settlement {
+        status,
+        modes: Vec::new(),
+    });
 }

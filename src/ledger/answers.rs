@@ -1,4 +1,5 @@
-//! Answers that may be asked for again under an idempotency key. In memory only, and bounded: a key outlives its answer, and then its call is named instead.
+//! Answers that may be asked for again under an idempotency key. In memory only, and bounded: a key
+//! outlives its answer, and then its call is named instead.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,7 +25,12 @@ pub struct Answer {
 
 impl Answer {
     fn size(&self) -> usize {
-        self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        self.body.len()
+            + self
+                .headers
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>()
     }
 }
 
@@ -40,7 +46,10 @@ impl Answers {
     /// Keeps the answer to `call`, where there is room for it.
     pub(super) fn keep(&mut self, call: CallId, answer: Answer, now: Time) {
         let size = answer.size();
-        if answer.body.len() > MAX_ANSWER || self.kept.len() >= MAX_ANSWERS || self.bytes + size > MAX_BYTES {
+        if answer.body.len() > MAX_ANSWER
+            || self.kept.len() >= MAX_ANSWERS
+            || self.bytes + size > MAX_BYTES
+        {
             return;
         }
         self.bytes += size;
@@ -68,7 +77,11 @@ mod tests {
     use super::*;
 
     fn answer(bytes: usize) -> Answer {
-        Answer { status: 200, headers: Arc::new([]), body: vec![0; bytes].into() }
+        Answer {
+            status: 200,
+            headers: Arc::new([]),
+            body: vec![0; bytes].into(),
+        }
     }
 
     fn call(n: usize) -> CallId {
@@ -82,21 +95,36 @@ mod tests {
         let mut answers = Answers::default();
         answers.keep(call(1), answer(MAX_ANSWER), NOW);
         answers.keep(call(2), answer(MAX_ANSWER + 1), NOW);
-        assert_eq!((answers.of(call(1)).is_some(), answers.of(call(2))), (true, None));
+        assert_eq!(
+            (answers.of(call(1)).is_some(), answers.of(call(2))),
+            (true, None)
+        );
         for n in 3..=MAX_BYTES / MAX_ANSWER + 2 {
             answers.keep(call(n), answer(MAX_ANSWER), NOW);
         }
-        assert_eq!((answers.bytes, answers.of(call(MAX_BYTES / MAX_ANSWER + 2))), (MAX_BYTES, None));
+        assert_eq!(
+            (answers.bytes, answers.of(call(MAX_BYTES / MAX_ANSWER + 2))),
+            (MAX_BYTES, None)
+        );
         let mut answers = Answers::default();
         (0..=MAX_ANSWERS).for_each(|n| answers.keep(call(n), answer(1), NOW));
-        assert_eq!((answers.of(call(MAX_ANSWERS - 1)).is_some(), answers.of(call(MAX_ANSWERS))), (true, None));
+        assert_eq!(
+            (
+                answers.of(call(MAX_ANSWERS - 1)).is_some(),
+                answers.of(call(MAX_ANSWERS))
+            ),
+            (true, None)
+        );
     }
 
     #[test]
     fn an_answer_is_forgotten_with_its_key() {
         let mut answers = Answers::default();
         answers.keep(call(1), answer(5), NOW);
-        answers.pass(NOW.plus(KEY_LASTS).minus(std::time::Duration::from_millis(1)));
+        answers.pass(
+            NOW.plus(KEY_LASTS)
+                .minus(std::time::Duration::from_millis(1)),
+        );
         assert!(answers.of(call(1)).is_some());
         answers.pass(NOW.plus(KEY_LASTS).plus(crate::gate::time::minutes(1)));
         assert_eq!((answers.of(call(1)), answers.bytes), (None, 0));

@@ -1,8 +1,9 @@
 //! Who may decide on held calls, changed while the gate runs.
 //!
-//! Whoever leaves the company loses their decision at once, also one that is on its way: a decision is handed over under a lock that naming the approvers takes
-//! alone. So in the journal, what a person decided stands before the entry that takes it from them, or does not stand at all, and the fold voids what stands
-//! before it.
+//! Whoever leaves the company loses their decision at once, also one that is on its way: a decision
+//! is handed over under a lock that naming the approvers takes alone. So in the journal, what a
+//! person decided stands before the entry that takes it from them, or does not stand at all, and
+//! the fold voids what stands before it.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +21,9 @@ use crate::gate::{event::Event, name::PersonName};
 pub struct Approvers(RwLock<BTreeSet<PersonName>>);
 
 /// Keeps the approvers as they are until a decision is handed over.
-pub(super) struct Entitled<'l>(#[expect(dead_code, reason = "held for its drop")] RwLockReadGuard<'l, BTreeSet<PersonName>>);
+pub(super) struct Entitled<'l>(
+    #[expect(dead_code, reason = "held for its drop")] RwLockReadGuard<'l, BTreeSet<PersonName>>,
+);
 
 impl Approvers {
     pub(super) const fn of(people: BTreeSet<PersonName>) -> Self {
@@ -29,10 +32,14 @@ impl Approvers {
 }
 
 impl Ledger {
-    /// From here on `people` may decide on held calls, and what anybody else approved no longer counts: a grant that needed it waits for people again. In force when
-    /// this returns.
+    /// From here on `people` may decide on held calls, and what anybody else approved no longer
+    /// counts: a grant that needed it waits for people again. In force when this returns.
     pub fn name_approvers(&self, people: BTreeSet<PersonName>) -> Durable {
-        let mut named = self.approvers.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self
+            .approvers
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         named.clone_from(&people);
         self.append_everywhere(self.now(), Event::ApproversNamed { people })
     }
@@ -40,13 +47,25 @@ impl Ledger {
     /// Who may decide, as far as anybody was named.
     #[must_use]
     pub fn approvers(&self) -> BTreeSet<PersonName> {
-        self.approvers.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.approvers
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// May `person` decide? They may for as long as the answer is held.
     pub(super) fn entitled(&self, person: &PersonName) -> Result<Entitled<'_>, OperateError> {
-        let named = self.approvers.0.read().unwrap_or_else(PoisonError::into_inner);
+        let named = self
+            .approvers
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         // Where nobody was ever named there is no list to be missing from.
-        if named.is_empty() || named.contains(person) { Ok(Entitled(named)) } else { Err(OperateError::NoApprover(person.clone())) }
+        if named.is_empty() || named.contains(person) {
+            Ok(Entitled(named))
+        } else {
+            Err(OperateError::NoApprover(person.clone()))
+        }
     }
 }

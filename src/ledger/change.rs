@@ -1,6 +1,8 @@
-//! Changes of a workflow, and suspensions of its budget's cap: what an operator asks before shipping, and how long a burn may be worked through.
+//! Changes of a workflow, and suspensions of its budget's cap: what an operator asks before
+//! shipping, and how long a burn may be worked through.
 //!
-//! The gate cannot see a prompt ship, so its answer there is advice that is on record. It enforces the same answer where it can: on policies.
+//! The gate cannot see a prompt ship, so its answer there is advice that is on record. It enforces
+//! the same answer where it can: on policies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,20 +33,42 @@ pub struct Shipping<'a> {
 
 impl Ledger {
     /// May the change ship? Then it is recorded. In a freeze it may not, unless it is an emergency.
-    pub fn change(&self, workflow: &WorkflowName, shipping: Shipping<'_>, by: &PersonName) -> Result<Durable, OperateError> {
-        let shard = self.shard(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+    pub fn change(
+        &self,
+        workflow: &WorkflowName,
+        shipping: Shipping<'_>,
+        by: &PersonName,
+    ) -> Result<Durable, OperateError> {
+        let shard = self
+            .shard(workflow)
+            .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
         if let Some(why) = frozen(workflow, live.state())
             && shipping.emergency.is_none()
         {
-            let asked = Event::ChangeRefused { kind: shipping.kind.into(), reference: shipping.reference.into(), by: by.clone() };
+            let asked = Event::ChangeRefused {
+                kind: shipping.kind.into(),
+                reference: shipping.reference.into(),
+                by: by.clone(),
+            };
             drop(shard.append(&mut live, &*self.journal, now, asked));
-            return Err(OperateError::Conflict(format!("{why}; `burngate change --emergency --reason TEXT` ships anyway, on record")));
+            return Err(OperateError::Conflict(format!(
+                "{why}; `burngate change --emergency --reason TEXT` ships anyway, on record"
+            )));
         }
-        let Shipping { kind, reference, emergency } = shipping;
-        let event = Event::Changed { kind: kind.into(), reference: reference.into(), by: by.clone(), emergency: emergency.map(Into::into) };
+        let Shipping {
+            kind,
+            reference,
+            emergency,
+        } = shipping;
+        let event = Event::Changed {
+            kind: kind.into(),
+            reference: reference.into(),
+            by: by.clone(),
+            emergency: emergency.map(Into::into),
+        };
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }
 
@@ -53,7 +77,18 @@ impl Ledger {
         let shard = self.shard(workflow)?;
         let mut live = shard.lock();
         let is_known = live.state().change_log().held_back() == Some(what);
-        (!is_known).then(|| shard.append(&mut live, &*self.journal, self.now(), Event::PolicyHeldBack { what: Arc::clone(what) }).durable)
+        (!is_known).then(|| {
+            shard
+                .append(
+                    &mut live,
+                    &*self.journal,
+                    self.now(),
+                    Event::PolicyHeldBack {
+                        what: Arc::clone(what),
+                    },
+                )
+                .durable
+        })
     }
 
     /// Workflows for which a policy was held back, and whose changes are frozen still.
@@ -69,22 +104,36 @@ impl Ledger {
     }
 
     /// Suspends the posture's cap for `lasts`, once that is durable.
-    pub fn waive(&self, workflow: &WorkflowName, by: &PersonName, reason: &str, lasts: Duration) -> Result<Durable, OperateError> {
-        let shard = self.shard(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+    pub fn waive(
+        &self,
+        workflow: &WorkflowName,
+        by: &PersonName,
+        reason: &str,
+        lasts: Duration,
+    ) -> Result<Durable, OperateError> {
+        let shard = self
+            .shard(workflow)
+            .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
         let state = live.state();
         let conflict = match state.account().posture() {
             Posture::Healthy => Some(format!("`{workflow}` is healthy: there is no cap to waive")),
-            Posture::Breached => Some(format!("`{workflow}` is breached, and nothing waives that; `burngate recover {workflow} --cause TEXT` is the way back")),
+            Posture::Breached => Some(format!(
+                "`{workflow}` is breached, and nothing waives that; `burngate recover {workflow} --cause TEXT` is the way back"
+            )),
             Posture::AtRisk | Posture::Burned if !state.may_waive(now) => {
                 let within = WAIVERS_WITHIN.as_secs() / 86_400;
                 let way_back = match state.account().burn() {
-                    Some(_) => format!("`burngate recover {workflow} --cause TEXT` is the way back"),
+                    Some(_) => {
+                        format!("`burngate recover {workflow} --cause TEXT` is the way back")
+                    }
                     None => "the cap ends when the budget is healthy again".to_owned(),
                 };
-                Some(format!("`{workflow}` had {MAX_WAIVERS} waivers in {within} days; {way_back}"))
+                Some(format!(
+                    "`{workflow}` had {MAX_WAIVERS} waivers in {within} days; {way_back}"
+                ))
             }
             Posture::AtRisk | Posture::Burned => None,
         };
@@ -92,7 +141,11 @@ impl Ledger {
             return Err(OperateError::Conflict(conflict));
         }
         alone(&live, workflow, What::Waiver)?;
-        let event = Event::Waived { until: now.plus(lasts), by: by.clone(), reason: reason.into() };
+        let event = Event::Waived {
+            until: now.plus(lasts),
+            by: by.clone(),
+            reason: reason.into(),
+        };
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }
 }
@@ -104,13 +157,20 @@ pub fn frozen(workflow: &WorkflowName, state: &WorkflowState) -> Option<String> 
     if standing.changes == Changes::Open {
         return None;
     }
-    let no_cause = state.account().burn().is_some_and(|burn| burn.cause.is_none());
+    let no_cause = state
+        .account()
+        .burn()
+        .is_some_and(|burn| burn.cause.is_none());
     Some(if no_cause {
         format!(
             "changes of `{workflow}` are frozen: it burned ({}) and no cause is on record; `burngate recover {workflow} --cause TEXT` lifts the freeze",
             standing.why
         )
     } else {
-        format!("changes of `{workflow}` are frozen at level `{}`: {}; a higher level lifts the freeze", standing.level(), standing.bound_by())
+        format!(
+            "changes of `{workflow}` are frozen at level `{}`: {}; a higher level lifts the freeze",
+            standing.level(),
+            standing.bound_by()
+        )
     })
 }

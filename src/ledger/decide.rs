@@ -1,7 +1,8 @@
 //! A reviewer decides on a held call. Of several decisions on one approval the first wins.
 //!
-//! A denial as wrong and an edit say that the run went wrong: `major_correction` is charged to it before the decision is handed over, so that no crash leaves a
-//! correction that cost nothing. Until the decision is handed over nobody else's can be.
+//! A denial as wrong and an edit say that the run went wrong: `major_correction` is charged to it
+//! before the decision is handed over, so that no crash leaves a correction that cost nothing.
+//! Until the decision is handed over nobody else's can be.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,18 +28,27 @@ pub struct Deciding {
 }
 
 impl Ledger {
-    /// Records a reviewer's decision on the call with the digest `seen`, where they say which they saw. [`OperateError::Deciding`] asks to try again when the
-    /// decision before it is through.
+    /// Records a reviewer's decision on the call with the digest `seen`, where they say which they
+    /// saw. [`OperateError::Deciding`] asks to try again when the decision before it is through.
     ///
     /// # Errors
     /// Why it cannot be decided so.
-    pub fn decide(&self, id: ApprovalId, decision: &Decision, seen: Option<&Digest>) -> Result<Deciding, OperateError> {
+    pub fn decide(
+        &self,
+        id: ApprovalId,
+        decision: &Decision,
+        seen: Option<&Digest>,
+    ) -> Result<Deciding, OperateError> {
         let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
         let _entitled = self.entitled(&decision.reviewer)?;
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
-        let approval = live.state().approvals().may_decide(id, &decision.reviewer, now).map_err(|conflict| decided(&conflict))?;
+        let approval = live
+            .state()
+            .approvals()
+            .may_decide(id, &decision.reviewer, now)
+            .map_err(|conflict| decided(&conflict))?;
         is_the_one(approval, decision, seen)?;
         if live.is_deciding(id) {
             return Err(OperateError::Deciding);
@@ -47,9 +57,20 @@ impl Ledger {
             let what = "the tool, or where it is, changed since this call was held: deny it, and the agent can ask again";
             return Err(OperateError::Conflict(what.to_owned()));
         }
-        let event = |decision: &Decision| Event::Decided { approval: id, decision: Decision { at: now, ..decision.clone() } };
+        let event = |decision: &Decision| Event::Decided {
+            approval: id,
+            decision: Decision {
+                at: now,
+                ..decision.clone()
+            },
+        };
         if !decision.corrects() {
-            return Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(decision)).durable, charged: None });
+            return Ok(Deciding {
+                durable: shard
+                    .append(&mut live, &*self.journal, now, event(decision))
+                    .durable,
+                charged: None,
+            });
         }
         let charge = correction(approval, decision);
         let call = approval.request.call;
@@ -59,12 +80,21 @@ impl Ledger {
         let mut live = shard.lock();
         live.let_go(id);
         // Nobody else could decide, but it could expire or be taken back.
-        if let Err(conflict) = live.state().approvals().may_decide(id, &decision.reviewer, self.now()) {
+        if let Err(conflict) =
+            live.state()
+                .approvals()
+                .may_decide(id, &decision.reviewer, self.now())
+        {
             drop(live);
             self.take_back(call, charge);
             return Err(decided(&conflict));
         }
-        Ok(Deciding { durable: shard.append(&mut live, &*self.journal, now, event(decision)).durable, charged: Some(charged) })
+        Ok(Deciding {
+            durable: shard
+                .append(&mut live, &*self.journal, now, event(decision))
+                .durable,
+            charged: Some(charged),
+        })
     }
 
     /// Somebody who can decide saw these held calls. Written down the first time only.
@@ -76,12 +106,27 @@ impl Ledger {
             }
         }
         for (workflow, mut approvals) in by_shard {
-            let Some(shard) = self.shard(&workflow) else { continue };
+            let Some(shard) = self.shard(&workflow) else {
+                continue;
+            };
             let mut live = shard.lock();
-            let is_new = |id: &ApprovalId| live.state().approvals().get(*id).is_some_and(|a| a.attended.seen.is_none() && a.stage == Stage::Pending);
+            let is_new = |id: &ApprovalId| {
+                live.state()
+                    .approvals()
+                    .get(*id)
+                    .is_some_and(|a| a.attended.seen.is_none() && a.stage == Stage::Pending)
+            };
             approvals.retain(is_new);
             if !approvals.is_empty() {
-                drop(shard.append(&mut live, &*self.journal, self.now(), Event::Seen { approvals, by: by.clone() }));
+                drop(shard.append(
+                    &mut live,
+                    &*self.journal,
+                    self.now(),
+                    Event::Seen {
+                        approvals,
+                        by: by.clone(),
+                    },
+                ));
             }
         }
     }
@@ -90,36 +135,84 @@ impl Ledger {
     #[must_use]
     pub fn unseen(&self) -> usize {
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
-        shards.iter().map(|shard| shard.lock().state().approvals().iter().filter(|approval| approval.is_unseen()).count()).sum()
+        shards
+            .iter()
+            .map(|shard| {
+                shard
+                    .lock()
+                    .state()
+                    .approvals()
+                    .iter()
+                    .filter(|approval| approval.is_unseen())
+                    .count()
+            })
+            .sum()
     }
 
     fn take_back(&self, call: CallId, charge: Charge) {
-        let Charge { mode, reference, by: Some(by), .. } = charge else { return };
-        drop(self.revise(RunTarget::Call(call), Change::Retract { mode: Some(mode), reference, by }));
+        let Charge {
+            mode,
+            reference,
+            by: Some(by),
+            ..
+        } = charge
+        else {
+            return;
+        };
+        drop(self.revise(
+            RunTarget::Call(call),
+            Change::Retract {
+                mode: Some(mode),
+                reference,
+                by,
+            },
+        ));
     }
 }
 
 /// Does the reviewer decide on what they saw? Once somebody edited the call, they have to say so.
-fn is_the_one(approval: &Approval, decision: &Decision, seen: Option<&Digest>) -> Result<(), OperateError> {
+fn is_the_one(
+    approval: &Approval,
+    decision: &Decision,
+    seen: Option<&Digest>,
+) -> Result<(), OperateError> {
     match seen {
         Some(seen) if seen == approval.digest() => Ok(()),
-        None if approval.edit().is_none() || decision.decision != DecisionKind::Approve || decision.edit.is_some() => Ok(()),
+        None if approval.edit().is_none()
+            || decision.decision != DecisionKind::Approve
+            || decision.edit.is_some() =>
+        {
+            Ok(())
+        }
         Some(_) | None => {
-            let what = format!("somebody edited this call: what is up for a decision has the digest {}; look at it, and name it", approval.digest());
+            let what = format!(
+                "somebody edited this call: what is up for a decision has the digest {}; look at it, and name it",
+                approval.digest()
+            );
             Err(OperateError::Conflict(what))
         }
     }
 }
 
 fn correction(approval: &Approval, decision: &Decision) -> Charge {
-    let how = if decision.edit.is_some() { "edited before it was approved" } else { "denied as wrong" };
+    let how = if decision.edit.is_some() {
+        "edited before it was approved"
+    } else {
+        "denied as wrong"
+    };
     Charge {
         mode: FailureMode::MajorCorrection,
         source: Source::Person,
         by: Some(decision.reviewer.clone()),
         call: Some(approval.request.call),
         tool: Some(approval.request.tool.clone()),
-        note: Some(decision.reason.as_ref().map_or_else(|| how.to_owned(), |reason| format!("{how}: {reason}")).into()),
+        note: Some(
+            decision
+                .reason
+                .as_ref()
+                .map_or_else(|| how.to_owned(), |reason| format!("{how}: {reason}"))
+                .into(),
+        ),
         reference: Some(format!("{}/{}", approval.request.approval, decision.reviewer).into()),
     }
 }

@@ -1,11 +1,15 @@
-//! Was it done already, and how much of it? Looks a call up in what was done before it, and takes its place there, in one step.
+//! Was it done already, and how much of it? Looks a call up in what was done before it, and takes
+//! its place there, in one step.
 //!
-//! The book is one for all workflows, behind one lock: of two calls that do the same work, or that together go beyond a limit, one sees the other (G7). The lock is the
-//! last of all: nothing else is taken while it is held, and calls of tools without such rules, and without an idempotency key, never take it. A place is taken before
-//! the call is journaled, and given back after its settlement is, so that the book never knows less than the journal.
+//! The book is one for all workflows, behind one lock: of two calls that do the same work, or that
+//! together go beyond a limit, one sees the other (G7). The lock is the last of all: nothing else
+//! is taken while it is held, and calls of tools without such rules, and without an idempotency
+//! key, never take it. A place is taken before the call is journaled, and given back after its
+//! settlement is, so that the book never knows less than the journal.
 //!
-//! A duplicate that is refused is duplicate work of its run where the earlier call was answered: asking again for what one was told is done is a mistake of the
-//! agent's. While that answer is still to come, or was lost, asking again is only a retry, and costs nothing.
+//! A duplicate that is refused is duplicate work of its run where the earlier call was answered:
+//! asking again for what one was told is done is a mistake of the agent's. While that answer is
+//! still to come, or was lost, asking again is only a retry, and costs nothing.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -135,7 +139,10 @@ struct Checked {
 impl Deeds {
     /// What was done by the journal.
     pub(super) fn new(book: Book) -> Self {
-        Deeds(Mutex::new(Living { book, answers: Answers::default() }))
+        Deeds(Mutex::new(Living {
+            book,
+            answers: Answers::default(),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Living> {
@@ -151,8 +158,20 @@ impl Ledger {
     }
 
     /// What the call in `seat` is about to do. A branch where nobody wants that remembered.
-    pub(super) fn doing(seat: &Seat, ask: &Ask<'_>, facts: &Facts<'_>, subject: Option<&Subject>, finding: Option<&Finding>, now: Time) -> Asked {
-        let Some(tool) = ask.tool.filter(|tool| tool.deeds.is_some() || tool.risk != Risk::Read) else { return Asked::Nothing };
+    pub(super) fn doing(
+        seat: &Seat,
+        ask: &Ask<'_>,
+        facts: &Facts<'_>,
+        subject: Option<&Subject>,
+        finding: Option<&Finding>,
+        now: Time,
+    ) -> Asked {
+        let Some(tool) = ask
+            .tool
+            .filter(|tool| tool.deeds.is_some() || tool.risk != Risk::Read)
+        else {
+            return Asked::Nothing;
+        };
         if seat.doing.as_ref().is_some_and(|doing| doing.taken) {
             return Asked::Nothing;
         }
@@ -170,7 +189,12 @@ impl Ledger {
             return Asked::Nothing;
         }
         let (workflow, agent) = (seat.place.policy.name.as_str(), ask.agent.as_str());
-        let key = match key.map(|key| (digest(&["key", workflow, agent, tool.name.as_str(), &key]), ask.exhibit.digest(workflow, agent))) {
+        let key = match key.map(|key| {
+            (
+                digest(&["key", workflow, agent, tool.name.as_str(), &key]),
+                ask.exhibit.digest(workflow, agent),
+            )
+        }) {
             Some((_, None)) => return Asked::Unread,
             Some((key, Some(payload))) => Some(Keyed { key, payload }),
             None => None,
@@ -188,7 +212,13 @@ impl Ledger {
     }
 
     /// Looks up whether it was done, and takes its place where nothing stops it.
-    pub(super) fn recall(&self, mut seat: Seat, mut doing: Box<Doing>, judged: Judged, now: Time) -> Recall {
+    pub(super) fn recall(
+        &self,
+        mut seat: Seat,
+        mut doing: Box<Doing>,
+        judged: Judged,
+        now: Time,
+    ) -> Recall {
         let mut living = self.deeds.lock();
         living.pass(now);
         let checked = living.check(&doing, &seat, false, now);
@@ -204,14 +234,23 @@ impl Ledger {
         drop(living);
         seat.doing = Some(doing);
         let acts = match checked.found {
-            Some(recalled) if recalled.finding.verdict == Verdict::Deny => return Recall::Ends(self.deny_recalled(seat, recalled, now)),
+            Some(recalled) if recalled.finding.verdict == Verdict::Deny => {
+                return Recall::Ends(self.deny_recalled(seat, recalled, now));
+            }
             found => found.map(|recalled| recalled.finding),
         };
         // The book is asked before what else may hold a call.
-        Recall::On(seat, judged.after(Judged { acts, watched: checked.watched }))
+        Recall::On(
+            seat,
+            judged.after(Judged {
+                acts,
+                watched: checked.watched,
+            }),
+        )
     }
 
-    /// A person approved the call in `seat`: takes its place, unless it was done meanwhile or is denied by a limit. What only held it does not hold it again.
+    /// A person approved the call in `seat`: takes its place, unless it was done meanwhile or is
+    /// denied by a limit. What only held it does not hold it again.
     pub(super) fn take_approved(&self, seat: &mut Seat, now: Time) -> Option<Recalled> {
         let mut doing = seat.doing.take_if(|doing| !doing.taken)?;
         let mut living = self.deeds.lock();
@@ -225,9 +264,12 @@ impl Ledger {
         checked.found
     }
 
-    /// A review of the call in `seat` is skipped: takes its place. False where the book knows something that nobody looked at: then somebody has to.
+    /// A review of the call in `seat` is skipped: takes its place. False where the book knows
+    /// something that nobody looked at: then somebody has to.
     pub(super) fn take_unreviewed(&self, seat: &mut Seat, now: Time) -> bool {
-        let Some(mut doing) = seat.doing.take_if(|doing| !doing.taken) else { return true };
+        let Some(mut doing) = seat.doing.take_if(|doing| !doing.taken) else {
+            return true;
+        };
         let mut living = self.deeds.lock();
         let checked = living.check(&doing, seat, false, now);
         let is_free = checked.found.is_none() && checked.answer.is_none();
@@ -243,22 +285,49 @@ impl Ledger {
     /// Refuses the call for what the book knows, and books it where the agent should have known.
     pub(super) fn deny_recalled(&self, mut seat: Seat, recalled: Recalled, now: Time) -> Admit {
         (seat.verdict, seat.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));
-        let answered = recalled.earlier.as_ref().filter(|earlier| recalled.finding.rule == RuleName::Duplicate && earlier.stage == Stage::Done);
+        let answered = recalled.earlier.as_ref().filter(|earlier| {
+            recalled.finding.rule == RuleName::Duplicate && earlier.stage == Stage::Done
+        });
         if let Some(earlier) = answered {
-            let note = format!("refused: done already by call {} of run {}", earlier.doer.call, earlier.doer.run.run);
-            let charged = seen(FailureMode::DuplicateWork, seat.call, &seat.tool, Some(&note));
-            drop(charge(&*self.journal, &seat.place, &seat.run, &mut seat.run.lock(), charged, now));
+            let note = format!(
+                "refused: done already by call {} of run {}",
+                earlier.doer.call, earlier.doer.run.run
+            );
+            let charged = seen(
+                FailureMode::DuplicateWork,
+                seat.call,
+                &seat.tool,
+                Some(&note),
+            );
+            drop(charge(
+                &*self.journal,
+                &seat.place,
+                &seat.run,
+                &mut seat.run.lock(),
+                charged,
+                now,
+            ));
         }
-        Admit::Refused { seat, refusal: Refusal::Recalled(Box::new(recalled)) }
+        Admit::Refused {
+            seat,
+            refusal: Refusal::Recalled(Box::new(recalled)),
+        }
     }
 
-    /// The call `by` undid this work: the run that did it did it for nothing, and is charged, whether it is open or was booked. Of several calls that did it, each is
-    /// undone once, the newest first. The same undoing call is one report.
+    /// The call `by` undid this work: the run that did it did it for nothing, and is charged,
+    /// whether it is open or was booked. Of several calls that did it, each is undone once, the
+    /// newest first. The same undoing call is one report.
     pub(super) fn undo(&self, undoing: &Undoing, by: &Seat, now: Time) -> Option<Undone> {
         let mut living = self.deeds.lock();
-        let Done { doer, .. } = living.book.undoable(&undoing.work, undoing.within, now, by.call)?.clone();
+        let Done { doer, .. } = living
+            .book
+            .undoable(&undoing.work, undoing.within, now, by.call)?
+            .clone();
         // What the journal is not told of is not forgotten here either.
-        let undone = by.admitted.then_some(Undone { work: undoing.work, call: doer.call });
+        let undone = by.admitted.then_some(Undone {
+            work: undoing.work,
+            call: doer.call,
+        });
         if let Some(undone) = undone {
             living.book.undo(undone);
         }
@@ -272,10 +341,22 @@ impl Ledger {
             note: Some(format!("undone by call {} of `{}`", by.call, by.tool).into()),
             reference: Some(by.call.to_string().into()),
         };
-        let target = RunTarget::Run { run: doer.run.run.clone(), workflow: Some(doer.workflow.clone()), agent: Some(doer.run.agent.clone()) };
-        match self.runs.by_id(&doer.workflow, &doer.run.agent, &doer.run.run) {
+        let target = RunTarget::Run {
+            run: doer.run.run.clone(),
+            workflow: Some(doer.workflow.clone()),
+            agent: Some(doer.run.agent.clone()),
+        };
+        match self
+            .runs
+            .by_id(&doer.workflow, &doer.run.agent, &doer.run.run)
+        {
             Some(open) => drop(self.report_open(&open, target, charge)),
-            None => drop(self.journal.revise(Revise { target, at: now, change: Change::Report(charge), open: Vec::new() })),
+            None => drop(self.journal.revise(Revise {
+                target,
+                at: now,
+                change: Change::Report(charge),
+                open: Vec::new(),
+            })),
         }
         undone
     }
@@ -297,13 +378,20 @@ impl Seat {
 
     /// What is remembered of it.
     pub(super) fn deed(&self) -> Option<Box<Deed>> {
-        self.doing.as_ref().filter(|doing| doing.taken).map(|doing| Box::new(doing.deed.clone()))
+        self.doing
+            .as_ref()
+            .filter(|doing| doing.taken)
+            .map(|doing| Box::new(doing.deed.clone()))
     }
 
     /// Will its answer be asked for again?
     #[must_use]
     pub fn keeps_answer(&self) -> bool {
-        self.is_remembered() && self.doing.as_ref().is_some_and(|doing| doing.deed.key.is_some())
+        self.is_remembered()
+            && self
+                .doing
+                .as_ref()
+                .is_some_and(|doing| doing.deed.key.is_some())
     }
 
     /// This is its answer.
@@ -315,8 +403,16 @@ impl Seat {
 
     /// What it did a second time, where it was executed all the same.
     pub(super) fn repeated(&self, executed: Executed) -> Option<String> {
-        let earlier = self.doing.as_ref()?.repeats.as_ref().filter(|_| executed != Executed::No)?;
-        Some(format!("done before by call {} of run {}", earlier.doer.call, earlier.doer.run.run))
+        let earlier = self
+            .doing
+            .as_ref()?
+            .repeats
+            .as_ref()
+            .filter(|_| executed != Executed::No)?;
+        Some(format!(
+            "done before by call {} of run {}",
+            earlier.doer.call, earlier.doer.run.run
+        ))
     }
 
     /// What it undid: work is undone by a call that succeeded, and by no other.
@@ -327,7 +423,9 @@ impl Seat {
 
     /// The call is over, and that is journaled.
     pub(super) fn close_deed(&mut self, executed: Executed, now: Time) {
-        let Some(doing) = self.doing.take().filter(|doing| doing.taken) else { return };
+        let Some(doing) = self.doing.take().filter(|doing| doing.taken) else {
+            return;
+        };
         let mut living = self.ledger.deeds.lock();
         living.book.settle(self.call, executed);
         if let Some(answer) = doing.answer.filter(|_| executed == Executed::Yes) {
@@ -336,13 +434,25 @@ impl Seat {
     }
 
     fn doer(&self) -> Doer {
-        Doer { call: self.call, workflow: self.place.policy.name.clone(), run: RunRef { agent: self.run.agent.clone(), run: self.run_id.clone() } }
+        Doer {
+            call: self.call,
+            workflow: self.place.policy.name.clone(),
+            run: RunRef {
+                agent: self.run.agent.clone(),
+                run: self.run_id.clone(),
+            },
+        }
     }
 }
 
 impl Doing {
     fn of(tool: Arc<Tool>, key: Option<Keyed>, watched: bool) -> Self {
-        let deed = Deed { at: Time::default(), works: Vec::new(), key, shares: Vec::new() };
+        let deed = Deed {
+            at: Time::default(),
+            works: Vec::new(),
+            key,
+            shares: Vec::new(),
+        };
         Doing {
             tool,
             deed,
@@ -360,16 +470,34 @@ impl Doing {
     }
 
     /// Turns what was read of the call into digests: what it touched is not in the book.
-    fn plan(&mut self, rules: &DeedRules, reading: Reading, workflow: &str, agent: &str, subject: Option<&Subject>) {
+    fn plan(
+        &mut self,
+        rules: &DeedRules,
+        reading: Reading,
+        workflow: &str,
+        agent: &str,
+        subject: Option<&Subject>,
+    ) {
         let tool = Arc::clone(&self.tool);
         if let (Some(duplicate), Some(key)) = (&rules.duplicate, &reading.key) {
-            let parts: Vec<&str> = ["work", tool.name.as_str()].into_iter().chain(key.iter().map(String::as_str)).collect();
+            let parts: Vec<&str> = ["work", tool.name.as_str()]
+                .into_iter()
+                .chain(key.iter().map(String::as_str))
+                .collect();
             let work = digest(&parts);
             self.work = Some(work);
-            self.deed.works.push(Work { work, keep: duplicate.within, each: false });
+            self.deed.works.push(Work {
+                work,
+                keep: duplicate.within,
+                each: false,
+            });
         }
         if let (Some(keep), Some(subject)) = (rules.reversed_within, subject) {
-            self.deed.works.push(Work { work: touched(&tool, subject), keep, each: true });
+            self.deed.works.push(Work {
+                work: touched(&tool, subject),
+                keep,
+                each: true,
+            });
         }
         for (limit, amount) in rules.limits.iter().zip(reading.amounts) {
             let share = amount.map(|amount| (sum(&tool, limit, workflow, agent, subject), amount));
@@ -378,20 +506,37 @@ impl Doing {
             }
             self.shares.push(share);
         }
-        self.undoes = rules.reverses.as_ref().zip(subject).map(|(Reverses { tool, within, .. }, subject)| Undoing {
-            work: touched_of(tool.as_str(), subject),
-            tool: tool.clone(),
-            within: *within,
-        });
+        self.undoes =
+            rules
+                .reverses
+                .as_ref()
+                .zip(subject)
+                .map(|(Reverses { tool, within, .. }, subject)| Undoing {
+                    work: touched_of(tool.as_str(), subject),
+                    tool: tool.clone(),
+                    within: *within,
+                });
         (self.unread, self.unread_watched) = (reading.unread, reading.unread_watched);
     }
 
     /// Two limits over the same sum, such as one an hour and one a day, share it.
     fn add(&mut self, series: Digest, amount: Amount, limit: &Limit) {
         let (keep, grain) = (limit.within, series::grain(limit.within));
-        match self.deed.shares.iter_mut().find(|share| share.series == series) {
-            Some(share) => (share.keep, share.grain) = (share.keep.max(keep), share.grain.min(grain)),
-            None => self.deed.shares.push(Share { series, amount, keep, grain }),
+        match self
+            .deed
+            .shares
+            .iter_mut()
+            .find(|share| share.series == series)
+        {
+            Some(share) => {
+                (share.keep, share.grain) = (share.keep.max(keep), share.grain.min(grain));
+            }
+            None => self.deed.shares.push(Share {
+                series,
+                amount,
+                keep,
+                grain,
+            }),
         }
     }
 }
@@ -404,7 +549,8 @@ impl Living {
 
     fn take(&mut self, doing: &mut Doing, seat: &Seat, now: Time) {
         let doer = seat.doer();
-        // A call that is only watched passes a full book, and is not remembered: what is watched must not grow without bound either.
+        // A call that is only watched passes a full book, and is not remembered: what is watched
+        // must not grow without bound either.
         if doing.spare && self.book.room(&doer.workflow, &doing.deed).is_err() {
             return;
         }
@@ -416,9 +562,17 @@ impl Living {
     /// What is known against the call. An approved one is past what would only hold it.
     fn check(&self, doing: &Doing, seat: &Seat, approved: bool, now: Time) -> Checked {
         let mut checked = Checked::default();
-        if let Some(used) = doing.deed.key.and_then(|key| self.book.key(&key.key, now).map(|used| (key, used))) {
+        if let Some(used) = doing
+            .deed
+            .key
+            .and_then(|key| self.book.key(&key.key, now).map(|used| (key, used)))
+        {
             let (key, used) = used;
-            match self.answers.of(used.done.doer.call).filter(|_| used.payload == key.payload && used.done.stage == Stage::Done) {
+            match self
+                .answers
+                .of(used.done.doer.call)
+                .filter(|_| used.payload == key.payload && used.done.stage == Stage::Done)
+            {
                 Some(answer) => checked.answer = Some(answer),
                 None => checked.found = Some(used_key(used.payload != key.payload, &used.done)),
             }
@@ -426,9 +580,21 @@ impl Living {
         }
         let held = doing.unread.clone().filter(|_| !approved).map(Recalled::of);
         let held_watched = doing.unread_watched.clone().map(Recalled::of);
-        let room = self.book.room(&seat.place.policy.name, &doing.deed).err().filter(|_| !approved && !doing.spare);
+        let room = self
+            .book
+            .room(&seat.place.policy.name, &doing.deed)
+            .err()
+            .filter(|_| !approved && !doing.spare);
         let full = room.map(|full| {
-            Recalled::of(finding(Verdict::Hold, rule_of(doing), &doing.tool, format!("no more {} are remembered than there are now", full.as_str())))
+            Recalled::of(finding(
+                Verdict::Hold,
+                rule_of(doing),
+                &doing.tool,
+                format!(
+                    "no more {} are remembered than there are now",
+                    full.as_str()
+                ),
+            ))
         });
         let mut found: Vec<Recalled> = [held, held_watched, full].into_iter().flatten().collect();
         let Some(rules) = &doing.tool.deeds else {
@@ -446,56 +612,140 @@ impl Living {
             }
         }
         for (limit, share) in rules.limits.iter().zip(&doing.shares) {
-            let Some((series, amount)) = share else { continue };
+            let Some((series, amount)) = share else {
+                continue;
+            };
             let used = self.book.sum(series, limit.within, now);
             match limit.says(used.plus(*amount)) {
-                Some((Verdict::Deny, bound)) => found.push(self.reached(limit, series, (used, *amount), bound, Verdict::Deny, now)),
-                Some((verdict, bound)) if !approved => found.push(self.reached(limit, series, (used, *amount), bound, verdict, now)),
+                Some((Verdict::Deny, bound)) => found.push(self.reached(
+                    limit,
+                    series,
+                    (used, *amount),
+                    bound,
+                    Verdict::Deny,
+                    now,
+                )),
+                Some((verdict, bound)) if !approved => {
+                    found.push(self.reached(limit, series, (used, *amount), bound, verdict, now));
+                }
                 _ => {}
             }
         }
-        let (watched, acts) = found.into_iter().partition(|recalled| doing.watched || recalled.finding.watched);
-        (checked.found, checked.watched) = (strictest(acts), strictest(watched).map(|recalled| recalled.finding));
+        let (watched, acts) = found
+            .into_iter()
+            .partition(|recalled| doing.watched || recalled.finding.watched);
+        (checked.found, checked.watched) = (
+            strictest(acts),
+            strictest(watched).map(|recalled| recalled.finding),
+        );
         checked
     }
 
-    fn reached(&self, limit: &Limit, series: &Digest, (used, amount): (Amount, Amount), bound: Amount, verdict: Verdict, now: Time) -> Recalled {
-        let frees_at = (amount <= bound).then(|| self.book.falls_to(series, bound.less(amount), limit.within, now)).flatten();
-        let what = if verdict == Verdict::Deny { "denied" } else { "held" };
-        let detail = format!("{limit} is {used} so far, this call adds {amount}, and above {bound} calls are {what}");
+    fn reached(
+        &self,
+        limit: &Limit,
+        series: &Digest,
+        (used, amount): (Amount, Amount),
+        bound: Amount,
+        verdict: Verdict,
+        now: Time,
+    ) -> Recalled {
+        let frees_at = (amount <= bound)
+            .then(|| {
+                self.book
+                    .falls_to(series, bound.less(amount), limit.within, now)
+            })
+            .flatten();
+        let what = if verdict == Verdict::Deny {
+            "denied"
+        } else {
+            "held"
+        };
+        let detail = format!(
+            "{limit} is {used} so far, this call adds {amount}, and above {bound} calls are {what}"
+        );
         let watched = limit.mode.is_shadow(now);
-        let finding = Finding { place: Some(limit.place.clone()), watched, ..Finding::nowhere(verdict, RuleName::Limits, detail) };
-        Recalled { reached: Some(Reached { limit: limit.to_string(), bound, used, frees_at }), ..Recalled::of(finding) }
+        let finding = Finding {
+            place: Some(limit.place.clone()),
+            watched,
+            ..Finding::nowhere(verdict, RuleName::Limits, detail)
+        };
+        Recalled {
+            reached: Some(Reached {
+                limit: limit.to_string(),
+                bound,
+                used,
+                frees_at,
+            }),
+            ..Recalled::of(finding)
+        }
     }
 }
 
 impl Recalled {
     fn of(finding: Finding) -> Self {
-        Recalled { finding, earlier: None, reached: None, mismatch: false }
+        Recalled {
+            finding,
+            earlier: None,
+            reached: None,
+            mismatch: false,
+        }
     }
 }
 
 /// The first of the strictest.
 fn strictest(found: Vec<Recalled>) -> Option<Recalled> {
     let strictest = found.iter().map(|recalled| recalled.finding.verdict).max();
-    found.into_iter().find(|recalled| Some(recalled.finding.verdict) == strictest)
+    found
+        .into_iter()
+        .find(|recalled| Some(recalled.finding.verdict) == strictest)
 }
 
 fn done_already(duplicate: &deed::Duplicate, earlier: &Done, now: Time) -> Recalled {
-    let key = duplicate.key.iter().map(|part| format!("`{}`", part.source())).collect::<Vec<_>>().join(", ");
-    let detail = format!("the same {key} within {} {}", deed::Spelled(duplicate.within), earlier_call(earlier));
+    let key = duplicate
+        .key
+        .iter()
+        .map(|part| format!("`{}`", part.source()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let detail = format!(
+        "the same {key} within {} {}",
+        deed::Spelled(duplicate.within),
+        earlier_call(earlier)
+    );
     let watched = duplicate.mode.is_shadow(now);
-    let finding = Finding { place: Some(duplicate.place.clone()), watched, ..Finding::nowhere(Verdict::Deny, RuleName::Duplicate, detail) };
-    Recalled { earlier: Some(earlier.clone()), ..Recalled::of(finding) }
+    let finding = Finding {
+        place: Some(duplicate.place.clone()),
+        watched,
+        ..Finding::nowhere(Verdict::Deny, RuleName::Duplicate, detail)
+    };
+    Recalled {
+        earlier: Some(earlier.clone()),
+        ..Recalled::of(finding)
+    }
 }
 
 fn used_key(mismatch: bool, earlier: &Done) -> Recalled {
     let detail = if mismatch {
-        format!("this idempotency key was used for another payload: {}", earlier_call(earlier))
+        format!(
+            "this idempotency key was used for another payload: {}",
+            earlier_call(earlier)
+        )
     } else {
-        format!("the call with this idempotency key {}", earlier_call(earlier))
+        format!(
+            "the call with this idempotency key {}",
+            earlier_call(earlier)
+        )
     };
-    Recalled { earlier: Some(earlier.clone()), mismatch, ..Recalled::of(Finding::nowhere(Verdict::Deny, RuleName::Idempotency, detail)) }
+    Recalled {
+        earlier: Some(earlier.clone()),
+        mismatch,
+        ..Recalled::of(Finding::nowhere(
+            Verdict::Deny,
+            RuleName::Idempotency,
+            detail,
+        ))
+    }
 }
 
 fn earlier_call(earlier: &Done) -> String {
@@ -504,11 +754,19 @@ fn earlier_call(earlier: &Done) -> String {
         Stage::Done => "was done",
         Stage::Unknown => "was sent, and its answer was lost",
     };
-    format!("{what}: call {} of run `{}`, at {}", earlier.doer.call, earlier.doer.run.run, Moment(earlier.at))
+    format!(
+        "{what}: call {} of run `{}`, at {}",
+        earlier.doer.call,
+        earlier.doer.run.run,
+        Moment(earlier.at)
+    )
 }
 
 fn finding(verdict: Verdict, rule: RuleName, tool: &Tool, detail: String) -> Finding {
-    Finding { place: Some(tool.place.clone()), ..Finding::nowhere(verdict, rule, detail) }
+    Finding {
+        place: Some(tool.place.clone()),
+        ..Finding::nowhere(verdict, rule, detail)
+    }
 }
 
 fn rule_of(doing: &Doing) -> RuleName {
@@ -522,21 +780,32 @@ fn rule_of(doing: &Doing) -> RuleName {
 }
 
 fn key_of(ask: &Ask<'_>) -> Result<Option<String>, &'static str> {
-    let written = ask.header.find(KEY_HEADER).map_err(|_| "it is given twice, or not in ASCII")?;
+    let written = ask
+        .header
+        .find(KEY_HEADER)
+        .map_err(|_| "it is given twice, or not in ASCII")?;
     written.as_deref().map(key).transpose()
 }
 
-/// An idempotency key: a string of the draft's structured field, or the bare text that most clients send.
+/// An idempotency key: a string of the draft's structured field, or the bare text that most clients
+/// send.
 fn key(written: &str) -> Result<String, &'static str> {
     let written = written.trim();
     let key = match written.strip_prefix('"') {
         None => written.to_owned(),
         Some(rest) => {
-            let inner = rest.strip_suffix('"').ok_or("its quotation mark is not closed")?;
+            let inner = rest
+                .strip_suffix('"')
+                .ok_or("its quotation mark is not closed")?;
             let (mut key, mut letters) = (String::with_capacity(inner.len()), inner.chars());
             while let Some(letter) = letters.next() {
                 match letter {
-                    '\\' => key.push(letters.next().filter(|escaped| matches!(escaped, '"' | '\\')).ok_or("it escapes what needs no escape")?),
+                    '\\' => key.push(
+                        letters
+                            .next()
+                            .filter(|escaped| matches!(escaped, '"' | '\\'))
+                            .ok_or("it escapes what needs no escape")?,
+                    ),
                     '"' => return Err("it goes on after its quotation mark"),
                     letter => key.push(letter),
                 }
@@ -559,17 +828,31 @@ fn touched_of(tool: &str, subject: &Subject) -> Digest {
     digest(&["touched", tool, subject.as_str()])
 }
 
-/// The sum that a limit is about: whose it is depends on `per`, and its window is not part of it, so that a policy that changes the window keeps what was counted.
-fn sum(tool: &Tool, limit: &Limit, workflow: &str, agent: &str, subject: Option<&Subject>) -> Digest {
+/// The sum that a limit is about: whose it is depends on `per`, and its window is not part of it,
+/// so that a policy that changes the window keeps what was counted.
+fn sum(
+    tool: &Tool,
+    limit: &Limit,
+    workflow: &str,
+    agent: &str,
+    subject: Option<&Subject>,
+) -> Digest {
     let whose = match limit.per {
         Per::Subject => subject.map_or("", Subject::as_str),
         Per::Agent => agent,
         Per::Workflow => workflow,
     };
-    digest(&["sum", tool.name.as_str(), limit.counted(), limit.per.as_str(), whose])
+    digest(&[
+        "sum",
+        tool.name.as_str(),
+        limit.counted(),
+        limit.per.as_str(),
+        whose,
+    ])
 }
 
-/// A digest of texts that no other texts have: as a JSON list, in which nothing runs into its neighbour.
+/// A digest of texts that no other texts have: as a JSON list, in which nothing runs into its
+/// neighbour.
 fn digest(parts: &[&str]) -> Digest {
     canonical::digest(&serde_json::to_vec(parts).unwrap_or_default())
 }

@@ -1,7 +1,9 @@
-//! Approving a call with other arguments: what a reviewer wrote is judged as if the agent had asked for it, and it is what is forwarded when the agent repeats its call.
+//! Approving a call with other arguments: what a reviewer wrote is judged as if the agent had asked
+//! for it, and it is what is forwarded when the agent repeats its call.
 //!
-//! An edit changes arguments and nothing else: tool, method and target stay those of the held call. It is judged twice, here and when it is sent. The agent's headers
-//! are gone by now, so a rule that needs one cannot be judged here and refuses the edit (G3).
+//! An edit changes arguments and nothing else: tool, method and target stay those of the held call.
+//! It is judged twice, here and when it is sent. The agent's headers are gone by now, so a rule
+//! that needs one cannot be judged here and refuses the edit (G3).
 
 use std::sync::Arc;
 
@@ -47,7 +49,9 @@ pub enum EditError {
     #[error("this call has no arguments to edit: deny it, and say in the reason what to change")]
     NoArguments,
     /// What was held cannot be asked for any more.
-    #[error("the tool, or where it is, changed since this call was held: deny it, and the agent can ask again")]
+    #[error(
+        "the tool, or where it is, changed since this call was held: deny it, and the agent can ask again"
+    )]
     Changed,
     /// It is no JSON that the gate would take from an agent.
     #[error("the edit is refused: {0}")]
@@ -62,7 +66,9 @@ pub enum EditError {
     #[error("the edited call is refused: {}", .0.detail)]
     Refused(Box<Finding>),
     /// A rule reads it in a way that two readers could read differently.
-    #[error("a rule reads `{0}`, which the edited call gives ambiguously or as a number that binary64 changes")]
+    #[error(
+        "a rule reads `{0}`, which the edited call gives ambiguously or as a number that binary64 changes"
+    )]
     Unreadable(String),
 }
 
@@ -110,13 +116,24 @@ impl Ledger {
         if args.len() > MAX_EDIT {
             return Err(EditError::TooLong);
         }
-        let asked = approval.request.args.as_deref().ok_or(EditError::NoArguments)?;
+        let asked = approval
+            .request
+            .args
+            .as_deref()
+            .ok_or(EditError::NoArguments)?;
         let table = self.table();
         let place = table.entries.get(&workflow).ok_or(EditError::Changed)?;
-        let api = table.policies.apis.get(approval.request.tool.api()).ok_or(EditError::Changed)?;
+        let api = table
+            .policies
+            .apis
+            .get(approval.request.tool.api())
+            .ok_or(EditError::Changed)?;
         let known = known(api, &approval).ok_or(EditError::Changed)?;
-        let before = json::parse(asked.as_bytes()).map_err(|error| EditError::Malformed(error.into()))?;
-        if known.digest(&workflow, approval.request.agent.as_str(), &before) != approval.request.digest {
+        let before =
+            json::parse(asked.as_bytes()).map_err(|error| EditError::Malformed(error.into()))?;
+        if known.digest(&workflow, approval.request.agent.as_str(), &before)
+            != approval.request.digest
+        {
             return Err(EditError::Changed);
         }
         let after = json::parse(args).map_err(|error| EditError::Malformed(error.into()))?;
@@ -128,59 +145,130 @@ impl Ledger {
         }
         weigh(&known, place, &approval, &after, self.now())?;
         let digest = known.digest(&workflow, approval.request.agent.as_str(), &after);
-        let args = String::from_utf8(text).map_err(|_| EditError::Malformed(Malformed::BodyIncomplete))?;
-        Ok(Edit { args: args.into(), digest })
+        let args =
+            String::from_utf8(text).map_err(|_| EditError::Malformed(Malformed::BodyIncomplete))?;
+        Ok(Edit {
+            args: args.into(),
+            digest,
+        })
     }
 
-    /// Did the tool change since the call was held, or where it is? Then its approval opens nothing: the agent's repeat is another call.
+    /// Did the tool change since the call was held, or where it is? Then its approval opens
+    /// nothing: the agent's repeat is another call.
     pub(super) fn has_changed(&self, workflow: &WorkflowName, approval: &Approval) -> bool {
         let table = self.table();
-        let Some(api) = table.policies.apis.get(approval.request.tool.api()) else { return false };
-        let Some(args) = approval.request.args.as_deref().and_then(|args| json::parse(args.as_bytes()).ok()) else { return false };
-        let Some(known) = known(api, approval) else { return api.tools.iter().any(|tool| tool.name == approval.request.tool) };
+        let Some(api) = table.policies.apis.get(approval.request.tool.api()) else {
+            return false;
+        };
+        let Some(args) = approval
+            .request
+            .args
+            .as_deref()
+            .and_then(|args| json::parse(args.as_bytes()).ok())
+        else {
+            return false;
+        };
+        let Some(known) = known(api, approval) else {
+            return api
+                .tools
+                .iter()
+                .any(|tool| tool.name == approval.request.tool);
+        };
         known.digest(workflow, approval.request.agent.as_str(), &args) != approval.request.digest
     }
 
-    /// The edit that a reviewer approved in the place of the call in `seat`. Costs a look at the workflow's approvals, and only while an edited call waits to be sent.
+    /// The edit that a reviewer approved in the place of the call in `seat`. Costs a look at the
+    /// workflow's approvals, and only while an edited call waits to be sent.
     #[cold]
     pub(super) fn find_edit(mut seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Seat, Box<Admit>> {
         let place = Arc::clone(&seat.place);
         let live = place.shard.lock();
         let is_meant = |approval: &&Approval| {
             let is_open = matches!(approval.stage, Stage::Approved { until } if now < until);
-            is_open && approval.edit().is_some() && approval.request.tool == seat.tool && approval.request.agent == *ask.agent
+            is_open
+                && approval.edit().is_some()
+                && approval.request.tool == seat.tool
+                && approval.request.agent == *ask.agent
         };
         if live.state().approvals().iter().find(is_meant).is_none() {
             return Ok(seat);
         }
-        let Some(digest) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Err(Box::new(Admit::Unread { seat })) };
-        let found = live.state().approvals().iter().filter(is_meant).find(|approval| approval.request.digest == digest).cloned();
+        let Some(digest) = ask
+            .exhibit
+            .digest(place.policy.name.as_str(), ask.agent.as_str())
+        else {
+            return Err(Box::new(Admit::Unread { seat }));
+        };
+        let found = live
+            .state()
+            .approvals()
+            .iter()
+            .filter(is_meant)
+            .find(|approval| approval.request.digest == digest)
+            .cloned();
         drop(live);
-        let Some((approval, edit)) = found.as_ref().and_then(|approval| approval.edit().map(|edit| (approval.request.approval, edit))) else {
+        let Some((approval, edit)) = found.as_ref().and_then(|approval| {
+            approval
+                .edit()
+                .map(|edit| (approval.request.approval, edit))
+        }) else {
             return Ok(seat);
         };
-        seat.edited = Some(Edited { approval, asked: digest, sent: edit.digest });
-        Err(Box::new(Admit::Edited { seat, args: Arc::clone(&edit.args) }))
+        seat.edited = Some(Edited {
+            approval,
+            asked: digest,
+            sent: edit.digest,
+        });
+        Err(Box::new(Admit::Edited {
+            seat,
+            args: Arc::clone(&edit.args),
+        }))
     }
 
     /// No rule refuses the edited call: uses its grant, where that is still there.
-    pub(super) fn send_edited(&self, seat: Seat, edited: Edited, ask: &Ask<'_>, epoch: u64) -> Admit {
+    pub(super) fn send_edited(
+        &self,
+        seat: Seat,
+        edited: Edited,
+        ask: &Ask<'_>,
+        epoch: u64,
+    ) -> Admit {
         if !self.journal.ready() {
             return seat.turned_down(Refusal::Journal);
         }
         let place = Arc::clone(&seat.place);
-        let Some(sent) = ask.exhibit.digest(place.policy.name.as_str(), ask.agent.as_str()) else { return Admit::Unread { seat } };
+        let Some(sent) = ask
+            .exhibit
+            .digest(place.policy.name.as_str(), ask.agent.as_str())
+        else {
+            return Admit::Unread { seat };
+        };
         let live = place.shard.lock();
-        // The time of the judgement may be old by now, and a grant is used before it expires by the journal's time (G4).
+        // The time of the judgement may be old by now, and a grant is used before it expires by the
+        // journal's time (G4).
         let now = self.now().max(seat.at);
         let approval = live.state().approvals().get(edited.approval).cloned();
         match approval {
-            Some(approval) if matches!(approval.stage, Stage::Approved { until } if now < until) && *approval.digest() == sent && edited.sent == sent => {
-                self.use_grant(seat, ask, live, (edited.approval, edited.asked, Some(sent)), epoch, now)
+            Some(approval)
+                if matches!(approval.stage, Stage::Approved { until } if now < until)
+                    && *approval.digest() == sent
+                    && edited.sent == sent =>
+            {
+                self.use_grant(
+                    seat,
+                    ask,
+                    live,
+                    (edited.approval, edited.asked, Some(sent)),
+                    epoch,
+                    now,
+                )
             }
             Some(approval) => {
                 drop(live);
-                Admit::Refused { seat, refusal: Refusal::Spent(Box::new(approval)) }
+                Admit::Refused {
+                    seat,
+                    refusal: Refusal::Spent(Box::new(approval)),
+                }
             }
             None => {
                 drop(live);
@@ -200,20 +288,46 @@ impl Seat {
 
 fn known<'a>(api: &'a Api, approval: &'a Approval) -> Option<Known<'a>> {
     let (method, target) = approval.request.target.split_once(' ')?;
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(path, query)| (path, Some(query)));
     let target = target::read(path, query).ok()?;
-    let tool = api.tools.iter().find(|tool| captures(tool, method, &target).is_some()).filter(|tool| tool.name == approval.request.tool)?;
-    Some(Known { api, tool, method, target })
+    let tool = api
+        .tools
+        .iter()
+        .find(|tool| captures(tool, method, &target).is_some())
+        .filter(|tool| tool.name == approval.request.tool)?;
+    Some(Known {
+        api,
+        tool,
+        method,
+        target,
+    })
 }
 
 fn captures<'a>(tool: &'a Tool, method: &str, target: &Target<'_>) -> Option<Captures<'a, 'a>> {
-    let segments: Vec<_> = if target.path() == "/" { Vec::new() } else { target.segments().collect() };
+    let segments: Vec<_> = if target.path() == "/" {
+        Vec::new()
+    } else {
+        target.segments().collect()
+    };
     let captured = tool.pattern.captures(method, &segments)?;
-    Some(captured.into_iter().map(|(name, value)| (name, value.into_owned().into())).collect())
+    Some(
+        captured
+            .into_iter()
+            .map(|(name, value)| (name, value.into_owned().into()))
+            .collect(),
+    )
 }
 
 /// What the policies in force say of the call with `args`.
-fn weigh(known: &Known<'_>, place: &Workplace, approval: &Approval, args: &Json<'_>, now: Time) -> Result<(), EditError> {
+fn weigh(
+    known: &Known<'_>,
+    place: &Workplace,
+    approval: &Approval,
+    args: &Json<'_>,
+    now: Time,
+) -> Result<(), EditError> {
     let request = &approval.request;
     let standing = place.shard.standing();
     let path = captures(known.tool, known.method, &known.target).unwrap_or_default();
@@ -226,16 +340,29 @@ fn weigh(known: &Known<'_>, place: &Workplace, approval: &Approval, args: &Json<
         tool: known.tool.name.as_str(),
         agent: request.agent.as_str(),
         workflow: place.policy.name.as_str(),
-        run: RunFacts { id: request.run.as_str(), calls: 0, escalated: false },
+        run: RunFacts {
+            id: request.run.as_str(),
+            calls: 0,
+            escalated: false,
+        },
         level: standing.level().as_str(),
         posture: standing.posture.as_str(),
         remaining: standing.remaining,
         burn: &standing.burn,
         response: None,
     };
-    let case = Case { workflow: &place.policy, standing: &standing, tool: Some(known.tool), facts, now };
+    let case = Case {
+        workflow: &place.policy,
+        standing: &standing,
+        tool: Some(known.tool),
+        facts,
+        now,
+    };
     match judge::judge(&case) {
-        Ok(judged) => match judged.acts.filter(|finding| finding.verdict == Verdict::Deny) {
+        Ok(judged) => match judged
+            .acts
+            .filter(|finding| finding.verdict == Verdict::Deny)
+        {
             Some(finding) => Err(EditError::Refused(Box::new(finding))),
             None => Ok(()),
         },

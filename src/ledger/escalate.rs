@@ -1,10 +1,13 @@
 //! Escalation: whether a run handed its case to a person, and whether it should have.
 //!
-//! A run escalates by a tool that the policy calls one, once that tool has answered, or by finishing as escalated. A call that its tool's `escalate_when` matches
-//! makes the run one that should have. Where it had not, the call is a miss: caught when a person or a rule stood in its way, and a failure of the run the moment it
-//! goes upstream all the same. Which calls wait once a run has escalated is the policy's ([`crate::gate::policy::judge`]).
+//! A run escalates by a tool that the policy calls one, once that tool has answered, or by
+//! finishing as escalated. A call that its tool's `escalate_when` matches makes the run one that
+//! should have. Where it had not, the call is a miss: caught when a person or a rule stood in its
+//! way, and a failure of the run the moment it goes upstream all the same. Which calls wait once a
+//! run has escalated is the policy's ([`crate::gate::policy::judge`]).
 //!
-//! A run's continuations go on where it left off: ending a run does not take its case back from the person, and neither does a restart of the gate.
+//! A run's continuations go on where it left off: ending a run does not take its case back from the
+//! person, and neither does a restart of the gate.
 
 use super::{
     Ledger, Workplace,
@@ -57,7 +60,8 @@ impl Seat {
         }
     }
 
-    /// The call goes upstream. Where nobody saw it who should have, that is a failure of the run, and known now.
+    /// The call goes upstream. Where nobody saw it who should have, that is a failure of the run,
+    /// and known now.
     pub(super) fn miss_escalation(&mut self) {
         if !std::mem::take(&mut self.unescalated) {
             return;
@@ -67,26 +71,51 @@ impl Seat {
         let mut run = self.run.lock();
         if run.has_ended() {
             drop(run);
-            return self.close_late(Settlement { status: 0, modes: vec![(FailureMode::MissedEscalation, note)] });
+            return self.close_late(Settlement {
+                status: 0,
+                modes: vec![(FailureMode::MissedEscalation, note)],
+            });
         }
-        let missed = seen(FailureMode::MissedEscalation, self.call, &self.tool, Some(note));
-        drop(charge(&*self.ledger.journal, &self.place, &self.run, &mut run, missed, self.ledger.now()));
+        let missed = seen(
+            FailureMode::MissedEscalation,
+            self.call,
+            &self.tool,
+            Some(note),
+        );
+        drop(charge(
+            &*self.ledger.journal,
+            &self.place,
+            &self.run,
+            &mut run,
+            missed,
+            self.ledger.now(),
+        ));
     }
 
-    /// Did this call hand the case over? Only an answer says so: nobody was told by a call that failed, or whose answer was lost.
+    /// Did this call hand the case over? Only an answer says so: nobody was told by a call that
+    /// failed, or whose answer was lost.
     pub(super) fn escalates(&self, executed: Executed, status: u16, failed: bool) -> bool {
         self.escalation && executed == Executed::Yes && status < 400 && !failed
     }
 }
 
 impl Admit {
-    /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and a caught one.
+    /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and
+    /// a caught one.
     pub(super) fn catch_escalation(mut self) -> Self {
         let seat = match &mut self {
-            Admit::Held { seat, .. } | Admit::Refused { seat, refusal: Refusal::Rule(_) | Refusal::Recalled(_) } => seat,
+            Admit::Held { seat, .. }
+            | Admit::Refused {
+                seat,
+                refusal: Refusal::Rule(_) | Refusal::Recalled(_),
+            } => seat,
             Admit::Pass { permit, .. } if permit.seat.granted => &mut permit.seat,
             // Not stopped yet, or not for what it asks.
-            Admit::Pass { .. } | Admit::Edited { .. } | Admit::Unread { .. } | Admit::Answered { .. } | Admit::Refused { .. } => return self,
+            Admit::Pass { .. }
+            | Admit::Edited { .. }
+            | Admit::Unread { .. }
+            | Admit::Answered { .. }
+            | Admit::Refused { .. } => return self,
         };
         if std::mem::take(&mut seat.unescalated) {
             let mut run = seat.run.lock();
@@ -97,15 +126,25 @@ impl Admit {
 }
 
 impl Workplace {
-    /// The journal knows that the id `key` escalated, so that a restart does not take the case back from the person.
+    /// The journal knows that the id `key` escalated, so that a restart does not take the case back
+    /// from the person.
     pub(super) fn note_escalated(&self, journal: &dyn Journal, key: &Key, now: Time) {
-        let run = RunRef { agent: key.agent.clone(), run: key.run.clone() };
-        drop(self.shard.append(&mut self.shard.lock(), journal, now, Event::Escalated { run }));
+        let run = RunRef {
+            agent: key.agent.clone(),
+            run: key.run.clone(),
+        };
+        drop(self.shard.append(
+            &mut self.shard.lock(),
+            journal,
+            now,
+            Event::Escalated { run },
+        ));
     }
 }
 
 impl Ledger {
-    /// A call of the run `id` escalated. The run that goes on under the same key has escalated as well.
+    /// A call of the run `id` escalated. The run that goes on under the same key has escalated as
+    /// well.
     pub(super) fn escalated(&self, key: &Key, id: &RunId, now: Time) {
         if let Some(open) = self.runs.get(key) {
             let mut run = open.lock();

@@ -1,4 +1,5 @@
-//! What reviewers decided before, when a call comes that needs a person: the grant that lets it go once, and the denials that stand.
+//! What reviewers decided before, when a call comes that needs a person: the grant that lets it go
+//! once, and the denials that stand.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -21,17 +22,27 @@ use crate::{
     ids,
 };
 
-/// An approval that is used, the digest that was approved, and the one that is sent where that is another.
+/// An approval that is used, the digest that was approved, and the one that is sent where that is
+/// another.
 pub(super) type Used = (ApprovalId, Digest, Option<Digest>);
 
 impl Ledger {
     /// Lets the call go under the grant of an approval.
-    pub(super) fn use_grant(&self, mut seat: Seat, ask: &Ask<'_>, mut live: MutexGuard<'_, Live>, used: Used, epoch: u64, now: Time) -> Admit {
+    pub(super) fn use_grant(
+        &self,
+        mut seat: Seat,
+        ask: &Ask<'_>,
+        mut live: MutexGuard<'_, Live>,
+        used: Used,
+        epoch: u64,
+        now: Time,
+    ) -> Admit {
         if let Some(recalled) = self.take_approved(&mut seat, now) {
             drop(live);
             return self.deny_recalled(seat, recalled, now);
         }
-        // Before the grant is used: a cap puts the call off, and the grant is still there when it comes again.
+        // Before the grant is used: a cap puts the call off, and the grant is still there when it
+        // comes again.
         if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
             drop(live);
             return capped_by(seat, finding, capped);
@@ -40,23 +51,33 @@ impl Ledger {
         seat.let_go();
         let durable = self.journal_admission(&mut seat, &mut live, Some(used), now);
         drop(live);
-        Admit::Pass { permit: Permit { seat, epoch }, durable: Some(durable) }
+        Admit::Pass {
+            permit: Permit { seat, epoch },
+            durable: Some(durable),
+        }
     }
 }
 
 impl Seat {
-    /// No rule decided after all: the gate has no room for the call, or cannot write it down. That is a refusal, and on record as one, with what stood in the way.
+    /// No rule decided after all: the gate has no room for the call, or cannot write it down. That
+    /// is a refusal, and on record as one, with what stood in the way.
     pub(super) fn turned_down(mut self, refusal: Refusal) -> Admit {
         let why = match &refusal {
             Refusal::Journal => Some("journal"),
             Refusal::Inbox(_) => Some("inbox-full"),
             Refusal::Holds => Some("holds"),
-            Refusal::Rule(_) | Refusal::Unreadable(_) | Refusal::Capped(..) | Refusal::IdempotencyKey(_) | Refusal::Recalled(_) | Refusal::Spent(_) => {
-                self.rule
-            }
+            Refusal::Rule(_)
+            | Refusal::Unreadable(_)
+            | Refusal::Capped(..)
+            | Refusal::IdempotencyKey(_)
+            | Refusal::Recalled(_)
+            | Refusal::Spent(_) => self.rule,
         };
         (self.verdict, self.rule) = (Verdict::Deny, why);
-        Admit::Refused { seat: self, refusal }
+        Admit::Refused {
+            seat: self,
+            refusal,
+        }
     }
 }
 
@@ -73,19 +94,28 @@ pub struct Full {
 pub(super) fn full(live: &Live, seat: &Seat) -> Option<Full> {
     let inbox = seat.place.policy.hold.inbox;
     let (mut run, mut agent, mut workflow) = (0, 0, 0);
-    for approval in live.state().approvals().iter().filter(|approval| approval.stage == Stage::Pending) {
+    for approval in live
+        .state()
+        .approvals()
+        .iter()
+        .filter(|approval| approval.stage == Stage::Pending)
+    {
         let of_agent = approval.request.agent == seat.run.agent;
         workflow += 1;
         agent += u32::from(of_agent);
         run += u32::from(of_agent && approval.request.run == seat.run_id);
     }
     let full = |of, waiting: u32, most| (waiting >= most).then_some(Full { of, most });
-    full("run", run, inbox.run).or_else(|| full("agent", agent, inbox.agent)).or_else(|| full("workflow", workflow, inbox.workflow))
+    full("run", run, inbox.run)
+        .or_else(|| full("agent", agent, inbox.agent))
+        .or_else(|| full("workflow", workflow, inbox.workflow))
 }
 
 /// Was enough of the same tool and subject denied as wrong?
 pub(super) fn denied_before(live: &Live, seat: &Seat, now: Time) -> bool {
-    seat.subject.as_ref().is_some_and(|subject| live.state().approvals().denials(&seat.tool, subject, now) >= ENOUGH_DENIALS)
+    seat.subject.as_ref().is_some_and(|subject| {
+        live.state().approvals().denials(&seat.tool, subject, now) >= ENOUGH_DENIALS
+    })
 }
 
 pub(super) fn denied_unasked() -> Finding {
@@ -93,8 +123,15 @@ pub(super) fn denied_unasked() -> Finding {
 }
 
 pub(super) fn denied(approval: &Approval) -> Finding {
-    let by = approval.decisions.last().map_or_else(String::new, |decision| format!(" by {}", decision.reviewer));
-    let why = approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map_or_else(String::new, |reason| format!(": {reason}"));
+    let by = approval
+        .decisions
+        .last()
+        .map_or_else(String::new, |decision| format!(" by {}", decision.reviewer));
+    let why = approval
+        .decisions
+        .last()
+        .and_then(|decision| decision.reason.as_deref())
+        .map_or_else(String::new, |reason| format!(": {reason}"));
     finding(format!("exactly this call was denied as wrong{by}{why}"))
 }
 
@@ -103,7 +140,14 @@ fn finding(detail: String) -> Finding {
 }
 
 /// What people are asked.
-pub(super) fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Digest, steps: Vec<StepName>, now: Time) -> Request {
+pub(super) fn request(
+    seat: &Seat,
+    ask: &Ask<'_>,
+    finding: &Finding,
+    digest: Digest,
+    steps: Vec<StepName>,
+    now: Time,
+) -> Request {
     let hold = &seat.place.policy.hold;
     Request {
         approval: ids::approval(),
@@ -121,7 +165,10 @@ pub(super) fn request(seat: &Seat, ask: &Ask<'_>, finding: &Finding, digest: Dig
         reason: finding.detail.as_str().into(),
         needed: timed::people(hold, seat.risk),
         expires_at: now.plus(hold.expires),
-        escalate: hold.escalate.as_ref().map(|rule| Escalate { to: Arc::clone(&rule.to), at: now.plus(rule.after) }),
+        escalate: hold.escalate.as_ref().map(|rule| Escalate {
+            to: Arc::clone(&rule.to),
+            at: now.plus(rule.after),
+        }),
         grant: hold.grant,
         steps,
     }

@@ -1,7 +1,8 @@
 //! Watches every tool API for incidents.
 //!
-//! A call costs nothing for it: calls are counted by verdict anyway, a failure adds one more, and as long as nothing fails nobody looks at either. Only then the
-//! counts are read once in every sweep, and what they grew by is told to the API's detector.
+//! A call costs nothing for it: calls are counted by verdict anyway, a failure adds one more, and
+//! as long as nothing fails nobody looks at either. Only then the counts are read once in every
+//! sweep, and what they grew by is told to the API's detector.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +39,11 @@ struct Watched {
 
 impl Watch {
     pub(super) fn of(incidents: &Incidents, began: Time) -> Self {
-        Watch(Mutex::new(Watched { incidents: incidents.clone(), began, ..Watched::default() }))
+        Watch(Mutex::new(Watched {
+            incidents: incidents.clone(),
+            began,
+            ..Watched::default()
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Watched> {
@@ -57,7 +62,13 @@ impl Ledger {
     pub(super) fn watch_apis(&self, now: Time) {
         let failures = self.failures.load(Ordering::Relaxed);
         let mut watched = self.watch.lock();
-        if watched.seen.is_empty() && watched.failures == failures && watched.incidents.iter().all(|incident| incident.closed.is_some()) {
+        if watched.seen.is_empty()
+            && watched.failures == failures
+            && watched
+                .incidents
+                .iter()
+                .all(|incident| incident.closed.is_some())
+        {
             return;
         }
         watched.failures = failures;
@@ -66,7 +77,11 @@ impl Ledger {
         for event in turns {
             watched.incidents.apply(now, &event);
             // A fact, written in the end; until then it is known here.
-            drop(self.journal.append(Entry { at: now, workflow: None, event }));
+            drop(self.journal.append(Entry {
+                at: now,
+                workflow: None,
+                event,
+            }));
         }
     }
 }
@@ -77,11 +92,20 @@ impl Watched {
     fn count(&mut self, counts: &Counts, now: Time) {
         for (workflow, tool, counts) in counts {
             let (calls, failures) = (counts.get(Verdict::Allow), counts.failures());
-            let seen = self.seen.insert((workflow.clone(), tool.clone()), (calls, failures)).unwrap_or_default();
-            let (calls, failures) = (calls.saturating_sub(seen.0), failures.saturating_sub(seen.1));
+            let seen = self
+                .seen
+                .insert((workflow.clone(), tool.clone()), (calls, failures))
+                .unwrap_or_default();
+            let (calls, failures) = (
+                calls.saturating_sub(seen.0),
+                failures.saturating_sub(seen.1),
+            );
             if calls > 0 || failures > 0 {
                 // A call of which a rule only watches is counted under that rule's verdict.
-                self.detectors.entry(ApiName::from(tool.api())).or_default().count(now, workflow, calls.max(failures), failures);
+                self.detectors
+                    .entry(ApiName::from(tool.api()))
+                    .or_default()
+                    .count(now, workflow, calls.max(failures), failures);
             }
         }
     }
@@ -89,16 +113,40 @@ impl Watched {
     fn judge(&mut self, now: Time) -> Vec<Event> {
         let mut events = Vec::new();
         for (api, detector) in &self.detectors {
-            if let Some(Turn::Opens { since, calls, failures }) = detector.judge(now, self.incidents.open(api.as_str()).is_some()) {
-                events.push(Event::IncidentOpened { incident: ids::incident(), api: api.clone(), since, calls, failures });
+            if let Some(Turn::Opens {
+                since,
+                calls,
+                failures,
+            }) = detector.judge(now, self.incidents.open(api.as_str()).is_some())
+            {
+                events.push(Event::IncidentOpened {
+                    incident: ids::incident(),
+                    api: api.clone(),
+                    since,
+                    calls,
+                    failures,
+                });
             }
         }
-        // After a restart nothing is known of the minutes before: an incident is closed by minutes that were seen.
+        // After a restart nothing is known of the minutes before: an incident is closed by minutes
+        // that were seen.
         let has_seen = now.since(self.began) >= minutes(u64::from(MINUTES) + 1);
-        for open in self.incidents.iter().filter(|incident| has_seen && incident.closed.is_none()) {
+        for open in self
+            .incidents
+            .iter()
+            .filter(|incident| has_seen && incident.closed.is_none())
+        {
             let silent = Detector::default();
-            if self.detectors.get(&open.api).unwrap_or(&silent).judge(now, true) == Some(Turn::Closes) {
-                events.push(Event::IncidentClosed { incident: open.incident });
+            if self
+                .detectors
+                .get(&open.api)
+                .unwrap_or(&silent)
+                .judge(now, true)
+                == Some(Turn::Closes)
+            {
+                events.push(Event::IncidentClosed {
+                    incident: open.incident,
+                });
             }
         }
         self.detectors.retain(|_, detector| !detector.is_quiet(now));

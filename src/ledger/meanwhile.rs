@@ -1,5 +1,6 @@
-//! Two operators at once: what loosens acts only when it is durable, so that what one of them asked for is not to be seen in the state while it is on its way to
-//! disk. Whoever asks for the same meanwhile is told so, instead of being told that they did what somebody else did.
+//! Two operators at once: what loosens acts only when it is durable, so that what one of them asked
+//! for is not to be seen in the state while it is on its way to disk. Whoever asks for the same
+//! meanwhile is told so, instead of being told that they did what somebody else did.
 
 use std::sync::Arc;
 
@@ -15,14 +16,26 @@ use crate::gate::{
 
 impl Ledger {
     /// Lifts the clamp of one workflow, or the one on all, and nothing else.
-    pub fn release(&self, scope: &Scope, by: &PersonName, reason: &str) -> Result<Durable, OperateError> {
+    pub fn release(
+        &self,
+        scope: &Scope,
+        by: &PersonName,
+        reason: &str,
+    ) -> Result<Durable, OperateError> {
         let (shards, now) = (self.scope(scope)?, self.now());
         // One that has run out is none.
         for shard in &shards {
             shard.advance(now);
         }
-        let event = Event::Released { by: by.clone(), reason: reason.into() };
-        let being = |what: &str, by: &PersonName| Err(OperateError::Conflict(format!("{what} is being released by {by} at this moment")));
+        let event = Event::Released {
+            by: by.clone(),
+            reason: reason.into(),
+        };
+        let being = |what: &str, by: &PersonName| {
+            Err(OperateError::Conflict(format!(
+                "{what} is being released by {by} at this moment"
+            )))
+        };
         if let (Scope::One(name), [shard]) = (scope, &*shards) {
             let mut live = shard.lock();
             if live.state().clamp().is_none() {
@@ -50,32 +63,51 @@ impl Ledger {
                 None => Err(OperateError::Conflict(not_clamped(scope, &shards))),
             };
         }
-        Ok(self.append_to_all(everywhere, Entry { at: now, workflow: None, event }))
+        Ok(self.append_to_all(
+            everywhere,
+            Entry {
+                at: now,
+                workflow: None,
+                event,
+            },
+        ))
     }
 }
 
-/// Whose release of the clamp is on its way, of the one on `all` workflows or of the workflow's own. A clamp that came after it stays.
+/// Whose release of the clamp is on its way, of the one on `all` workflows or of the workflow's
+/// own. A clamp that came after it stays.
 fn releasing(live: &Live, all: bool) -> Option<&PersonName> {
-    let newest = live.on_its_way().filter(|entry| entry.workflow.is_none() == all).find_map(|entry| match &entry.event {
-        Event::Released { by, .. } => Some(Some(by)),
-        Event::Clamped(_) => Some(None),
-        _ => None,
-    });
+    let newest = live
+        .on_its_way()
+        .filter(|entry| entry.workflow.is_none() == all)
+        .find_map(|entry| match &entry.event {
+            Event::Released { by, .. } => Some(Some(by)),
+            Event::Clamped(_) => Some(None),
+            _ => None,
+        });
     newest.flatten()
 }
 
 /// Refuses a recovery, a waiver or a promotion while another one is on its way.
 pub(super) fn alone(live: &Live, workflow: &WorkflowName, what: What) -> Result<(), OperateError> {
-    let by = live.on_its_way().find_map(|entry| match (&entry.event, what) {
-        (Event::Recovered { by, .. }, What::Recovery) | (Event::Waived { by, .. }, What::Waiver) | (Event::StepTaken { by, .. }, What::Promotion) => Some(by),
-        (Event::Promoted { by, .. } | Event::Demoted { by, .. }, What::Promotion) => by.as_ref(),
-        _ => None,
-    });
+    let by = live
+        .on_its_way()
+        .find_map(|entry| match (&entry.event, what) {
+            (Event::Recovered { by, .. }, What::Recovery)
+            | (Event::Waived { by, .. }, What::Waiver)
+            | (Event::StepTaken { by, .. }, What::Promotion) => Some(by),
+            (Event::Promoted { by, .. } | Event::Demoted { by, .. }, What::Promotion) => {
+                by.as_ref()
+            }
+            _ => None,
+        });
     match by {
         None => Ok(()),
         Some(by) => {
             let what = what.as_str();
-            Err(OperateError::Conflict(format!("{what} of `{workflow}` by {by} is being written at this moment: look at what it comes to, and ask again")))
+            Err(OperateError::Conflict(format!(
+                "{what} of `{workflow}` by {by} is being written at this moment: look at what it comes to, and ask again"
+            )))
         }
     }
 }
@@ -100,8 +132,14 @@ impl What {
 
 fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
     match scope {
-        Scope::One(name) if shards.iter().any(|shard| shard.lock().state().clamp_all().is_some()) => {
-            format!("`{name}` has no clamp of its own; every workflow is clamped, which `release --all` lifts")
+        Scope::One(name)
+            if shards
+                .iter()
+                .any(|shard| shard.lock().state().clamp_all().is_some()) =>
+        {
+            format!(
+                "`{name}` has no clamp of its own; every workflow is clamped, which `release --all` lifts"
+            )
         }
         Scope::One(name) => format!("`{name}` is not clamped"),
         Scope::All => "no clamp on every workflow is in force".to_owned(),

@@ -1,7 +1,10 @@
-//! The living state: what the data plane reads and changes while calls are in flight, and the ports through which it is kept.
+//! The living state: what the data plane reads and changes while calls are in flight, and the ports
+//! through which it is kept.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their order: who may decide, what concerns every workflow, then an open run, then a shard, then
-//! the journal's queue or the book of deeds; never two of a kind at once, none across a wait. A map's lock is taken before any of the last three, never after an open run's.
+//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their
+//! order: who may decide, what concerns every workflow, then an open run, then a shard, then the
+//! journal's queue or the book of deeds; never two of a kind at once, none across a wait. A map's
+//! lock is taken before any of the last three, never after an open run's.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -87,7 +90,8 @@ pub struct Ledger {
     approvals: DashMap<ApprovalId, WorkflowName>,
     /// Approvals that wait for reviewers, and places taken for some that are about to.
     pending: Arc<AtomicUsize>,
-    /// What concerns every workflow and is not durable yet. Held while such an event is handed over and reaches every shard.
+    /// What concerns every workflow and is not durable yet. Held while such an event is handed over
+    /// and reaches every shard.
     everywhere: Mutex<Vec<(Ticket, Entry)>>,
     /// Who may decide on held calls.
     approvers: approvers::Approvers,
@@ -100,12 +104,14 @@ pub struct Ledger {
     /// Counts clamps. A permit minted before one is worthless after it (G2).
     epoch: AtomicU64,
     counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
-    /// What unlisted calls look like. Its lock is held for the look of one call, and nothing else is taken under it.
+    /// What unlisted calls look like. Its lock is held for the look of one call, and nothing else
+    /// is taken under it.
     unlisted: unlisted::Unlisted,
     /// What the caps of the policies in force have left. Taken by nobody who holds another lock.
     meters: Mutex<Meters>,
-    /// Tells calls apart that differ, and draws those of a skipped review that are held all the same; keyed anew by each process, so that nobody can make two of
-    /// them meet, or tell which are drawn.
+    /// Tells calls apart that differ, and draws those of a skipped review that are held all the
+    /// same; keyed anew by each process, so that nobody can make two of them meet, or tell which
+    /// are drawn.
     alike: RandomState,
     /// Calls that tool APIs failed, of all workflows.
     failures: AtomicU64,
@@ -162,13 +168,22 @@ pub const UNLISTED: &str = "?";
 impl Ledger {
     /// A ledger that stands as `state` does.
     #[must_use]
-    pub fn new(state: &State, policies: Arc<PolicySet>, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, bounds: Bounds) -> Self {
+    pub fn new(
+        state: &State,
+        policies: Arc<PolicySet>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        bounds: Bounds,
+    ) -> Self {
         let now = clock.now();
         let ledger = Ledger {
             clock,
             journal,
             bounds,
-            table: ArcSwap::from_pointee(Table { policies, entries: BTreeMap::new() }),
+            table: ArcSwap::from_pointee(Table {
+                policies,
+                entries: BTreeMap::new(),
+            }),
             shards: DashMap::new(),
             runs: Runs::default(),
             approvals: DashMap::new(),
@@ -200,19 +215,40 @@ impl Ledger {
         self
     }
 
-    /// Puts `policies` in force for every call from here on. Their acceptance must be durable: the fold knows every workflow of theirs by then.
+    /// Puts `policies` in force for every call from here on. Their acceptance must be durable: the
+    /// fold knows every workflow of theirs by then.
     ///
     /// # Errors
     /// The name of a workflow that the fold does not know.
     pub fn install(&self, policies: Arc<PolicySet>) -> Result<(), WorkflowName> {
         let mut entries = BTreeMap::new();
-        let mut caps = self.meters.lock().unwrap_or_else(PoisonError::into_inner).install(&policies, self.now());
+        let mut caps = self
+            .meters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .install(&policies, self.now());
         for (name, policy) in &policies.workflows {
-            let shard = self.shards.get(name).map(|shard| Arc::clone(&shard)).ok_or_else(|| name.clone())?;
-            let counts = policy.tools.iter().map(|tool| (tool.clone(), self.counts_of(name, tool))).collect();
+            let shard = self
+                .shards
+                .get(name)
+                .map(|shard| Arc::clone(&shard))
+                .ok_or_else(|| name.clone())?;
+            let counts = policy
+                .tools
+                .iter()
+                .map(|tool| (tool.clone(), self.counts_of(name, tool)))
+                .collect();
             let unlisted = self.counts_of(name, &ToolName::from(UNLISTED));
-            entries
-                .insert(name.clone(), Arc::new(Workplace { policy: Arc::clone(policy), shard, caps: caps.remove(name).unwrap_or_default(), counts, unlisted }));
+            entries.insert(
+                name.clone(),
+                Arc::new(Workplace {
+                    policy: Arc::clone(policy),
+                    shard,
+                    caps: caps.remove(name).unwrap_or_default(),
+                    counts,
+                    unlisted,
+                }),
+            );
         }
         self.table.store(Arc::new(Table { policies, entries }));
         self.runs.look_again();
@@ -246,7 +282,16 @@ impl Ledger {
     /// How many calls got which verdict, by workflow and tool.
     #[must_use]
     pub fn verdict_counts(&self) -> Vec<(WorkflowName, ToolName, Arc<VerdictCounts>)> {
-        self.counts.iter().map(|entry| (entry.key().0.clone(), entry.key().1.clone(), Arc::clone(entry.value()))).collect()
+        self.counts
+            .iter()
+            .map(|entry| {
+                (
+                    entry.key().0.clone(),
+                    entry.key().1.clone(),
+                    Arc::clone(entry.value()),
+                )
+            })
+            .collect()
     }
 
     /// How many runs are open.
@@ -261,11 +306,17 @@ impl Ledger {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Lets time pass: postures move at their edges, holds end by their deadlines (G10), leases run out. Costs a look at each workflow and each open run, and a lock
-    /// only for those of which something is due.
+    /// Lets time pass: postures move at their edges, holds end by their deadlines (G10), leases run
+    /// out. Costs a look at each workflow and each open run, and a lock only for those of which
+    /// something is due.
     pub fn sweep(&self) {
         let now = self.now();
-        let due: Vec<_> = self.shards.iter().filter(|shard| shard.is_due(now)).map(|shard| Arc::clone(&shard)).collect();
+        let due: Vec<_> = self
+            .shards
+            .iter()
+            .filter(|shard| shard.is_due(now))
+            .map(|shard| Arc::clone(&shard))
+            .collect();
         for shard in due {
             shard.advance(now);
         }
@@ -274,25 +325,43 @@ impl Ledger {
         self.watch_apis(now);
         self.write_refusals(now, false);
         if self.forgets_at.load(Ordering::Relaxed) <= now.as_millis() {
-            self.forgets_at.store(now.plus(FORGETS).as_millis(), Ordering::Relaxed);
+            self.forgets_at
+                .store(now.plus(FORGETS).as_millis(), Ordering::Relaxed);
             self.runs.forget(now.minus(days(1)));
             self.forget_approvals();
         }
     }
 
-    /// Writes down how busy the hours were that are over; where the process stops, also the one that is not.
+    /// Writes down how busy the hours were that are over; where the process stops, also the one
+    /// that is not.
     pub(crate) fn write_pace(&self, now: Time, stops: bool) {
-        let busy = |shard: &Arc<Shard>| shard.traffic().hours(now, stops).into_iter().map(|hour| (Arc::clone(shard), hour)).collect::<Vec<_>>();
+        let busy = |shard: &Arc<Shard>| {
+            shard
+                .traffic()
+                .hours(now, stops)
+                .into_iter()
+                .map(|hour| (Arc::clone(shard), hour))
+                .collect::<Vec<_>>()
+        };
         let hours: Vec<_> = self.shards.iter().flat_map(|shard| busy(&shard)).collect();
         for (shard, (hour, busy)) in hours {
-            drop(shard.append(&mut shard.lock(), &*self.journal, now, Event::Paced { hour, busy }));
+            drop(shard.append(
+                &mut shard.lock(),
+                &*self.journal,
+                now,
+                Event::Paced { hour, busy },
+            ));
         }
     }
 
     /// What every workflow of `policies` is judged under.
     #[must_use]
     pub fn terms(policies: &PolicySet) -> BTreeMap<WorkflowName, Arc<Terms>> {
-        policies.workflows.iter().map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms))).collect()
+        policies
+            .workflows
+            .iter()
+            .map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms)))
+            .collect()
     }
 
     fn shard(&self, workflow: &WorkflowName) -> Option<Arc<Shard>> {
@@ -306,12 +375,21 @@ impl Ledger {
     }
 
     fn counts_of(&self, workflow: &WorkflowName, tool: &ToolName) -> Arc<VerdictCounts> {
-        Arc::clone(&self.counts.entry((workflow.clone(), tool.clone())).or_default())
+        Arc::clone(
+            &self
+                .counts
+                .entry((workflow.clone(), tool.clone()))
+                .or_default(),
+        )
     }
 
     /// Approvals whose shard has forgotten them are forgotten here.
     fn forget_approvals(&self) {
-        let known: Vec<_> = self.approvals.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
+        let known: Vec<_> = self
+            .approvals
+            .iter()
+            .map(|entry| (*entry.key(), entry.value().clone()))
+            .collect();
         for (id, workflow) in known {
             let is_kept = |shard: Arc<Shard>| shard.lock().state().approvals().get(id).is_some();
             if !self.shard(&workflow).is_some_and(is_kept) {
@@ -321,35 +399,64 @@ impl Ledger {
     }
 
     fn add_shard(&self, name: &WorkflowName, state: &WorkflowState) -> Arc<Shard> {
-        let shard = Arc::new(Shard::new(name.clone(), state.clone(), Arc::clone(&self.pending)));
+        let shard = Arc::new(Shard::new(
+            name.clone(),
+            state.clone(),
+            Arc::clone(&self.pending),
+        ));
         self.shards.insert(name.clone(), Arc::clone(&shard));
         for (at, run) in state.escalated().iter() {
-            self.runs.recall_escalated(runs::Key { workflow: name.clone(), agent: run.agent.clone(), run: run.run.clone() }, *at);
+            self.runs.recall_escalated(
+                runs::Key {
+                    workflow: name.clone(),
+                    agent: run.agent.clone(),
+                    run: run.run.clone(),
+                },
+                *at,
+            );
         }
         for approval in state.approvals().iter() {
-            self.approvals.insert(approval.request.approval, name.clone());
+            self.approvals
+                .insert(approval.request.approval, name.clone());
         }
         shard
     }
 
     fn everywhere(&self) -> MutexGuard<'_, Vec<(Ticket, Entry)>> {
-        self.everywhere.lock().unwrap_or_else(PoisonError::into_inner)
+        self.everywhere
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Workplace {
     fn fail(&self, tool: &ToolName) {
-        self.counts.get(tool).unwrap_or(&self.unlisted).1.fetch_add(1, Ordering::Relaxed);
+        self.counts
+            .get(tool)
+            .unwrap_or(&self.unlisted)
+            .1
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     fn count(&self, tool: Option<&ToolName>, verdict: Verdict) {
-        tool.and_then(|tool| self.counts.get(tool)).unwrap_or(&self.unlisted).add(verdict);
+        tool.and_then(|tool| self.counts.get(tool))
+            .unwrap_or(&self.unlisted)
+            .add(verdict);
     }
 }
 
 impl Projection for Ledger {
-    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState) {
-        if entries.iter().any(|entry| matches!(entry.event, Event::ClockAccepted { .. })) {
+    fn committed(
+        &self,
+        workflow: &WorkflowName,
+        upto: Ticket,
+        entries: &[Entry],
+        state: &WorkflowState,
+    ) {
+        if entries
+            .iter()
+            .any(|entry| matches!(entry.event, Event::ClockAccepted { .. }))
+        {
             self.clock.accept();
         }
         let mut everywhere = self.everywhere();
@@ -366,7 +473,8 @@ impl Projection for Ledger {
     }
 
     fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
-        self.everywhere().retain(|(ticket, _)| !tickets.contains(ticket));
+        self.everywhere()
+            .retain(|(ticket, _)| !tickets.contains(ticket));
         if let Some(shard) = self.shard(workflow) {
             shard.refuse(tickets, state);
         }

@@ -1,6 +1,8 @@
-//! What people do to the living state: clamp, release, recover, decide on held calls, report how runs turned out.
+//! What people do to the living state: clamp, release, recover, decide on held calls, report how
+//! runs turned out.
 //!
-//! Every one of these is acknowledged when it is durable. What tightens is in force before that; what loosens only then.
+//! Every one of these is acknowledged when it is durable. What tightens is in force before that;
+//! what loosens only then.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +13,10 @@ use std::{
 use super::{
     Ledger, Workplace,
     meanwhile::{What, alone},
-    port::{Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll, RunTarget, Ticket, Unavailable},
+    port::{
+        Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll,
+        RunTarget, Ticket, Unavailable,
+    },
     receipt::{self, Receipt, Stamp},
     runs::{self, End, Key, OpenRun},
     shard::Shard,
@@ -82,7 +87,9 @@ pub enum OperateError {
     #[error("who asks cannot decide: another person must")]
     Own,
     /// Who decides may not, or not any more.
-    #[error("`{0}` may not decide on held calls; whoever is listed with the role of reviewer or operator may")]
+    #[error(
+        "`{0}` may not decide on held calls; whoever is listed with the role of reviewer or operator may"
+    )]
     NoApprover(PersonName),
     /// Somebody else's decision on the same approval is on its way to disk.
     #[error("another decision on this approval is being written")]
@@ -114,7 +121,13 @@ pub struct View {
 impl Ledger {
     /// Hands an event of the whole process to the journal.
     pub fn announce(&self, event: Event) -> Durable {
-        self.journal.append(Entry { at: self.now(), workflow: None, event }).durable
+        self.journal
+            .append(Entry {
+                at: self.now(),
+                workflow: None,
+                event,
+            })
+            .durable
     }
 
     /// Every workflow as it stands, by name.
@@ -122,7 +135,10 @@ impl Ledger {
     pub fn views(&self) -> Vec<(WorkflowName, View)> {
         let mut names: Vec<_> = self.table().entries.keys().cloned().collect();
         names.sort();
-        names.into_iter().filter_map(|name| self.view(&name).map(|view| (name, view))).collect()
+        names
+            .into_iter()
+            .filter_map(|name| self.view(&name).map(|view| (name, view)))
+            .collect()
     }
 
     /// One workflow as it stands.
@@ -134,20 +150,43 @@ impl Ledger {
         let mut state = shard.lock().state().clone();
         state.advance(now);
         let standing = state.standing();
-        Some(View { place: self.table().entries.get(workflow).map(Arc::clone), state, standing })
+        Some(View {
+            place: self.table().entries.get(workflow).map(Arc::clone),
+            state,
+            standing,
+        })
     }
 
-    /// Sets a ceiling on the level of one workflow or all, in force for the next call after this returns and for every permit minted before.
-    pub fn clamp(&self, scope: &Scope, to: &LevelName, by: &PersonName, reason: &str, until: Option<Time>) -> Result<Clamped, OperateError> {
+    /// Sets a ceiling on the level of one workflow or all, in force for the next call after this
+    /// returns and for every permit minted before.
+    pub fn clamp(
+        &self,
+        scope: &Scope,
+        to: &LevelName,
+        by: &PersonName,
+        reason: &str,
+        until: Option<Time>,
+    ) -> Result<Clamped, OperateError> {
         let shards = self.scope(scope)?;
         for shard in &shards {
             known_level(shard, to)?;
         }
         let now = self.now();
-        let clamp = Clamp { to: to.clone(), by: by.clone(), reason: reason.into(), at: now, until };
+        let clamp = Clamp {
+            to: to.clone(),
+            by: by.clone(),
+            reason: reason.into(),
+            at: now,
+            until,
+        };
         let durable = self.append_scoped(scope, &shards, now, Event::Clamped(clamp));
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        let mut found = Clamped { durable, in_flight: 0, grants: 0, pending: 0 };
+        let mut found = Clamped {
+            durable,
+            in_flight: 0,
+            grants: 0,
+            pending: 0,
+        };
         for shard in &shards {
             let live = shard.lock();
             found.in_flight += live.state().open_calls().count() as u64;
@@ -169,7 +208,9 @@ impl Ledger {
         to: Option<&LevelName>,
         lasts: Duration,
     ) -> Result<Durable, OperateError> {
-        let shard = self.shard(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+        let shard = self
+            .shard(workflow)
+            .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         if let Some(to) = to {
             known_level(&shard, to)?;
         }
@@ -178,22 +219,39 @@ impl Ledger {
         let mut live = shard.lock();
         let state = live.state();
         if state.account().burn().is_none() {
-            return Err(OperateError::Conflict(format!("`{workflow}` is {}: there is no burn to recover from", state.account().posture())));
+            return Err(OperateError::Conflict(format!(
+                "`{workflow}` is {}: there is no burn to recover from",
+                state.account().posture()
+            )));
         }
         alone(&live, workflow, What::Recovery)?;
         if let Some(probation) = state.account().probation() {
             let until = Moment(probation.until);
-            let what = format!("a probation of `{workflow}` is on already: it lasts until {until}, and failures end it sooner");
+            let what = format!(
+                "a probation of `{workflow}` is on already: it lasts until {until}, and failures end it sooner"
+            );
             return Err(OperateError::Conflict(what));
         }
         let earned = state.effective().earned;
         if let Some(to) = to
-            && state.terms().ladder.find(to.as_str()).is_some_and(|to| to > earned)
+            && state
+                .terms()
+                .ladder
+                .find(to.as_str())
+                .is_some_and(|to| to > earned)
         {
             let earned = state.terms().ladder.name(earned);
-            return Err(OperateError::Conflict(format!("a probation opens no level above the earned one, which is `{earned}`")));
+            return Err(OperateError::Conflict(format!(
+                "a probation opens no level above the earned one, which is `{earned}`"
+            )));
         }
-        let event = Event::Recovered { cause: cause.into(), fix: fix.map(Into::into), to: to.cloned(), lasts, by: by.clone() };
+        let event = Event::Recovered {
+            cause: cause.into(),
+            fix: fix.map(Into::into),
+            to: to.cloned(),
+            lasts,
+            by: by.clone(),
+        };
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }
 
@@ -205,7 +263,14 @@ impl Ledger {
         let mut approvals = Vec::new();
         for shard in shards {
             shard.advance(now);
-            approvals.extend(shard.lock().state().approvals().iter().map(|approval| (shard.name().clone(), approval.clone())));
+            approvals.extend(
+                shard
+                    .lock()
+                    .state()
+                    .approvals()
+                    .iter()
+                    .map(|approval| (shard.name().clone(), approval.clone())),
+            );
         }
         approvals.sort_by_key(|(_, approval)| (approval.created_at, approval.request.approval));
         approvals
@@ -219,7 +284,8 @@ impl Ledger {
         Some((shard.name().clone(), shard.approval(id)?))
     }
 
-    /// Answers when something about the approval changes; at once where it has ended or been approved.
+    /// Answers when something about the approval changes; at once where it has ended or been
+    /// approved.
     #[must_use]
     pub fn watch(&self, id: ApprovalId) -> Option<(Approval, Receipt<()>)> {
         let shard = self.shard_of(id)?;
@@ -236,11 +302,26 @@ impl Ledger {
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
-        let stage = live.state().approvals().get(id).ok_or(OperateError::NoApproval)?.stage;
+        let stage = live
+            .state()
+            .approvals()
+            .get(id)
+            .ok_or(OperateError::NoApproval)?
+            .stage;
         if stage.ended_at().is_some() {
             return Err(decided(&Conflict::Wrong(stage)));
         }
-        Ok(shard.append(&mut live, &*self.journal, now, Event::Withdrawn { approval: id, reason: reason.into() }).durable)
+        Ok(shard
+            .append(
+                &mut live,
+                &*self.journal,
+                now,
+                Event::Withdrawn {
+                    approval: id,
+                    reason: reason.into(),
+                },
+            )
+            .durable)
     }
 
     /// The wall clock leapt to `wall`: what would be over there is over.
@@ -257,48 +338,93 @@ impl Ledger {
     pub fn report(&self, target: RunTarget, charge: Charge) -> Reported {
         match &target {
             RunTarget::Run { .. } | RunTarget::Call(_) => self.report_named(target, charge),
-            RunTarget::Subject { subject, tool, workflow } => {
+            RunTarget::Subject {
+                subject,
+                tool,
+                workflow,
+            } => {
                 let touched = |key: &Key, open: &OpenRun| {
-                    let is_meant = workflow.as_ref().is_none_or(|workflow| *workflow == key.workflow);
+                    let is_meant = workflow
+                        .as_ref()
+                        .is_none_or(|workflow| *workflow == key.workflow);
                     is_meant.then(|| open.lock()).and_then(|run| {
-                        let reported = charge.reference.as_deref().is_some_and(|reference| run.is_reported(&charge.mode, reference));
-                        run.touching(subject, tool.as_ref()).filter(|_| !run.has_ended()).map(|(risk, at, tool)| (reported, risk, at, tool))
+                        let reported = charge
+                            .reference
+                            .as_deref()
+                            .is_some_and(|reference| run.is_reported(&charge.mode, reference));
+                        run.touching(subject, tool.as_ref())
+                            .filter(|_| !run.has_ended())
+                            .map(|(risk, at, tool)| (reported, risk, at, tool))
                     })
                 };
                 let open = self.runs.matching(|key, open| touched(key, open).is_some());
-                let mut open: Vec<_> = open.into_iter().filter_map(|(key, open)| touched(&key, &open).map(|how| (how, key.workflow, open))).collect();
+                let mut open: Vec<_> = open
+                    .into_iter()
+                    .filter_map(|(key, open)| {
+                        touched(&key, &open).map(|how| (how, key.workflow, open))
+                    })
+                    .collect();
                 // The likeliest first: of each workflow, only that one may be meant.
                 open.sort_by(|(one, ..), (other, ..)| other.cmp(one));
                 let mut seen = BTreeSet::new();
                 open.retain(|(_, workflow, _)| seen.insert(workflow.clone()));
                 match open.first() {
-                    None => Reported::Booked(self.journal.revise(self.revision(target, Change::Report(charge)))),
+                    None => Reported::Booked(
+                        self.journal
+                            .revise(self.revision(target, Change::Report(charge))),
+                    ),
                     Some(((true, ..), _, open)) => self.report_open(open, target, charge),
                     Some(((false, ..), _, likeliest)) => {
-                        let candidates = open.iter().map(|((_, risk, at, tool), workflow, open)| Candidate {
-                            workflow: workflow.clone(),
-                            agent: open.agent.clone(),
-                            run: open.lock().id.clone(),
-                            tool: Some((*risk, tool.clone())),
-                            at: *at,
-                        });
-                        self.report_touched(Arc::clone(likeliest), candidates.collect(), target, charge)
+                        let candidates =
+                            open.iter()
+                                .map(|((_, risk, at, tool), workflow, open)| Candidate {
+                                    workflow: workflow.clone(),
+                                    agent: open.agent.clone(),
+                                    run: open.lock().id.clone(),
+                                    tool: Some((*risk, tool.clone())),
+                                    at: *at,
+                                });
+                        self.report_touched(
+                            Arc::clone(likeliest),
+                            candidates.collect(),
+                            target,
+                            charge,
+                        )
                     }
                 }
             }
         }
     }
 
-    /// Changes how a booked run stands in any other way. One that is still open ends with that, so that what is judged is what it came to: the next call under its
-    /// id opens a continuation.
-    pub fn revise(&self, target: RunTarget, change: Change) -> Receipt<Result<Revised, ReviseError>> {
+    /// Changes how a booked run stands in any other way. One that is still open ends with that, so
+    /// that what is judged is what it came to: the next call under its id opens a continuation.
+    pub fn revise(
+        &self,
+        target: RunTarget,
+        change: Change,
+    ) -> Receipt<Result<Revised, ReviseError>> {
         let open = match (&target, &change) {
-            (RunTarget::Run { .. } | RunTarget::Call(_), _) => self.runs.matching(|key, open| is_named(&target, key, open)),
-            (RunTarget::Subject { subject, tool, workflow }, Change::Retract { mode, reference, .. }) => self.runs.matching(|key, open| {
-                workflow.as_ref().is_none_or(|workflow| *workflow == key.workflow) && {
-                    let run = open.lock();
-                    run.touching(subject, tool.as_ref()).is_some() && run.is_charged(mode.as_ref(), reference.as_deref())
-                }
+            (RunTarget::Run { .. } | RunTarget::Call(_), _) => {
+                self.runs.matching(|key, open| is_named(&target, key, open))
+            }
+            (
+                RunTarget::Subject {
+                    subject,
+                    tool,
+                    workflow,
+                },
+                Change::Retract {
+                    mode, reference, ..
+                },
+            ) => self.runs.matching(|key, open| {
+                workflow
+                    .as_ref()
+                    .is_none_or(|workflow| *workflow == key.workflow)
+                    && {
+                        let run = open.lock();
+                        run.touching(subject, tool.as_ref()).is_some()
+                            && run.is_charged(mode.as_ref(), reference.as_deref())
+                    }
             }),
             (RunTarget::Subject { .. }, _) => Vec::new(),
         };
@@ -310,29 +436,49 @@ impl Ledger {
         self.journal.revise(self.revision(target, change))
     }
 
-    /// Changes how many booked runs stand: all of them or none. Those that are still open end with that.
-    pub fn revise_all(&self, of: BatchOf, change: Change) -> Receipt<Result<RevisedAll, ReviseError>> {
+    /// Changes how many booked runs stand: all of them or none. Those that are still open end with
+    /// that.
+    pub fn revise_all(
+        &self,
+        of: BatchOf,
+        change: Change,
+    ) -> Receipt<Result<RevisedAll, ReviseError>> {
         let open: Vec<_> = match (&of, &change) {
             (_, Change::Report(_)) => Vec::new(),
             (BatchOf::Runs(keys), _) => keys
                 .iter()
                 .filter_map(|key| {
-                    let key = Key { workflow: key.workflow.clone(), agent: key.agent.clone(), run: key.run.clone() };
+                    let key = Key {
+                        workflow: key.workflow.clone(),
+                        agent: key.agent.clone(),
+                        run: key.run.clone(),
+                    };
                     self.runs.get(&key).map(|open| (key, open))
                 })
                 .collect(),
-            (BatchOf::Reference(reference), _) => self.runs.matching(|_, open| open.lock().is_charged(None, Some(reference))),
+            (BatchOf::Reference(reference), _) => self
+                .runs
+                .matching(|_, open| open.lock().is_charged(None, Some(reference))),
         };
         for (key, open) in open {
             if let Err(error) = self.end_for_judgement(&key, &open) {
                 return receipt::answered(Err(error));
             }
         }
-        self.journal.revise_all(Batch { of, at: self.now(), change })
+        self.journal.revise_all(Batch {
+            of,
+            at: self.now(),
+            change,
+        })
     }
 
     fn revision(&self, target: RunTarget, change: Change) -> Revise {
-        Revise { target, at: self.now(), change, open: Vec::new() }
+        Revise {
+            target,
+            at: self.now(),
+            change,
+            open: Vec::new(),
+        }
     }
 
     fn end_for_judgement(&self, key: &Key, open: &Arc<OpenRun>) -> Result<(), ReviseError> {
@@ -341,7 +487,11 @@ impl Ledger {
             return Err(ReviseError::Open(run.id.clone(), key.workflow.clone()));
         }
         drop(run);
-        let place = self.table().entries.get(&key.workflow).map_or_else(|| Arc::clone(&open.place), Arc::clone);
+        let place = self
+            .table()
+            .entries
+            .get(&key.workflow)
+            .map_or_else(|| Arc::clone(&open.place), Arc::clone);
         self.end_run(&place, Some(key), open, self.now(), End::Finished);
         Ok(())
     }
@@ -349,13 +499,29 @@ impl Ledger {
     /// Is a run of this agent open under this id?
     #[must_use]
     pub fn is_open(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId) -> bool {
-        self.runs.get(&Key { workflow: workflow.clone(), agent: agent.clone(), run: run.clone() }).is_some()
+        self.runs
+            .get(&Key {
+                workflow: workflow.clone(),
+                agent: agent.clone(),
+                run: run.clone(),
+            })
+            .is_some()
     }
 
     /// Ends the agent's open run. `None` where there is none.
     #[must_use]
-    pub fn finish(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId, escalated: bool) -> Option<RunId> {
-        let key = Key { workflow: workflow.clone(), agent: agent.clone(), run: run.clone() };
+    pub fn finish(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+        escalated: bool,
+    ) -> Option<RunId> {
+        let key = Key {
+            workflow: workflow.clone(),
+            agent: agent.clone(),
+            run: run.clone(),
+        };
         let open = self.runs.get(&key)?;
         let place = self.table().entries.get(workflow).map(Arc::clone)?;
         let mut facts = open.lock();
@@ -384,11 +550,19 @@ impl Ledger {
     fn report_named(&self, target: RunTarget, charge: Charge) -> Reported {
         let mut found = self.runs.matching(|key, open| is_named(&target, key, open));
         // An id that was finished and is used again means the run that goes on.
-        if found.len() > 1 && found.iter().all(|(key, open)| (&key.workflow, &key.agent) == (&found[0].0.workflow, &found[0].0.agent) && open.asked.is_some()) {
+        if found.len() > 1
+            && found.iter().all(|(key, open)| {
+                (&key.workflow, &key.agent) == (&found[0].0.workflow, &found[0].0.agent)
+                    && open.asked.is_some()
+            })
+        {
             found.truncate(1);
         }
         match found.as_slice() {
-            [] => Reported::Booked(self.journal.revise(self.revision(target, Change::Report(charge)))),
+            [] => Reported::Booked(
+                self.journal
+                    .revise(self.revision(target, Change::Report(charge))),
+            ),
             [(_, open)] => self.report_open(open, target, charge),
             several => {
                 let named = several.iter().map(|(key, open)| {
@@ -401,38 +575,66 @@ impl Ledger {
                         at: run.booked_at.unwrap_or(run.touched),
                     }
                 });
-                Reported::Booked(receipt::answered(Err(ReviseError::Several(named.collect()))))
+                Reported::Booked(receipt::answered(Err(ReviseError::Several(
+                    named.collect(),
+                ))))
             }
         }
     }
 
-    pub(super) fn report_open(&self, open: &OpenRun, target: RunTarget, charge: Charge) -> Reported {
+    pub(super) fn report_open(
+        &self,
+        open: &OpenRun,
+        target: RunTarget,
+        charge: Charge,
+    ) -> Reported {
         match charged(&*self.journal, open, charge, self.now()) {
             Ok((revised, durable)) => Reported::Open { revised, durable },
             // It ended meanwhile, and was handed over before this is.
-            Err(charge) => Reported::Booked(self.journal.revise(self.revision(target, Change::Report(*charge)))),
+            Err(charge) => Reported::Booked(
+                self.journal
+                    .revise(self.revision(target, Change::Report(*charge))),
+            ),
         }
     }
 
-    /// A report by an object that open runs touched, `open` the likeliest of them: a booked run is meant where it touched it through a riskier tool, or was reported
-    /// so before; where runs of several workflows may be, nobody is charged; else the open one is.
-    fn report_touched(&self, open: Arc<OpenRun>, candidates: Vec<Candidate>, target: RunTarget, charge: Charge) -> Reported {
+    /// A report by an object that open runs touched, `open` the likeliest of them: a booked run is
+    /// meant where it touched it through a riskier tool, or was reported so before; where runs of
+    /// several workflows may be, nobody is charged; else the open one is.
+    fn report_touched(
+        &self,
+        open: Arc<OpenRun>,
+        candidates: Vec<Candidate>,
+        target: RunTarget,
+        charge: Charge,
+    ) -> Reported {
         let (stamp, receipt) = receipt::pair();
         let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.clock));
         let again = self.revision(target, Change::Report(charge.clone()));
-        let revise = Revise { open: candidates, ..again.clone() };
-        self.journal.revise(revise).then(move |answer| match answer {
-            Some(Err(ReviseError::Unknown)) => match charged(&*journal, &open, charge, clock.now()) {
-                Ok((revised, None)) => stamp.answer(Ok(revised)),
-                Ok((revised, Some(durable))) => durable.then(move |written| match written {
-                    Some(Ok(())) => stamp.answer(Ok(revised)),
-                    Some(Err(unavailable)) => stamp.answer(Err(unavailable.into())),
-                    None => drop(stamp),
-                }),
-                Err(_) => journal.revise(again).then(move |answer| pass_on(stamp, answer)),
-            },
-            answer => pass_on(stamp, answer),
-        });
+        let revise = Revise {
+            open: candidates,
+            ..again.clone()
+        };
+        self.journal
+            .revise(revise)
+            .then(move |answer| match answer {
+                Some(Err(ReviseError::Unknown)) => {
+                    match charged(&*journal, &open, charge, clock.now()) {
+                        Ok((revised, None)) => stamp.answer(Ok(revised)),
+                        Ok((revised, Some(durable))) => {
+                            durable.then(move |written| match written {
+                                Some(Ok(())) => stamp.answer(Ok(revised)),
+                                Some(Err(unavailable)) => stamp.answer(Err(unavailable.into())),
+                                None => drop(stamp),
+                            });
+                        }
+                        Err(_) => journal
+                            .revise(again)
+                            .then(move |answer| pass_on(stamp, answer)),
+                    }
+                }
+                answer => pass_on(stamp, answer),
+            });
         Reported::Booked(receipt)
     }
 
@@ -443,24 +645,48 @@ impl Ledger {
 
     pub(super) fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
         match scope {
-            Scope::One(name) => self.shard(name).map(|shard| vec![shard]).ok_or_else(|| OperateError::NoWorkflow(name.clone())),
+            Scope::One(name) => self
+                .shard(name)
+                .map(|shard| vec![shard])
+                .ok_or_else(|| OperateError::NoWorkflow(name.clone())),
             Scope::All => Ok(self.shards.iter().map(|shard| Arc::clone(&shard)).collect()),
         }
     }
 
-    fn append_scoped(&self, scope: &Scope, shards: &[Arc<Shard>], now: Time, event: Event) -> Durable {
+    fn append_scoped(
+        &self,
+        scope: &Scope,
+        shards: &[Arc<Shard>],
+        now: Time,
+        event: Event,
+    ) -> Durable {
         match (scope, shards) {
-            (Scope::One(_), [shard]) => shard.append(&mut shard.lock(), &*self.journal, now, event).durable,
+            (Scope::One(_), [shard]) => {
+                shard
+                    .append(&mut shard.lock(), &*self.journal, now, event)
+                    .durable
+            }
             _ => self.append_everywhere(now, event),
         }
     }
 
     /// One such event after the other: each has reached every shard before the next is handed over.
     pub(super) fn append_everywhere(&self, now: Time, event: Event) -> Durable {
-        self.append_to_all(self.everywhere(), Entry { at: now, workflow: None, event })
+        self.append_to_all(
+            self.everywhere(),
+            Entry {
+                at: now,
+                workflow: None,
+                event,
+            },
+        )
     }
 
-    pub(super) fn append_to_all(&self, mut everywhere: MutexGuard<'_, Vec<(Ticket, Entry)>>, entry: Entry) -> Durable {
+    pub(super) fn append_to_all(
+        &self,
+        mut everywhere: MutexGuard<'_, Vec<(Ticket, Entry)>>,
+        entry: Entry,
+    ) -> Durable {
         let appended = self.journal.append(entry.clone());
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
         for shard in shards {
@@ -474,9 +700,15 @@ impl Ledger {
 /// Is this open run the one that the target names?
 fn is_named(target: &RunTarget, key: &Key, open: &OpenRun) -> bool {
     match target {
-        RunTarget::Run { run, workflow, agent } => {
+        RunTarget::Run {
+            run,
+            workflow,
+            agent,
+        } => {
             (key.run == *run || open.lock().id == *run)
-                && workflow.as_ref().is_none_or(|workflow| *workflow == key.workflow)
+                && workflow
+                    .as_ref()
+                    .is_none_or(|workflow| *workflow == key.workflow)
                 && agent.as_ref().is_none_or(|agent| *agent == key.agent)
         }
         RunTarget::Call(call) => {
@@ -488,13 +720,22 @@ fn is_named(target: &RunTarget, key: &Key, open: &OpenRun) -> bool {
 }
 
 /// Charges an open run; gives the charge back where it has ended.
-fn charged(journal: &dyn Journal, open: &OpenRun, charge: Charge, now: Time) -> Result<(Revised, Option<Durable>), Box<Charge>> {
+fn charged(
+    journal: &dyn Journal,
+    open: &OpenRun,
+    charge: Charge,
+    now: Time,
+) -> Result<(Revised, Option<Durable>), Box<Charge>> {
     let mut run = open.lock();
     if run.has_ended() {
         return Err(Box::new(charge));
     }
     let repeated = run.charges.iter().any(|known| known.mode == charge.mode);
-    let was = if run.booked_at.is_some() { Mark::Unacceptable } else { Mark::Idle };
+    let was = if run.booked_at.is_some() {
+        Mark::Unacceptable
+    } else {
+        Mark::Idle
+    };
     let durable = runs::charge(journal, &open.place, open, &mut run, charge, now);
     let revised = Revised {
         workflow: open.place.policy.name.clone(),
@@ -502,7 +743,11 @@ fn charged(journal: &dyn Journal, open: &OpenRun, charge: Charge, now: Time) -> 
         run: run.id.clone(),
         booked_at: run.booked_at.unwrap_or(now),
         was,
-        now: if run.booked_at.is_some() { Mark::Unacceptable } else { was },
+        now: if run.booked_at.is_some() {
+            Mark::Unacceptable
+        } else {
+            was
+        },
         repeated,
     };
     Ok((revised, durable))
@@ -533,8 +778,17 @@ pub(super) fn known_level(shard: &Shard, level: &LevelName) -> Result<(), Operat
     if ladder.find(level.as_str()).is_some() {
         return Ok(());
     }
-    let known = ladder.rungs().iter().map(|rung| format!("`{}`", rung.level)).collect::<Vec<_>>().join(", ");
-    Err(OperateError::NoLevel { workflow: shard.name().clone(), level: level.clone(), known })
+    let known = ladder
+        .rungs()
+        .iter()
+        .map(|rung| format!("`{}`", rung.level))
+        .collect::<Vec<_>>()
+        .join(", ");
+    Err(OperateError::NoLevel {
+        workflow: shard.name().clone(),
+        level: level.clone(),
+        known,
+    })
 }
 
 /// What is left to do about an approval that is decided.
@@ -544,15 +798,23 @@ const fn ended(stage: Stage) -> &'static str {
         Stage::Approved { .. } => "to take that back before the call is sent, withdraw it",
         Stage::Used { .. } => "the call was sent; report its run if it was wrong",
         Stage::Denied { wrong: true, .. } => "exactly this call is refused for 24 hours",
-        Stage::Denied { wrong: false, .. } | Stage::Expired { .. } | Stage::Withdrawn { .. } => "the agent can ask again",
+        Stage::Denied { wrong: false, .. } | Stage::Expired { .. } | Stage::Withdrawn { .. } => {
+            "the agent can ask again"
+        }
     }
 }
 
 pub(super) fn decided(conflict: &Conflict) -> OperateError {
     match conflict {
         Conflict::Unknown => OperateError::NoApproval,
-        Conflict::Wrong(stage) => OperateError::Conflict(format!("the approval is {} already: {}", stage.as_str(), ended(*stage))),
+        Conflict::Wrong(stage) => OperateError::Conflict(format!(
+            "the approval is {} already: {}",
+            stage.as_str(),
+            ended(*stage)
+        )),
         Conflict::Own => OperateError::Own,
-        Conflict::Repeated => OperateError::Conflict("you have decided on this approval already; it needs another person".to_owned()),
+        Conflict::Repeated => OperateError::Conflict(
+            "you have decided on this approval already; it needs another person".to_owned(),
+        ),
     }
 }

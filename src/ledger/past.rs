@@ -1,7 +1,9 @@
-//! The port through which a history is booked: runs of the past come in steps, and count all at once or not at all.
+//! The port through which a history is booked: runs of the past come in steps, and count all at
+//! once or not at all.
 //!
-//! An import is begun, given its runs in batches, and finished or abandoned; one at a time. Until it is finished its runs count nowhere and are found nowhere, and
-//! whatever ends it in between (a crash, a disk that fails, a client that hangs up) leaves no effect.
+//! An import is begun, given its runs in batches, and finished or abandoned; one at a time. Until
+//! it is finished its runs count nowhere and are found nowhere, and whatever ends it in between (a
+//! crash, a disk that fails, a client that hangs up) leaves no effect.
 
 use super::port::{RunRecord, Unavailable};
 use crate::gate::{name::PersonName, time::Time};
@@ -9,7 +11,8 @@ use crate::gate::{name::PersonName, time::Time};
 /// A step of an import.
 #[derive(Debug)]
 pub enum ImportStep {
-    /// Begins one. What an import that broke off left is cleared away, a part at each call: it has begun when nothing is left of that.
+    /// Begins one. What an import that broke off left is cleared away, a part at each call: it has
+    /// begun when nothing is left of that.
     Begin,
     /// Some of its runs, each with an id of its own.
     Runs {

@@ -1,8 +1,9 @@
 //! The right to forward one call, and the duty to settle it.
 //!
-//! A [`Seat`] is a call's place in its run: taken when the call is read, and settled exactly once, however the call ends (G1); a seat that is dropped settles itself.
-//! A [`Permit`] is a seat that the verdict has passed. Only `ledger::admit` mints one, nothing is forwarded without one, and one that is older than a clamp is worth
-//! nothing (G2).
+//! A [`Seat`] is a call's place in its run: taken when the call is read, and settled exactly once,
+//! however the call ends (G1); a seat that is dropped settles itself. A [`Permit`] is a seat that
+//! the verdict has passed. Only `ledger::admit` mints one, nothing is forwarded without one, and
+//! one that is older than a clamp is worth nothing (G2).
 
 use std::sync::Arc;
 
@@ -112,7 +113,11 @@ pub struct Permit {
 impl Permit {
     /// The seat back, where a clamp came after this permit: the call must be admitted again.
     pub fn check(self) -> Result<Permit, Box<Seat>> {
-        if self.epoch == self.seat.ledger.epoch() { Ok(self) } else { Err(Box::new(self.seat)) }
+        if self.epoch == self.seat.ledger.epoch() {
+            Ok(self)
+        } else {
+            Err(Box::new(self.seat))
+        }
     }
 
     /// Spends the permit on the call's first byte. What comes back settles the call.
@@ -164,10 +169,15 @@ impl Seat {
         &self.tool
     }
 
-    /// It goes: allowed, or in spite of what is only watched. What would have held it held nothing back where a person approved it.
+    /// It goes: allowed, or in spite of what is only watched. What would have held it held nothing
+    /// back where a person approved it.
     pub(super) fn let_go(&mut self) {
-        let watched = self.watched.filter(|(verdict, _)| !self.granted || *verdict == Verdict::Deny);
-        (self.verdict, self.rule) = watched.map_or((Verdict::Allow, None), |(verdict, rule)| (verdict, Some(rule)));
+        let watched = self
+            .watched
+            .filter(|(verdict, _)| !self.granted || *verdict == Verdict::Deny);
+        (self.verdict, self.rule) = watched.map_or((Verdict::Allow, None), |(verdict, rule)| {
+            (verdict, Some(rule))
+        });
     }
 
     /// The verdict so far.
@@ -210,9 +220,16 @@ impl Seat {
 
     /// Settles the call.
     pub fn settle(mut self, result: Settlement) {
-        if self.failed || result.modes.iter().any(|(mode, _)| incident::is_failure(mode)) {
+        if self.failed
+            || result
+                .modes
+                .iter()
+                .any(|(mode, _)| incident::is_failure(mode))
+        {
             self.place.fail(&self.tool);
-            self.ledger.failures.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.ledger
+                .failures
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         self.close(result);
     }
@@ -252,7 +269,8 @@ impl Seat {
         if run.forwarded(self.risk, executed)
             && let Some(booked_at) = booked_before
         {
-            self.ledger.book_high(&self.place, &self.run, &run, booked_at, now);
+            self.ledger
+                .book_high(&self.place, &self.run, &run, booked_at, now);
             run.leave_places(&self.place.shard);
         }
         run.calls.push(CallRecord {
@@ -270,12 +288,36 @@ impl Seat {
         let failed = !result.modes.is_empty();
         let undid = self.undid(executed, result.status, failed);
         for (mode, note) in result.modes {
-            let charge = runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty()));
-            drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
+            let charge = runs::seen(
+                mode,
+                self.call,
+                &self.tool,
+                Some(note).filter(|note| !note.is_empty()),
+            );
+            drop(runs::charge(
+                &*self.ledger.journal,
+                &self.place,
+                &self.run,
+                &mut run,
+                charge,
+                now,
+            ));
         }
         if let Some(note) = self.repeated(executed) {
-            let charge = runs::seen(FailureMode::DuplicateWork, self.call, &self.tool, Some(&note));
-            drop(runs::charge(&*self.ledger.journal, &self.place, &self.run, &mut run, charge, now));
+            let charge = runs::seen(
+                FailureMode::DuplicateWork,
+                self.call,
+                &self.tool,
+                Some(&note),
+            );
+            drop(runs::charge(
+                &*self.ledger.journal,
+                &self.place,
+                &self.run,
+                &mut run,
+                charge,
+                now,
+            ));
         }
         if let Some(sample) = self.sample.take() {
             self.show_sample(&run, &sample, now);
@@ -285,7 +327,8 @@ impl Seat {
         run.touched = now;
         let escalates = self.escalates(executed, result.status, failed);
         let first = escalates && run.escalate();
-        let over = self.key.is_none() || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
+        let over = self.key.is_none()
+            || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
         drop(run);
         if escalates && let Some(key) = &self.key {
             self.ledger.escalated(key, &self.run_id, now);
@@ -296,42 +339,79 @@ impl Seat {
         let undone = undid.and_then(|undoing| self.ledger.undo(&undoing, self, now));
         self.settled(executed, undone, now);
         if over {
-            self.ledger.end_run(&self.place, self.key.as_ref(), &self.run, now, runs::End::Finished);
+            self.ledger.end_run(
+                &self.place,
+                self.key.as_ref(),
+                &self.run,
+                now,
+                runs::End::Finished,
+            );
         }
         // Last, so that whoever finds the work done finds its run in the journal as well.
         self.close_deed(executed, now);
     }
 
-    /// Tells the journal that the call is over; after everything that it cost. A crash between the two finds an open call, and books it as ambiguous: the other
-    /// way round it would find a call that is over and cost nothing (G9).
+    /// Tells the journal that the call is over; after everything that it cost. A crash between the
+    /// two finds an open call, and books it as ambiguous: the other way round it would find a call
+    /// that is over and cost nothing (G9).
     fn settled(&self, executed: Executed, undid: Option<Undone>, now: Time) {
         if self.admitted {
             let mut live = self.place.shard.lock();
-            let settled = Event::Settled { call: self.call, executed, undid };
-            drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, settled));
+            let settled = Event::Settled {
+                call: self.call,
+                executed,
+                undid,
+            };
+            drop(
+                self.place
+                    .shard
+                    .append(&mut live, &*self.ledger.journal, now, settled),
+            );
         }
     }
 
-    /// The gate stopped while the call was under way, and its run was booked without it: what went wrong is late news.
+    /// The gate stopped while the call was under way, and its run was booked without it: what went
+    /// wrong is late news.
     pub(super) fn close_late(&self, result: Settlement) {
-        let target = RunTarget::Run { run: self.run_id.clone(), workflow: Some(self.place.policy.name.clone()), agent: Some(self.run.agent.clone()) };
+        let target = RunTarget::Run {
+            run: self.run_id.clone(),
+            workflow: Some(self.place.policy.name.clone()),
+            agent: Some(self.run.agent.clone()),
+        };
         for (mode, note) in result.modes {
-            let change = Change::Report(runs::seen(mode, self.call, &self.tool, Some(note).filter(|note| !note.is_empty())));
-            drop(self.ledger.journal.revise(Revise { target: target.clone(), at: self.ledger.now(), change, open: Vec::new() }));
+            let change = Change::Report(runs::seen(
+                mode,
+                self.call,
+                &self.tool,
+                Some(note).filter(|note| !note.is_empty()),
+            ));
+            drop(self.ledger.journal.revise(Revise {
+                target: target.clone(),
+                at: self.ledger.now(),
+                change,
+                open: Vec::new(),
+            }));
         }
     }
 }
 
 impl Drop for Seat {
-    /// A call that nobody settled: sent and abandoned is ambiguous, which is a failure unless sending it again would do no harm.
+    /// A call that nobody settled: sent and abandoned is ambiguous, which is a failure unless
+    /// sending it again would do no harm.
     fn drop(&mut self) {
         let mut result = Settlement::default();
         match self.progress {
-            Progress::Sent if !self.idempotent => result.modes.push((FailureMode::Timeout, "ambiguous: sent, and nobody waited for the answer")),
+            Progress::Sent if !self.idempotent => result.modes.push((
+                FailureMode::Timeout,
+                "ambiguous: sent, and nobody waited for the answer",
+            )),
             Progress::Answered(status) => {
                 result.status = status;
                 if status >= 500 {
-                    result.modes.push((FailureMode::ToolError, "the tool answered with a server error"));
+                    result.modes.push((
+                        FailureMode::ToolError,
+                        "the tool answered with a server error",
+                    ));
                 }
             }
             Progress::Sent | Progress::Waiting | Progress::Settled => {}

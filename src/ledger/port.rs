@@ -1,4 +1,5 @@
-//! The ports: what the living state needs of whoever keeps it. `store` implements them, a simulator may too.
+//! The ports: what the living state needs of whoever keeps it. `store` implements them, a simulator
+//! may too.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,13 +37,16 @@ pub struct Unavailable;
 
 /// Where events and ended runs go. No method blocks on a disk.
 pub trait Journal: Send + Sync {
-    /// Hands `entry` over. Entries of one workflow reach the journal in the order in which they were handed over.
+    /// Hands `entry` over. Entries of one workflow reach the journal in the order in which they
+    /// were handed over.
     fn append(&self, entry: Entry) -> Appended;
 
-    /// Hands over a run that has ended. It reaches the journal and the run index in one transaction, at most 250 ms later.
+    /// Hands over a run that has ended. It reaches the journal and the run index in one
+    /// transaction, at most 250 ms later.
     fn record(&self, run: RunRecord);
 
-    /// Is the disk well, and is there room? A call that must be durable first is admitted only if so; what happens to admitted calls is always taken.
+    /// Is the disk well, and is there room? A call that must be durable first is admitted only if
+    /// so; what happens to admitted calls is always taken.
     fn ready(&self) -> bool;
 
     /// Is there room for one more ended run? Any call is admitted only if so.
@@ -65,15 +69,24 @@ pub trait Journal: Send + Sync {
 
 /// Who reads what the journal has made durable. Called by the writer, before it answers receipts.
 pub trait Projection: Send + Sync {
-    /// `entries` of one workflow are durable; `state` is the fold behind the last of them, and `upto` the highest ticket among them (0 where none had one).
-    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], state: &WorkflowState);
+    /// `entries` of one workflow are durable; `state` is the fold behind the last of them, and
+    /// `upto` the highest ticket among them (0 where none had one).
+    fn committed(
+        &self,
+        workflow: &WorkflowName,
+        upto: Ticket,
+        entries: &[Entry],
+        state: &WorkflowState,
+    );
 
-    /// `entry` concerns the process or every workflow, and is durable. Told once, after every workflow was told of it.
+    /// `entry` concerns the process or every workflow, and is durable. Told once, after every
+    /// workflow was told of it.
     fn announced(&self, entry: &Entry) {
         let _ = entry;
     }
 
-    /// What one workflow handed over with these tickets was refused and will never be written; `state` is the fold. Called before the journal is ready again.
+    /// What one workflow handed over with these tickets was refused and will never be written;
+    /// `state` is the fold. Called before the journal is ready again.
     fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
         let _ = (workflow, tickets, state);
     }
@@ -94,7 +107,8 @@ pub struct RunRecord {
     pub ended: Time,
     /// When it was booked: at its first unacceptable mode, else at its end.
     pub booked_at: Time,
-    /// What it stands as. `Unacceptable` runs were booked by an event of their own and are not tallied again.
+    /// What it stands as. `Unacceptable` runs were booked by an event of their own and are not
+    /// tallied again.
     pub mark: Mark,
     /// Whether it executed a `high` call.
     pub high: bool,
@@ -127,11 +141,13 @@ pub struct CallRecord {
     pub status: u16,
     /// The business object it touched.
     pub subject: Option<Subject>,
-    /// Its arguments as canonical JSON, where the policy says `record: arguments` and they are no longer than [`MAX_RECORDED`].
+    /// Its arguments as canonical JSON, where the policy says `record: arguments` and they are no
+    /// longer than [`MAX_RECORDED`].
     pub args: Option<Arc<str>>,
 }
 
-/// The longest arguments that are recorded, in bytes. Of longer ones only the facts are kept, as of all where the policy does not say `record: arguments`.
+/// The longest arguments that are recorded, in bytes. Of longer ones only the facts are kept, as of
+/// all where the policy does not say `record: arguments`.
 pub const MAX_RECORDED: usize = 16 * 1024;
 
 /// Which run is meant.
@@ -148,7 +164,8 @@ pub enum RunTarget {
     },
     /// By one of its calls.
     Call(CallId),
-    /// The newest run that touched this business object through its riskiest tool, or through this one.
+    /// The newest run that touched this business object through its riskiest tool, or through this
+    /// one.
     Subject {
         /// The business object.
         subject: Subject,
@@ -168,7 +185,8 @@ pub struct Revise {
     pub at: Time,
     /// What changes.
     pub change: Change,
-    /// Open runs that touched the object, the likeliest of each workflow: a booked one of the same workflow is meant only where it did through a riskier tool.
+    /// Open runs that touched the object, the likeliest of each workflow: a booked one of the same
+    /// workflow is meant only where it did through a riskier tool.
     pub open: Vec<Candidate>,
 }
 
@@ -218,7 +236,8 @@ pub struct RunKey {
     pub run: RunId,
 }
 
-/// The most runs of one batch. The journal takes a batch in one transaction, and nobody's admission becomes durable meanwhile.
+/// The most runs of one batch. The journal takes a batch in one transaction, and nobody's admission
+/// becomes durable meanwhile.
 pub const MAX_BATCH: usize = 10_000;
 
 /// What a batch did.
@@ -235,7 +254,8 @@ pub struct RevisedAll {
 pub enum Change {
     /// Something went wrong with it.
     Report(Charge),
-    /// A report is taken back: the newest with this mode and this reference, as far as they are given. At least one of them is.
+    /// A report is taken back: the newest with this mode and this reference, as far as they are
+    /// given. At least one of them is.
     Retract {
         /// The mode.
         mode: Option<FailureMode>,
@@ -276,7 +296,8 @@ pub enum Change {
         /// Who.
         by: PersonName,
     },
-    /// A person or a system judged it, drawn or not. One that was not right is reported besides: the judgement alone costs nothing.
+    /// A person or a system judged it, drawn or not. One that was not right is reported besides:
+    /// the judgement alone costs nothing.
     Check {
         /// Whether it was right.
         right: bool,
@@ -332,7 +353,9 @@ pub enum ReviseError {
     #[error("run `{0}` of `{1}` has a call in flight and ends with it; ask again then")]
     Open(RunId, WorkflowName),
     /// More runs than one batch takes.
-    #[error("more than {MAX_BATCH} runs match, and one batch takes no more; narrow it down, such as with `since` and `until`")]
+    #[error(
+        "more than {MAX_BATCH} runs match, and one batch takes no more; narrow it down, such as with `since` and `until`"
+    )]
     TooMany,
     /// It was never reported so, or is not excluded.
     #[error("{0}")]
@@ -347,31 +370,47 @@ pub trait Records: Send + Sync {
     /// The runs that match, newest first.
     fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable>;
 
-    /// Which runs match, newest first: at most one more than a batch takes, whatever the filter's limit.
+    /// Which runs match, newest first: at most one more than a batch takes, whatever the filter's
+    /// limit.
     fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable>;
 
-    /// The runs of this workflow, or of all, that wait for people to judge them: the riskiest first, of those the oldest; and what became of those drawn since.
-    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable>;
+    /// The runs of this workflow, or of all, that wait for people to judge them: the riskiest
+    /// first, of those the oldest; and what became of those drawn since.
+    fn checks(
+        &self,
+        workflow: Option<&WorkflowName>,
+        since: Time,
+        limit: usize,
+    ) -> Result<Checks, Unavailable>;
 
     /// The random id of the ledger, in hexadecimal: where the chain of its journal begins.
     fn ledger(&self) -> String;
 
-    /// The journal entries that match, oldest first. Only so many are looked through at once, so a page may be short, or empty, and not the last.
+    /// The journal entries that match, oldest first. Only so many are looked through at once, so a
+    /// page may be short, or empty, and not the last.
     fn entries(&self, filter: &EntryFilter) -> Result<Entries, Unavailable>;
 
-    /// Journal entries after `after` of a span of time and of some kinds, oldest first, at most `limit`, with their sequence numbers.
-    fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable>;
+    /// Journal entries after `after` of a span of time and of some kinds, oldest first, at most
+    /// `limit`, with their sequence numbers.
+    fn happened(
+        &self,
+        happened: &Happened,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Entry)>, Unavailable>;
 
-    /// The newest journal entries of a workflow about what people let go or not, newest first: held calls, decisions, and admissions that rest on one. Without the
-    /// arguments of the calls, where they are long.
+    /// The newest journal entries of a workflow about what people let go or not, newest first: held
+    /// calls, decisions, and admissions that rest on one. Without the arguments of the calls, where
+    /// they are long.
     fn decided(&self, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Unavailable>;
 
-    /// Calls of runs booked from `since` on and before `until` that went although a rule said otherwise, by workflow, tool, verdict and rule: what shadow let
-    /// through.
+    /// Calls of runs booked from `since` on and before `until` that went although a rule said
+    /// otherwise, by workflow, tool, verdict and rule: what shadow let through.
     fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable>;
 }
 
-/// The most runs, or entries, that one question gives, whatever its limit: a page and one more, which tells whether there is a next.
+/// The most runs, or entries, that one question gives, whatever its limit: a page and one more,
+/// which tells whether there is a next.
 pub const MOST_RECORDS: usize = 1_001;
 
 /// Which runs.
@@ -477,7 +516,11 @@ impl RunRecord {
     /// Its id: that of its only call where it has none of its own.
     #[must_use]
     pub fn id(&self) -> RunId {
-        let call = || self.calls.first().map_or_else(String::new, |call| call.call.to_string());
+        let call = || {
+            self.calls
+                .first()
+                .map_or_else(String::new, |call| call.call.to_string())
+        };
         self.run.clone().unwrap_or_else(|| RunId::from(call()))
     }
 
@@ -525,7 +568,8 @@ pub struct Happened {
     pub until: Time,
     /// Of these kinds.
     pub kinds: Vec<&'static str>,
-    /// And admitted calls that a person let go, by themselves or for a while, whether of these kinds or not.
+    /// And admitted calls that a person let go, by themselves or for a while, whether of these
+    /// kinds or not.
     pub granted: bool,
 }
 
@@ -533,9 +577,16 @@ impl Happened {
     /// Is `entry` one of them?
     #[must_use]
     pub fn has(&self, entry: &Entry) -> bool {
-        let is_of_workflow = self.workflow.is_none() || entry.workflow.is_none() || entry.workflow == self.workflow;
-        let granted = || self.granted && matches!(&entry.event, Event::Admitted(admission) if admission.is_let_go());
-        is_of_workflow && self.since <= entry.at && entry.at < self.until && (self.kinds.contains(&entry.event.kind()) || granted())
+        let is_of_workflow =
+            self.workflow.is_none() || entry.workflow.is_none() || entry.workflow == self.workflow;
+        let granted = || {
+            self.granted
+                && matches!(&entry.event, Event::Admitted(admission) if admission.is_let_go())
+        };
+        is_of_workflow
+            && self.since <= entry.at
+            && entry.at < self.until
+            && (self.kinds.contains(&entry.event.kind()) || granted())
     }
 }
 
@@ -571,7 +622,14 @@ impl JournalView {
     /// An entry of a journal without a chain: nobody can come between its rows.
     #[must_use]
     pub fn unchained(seq: u64, entry: &Entry) -> Self {
-        let body = serde_json::to_string(&entry.event).unwrap_or_default().into();
-        JournalView { seq, entry: entry.clone(), body, hash: Digest::new([0; 32]) }
+        let body = serde_json::to_string(&entry.event)
+            .unwrap_or_default()
+            .into();
+        JournalView {
+            seq,
+            entry: entry.clone(),
+            body,
+            hash: Digest::new([0; 32]),
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! What an operator decides about what was earned: takes a step that is earned, gives a level, or lets go of one that burns cost.
+//! What an operator decides about what was earned: takes a step that is earned, gives a level, or
+//! lets go of one that burns cost.
 //!
-//! A step is taken only when it is earned: what it gives rests on counts that a reader can follow. A level can be given without them, with a reason on record,
-//! but not to a workflow that is burned or breached: its way leads through a recovery.
+//! A step is taken only when it is earned: what it gives rests on counts that a reader can follow.
+//! A level can be given without them, with a reason on record, but not to a workflow that is burned
+//! or breached: its way leads through a recovery.
 
 use super::{
     Ledger,
@@ -35,8 +37,16 @@ impl Ledger {
     ///
     /// # Errors
     /// There is no such thing, or it is not earned.
-    pub fn promote(&self, workflow: &WorkflowName, by: &PersonName, what: &Promotion, reason: &str) -> Result<Durable, OperateError> {
-        let shard = self.shard(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+    pub fn promote(
+        &self,
+        workflow: &WorkflowName,
+        by: &PersonName,
+        what: &Promotion,
+        reason: &str,
+    ) -> Result<Durable, OperateError> {
+        let shard = self
+            .shard(workflow)
+            .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         if let Promotion::Level(to) = what {
             known_level(&shard, to)?;
         }
@@ -45,61 +55,129 @@ impl Ledger {
         let mut live = shard.lock();
         alone(&live, workflow, What::Promotion)?;
         let state = live.state();
-        let what = if *what == Promotion::Proposed { only(workflow, state)? } else { what.clone() };
+        let what = if *what == Promotion::Proposed {
+            only(workflow, state)?
+        } else {
+            what.clone()
+        };
         let event = match what {
             Promotion::Level(to) => level(workflow, state, to, by, reason)?,
             Promotion::Step(step) => taken(workflow, state, step, by, reason)?,
-            Promotion::Proposed => return Err(OperateError::Conflict("nothing is proposed".to_owned())),
+            Promotion::Proposed => {
+                return Err(OperateError::Conflict("nothing is proposed".to_owned()));
+            }
         };
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }
 }
 
 fn only(workflow: &WorkflowName, state: &WorkflowState) -> Result<Promotion, OperateError> {
-    let mut proposed: Vec<_> =
-        state.progress().into_iter().filter(|progress| progress.proposed.is_some()).map(|progress| Promotion::Step(progress.step.name)).collect();
+    let mut proposed: Vec<_> = state
+        .progress()
+        .into_iter()
+        .filter(|progress| progress.proposed.is_some())
+        .map(|progress| Promotion::Step(progress.step.name))
+        .collect();
     proposed.extend(state.demotion().map(|(to, _)| Promotion::Level(to.clone())));
     match (proposed.pop(), proposed.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, _) => Err(OperateError::Conflict(format!("nothing is proposed for `{workflow}`; name a level with `to`, or an earned step with `step`"))),
-        (Some(_), false) => Err(OperateError::Conflict(format!("several things are proposed for `{workflow}`; name one with `to` or `step`"))),
+        (None, _) => Err(OperateError::Conflict(format!(
+            "nothing is proposed for `{workflow}`; name a level with `to`, or an earned step with `step`"
+        ))),
+        (Some(_), false) => Err(OperateError::Conflict(format!(
+            "several things are proposed for `{workflow}`; name one with `to` or `step`"
+        ))),
     }
 }
 
-fn level(workflow: &WorkflowName, state: &WorkflowState, to: LevelName, by: &PersonName, reason: &str) -> Result<Event, OperateError> {
+fn level(
+    workflow: &WorkflowName,
+    state: &WorkflowState,
+    to: LevelName,
+    by: &PersonName,
+    reason: &str,
+) -> Result<Event, OperateError> {
     let place = |name: &LevelName| state.terms().ladder.find(name.as_str());
     let earned = state.terms().ladder.name(state.effective().earned);
-    if state.demotion().is_some_and(|(proposed, _)| *proposed == to) {
-        return Ok(Event::Demoted { to, by: Some(by.clone()), reason: reason.into() });
+    if state
+        .demotion()
+        .is_some_and(|(proposed, _)| *proposed == to)
+    {
+        return Ok(Event::Demoted {
+            to,
+            by: Some(by.clone()),
+            reason: reason.into(),
+        });
     }
     if place(&to) <= place(earned) {
-        return Err(OperateError::Conflict(format!("`{workflow}` has earned `{earned}` already; `clamp` sets a ceiling")));
+        return Err(OperateError::Conflict(format!(
+            "`{workflow}` has earned `{earned}` already; `clamp` sets a ceiling"
+        )));
     }
     if state.misses_review() {
-        return Err(OperateError::Conflict(format!("`{workflow}` is of tier high, and {NO_REVIEW}")));
+        return Err(OperateError::Conflict(format!(
+            "`{workflow}` is of tier high, and {NO_REVIEW}"
+        )));
     }
     let posture = state.account().posture();
     if matches!(posture, Posture::Burned | Posture::Breached) {
-        return Err(OperateError::Conflict(format!("`{workflow}` is {posture}: the way back is to recover")));
+        return Err(OperateError::Conflict(format!(
+            "`{workflow}` is {posture}: the way back is to recover"
+        )));
     }
-    Ok(Event::Promoted { to, by: Some(by.clone()), reason: reason.into() })
+    Ok(Event::Promoted {
+        to,
+        by: Some(by.clone()),
+        reason: reason.into(),
+    })
 }
 
-fn taken(workflow: &WorkflowName, state: &WorkflowState, step: StepName, by: &PersonName, reason: &str) -> Result<Event, OperateError> {
+fn taken(
+    workflow: &WorkflowName,
+    state: &WorkflowState,
+    step: StepName,
+    by: &PersonName,
+    reason: &str,
+) -> Result<Event, OperateError> {
     let open = state.progress();
     let Some(progress) = open.iter().find(|progress| progress.step.name == step) else {
-        let is_level = |known: &crate::gate::earn::Step| known.name == step && matches!(known.gain, Gain::Level { .. });
-        if state.steps().taken().contains_key(&step) || state.terms().earn.steps.iter().any(is_level) {
-            return Err(OperateError::Conflict(format!("step `{step}` of `{workflow}` is taken already")));
+        let is_level = |known: &crate::gate::earn::Step| {
+            known.name == step && matches!(known.gain, Gain::Level { .. })
+        };
+        if state.steps().taken().contains_key(&step)
+            || state.terms().earn.steps.iter().any(is_level)
+        {
+            return Err(OperateError::Conflict(format!(
+                "step `{step}` of `{workflow}` is taken already"
+            )));
         }
-        let known = open.iter().map(|progress| format!("`{}`", progress.step.name)).collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "none".to_owned() } else { known };
-        return Err(OperateError::NoStep { workflow: workflow.clone(), step, known });
+        let known = open
+            .iter()
+            .map(|progress| format!("`{}`", progress.step.name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known
+        };
+        return Err(OperateError::NoStep {
+            workflow: workflow.clone(),
+            step,
+            known,
+        });
     };
     if !state.is_met(progress) {
-        return Err(OperateError::Conflict(format!("step `{step}` of `{workflow}` is not earned: {}", missing(state, progress))));
+        return Err(OperateError::Conflict(format!(
+            "step `{step}` of `{workflow}` is not earned: {}",
+            missing(state, progress)
+        )));
     }
-    Ok(Event::StepTaken { step, by: by.clone(), reason: reason.into() })
+    Ok(Event::StepTaken {
+        step,
+        by: by.clone(),
+        reason: reason.into(),
+    })
 }
 
 /// What stands against a step, as a fragment.
@@ -110,10 +188,16 @@ fn missing(state: &WorkflowState, progress: &Progress) -> String {
         missing.push(format!("the budget is {posture}"));
     }
     if progress.days < progress.step.after_days {
-        missing.push(format!("{} of {} days within budget", progress.days, progress.step.after_days));
+        missing.push(format!(
+            "{} of {} days within budget",
+            progress.days, progress.step.after_days
+        ));
     }
     if !proof.is_enough() {
-        missing.push(format!("{} of the {} runs that it takes with {} unacceptable", proof.runs, proof.needed, proof.unacceptable));
+        missing.push(format!(
+            "{} of the {} runs that it takes with {} unacceptable",
+            proof.runs, proof.needed, proof.unacceptable
+        ));
     }
     if state.misses_review() {
         missing.push(NO_REVIEW.to_owned());

@@ -1,4 +1,5 @@
-//! A receipt for something that is on its way to disk: a future that needs no runtime, and that a thread can wait for as well.
+//! A receipt for something that is on its way to disk: a future that needs no runtime, and that a
+//! thread can wait for as well.
 
 use std::{
     future::Future,
@@ -7,7 +8,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// The answer that comes once the writer is through. Dropping it changes nothing: what was handed over is written all the same.
+/// The answer that comes once the writer is through. Dropping it changes nothing: what was handed
+/// over is written all the same.
 #[must_use = "what was handed over is durable only when its receipt says so"]
 pub struct Receipt<T>(Arc<Slot<T>>);
 
@@ -80,7 +82,10 @@ impl<T: Clone + Send + 'static> Shared<T> {
 
 /// A receipt and its stamp.
 pub fn pair<T>() -> (Stamp<T>, Receipt<T>) {
-    let slot = Arc::new(Slot { state: Mutex::new(SlotState::Waiting(None)), filled: Condvar::new() });
+    let slot = Arc::new(Slot {
+        state: Mutex::new(SlotState::Waiting(None)),
+        filled: Condvar::new(),
+    });
     (Stamp(Some(Arc::clone(&slot))), Receipt(slot))
 }
 
@@ -119,7 +124,9 @@ impl<T> Stamp<T> {
     /// Does anybody hold the receipt still?
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        self.0.as_ref().is_some_and(|slot| Arc::strong_count(slot) > 1)
+        self.0
+            .as_ref()
+            .is_some_and(|slot| Arc::strong_count(slot) > 1)
     }
 
     /// Answers.
@@ -139,11 +146,14 @@ impl<T> Drop for Stamp<T> {
 }
 
 impl<T> Receipt<T> {
-    /// Calls `call` with the answer, on whoever answers or, where it is there already, here; with `None` where nobody ever will. It must not wait.
+    /// Calls `call` with the answer, on whoever answers or, where it is there already, here; with
+    /// `None` where nobody ever will. It must not wait.
     pub fn then(self, call: impl FnOnce(Option<T>) + Send + 'static) {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, SlotState::Taken) {
-            SlotState::Waiting(_) | SlotState::Called(_) => *state = SlotState::Called(Box::new(call)),
+            SlotState::Waiting(_) | SlotState::Called(_) => {
+                *state = SlotState::Called(Box::new(call));
+            }
             SlotState::Filled(value) => {
                 drop(state);
                 call(Some(value));
@@ -164,7 +174,11 @@ impl<T> Receipt<T> {
                 SlotState::Taken | SlotState::Abandoned => return Err(Abandoned),
                 waiting @ (SlotState::Waiting(_) | SlotState::Called(_)) => {
                     *state = waiting;
-                    state = self.0.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = self
+                        .0
+                        .filled
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }

@@ -1,7 +1,10 @@
-//! What was refused, on its way into the journal, for whoever audits it. What a refusal costs is on its run; this only says that it happened.
+//! What was refused, on its way into the journal, for whoever audits it. What a refusal costs is on
+//! its run; this only says that it happened.
 //!
-//! Written together, at the next sweep, so that a flood of refused calls does not fill a disk (G7): of a workflow, so many a minute are listed one by one, and those
-//! beyond are counted by agent, tool and rule, a row a minute. What never became a call of a run, because anybody can send that, is a row of numbers a minute.
+//! Written together, at the next sweep, so that a flood of refused calls does not fill a disk (G7):
+//! of a workflow, so many a minute are listed one by one, and those beyond are counted by agent,
+//! tool and rule, a row a minute. What never became a call of a run, because anybody can send that,
+//! is a row of numbers a minute.
 
 use std::{
     collections::BTreeMap,
@@ -19,12 +22,15 @@ use crate::gate::{
 
 /// How often what was turned away is written down.
 const TURNED_AWAY_EVERY: Duration = Duration::from_mins(1);
-/// So many denied calls of one workflow are listed one by one in a minute: more than anybody reads, and some 100 MB a day where it never stops.
+/// So many denied calls of one workflow are listed one by one in a minute: more than anybody reads,
+/// and some 100 MB a day where it never stops.
 pub const MOST_LISTED: usize = 500;
-/// So many kinds of denied calls are counted apart. Beyond that an agent's are counted together, and there are as many agents as the configuration lists.
+/// So many kinds of denied calls are counted apart. Beyond that an agent's are counted together,
+/// and there are as many agents as the configuration lists.
 const MOST_KINDS: usize = 64;
 
-/// A workflow's denied calls that are not in the journal yet. Its lock is taken last, and nothing else under it.
+/// A workflow's denied calls that are not in the journal yet. Its lock is taken last, and nothing
+/// else under it.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<Waiting>);
 
@@ -40,7 +46,8 @@ struct Waiting {
 /// What denied calls are counted by.
 type Kind = (AgentName, ToolName, Option<Arc<str>>);
 
-/// How many requests were turned away since that was last written down, by the slug of their problem.
+/// How many requests were turned away since that was last written down, by the slug of their
+/// problem.
 #[derive(Debug)]
 pub struct TurnedAway(Mutex<(BTreeMap<&'static str, u64>, Time)>);
 
@@ -64,13 +71,28 @@ impl Refusals {
         (waiting.calls.len() >= MOST_REFUSED).then(|| std::mem::take(&mut waiting.calls))
     }
 
-    /// What is to be written: what was counted only once its minute is over, or where the process `stops`.
+    /// What is to be written: what was counted only once its minute is over, or where the process
+    /// `stops`.
     fn take(&self, now: Time, stops: bool) -> (Vec<RefusedCall>, Vec<RefusedAlike>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let calls = std::mem::take(&mut waiting.calls);
         let is_over = stops || now.minute() > waiting.minute;
-        let more = if is_over { std::mem::take(&mut waiting.more) } else { BTreeMap::new() };
-        (calls, more.into_iter().map(|((agent, tool, rule), count)| RefusedAlike { agent, tool, rule, count }).collect())
+        let more = if is_over {
+            std::mem::take(&mut waiting.more)
+        } else {
+            BTreeMap::new()
+        };
+        (
+            calls,
+            more.into_iter()
+                .map(|((agent, tool, rule), count)| RefusedAlike {
+                    agent,
+                    tool,
+                    rule,
+                    count,
+                })
+                .collect(),
+        )
     }
 }
 
@@ -78,7 +100,11 @@ impl Waiting {
     fn count(&mut self, call: RefusedCall) {
         let kind = (call.run.agent, call.tool, call.rule);
         let is_known = self.more.len() < MOST_KINDS || self.more.contains_key(&kind);
-        let kind = if is_known { kind } else { (kind.0, ToolName::from(UNLISTED), None) };
+        let kind = if is_known {
+            kind
+        } else {
+            (kind.0, ToolName::from(UNLISTED), None)
+        };
         *self.more.entry(kind).or_default() += 1;
     }
 }
@@ -95,19 +121,42 @@ impl Seat {
         if self.verdict != Verdict::Deny {
             return;
         }
-        let run = RunRef { agent: self.run.agent.clone(), run: self.run_id.clone() };
+        let run = RunRef {
+            agent: self.run.agent.clone(),
+            run: self.run_id.clone(),
+        };
         let rule = self.rule.map(Into::into);
-        let call = RefusedCall { call: self.call, run, at: self.at, tool: self.tool.clone(), rule, status, executed };
+        let call = RefusedCall {
+            call: self.call,
+            run,
+            at: self.at,
+            tool: self.tool.clone(),
+            rule,
+            status,
+            executed,
+        };
         if let Some(calls) = self.place.shard.refusals().add(call, now) {
-            self.place.shard.write_refused(&*self.ledger.journal, (calls, Vec::new()), now);
+            self.place
+                .shard
+                .write_refused(&*self.ledger.journal, (calls, Vec::new()), now);
         }
     }
 }
 
 impl Shard {
-    fn write_refused(&self, journal: &dyn Journal, (calls, more): (Vec<RefusedCall>, Vec<RefusedAlike>), now: Time) {
+    fn write_refused(
+        &self,
+        journal: &dyn Journal,
+        (calls, more): (Vec<RefusedCall>, Vec<RefusedAlike>),
+        now: Time,
+    ) {
         if !calls.is_empty() || !more.is_empty() {
-            drop(self.append(&mut self.lock(), journal, now, Event::Refused { calls, more }));
+            drop(self.append(
+                &mut self.lock(),
+                journal,
+                now,
+                Event::Refused { calls, more },
+            ));
         }
     }
 }
@@ -115,35 +164,62 @@ impl Shard {
 impl Ledger {
     /// A request was answered with `slug` before it was a call of any run.
     pub fn turn_away(&self, slug: &'static str) {
-        let mut counts = self.turned_away.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .turned_away
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *counts.0.entry(slug).or_default() += 1;
     }
 
     /// Writes down what was refused; where the process `stops`, also what could wait.
     pub(super) fn write_refusals(&self, now: Time, stops: bool) {
-        let waiting: Vec<_> = self.shards.iter().map(|shard| (shard.refusals().take(now, stops), Arc::clone(&shard))).collect();
+        let waiting: Vec<_> = self
+            .shards
+            .iter()
+            .map(|shard| (shard.refusals().take(now, stops), Arc::clone(&shard)))
+            .collect();
         for (refused, shard) in waiting {
             shard.write_refused(&*self.journal, refused, now);
         }
-        let mut turned_away = self.turned_away.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turned_away = self
+            .turned_away
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (counts, last) = &mut *turned_away;
         if counts.is_empty() || (!stops && now < last.plus(TURNED_AWAY_EVERY)) {
             return;
         }
         *last = now;
-        let counts = std::mem::take(counts).into_iter().map(|(slug, count)| (slug.into(), count)).collect();
+        let counts = std::mem::take(counts)
+            .into_iter()
+            .map(|(slug, count)| (slug.into(), count))
+            .collect();
         drop(turned_away);
-        drop(self.journal.append(Entry { at: now, workflow: None, event: Event::TurnedAway { counts } }));
+        drop(self.journal.append(Entry {
+            at: now,
+            workflow: None,
+            event: Event::TurnedAway { counts },
+        }));
     }
 
-    /// Somebody's token was used. Its first use on a UTC day, or since the gate started, goes on record.
+    /// Somebody's token was used. Its first use on a UTC day, or since the gate started, goes on
+    /// record.
     pub fn signed_in(&self, by: &PersonName, role: &'static str) {
         let now = self.now();
         let today = now.hour().0.div_euclid(24);
         let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.insert(by.clone(), today) != Some(today) {
             drop(seen);
-            drop(self.journal.append(Entry { at: now, workflow: None, event: Event::SignedIn { by: by.clone(), role: role.into() } }));
+            drop(self.journal.append(Entry {
+                at: now,
+                workflow: None,
+                event: Event::SignedIn {
+                    by: by.clone(),
+                    role: role.into(),
+                },
+            }));
         }
     }
 }
@@ -154,23 +230,47 @@ mod tests {
     use crate::gate::name::CallId;
 
     fn call(n: u128, tool: &str) -> RefusedCall {
-        let run = RunRef { agent: "bot".into(), run: "r".into() };
+        let run = RunRef {
+            agent: "bot".into(),
+            run: "r".into(),
+        };
         let at = Time::from_millis(60_000);
-        RefusedCall { call: CallId::from_bits(n), run, at, tool: tool.into(), rule: Some("level".into()), status: 403, executed: Executed::No }
+        RefusedCall {
+            call: CallId::from_bits(n),
+            run,
+            at,
+            tool: tool.into(),
+            rule: Some("level".into()),
+            status: 403,
+            executed: Executed::No,
+        }
     }
 
     #[test]
     fn a_flood_is_listed_up_to_a_bound_and_then_counted_and_the_next_minute_is_listed_again() {
-        let (refusals, minute) = (Refusals::default(), |minute: i64| Time::from_millis(minute * 60_000));
+        let (refusals, minute) = (Refusals::default(), |minute: i64| {
+            Time::from_millis(minute * 60_000)
+        });
         let mut listed = 0;
         for n in 0..2_000 {
-            listed += refusals.add(call(n, "a/t"), minute(1)).map_or(0, |calls| calls.len());
+            listed += refusals
+                .add(call(n, "a/t"), minute(1))
+                .map_or(0, |calls| calls.len());
         }
         let (calls, more) = refusals.take(minute(1), false);
-        assert_eq!((listed + calls.len(), more), (MOST_LISTED, Vec::new()), "what is counted waits for its minute to be over");
+        assert_eq!(
+            (listed + calls.len(), more),
+            (MOST_LISTED, Vec::new()),
+            "what is counted waits for its minute to be over"
+        );
         assert_eq!(refusals.add(call(2_000, "a/t"), minute(2)), None);
         let (calls, more) = refusals.take(minute(2), true);
-        let alike = RefusedAlike { agent: "bot".into(), tool: "a/t".into(), rule: Some("level".into()), count: 1_500 };
+        let alike = RefusedAlike {
+            agent: "bot".into(),
+            tool: "a/t".into(),
+            rule: Some("level".into()),
+            count: 1_500,
+        };
         assert_eq!((calls.len(), more), (1, vec![alike]));
     }
 
@@ -182,6 +282,9 @@ mod tests {
         }
         let (_, more) = refusals.take(now, true);
         assert_eq!(more.len(), MOST_KINDS + 1);
-        assert_eq!(more.iter().map(|alike| alike.count).sum::<u64>(), 5_000 - MOST_LISTED as u64);
+        assert_eq!(
+            more.iter().map(|alike| alike.count).sum::<u64>(),
+            5_000 - MOST_LISTED as u64
+        );
     }
 }

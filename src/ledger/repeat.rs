@@ -1,10 +1,13 @@
 //! The loop breaker: the same call again and again in one run.
 //!
-//! Two calls are the same where tool, method, target and body are, however they are spelled. A body that no rule reads streams past unread, and such calls are not
-//! compared. What counts is what was let go: a call that is held or refused counts nothing, so that repeating a held call until it is approved is no loop; nor does
-//! one that was not sent, or that the tool put off (429, 503). A call that a person approved is a person's to repeat.
+//! Two calls are the same where tool, method, target and body are, however they are spelled. A body
+//! that no rule reads streams past unread, and such calls are not compared. What counts is what was
+//! let go: a call that is held or refused counts nothing, so that repeating a held call until it is
+//! approved is no loop; nor does one that was not sent, or that the tool put off (429, 503). A call
+//! that a person approved is a person's to repeat.
 //!
-//! Calls above `read` count over the whole run. Reads may poll: of them twenty times as many pass within a minute, which stops a loop that does not even pause.
+//! Calls above `read` count over the whole run. Reads may poll: of them twenty times as many pass
+//! within a minute, which stops a loop that does not even pause.
 
 use std::{
     hash::{BuildHasher as _, Hash as _, Hasher as _},
@@ -22,8 +25,8 @@ use crate::gate::{
 
 /// Reads count within so much time, and so many times as many of them pass.
 const READS: (Duration, u32) = (minutes(1), 20);
-/// The most different calls that one run remembers (G7). Beyond that the one that was seen least recently makes room: a loop through more calls than these ends with
-/// the run's bound on calls.
+/// The most different calls that one run remembers (G7). Beyond that the one that was seen least
+/// recently makes room: a loop through more calls than these ends with the run's bound on calls.
 const MOST: usize = 64;
 
 /// What a run remembers of its calls.
@@ -43,12 +46,30 @@ struct Seen {
 }
 
 impl Repeats {
-    /// Counts one more call of the same `print`. Where `most` were let go before, within `window` if there is one: the first of them.
-    fn count(&mut self, print: u64, call: CallId, most: u32, window: Option<Duration>, now: Time) -> Result<(), CallId> {
-        let new = Seen { print, first: call, count: 1, since: now, last: now };
+    /// Counts one more call of the same `print`. Where `most` were let go before, within `window`
+    /// if there is one: the first of them.
+    fn count(
+        &mut self,
+        print: u64,
+        call: CallId,
+        most: u32,
+        window: Option<Duration>,
+        now: Time,
+    ) -> Result<(), CallId> {
+        let new = Seen {
+            print,
+            first: call,
+            count: 1,
+            since: now,
+            last: now,
+        };
         let Some(known) = self.seen.iter_mut().find(|seen| seen.print == print) else {
             if self.seen.len() >= MOST
-                && let Some((index, _)) = self.seen.iter().enumerate().min_by_key(|(_, seen)| seen.last)
+                && let Some((index, _)) = self
+                    .seen
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, seen)| seen.last)
             {
                 self.seen.swap_remove(index);
             }
@@ -80,8 +101,14 @@ impl Repeats {
 }
 
 impl Ledger {
-    /// Counts the call in `seat` among its run's; a finding where the same call was let go as often as the policy lets it.
-    pub(super) fn count_repeat(&self, seat: &mut Seat, ask: &Ask<'_>, now: Time) -> Option<Finding> {
+    /// Counts the call in `seat` among its run's; a finding where the same call was let go as often
+    /// as the policy lets it.
+    pub(super) fn count_repeat(
+        &self,
+        seat: &mut Seat,
+        ask: &Ask<'_>,
+        now: Time,
+    ) -> Option<Finding> {
         if seat.key.is_none() || seat.granted || seat.print.is_some() {
             return None;
         }
@@ -92,24 +119,41 @@ impl Ledger {
         }
         let print = hasher.finish();
         let most = seat.place.policy.run.repeats.saturating_sub(1);
-        let (most, window) = if seat.risk == Risk::Read { (most.saturating_mul(READS.1), Some(READS.0)) } else { (most, None) };
-        let counted = seat.run.lock().repeats.count(print, seat.call, most, window, now);
+        let (most, window) = if seat.risk == Risk::Read {
+            (most.saturating_mul(READS.1), Some(READS.0))
+        } else {
+            (most, None)
+        };
+        let counted = seat
+            .run
+            .lock()
+            .repeats
+            .count(print, seat.call, most, window, now);
         match counted {
             Ok(()) => {
                 seat.print = Some(print);
                 None
             }
             Err(first) => {
-                let when = if window.is_some() { "within a minute" } else { "in this run" };
-                let detail = format!("exactly this call was let go {most} times {when}, first as {first}");
-                Some(Finding { place: Some(seat.place.policy.place.clone()), ..Finding::nowhere(Verdict::Deny, RuleName::Loop, detail) })
+                let when = if window.is_some() {
+                    "within a minute"
+                } else {
+                    "in this run"
+                };
+                let detail =
+                    format!("exactly this call was let go {most} times {when}, first as {first}");
+                Some(Finding {
+                    place: Some(seat.place.policy.place.clone()),
+                    ..Finding::nowhere(Verdict::Deny, RuleName::Loop, detail)
+                })
             }
         }
     }
 }
 
 impl Seat {
-    /// Was work done again and again that is not the same done once? A loop of it costs its run, and once. One that reads, or does no more each time, costs nothing.
+    /// Was work done again and again that is not the same done once? A loop of it costs its run,
+    /// and once. One that reads, or does no more each time, costs nothing.
     pub(super) const fn breaks_loop(&self, run: &mut RunState) -> bool {
         !matches!(self.risk, Risk::Read) && !self.idempotent && run.repeats.break_once()
     }
@@ -162,12 +206,26 @@ mod tests {
     fn g7_a_run_remembers_so_many_and_forgets_the_least_recent() {
         let mut repeats = Repeats::default();
         for (second, print) in (0..).zip(0..MOST as u64) {
-            repeats.count(print, call(u128::from(print)), 1, None, at(second)).unwrap();
+            repeats
+                .count(print, call(u128::from(print)), 1, None, at(second))
+                .unwrap();
         }
-        assert_eq!(repeats.count(0, call(9), 1, None, at(100)), Err(call(0)), "at the bound all are known");
+        assert_eq!(
+            repeats.count(0, call(9), 1, None, at(100)),
+            Err(call(0)),
+            "at the bound all are known"
+        );
         repeats.count(1_000, call(1_000), 1, None, at(101)).unwrap();
         assert_eq!(repeats.seen.len(), MOST);
-        assert_eq!(repeats.count(0, call(9), 1, None, at(102)), Err(call(0)), "seen a moment ago");
-        assert_eq!(repeats.count(1, call(9), 1, None, at(103)), Ok(()), "the least recent made room");
+        assert_eq!(
+            repeats.count(0, call(9), 1, None, at(102)),
+            Err(call(0)),
+            "seen a moment ago"
+        );
+        assert_eq!(
+            repeats.count(1, call(9), 1, None, at(103)),
+            Ok(()),
+            "the least recent made room"
+        );
     }
 }

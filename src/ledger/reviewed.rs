@@ -7,16 +7,32 @@ use super::{
 use crate::gate::{event::Event, name::PersonName};
 
 impl Ledger {
-    /// Records that `by` looked at one workflow or at all of them. Promotions that wait for it come no sooner than it is durable.
+    /// Records that `by` looked at one workflow or at all of them. Promotions that wait for it come
+    /// no sooner than it is durable.
     ///
     /// # Errors
     /// There is no such workflow.
-    pub fn reviewed(&self, scope: &Scope, by: &PersonName, note: Option<&str>) -> Result<Vec<Durable>, OperateError> {
+    pub fn reviewed(
+        &self,
+        scope: &Scope,
+        by: &PersonName,
+        note: Option<&str>,
+    ) -> Result<Vec<Durable>, OperateError> {
         let now = self.now();
         let record = |shard: std::sync::Arc<super::shard::Shard>| {
             shard.advance(now);
             let mut live = shard.lock();
-            shard.append(&mut live, &*self.journal, now, Event::Reviewed { by: by.clone(), note: note.map(Into::into) }).durable
+            shard
+                .append(
+                    &mut live,
+                    &*self.journal,
+                    now,
+                    Event::Reviewed {
+                        by: by.clone(),
+                        note: note.map(Into::into),
+                    },
+                )
+                .durable
         };
         Ok(self.scope(scope)?.into_iter().map(record).collect())
     }

@@ -1,7 +1,9 @@
 //! Runs that are open: what their calls have earned so far, and when they end.
 //!
-//! A run is counted once. It is booked at its first unacceptable mode, the moment that is known, else when it ends; later modes are added to it. It counts when it is
-//! unacceptable or when a call above `read` was forwarded in it; others are idle, so that reads, refusals and empty finishes cannot dilute a budget.
+//! A run is counted once. It is booked at its first unacceptable mode, the moment that is known,
+//! else when it ends; later modes are added to it. It counts when it is unacceptable or when a call
+//! above `read` was forwarded in it; others are idle, so that reads, refusals and empty finishes
+//! cannot dilute a budget.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -29,18 +31,21 @@ use crate::gate::{
 
 /// The most runs that are open at once. At it, a call of a new run is refused.
 pub const MAX_OPEN: usize = 1_000_000;
-/// Ids that escalated are remembered beyond that, up to so many more: nobody gets out of an escalation by opening runs.
+/// Ids that escalated are remembered beyond that, up to so many more: nobody gets out of an
+/// escalation by opening runs.
 const MAX_ESCALATED: usize = 100_000;
 /// Blocked mistakes of one run that count once.
 pub const BLOCKED_COUNT: u32 = 3;
-/// The most charges that one run carries besides the first of each mode that counts: those are bounded by the objective, and none of them is lost (G7).
+/// The most charges that one run carries besides the first of each mode that counts: those are
+/// bounded by the objective, and none of them is lost (G7).
 const MAX_CHARGES: usize = 64;
 
 /// Runs by workflow, agent and id.
 pub struct Runs {
     most: usize,
     open: DashMap<Key, Arc<OpenRun>>,
-    /// Runs that take no more calls and end with the last one in flight, under their own ids: a continuation may be open under theirs.
+    /// Runs that take no more calls and end with the last one in flight, under their own ids: a
+    /// continuation may be open under theirs.
     ending: DashMap<Key, Arc<OpenRun>>,
     /// Ids whose run ended.
     ended: DashMap<Key, Ended>,
@@ -108,8 +113,9 @@ pub struct RunState {
     pub booked_at: Option<Time>,
     /// Whether it escalated to a person.
     pub escalated: bool,
-    /// What was seen of it besides what went wrong: that an escalation is due, that a hold caught one that was missed. What is seen of a run after it was booked
-    /// reaches the books when it ends.
+    /// What was seen of it besides what went wrong: that an escalation is due, that a hold caught
+    /// one that was missed. What is seen of a run after it was booked reaches the books when it
+    /// ends.
     pub seen: Facets,
     /// What it did again and again.
     pub(super) repeats: Repeats,
@@ -137,7 +143,12 @@ pub enum End {
 
 impl Default for Runs {
     fn default() -> Self {
-        Runs { most: MAX_OPEN, open: DashMap::new(), ending: DashMap::new(), ended: DashMap::new() }
+        Runs {
+            most: MAX_OPEN,
+            open: DashMap::new(),
+            ending: DashMap::new(),
+            ended: DashMap::new(),
+        }
     }
 }
 
@@ -170,10 +181,26 @@ impl Runs {
             return None;
         }
         let run = self.open.entry(key.clone()).or_insert_with(|| {
-            let (continuation, escalated) = self.ended.get(key).map_or((1, false), |ended| (ended.next, ended.escalated));
-            let id = if continuation > 1 { RunId::from(format!("{}#{continuation}", key.run)) } else { key.run.clone() };
-            let mut run = OpenRun::new(Arc::clone(place), key.agent.clone(), Some(key.run.clone()), id, now);
-            run.facts.get_mut().unwrap_or_else(PoisonError::into_inner).escalated = escalated;
+            let (continuation, escalated) = self
+                .ended
+                .get(key)
+                .map_or((1, false), |ended| (ended.next, ended.escalated));
+            let id = if continuation > 1 {
+                RunId::from(format!("{}#{continuation}", key.run))
+            } else {
+                key.run.clone()
+            };
+            let mut run = OpenRun::new(
+                Arc::clone(place),
+                key.agent.clone(),
+                Some(key.run.clone()),
+                id,
+                now,
+            );
+            run.facts
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .escalated = escalated;
             Arc::new(run)
         });
         Some(Arc::clone(&run))
@@ -187,17 +214,42 @@ impl Runs {
 
     /// The open run whose own id this is, with a continuation's number.
     #[must_use]
-    pub fn by_id(&self, workflow: &WorkflowName, agent: &AgentName, id: &RunId) -> Option<Arc<OpenRun>> {
-        let key = |run: &str| Key { workflow: workflow.clone(), agent: agent.clone(), run: run.into() };
-        let ending = self.ending.get(&key(id.as_str())).map(|run| Arc::clone(&run));
+    pub fn by_id(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        id: &RunId,
+    ) -> Option<Arc<OpenRun>> {
+        let key = |run: &str| Key {
+            workflow: workflow.clone(),
+            agent: agent.clone(),
+            run: run.into(),
+        };
+        let ending = self
+            .ending
+            .get(&key(id.as_str()))
+            .map(|run| Arc::clone(&run));
         let asked = id.as_str().rsplit_once('#').map(|(asked, _)| asked);
-        let open = || [Some(id.as_str()), asked].into_iter().flatten().filter_map(|run| self.get(&key(run))).find(|run| run.lock().id == *id);
+        let open = || {
+            [Some(id.as_str()), asked]
+                .into_iter()
+                .flatten()
+                .filter_map(|run| self.get(&key(run)))
+                .find(|run| run.lock().id == *id)
+        };
         ending.or_else(open)
     }
 
-    /// `run` takes no more calls: the next one under its id opens a continuation. It stays known by its own id until it is closed.
+    /// `run` takes no more calls: the next one under its id opens a continuation. It stays known by
+    /// its own id until it is closed.
     pub fn end_with_last_call(&self, key: &Key, id: &RunId, run: &Arc<OpenRun>, now: Time) {
-        self.ending.insert(Key { run: id.clone(), ..key.clone() }, Arc::clone(run));
+        self.ending.insert(
+            Key {
+                run: id.clone(),
+                ..key.clone()
+            },
+            Arc::clone(run),
+        );
         self.leave(key, run, now);
     }
 
@@ -205,22 +257,41 @@ impl Runs {
     pub fn close(&self, key: &Key, id: &RunId, run: &Arc<OpenRun>, now: Time) {
         self.leave(key, run, now);
         if !self.ending.is_empty() {
-            self.ending.remove_if(&Key { run: id.clone(), ..key.clone() }, |_, ending| Arc::ptr_eq(ending, run));
+            self.ending.remove_if(
+                &Key {
+                    run: id.clone(),
+                    ..key.clone()
+                },
+                |_, ending| Arc::ptr_eq(ending, run),
+            );
         }
     }
 
     fn leave(&self, key: &Key, run: &Arc<OpenRun>, now: Time) {
-        if self.open.remove_if(key, |_, open| Arc::ptr_eq(open, run)).is_none() {
+        if self
+            .open
+            .remove_if(key, |_, open| Arc::ptr_eq(open, run))
+            .is_none()
+        {
             return;
         }
         let escalated = run.lock().escalated;
         if self.ended.len() < MAX_OPEN + if escalated { MAX_ESCALATED } else { 0 } {
-            let mut ended = self.ended.entry(key.clone()).or_insert(Ended { next: 1, at: now, escalated });
-            *ended = Ended { next: ended.next + 1, at: now, escalated: ended.escalated || escalated };
+            let mut ended = self.ended.entry(key.clone()).or_insert(Ended {
+                next: 1,
+                at: now,
+                escalated,
+            });
+            *ended = Ended {
+                next: ended.next + 1,
+                at: now,
+                escalated: ended.escalated || escalated,
+            };
         }
     }
 
-    /// The id `key` escalated, by a call of a run that takes no more of them: so have its continuations.
+    /// The id `key` escalated, by a call of a run that takes no more of them: so have its
+    /// continuations.
     pub(super) fn keep_escalated(&self, key: &Key, now: Time) {
         if let Some(mut ended) = self.ended.get_mut(key) {
             (ended.escalated, ended.at) = (true, ended.at.max(now));
@@ -229,7 +300,14 @@ impl Runs {
 
     /// The id `key` escalated before this process began.
     pub(super) fn recall_escalated(&self, key: Key, at: Time) {
-        self.ended.insert(key, Ended { next: 1, at, escalated: true });
+        self.ended.insert(
+            key,
+            Ended {
+                next: 1,
+                at,
+                escalated: true,
+            },
+        );
     }
 
     /// Every open run with its key.
@@ -241,22 +319,44 @@ impl Runs {
     /// The open runs that may end by themselves by `now`. No run is locked.
     #[must_use]
     pub fn due(&self, now: Time) -> Vec<(Key, Arc<OpenRun>)> {
-        let due = |entry: &dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| entry.value().due.load(Ordering::Relaxed) <= now.as_millis();
-        self.open.iter().filter(due).map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+        let due = |entry: &dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| {
+            entry.value().due.load(Ordering::Relaxed) <= now.as_millis()
+        };
+        self.open
+            .iter()
+            .filter(due)
+            .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
+            .collect()
     }
 
     /// Every open run is looked at in the next sweep: the rules may have changed.
     pub fn look_again(&self) {
-        self.open.iter().for_each(|entry| entry.value().due.store(i64::MIN, Ordering::Relaxed));
+        self.open
+            .iter()
+            .for_each(|entry| entry.value().due.store(i64::MIN, Ordering::Relaxed));
     }
 
-    /// Every open run that matches. A run is locked by `matches` while the map is: nobody takes the map's lock with a run's in hand.
+    /// Every open run that matches. A run is locked by `matches` while the map is: nobody takes the
+    /// map's lock with a run's in hand.
     #[must_use]
     pub fn matching(&self, matches: impl Fn(&Key, &OpenRun) -> bool) -> Vec<(Key, Arc<OpenRun>)> {
-        // First those that are open, then those that end: a run that moves meanwhile is seen in one of the two.
-        let named = |entry: dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| (entry.key().clone(), Arc::clone(entry.value()));
-        let mut found: Vec<_> = self.open.iter().filter(|entry| matches(entry.key(), entry.value())).map(named).collect();
-        for (key, run) in self.ending.iter().filter(|entry| matches(entry.key(), entry.value())).map(named) {
+        // First those that are open, then those that end: a run that moves meanwhile is seen in one
+        // of the two.
+        let named = |entry: dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| {
+            (entry.key().clone(), Arc::clone(entry.value()))
+        };
+        let mut found: Vec<_> = self
+            .open
+            .iter()
+            .filter(|entry| matches(entry.key(), entry.value()))
+            .map(named)
+            .collect();
+        for (key, run) in self
+            .ending
+            .iter()
+            .filter(|entry| matches(entry.key(), entry.value()))
+            .map(named)
+        {
             if !found.iter().any(|(_, known)| Arc::ptr_eq(known, &run)) {
                 found.push((key, run));
             }
@@ -273,7 +373,13 @@ impl Runs {
 impl OpenRun {
     /// A run that begins.
     #[must_use]
-    pub fn new(place: Arc<Workplace>, agent: AgentName, asked: Option<RunId>, id: RunId, now: Time) -> Self {
+    pub fn new(
+        place: Arc<Workplace>,
+        agent: AgentName,
+        asked: Option<RunId>,
+        id: RunId,
+        now: Time,
+    ) -> Self {
         let facts = RunState {
             id,
             started: now,
@@ -296,7 +402,13 @@ impl OpenRun {
             high: false,
             ended: false,
         };
-        OpenRun { place, agent, asked, facts: Mutex::new(facts), due: AtomicI64::new(i64::MIN) }
+        OpenRun {
+            place,
+            agent,
+            asked,
+            facts: Mutex::new(facts),
+            due: AtomicI64::new(i64::MIN),
+        }
     }
 
     /// It does not end by itself before then; whatever happens to it only makes that later.
@@ -325,7 +437,10 @@ impl RunState {
     /// A reference to it.
     #[must_use]
     pub fn reference(&self, agent: &AgentName) -> RunRef {
-        RunRef { agent: agent.clone(), run: self.id.clone() }
+        RunRef {
+            agent: agent.clone(),
+            run: self.id.clone(),
+        }
     }
 
     /// Did it end?
@@ -352,24 +467,41 @@ impl RunState {
         self.in_flight == 0 && self.held.is_empty() && now.since(self.touched) >= rules.lease
     }
 
-    /// The most harmful of its executed calls that touched `subject`, the last of those, and its tool.
+    /// The most harmful of its executed calls that touched `subject`, the last of those, and its
+    /// tool.
     #[must_use]
-    pub fn touching(&self, subject: &Subject, tool: Option<&ToolName>) -> Option<(Risk, Time, ToolName)> {
-        let is_meant =
-            |call: &&CallRecord| call.executed != Executed::No && call.subject.as_ref() == Some(subject) && tool.is_none_or(|tool| *tool == call.tool);
-        self.calls.iter().filter(is_meant).max_by_key(|call| (call.risk, call.at)).map(|call| (call.risk, call.at, call.tool.clone()))
+    pub fn touching(
+        &self,
+        subject: &Subject,
+        tool: Option<&ToolName>,
+    ) -> Option<(Risk, Time, ToolName)> {
+        let is_meant = |call: &&CallRecord| {
+            call.executed != Executed::No
+                && call.subject.as_ref() == Some(subject)
+                && tool.is_none_or(|tool| *tool == call.tool)
+        };
+        self.calls
+            .iter()
+            .filter(is_meant)
+            .max_by_key(|call| (call.risk, call.at))
+            .map(|call| (call.risk, call.at, call.tool.clone()))
     }
 
     /// Was this very report made of it before?
     #[must_use]
     pub fn is_reported(&self, mode: &FailureMode, reference: &str) -> bool {
-        self.charges.iter().any(|charge| charge.mode == *mode && charge.reference.as_deref() == Some(reference))
+        self.charges
+            .iter()
+            .any(|charge| charge.mode == *mode && charge.reference.as_deref() == Some(reference))
     }
 
     /// Was anything said of it that has this mode and this reference, as far as they are given?
     #[must_use]
     pub fn is_charged(&self, mode: Option<&FailureMode>, reference: Option<&str>) -> bool {
-        let fits = |charge: &Charge| mode.is_none_or(|mode| *mode == charge.mode) && (reference.is_none() || charge.reference.as_deref() == reference);
+        let fits = |charge: &Charge| {
+            mode.is_none_or(|mode| *mode == charge.mode)
+                && (reference.is_none() || charge.reference.as_deref() == reference)
+        };
         self.charges.iter().any(fits)
     }
 
@@ -396,10 +528,15 @@ impl RunState {
         first_high
     }
 
-    /// Adds a charge, one of a mode that counts where `counts`. False where the run carries that mode already, or as many charges as runs carry.
+    /// Adds a charge, one of a mode that counts where `counts`. False where the run carries that
+    /// mode already, or as many charges as runs carry.
     pub fn charge(&mut self, charge: Charge, counts: bool) -> bool {
         let known = self.charges.iter().any(|known| known.mode == charge.mode);
-        if charge.reference.as_deref().is_some_and(|reference| self.is_reported(&charge.mode, reference)) {
+        if charge
+            .reference
+            .as_deref()
+            .is_some_and(|reference| self.is_reported(&charge.mode, reference))
+        {
             return false;
         }
         let room = self.charges.len() < MAX_CHARGES || (counts && !known);
@@ -410,7 +547,14 @@ impl RunState {
     }
 
     /// Ends the run and tells what it came to; `None` where it ended before.
-    pub fn end(&mut self, policy: &Workflow, workflow: &WorkflowName, agent: &AgentName, asked: Option<&RunId>, now: Time) -> Option<RunRecord> {
+    pub fn end(
+        &mut self,
+        policy: &Workflow,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        asked: Option<&RunId>,
+        now: Time,
+    ) -> Option<RunRecord> {
         if std::mem::replace(&mut self.ended, true) {
             return None;
         }
@@ -436,7 +580,8 @@ impl RunState {
     }
 }
 
-/// Adds `charge` to an open run: books the run where the mode counts and it was not booked yet. The receipt is of the event, where there is one.
+/// Adds `charge` to an open run: books the run where the mode counts and it was not booked yet. The
+/// receipt is of the event, where there is one.
 pub fn charge(
     journal: &dyn Journal,
     place: &Workplace,
@@ -446,25 +591,49 @@ pub fn charge(
     now: Time,
 ) -> Option<Receipt<Result<(), Unavailable>>> {
     let objective = &place.policy.terms.objective;
-    let counts = objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
-    // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it. What the gate saw itself is on the run.
+    let counts =
+        objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
+    // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it.
+    // What the gate saw itself is on the run.
     let is_told = match charge.source {
         Source::Wire => false,
         Source::Agent => !run.charges.iter().any(|known| known.mode == charge.mode),
-        Source::Person | Source::System => !charge.reference.as_deref().is_some_and(|reference| run.is_reported(&charge.mode, reference)),
+        Source::Person | Source::System => !charge
+            .reference
+            .as_deref()
+            .is_some_and(|reference| run.is_reported(&charge.mode, reference)),
     };
     let is_new = run.charge(charge.clone(), counts);
     let reference = run.reference(&open.agent);
     let event = match run.booked_at {
-        None if is_new && counts => Event::Booked { run: reference, high: run.is_high(), charges: run.charges.clone(), seen: run.seen },
+        None if is_new && counts => Event::Booked {
+            run: reference,
+            high: run.is_high(),
+            charges: run.charges.clone(),
+            seen: run.seen,
+        },
         Some(booked_at) if is_new => {
             // The writer knows what was said of the run meanwhile, and completes this.
-            let revision = Revision::new(reference, booked_at, run.is_high(), Mark::Unacceptable, Mark::Unacceptable);
+            let revision = Revision::new(
+                reference,
+                booked_at,
+                run.is_high(),
+                Mark::Unacceptable,
+                Mark::Unacceptable,
+            );
             Event::Reported { revision, charge }
         }
         Some(_) | None if is_told => {
-            let remarked = Event::Remarked { run: reference, charge };
-            return Some(place.shard.append(&mut place.shard.lock(), journal, now, remarked).durable);
+            let remarked = Event::Remarked {
+                run: reference,
+                charge,
+            };
+            return Some(
+                place
+                    .shard
+                    .append(&mut place.shard.lock(), journal, now, remarked)
+                    .durable,
+            );
         }
         Some(_) | None => return None,
     };
@@ -480,6 +649,19 @@ pub fn charge(
 
 /// A charge of what the gate saw on the wire.
 #[must_use]
-pub fn seen(mode: FailureMode, call: CallId, tool: &crate::gate::name::ToolName, note: Option<&str>) -> Charge {
-    Charge { mode, source: Source::Wire, by: None, call: Some(call), tool: Some(tool.clone()), note: note.map(Into::into), reference: None }
+pub fn seen(
+    mode: FailureMode,
+    call: CallId,
+    tool: &crate::gate::name::ToolName,
+    note: Option<&str>,
+) -> Charge {
+    Charge {
+        mode,
+        source: Source::Wire,
+        by: None,
+        call: Some(call),
+        tool: Some(tool.clone()),
+        note: note.map(Into::into),
+        reference: None,
+    }
 }

@@ -1,23 +1,42 @@
-//! What is kept of a call's arguments once it is over, and the sample of one whose failure burned its workflow, or found it not healthy.
+//! What is kept of a call's arguments once it is over, and the sample of one whose failure burned
+//! its workflow, or found it not healthy.
 
 use std::sync::Arc;
 
 use super::{permit::Seat, port::MAX_RECORDED, runs::RunState};
 use crate::{
     gate::{
-        budget::posture::Posture, event::Event, incident, json::Json, outcome::FailureMode, policy::judge::Judged, sample, standing::Standing, time::Time,
-        verdict::Verdict,
+        budget::posture::Posture, event::Event, incident, json::Json, outcome::FailureMode,
+        policy::judge::Judged, sample, standing::Standing, time::Time, verdict::Verdict,
     },
     wire::canonical,
 };
 
 impl Seat {
-    /// Keeps of the call's arguments what may be needed once it is over: all of them where the policy says so, and what they look like where the workflow is not
-    /// healthy or where this call alone may burn it.
-    pub(super) fn keep_arguments(&mut self, args: Option<&Json<'_>>, standing: &Standing, judged: &Judged) {
-        // In shadow a denial stops nothing, and costs all the same; that of a rule which is only tried out does not.
-        let is_denied = [&judged.acts, &judged.watched].into_iter().flatten().any(|finding| finding.verdict == Verdict::Deny && !finding.watched);
-        let may_burn = || self.place.policy.terms.objective.critical.iter().any(incident::is_failure);
+    /// Keeps of the call's arguments what may be needed once it is over: all of them where the
+    /// policy says so, and what they look like where the workflow is not healthy or where this call
+    /// alone may burn it.
+    pub(super) fn keep_arguments(
+        &mut self,
+        args: Option<&Json<'_>>,
+        standing: &Standing,
+        judged: &Judged,
+    ) {
+        // In shadow a denial stops nothing, and costs all the same; that of a rule which is only
+        // tried out does not.
+        let is_denied = [&judged.acts, &judged.watched]
+            .into_iter()
+            .flatten()
+            .any(|finding| finding.verdict == Verdict::Deny && !finding.watched);
+        let may_burn = || {
+            self.place
+                .policy
+                .terms
+                .objective
+                .critical
+                .iter()
+                .any(incident::is_failure)
+        };
         if is_denied || standing.posture != Posture::Healthy || may_burn() {
             self.sample = args.map(|args| sample::redacted(args).into());
         }
@@ -26,12 +45,19 @@ impl Seat {
         }
     }
 
-    /// Tells the journal what the call looked like, where it did something to the budget and few such calls are known.
+    /// Tells the journal what the call looked like, where it did something to the budget and few
+    /// such calls are known.
     pub(super) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
         let objective = &self.place.policy.terms.objective;
-        let counts = |mode: &FailureMode| objective.unacceptable.contains(mode) || objective.critical.contains(mode);
-        let modes: Vec<_> =
-            run.charges.iter().filter(|charge| charge.call == Some(self.call) && counts(&charge.mode)).map(|charge| charge.mode.clone()).collect();
+        let counts = |mode: &FailureMode| {
+            objective.unacceptable.contains(mode) || objective.critical.contains(mode)
+        };
+        let modes: Vec<_> = run
+            .charges
+            .iter()
+            .filter(|charge| charge.call == Some(self.call) && counts(&charge.mode))
+            .map(|charge| charge.mode.clone())
+            .collect();
         if modes.is_empty() {
             return;
         }
@@ -41,9 +67,19 @@ impl Seat {
             return;
         }
         let run = run.reference(self.agent());
-        let event = Event::Sampled { run, call: self.call, tool: self.tool.clone(), modes, arguments: sample.into() };
+        let event = Event::Sampled {
+            run,
+            call: self.call,
+            tool: self.tool.clone(),
+            modes,
+            arguments: sample.into(),
+        };
         // A fact, written in the end.
-        drop(self.place.shard.append(&mut live, &*self.ledger.journal, now, event));
+        drop(
+            self.place
+                .shard
+                .append(&mut live, &*self.ledger.journal, now, event),
+        );
     }
 }
 
@@ -51,5 +87,7 @@ impl Seat {
 fn recorded(args: &Json<'_>) -> Option<Arc<str>> {
     let mut text = Vec::new();
     canonical::write(args, &mut text);
-    (text.len() <= MAX_RECORDED).then(|| String::from_utf8(text).ok().map(Arc::from)).flatten()
+    (text.len() <= MAX_RECORDED)
+        .then(|| String::from_utf8(text).ok().map(Arc::from))
+        .flatten()
 }

@@ -1,10 +1,14 @@
-//! One workflow's living state: the fold's projection with everything on top that is known but not yet durable.
+//! One workflow's living state: the fold's projection with everything on top that is known but not
+//! yet durable.
 //!
-//! Tighten first, loosen last: an event that can only tighten is applied here at once, and again by the fold when it is written; any other shows here only when it is
-//! durable. Entries are handed to the journal under the shard's lock, so that their order here is their order there. Where the fold turns out to have seen anything
-//! else than what was applied here, in another order or at another time, the fold is believed.
+//! Tighten first, loosen last: an event that can only tighten is applied here at once, and again by
+//! the fold when it is written; any other shows here only when it is durable. Entries are handed to
+//! the journal under the shard's lock, so that their order here is their order there. Where the
+//! fold turns out to have seen anything else than what was applied here, in another order or at
+//! another time, the fold is believed.
 //!
-//! Lock order: a shard, then the journal's queue. No two shards at once. The lock is never held across a wait.
+//! Lock order: a shard, then the journal's queue. No two shards at once. The lock is never held
+//! across a wait.
 
 use std::{
     collections::VecDeque,
@@ -89,12 +93,14 @@ impl Live {
         self.deciding.contains(&approval)
     }
 
-    /// A decision on `approval` is about to be handed over, and no other is until it was, or is let go of.
+    /// A decision on `approval` is about to be handed over, and no other is until it was, or is let
+    /// go of.
     pub fn reserve(&mut self, approval: ApprovalId) {
         self.deciding.push(approval);
     }
 
-    /// The decision on `approval` that was about to be handed over no longer is. Whoever waits for it may look again.
+    /// The decision on `approval` that was about to be handed over no longer is. Whoever waits for
+    /// it may look again.
     pub fn let_go(&mut self, approval: ApprovalId) {
         if let Some(place) = self.deciding.iter().rposition(|known| *known == approval) {
             self.deciding.remove(place);
@@ -105,7 +111,10 @@ impl Live {
     /// What must be on disk before anybody is told of `approval`, where it is not yet.
     #[must_use]
     pub fn holding(&self, approval: ApprovalId) -> Option<Receipt<Result<(), Unavailable>>> {
-        self.holding.iter().find(|(known, _)| *known == approval).map(|(_, shared)| shared.receipt())
+        self.holding
+            .iter()
+            .find(|(known, _)| *known == approval)
+            .map(|(_, shared)| shared.receipt())
     }
 
     /// Answers when something about `approval` changes.
@@ -126,7 +135,10 @@ impl Live {
     }
 
     fn wake(&mut self, approvals: &[ApprovalId]) {
-        for watcher in self.watchers.extract_if(.., |watcher| approvals.contains(&watcher.approval)) {
+        for watcher in self
+            .watchers
+            .extract_if(.., |watcher| approvals.contains(&watcher.approval))
+        {
             watcher.stamp.answer(());
         }
     }
@@ -135,16 +147,27 @@ impl Live {
         if self.watchers.is_empty() {
             return;
         }
-        let ended: Vec<_> = self.state.approvals().iter().filter(|a| a.stage.ended_at().is_some()).map(|a| a.request.approval).collect();
+        let ended: Vec<_> = self
+            .state
+            .approvals()
+            .iter()
+            .filter(|a| a.stage.ended_at().is_some())
+            .map(|a| a.request.approval)
+            .collect();
         self.wake(&ended);
     }
 
     /// The fold's state, with what tightens and is not durable yet on top.
     fn believe(&mut self, fold: &WorkflowState) {
         let seen = self.state.now();
-        let Live { state, unconfirmed, .. } = self;
+        let Live {
+            state, unconfirmed, ..
+        } = self;
         *state = fold.clone();
-        for (_, entry) in unconfirmed.iter().filter(|(_, entry)| entry.event.tightens()) {
+        for (_, entry) in unconfirmed
+            .iter()
+            .filter(|(_, entry)| entry.event.tightens())
+        {
             if entry.workflow.is_some() {
                 state.apply(entry.at, &entry.event);
             } else {
@@ -156,13 +179,21 @@ impl Live {
 }
 
 impl Shard {
-    /// The shard of `name`, standing as `state` does. Its pending approvals are counted in `pending`.
+    /// The shard of `name`, standing as `state` does. Its pending approvals are counted in
+    /// `pending`.
     #[must_use]
     pub fn new(name: WorkflowName, state: WorkflowState, pending: Arc<AtomicUsize>) -> Self {
         let standing = ArcSwap::from_pointee(state.standing());
         let traffic = Traffic::resumed(state.pace(), state.now());
-        let live =
-            Live { state, unconfirmed: VecDeque::new(), deciding: Vec::new(), holding: Vec::new(), watchers: Vec::new(), look_at: MANY_WATCHERS, counted: 0 };
+        let live = Live {
+            state,
+            unconfirmed: VecDeque::new(),
+            deciding: Vec::new(),
+            holding: Vec::new(),
+            watchers: Vec::new(),
+            look_at: MANY_WATCHERS,
+            counted: 0,
+        };
         let shard = Shard {
             name,
             live: Mutex::new(live),
@@ -226,9 +257,19 @@ impl Shard {
     }
 
     /// Hands `event` to the journal; where it can only tighten, it acts at once.
-    pub fn append(&self, live: &mut Live, journal: &dyn Journal, now: Time, event: Event) -> Appended {
+    pub fn append(
+        &self,
+        live: &mut Live,
+        journal: &dyn Journal,
+        now: Time,
+        event: Event,
+    ) -> Appended {
         let at = now.max(live.state.now());
-        let entry = Entry { at, workflow: Some(self.name.clone()), event };
+        let entry = Entry {
+            at,
+            workflow: Some(self.name.clone()),
+            event,
+        };
         if entry.event.tightens() {
             let effects = live.state.apply(at, &entry.event);
             self.changed(live, &entry.event, !effects.is_empty());
@@ -238,7 +279,11 @@ impl Shard {
         } else if let Some(approval) = touched(&entry.event) {
             live.wake(&[approval]);
         }
-        let held = if let Event::Held(request) = &entry.event { Some(request.approval) } else { None };
+        let held = if let Event::Held(request) = &entry.event {
+            Some(request.approval)
+        } else {
+            None
+        };
         let mut appended = journal.append(entry.clone());
         live.unconfirmed.push_back((appended.ticket, entry));
         if let Some(approval) = held {
@@ -249,14 +294,19 @@ impl Shard {
         appended
     }
 
-    /// An entry that concerns every workflow was handed to the journal: where it tightens, it acts here at once.
+    /// An entry that concerns every workflow was handed to the journal: where it tightens, it acts
+    /// here at once.
     pub fn join(&self, ticket: Ticket, entry: &Entry) {
         let mut live = self.lock();
         if entry.event.tightens() {
             let effects = live.state.apply_everywhere(entry.at, &entry.event);
             self.changed(&mut live, &entry.event, !effects.is_empty());
         }
-        let place = live.unconfirmed.iter().rposition(|(known, _)| *known < ticket).map_or(0, |before| before + 1);
+        let place = live
+            .unconfirmed
+            .iter()
+            .rposition(|(known, _)| *known < ticket)
+            .map_or(0, |before| before + 1);
         live.unconfirmed.insert(place, (ticket, entry.clone()));
     }
 
@@ -265,26 +315,49 @@ impl Shard {
         let mut live = self.lock();
         let mut tightened = entries.iter().filter(|entry| entry.event.tightens());
         let mut as_applied = true;
-        while live.unconfirmed.front().is_some_and(|(ticket, _)| *ticket <= upto) {
-            let confirmed = live.unconfirmed.pop_front().filter(|(_, entry)| entry.event.tightens());
+        while live
+            .unconfirmed
+            .front()
+            .is_some_and(|(ticket, _)| *ticket <= upto)
+        {
+            let confirmed = live
+                .unconfirmed
+                .pop_front()
+                .filter(|(_, entry)| entry.event.tightens());
             as_applied &= confirmed.is_none_or(|(_, entry)| tightened.next() == Some(&entry));
         }
         as_applied &= tightened.next().is_none();
-        let held = |entry: &Entry| if let Event::Held(request) = &entry.event { Some(request.approval) } else { None };
+        let held = |entry: &Entry| {
+            if let Event::Held(request) = &entry.event {
+                Some(request.approval)
+            } else {
+                None
+            }
+        };
         let durable: Vec<_> = entries.iter().filter_map(held).collect();
-        live.holding.retain(|(approval, _)| !durable.contains(approval));
-        // What tightened is in the living state already, in the journal's order. Anything else is taken from the fold, and what is not durable yet goes on top.
-        if as_applied && entries.iter().all(|entry| entry.event.tightens() || matches!(entry.event, Event::Followed(_))) {
+        live.holding
+            .retain(|(approval, _)| !durable.contains(approval));
+        // What tightened is in the living state already, in the journal's order. Anything else is
+        // taken from the fold, and what is not durable yet goes on top.
+        if as_applied
+            && entries
+                .iter()
+                .all(|entry| entry.event.tightens() || matches!(entry.event, Event::Followed(_)))
+        {
             return;
         }
         live.believe(state);
-        let decided: Vec<_> = entries.iter().filter_map(|entry| touched(&entry.event)).collect();
+        let decided: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| touched(&entry.event))
+            .collect();
         live.deciding.retain(|approval| !decided.contains(approval));
         live.wake(&decided);
         self.publish(&mut live);
     }
 
-    /// What was handed over with these tickets will never be written, and whoever asked for it was told so; `state` is the fold.
+    /// What was handed over with these tickets will never be written, and whoever asked for it was
+    /// told so; `state` is the fold.
     pub fn refuse(&self, tickets: &[Ticket], state: &WorkflowState) {
         let mut live = self.lock();
         let mut concerned = Vec::new();
@@ -292,12 +365,18 @@ impl Shard {
             let refused = tickets.contains(ticket);
             if refused {
                 concerned.extend(touched(&entry.event));
-                concerned.extend(if let Event::Held(request) = &entry.event { Some(request.approval) } else { None });
+                concerned.extend(if let Event::Held(request) = &entry.event {
+                    Some(request.approval)
+                } else {
+                    None
+                });
             }
             !refused
         });
-        live.deciding.retain(|approval| !concerned.contains(approval));
-        live.holding.retain(|(approval, _)| !concerned.contains(approval));
+        live.deciding
+            .retain(|approval| !concerned.contains(approval));
+        live.holding
+            .retain(|(approval, _)| !concerned.contains(approval));
         live.believe(state);
         live.wake(&concerned);
         self.publish(&mut live);
@@ -325,12 +404,22 @@ impl Shard {
         self.lock().state.approvals().get(id).cloned()
     }
 
-    /// An event was applied. Publishes where the workflow stands, unless neither the event nor the time that passed until it can have changed that.
+    /// An event was applied. Publishes where the workflow stands, unless neither the event nor the
+    /// time that passed until it can have changed that.
     fn changed(&self, live: &mut Live, event: &Event, followed: bool) {
         match event {
-            Event::Admitted(_) | Event::Held(_) | Event::Decided { .. } | Event::Withdrawn { .. } if !followed => {
+            Event::Admitted(_)
+            | Event::Held(_)
+            | Event::Decided { .. }
+            | Event::Withdrawn { .. }
+                if !followed =>
+            {
                 if let Event::Held(request) = event {
-                    let due = live.state.approvals().get(request.approval).map_or(request.expires_at, Approval::next_due);
+                    let due = live
+                        .state
+                        .approvals()
+                        .get(request.approval)
+                        .map_or(request.expires_at, Approval::next_due);
                     self.due.fetch_min(due.as_millis(), Ordering::Relaxed);
                 }
                 if !matches!(event, Event::Admitted(admission) if admission.approval.is_none()) {
@@ -348,13 +437,17 @@ impl Shard {
     }
 
     fn note(&self, live: &mut Live) {
-        self.due.store(live.state.next_due().map_or(i64::MAX, Time::as_millis), Ordering::Relaxed);
+        self.due.store(
+            live.state.next_due().map_or(i64::MAX, Time::as_millis),
+            Ordering::Relaxed,
+        );
         self.count(live);
     }
 
     fn count(&self, live: &mut Live) {
         let counted = live.state.approvals().pending();
-        self.edits.store(live.state.approvals().edited(), Ordering::Relaxed);
+        self.edits
+            .store(live.state.approvals().edited(), Ordering::Relaxed);
         let before = std::mem::replace(&mut live.counted, counted);
         if counted >= before {
             self.pending.fetch_add(counted - before, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! What a run that is still open has done, for whoever decides on one of its calls. Booked runs are in the records; these are in memory alone.
+//! What a run that is still open has done, for whoever decides on one of its calls. Booked runs are
+//! in the records; these are in memory alone.
 
 use super::{
     Ledger,
@@ -49,7 +50,14 @@ pub struct Touching {
 impl Ledger {
     /// What a run has done, where it is open: its newest `most` calls without `except`.
     #[must_use]
-    pub fn so_far(&self, workflow: &WorkflowName, agent: &AgentName, run: &RunId, except: CallId, most: usize) -> Option<SoFar> {
+    pub fn so_far(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+        except: CallId,
+        most: usize,
+    ) -> Option<SoFar> {
         let open = self.runs.by_id(workflow, agent, run)?;
         let run = open.lock();
         let others = || run.calls.iter().filter(|call| call.call != except);
@@ -64,7 +72,8 @@ impl Ledger {
         })
     }
 
-    /// Open runs in which a call that was executed touched `subject`, the latest first, without the run `except`. Looks at every open run.
+    /// Open runs in which a call that was executed touched `subject`, the latest first, without the
+    /// run `except`. Looks at every open run.
     #[must_use]
     pub fn touching(&self, subject: &Subject, except: &RunKey, most: usize) -> Vec<Touching> {
         let touches = |open: &OpenRun| open.lock().calls.iter().any(|call| is_touch(call, subject));
@@ -73,7 +82,9 @@ impl Ledger {
             .into_iter()
             .filter_map(|(key, open)| {
                 let run = open.lock();
-                if (&key.workflow, &key.agent, &run.id) == (&except.workflow, &except.agent, &except.run) {
+                if (&key.workflow, &key.agent, &run.id)
+                    == (&except.workflow, &except.agent, &except.run)
+                {
                     return None;
                 }
                 let touches = || run.calls.iter().filter(|call| is_touch(call, subject));
@@ -82,7 +93,14 @@ impl Ledger {
                 tools.dedup();
                 let at = touches().map(|call| call.at).max()?;
                 let modes = modes(run.charges.iter().map(|charge| &charge.mode));
-                Some(Touching { workflow: key.workflow, agent: key.agent, run: run.id.clone(), at, tools, modes })
+                Some(Touching {
+                    workflow: key.workflow,
+                    agent: key.agent,
+                    run: run.id.clone(),
+                    at,
+                    tools,
+                    modes,
+                })
             })
             .collect();
         touching.sort_by(|one, other| other.at.cmp(&one.at).then_with(|| one.run.cmp(&other.run)));

@@ -1,7 +1,9 @@
-//! Time-boxed grants: given and taken back by operators, and used by calls that would be held for nothing but their level, their `hold_when` or a missing schema.
+//! Time-boxed grants: given and taken back by operators, and used by calls that would be held for
+//! nothing but their level, their `hold_when` or a missing schema.
 //!
-//! What an agent should have escalated, what a limit holds, what a tool's ceiling holds, and what needs more than one person is still put to people. So is everything
-//! once a clamp is what holds it, or the budget has burned.
+//! What an agent should have escalated, what a limit holds, what a tool's ceiling holds, and what
+//! needs more than one person is still put to people. So is everything once a clamp is what holds
+//! it, or the budget has burned.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,44 +43,94 @@ impl Ledger {
         by: &PersonName,
         reason: &str,
     ) -> Result<(GrantId, Durable), OperateError> {
-        let shard = self.shard(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+        let shard = self
+            .shard(workflow)
+            .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         let table = self.table();
-        let place = table.entries.get(workflow).ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
+        let place = table
+            .entries
+            .get(workflow)
+            .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         let api = table.policies.apis.get(tool.api());
-        let known = api.and_then(|api| api.tools.iter().find(|known| known.name == *tool)).filter(|known| place.policy.tools.contains(&known.name));
-        let Some(known) = known else { return Err(OperateError::Tool(format!("`{workflow}` reaches no tool `{tool}`"))) };
+        let known = api
+            .and_then(|api| api.tools.iter().find(|known| known.name == *tool))
+            .filter(|known| place.policy.tools.contains(&known.name));
+        let Some(known) = known else {
+            return Err(OperateError::Tool(format!(
+                "`{workflow}` reaches no tool `{tool}`"
+            )));
+        };
         if known.always.is_some() || known.forbidden {
-            return Err(OperateError::Tool(format!("the policy's own ceiling stands over `{tool}`: no grant lifts it")));
+            return Err(OperateError::Tool(format!(
+                "the policy's own ceiling stands over `{tool}`: no grant lifts it"
+            )));
         }
         let needed = people(&place.policy.hold, known.risk);
         if needed > 1 {
-            return Err(OperateError::Tool(format!("a call of `{tool}` needs {needed} people, and a grant is one person's")));
+            return Err(OperateError::Tool(format!(
+                "a call of `{tool}` needs {needed} people, and a grant is one person's"
+            )));
         }
         let _entitled = self.entitled(by)?;
         let now = self.now();
         let mut live = shard.lock();
         if live.state().timed().is_full(now) {
-            return Err(OperateError::Conflict(format!("`{workflow}` has as many grants as it may have at once")));
+            return Err(OperateError::Conflict(format!(
+                "`{workflow}` has as many grants as it may have at once"
+            )));
         }
         let id = ids::grant();
-        let grant = TimedGrant { id, tool: tool.clone(), at: now, until: now.plus(lasts), max, used: 0, by: by.clone(), reason: reason.into(), revoked: None };
-        Ok((id, shard.append(&mut live, &*self.journal, now, Event::GrantGiven(Box::new(grant))).durable))
+        let grant = TimedGrant {
+            id,
+            tool: tool.clone(),
+            at: now,
+            until: now.plus(lasts),
+            max,
+            used: 0,
+            by: by.clone(),
+            reason: reason.into(),
+            revoked: None,
+        };
+        Ok((
+            id,
+            shard
+                .append(
+                    &mut live,
+                    &*self.journal,
+                    now,
+                    Event::GrantGiven(Box::new(grant)),
+                )
+                .durable,
+        ))
     }
 
     /// Takes a time-boxed grant back, at once.
     ///
     /// # Errors
     /// Where there is none, or it is over.
-    pub fn revoke_grant(&self, id: GrantId, by: &PersonName, reason: &str) -> Result<Durable, OperateError> {
+    pub fn revoke_grant(
+        &self,
+        id: GrantId,
+        by: &PersonName,
+        reason: &str,
+    ) -> Result<Durable, OperateError> {
         let now = self.now();
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
         for shard in shards {
             let mut live = shard.lock();
-            let Some(grant) = live.state().timed().iter().find(|grant| grant.id == id) else { continue };
+            let Some(grant) = live.state().timed().iter().find(|grant| grant.id == id) else {
+                continue;
+            };
             if !grant.is_open(now) {
-                return Err(OperateError::Conflict("this grant is over already".to_owned()));
+                return Err(OperateError::Conflict(
+                    "this grant is over already".to_owned(),
+                ));
             }
-            let event = Event::GrantRevoked { grant: id, by: by.clone(), reason: reason.into() };
+            let event = Event::GrantRevoked {
+                grant: id,
+                by: by.clone(),
+                reason: reason.into(),
+            };
             return Ok(shard.append(&mut live, &*self.journal, now, event).durable);
         }
         Err(OperateError::NoGrant)
@@ -90,7 +142,15 @@ impl Ledger {
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
         let mut all: Vec<_> = shards
             .iter()
-            .flat_map(|shard| shard.lock().state().timed().iter().map(|grant| (shard.name().clone(), grant.clone())).collect::<Vec<_>>())
+            .flat_map(|shard| {
+                shard
+                    .lock()
+                    .state()
+                    .timed()
+                    .iter()
+                    .map(|grant| (shard.name().clone(), grant.clone()))
+                    .collect::<Vec<_>>()
+            })
             .collect();
         all.sort_by_key(|(_, grant)| (grant.at, grant.id));
         all
@@ -98,28 +158,51 @@ impl Ledger {
 }
 
 impl Seat {
-    /// It goes under `grant` instead of being held by `finding`, and that is counted against the rule.
+    /// It goes under `grant` instead of being held by `finding`, and that is counted against the
+    /// rule.
     pub(super) fn go_under(&mut self, grant: GrantId, finding: Finding) {
         self.under = Some(grant);
-        self.held_by = Some(Box::new(HeldBy { rule: finding.rule.as_str().into(), place: finding.place }));
+        self.held_by = Some(Box::new(HeldBy {
+            rule: finding.rule.as_str().into(),
+            place: finding.place,
+        }));
     }
 }
 
 /// How many people a held call of this risk needs.
 pub(super) fn people(hold: &HoldRules, risk: Risk) -> u32 {
-    if risk == Risk::High { hold.approvals_high } else { hold.approvals }.max(1)
+    if risk == Risk::High {
+        hold.approvals_high
+    } else {
+        hold.approvals
+    }
+    .max(1)
 }
 
 /// The time-boxed grant that lets the held call go.
-pub(super) fn open(live: &Live, seat: &Seat, tool: Option<&Tool>, finding: &Finding, standing: &Standing, now: Time) -> Option<GrantId> {
+pub(super) fn open(
+    live: &Live,
+    seat: &Seat,
+    tool: Option<&Tool>,
+    finding: &Finding,
+    standing: &Standing,
+    now: Time,
+) -> Option<GrantId> {
     let tool = tool?;
     let grant = live.state().timed().open(&tool.name, now)?;
-    (applies(finding, standing) && !seat.unescalated && !seat.escalated && tool.always.is_none() && people(&seat.place.policy.hold, tool.risk) == 1)
+    (applies(finding, standing)
+        && !seat.unescalated
+        && !seat.escalated
+        && tool.always.is_none()
+        && people(&seat.place.policy.hold, tool.risk) == 1)
         .then_some(grant.id)
 }
 
 /// Is what holds the call something that a time-boxed grant stands for?
 pub(super) fn applies(finding: &Finding, standing: &Standing) -> bool {
-    let rule = matches!(finding.rule, RuleName::Level | RuleName::HoldWhen | RuleName::Validation);
+    let rule = matches!(
+        finding.rule,
+        RuleName::Level | RuleName::HoldWhen | RuleName::Validation
+    );
     rule && !finding.clamped && standing.posture < Posture::Burned
 }

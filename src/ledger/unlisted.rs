@@ -1,9 +1,12 @@
 //! What unlisted calls look like, kept for `burngate learn`: shapes and never values.
 //!
-//! Of a call stay its method, its path with the segments that look like ids left out, the names of its query parameters, and the types and member names of its
-//! JSON. Arguments carry secrets and customers, so no value is kept, not even one that repeats; a member name that looks like an id is none.
+//! Of a call stay its method, its path with the segments that look like ids left out, the names of
+//! its query parameters, and the types and member names of its JSON. Arguments carry secrets and
+//! customers, so no value is kept, not even one that repeats; a member name that looks like an id
+//! is none.
 //!
-//! Everything is bounded (G7). A call whose shape finds no room is counted, so that nobody takes the list for complete.
+//! Everything is bounded (G7). A call whose shape finds no room is counted, so that nobody takes
+//! the list for complete.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -127,7 +130,12 @@ impl Unlisted {
         let path = templated(path);
         let mut seen = self.lock();
         seen.changed = true;
-        let is_it = |kind: &Kind| kind.path == path && kind.method == method && kind.workflow == *sight.workflow && kind.api == *sight.api;
+        let is_it = |kind: &Kind| {
+            kind.path == path
+                && kind.method == method
+                && kind.workflow == *sight.workflow
+                && kind.api == *sight.api
+        };
         let found = seen.calls.iter().position(is_it);
         let index = match found {
             Some(index) => index,
@@ -154,7 +162,11 @@ impl Unlisted {
         let kind = &mut seen.calls[index];
         kind.count = kind.count.saturating_add(1);
         kind.last = kind.last.max(now);
-        for name in query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| is_name(name)) {
+        for name in query
+            .split('&')
+            .filter_map(|pair| pair.split('=').next())
+            .filter(|name| is_name(name))
+        {
             if kind.query.len() < MAX_QUERY || kind.query.contains_key(name) {
                 *kind.query.entry(name.to_owned()).or_default() += 1;
             }
@@ -192,10 +204,20 @@ impl Unlisted {
 }
 
 impl Seen {
-    /// Forgets the kind that was not seen for longest, where that is long enough: it is listed by now, or nobody calls it any more.
+    /// Forgets the kind that was not seen for longest, where that is long enough: it is listed by
+    /// now, or nobody calls it any more.
     fn make_room(&mut self, now: Time) -> bool {
-        let oldest = self.calls.iter().enumerate().min_by_key(|(_, kind)| kind.last);
-        let Some(index) = oldest.filter(|(_, kind)| kind.last.plus(FORGOTTEN) <= now).map(|(index, _)| index) else { return false };
+        let oldest = self
+            .calls
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, kind)| kind.last);
+        let Some(index) = oldest
+            .filter(|(_, kind)| kind.last.plus(FORGOTTEN) <= now)
+            .map(|(index, _)| index)
+        else {
+            return false;
+        };
         self.calls.swap_remove(index);
         true
     }
@@ -210,12 +232,17 @@ impl Shape {
             Json::Object(members) => {
                 for (name, value) in members {
                     let is_known = self.members.contains_key(&**name);
-                    if !is_known && (!is_name(name) || self.members.len() >= MAX_MEMBERS || *room == 0) {
+                    if !is_known
+                        && (!is_name(name) || self.members.len() >= MAX_MEMBERS || *room == 0)
+                    {
                         self.more = true;
                         continue;
                     }
                     *room = room.saturating_sub(usize::from(!is_known));
-                    self.members.entry(name.clone().into_owned()).or_default().take(value, depth - 1, room);
+                    self.members
+                        .entry(name.clone().into_owned())
+                        .or_default()
+                        .take(value, depth - 1, room);
                 }
             }
             Json::Array(elements) => {
@@ -225,19 +252,27 @@ impl Shape {
                         break;
                     }
                     *room = room.saturating_sub(usize::from(self.elements.is_none()));
-                    self.elements.get_or_insert_default().take(element, depth - 1, room);
+                    self.elements
+                        .get_or_insert_default()
+                        .take(element, depth - 1, room);
                 }
             }
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
         }
     }
 
-    /// A JSON Schema that everything seen satisfies. What nothing was without is required; what was not seen is not excluded.
+    /// A JSON Schema that everything seen satisfies. What nothing was without is required; what was
+    /// not seen is not excluded.
     #[must_use]
     pub fn schema(&self) -> serde_json::Value {
         let mut schema = serde_json::Map::new();
         let is_number = self.types.contains("number");
-        let types: Vec<&str> = self.types.iter().map(String::as_str).filter(|name| !(is_number && *name == "integer")).collect();
+        let types: Vec<&str> = self
+            .types
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !(is_number && *name == "integer"))
+            .collect();
         match &*types {
             [] => {}
             [one] => drop(schema.insert("type".to_owned(), (*one).into())),
@@ -245,11 +280,20 @@ impl Shape {
         }
         if self.types.contains("object") {
             let objects = self.types.len() == 1;
-            let required: Vec<&str> = self.members.iter().filter(|(_, shape)| objects && shape.count >= self.count).map(|(name, _)| name.as_str()).collect();
+            let required: Vec<&str> = self
+                .members
+                .iter()
+                .filter(|(_, shape)| objects && shape.count >= self.count)
+                .map(|(name, _)| name.as_str())
+                .collect();
             if !required.is_empty() {
                 schema.insert("required".to_owned(), required.into());
             }
-            let properties: serde_json::Map<_, _> = self.members.iter().map(|(name, shape)| (name.clone(), shape.schema())).collect();
+            let properties: serde_json::Map<_, _> = self
+                .members
+                .iter()
+                .map(|(name, shape)| (name.clone(), shape.schema()))
+                .collect();
             if !properties.is_empty() {
                 schema.insert("properties".to_owned(), properties.into());
             }
@@ -262,7 +306,11 @@ impl Shape {
 
     fn nodes(&self) -> usize {
         let members: usize = self.members.values().map(Shape::nodes).sum();
-        1 + members + self.elements.as_ref().map_or(0, |elements| elements.nodes())
+        1 + members
+            + self
+                .elements
+                .as_ref()
+                .map_or(0, |elements| elements.nodes())
     }
 }
 
@@ -270,7 +318,13 @@ fn type_of(value: &Json<'_>) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "boolean",
-        Json::Number(text) if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => "integer",
+        Json::Number(text)
+            if text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'-') =>
+        {
+            "integer"
+        }
         Json::Number(_) => "number",
         Json::String(_) => "string",
         Json::Array(_) => "array",
@@ -280,7 +334,10 @@ fn type_of(value: &Json<'_>) -> &'static str {
 
 /// A path without its ids, each named after what stands before it.
 fn templated(path: &str) -> String {
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     let (mut written, mut names, mut before) = (String::new(), Vec::<String>::new(), "");
     for segment in segments.iter().take(MAX_SEGMENTS) {
         written.push('/');
@@ -289,9 +346,20 @@ fn templated(path: &str) -> String {
             before = segment;
             continue;
         }
-        let singular = before.strip_suffix("ies").map(|stem| format!("{stem}y")).or_else(|| before.strip_suffix('s').map(str::to_owned));
-        let plain: String = singular.unwrap_or_else(|| before.to_owned()).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let stem = if plain.starts_with(|c: char| c.is_ascii_alphabetic()) { plain } else { "id".to_owned() };
+        let singular = before
+            .strip_suffix("ies")
+            .map(|stem| format!("{stem}y"))
+            .or_else(|| before.strip_suffix('s').map(str::to_owned));
+        let plain: String = singular
+            .unwrap_or_else(|| before.to_owned())
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let stem = if plain.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            plain
+        } else {
+            "id".to_owned()
+        };
         let mut name = stem.clone();
         let mut count = 1;
         while names.contains(&name) {
@@ -304,17 +372,29 @@ fn templated(path: &str) -> String {
     if segments.len() > MAX_SEGMENTS {
         written.push_str("/{rest...}");
     }
-    if written.is_empty() { "/".to_owned() } else { written }
+    if written.is_empty() {
+        "/".to_owned()
+    } else {
+        written
+    }
 }
 
-/// Is this a word that a programmer chose, and not one that names a customer, a key or an order? Words have no digits but at their end, and not many of those.
+/// Is this a word that a programmer chose, and not one that names a customer, a key or an order?
+/// Words have no digits but at their end, and not many of those.
 fn is_name(text: &str) -> bool {
     let letters = text.trim_end_matches(|c: char| c.is_ascii_digit());
     let digits = text.len() - letters.len();
-    let is_plain = letters.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']'));
+    let is_plain = letters
+        .bytes()
+        .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']'));
     let begins = letters.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     // `v2` and `address1` are words; `A-1001`, `x9f3e` and forty letters in a row are not.
-    is_plain && begins && digits <= 2 && text.len() <= MAX_NAME && !letters.ends_with('-') && letters.split(['_', '-', '.']).all(|word| word.len() <= 24)
+    is_plain
+        && begins
+        && digits <= 2
+        && text.len() <= MAX_NAME
+        && !letters.ends_with('-')
+        && letters.split(['_', '-', '.']).all(|word| word.len() <= 24)
 }
 
 #[cfg(test)]
@@ -323,17 +403,32 @@ mod tests {
 
     fn see(unlisted: &Unlisted, target: &str, args: Option<&Json<'_>>) {
         let (workflow, api) = (WorkflowName::from("w"), ApiName::from("a"));
-        unlisted.see(&Sight { workflow: &workflow, api: &api, tool: None, target, args }, Time::from_millis(5));
+        unlisted.see(
+            &Sight {
+                workflow: &workflow,
+                api: &api,
+                tool: None,
+                target,
+                args,
+            },
+            Time::from_millis(5),
+        );
     }
 
     #[test]
     fn what_looks_like_an_id_is_left_out() {
         for (path, template) in [
             ("/orders/A-1001", "/orders/{order}"),
-            ("/v2/companies/77/users/6f1c2a90-0b2f-4c7a-9a55-2d1f6f0f9e11", "/v2/companies/{company}/users/{user}"),
+            (
+                "/v2/companies/77/users/6f1c2a90-0b2f-4c7a-9a55-2d1f6f0f9e11",
+                "/v2/companies/{company}/users/{user}",
+            ),
             ("/users/ann@example.com/notes", "/users/{user}/notes"),
             ("/1/2", "/{id}/{id_2}"),
-            ("/reset/abcdefghijklmnopqrstuvwxyzabcdefgh", "/reset/{reset}"),
+            (
+                "/reset/abcdefghijklmnopqrstuvwxyzabcdefgh",
+                "/reset/{reset}",
+            ),
             ("/refunds", "/refunds"),
             ("/", "/"),
         ] {
@@ -346,13 +441,24 @@ mod tests {
         let unlisted = Unlisted::default();
         let secret = || Json::String("s3cret-value".into());
         let by_customer = Json::Object(vec![("ann@example.com".into(), secret())]);
-        let args = Json::Object(vec![("token".into(), secret()), ("amount".into(), Json::Number("471100")), ("by_customer".into(), by_customer)]);
-        see(&unlisted, "POST /orders/A-4711/refunds?key=s3cret-value&471100=x", Some(&args));
+        let args = Json::Object(vec![
+            ("token".into(), secret()),
+            ("amount".into(), Json::Number("471100")),
+            ("by_customer".into(), by_customer),
+        ]);
+        see(
+            &unlisted,
+            "POST /orders/A-4711/refunds?key=s3cret-value&471100=x",
+            Some(&args),
+        );
         let kept = serde_json::to_string(&unlisted.seen()).unwrap();
         for value in ["s3cret", "4711", "ann@", "A-4711"] {
             assert!(!kept.contains(value), "{value}: {kept}");
         }
-        assert!(kept.contains("token") && kept.contains("/orders/{order}/refunds"), "{kept}");
+        assert!(
+            kept.contains("token") && kept.contains("/orders/{order}/refunds"),
+            "{kept}"
+        );
     }
 
     #[test]
@@ -360,15 +466,31 @@ mod tests {
         let unlisted = Unlisted::default();
         let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap());
         for n in 0..MAX_CALLS + 3 {
-            see(&unlisted, &format!("GET /{}{}{}", letter(n), letter(n / 26), letter(n / 676)), None);
+            see(
+                &unlisted,
+                &format!("GET /{}{}{}", letter(n), letter(n / 26), letter(n / 676)),
+                None,
+            );
         }
         see(&unlisted, "GET /aaa", None);
         let seen = unlisted.seen();
-        assert_eq!((seen.calls.len(), seen.overflow, seen.calls[0].count), (MAX_CALLS, 3, 2));
+        assert_eq!(
+            (seen.calls.len(), seen.overflow, seen.calls[0].count),
+            (MAX_CALLS, 3, 2)
+        );
         assert!(unlisted.take_changed().is_some() && unlisted.take_changed().is_none());
         let (workflow, api) = (WorkflowName::from("w"), ApiName::from("a"));
         let later = Time::from_millis(5).plus(FORGOTTEN);
-        unlisted.see(&Sight { workflow: &workflow, api: &api, tool: None, target: "GET /later", args: None }, later);
+        unlisted.see(
+            &Sight {
+                workflow: &workflow,
+                api: &api,
+                tool: None,
+                target: "GET /later",
+                args: None,
+            },
+            later,
+        );
         let seen = unlisted.seen();
         assert_eq!((seen.calls.len(), seen.overflow), (MAX_CALLS, 3));
         assert!(seen.calls.iter().any(|kind| kind.path == "/later"));
@@ -377,7 +499,17 @@ mod tests {
     #[test]
     fn g7_a_shape_is_bounded_in_breadth_and_depth() {
         let unlisted = Unlisted::default();
-        let wide = Json::Object((0..100_u8).map(|n| (format!("{}{}", char::from(b'a' + n % 26), char::from(b'a' + n / 26)).into(), Json::Null)).collect());
+        let wide = Json::Object(
+            (0..100_u8)
+                .map(|n| {
+                    (
+                        format!("{}{}", char::from(b'a' + n % 26), char::from(b'a' + n / 26))
+                            .into(),
+                        Json::Null,
+                    )
+                })
+                .collect(),
+        );
         let mut deep = Json::Null;
         for _ in 0..50 {
             deep = Json::Array(vec![deep, wide.clone()]);
@@ -388,8 +520,15 @@ mod tests {
         }
         let seen = unlisted.seen();
         let shape = seen.calls[0].body.as_ref().unwrap();
-        assert!(shape.more && shape.nodes() <= MAX_NODES + 1, "{}", shape.nodes());
+        assert!(
+            shape.more && shape.nodes() <= MAX_NODES + 1,
+            "{}",
+            shape.nodes()
+        );
         assert_eq!(shape.members.len(), MAX_MEMBERS);
-        assert_eq!(shape.types, BTreeSet::from(["array".to_owned(), "object".to_owned()]));
+        assert_eq!(
+            shape.types,
+            BTreeSet::from(["array".to_owned(), "object".to_owned()])
+        );
     }
 }

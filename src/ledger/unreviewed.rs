@@ -6,9 +6,16 @@ use super::{Ledger, permit::Seat, shard::Live};
 use crate::gate::{check, digest::Digest, name::StepName};
 
 impl Ledger {
-    /// Has one of `steps` been earned, and is this not one of the calls that are held all the same? The draw holds for what the call touches, so that repeating it or
-    /// changing a word in it draws no other; it comes from a key of this process that no agent knows (G11).
-    pub(super) fn skips_review(&self, seat: &Seat, live: &Live, steps: &[StepName], digest: &Digest) -> bool {
+    /// Has one of `steps` been earned, and is this not one of the calls that are held all the same?
+    /// The draw holds for what the call touches, so that repeating it or changing a word in it
+    /// draws no other; it comes from a key of this process that no agent knows (G11).
+    pub(super) fn skips_review(
+        &self,
+        seat: &Seat,
+        live: &Live,
+        steps: &[StepName],
+        digest: &Digest,
+    ) -> bool {
         if steps.is_empty() {
             return false;
         }
@@ -16,11 +23,17 @@ impl Ledger {
         let spot_check = live.state().terms().earn.spot_check_ppm;
         let is_spot_checked = |step: &StepName| {
             let number = match &seat.subject {
-                Some(subject) => self.alike.hash_one(("spot check", &seat.tool, step, subject)),
-                None => self.alike.hash_one(("spot check", &seat.tool, step, digest)),
+                Some(subject) => self
+                    .alike
+                    .hash_one(("spot check", &seat.tool, step, subject)),
+                None => self
+                    .alike
+                    .hash_one(("spot check", &seat.tool, step, digest)),
             };
             check::is_drawn(number, spot_check)
         };
-        steps.iter().any(|step| skipped.contains(step) && !is_spot_checked(step))
+        steps
+            .iter()
+            .any(|step| skipped.contains(step) && !is_spot_checked(step))
     }
 }

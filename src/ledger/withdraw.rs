@@ -1,4 +1,5 @@
-//! Takes back what was asked and what was approved, and not used yet: an emergency leaves no door ajar for the moment after its clamp is lifted.
+//! Takes back what was asked and what was approved, and not used yet: an emergency leaves no door
+//! ajar for the moment after its clamp is lifted.
 
 use super::{
     Ledger,
@@ -12,12 +13,21 @@ use crate::gate::{
 };
 
 impl Ledger {
-    /// Withdraws every pending approval and every unused grant of one workflow or all. Each is gone at once; the receipts answer when that is durable, and there are no
-    /// more of them than approvals that were kept. One whose approval is on its way to disk is withdrawn behind that.
-    pub fn withdraw_all(&self, scope: &Scope, by: &PersonName, reason: &str) -> Result<Vec<Durable>, OperateError> {
+    /// Withdraws every pending approval and every unused grant of one workflow or all. Each is gone
+    /// at once; the receipts answer when that is durable, and there are no more of them than
+    /// approvals that were kept. One whose approval is on its way to disk is withdrawn behind that.
+    pub fn withdraw_all(
+        &self,
+        scope: &Scope,
+        by: &PersonName,
+        reason: &str,
+    ) -> Result<Vec<Durable>, OperateError> {
         let shards = self.scope(scope)?;
         let reason: std::sync::Arc<str> = format!("{by} withdrew it with a clamp: {reason}").into();
-        Ok(shards.iter().flat_map(|shard| self.withdraw_of(shard, &reason)).collect())
+        Ok(shards
+            .iter()
+            .flat_map(|shard| self.withdraw_of(shard, &reason))
+            .collect())
     }
 
     fn withdraw_of(&self, shard: &Shard, reason: &std::sync::Arc<str>) -> Vec<Durable> {
@@ -25,7 +35,27 @@ impl Ledger {
         shard.advance(now);
         let mut live = shard.lock();
         let is_open = |stage: Stage| matches!(stage, Stage::Pending | Stage::Approved { .. });
-        let open: Vec<ApprovalId> = live.state().approvals().iter().filter(|approval| is_open(approval.stage)).map(|a| a.request.approval).collect();
-        open.into_iter().map(|approval| shard.append(&mut live, &*self.journal, now, Event::Withdrawn { approval, reason: reason.clone() }).durable).collect()
+        let open: Vec<ApprovalId> = live
+            .state()
+            .approvals()
+            .iter()
+            .filter(|approval| is_open(approval.stage))
+            .map(|a| a.request.approval)
+            .collect();
+        open.into_iter()
+            .map(|approval| {
+                shard
+                    .append(
+                        &mut live,
+                        &*self.journal,
+                        now,
+                        Event::Withdrawn {
+                            approval,
+                            reason: reason.clone(),
+                        },
+                    )
+                    .durable
+            })
+            .collect()
     }
 }

@@ -1,11 +1,14 @@
 //! Listeners, threads and tasks: the only place of the data plane that starts any.
 //!
-//! Decides how connections are spread and how all of it ends. Each worker is a thread with a runtime and listeners of its own; the kernel spreads connections
-//! over them (`SO_REUSEPORT`), so a connection never changes threads and workers share nothing but a count. Over the bound on connections, and while the process
-//! is out of descriptors, nothing is accepted: what cannot be served waits in the kernel's queue, and nobody spins (F28).
+//! Decides how connections are spread and how all of it ends. Each worker is a thread with a
+//! runtime and listeners of its own; the kernel spreads connections over them (`SO_REUSEPORT`), so
+//! a connection never changes threads and workers share nothing but a count. Over the bound on
+//! connections, and while the process is out of descriptors, nothing is accepted: what cannot be
+//! served waits in the kernel's queue, and nobody spins (F28).
 //!
-//! Every task belongs to its worker's [`Spawner`] and is awaited when it drains; the deadline ends the wait, and the runtime's end drops what is left, so that
-//! each call still in flight is settled (G1).
+//! Every task belongs to its worker's [`Spawner`] and is awaited when it drains; the deadline ends
+//! the wait, and the runtime's end drops what is left, so that each call still in flight is settled
+//! (G1).
 
 use std::fmt;
 use std::future::Future;
@@ -30,7 +33,8 @@ use super::worker::{AcceptOptions, Arrived, Local, Peer, Serve, Worker, WorkerIn
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 1024;
 
-/// After an error of the machine's, such as no more descriptors: first and longest pause before the next try.
+/// After an error of the machine's, such as no more descriptors: first and longest pause before the
+/// next try.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
@@ -92,7 +96,10 @@ impl Drop for SocketFile {
 
 /// Listens at every one of `specs`, for so many workers.
 pub fn bind(specs: &[Listen], workers: usize) -> io::Result<Bound> {
-    let mut bound = Bound { addresses: Vec::new(), workers: (0..workers.max(1)).map(|_| Vec::new()).collect() };
+    let mut bound = Bound {
+        addresses: Vec::new(),
+        workers: (0..workers.max(1)).map(|_| Vec::new()).collect(),
+    };
     for spec in specs {
         let mut address = spec.clone();
         for (index, listeners) in bound.workers.iter_mut().enumerate() {
@@ -116,18 +123,27 @@ pub fn bind(specs: &[Listen], workers: usize) -> io::Result<Bound> {
     Ok(bound)
 }
 
-/// `SO_REUSEPORT` would let a second gate of the same user share the port in silence, and take half of the calls.
+/// `SO_REUSEPORT` would let a second gate of the same user share the port in silence, and take half
+/// of the calls.
 fn refuse_shared(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let probe = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     probe.set_reuse_address(true)?;
     probe.bind(&address.into())
 }
 
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -142,7 +158,9 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
     use std::os::unix::net::{UnixListener, UnixStream};
     if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
         match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?;
+            }
             _ => return Err(io::ErrorKind::AddrInUse.into()),
         }
     }
@@ -156,7 +174,8 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
 pub struct Spawner(TaskTracker);
 
 impl Spawner {
-    /// Starts `task`, which is awaited when the worker drains and dropped when its deadline passes. `name` is for whoever looks at a stuck process.
+    /// Starts `task`, which is awaited when the worker drains and dropped when its deadline passes.
+    /// `name` is for whoever looks at a stuck process.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
         tracing::trace!(name, "task");
         // Detached on purpose: the tracker awaits it.
@@ -173,7 +192,10 @@ pub struct Running {
 impl Running {
     /// Blocks until every worker has ended. They end when `stop` says so.
     pub fn join(self) -> thread::Result<()> {
-        self.threads.into_iter().map(thread::JoinHandle::join).fold(Ok(()), Result::and)
+        self.threads
+            .into_iter()
+            .map(thread::JoinHandle::join)
+            .fold(Ok(()), Result::and)
     }
 }
 
@@ -188,25 +210,42 @@ impl Bound {
     }
 
     /// Starts the workers.
-    pub fn run<S: Serve>(self, make: &Make<S>, options: &AcceptOptions, stop: &watch::Receiver<Phase>) -> io::Result<Running> {
+    pub fn run<S: Serve>(
+        self,
+        make: &Make<S>,
+        options: &AcceptOptions,
+        stop: &watch::Receiver<Phase>,
+    ) -> io::Result<Running> {
         // Every listener may hold one accepted connection more, which waits for its place.
-        let places = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Semaphore::new(
+            options.connections.clamp(1, Semaphore::MAX_PERMITS),
+        ));
         let mut threads = Vec::new();
         for (index, listeners) in self.workers.into_iter().enumerate() {
-            let (make, options, stop, places) = (Arc::clone(make), options.clone(), stop.clone(), Arc::clone(&places));
+            let (make, options, stop, places) = (
+                Arc::clone(make),
+                options.clone(),
+                stop.clone(),
+                Arc::clone(&places),
+            );
             let mut runtime = Builder::new_current_thread();
             runtime.enable_all();
-            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                let work = async {
-                    let local = Local { worker: WorkerIndex(index), spawner: Spawner::default() };
-                    let worker = Rc::new(Worker::new(make(&local), local, options));
-                    work(worker, listeners, places, stop).await;
-                };
-                match runtime.build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime.block_on(work),
-                    Err(error) => tracing::error!(%error, "a worker cannot start"),
-                }
-            })?;
+            let thread = thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    let work = async {
+                        let local = Local {
+                            worker: WorkerIndex(index),
+                            spawner: Spawner::default(),
+                        };
+                        let worker = Rc::new(Worker::new(make(&local), local, options));
+                        work(worker, listeners, places, stop).await;
+                    };
+                    match runtime.build_local(LocalOptions::default()) {
+                        Ok(runtime) => runtime.block_on(work),
+                        Err(error) => tracing::error!(%error, "a worker cannot start"),
+                    }
+                })?;
             threads.push(thread);
         }
         Ok(Running { threads })
@@ -214,7 +253,12 @@ impl Bound {
 }
 
 /// One worker's life.
-async fn work<S: Serve>(worker: Rc<Worker<S>>, listeners: Vec<Listener>, places: Arc<Semaphore>, mut stop: watch::Receiver<Phase>) {
+async fn work<S: Serve>(
+    worker: Rc<Worker<S>>,
+    listeners: Vec<Listener>,
+    places: Arc<Semaphore>,
+    mut stop: watch::Receiver<Phase>,
+) {
     let spawner = worker.local().spawner.clone();
     for listener in listeners {
         let (worker, places, mut stop) = (Rc::clone(&worker), Arc::clone(&places), stop.clone());
@@ -237,7 +281,9 @@ async fn work<S: Serve>(worker: Rc<Worker<S>>, listeners: Vec<Listener>, places:
     spawner.0.close();
     loop {
         let phase = *stop.borrow_and_update();
-        let Phase::Draining { until } = phase else { return };
+        let Phase::Draining { until } = phase else {
+            return;
+        };
         tokio::select! {
             () = spawner.0.wait() => return,
             () = tokio::time::sleep_until(until) => return,
@@ -267,22 +313,37 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc
         };
         pause = FIRST_PAUSE;
         // With no place left the worker stops accepting here, holding one connection more.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let served = Rc::clone(&worker);
         let spawner = &worker.local().spawner;
         match arrived {
             Accepted::Tcp(io, peer) => {
-                // Without it a small answer may wait for an acknowledgement; a connection that refuses it is gone already.
+                // Without it a small answer may wait for an acknowledgement; a connection that
+                // refuses it is gone already.
                 if io.set_nodelay(true).is_ok() {
                     let tls = worker.options().tls.is_some();
                     spawner.spawn("connection", async move {
-                        served.converse(Arrived { io, peer: Peer::Tcp(peer), tls }).await;
+                        served
+                            .converse(Arrived {
+                                io,
+                                peer: Peer::Tcp(peer),
+                                tls,
+                            })
+                            .await;
                         drop(place);
                     });
                 }
             }
             Accepted::Unix(io) => spawner.spawn("connection", async move {
-                served.converse(Arrived { io, peer: Peer::Unix, tls: false }).await;
+                served
+                    .converse(Arrived {
+                        io,
+                        peer: Peer::Unix,
+                        tls: false,
+                    })
+                    .await;
                 drop(place);
             }),
         }
@@ -291,12 +352,20 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc
 
 /// Errors of one connection that died before it was accepted: the next may be fine.
 fn is_the_clients(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
 }
 
 enum Open {
     Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "held for its drop")] SocketFile),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "held for its drop")] SocketFile,
+    ),
 }
 
 enum Accepted {
@@ -317,7 +386,10 @@ impl Listener {
 impl Open {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(io, peer)| Accepted::Tcp(io, peer)),
+            Self::Tcp(listener) => listener
+                .accept()
+                .await
+                .map(|(io, peer)| Accepted::Tcp(io, peer)),
             Self::Unix(listener, _) => listener.accept().await.map(|(io, _)| Accepted::Unix(io)),
         }
     }

@@ -1,9 +1,12 @@
-//! What is done about a call that its tool API failed: it is sent again, or another upstream is asked, or neither.
+//! What is done about a call that its tool API failed: it is sent again, or another upstream is
+//! asked, or neither.
 //!
-//! Only a call that does no harm twice is sent again, only as often as its workflow says and the API's retry budget leaves, only for failures that pass by
-//! themselves, and only within the tool's timeout, which covers every attempt and the waits between them. A call that timed out has used that up. Each attempt is
-//! judged again and needs a permit of its own, so that a clamp between two of them is the end of it (G2). An attempt that sent nothing changes nothing: what the agent
-//! gets is the outcome of the last one that did.
+//! Only a call that does no harm twice is sent again, only as often as its workflow says and the
+//! API's retry budget leaves, only for failures that pass by themselves, and only within the tool's
+//! timeout, which covers every attempt and the waits between them. A call that timed out has used
+//! that up. Each attempt is judged again and needs a permit of its own, so that a clamp between two
+//! of them is the end of it (G2). An attempt that sent nothing changes nothing: what the agent gets
+//! is the outcome of the last one that did.
 
 use std::time::Duration;
 
@@ -26,7 +29,8 @@ use crate::{
     ledger::permit::{Permit, Seat},
 };
 
-/// How long the first wait is at most, where the API does not say. Each further one is at most twice as long.
+/// How long the first wait is at most, where the API does not say. Each further one is at most
+/// twice as long.
 const WAIT: Duration = Duration::from_millis(100);
 /// The longest of these.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -79,8 +83,20 @@ impl Trouble {
 
     fn of_answer(reply: &Reply) -> Option<Self> {
         let status = reply.parts.status;
-        let is_passing = matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
-        is_passing.then(|| Trouble::Status(status.as_u16(), reply.parts.headers.get(header::RETRY_AFTER).map(retry_after)))
+        let is_passing = matches!(
+            status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        );
+        is_passing.then(|| {
+            Trouble::Status(
+                status.as_u16(),
+                reply
+                    .parts
+                    .headers
+                    .get(header::RETRY_AFTER)
+                    .map(retry_after),
+            )
+        })
     }
 
     fn of_failure(refused: &Refused) -> Option<Self> {
@@ -99,8 +115,11 @@ impl Trouble {
             Trouble::Timeout | Trouble::Malformed => None,
             Trouble::Status(_, Some(asked)) => Some(asked),
             Trouble::Unreachable | Trouble::Reset | Trouble::Status(_, None) => {
-                let most = WAIT.saturating_mul(1 << next.saturating_sub(2).min(16)).min(MAX_WAIT);
-                // Calls that failed together must not come back together, so each waits between half of that and all of it.
+                let most = WAIT
+                    .saturating_mul(1 << next.saturating_sub(2).min(16))
+                    .min(MAX_WAIT);
+                // Calls that failed together must not come back together, so each waits between
+                // half of that and all of it.
                 let share = u32::try_from(call.bits() & 0xff).unwrap_or(0);
                 Some(most / 2 + most / 2 * share / 255)
             }
@@ -120,13 +139,19 @@ impl Trouble {
 
 /// `Retry-After` in seconds. A date, or what is no number, is longer than any call waits.
 fn retry_after(value: &HeaderValue) -> Duration {
-    value.to_str().ok().and_then(|text| text.trim().parse().ok()).map_or(Duration::MAX, Duration::from_secs)
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .map_or(Duration::MAX, Duration::from_secs)
 }
 
 /// Could anything be done, should the call fail? Then when it began matters.
 #[must_use]
 pub fn is_possible(heading: &Heading, arrival: &Arrival) -> bool {
-    let tool = arrival.tool().filter(|tool| tool.idempotent && !arrival.is_unread());
+    let tool = arrival
+        .tool()
+        .filter(|tool| tool.idempotent && !arrival.is_unread());
     tool.is_some_and(|tool| heading.caller().place.policy.retries > 0 || tool.fallback.is_some())
 }
 
@@ -136,23 +161,45 @@ pub fn is_failed(attempt: &Attempt) -> bool {
     Trouble::of(attempt).is_some()
 }
 
-/// Sends the call again, as often as that is permitted and helps, and at last to its fallback. `began` is when it was first sent.
-pub async fn pursue(plane: &Plane, connection: &Connection, heading: &Heading, arrival: &mut Arrival, first: Attempt, began: Instant) -> (Attempt, Pursuit) {
-    let mut pursuit = Pursuit { attempts: 1, fallback: None };
+/// Sends the call again, as often as that is permitted and helps, and at last to its fallback.
+/// `began` is when it was first sent.
+pub async fn pursue(
+    plane: &Plane,
+    connection: &Connection,
+    heading: &Heading,
+    arrival: &mut Arrival,
+    first: Attempt,
+    began: Instant,
+) -> (Attempt, Pursuit) {
+    let mut pursuit = Pursuit {
+        attempts: 1,
+        fallback: None,
+    };
     let mut outcome = match first {
         Attempt::Again(seat) => return (Attempt::Again(seat), pursuit),
         Attempt::Answered(forwarded) => Outcome::answered(*forwarded),
-        Attempt::Failed(seat, refused) => Outcome { seat, so_far: SoFar::Failed(refused) },
+        Attempt::Failed(seat, refused) => Outcome {
+            seat,
+            so_far: SoFar::Failed(refused),
+        },
     };
     let deadline = began + arrival.timeout();
     let retries = heading.caller().place.policy.retries;
     while pursuit.attempts <= retries
-        && let Some(wait) = outcome.so_far.trouble().and_then(|trouble| trouble.wait(pursuit.attempts + 1, heading.call))
-        && Instant::now().checked_add(wait).is_some_and(|then| then < deadline)
+        && let Some(wait) = outcome
+            .so_far
+            .trouble()
+            .and_then(|trouble| trouble.wait(pursuit.attempts + 1, heading.call))
+        && Instant::now()
+            .checked_add(wait)
+            .is_some_and(|then| then < deadline)
         && arrival.route().may_retry(plane.ledger().now())
     {
         tokio::time::sleep(wait).await;
-        let way = Way { fallback: None, answer: deadline.saturating_duration_since(Instant::now()) };
+        let way = Way {
+            fallback: None,
+            answer: deadline.saturating_duration_since(Instant::now()),
+        };
         let went;
         (outcome, went) = attempt(plane, connection, heading, arrival, outcome, way).await;
         if !went {
@@ -165,7 +212,10 @@ pub async fn pursue(plane: &Plane, connection: &Connection, heading: &Heading, a
         && let Some(upstream) = arrival.tool().and_then(|tool| tool.fallback.clone())
         && let Some(destination) = arrival.route().destination.towards(&upstream)
     {
-        let way = Way { fallback: Some((&upstream, &destination)), answer: arrival.timeout() };
+        let way = Way {
+            fallback: Some((&upstream, &destination)),
+            answer: arrival.timeout(),
+        };
         (outcome, _) = attempt(plane, connection, heading, arrival, outcome, way).await;
         if outcome.so_far.is_fallback() {
             outcome.seat.fell_back();
@@ -176,9 +226,18 @@ pub async fn pursue(plane: &Plane, connection: &Connection, heading: &Heading, a
     (outcome.into(), pursuit)
 }
 
-/// One more attempt, and whether it was made. What came before stands where it brings nothing better.
-async fn attempt(plane: &Plane, connection: &Connection, heading: &Heading, arrival: &mut Arrival, before: Outcome, way: Way<'_>) -> (Outcome, bool) {
-    // So much was pipelined behind the call that its agent may be gone, or the gate stops: nobody waits for another attempt.
+/// One more attempt, and whether it was made. What came before stands where it brings nothing
+/// better.
+async fn attempt(
+    plane: &Plane,
+    connection: &Connection,
+    heading: &Heading,
+    arrival: &mut Arrival,
+    before: Outcome,
+    way: Way<'_>,
+) -> (Outcome, bool) {
+    // So much was pipelined behind the call that its agent may be gone, or the gate stops: nobody
+    // waits for another attempt.
     if connection.is_blind() || *plane.shared().phase.borrow() != Phase::Running {
         return (before, false);
     }
@@ -186,16 +245,30 @@ async fn attempt(plane: &Plane, connection: &Connection, heading: &Heading, arri
     let progress = seat.progress();
     let permit = match permit(plane, heading, arrival, seat) {
         Ok(permit) => permit,
-        Err(seat) => return (Outcome { seat: *seat, so_far }, false),
+        Err(seat) => {
+            return (
+                Outcome {
+                    seat: *seat,
+                    so_far,
+                },
+                false,
+            );
+        }
     };
     let is_fallback = way.fallback.is_some();
     let (mut seat, news) = match forward::forward(plane, connection, permit, arrival, way).await {
         Attempt::Again(seat) => (seat, None),
         Attempt::Answered(forwarded) => {
             let Outcome { seat, so_far: news } = Outcome::answered(*forwarded);
-            (seat, Some(news).filter(|news| !is_fallback || news.is_fit()))
+            (
+                seat,
+                Some(news).filter(|news| !is_fallback || news.is_fit()),
+            )
         }
-        Attempt::Failed(seat, refused) => (seat, Some(SoFar::Failed(refused)).filter(|news| !is_fallback && news.was_sent())),
+        Attempt::Failed(seat, refused) => (
+            seat,
+            Some(SoFar::Failed(refused)).filter(|news| !is_fallback && news.was_sent()),
+        ),
     };
     if let Some(news) = news {
         return (Outcome { seat, so_far: news }, true);
@@ -205,9 +278,16 @@ async fn attempt(plane: &Plane, connection: &Connection, heading: &Heading, arri
 }
 
 /// May it be sent once more?
-fn permit(plane: &Plane, heading: &Heading, arrival: &Arrival, seat: Seat) -> Result<Permit, Box<Seat>> {
+fn permit(
+    plane: &Plane,
+    heading: &Heading,
+    arrival: &Arrival,
+    seat: Seat,
+) -> Result<Permit, Box<Seat>> {
     match arrival.reading() {
-        Ok(reading) => reading.ask(&heading.caller().agent, |ask| plane.ledger().again(seat, ask, plane.ledger().now())),
+        Ok(reading) => reading.ask(&heading.caller().agent, |ask| {
+            plane.ledger().again(seat, ask, plane.ledger().now())
+        }),
         Err(_) => Err(Box::new(seat)),
     }
 }
@@ -225,15 +305,28 @@ enum SoFar {
 
 impl Outcome {
     fn answered(forwarded: Forwarded) -> Self {
-        let Forwarded { seat, reply, asked, from } = forwarded;
-        Outcome { seat, so_far: SoFar::Answered(Box::new(reply), asked, from) }
+        let Forwarded {
+            seat,
+            reply,
+            asked,
+            from,
+        } = forwarded;
+        Outcome {
+            seat,
+            so_far: SoFar::Answered(Box::new(reply), asked, from),
+        }
     }
 }
 
 impl std::convert::From<Outcome> for Attempt {
     fn from(Outcome { seat, so_far }: Outcome) -> Self {
         match so_far {
-            SoFar::Answered(reply, asked, from) => Attempt::Answered(Box::new(Forwarded { seat, reply: *reply, asked, from })),
+            SoFar::Answered(reply, asked, from) => Attempt::Answered(Box::new(Forwarded {
+                seat,
+                reply: *reply,
+                asked,
+                from,
+            })),
             SoFar::Failed(refused) => Attempt::Failed(seat, refused),
         }
     }
@@ -251,7 +344,8 @@ impl SoFar {
         matches!(self, SoFar::Answered(_, _, From::Fallback(_)))
     }
 
-    /// Is it an answer that may stand in for another? That a fallback knows no such thing says nothing about the tool API.
+    /// Is it an answer that may stand in for another? That a fallback knows no such thing says
+    /// nothing about the tool API.
     fn is_fit(&self) -> bool {
         matches!(self, SoFar::Answered(reply, ..) if reply.parts.status.is_success() || reply.parts.status == StatusCode::NOT_MODIFIED)
     }
@@ -270,9 +364,20 @@ mod tests {
 
     #[test]
     fn waits_grow_and_are_spread() {
-        let wait = |next, bits| Trouble::Reset.wait(next, CallId::from_bits(bits)).unwrap().as_millis();
-        assert_eq!([2, 3, 4, 7, 40].map(|next| wait(next, 0)), [50, 100, 200, 1_000, 1_000]);
-        assert_eq!([2, 3, 4, 7, 40].map(|next| wait(next, 0xff)), [100, 200, 400, 2_000, 2_000]);
+        let wait = |next, bits| {
+            Trouble::Reset
+                .wait(next, CallId::from_bits(bits))
+                .unwrap()
+                .as_millis()
+        };
+        assert_eq!(
+            [2, 3, 4, 7, 40].map(|next| wait(next, 0)),
+            [50, 100, 200, 1_000, 1_000]
+        );
+        assert_eq!(
+            [2, 3, 4, 7, 40].map(|next| wait(next, 0xff)),
+            [100, 200, 400, 2_000, 2_000]
+        );
     }
 
     #[test]
@@ -280,14 +385,30 @@ mod tests {
         let call = CallId::from_bits(0);
         assert_eq!(Trouble::Timeout.wait(2, call), None);
         assert_eq!(Trouble::Malformed.wait(2, call), None);
-        assert_eq!(Trouble::Status(503, Some(Duration::from_secs(7))).wait(2, call), Some(Duration::from_secs(7)));
-        assert!(Trouble::Unreachable.wait(2, call).is_some() && Trouble::Status(502, None).wait(2, call).is_some());
+        assert_eq!(
+            Trouble::Status(503, Some(Duration::from_secs(7))).wait(2, call),
+            Some(Duration::from_secs(7))
+        );
+        assert!(
+            Trouble::Unreachable.wait(2, call).is_some()
+                && Trouble::Status(502, None).wait(2, call).is_some()
+        );
     }
 
     #[test]
     fn a_retry_after_that_is_no_number_of_seconds_is_longer_than_any_call_waits() {
         let read = |text: &'static str| retry_after(&HeaderValue::from_static(text));
-        assert_eq!([read("0"), read(" 3 ")], [Duration::ZERO, Duration::from_secs(3)]);
-        assert_eq!([read("Wed, 21 Oct 2026 07:28:00 GMT"), read("-1"), read("99999999999999999999")], [Duration::MAX; 3]);
+        assert_eq!(
+            [read("0"), read(" 3 ")],
+            [Duration::ZERO, Duration::from_secs(3)]
+        );
+        assert_eq!(
+            [
+                read("Wed, 21 Oct 2026 07:28:00 GMT"),
+                read("-1"),
+                read("99999999999999999999")
+            ],
+            [Duration::MAX; 3]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The gate's own paths, for the agent itself: how its held calls stand, that a run is finished or went wrong, and what is left of the budget.
+//! The gate's own paths, for the agent itself: how its held calls stand, that a run is finished or
+//! went wrong, and what is left of the budget.
 //!
 //! An agent sees and ends only what is its own, and reports only for the worse (G11).
 
@@ -111,14 +112,22 @@ pub async fn answer(plane: &Plane, connection: &Connection, request: Request<Inc
     }
 }
 
-async fn route(plane: &Plane, connection: &Connection, heading: &Heading, parts: &http::request::Parts, content: Content) -> Result<Answer, Refused> {
+async fn route(
+    plane: &Plane,
+    connection: &Connection,
+    heading: &Heading,
+    parts: &http::request::Parts,
+    content: Content,
+) -> Result<Answer, Refused> {
     let target = target::read(parts.uri.path(), parts.uri.query())?;
     let rest = target.path().strip_prefix(RESERVED).unwrap_or_default();
     let words: Vec<&str> = rest.split('/').collect();
     match (&parts.method, words.as_slice()) {
         (&Method::GET, ["budget"]) => Ok(budget(heading)),
         (&Method::DELETE, ["approvals", id]) => withdrawn(plane, heading.caller(), id).await,
-        (&Method::GET, ["approvals", id]) => approval(plane, heading.caller(), id, parts.uri.query()).await,
+        (&Method::GET, ["approvals", id]) => {
+            approval(plane, heading.caller(), id, parts.uri.query()).await
+        }
         (&Method::POST, ["runs", run, "finish"]) => {
             let finish: Finish = read(plane, connection, parts, content).await?;
             finished(plane, heading, run, finish.status).await
@@ -138,16 +147,39 @@ fn budget(heading: &Heading) -> Answer {
     let disclosed = heading.budget();
     let level = heading.standing().level().to_string();
     let workflow = heading.caller().place.policy.name.to_string();
-    respond::json(StatusCode::OK, &BudgetStatus { workflow, posture: disclosed.posture, level, remaining: disclosed.remaining })
+    respond::json(
+        StatusCode::OK,
+        &BudgetStatus {
+            workflow,
+            posture: disclosed.posture,
+            level,
+            remaining: disclosed.remaining,
+        },
+    )
 }
 
-/// How a held call stands. Only the agent that asked may know; to any other there is no such approval.
-async fn approval(plane: &Plane, caller: &Caller, id: &str, query: Option<&str>) -> Result<Answer, Refused> {
+/// How a held call stands. Only the agent that asked may know; to any other there is no such
+/// approval.
+async fn approval(
+    plane: &Plane,
+    caller: &Caller,
+    id: &str,
+    query: Option<&str>,
+) -> Result<Answer, Refused> {
     let unknown = || Refused::own(Slug::NotFound, "No approval of this agent has this id.");
     let id: ApprovalId = id.parse().map_err(|_| unknown())?;
-    let own = |found: &(_, Approval)| found.0 == caller.place.policy.name && found.1.request.agent == caller.agent;
-    let (_, mut approval) = plane.ledger().approval(id).filter(own).ok_or_else(unknown)?;
-    let wait = Query::new(query).get("wait")?.and_then(|wait| wait.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
+    let own = |found: &(_, Approval)| {
+        found.0 == caller.place.policy.name && found.1.request.agent == caller.agent
+    };
+    let (_, mut approval) = plane
+        .ledger()
+        .approval(id)
+        .filter(own)
+        .ok_or_else(unknown)?;
+    let wait = Query::new(query)
+        .get("wait")?
+        .and_then(|wait| wait.parse().ok())
+        .map_or(Duration::ZERO, Duration::from_secs);
     if approval.stage == Stage::Pending && !wait.is_zero() {
         tokio::select! {
             Some(decided) = hold::decision(plane.ledger(), id) => approval = decided,
@@ -158,14 +190,29 @@ async fn approval(plane: &Plane, caller: &Caller, id: &str, query: Option<&str>)
     Ok(respond::json(StatusCode::OK, &status(&approval)))
 }
 
-/// The agent takes its own held call back, or the grant that it did not use: nobody need look at it any more.
+/// The agent takes its own held call back, or the grant that it did not use: nobody need look at it
+/// any more.
 async fn withdrawn(plane: &Plane, caller: &Caller, id: &str) -> Result<Answer, Refused> {
     let unknown = || Refused::own(Slug::NotFound, "No approval of this agent has this id.");
     let id: ApprovalId = id.parse().map_err(|_| unknown())?;
-    let own = |found: &(_, Approval)| found.0 == caller.place.policy.name && found.1.request.agent == caller.agent;
-    plane.ledger().approval(id).filter(own).ok_or_else(unknown)?;
-    let ended = |_| Refused::own(Slug::Conflict, "It has ended already: there is nothing to take back.");
-    let durable = plane.ledger().withdraw(id, "the agent took it back").map_err(ended)?;
+    let own = |found: &(_, Approval)| {
+        found.0 == caller.place.policy.name && found.1.request.agent == caller.agent
+    };
+    plane
+        .ledger()
+        .approval(id)
+        .filter(own)
+        .ok_or_else(unknown)?;
+    let ended = |_| {
+        Refused::own(
+            Slug::Conflict,
+            "It has ended already: there is nothing to take back.",
+        )
+    };
+    let durable = plane
+        .ledger()
+        .withdraw(id, "the agent took it back")
+        .map_err(ended)?;
     super::forward::durable(Some(durable)).await?;
     let (_, approval) = plane.ledger().approval(id).ok_or_else(unknown)?;
     Ok(respond::json(StatusCode::OK, &status(&approval)))
@@ -182,9 +229,15 @@ fn status(approval: &Approval) -> ApprovalStatus {
         Stage::Used { .. } => "nothing: the call was made",
         Stage::Denied { wrong: true, .. } => "do not repeat the call",
         Stage::Denied { wrong: false, .. } => "go on without the call",
-        Stage::Expired { .. } | Stage::Withdrawn { .. } => "make the call again if it is still needed",
+        Stage::Expired { .. } | Stage::Withdrawn { .. } => {
+            "make the call again if it is still needed"
+        }
     };
-    let expires_at = if let Stage::Approved { until } = approval.stage { until } else { request.expires_at };
+    let expires_at = if let Stage::Approved { until } = approval.stage {
+        until
+    } else {
+        request.expires_at
+    };
     ApprovalStatus {
         approval: request.approval.to_string(),
         state: approval.stage.as_str(),
@@ -194,72 +247,160 @@ fn status(approval: &Approval) -> ApprovalStatus {
         expires_at: Moment(expires_at),
         needed: request.needed,
         approved: approval.approvals(),
-        reason: approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map(ToOwned::to_owned),
+        reason: approval
+            .decisions
+            .last()
+            .and_then(|decision| decision.reason.as_deref())
+            .map(ToOwned::to_owned),
         edit: approval.edit().map(Edit::of),
         next,
     }
 }
 
-async fn finished(plane: &Plane, heading: &Heading, run: &str, status: FinishStatus) -> Result<Answer, Refused> {
-    let unknown = || Refused::own(Slug::NotFound, "No run of this agent is open under this id.");
+async fn finished(
+    plane: &Plane,
+    heading: &Heading,
+    run: &str,
+    status: FinishStatus,
+) -> Result<Answer, Refused> {
+    let unknown = || {
+        Refused::own(
+            Slug::NotFound,
+            "No run of this agent is open under this id.",
+        )
+    };
     let caller = heading.caller();
     let run = identify::run_id(run).ok_or_else(unknown)?;
     let (workflow, agent) = (&caller.place.policy.name, &caller.agent);
     if status == FinishStatus::Failed {
         // The agent says that it failed: for the worse, so it is believed.
-        let charge = charge(caller, FailureMode::BrokenHandoff, Some("the agent finished the run as failed".into()), None);
+        let charge = charge(
+            caller,
+            FailureMode::BrokenHandoff,
+            Some("the agent finished the run as failed".into()),
+            None,
+        );
         if plane.ledger().is_open(workflow, agent, &run) {
             acknowledge(plane, caller, &run, charge).await?;
         }
     }
-    let id = plane.ledger().finish(workflow, agent, &run, status == FinishStatus::Escalated).ok_or_else(unknown)?;
+    let id = plane
+        .ledger()
+        .finish(workflow, agent, &run, status == FinishStatus::Escalated)
+        .ok_or_else(unknown)?;
     let status = match status {
         FinishStatus::Completed => "completed",
         FinishStatus::Failed => "failed",
         FinishStatus::Escalated => "escalated",
     };
-    Ok(respond::json(StatusCode::OK, &Finished { run: id.to_string(), status }))
+    Ok(respond::json(
+        StatusCode::OK,
+        &Finished {
+            run: id.to_string(),
+            status,
+        },
+    ))
 }
 
-async fn reported(plane: &Plane, caller: &Caller, run: &str, report: AgentReport) -> Result<Answer, Refused> {
+async fn reported(
+    plane: &Plane,
+    caller: &Caller,
+    run: &str,
+    report: AgentReport,
+) -> Result<Answer, Refused> {
     let unknown = || Refused::own(Slug::NotFound, "No run of this agent has this id.");
     let run = identify::run_id(run.split("%23").next().unwrap_or_default()).ok_or_else(unknown)?;
     let mode = FailureMode::from(report.mode.as_str());
     let objective = &caller.place.policy.terms.objective;
     if matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(&mode) {
-        return Err(Refused::own(Slug::Invalid, "No failure mode of this workflow has this name. An agent reports only what went wrong."));
+        return Err(Refused::own(
+            Slug::Invalid,
+            "No failure mode of this workflow has this name. An agent reports only what went wrong.",
+        ));
     }
-    if report.note.as_ref().is_some_and(|note| note.len() > MAX_NOTE) {
-        return Err(Refused::own(Slug::Invalid, "The note is longer than 4 KiB."));
+    if report
+        .note
+        .as_ref()
+        .is_some_and(|note| note.len() > MAX_NOTE)
+    {
+        return Err(Refused::own(
+            Slug::Invalid,
+            "The note is longer than 4 KiB.",
+        ));
     }
-    let charge = charge(caller, mode, report.note.map(Into::into), report.reference.map(Into::into));
+    let charge = charge(
+        caller,
+        mode,
+        report.note.map(Into::into),
+        report.reference.map(Into::into),
+    );
     acknowledge(plane, caller, &run, charge).await?;
-    Ok(respond::json(StatusCode::OK, &Finished { run: run.to_string(), status: "reported" }))
+    Ok(respond::json(
+        StatusCode::OK,
+        &Finished {
+            run: run.to_string(),
+            status: "reported",
+        },
+    ))
 }
 
-fn charge(caller: &Caller, mode: FailureMode, note: Option<std::sync::Arc<str>>, reference: Option<std::sync::Arc<str>>) -> Charge {
-    Charge { mode, source: Source::Agent, by: Some(caller.agent.as_str().into()), call: None, tool: None, note, reference }
+fn charge(
+    caller: &Caller,
+    mode: FailureMode,
+    note: Option<std::sync::Arc<str>>,
+    reference: Option<std::sync::Arc<str>>,
+) -> Charge {
+    Charge {
+        mode,
+        source: Source::Agent,
+        by: Some(caller.agent.as_str().into()),
+        call: None,
+        tool: None,
+        note,
+        reference,
+    }
 }
 
 /// Reports, and waits until that is on disk.
-async fn acknowledge(plane: &Plane, caller: &Caller, run: &RunId, charge: Charge) -> Result<(), Refused> {
-    let target = RunTarget::Run { run: run.clone(), workflow: Some(caller.place.policy.name.clone()), agent: Some(caller.agent.clone()) };
+async fn acknowledge(
+    plane: &Plane,
+    caller: &Caller,
+    run: &RunId,
+    charge: Charge,
+) -> Result<(), Refused> {
+    let target = RunTarget::Run {
+        run: run.clone(),
+        workflow: Some(caller.place.policy.name.clone()),
+        agent: Some(caller.agent.clone()),
+    };
     match plane.ledger().report(target, charge) {
         Reported::Open { durable, .. } => super::forward::durable(durable).await,
         Reported::Booked(receipt) => match receipt.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(ReviseError::Unavailable(_))) | Err(_) => Err(Refused::journal()),
-            Ok(Err(_)) => Err(Refused::own(Slug::NotFound, "No run of this agent has this id.")),
+            Ok(Err(_)) => Err(Refused::own(
+                Slug::NotFound,
+                "No run of this agent has this id.",
+            )),
         },
     }
 }
 
 /// The JSON body of a request for the gate itself.
-async fn read<T: for<'de> Deserialize<'de>>(plane: &Plane, connection: &Connection, parts: &http::request::Parts, content: Content) -> Result<T, Refused> {
+async fn read<T: for<'de> Deserialize<'de>>(
+    plane: &Plane,
+    connection: &Connection,
+    parts: &http::request::Parts,
+    content: Content,
+) -> Result<T, Refused> {
     media::is_json(parts.headers.get(header::CONTENT_TYPE))?;
-    let content = content.buffer(connection, MAX_BODY, &plane.shared().memory).await.map_err(Refused::from)?;
+    let content = content
+        .buffer(connection, MAX_BODY, &plane.shared().memory)
+        .await
+        .map_err(Refused::from)?;
     let bytes = content.bytes().map(|bytes| &**bytes).unwrap_or_default();
     let value = crate::wire::json::parse(bytes).map_err(Malformed::from)?;
     drop(value);
-    serde_json::from_slice(bytes).map_err(|error| Refused::own(Slug::Invalid, &format!("The body does not fit: {error}.")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| Refused::own(Slug::Invalid, &format!("The body does not fit: {error}.")))
 }

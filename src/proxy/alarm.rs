@@ -1,7 +1,9 @@
 //! A wait's deadline, made cheap for waits that almost never last.
 //!
-//! Decides when a wait is over. A timer that is set and removed for every request is work for nothing, since nearly all end early. So a set timer stays, too
-//! early for the next wait: when it rings, the wait asks again and it is set anew. It rings at most once per span, and the usual wait reads the clock only.
+//! Decides when a wait is over. A timer that is set and removed for every request is work for
+//! nothing, since nearly all end early. So a set timer stays, too early for the next wait: when it
+//! rings, the wait asks again and it is set anew. It rings at most once per span, and the usual
+//! wait reads the clock only.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -35,7 +37,9 @@ impl Alarm {
     pub fn poll_over(&mut self, span: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         // A span past the end of time never ends.
-        let Some(due) = self.since.get_or_insert(now).checked_add(span) else { return Poll::Pending };
+        let Some(due) = self.since.get_or_insert(now).checked_add(span) else {
+            return Poll::Pending;
+        };
         if now >= due {
             return Poll::Ready(());
         }
@@ -43,7 +47,9 @@ impl Alarm {
         if self.rings.is_some_and(|rings| now < rings && rings <= due) {
             return Poll::Pending;
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         if timer.deadline() > due || timer.deadline() <= now {
             timer.as_mut().reset(due);
         }
@@ -82,7 +88,8 @@ mod tests {
     async fn a_timer_left_from_an_earlier_wait_ends_no_later_one() {
         let mut alarm = Alarm::default();
         let start = Instant::now();
-        let begun = tokio::time::timeout(Duration::from_secs(4), alarm.over(Duration::from_secs(5))).await;
+        let begun =
+            tokio::time::timeout(Duration::from_secs(4), alarm.over(Duration::from_secs(5))).await;
         assert!(begun.is_err());
         alarm.rest();
         alarm.over(Duration::from_secs(5)).await;
@@ -93,7 +100,8 @@ mod tests {
     async fn a_shorter_wait_does_not_last_as_long_as_the_one_before() {
         let mut alarm = Alarm::default();
         let start = Instant::now();
-        let _ = tokio::time::timeout(Duration::from_secs(1), alarm.over(Duration::from_mins(1))).await;
+        let _ =
+            tokio::time::timeout(Duration::from_secs(1), alarm.over(Duration::from_mins(1))).await;
         alarm.hand_over();
         alarm.over(Duration::from_secs(2)).await;
         assert_eq!(start.elapsed().as_secs(), 3);

@@ -1,4 +1,5 @@
-//! A request's body before it is judged: buffered only where a rule or an approval needs it, up to a bound and against the process's memory; else it streams past.
+//! A request's body before it is judged: buffered only where a rule or an approval needs it, up to
+//! a bound and against the process's memory; else it streams past.
 
 use std::{
     sync::{
@@ -17,7 +18,8 @@ use crate::wire::Malformed;
 /// How long a client may take between two pieces of a body that is buffered.
 const BODY_SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// So much of a body that nobody wants is taken to keep its connection; a new connection costs less than more.
+/// So much of a body that nobody wants is taken to keep its connection; a new connection costs less
+/// than more.
 const DISCARDED: usize = 64 * 1024;
 /// And for no longer.
 const DISCARD_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
@@ -39,12 +41,21 @@ impl Memory {
     /// `bytes` for all bodies.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Memory { free: Arc::new(AtomicUsize::new(bytes)) }
+        Memory {
+            free: Arc::new(AtomicUsize::new(bytes)),
+        }
     }
 
     fn take(&self, bytes: usize) -> Option<Share> {
-        let taken = self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(bytes));
-        taken.ok().map(|_| Share { free: Arc::clone(&self.free), bytes })
+        let taken = self
+            .free
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+                free.checked_sub(bytes)
+            });
+        taken.ok().map(|_| Share {
+            free: Arc::clone(&self.free),
+            bytes,
+        })
     }
 }
 
@@ -83,7 +94,11 @@ impl Content {
     /// The content of a body that has not been looked at.
     #[must_use]
     pub fn of(body: Incoming) -> Self {
-        if body.is_end_stream() { Content::None } else { Content::Unread(body) }
+        if body.is_end_stream() {
+            Content::None
+        } else {
+            Content::Unread(body)
+        }
     }
 
     /// These bytes, where there is room for them.
@@ -95,19 +110,37 @@ impl Content {
     /// Was at most `most` announced, and is there room for that?
     #[must_use]
     pub fn is_short(&self, most: usize, memory: &Memory) -> bool {
-        let Content::Unread(body) = self else { return false };
-        let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-        announced.is_some_and(|length| length <= most && length <= memory.free.load(Ordering::Acquire))
+        let Content::Unread(body) = self else {
+            return false;
+        };
+        let announced = body
+            .size_hint()
+            .exact()
+            .and_then(|length| usize::try_from(length).ok());
+        announced
+            .is_some_and(|length| length <= most && length <= memory.free.load(Ordering::Acquire))
     }
 
     /// Reads the body whole: at most `bound` bytes.
-    pub async fn buffer(self, connection: &Connection, bound: usize, memory: &Memory) -> Result<Self, BodyError> {
-        let Content::Unread(mut body) = self else { return Ok(self) };
-        let announced = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    pub async fn buffer(
+        self,
+        connection: &Connection,
+        bound: usize,
+        memory: &Memory,
+    ) -> Result<Self, BodyError> {
+        let Content::Unread(mut body) = self else {
+            return Ok(self);
+        };
+        let announced = body
+            .size_hint()
+            .exact()
+            .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced.is_some_and(|length| length > bound) {
             return Err(Malformed::BodyTooLarge.into());
         }
-        let share = memory.take(announced.unwrap_or(bound)).ok_or(BodyError::Memory)?;
+        let share = memory
+            .take(announced.unwrap_or(bound))
+            .ok_or(BodyError::Memory)?;
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         let mut silence = Alarm::default();
@@ -115,13 +148,20 @@ impl Content {
         while !body.is_end_stream() {
             let frame = std::future::poll_fn(|cx| match connection.poll_body(&mut body, cx) {
                 Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-                Poll::Pending => silence.poll_over(BODY_SILENCE, cx).map(|()| Err(Malformed::TooSlow)),
+                Poll::Pending => silence
+                    .poll_over(BODY_SILENCE, cx)
+                    .map(|()| Err(Malformed::TooSlow)),
             });
             let frame = frame.await?;
             silence.rest();
             let data = match frame {
                 None => break,
-                Some(Err(_)) => return Err(connection.broken().unwrap_or(Malformed::BodyIncomplete).into()),
+                Some(Err(_)) => {
+                    return Err(connection
+                        .broken()
+                        .unwrap_or(Malformed::BodyIncomplete)
+                        .into());
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => data,
                     Err(_) => continue,
@@ -141,27 +181,38 @@ impl Content {
                 (Some(_), false) => rest.extend_from_slice(&data),
             }
         }
-        let bytes = if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() };
+        let bytes = if rest.is_empty() {
+            first.unwrap_or_default()
+        } else {
+            rest.freeze()
+        };
         Ok(Content::Read(bytes, share))
     }
 
-    /// Takes what is left of a body that nobody wants; false where that is too much, too slow, or broken.
+    /// Takes what is left of a body that nobody wants; false where that is too much, too slow, or
+    /// broken.
     pub async fn discard(self, connection: &Connection) -> bool {
-        let Content::Unread(mut body) = self else { return true };
+        let Content::Unread(mut body) = self else {
+            return true;
+        };
         let mut left = DISCARDED;
         let rest = async {
             loop {
                 match std::future::poll_fn(|cx| connection.poll_body(&mut body, cx)).await {
                     None => return true,
                     Some(Err(_)) => return false,
-                    Some(Ok(frame)) => match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                        Some(less) => left = less,
-                        None => return false,
-                    },
+                    Some(Ok(frame)) => {
+                        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                            Some(less) => left = less,
+                            None => return false,
+                        }
+                    }
                 }
             }
         };
-        tokio::time::timeout(DISCARD_WITHIN, rest).await.unwrap_or(false)
+        tokio::time::timeout(DISCARD_WITHIN, rest)
+            .await
+            .unwrap_or(false)
     }
 
     /// The bytes that were read; `None` where there is no body or it was not read.

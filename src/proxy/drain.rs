@@ -1,7 +1,8 @@
 //! The way down: running, draining until a deadline, stopped.
 //!
-//! Decides nothing but the order of the phases, which never go back; workers and whoever else serves watch them. The deadline bounds the wait (G7): a call that
-//! outlives it is dropped, and its token settles it like any call whose agent went away (G1).
+//! Decides nothing but the order of the phases, which never go back; workers and whoever else
+//! serves watch them. The deadline bounds the wait (G7): a call that outlives it is dropped, and
+//! its token settles it like any call whose agent went away (G1).
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ impl Drain {
         self.0.subscribe()
     }
 
-    /// Begins draining. A second call can only bring the deadline forward: whoever asks again is in more of a hurry.
+    /// Begins draining. A second call can only bring the deadline forward: whoever asks again is in
+    /// more of a hurry.
     pub fn begin(&self, patience: Duration) {
         let asked = Instant::now() + patience;
         self.0.send_if_modified(|phase| {
@@ -71,7 +73,12 @@ mod tests {
         let now = Instant::now();
         drain.begin(Duration::from_secs(10));
         drain.begin(Duration::from_mins(1));
-        assert_eq!(*watch.borrow(), Phase::Draining { until: now + Duration::from_secs(10) });
+        assert_eq!(
+            *watch.borrow(),
+            Phase::Draining {
+                until: now + Duration::from_secs(10)
+            }
+        );
         drain.begin(Duration::ZERO);
         assert_eq!(*watch.borrow(), Phase::Draining { until: now });
         drain.stop();

@@ -1,9 +1,12 @@
-//! The life of a call, on one screen: who asks, what is asked, may it go, a person's yes where one is needed, do it, and settle it when the answer ends.
+//! The life of a call, on one screen: who asks, what is asked, may it go, a person's yes where one
+//! is needed, do it, and settle it when the answer ends.
 //!
-//! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded without a [`Permit`](crate::ledger::permit::Permit), and whatever
-//! happens, the call's seat is settled exactly once (G1, G2).
+//! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded
+//! without a [`Permit`](crate::ledger::permit::Permit), and whatever happens, the call's seat is
+//! settled exactly once (G1, G2).
 //!
-//! The future of a call is moved as a whole when it begins, so what most calls never do is boxed: holding, and the agent's own paths.
+//! The future of a call is moved as a whole when it begins, so what most calls never do is boxed:
+//! holding, and the agent's own paths.
 
 use std::sync::Arc;
 
@@ -34,11 +37,16 @@ use crate::{
     },
 };
 
-/// How often one call may be judged: again after its body was read, after each hold that was approved, each clamp, and each pooled connection that had died.
+/// How often one call may be judged: again after its body was read, after each hold that was
+/// approved, each clamp, and each pooled connection that had died.
 const MAX_ROUNDS: u32 = 8;
 
 /// Answers one request.
-pub async fn exchange(plane: &Plane, connection: &Connection, request: Request<Incoming>) -> Answer {
+pub async fn exchange(
+    plane: &Plane,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Answer {
     match read::intake(plane, connection, request) {
         Err(refused) => respond::refused(plane, &refused, None),
         Ok(Intake::Options) => respond::options(),
@@ -48,36 +56,67 @@ pub async fn exchange(plane: &Plane, connection: &Connection, request: Request<I
                 Err(refused) => respond::refused(plane, &refused, None),
                 Ok(caller) => call(plane, connection, caller, &mut arrival).await,
             };
-            if arrival.is_unread() { Box::pin(arrival.part(connection, answer)).await } else { answer }
+            if arrival.is_unread() {
+                Box::pin(arrival.part(connection, answer)).await
+            } else {
+                answer
+            }
         }
     }
 }
 
-async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &mut Arrival) -> Answer {
+async fn call(
+    plane: &Plane,
+    connection: &Connection,
+    caller: Caller,
+    arrival: &mut Arrival,
+) -> Answer {
     let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
-    if let Err(refused) = arrival.prepare(plane, connection, &heading.caller().place).await {
+    if let Err(refused) = arrival
+        .prepare(plane, connection, &heading.caller().place)
+        .await
+    {
         return respond::refused(plane, &refused, Some(&heading));
     }
     let mut seat = None;
     for _ in 0..MAX_ROUNDS {
-        let judged = match arrival.reading().and_then(|reading| judge(plane, &heading, &reading, seat.take())) {
+        let judged = match arrival
+            .reading()
+            .and_then(|reading| judge(plane, &heading, &reading, seat.take()))
+        {
             Ok(judged) => judged,
             Err(refused) => return end(plane, heading, seat, &refused),
         };
         seat = Some(match judged {
-            Judged::Pass { permit, durable, aftermath } => {
+            Judged::Pass {
+                permit,
+                durable,
+                aftermath,
+            } => {
                 if let Err(refused) = forward::durable(durable).await {
                     return end(plane, heading, permit.give_up(), &refused);
                 }
                 let began = again::is_possible(&heading, arrival).then(|| arrival.route().called());
-                let way = Way { fallback: None, answer: arrival.timeout() };
+                let way = Way {
+                    fallback: None,
+                    answer: arrival.timeout(),
+                };
                 let first = forward::forward(plane, connection, permit, arrival, way).await;
                 let (last, pursuit) = match began.filter(|_| again::is_failed(&first)) {
                     None => (first, Pursuit::default()),
-                    Some(began) => Box::pin(again::pursue(plane, connection, &heading, arrival, first, began)).await,
+                    Some(began) => {
+                        Box::pin(again::pursue(
+                            plane, connection, &heading, arrival, first, began,
+                        ))
+                        .await
+                    }
                 };
                 match last {
-                    Attempt::Answered(forwarded) => return respond::answered(plane, connection, &heading, *forwarded, aftermath, pursuit),
+                    Attempt::Answered(forwarded) => {
+                        return respond::answered(
+                            plane, connection, &heading, *forwarded, aftermath, pursuit,
+                        );
+                    }
                     Attempt::Again(seat) => seat,
                     Attempt::Failed(seat, refused) => {
                         let mut answer = end(plane, heading, seat, &refused);
@@ -86,16 +125,35 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
                     }
                 }
             }
-            Judged::Held { seat, approval, durable, finding } => {
+            Judged::Held {
+                seat,
+                approval,
+                durable,
+                finding,
+            } => {
                 heading.describe(&seat);
-                match Box::pin(hold::wait(plane, connection, &arrival.parts.headers, &seat, *approval, durable)).await {
-                    Decided::Approved => match plane.still(&arrival.parts.headers, heading.caller()) {
-                        Ok(()) => seat,
-                        Err(refused) => return end(plane, heading, seat, &refused),
-                    },
+                match Box::pin(hold::wait(
+                    plane,
+                    connection,
+                    &arrival.parts.headers,
+                    &seat,
+                    *approval,
+                    durable,
+                ))
+                .await
+                {
+                    Decided::Approved => {
+                        match plane.still(&arrival.parts.headers, heading.caller()) {
+                            Ok(()) => seat,
+                            Err(refused) => return end(plane, heading, seat, &refused),
+                        }
+                    }
                     Decided::Waiting(waiting) => {
                         let answer = respond::held(plane, &heading, &waiting, &finding);
-                        seat.settle(Settlement { status: answer.status().as_u16(), modes: Vec::new() });
+                        seat.settle(Settlement {
+                            status: answer.status().as_u16(),
+                            modes: Vec::new(),
+                        });
                         return answer;
                     }
                     Decided::Refused(refused) => return end(plane, heading, seat, &refused),
@@ -114,50 +172,109 @@ async fn call(plane: &Plane, connection: &Connection, caller: Caller, arrival: &
             },
             Judged::Answered { seat, answer } => {
                 heading.describe(&seat);
-                seat.settle(Settlement { status: answer.status, modes: Vec::new() });
+                seat.settle(Settlement {
+                    status: answer.status,
+                    modes: Vec::new(),
+                });
                 return respond::replayed(plane, &heading, &answer);
             }
             Judged::Refused { seat, refused } => return end(plane, heading, seat, &refused),
         });
     }
-    end(plane, heading, seat, &Refused::unreachable("the connection kept closing before the call was sent"))
+    end(
+        plane,
+        heading,
+        seat,
+        &Refused::unreachable("the connection kept closing before the call was sent"),
+    )
 }
 
 /// What the ledger said, with what outlives the reading it was asked with.
 enum Judged {
-    Pass { permit: Permit, durable: Option<Receipt<Result<(), Unavailable>>>, aftermath: Option<Box<Aftermath>> },
-    Held { seat: Seat, approval: Box<Approval>, durable: Option<Receipt<Result<(), Unavailable>>>, finding: Box<Finding> },
-    Edited { seat: Seat, args: Arc<str> },
-    Unread { seat: Seat },
-    Answered { seat: Seat, answer: StoredAnswer },
-    Refused { seat: Seat, refused: Box<Refused> },
+    Pass {
+        permit: Permit,
+        durable: Option<Receipt<Result<(), Unavailable>>>,
+        aftermath: Option<Box<Aftermath>>,
+    },
+    Held {
+        seat: Seat,
+        approval: Box<Approval>,
+        durable: Option<Receipt<Result<(), Unavailable>>>,
+        finding: Box<Finding>,
+    },
+    Edited {
+        seat: Seat,
+        args: Arc<str>,
+    },
+    Unread {
+        seat: Seat,
+    },
+    Answered {
+        seat: Seat,
+        answer: StoredAnswer,
+    },
+    Refused {
+        seat: Seat,
+        refused: Box<Refused>,
+    },
 }
 
 /// May it go? The first time, the call takes its seat in its run; an error is a call without one.
-fn judge(plane: &Plane, heading: &Heading, reading: &Reading<'_>, seat: Option<Seat>) -> Result<Judged, Refused> {
+fn judge(
+    plane: &Plane,
+    heading: &Heading,
+    reading: &Reading<'_>,
+    seat: Option<Seat>,
+) -> Result<Judged, Refused> {
     let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
     let seat = if let Some(seat) = seat {
         seat
     } else {
         let run = reading.run(caller, heading.standing())?;
-        ledger.seat(&caller.place, &caller.agent, run, heading.call, now).ok_or_else(Refused::memory)?
+        ledger
+            .seat(&caller.place, &caller.agent, run, heading.call, now)
+            .ok_or_else(Refused::memory)?
     };
     let began = std::time::Instant::now();
     let admit = reading.ask(&caller.agent, |ask| ledger.admit(seat, ask, now));
     plane.shared().metrics.decision(began.elapsed());
     Ok(match admit {
-        Admit::Pass { permit, durable } => Judged::Pass { permit, durable, aftermath: reading.aftermath(caller) },
-        Admit::Held { seat, approval, durable, finding } => Judged::Held { seat, approval, durable, finding },
+        Admit::Pass { permit, durable } => Judged::Pass {
+            permit,
+            durable,
+            aftermath: reading.aftermath(caller),
+        },
+        Admit::Held {
+            seat,
+            approval,
+            durable,
+            finding,
+        } => Judged::Held {
+            seat,
+            approval,
+            durable,
+            finding,
+        },
         Admit::Edited { seat, args } => Judged::Edited { seat, args },
         Admit::Unread { seat } => Judged::Unread { seat },
         Admit::Answered { seat, answer } => Judged::Answered { seat, answer },
-        Admit::Refused { seat, refusal } => Judged::Refused { seat, refused: Box::new(Refused::from(refusal)) },
+        Admit::Refused { seat, refusal } => Judged::Refused {
+            seat,
+            refused: Box::new(Refused::from(refusal)),
+        },
     })
 }
 
 /// Ends a call that does not go through.
-fn end(plane: &Plane, mut heading: Heading, seat: impl Into<Option<Seat>>, refused: &Refused) -> Answer {
-    let Some(seat) = seat.into() else { return respond::refused(plane, refused, Some(&heading)) };
+fn end(
+    plane: &Plane,
+    mut heading: Heading,
+    seat: impl Into<Option<Seat>>,
+    refused: &Refused,
+) -> Answer {
+    let Some(seat) = seat.into() else {
+        return respond::refused(plane, refused, Some(&heading));
+    };
     heading.describe(&seat);
     let answer = respond::refused(plane, refused, Some(&heading));
     // No rule said no, so no list of denied calls has it.

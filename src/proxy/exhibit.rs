@@ -1,4 +1,5 @@
-//! A call as reviewers are shown it, and its parts as conditions read them. Borrowed from the one reading that is judged and forwarded.
+//! A call as reviewers are shown it, and its parts as conditions read them. Borrowed from the one
+//! reading that is judged and forwarded.
 
 use std::{borrow::Cow, hash::Hasher, sync::Arc};
 
@@ -65,7 +66,11 @@ impl Exhibit for Shown<'_> {
         into.write(self.method.as_bytes());
         into.write_u8(0xff);
         into.write(self.target.path().as_bytes());
-        into.write_u8(if self.target.query().is_some() { 0xfe } else { 0xff });
+        into.write_u8(if self.target.query().is_some() {
+            0xfe
+        } else {
+            0xff
+        });
         into.write(self.target.query().unwrap_or_default().as_bytes());
         // No text has this byte: what ends here does not go on in what follows.
         into.write_u8(0xff);
@@ -106,7 +111,10 @@ impl Lookup for Headers<'_> {
         let mut values = self.0.get_all(name).iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(None),
-            (Some(value), None) => value.to_str().map(|text| Some(Cow::Borrowed(text))).map_err(|_| Ambiguous),
+            (Some(value), None) => value
+                .to_str()
+                .map(|text| Some(Cow::Borrowed(text)))
+                .map_err(|_| Ambiguous),
             (Some(_), Some(_)) => Err(Ambiguous),
         }
     }

@@ -1,7 +1,9 @@
-//! Does it: sends one admitted call upstream, once. Whether it is sent once more is decided in `again`.
+//! Does it: sends one admitted call upstream, once. Whether it is sent once more is decided in
+//! `again`.
 //!
-//! The permit is compared with the clamp epoch when the connection stands ready, right before the first byte: one that is older than a clamp goes back to be judged
-//! again (G2). A call is sent a second time only where provably not a byte of it was written the first time.
+//! The permit is compared with the clamp epoch when the connection stands ready, right before the
+//! first byte: one that is older than a clamp goes back to be judged again (G2). A call is sent a
+//! second time only where provably not a byte of it was written the first time.
 
 use std::{rc::Rc, time::Duration};
 
@@ -90,16 +92,32 @@ pub async fn durable(receipt: Option<Receipt<Result<(), Unavailable>>>) -> Resul
 }
 
 /// Sends the call.
-pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arrival: &mut Arrival, way: Way<'_>) -> Attempt {
+pub async fn forward(
+    plane: &Plane,
+    connection: &Connection,
+    permit: Permit,
+    arrival: &mut Arrival,
+    way: Way<'_>,
+) -> Attempt {
     let (silence, found) = (arrival.timeout(), arrival.found());
     let route = found.0.at(found.1);
-    let (upstream, destination) = way.fallback.unwrap_or((&route.api.upstream, &route.destination));
+    let (upstream, destination) = way
+        .fallback
+        .unwrap_or((&route.api.upstream, &route.destination));
     let lease = match plane.pool.ready(upstream, way.answer).await {
         Ok(lease) => lease,
-        Err(unreachable) => return Attempt::Failed(permit.give_up(), Box::new(Refused::unreachable(&unreachable.to_string()))),
+        Err(unreachable) => {
+            return Attempt::Failed(
+                permit.give_up(),
+                Box::new(Refused::unreachable(&unreachable.to_string())),
+            );
+        }
     };
     let Some((request, asked)) = outgoing(plane, connection, arrival, upstream, destination) else {
-        return Attempt::Failed(permit.give_up(), Box::new(Refused::unreachable("its address is not one")));
+        return Attempt::Failed(
+            permit.give_up(),
+            Box::new(Refused::unreachable("its address is not one")),
+        );
     };
     let mut seat = match permit.check() {
         Ok(permit) => permit.spend(),
@@ -109,7 +127,15 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
         }
     };
     let began = std::time::Instant::now();
-    let sent = lease.send(request, Patience { answer: way.answer, silence }).await;
+    let sent = lease
+        .send(
+            request,
+            Patience {
+                answer: way.answer,
+                silence,
+            },
+        )
+        .await;
     let idempotent = seat.is_idempotent();
     let refused = match sent {
         Ok(reply) => {
@@ -119,7 +145,12 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
                 None => From::Api(Rc::clone(&found.0), found.1),
                 Some((_, destination)) => From::Fallback(Box::new(destination.clone())),
             };
-            return Attempt::Answered(Box::new(Forwarded { seat, reply, asked, from }));
+            return Attempt::Answered(Box::new(Forwarded {
+                seat,
+                reply,
+                asked,
+                from,
+            }));
         }
         Err(SendError::Unsent(request)) => {
             seat.unsent();
@@ -138,7 +169,8 @@ pub async fn forward(plane: &Plane, connection: &Connection, permit: Permit, arr
     Attempt::Failed(seat, Box::new(refused))
 }
 
-/// The request as its upstream gets it. What was judged stays behind, so that it can be judged again; only a body that streams goes along.
+/// The request as its upstream gets it. What was judged stays behind, so that it can be judged
+/// again; only a body that streams goes along.
 fn outgoing(
     plane: &Plane,
     connection: &Connection,
@@ -146,8 +178,12 @@ fn outgoing(
     upstream: &Upstream,
     destination: &Destination,
 ) -> Option<(Request<OutBody>, Option<HeaderValue>)> {
-    let target = PathAndQuery::from_maybe_shared(Bytes::from(arrival.target_below(&upstream.base))).ok()?;
-    let bound = arrival.tool().and_then(|tool| tool.body).unwrap_or(usize::MAX);
+    let target =
+        PathAndQuery::from_maybe_shared(Bytes::from(arrival.target_below(&upstream.base))).ok()?;
+    let bound = arrival
+        .tool()
+        .and_then(|tool| tool.body)
+        .unwrap_or(usize::MAX);
     let timeout = arrival.timeout();
     let body = match std::mem::replace(&mut arrival.content, Content::None) {
         Content::None => OutBody::Empty,
@@ -156,10 +192,13 @@ fn outgoing(
             arrival.content = Content::Read(bytes, share);
             body
         }
-        Content::Unread(incoming) => OutBody::stream(incoming, connection.wire(), bound as u64, timeout),
+        Content::Unread(incoming) => {
+            OutBody::stream(incoming, connection.wire(), bound as u64, timeout)
+        }
     };
     let mut request = Request::new(body);
-    let (headers, asked) = headers::to_upstream(&arrival.parts, connection, destination, &plane.traces);
+    let (headers, asked) =
+        headers::to_upstream(&arrival.parts, connection, destination, &plane.traces);
     *request.headers_mut() = headers;
     *request.method_mut() = arrival.parts.method.clone();
     *request.uri_mut() = target.into();

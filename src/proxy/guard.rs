@@ -1,19 +1,26 @@
-//! Reads every byte of an HTTP/1 connection before hyper does, and holds back what is not beyond doubt.
+//! Reads every byte of an HTTP/1 connection before hyper does, and holds back what is not beyond
+//! doubt.
 //!
-//! `wire::head::Guard` judges; this adapter does what its verdict asks of a stream. On the good path bytes go straight into hyper's buffer and are judged in
-//! place: no copy, no state per request. An incomplete head or chunk line is kept here until the rest of it has come, at most one head long (G7). What is
-//! refused never reaches hyper:
+//! `wire::head::Guard` judges; this adapter does what its verdict asks of a stream. On the good
+//! path bytes go straight into hyper's buffer and are judged in place: no copy, no state per
+//! request. An incomplete head or chunk line is kept here until the rest of it has come, at most
+//! one head long (G7). What is refused never reaches hyper:
 //!
-//! - a client's bad head becomes a small request of our own, so that hyper still answers what was pipelined before it, in order, and the service finds the
-//!   verdict at its place ([`Wire::next_head`]); after it the connection reads as ended;
-//! - a bad chunk, and anything bad from an upstream, is a read error: the message that was begun is broken off, never completed (hostile.md A18, A26).
+//! - a client's bad head becomes a small request of our own, so that hyper still answers what was
+//!   pipelined before it, in order, and the service finds the verdict at its place
+//!   ([`Wire::next_head`]); after it the connection reads as ended;
+//! - a bad chunk, and anything bad from an upstream, is a read error: the message that was begun is
+//!   broken off, never completed (hostile.md A18, A26).
 //!
-//! It also keeps the clock on a client: an idle connection ends, a head that dribbles in is answered 408, and a client that does not take its answer is dropped
-//! (F30). What a body may take is decided by whoever reads it.
+//! It also keeps the clock on a client: an idle connection ends, a head that dribbles in is
+//! answered 408, and a client that does not take its answer is dropped (F30). What a body may take
+//! is decided by whoever reads it.
 //!
-//! And it notices when a client leaves. hyper does not listen while a call is in flight, so whoever drives it asks here ([`Watched::poll_gone`]): what the client
-//! sends meanwhile is kept for later, and its end ends the call, which may be one that a person is about to approve (A91). A client that only closes its sending
-//! side cannot be told from one that left, and is taken for one. hyper's own `half_close(false)` does the same until a single byte was pipelined.
+//! And it notices when a client leaves. hyper does not listen while a call is in flight, so whoever
+//! drives it asks here ([`Watched::poll_gone`]): what the client sends meanwhile is kept for later,
+//! and its end ends the call, which may be one that a person is about to approve (A91). A client
+//! that only closes its sending side cannot be told from one that left, and is taken for one.
+//! hyper's own `half_close(false)` does the same until a single byte was pipelined.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -28,23 +35,27 @@ use super::alarm::Alarm;
 use crate::wire::Malformed;
 use crate::wire::head::{Guard, HeadLimits, Scan};
 
-/// What hyper reads in place of a head that was refused. The reserved prefix keeps it apart from every route, should a service forget to ask.
-const REFUSED: &[u8] = b"GET /.burngate/refused HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
+/// What hyper reads in place of a head that was refused. The reserved prefix keeps it apart from
+/// every route, should a service forget to ask.
+const REFUSED: &[u8] =
+    b"GET /.burngate/refused HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
 
 /// Read at once behind bytes that are kept. Heads are rarely longer; a long one takes a few turns.
 const KEPT_READ: usize = 4 * 1024;
 
-/// Head and body are written as one piece up to this size: for the kernel a list of pieces costs more than this copy, and so it does for TLS, whose records
-/// would be one each.
+/// Head and body are written as one piece up to this size: for the kernel a list of pieces costs
+/// more than this copy, and so it does for TLS, whose records would be one each.
 const FLAT: usize = 4 * 1024;
 
-/// How long a refused client is listened to after our end was closed: unread bytes would turn the close into a reset, which overtakes the answer.
+/// How long a refused client is listened to after our end was closed: unread bytes would turn the
+/// close into a reset, which overtakes the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of a refused client's bytes is thrown away meanwhile.
 const MAX_LINGER_BYTES: usize = 256 * 1024;
 
-/// What is kept of requests that were pipelined behind a call in flight. With more, nobody knows any longer whether the client is there ([`Wire::is_blind`]).
+/// What is kept of requests that were pipelined behind a call in flight. With more, nobody knows
+/// any longer whether the client is there ([`Wire::is_blind`]).
 const MAX_AHEAD: usize = 64 * 1024;
 
 /// Read at once while watching; nearly always nothing comes.
@@ -63,11 +74,16 @@ pub struct ClientPatience {
 
 impl Default for ClientPatience {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(75), head: Duration::from_secs(10), write: Duration::from_mins(1) }
+        Self {
+            idle: Duration::from_secs(75),
+            head: Duration::from_secs(10),
+            write: Duration::from_mins(1),
+        }
     }
 }
 
-/// What the guard has seen, shared between the stream that hyper owns and whoever serves what hyper reads.
+/// What the guard has seen, shared between the stream that hyper owns and whoever serves what hyper
+/// reads.
 #[derive(Debug)]
 pub struct Wire {
     guard: Option<RefCell<Guard>>,
@@ -109,9 +125,12 @@ impl Wire {
         })
     }
 
-    /// The verdict on the next head, in the order in which hyper makes requests of them. To be asked exactly once for each.
+    /// The verdict on the next head, in the order in which hyper makes requests of them. To be
+    /// asked exactly once for each.
     pub fn next_head(&self) -> Result<(), Malformed> {
-        let Some(guard) = &self.guard else { return Ok(()) };
+        let Some(guard) = &self.guard else {
+            return Ok(());
+        };
         if guard.borrow_mut().next_head().is_some() {
             return Ok(());
         }
@@ -138,7 +157,8 @@ impl Wire {
         self.written.get()
     }
 
-    /// A request goes out on this upstream connection; `to_head` because answers to HEAD have no body.
+    /// A request goes out on this upstream connection; `to_head` because answers to HEAD have no
+    /// body.
     pub fn expect_response(&self, to_head: bool) {
         if let Some(guard) = &self.guard {
             guard.borrow_mut().expect_response(to_head);
@@ -146,11 +166,15 @@ impl Wire {
     }
 
     fn scan(&self, bytes: &[u8]) -> Scan {
-        self.guard.as_ref().map_or(Scan::Pass, |guard| guard.borrow_mut().scan(bytes))
+        self.guard
+            .as_ref()
+            .map_or(Scan::Pass, |guard| guard.borrow_mut().scan(bytes))
     }
 
     fn at_rest(&self) -> Result<(), Malformed> {
-        self.guard.as_ref().map_or(Ok(()), |guard| guard.borrow().end())
+        self.guard
+            .as_ref()
+            .map_or(Ok(()), |guard| guard.borrow().end())
     }
 
     /// The body of the message at hand is on its way: no later head was seen.
@@ -176,7 +200,8 @@ enum Reading {
 pub struct Guarded<I> {
     io: I,
     wire: Rc<Wire>,
-    /// Bytes on their way: up to `given` they were handed on, up to `judged` they may be, behind that they are on hold.
+    /// Bytes on their way: up to `given` they were handed on, up to `judged` they may be, behind
+    /// that they are on hold.
     kept: Vec<u8>,
     given: usize,
     judged: usize,
@@ -232,7 +257,11 @@ impl<I> Guarded<I> {
         self.judged = match self.wire.scan(&self.kept) {
             Scan::Pass => self.kept.len(),
             Scan::Hold { from } => from,
-            Scan::Refuse { at, reason, in_body } => {
+            Scan::Refuse {
+                at,
+                reason,
+                in_body,
+            } => {
                 self.kept.truncate(at);
                 self.refuse(reason, in_body);
                 self.kept.len()
@@ -255,7 +284,13 @@ impl<I> Guarded<I> {
 
     /// Gives what may be given; false if there is nothing.
     fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let Some(ready) = self.kept.get(self.given..self.judged).filter(|ready| !ready.is_empty()) else { return false };
+        let Some(ready) = self
+            .kept
+            .get(self.given..self.judged)
+            .filter(|ready| !ready.is_empty())
+        else {
+            return false;
+        };
         let some = ready.get(..buf.remaining()).unwrap_or(ready);
         buf.put_slice(some);
         self.given += some.len();
@@ -268,7 +303,9 @@ impl<I> Guarded<I> {
 
     /// Nothing came: is the client's time up? True if there is something to say about it.
     fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(patience) = self.patience else { return Poll::Pending };
+        let Some(patience) = self.patience else {
+            return Poll::Pending;
+        };
         match self.wire.at_rest() {
             Ok(()) => {
                 ready!(self.read_wait.poll_over(patience.idle, cx));
@@ -288,8 +325,13 @@ impl<I> Guarded<I> {
 }
 
 impl<I: AsyncRead + Unpin> Guarded<I> {
-    /// Reads into hyper's buffer and judges there. Called with nothing kept. False if there is nothing for hyper yet.
-    fn poll_in_place(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+    /// Reads into hyper's buffer and judges there. Called with nothing kept. False if there is
+    /// nothing for hyper yet.
+    fn poll_in_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
         if Pin::new(&mut self.io).poll_read(cx, buf)?.is_pending() {
             return self.poll_impatience(cx).map(|()| Ok(false));
@@ -303,10 +345,15 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
         let passed = match self.wire.scan(fresh) {
             Scan::Pass => return Poll::Ready(Ok(true)),
             Scan::Hold { from } => {
-                self.kept.extend_from_slice(fresh.get(from..).unwrap_or_default());
+                self.kept
+                    .extend_from_slice(fresh.get(from..).unwrap_or_default());
                 from
             }
-            Scan::Refuse { at, reason, in_body } => {
+            Scan::Refuse {
+                at,
+                reason,
+                in_body,
+            } => {
                 self.refuse(reason, in_body);
                 self.judged = self.kept.len();
                 at
@@ -333,7 +380,8 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
             (self.given, self.judged) = (0, 0);
             self.reading = Reading::Ended;
         } else {
-            // A head has one deadline, however many bytes of it dribble in; a chunk line has none here.
+            // A head has one deadline, however many bytes of it dribble in; a chunk line has none
+            // here.
             self.judge_kept();
             if self.judged > 0 {
                 self.read_wait.rest();
@@ -348,7 +396,9 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
         while self.lingered < MAX_LINGER_BYTES {
             let mut buf = ReadBuf::new(&mut waste);
             match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => self.lingered += buf.filled().len(),
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    self.lingered += buf.filled().len();
+                }
                 Poll::Ready(_) => break,
                 Poll::Pending => return self.read_wait.poll_over(LINGER, cx),
             }
@@ -358,7 +408,11 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Guarded<I> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             if this.give(buf) {
@@ -367,7 +421,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guarded<I> {
             match this.reading {
                 Reading::Ended => return Poll::Ready(Ok(())),
                 Reading::Broken => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, this.wire.broken().unwrap_or(Malformed::BodyIncomplete))));
+                    return Poll::Ready(Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        this.wire.broken().unwrap_or(Malformed::BodyIncomplete),
+                    )));
                 }
                 Reading::Open if this.kept.is_empty() => {
                     if ready!(this.poll_in_place(cx, buf))? {
@@ -381,10 +438,16 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guarded<I> {
 }
 
 impl<I: AsyncWrite + Unpin> Guarded<I> {
-    fn after_write(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn after_write(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(count)) => {
-                self.wire.written.set(self.wire.written.get() + *count as u64);
+                self.wire
+                    .written
+                    .set(self.wire.written.get() + *count as u64);
                 self.write_wait.rest();
             }
             Poll::Ready(Err(_)) => {}
@@ -401,13 +464,21 @@ impl<I: AsyncWrite + Unpin> Guarded<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.after_write(written, cx)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= FLAT {
             this.flat.clear();
@@ -450,7 +521,11 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
         }
         loop {
             let is_open = self.reading == Reading::Open;
-            self.wire.blind.set(if is_open { self.kept.len() >= MAX_AHEAD } else { self.lingered >= MAX_LINGER_BYTES });
+            self.wire.blind.set(if is_open {
+                self.kept.len() >= MAX_AHEAD
+            } else {
+                self.lingered >= MAX_LINGER_BYTES
+            });
             if self.wire.is_blind() {
                 return Poll::Pending;
             }
@@ -471,10 +546,17 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
     /// Keeps `fresh` bytes for when hyper asks again.
     fn keep(&mut self, fresh: &[u8]) {
         self.kept.extend_from_slice(fresh);
-        self.judged += match self.wire.scan(self.kept.get(self.judged..).unwrap_or_default()) {
+        self.judged += match self
+            .wire
+            .scan(self.kept.get(self.judged..).unwrap_or_default())
+        {
             Scan::Pass => self.kept.len() - self.judged,
             Scan::Hold { from } => from,
-            Scan::Refuse { at, reason, in_body } => {
+            Scan::Refuse {
+                at,
+                reason,
+                in_body,
+            } => {
                 self.kept.truncate(self.judged + at);
                 self.refuse(reason, in_body);
                 self.kept.len() - self.judged
@@ -483,7 +565,8 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
     }
 }
 
-/// A client's stream in two hands: hyper reads and writes it, and whoever drives hyper watches whether the client is still there.
+/// A client's stream in two hands: hyper reads and writes it, and whoever drives hyper watches
+/// whether the client is still there.
 #[derive(Debug)]
 pub struct Watched<I>(Rc<RefCell<Guarded<I>>>);
 
@@ -500,8 +583,9 @@ impl<I> From<Guarded<I>> for Watched<I> {
 }
 
 impl<I: AsyncRead + Unpin> Watched<I> {
-    /// Ready when the client has left in the middle of a call. To be asked before hyper is driven, so that nothing is decided for a client that is gone, and
-    /// again behind it, so that its leaving wakes the task.
+    /// Ready when the client has left in the middle of a call. To be asked before hyper is driven,
+    /// so that nothing is decided for a client that is gone, and again behind it, so that its
+    /// leaving wakes the task.
     pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.borrow_mut().poll_gone(cx)
     }
@@ -513,7 +597,11 @@ impl<I: AsyncRead + Unpin> Watched<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut guarded = self.0.borrow_mut();
         let read = Pin::new(&mut *guarded).poll_read(cx, buf);
         guarded.listening = read.is_pending();
@@ -522,11 +610,19 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
     }
 

@@ -1,9 +1,11 @@
 //! Which headers cross the gate, and what they say on the other side.
 //!
-//! Decides from names alone. Toward the upstream: nothing that belongs to one hop, nothing that speaks to the gate, nothing that could make the upstream see
-//! another request than the one that was judged (hostile.md A50), and no word of the client's about where it came from (A57). Toward the agent: nothing that
-//! belongs to one hop, and nothing that pretends to be the gate's. All else passes byte for byte, in order, as often as it was given. A
-//! request's map is walked once into one of the right size; an answer's is changed in place.
+//! Decides from names alone. Toward the upstream: nothing that belongs to one hop, nothing that
+//! speaks to the gate, nothing that could make the upstream see another request than the one that
+//! was judged (hostile.md A50), and no word of the client's about where it came from (A57). Toward
+//! the agent: nothing that belongs to one hop, and nothing that pretends to be the gate's. All else
+//! passes byte for byte, in order, as often as it was given. A request's map is walked once into
+//! one of the right size; an answer's is changed in place.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -36,19 +38,29 @@ type Names = SmallVec<[HeaderName; 8]>;
 #[derive(Debug, Clone)]
 pub struct Destination {
     upstream: Upstream,
-    /// What the upstream knows itself as: `host`, or `host:port` where the port is not its scheme's own.
+    /// What the upstream knows itself as: `host`, or `host:port` where the port is not its scheme's
+    /// own.
     host: HeaderValue,
     /// What the gate puts before the upstream's paths; empty for an API that owns its host.
     route: Box<str>,
 }
 
 impl Destination {
-    /// `route` is the prefix that was stripped from the path, `/` or empty for none. `None` if the upstream's host cannot stand in a header.
+    /// `route` is the prefix that was stripped from the path, `/` or empty for none. `None` if the
+    /// upstream's host cannot stand in a header.
     #[must_use]
     pub fn new(upstream: &Upstream, route: &str) -> Option<Self> {
         let own_port = if upstream.tls { 443 } else { 80 };
-        let host = if upstream.port == own_port { upstream.host.to_string() } else { format!("{}:{}", upstream.host, upstream.port) };
-        Some(Self { upstream: upstream.clone(), host: HeaderValue::from_str(&host).ok()?, route: route.trim_end_matches('/').into() })
+        let host = if upstream.port == own_port {
+            upstream.host.to_string()
+        } else {
+            format!("{}:{}", upstream.host, upstream.port)
+        };
+        Some(Self {
+            upstream: upstream.clone(),
+            host: HeaderValue::from_str(&host).ok()?,
+            route: route.trim_end_matches('/').into(),
+        })
     }
 
     /// The same route to another upstream.
@@ -58,7 +70,8 @@ impl Destination {
     }
 }
 
-/// Makes trace ids for requests that bring none. They tie log lines together and guard nothing, so they need to be distinct and cheap, not secret.
+/// Makes trace ids for requests that bring none. They tie log lines together and guard nothing, so
+/// they need to be distinct and cheap, not secret.
 #[derive(Debug)]
 pub struct Traces(Cell<u64>);
 
@@ -93,14 +106,25 @@ impl Traces {
     }
 }
 
-/// The headers of a request as its upstream gets them, and the host that the client asked for. The request's own stay as they came: it may have to be judged again.
+/// The headers of a request as its upstream gets them, and the host that the client asked for. The
+/// request's own stay as they came: it may have to be judged again.
 ///
 /// Framing is set by whoever sends it (`Lease::send`); the target is the caller's.
 #[must_use]
-pub fn to_upstream(parts: &Parts, connection: &Connection, destination: &Destination, traces: &Traces) -> (HeaderMap, Option<HeaderValue>) {
+pub fn to_upstream(
+    parts: &Parts,
+    connection: &Connection,
+    destination: &Destination,
+    traces: &Traces,
+) -> (HeaderMap, Option<HeaderValue>) {
     let came = &parts.headers;
     let asked = came.get(header::HOST).cloned();
-    let asked = asked.or_else(|| parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()));
+    let asked = asked.or_else(|| {
+        parts
+            .uri
+            .authority()
+            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+    });
     let mut headers = HeaderMap::with_capacity(came.len() + MOST_ADDED);
     headers.insert(header::HOST, destination.host.clone());
     let hop = named_by_connection(came);
@@ -115,7 +139,10 @@ pub fn to_upstream(parts: &Parts, connection: &Connection, destination: &Destina
     if let Some(host) = &asked {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(connection.scheme.as_str()));
+    headers.insert(
+        X_FORWARDED_PROTO,
+        HeaderValue::from_static(connection.scheme.as_str()),
+    );
     // A local process has no address to tell.
     if let Peer::Tcp(peer) = connection.peer
         && let Some(peer) = address(peer)
@@ -132,10 +159,18 @@ pub fn to_upstream(parts: &Parts, connection: &Connection, destination: &Destina
 }
 
 /// Makes the headers of an answer those that the agent gets. `asked` is the host that it asked for.
-pub fn to_agent(headers: &mut HeaderMap, scheme: Scheme, asked: Option<&HeaderValue>, destination: &Destination) {
+pub fn to_agent(
+    headers: &mut HeaderMap,
+    scheme: Scheme,
+    asked: Option<&HeaderValue>,
+    destination: &Destination,
+) {
     strip(headers, is_kept_from_agent);
     if let Some(location) = headers.get(header::LOCATION)
-        && let Some(rewritten) = location.to_str().ok().and_then(|location| rewrite(location, scheme, asked, destination))
+        && let Some(rewritten) = location
+            .to_str()
+            .ok()
+            .and_then(|location| rewrite(location, scheme, asked, destination))
     {
         headers.insert(header::LOCATION, rewritten);
     }
@@ -143,20 +178,29 @@ pub fn to_agent(headers: &mut HeaderMap, scheme: Scheme, asked: Option<&HeaderVa
 
 /// Removes what `is_kept` names, and what Connection names.
 fn strip(headers: &mut HeaderMap, is_kept: fn(&str) -> bool) {
-    let mut names: Names = headers.keys().filter(|name| is_kept(name.as_str())).cloned().collect();
+    let mut names: Names = headers
+        .keys()
+        .filter(|name| is_kept(name.as_str()))
+        .cloned()
+        .collect();
     names.extend(named_by_connection(headers));
     for name in names {
         headers.remove(name);
     }
 }
 
-/// What Connection names. The guard has refused a Connection that names a header that decides something (A54).
+/// What Connection names. The guard has refused a Connection that names a header that decides
+/// something (A54).
 fn named_by_connection(headers: &HeaderMap) -> Names {
     let mut names = Names::new();
     for value in headers.get_all(header::CONNECTION) {
         for name in value.as_bytes().split(|&byte| byte == b',') {
             // Nobody may take the message's length from it: it belongs to the whole way.
-            names.extend(HeaderName::from_bytes(name.trim_ascii()).ok().filter(|name| name != header::CONTENT_LENGTH));
+            names.extend(
+                HeaderName::from_bytes(name.trim_ascii())
+                    .ok()
+                    .filter(|name| name != header::CONTENT_LENGTH),
+            );
         }
     }
     names
@@ -164,7 +208,10 @@ fn named_by_connection(headers: &HeaderMap) -> Names {
 
 /// RFC 9110 section 7.6.1, and what older proxies left behind.
 fn is_of_one_hop(name: &str) -> bool {
-    matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade") || name.starts_with("proxy-")
+    matches!(
+        name,
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade"
+    ) || name.starts_with("proxy-")
 }
 
 fn is_kept_from_upstream(name: &str) -> bool {
@@ -175,7 +222,8 @@ fn is_kept_from_upstream(name: &str) -> bool {
         || matches!(name, "expect" | "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url" | "x-http-method-override" | "x-http-method" | "x-method-override")
 }
 
-/// `trailer` announces the fields behind the body, which pass: RFC 9110 section 6.6.2, and without it they could not be sent on an HTTP/1 connection.
+/// `trailer` announces the fields behind the body, which pass: RFC 9110 section 6.6.2, and without
+/// it they could not be sent on an HTTP/1 connection.
 fn is_kept_from_agent(name: &str) -> bool {
     (is_of_one_hop(name) && name != "trailer") || name.starts_with("burngate-")
 }
@@ -185,7 +233,11 @@ fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(header::COOKIE, cookie);
     }
@@ -199,15 +251,28 @@ fn address(peer: SocketAddr) -> Option<HeaderValue> {
     write!(rest, "{}", peer.ip().to_canonical()).ok()?;
     let unused = rest.len();
     let used = text.len() - unused;
-    text.get(..used).and_then(|text| HeaderValue::from_bytes(text).ok())
+    text.get(..used)
+        .and_then(|text| HeaderValue::from_bytes(text).ok())
 }
 
-/// A place on the upstream, as a place on the gate. `None` for a place elsewhere, which is nobody's business here, and for one relative to the request's own.
-fn rewrite(location: &str, scheme: Scheme, asked: Option<&HeaderValue>, destination: &Destination) -> Option<HeaderValue> {
-    let Destination { upstream, route, .. } = destination;
+/// A place on the upstream, as a place on the gate. `None` for a place elsewhere, which is nobody's
+/// business here, and for one relative to the request's own.
+fn rewrite(
+    location: &str,
+    scheme: Scheme,
+    asked: Option<&HeaderValue>,
+    destination: &Destination,
+) -> Option<HeaderValue> {
+    let Destination {
+        upstream, route, ..
+    } = destination;
     let absolute = |rest: &str| {
         let path = below(rest, &upstream.base)?;
-        Some(format!("{}://{}{route}{path}", scheme.as_str(), asked?.to_str().ok()?))
+        Some(format!(
+            "{}://{}{route}{path}",
+            scheme.as_str(),
+            asked?.to_str().ok()?
+        ))
     };
     let rewritten = if let Some(rest) = location.strip_prefix("//") {
         absolute(after_authority(rest, upstream.tls, upstream)?)?
@@ -243,17 +308,25 @@ fn after_authority<'a>(rest: &'a str, is_tls: bool, upstream: &Upstream) -> Opti
     (port == upstream.port && host.eq_ignore_ascii_case(&upstream.host)).then_some(path)
 }
 
-/// What follows `base`, which the gate puts before every path. A path elsewhere on the upstream has no place on the gate.
+/// What follows `base`, which the gate puts before every path. A path elsewhere on the upstream has
+/// no place on the gate.
 fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(base)?;
     (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
 }
 
-/// Which cap the call ran into, as draft-ietf-httpapi-ratelimit-headers-11 writes it. Nothing is left of it, and something will be in `reset` seconds.
+/// Which cap the call ran into, as draft-ietf-httpapi-ratelimit-headers-11 writes it. Nothing is
+/// left of it, and something will be in `reset` seconds.
 pub fn rate_limit(headers: &mut HeaderMap, capped: Capped, reset: u64) {
     let (policy, limit) = match capped {
-        Capped::Volume { cap, .. } => (format!("\"volume\";q={};w={}", cap.calls, cap.per_seconds), format!("\"volume\";r=0;t={reset}")),
-        Capped::Concurrency { cap } => (format!("\"concurrency\";q={cap};qu=\"concurrent-requests\""), "\"concurrency\";r=0".to_owned()),
+        Capped::Volume { cap, .. } => (
+            format!("\"volume\";q={};w={}", cap.calls, cap.per_seconds),
+            format!("\"volume\";r=0;t={reset}"),
+        ),
+        Capped::Concurrency { cap } => (
+            format!("\"concurrency\";q={cap};qu=\"concurrent-requests\""),
+            "\"concurrency\";r=0".to_owned(),
+        ),
     };
     for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)] {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -272,13 +345,23 @@ mod tests {
     use super::*;
 
     fn upstream(tls: bool, host: &str, port: u16, base: &str) -> Upstream {
-        Upstream { tls, host: Arc::from(host), port, base: Arc::from(base) }
+        Upstream {
+            tls,
+            host: Arc::from(host),
+            port,
+            base: Arc::from(base),
+        }
     }
 
     fn crossed(headers: &[(&str, &str)], peer: Peer) -> HeaderMap {
-        let request = headers.iter().fold(Request::builder().uri("/a"), |builder, (name, value)| builder.header(*name, *value));
+        let request = headers
+            .iter()
+            .fold(Request::builder().uri("/a"), |builder, (name, value)| {
+                builder.header(*name, *value)
+            });
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let destination = Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
+        let destination =
+            Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
         let connection = Connection::for_test(peer, Scheme::Https);
         to_upstream(&parts, &connection, &destination, &Traces::new(7)).0
     }
@@ -306,15 +389,36 @@ mod tests {
     #[case("forwarded", "for=1.2.3.4")]
     #[case("x-forwarded-port", "1")]
     #[case("expect", "100-continue")]
-    fn a50_a54_a57_what_is_not_the_upstreams_does_not_cross(#[case] name: &str, #[case] value: &str) {
-        let headers = crossed(&[("host", "gate"), ("connection", "x-mine"), (name, value), ("accept", "a"), ("accept", "b")], local());
+    fn a50_a54_a57_what_is_not_the_upstreams_does_not_cross(
+        #[case] name: &str,
+        #[case] value: &str,
+    ) {
+        let headers = crossed(
+            &[
+                ("host", "gate"),
+                ("connection", "x-mine"),
+                (name, value),
+                ("accept", "a"),
+                ("accept", "b"),
+            ],
+            local(),
+        );
         assert!(!headers.contains_key(name), "{headers:?}");
-        assert_eq!(headers.get_all("accept").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            headers.get_all("accept").iter().collect::<Vec<_>>(),
+            ["a", "b"]
+        );
     }
 
     #[test]
     fn a57_where_the_client_came_from_is_the_gates_to_say() {
-        let forged = [("host", "gate:8443"), ("x-forwarded-for", "1.2.3.4"), ("x-forwarded-host", "evil"), ("x-forwarded-proto", "http"), ("via", "1.0 evil")];
+        let forged = [
+            ("host", "gate:8443"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-proto", "http"),
+            ("via", "1.0 evil"),
+        ];
         let headers = crossed(&forged, local());
         for (name, value) in [
             ("host", "tools:3000"),
@@ -323,14 +427,24 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("via", "1.1 burngate"),
         ] {
-            assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{name}");
+            assert_eq!(
+                headers.get_all(name).iter().collect::<Vec<_>>(),
+                [value],
+                "{name}"
+            );
         }
         assert!(!crossed(&forged, Peer::Unix).contains_key("x-forwarded-for"));
     }
 
     #[test]
     fn what_speaks_to_the_upstream_crosses_untouched() {
-        let mine = [("authorization", "Bearer up"), ("cookie", "a=1"), ("x-a", "1"), ("content-length", "2"), ("traceparent", "00-abc-def-01")];
+        let mine = [
+            ("authorization", "Bearer up"),
+            ("cookie", "a=1"),
+            ("x-a", "1"),
+            ("content-length", "2"),
+            ("traceparent", "00-abc-def-01"),
+        ];
         let headers = crossed(&mine, local());
         for (name, value) in mine {
             assert_eq!(headers[name], value);
@@ -345,39 +459,94 @@ mod tests {
         let text = first.to_str().unwrap();
         let lengths: Vec<_> = text.split('-').map(str::len).collect();
         assert_eq!(lengths, [2, 32, 16, 2]);
-        assert!(text.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f')), "{text}");
+        assert!(
+            text.bytes()
+                .all(|byte| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f')),
+            "{text}"
+        );
         assert!(crossed(&[], local()).contains_key("traceparent"));
     }
 
     #[test]
     fn cookies_that_came_in_crumbs_are_one_again() {
-        let request = Request::builder().version(Version::HTTP_2).uri("https://gate/a").header("cookie", "a=1").header("cookie", "b=2");
+        let request = Request::builder()
+            .version(Version::HTTP_2)
+            .uri("https://gate/a")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let destination = Destination::new(&upstream(true, "tools", 443, ""), "/").unwrap();
-        let (headers, asked) = to_upstream(&parts, &Connection::for_test(local(), Scheme::Https), &destination, &Traces::new(1));
-        assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
-        assert_eq!((asked.unwrap(), &headers["host"]), (HeaderValue::from_static("gate"), &HeaderValue::from_static("tools")));
+        let (headers, asked) = to_upstream(
+            &parts,
+            &Connection::for_test(local(), Scheme::Https),
+            &destination,
+            &Traces::new(1),
+        );
+        assert_eq!(
+            headers.get_all("cookie").iter().collect::<Vec<_>>(),
+            ["a=1; b=2"]
+        );
+        assert_eq!(
+            (asked.unwrap(), &headers["host"]),
+            (
+                HeaderValue::from_static("gate"),
+                &HeaderValue::from_static("tools")
+            )
+        );
     }
 
     #[test]
     fn an_answer_crosses_as_it_is_but_for_its_hop_and_the_gates_own_names() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("connection", "x-hop"), ("x-hop", "1"), ("burngate-verdict", "allow")] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        for (name, value) in [
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("burngate-verdict", "allow"),
+        ] {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
-        for (name, value) in [("content-length", "5"), ("transfer-encoding", "chunked"), ("x-raw", "caf\u{e9}"), ("location", "https://elsewhere/x")] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        for (name, value) in [
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("x-raw", "caf\u{e9}"),
+            ("location", "https://elsewhere/x"),
+        ] {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
         }
-        to_agent(&mut headers, Scheme::Http, None, &Destination::new(&upstream(false, "tools", 80, ""), "/p").unwrap());
-        let mut names: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        to_agent(
+            &mut headers,
+            Scheme::Http,
+            None,
+            &Destination::new(&upstream(false, "tools", 80, ""), "/p").unwrap(),
+        );
+        let mut names: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
         names.sort_unstable();
-        let left: [(&str, &[u8]); 5] =
-            [("content-length", b"5"), ("location", b"https://elsewhere/x"), ("set-cookie", b"a=1"), ("set-cookie", b"b=2"), ("x-raw", "caf\u{e9}".as_bytes())];
+        let left: [(&str, &[u8]); 5] = [
+            ("content-length", b"5"),
+            ("location", b"https://elsewhere/x"),
+            ("set-cookie", b"a=1"),
+            ("set-cookie", b"b=2"),
+            ("x-raw", "caf\u{e9}".as_bytes()),
+        ];
         assert_eq!(names, left);
     }
 
     #[rstest]
-    #[case("http://tools:3000/orders/1?x#y", Some("https://gate/payments/orders/1?x#y"))]
+    #[case(
+        "http://tools:3000/orders/1?x#y",
+        Some("https://gate/payments/orders/1?x#y")
+    )]
     #[case("HTTP://TOOLS:3000", Some("https://gate/payments"))]
     #[case("//tools:3000/orders", Some("https://gate/payments/orders"))]
     #[case("/orders", Some("/payments/orders"))]
@@ -388,10 +557,17 @@ mod tests {
     #[case("http://tools:3000.evil/", None)]
     #[case("http://tools:3000@evil/", None)]
     #[case("mailto:x@tools", None)]
-    fn a_location_on_the_upstream_becomes_one_on_the_gate(#[case] location: &str, #[case] rewritten: Option<&str>) {
-        let destination = Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
+    fn a_location_on_the_upstream_becomes_one_on_the_gate(
+        #[case] location: &str,
+        #[case] rewritten: Option<&str>,
+    ) {
+        let destination =
+            Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
         let asked = HeaderValue::from_static("gate");
-        assert_eq!(rewrite(location, Scheme::Https, Some(&asked), &destination), rewritten.map(|text| HeaderValue::from_str(text).unwrap()));
+        assert_eq!(
+            rewrite(location, Scheme::Https, Some(&asked), &destination),
+            rewritten.map(|text| HeaderValue::from_str(text).unwrap())
+        );
     }
 
     #[rstest]
@@ -401,9 +577,16 @@ mod tests {
     #[case("/login", "/p", None)]
     #[case("https://[::1]/v2/a", "/p", Some("http://gate/p/a"))]
     #[case("https://[::1]:443/v2/a", "/p", Some("http://gate/p/a"))]
-    fn the_upstreams_base_path_is_not_shown(#[case] location: &str, #[case] route: &str, #[case] rewritten: Option<&str>) {
+    fn the_upstreams_base_path_is_not_shown(
+        #[case] location: &str,
+        #[case] route: &str,
+        #[case] rewritten: Option<&str>,
+    ) {
         let destination = Destination::new(&upstream(true, "[::1]", 443, "/v2"), route).unwrap();
         let asked = HeaderValue::from_static("gate");
-        assert_eq!(rewrite(location, Scheme::Http, Some(&asked), &destination), rewritten.map(|text| HeaderValue::from_str(text).unwrap()));
+        assert_eq!(
+            rewrite(location, Scheme::Http, Some(&asked), &destination),
+            rewritten.map(|text| HeaderValue::from_str(text).unwrap())
+        );
     }
 }

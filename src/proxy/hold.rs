@@ -1,4 +1,5 @@
-//! A call that needs a person: waits open for as long as the agent prefers and the bound allows, and never longer than its approval (G10).
+//! A call that needs a person: waits open for as long as the agent prefers and the bound allows,
+//! and never longer than its approval (G10).
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,8 @@ use crate::{
     ledger::{Ledger, permit::Seat, port::Unavailable, receipt::Receipt},
 };
 
-/// No call waits open for longer, whatever the agent prefers: intermediaries give up at five minutes.
+/// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
+/// minutes.
 pub const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// What became of the wait.
@@ -50,13 +52,24 @@ impl Preference {
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let mut preference = Preference::default();
-        let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        for word in values.flat_map(|value| value.split(',')).map(|word| word.split(';').next().unwrap_or_default().trim()) {
-            match word.split_once('=').map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))) {
+        let values = headers
+            .get_all("prefer")
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        for word in values
+            .flat_map(|value| value.split(','))
+            .map(|word| word.split(';').next().unwrap_or_default().trim())
+        {
+            match word
+                .split_once('=')
+                .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+            {
                 Some((name, value)) if name.eq_ignore_ascii_case("wait") => {
                     preference.wait = preference.wait.or_else(|| value.parse().ok());
                 }
-                None if word.eq_ignore_ascii_case("respond-async") => preference.respond_async = true,
+                None if word.eq_ignore_ascii_case("respond-async") => {
+                    preference.respond_async = true;
+                }
                 _ => {}
             }
         }
@@ -64,7 +77,8 @@ impl Preference {
     }
 }
 
-/// Waits for a decision on `approval`. Dropped when the agent leaves: then nothing is executed, and the approval stays for a repeat (A91).
+/// Waits for a decision on `approval`. Dropped when the agent leaves: then nothing is executed, and
+/// the approval stays for a repeat (A91).
 pub async fn wait(
     plane: &Plane,
     connection: &Connection,
@@ -78,12 +92,24 @@ pub async fn wait(
     }
     let preference = Preference::of(headers);
     let wait = match preference {
-        Preference { wait: Some(seconds), .. } => Duration::from_secs(seconds),
-        Preference { respond_async: true, .. } => Duration::ZERO,
+        Preference {
+            wait: Some(seconds),
+            ..
+        } => Duration::from_secs(seconds),
+        Preference {
+            respond_async: true,
+            ..
+        } => Duration::ZERO,
         Preference { .. } => seat.place().policy.hold.wait,
     };
     let id = approval.request.approval;
-    let waiting = |approval| Decided::Waiting(Box::new(Waiting { approval, respond_async: preference.respond_async, applied_wait: preference.wait }));
+    let waiting = |approval| {
+        Decided::Waiting(Box::new(Waiting {
+            approval,
+            respond_async: preference.respond_async,
+            applied_wait: preference.wait,
+        }))
+    };
     let decided = tokio::select! {
         decided = decision(plane.ledger(), id) => decided,
         () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
@@ -93,7 +119,11 @@ pub async fn wait(
     match decided {
         Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
             // So much was pipelined behind the call that its agent may be gone: a repeat will tell.
-            if connection.is_blind() { waiting(approval) } else { Decided::Approved }
+            if connection.is_blind() {
+                waiting(approval)
+            } else {
+                Decided::Approved
+            }
         }
         Some(approval) => Decided::Refused(Box::new(Refused::decided(&approval))),
         None => waiting(approval),
@@ -126,10 +156,31 @@ mod tests {
             }
             Preference::of(&headers)
         };
-        assert_eq!(of(&["respond-async, wait=10"]), Preference { wait: Some(10), respond_async: true });
-        assert_eq!(of(&["Wait=\"7\"", "respond-async; x=1"]), Preference { wait: Some(7), respond_async: true });
-        assert_eq!(of(&["wait=3, wait=9"]), Preference { wait: Some(3), respond_async: false });
-        assert_eq!(of(&["wait=-1, handling=lenient", "wait"]), Preference::default());
+        assert_eq!(
+            of(&["respond-async, wait=10"]),
+            Preference {
+                wait: Some(10),
+                respond_async: true
+            }
+        );
+        assert_eq!(
+            of(&["Wait=\"7\"", "respond-async; x=1"]),
+            Preference {
+                wait: Some(7),
+                respond_async: true
+            }
+        );
+        assert_eq!(
+            of(&["wait=3, wait=9"]),
+            Preference {
+                wait: Some(3),
+                respond_async: false
+            }
+        );
+        assert_eq!(
+            of(&["wait=-1, handling=lenient", "wait"]),
+            Preference::default()
+        );
         assert_eq!(of(&[]), Preference::default());
     }
 }

@@ -1,10 +1,13 @@
 //! Wake-ups that nobody needs, left out.
 //!
-//! hyper hands bodies over through a channel whose ends may live in two tasks, so taking a piece wakes whoever puts in the next. Here both ends live in one task,
-//! which is awake: the wake-up makes it run once more for nothing, twice for each call. Whether there is a next piece is known only after this one was taken. So
-//! a connection's task polls with a waker that can be told to hold its tongue while a piece is taken; if more may come, the wake-up is made up for.
+//! hyper hands bodies over through a channel whose ends may live in two tasks, so taking a piece
+//! wakes whoever puts in the next. Here both ends live in one task, which is awake: the wake-up
+//! makes it run once more for nothing, twice for each call. Whether there is a next piece is known
+//! only after this one was taken. So a connection's task polls with a waker that can be told to
+//! hold its tongue while a piece is taken; if more may come, the wake-up is made up for.
 //!
-//! Silence is a matter of one thread and of one poll of one body: a wake-up from anywhere else, such as a durable journal, is never held back.
+//! Silence is a matter of one thread and of one poll of one body: a wake-up from anywhere else,
+//! such as a durable journal, is never held back.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -36,7 +39,11 @@ impl Hush {
     /// The waker to poll with in place of `task`, which stays the same as long as `task` does.
     pub(super) fn waker(&mut self, task: &Waker) -> &Waker {
         let known = self.0.take().filter(|(known, _)| known.will_wake(task));
-        let (_, silent) = self.0.insert(known.unwrap_or_else(|| (task.clone(), Waker::from(Arc::new(Silent(task.clone()))))));
+        let (_, silent) =
+            self.0
+                .insert(known.unwrap_or_else(|| {
+                    (task.clone(), Waker::from(Arc::new(Silent(task.clone()))))
+                }));
         silent
     }
 }
@@ -57,8 +64,13 @@ impl Wake for Silent {
     }
 }
 
-/// Takes the next piece of `body` without waking the task for what cannot come. `waiter` is woken when a piece comes, `cx` if the giver may go on.
-pub(super) fn take_frame(body: &mut Incoming, waiter: &Waker, cx: &Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+/// Takes the next piece of `body` without waking the task for what cannot come. `waiter` is woken
+/// when a piece comes, `cx` if the giver may go on.
+pub(super) fn take_frame(
+    body: &mut Incoming,
+    waiter: &Waker,
+    cx: &Context<'_>,
+) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
     HEARD.set(Heard::Nothing);
     let taken = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(waiter));
     let heard = HEARD.replace(Heard::Pass);
@@ -90,7 +102,10 @@ mod tests {
         let task = Waker::from(Arc::clone(&count));
         let mut hush = Hush::default();
         let waker = hush.waker(&task).clone();
-        assert!(hush.waker(&task).will_wake(&waker), "the same task, the same waker");
+        assert!(
+            hush.waker(&task).will_wake(&waker),
+            "the same task, the same waker"
+        );
         waker.wake_by_ref();
         HEARD.set(Heard::Nothing);
         waker.wake_by_ref();

@@ -1,7 +1,8 @@
 //! Who asks: the agent, the workflow it works for, and the run the call belongs to.
 //!
-//! A header only chooses among what the identity may use; it never is the identity (G11). Credentials are compared by their digest in constant time, and the reason
-//! of a refusal does not depend on which part was wrong.
+//! A header only chooses among what the identity may use; it never is the identity (G11).
+//! Credentials are compared by their digest in constant time, and the reason of a refusal does not
+//! depend on which part was wrong.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +34,8 @@ pub const MAX_RUN_ID: usize = 128;
 /// The agents that may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identities {
-    /// No agents are configured: any local caller is the agent `local`, which may work for every workflow.
+    /// No agents are configured: any local caller is the agent `local`, which may work for every
+    /// workflow.
     AnyLocal,
     /// These agents, by their tokens.
     Known(Vec<Identity>),
@@ -79,7 +81,8 @@ pub enum Unknown {
 }
 
 impl Identities {
-    /// Those that are in `other` as well, with the workflows that both give them: nobody may call who could not before, nor who cannot by it.
+    /// Those that are in `other` as well, with the workflows that both give them: nobody may call
+    /// who could not before, nor who cannot by it.
     #[must_use]
     pub fn narrowed(&self, other: &Identities) -> Identities {
         let (known, other) = match (self, other) {
@@ -87,9 +90,29 @@ impl Identities {
             (Identities::AnyLocal, other) => return other.clone(),
             (known, Identities::AnyLocal) => return known.clone(),
         };
-        let same = |one: &Identity| other.iter().find(|other| other.agent == one.agent && other.token_sha256 == one.token_sha256);
-        let both = |one: &Identity, other: &Identity| one.workflows.iter().filter(|workflow| other.workflows.contains(workflow)).cloned().collect();
-        Identities::Known(known.iter().filter_map(|one| same(one).map(|other| Identity { workflows: both(one, other), ..one.clone() })).collect())
+        let same = |one: &Identity| {
+            other
+                .iter()
+                .find(|other| other.agent == one.agent && other.token_sha256 == one.token_sha256)
+        };
+        let both = |one: &Identity, other: &Identity| {
+            one.workflows
+                .iter()
+                .filter(|workflow| other.workflows.contains(workflow))
+                .cloned()
+                .collect()
+        };
+        Identities::Known(
+            known
+                .iter()
+                .filter_map(|one| {
+                    same(one).map(|other| Identity {
+                        workflows: both(one, other),
+                        ..one.clone()
+                    })
+                })
+                .collect(),
+        )
     }
 
     /// Who sent these headers.
@@ -97,7 +120,9 @@ impl Identities {
         let (agent, workflows) = match self {
             Identities::AnyLocal => (LOCAL.clone(), None),
             Identities::Known(known) => {
-                let identity = credential(headers).and_then(|digest| find(known, &digest)).ok_or(Unknown::NoCredential)?;
+                let identity = credential(headers)
+                    .and_then(|digest| find(known, &digest))
+                    .ok_or(Unknown::NoCredential)?;
                 (identity.agent.clone(), Some(&identity.workflows))
             }
         };
@@ -108,7 +133,9 @@ impl Identities {
 
 /// The run that the headers name.
 pub fn named_run(headers: &HeaderMap) -> Result<Option<RunId>, Unknown> {
-    let Some(value) = headers.get(RUN) else { return Ok(None) };
+    let Some(value) = headers.get(RUN) else {
+        return Ok(None);
+    };
     let text = value.to_str().map_err(|_| Unknown::BadRun)?;
     run_id(text).ok_or(Unknown::BadRun).map(Some)
 }
@@ -116,7 +143,10 @@ pub fn named_run(headers: &HeaderMap) -> Result<Option<RunId>, Unknown> {
 /// The text as a run's id. `#` is kept for continuations.
 #[must_use]
 pub fn run_id(text: &str) -> Option<RunId> {
-    let fits = (1..=MAX_RUN_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let fits = (1..=MAX_RUN_ID).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#');
     fits.then(|| RunId::from(text))
 }
 
@@ -126,28 +156,47 @@ pub fn traced_run(headers: &HeaderMap) -> Option<RunId> {
     let text = headers.get(TRACEPARENT)?.to_str().ok()?;
     let mut parts = text.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);
-    let is_hex = trace.len() == 32 && trace.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (version == "00" && is_hex && trace.bytes().any(|byte| byte != b'0')).then(|| RunId::from(trace))
+    let is_hex = trace.len() == 32
+        && trace
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (version == "00" && is_hex && trace.bytes().any(|byte| byte != b'0'))
+        .then(|| RunId::from(trace))
 }
 
 fn credential(headers: &HeaderMap) -> Option<[u8; 32]> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Sha256::digest(token.trim().as_bytes()).into())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| Sha256::digest(token.trim().as_bytes()).into())
 }
 
 /// Every token is compared, whichever matches: the time taken says nothing.
 fn find<'a>(known: &'a [Identity], digest: &[u8; 32]) -> Option<&'a Identity> {
-    let matches = |identity: &Identity| identity.token_sha256.is_some_and(|known| known.ct_eq(digest).into());
-    known.iter().filter(|identity| matches(identity)).fold(None, |found, identity| found.or(Some(identity)))
+    let matches = |identity: &Identity| {
+        identity
+            .token_sha256
+            .is_some_and(|known| known.ct_eq(digest).into())
+    };
+    known
+        .iter()
+        .filter(|identity| matches(identity))
+        .fold(None, |found, identity| found.or(Some(identity)))
 }
 
-fn choose(headers: &HeaderMap, allowed: Option<&[WorkflowName]>, entries: &BTreeMap<WorkflowName, Arc<Workplace>>) -> Result<Arc<Workplace>, Unknown> {
+fn choose(
+    headers: &HeaderMap,
+    allowed: Option<&[WorkflowName]>,
+    entries: &BTreeMap<WorkflowName, Arc<Workplace>>,
+) -> Result<Arc<Workplace>, Unknown> {
     let may = |name: &WorkflowName| allowed.is_none_or(|allowed| allowed.contains(name));
     if let Some(value) = headers.get(WORKFLOW) {
         let named = value.to_str().unwrap_or_default();
         let place = entries.get(named).filter(|place| may(&place.policy.name));
-        return place.map(Arc::clone).ok_or_else(|| Unknown::NotYours(shown(named)));
+        return place
+            .map(Arc::clone)
+            .ok_or_else(|| Unknown::NotYours(shown(named)));
     }
     // Never a walk over all workflows: there may be a hundred thousand, and an agent has a few.
     match allowed {
@@ -156,7 +205,9 @@ fn choose(headers: &HeaderMap, allowed: Option<&[WorkflowName]>, entries: &BTree
     }
 }
 
-fn the_only<'a>(mut possible: impl Iterator<Item = &'a Arc<Workplace>>) -> Result<Arc<Workplace>, Unknown> {
+fn the_only<'a>(
+    mut possible: impl Iterator<Item = &'a Arc<Workplace>>,
+) -> Result<Arc<Workplace>, Unknown> {
     match (possible.next(), possible.next()) {
         (Some(place), None) => Ok(Arc::clone(place)),
         (Some(_), Some(_)) => Err(Unknown::Several),
@@ -166,7 +217,10 @@ fn the_only<'a>(mut possible: impl Iterator<Item = &'a Arc<Workplace>>) -> Resul
 
 /// A client's text, safe to show: printable, and not long.
 fn shown(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect()
+    text.chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(64)
+        .collect()
 }
 
 #[cfg(test)]
@@ -191,17 +245,35 @@ mod tests {
     #[test]
     fn only_a_valid_trace_names_a_run() {
         let trace = "0af7651916cd43dd8448eb211c80319c";
-        assert_eq!(traced_run(&headers(TRACEPARENT, &format!("00-{trace}-b7ad6b7169203331-01"))), Some(RunId::from(trace)));
-        for bad in ["00-00000000000000000000000000000000-b7ad6b7169203331-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-XYZ-1-1", ""] {
+        assert_eq!(
+            traced_run(&headers(
+                TRACEPARENT,
+                &format!("00-{trace}-b7ad6b7169203331-01")
+            )),
+            Some(RunId::from(trace))
+        );
+        for bad in [
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-XYZ-1-1",
+            "",
+        ] {
             assert_eq!(traced_run(&headers(TRACEPARENT, bad)), None, "{bad}");
         }
     }
 
     #[test]
     fn a_token_identifies_by_its_digest_alone() {
-        let identity = |agent: &str, token: &str| Identity { agent: agent.into(), workflows: Vec::new(), token_sha256: Some(Sha256::digest(token).into()) };
+        let identity = |agent: &str, token: &str| Identity {
+            agent: agent.into(),
+            workflows: Vec::new(),
+            token_sha256: Some(Sha256::digest(token).into()),
+        };
         let known = [identity("a", "secret-a"), identity("b", "secret-b")];
-        let found = |value: &str| credential(&headers(AUTHORIZATION, value)).and_then(|digest| find(&known, &digest).map(|i| i.agent.to_string()));
+        let found = |value: &str| {
+            credential(&headers(AUTHORIZATION, value))
+                .and_then(|digest| find(&known, &digest).map(|i| i.agent.to_string()))
+        };
         assert_eq!(found("Bearer secret-b").as_deref(), Some("b"));
         for bad in ["Bearer secret-c", "secret-a", "Basic secret-a", "Bearer "] {
             assert_eq!(found(bad), None, "{bad}");
@@ -212,12 +284,26 @@ mod tests {
     fn narrowing_lets_nobody_in_and_gives_nobody_more() {
         let identity = |agent: &str, token: &str, workflows: &[&str]| Identity {
             agent: agent.into(),
-            workflows: workflows.iter().map(|name| WorkflowName::from(*name)).collect(),
+            workflows: workflows
+                .iter()
+                .map(|name| WorkflowName::from(*name))
+                .collect(),
             token_sha256: Some(Sha256::digest(token).into()),
         };
-        let before = Identities::Known(vec![identity("a", "1", &["x", "y"]), identity("b", "2", &["x"]), identity("c", "3", &["x"])]);
-        let after = Identities::Known(vec![identity("a", "1", &["y", "z"]), identity("b", "other", &["x"]), identity("d", "3", &["x"])]);
-        assert_eq!(before.narrowed(&after), Identities::Known(vec![identity("a", "1", &["y"])]));
+        let before = Identities::Known(vec![
+            identity("a", "1", &["x", "y"]),
+            identity("b", "2", &["x"]),
+            identity("c", "3", &["x"]),
+        ]);
+        let after = Identities::Known(vec![
+            identity("a", "1", &["y", "z"]),
+            identity("b", "other", &["x"]),
+            identity("d", "3", &["x"]),
+        ]);
+        assert_eq!(
+            before.narrowed(&after),
+            Identities::Known(vec![identity("a", "1", &["y"])])
+        );
         assert_eq!(Identities::AnyLocal.narrowed(&after), after);
         assert_eq!(before.narrowed(&Identities::AnyLocal), before);
     }

@@ -1,7 +1,9 @@
 //! Answers on their way to the agent, and how they ended.
 //!
-//! Decides what the end of an answer was, and tells it exactly once (G1): a token travels with the body and is used up by its end, its failure or its drop,
-//! whichever comes first. Pieces pass as they come; a bounded copy may be kept for conditions on `response.body`, which delays none of them.
+//! Decides what the end of an answer was, and tells it exactly once (G1): a token travels with the
+//! body and is used up by its end, its failure or its drop, whichever comes first. Pieces pass as
+//! they come; a bounded copy may be kept for conditions on `response.body`, which delays none of
+//! them.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -70,15 +72,26 @@ struct Copy {
 impl<E: OnEnd> ReplyBody<E> {
     /// Observes `body` for `end`, keeping a copy of its first `copy` bytes.
     pub fn observed(body: UpstreamBody, end: E, copy: Option<usize>) -> Self {
-        let copy = copy.map(|bound| Copy { kept: BytesMut::new(), bound, whole: true });
-        Self::Observed(Box::new(Observed { body, end: Some(end), copy }))
+        let copy = copy.map(|bound| Copy {
+            kept: BytesMut::new(),
+            bound,
+            whole: true,
+        });
+        Self::Observed(Box::new(Observed {
+            body,
+            end: Some(end),
+            copy,
+        }))
     }
 }
 
 impl<E: OnEnd> Observed<E> {
     fn ended(&mut self, ending: Ending) {
         if let Some(end) = self.end.take() {
-            let copy = self.copy.take().map(|copy| Copied { bytes: copy.kept.freeze(), whole: copy.whole });
+            let copy = self.copy.take().map(|copy| Copied {
+                bytes: copy.kept.freeze(),
+                whole: copy.whole,
+            });
             end.on_end(ending, copy);
         }
     }
@@ -111,14 +124,19 @@ impl Copy {
     fn take(&mut self, data: &Bytes) {
         let room = self.bound - self.kept.len();
         self.whole &= data.len() <= room;
-        self.kept.extend_from_slice(data.get(..room).unwrap_or(data));
+        self.kept
+            .extend_from_slice(data.get(..room).unwrap_or(data));
     }
 }
 
 impl<E: OnEnd> Drop for Observed<E> {
     fn drop(&mut self) {
         // A body without content is never polled.
-        let ending = if self.body.is_end_stream() { Ending::Complete } else { Ending::ClientGone };
+        let ending = if self.body.is_end_stream() {
+            Ending::Complete
+        } else {
+            Ending::ClientGone
+        };
         self.ended(ending);
     }
 }
@@ -127,7 +145,10 @@ impl<E: OnEnd> Body for ReplyBody<E> {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),

@@ -1,7 +1,9 @@
 //! The body of a request on its way to an upstream.
 //!
-//! Decides how a body that fails is kept apart from one that ends: hyper is told of an error and breaks the request off, so that an upstream never sees a whole
-//! request that the client did not send (hostile.md A18, A22), and why it failed stays readable when the send has failed. Trailers are dropped (A19).
+//! Decides how a body that fails is kept apart from one that ends: hyper is told of an error and
+//! breaks the request off, so that an upstream never sees a whole request that the client did not
+//! send (hostile.md A18, A22), and why it failed stays readable when the send has failed. Trailers
+//! are dropped (A19).
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -57,13 +59,21 @@ pub struct Streaming {
 }
 
 impl OutBody {
-    /// Passes `body` on, which comes from the connection of `wire`: at most `bound` bytes, never silent for longer than `silence`.
+    /// Passes `body` on, which comes from the connection of `wire`: at most `bound` bytes, never
+    /// silent for longer than `silence`.
     #[must_use]
     pub fn stream(body: Incoming, wire: Rc<Wire>, bound: u64, silence: Duration) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }
-        Self::Stream(Streaming { body, wire, left: bound, silence, wait: Alarm::default(), failure: Rc::default() })
+        Self::Stream(Streaming {
+            body,
+            wire,
+            left: bound,
+            silence,
+            wait: Alarm::default(),
+            failure: Rc::default(),
+        })
     }
 
     /// The client's body, where this is one that streams and nothing of it was taken.
@@ -90,16 +100,24 @@ impl Streaming {
             return match take_frame(&mut self.body, cx.waker(), cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.wait.rest();
-                    let Ok(data) = frame.into_data() else { continue };
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
                     match self.left.checked_sub(data.len() as u64) {
                         Some(left) => self.left = left,
                         None => return Poll::Ready(Some(Err(BodyFailure::TooLarge))),
                     }
                     Poll::Ready(Some(Ok(data)))
                 }
-                Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.wire.broken().map_or(BodyFailure::ClientGone, BodyFailure::Malformed)))),
+                Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self
+                    .wire
+                    .broken()
+                    .map_or(BodyFailure::ClientGone, BodyFailure::Malformed)))),
                 Poll::Ready(None) => Poll::Ready(None),
-                Poll::Pending => self.wait.poll_over(self.silence, cx).map(|()| Some(Err(BodyFailure::TooSlow))),
+                Poll::Pending => self
+                    .wait
+                    .poll_over(self.silence, cx)
+                    .map(|()| Some(Err(BodyFailure::TooSlow))),
             };
         }
     }
@@ -109,7 +127,10 @@ impl Body for OutBody {
     type Data = Bytes;
     type Error = BodyFailure;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             full @ Self::Full(_) => match std::mem::replace(full, Self::Empty) {

@@ -64,7 +64,13 @@ impl Plane {
     /// The data plane of a worker.
     #[must_use]
     pub fn new(shared: Arc<Shared>, pool: Pool, traces: Traces) -> Self {
-        Plane { shared, pool, traces, routes: RefCell::new(None), disclosed: RefCell::new(None) }
+        Plane {
+            shared,
+            pool,
+            traces,
+            routes: RefCell::new(None),
+            disclosed: RefCell::new(None),
+        }
     }
 
     /// The living state.
@@ -88,13 +94,22 @@ impl Plane {
 
     /// Who sent these headers.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        Ok(self.shared.identities.load().identify(headers, &self.shared.ledger.table())?)
+        Ok(self
+            .shared
+            .identities
+            .load()
+            .identify(headers, &self.shared.ledger.table())?)
     }
 
-    /// Is who sent these headers still `caller`? Asked where a call has waited: its agent may have been taken off the list meanwhile.
+    /// Is who sent these headers still `caller`? Asked where a call has waited: its agent may have
+    /// been taken off the list meanwhile.
     pub fn still(&self, headers: &HeaderMap, caller: &Caller) -> Result<(), Refused> {
         let now = self.identify(headers)?;
-        if now.agent == caller.agent && now.place.policy.name == caller.place.policy.name { Ok(()) } else { Err(Unknown::NoCredential.into()) }
+        if now.agent == caller.agent && now.place.policy.name == caller.place.policy.name {
+            Ok(())
+        } else {
+            Err(Unknown::NoCredential.into())
+        }
     }
 
     /// The routes of the policies in `table`.
@@ -121,8 +136,13 @@ impl Plane {
         {
             return last.header.clone();
         }
-        let header = HeaderValue::from_str(&standing.disclosure(remaining)).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        *disclosed = Some(Disclosed { standing: Arc::clone(standing), remaining, header: header.clone() });
+        let header = HeaderValue::from_str(&standing.disclosure(remaining))
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        *disclosed = Some(Disclosed {
+            standing: Arc::clone(standing),
+            remaining,
+            header: header.clone(),
+        });
         header
     }
 }
@@ -130,7 +150,11 @@ impl Plane {
 impl Serve for Plane {
     type End = Settle;
 
-    async fn serve(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> Answer {
+    async fn serve(
+        self: Rc<Self>,
+        connection: Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> Answer {
         exchange(&self, &connection, request).await
     }
 

@@ -1,8 +1,9 @@
 //! Connections to tool APIs: made, kept and found again.
 //!
-//! Decides which connection a request takes: the one that was used last, so that the rest can grow old and go; a new one if there is none. One pool for each
-//! worker: no lock, and an answer is read on the core that sent the request. Bounded for each upstream (G7); what waits too long is closed before its upstream
-//! closes it under a request.
+//! Decides which connection a request takes: the one that was used last, so that the rest can grow
+//! old and go; a new one if there is none. One pool for each worker: no lock, and an answer is read
+//! on the core that sent the request. Bounded for each upstream (G7); what waits too long is closed
+//! before its upstream closes it under a request.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,7 +28,8 @@ use crate::wire::head::HeadLimits;
 pub struct PoolOptions {
     /// How many wait for a request, for each upstream and worker.
     pub waiting: usize,
-    /// How long one waits. Under the 60 s after which most servers close: a connection that both sides close at once costs a call.
+    /// How long one waits. Under the 60 s after which most servers close: a connection that both
+    /// sides close at once costs a call.
     pub keep: Duration,
     /// For resolving, connecting and the TLS handshake together.
     pub connect: Duration,
@@ -41,7 +43,13 @@ impl PoolOptions {
     /// The defaults, trusting as `tls` says.
     #[must_use]
     pub fn new(tls: TlsConnector) -> Self {
-        Self { waiting: 256, keep: Duration::from_secs(50), connect: Duration::from_secs(5), head: HeadLimits::default(), tls }
+        Self {
+            waiting: 256,
+            keep: Duration::from_secs(50),
+            connect: Duration::from_secs(5),
+            head: HeadLimits::default(),
+            tls,
+        }
     }
 }
 
@@ -82,28 +90,37 @@ impl Pool {
         }
     }
 
-    /// A connection that is ready for one request. A new one must stand within `within`, whatever the pool's own patience.
+    /// A connection that is ready for one request. A new one must stand within `within`, whatever
+    /// the pool's own patience.
     pub async fn ready(&self, upstream: &Upstream, within: Duration) -> Result<Lease, Unreachable> {
-        // Here and not in the sending: nothing else may run between the last look at the clamp and the first byte (G2).
+        // Here and not in the sending: nothing else may run between the last look at the clamp and
+        // the first byte (G2).
         in_turn().await;
         let found = self.shelf(upstream);
         if let Some(live) = found.take() {
             return Ok(Lease::new(live, found));
         }
-        // Boxed, because it is rare and large: most calls would carry the room for a handshake that they never make.
+        // Boxed, because it is rare and large: most calls would carry the room for a handshake that
+        // they never make.
         let live = Box::pin(self.open(upstream, within)).await?;
         Ok(Lease::new(live, found))
     }
 
     async fn open(&self, upstream: &Upstream, within: Duration) -> Result<Box<Live>, Unreachable> {
-        let connected = tokio::time::timeout(self.options.connect.min(within), self.connect(upstream)).await;
+        let connected =
+            tokio::time::timeout(self.options.connect.min(within), self.connect(upstream)).await;
         let socket = connected.map_err(|_| Unreachable::Timeout)??;
-        Live::over(socket, self.options.head).await.map_err(|error| Unreachable::Connect(io::Error::other(error)))
+        Live::over(socket, self.options.head)
+            .await
+            .map_err(|error| Unreachable::Connect(io::Error::other(error)))
     }
 
-    /// Closes what has waited too long. To be called every few seconds; what is checked out is checked anyway.
+    /// Closes what has waited too long. To be called every few seconds; what is checked out is
+    /// checked anyway.
     pub fn tend(&self) {
-        self.shelves.borrow_mut().retain(|_, shelf| shelf.tidy() || Rc::strong_count(shelf) > 1);
+        self.shelves
+            .borrow_mut()
+            .retain(|_, shelf| shelf.tidy() || Rc::strong_count(shelf) > 1);
     }
 
     fn shelf(&self, upstream: &Upstream) -> Rc<Shelf> {
@@ -111,7 +128,9 @@ impl Pool {
             return Rc::clone(shelf);
         }
         let empty = Shelf::new(self.options.waiting, self.options.keep);
-        self.shelves.borrow_mut().insert(upstream.clone(), Rc::clone(&empty));
+        self.shelves
+            .borrow_mut()
+            .insert(upstream.clone(), Rc::clone(&empty));
         empty
     }
 
@@ -121,7 +140,9 @@ impl Pool {
             return Ok(Socket::Memory(stream));
         }
         let host = upstream.host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = tokio::net::lookup_host((host, upstream.port)).await.map_err(Unreachable::Name)?;
+        let addresses = tokio::net::lookup_host((host, upstream.port))
+            .await
+            .map_err(Unreachable::Name)?;
         let mut failed = Unreachable::Name(io::ErrorKind::NotFound.into());
         for address in addresses {
             match TcpStream::connect(address).await {
@@ -132,19 +153,33 @@ impl Pool {
         Err(failed)
     }
 
-    async fn secure(&self, upstream: &Upstream, host: &str, stream: TcpStream) -> Result<Socket, Unreachable> {
+    async fn secure(
+        &self,
+        upstream: &Upstream,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<Socket, Unreachable> {
         stream.set_nodelay(true).map_err(Unreachable::Connect)?;
         if !upstream.tls {
             return Ok(Socket::Plain(stream));
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| Unreachable::Tls(io::Error::other(error)))?;
-        let stream = self.options.tls.connect(name, stream).await.map_err(Unreachable::Tls)?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Unreachable::Tls(io::Error::other(error)))?;
+        let stream = self
+            .options
+            .tls
+            .connect(name, stream)
+            .await
+            .map_err(Unreachable::Tls)?;
         Ok(Socket::Tls(Box::new(stream)))
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self, upstream: &Upstream) -> usize {
-        self.shelves.borrow().get(upstream).map_or(0, |shelf| shelf.len())
+        self.shelves
+            .borrow()
+            .get(upstream)
+            .map_or(0, |shelf| shelf.len())
     }
 }
 
@@ -168,17 +203,29 @@ macro_rules! each {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 

@@ -1,6 +1,8 @@
-//! What is asked: one canonical reading of a request, which is judged, shown to reviewers, and forwarded.
+//! What is asked: one canonical reading of a request, which is judged, shown to reviewers, and
+//! forwarded.
 //!
-//! What is ambiguous is refused here and books nothing. The body is read only where a rule or an approval needs it.
+//! What is ambiguous is refused here and books nothing. The body is read only where a rule or an
+//! approval needs it.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -75,7 +77,11 @@ pub struct Reading<'a> {
 }
 
 /// Sorts a request: the guard's verdict on its head first, before anything else of it is believed.
-pub fn intake(plane: &Plane, connection: &Connection, request: Request<Incoming>) -> Result<Intake, Refused> {
+pub fn intake(
+    plane: &Plane,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Result<Intake, Refused> {
     connection.next_head()?;
     let (parts, body) = request.into_parts();
     if parts.version == Version::HTTP_2 {
@@ -90,16 +96,36 @@ pub fn intake(plane: &Plane, connection: &Connection, request: Request<Incoming>
     let table = plane.ledger().table();
     let routes = plane.routes(&table);
     let target = target::read(parts.uri.path(), parts.uri.query())?;
-    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    let host = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     let Some((route, rest)) = routes.find(host.unwrap_or_default(), &target)? else {
         return Err(Refused::no_api(target.path()));
     };
     let segments = segments(&rest);
     let api = &routes.at(route).api;
-    let tool = api.tools.iter().find(|tool| tool.pattern.captures(parts.method.as_str(), &segments).is_some()).map(Arc::clone);
+    let tool = api
+        .tools
+        .iter()
+        .find(|tool| {
+            tool.pattern
+                .captures(parts.method.as_str(), &segments)
+                .is_some()
+        })
+        .map(Arc::clone);
     let (path, query) = (rest.path().into(), rest.query().map(Into::into));
     drop(segments);
-    Ok(Intake::Call(Box::new(Arrival { content: Content::of(body), path, query, routes, route, tool, parts })))
+    Ok(Intake::Call(Box::new(Arrival {
+        content: Content::of(body),
+        path,
+        query,
+        routes,
+        route,
+        tool,
+        parts,
+    })))
 }
 
 impl Arrival {
@@ -124,12 +150,18 @@ impl Arrival {
     /// How long the call may take until its answer begins, and between two pieces of it.
     #[must_use]
     pub fn timeout(&self) -> std::time::Duration {
-        self.tool.as_ref().map_or(self.route().api.timeout, |tool| tool.timeout)
+        self.tool
+            .as_ref()
+            .map_or(self.route().api.timeout, |tool| tool.timeout)
     }
 
-    /// Puts what a reviewer approved in the place of the body. What only vouched for the old one goes with it.
+    /// Puts what a reviewer approved in the place of the body. What only vouched for the old one
+    /// goes with it.
     pub fn edit(&mut self, args: &str, plane: &Plane) -> Result<(), Refused> {
-        self.content = Content::held(bytes::Bytes::copy_from_slice(args.as_bytes()), &plane.shared().memory)?;
+        self.content = Content::held(
+            bytes::Bytes::copy_from_slice(args.as_bytes()),
+            &plane.shared().memory,
+        )?;
         for name in ["content-digest", "repr-digest", "digest", "content-md5"] {
             self.parts.headers.remove(name);
         }
@@ -153,14 +185,33 @@ impl Arrival {
     }
 
     /// Reads the body where a rule of the tool needs it.
-    pub async fn prepare(&mut self, plane: &Plane, connection: &Connection, place: &Workplace) -> Result<(), Refused> {
-        let skips = |tool: &Tool| place.policy.skips.iter().any(|skip| skip.tool == tool.name && skip.cases.as_ref().is_some_and(Condition::reads_args));
-        let reads = self.tool.as_ref().is_some_and(|tool| tool.reads_body() || skips(tool)) || place.policy.run.key.as_ref().is_some_and(Condition::reads_args);
+    pub async fn prepare(
+        &mut self,
+        plane: &Plane,
+        connection: &Connection,
+        place: &Workplace,
+    ) -> Result<(), Refused> {
+        let skips = |tool: &Tool| {
+            place.policy.skips.iter().any(|skip| {
+                skip.tool == tool.name && skip.cases.as_ref().is_some_and(Condition::reads_args)
+            })
+        };
+        let reads = self
+            .tool
+            .as_ref()
+            .is_some_and(|tool| tool.reads_body() || skips(tool))
+            || place
+                .policy
+                .run
+                .key
+                .as_ref()
+                .is_some_and(Condition::reads_args);
         if matches!(self.content, Content::None) {
             return Ok(());
         }
         if !reads {
-            // A small body of an unlisted call shows what a tool for it would take. Only where the call passes: a refusal waits for no body.
+            // A small body of an unlisted call shows what a tool for it would take. Only where the
+            // call passes: a refusal waits for no body.
             if self.tool.is_none()
                 && place.policy.mode.is_shadow(plane.ledger().now())
                 && self.is_plain_json()
@@ -168,9 +219,15 @@ impl Arrival {
             {
                 return self.buffer(plane, connection).await;
             }
-            let repeats = place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
-            // Kept so that it can be sent again; a larger one, or one of unknown length, streams past and is sent once.
-            return if repeats && self.content.is_short(REPLAYED, &plane.shared().memory) { self.buffer(plane, connection).await } else { Ok(()) };
+            let repeats =
+                place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
+            // Kept so that it can be sent again; a larger one, or one of unknown length, streams
+            // past and is sent once.
+            return if repeats && self.content.is_short(REPLAYED, &plane.shared().memory) {
+                self.buffer(plane, connection).await
+            } else {
+                Ok(())
+            };
         }
         media::is_json(self.parts.headers.get(header::CONTENT_TYPE))?;
         media::is_identity(self.parts.headers.get(header::CONTENT_ENCODING))?;
@@ -179,14 +236,21 @@ impl Arrival {
 
     fn is_plain_json(&self) -> bool {
         let headers = &self.parts.headers;
-        media::is_json(headers.get(header::CONTENT_TYPE)).is_ok() && media::is_identity(headers.get(header::CONTENT_ENCODING)).is_ok()
+        media::is_json(headers.get(header::CONTENT_TYPE)).is_ok()
+            && media::is_identity(headers.get(header::CONTENT_ENCODING)).is_ok()
     }
 
     /// Reads the body, whatever it is.
     pub async fn buffer(&mut self, plane: &Plane, connection: &Connection) -> Result<(), Refused> {
-        let bound = self.tool.as_ref().and_then(|tool| tool.body).unwrap_or(plane.shared().body);
+        let bound = self
+            .tool
+            .as_ref()
+            .and_then(|tool| tool.body)
+            .unwrap_or(plane.shared().body);
         let content = std::mem::replace(&mut self.content, Content::None);
-        self.content = content.buffer(connection, bound, &plane.shared().memory).await?;
+        self.content = content
+            .buffer(connection, bound, &plane.shared().memory)
+            .await?;
         Ok(())
     }
 
@@ -196,12 +260,15 @@ impl Arrival {
         matches!(self.content, Content::Unread(_))
     }
 
-    /// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can go on, or says that it cannot.
+    /// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can
+    /// go on, or says that it cannot.
     pub async fn part(self, connection: &Connection, mut answer: Answer) -> Answer {
         // Reading would tell a client that asks first to send what nobody wants.
         let asks_first = self.parts.headers.contains_key(header::EXPECT);
         if asks_first || !self.content.discard(connection).await {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }
@@ -215,11 +282,20 @@ impl Arrival {
         };
         let is_json = media::is_json(self.parts.headers.get(header::CONTENT_TYPE)).is_ok();
         let args = match self.content.bytes() {
-            Some(bytes) if is_json && !bytes.is_empty() => Some(wire::json::parse(bytes).map_err(Malformed::from)?),
+            Some(bytes) if is_json && !bytes.is_empty() => {
+                Some(wire::json::parse(bytes).map_err(Malformed::from)?)
+            }
             _ => None,
         };
         let query = Query::new(self.query.as_deref());
-        Ok(Reading { arrival: self, target, captures, args, headers: Headers(&self.parts.headers), query })
+        Ok(Reading {
+            arrival: self,
+            target,
+            captures,
+            args,
+            headers: Headers(&self.parts.headers),
+            query,
+        })
     }
 }
 
@@ -248,7 +324,8 @@ impl Reading<'_> {
         })
     }
 
-    /// The run that the call belongs to: the header's, else the policy's key, else the trace's, else none but its own.
+    /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
+    /// else none but its own.
     pub fn run(&self, caller: &Caller, standing: &Standing) -> Result<Option<RunId>, Refused> {
         let headers = &self.arrival.parts.headers;
         if let Some(run) = identify::named_run(headers)? {
@@ -266,7 +343,11 @@ impl Reading<'_> {
     /// What a condition on the answer will need of the request; `None` where the tool has none.
     #[must_use]
     pub fn aftermath(&self, caller: &Caller) -> Option<Box<Aftermath>> {
-        let tool = self.arrival.tool.as_ref().filter(|tool| tool.failure_when.is_some())?;
+        let tool = self
+            .arrival
+            .tool
+            .as_ref()
+            .filter(|tool| tool.failure_when.is_some())?;
         Some(Box::new(Aftermath {
             tool: Arc::clone(tool),
             agent: caller.agent.clone(),
@@ -279,10 +360,25 @@ impl Reading<'_> {
         }))
     }
 
-    fn facts<'f>(&'f self, caller: &'f Caller, standing: &'f Standing, response: Option<ResponseFacts<'f>>) -> Facts<'f> {
-        let tool = self.arrival.tool.as_ref().map_or("?", |tool| tool.name.as_str());
+    fn facts<'f>(
+        &'f self,
+        caller: &'f Caller,
+        standing: &'f Standing,
+        response: Option<ResponseFacts<'f>>,
+    ) -> Facts<'f> {
+        let tool = self
+            .arrival
+            .tool
+            .as_ref()
+            .map_or("?", |tool| tool.name.as_str());
         let path: &dyn Lookup = &self.captures;
-        facts_of((self.args.as_ref(), path, &self.query, &self.headers), tool, caller, standing, response)
+        facts_of(
+            (self.args.as_ref(), path, &self.query, &self.headers),
+            tool,
+            caller,
+            standing,
+            response,
+        )
     }
 }
 
@@ -302,29 +398,63 @@ impl Aftermath {
     /// Does its condition read the answer's body?
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        self.tool.failure_when.as_ref().is_some_and(|rule| rule.condition.reads().body)
+        self.tool
+            .failure_when
+            .as_ref()
+            .is_some_and(|rule| rule.condition.reads().body)
     }
 
-    /// Did the call fail, by the tool's `failure_when`? One that cannot be evaluated says so as a failure: silence is not success.
+    /// Did the call fail, by the tool's `failure_when`? One that cannot be evaluated says so as a
+    /// failure: silence is not success.
     #[must_use]
     pub fn failed(&self, status: u16, body: Option<&[u8]>) -> bool {
-        let Some(rule) = &self.tool.failure_when else { return false };
-        let args = self.body.as_deref().and_then(|bytes| wire::json::parse(bytes).ok());
+        let Some(rule) = &self.tool.failure_when else {
+            return false;
+        };
+        let args = self
+            .body
+            .as_deref()
+            .and_then(|bytes| wire::json::parse(bytes).ok());
         let answer = body.and_then(|bytes| wire::json::parse(bytes).ok());
         let captures = captures(&self.tool, self.method.as_str(), &self.path);
-        let path: &dyn Lookup = captures.as_ref().map_or(&Nothing, |captures| captures as &dyn Lookup);
+        let path: &dyn Lookup = captures
+            .as_ref()
+            .map_or(&Nothing, |captures| captures as &dyn Lookup);
         let (query, headers) = (Query::new(self.query.as_deref()), Headers(&self.headers));
         let standing = self.place.shard.standing();
-        let caller = Caller { agent: self.agent.clone(), place: Arc::clone(&self.place) };
-        let response = Some(ResponseFacts { status, body: answer.as_ref() });
-        let facts = facts_of((args.as_ref(), path, &query, &headers), self.tool.name.as_str(), &caller, &standing, response);
+        let caller = Caller {
+            agent: self.agent.clone(),
+            place: Arc::clone(&self.place),
+        };
+        let response = Some(ResponseFacts {
+            status,
+            body: answer.as_ref(),
+        });
+        let facts = facts_of(
+            (args.as_ref(), path, &query, &headers),
+            self.tool.name.as_str(),
+            &caller,
+            &standing,
+            response,
+        );
         rule.condition.holds(&facts).unwrap_or(true)
     }
 }
 
-type RequestFacts<'f> = (Option<&'f Json<'f>>, &'f dyn Lookup, &'f dyn Lookup, &'f dyn Lookup);
+type RequestFacts<'f> = (
+    Option<&'f Json<'f>>,
+    &'f dyn Lookup,
+    &'f dyn Lookup,
+    &'f dyn Lookup,
+);
 
-fn facts_of<'f>(request: RequestFacts<'f>, tool: &'f str, caller: &'f Caller, standing: &'f Standing, response: Option<ResponseFacts<'f>>) -> Facts<'f> {
+fn facts_of<'f>(
+    request: RequestFacts<'f>,
+    tool: &'f str,
+    caller: &'f Caller,
+    standing: &'f Standing,
+    response: Option<ResponseFacts<'f>>,
+) -> Facts<'f> {
     let (args, path, query, header) = request;
     Facts {
         args,
@@ -334,7 +464,11 @@ fn facts_of<'f>(request: RequestFacts<'f>, tool: &'f str, caller: &'f Caller, st
         tool,
         agent: caller.agent.as_str(),
         workflow: caller.place.policy.name.as_str(),
-        run: RunFacts { id: "", calls: 0, escalated: false },
+        run: RunFacts {
+            id: "",
+            calls: 0,
+            escalated: false,
+        },
         level: standing.level().as_str(),
         posture: standing.posture.as_str(),
         remaining: standing.remaining,
@@ -344,9 +478,20 @@ fn facts_of<'f>(request: RequestFacts<'f>, tool: &'f str, caller: &'f Caller, st
 }
 
 /// What the tool's pattern captures of a path in its one spelling.
-fn captures<'a>(tool: &'a Tool, method: &str, path: &'a str) -> Result<Captures<'a, 'a>, Malformed> {
-    // The path is canonical, so its segments borrow from it wherever nothing is encoded; what is encoded is decoded once more.
+fn captures<'a>(
+    tool: &'a Tool,
+    method: &str,
+    path: &'a str,
+) -> Result<Captures<'a, 'a>, Malformed> {
+    // The path is canonical, so its segments borrow from it wherever nothing is encoded; what is
+    // encoded is decoded once more.
     let target = target::read(path, None)?;
-    let captured = tool.pattern.captures(method, &segments(&target)).unwrap_or_default();
-    Ok(captured.into_iter().map(|(name, value)| (name, std::borrow::Cow::Owned(value.into_owned()))).collect())
+    let captured = tool
+        .pattern
+        .captures(method, &segments(&target))
+        .unwrap_or_default();
+    Ok(captured
+        .into_iter()
+        .map(|(name, value)| (name, std::borrow::Cow::Owned(value.into_owned())))
+        .collect())
 }

@@ -1,6 +1,8 @@
-//! What an agent gets when its call does not go through: one situation, one slug, one status, and a sentence that says what to do next.
+//! What an agent gets when its call does not go through: one situation, one slug, one status, and a
+//! sentence that says what to do next.
 //!
-//! The text that reaches an agent never repeats bytes of its request beyond names the policy knows, and never tells what an upstream's error was.
+//! The text that reaches an agent never repeats bytes of its request beyond names the policy knows,
+//! and never tells what an upstream's error was.
 
 use http::StatusCode;
 
@@ -80,35 +82,55 @@ impl Refused {
         Self::new(
             Slug::Unlisted,
             403,
-            format!("NOT EXECUTED. No tool API is mounted at `{path}`. Do not retry; use a path of a tool API that the policy mounts."),
+            format!(
+                "NOT EXECUTED. No tool API is mounted at `{path}`. Do not retry; use a path of a tool API that the policy mounts."
+            ),
         )
     }
 
     /// The process holds as much as it may.
     #[must_use]
     pub fn memory() -> Self {
-        let refused = Self::new(Slug::Unavailable, 503, "NOT EXECUTED. The gate holds as much as it may. Retry in a few seconds.");
-        Refused { cause: Some(Cause::Memory), retry_after: Some(5), ..refused }
+        let refused = Self::new(
+            Slug::Unavailable,
+            503,
+            "NOT EXECUTED. The gate holds as much as it may. Retry in a few seconds.",
+        );
+        Refused {
+            cause: Some(Cause::Memory),
+            retry_after: Some(5),
+            ..refused
+        }
     }
 
     /// The journal cannot take the call.
     #[must_use]
     pub fn journal() -> Self {
-        let detail = "NOT EXECUTED. The gate's journal cannot take this call now. Retry in a few seconds.";
-        Refused { cause: Some(Cause::Journal), retry_after: Some(5), ..Self::new(Slug::Unavailable, 503, detail) }
+        let detail =
+            "NOT EXECUTED. The gate's journal cannot take this call now. Retry in a few seconds.";
+        Refused {
+            cause: Some(Cause::Journal),
+            retry_after: Some(5),
+            ..Self::new(Slug::Unavailable, 503, detail)
+        }
     }
 
     /// The gate is about to stop.
     #[must_use]
     pub fn draining() -> Self {
         let detail = "NOT EXECUTED. The gate is about to stop. Retry in a few seconds.";
-        Refused { cause: Some(Cause::Draining), retry_after: Some(5), ..Self::new(Slug::Unavailable, 503, detail) }
+        Refused {
+            cause: Some(Cause::Draining),
+            retry_after: Some(5),
+            ..Self::new(Slug::Unavailable, 503, detail)
+        }
     }
 
     /// The upstream could not be reached: nothing was sent.
     #[must_use]
     pub fn unreachable(why: &str) -> Self {
-        let detail = format!("NOT EXECUTED. The tool API could not be reached: {why}. Retry later.");
+        let detail =
+            format!("NOT EXECUTED. The tool API could not be reached: {why}. Retry later.");
         Refused {
             verdict: Some(Verdict::Allow),
             modes: vec![(FailureMode::ToolError, "the upstream could not be reached")],
@@ -120,14 +142,22 @@ impl Refused {
     #[must_use]
     pub fn timeout() -> Self {
         let detail = "The tool API did not answer in time. Whether the call was executed is unknown: check before you repeat it.";
-        Refused { executed: Executed::Unknown, modes: vec![(FailureMode::Timeout, "no answer in time")], ..Self::new(Slug::UpstreamTimeout, 504, detail) }
+        Refused {
+            executed: Executed::Unknown,
+            modes: vec![(FailureMode::Timeout, "no answer in time")],
+            ..Self::new(Slug::UpstreamTimeout, 504, detail)
+        }
     }
 
     /// The upstream's answer is none.
     #[must_use]
     pub fn upstream_malformed(idempotent: bool) -> Self {
         let detail = "The tool API's answer was malformed and was not passed on. Whether the call was executed is unknown: check before you repeat it.";
-        Refused { executed: Executed::Unknown, modes: vec![lost(idempotent, "the answer was malformed")], ..Self::new(Slug::UpstreamMalformed, 502, detail) }
+        Refused {
+            executed: Executed::Unknown,
+            modes: vec![lost(idempotent, "the answer was malformed")],
+            ..Self::new(Slug::UpstreamMalformed, 502, detail)
+        }
     }
 
     /// The connection broke after the call was sent.
@@ -156,15 +186,32 @@ impl Refused {
     /// A reviewer, or nobody, decided against it.
     #[must_use]
     pub fn decided(approval: &Approval) -> Self {
-        let why = approval.decisions.last().and_then(|decision| decision.reason.as_deref()).map_or_else(String::new, |reason| format!(" ({reason})"));
+        let why = approval
+            .decisions
+            .last()
+            .and_then(|decision| decision.reason.as_deref())
+            .map_or_else(String::new, |reason| format!(" ({reason})"));
         let what = match approval.stage {
-            Standing::Denied { wrong: true, .. } => format!("A reviewer denied this call as wrong{why}. Do not repeat it."),
-            Standing::Denied { wrong: false, .. } => format!("A reviewer said not now{why}. Go on without it."),
-            Standing::Expired { .. } => "Nobody decided on this call in time. Repeat it if it is still needed.".to_owned(),
-            Standing::Withdrawn { .. } => "This call was taken back. Repeat it if it is still needed.".to_owned(),
-            Standing::Pending | Standing::Approved { .. } | Standing::Used { .. } => "The approval of this call was used already.".to_owned(),
+            Standing::Denied { wrong: true, .. } => {
+                format!("A reviewer denied this call as wrong{why}. Do not repeat it.")
+            }
+            Standing::Denied { wrong: false, .. } => {
+                format!("A reviewer said not now{why}. Go on without it.")
+            }
+            Standing::Expired { .. } => {
+                "Nobody decided on this call in time. Repeat it if it is still needed.".to_owned()
+            }
+            Standing::Withdrawn { .. } => {
+                "This call was taken back. Repeat it if it is still needed.".to_owned()
+            }
+            Standing::Pending | Standing::Approved { .. } | Standing::Used { .. } => {
+                "The approval of this call was used already.".to_owned()
+            }
         };
-        Refused { verdict: Some(Verdict::Deny), ..Self::new(Slug::Denied, 403, format!("NOT EXECUTED. {what}")) }
+        Refused {
+            verdict: Some(Verdict::Deny),
+            ..Self::new(Slug::Denied, 403, format!("NOT EXECUTED. {what}"))
+        }
     }
 
     /// Is it the gate that does not take the call, for no rule of the policy?
@@ -175,29 +222,69 @@ impl Refused {
 
     /// Settles the seat of the call that this refusal ends.
     pub fn settle(&self, seat: Seat) {
-        seat.settle(Settlement { status: self.status.as_u16(), modes: self.modes.clone() });
+        seat.settle(Settlement {
+            status: self.status.as_u16(),
+            modes: self.modes.clone(),
+        });
     }
 
     fn rule(finding: Finding) -> Self {
         let (slug, status, next) = match finding.rule {
-            RuleName::Unlisted => (Slug::Unlisted, 403, "Do not retry; use one of the workflow's tools."),
-            RuleName::Arguments => (Slug::WrongArguments, 422, "Correct the arguments and call again."),
-            RuleName::Level => (Slug::Level, 403, "Do not retry before the level changes; go on without this call or hand over to a person."),
-            RuleName::Forbidden | RuleName::DenyWhen | RuleName::Always => (Slug::Denied, 403, "Do not retry with these arguments."),
-            RuleName::Volume | RuleName::Concurrency => (Slug::Volume, 429, "Wait as long as `Retry-After` says, then send it again."),
-            RuleName::Exposure => (Slug::Exposure, 403, "Retry when one of those runs has ended; finish runs that are done, and read in the meantime."),
+            RuleName::Unlisted => (
+                Slug::Unlisted,
+                403,
+                "Do not retry; use one of the workflow's tools.",
+            ),
+            RuleName::Arguments => (
+                Slug::WrongArguments,
+                422,
+                "Correct the arguments and call again.",
+            ),
+            RuleName::Level => (
+                Slug::Level,
+                403,
+                "Do not retry before the level changes; go on without this call or hand over to a person.",
+            ),
+            RuleName::Forbidden | RuleName::DenyWhen | RuleName::Always => {
+                (Slug::Denied, 403, "Do not retry with these arguments.")
+            }
+            RuleName::Volume | RuleName::Concurrency => (
+                Slug::Volume,
+                429,
+                "Wait as long as `Retry-After` says, then send it again.",
+            ),
+            RuleName::Exposure => (
+                Slug::Exposure,
+                403,
+                "Retry when one of those runs has ended; finish runs that are done, and read in the meantime.",
+            ),
             RuleName::Loop => (
                 Slug::Loop,
                 409,
                 "Do not send it again: look at what the earlier calls did, then change the arguments, go on without it, or hand over to a person.",
             ),
             RuleName::Denied => (Slug::Denied, 403, "Do not repeat it."),
-            RuleName::Duplicate | RuleName::Idempotency => (Slug::Duplicate, 409, "Do not repeat it; go on with what came of that call."),
-            RuleName::Limits => (Slug::Limit, 429, "Go on without this call or hand over to a person."),
-            RuleName::Validation | RuleName::HoldWhen | RuleName::EscalateWhen | RuleName::Escalated => (Slug::Denied, 403, "Hand over to a person."),
+            RuleName::Duplicate | RuleName::Idempotency => (
+                Slug::Duplicate,
+                409,
+                "Do not repeat it; go on with what came of that call.",
+            ),
+            RuleName::Limits => (
+                Slug::Limit,
+                429,
+                "Go on without this call or hand over to a person.",
+            ),
+            RuleName::Validation
+            | RuleName::HoldWhen
+            | RuleName::EscalateWhen
+            | RuleName::Escalated => (Slug::Denied, 403, "Hand over to a person."),
         };
         let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&finding.detail));
-        Refused { verdict: Some(finding.verdict), finding: Some(Box::new(finding)), ..Self::new(slug, status, detail) }
+        Refused {
+            verdict: Some(finding.verdict),
+            finding: Some(Box::new(finding)),
+            ..Self::new(slug, status, detail)
+        }
     }
 }
 
@@ -212,27 +299,51 @@ impl Refused {
             (RuleName::Idempotency, Some(Stage::Done)) => {
                 "Its answer is not kept: it was too large, too much was kept, or the gate was restarted since. Go on as if it had succeeded, after a look."
             }
-            (_, Some(Stage::Done)) => "Do not repeat it; go on with what came of that call, or change what is asked for if other work is meant.",
-            (_, Some(Stage::Unknown)) => "Find out whether it took effect before anything else; a person can tell.",
+            (_, Some(Stage::Done)) => {
+                "Do not repeat it; go on with what came of that call, or change what is asked for if other work is meant."
+            }
+            (_, Some(Stage::Unknown)) => {
+                "Find out whether it took effect before anything else; a person can tell."
+            }
             (_, None) => match recalled.reached.as_ref().map(|reached| reached.frees_at) {
                 Some(Some(_)) => "Retry later, ask for less, or hand over to a person.",
                 _ => "No waiting helps: ask for less, or hand over to a person.",
             },
         };
-        let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&recalled.finding.detail));
-        let (slug, status) = if recalled.mismatch { (Slug::IdempotencyMismatch, StatusCode::UNPROCESSABLE_ENTITY) } else { (refused.slug, refused.status) };
-        Refused { slug, status, detail, recalled: Some(recalled), ..refused }
+        let detail = format!(
+            "NOT EXECUTED. {}. {next}",
+            capitalised(&recalled.finding.detail)
+        );
+        let (slug, status) = if recalled.mismatch {
+            (Slug::IdempotencyMismatch, StatusCode::UNPROCESSABLE_ENTITY)
+        } else {
+            (refused.slug, refused.status)
+        };
+        Refused {
+            slug,
+            status,
+            detail,
+            recalled: Some(recalled),
+            ..refused
+        }
     }
 }
 
-/// A result that was lost counts as a failure where sending the call again could do harm; else the tool merely failed.
+/// A result that was lost counts as a failure where sending the call again could do harm; else the
+/// tool merely failed.
 const fn lost(idempotent: bool, note: &'static str) -> (FailureMode, &'static str) {
-    if idempotent { (FailureMode::ToolError, note) } else { (FailureMode::Timeout, note) }
+    if idempotent {
+        (FailureMode::ToolError, note)
+    } else {
+        (FailureMode::Timeout, note)
+    }
 }
 
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }
 
 impl From<Malformed> for Refused {
@@ -242,7 +353,13 @@ impl From<Malformed> for Refused {
             "unsupported" => Slug::Unsupported,
             _ => Slug::Malformed,
         };
-        Self::new(slug, malformed.status(), format!("NOT EXECUTED. The request is refused: {malformed}. Correct it; repeating it as it is will not help."))
+        Self::new(
+            slug,
+            malformed.status(),
+            format!(
+                "NOT EXECUTED. The request is refused: {malformed}. Correct it; repeating it as it is will not help."
+            ),
+        )
     }
 }
 
@@ -282,10 +399,16 @@ impl From<Refusal> for Refused {
                     // Nobody knows when a call ends.
                     Capped::Concurrency { .. } => 1,
                 };
-                Refused { retry_after: u64::try_from(wait).ok(), capped: Some(capped), ..Self::rule(*finding) }
+                Refused {
+                    retry_after: u64::try_from(wait).ok(),
+                    capped: Some(capped),
+                    ..Self::rule(*finding)
+                }
             }
             Refusal::IdempotencyKey(why) => {
-                let detail = format!("NOT EXECUTED. The Idempotency-Key cannot be used: {why}. Give one key of at most {MAX_KEY} bytes, such as a UUID.");
+                let detail = format!(
+                    "NOT EXECUTED. The Idempotency-Key cannot be used: {why}. Give one key of at most {MAX_KEY} bytes, such as a UUID."
+                );
                 Self::new(Slug::Malformed, 400, detail)
             }
             Refusal::Recalled(recalled) => Self::recalled(recalled),
@@ -296,11 +419,20 @@ impl From<Refusal> for Refused {
                     "NOT EXECUTED. {} calls of this {} wait for a person, and no more may. Go on without it, and ask again when some were decided.",
                     full.most, full.of
                 );
-                Refused { verdict: Some(Verdict::Deny), retry_after: Some(60), ..Self::new(Slug::InboxFull, 429, detail) }
+                Refused {
+                    verdict: Some(Verdict::Deny),
+                    retry_after: Some(60),
+                    ..Self::new(Slug::InboxFull, 429, detail)
+                }
             }
             Refusal::Holds => {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";
-                Refused { verdict: Some(Verdict::Deny), cause: Some(Cause::Holds), retry_after: Some(60), ..Self::new(Slug::Unavailable, 503, detail) }
+                Refused {
+                    verdict: Some(Verdict::Deny),
+                    cause: Some(Cause::Holds),
+                    retry_after: Some(60),
+                    ..Self::new(Slug::Unavailable, 503, detail)
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What the agent gets: an upstream's answer with the gate's headers on it, or a problem (RFC 9457).
+//! What the agent gets: an upstream's answer with the gate's headers on it, or a problem (RFC
+//! 9457).
 
 use std::sync::Arc;
 
@@ -6,8 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    again::Pursuit, forward::Forwarded, headers, hold::Waiting, identify::Caller, observe::ReplyBody, plane::Plane, read::Aftermath, refusal::Refused,
-    settle::Settle, worker::Connection,
+    again::Pursuit, forward::Forwarded, headers, hold::Waiting, identify::Caller,
+    observe::ReplyBody, plane::Plane, read::Aftermath, refusal::Refused, settle::Settle,
+    worker::Connection,
 };
 use crate::{
     api::{
@@ -62,7 +64,15 @@ impl Heading {
     pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
         let standing = caller.place.shard.standing_full();
         let shadow = caller.place.policy.mode.is_shadow(now);
-        Heading { call, caller, standing, run: None, tool: None, edited: None, shadow }
+        Heading {
+            call,
+            caller,
+            standing,
+            run: None,
+            tool: None,
+            edited: None,
+            shadow,
+        }
     }
 
     /// Who asks.
@@ -91,15 +101,26 @@ impl Heading {
     /// The budget before the call, as the agent is told of it.
     #[must_use]
     pub fn budget(&self) -> Disclosed {
-        let remaining = self.caller.place.policy.disclose_remaining.then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
-        Disclosed { posture: self.standing.posture.to_string(), remaining }
+        let remaining = self
+            .caller
+            .place
+            .policy
+            .disclose_remaining
+            .then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
+        Disclosed {
+            posture: self.standing.posture.to_string(),
+            remaining,
+        }
     }
 
     fn write(&self, plane: &Plane, headers: &mut HeaderMap, verdict: Option<Verdict>) {
         if let Ok(call) = HeaderValue::from_str(self.call.spell().as_str()) {
             headers.insert(CALL, call);
         }
-        if let Some(edited) = self.edited.and_then(|digest| HeaderValue::from_str(&digest.to_string()).ok()) {
+        if let Some(edited) = self
+            .edited
+            .and_then(|digest| HeaderValue::from_str(&digest.to_string()).ok())
+        {
             headers.insert(EDITED, edited);
         }
         if self.shadow {
@@ -108,7 +129,10 @@ impl Heading {
         if let Some(verdict) = verdict {
             headers.insert(VERDICT, HeaderValue::from_static(verdict.as_str()));
         }
-        headers.insert(BUDGET, plane.budget_header(&self.standing, self.caller.place.policy.disclose_remaining));
+        headers.insert(
+            BUDGET,
+            plane.budget_header(&self.standing, self.caller.place.policy.disclose_remaining),
+        );
     }
 }
 
@@ -121,11 +145,24 @@ pub fn answered(
     aftermath: Option<Box<Aftermath>>,
     pursuit: Pursuit,
 ) -> Answer {
-    let Forwarded { seat, reply, asked, from } = forwarded;
-    let mut copy = aftermath.as_ref().filter(|aftermath| aftermath.reads_body()).map(|_| plane.shared().body);
+    let Forwarded {
+        seat,
+        reply,
+        asked,
+        from,
+    } = forwarded;
+    let mut copy = aftermath
+        .as_ref()
+        .filter(|aftermath| aftermath.reads_body())
+        .map(|_| plane.shared().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
-    headers::to_agent(&mut parts.headers, connection.scheme, asked.as_ref(), from.destination());
+    headers::to_agent(
+        &mut parts.headers,
+        connection.scheme,
+        asked.as_ref(),
+        from.destination(),
+    );
     let mut settle = Settle::new(seat, status.as_u16(), aftermath);
     if settle.keeps_answer(&parts.headers) {
         copy = copy.max(Some(MAX_ANSWER));
@@ -136,10 +173,12 @@ pub fn answered(
     Response::from_parts(parts, ReplyBody::observed(reply.body, settle, copy))
 }
 
-/// The answer that the call got when it went, under the same idempotency key. Nothing was executed for it.
+/// The answer that the call got when it went, under the same idempotency key. Nothing was executed
+/// for it.
 pub fn replayed(plane: &Plane, heading: &Heading, stored: &StoredAnswer) -> Answer {
     let mut answer = Response::new(ReplyBody::Full(Bytes::copy_from_slice(&stored.body)));
-    *answer.status_mut() = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.status_mut() =
+        StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     for (name, value) in &*stored.headers {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -153,31 +192,62 @@ pub fn replayed(plane: &Plane, heading: &Heading, stored: &StoredAnswer) -> Answ
 
 /// A problem, and one log line.
 pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> Answer {
-    log(refused.slug, refused.status, refused.finding.as_deref(), heading);
+    log(
+        refused.slug,
+        refused.status,
+        refused.finding.as_deref(),
+        heading,
+    );
     if heading.is_none_or(|heading| heading.run.is_none()) {
         plane.ledger().turn_away(refused.slug.as_str());
     }
-    let mut problem = problem_of(refused.slug, refused.status, refused.detail.clone(), refused.executed, refused.finding.as_deref(), heading);
+    let mut problem = problem_of(
+        refused.slug,
+        refused.status,
+        refused.detail.clone(),
+        refused.executed,
+        refused.finding.as_deref(),
+        heading,
+    );
     problem.cause = refused.cause;
     let mut retry_after = refused.retry_after;
     if let Some(recalled) = &refused.recalled {
         problem.earlier = recalled.earlier.as_ref().map(earlier);
         problem.limit = recalled.reached.as_ref().map(limit);
-        let waits = recalled.reached.as_ref().and_then(|reached| reached.frees_at).map(|at| at.since(plane.ledger().now()));
+        let waits = recalled
+            .reached
+            .as_ref()
+            .and_then(|reached| reached.frees_at)
+            .map(|at| at.since(plane.ledger().now()));
         // Up to the whole second: a repeat within the last one would come too early.
-        retry_after = waits.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).or(retry_after);
+        retry_after = waits
+            .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            .or(retry_after);
     }
     let mut answer = json(refused.status, &problem);
     if let Some(seconds) = retry_after {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        answer
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(capped) = refused.capped {
-        headers::rate_limit(answer.headers_mut(), capped, refused.retry_after.unwrap_or(1));
+        headers::rate_limit(
+            answer.headers_mut(),
+            capped,
+            refused.retry_after.unwrap_or(1),
+        );
     }
     match refused.slug {
-        Slug::Unidentified => drop(answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"burngate\""))),
+        Slug::Unidentified => drop(answer.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"burngate\""),
+        )),
         // Whatever follows on this connection may be part of what was refused.
-        Slug::Malformed | Slug::TooLarge => drop(answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"))),
+        Slug::Malformed | Slug::TooLarge => drop(
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close")),
+        ),
         _ => {}
     }
     if let Some(heading) = heading {
@@ -189,13 +259,24 @@ pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> A
 /// The call waits for a person: 403, or 202 for an agent that prefers not to wait.
 pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Finding) -> Answer {
     let request = &waiting.approval.request;
-    let status = if waiting.respond_async { StatusCode::ACCEPTED } else { StatusCode::FORBIDDEN };
+    let status = if waiting.respond_async {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::FORBIDDEN
+    };
     log(Slug::Held, status, Some(finding), Some(heading));
     let detail = format!(
         "NOT EXECUTED. This call is held for a person: {}. The gate never sends it by itself: repeat exactly this call once approval {} is approved.",
         finding.detail, request.approval
     );
-    let mut problem = problem_of(Slug::Held, status, detail, Executed::No, Some(finding), Some(heading));
+    let mut problem = problem_of(
+        Slug::Held,
+        status,
+        detail,
+        Executed::No,
+        Some(finding),
+        Some(heading),
+    );
     let status_url = format!("{}approvals/{}", super::read::RESERVED, request.approval);
     problem.approval = Some(request.approval.to_string());
     problem.expires_at = Some(Moment(request.expires_at));
@@ -209,7 +290,11 @@ pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Findi
     }
     let applied = match (waiting.respond_async, waiting.applied_wait) {
         (true, _) => HeaderValue::from_str("respond-async").ok(),
-        (false, Some(seconds)) => HeaderValue::from_str(&format!("wait={}", seconds.min(super::hold::MAX_WAIT.as_secs()))).ok(),
+        (false, Some(seconds)) => HeaderValue::from_str(&format!(
+            "wait={}",
+            seconds.min(super::hold::MAX_WAIT.as_secs())
+        ))
+        .ok(),
         (false, None) => None,
     };
     if let Some(applied) = applied {
@@ -224,7 +309,10 @@ pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Findi
 pub fn options() -> Answer {
     let mut answer = Response::new(ReplyBody::Empty);
     *answer.status_mut() = StatusCode::NO_CONTENT;
-    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    answer.headers_mut().insert(
+        header::ALLOW,
+        HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    );
     answer
 }
 
@@ -233,13 +321,28 @@ pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut answer = Response::new(ReplyBody::Full(Bytes::from(body)));
     *answer.status_mut() = status;
-    let kind = if status.is_success() && status != StatusCode::ACCEPTED { "application/json" } else { "application/problem+json" };
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let kind = if status.is_success() && status != StatusCode::ACCEPTED {
+        "application/json"
+    } else {
+        "application/problem+json"
+    };
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-fn problem_of(slug: Slug, status: StatusCode, detail: String, executed: Executed, finding: Option<&Finding>, heading: Option<&Heading>) -> Problem {
+fn problem_of(
+    slug: Slug,
+    status: StatusCode,
+    detail: String,
+    executed: Executed,
+    finding: Option<&Finding>,
+    heading: Option<&Heading>,
+) -> Problem {
     let mut problem = Problem::new(slug, detail);
     problem.status = status.as_u16();
     problem.executed = Some(problem::Executed(executed));
@@ -255,20 +358,43 @@ fn problem_of(slug: Slug, status: StatusCode, detail: String, executed: Executed
     }
     if let Some(finding) = finding {
         problem.rule = Some(rule(finding));
-        problem.errors =
-            finding.violations.iter().map(|violation| FieldError { pointer: violation.pointer.clone(), detail: violation.detail.clone() }).collect();
+        problem.errors = finding
+            .violations
+            .iter()
+            .map(|violation| FieldError {
+                pointer: violation.pointer.clone(),
+                detail: violation.detail.clone(),
+            })
+            .collect();
     }
     problem
 }
 
 fn earlier(done: &Done) -> problem::Earlier {
-    let Done { doer, at, stage, .. } = done;
-    problem::Earlier { call: doer.call.to_string(), run: doer.run.run.to_string(), at: Moment(*at), state: stage.as_str().to_owned() }
+    let Done {
+        doer, at, stage, ..
+    } = done;
+    problem::Earlier {
+        call: doer.call.to_string(),
+        run: doer.run.run.to_string(),
+        at: Moment(*at),
+        state: stage.as_str().to_owned(),
+    }
 }
 
 fn limit(reached: &Reached) -> LimitReached {
-    let Reached { limit, bound, used, frees_at } = reached;
-    LimitReached { limit: limit.clone(), bound: bound.to_string(), used: used.to_string(), resets_at: frees_at.map(Moment) }
+    let Reached {
+        limit,
+        bound,
+        used,
+        frees_at,
+    } = reached;
+    LimitReached {
+        limit: limit.clone(),
+        bound: bound.to_string(),
+        used: used.to_string(),
+        resets_at: frees_at.map(Moment),
+    }
 }
 
 fn rule(finding: &Finding) -> String {

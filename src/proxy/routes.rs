@@ -1,4 +1,5 @@
-//! Which tool API a request is for: by host where an API names its hosts, else by the longest path prefix.
+//! Which tool API a request is for: by host where an API names its hosts, else by the longest path
+//! prefix.
 
 use std::{borrow::Cow, cell::Cell, sync::Arc};
 
@@ -15,7 +16,8 @@ use crate::{
     wire::{Malformed, target::Target},
 };
 
-/// The tool APIs of one policy version, with everything that forwarding to them needs. One for each worker: built when the policies change.
+/// The tool APIs of one policy version, with everything that forwarding to them needs. One for each
+/// worker: built when the policies change.
 pub struct Routes {
     by_host: Vec<(Arc<str>, usize)>,
     /// Longest prefix first.
@@ -31,7 +33,8 @@ pub struct Route {
     pub upstream: Box<str>,
     /// Where requests go, and where answers seem to come from.
     pub destination: Destination,
-    /// What is left for sending calls again. Each worker has its own, so that counting a call costs no lock; together they keep the same share.
+    /// What is left for sending calls again. Each worker has its own, so that counting a call costs
+    /// no lock; together they keep the same share.
     pub retries: Cell<RetryBudget>,
 }
 
@@ -55,24 +58,44 @@ impl Route {
 }
 
 impl Routes {
-    /// The routes of `policies`. An API that speaks a protocol the gate cannot judge has none: it is unreachable, not unguarded.
+    /// The routes of `policies`. An API that speaks a protocol the gate cannot judge has none: it
+    /// is unreachable, not unguarded.
     #[must_use]
     pub fn new(policies: &PolicySet, now: Time) -> Self {
-        let mut routes = Routes { by_host: Vec::new(), by_prefix: Vec::new(), apis: Vec::new() };
-        for api in policies.apis.values().filter(|api| api.protocol == Protocol::Http) {
+        let mut routes = Routes {
+            by_host: Vec::new(),
+            by_prefix: Vec::new(),
+            apis: Vec::new(),
+        };
+        for api in policies
+            .apis
+            .values()
+            .filter(|api| api.protocol == Protocol::Http)
+        {
             let prefix = match &api.mount {
                 Mount::Route(prefix) => prefix,
                 Mount::Hosts(_) => "/",
             };
-            let Some(destination) = Destination::new(&api.upstream, prefix) else { continue };
+            let Some(destination) = Destination::new(&api.upstream, prefix) else {
+                continue;
+            };
             let (index, retries) = (routes.apis.len(), Cell::new(RetryBudget::new(now)));
             match &api.mount {
                 Mount::Route(prefix) => routes.by_prefix.push((Arc::clone(prefix), index)),
-                Mount::Hosts(hosts) => routes.by_host.extend(hosts.iter().map(|host| (Arc::clone(host), index))),
+                Mount::Hosts(hosts) => routes
+                    .by_host
+                    .extend(hosts.iter().map(|host| (Arc::clone(host), index))),
             }
-            routes.apis.push(Route { api: Arc::clone(api), upstream: api.upstream.to_string().into(), destination, retries });
+            routes.apis.push(Route {
+                api: Arc::clone(api),
+                upstream: api.upstream.to_string().into(),
+                destination,
+                retries,
+            });
         }
-        routes.by_prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        routes
+            .by_prefix
+            .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         routes
     }
 
@@ -82,16 +105,31 @@ impl Routes {
         &self.apis[index]
     }
 
-    /// The API that `host` and `target` name, and the target as the upstream will see it; `None` where no API is there.
+    /// The API that `host` and `target` name, and the target as the upstream will see it; `None`
+    /// where no API is there.
     ///
     /// # Errors
     /// 421 where every API is found by host and this host is none of them (RFC 9110, 15.5.20).
-    pub fn find<'a>(&self, host: &str, target: &'a Target<'_>) -> Result<Option<(usize, Target<'a>)>, Malformed> {
-        let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
-        if let Some((_, index)) = self.by_host.iter().find(|(known, _)| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host)) {
+    pub fn find<'a>(
+        &self,
+        host: &str,
+        target: &'a Target<'_>,
+    ) -> Result<Option<(usize, Target<'a>)>, Malformed> {
+        let name = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(host, |(name, _)| name);
+        if let Some((_, index)) = self
+            .by_host
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
+        {
             return Ok(target.strip_prefix("/").map(|rest| (*index, rest)));
         }
-        let found = self.by_prefix.iter().find_map(|(prefix, index)| target.strip_prefix(prefix).map(|rest| (*index, rest)));
+        let found = self
+            .by_prefix
+            .iter()
+            .find_map(|(prefix, index)| target.strip_prefix(prefix).map(|rest| (*index, rest)));
         if found.is_none() && self.by_prefix.is_empty() && !self.by_host.is_empty() {
             return Err(Malformed::Misdirected);
         }
@@ -102,5 +140,9 @@ impl Routes {
 /// The decoded segments of a path, as patterns match them: `/` has none.
 #[must_use]
 pub fn segments<'a>(target: &'a Target<'_>) -> SmallVec<[Cow<'a, str>; 8]> {
-    if target.path() == "/" { SmallVec::new() } else { target.segments().collect() }
+    if target.path() == "/" {
+        SmallVec::new()
+    } else {
+        target.segments().collect()
+    }
 }

@@ -1,4 +1,5 @@
-//! The token that travels with an answer's body and settles its call when the body ends, fails or is dropped (G1).
+//! The token that travels with an answer's body and settles its call when the body ends, fails or
+//! is dropped (G1).
 
 use std::sync::Arc;
 
@@ -34,15 +35,28 @@ impl Settle {
     /// The token of a call whose answer began with `status`.
     #[must_use]
     pub const fn new(seat: Seat, status: u16, aftermath: Option<Box<Aftermath>>) -> Self {
-        Settle { seat: Some(seat), status, aftermath, kept: None }
+        Settle {
+            seat: Some(seat),
+            status,
+            aftermath,
+            kept: None,
+        }
     }
 
-    /// Will the answer with these headers be asked for again? Then it is kept, if it comes to a good end and is not too large.
+    /// Will the answer with these headers be asked for again? Then it is kept, if it comes to a
+    /// good end and is not too large.
     pub fn keeps_answer(&mut self, headers: &HeaderMap) -> bool {
         let keeps = self.seat.as_ref().is_some_and(Seat::keeps_answer);
         self.kept = keeps.then(|| {
-            let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Box::from);
-            KEPT.iter().filter_map(|name| Some((*name, text(name)?))).collect()
+            let text = |name: &str| {
+                headers
+                    .get(name)
+                    .and_then(|value| value.to_str().ok())
+                    .map(Box::from)
+            };
+            KEPT.iter()
+                .filter_map(|name| Some((*name, text(name)?)))
+                .collect()
         });
         keeps
     }
@@ -50,23 +64,50 @@ impl Settle {
 
 impl OnEnd for Settle {
     fn on_end(mut self, ending: Ending, copy: Option<Copied>) {
-        let Some(mut seat) = self.seat.take() else { return };
+        let Some(mut seat) = self.seat.take() else {
+            return;
+        };
         let mut modes = Vec::new();
-        let lost = if seat.is_idempotent() { FailureMode::ToolError } else { FailureMode::Timeout };
+        let lost = if seat.is_idempotent() {
+            FailureMode::ToolError
+        } else {
+            FailureMode::Timeout
+        };
         match ending {
-            Ending::UpstreamTimeout => modes.push((FailureMode::Timeout, "the answer stopped in the middle")),
-            Ending::UpstreamReset | Ending::UpstreamMalformed => modes.push((lost, "the answer broke off")),
+            Ending::UpstreamTimeout => {
+                modes.push((FailureMode::Timeout, "the answer stopped in the middle"));
+            }
+            Ending::UpstreamReset | Ending::UpstreamMalformed => {
+                modes.push((lost, "the answer broke off"));
+            }
             Ending::Complete | Ending::ClientGone => {}
         }
-        let body = copy.as_ref().filter(|copy| copy.whole).map(|copy| &*copy.bytes);
-        if self.aftermath.as_ref().is_some_and(|aftermath| aftermath.failed(self.status, body)) {
+        let body = copy
+            .as_ref()
+            .filter(|copy| copy.whole)
+            .map(|copy| &*copy.bytes);
+        if self
+            .aftermath
+            .as_ref()
+            .is_some_and(|aftermath| aftermath.failed(self.status, body))
+        {
             modes.push((FailureMode::ToolError, "failure_when holds"));
         } else if self.status >= 500 {
-            modes.push((FailureMode::ToolError, "the tool answered with a server error"));
+            modes.push((
+                FailureMode::ToolError,
+                "the tool answered with a server error",
+            ));
         }
         if let (Ending::Complete, Some(headers), Some(body)) = (ending, self.kept.take(), body) {
-            seat.keep_answer(Answer { status: self.status, headers, body: body.into() });
+            seat.keep_answer(Answer {
+                status: self.status,
+                headers,
+                body: body.into(),
+            });
         }
-        seat.settle(Settlement { status: self.status, modes });
+        seat.settle(Settlement {
+            status: self.status,
+            modes,
+        });
     }
 }

@@ -1,7 +1,8 @@
 //! TLS on both sides: which cryptography, which certificates, which protocols.
 //!
-//! Decides what the gate proves and whom it believes. Upstreams are always verified, there is no switch for less; with a client CA, agents without a certificate
-//! of it are not served. Who an agent is by its certificate is decided by whoever identifies callers.
+//! Decides what the gate proves and whom it believes. Upstreams are always verified, there is no
+//! switch for less; with a client CA, agents without a certificate of it are not served. Who an
+//! agent is by its certificate is decided by whoever identifies callers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,8 +45,13 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// What the gate's listeners prove and ask for.
-pub fn server(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+pub fn server(
+    certificate: &Path,
+    key: &Path,
+    client_ca: Option<&Path>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match client_ca {
         None => builder.with_no_client_auth(),
         Some(file) => {
@@ -53,7 +59,9 @@ pub fn server(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Resul
             for root in certificates(file)? {
                 roots.add(root)?;
             }
-            builder.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?)
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?,
+            )
         }
     };
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|reason| unreadable(key, reason))?;
@@ -65,14 +73,16 @@ pub fn server(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Resul
 /// What is asked of upstreams: a chain to a root that this machine trusts, or to one in `extra`.
 pub fn client(extra: Option<&Path>) -> Result<TlsConnector, TlsError> {
     let mut roots = RootCertStore::empty();
-    // A machine's store often holds a few that cannot be parsed. Missing ones make upstreams unreachable, never trusted.
+    // A machine's store often holds a few that cannot be parsed. Missing ones make upstreams
+    // unreachable, never trusted.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(file) = extra {
         for root in certificates(file)? {
             roots.add(root)?;
         }
     }
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
@@ -81,9 +91,16 @@ pub fn client(extra: Option<&Path>) -> Result<TlsConnector, TlsError> {
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let found = read.map_err(|reason| unreadable(file, reason))?;
-    if found.is_empty() { Err(TlsError::Empty(file.display().to_string())) } else { Ok(found) }
+    if found.is_empty() {
+        Err(TlsError::Empty(file.display().to_string()))
+    } else {
+        Ok(found)
+    }
 }
 
 fn unreadable(file: &Path, reason: rustls::pki_types::pem::Error) -> TlsError {
-    TlsError::Read { file: file.display().to_string(), reason }
+    TlsError::Read {
+        file: file.display().to_string(),
+        reason,
+    }
 }

@@ -1,10 +1,13 @@
 //! One connection to a tool API, and one exchange on it.
 //!
-//! Decides what is known about a request when its sending fails: not a byte of it was written (then it comes back, and may take another connection), or nobody
-//! knows whether it was executed. Nothing is ever sent twice from here.
+//! Decides what is known about a request when its sending fails: not a byte of it was written (then
+//! it comes back, and may take another connection), or nobody knows whether it was executed.
+//! Nothing is ever sent twice from here.
 //!
-//! A connection has no task of its own. Whoever waits for its answer drives it: one wake-up from the socket to the relayed answer, and dropping the wait closes
-//! the connection. So hyper's channels between driver and waiter are only ever touched from within one poll, and the waiter's side needs no waker.
+//! A connection has no task of its own. Whoever waits for its answer drives it: one wake-up from
+//! the socket to the relayed answer, and dropping the wait closes the connection. So hyper's
+//! channels between driver and waiter are only ever touched from within one poll, and the waiter's
+//! side needs no waker.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -29,7 +32,8 @@ use super::pool::Socket;
 use crate::wire::Malformed;
 use crate::wire::head::HeadLimits;
 
-/// hyper's buffer for each direction of an upstream connection: room for the largest head, and little enough to hold for every connection of a slow agent.
+/// hyper's buffer for each direction of an upstream connection: room for the largest head, and
+/// little enough to hold for every connection of a slow agent.
 const MAX_BUFFER: usize = 128 * 1024;
 
 /// How long an upstream may take.
@@ -44,7 +48,8 @@ pub struct Patience {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Provably not a byte of it was written: the connection had died in the pool. It may take another lease.
+    /// Provably not a byte of it was written: the connection had died in the pool. It may take
+    /// another lease.
     #[error("the connection was closed before the request was sent")]
     Unsent(Box<Request<OutBody>>),
     /// The client's body failed; the request was broken off.
@@ -56,7 +61,8 @@ pub enum SendError {
     /// The connection broke.
     #[error("the upstream closed the connection")]
     Reset {
-        /// Whether any byte of the request was handed to the socket. If not, it was not executed, and the request itself is lost all the same.
+        /// Whether any byte of the request was handed to the socket. If not, it was not executed,
+        /// and the request itself is lost all the same.
         written: bool,
     },
     /// The answer is none. Whether the request was executed is unknown.
@@ -81,7 +87,10 @@ pub enum Broken {
 /// Connections to one upstream that wait for a request, the one used last on top.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    #[expect(clippy::vec_box, reason = "a connection moves between lease, body and shelf for every call; its box is all that is copied")]
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection moves between lease, body and shelf for every call; its box is all that is copied"
+    )]
     waiting: RefCell<Vec<Box<Live>>>,
     room: usize,
     limit: Duration,
@@ -89,7 +98,11 @@ pub(super) struct Shelf {
 
 impl Shelf {
     pub(super) fn new(room: usize, limit: Duration) -> Rc<Self> {
-        Rc::new(Self { waiting: RefCell::default(), room, limit })
+        Rc::new(Self {
+            waiting: RefCell::default(),
+            room,
+            limit,
+        })
     }
 
     /// The connection used last, if it is still good.
@@ -142,7 +155,9 @@ type Driver = Connection<TokioIo<Guarded<Socket>>, OutBody>;
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("wire", &self.wire).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("wire", &self.wire)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,8 +166,17 @@ impl Live {
     pub(super) async fn over(socket: Socket, limits: HeadLimits) -> hyper::Result<Box<Self>> {
         let wire = Wire::upstream(limits);
         let io = TokioIo::new(Guarded::upstream(socket, Rc::clone(&wire)));
-        let (sender, driver) = Builder::new().max_buf_size(MAX_BUFFER).handshake(io).await?;
-        Ok(Box::new(Self { sender, driver: Some(driver), wire, wait: Alarm::default(), since: Instant::now() }))
+        let (sender, driver) = Builder::new()
+            .max_buf_size(MAX_BUFFER)
+            .handshake(io)
+            .await?;
+        Ok(Box::new(Self {
+            sender,
+            driver: Some(driver),
+            wire,
+            wait: Alarm::default(),
+            since: Instant::now(),
+        }))
     }
 
     /// Lets the connection do what it can; nobody is woken for the rest.
@@ -189,14 +213,24 @@ impl Drop for Lease {
 
 impl Lease {
     pub(super) fn new(live: Box<Live>, shelf: Rc<Shelf>) -> Self {
-        Self { live: Some(live), shelf }
+        Self {
+            live: Some(live),
+            shelf,
+        }
     }
 
     /// Sends `request`, whose target is in origin form, and waits for the head of the answer.
     ///
-    /// Interim answers are passed over; an upstream that switches protocols has not answered (hostile.md A25).
-    pub async fn send(mut self, mut request: Request<OutBody>, patience: Patience) -> Result<Reply, SendError> {
-        let Some(mut live) = self.live.take() else { return Err(SendError::Unsent(Box::new(request))) };
+    /// Interim answers are passed over; an upstream that switches protocols has not answered
+    /// (hostile.md A25).
+    pub async fn send(
+        mut self,
+        mut request: Request<OutBody>,
+        patience: Patience,
+    ) -> Result<Reply, SendError> {
+        let Some(mut live) = self.live.take() else {
+            return Err(SendError::Unsent(Box::new(request)));
+        };
         let home = Rc::clone(&self.shelf);
         frame(&mut request);
         let failure = request.body().failure();
@@ -212,7 +246,8 @@ impl Lease {
                 *driver = None;
             }
             // Only the driver above completes this, so there is no one to be woken by.
-            if let Poll::Ready(answer) = sent.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            if let Poll::Ready(answer) = sent.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            {
                 return Poll::Ready(Some(answer));
             }
             if written != wire.written() {
@@ -223,12 +258,19 @@ impl Lease {
         })
         .await;
         let error = match answer {
-            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Err(SendError::Malformed),
+            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(SendError::Malformed);
+            }
             Some(Ok(response)) => {
                 in_turn().await;
                 let (parts, incoming) = response.into_parts();
                 live.wait.rest();
-                let mut body = UpstreamBody { incoming, live: Some(live), shelf: home, silence: patience.silence };
+                let mut body = UpstreamBody {
+                    incoming,
+                    live: Some(live),
+                    shelf: home,
+                    silence: patience.silence,
+                };
                 if body.incoming.is_end_stream() {
                     body.finish();
                 }
@@ -246,12 +288,16 @@ impl Lease {
         if wire.broken().is_some() || error.is_parse() {
             return Err(SendError::Malformed);
         }
-        Err(SendError::Reset { written: wire.written() != begun })
+        Err(SendError::Reset {
+            written: wire.written() != begun,
+        })
     }
 }
 
-/// Lets whatever else is ready run first. Under load, writes to one peer then follow each other closely, and the kernel wakes it once for many of them: measured
-/// at 16 connections, one microsecond of system time for each call, against 0.6 of user time for coming back twice. With nothing else ready it is no wait at all.
+/// Lets whatever else is ready run first. Under load, writes to one peer then follow each other
+/// closely, and the kernel wakes it once for many of them: measured at 16 connections, one
+/// microsecond of system time for each call, against 0.6 of user time for coming back twice. With
+/// nothing else ready it is no wait at all.
 pub(super) async fn in_turn() {
     let mut came_back = false;
     std::future::poll_fn(|cx| {
@@ -265,8 +311,9 @@ pub(super) async fn in_turn() {
     .await;
 }
 
-/// Makes head and body agree on the length. hyper believes a Content-Length over the body it is given, and sends none at all with a GET whose body has no known
-/// length (hostile.md A20); both would let the upstream frame another message than the one that was judged.
+/// Makes head and body agree on the length. hyper believes a Content-Length over the body it is
+/// given, and sends none at all with a GET whose body has no known length (hostile.md A20); both
+/// would let the upstream frame another message than the one that was judged.
 fn frame(request: &mut Request<OutBody>) {
     *request.version_mut() = Version::HTTP_11;
     let length = request.body().size_hint().exact();
@@ -278,7 +325,13 @@ fn frame(request: &mut Request<OutBody>) {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         Some(length) => {
-            let agrees = headers.get(CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) == Some(length));
+            let agrees = headers.get(CONTENT_LENGTH).map(|value| {
+                value
+                    .to_str()
+                    .ok()
+                    .and_then(|text| text.parse::<u64>().ok())
+                    == Some(length)
+            });
             // A body that was not announced as empty is not announced now.
             if agrees == Some(false) || (agrees.is_none() && length > 0) {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -296,7 +349,8 @@ pub struct Reply {
     pub body: UpstreamBody,
 }
 
-/// The body of an answer. When it has ended well, its connection waits for the next request; in every other case the connection is closed.
+/// The body of an answer. When it has ended well, its connection waits for the next request; in
+/// every other case the connection is closed.
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
@@ -306,7 +360,8 @@ pub struct UpstreamBody {
 }
 
 impl UpstreamBody {
-    /// An early answer leaves a request half sent; hyper is not ready then, and the connection is closed (hostile.md A23).
+    /// An early answer leaves a request half sent; hyper is not ready then, and the connection is
+    /// closed (hostile.md A23).
     fn finish(&mut self) {
         if let Some(live) = self.live.take() {
             self.shelf.put(live);
@@ -318,7 +373,10 @@ impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
         if let Some(live) = &mut this.live {
             live.drive(cx);
@@ -339,13 +397,19 @@ impl Body for UpstreamBody {
             }
             Poll::Ready(Some(Err(_))) => {
                 let broken = this.live.take().and_then(|live| live.wire.broken());
-                Poll::Ready(Some(Err(broken.map_or(Broken::Reset, |reason: Malformed| match reason {
-                    Malformed::BodyIncomplete => Broken::Reset,
-                    _ => Broken::Malformed,
-                }))))
+                Poll::Ready(Some(Err(broken.map_or(
+                    Broken::Reset,
+                    |reason: Malformed| match reason {
+                        Malformed::BodyIncomplete => Broken::Reset,
+                        _ => Broken::Malformed,
+                    },
+                ))))
             }
             Poll::Pending => {
-                let silent = this.live.as_mut().is_none_or(|live| live.wait.poll_over(this.silence, cx).is_ready());
+                let silent = this
+                    .live
+                    .as_mut()
+                    .is_none_or(|live| live.wait.poll_over(this.silence, cx).is_ready());
                 if !silent {
                     return Poll::Pending;
                 }

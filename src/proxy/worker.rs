@@ -1,7 +1,8 @@
 //! One client connection, from its first byte to its last.
 //!
-//! Decides which protocol it speaks and keeps it within bounds: TLS or not, HTTP/1.1 behind the guard or HTTP/2, how long it may be idle, when it must go. What a
-//! request is answered with is the service's business; a service that panics costs its own call and nothing else (F32).
+//! Decides which protocol it speaks and keeps it within bounds: TLS or not, HTTP/1.1 behind the
+//! guard or HTTP/2, how long it may be idle, when it must go. What a request is answered with is
+//! the service's business; a service that panics costs its own call and nothing else (F32).
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -44,7 +45,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// hyper's buffers for each direction of a client's connection: the largest head twice over.
 const MAX_BUFFER: usize = 128 * 1024;
 
-/// Streams that were reset before they were looked at. More is an attack (rapid reset, hostile.md A36).
+/// Streams that were reset before they were looked at. More is an attack (rapid reset, hostile.md
+/// A36).
 const MAX_RESET_STREAMS: usize = 20;
 
 /// Unsent bytes for each stream of HTTP/2.
@@ -74,7 +76,13 @@ pub struct AcceptOptions {
 
 impl Default for AcceptOptions {
     fn default() -> Self {
-        Self { tls: None, connections: 10_000, head: HeadLimits::default(), patience: ClientPatience::default(), streams: DEFAULT_STREAMS }
+        Self {
+            tls: None,
+            connections: 10_000,
+            head: HeadLimits::default(),
+            patience: ClientPatience::default(),
+            streams: DEFAULT_STREAMS,
+        }
     }
 }
 
@@ -84,7 +92,11 @@ pub trait Serve: 'static {
     type End: OnEnd;
 
     /// Answers one request of `connection`. Dropped, unfinished, when the connection goes first.
-    fn serve(self: Rc<Self>, connection: Rc<Connection>, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody<Self::End>>>;
+    fn serve(
+        self: Rc<Self>,
+        connection: Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<ReplyBody<Self::End>>>;
 
     /// Called on the worker every second: the place to close what has been idle.
     fn tend(&self) {}
@@ -147,8 +159,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The guard's verdict on the head of the request at hand; to be asked exactly once for each request, before anything else is believed of it. Fine for
-    /// HTTP/2, where `wire::http::check_h2` judges the head.
+    /// The guard's verdict on the head of the request at hand; to be asked exactly once for each
+    /// request, before anything else is believed of it. Fine for HTTP/2, where
+    /// `wire::http::check_h2` judges the head.
     pub fn next_head(&self) -> Result<(), Malformed> {
         self.wire.next_head()
     }
@@ -159,12 +172,18 @@ impl Connection {
         self.wire.broken()
     }
 
-    /// The next piece of the body of the request at hand. Cheaper than polling the body itself, which wakes its own task for every piece.
-    pub fn poll_body(&self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    /// The next piece of the body of the request at hand. Cheaper than polling the body itself,
+    /// which wakes its own task for every piece.
+    pub fn poll_body(
+        &self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         hush::take_frame(body, cx.waker(), cx)
     }
 
-    /// Could its client leave unseen while a call is in flight? Then no call may start that has waited meanwhile.
+    /// Could its client leave unseen while a call is in flight? Then no call may start that has
+    /// waited meanwhile.
     #[must_use]
     pub fn is_blind(&self) -> bool {
         self.wire.is_blind()
@@ -178,7 +197,13 @@ impl Connection {
 
     #[cfg(test)]
     pub(super) fn for_test(peer: Peer, scheme: Scheme) -> Self {
-        Self { peer, scheme, certificates: None, worker: WorkerIndex(0), wire: Wire::unguarded() }
+        Self {
+            peer,
+            scheme,
+            certificates: None,
+            worker: WorkerIndex(0),
+            wire: Wire::unguarded(),
+        }
     }
 }
 
@@ -216,9 +241,13 @@ pub(super) struct Arrived<I> {
 impl<S: Serve> Worker<S> {
     pub(super) fn new(serve: Rc<S>, local: Local, options: AcceptOptions) -> Self {
         let mut http1 = http1::Builder::new();
-        // The guard keeps the clock: it tells idle from slow, and sets one timer for each connection instead of one for each request. It also watches for clients
-        // that leave, which hyper does not where something was pipelined.
-        http1.half_close(true).header_read_timeout(None).max_buf_size(MAX_BUFFER);
+        // The guard keeps the clock: it tells idle from slow, and sets one timer for each
+        // connection instead of one for each request. It also watches for clients that leave, which
+        // hyper does not where something was pipelined.
+        http1
+            .half_close(true)
+            .header_read_timeout(None)
+            .max_buf_size(MAX_BUFFER);
         let mut http2 = http2::Builder::new(local.spawner.clone());
         http2
             .timer(TokioTimer::new())
@@ -229,7 +258,14 @@ impl<S: Serve> Worker<S> {
             .max_send_buf_size(MAX_STREAM_BUFFER)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_WAIT);
-        Self { serve, local, options, http1, http2, leaving: Leaving::default() }
+        Self {
+            serve,
+            local,
+            options,
+            http1,
+            http2,
+            leaving: Leaving::default(),
+        }
     }
 
     pub(super) fn tend(&self) {
@@ -244,7 +280,8 @@ impl<S: Serve> Worker<S> {
         &self.options
     }
 
-    /// Serves one connection to its end. How it ended concerns nobody: what mattered was told by the calls.
+    /// Serves one connection to its end. How it ended concerns nobody: what mattered was told by
+    /// the calls.
     pub(super) async fn converse<I>(self: Rc<Self>, arrived: Arrived<I>)
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -259,10 +296,22 @@ impl<S: Serve> Worker<S> {
                     Ok(Err(error)) => Err(error),
                     Ok(Ok(stream)) => {
                         let (_, session) = stream.get_ref();
-                        let certificates = session.peer_certificates().map(|chain| chain.iter().map(|one| one.clone().into_owned()).collect());
+                        let certificates = session.peer_certificates().map(|chain| {
+                            chain.iter().map(|one| one.clone().into_owned()).collect()
+                        });
                         let is_http2 = session.alpn_protocol() == Some(b"h2");
-                        let facts = |wire| Connection { peer, scheme: Scheme::Https, certificates, worker: self.local.worker, wire };
-                        if is_http2 { self.speak_http2(stream, Vec::new(), facts).await } else { self.speak_http1(stream, Vec::new(), facts).await }
+                        let facts = |wire| Connection {
+                            peer,
+                            scheme: Scheme::Https,
+                            certificates,
+                            worker: self.local.worker,
+                            wire,
+                        };
+                        if is_http2 {
+                            self.speak_http2(stream, Vec::new(), facts).await
+                        } else {
+                            self.speak_http1(stream, Vec::new(), facts).await
+                        }
                     }
                 }
             }
@@ -290,30 +339,61 @@ impl<S: Serve> Worker<S> {
         let mut told = pin!(self.leaving.tell.notified());
         let mut first = pin!(tokio::time::timeout(self.options.patience.idle, first));
         let greeted = std::future::poll_fn(|cx| {
-            if told.as_mut().poll(cx).is_ready() || self.leaving.told.get() { Poll::Ready(None) } else { first.as_mut().poll(cx).map(Some) }
+            if told.as_mut().poll(cx).is_ready() || self.leaving.told.get() {
+                Poll::Ready(None)
+            } else {
+                first.as_mut().poll(cx).map(Some)
+            }
         })
         .await;
-        let Some(Ok(read)) = greeted else { return Ok(()) };
+        let Some(Ok(read)) = greeted else {
+            return Ok(());
+        };
         read?;
-        let facts = |wire| Connection { peer, scheme: Scheme::Http, certificates: None, worker: self.local.worker, wire };
-        if early.starts_with(PREFACE) { self.speak_http2(io, early, facts).await } else { self.speak_http1(io, early, facts).await }
+        let facts = |wire| Connection {
+            peer,
+            scheme: Scheme::Http,
+            certificates: None,
+            worker: self.local.worker,
+            wire,
+        };
+        if early.starts_with(PREFACE) {
+            self.speak_http2(io, early, facts).await
+        } else {
+            self.speak_http1(io, early, facts).await
+        }
     }
 
-    async fn speak_http1<I>(&self, io: I, early: Vec<u8>, facts: impl FnOnce(Rc<Wire>) -> Connection) -> io::Result<()>
+    async fn speak_http1<I>(
+        &self,
+        io: I,
+        early: Vec<u8>,
+        facts: impl FnOnce(Rc<Wire>) -> Connection,
+    ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let wire = Wire::client(self.options.head);
-        let watched = Watched::from(Guarded::client(io, Rc::clone(&wire), early, self.options.patience));
+        let watched = Watched::from(Guarded::client(
+            io,
+            Rc::clone(&wire),
+            early,
+            self.options.patience,
+        ));
         let connection = Rc::new(facts(wire));
-        let service = service_fn(|request| answer(Rc::clone(&self.serve), Rc::clone(&connection), request));
-        let mut http = pin!(self.http1.serve_connection(TokioIo::new(watched.clone()), service));
+        let service =
+            service_fn(|request| answer(Rc::clone(&self.serve), Rc::clone(&connection), request));
+        let mut http = pin!(
+            self.http1
+                .serve_connection(TokioIo::new(watched.clone()), service)
+        );
         let mut told = pin!(self.leaving.tell.notified());
         let (mut listening, mut leaving, mut hush) = (false, false, Hush::default());
         std::future::poll_fn(|cx| {
             let cx = &mut Context::from_waker(hush.waker(cx.waker()));
             if !leaving {
-                // Once is enough: the same task is woken then. Asking each time would take a lock for each request.
+                // Once is enough: the same task is woken then. Asking each time would take a lock
+                // for each request.
                 if !listening {
                     listening = told.as_mut().poll(cx).is_pending();
                 }
@@ -329,18 +409,33 @@ impl<S: Serve> Worker<S> {
             watched.begin();
             match http.as_mut().poll(cx) {
                 Poll::Ready(ended) => Poll::Ready(ended.map_err(io::Error::other)),
-                Poll::Pending => watched.poll_gone(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into())),
+                Poll::Pending => watched
+                    .poll_gone(cx)
+                    .map(|()| Err(io::ErrorKind::ConnectionAborted.into())),
             }
         })
         .await
     }
 
-    async fn speak_http2<I>(&self, io: I, early: Vec<u8>, facts: impl FnOnce(Rc<Wire>) -> Connection) -> io::Result<()>
+    async fn speak_http2<I>(
+        &self,
+        io: I,
+        early: Vec<u8>,
+        facts: impl FnOnce(Rc<Wire>) -> Connection,
+    ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let wire = Wire::unguarded();
-        let io = TokioIo::new(Guarded::client(io, Rc::clone(&wire), early, ClientPatience { idle: Duration::MAX, ..self.options.patience }));
+        let io = TokioIo::new(Guarded::client(
+            io,
+            Rc::clone(&wire),
+            early,
+            ClientPatience {
+                idle: Duration::MAX,
+                ..self.options.patience
+            },
+        ));
         let connection = Rc::new(facts(wire));
         let streams = Rc::new(Cell::new(0_usize));
         let service = service_fn(|request| {
@@ -362,7 +457,8 @@ impl<S: Serve> Worker<S> {
             }
             if !leaving {
                 let told = told.as_mut().poll(cx).is_ready() || self.leaving.told.get();
-                let is_over = idle.poll_over(self.options.patience.idle, cx).is_ready() && streams.get() == 0;
+                let is_over =
+                    idle.poll_over(self.options.patience.idle, cx).is_ready() && streams.get() == 0;
                 if told || is_over {
                     leaving = true;
                     http.as_mut().graceful_shutdown();
@@ -394,18 +490,28 @@ impl Drop for InFlight {
 }
 
 /// Asks the service, and answers for it if it panics.
-async fn answer<S: Serve>(serve: Rc<S>, connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ReplyBody<S::End>>, Infallible> {
+async fn answer<S: Serve>(
+    serve: Rc<S>,
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody<S::End>>, Infallible> {
     let mut answer = pin!(serve.serve(connection, request));
-    // Unwind safe: the future is not polled again, and what it shared with others was theirs to keep whole.
-    let polled = std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Some),
-        Err(_) => Poll::Ready(None),
+    // Unwind safe: the future is not polled again, and what it shared with others was theirs to
+    // keep whole.
+    let polled = std::future::poll_fn(|cx| {
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
     });
     Ok(polled.await.unwrap_or_else(|| {
         tracing::error!("a call panicked");
         let mut response = Response::new(ReplyBody::Full(Bytes::from_static(INTERNAL)));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         response
     }))
 }

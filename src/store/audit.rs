@@ -1,7 +1,9 @@
-//! Verifying a journal as an auditor does: the whole chain from its beginning, and places in it that somebody wrote down elsewhere.
+//! Verifying a journal as an auditor does: the whole chain from its beginning, and places in it
+//! that somebody wrote down elsewhere.
 //!
-//! The chain alone proves that no row was altered, removed, added or moved, as long as the rest stands; whoever can write the file can also cut its end off, or
-//! write all of it anew. That is found against what left the machine before: the head that `audit export` gave out.
+//! The chain alone proves that no row was altered, removed, added or moved, as long as the rest
+//! stands; whoever can write the file can also cut its end off, or write all of it anew. That is
+//! found against what left the machine before: the head that `audit export` gave out.
 
 use std::path::Path;
 
@@ -56,7 +58,9 @@ pub enum Unsound {
         known: u64,
     },
     /// A row is another one than was known before.
-    #[error("row {seq} is not the one that was known before: the journal was written anew from there, or earlier")]
+    #[error(
+        "row {seq} is not the one that was known before: the journal was written anew from there, or earlier"
+    )]
     Forked {
         /// The row.
         seq: u64,
@@ -80,17 +84,23 @@ impl From<Fault> for Unsound {
     }
 }
 
-/// Verifies the journal of the ledger in `dir` from its first row, against what the gate acknowledged last and against what was `known` before; `each` is told of every
-/// row. Reads only; a gate may be running on it.
+/// Verifies the journal of the ledger in `dir` from its first row, against what the gate
+/// acknowledged last and against what was `known` before; `each` is told of every row. Reads only;
+/// a gate may be running on it.
 ///
 /// # Errors
 /// The first thing that is not right.
-pub fn verify(dir: &Path, known: &[Checkpoint], mut each: impl FnMut()) -> Result<Verified, Unsound> {
+pub fn verify(
+    dir: &Path,
+    known: &[Checkpoint],
+    mut each: impl FnMut(),
+) -> Result<Verified, Unsound> {
     // Before the rows: what was acknowledged by then must be among them.
     let acknowledged = acknowledged_in(dir).map_err(|error| Unsound::Unreadable(error.into()))?;
     let connection = open_read_only(&dir.join(DATABASE))?;
     let transaction = connection.unchecked_transaction().map_err(Fault::from)?;
-    let id: LedgerId = meta(&transaction, "ledger")?.ok_or(Fault::Broken("the ledger has no id"))?;
+    let id: LedgerId =
+        meta(&transaction, "ledger")?.ok_or(Fault::Broken("the ledger has no id"))?;
     let ledger = hexadecimal(&id);
     let head = walk(&transaction, Head::genesis(&id), |_| each())?;
     let rows = u64::try_from(head.seq).unwrap_or(0);
@@ -101,20 +111,37 @@ pub fn verify(dir: &Path, known: &[Checkpoint], mut each: impl FnMut()) -> Resul
     });
     for checkpoint in acknowledged.iter().chain(known) {
         if let Some(known) = checkpoint.ledger.as_ref().filter(|known| **known != ledger) {
-            return Err(Unsound::Another { found: ledger, known: known.clone() });
+            return Err(Unsound::Another {
+                found: ledger,
+                known: known.clone(),
+            });
         }
         if checkpoint.seq > rows {
-            return Err(Unsound::Cut { rows, known: checkpoint.seq });
+            return Err(Unsound::Cut {
+                rows,
+                known: checkpoint.seq,
+            });
         }
         let found = match i64::try_from(checkpoint.seq).unwrap_or(i64::MAX) {
             0 => Some(Head::genesis(&id).hash),
-            seq => transaction.query_row("SELECT hash FROM journal WHERE seq = ?1", [seq], |row| row.get(0)).optional().map_err(Fault::from)?,
+            seq => transaction
+                .query_row("SELECT hash FROM journal WHERE seq = ?1", [seq], |row| {
+                    row.get(0)
+                })
+                .optional()
+                .map_err(Fault::from)?,
         };
         if found != Some(*checkpoint.hash.as_bytes()) {
-            return Err(Unsound::Forked { seq: checkpoint.seq });
+            return Err(Unsound::Forked {
+                seq: checkpoint.seq,
+            });
         }
     }
-    Ok(Verified { ledger, rows, head: Digest::new(head.hash) })
+    Ok(Verified {
+        ledger,
+        rows,
+        head: Digest::new(head.hash),
+    })
 }
 
 /// The chain of a journal, followed row by row from outside.
@@ -125,14 +152,19 @@ impl Chain {
     /// The beginning of the journal of `ledger`, an id in hexadecimal; `None` where it is none.
     #[must_use]
     pub fn of(ledger: &str) -> Option<Self> {
-        let id = u128::from_str_radix(ledger, 16).ok().filter(|_| ledger.len() == 32)?;
+        let id = u128::from_str_radix(ledger, 16)
+            .ok()
+            .filter(|_| ledger.len() == 32)?;
         Some(Chain(Head::genesis(&id.to_be_bytes())))
     }
 
     /// The place after row `seq`, whose digest is `hash`.
     #[must_use]
     pub fn at(seq: u64, hash: Digest) -> Self {
-        Chain(Head { seq: i64::try_from(seq).unwrap_or(i64::MAX), hash: *hash.as_bytes() })
+        Chain(Head {
+            seq: i64::try_from(seq).unwrap_or(i64::MAX),
+            hash: *hash.as_bytes(),
+        })
     }
 
     /// The last row so far.
@@ -151,8 +183,21 @@ impl Chain {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn follow(&mut self, seq: u64, at: Time, workflow: Option<&str>, body: &str, hash: Digest) -> Result<(), BadRow> {
-        let row = Row { seq: i64::try_from(seq).unwrap_or(i64::MAX), at: at.as_millis(), workflow, body, hash: hash.as_bytes() };
+    pub fn follow(
+        &mut self,
+        seq: u64,
+        at: Time,
+        workflow: Option<&str>,
+        body: &str,
+        hash: Digest,
+    ) -> Result<(), BadRow> {
+        let row = Row {
+            seq: i64::try_from(seq).unwrap_or(i64::MAX),
+            at: at.as_millis(),
+            workflow,
+            body,
+            hash: hash.as_bytes(),
+        };
         self.0 = self.0.follow(&row)?;
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! The digests that make a ledger verifiable: the chain through the journal, the checksum of a snapshot, and subjects that can be compared but not read.
+//! The digests that make a ledger verifiable: the chain through the journal, the checksum of a
+//! snapshot, and subjects that can be compared but not read.
 //!
-//! The chain begins at the ledger's own random id, so rows and snapshots of another ledger do not fit this one. It proves that nothing was changed in place; that
-//! the newest rows were not cut off is the business of the head file (`files`).
+//! The chain begins at the ledger's own random id, so rows and snapshots of another ledger do not
+//! fit this one. It proves that nothing was changed in place; that the newest rows were not cut off
+//! is the business of the head file (`files`).
 
 use sha2::{Digest as _, Sha256};
 
@@ -24,14 +26,19 @@ pub(super) struct Head {
 impl Head {
     /// Where the journal of `ledger` begins.
     pub(super) fn genesis(ledger: &LedgerId) -> Self {
-        let hash = Sha256::new().chain_update(b"burngate ledger").chain_update(ledger).finalize().into();
+        let hash = Sha256::new()
+            .chain_update(b"burngate ledger")
+            .chain_update(ledger)
+            .finalize()
+            .into();
         Head { seq: 0, hash }
     }
 
     /// The head once a row with this content follows.
     pub(super) fn then(&self, at: i64, workflow: Option<&str>, body: &str) -> Self {
         let seq = self.seq + 1;
-        // Lengths keep workflow and body apart: moving bytes from one to the other must not give the same digest.
+        // Lengths keep workflow and body apart: moving bytes from one to the other must not give
+        // the same digest.
         let length = workflow.map_or(-1, |name| i64::try_from(name.len()).unwrap_or(i64::MAX));
         let hash = Sha256::new()
             .chain_update(self.hash)
@@ -49,10 +56,16 @@ impl Head {
     pub(super) fn follow(&self, row: &Row<'_>) -> Result<Self, BadRow> {
         let next = self.then(row.at, row.workflow, row.body);
         if row.seq != next.seq {
-            return Err(BadRow { seq: next.seq, what: "missing" });
+            return Err(BadRow {
+                seq: next.seq,
+                what: "missing",
+            });
         }
         if row.hash != next.hash {
-            return Err(BadRow { seq: next.seq, what: "altered, or it follows one that was replaced" });
+            return Err(BadRow {
+                seq: next.seq,
+                what: "altered, or it follows one that was replaced",
+            });
         }
         Ok(next)
     }
@@ -69,12 +82,23 @@ pub(super) struct Row<'r> {
 
 /// The checksum of a snapshot.
 pub(super) fn checksum(head: &Head, at: i64, body: &str) -> Hash {
-    Sha256::new().chain_update(head.seq.to_be_bytes()).chain_update(at.to_be_bytes()).chain_update(head.hash).chain_update(body).finalize().into()
+    Sha256::new()
+        .chain_update(head.seq.to_be_bytes())
+        .chain_update(at.to_be_bytes())
+        .chain_update(head.hash)
+        .chain_update(body)
+        .finalize()
+        .into()
 }
 
-/// What is kept of a subject. The ledger's id is in it, so that two ledgers cannot be joined and a table of hashed order numbers made elsewhere is worth nothing.
+/// What is kept of a subject. The ledger's id is in it, so that two ledgers cannot be joined and a
+/// table of hashed order numbers made elsewhere is worth nothing.
 pub(super) fn subject_hash(ledger: &LedgerId, subject: &Subject) -> [u8; 16] {
-    let full: Hash = Sha256::new().chain_update(ledger).chain_update(subject.as_str()).finalize().into();
+    let full: Hash = Sha256::new()
+        .chain_update(ledger)
+        .chain_update(subject.as_str())
+        .finalize()
+        .into();
     let mut short = [0; 16];
     short.copy_from_slice(&full[..16]);
     short

@@ -9,13 +9,16 @@ use crate::gate::{
     outcome::{FailureMode, Source},
 };
 
-/// The charges of a run in the order in which they became known, each with whether it was taken back.
+/// The charges of a run in the order in which they became known, each with whether it was taken
+/// back.
 pub(super) fn of_run(connection: &Connection, id: i64) -> Result<Vec<(Charge, bool)>, Fault> {
     let mut select = connection.prepare(
         "SELECT m.name, c.source, c.by, c.call, t.name, c.note, c.reference, c.retracted IS NOT NULL
          FROM charges c JOIN names m ON m.id = c.mode LEFT JOIN names t ON t.id = c.tool WHERE c.run = ?1 ORDER BY c.n",
     )?;
-    let charges = select.query_map([id], |row| Ok((charge(row)?, row.get(7)?)))?.collect::<Result<_, _>>()?;
+    let charges = select
+        .query_map([id], |row| Ok((charge(row)?, row.get(7)?)))?
+        .collect::<Result<_, _>>()?;
     Ok(charges)
 }
 

@@ -1,7 +1,9 @@
-//! The queue of finished runs that people are asked to judge: which are drawn, and what becomes of them.
+//! The queue of finished runs that people are asked to judge: which are drawn, and what becomes of
+//! them.
 //!
-//! The draw is made here because the secret is here: the writer alone sees it, and calls have long been answered by then (G11). It is part of the transaction that
-//! writes the run, so a run that is on disk has been drawn or not, for good (G9).
+//! The draw is made here because the secret is here: the writer alone sees it, and calls have long
+//! been answered by then (G11). It is part of the transaction that writes the run, so a run that is
+//! on disk has been drawn or not, for good (G9).
 
 use std::collections::HashMap;
 
@@ -39,16 +41,28 @@ struct Known {
 
 impl Draws {
     pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
-        let secret = meta(connection, "draw")?.ok_or(Fault::Broken("the ledger does not have what draws are made with"))?;
-        Ok(Draws { secret, paces: HashMap::new() })
+        let secret = meta(connection, "draw")?.ok_or(Fault::Broken(
+            "the ledger does not have what draws are made with",
+        ))?;
+        Ok(Draws {
+            secret,
+            paces: HashMap::new(),
+        })
     }
 }
 
 impl Pen<'_> {
     /// Draws the counted run in row `id`, or not.
     pub(super) fn draw(&mut self, id: i64, run: &RunRecord) -> Result<(), Fault> {
-        let Some(check) = self.check_of(&run.workflow) else { return Ok(()) };
-        let risk = run.calls.iter().filter(|call| call.executed != Executed::No).map(|call| call.risk).max();
+        let Some(check) = self.check_of(&run.workflow) else {
+            return Ok(());
+        };
+        let risk = run
+            .calls
+            .iter()
+            .filter(|call| call.executed != Executed::No)
+            .map(|call| call.risk)
+            .max();
         let pace = self.pace(&run.workflow, run.ended)?;
         let chance = check.chance_ppm(risk, &pace, run.ended);
         // Nothing is hashed where the answer is known.
@@ -60,15 +74,32 @@ impl Pen<'_> {
 
     /// What became of a drawn run; `None` where it was not drawn.
     pub(super) fn check_state(&self, id: i64) -> Result<Option<CheckState>, Fault> {
-        let state = self.connection.query_row("SELECT state FROM checks WHERE run = ?1", [id], |row| row.get(0)).optional()?;
+        let state = self
+            .connection
+            .query_row("SELECT state FROM checks WHERE run = ?1", [id], |row| {
+                row.get(0)
+            })
+            .optional()?;
         Ok(state.map(|code| codes::check::value(code).unwrap_or(CheckState::Unchecked)))
     }
 
     /// Takes a run out of the queue, where it waits there.
-    pub(super) fn leave_queue(&mut self, id: i64, workflow: &WorkflowName, state: CheckState, by: Option<&PersonName>, at: Time) -> Result<(), Fault> {
+    pub(super) fn leave_queue(
+        &mut self,
+        id: i64,
+        workflow: &WorkflowName,
+        state: CheckState,
+        by: Option<&PersonName>,
+        at: Time,
+    ) -> Result<(), Fault> {
         let left = self.connection.execute(
             "UPDATE checks SET state = ?2, by = ?3, judged = ?4 WHERE run = ?1 AND state = 0",
-            params![id, codes::check::code(state), by.map(PersonName::as_str), at.as_millis()],
+            params![
+                id,
+                codes::check::code(state),
+                by.map(PersonName::as_str),
+                at.as_millis()
+            ],
         )?;
         if let Some(known) = self.draws.paces.get_mut(workflow) {
             known.waiting = known.waiting.saturating_sub(left);
@@ -80,11 +111,22 @@ impl Pen<'_> {
         self.books.state.workflow(workflow)?.terms().check
     }
 
-    fn enqueue(&mut self, id: i64, workflow: &WorkflowName, risk: Risk, at: Time) -> Result<(), Fault> {
+    fn enqueue(
+        &mut self,
+        id: i64,
+        workflow: &WorkflowName,
+        risk: Risk,
+        at: Time,
+    ) -> Result<(), Fault> {
         let name = self.name(workflow.as_str())?;
-        self.connection.execute("INSERT INTO checks VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL)", params![id, name, codes::risk::code(risk), at.as_millis()])?;
+        self.connection.execute(
+            "INSERT INTO checks VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL)",
+            params![id, name, codes::risk::code(risk), at.as_millis()],
+        )?;
         self.rows += 1;
-        let Some(known) = self.draws.paces.get_mut(workflow) else { return Ok(()) };
+        let Some(known) = self.draws.paces.get_mut(workflow) else {
+            return Ok(());
+        };
         known.pace.drawn = known.pace.drawn.saturating_add(1);
         known.waiting += 1;
         if known.waiting <= MOST_WAITING {
@@ -103,7 +145,12 @@ impl Pen<'_> {
     /// A workflow's pace at `at`. Counted anew once a minute: runs come by the thousand.
     fn pace(&mut self, workflow: &WorkflowName, at: Time) -> Result<Pace, Fault> {
         let week = Week::of(at);
-        if let Some(known) = self.draws.paces.get(workflow).filter(|known| known.minute == at.minute() && known.pace.week == week) {
+        if let Some(known) = self
+            .draws
+            .paces
+            .get(workflow)
+            .filter(|known| known.minute == at.minute() && known.pace.week == week)
+        {
             return Ok(known.pace);
         }
         let name = self.name(workflow.as_str())?;
@@ -113,25 +160,45 @@ impl Pen<'_> {
             [name, begins.as_millis(), ends.as_millis()],
             |row| row.get(0),
         )?;
-        let waiting: i64 = self.connection.query_row("SELECT count(*) FROM checks WHERE state = 0 AND workflow = ?1", [name], |row| row.get(0))?;
+        let waiting: i64 = self.connection.query_row(
+            "SELECT count(*) FROM checks WHERE state = 0 AND workflow = ?1",
+            [name],
+            |row| row.get(0),
+        )?;
         let expected = self.books.state.workflow(workflow).map_or(0, |state| {
             let objective = &state.terms().objective;
             let before = state.account().full_tally(days(7), state.now()).all.runs;
             before.max(check::weekly(objective.expected_runs, objective.window))
         });
-        let pace = Pace { week, drawn, expected };
-        let known = Known { pace, minute: at.minute(), waiting: usize::try_from(waiting).unwrap_or(0) };
+        let pace = Pace {
+            week,
+            drawn,
+            expected,
+        };
+        let known = Known {
+            pace,
+            minute: at.minute(),
+            waiting: usize::try_from(waiting).unwrap_or(0),
+        };
         self.draws.paces.insert(workflow.clone(), known);
         Ok(pace)
     }
 }
 
-/// The number that decides on a run: nobody who does not know the secret can tell it, and whoever does gets the same one again.
+/// The number that decides on a run: nobody who does not know the secret can tell it, and whoever
+/// does gets the same one again.
 fn number(secret: &[u8; 32], run: &RunRecord) -> u64 {
-    let mut hash = Sha256::new().chain_update(b"burngate draw").chain_update(secret).chain_update(run.booked_at.as_millis().to_be_bytes());
+    let mut hash = Sha256::new()
+        .chain_update(b"burngate draw")
+        .chain_update(secret)
+        .chain_update(run.booked_at.as_millis().to_be_bytes());
     let own = run.run.as_ref().map(|run| run.as_str().to_owned());
     let only = run.calls.first().map(|call| call.call.to_string());
-    for part in [run.workflow.as_str(), run.agent.as_str(), own.or(only).unwrap_or_default().as_str()] {
+    for part in [
+        run.workflow.as_str(),
+        run.agent.as_str(),
+        own.or(only).unwrap_or_default().as_str(),
+    ] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -1,4 +1,5 @@
-//! Enums as the small integers that rows hold. `schema.sql` lists them; a number never changes its meaning.
+//! Enums as the small integers that rows hold. `schema.sql` lists them; a number never changes its
+//! meaning.
 
 use crate::{
     gate::{
@@ -35,12 +36,53 @@ macro_rules! codes {
     };
 }
 
-codes!(mark, Mark, 0 = Mark::Idle, 1 = Mark::Acceptable, 2 = Mark::Unacceptable, 3 = Mark::Excluded);
-codes!(risk, Risk, 0 = Risk::Read, 1 = Risk::Low, 2 = Risk::Medium, 3 = Risk::High);
-codes!(verdict, Verdict, 0 = Verdict::Allow, 1 = Verdict::Hold, 2 = Verdict::Deny);
-codes!(executed, Executed, 0 = Executed::No, 1 = Executed::Yes, 2 = Executed::Unknown);
-codes!(check, CheckState, 0 = CheckState::Waiting, 1 = CheckState::Accepted, 2 = CheckState::Reported, 3 = CheckState::Unchecked, 4 = CheckState::Excluded);
-codes!(source, Source, 0 = Source::Wire, 1 = Source::Agent, 2 = Source::Person, 3 = Source::System);
+codes!(
+    mark,
+    Mark,
+    0 = Mark::Idle,
+    1 = Mark::Acceptable,
+    2 = Mark::Unacceptable,
+    3 = Mark::Excluded
+);
+codes!(
+    risk,
+    Risk,
+    0 = Risk::Read,
+    1 = Risk::Low,
+    2 = Risk::Medium,
+    3 = Risk::High
+);
+codes!(
+    verdict,
+    Verdict,
+    0 = Verdict::Allow,
+    1 = Verdict::Hold,
+    2 = Verdict::Deny
+);
+codes!(
+    executed,
+    Executed,
+    0 = Executed::No,
+    1 = Executed::Yes,
+    2 = Executed::Unknown
+);
+codes!(
+    check,
+    CheckState,
+    0 = CheckState::Waiting,
+    1 = CheckState::Accepted,
+    2 = CheckState::Reported,
+    3 = CheckState::Unchecked,
+    4 = CheckState::Excluded
+);
+codes!(
+    source,
+    Source,
+    0 = Source::Wire,
+    1 = Source::Agent,
+    2 = Source::Person,
+    3 = Source::System
+);
 
 /// The part of a run's `notable` that its mark decides.
 pub(super) const fn notable_mark(mark: Mark) -> i64 {

@@ -1,4 +1,5 @@
-//! The database file: made whole or not at all, opened only where it is one of ours, and never made anew by accident.
+//! The database file: made whole or not at all, opened only where it is one of ours, and never made
+//! anew by accident.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,8 +18,9 @@ use super::{
 const APPLICATION: i64 = 0x6275_726E;
 /// The version of `schema.sql`.
 const VERSION: i64 = 3;
-/// The page cache of the writer, in KiB: the hot ends of the tables and indexes, and the pages of a usual transaction. A larger one only delays what the WAL gets
-/// anyway, and would be most of the process's memory.
+/// The page cache of the writer, in KiB: the hot ends of the tables and indexes, and the pages of a
+/// usual transaction. A larger one only delays what the WAL gets anyway, and would be most of the
+/// process's memory.
 const CACHE_KIB: i64 = 2 * 1024;
 /// How long a checkpoint waits for a reader, and a reader for a checkpoint.
 const BUSY: Duration = Duration::from_millis(250);
@@ -63,22 +65,33 @@ impl Database {
         if is_cut_short(path)? {
             return Err(Fault::Broken("the file is shorter than it says"));
         }
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         check_kind(&connection, path)?;
         connection.busy_timeout(BUSY)?;
-        // No mmap: an I/O error on a mapped page is a signal, not an error. Checkpoints only where the writer says so.
+        // No mmap: an I/O error on a mapped page is a signal, not an error. Checkpoints only where
+        // the writer says so.
         connection.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON;
              PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE_KIB}; PRAGMA journal_size_limit = 67108864;"
         ))?;
         let mut wal = path.as_os_str().to_owned();
         wal.push("-wal");
-        Ok(Database { connection, files: Files { database: (path.into(), file), wal: (wal.into(), None) } })
+        Ok(Database {
+            connection,
+            files: Files {
+                database: (path.into(), file),
+                wal: (wal.into(), None),
+            },
+        })
     }
 }
 
 impl Files {
-    /// Are they still those that were opened? A deleted file can be written to for as long as it is open, and everything acknowledged would be gone with it.
+    /// Are they still those that were opened? A deleted file can be written to for as long as it is
+    /// open, and everything acknowledged would be gone with it.
     pub(super) fn check(&mut self) -> Result<(), Fault> {
         if identity(&self.database.0).ok() != Some(self.database.1) {
             return Err(Fault::Replaced);
@@ -95,7 +108,8 @@ impl Files {
     }
 }
 
-/// Does the database's end lie beyond the file's? SQLite complains only once it reads a page that is not there. Where there is a WAL, it may hold those pages.
+/// Does the database's end lie beyond the file's? SQLite complains only once it reads a page that
+/// is not there. Where there is a WAL, it may hold those pages.
 fn is_cut_short(path: &Path) -> Result<bool, Fault> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
@@ -114,27 +128,46 @@ fn is_cut_short(path: &Path) -> Result<bool, Fault> {
         size => u64::from(size),
     };
     let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
-    Ok(header.starts_with(b"SQLite format 3\0") && file.metadata()?.len() < page * u64::from(pages))
+    Ok(
+        header.starts_with(b"SQLite format 3\0")
+            && file.metadata()?.len() < page * u64::from(pages),
+    )
 }
 
 /// Brings what the WAL holds into the database, as far as readers let it.
 pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<(), Fault> {
-    let pragma = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+    let pragma = if truncate {
+        "PRAGMA wal_checkpoint(TRUNCATE)"
+    } else {
+        "PRAGMA wal_checkpoint(PASSIVE)"
+    };
     Ok(connection.query_row(pragma, [], |_| Ok(()))?)
 }
 
 /// Builds an empty ledger in the empty file at `path`.
 pub(super) fn create(path: &Path, lost: bool) -> Result<(), Fault> {
     let ledger: LedgerId = uuid::Uuid::new_v4().into_bytes();
-    let secret = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat();
-    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let secret = [
+        uuid::Uuid::new_v4().into_bytes(),
+        uuid::Uuid::new_v4().into_bytes(),
+    ]
+    .concat();
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(include_str!("schema.sql"))?;
-    transaction.execute("INSERT INTO meta VALUES ('ledger', ?1), ('draw', ?2), ('commits', 0), ('now', 0)", [&ledger[..], &secret])?;
+    transaction.execute(
+        "INSERT INTO meta VALUES ('ledger', ?1), ('draw', ?2), ('commits', 0), ('now', 0)",
+        [&ledger[..], &secret],
+    )?;
     if lost {
         transaction.execute("INSERT INTO meta VALUES ('lost', 1)", [])?;
     }
-    transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"))?;
+    transaction.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+    ))?;
     transaction.commit()?;
     connection.execute_batch("PRAGMA journal_mode = WAL")?;
     connection.close().map_err(|(_, error)| error)?;
@@ -143,16 +176,28 @@ pub(super) fn create(path: &Path, lost: bool) -> Result<(), Fault> {
 
 /// Opens the ledger for reading only.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, Fault> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     check_kind(&connection, path)?;
     connection.busy_timeout(BUSY)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;")?;
+    connection.execute_batch(
+        "PRAGMA query_only = ON; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;",
+    )?;
     Ok(connection)
 }
 
 /// A fact from `meta`.
-pub(super) fn meta<T: rusqlite::types::FromSql>(connection: &Connection, key: &str) -> Result<Option<T>, Fault> {
-    Ok(connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?)
+pub(super) fn meta<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    key: &str,
+) -> Result<Option<T>, Fault> {
+    Ok(connection
+        .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
+            row.get(0)
+        })
+        .optional()?)
 }
 
 fn check_kind(connection: &Connection, path: &Path) -> Result<(), Fault> {
@@ -161,5 +206,9 @@ fn check_kind(connection: &Connection, path: &Path) -> Result<(), Fault> {
         return Err(Fault::Foreign(path.into()));
     }
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found == VERSION { Ok(()) } else { Err(Fault::Version { found }) }
+    if found == VERSION {
+        Ok(())
+    } else {
+        Err(Fault::Version { found })
+    }
 }

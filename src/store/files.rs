@@ -1,9 +1,13 @@
-//! The data directory: who may use it, what may be in it, and the note beside the database that says how far it had come.
+//! The data directory: who may use it, what may be in it, and the note beside the database that
+//! says how far it had come.
 //!
 //! - `lock` is held for as long as a process uses the directory (F9), and says which one that is.
-//! - `ledger.db`, with `-wal` and `-shm` beside it, is the ledger. It appears under this name only once it is complete.
-//! - `head` says which row was acknowledged last. The database cannot say that about itself: a removed `-wal`, or yesterday's copy, is a perfectly good older
-//!   database. It is written after each commit and without syncing, so after a power cut it may lag, which is harmless, but it never leads.
+//! - `ledger.db`, with `-wal` and `-shm` beside it, is the ledger. It appears under this name only
+//!   once it is complete.
+//! - `head` says which row was acknowledged last. The database cannot say that about itself: a
+//!   removed `-wal`, or yesterday's copy, is a perfectly good older database. It is written after
+//!   each commit and without syncing, so after a power cut it may lag, which is harmless, but it
+//!   never leads.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -23,7 +27,8 @@ const LOCK: &str = "lock";
 const LOST: &str = "lost-";
 /// With this an operator clamps everything, also before a first start.
 const CLAMP: &str = "clamp";
-/// Left alone when a broken ledger is moved aside: our own lock, what the file system puts at the root of a volume, and what is the operator's.
+/// Left alone when a broken ledger is moved aside: our own lock, what the file system puts at the
+/// root of a volume, and what is the operator's.
 const NOT_OURS_TO_MOVE: [&str; 4] = [LOCK, "lost+found", "operator.token", CLAMP];
 /// The length of a head file's only line; a torn one is shorter or does not parse.
 const HEAD_LENGTH: usize = 20 + 1 + 20 + 1 + 64 + 1;
@@ -64,14 +69,26 @@ impl Directory {
             }
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         }
-        let mut lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path.join(LOCK))?;
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(path.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => {
                 lock.set_len(0)?;
                 writeln!(lock, "{}", std::process::id())?;
-                Ok(Directory { path: path.into(), _lock: lock })
+                Ok(Directory {
+                    path: path.into(),
+                    _lock: lock,
+                })
             }
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: path.into(), holder: holder(&mut lock) }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+                dir: path.into(),
+                holder: holder(&mut lock),
+            }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
@@ -91,7 +108,10 @@ impl Directory {
         for item in fs::read_dir(&self.path)? {
             let name = item?.file_name().to_string_lossy().into_owned();
             // An unfinished database was never anybody's ledger: a first start was cut short.
-            let harmless = name == LOCK || name == CLAMP || name == "lost+found" || name.starts_with(UNFINISHED);
+            let harmless = name == LOCK
+                || name == CLAMP
+                || name == "lost+found"
+                || name.starts_with(UNFINISHED);
             if !harmless {
                 return Ok(Content::Other(name));
             }
@@ -108,7 +128,11 @@ impl Directory {
             }
         }
         let path = self.path.join(UNFINISHED);
-        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
+        OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)?;
         Ok(path)
     }
 
@@ -120,7 +144,8 @@ impl Directory {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Moves everything that is in the way into a directory of its own, and gives that directory's path.
+    /// Moves everything that is in the way into a directory of its own, and gives that directory's
+    /// path.
     pub(super) fn set_aside(&self, now: Time) -> io::Result<PathBuf> {
         let mut aside = self.path.join(format!("{LOST}{}", now.as_millis()));
         let mut again = 1;
@@ -146,7 +171,14 @@ impl Directory {
     }
 
     pub(super) fn head_file(&self) -> io::Result<HeadFile> {
-        Ok(HeadFile(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.join(HEAD))?))
+        Ok(HeadFile(
+            OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(self.path.join(HEAD))?,
+        ))
     }
 }
 
@@ -176,7 +208,13 @@ fn parse_head(text: &str) -> Option<Acknowledged> {
     let commits = words.next()?.parse().ok()?;
     let seq = words.next()?.parse().ok()?;
     let hash: Digest = words.next()?.parse().ok()?;
-    (words.next().is_none() && text.len() == HEAD_LENGTH).then(|| Acknowledged { commits, head: Head { seq, hash: *hash.as_bytes() } })
+    (words.next().is_none() && text.len() == HEAD_LENGTH).then(|| Acknowledged {
+        commits,
+        head: Head {
+            seq,
+            hash: *hash.as_bytes(),
+        },
+    })
 }
 
 /// The head file, open for as long as the ledger is.
@@ -187,7 +225,13 @@ impl HeadFile {
     /// Notes how far the ledger has come. Called after the commit it speaks of.
     pub(super) fn write(&self, acknowledged: &Acknowledged) -> io::Result<()> {
         let mut line = Vec::with_capacity(HEAD_LENGTH);
-        writeln!(line, "{:020} {:020} {}", acknowledged.commits, acknowledged.head.seq, Digest::new(acknowledged.head.hash))?;
+        writeln!(
+            line,
+            "{:020} {:020} {}",
+            acknowledged.commits,
+            acknowledged.head.seq,
+            Digest::new(acknowledged.head.hash)
+        )?;
         self.0.write_all_at(&line, 0)
     }
 

@@ -1,7 +1,10 @@
-//! Importing a history: its runs go into the run index batch by batch, so that no transaction keeps the gate waiting, and onto the books in one last one.
+//! Importing a history: its runs go into the run index batch by batch, so that no transaction keeps
+//! the gate waiting, and onto the books in one last one.
 //!
-//! Rows of an import that is not finished are listed in `importing`, and whoever looks for runs passes over them. The counts wait in memory. A crash, a failed
-//! transaction or an abandoned import loses the counts and leaves rows that nobody sees; the next import clears them away before it begins.
+//! Rows of an import that is not finished are listed in `importing`, and whoever looks for runs
+//! passes over them. The counts wait in memory. A crash, a failed transaction or an abandoned
+//! import loses the counts and leaves rows that nobody sees; the next import clears them away
+//! before it begins.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +36,8 @@ const CLEARED_AT_ONCE: i64 = 1_000;
 /// The reason on record of a run that its history excludes.
 const EXCLUDED: &str = "excluded in the imported history";
 
-/// An import that is on: what will count once it is finished. Bounded by the hours that are kept, not by the runs.
+/// An import that is on: what will count once it is finished. Bounded by the hours that are kept,
+/// not by the runs.
 #[derive(Default)]
 pub(super) struct Importing {
     workflows: BTreeMap<WorkflowName, Past>,
@@ -49,7 +53,10 @@ struct Past {
 
 impl Pen<'_> {
     /// Carries one step out.
-    pub(super) fn import(&mut self, step: &ImportStep) -> Result<Result<ImportReply, ImportError>, Fault> {
+    pub(super) fn import(
+        &mut self,
+        step: &ImportStep,
+    ) -> Result<Result<ImportReply, ImportError>, Fault> {
         match step {
             ImportStep::Begin => {
                 self.importing = None;
@@ -62,10 +69,16 @@ impl Pen<'_> {
             ImportStep::Abandon => {
                 self.importing = None;
                 let left = self.clear()?;
-                Ok(Ok(if left { ImportReply::Clearing } else { ImportReply::Abandoned }))
+                Ok(Ok(if left {
+                    ImportReply::Clearing
+                } else {
+                    ImportReply::Abandoned
+                }))
             }
             ImportStep::Runs { runs, by } => {
-                let Some(mut importing) = self.importing.take() else { return Ok(Err(ImportError::Lost)) };
+                let Some(mut importing) = self.importing.take() else {
+                    return Ok(Err(ImportError::Lost));
+                };
                 let mut known = Vec::new();
                 for (n, run) in runs.iter().enumerate() {
                     if self.import_run(run, by)? {
@@ -78,7 +91,9 @@ impl Pen<'_> {
                 Ok(Ok(ImportReply::Taken(known)))
             }
             ImportStep::Finish { at, by } => {
-                let Some(importing) = self.importing.take() else { return Ok(Err(ImportError::Lost)) };
+                let Some(importing) = self.importing.take() else {
+                    return Ok(Err(ImportError::Lost));
+                };
                 for (workflow, past) in importing.workflows {
                     let imported = Imported {
                         by: by.clone(),
@@ -86,7 +101,14 @@ impl Pen<'_> {
                         cells: past.cells.into_values().collect(),
                         critical: past.critical.into_values().collect(),
                     };
-                    self.enter(0, &Entry { at: *at, workflow: Some(workflow), event: Event::Imported(Box::new(imported)) })?;
+                    self.enter(
+                        0,
+                        &Entry {
+                            at: *at,
+                            workflow: Some(workflow),
+                            event: Event::Imported(Box::new(imported)),
+                        },
+                    )?;
                 }
                 self.connection.execute("DELETE FROM importing", [])?;
                 Ok(Ok(ImportReply::Finished))
@@ -103,7 +125,9 @@ impl Pen<'_> {
             return Ok(false);
         }
         // A history that names no calls knows of the run all the same.
-        let counts = run.calls.is_empty() || run.calls.iter().any(|call| call.risk > Risk::Read) || self.reads_count(&run.workflow);
+        let counts = run.calls.is_empty()
+            || run.calls.iter().any(|call| call.risk > Risk::Read)
+            || self.reads_count(&run.workflow);
         let first = run.calls.first();
         let row = Row {
             workflow,
@@ -117,7 +141,9 @@ impl Pen<'_> {
             ended: Some(0),
             more: i64::try_from(run.calls.len().saturating_sub(1)).unwrap_or(i64::MAX),
             call: first.map(|call| call.call),
-            first: first.map(|call| self.first_call(call, run.started)).transpose()?,
+            first: first
+                .map(|call| self.first_call(call, run.started))
+                .transpose()?,
             seen: run.seen,
         };
         let id = self.insert(run.booked_at, &row)?;
@@ -129,7 +155,8 @@ impl Pen<'_> {
             self.touch(id, workflow, call)?;
             self.keep_arguments(call)?;
         }
-        // Where the history calls the run unacceptable and the objective counts none of its modes, all of them are why.
+        // Where the history calls the run unacceptable and the objective counts none of its modes,
+        // all of them are why.
         let counted = |pen: &Self, mode: &FailureMode| pen.counts(&run.workflow, mode);
         let named = run.charges.iter().any(|charge| counted(self, &charge.mode));
         for (n, charge) in (1..).zip(&run.charges) {
@@ -137,7 +164,10 @@ impl Pen<'_> {
             self.insert_charge(id, n, charge, run.booked_at, counts)?;
         }
         if run.mark == Mark::Excluded {
-            self.connection.execute("INSERT INTO exclusions VALUES (?1, ?2, NULL, ?3, ?4)", params![id, EXCLUDED, by.as_str(), run.booked_at.as_millis()])?;
+            self.connection.execute(
+                "INSERT INTO exclusions VALUES (?1, ?2, NULL, ?3, ?4)",
+                params![id, EXCLUDED, by.as_str(), run.booked_at.as_millis()],
+            )?;
         }
         Ok(true)
     }
@@ -147,16 +177,28 @@ impl Pen<'_> {
         if self.find(workflow, agent, run)?.is_some() {
             return Ok(true);
         }
-        let Ok(call) = run.parse() else { return Ok(false) };
-        let mut select = self.connection.prepare("SELECT 1 FROM runs WHERE call = ?1 AND run IS NULL AND workflow = ?2 AND agent = ?3")?;
-        Ok(select.query_row(params![bytes(call), workflow, agent], |_| Ok(())).optional()?.is_some())
+        let Ok(call) = run.parse() else {
+            return Ok(false);
+        };
+        let mut select = self.connection.prepare(
+            "SELECT 1 FROM runs WHERE call = ?1 AND run IS NULL AND workflow = ?2 AND agent = ?3",
+        )?;
+        Ok(select
+            .query_row(params![bytes(call), workflow, agent], |_| Ok(()))
+            .optional()?
+            .is_some())
     }
 
     /// Clears some of what an import that broke off left. Is there more?
     fn clear(&mut self) -> Result<bool, Fault> {
-        let mut select = self.connection.prepare("SELECT run, era FROM importing LIMIT ?1")?;
-        let rows: Vec<(i64, i64)> = select.query_map([CLEARED_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        // The subjects of a run lie in the era in which it was written, and in the one after where that was full.
+        let mut select = self
+            .connection
+            .prepare("SELECT run, era FROM importing LIMIT ?1")?;
+        let rows: Vec<(i64, i64)> = select
+            .query_map([CLEARED_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        // The subjects of a run lie in the era in which it was written, and in the one after where
+        // that was full.
         let statements = [
             "DELETE FROM touched WHERE era BETWEEN ?2 AND ?2 + 1 AND run = ?1
              AND subject IN (SELECT subject FROM runs WHERE id = ?1 UNION ALL SELECT subject FROM calls WHERE run = ?1)",
@@ -181,21 +223,49 @@ impl Importing {
     fn take(&mut self, pen: &Pen<'_>, run: &RunRecord) {
         let past = self.workflows.entry(run.workflow.clone()).or_default();
         past.runs += 1;
-        let Some(state) = pen.books.state.workflow(&run.workflow) else { return };
-        let Some(minute) = state.account().gathers(run.booked_at, pen.books.state.now()) else { return };
-        let reference = RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap_or_else(|| "".into()) };
+        let Some(state) = pen.books.state.workflow(&run.workflow) else {
+            return;
+        };
+        let Some(minute) = state
+            .account()
+            .gathers(run.booked_at, pen.books.state.now())
+        else {
+            return;
+        };
+        let reference = RunRef {
+            agent: run.agent.clone(),
+            run: run.run.clone().unwrap_or_else(|| "".into()),
+        };
         let objective = &state.terms().objective;
-        let mut one = PastRun { run: reference, booked_at: run.booked_at, high: run.high, charges: run.charges.clone() };
-        if run.mark == Mark::Unacceptable && one.charges.iter().any(|charge| objective.critical.contains(&charge.mode)) {
+        let mut one = PastRun {
+            run: reference,
+            booked_at: run.booked_at,
+            high: run.high,
+            charges: run.charges.clone(),
+        };
+        if run.mark == Mark::Unacceptable
+            && one
+                .charges
+                .iter()
+                .any(|charge| objective.critical.contains(&charge.mode))
+        {
             past.critical.insert((one.booked_at, one.run.clone()), one);
             if past.critical.len() <= MOST_CRITICAL {
                 return;
             }
             // The oldest gives way: the newer ones burn as well as it would.
-            let Some((_, oldest)) = past.critical.pop_first() else { return };
+            let Some((_, oldest)) = past.critical.pop_first() else {
+                return;
+            };
             one = oldest;
         }
-        let minute = state.account().gathers(one.booked_at, pen.books.state.now()).unwrap_or(minute);
-        past.cells.entry(minute).or_insert_with(|| PastCell::new(minute)).add(run.mark, one.high, &one.charges);
+        let minute = state
+            .account()
+            .gathers(one.booked_at, pen.books.state.now())
+            .unwrap_or(minute);
+        past.cells
+            .entry(minute)
+            .or_insert_with(|| PastCell::new(minute))
+            .add(run.mark, one.high, &one.charges);
     }
 }

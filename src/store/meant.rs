@@ -1,6 +1,8 @@
-//! Which booked run is meant: by its id, by a call, by the business object that it touched, or by the reference of what was said of it.
+//! Which booked run is meant: by its id, by a call, by the business object that it touched, or by
+//! the reference of what was said of it.
 //!
-//! Runs of an import that is not finished are passed over. It never guesses: where runs of several workflows may be meant, they are named, and whoever asks says which.
+//! Runs of an import that is not finished are passed over. It never guesses: where runs of several
+//! workflows may be meant, they are named, and whoever asks says which.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,12 +46,26 @@ struct Touch {
 }
 
 impl Pen<'_> {
-    /// The run that a change is about. `Unknown` also means that it is the open one, where there is one.
-    pub(super) fn find_target(&self, target: &RunTarget, change: &Change, open: &[Candidate]) -> Answer<Booked> {
+    /// The run that a change is about. `Unknown` also means that it is the open one, where there is
+    /// one.
+    pub(super) fn find_target(
+        &self,
+        target: &RunTarget,
+        change: &Change,
+        open: &[Candidate],
+    ) -> Answer<Booked> {
         let ids = match target {
-            RunTarget::Run { run, workflow, agent } => self.by_id(run, workflow.as_ref(), agent.as_ref())?,
+            RunTarget::Run {
+                run,
+                workflow,
+                agent,
+            } => self.by_id(run, workflow.as_ref(), agent.as_ref())?,
             RunTarget::Call(call) => by_call(self.connection, &bytes(*call))?,
-            RunTarget::Subject { subject, tool, workflow } => {
+            RunTarget::Subject {
+                subject,
+                tool,
+                workflow,
+            } => {
                 if let Some(id) = self.said_of(subject, workflow.as_ref(), change)? {
                     return Ok(Ok(load(self.connection, id)?));
                 }
@@ -60,13 +76,23 @@ impl Pen<'_> {
             [] => Ok(Err(ReviseError::Unknown)),
             [id] => Ok(Ok(load(self.connection, id)?)),
             _ => {
-                let named = ids.iter().take(NAMED).map(|&id| Ok(load(self.connection, id)?.candidate(None)));
-                Ok(Err(ReviseError::Several(named.collect::<Result<_, Fault>>()?)))
+                let named = ids
+                    .iter()
+                    .take(NAMED)
+                    .map(|&id| Ok(load(self.connection, id)?.candidate(None)));
+                Ok(Err(ReviseError::Several(
+                    named.collect::<Result<_, Fault>>()?,
+                )))
             }
         }
     }
 
-    pub(super) fn by_id(&self, run: &RunId, workflow: Option<&WorkflowName>, agent: Option<&AgentName>) -> Result<Vec<i64>, Fault> {
+    pub(super) fn by_id(
+        &self,
+        run: &RunId,
+        workflow: Option<&WorkflowName>,
+        agent: Option<&AgentName>,
+    ) -> Result<Vec<i64>, Fault> {
         let call: Option<[u8; 16]> = run.as_str().parse().ok().map(bytes);
         // Each half answers from its own index.
         let mut select = self.connection.prepare(
@@ -77,12 +103,22 @@ impl Pen<'_> {
         )?;
         let limit = i64::try_from(NAMED + 1).unwrap_or(i64::MAX);
         let ids = select
-            .query_map(params![run.as_str(), call, workflow.map(WorkflowName::as_str), agent.map(AgentName::as_str), limit], |row| row.get(0))?
+            .query_map(
+                params![
+                    run.as_str(),
+                    call,
+                    workflow.map(WorkflowName::as_str),
+                    agent.map(AgentName::as_str),
+                    limit
+                ],
+                |row| row.get(0),
+            )?
             .collect::<Result<_, _>>()?;
         Ok(ids)
     }
 
-    /// The runs with a report of this reference that stands, or that were excluded under it; one more than a batch takes at most.
+    /// The runs with a report of this reference that stands, or that were excluded under it; one
+    /// more than a batch takes at most.
     pub(super) fn by_reference(&self, reference: &str, change: &Change) -> Result<Vec<i64>, Fault> {
         let text = match change {
             Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Check { .. } | Change::Reconcile { .. } => {
@@ -96,17 +132,33 @@ impl Pen<'_> {
         let mode = match change {
             Change::Retract { mode, .. } => mode.as_ref().map(FailureMode::as_str),
             Change::Report(charge) => Some(charge.mode.as_str()),
-            Change::Reinstate { .. } | Change::Exclude { .. } | Change::Accept { .. } | Change::Check { .. } | Change::Reconcile { .. } => None,
+            Change::Reinstate { .. }
+            | Change::Exclude { .. }
+            | Change::Accept { .. }
+            | Change::Check { .. }
+            | Change::Reconcile { .. } => None,
         };
         let limit = i64::try_from(MAX_BATCH + 1).unwrap_or(i64::MAX);
         let mut select = self.connection.prepare(text)?;
-        let ids = select.query_map(params![reference, mode, limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let ids = select
+            .query_map(params![reference, mode, limit], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
         Ok(ids)
     }
 
-    /// The newest run that touched the subject through its riskiest tool, or through this one; of each workflow one, and if there are several nobody is charged.
-    fn by_subject(&self, subject: &Subject, tool: Option<&ToolName>, workflow: Option<&WorkflowName>, open: &[Candidate]) -> Answer<Booked> {
-        let touches = match tool.map(|tool| number(self.connection, tool.as_str())).transpose()? {
+    /// The newest run that touched the subject through its riskiest tool, or through this one; of
+    /// each workflow one, and if there are several nobody is charged.
+    fn by_subject(
+        &self,
+        subject: &Subject,
+        tool: Option<&ToolName>,
+        workflow: Option<&WorkflowName>,
+        open: &[Candidate],
+    ) -> Answer<Booked> {
+        let touches = match tool
+            .map(|tool| number(self.connection, tool.as_str()))
+            .transpose()?
+        {
             Some(None) => BTreeMap::new(),
             Some(Some(tool)) => self.touches(subject, Some(tool))?,
             None => self.touches(subject, None)?,
@@ -119,40 +171,84 @@ impl Pen<'_> {
                 continue;
             }
             // A workflow that was renamed has rows under both names.
-            if booked.get(&name).is_none_or(|(risk, known, _)| (touch.risk, run.id) > (*risk, known.id)) {
+            if booked
+                .get(&name)
+                .is_none_or(|(risk, known, _)| (touch.risk, run.id) > (*risk, known.id))
+            {
                 booked.insert(name, (touch.risk, run, touch.tool));
             }
         }
-        let risk_of = |open: &Candidate| open.tool.as_ref().map_or(0, |(risk, _)| codes::risk::code(*risk));
-        let riskiest = booked.values().map(|(risk, ..)| *risk).chain(open.iter().map(risk_of)).max();
-        let open: Vec<_> = open.iter().filter(|open| Some(risk_of(open)) == riskiest).collect();
-        booked.retain(|name, (risk, ..)| Some(*risk) == riskiest && open.iter().all(|open| open.workflow != *name));
+        let risk_of = |open: &Candidate| {
+            open.tool
+                .as_ref()
+                .map_or(0, |(risk, _)| codes::risk::code(*risk))
+        };
+        let riskiest = booked
+            .values()
+            .map(|(risk, ..)| *risk)
+            .chain(open.iter().map(risk_of))
+            .max();
+        let open: Vec<_> = open
+            .iter()
+            .filter(|open| Some(risk_of(open)) == riskiest)
+            .collect();
+        booked.retain(|name, (risk, ..)| {
+            Some(*risk) == riskiest && open.iter().all(|open| open.workflow != *name)
+        });
         if booked.len() + open.len() > 1 {
             let mut named: Vec<_> = open.into_iter().cloned().collect();
             for (name, (risk, run, tool)) in booked {
-                let tool: String = self.connection.query_row("SELECT name FROM names WHERE id = ?1", [tool], |row| row.get(0))?;
+                let tool: String = self.connection.query_row(
+                    "SELECT name FROM names WHERE id = ?1",
+                    [tool],
+                    |row| row.get(0),
+                )?;
                 let risk = codes::risk::value(risk).unwrap_or(Risk::High);
-                named.push(Candidate { workflow: name, ..run.candidate(Some((risk, tool.into()))) });
+                named.push(Candidate {
+                    workflow: name,
+                    ..run.candidate(Some((risk, tool.into())))
+                });
             }
             named.sort_by(|one, other| one.workflow.cmp(&other.workflow));
             named.truncate(NAMED);
             return Ok(Err(ReviseError::Several(named)));
         }
-        Ok(booked.into_values().next().map(|(_, run, _)| run).ok_or(ReviseError::Unknown))
+        Ok(booked
+            .into_values()
+            .next()
+            .map(|(_, run, _)| run)
+            .ok_or(ReviseError::Unknown))
     }
 
-    /// For each workflow the newest run that touched the subject through the riskiest tool of all, or through this one.
+    /// For each workflow the newest run that touched the subject through the riskiest tool of all,
+    /// or through this one.
     fn touches(&self, subject: &Subject, tool: Option<i64>) -> Result<BTreeMap<i64, Touch>, Fault> {
         let hash = subject_hash(&self.books.ledger, subject);
-        let newest_era: Option<i64> = self.connection.query_row("SELECT max(era) FROM touched", [], |row| row.get(0))?;
+        let newest_era: Option<i64> =
+            self.connection
+                .query_row("SELECT max(era) FROM touched", [], |row| row.get(0))?;
         let mut select = self.connection.prepare(TOUCHED)?;
         let mut best: BTreeMap<i64, Touch> = BTreeMap::new();
         let mut riskiest = i64::MIN;
         for era in 0..newest_era.map_or(0, |newest| newest + 1) {
             let mut below = (i64::MAX, i64::MAX, i64::MAX);
             loop {
-                let read = |row: &Row<'_>| Ok((row.get::<_, i64>(1)?, Touch { risk: row.get(0)?, tool: row.get(2)?, run: row.get(3)? }));
-                let Some((workflow, touch)) = select.query_row(params![era, hash, below.0, below.1, below.2], read).optional()? else { break };
+                let read = |row: &Row<'_>| {
+                    Ok((
+                        row.get::<_, i64>(1)?,
+                        Touch {
+                            risk: row.get(0)?,
+                            tool: row.get(2)?,
+                            run: row.get(3)?,
+                        },
+                    ))
+                };
+                let Some((workflow, touch)) = select
+                    .query_row(params![era, hash, below.0, below.1, below.2], read)
+                    .optional()?
+                else {
+                    break;
+                };
                 if touch.risk < riskiest {
                     break;
                 }
@@ -164,7 +260,10 @@ impl Pen<'_> {
                     riskiest = touch.risk;
                     best.clear();
                 }
-                if best.get(&workflow).is_none_or(|known| known.run < touch.run) {
+                if best
+                    .get(&workflow)
+                    .is_none_or(|known| known.run < touch.run)
+                {
                     best.insert(workflow, touch);
                 }
             }
@@ -172,15 +271,28 @@ impl Pen<'_> {
         Ok(best)
     }
 
-    /// The run of this subject that the report with this reference was about. A delivery that is repeated after a newer run touched the same object is still about
-    /// the old one.
-    fn said_of(&self, subject: &Subject, workflow: Option<&WorkflowName>, change: &Change) -> Result<Option<i64>, Fault> {
+    /// The run of this subject that the report with this reference was about. A delivery that is
+    /// repeated after a newer run touched the same object is still about the old one.
+    fn said_of(
+        &self,
+        subject: &Subject,
+        workflow: Option<&WorkflowName>,
+        change: &Change,
+    ) -> Result<Option<i64>, Fault> {
         let (mode, reference) = match change {
             Change::Report(charge) => (Some(&charge.mode), charge.reference.as_ref()),
-            Change::Retract { mode, reference, .. } => (mode.as_ref(), reference.as_ref()),
-            Change::Exclude { .. } | Change::Reinstate { .. } | Change::Accept { .. } | Change::Check { .. } | Change::Reconcile { .. } => (None, None),
+            Change::Retract {
+                mode, reference, ..
+            } => (mode.as_ref(), reference.as_ref()),
+            Change::Exclude { .. }
+            | Change::Reinstate { .. }
+            | Change::Accept { .. }
+            | Change::Check { .. }
+            | Change::Reconcile { .. } => (None, None),
         };
-        let Some(reference): Option<&Arc<str>> = reference else { return Ok(None) };
+        let Some(reference): Option<&Arc<str>> = reference else {
+            return Ok(None);
+        };
         let hash = subject_hash(&self.books.ledger, subject);
         Ok(self
             .connection
@@ -199,7 +311,13 @@ impl Pen<'_> {
 impl Booked {
     fn candidate(self, tool: Option<(Risk, ToolName)>) -> Candidate {
         let at = self.booked_at();
-        Candidate { workflow: self.workflow, agent: self.run.agent, run: self.run.run, tool, at }
+        Candidate {
+            workflow: self.workflow,
+            agent: self.run.agent,
+            run: self.run.run,
+            tool,
+            at,
+        }
     }
 
     pub(super) fn booked_at(&self) -> Time {
@@ -212,13 +330,19 @@ fn by_call(connection: &Connection, call: &[u8; 16]) -> Result<Vec<i64>, Fault> 
     let mut select = connection.prepare(
         "SELECT id FROM (SELECT id FROM runs WHERE call = ?1 UNION SELECT run FROM calls WHERE call = ?1) WHERE id NOT IN (SELECT run FROM importing)",
     )?;
-    let ids = select.query_map([call], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let ids = select
+        .query_map([call], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     Ok(ids)
 }
 
 /// The run in this row.
 pub(super) fn load(connection: &Connection, id: i64) -> Result<Booked, Fault> {
-    let standing: Vec<_> = charges::of_run(connection, id)?.into_iter().filter(|(_, retracted)| !retracted).map(|(charge, _)| charge).collect();
+    let standing: Vec<_> = charges::of_run(connection, id)?
+        .into_iter()
+        .filter(|(_, retracted)| !retracted)
+        .map(|(charge, _)| charge)
+        .collect();
     let read = |row: &Row<'_>| {
         let run: Option<String> = row.get(2)?;
         let call: Option<[u8; 16]> = row.get(3)?;
@@ -227,7 +351,10 @@ pub(super) fn load(connection: &Connection, id: i64) -> Result<Booked, Fault> {
         Ok(Booked {
             id,
             workflow: row.get::<_, String>(0)?.into(),
-            run: RunRef { agent: row.get::<_, String>(1)?.into(), run: run_id(run, call) },
+            run: RunRef {
+                agent: row.get::<_, String>(1)?.into(),
+                run: run_id(run, call),
+            },
             mark,
             counts: row.get(5)?,
             high: row.get(6)?,

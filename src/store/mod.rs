@@ -1,10 +1,16 @@
-//! The ledger on disk: one SQLite database, written by one thread, that a process can lose its power over at any moment (G9).
+//! The ledger on disk: one SQLite database, written by one thread, that a process can lose its
+//! power over at any moment (G9).
 //!
-//! - `journal` has every event, chained by digests; `snapshots` has what it adds up to (G12). A start verifies and reads the newest snapshot and the rows after it.
-//! - `runs` and `calls` are the run index: what was booked, so that a report can find it weeks later.
-//! - [`Store::open`] verifies, settles what a crash left open, and gives the state to build the living ledger from; [`Store::start`] sets the writer going.
+//! - `journal` has every event, chained by digests; `snapshots` has what it adds up to (G12). A
+//!   start verifies and reads the newest snapshot and the rows after it.
+//! - `runs` and `calls` are the run index: what was booked, so that a report can find it weeks
+//!   later.
+//! - [`Store::open`] verifies, settles what a crash left open, and gives the state to build the
+//!   living ledger from; [`Store::start`] sets the writer going.
 //!
-//! It does not decide anything: the fold does. It keeps no arguments, unless the policy says `record: arguments`, and no texts of business objects, and it never makes a new ledger where one was.
+//! It does not decide anything: the fold does. It keeps no arguments, unless the policy says
+//! `record: arguments`, and no texts of business objects, and it never makes a new ledger where one
+//! was.
 
 use std::{
     io,
@@ -74,7 +80,8 @@ pub struct Opened {
     pub state: State,
     /// It did not exist before.
     pub first_start: bool,
-    /// A ledger was lost and its loss accepted: every workflow starts burned. Said at each start until [`Queue::loss_booked`] is on disk.
+    /// A ledger was lost and its loss accepted: every workflow starts burned. Said at each start
+    /// until [`Queue::loss_booked`] is on disk.
     pub lost: bool,
 }
 
@@ -108,7 +115,9 @@ pub enum OpenError {
         found: String,
     },
     /// A row of the journal is not what was written.
-    #[error("{0}; restore the ledger from a copy, or start with --accept-loss: then every workflow starts burned")]
+    #[error(
+        "{0}; restore the ledger from a copy, or start with --accept-loss: then every workflow starts burned"
+    )]
     Journal(#[from] BadRow),
     /// The database is older than what was acknowledged from it.
     #[error(
@@ -122,13 +131,17 @@ pub enum OpenError {
         found: i64,
     },
     /// Another version of the program wrote it.
-    #[error("the ledger has format {found}, which this program does not know; start the version that wrote it")]
+    #[error(
+        "the ledger has format {found}, which this program does not know; start the version that wrote it"
+    )]
     Version {
         /// Its format.
         found: i64,
     },
     /// It cannot be read as a ledger.
-    #[error("the ledger is damaged ({0}); restore it from a copy, or start with --accept-loss: then every workflow starts burned")]
+    #[error(
+        "the ledger is damaged ({0}); restore it from a copy, or start with --accept-loss: then every workflow starts burned"
+    )]
     Damaged(String),
     /// The disk, or its permissions, are in the way.
     #[error("the ledger cannot be reached ({0}); nothing was changed")]
@@ -153,7 +166,8 @@ pub struct Store {
     fault: Arc<tests::DiskFault>,
 }
 
-/// The writer at work. Dropped without [`Running::drain`], it writes what is queued if it can, and nothing waits for it.
+/// The writer at work. Dropped without [`Running::drain`], it writes what is queued if it can, and
+/// nothing waits for it.
 #[must_use = "a writer that is dropped stops"]
 pub struct Running {
     queue: Arc<Queue>,
@@ -161,7 +175,8 @@ pub struct Running {
 }
 
 impl Store {
-    /// Opens the ledger, or makes it; verifies it; and settles what a crash left open, before anything is admitted.
+    /// Opens the ledger, or makes it; verifies it; and settles what a crash left open, before
+    /// anything is admitted.
     pub fn open(options: &Options) -> Result<Opened, OpenError> {
         open::open(options)
     }
@@ -200,16 +215,24 @@ impl Store {
             fault: self.fault,
         };
         let (database, books) = (self.database, self.books);
-        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(database, books))?;
-        Ok(Running { queue, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run(database, books))?;
+        Ok(Running {
+            queue,
+            thread: Some(thread),
+        })
     }
 }
 
 impl Running {
-    /// Writes everything that was handed over, closes the books with a snapshot, and waits for that.
+    /// Writes everything that was handed over, closes the books with a snapshot, and waits for
+    /// that.
     pub fn drain(mut self) -> Result<(), Unavailable> {
         self.queue.end(queue::Ending::Drain);
-        self.thread.take().map_or(Err(Unavailable), |thread| thread.join().unwrap_or(Err(Unavailable)))
+        self.thread.take().map_or(Err(Unavailable), |thread| {
+            thread.join().unwrap_or(Err(Unavailable))
+        })
     }
 }
 

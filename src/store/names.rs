@@ -1,10 +1,12 @@
-//! Names of workflows, agents, tools, rules and modes as small integers: a row of the run index is mostly these.
+//! Names of workflows, agents, tools, rules and modes as small integers: a row of the run index is
+//! mostly these.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{database::Fault, pen::Pen};
 
-/// How many names are remembered. Names come from policies and identities, so there are few; the bound is for whoever proves that wrong (G7).
+/// How many names are remembered. Names come from policies and identities, so there are few; the
+/// bound is for whoever proves that wrong (G7).
 pub(super) const REMEMBERED: usize = 65_536;
 
 impl Pen<'_> {
@@ -15,7 +17,11 @@ impl Pen<'_> {
         }
         let id = match number(self.connection, name)? {
             Some(id) => id,
-            None => self.connection.query_row("INSERT INTO names (name) VALUES (?1) RETURNING id", [name], |row| row.get(0))?,
+            None => self.connection.query_row(
+                "INSERT INTO names (name) VALUES (?1) RETURNING id",
+                [name],
+                |row| row.get(0),
+            )?,
         };
         if self.names.len() >= REMEMBERED {
             self.names.clear();
@@ -27,5 +33,9 @@ impl Pen<'_> {
 
 /// The number of a name that has one.
 pub(super) fn number(connection: &Connection, name: &str) -> Result<Option<i64>, Fault> {
-    Ok(connection.query_row("SELECT id FROM names WHERE name = ?1", [name], |row| row.get(0)).optional()?)
+    Ok(connection
+        .query_row("SELECT id FROM names WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })
+        .optional()?)
 }

@@ -1,6 +1,8 @@
-//! Reading a whole ledger from its beginning: the journal, verified row by row, and beside it the runs in the order in which they were booked.
+//! Reading a whole ledger from its beginning: the journal, verified row by row, and beside it the
+//! runs in the order in which they were booked.
 //!
-//! Reads only, over connections of its own; a gate may be running on the ledger. Nothing is held but one batch of runs.
+//! Reads only, over connections of its own; a gate may be running on the ledger. Nothing is held
+//! but one batch of runs.
 
 use std::path::{Path, PathBuf};
 
@@ -35,12 +37,18 @@ impl Past {
     /// The past of the ledger in `dir`.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
-        Past { path: dir.join(DATABASE) }
+        Past {
+            path: dir.join(DATABASE),
+        }
     }
 
     /// How many journal rows there are.
     pub fn rows(&self) -> Result<u64, OpenError> {
-        let rows: i64 = open_read_only(&self.path)?.query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| row.get(0)).map_err(Fault::from)?;
+        let rows: i64 = open_read_only(&self.path)?
+            .query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| {
+                row.get(0)
+            })
+            .map_err(Fault::from)?;
         Ok(u64::try_from(rows).unwrap_or(0))
     }
 
@@ -54,7 +62,10 @@ impl Past {
 
     /// The runs, from the oldest on.
     pub fn runs(&self) -> Result<PastRuns, OpenError> {
-        Ok(PastRuns { connection: open_read_only(&self.path)?, after: i64::MIN })
+        Ok(PastRuns {
+            connection: open_read_only(&self.path)?,
+            after: i64::MIN,
+        })
     }
 }
 
@@ -68,14 +79,19 @@ impl PastRuns {
         let mut select = self.connection.prepare(&format!(
             "SELECT {RUN_COLUMNS} FROM runs r {RUN_NAMES} WHERE r.id > ?1 AND r.id NOT IN (SELECT run FROM importing) ORDER BY r.id LIMIT {BATCH}"
         ))?;
-        let mut arguments = self.connection.prepare("SELECT args FROM arguments WHERE call = ?1")?;
+        let mut arguments = self
+            .connection
+            .prepare("SELECT args FROM arguments WHERE call = ?1")?;
         let mut rows = select.query([self.after])?;
         let mut runs = Vec::with_capacity(BATCH);
         while let Some(row) = rows.next()? {
             self.after = row.get(0)?;
             let mut run = view(&self.connection, row)?;
             for call in &mut run.run.calls {
-                call.args = arguments.query_row([&bytes(call.call)[..]], |row| row.get::<_, String>(0)).optional()?.map(Into::into);
+                call.args = arguments
+                    .query_row([&bytes(call.call)[..]], |row| row.get::<_, String>(0))
+                    .optional()?
+                    .map(Into::into);
             }
             runs.push(run);
         }

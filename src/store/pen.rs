@@ -1,6 +1,8 @@
-//! One transaction after the other: folds what was handed over, and writes it with what followed from it.
+//! One transaction after the other: folds what was handed over, and writes it with what followed
+//! from it.
 //!
-//! A pen belongs to one connection. When a transaction fails the pen is thrown away with its fold, which had run ahead of the disk, and both are read anew.
+//! A pen belongs to one connection. When a transaction fails the pen is thrown away with its fold,
+//! which had run ahead of the disk, and both are read anew.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
@@ -87,18 +89,25 @@ impl<'c> Pen<'c> {
 
     /// Folds an entry and writes it, what followed from it, and the run it books.
     pub(super) fn enter(&mut self, ticket: Ticket, entry: &Entry) -> Result<(), Fault> {
-        // What was handed over before it is judged before it: the runs of the last moments are part of the N that a failure is measured against.
+        // What was handed over before it is judged before it: the runs of the last moments are part
+        // of the N that a failure is measured against.
         match &entry.workflow {
             Some(workflow) => self.write_tally_of(workflow)?,
             None => self.write_tallies()?,
         }
-        // A run is booked to the minute that the fold books it to: what is said of it later is booked there.
+        // A run is booked to the minute that the fold books it to: what is said of it later is
+        // booked there.
         let at = entry.at.max(self.books.state.now());
         let completed = self.completed(entry, at)?;
         self.fold(ticket, completed)?;
         if let Some(workflow) = &entry.workflow {
             match &entry.event {
-                Event::Booked { run, high, charges, seen } => {
+                Event::Booked {
+                    run,
+                    high,
+                    charges,
+                    seen,
+                } => {
                     self.book(workflow, run, at, *high, *seen, charges)?;
                 }
                 Event::BookedHigh { run, .. } => self.book_high(workflow, run)?,
@@ -153,7 +162,10 @@ impl<'c> Pen<'c> {
         }
         let body = serde_json::to_string(&self.books.state)?;
         let sum = checksum(&head, at, &body);
-        self.connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5)", params![head.seq, at, &head.hash[..], body, &sum[..]])?;
+        self.connection.execute(
+            "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![head.seq, at, &head.hash[..], body, &sum[..]],
+        )?;
         self.connection.execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?1)", [SNAPSHOTS])?;
         self.books.unsaved = 0;
         Ok(())
@@ -166,14 +178,21 @@ impl<'c> Pen<'c> {
         Ok(())
     }
 
-    /// Does the objective in force count this mode? Where no objective is known, everything counts: what cannot be judged is not forgiven (G3).
+    /// Does the objective in force count this mode? Where no objective is known, everything counts:
+    /// what cannot be judged is not forgiven (G3).
     pub(super) fn counts(&self, workflow: &WorkflowName, mode: &FailureMode) -> bool {
-        self.books.state.workflow(workflow).is_none_or(|state| state.terms().objective.unacceptable.contains(mode))
+        self.books
+            .state
+            .workflow(workflow)
+            .is_none_or(|state| state.terms().objective.unacceptable.contains(mode))
     }
 
     /// Does a read count as a run of this workflow?
     pub(super) fn reads_count(&self, workflow: &WorkflowName) -> bool {
-        self.books.state.workflow(workflow).is_some_and(|state| state.terms().reads_only)
+        self.books
+            .state
+            .workflow(workflow)
+            .is_some_and(|state| state.terms().reads_only)
     }
 
     pub(super) fn write_tally_of(&mut self, workflow: &WorkflowName) -> Result<(), Fault> {
@@ -184,11 +203,21 @@ impl<'c> Pen<'c> {
     }
 
     fn write_tally(&mut self, workflow: WorkflowName, tally: Tally) -> Result<(), Fault> {
-        let event = Event::Tallied { cells: tally.cells.into_values().collect() };
-        self.fold(0, Entry { at: tally.at, workflow: Some(workflow), event })
+        let event = Event::Tallied {
+            cells: tally.cells.into_values().collect(),
+        };
+        self.fold(
+            0,
+            Entry {
+                at: tally.at,
+                workflow: Some(workflow),
+                event,
+            },
+        )
     }
 
-    /// The journal's times never go back: an entry is judged, and written, no earlier than anything before it.
+    /// The journal's times never go back: an entry is judged, and written, no earlier than anything
+    /// before it.
     pub(super) fn fold(&mut self, ticket: Ticket, mut entry: Entry) -> Result<(), Fault> {
         entry.at = entry.at.max(self.books.state.now());
         let followed = self.books.state.apply(&entry);
@@ -204,7 +233,14 @@ impl<'c> Pen<'c> {
         let workflow = entry.workflow.as_ref().map(WorkflowName::as_str);
         let at = entry.at.as_millis();
         let head: Head = self.books.head.then(at, workflow, &body);
-        self.journal.execute(params![head.seq, at, workflow, entry.event.kind(), body, &head.hash[..]])?;
+        self.journal.execute(params![
+            head.seq,
+            at,
+            workflow,
+            entry.event.kind(),
+            body,
+            &head.hash[..]
+        ])?;
         self.books.head = head;
         self.books.unsaved += 1;
         self.written.push((ticket, entry));

@@ -1,7 +1,9 @@
 //! The way to the writer: everything handed over, in order.
 //!
-//! Nothing here blocks on a disk and nothing is dropped. What bounds the queue is admission: once it is long, or the disk is unwell, `ready` says so and no call is
-//! admitted that would make it longer (G7). A record costs a lock and a push; it wakes the writer only from a sleep that has no end in sight.
+//! Nothing here blocks on a disk and nothing is dropped. What bounds the queue is admission: once
+//! it is long, or the disk is unwell, `ready` says so and no call is admitted that would make it
+//! longer (G7). A record costs a lock and a push; it wakes the writer only from a sleep that has no
+//! end in sight.
 
 use std::{
     collections::VecDeque,
@@ -16,16 +18,22 @@ use crate::{
     gate::event::Entry,
     ledger::{
         past::{ImportError, ImportReply, ImportStep},
-        port::{Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket, Unavailable},
+        port::{
+            Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket,
+            Unavailable,
+        },
         receipt::{self, Receipt, Stamp},
     },
 };
 
-/// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40 MB.
+/// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40
+/// MB.
 pub const MOST_QUEUED: usize = 65_536;
-/// At so many waiting, no call is admitted at all: a slow disk must not grow without bound what the safe calls leave behind (G7).
+/// At so many waiting, no call is admitted at all: a slow disk must not grow without bound what the
+/// safe calls leave behind (G7).
 pub(super) const MOST_WAITING: usize = 8 * MOST_QUEUED;
-/// The most that one transaction takes: some 40 ms of work, so that whoever waits for a commit does not wait for an age.
+/// The most that one transaction takes: some 40 ms of work, so that whoever waits for a commit does
+/// not wait for an age.
 pub(super) const MOST_AT_ONCE: usize = 20_000;
 /// How long records wait for company. The port allows 250 ms; the rest is for writing them.
 const LINGER: Duration = Duration::from_millis(200);
@@ -33,7 +41,8 @@ const LINGER: Duration = Duration::from_millis(200);
 /// The largest list that is kept for the next jobs: a second of a busy proxy.
 const MOST_SPARE: usize = 16_384;
 
-/// Something for the writer to do. Nearly all are records, so nothing else may make them larger: they are moved often, and thousands wait at a time.
+/// Something for the writer to do. Nearly all are records, so nothing else may make them larger:
+/// they are moved often, and thousands wait at a time.
 pub(super) enum Job {
     Append {
         ticket: Ticket,
@@ -89,7 +98,8 @@ pub struct Queue {
 #[derive(Default)]
 struct Inside {
     jobs: VecDeque<Job>,
-    /// An empty list that has grown already: growing one anew for each transaction costs more than all its pushes.
+    /// An empty list that has grown already: growing one anew for each transaction costs more than
+    /// all its pushes.
     spare: VecDeque<Job>,
     last: Ticket,
     /// Jobs among them that somebody may be waiting for.
@@ -111,7 +121,14 @@ impl Journal for Queue {
             drop(inside);
             stamp.answer(Err(Unavailable));
         } else {
-            self.push_urgent(inside, Job::Append { ticket, entry: Box::new(entry), stamp: Some(stamp) });
+            self.push_urgent(
+                inside,
+                Job::Append {
+                    ticket,
+                    entry: Box::new(entry),
+                    stamp: Some(stamp),
+                },
+            );
         }
         Appended { ticket, durable }
     }
@@ -141,21 +158,33 @@ impl Journal for Queue {
     }
 
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {
-        self.ask(|stamp| Job::Revise { revise: Box::new(revise), stamp })
+        self.ask(|stamp| Job::Revise {
+            revise: Box::new(revise),
+            stamp,
+        })
     }
 
     fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>> {
-        self.ask(|stamp| Job::ReviseAll { batch: Box::new(batch), stamp })
+        self.ask(|stamp| Job::ReviseAll {
+            batch: Box::new(batch),
+            stamp,
+        })
     }
 
     fn import(&self, step: ImportStep) -> Receipt<Result<ImportReply, ImportError>> {
-        self.ask(|stamp| Job::Import { step: Box::new(step), stamp })
+        self.ask(|stamp| Job::Import {
+            step: Box::new(step),
+            stamp,
+        })
     }
 }
 
 impl Queue {
     /// Hands over a job that is answered, or answers it where nothing is taken any more.
-    fn ask<T, E: From<Unavailable>>(&self, job: impl FnOnce(Stamp<Result<T, E>>) -> Job) -> Receipt<Result<T, E>> {
+    fn ask<T, E: From<Unavailable>>(
+        &self,
+        job: impl FnOnce(Stamp<Result<T, E>>) -> Job,
+    ) -> Receipt<Result<T, E>> {
         let (stamp, receipt) = receipt::pair();
         let inside = self.lock();
         if inside.shut() {
@@ -167,7 +196,8 @@ impl Queue {
         receipt
     }
 
-    /// Says that everything which an accepted loss calls for has been handed over: from the next commit on, a start no longer reports the loss.
+    /// Says that everything which an accepted loss calls for has been handed over: from the next
+    /// commit on, a start no longer reports the loss.
     pub fn loss_booked(&self) {
         self.push_urgent(self.lock(), Job::LossBooked);
     }
@@ -206,11 +236,19 @@ impl Queue {
                 return Woken::Work;
             }
             if until <= now {
-                return if inside.jobs.is_empty() { Woken::Time } else { Woken::Work };
+                return if inside.jobs.is_empty() {
+                    Woken::Time
+                } else {
+                    Woken::Work
+                };
             }
             inside.asleep = inside.jobs.is_empty();
             let wake_at = due.unwrap_or(until).min(until);
-            inside = self.wake.wait_timeout(inside, wake_at.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0;
+            inside = self
+                .wake
+                .wait_timeout(inside, wake_at.saturating_duration_since(now))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
             inside.asleep = false;
         }
     }
@@ -223,7 +261,11 @@ impl Queue {
             if inside.ending.is_some() || inside.urgent > 0 || until <= now {
                 return inside.ending;
             }
-            inside = self.wake.wait_timeout(inside, until.saturating_duration_since(now)).unwrap_or_else(PoisonError::into_inner).0;
+            inside = self
+                .wake
+                .wait_timeout(inside, until.saturating_duration_since(now))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -236,7 +278,9 @@ impl Queue {
             return std::mem::replace(&mut inside.jobs, spare);
         }
         let taken: VecDeque<Job> = inside.jobs.drain(..MOST_AT_ONCE).collect();
-        inside.urgent = inside.urgent.saturating_sub(taken.iter().filter(|job| job.is_urgent()).count());
+        inside.urgent = inside
+            .urgent
+            .saturating_sub(taken.iter().filter(|job| job.is_urgent()).count());
         taken
     }
 
@@ -303,7 +347,9 @@ impl Job {
     pub(super) const fn is_urgent(&self) -> bool {
         match self {
             Job::Append { stamp, .. } => stamp.is_some(),
-            Job::Revise { .. } | Job::ReviseAll { .. } | Job::Import { .. } | Job::LossBooked => true,
+            Job::Revise { .. } | Job::ReviseAll { .. } | Job::Import { .. } | Job::LossBooked => {
+                true
+            }
             Job::Record(_) => false,
         }
     }

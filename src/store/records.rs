@@ -1,4 +1,5 @@
-//! Reading what was kept: runs by any filter, and the journal. Read-only connections of their own, so that no question can hold up the writer.
+//! Reading what was kept: runs by any filter, and the journal. Read-only connections of their own,
+//! so that no question can hold up the writer.
 
 use std::{
     path::PathBuf,
@@ -30,15 +31,17 @@ use crate::{
         verdict::Verdict,
     },
     ledger::port::{
-        CallRecord, CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView, MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey,
-        RunRecord, RunView, Shadowed, Unavailable,
+        CallRecord, CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened,
+        JournalView, MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey, RunRecord, RunView,
+        Shadowed, Unavailable,
     },
 };
 
 /// How many questions are answered at once; more wait.
 const READERS: usize = 4;
 
-/// So many journal entries are looked through for one page: what is rare must not cost a walk over all of them.
+/// So many journal entries are looked through for one page: what is rare must not cost a walk over
+/// all of them.
 pub(super) const MOST_LOOKED_AT: i64 = 10_000;
 
 /// What a run is read from, in the order that `view` expects.
@@ -46,8 +49,7 @@ pub(super) const RUN_COLUMNS: &str =
     "r.id, w.name, a.name, r.run, r.began, r.ended, r.mark, r.high, r.more, r.call, r.at, t.name, r.risk, r.verdict, r.executed, u.name,
                            r.status, r.subject, r.seen";
 /// The names in it.
-pub(super) const RUN_NAMES: &str =
-    "JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule";
+pub(super) const RUN_NAMES: &str = "JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent LEFT JOIN names t ON t.id = r.tool LEFT JOIN names u ON u.id = r.rule";
 
 /// The readers.
 pub struct Readers {
@@ -72,7 +74,12 @@ impl Records for Readers {
         self.read(|connection| keys(connection, &self.ledger, filter))
     }
 
-    fn checks(&self, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Unavailable> {
+    fn checks(
+        &self,
+        workflow: Option<&WorkflowName>,
+        since: Time,
+        limit: usize,
+    ) -> Result<Checks, Unavailable> {
         self.read(|connection| checks(connection, workflow, since, limit))
     }
 
@@ -84,8 +91,15 @@ impl Records for Readers {
         self.read(|connection| entries(connection, filter))
     }
 
-    fn happened(&self, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Unavailable> {
-        self.read(|connection| spans::happened(connection, happened, after, limit.min(MOST_RECORDS)))
+    fn happened(
+        &self,
+        happened: &Happened,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Entry)>, Unavailable> {
+        self.read(|connection| {
+            spans::happened(connection, happened, after, limit.min(MOST_RECORDS))
+        })
     }
 
     fn decided(&self, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Unavailable> {
@@ -99,15 +113,25 @@ impl Records for Readers {
 
 impl Readers {
     pub(super) fn new(path: PathBuf, ledger: LedgerId) -> Self {
-        Readers { path, ledger, idle: Mutex::default(), returned: Condvar::new() }
+        Readers {
+            path,
+            ledger,
+            idle: Mutex::default(),
+            returned: Condvar::new(),
+        }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Unavailable> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Unavailable> {
         let kept = self.borrow();
-        let result = kept.map_or_else(|| open_read_only(&self.path), Ok).and_then(|connection| {
-            let answer = read(&connection)?;
-            Ok((connection, answer))
-        });
+        let result = kept
+            .map_or_else(|| open_read_only(&self.path), Ok)
+            .and_then(|connection| {
+                let answer = read(&connection)?;
+                Ok((connection, answer))
+            });
         let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         pool.lent -= 1;
         // A connection that failed is not used again.
@@ -126,7 +150,10 @@ impl Readers {
     fn borrow(&self) -> Option<Connection> {
         let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while pool.lent >= READERS {
-            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+            pool = self
+                .returned
+                .wait(pool)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         pool.lent += 1;
         pool.connections.pop()
@@ -144,14 +171,21 @@ impl Where {
     /// Adds a condition, in which `?` is the value.
     fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
         self.values.push(Box::new(value));
-        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
+        self.conditions
+            .push(condition.replace('?', &format!("?{}", self.values.len())));
     }
 }
 
-fn runs(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Vec<RunView>, Fault> {
+fn runs(
+    connection: &Connection,
+    ledger: &LedgerId,
+    filter: &RunFilter,
+) -> Result<Vec<RunView>, Fault> {
     // One picture of the ledger for all the questions that follow.
     let transaction = connection.unchecked_transaction()?;
-    let Some(wanted) = conditions(connection, ledger, filter)? else { return Ok(Vec::new()) };
+    let Some(wanted) = conditions(connection, ledger, filter)? else {
+        return Ok(Vec::new());
+    };
     let limit = filter.limit.min(MOST_RECORDS);
     let condition = wanted.conditions.join(" AND ");
     let mut select = connection.prepare(&format!(
@@ -170,9 +204,19 @@ fn runs(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
     Ok(views)
 }
 
-fn keys(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Vec<RunKey>, Fault> {
-    let Some(wanted) = conditions(connection, ledger, filter)? else { return Ok(Vec::new()) };
-    let condition = if wanted.conditions.is_empty() { "1".to_owned() } else { wanted.conditions.join(" AND ") };
+fn keys(
+    connection: &Connection,
+    ledger: &LedgerId,
+    filter: &RunFilter,
+) -> Result<Vec<RunKey>, Fault> {
+    let Some(wanted) = conditions(connection, ledger, filter)? else {
+        return Ok(Vec::new());
+    };
+    let condition = if wanted.conditions.is_empty() {
+        "1".to_owned()
+    } else {
+        wanted.conditions.join(" AND ")
+    };
     let mut select = connection.prepare(&format!(
         "SELECT w.name, a.name, r.run, r.call FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent
          WHERE {condition} ORDER BY r.id DESC LIMIT {}",
@@ -180,14 +224,28 @@ fn keys(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Resul
     ))?;
     let values: Vec<&dyn ToSql> = wanted.values.iter().map(|value| &**value).collect();
     let key = |row: &Row<'_>| {
-        let (workflow, agent) = (row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into());
-        Ok(RunKey { workflow, agent, run: run_id(row.get(2)?, row.get(3)?) })
+        let (workflow, agent) = (
+            row.get::<_, String>(0)?.into(),
+            row.get::<_, String>(1)?.into(),
+        );
+        Ok(RunKey {
+            workflow,
+            agent,
+            run: run_id(row.get(2)?, row.get(3)?),
+        })
     };
-    let keys = select.query_map(&values[..], key)?.collect::<Result<_, _>>()?;
+    let keys = select
+        .query_map(&values[..], key)?
+        .collect::<Result<_, _>>()?;
     Ok(keys)
 }
 
-fn checks(connection: &Connection, workflow: Option<&WorkflowName>, since: Time, limit: usize) -> Result<Checks, Fault> {
+fn checks(
+    connection: &Connection,
+    workflow: Option<&WorkflowName>,
+    since: Time,
+    limit: usize,
+) -> Result<Checks, Fault> {
     let transaction = connection.unchecked_transaction()?;
     let id = match workflow {
         None => None,
@@ -205,7 +263,11 @@ fn checks(connection: &Connection, workflow: Option<&WorkflowName>, since: Time,
     let mut found = Checks::default();
     while let Some(row) = rows.next()? {
         let risk = codes::risk::value(row.get(19)?).unwrap_or(Risk::High);
-        found.waiting.push(CheckView { view: view(connection, row)?, risk, drawn_at: Time::from_millis(row.get(20)?) });
+        found.waiting.push(CheckView {
+            view: view(connection, row)?,
+            risk,
+            drawn_at: Time::from_millis(row.get(20)?),
+        });
     }
     let mut select = connection.prepare(
         "SELECT w.name, k.state, count(*) FROM checks k JOIN names w ON w.id = k.workflow
@@ -214,11 +276,18 @@ fn checks(connection: &Connection, workflow: Option<&WorkflowName>, since: Time,
     let mut rows = select.query(params![id, since.as_millis()])?;
     while let Some(row) = rows.next()? {
         let (workflow, state): (String, i64) = (row.get(0)?, row.get(1)?);
-        if found.drawn.last().is_none_or(|(last, _)| last.as_str() != workflow) {
+        if found
+            .drawn
+            .last()
+            .is_none_or(|(last, _)| last.as_str() != workflow)
+        {
             found.drawn.push((workflow.into(), Drawn::default()));
         }
         if let Some((_, drawn)) = found.drawn.last_mut() {
-            drawn.add(codes::check::value(state).unwrap_or(CheckState::Unchecked), u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0));
+            drawn.add(
+                codes::check::value(state).unwrap_or(CheckState::Unchecked),
+                u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+            );
         }
     }
     drop(rows);
@@ -227,11 +296,19 @@ fn checks(connection: &Connection, workflow: Option<&WorkflowName>, since: Time,
 }
 
 /// `None` where a name is asked for that was never written: then nothing matches.
-fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) -> Result<Option<Where>, Fault> {
+fn conditions(
+    connection: &Connection,
+    ledger: &LedgerId,
+    filter: &RunFilter,
+) -> Result<Option<Where>, Fault> {
     let mut wanted = Where::default();
-    wanted.conditions.push("r.id NOT IN (SELECT run FROM importing)".into());
+    wanted
+        .conditions
+        .push("r.id NOT IN (SELECT run FROM importing)".into());
     if let Some(workflow) = &filter.workflow {
-        let Some(id) = number(connection, workflow.as_str())? else { return Ok(None) };
+        let Some(id) = number(connection, workflow.as_str())? else {
+            return Ok(None);
+        };
         wanted.and("r.workflow = ?", id);
     }
     if let Some(run) = &filter.run {
@@ -239,27 +316,41 @@ fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) ->
             Some(call) => {
                 wanted.and("r.id IN (SELECT id FROM runs WHERE run = ? OR (run > ? || '#' AND run < ? || '$')", run.as_str().to_owned());
                 let condition = wanted.conditions.pop().unwrap_or_default();
-                wanted.and("UNION SELECT id FROM runs WHERE run IS NULL AND call = ?)", call);
+                wanted.and(
+                    "UNION SELECT id FROM runs WHERE run IS NULL AND call = ?)",
+                    call,
+                );
                 let second = wanted.conditions.pop().unwrap_or_default();
                 wanted.conditions.push(format!("{condition} {second}"));
             }
-            None => wanted.and("(r.run = ? OR (r.run > ? || '#' AND r.run < ? || '$'))", run.as_str().to_owned()),
+            None => wanted.and(
+                "(r.run = ? OR (r.run > ? || '#' AND r.run < ? || '$'))",
+                run.as_str().to_owned(),
+            ),
         }
     }
     if let Some(call) = filter.call {
         wanted.and("r.id IN (SELECT id FROM runs WHERE call = ? UNION SELECT run FROM calls WHERE call = ?)", bytes(call));
     }
     if let Some(since) = filter.since {
-        wanted.and("r.id >= ?", since.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT);
+        wanted.and(
+            "r.id >= ?",
+            since.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT,
+        );
     }
     if let Some(until) = filter.until {
-        wanted.and("r.id < ?", until.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT);
+        wanted.and(
+            "r.id < ?",
+            until.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT,
+        );
     }
     if let Some(before) = filter.before {
         wanted.and("r.id < ?", i64::try_from(before).unwrap_or(i64::MAX));
     }
     if let Some(tool) = &filter.tool {
-        let Some(id) = number(connection, tool.as_str())? else { return Ok(None) };
+        let Some(id) = number(connection, tool.as_str())? else {
+            return Ok(None);
+        };
         wanted.and("(r.tool = ? OR (r.more > 0 AND EXISTS (SELECT 1 FROM calls k WHERE k.run = r.id AND k.tool = ?)))", id);
     }
     if let Some(subject) = &filter.subject {
@@ -270,17 +361,29 @@ fn conditions(connection: &Connection, ledger: &LedgerId, filter: &RunFilter) ->
         );
     }
     if let Some(mode) = &filter.mode {
-        let Some(id) = number(connection, mode.as_str())? else { return Ok(None) };
-        wanted.and("r.id IN (SELECT c.run FROM charges c WHERE c.mode = ? AND c.retracted IS NULL)", id);
+        let Some(id) = number(connection, mode.as_str())? else {
+            return Ok(None);
+        };
+        wanted.and(
+            "r.id IN (SELECT c.run FROM charges c WHERE c.mode = ? AND c.retracted IS NULL)",
+            id,
+        );
     }
     match filter.outcome {
         None => {}
         Some(Outcome::Acceptable) => wanted.conditions.push("r.mark < 2".into()),
-        Some(Outcome::Unacceptable) => wanted.conditions.push("r.notable > 0 AND r.mark = 2".into()),
-        Some(Outcome::Excluded) => wanted.conditions.push("r.notable > 0 AND r.mark = 3".into()),
+        Some(Outcome::Unacceptable) => wanted
+            .conditions
+            .push("r.notable > 0 AND r.mark = 2".into()),
+        Some(Outcome::Excluded) => wanted
+            .conditions
+            .push("r.notable > 0 AND r.mark = 3".into()),
     }
     if filter.ambiguous {
-        wanted.conditions.push(format!("r.notable > 0 AND r.notable & {}", codes::AMBIGUOUS));
+        wanted.conditions.push(format!(
+            "r.notable > 0 AND r.notable & {}",
+            codes::AMBIGUOUS
+        ));
     }
     Ok(Some(wanted))
 }
@@ -304,13 +407,30 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
             calls.push(call(row, 0, started)?);
         }
     }
-    let (retracted, charges): (Vec<_>, Vec<_>) = charges::of_run(connection, id)?.into_iter().partition(|(_, retracted)| *retracted);
+    let (retracted, charges): (Vec<_>, Vec<_>) = charges::of_run(connection, id)?
+        .into_iter()
+        .partition(|(_, retracted)| *retracted);
     let mark = codes::mark::value(row.get(6)?).unwrap_or(Mark::Unacceptable);
     let excluded = match mark {
         Mark::Excluded => connection
-            .query_row("SELECT reason, by FROM exclusions WHERE run = ?1", [id], |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))
+            .query_row(
+                "SELECT reason, by FROM exclusions WHERE run = ?1",
+                [id],
+                |row| {
+                    Ok((
+                        row.get::<_, String>(0)?.into(),
+                        row.get::<_, String>(1)?.into(),
+                    ))
+                },
+            )
             .map(Some)
-            .or_else(|error| if error == rusqlite::Error::QueryReturnedNoRows { Ok(None) } else { Err(error) })?,
+            .or_else(|error| {
+                if error == rusqlite::Error::QueryReturnedNoRows {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
+            })?,
         Mark::Idle | Mark::Acceptable | Mark::Unacceptable => None,
     };
     let run = RunRecord {
@@ -327,7 +447,12 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
         charges: charges.into_iter().map(|(charge, _)| charge).collect(),
         calls,
     };
-    Ok(RunView { position: u64::try_from(id).unwrap_or(0), run, retracted: retracted.into_iter().map(|(charge, _)| charge).collect(), excluded })
+    Ok(RunView {
+        position: u64::try_from(id).unwrap_or(0),
+        run,
+        retracted: retracted.into_iter().map(|(charge, _)| charge).collect(),
+        excluded,
+    })
 }
 
 /// A call whose columns begin at `first`.
@@ -342,8 +467,10 @@ fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> 
         executed: codes::executed::value(row.get(first + 5)?).unwrap_or(Executed::Unknown),
         rule: row.get::<_, Option<String>>(first + 6)?.map(Into::into),
         status: row.get(first + 7)?,
-        // The text was not kept. Equal digests are equal objects, which is what a reader of a list needs.
-        subject: subject.map(|hash| Subject::from(format!("sha256:{:032x}", u128::from_be_bytes(hash)))),
+        // The text was not kept. Equal digests are equal objects, which is what a reader of a list
+        // needs.
+        subject: subject
+            .map(|hash| Subject::from(format!("sha256:{:032x}", u128::from_be_bytes(hash)))),
         args: None,
     })
 }
@@ -378,16 +505,28 @@ fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Entries, Fau
     while let Some(row) = rows.next()? {
         let body = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
         let event: Event = serde_json::from_str(body)?;
-        let entry = Entry { at: Time::from_millis(row.get(1)?), workflow: row.get::<_, Option<String>>(2)?.map(Into::into), event };
+        let entry = Entry {
+            at: Time::from_millis(row.get(1)?),
+            workflow: row.get::<_, Option<String>>(2)?.map(Into::into),
+            event,
+        };
         let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
-        views.push(JournalView { seq, entry, body: body.into(), hash: Digest::new(row.get(4)?) });
+        views.push(JournalView {
+            seq,
+            entry,
+            body: body.into(),
+            hash: Digest::new(row.get(4)?),
+        });
     }
     drop(rows);
     drop(select);
     let next = if views.len() == limit {
         views.last().map(|view| view.seq)
     } else {
-        let last: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| row.get(0))?;
+        let last: i64 =
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| {
+                row.get(0)
+            })?;
         (last > upto).then(|| u64::try_from(upto).unwrap_or(0))
     };
     transaction.finish()?;

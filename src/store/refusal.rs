@@ -1,4 +1,5 @@
-//! What happens to the queued when the disk fails: who is told, what is dropped, and what is kept until it can be written (G7, G9).
+//! What happens to the queued when the disk fails: who is told, what is dropped, and what is kept
+//! until it can be written (G7, G9).
 
 use std::collections::VecDeque;
 
@@ -17,12 +18,20 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
     let mut dropped = Vec::new();
     for job in jobs {
         match job {
-            Job::Append { ticket, entry, stamp } => {
+            Job::Append {
+                ticket,
+                entry,
+                stamp,
+            } => {
                 if let Some(stamp) = stamp {
                     stamp.answer(Err(Unavailable));
                 }
                 if entry.event.is_fact() {
-                    kept.push_back(Job::Append { ticket, entry, stamp: None });
+                    kept.push_back(Job::Append {
+                        ticket,
+                        entry,
+                        stamp: None,
+                    });
                 } else {
                     dropped.push((ticket, *entry));
                 }
@@ -40,9 +49,20 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
 pub(super) fn take_back(entry: &Entry, now: Time) -> Option<Entry> {
     let event = match &entry.event {
         // Its caller was told no, so not a byte of it went upstream.
-        Event::Admitted(admission) => Event::Settled { call: admission.call, executed: Executed::No, undid: None },
-        Event::Held(request) => Event::Withdrawn { approval: request.approval, reason: "the journal failed while the call was being held".into() },
+        Event::Admitted(admission) => Event::Settled {
+            call: admission.call,
+            executed: Executed::No,
+            undid: None,
+        },
+        Event::Held(request) => Event::Withdrawn {
+            approval: request.approval,
+            reason: "the journal failed while the call was being held".into(),
+        },
         _ => return None,
     };
-    Some(Entry { at: now.max(entry.at), workflow: entry.workflow.clone(), event })
+    Some(Entry {
+        at: now.max(entry.at),
+        workflow: entry.workflow.clone(),
+        event,
+    })
 }

@@ -1,7 +1,9 @@
-//! Late news about runs that were booked: finds the run, works out what it stands as now, and puts the difference on the books.
+//! Late news about runs that were booked: finds the run, works out what it stands as now, and puts
+//! the difference on the books.
 //!
-//! A run's standing is worked out from what its charges counted as when they became known, never from today's objective: a policy that stops counting a mode must
-//! not pardon old failures through the back door of an unrelated retraction.
+//! A run's standing is worked out from what its charges counted as when they became known, never
+//! from today's objective: a policy that stops counting a mode must not pardon old failures through
+//! the back door of an unrelated retraction.
 
 use std::sync::Arc;
 
@@ -22,7 +24,9 @@ use crate::{
         outcome::{FailureMode, Source},
         time::Time,
     },
-    ledger::port::{Batch, BatchOf, Change, CheckState, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll},
+    ledger::port::{
+        Batch, BatchOf, Change, CheckState, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
+    },
 };
 
 /// What a revision needs to know of a run.
@@ -52,7 +56,8 @@ impl Pen<'_> {
         }
     }
 
-    /// Carries one change out on many runs. Everything that can be refused is refused before the first of them is touched.
+    /// Carries one change out on many runs. Everything that can be refused is refused before the
+    /// first of them is touched.
     pub(super) fn revise_all(&mut self, batch: &Batch) -> Answer<RevisedAll> {
         self.write_tallies()?;
         let ids = match &batch.of {
@@ -86,9 +91,18 @@ impl Pen<'_> {
                 // It was said before, or there is nothing to take back.
                 Ok(_) | Err(_) => done.repeated += 1,
             }
-            if matches!(batch.change, Change::Retract { reference: Some(_), .. }) {
+            if matches!(
+                batch.change,
+                Change::Retract {
+                    reference: Some(_),
+                    ..
+                }
+            ) {
                 // Whatever else was said of it under the same reference goes with it.
-                while self.change(&load(self.connection, run.id)?, batch.at, &batch.change)?.is_ok() {}
+                while self
+                    .change(&load(self.connection, run.id)?, batch.at, &batch.change)?
+                    .is_ok()
+                {}
             }
         }
         Ok(Ok(done))
@@ -100,28 +114,56 @@ impl Pen<'_> {
         }
         match change {
             Change::Report(charge) => self.report(run, at, charge).map(Ok),
-            Change::Retract { mode, reference, by } => self.retract(run, at, mode.as_ref(), reference.as_ref(), by),
-            Change::Exclude { reason, reference, by } => {
+            Change::Retract {
+                mode,
+                reference,
+                by,
+            } => self.retract(run, at, mode.as_ref(), reference.as_ref(), by),
+            Change::Exclude {
+                reason,
+                reference,
+                by,
+            } => {
                 if run.mark == Mark::Excluded {
                     return Ok(Ok(run.unchanged()));
                 }
                 self.connection.execute(
                     "INSERT INTO exclusions VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![run.id, reason, reference.as_deref(), by.as_str(), at.as_millis()],
+                    params![
+                        run.id,
+                        reason,
+                        reference.as_deref(),
+                        by.as_str(),
+                        at.as_millis()
+                    ],
                 )?;
                 self.leave_queue(run.id, &run.workflow, CheckState::Excluded, Some(by), at)?;
                 let (reason, reference, by) = (Arc::clone(reason), reference.clone(), by.clone());
-                self.restate(run, at, Mark::Excluded, |revision| Event::Excluded { revision, reason, reference, by }).map(Ok)
+                self.restate(run, at, Mark::Excluded, |revision| Event::Excluded {
+                    revision,
+                    reason,
+                    reference,
+                    by,
+                })
+                .map(Ok)
             }
-            Change::Reconcile { call, executed, harmless, note, by } => self.reconcile(run, at, *call, *executed, *harmless, note.as_ref(), by),
+            Change::Reconcile {
+                call,
+                executed,
+                harmless,
+                note,
+                by,
+            } => self.reconcile(run, at, *call, *executed, *harmless, note.as_ref(), by),
             Change::Reinstate { by } => {
                 if run.mark != Mark::Excluded {
                     return Ok(Err(ReviseError::Nothing("the run is not excluded")));
                 }
-                self.connection.execute("DELETE FROM exclusions WHERE run = ?1", [run.id])?;
+                self.connection
+                    .execute("DELETE FROM exclusions WHERE run = ?1", [run.id])?;
                 let now = self.standing(run)?;
                 let by = by.clone();
-                self.restate(run, at, now, |revision| Event::Reinstated { revision, by }).map(Ok)
+                self.restate(run, at, now, |revision| Event::Reinstated { revision, by })
+                    .map(Ok)
             }
             Change::Accept { by } => self.accept(run, at, by),
             Change::Check { right, by } => self.check(run, at, *right, by),
@@ -130,7 +172,8 @@ impl Pen<'_> {
 
     fn report(&mut self, run: &Booked, at: Time, charge: &Charge) -> Result<Revised, Fault> {
         if let Some(reference) = &charge.reference {
-            // Also where it was taken back since: a delivery that is repeated must not undo what a person decided.
+            // Also where it was taken back since: a delivery that is repeated must not undo what a
+            // person decided.
             if self.has_report(run.id, &charge.mode, reference)? {
                 return Ok(run.unchanged());
             }
@@ -145,13 +188,23 @@ impl Pen<'_> {
         };
         // A person has judged it; anybody else has said that there is nothing left to judge.
         if charge.source == Source::Person || now == Mark::Unacceptable {
-            self.leave_queue(run.id, &run.workflow, CheckState::Reported, charge.by.as_ref(), at)?;
+            self.leave_queue(
+                run.id,
+                &run.workflow,
+                CheckState::Reported,
+                charge.by.as_ref(),
+                at,
+            )?;
         }
         let charge = charge.clone();
-        self.restate(run, at, now, |revision| Event::Reported { revision, charge })
+        self.restate(run, at, now, |revision| Event::Reported {
+            revision,
+            charge,
+        })
     }
 
-    /// A run that was drawn is right: once, whoever says so again. What was reported of it has to be taken back first.
+    /// A run that was drawn is right: once, whoever says so again. What was reported of it has to
+    /// be taken back first.
     fn accept(&mut self, run: &Booked, at: Time, by: &PersonName) -> Answer<Revised> {
         match self.check_state(run.id)? {
             Some(CheckState::Waiting) => {
@@ -159,30 +212,63 @@ impl Pen<'_> {
                 self.judge(run, at, true, by).map(Ok)
             }
             Some(CheckState::Accepted) => Ok(Ok(run.unchanged())),
-            Some(CheckState::Reported) => Ok(Err(ReviseError::Nothing("somebody judged the run already, and found it wrong"))),
-            Some(CheckState::Excluded) => Ok(Err(ReviseError::Nothing("the run was taken out of the budget"))),
-            Some(CheckState::Unchecked) => Ok(Err(ReviseError::Nothing("the run has left the full queue unchecked"))),
-            None => Ok(Err(ReviseError::Nothing("the run was not drawn for a check"))),
+            Some(CheckState::Reported) => Ok(Err(ReviseError::Nothing(
+                "somebody judged the run already, and found it wrong",
+            ))),
+            Some(CheckState::Excluded) => Ok(Err(ReviseError::Nothing(
+                "the run was taken out of the budget",
+            ))),
+            Some(CheckState::Unchecked) => Ok(Err(ReviseError::Nothing(
+                "the run has left the full queue unchecked",
+            ))),
+            None => Ok(Err(ReviseError::Nothing(
+                "the run was not drawn for a check",
+            ))),
         }
     }
 
-    /// A judgement of a run that may not have been drawn: whoever waits for somebody to look at it waits no more.
+    /// A judgement of a run that may not have been drawn: whoever waits for somebody to look at it
+    /// waits no more.
     fn check(&mut self, run: &Booked, at: Time, right: bool, by: &PersonName) -> Answer<Revised> {
         if run.seen.judged(right) == run.seen {
             return Ok(Ok(run.unchanged()));
         }
-        let state = if right { CheckState::Accepted } else { CheckState::Reported };
+        let state = if right {
+            CheckState::Accepted
+        } else {
+            CheckState::Reported
+        };
         self.leave_queue(run.id, &run.workflow, state, Some(by), at)?;
         self.judge(run, at, right, by).map(Ok)
     }
 
-    fn judge(&mut self, run: &Booked, at: Time, right: bool, by: &PersonName) -> Result<Revised, Fault> {
-        self.connection.execute("UPDATE runs SET seen = ?2 WHERE id = ?1", params![run.id, seen_code(run.seen.judged(right))])?;
+    fn judge(
+        &mut self,
+        run: &Booked,
+        at: Time,
+        right: bool,
+        by: &PersonName,
+    ) -> Result<Revised, Fault> {
+        self.connection.execute(
+            "UPDATE runs SET seen = ?2 WHERE id = ?1",
+            params![run.id, seen_code(run.seen.judged(right))],
+        )?;
         let by = by.clone();
-        self.restate(run, at, run.mark, |revision| Event::Checked { revision, by, right })
+        self.restate(run, at, run.mark, |revision| Event::Checked {
+            revision,
+            by,
+            right,
+        })
     }
 
-    fn retract(&mut self, run: &Booked, at: Time, mode: Option<&FailureMode>, reference: Option<&Arc<str>>, by: &PersonName) -> Answer<Revised> {
+    fn retract(
+        &mut self,
+        run: &Booked,
+        at: Time,
+        mode: Option<&FailureMode>,
+        reference: Option<&Arc<str>>,
+        by: &PersonName,
+    ) -> Answer<Revised> {
         let newest: Option<(i64, String)> = self
             .connection
             .query_row(
@@ -193,19 +279,40 @@ impl Pen<'_> {
             )
             .optional()?;
         let Some((n, mode)) = newest else {
-            return Ok(Err(ReviseError::Nothing("no such report of the run stands")));
+            return Ok(Err(ReviseError::Nothing(
+                "no such report of the run stands",
+            )));
         };
-        self.connection
-            .execute("UPDATE charges SET retracted = ?3, retracted_by = ?4 WHERE run = ?1 AND n = ?2", params![run.id, n, at.as_millis(), by.as_str()])?;
-        let now = if run.mark == Mark::Excluded { Mark::Excluded } else { self.standing(run)? };
-        let (mode, reference, by) = (FailureMode::from(mode.as_str()), reference.cloned(), by.clone());
-        self.restate(run, at, now, |revision| Event::Retracted { revision, mode, reference, by }).map(Ok)
+        self.connection.execute(
+            "UPDATE charges SET retracted = ?3, retracted_by = ?4 WHERE run = ?1 AND n = ?2",
+            params![run.id, n, at.as_millis(), by.as_str()],
+        )?;
+        let now = if run.mark == Mark::Excluded {
+            Mark::Excluded
+        } else {
+            self.standing(run)?
+        };
+        let (mode, reference, by) = (
+            FailureMode::from(mode.as_str()),
+            reference.cloned(),
+            by.clone(),
+        );
+        self.restate(run, at, now, |revision| Event::Retracted {
+            revision,
+            mode,
+            reference,
+            by,
+        })
+        .map(Ok)
     }
 
     /// What a run stands as by its charges.
     pub(super) fn standing(&self, run: &Booked) -> Result<Mark, Fault> {
-        let wrong: bool =
-            self.connection.query_row("SELECT EXISTS (SELECT 1 FROM charges WHERE run = ?1 AND counts AND retracted IS NULL)", [run.id], |row| row.get(0))?;
+        let wrong: bool = self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM charges WHERE run = ?1 AND counts AND retracted IS NULL)",
+            [run.id],
+            |row| row.get(0),
+        )?;
         Ok(match (wrong, run.counts) {
             (true, _) => Mark::Unacceptable,
             (false, true) => Mark::Acceptable,
@@ -213,29 +320,59 @@ impl Pen<'_> {
         })
     }
 
-    pub(super) fn restate(&mut self, run: &Booked, at: Time, now: Mark, event: impl FnOnce(Revision) -> Event) -> Result<Revised, Fault> {
-        self.connection
-            .execute("UPDATE runs SET mark = ?2, notable = (notable & 6) | ?3 WHERE id = ?1", [run.id, codes::mark::code(now), notable_mark(now)])?;
+    pub(super) fn restate(
+        &mut self,
+        run: &Booked,
+        at: Time,
+        now: Mark,
+        event: impl FnOnce(Revision) -> Event,
+    ) -> Result<Revised, Fault> {
+        self.connection.execute(
+            "UPDATE runs SET mark = ?2, notable = (notable & 6) | ?3 WHERE id = ?1",
+            [run.id, codes::mark::code(now), notable_mark(now)],
+        )?;
         let shown = load(self.connection, run.id)?.shown;
-        let revision = Revision::new(run.run.clone(), run.booked_at(), run.high, run.mark, now).showing(&run.shown, &shown);
+        let revision = Revision::new(run.run.clone(), run.booked_at(), run.high, run.mark, now)
+            .showing(&run.shown, &shown);
         let workflow = self.current_name(&run.workflow);
-        self.fold(0, Entry { at, workflow: Some(workflow), event: event(revision) })?;
-        Ok(Revised { now, repeated: false, ..run.unchanged() })
+        self.fold(
+            0,
+            Entry {
+                at,
+                workflow: Some(workflow),
+                event: event(revision),
+            },
+        )?;
+        Ok(Revised {
+            now,
+            repeated: false,
+            ..run.unchanged()
+        })
     }
 
-    /// A report of a run that was booked and has not ended comes without what only its row tells: what it stands as by now, and what was said of it before. The
-    /// report goes into the row with it, so that it can be found, and taken back, before the run ends.
+    /// A report of a run that was booked and has not ended comes without what only its row tells:
+    /// what it stands as by now, and what was said of it before. The report goes into the row with
+    /// it, so that it can be found, and taken back, before the run ends.
     pub(super) fn completed(&mut self, entry: &Entry, at: Time) -> Result<Entry, Fault> {
         let mut entry = entry.clone();
-        if let (Some(workflow), Event::Reported { revision, charge }) = (&entry.workflow, &mut entry.event)
+        if let (Some(workflow), Event::Reported { revision, charge }) =
+            (&entry.workflow, &mut entry.event)
             && let Some(id) = self.booked_row(workflow, &revision.run)?
         {
             let was = load(self.connection, id)?;
             let charge = charge.clone();
             self.charge(id, &[charge], at, |pen, mode| pen.counts(workflow, mode))?;
-            // What came back in the meantime, such as a run that was excluded, is not put on the books again by what is added to it.
+            // What came back in the meantime, such as a run that was excluded, is not put on the
+            // books again by what is added to it.
             let now = load(self.connection, id)?;
-            *revision = Revision::new(revision.run.clone(), was.booked_at(), was.high, was.mark, was.mark).showing(&was.shown, &now.shown);
+            *revision = Revision::new(
+                revision.run.clone(),
+                was.booked_at(),
+                was.high,
+                was.mark,
+                was.mark,
+            )
+            .showing(&was.shown, &now.shown);
         }
         Ok(entry)
     }
@@ -248,8 +385,22 @@ impl Pen<'_> {
         }
         let workflow = self.current_name(&was.workflow);
         self.write_tally_of(&workflow)?;
-        let revision = Revision::new(was.run.clone(), was.booked_at(), now.high, was.mark, now.mark).showing(&was.shown, &now.shown);
-        self.fold(0, Entry { at, workflow: Some(workflow), event: Event::Noted { revision } })
+        let revision = Revision::new(
+            was.run.clone(),
+            was.booked_at(),
+            now.high,
+            was.mark,
+            now.mark,
+        )
+        .showing(&was.shown, &now.shown);
+        self.fold(
+            0,
+            Entry {
+                at,
+                workflow: Some(workflow),
+                event: Event::Noted { revision },
+            },
+        )
     }
 
     /// The name that the workflow's books are kept under now, where it was renamed since.
@@ -258,13 +409,25 @@ impl Pen<'_> {
         if state.workflow(workflow).is_some() {
             return workflow.clone();
         }
-        let heir = state.workflows().find(|(_, state)| state.terms().was.as_ref() == Some(workflow));
+        let heir = state
+            .workflows()
+            .find(|(_, state)| state.terms().was.as_ref() == Some(workflow));
         heir.map_or_else(|| workflow.clone(), |(name, _)| name.clone())
     }
 
     /// Adds a charge even where an equal one stands: two people may report the same thing.
-    fn charge_again(&mut self, id: i64, charge: &Charge, at: Time, counted: bool) -> Result<(), Fault> {
-        let known: i64 = self.connection.query_row("SELECT coalesce(max(n), 0) FROM charges WHERE run = ?1", [id], |row| row.get(0))?;
+    fn charge_again(
+        &mut self,
+        id: i64,
+        charge: &Charge,
+        at: Time,
+        counted: bool,
+    ) -> Result<(), Fault> {
+        let known: i64 = self.connection.query_row(
+            "SELECT coalesce(max(n), 0) FROM charges WHERE run = ?1",
+            [id],
+            |row| row.get(0),
+        )?;
         self.insert_charge(id, known + 1, charge, at, counted)
     }
 
@@ -278,7 +441,8 @@ impl Pen<'_> {
 }
 
 impl Booked {
-    /// Why this cannot be done to it: what goes on can get worse, and is judged in any other way when it has ended.
+    /// Why this cannot be done to it: what goes on can get worse, and is judged in any other way
+    /// when it has ended.
     fn refuses(&self, change: &Change) -> Option<ReviseError> {
         match change {
             Change::Report(_) => None,
@@ -287,7 +451,9 @@ impl Booked {
             | Change::Reinstate { .. }
             | Change::Accept { .. }
             | Change::Check { .. }
-            | Change::Reconcile { .. } => self.open.then(|| ReviseError::Open(self.run.run.clone(), self.workflow.clone())),
+            | Change::Reconcile { .. } => self
+                .open
+                .then(|| ReviseError::Open(self.run.run.clone(), self.workflow.clone())),
         }
     }
 

@@ -23,20 +23,25 @@ use crate::{
     ledger::port::{CallRecord, RunRecord},
 };
 
-/// A row's id is its booking time shifted by so many bits, and a number that tells runs of one millisecond apart.
+/// A row's id is its booking time shifted by so many bits, and a number that tells runs of one
+/// millisecond apart.
 pub(super) const TIME_SHIFT: u32 = 21;
 /// How many runs can be booked to one millisecond.
 const A_MILLISECOND: i64 = 1 << TIME_SHIFT;
 /// The largest millisecond that fits: the year 2109.
 const LAST_MILLISECOND: i64 = i64::MAX >> TIME_SHIFT;
-/// How many entries an era of `touched` has: a size at which the part that is written to stays in the cache, while ten million make only 153 places to look.
+/// How many entries an era of `touched` has: a size at which the part that is written to stays in
+/// the cache, while ten million make only 153 places to look.
 pub(super) const ERA: u64 = 65_536;
 
 const INSERT_RUN: &str = "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
 const INSERT_CALL: &str = "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-const INSERT_TOUCHED: &str = "INSERT INTO touched VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
-const FIND_NAME: &str = "SELECT id, ended IS NULL FROM runs WHERE run = ?1 AND workflow = ?2 AND agent = ?3";
-const FIND_CALL: &str = "SELECT id FROM runs WHERE call = ?1 AND workflow = ?2 AND agent = ?3 AND ended IS NULL";
+const INSERT_TOUCHED: &str =
+    "INSERT INTO touched VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+const FIND_NAME: &str =
+    "SELECT id, ended IS NULL FROM runs WHERE run = ?1 AND workflow = ?2 AND agent = ?3";
+const FIND_CALL: &str =
+    "SELECT id FROM runs WHERE call = ?1 AND workflow = ?2 AND agent = ?3 AND ended IS NULL";
 
 /// The statements of the hot path, prepared once a connection.
 pub(super) struct RunStatements<'c> {
@@ -106,7 +111,8 @@ pub(super) struct FirstCall {
 }
 
 impl Row<'_> {
-    /// Binds column by column and leaves out what is NULL: this is the hot path, and a list of parameters binds every column through a trait object.
+    /// Binds column by column and leaves out what is NULL: this is the hot path, and a list of
+    /// parameters binds every column through a trait object.
     fn bind(&self, statement: &mut Statement<'_>, id: i64) -> rusqlite::Result<()> {
         statement.clear_bindings();
         for (column, value) in [id, self.workflow, self.agent].into_iter().enumerate() {
@@ -115,7 +121,13 @@ impl Row<'_> {
         if let Some(run) = self.run {
             statement.raw_bind_parameter(4, run)?;
         }
-        let known = [codes::mark::code(self.mark), self.counts.into(), self.high.into(), self.notable, self.began];
+        let known = [
+            codes::mark::code(self.mark),
+            self.counts.into(),
+            self.high.into(),
+            self.notable,
+            self.began,
+        ];
         for (column, value) in known.into_iter().enumerate() {
             statement.raw_bind_parameter(column + 5, value)?;
         }
@@ -129,8 +141,19 @@ impl Row<'_> {
         if let Some(seen) = seen_code(self.seen) {
             statement.raw_bind_parameter(21, seen)?;
         }
-        let Some(first) = &self.first else { return Ok(()) };
-        for (column, value) in [first.at, first.tool, first.risk, first.verdict, first.executed].into_iter().enumerate() {
+        let Some(first) = &self.first else {
+            return Ok(());
+        };
+        for (column, value) in [
+            first.at,
+            first.tool,
+            first.risk,
+            first.verdict,
+            first.executed,
+        ]
+        .into_iter()
+        .enumerate()
+        {
             statement.raw_bind_parameter(column + 13, value)?;
         }
         if let Some(rule) = first.rule {
@@ -153,15 +176,19 @@ enum Place {
 }
 
 impl Pen<'_> {
-    /// Writes a run that ended, and gives the id of its row, with how it stood where it was booked before.
+    /// Writes a run that ended, and gives the id of its row, with how it stood where it was booked
+    /// before.
     pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<(i64, Option<Booked>), Fault> {
         let workflow = self.name(run.workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let first = run.calls.first();
-        // Most runs are one acceptable call without a name: nothing can have booked them before, so nothing is looked up.
+        // Most runs are one acceptable call without a name: nothing can have booked them before, so
+        // nothing is looked up.
         let place = match &run.run {
             Some(id) => self.place(workflow, agent, id.as_str(), None)?,
-            None if run.mark == Mark::Unacceptable => self.place_call(workflow, agent, first.map(|call| call.call))?,
+            None if run.mark == Mark::Unacceptable => {
+                self.place_call(workflow, agent, first.map(|call| call.call))?
+            }
             None => Place::New(None),
         };
         let forwarded = |call: &CallRecord| call.executed != Executed::No;
@@ -169,10 +196,21 @@ impl Pen<'_> {
             Mark::Acceptable => true,
             Mark::Idle => false,
             Mark::Unacceptable | Mark::Excluded => {
-                run.calls.iter().any(|call| forwarded(call) && call.risk > Risk::Read) || (self.reads_count(&run.workflow) && run.calls.iter().any(forwarded))
+                run.calls
+                    .iter()
+                    .any(|call| forwarded(call) && call.risk > Risk::Read)
+                    || (self.reads_count(&run.workflow) && run.calls.iter().any(forwarded))
             }
         };
-        let ambiguous = if run.calls.iter().any(|call| call.executed == Executed::Unknown) { AMBIGUOUS } else { 0 };
+        let ambiguous = if run
+            .calls
+            .iter()
+            .any(|call| call.executed == Executed::Unknown)
+        {
+            AMBIGUOUS
+        } else {
+            0
+        };
         let booked = run.booked_at.as_millis();
         let began = booked.saturating_sub(run.started.as_millis());
         let ended = run.ended.as_millis().saturating_sub(booked);
@@ -233,13 +271,24 @@ impl Pen<'_> {
         }
         if !run.charges.is_empty() {
             let counted = run.mark == Mark::Unacceptable;
-            self.charge(id, &run.charges, run.ended, |pen, mode| counted && pen.counts(&run.workflow, mode))?;
+            self.charge(id, &run.charges, run.ended, |pen, mode| {
+                counted && pen.counts(&run.workflow, mode)
+            })?;
         }
         Ok((id, stood))
     }
 
-    /// Writes the row of a run that was booked before its end, so that it can be found whatever becomes of the process.
-    pub(super) fn book(&mut self, workflow: &WorkflowName, run: &RunRef, at: Time, high: bool, seen: Facets, charges: &[Charge]) -> Result<i64, Fault> {
+    /// Writes the row of a run that was booked before its end, so that it can be found whatever
+    /// becomes of the process.
+    pub(super) fn book(
+        &mut self,
+        workflow: &WorkflowName,
+        run: &RunRef,
+        at: Time,
+        high: bool,
+        seen: Facets,
+        charges: &[Charge],
+    ) -> Result<i64, Fault> {
         let owner = self.name(workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let call = run.run.as_str().parse().ok();
@@ -264,31 +313,55 @@ impl Pen<'_> {
                 self.insert(at, &row)?
             }
         };
-        // Somebody decided that these are unacceptable; where the objective names none of them, all of them are why.
-        let named = charges.iter().any(|charge| self.counts(workflow, &charge.mode));
-        self.charge(id, charges, at, |pen, mode| !named || pen.counts(workflow, mode))?;
+        // Somebody decided that these are unacceptable; where the objective names none of them, all
+        // of them are why.
+        let named = charges
+            .iter()
+            .any(|charge| self.counts(workflow, &charge.mode));
+        self.charge(id, charges, at, |pen, mode| {
+            !named || pen.counts(workflow, mode)
+        })?;
         Ok(id)
     }
 
     pub(super) fn book_high(&mut self, workflow: &WorkflowName, run: &RunRef) -> Result<(), Fault> {
         if let Some(id) = self.booked_row(workflow, run)? {
-            self.connection.execute("UPDATE runs SET high = 1, counts = 1 WHERE id = ?1", [id])?;
+            self.connection
+                .execute("UPDATE runs SET high = 1, counts = 1 WHERE id = ?1", [id])?;
         }
         Ok(())
     }
 
     /// The row of a run that was booked and has not ended.
-    pub(super) fn booked_row(&mut self, workflow: &WorkflowName, run: &RunRef) -> Result<Option<i64>, Fault> {
+    pub(super) fn booked_row(
+        &mut self,
+        workflow: &WorkflowName,
+        run: &RunRef,
+    ) -> Result<Option<i64>, Fault> {
         let owner = self.name(workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
-        Ok(match self.place(owner, agent, run.run.as_str(), run.run.as_str().parse().ok())? {
-            Place::Booked(id) => Some(id),
-            Place::New(_) => None,
-        })
+        Ok(
+            match self.place(
+                owner,
+                agent,
+                run.run.as_str(),
+                run.run.as_str().parse().ok(),
+            )? {
+                Place::Booked(id) => Some(id),
+                Place::New(_) => None,
+            },
+        )
     }
 
-    /// Puts an admitted call into the row of its run after a restart: that call is all that is known of the run.
-    pub(super) fn attach(&mut self, id: i64, workflow: &WorkflowName, admission: &Admission, at: Time) -> Result<(), Fault> {
+    /// Puts an admitted call into the row of its run after a restart: that call is all that is
+    /// known of the run.
+    pub(super) fn attach(
+        &mut self,
+        id: i64,
+        workflow: &WorkflowName,
+        admission: &Admission,
+        at: Time,
+    ) -> Result<(), Fault> {
         let call = CallRecord {
             call: admission.call,
             at,
@@ -302,17 +375,27 @@ impl Pen<'_> {
             args: None,
         };
         let owner = self.name(workflow.as_str())?;
-        let (first, more): (bool, i64) =
-            self.connection.query_row("SELECT tool IS NULL, more FROM runs WHERE id = ?1", [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (first, more): (bool, i64) = self.connection.query_row(
+            "SELECT tool IS NULL, more FROM runs WHERE id = ?1",
+            [id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
         if first {
             let described = self.first_call(&call, at)?;
             self.describe_first(id, &described)?;
-            self.connection.execute("UPDATE runs SET call = ?2 WHERE id = ?1", params![id, bytes(call.call)])?;
+            self.connection.execute(
+                "UPDATE runs SET call = ?2 WHERE id = ?1",
+                params![id, bytes(call.call)],
+            )?;
         } else {
             self.insert_call(id, usize::try_from(more).unwrap_or(0) + 1, &call, at)?;
-            self.connection.execute("UPDATE runs SET more = more + 1 WHERE id = ?1", [id])?;
+            self.connection
+                .execute("UPDATE runs SET more = more + 1 WHERE id = ?1", [id])?;
         }
-        self.connection.execute("UPDATE runs SET counts = 1, notable = notable | ?2 WHERE id = ?1", [id, AMBIGUOUS])?;
+        self.connection.execute(
+            "UPDATE runs SET counts = 1, notable = notable | ?2 WHERE id = ?1",
+            [id, AMBIGUOUS],
+        )?;
         self.touch(id, owner, &call)
     }
 
@@ -327,22 +410,45 @@ impl Pen<'_> {
     }
 
     /// Adds what the row does not have yet, with whether the objective counts it.
-    pub(super) fn charge(&mut self, id: i64, charges: &[Charge], at: Time, counts: impl Fn(&Self, &FailureMode) -> bool) -> Result<(), Fault> {
+    pub(super) fn charge(
+        &mut self,
+        id: i64,
+        charges: &[Charge],
+        at: Time,
+        counts: impl Fn(&Self, &FailureMode) -> bool,
+    ) -> Result<(), Fault> {
         let mut known = super::charges::of_run(self.connection, id)?;
         for charge in charges {
             if known.iter().any(|(known, _)| known == charge) {
                 continue;
             }
             let counted = counts(self, &charge.mode);
-            self.insert_charge(id, i64::try_from(known.len()).unwrap_or(i64::MAX) + 1, charge, at, counted)?;
+            self.insert_charge(
+                id,
+                i64::try_from(known.len()).unwrap_or(i64::MAX) + 1,
+                charge,
+                at,
+                counted,
+            )?;
             known.push((charge.clone(), false));
         }
         Ok(())
     }
 
-    pub(super) fn insert_charge(&mut self, id: i64, n: i64, charge: &Charge, at: Time, counted: bool) -> Result<(), Fault> {
+    pub(super) fn insert_charge(
+        &mut self,
+        id: i64,
+        n: i64,
+        charge: &Charge,
+        at: Time,
+        counted: bool,
+    ) -> Result<(), Fault> {
         let mode = self.name(charge.mode.as_str())?;
-        let tool = charge.tool.as_ref().map(|tool| self.name(tool.as_str())).transpose()?;
+        let tool = charge
+            .tool
+            .as_ref()
+            .map(|tool| self.name(tool.as_str()))
+            .transpose()?;
         self.connection.execute(
             "INSERT INTO charges VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, NULL)",
             params![
@@ -362,8 +468,15 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// A run booked under its call's id belongs there, and so does one that an agent named like a call.
-    fn place(&mut self, workflow: i64, agent: i64, run: &str, call: Option<CallId>) -> Result<Place, Fault> {
+    /// A run booked under its call's id belongs there, and so does one that an agent named like a
+    /// call.
+    fn place(
+        &mut self,
+        workflow: i64,
+        agent: i64,
+        run: &str,
+        call: Option<CallId>,
+    ) -> Result<Place, Fault> {
         match self.find(workflow, agent, run)? {
             Some((id, true)) => Ok(Place::Booked(id)),
             Some((_, false)) => self.continuation(workflow, agent, run),
@@ -377,17 +490,40 @@ impl Pen<'_> {
         }
     }
 
-    fn place_call(&mut self, workflow: i64, agent: i64, call: Option<CallId>) -> Result<Place, Fault> {
-        let Some(call) = call else { return Ok(Place::New(None)) };
-        let id = self.runs.booked.query_row(params![bytes(call), workflow, agent], |row| row.get(0)).optional()?;
+    fn place_call(
+        &mut self,
+        workflow: i64,
+        agent: i64,
+        call: Option<CallId>,
+    ) -> Result<Place, Fault> {
+        let Some(call) = call else {
+            return Ok(Place::New(None));
+        };
+        let id = self
+            .runs
+            .booked
+            .query_row(params![bytes(call), workflow, agent], |row| row.get(0))
+            .optional()?;
         Ok(id.map_or(Place::New(None), Place::Booked))
     }
 
-    pub(super) fn find(&mut self, workflow: i64, agent: i64, run: &str) -> Result<Option<(i64, bool)>, Fault> {
-        Ok(self.runs.name.query_row(params![run, workflow, agent], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    pub(super) fn find(
+        &mut self,
+        workflow: i64,
+        agent: i64,
+        run: &str,
+    ) -> Result<Option<(i64, bool)>, Fault> {
+        Ok(self
+            .runs
+            .name
+            .query_row(params![run, workflow, agent], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?)
     }
 
-    /// The ledger forgets ended runs after a while, and all of them in a restart; their ids may come again, and are then runs of their own.
+    /// The ledger forgets ended runs after a while, and all of them in a restart; their ids may
+    /// come again, and are then runs of their own.
     fn continuation(&mut self, workflow: i64, agent: i64, run: &str) -> Result<Place, Fault> {
         let base = match run.rsplit_once('#') {
             Some((base, number)) if number.parse::<u64>().is_ok() => base,
@@ -413,7 +549,11 @@ impl Pen<'_> {
         }
     }
 
-    pub(super) fn first_call(&mut self, call: &CallRecord, started: Time) -> Result<FirstCall, Fault> {
+    pub(super) fn first_call(
+        &mut self,
+        call: &CallRecord,
+        started: Time,
+    ) -> Result<FirstCall, Fault> {
         Ok(FirstCall {
             at: call.at.as_millis().saturating_sub(started.as_millis()),
             tool: self.name(call.tool.as_str())?,
@@ -422,7 +562,10 @@ impl Pen<'_> {
             executed: codes::executed::code(call.executed),
             rule: call.rule.as_ref().map(|rule| self.name(rule)).transpose()?,
             status: call.status,
-            subject: call.subject.as_ref().map(|subject| subject_hash(&self.books.ledger, subject)),
+            subject: call
+                .subject
+                .as_ref()
+                .map(|subject| subject_hash(&self.books.ledger, subject)),
         })
     }
 
@@ -440,27 +583,66 @@ impl Pen<'_> {
         Ok(())
     }
 
-    pub(super) fn insert_call(&mut self, id: i64, n: usize, call: &CallRecord, started: Time) -> Result<(), Fault> {
-        let FirstCall { at, tool, risk, verdict, executed, rule, status, subject } = self.first_call(call, started)?;
+    pub(super) fn insert_call(
+        &mut self,
+        id: i64,
+        n: usize,
+        call: &CallRecord,
+        started: Time,
+    ) -> Result<(), Fault> {
+        let FirstCall {
+            at,
+            tool,
+            risk,
+            verdict,
+            executed,
+            rule,
+            status,
+            subject,
+        } = self.first_call(call, started)?;
         let n = i64::try_from(n).unwrap_or(i64::MAX) + 1;
-        self.runs.call.execute(params![id, n, bytes(call.call), at, tool, risk, verdict, executed, rule, status, subject])?;
+        self.runs.call.execute(params![
+            id,
+            n,
+            bytes(call.call),
+            at,
+            tool,
+            risk,
+            verdict,
+            executed,
+            rule,
+            status,
+            subject
+        ])?;
         self.rows += 1;
         Ok(())
     }
 
     pub(super) fn keep_arguments(&mut self, call: &CallRecord) -> Result<(), Fault> {
         if let Some(args) = &call.args {
-            self.runs.arguments.execute(params![bytes(call.call), &**args])?;
+            self.runs
+                .arguments
+                .execute(params![bytes(call.call), &**args])?;
             self.rows += 1;
         }
         Ok(())
     }
 
     pub(super) fn touch(&mut self, id: i64, workflow: i64, call: &CallRecord) -> Result<(), Fault> {
-        let Some(subject) = &call.subject else { return Ok(()) };
+        let Some(subject) = &call.subject else {
+            return Ok(());
+        };
         let subject = subject_hash(&self.books.ledger, subject);
         let tool = self.name(call.tool.as_str())?;
-        self.runs.touched.execute(params![self.runs.era, subject, call.executed != Executed::No, codes::risk::code(call.risk), workflow, tool, id])?;
+        self.runs.touched.execute(params![
+            self.runs.era,
+            subject,
+            call.executed != Executed::No,
+            codes::risk::code(call.risk),
+            workflow,
+            tool,
+            id
+        ])?;
         self.rows += 1;
         self.runs.in_era += 1;
         if self.runs.in_era >= ERA {
@@ -477,15 +659,21 @@ impl Pen<'_> {
         loop {
             self.runs.tail = (self.runs.tail + 1) % A_MILLISECOND;
             let id = millisecond << TIME_SHIFT | self.runs.tail;
-            let inserted = row.bind(&mut self.runs.run, id).and_then(|()| self.runs.run.raw_execute());
+            let inserted = row
+                .bind(&mut self.runs.run, id)
+                .and_then(|()| self.runs.run.raw_execute());
             match inserted {
                 Ok(_) => return Ok(id),
                 Err(rusqlite::Error::SqliteFailure(error, _))
-                    if matches!(error.extended_code, ffi::SQLITE_CONSTRAINT_ROWID | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) =>
+                    if matches!(
+                        error.extended_code,
+                        ffi::SQLITE_CONSTRAINT_ROWID | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                    ) =>
                 {
                     tries += 1;
                     if tries == A_MILLISECOND {
-                        // Two million runs in one millisecond: an import. The next millisecond will do.
+                        // Two million runs in one millisecond: an import. The next millisecond will
+                        // do.
                         tries = 0;
                         millisecond = (millisecond + 1).min(LAST_MILLISECOND);
                     }

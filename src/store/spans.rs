@@ -1,8 +1,10 @@
-//! What the ledger says about a span of time: the journal between two moments, and the calls that shadow let through.
+//! What the ledger says about a span of time: the journal between two moments, and the calls that
+//! shadow let through.
 //!
-//! Rows of the journal lie in the order in which they were written, which is that of their times but for a little: what follows from time passing is written when
-//! somebody looks. So the first row of a span is searched for by halves, over the latest time among some rows in front of each probe, and what lies outside the span
-//! is left out row by row.
+//! Rows of the journal lie in the order in which they were written, which is that of their times
+//! but for a little: what follows from time passing is written when somebody looks. So the first
+//! row of a span is searched for by halves, over the latest time among some rows in front of each
+//! probe, and what lies outside the span is left out row by row.
 
 use rusqlite::{Connection, ToSql, params};
 
@@ -20,7 +22,17 @@ use crate::{
 /// So many rows are looked at for the latest time in front of one.
 const NEAR: i64 = 64;
 /// What is not in the index `journal_told`, but for calls that a person let go.
-const UNTOLD: [&str; 9] = ["admitted", "booked_high", "noted", "paced", "refused", "sampled", "seen", "settled", "tallied"];
+const UNTOLD: [&str; 9] = [
+    "admitted",
+    "booked_high",
+    "noted",
+    "paced",
+    "refused",
+    "sampled",
+    "seen",
+    "settled",
+    "tallied",
+];
 /// A call that a person let go, by itself or for a while.
 const LET_GO: &str = "kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)";
 
@@ -29,62 +41,118 @@ fn told() -> String {
     format!("(kind NOT IN ('{}') OR ({LET_GO}))", UNTOLD.join("', '"))
 }
 
-pub(super) fn happened(connection: &Connection, happened: &Happened, after: u64, limit: usize) -> Result<Vec<(u64, Entry)>, Fault> {
-    let first = first(connection, happened.since)?.max(i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
+pub(super) fn happened(
+    connection: &Connection,
+    happened: &Happened,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Entry)>, Fault> {
+    let first = first(connection, happened.since)?
+        .max(i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
     let kinds = vec!["?"; happened.kinds.len()].join(", ");
-    let granted = if happened.granted { format!("OR ({LET_GO})") } else { String::new() };
-    let (from, told) =
-        if happened.kinds.iter().any(|kind| UNTOLD.contains(kind)) { ("journal", "TRUE".to_owned()) } else { ("journal INDEXED BY journal_told", told()) };
+    let granted = if happened.granted {
+        format!("OR ({LET_GO})")
+    } else {
+        String::new()
+    };
+    let (from, told) = if happened.kinds.iter().any(|kind| UNTOLD.contains(kind)) {
+        ("journal", "TRUE".to_owned())
+    } else {
+        ("journal INDEXED BY journal_told", told())
+    };
     let mut select = connection.prepare(&format!(
         "SELECT seq, at, workflow, body FROM {from} WHERE seq >= ? AND at >= ? AND at < ? AND (? IS NULL OR workflow IS NULL OR workflow = ?)
          AND {told} AND (kind IN ({kinds}) {granted}) ORDER BY seq LIMIT ?"
     ))?;
-    let workflow = happened.workflow.as_ref().map(|name| name.as_str().to_owned());
-    let mut values: Vec<Box<dyn ToSql>> =
-        vec![Box::new(first), Box::new(happened.since.as_millis()), Box::new(happened.until.as_millis()), Box::new(workflow.clone()), Box::new(workflow)];
-    values.extend(happened.kinds.iter().map(|kind| Box::new(*kind) as Box<dyn ToSql>));
+    let workflow = happened
+        .workflow
+        .as_ref()
+        .map(|name| name.as_str().to_owned());
+    let mut values: Vec<Box<dyn ToSql>> = vec![
+        Box::new(first),
+        Box::new(happened.since.as_millis()),
+        Box::new(happened.until.as_millis()),
+        Box::new(workflow.clone()),
+        Box::new(workflow),
+    ];
+    values.extend(
+        happened
+            .kinds
+            .iter()
+            .map(|kind| Box::new(*kind) as Box<dyn ToSql>),
+    );
     values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
     let values: Vec<&dyn ToSql> = values.iter().map(|value| &**value).collect();
     let mut rows = select.query(&values[..])?;
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
-        let event: Event = serde_json::from_str(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
-        let entry = Entry { at: Time::from_millis(row.get(1)?), workflow: row.get::<_, Option<String>>(2)?.map(Into::into), event };
+        let event: Event =
+            serde_json::from_str(row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+        let entry = Entry {
+            at: Time::from_millis(row.get(1)?),
+            workflow: row.get::<_, Option<String>>(2)?.map(Into::into),
+            event,
+        };
         views.push((u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0), entry));
     }
     Ok(views)
 }
 
 /// What people decided on lately. Arguments may be long, and are left out while the rows are read.
-pub(super) fn decided(connection: &Connection, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Fault> {
+pub(super) fn decided(
+    connection: &Connection,
+    workflow: &WorkflowName,
+    limit: usize,
+) -> Result<Vec<Entry>, Fault> {
     let mut select = connection.prepare(&format!(
         "SELECT at, CASE kind WHEN 'held' THEN json_remove(body, '$.args') ELSE json_replace(body, '$.decision.edit.args', '') END
          FROM journal INDEXED BY journal_told WHERE workflow = ?1 AND {} AND kind IN ('held', 'decided', 'admitted') ORDER BY seq DESC LIMIT ?2",
         told()
     ))?;
-    let mut rows = select.query(params![workflow.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut rows = select.query(params![
+        workflow.as_str(),
+        i64::try_from(limit).unwrap_or(i64::MAX)
+    ])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
         let event = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-        entries.push(Entry { at: Time::from_millis(row.get(0)?), workflow: Some(workflow.clone()), event });
+        entries.push(Entry {
+            at: Time::from_millis(row.get(0)?),
+            workflow: Some(workflow.clone()),
+            event,
+        });
     }
     Ok(entries)
 }
 
 /// The first row that can lie at `since` or later.
 pub(super) fn first(connection: &Connection, since: Time) -> Result<i64, Fault> {
-    let mut latest = connection.prepare("SELECT max(at) FROM journal WHERE seq > ?1 AND seq <= ?2")?;
-    let (mut low, mut high) = (1, connection.query_row("SELECT coalesce(max(seq), 0) + 1 FROM journal", [], |row| row.get::<_, i64>(0))?);
+    let mut latest =
+        connection.prepare("SELECT max(at) FROM journal WHERE seq > ?1 AND seq <= ?2")?;
+    let (mut low, mut high) = (
+        1,
+        connection.query_row("SELECT coalesce(max(seq), 0) + 1 FROM journal", [], |row| {
+            row.get::<_, i64>(0)
+        })?,
+    );
     while low < high {
         let middle = low + (high - low) / 2;
         let at: Option<i64> = latest.query_row(params![middle - NEAR, middle], |row| row.get(0))?;
-        if at.is_some_and(|at| at < since.as_millis()) { low = middle + 1 } else { high = middle }
+        if at.is_some_and(|at| at < since.as_millis()) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
     // Rows in front of it may be later than those behind: as many as a probe looks at.
     Ok((low - NEAR).max(1))
 }
 
-pub(super) fn shadowed(connection: &Connection, since: Time, until: Time) -> Result<Vec<Shadowed>, Fault> {
+pub(super) fn shadowed(
+    connection: &Connection,
+    since: Time,
+    until: Time,
+) -> Result<Vec<Shadowed>, Fault> {
     let id = |at: Time| at.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT;
     let mut select = connection.prepare(
         "SELECT w.name, t.name, c.verdict, coalesce(u.name, ''), sum(c.calls) FROM (

@@ -31,8 +31,9 @@ use crate::{
         workflow::WorkflowState,
     },
     ledger::port::{
-        Batch, BatchOf, CallRecord, Candidate, Change, EntryFilter, Journal as _, Projection, Records as _, Revise, ReviseError, Revised, RevisedAll,
-        RunFilter, RunKey, RunRecord, RunTarget, Ticket,
+        Batch, BatchOf, CallRecord, Candidate, Change, EntryFilter, Journal as _, Projection,
+        Records as _, Revise, ReviseError, Revised, RevisedAll, RunFilter, RunKey, RunRecord,
+        RunTarget, Ticket,
     },
 };
 
@@ -63,7 +64,11 @@ impl DiskFault {
     }
 
     pub(super) fn lie(&self) -> Result<(), Fault> {
-        if self.lies.swap(false, Ordering::SeqCst) { Err(Fault::Broken("a commit whose end nobody heard of")) } else { Ok(()) }
+        if self.lies.swap(false, Ordering::SeqCst) {
+            Err(Fault::Broken("a commit whose end nobody heard of"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -76,8 +81,17 @@ struct Seen {
 }
 
 impl Projection for Seen {
-    fn committed(&self, workflow: &WorkflowName, upto: Ticket, entries: &[Entry], _: &WorkflowState) {
-        self.shown.lock().unwrap().push((workflow.clone(), upto, entries.to_vec()));
+    fn committed(
+        &self,
+        workflow: &WorkflowName,
+        upto: Ticket,
+        entries: &[Entry],
+        _: &WorkflowState,
+    ) {
+        self.shown
+            .lock()
+            .unwrap()
+            .push((workflow.clone(), upto, entries.to_vec()));
         if let Some((from, copies)) = &mut *self.copies.lock().unwrap() {
             copies.push(copy(from));
         }
@@ -103,7 +117,11 @@ impl World {
         let world = Self::at(tempfile::tempdir().unwrap());
         world.append(
             None,
-            Event::PolicyAccepted { version: Digest::new([0; 32]), terms: BTreeMap::from([("w".into(), Arc::new(terms()))]), policies: "{}".into() },
+            Event::PolicyAccepted {
+                version: Digest::new([0; 32]),
+                terms: BTreeMap::from([("w".into(), Arc::new(terms()))]),
+                policies: "{}".into(),
+            },
         );
         world
     }
@@ -114,37 +132,85 @@ impl World {
     }
 
     fn of(dir: TempDir, store: Store) -> Self {
-        let (journal, records, seen, fault) = (store.journal(), store.records(), Arc::new(Seen::default()), Arc::clone(&store.fault));
+        let (journal, records, seen, fault) = (
+            store.journal(),
+            store.records(),
+            Arc::new(Seen::default()),
+            Arc::clone(&store.fault),
+        );
         let time = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&time);
         let clock: Clock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
-        let running = store.start(Arc::clone(&seen) as Arc<dyn Projection>, clock).unwrap();
-        World { dir, running, journal, records, seen, fault, clock: time }
+        let running = store
+            .start(Arc::clone(&seen) as Arc<dyn Projection>, clock)
+            .unwrap();
+        World {
+            dir,
+            running,
+            journal,
+            records,
+            seen,
+            fault,
+            clock: time,
+        }
     }
 
     fn append(&self, workflow: Option<&str>, event: Event) {
-        assert_eq!(self.journal.append(entry(workflow, event)).durable.wait(), Ok(Ok(())));
+        assert_eq!(
+            self.journal.append(entry(workflow, event)).durable.wait(),
+            Ok(Ok(()))
+        );
     }
 
     fn revise(&self, target: RunTarget, change: Change) -> Result<Revised, ReviseError> {
-        self.journal.revise(Revise { target, at: at(60_000), change, open: Vec::new() }).wait().unwrap()
+        self.journal
+            .revise(Revise {
+                target,
+                at: at(60_000),
+                change,
+                open: Vec::new(),
+            })
+            .wait()
+            .unwrap()
     }
 
     /// Waits until everything handed over before is written.
     fn settle(&self) {
-        self.append(None, Event::PolicyRefused { reason: "a full stop".into() });
+        self.append(
+            None,
+            Event::PolicyRefused {
+                reason: "a full stop".into(),
+            },
+        );
     }
 
     fn runs(&self, filter: RunFilter) -> Vec<RunRecord> {
-        self.views(filter).into_iter().map(|view| view.run).collect()
+        self.views(filter)
+            .into_iter()
+            .map(|view| view.run)
+            .collect()
     }
 
     fn views(&self, filter: RunFilter) -> Vec<crate::ledger::port::RunView> {
-        self.records.runs(&RunFilter { limit: 1_000, ..filter }).unwrap()
+        self.records
+            .runs(&RunFilter {
+                limit: 1_000,
+                ..filter
+            })
+            .unwrap()
     }
 
     fn entries(&self) -> Vec<Entry> {
-        self.records.entries(&EntryFilter { limit: 1_000, ..EntryFilter::default() }).unwrap().views.into_iter().map(|view| view.entry).collect()
+        self.records
+            .entries(&EntryFilter {
+                limit: 1_000,
+                ..EntryFilter::default()
+            })
+            .unwrap()
+            .views
+            .into_iter()
+            .map(|view| view.entry)
+            .collect()
     }
 
     fn drain(self) -> TempDir {
@@ -158,7 +224,12 @@ fn open(dir: &Path) -> Result<Opened, OpenError> {
 }
 
 fn options(dir: &Path) -> Options {
-    Options { dir: dir.into(), existing: false, accept_loss: false, now: at(0) }
+    Options {
+        dir: dir.into(),
+        existing: false,
+        accept_loss: false,
+        now: at(0),
+    }
 }
 
 fn copy(from: &Path) -> TempDir {
@@ -175,7 +246,11 @@ fn at(millis: i64) -> Time {
 }
 
 fn entry(workflow: Option<&str>, event: Event) -> Entry {
-    Entry { at: at(0), workflow: workflow.map(Into::into), event }
+    Entry {
+        at: at(0),
+        workflow: workflow.map(Into::into),
+        event,
+    }
 }
 
 fn terms() -> Terms {
@@ -193,9 +268,17 @@ fn terms() -> Terms {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps { at_risk: "standard".into(), burned: "supervised".into(), breached: "read_only".into() },
+        caps: Caps {
+            at_risk: "standard".into(),
+            burned: "supervised".into(),
+            breached: "read_only".into(),
+        },
         recovery: Recovery::Cause,
-        lose: Lose { burns: 2, within: time::days(90), drop: 1 },
+        lose: Lose {
+            burns: 2,
+            within: time::days(90),
+            drop: 1,
+        },
         reads_only: false,
         grant: time::minutes(10),
         check: None,
@@ -224,7 +307,10 @@ fn call(n: u64, tool: &str, risk: Risk, subject: Option<&str>) -> CallRecord {
 }
 
 fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
-    let (first, last) = (calls.first().map_or(at(0), |call| call.at), calls.last().map_or(at(0), |call| call.at));
+    let (first, last) = (
+        calls.first().map_or(at(0), |call| call.at),
+        calls.last().map_or(at(0), |call| call.at),
+    );
     RunRecord {
         workflow: "w".into(),
         agent: "bot".into(),
@@ -245,15 +331,31 @@ fn solo(n: u64) -> RunRecord {
 }
 
 fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
-    Charge { mode, source: Source::Person, by: Some("dana".into()), call: None, tool: None, note: None, reference: reference.map(Into::into) }
+    Charge {
+        mode,
+        source: Source::Person,
+        by: Some("dana".into()),
+        call: None,
+        tool: None,
+        note: None,
+        reference: reference.map(Into::into),
+    }
 }
 
 fn booked(run: &str) -> Event {
-    Event::Booked { run: run_ref(run), high: false, charges: vec![charge(FailureMode::WrongAction, None)], seen: Facets::NONE }
+    Event::Booked {
+        run: run_ref(run),
+        high: false,
+        charges: vec![charge(FailureMode::WrongAction, None)],
+        seen: Facets::NONE,
+    }
 }
 
 fn run_ref(run: &str) -> RunRef {
-    RunRef { agent: "bot".into(), run: run.into() }
+    RunRef {
+        agent: "bot".into(),
+        run: run.into(),
+    }
 }
 
 fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
@@ -274,13 +376,25 @@ fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
 }
 
 fn clamp() -> Event {
-    Event::Clamped(Clamp { to: "halted".into(), by: "dana".into(), reason: "stop".into(), at: at(0), until: None })
+    Event::Clamped(Clamp {
+        to: "halted".into(),
+        by: "dana".into(),
+        reason: "stop".into(),
+        at: at(0),
+        until: None,
+    })
 }
 
 fn counted(entries: &[Entry]) -> u64 {
     entries
         .iter()
-        .filter_map(|entry| if let Event::Tallied { cells } = &entry.event { Some(cells.iter().map(|cell| cell.runs).sum::<u64>()) } else { None })
+        .filter_map(|entry| {
+            if let Event::Tallied { cells } = &entry.event {
+                Some(cells.iter().map(|cell| cell.runs).sum::<u64>())
+            } else {
+                None
+            }
+        })
         .sum()
 }
 
@@ -309,7 +423,12 @@ fn a_drained_ledger_opens_to_the_same_state_and_says_what_happened() {
     let again = World::of(dir, opened.store);
     let entries = again.entries();
     assert_eq!(counted(&entries), 100);
-    assert_eq!(crate::store::verify(again.dir.path(), &[], || {}).unwrap().rows, entries.len() as u64);
+    assert_eq!(
+        crate::store::verify(again.dir.path(), &[], || {})
+            .unwrap()
+            .rows,
+        entries.len() as u64
+    );
     assert!(matches!(entries.last().unwrap().event, Event::Stopped));
     assert_eq!(refold(&entries, opened.state.now()), opened.state);
     again.drain();
@@ -323,7 +442,14 @@ fn a_copy_made_at_any_commit_opens_with_everything_acknowledged_by_then() {
         for m in 0..10 {
             world.journal.record(solo(100 * n + m));
         }
-        world.append(Some("w"), if n % 3 == 0 { booked(&format!("r{n}")) } else { Event::Admitted(admission(n, &format!("r{n}"), true)) });
+        world.append(
+            Some("w"),
+            if n % 3 == 0 {
+                booked(&format!("r{n}"))
+            } else {
+                Event::Admitted(admission(n, &format!("r{n}"), true))
+            },
+        );
     }
     let (_, copies) = world.seen.copies.lock().unwrap().take().unwrap();
     world.drain();
@@ -334,37 +460,112 @@ fn a_copy_made_at_any_commit_opens_with_everything_acknowledged_by_then() {
         let world = World::of(copy, opened.store);
         let entries = world.entries();
         assert_eq!(refold(&entries, state.now()), state);
-        let acknowledged = entries.iter().filter(|entry| matches!(entry.event, Event::Booked { .. } | Event::Admitted(_))).count();
+        let acknowledged = entries
+            .iter()
+            .filter(|entry| matches!(entry.event, Event::Booked { .. } | Event::Admitted(_)))
+            .count();
         assert!(acknowledged > n.min(29), "{acknowledged} in copy {n}");
-        assert_eq!(usize::try_from(counted(&entries)).unwrap(), world.runs(RunFilter { outcome: Some(Outcome::Acceptable), ..RunFilter::default() }).len());
-        assert_eq!(state.workflows().flat_map(|(_, workflow)| workflow.open_calls()).count(), 0);
+        assert_eq!(
+            usize::try_from(counted(&entries)).unwrap(),
+            world
+                .runs(RunFilter {
+                    outcome: Some(Outcome::Acceptable),
+                    ..RunFilter::default()
+                })
+                .len()
+        );
+        assert_eq!(
+            state
+                .workflows()
+                .flat_map(|(_, workflow)| workflow.open_calls())
+                .count(),
+            0
+        );
     }
 }
 
 #[test]
 fn what_a_crash_left_open_is_settled_before_anything_is_admitted() {
     let world = World::new();
-    world.append(Some("w"), Event::Admitted(admission(1, &call_id(1).to_string(), false)));
+    world.append(
+        Some("w"),
+        Event::Admitted(admission(1, &call_id(1).to_string(), false)),
+    );
     world.append(Some("w"), Event::Admitted(admission(2, "named", false)));
     world.append(Some("w"), Event::Admitted(admission(3, "named", false)));
     world.append(Some("w"), Event::Admitted(admission(4, "harmless", true)));
     world.append(Some("w"), booked("failed before"));
-    world.append(Some("w"), Event::Admitted(admission(5, "failed before", false)));
+    world.append(
+        Some("w"),
+        Event::Admitted(admission(5, "failed before", false)),
+    );
     let crashed = copy(world.dir.path());
     world.drain();
     let world = World::at(crashed);
     let entries = world.entries();
-    assert_eq!(entries.iter().filter(|entry| matches!(entry.event, Event::Settled { executed: Executed::Unknown, .. })).count(), 5);
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| matches!(
+                entry.event,
+                Event::Settled {
+                    executed: Executed::Unknown,
+                    ..
+                }
+            ))
+            .count(),
+        5
+    );
     // One each for the two runs, and the one from before the crash.
-    assert_eq!(entries.iter().filter(|entry| matches!(entry.event, Event::Booked { .. })).count(), 3);
-    let ambiguous = world.runs(RunFilter { ambiguous: true, ..RunFilter::default() });
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| matches!(entry.event, Event::Booked { .. }))
+            .count(),
+        3
+    );
+    let ambiguous = world.runs(RunFilter {
+        ambiguous: true,
+        ..RunFilter::default()
+    });
     assert_eq!(ambiguous.len(), 3);
-    assert!(ambiguous.iter().all(|run| run.mark == Mark::Unacceptable && run.charges.iter().any(|charge| charge.mode == FailureMode::Timeout)));
-    assert_eq!(world.runs(RunFilter { run: Some("named".into()), ..RunFilter::default() })[0].calls.len(), 2);
-    assert_eq!(world.runs(RunFilter { run: Some(call_id(1).to_string().into()), subject: Some("A-1001".into()), ..RunFilter::default() }).len(), 1);
+    assert!(ambiguous.iter().all(|run| {
+        run.mark == Mark::Unacceptable
+            && run
+                .charges
+                .iter()
+                .any(|charge| charge.mode == FailureMode::Timeout)
+    }));
+    assert_eq!(
+        world.runs(RunFilter {
+            run: Some("named".into()),
+            ..RunFilter::default()
+        })[0]
+            .calls
+            .len(),
+        2
+    );
+    assert_eq!(
+        world
+            .runs(RunFilter {
+                run: Some(call_id(1).to_string().into()),
+                subject: Some("A-1001".into()),
+                ..RunFilter::default()
+            })
+            .len(),
+        1
+    );
     // The same id again is another run.
     world.append(Some("w"), booked("named"));
-    assert_eq!(world.runs(RunFilter { run: Some("named#2".into()), ..RunFilter::default() }).len(), 1);
+    assert_eq!(
+        world
+            .runs(RunFilter {
+                run: Some("named#2".into()),
+                ..RunFilter::default()
+            })
+            .len(),
+        1
+    );
     world.drain();
 }
 
@@ -376,11 +577,18 @@ fn entries_are_shown_before_receipts_are_answered_and_with_their_tickets() {
     let shown = world.seen.shown.lock().unwrap().clone();
     let (workflow, upto, entries) = shown.last().unwrap();
     assert_eq!((workflow.as_str(), *upto), ("w", appended.ticket));
-    assert!(entries.iter().any(|entry| matches!(entry.event, Event::Booked { .. })));
+    assert!(
+        entries
+            .iter()
+            .any(|entry| matches!(entry.event, Event::Booked { .. }))
+    );
     // What is everybody's is shown to each.
     let appended = world.journal.append(entry(None, clamp()));
     assert_eq!(appended.durable.wait(), Ok(Ok(())));
-    assert_eq!(world.seen.shown.lock().unwrap().last().unwrap().1, appended.ticket);
+    assert_eq!(
+        world.seen.shown.lock().unwrap().last().unwrap().1,
+        appended.ticket
+    );
     world.drain();
 }
 
@@ -393,13 +601,21 @@ fn a_hundred_thousand_runs_are_all_tallied_and_all_found() {
     world.settle();
     let dir = world.drain();
     let database = Connection::open(dir.path().join("ledger.db")).unwrap();
-    let (runs, listed): (i64, i64) =
-        database.query_row("SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM call_list)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let (runs, listed): (i64, i64) = database
+        .query_row(
+            "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM call_list)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
     assert_eq!((runs, listed), (100_000, 100_000));
     drop(database);
     let world = World::at(dir);
     assert_eq!(counted(&world.entries()), 100_000);
-    let found = world.runs(RunFilter { call: Some(call_id(77_777)), ..RunFilter::default() });
+    let found = world.runs(RunFilter {
+        call: Some(call_id(77_777)),
+        ..RunFilter::default()
+    });
     assert_eq!(found, [solo(77_777)]);
     world.drain();
 }
@@ -410,7 +626,10 @@ fn dropped_without_a_drain_it_hangs_nobody() {
     let waiting = world.journal.append(entry(Some("w"), booked("r")));
     drop(world.running);
     assert!(waiting.durable.wait().is_ok_and(|answer| answer.is_ok()));
-    assert_eq!(world.journal.append(entry(None, clamp())).durable.wait(), Ok(Err(crate::ledger::port::Unavailable)));
+    assert_eq!(
+        world.journal.append(entry(None, clamp())).durable.wait(),
+        Ok(Err(crate::ledger::port::Unavailable))
+    );
     assert!(!world.journal.ready());
 }
 
@@ -426,7 +645,13 @@ fn a_writer_that_panics_leaves_nobody_waiting() {
     let store = open(dir.path()).unwrap().store;
     let journal = store.journal();
     let running = store.start(Arc::new(Broken), Arc::new(|| at(0))).unwrap();
-    assert!(journal.append(entry(Some("w"), booked("r"))).durable.wait().is_err());
+    assert!(
+        journal
+            .append(entry(Some("w"), booked("r")))
+            .durable
+            .wait()
+            .is_err()
+    );
     assert_eq!(running.drain(), Err(crate::ledger::port::Unavailable));
     assert!(!journal.ready());
 }

@@ -1,8 +1,10 @@
 //! The writer: the one thread that writes the ledger and owns the fold.
 //!
-//! Everything queued goes into one transaction, so that a commit's price is shared (group commit). A transaction that fails is never assumed: the connection is
-//! closed, the file opened and read anew, and only a transaction that succeeds on it makes the journal ready again (F3-F5). Meanwhile whoever waits is told that
-//! the journal is unavailable; facts stay queued, and what would only have opened something is dropped.
+//! Everything queued goes into one transaction, so that a commit's price is shared (group commit).
+//! A transaction that fails is never assumed: the connection is closed, the file opened and read
+//! anew, and only a transaction that succeeds on it makes the journal ready again (F3-F5).
+//! Meanwhile whoever waits is told that the journal is unavailable; facts stay queued, and what
+//! would only have opened something is dropped.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -59,7 +61,8 @@ pub(super) struct Writer {
     pub(super) fault: Arc<super::tests::DiskFault>,
 }
 
-/// Closes the queue however the writer ends, by a panic too: nobody may wait for a thread that is gone.
+/// Closes the queue however the writer ends, by a panic too: nobody may wait for a thread that is
+/// gone.
 struct Closing(Arc<Queue>);
 
 impl Drop for Closing {
@@ -96,37 +99,64 @@ impl Writer {
         let _closing = Closing(Arc::clone(&self.queue));
         let mut next = Some((database, books, false));
         while let Some((database, books, probe)) = next.take() {
-            let before = Acknowledged { commits: books.commits, head: books.head };
+            let before = Acknowledged {
+                commits: books.commits,
+                head: books.head,
+            };
             let failed = match self.session(database, books, probe) {
                 Ok(Over::Ended) => return Ok(()),
                 Ok(Over::Failed(failed)) => failed,
-                Err(fault) => Failed { fault, before, jobs: VecDeque::new() },
+                Err(fault) => Failed {
+                    fault,
+                    before,
+                    jobs: VecDeque::new(),
+                },
             };
-            next = self.recover(failed).map(|(database, books)| (database, books, true));
+            next = self
+                .recover(failed)
+                .map(|(database, books)| (database, books, true));
         }
         Err(Unavailable)
     }
 
     /// Writes on one connection until it fails or the end is called.
-    fn session(&mut self, database: Database, books: Books, mut probe: bool) -> Result<Over, Fault> {
-        let Database { connection, mut files } = database;
+    fn session(
+        &mut self,
+        database: Database,
+        books: Books,
+        mut probe: bool,
+    ) -> Result<Over, Fault> {
+        let Database {
+            connection,
+            mut files,
+        } = database;
         let mut pen = Pen::new(&connection, books)?;
         let mut checkpointed = 0;
         loop {
-            let woken = if probe { Woken::Work } else { self.queue.wait(self.next_edge(&pen.books)) };
+            let woken = if probe {
+                Woken::Work
+            } else {
+                self.queue.wait(self.next_edge(&pen.books))
+            };
             let ending = match woken {
                 Woken::Time if !self.is_due(&pen.books) => continue,
                 Woken::Work | Woken::Time => None,
                 Woken::Ending(ending) => Some(ending),
             };
-            // Read first: whatever is not taken with these jobs was handed over later, and is not judged as if it had come too late.
+            // Read first: whatever is not taken with these jobs was handed over later, and is not
+            // judged as if it had come too late.
             let now = (self.clock)();
             let jobs = self.queue.take();
             let last = ending.is_some() && jobs.len() < MOST_AT_ONCE;
             let drained = last && ending == Some(Ending::Drain);
-            let before = Acknowledged { commits: pen.books.commits, head: pen.books.head };
+            let before = Acknowledged {
+                commits: pen.books.commits,
+                head: pen.books.head,
+            };
             let unsaved = pen.books.unsaved;
-            let result = files.check().and_then(|()| self.transact(&mut pen, &jobs, now, drained));
+            let result = files
+                .check()
+                .and_then(|()| self.transact(&mut pen, &jobs, now, drained));
             match result {
                 Ok(done) => {
                     if probe {
@@ -137,28 +167,52 @@ impl Writer {
                     }
                     self.acknowledge(&pen.books, jobs, done);
                 }
-                Err(fault) => return Ok(Over::Failed(Failed { fault, before, jobs })),
+                Err(fault) => {
+                    return Ok(Over::Failed(Failed {
+                        fault,
+                        before,
+                        jobs,
+                    }));
+                }
             }
             if pen.rows - checkpointed >= CHECKPOINT_ROWS || pen.books.unsaved < unsaved || last {
                 checkpointed = pen.rows;
-                if let Err(fault) = checkpoint(&connection, last).or_else(|fault| if last { Ok(()) } else { Err(fault) }) {
-                    let before = Acknowledged { commits: pen.books.commits, head: pen.books.head };
-                    return Ok(Over::Failed(Failed { fault, before, jobs: VecDeque::new() }));
+                if let Err(fault) = checkpoint(&connection, last)
+                    .or_else(|fault| if last { Ok(()) } else { Err(fault) })
+                {
+                    let before = Acknowledged {
+                        commits: pen.books.commits,
+                        head: pen.books.head,
+                    };
+                    return Ok(Over::Failed(Failed {
+                        fault,
+                        before,
+                        jobs: VecDeque::new(),
+                    }));
                 }
             }
             if last {
                 // The note is only worth its sync at a clean end; after a crash it may lag.
-                self.head_file.sync().unwrap_or_else(|error| warn!(%error, "the head file could not be synced"));
+                self.head_file
+                    .sync()
+                    .unwrap_or_else(|error| warn!(%error, "the head file could not be synced"));
                 return Ok(Over::Ended);
             }
         }
     }
 
-    fn transact(&mut self, pen: &mut Pen<'_>, jobs: &VecDeque<Job>, now: Time, drained: bool) -> Result<Done, Fault> {
+    fn transact(
+        &mut self,
+        pen: &mut Pen<'_>,
+        jobs: &VecDeque<Job>,
+        now: Time,
+        drained: bool,
+    ) -> Result<Done, Fault> {
         #[cfg(test)]
         self.fault.arm(pen.connection)?;
         pen.begin()?;
-        let (mut revised, mut batches, mut imported) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        let (mut revised, mut batches, mut imported) =
+            (VecDeque::new(), VecDeque::new(), VecDeque::new());
         for job in jobs {
             match job {
                 Job::Append { ticket, entry, .. } => pen.enter(*ticket, entry)?,
@@ -167,7 +221,8 @@ impl Writer {
                 Job::ReviseAll { batch, .. } => batches.push_back(pen.revise_all(batch)?),
                 Job::Import { step, .. } => imported.push_back(pen.import(step)?),
                 Job::LossBooked => {
-                    pen.connection.execute("DELETE FROM meta WHERE key = 'lost'", [])?;
+                    pen.connection
+                        .execute("DELETE FROM meta WHERE key = 'lost'", [])?;
                 }
             }
         }
@@ -177,12 +232,21 @@ impl Writer {
         }
         if drained {
             let at = now.max(pen.books.state.now());
-            pen.enter(0, &Entry { at, workflow: None, event: Event::Stopped })?;
+            pen.enter(
+                0,
+                &Entry {
+                    at,
+                    workflow: None,
+                    event: Event::Stopped,
+                },
+            )?;
         }
         if drained || self.snapshot_is_due(&pen.books) {
             match pen.snapshot() {
                 // The journal does without it: a start takes longer, and nothing is lost.
-                Err(Fault::Json(error)) => error!(%error, "the state cannot be written as JSON: there is no new snapshot"),
+                Err(Fault::Json(error)) => {
+                    error!(%error, "the state cannot be written as JSON: there is no new snapshot");
+                }
                 result => result?,
             }
             self.snapshot_at = Instant::now() + SNAPSHOT_AFTER;
@@ -190,13 +254,23 @@ impl Writer {
         let written = pen.commit()?;
         #[cfg(test)]
         self.fault.lie()?;
-        Ok(Done { written, revised, batches, imported })
+        Ok(Done {
+            written,
+            revised,
+            batches,
+            imported,
+        })
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
     fn acknowledge(&self, books: &Books, mut jobs: VecDeque<Job>, done: Done) {
-        let acknowledged = Acknowledged { commits: books.commits, head: books.head };
-        self.head_file.write(&acknowledged).unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
+        let acknowledged = Acknowledged {
+            commits: books.commits,
+            head: books.head,
+        };
+        self.head_file
+            .write(&acknowledged)
+            .unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
         self.project(&done.written, &books.state);
         self.queue.done(jobs.len());
         let (mut revised, mut batches, mut imported) = (done.revised, done.batches, done.imported);
@@ -228,11 +302,16 @@ impl Writer {
         self.queue.recycle(jobs);
     }
 
-    /// Shows every workflow that was touched what became durable. What belongs to no workflow is shown to all.
+    /// Shows every workflow that was touched what became durable. What belongs to no workflow is
+    /// shown to all.
     fn project(&self, written: &[Written], state: &State) {
         let mut touched: BTreeMap<WorkflowName, (Ticket, Vec<Entry>)> = BTreeMap::new();
         if written.iter().any(|(_, entry)| entry.workflow.is_none()) {
-            touched.extend(state.workflows().map(|(name, _)| (name.clone(), Default::default())));
+            touched.extend(
+                state
+                    .workflows()
+                    .map(|(name, _)| (name.clone(), Default::default())),
+            );
         }
         for (_, entry) in written {
             if let Some(workflow) = &entry.workflow {
@@ -259,12 +338,27 @@ impl Writer {
         }
     }
 
-    /// After a failure: tells whoever waits, and tries until the ledger can be read again. `None` where the end was called and it still cannot.
+    /// After a failure: tells whoever waits, and tries until the ledger can be read again. `None`
+    /// where the end was called and it still cannot.
     fn recover(&mut self, failed: Failed) -> Option<(Database, Books)> {
-        let Failed { fault, before, jobs } = failed;
+        let Failed {
+            fault,
+            before,
+            jobs,
+        } = failed;
         error!(%fault, "the journal is unavailable; nothing is admitted until it is back");
         self.queue.set_unwell(true);
-        let upto = jobs.iter().filter_map(|job| if let Job::Append { ticket, .. } = job { Some(*ticket) } else { None }).max().unwrap_or(0);
+        let upto = jobs
+            .iter()
+            .filter_map(|job| {
+                if let Job::Append { ticket, .. } = job {
+                    Some(*ticket)
+                } else {
+                    None
+                }
+            })
+            .max()
+            .unwrap_or(0);
         let taken = jobs.len();
         let (kept, dropped) = refuse(jobs);
         self.queue.done(taken - kept.len());
@@ -287,15 +381,24 @@ impl Writer {
                         self.queue.put_back(kept);
                         refused.extend(dropped);
                     } else {
-                        // It took place although its end was reported as a failure. What was refused in it has to be taken back.
+                        // It took place although its end was reported as a failure. What was
+                        // refused in it has to be taken back.
                         self.queue.done(kept.len());
                         self.catch_up(&database, &books, &before, upto);
-                        for entry in dropped.iter().filter_map(|(_, entry)| take_back(entry, books.state.now())) {
-                            self.queue.push_front(Job::Append { ticket: 0, entry: Box::new(entry), stamp: None });
+                        for entry in dropped
+                            .iter()
+                            .filter_map(|(_, entry)| take_back(entry, books.state.now()))
+                        {
+                            self.queue.push_front(Job::Append {
+                                ticket: 0,
+                                entry: Box::new(entry),
+                                stamp: None,
+                            });
                         }
                     }
                     self.disown(&refused, &books.state);
-                    // Called to the end, and this is at least the second failure: a third attempt would only make the end wait.
+                    // Called to the end, and this is at least the second failure: a third attempt
+                    // would only make the end wait.
                     let hopeless = ending.is_some() && self.backoff > FIRST_BACKOFF * 4;
                     return (!hopeless).then_some((database, books));
                 }
@@ -307,14 +410,25 @@ impl Writer {
         }
     }
 
-    /// Opens the ledger anew, and makes sure that it is the one we know and has everything that was acknowledged.
+    /// Opens the ledger anew, and makes sure that it is the one we know and has everything that was
+    /// acknowledged.
     fn reopen(&self, before: &Acknowledged) -> Result<(Database, Books), Fault> {
         let database = Database::open(&self.directory.database())?;
         let books = Books::load(&database.connection)?;
         let knows_us = before.head.seq == 0
-            || database.connection.query_row("SELECT hash FROM journal WHERE seq = ?1", [before.head.seq], |row| row.get::<_, [u8; 32]>(0)).ok()
+            || database
+                .connection
+                .query_row(
+                    "SELECT hash FROM journal WHERE seq = ?1",
+                    [before.head.seq],
+                    |row| row.get::<_, [u8; 32]>(0),
+                )
+                .ok()
                 == Some(before.head.hash);
-        if !knows_us || books.head.seq < before.head.seq || !(before.commits..=before.commits + 1).contains(&books.commits) {
+        if !knows_us
+            || books.head.seq < before.head.seq
+            || !(before.commits..=before.commits + 1).contains(&books.commits)
+        {
             return Err(Fault::Replaced);
         }
         Ok((database, books))
@@ -323,7 +437,9 @@ impl Writer {
     /// Shows what a transaction wrote that was thought to have failed.
     fn catch_up(&self, database: &Database, books: &Books, before: &Acknowledged, upto: Ticket) {
         let mut written = Vec::new();
-        match walk(&database.connection, before.head, |entry| written.push((upto, entry.clone()))) {
+        match walk(&database.connection, before.head, |entry| {
+            written.push((upto, entry.clone()));
+        }) {
             Ok(_) => self.project(&written, &books.state),
             Err(fault) => error!(%fault, "what was written could not be read back"),
         }
@@ -341,7 +457,9 @@ impl Writer {
     /// Tells every workflow what of its own was dropped and will never be durable.
     fn disown(&self, refused: &[Written], state: &State) {
         for (workflow, state) in state.workflows() {
-            let own = refused.iter().filter(|(_, entry)| entry.workflow.as_ref().is_none_or(|name| name == workflow));
+            let own = refused
+                .iter()
+                .filter(|(_, entry)| entry.workflow.as_ref().is_none_or(|name| name == workflow));
             let tickets: Vec<Ticket> = own.map(|(ticket, _)| *ticket).collect();
             if !tickets.is_empty() {
                 self.projection.refused(workflow, &tickets, state);
@@ -361,7 +479,11 @@ impl Writer {
     fn next_edge(&self, books: &Books) -> Instant {
         let now = (self.clock)();
         let minute = Instant::now() + now.minute().next().start().since(now);
-        if books.unsaved > 0 { minute.min(self.snapshot_at) } else { minute }
+        if books.unsaved > 0 {
+            minute.min(self.snapshot_at)
+        } else {
+            minute
+        }
     }
 }
 

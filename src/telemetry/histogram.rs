@@ -1,4 +1,5 @@
-//! A histogram of durations that costs two atomic additions: observing is on the path of every call.
+//! A histogram of durations that costs two atomic additions: observing is on the path of every
+//! call.
 
 use std::{
     fmt,
@@ -21,19 +22,36 @@ pub(super) struct Histogram<const N: usize> {
 
 impl<const N: usize> Histogram<N> {
     pub(super) fn new(bounds: &'static [u64; N]) -> Self {
-        Histogram { bounds, counts: std::array::from_fn(|_| AtomicU64::new(0)), above: AtomicU64::new(0), sum: AtomicU64::new(0) }
+        Histogram {
+            bounds,
+            counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            above: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn observe(&self, took: Duration) {
-        let bucket = self.bounds.partition_point(|bound| Duration::from_micros(*bound) < took);
-        self.counts.get(bucket).unwrap_or(&self.above).fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let bucket = self
+            .bounds
+            .partition_point(|bound| Duration::from_micros(*bound) < took);
+        self.counts
+            .get(bucket)
+            .unwrap_or(&self.above)
+            .fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(
+            u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     pub(super) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let seconds = |micros: u64| Duration::from_micros(micros).as_secs_f64();
-        let mut buckets: Vec<(f64, u64)> =
-            self.bounds.iter().zip(&self.counts).map(|(bound, count)| (seconds(*bound), count.load(Ordering::Relaxed))).collect();
+        let mut buckets: Vec<(f64, u64)> = self
+            .bounds
+            .iter()
+            .zip(&self.counts)
+            .map(|(bound, count)| (seconds(*bound), count.load(Ordering::Relaxed)))
+            .collect();
         buckets.push((f64::INFINITY, self.above.load(Ordering::Relaxed)));
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = Duration::from_nanos(self.sum.load(Ordering::Relaxed)).as_secs_f64();

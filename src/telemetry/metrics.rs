@@ -1,8 +1,10 @@
 //! Metrics as Prometheus reads them, put together when they are scraped.
 //!
-//! What the ledger knows is read from it at that moment. What it does not keep (how many runs were booked so since the start) is counted here, from the entries
-//! that the journal has made durable. Counters start at zero with the process and never go down: a run that was counted as acceptable and is reported later is
-//! counted as unacceptable as well; what the budget says of it now is in the gauges.
+//! What the ledger knows is read from it at that moment. What it does not keep (how many runs were
+//! booked so since the start) is counted here, from the entries that the journal has made durable.
+//! Counters start at zero with the process and never go down: a run that was counted as acceptable
+//! and is reported later is counted as unacceptable as well; what the budget says of it now is in
+//! the gauges.
 
 use std::{
     collections::BTreeSet,
@@ -41,15 +43,23 @@ use crate::{
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The most failure modes that are told apart, over all workflows. Later ones are counted as [`OTHER`].
+/// The most failure modes that are told apart, over all workflows. Later ones are counted as
+/// [`OTHER`].
 pub const MAX_MODES: usize = 10_000;
 /// The label of what is not told apart.
 pub const OTHER: &str = "other";
 
-/// Bounds of decision times in microseconds: a decision takes microseconds, unless it waits for the disk.
-const DECISION: [u64; 14] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 1_000_000];
-/// Bounds of upstream times in microseconds: from a neighbour on the same host to a tool that takes a minute.
-const UPSTREAM: [u64; 12] = [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 60_000_000];
+/// Bounds of decision times in microseconds: a decision takes microseconds, unless it waits for the
+/// disk.
+const DECISION: [u64; 14] = [
+    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 1_000_000,
+];
+/// Bounds of upstream times in microseconds: from a neighbour on the same host to a tool that takes
+/// a minute.
+const UPSTREAM: [u64; 12] = [
+    5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000, 60_000_000,
+];
 
 pub(super) type Labels = Vec<(&'static str, String)>;
 
@@ -85,7 +95,9 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts what a durable journal entry says.
     pub fn observe(&self, entry: &Entry) {
-        let Some(workflow) = &entry.workflow else { return };
+        let Some(workflow) = &entry.workflow else {
+            return;
+        };
         match &entry.event {
             Event::Tallied { cells } => {
                 for cell in cells {
@@ -114,16 +126,21 @@ impl Metrics {
         }
     }
 
-    /// Counts what a durable journal entry says of people; `state` is what the journal adds up to behind it.
+    /// Counts what a durable journal entry says of people; `state` is what the journal adds up to
+    /// behind it.
     pub fn observe_people(&self, entry: &Entry, state: &WorkflowState) {
         if let Some(workflow) = &entry.workflow {
             self.people.observe(workflow, entry, state);
         }
     }
 
-    /// A delivery of a signal that a policy names came to this: booked, repeated, unmatched, ambiguous, failed or refused.
+    /// A delivery of a signal that a policy names came to this: booked, repeated, unmatched,
+    /// ambiguous, failed or refused.
     pub fn signal(&self, signal: &SignalName, outcome: &'static str) {
-        self.signals.entry((signal.clone(), outcome)).or_default().fetch_add(1, Ordering::Relaxed);
+        self.signals
+            .entry((signal.clone(), outcome))
+            .or_default()
+            .fetch_add(1, Ordering::Relaxed);
     }
 
     /// A call was decided on in this time.
@@ -148,7 +165,10 @@ impl Metrics {
 
     /// How long the oldest entry that is not on disk yet has waited.
     pub fn journal_lag(&self, lag: Duration) {
-        self.lag.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.lag.store(
+            u64::try_from(lag.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     /// Everything as it stands now, in the text that Prometheus reads.
@@ -159,14 +179,26 @@ impl Metrics {
             .into_iter()
             .flat_map(|(workflow, tool, counts)| {
                 [Verdict::Allow, Verdict::Hold, Verdict::Deny].map(|verdict| {
-                    let labels = vec![("workflow", workflow.to_string()), ("tool", tool.to_string()), ("verdict", verdict.as_str().to_owned())];
+                    let labels = vec![
+                        ("workflow", workflow.to_string()),
+                        ("tool", tool.to_string()),
+                        ("verdict", verdict.as_str().to_owned()),
+                    ];
                     (labels, counts.get(verdict))
                 })
             })
             .collect();
         calls.sort();
-        let workflows = ledger.views().iter().map(|(name, view)| Gauges::of(name, view)).collect();
-        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), calls, workflows }));
+        let workflows = ledger
+            .views()
+            .iter()
+            .map(|(name, view)| Gauges::of(name, view))
+            .collect();
+        registry.register_collector(Box::new(Scrape {
+            metrics: Arc::clone(self),
+            calls,
+            workflows,
+        }));
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)
@@ -174,17 +206,24 @@ impl Metrics {
 
     fn count_runs(&self, workflow: &WorkflowName, mark: Mark, count: u64) {
         if count > 0 {
-            self.runs.entry((workflow.clone(), mark.as_str())).or_default().fetch_add(count, Ordering::Relaxed);
+            self.runs
+                .entry((workflow.clone(), mark.as_str()))
+                .or_default()
+                .fetch_add(count, Ordering::Relaxed);
         }
     }
 
     fn count_failures(&self, workflow: &WorkflowName, mode: &str, count: u64) {
         let mut key = (workflow.clone(), mode.into());
-        // The bound is looked at outside the entry: a shard of the map must not be locked while the others are counted.
+        // The bound is looked at outside the entry: a shard of the map must not be locked while the
+        // others are counted.
         if self.failures.len() >= MAX_MODES && !self.failures.contains_key(&key) {
             key.1 = OTHER.into();
         }
-        self.failures.entry(key).or_default().fetch_add(count, Ordering::Relaxed);
+        self.failures
+            .entry(key)
+            .or_default()
+            .fetch_add(count, Ordering::Relaxed);
     }
 }
 
@@ -203,7 +242,14 @@ impl Gauges {
         Gauges {
             workflow: name.to_string(),
             api: api::workflow::Workflow::of(name, mode, &view.state, &view.standing),
-            levels: view.state.terms().ladder.rungs().iter().map(|rung| rung.level.to_string()).collect(),
+            levels: view
+                .state
+                .terms()
+                .ladder
+                .rungs()
+                .iter()
+                .map(|rung| rung.level.to_string())
+                .collect(),
             pending: view.state.approvals().pending(),
         }
     }
@@ -223,14 +269,37 @@ impl Collector for Scrape {
         self.budgets(&mut encoder)?;
         self.numbers(&mut encoder)?;
         self.metrics.people.encode(&mut encoder)?;
-        let decision = "Time that the gate took to decide on a call, waiting for the disk included.";
-        self.metrics.decision.encode(encoder.encode_descriptor("burngate_decision_seconds", decision, None, MetricType::Histogram)?)?;
+        let decision =
+            "Time that the gate took to decide on a call, waiting for the disk included.";
+        self.metrics.decision.encode(encoder.encode_descriptor(
+            "burngate_decision_seconds",
+            decision,
+            None,
+            MetricType::Histogram,
+        )?)?;
         let upstream = "Time that tool APIs took until their answer began.";
-        self.metrics.upstream.encode(encoder.encode_descriptor("burngate_upstream_seconds", upstream, None, MetricType::Histogram)?)?;
+        self.metrics.upstream.encode(encoder.encode_descriptor(
+            "burngate_upstream_seconds",
+            upstream,
+            None,
+            MetricType::Histogram,
+        )?)?;
         let lag = Duration::from_micros(self.metrics.lag.load(Ordering::Relaxed)).as_secs_f64();
         let help = "How long the oldest entry that is not on disk has waited.";
-        encoder.encode_descriptor("burngate_journal_lag_seconds", help, None, MetricType::Gauge)?.encode_gauge(&lag)?;
-        let mut build = encoder.encode_descriptor("burngate_build", "The program that runs.", None, MetricType::Info)?;
+        encoder
+            .encode_descriptor(
+                "burngate_journal_lag_seconds",
+                help,
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&lag)?;
+        let mut build = encoder.encode_descriptor(
+            "burngate_build",
+            "The program that runs.",
+            None,
+            MetricType::Info,
+        )?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
 }
@@ -239,62 +308,168 @@ impl Scrape {
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let runs = self.metrics.runs.iter().map(|entry| {
             let ((workflow, outcome), count) = entry.pair();
-            (vec![("workflow", workflow.to_string()), ("outcome", (*outcome).to_owned())], count.load(Ordering::Relaxed))
+            (
+                vec![
+                    ("workflow", workflow.to_string()),
+                    ("outcome", (*outcome).to_owned()),
+                ],
+                count.load(Ordering::Relaxed),
+            )
         });
-        counters(encoder, "burngate_runs", "Runs booked, by what they were booked as. Idle runs do not count.", sorted(runs))?;
+        counters(
+            encoder,
+            "burngate_runs",
+            "Runs booked, by what they were booked as. Idle runs do not count.",
+            sorted(runs),
+        )?;
         let failures = self.metrics.failures.iter().map(|entry| {
             let ((workflow, mode), count) = entry.pair();
-            (vec![("workflow", workflow.to_string()), ("mode", mode.to_string())], count.load(Ordering::Relaxed))
+            (
+                vec![
+                    ("workflow", workflow.to_string()),
+                    ("mode", mode.to_string()),
+                ],
+                count.load(Ordering::Relaxed),
+            )
         });
-        counters(encoder, "burngate_failures", "Failure modes seen or reported, counted against the budget or not.", sorted(failures))?;
+        counters(
+            encoder,
+            "burngate_failures",
+            "Failure modes seen or reported, counted against the budget or not.",
+            sorted(failures),
+        )?;
         let signals = self.metrics.signals.iter().map(|entry| {
             let ((signal, outcome), count) = entry.pair();
-            (vec![("signal", signal.to_string()), ("outcome", (*outcome).to_owned())], count.load(Ordering::Relaxed))
+            (
+                vec![
+                    ("signal", signal.to_string()),
+                    ("outcome", (*outcome).to_owned()),
+                ],
+                count.load(Ordering::Relaxed),
+            )
         });
         let signals = sorted(signals);
         if !signals.is_empty() {
-            counters(encoder, "burngate_signals", "Deliveries of signals, by what they came to.", signals)?;
+            counters(
+                encoder,
+                "burngate_signals",
+                "Deliveries of signals, by what they came to.",
+                signals,
+            )?;
         }
-        counters(encoder, "burngate_calls", "Calls judged, by verdict.", self.calls.clone())?;
+        counters(
+            encoder,
+            "burngate_calls",
+            "Calls judged, by verdict.",
+            self.calls.clone(),
+        )?;
         let pursued = |index: usize| {
             let count = move |counts: &[AtomicU64; 2]| counts[index].load(Ordering::Relaxed);
-            sorted(self.metrics.pursued.iter().map(|entry| (vec![("api", entry.key().to_string())], count(entry.value()))))
+            sorted(
+                self.metrics
+                    .pursued
+                    .iter()
+                    .map(|entry| (vec![("api", entry.key().to_string())], count(entry.value()))),
+            )
         };
-        counters(encoder, "burngate_retries", "Calls sent again after their tool API failed them.", pursued(0))?;
-        counters(encoder, "burngate_fallbacks", "Reads that a fallback answered for their tool API.", pursued(1))
+        counters(
+            encoder,
+            "burngate_retries",
+            "Calls sent again after their tool API failed them.",
+            pursued(0),
+        )?;
+        counters(
+            encoder,
+            "burngate_fallbacks",
+            "Reads that a fallback answered for their tool API.",
+            pursued(1),
+        )
     }
 
     fn budgets(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let remaining = self.workflows.iter().map(|gauges| (of(gauges, []), shown(gauges.api.budget.remaining)));
-        gauges(encoder, "burngate_budget_remaining_ratio", "What remains of the budget; negative once overdrawn.", remaining)?;
+        let remaining = self
+            .workflows
+            .iter()
+            .map(|gauges| (of(gauges, []), shown(gauges.api.budget.remaining)));
+        gauges(
+            encoder,
+            "burngate_budget_remaining_ratio",
+            "What remains of the budget; negative once overdrawn.",
+            remaining,
+        )?;
         let rates = self.workflows.iter().flat_map(|gauges| {
-            let in_force = gauges.api.burn_rate.iter().filter_map(|(window, rate)| Some((window, rate?)));
-            in_force.map(|(window, rate)| (of(gauges, [("window", window)]), shown(rate))).collect::<Vec<_>>()
+            let in_force = gauges
+                .api
+                .burn_rate
+                .iter()
+                .filter_map(|(window, rate)| Some((window, rate?)));
+            in_force
+                .map(|(window, rate)| (of(gauges, [("window", window)]), shown(rate)))
+                .collect::<Vec<_>>()
         });
-        gauges(encoder, "burngate_burn_rate", "How fast the budget is being spent; at 1 it lasts exactly its window.", rates)?;
+        gauges(
+            encoder,
+            "burngate_burn_rate",
+            "How fast the budget is being spent; at 1 it lasts exactly its window.",
+            rates,
+        )?;
         let postures = self.workflows.iter().flat_map(|gauges| {
-            Posture::ALL.map(|posture| (of(gauges, [("posture", posture.as_str())]), f64::from(u8::from(gauges.api.posture == posture.as_str()))))
+            Posture::ALL.map(|posture| {
+                (
+                    of(gauges, [("posture", posture.as_str())]),
+                    f64::from(u8::from(gauges.api.posture == posture.as_str())),
+                )
+            })
         });
-        gauges(encoder, "burngate_posture", "1 for the posture the budget is in.", postures)?;
+        gauges(
+            encoder,
+            "burngate_posture",
+            "1 for the posture the budget is in.",
+            postures,
+        )?;
         let levels = self.workflows.iter().flat_map(|gauges| {
             let is_on = |level: &String| f64::from(u8::from(gauges.api.level.effective == *level));
-            gauges.levels.iter().map(move |level| (of(gauges, [("level", level)]), is_on(level)))
+            gauges
+                .levels
+                .iter()
+                .map(move |level| (of(gauges, [("level", level)]), is_on(level)))
         });
-        gauges(encoder, "burngate_level", "1 for the effective level.", levels)
+        gauges(
+            encoder,
+            "burngate_level",
+            "1 for the effective level.",
+            levels,
+        )
     }
 
     fn numbers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Number = fn(&Ratios) -> Option<Decimal>;
         let numbers: [(&str, &str, Number); 4] = [
-            ("burngate_success_ratio", "Acceptable runs of those counted.", |metrics| metrics.success_rate),
-            ("burngate_correction_ratio", "Runs that a person had to correct materially; absent until something was checked.", |metrics| {
-                metrics.correction_rate
-            }),
-            ("burngate_escalation_miss_ratio", "Runs that should have escalated and did not; absent while nothing should have.", |m| m.escalation_miss_rate),
-            ("burngate_rework_ratio", "Runs that caused duplicate, undone or follow-on work.", |metrics| metrics.rework_rate),
+            (
+                "burngate_success_ratio",
+                "Acceptable runs of those counted.",
+                |metrics| metrics.success_rate,
+            ),
+            (
+                "burngate_correction_ratio",
+                "Runs that a person had to correct materially; absent until something was checked.",
+                |metrics| metrics.correction_rate,
+            ),
+            (
+                "burngate_escalation_miss_ratio",
+                "Runs that should have escalated and did not; absent while nothing should have.",
+                |m| m.escalation_miss_rate,
+            ),
+            (
+                "burngate_rework_ratio",
+                "Runs that caused duplicate, undone or follow-on work.",
+                |metrics| metrics.rework_rate,
+            ),
         ];
         for (name, help, number) in numbers {
-            let known = self.workflows.iter().filter_map(|gauges| Some((of(gauges, []), shown(number(&gauges.api.numbers.metrics)?))));
+            let known = self.workflows.iter().filter_map(|gauges| {
+                Some((of(gauges, []), shown(number(&gauges.api.numbers.metrics)?)))
+            });
             gauges(encoder, name, help, known)?;
         }
         let parts = |part: fn(&Rate) -> u64| {
@@ -309,18 +484,50 @@ impl Scrape {
                 rates.map(|(number, rate)| (of(gauges, [("number", number)]), count(part(rate))))
             })
         };
-        gauges(encoder, "burngate_number_numerator", "How many runs of the budget's window one of the four numbers counts.", parts(|rate| rate.numerator))?;
-        gauges(encoder, "burngate_number_denominator", "Of how many runs.", parts(|rate| rate.denominator))?;
-        let checked = self.workflows.iter().map(|gauges| (of(gauges, []), count(gauges.api.budget.checked)));
-        gauges(encoder, "burngate_checked_runs", "Counted runs of the budget's window that somebody judged.", checked)?;
-        let pending = self.workflows.iter().map(|gauges| (of(gauges, []), f64::from(u32::try_from(gauges.pending).unwrap_or(u32::MAX))));
-        gauges(encoder, "burngate_approvals_pending", "Held calls that wait for a reviewer.", pending)
+        gauges(
+            encoder,
+            "burngate_number_numerator",
+            "How many runs of the budget's window one of the four numbers counts.",
+            parts(|rate| rate.numerator),
+        )?;
+        gauges(
+            encoder,
+            "burngate_number_denominator",
+            "Of how many runs.",
+            parts(|rate| rate.denominator),
+        )?;
+        let checked = self
+            .workflows
+            .iter()
+            .map(|gauges| (of(gauges, []), count(gauges.api.budget.checked)));
+        gauges(
+            encoder,
+            "burngate_checked_runs",
+            "Counted runs of the budget's window that somebody judged.",
+            checked,
+        )?;
+        let pending = self.workflows.iter().map(|gauges| {
+            (
+                of(gauges, []),
+                f64::from(u32::try_from(gauges.pending).unwrap_or(u32::MAX)),
+            )
+        });
+        gauges(
+            encoder,
+            "burngate_approvals_pending",
+            "Held calls that wait for a reviewer.",
+            pending,
+        )
     }
 }
 
 fn of<const N: usize>(gauges: &Gauges, labels: [(&'static str, &str); N]) -> Labels {
-    let own = labels.into_iter().map(|(name, value)| (name, value.to_owned()));
-    std::iter::once(("workflow", gauges.workflow.clone())).chain(own).collect()
+    let own = labels
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()));
+    std::iter::once(("workflow", gauges.workflow.clone()))
+        .chain(own)
+        .collect()
 }
 
 /// A shown decimal as a sample: metrics are read by people and alerts, never by a decision.
@@ -329,7 +536,10 @@ fn shown(decimal: Decimal) -> f64 {
 }
 
 /// A count as a sample. Exact up to 2^53.
-#[allow(clippy::cast_precision_loss, reason = "a sample of this format is a binary64")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a sample of this format is a binary64"
+)]
 const fn count(count: u64) -> f64 {
     count as f64
 }
@@ -340,12 +550,28 @@ pub(super) fn sorted(samples: impl Iterator<Item = (Labels, u64)>) -> Vec<(Label
     samples
 }
 
-pub(super) fn counters(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, samples: Vec<(Labels, u64)>) -> fmt::Result {
+pub(super) fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: Vec<(Labels, u64)>,
+) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    samples.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&value, None))
+    samples.into_iter().try_for_each(|(labels, value)| {
+        metric
+            .encode_family(&labels)?
+            .encode_counter::<NoLabelSet, u64, f64>(&value, None)
+    })
 }
 
-fn gauges(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, samples: impl IntoIterator<Item = (Labels, f64)>) -> fmt::Result {
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: impl IntoIterator<Item = (Labels, f64)>,
+) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    samples.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
+    samples
+        .into_iter()
+        .try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
 }

@@ -1,7 +1,8 @@
 //! What operators and their tools are told: metrics, and one log line for each thing worth a line.
 //!
-//! Names live here, so that a dashboard built on them survives every refactoring. Nothing here decides, waits or opens a socket; export is `app`'s. No label
-//! and no line holds an argument, a token or a body, and no label holds an id: labels come from policies, which are bounded.
+//! Names live here, so that a dashboard built on them survives every refactoring. Nothing here
+//! decides, waits or opens a socket; export is `app`'s. No label and no line holds an argument, a
+//! token or a body, and no label holds an id: labels come from policies, which are bounded.
 
 mod histogram;
 pub mod log;

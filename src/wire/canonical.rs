@@ -1,8 +1,10 @@
 //! The one spelling of a JSON value, and the digest that an approval is bound to.
 //!
-//! RFC 8785, with one difference: a number keeps its exact decimal value instead of the nearest binary64, laid out as ECMAScript would, so that 9007199254740993
-//! and 9007199254740992 are two different calls. Everything else that may vary in spelling (member order, whitespace, escapes, 1.0 or 1) does not change a
-//! digest, and everything that changes the meaning does (G4). Which calls need an approval is decided elsewhere.
+//! RFC 8785, with one difference: a number keeps its exact decimal value instead of the nearest
+//! binary64, laid out as ECMAScript would, so that 9007199254740993 and 9007199254740992 are two
+//! different calls. Everything else that may vary in spelling (member order, whitespace, escapes,
+//! 1.0 or 1) does not change a digest, and everything that changes the meaning does (G4). Which
+//! calls need an approval is decided elsewhere.
 
 mod number;
 
@@ -35,7 +37,8 @@ pub fn write(json: &Json<'_>, out: &mut Vec<u8>) {
 }
 
 fn write_object(members: &[(Cow<'_, str>, Json<'_>)], out: &mut Vec<u8>) {
-    // RFC 8785 section 3.2.3 orders by UTF-16 code units; byte order differs from it where a supplementary character meets U+E000..U+FFFF.
+    // RFC 8785 section 3.2.3 orders by UTF-16 code units; byte order differs from it where a
+    // supplementary character meets U+E000..U+FFFF.
     let mut ordered: SmallVec<[&(Cow<'_, str>, Json<'_>); 16]> = members.iter().collect();
     ordered.sort_unstable_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
     out.push(b'{');
@@ -57,7 +60,10 @@ fn separate(at: usize, out: &mut Vec<u8>) {
 fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut plain = text.as_bytes();
-    while let Some(at) = plain.iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+    while let Some(at) = plain
+        .iter()
+        .position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
+    {
         let (before, after) = plain.split_at(at);
         out.extend_from_slice(before);
         let (special, after) = match after {
@@ -76,7 +82,11 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
                 let digit = control & 0xf;
                 out.extend_from_slice(b"\\u00");
                 out.push(b'0' + (control >> 4));
-                out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+                out.push(if digit < 10 {
+                    b'0' + digit
+                } else {
+                    b'a' + digit - 10
+                });
             }
         }
         plain = after;
@@ -85,8 +95,9 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// What an approval is given for: exactly this call. Not in it, on purpose: run, policy version, other headers, credentials and `_meta`, which may differ between
-/// the call that was held and its repeat.
+/// What an approval is given for: exactly this call. Not in it, on purpose: run, policy version,
+/// other headers, credentials and `_meta`, which may differ between the call that was held and its
+/// repeat.
 #[derive(Debug, Clone, Copy)]
 pub struct Approved<'a> {
     /// The workflow that asks.
@@ -120,17 +131,40 @@ pub enum Body<'a> {
     Bytes(&'a [u8]),
 }
 
-/// SHA-256 over the canonical JSON of [workflow, agent, api, upstream, tool, tool-definition digest, method, target, body].
+/// SHA-256 over the canonical JSON of [workflow, agent, api, upstream, tool, tool-definition
+/// digest, method, target, body].
 ///
-/// The array has eight elements without a body, nine with JSON, and ten with bytes (the tag `bytes`, then their SHA-256), so that no JSON body can be mistaken for
-/// another kind.
+/// The array has eight elements without a body, nine with JSON, and ten with bytes (the tag
+/// `bytes`, then their SHA-256), so that no JSON body can be mistaken for another kind.
 #[must_use]
 pub fn approval_digest(subject: &Approved<'_>) -> Digest {
     let mut text = Vec::with_capacity(512);
     let definition = subject.definition.to_string();
-    let Approved { workflow, agent, api, upstream, tool, definition: _, method, target, body } = *subject;
+    let Approved {
+        workflow,
+        agent,
+        api,
+        upstream,
+        tool,
+        definition: _,
+        method,
+        target,
+        body,
+    } = *subject;
     text.push(b'[');
-    for (at, field) in [workflow, agent, api, upstream, tool, &definition, method, target].into_iter().enumerate() {
+    for (at, field) in [
+        workflow,
+        agent,
+        api,
+        upstream,
+        tool,
+        &definition,
+        method,
+        target,
+    ]
+    .into_iter()
+    .enumerate()
+    {
         separate(at, &mut text);
         write_string(field, &mut text);
     }

@@ -1,20 +1,24 @@
-//! Which header fields decide something, and how their names and values must look: one table for HTTP/1 heads, trailers and HTTP/2.
+//! Which header fields decide something, and how their names and values must look: one table for
+//! HTTP/1 heads, trailers and HTTP/2.
 //!
-//! Decides on one field at a time; which fields may stand together is decided by the reader of the head. A header is protected when it frames, routes,
-//! authenticates or describes what is judged: it may not be hidden behind an underscore, removed by `Connection` or smuggled in as a trailer. Header values are
-//! not interpreted here beyond their syntax.
+//! Decides on one field at a time; which fields may stand together is decided by the reader of the
+//! head. A header is protected when it frames, routes, authenticates or describes what is judged:
+//! it may not be hidden behind an underscore, removed by `Connection` or smuggled in as a trailer.
+//! Header values are not interpreted here beyond their syntax.
 
 use std::net::Ipv6Addr;
 
 use super::Malformed;
 
-/// Long enough for any body, short enough to fit every reader's integer: A9 refuses 19 digits and more.
+/// Long enough for any body, short enough to fit every reader's integer: A9 refuses 19 digits and
+/// more.
 pub const MAX_LENGTH_DIGITS: usize = 18;
 
 /// RFC 1035 section 2.3.4, with brackets and a port.
 pub const MAX_HOST: usize = 255 + 8;
 
-/// The longest method anyone uses is shorter; a method without end is refused here and not at the head's bound.
+/// The longest method anyone uses is shorter; a method without end is refused here and not at the
+/// head's bound.
 pub const MAX_METHOD: usize = 32;
 
 /// What a header field is to the gate.
@@ -33,7 +37,8 @@ pub(super) enum Field {
     Other,
 }
 
-/// Classifies a name in any case. Length and first letter leave at most one candidate, so that an uninteresting header costs one comparison of two integers.
+/// Classifies a name in any case. Length and first letter leave at most one candidate, so that an
+/// uninteresting header costs one comparison of two integers.
 pub(super) fn field(name: &[u8]) -> Field {
     let first = name.first().map_or(0, u8::to_ascii_lowercase);
     let (word, found): (&[u8], Field) = match (name.len(), first) {
@@ -55,35 +60,60 @@ pub(super) fn field(name: &[u8]) -> Field {
         (_, b'x') => return family(name, b"x-burngate-"),
         _ => return Field::Other,
     };
-    if name.eq_ignore_ascii_case(word) { found } else { Field::Other }
+    if name.eq_ignore_ascii_case(word) {
+        found
+    } else {
+        Field::Other
+    }
 }
 
 fn family(name: &[u8], prefix: &[u8]) -> Field {
-    if starts_with(name, prefix) { Field::Family } else { Field::Other }
+    if starts_with(name, prefix) {
+        Field::Family
+    } else {
+        Field::Other
+    }
 }
 
 fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
-    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Whether nobody but the sender may decide about this header: not a hop, not a trailer, not a twin with an underscore.
+/// Whether nobody but the sender may decide about this header: not a hop, not a trailer, not a twin
+/// with an underscore.
 pub(super) fn is_protected(name: &[u8]) -> bool {
     match field(name) {
         Field::Connection | Field::Upgrade => false,
         Field::Other => {
-            const NAMES: [&[u8]; 6] = [b"cookie", b"forwarded", b"prefer", b"proxy-authorization", b"via", b"x-real-ip"];
-            NAMES.iter().any(|word| name.eq_ignore_ascii_case(word)) || starts_with(name, b"x-forwarded-")
+            const NAMES: [&[u8]; 6] = [
+                b"cookie",
+                b"forwarded",
+                b"prefer",
+                b"proxy-authorization",
+                b"via",
+                b"x-real-ip",
+            ];
+            NAMES.iter().any(|word| name.eq_ignore_ascii_case(word))
+                || starts_with(name, b"x-forwarded-")
         }
-        Field::ContentLength | Field::TransferEncoding | Field::Host | Field::Expect | Field::Once(_) | Field::Family => true,
+        Field::ContentLength
+        | Field::TransferEncoding
+        | Field::Host
+        | Field::Expect
+        | Field::Once(_)
+        | Field::Family => true,
     }
 }
 
-/// Whether a name with `_` for `-` becomes a protected one: CGI and its heirs cannot tell them apart (A55).
+/// Whether a name with `_` for `-` becomes a protected one: CGI and its heirs cannot tell them
+/// apart (A55).
 pub(super) fn hides_protected(name: &[u8]) -> bool {
     if !name.contains(&b'_') {
         return false;
     }
-    // Longer than any protected name; a longer name can only belong to a family, and its beginning tells.
+    // Longer than any protected name; a longer name can only belong to a family, and its beginning
+    // tells.
     let mut folded = [0; 32];
     for (to, from) in folded.iter_mut().zip(name) {
         *to = if *from == b'_' { b'-' } else { *from };
@@ -92,10 +122,22 @@ pub(super) fn hides_protected(name: &[u8]) -> bool {
     is_protected(folded) || matches!(field(folded), Field::Connection | Field::Upgrade)
 }
 
-/// Whether a trailer of this name would change how the message is framed, routed, judged or understood (RFC 9110 section 6.5.1).
+/// Whether a trailer of this name would change how the message is framed, routed, judged or
+/// understood (RFC 9110 section 6.5.1).
 pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 7] = [b"cache-control", b"content-range", b"max-forwards", b"set-cookie", b"te", b"trailer", b"www-authenticate"];
-    field(name) != Field::Other || is_protected(name) || hides_protected(name) || NAMES.iter().any(|word| name.eq_ignore_ascii_case(word))
+    const NAMES: [&[u8]; 7] = [
+        b"cache-control",
+        b"content-range",
+        b"max-forwards",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"www-authenticate",
+    ];
+    field(name) != Field::Other
+        || is_protected(name)
+        || hides_protected(name)
+        || NAMES.iter().any(|word| name.eq_ignore_ascii_case(word))
 }
 
 /// Name and trimmed value of a header line without its line end.
@@ -103,7 +145,10 @@ pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Malformed::FoldedLine);
     }
-    let colon = line.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(line.len());
+    let colon = line
+        .iter()
+        .position(|&byte| !is_token_byte(byte))
+        .unwrap_or(line.len());
     let (name, rest) = line.split_at(colon);
     let [b':', value @ ..] = rest else {
         return Err(Malformed::FieldName);
@@ -115,9 +160,12 @@ pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     Ok((name, trim(value)))
 }
 
-/// RFC 9110 `field-content`, tabs and obs-text included. No early exit, so that the compiler can look at many bytes at once.
+/// RFC 9110 `field-content`, tabs and obs-text included. No early exit, so that the compiler can
+/// look at many bytes at once.
 pub(super) fn check_value(value: &[u8]) -> Result<(), Malformed> {
-    let bad = value.iter().fold(0, |bad, &byte| bad | (u8::from(byte < 0x20) & u8::from(byte != b'\t')) | u8::from(byte == 0x7f));
+    let bad = value.iter().fold(0, |bad, &byte| {
+        bad | (u8::from(byte < 0x20) & u8::from(byte != b'\t')) | u8::from(byte == 0x7f)
+    });
     match bad {
         0 => Ok(()),
         _ if value.contains(&b'\r') => Err(Malformed::BareCarriageReturn),
@@ -126,8 +174,14 @@ pub(super) fn check_value(value: &[u8]) -> Result<(), Malformed> {
 }
 
 fn trim(value: &[u8]) -> &[u8] {
-    let start = value.iter().position(|&byte| !is_blank(byte)).unwrap_or(value.len());
-    let end = value.iter().rposition(|&byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    let start = value
+        .iter()
+        .position(|&byte| !is_blank(byte))
+        .unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|&byte| !is_blank(byte))
+        .map_or(start, |last| last + 1);
     value.get(start..end).unwrap_or_default()
 }
 
@@ -145,12 +199,18 @@ pub(super) fn content_length(value: &[u8]) -> Result<u64, Malformed> {
     if !plain {
         return Err(Malformed::Length);
     }
-    Ok(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+    Ok(value
+        .iter()
+        .fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
 }
 
 /// A Connection value: a list of tokens, none of which may be protected (A54).
 pub(super) fn check_connection(value: &[u8]) -> Result<(), Malformed> {
-    for option in value.split(|&byte| byte == b',').map(trim).filter(|option| !option.is_empty()) {
+    for option in value
+        .split(|&byte| byte == b',')
+        .map(trim)
+        .filter(|option| !option.is_empty())
+    {
         if !option.iter().copied().all(is_token_byte) {
             return Err(Malformed::Connection);
         }
@@ -163,7 +223,11 @@ pub(super) fn check_connection(value: &[u8]) -> Result<(), Malformed> {
 
 /// The only expectation there is.
 pub(super) fn check_expect(value: &[u8]) -> Result<(), Malformed> {
-    if value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(Malformed::Expectation) }
+    if value.eq_ignore_ascii_case(b"100-continue") {
+        Ok(())
+    } else {
+        Err(Malformed::Expectation)
+    }
 }
 
 /// Methods are case-sensitive and listed: an unknown one might be one the upstream acts on.
@@ -180,19 +244,39 @@ pub(super) fn check_method(method: &[u8]) -> Result<(), Malformed> {
 /// `host` or `host:port`, without user information; an IPv6 address in brackets.
 pub(super) fn check_host(value: &[u8]) -> Result<(), Malformed> {
     let is_host = if let [b'[', rest @ ..] = value {
-        let (address, after) = rest.split_at(rest.iter().position(|&byte| byte == b']').unwrap_or(rest.len()));
-        std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()) && is_port(after.get(1..))
+        let (address, after) = rest.split_at(
+            rest.iter()
+                .position(|&byte| byte == b']')
+                .unwrap_or(rest.len()),
+        );
+        std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+            && is_port(after.get(1..))
     } else {
-        let (name, port) = value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len()));
+        let (name, port) = value.split_at(
+            value
+                .iter()
+                .position(|&byte| byte == b':')
+                .unwrap_or(value.len()),
+        );
         is_name(name) && is_port(Some(port))
     };
-    if is_host && value.len() <= MAX_HOST { Ok(()) } else { Err(Malformed::HostSyntax) }
+    if is_host && value.len() <= MAX_HOST {
+        Ok(())
+    } else {
+        Err(Malformed::HostSyntax)
+    }
 }
 
-/// Labels of letters, digits, `-` and `_`, with at most one dot at the end. What else RFC 3986 allows in a name is no host name anywhere.
+/// Labels of letters, digits, `-` and `_`, with at most one dot at the end. What else RFC 3986
+/// allows in a name is no host name anywhere.
 fn is_name(name: &[u8]) -> bool {
     let labels = name.strip_suffix(b".").unwrap_or(name);
-    labels.split(|&byte| byte == b'.').all(|label| !label.is_empty() && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
+    labels.split(|&byte| byte == b'.').all(|label| {
+        !label.is_empty()
+            && label
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    })
 }
 
 /// Nothing, or a colon and a port that exists.
@@ -202,7 +286,12 @@ fn is_port(text: Option<&[u8]>) -> bool {
         Some([b':', digits @ ..]) => {
             matches!(digits.len(), 1..=5)
                 && digits.iter().all(u8::is_ascii_digit)
-                && u16::try_from(digits.iter().fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0'))).is_ok()
+                && u16::try_from(
+                    digits
+                        .iter()
+                        .fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0')),
+                )
+                .is_ok()
         }
         _ => false,
     }
@@ -215,7 +304,23 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
         let mut at = 0_u8;
         while at < 128 {
             table[at as usize] = at.is_ascii_alphanumeric()
-                || matches!(at, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+                || matches!(
+                    at,
+                    b'!' | b'#'
+                        | b'$'
+                        | b'%'
+                        | b'&'
+                        | b'\''
+                        | b'*'
+                        | b'+'
+                        | b'-'
+                        | b'.'
+                        | b'^'
+                        | b'_'
+                        | b'`'
+                        | b'|'
+                        | b'~'
+                );
             at += 1;
         }
         table
@@ -268,18 +373,48 @@ mod tests {
     #[test]
     fn a9_a10_a_length_is_a_plain_number_within_its_digits() {
         assert_eq!(content_length(b"0"), Ok(0));
-        assert_eq!(content_length("9".repeat(MAX_LENGTH_DIGITS).as_bytes()), Ok(999_999_999_999_999_999));
-        for bad in ["", "+5", "-1", "0x10", "1_0", "5 5", "5, 5", "5,10", "007", "00", "18446744073709551616", &"9".repeat(MAX_LENGTH_DIGITS + 1)] {
-            assert_eq!(content_length(bad.as_bytes()), Err(Malformed::Length), "{bad}");
+        assert_eq!(
+            content_length("9".repeat(MAX_LENGTH_DIGITS).as_bytes()),
+            Ok(999_999_999_999_999_999)
+        );
+        for bad in [
+            "",
+            "+5",
+            "-1",
+            "0x10",
+            "1_0",
+            "5 5",
+            "5, 5",
+            "5,10",
+            "007",
+            "00",
+            "18446744073709551616",
+            &"9".repeat(MAX_LENGTH_DIGITS + 1),
+        ] {
+            assert_eq!(
+                content_length(bad.as_bytes()),
+                Err(Malformed::Length),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn a55_underscores_do_not_hide_a_protected_name() {
-        for name in ["content_length", "Transfer_Encoding", "burngate_workflow", "x_burngate_run", "X-Forwarded_For", "mcp_name", "idempotency_key"] {
+        for name in [
+            "content_length",
+            "Transfer_Encoding",
+            "burngate_workflow",
+            "x_burngate_run",
+            "X-Forwarded_For",
+            "mcp_name",
+            "idempotency_key",
+        ] {
             assert!(hides_protected(name.as_bytes()), "{name}");
         }
-        assert!(hides_protected(format!("burngate_{}", "x".repeat(100)).as_bytes()));
+        assert!(hides_protected(
+            format!("burngate_{}", "x".repeat(100)).as_bytes()
+        ));
         for name in ["x_ticket", "content-length", "my_content_length", "_"] {
             assert!(!hides_protected(name.as_bytes()), "{name}");
         }
@@ -287,11 +422,30 @@ mod tests {
 
     #[test]
     fn a54_connection_may_not_name_what_decides() {
-        for fine in ["close", "keep-alive, Upgrade", "", ",", "te, trailer, x-mine"] {
+        for fine in [
+            "close",
+            "keep-alive, Upgrade",
+            "",
+            ",",
+            "te, trailer, x-mine",
+        ] {
             assert_eq!(check_connection(fine.as_bytes()), Ok(()), "{fine}");
         }
-        for name in ["Burngate-Workflow", "authorization", "HOST", "content-length", "Content-Type", "cookie", "transfer-encoding", "x-forwarded-for"] {
-            assert_eq!(check_connection(format!("close, {name}").as_bytes()), Err(Malformed::ConnectionNamesProtected), "{name}");
+        for name in [
+            "Burngate-Workflow",
+            "authorization",
+            "HOST",
+            "content-length",
+            "Content-Type",
+            "cookie",
+            "transfer-encoding",
+            "x-forwarded-for",
+        ] {
+            assert_eq!(
+                check_connection(format!("close, {name}").as_bytes()),
+                Err(Malformed::ConnectionNamesProtected),
+                "{name}"
+            );
         }
         assert_eq!(check_connection(b"close; x"), Err(Malformed::Connection));
     }

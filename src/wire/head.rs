@@ -1,13 +1,18 @@
-//! The guard before hyper: reads the raw bytes of an HTTP/1 connection and lets pass only messages that every reader frames alike.
+//! The guard before hyper: reads the raw bytes of an HTTP/1 connection and lets pass only messages
+//! that every reader frames alike.
 //!
-//! hyper drops Content-Length beside Transfer-Encoding before our code sees the request, and takes bare line feeds, missing and duplicate Hosts and bad chunk
-//! extensions. So a guard decides, from the same bytes and before it, whether each head and each chunk is beyond doubt (A1 to A30, A48, A49, A52 to
-//! A56). It is a state machine that is fed consecutive bytes, allocates nothing for an ordinary head and gives the same verdict however the bytes are cut. It
-//! does not rewrite, buffer or interpret: what passes, passes byte for byte; who holds bytes back, answers and closes is the caller.
+//! hyper drops Content-Length beside Transfer-Encoding before our code sees the request, and takes
+//! bare line feeds, missing and duplicate Hosts and bad chunk extensions. So a guard decides, from
+//! the same bytes and before it, whether each head and each chunk is beyond doubt (A1 to A30, A48,
+//! A49, A52 to A56). It is a state machine that is fed consecutive bytes, allocates nothing for an
+//! ordinary head and gives the same verdict however the bytes are cut. It does not rewrite, buffer
+//! or interpret: what passes, passes byte for byte; who holds bytes back, answers and closes is the
+//! caller.
 //!
-//! The caller's part: feed new bytes; after `Scan::Hold { from }` hand on what lies before `from`, keep the rest, and feed it again with new bytes behind it;
-//! after `Scan::Refuse` hand on what lies before `at`, answer (or, `in_body`, abort what was begun) and close. Call `next_head` until it is empty, and `end` when
-//! the peer has closed.
+//! The caller's part: feed new bytes; after `Scan::Hold { from }` hand on what lies before `from`,
+//! keep the rest, and feed it again with new bytes behind it; after `Scan::Refuse` hand on what
+//! lies before `at`, answer (or, `in_body`, abort what was begun) and close. Call `next_head` until
+//! it is empty, and `end` when the peer has closed.
 
 mod reading;
 
@@ -29,11 +34,15 @@ pub struct HeadLimits {
 impl Default for HeadLimits {
     /// The bounds of the contract: 32 KiB, and as many headers as hyper takes.
     fn default() -> Self {
-        Self { bytes: 32 * 1024, headers: 100 }
+        Self {
+            bytes: 32 * 1024,
+            headers: 100,
+        }
     }
 }
 
-/// Heads that were read ahead and not yet asked for. More than any client pipelines; a caller that never asks must not grow without bound.
+/// Heads that were read ahead and not yet asked for. More than any client pipelines; a caller that
+/// never asks must not grow without bound.
 pub const MAX_WAITING_HEADS: usize = 1024;
 
 /// Interim responses before the real one.
@@ -44,18 +53,21 @@ pub const MAX_INFORMATIONAL: usize = 8;
 pub enum Scan {
     /// All of them are fine.
     Pass,
-    /// Those before `from` are fine; the rest is an incomplete head or chunk line, to be fed again with more behind it.
+    /// Those before `from` are fine; the rest is an incomplete head or chunk line, to be fed again
+    /// with more behind it.
     Hold {
         /// Offset into the bytes fed last.
         from: usize,
     },
-    /// Those before `at` are fine; with `at` begins the head or chunk line that is not. Every later scan refuses too.
+    /// Those before `at` are fine; with `at` begins the head or chunk line that is not. Every later
+    /// scan refuses too.
     Refuse {
         /// Offset into the bytes fed last.
         at: usize,
         /// What is wrong.
         reason: Malformed,
-        /// Whether the message was begun: its head has passed, so it must be aborted instead of answered.
+        /// Whether the message was begun: its head has passed, so it must be aborted instead of
+        /// answered.
         in_body: bool,
     },
 }
@@ -124,17 +136,31 @@ impl Guard {
         Self::new(Side::Request, limits)
     }
 
-    /// Guards what an upstream sends; a response nobody announced with `expect_response` is refused.
+    /// Guards what an upstream sends; a response nobody announced with `expect_response` is
+    /// refused.
     #[must_use]
     pub fn response(limits: HeadLimits) -> Self {
-        Self::new(Side::Response { expected: None, interim: 0 }, limits)
+        Self::new(
+            Side::Response {
+                expected: None,
+                interim: 0,
+            },
+            limits,
+        )
     }
 
     fn new(side: Side, limits: HeadLimits) -> Self {
-        Self { side, limits, state: State::Head, reading: Reading::default(), waiting: VecDeque::new() }
+        Self {
+            side,
+            limits,
+            state: State::Head,
+            reading: Reading::default(),
+            waiting: VecDeque::new(),
+        }
     }
 
-    /// Announces the one request that is out on this connection, before its first byte is sent. Nothing to do for a guard of requests.
+    /// Announces the one request that is out on this connection, before its first byte is sent.
+    /// Nothing to do for a guard of requests.
     pub fn expect_response(&mut self, to_head: bool) {
         if let Side::Response { expected, interim } = &mut self.side {
             (*expected, *interim) = (Some(to_head), 0);
@@ -172,7 +198,13 @@ impl Guard {
                     Err(reason) => return self.refuse(at, reason, true),
                 },
                 State::UntilClose => return Scan::Pass,
-                State::Refused { reason, in_body } => return Scan::Refuse { at, reason, in_body },
+                State::Refused { reason, in_body } => {
+                    return Scan::Refuse {
+                        at,
+                        reason,
+                        in_body,
+                    };
+                }
             }
         }
         Scan::Pass
@@ -189,7 +221,8 @@ impl Guard {
         !self.waiting.is_empty()
     }
 
-    /// Whether the connection may end here. Bytes that are still held back are dropped by the caller.
+    /// Whether the connection may end here. Bytes that are still held back are dropped by the
+    /// caller.
     pub fn end(&self) -> Result<(), Malformed> {
         match self.state {
             State::Head if self.reading.is_empty() => Ok(()),
@@ -202,7 +235,11 @@ impl Guard {
 
     fn refuse(&mut self, at: usize, reason: Malformed, in_body: bool) -> Scan {
         self.state = State::Refused { reason, in_body };
-        Scan::Refuse { at, reason, in_body }
+        Scan::Refuse {
+            at,
+            reason,
+            in_body,
+        }
     }
 
     fn message_end(&mut self) -> State {
@@ -216,7 +253,9 @@ impl Guard {
     fn head(&mut self, rest: &[u8]) -> Result<Option<usize>, Malformed> {
         let is_request = match self.side {
             Side::Request => true,
-            Side::Response { expected: Some(_), .. } => false,
+            Side::Response {
+                expected: Some(_), ..
+            } => false,
             Side::Response { expected: None, .. } => return Err(Malformed::Unsolicited),
         };
         let Progress::Complete(taken) = self.reading.advance(rest, self.limits, is_request)? else {

@@ -1,7 +1,9 @@
-//! The rules of the HTTP/1 guard for requests that came over HTTP/2, where h2 has checked the framing.
+//! The rules of the HTTP/1 guard for requests that came over HTTP/2, where h2 has checked the
+//! framing.
 //!
-//! Decides on the header set alone: one place to go to, nothing twice that may stand once, nothing connection-specific, no name that hides a protected one. The
-//! tables are those of `wire::fields`, so that a request is not judged by the protocol it chose.
+//! Decides on the header set alone: one place to go to, nothing twice that may stand once, nothing
+//! connection-specific, no name that hides a protected one. The tables are those of `wire::fields`,
+//! so that a request is not judged by the protocol it chose.
 
 use http::header::{HOST, TE};
 use http::request::Parts;
@@ -18,18 +20,24 @@ pub fn check_h2(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {
     check_place(parts)?;
     for name in parts.headers.keys() {
         let mut values = parts.headers.get_all(name).iter();
-        let Some(value) = values.next().map(http::HeaderValue::as_bytes) else { continue };
+        let Some(value) = values.next().map(http::HeaderValue::as_bytes) else {
+            continue;
+        };
         let is_single = values.next().is_none();
         fields::check_value(value)?;
         let name = name.as_str().as_bytes();
         match fields::field(name) {
-            Field::Connection | Field::TransferEncoding | Field::Upgrade => return Err(Malformed::ConnectionSpecific),
+            Field::Connection | Field::TransferEncoding | Field::Upgrade => {
+                return Err(Malformed::ConnectionSpecific);
+            }
             Field::ContentLength if !is_single => return Err(Malformed::LengthTwice),
             Field::ContentLength => {
                 fields::content_length(value)?;
             }
             Field::Host if !is_single => return Err(Malformed::HostTwice),
-            Field::Expect | Field::Once(_) | Field::Family if !is_single => return Err(Malformed::FieldTwice),
+            Field::Expect | Field::Once(_) | Field::Family if !is_single => {
+                return Err(Malformed::FieldTwice);
+            }
             Field::Expect => fields::check_expect(value)?,
             Field::Host | Field::Once(_) | Field::Family => {}
             Field::Other => check_other(name, value, is_single)?,
@@ -43,21 +51,35 @@ fn check_size(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {
     if parts.headers.len() > limits.headers {
         return Err(Malformed::TooManyFields);
     }
-    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Err(Malformed::TargetTooLong);
     }
-    let bytes = parts.headers.iter().fold(target, |bytes, (name, value)| bytes + name.as_str().len() + value.len() + 4);
-    if bytes > limits.bytes { Err(Malformed::HeadTooLarge) } else { Ok(()) }
+    let bytes = parts.headers.iter().fold(target, |bytes, (name, value)| {
+        bytes + name.as_str().len() + value.len() + 4
+    });
+    if bytes > limits.bytes {
+        Err(Malformed::HeadTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 /// `:authority`, or Host in its place, or both alike (A34).
 fn check_place(parts: &Parts) -> Result<(), Malformed> {
-    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
     let host = parts.headers.get(HOST).map(http::HeaderValue::as_bytes);
     match (authority, host) {
         (None, None) => return Err(Malformed::HostMissing),
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => return Err(Malformed::HostMismatch),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            return Err(Malformed::HostMismatch);
+        }
         (Some(place), _) | (None, Some(place)) => fields::check_host(place)?,
     }
     match parts.uri.path() {
@@ -71,7 +93,11 @@ fn check_other(name: &[u8], value: &[u8], is_single: bool) -> Result<(), Malform
     match name {
         b"keep-alive" | b"proxy-connection" => Err(Malformed::ConnectionSpecific),
         // RFC 9113 section 8.2.2.
-        _ if name == TE.as_str().as_bytes() && !(is_single && value.eq_ignore_ascii_case(b"trailers")) => Err(Malformed::ConnectionSpecific),
+        _ if name == TE.as_str().as_bytes()
+            && !(is_single && value.eq_ignore_ascii_case(b"trailers")) =>
+        {
+            Err(Malformed::ConnectionSpecific)
+        }
         _ if fields::hides_protected(name) => Err(Malformed::FieldUnderscore),
         _ => Ok(()),
     }
@@ -85,14 +111,26 @@ mod tests {
     use super::*;
 
     fn check(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<(), Malformed> {
-        let request = headers.iter().fold(Request::builder().method(method).uri(uri), |builder, (name, value)| builder.header(*name, *value));
-        check_h2(&request.body(()).unwrap().into_parts().0, HeadLimits::default())
+        let request = headers.iter().fold(
+            Request::builder().method(method).uri(uri),
+            |builder, (name, value)| builder.header(*name, *value),
+        );
+        check_h2(
+            &request.body(()).unwrap().into_parts().0,
+            HeadLimits::default(),
+        )
     }
 
     #[test]
     fn an_ordinary_request_passes() {
-        let headers =
-            [("content-type", "application/json"), ("content-length", "2"), ("cookie", "a=1"), ("cookie", "b=2"), ("te", "trailers"), ("burngate-run", "r")];
+        let headers = [
+            ("content-type", "application/json"),
+            ("content-length", "2"),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+            ("te", "trailers"),
+            ("burngate-run", "r"),
+        ];
         assert_eq!(check("POST", "https://h:8443/a?b", &headers), Ok(()));
         assert_eq!(check("GET", "/a", &[("host", "h")]), Ok(()));
         assert_eq!(check("GET", "https://h/a", &[("host", "H")]), Ok(()));
@@ -116,15 +154,25 @@ mod tests {
     #[case("POST", "https://h/a", &[("authorization", "a"), ("authorization", "b")], Malformed::FieldTwice)]
     #[case("POST", "https://h/a", &[("burngate_workflow", "a")], Malformed::FieldUnderscore)]
     #[case("POST", "https://h/a", &[("expect", "x")], Malformed::Expectation)]
-    fn a32_a34_a55_a56_http2_is_held_to_the_same_rules(#[case] method: &str, #[case] uri: &str, #[case] headers: &[(&str, &str)], #[case] reason: Malformed) {
+    fn a32_a34_a55_a56_http2_is_held_to_the_same_rules(
+        #[case] method: &str,
+        #[case] uri: &str,
+        #[case] headers: &[(&str, &str)],
+        #[case] reason: Malformed,
+    ) {
         assert_eq!(check(method, uri, headers), Err(reason));
     }
 
     #[test]
     fn a36_heads_are_bounded() {
-        let limits = HeadLimits { bytes: 40, headers: 2 };
+        let limits = HeadLimits {
+            bytes: 40,
+            headers: 2,
+        };
         let check = |count: usize, value: usize| {
-            let builder = (0..count).fold(Request::builder().uri("https://h/a"), |builder, _| builder.header("x", "v".repeat(value)));
+            let builder = (0..count).fold(Request::builder().uri("https://h/a"), |builder, _| {
+                builder.header("x", "v".repeat(value))
+            });
             check_h2(&builder.body(()).unwrap().into_parts().0, limits)
         };
         assert_eq!(check(2, 14), Ok(()));

@@ -1,8 +1,10 @@
 //! The strict JSON reader: RFC 8259, and one meaning for every document or none.
 //!
-//! Decides whether bytes are one JSON value that no two readers take for different ones: UTF-8, no byte order mark, unique member names after unescaping at every
-//! depth, no lone surrogates, the number grammar and nothing around the value but whitespace. It does not decide what a number is worth (`gate::json`), whether
-//! names that differ by case may stand together, or how large a body may be: that is bounded before. Strings without escapes and all numbers stay in the input.
+//! Decides whether bytes are one JSON value that no two readers take for different ones: UTF-8, no
+//! byte order mark, unique member names after unescaping at every depth, no lone surrogates, the
+//! number grammar and nothing around the value but whitespace. It does not decide what a number is
+//! worth (`gate::json`), whether names that differ by case may stand together, or how large a body
+//! may be: that is bounded before. Strings without escapes and all numbers stay in the input.
 
 mod value;
 
@@ -14,14 +16,16 @@ use crate::gate::json::Json;
 
 pub use value::to_value;
 
-/// Arrays and objects inside each other. Recursion stays within a few tens of kilobytes of stack, and no tool's arguments come near it.
+/// Arrays and objects inside each other. Recursion stays within a few tens of kilobytes of stack,
+/// and no tool's arguments come near it.
 pub const MAX_DEPTH: usize = 128;
 
-/// Digits of an exponent, leading zeros left out. Larger ones have no use, and would make exact arithmetic on exponents overflow.
+/// Digits of an exponent, leading zeros left out. Larger ones have no use, and would make exact
+/// arithmetic on exponents overflow.
 pub const MAX_EXPONENT_DIGITS: usize = 9;
 
-/// Up to here a new member name is compared with every one before it; objects with more members are checked once, by sorting, so that a body full of members
-/// cannot cost quadratic time.
+/// Up to here a new member name is compared with every one before it; objects with more members are
+/// checked once, by sorting, so that a body full of members cannot cost quadratic time.
 const LINEAR_MEMBERS: usize = 16;
 
 /// Where and why bytes are not strict JSON.
@@ -88,17 +92,28 @@ impl From<JsonError> for Malformed {
     }
 }
 
-/// Reads exactly one value. It may take about thirty bytes of memory for each byte of input (`[[0],[0],…]`): bound the input accordingly.
+/// Reads exactly one value. It may take about thirty bytes of memory for each byte of input
+/// (`[[0],[0],…]`): bound the input accordingly.
 pub fn parse(bytes: &[u8]) -> Result<Json<'_>, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| JsonError { offset: error.valid_up_to(), kind: JsonErrorKind::Utf8 })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError {
+        offset: error.valid_up_to(),
+        kind: JsonErrorKind::Utf8,
+    })?;
     if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(JsonError { offset: 0, kind: JsonErrorKind::ByteOrderMark });
+        return Err(JsonError {
+            offset: 0,
+            kind: JsonErrorKind::ByteOrderMark,
+        });
     }
     let mut reader = Reader { text, bytes, at: 0 };
     reader.skip_whitespace();
     let value = reader.value(MAX_DEPTH)?;
     reader.skip_whitespace();
-    if reader.at == bytes.len() { Ok(value) } else { Err(reader.error(JsonErrorKind::Trailing)) }
+    if reader.at == bytes.len() {
+        Ok(value)
+    } else {
+        Err(reader.error(JsonErrorKind::Trailing))
+    }
 }
 
 struct Reader<'a> {
@@ -135,7 +150,10 @@ impl<'a> Reader<'a> {
             }
             let name = self.string()?;
             if members.len() < LINEAR_MEMBERS && members.iter().any(|(other, _)| *other == name) {
-                return Err(JsonError { offset: name_at, kind: JsonErrorKind::Duplicate });
+                return Err(JsonError {
+                    offset: name_at,
+                    kind: JsonErrorKind::Duplicate,
+                });
             }
             self.skip_whitespace();
             self.expect(b':')?;
@@ -174,7 +192,9 @@ impl<'a> Reader<'a> {
     }
 
     fn open(&mut self, depth: usize) -> Result<usize, JsonError> {
-        let left = depth.checked_sub(1).ok_or(self.error(JsonErrorKind::TooDeep))?;
+        let left = depth
+            .checked_sub(1)
+            .ok_or(self.error(JsonErrorKind::TooDeep))?;
         self.at += 1;
         self.skip_whitespace();
         Ok(left)
@@ -210,14 +230,28 @@ impl<'a> Reader<'a> {
     fn skip_plain(&mut self) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let plain = &rest[..memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
-        // Control characters are an error wherever they stand, so they are looked for without stopping, many bytes at a time.
-        let has_control = plain.iter().fold(0, |found, &byte| found | u8::from(byte < 0x20)) != 0;
-        self.at += if has_control { plain.iter().position(|&byte| byte < 0x20).unwrap_or(plain.len()) } else { plain.len() };
+        // Control characters are an error wherever they stand, so they are looked for without
+        // stopping, many bytes at a time.
+        let has_control = plain
+            .iter()
+            .fold(0, |found, &byte| found | u8::from(byte < 0x20))
+            != 0;
+        self.at += if has_control {
+            plain
+                .iter()
+                .position(|&byte| byte < 0x20)
+                .unwrap_or(plain.len())
+        } else {
+            plain.len()
+        };
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
-        let letter = *self.bytes.get(start + 1).ok_or(JsonError { offset: self.bytes.len(), kind: JsonErrorKind::End })?;
+        let letter = *self.bytes.get(start + 1).ok_or(JsonError {
+            offset: self.bytes.len(),
+            kind: JsonErrorKind::End,
+        })?;
         self.at += 2;
         Ok(match letter {
             b'"' | b'\\' | b'/' => char::from(letter),
@@ -227,13 +261,21 @@ impl<'a> Reader<'a> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => return self.unicode(start),
-            _ => return Err(JsonError { offset: start, kind: JsonErrorKind::Escape }),
+            _ => {
+                return Err(JsonError {
+                    offset: start,
+                    kind: JsonErrorKind::Escape,
+                });
+            }
         })
     }
 
     /// After `\u`: one code unit, or two that form a pair.
     fn unicode(&mut self, start: usize) -> Result<char, JsonError> {
-        let lone = JsonError { offset: start, kind: JsonErrorKind::Surrogate };
+        let lone = JsonError {
+            offset: start,
+            kind: JsonErrorKind::Surrogate,
+        };
         let unit = self.four_hex_digits(start)?;
         let code = match unit {
             0xD800..=0xDBFF => {
@@ -252,21 +294,33 @@ impl<'a> Reader<'a> {
     }
 
     fn four_hex_digits(&mut self, start: usize) -> Result<u32, JsonError> {
-        let digits = self.bytes.get(self.at..self.at + 4).ok_or(JsonError { offset: start, kind: JsonErrorKind::Escape })?;
+        let digits = self.bytes.get(self.at..self.at + 4).ok_or(JsonError {
+            offset: start,
+            kind: JsonErrorKind::Escape,
+        })?;
         self.at += 4;
         digits
             .iter()
-            .try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
-            .ok_or(JsonError { offset: start, kind: JsonErrorKind::Escape })
+            .try_fold(0, |unit, &digit| {
+                Some(unit << 4 | char::from(digit).to_digit(16)?)
+            })
+            .ok_or(JsonError {
+                offset: start,
+                kind: JsonErrorKind::Escape,
+            })
     }
 
     fn number(&mut self) -> Result<&'a str, JsonError> {
         let start = self.at;
-        let invalid = JsonError { offset: start, kind: JsonErrorKind::Number };
+        let invalid = JsonError {
+            offset: start,
+            kind: JsonErrorKind::Number,
+        };
         self.take(b'-');
         let leading_zero = self.peek() == Some(b'0');
         let whole = self.skip_digits();
-        if whole == 0 || (leading_zero && whole > 1) || (self.take(b'.') && self.skip_digits() == 0) {
+        if whole == 0 || (leading_zero && whole > 1) || (self.take(b'.') && self.skip_digits() == 0)
+        {
             return Err(invalid);
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
@@ -280,7 +334,10 @@ impl<'a> Reader<'a> {
                 return Err(invalid);
             }
             if significant > MAX_EXPONENT_DIGITS {
-                return Err(JsonError { offset: start, kind: JsonErrorKind::NumberRange });
+                return Err(JsonError {
+                    offset: start,
+                    kind: JsonErrorKind::NumberRange,
+                });
             }
         }
         self.slice(start)
@@ -288,13 +345,20 @@ impl<'a> Reader<'a> {
 
     fn skip_digits(&mut self) -> usize {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let count = rest
+            .iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(rest.len());
         self.at += count;
         count
     }
 
     fn literal(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, JsonError> {
-        if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word.as_bytes())) {
+        if !self
+            .bytes
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        {
             return Err(self.error(JsonErrorKind::Unexpected));
         }
         self.at += word.len();
@@ -318,20 +382,34 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.take(byte) { Ok(()) } else { Err(self.unexpected()) }
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
     }
 
-    /// The text from `start` to here. Both lie beside ASCII, so the cut is always a character boundary; the error is never seen.
+    /// The text from `start` to here. Both lie beside ASCII, so the cut is always a character
+    /// boundary; the error is never seen.
     fn slice(&self, start: usize) -> Result<&'a str, JsonError> {
-        self.text.get(start..self.at).ok_or(self.error(JsonErrorKind::Utf8))
+        self.text
+            .get(start..self.at)
+            .ok_or(self.error(JsonErrorKind::Utf8))
     }
 
     fn unexpected(&self) -> JsonError {
-        self.error(if self.at >= self.bytes.len() { JsonErrorKind::End } else { JsonErrorKind::Unexpected })
+        self.error(if self.at >= self.bytes.len() {
+            JsonErrorKind::End
+        } else {
+            JsonErrorKind::Unexpected
+        })
     }
 
     fn error(&self, kind: JsonErrorKind) -> JsonError {
-        JsonError { offset: self.at, kind }
+        JsonError {
+            offset: self.at,
+            kind,
+        }
     }
 }
 
@@ -341,12 +419,20 @@ fn has_duplicate(members: &[(Cow<'_, str>, Json<'_>)]) -> bool {
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// Whether an object has two members that some reader takes for one because it ignores case (Go's does, A64). Members of members are not looked at.
+/// Whether an object has two members that some reader takes for one because it ignores case (Go's
+/// does, A64). Members of members are not looked at.
 #[must_use]
 pub fn has_case_twins(json: &Json<'_>) -> bool {
-    let Json::Object(members) = json else { return false };
+    let Json::Object(members) = json else {
+        return false;
+    };
     // Up and down again: the Kelvin sign and the long s become `k` and `s` only this way.
-    let fold = |name: &str| name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>();
+    let fold = |name: &str| {
+        name.chars()
+            .flat_map(char::to_uppercase)
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+    };
     let mut names: Vec<String> = members.iter().map(|(name, _)| fold(name)).collect();
     names.sort_unstable();
     names.windows(2).any(|pair| pair[0] == pair[1])

@@ -1,7 +1,8 @@
-//! Every way a message can be refused before policy looks at it, each with its status, slug and one sentence.
+//! Every way a message can be refused before policy looks at it, each with its status, slug and one
+//! sentence.
 //!
-//! The sentences are constants: a refusal never repeats a byte that the peer chose (no response splitting, no reflected script, A27). Who answers, closes
-//! and records is decided by the proxy.
+//! The sentences are constants: a refusal never repeats a byte that the peer chose (no response
+//! splitting, no reflected script, A27). Who answers, closes and records is decided by the proxy.
 
 /// A message that is ambiguous, invalid or past a bound. Small and `Copy`: refusing costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -271,6 +272,9 @@ mod tests {
         ] {
             assert_eq!((reason.status(), reason.slug()), (status, slug), "{reason}");
         }
-        assert_eq!(Malformed::LengthAndTransferEncoding.to_string(), "content-length and transfer-encoding together");
+        assert_eq!(
+            Malformed::LengthAndTransferEncoding.to_string(),
+            "content-length and transfer-encoding together"
+        );
     }
 }

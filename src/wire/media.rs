@@ -1,7 +1,8 @@
 //! Whether a body claims to be JSON that needs no decoding.
 //!
-//! Decides from Content-Type and Content-Encoding alone, and never more leniently because a spelling is unusual: case does not matter, everything unknown is 415,
-//! and so is no content type at all (A70, A71). What the bytes are is decided by `wire::json`.
+//! Decides from Content-Type and Content-Encoding alone, and never more leniently because a
+//! spelling is unusual: case does not matter, everything unknown is 415, and so is no content type
+//! at all (A70, A71). What the bytes are is decided by `wire::json`.
 
 use http::HeaderValue;
 
@@ -10,16 +11,23 @@ use super::fields::is_token_byte;
 
 /// `application/json` or `application/*+json`, with no charset but UTF-8.
 pub fn is_json(value: Option<&HeaderValue>) -> Result<(), Malformed> {
-    let text = value.map(HeaderValue::as_bytes).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(Malformed::MediaType)?;
-    let (essence, parameters) = text.split_once(';').map_or((text, None), |(essence, rest)| (essence, Some(rest)));
+    let text = value
+        .map(HeaderValue::as_bytes)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .ok_or(Malformed::MediaType)?;
+    let (essence, parameters) = text
+        .split_once(';')
+        .map_or((text, None), |(essence, rest)| (essence, Some(rest)));
     let (kind, subtype) = trim(essence).split_once('/').ok_or(Malformed::MediaType)?;
-    if !kind.eq_ignore_ascii_case("application") || !is_token(subtype) || !is_json_subtype(subtype) {
+    if !kind.eq_ignore_ascii_case("application") || !is_token(subtype) || !is_json_subtype(subtype)
+    {
         return Err(Malformed::MediaType);
     }
     parameters.map_or(Ok(()), check_parameters)
 }
 
-/// Absent or `identity`: a compressed body would have to be decoded, within bounds, before it could be judged.
+/// Absent or `identity`: a compressed body would have to be decoded, within bounds, before it could
+/// be judged.
 pub fn is_identity(value: Option<&HeaderValue>) -> Result<(), Malformed> {
     match value.map(|value| value.as_bytes().trim_ascii()) {
         None => Ok(()),
@@ -29,7 +37,10 @@ pub fn is_identity(value: Option<&HeaderValue>) -> Result<(), Malformed> {
 }
 
 fn is_json_subtype(subtype: &str) -> bool {
-    let suffix = subtype.rsplit_once('+').filter(|(name, _)| !name.is_empty()).map_or(subtype, |(_, suffix)| suffix);
+    let suffix = subtype
+        .rsplit_once('+')
+        .filter(|(name, _)| !name.is_empty())
+        .map_or(subtype, |(_, suffix)| suffix);
     suffix.eq_ignore_ascii_case("json")
 }
 
@@ -48,10 +59,15 @@ fn check_parameters(text: &str) -> Result<(), Malformed> {
         }
         let (name, after) = rest.split_once('=').ok_or(Malformed::MediaType)?;
         let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
-            // An escaped quote would make the value depend on who unescapes it; no parameter of JSON needs one.
-            quoted.split_once('"').filter(|(value, _)| !value.contains('\\')).ok_or(Malformed::MediaType)?
+            // An escaped quote would make the value depend on who unescapes it; no parameter of
+            // JSON needs one.
+            quoted
+                .split_once('"')
+                .filter(|(value, _)| !value.contains('\\'))
+                .ok_or(Malformed::MediaType)?
         } else {
-            let (value, after) = after.split_at(after.find([';', ' ', '\t']).unwrap_or(after.len()));
+            let (value, after) =
+                after.split_at(after.find([';', ' ', '\t']).unwrap_or(after.len()));
             if !is_token(value) {
                 return Err(Malformed::MediaType);
             }
@@ -126,7 +142,11 @@ mod tests {
 
     #[test]
     fn a70_another_charset_or_no_type_is_unsupported() {
-        for text in ["application/json;charset=utf-7", "application/json; charset=utf-8; charset=utf-7", "application/json; charset=utf-16"] {
+        for text in [
+            "application/json;charset=utf-7",
+            "application/json; charset=utf-8; charset=utf-7",
+            "application/json; charset=utf-16",
+        ] {
             assert_eq!(content_type(text), Err(Malformed::Charset), "{text}");
         }
         assert_eq!(is_json(None), Err(Malformed::MediaType));
@@ -135,9 +155,24 @@ mod tests {
     #[test]
     fn a71_an_encoded_body_is_unsupported() {
         assert_eq!(is_identity(None), Ok(()));
-        assert_eq!(is_identity(Some(&HeaderValue::from_static("Identity"))), Ok(()));
-        for coding in ["gzip", "br", "identity, gzip", "gzip, gzip", "deflate", "zstd", ""] {
-            assert_eq!(is_identity(Some(&HeaderValue::from_static(coding))), Err(Malformed::ContentEncoding), "{coding}");
+        assert_eq!(
+            is_identity(Some(&HeaderValue::from_static("Identity"))),
+            Ok(())
+        );
+        for coding in [
+            "gzip",
+            "br",
+            "identity, gzip",
+            "gzip, gzip",
+            "deflate",
+            "zstd",
+            "",
+        ] {
+            assert_eq!(
+                is_identity(Some(&HeaderValue::from_static(coding))),
+                Err(Malformed::ContentEncoding),
+                "{coding}"
+            );
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Bytes and text to values, and nothing else: the one reading of a request that policy judges and the upstream receives.
+//! Bytes and text to values, and nothing else: the one reading of a request that policy judges and
+//! the upstream receives.
 //!
-//! Everything here is fed by attackers. So every reader is a pure function or a pure state machine: no clock, no IO, no lock, no state shared between requests;
-//! it cannot panic on any input, it borrows where it can, and where two readers could disagree about an input it refuses (`Malformed`) instead of choosing.
-//! What is done with a value is decided elsewhere.
+//! Everything here is fed by attackers. So every reader is a pure function or a pure state machine:
+//! no clock, no IO, no lock, no state shared between requests; it cannot panic on any input, it
+//! borrows where it can, and where two readers could disagree about an input it refuses
+//! (`Malformed`) instead of choosing. What is done with a value is decided elsewhere.
 //!
-//! Numbers such as A41 are cases of the list of hostile inputs; the tests carry them in their names.
+//! Numbers such as A41 are cases of the list of hostile inputs; the tests carry them in their
+//! names.
 
 pub mod canonical;
 pub mod chunked;

@@ -1,8 +1,9 @@
 //! The query as policy reads it: one value for a key, or none.
 //!
-//! Decides what a key that a rule names is worth under `application/x-www-form-urlencoded` (`+` is a space). Servers disagree about keys that occur twice, in
-//! another case, with brackets, or after a `;`; so such a key has no value here but a refusal (A51). Keys that no rule names are nobody's business and
-//! pass as they are.
+//! Decides what a key that a rule names is worth under `application/x-www-form-urlencoded` (`+` is
+//! a space). Servers disagree about keys that occur twice, in another case, with brackets, or after
+//! a `;`; so such a key has no value here but a refusal (A51). Keys that no rule names are nobody's
+//! business and pass as they are.
 
 use std::borrow::Cow;
 
@@ -20,17 +21,21 @@ impl<'a> Query<'a> {
     /// The query of a target; no `?` and a lone `?` hold no pairs alike.
     #[must_use]
     pub fn new(raw: Option<&'a str>) -> Self {
-        Self { raw: raw.unwrap_or_default() }
+        Self {
+            raw: raw.unwrap_or_default(),
+        }
     }
 
-    /// The value of `name`, `Some("")` for a key without one. An error when a reader could find another value than this one.
+    /// The value of `name`, `Some("")` for a key without one. An error when a reader could find
+    /// another value than this one.
     pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
         if self.raw.contains(';') {
             return Err(Malformed::QuerySemicolon);
         }
         let mut value = None;
         for pair in self.pairs() {
-            // A key that cannot be decoded could be any key to a lenient reader, so it fails the lookup of every key.
+            // A key that cannot be decoded could be any key to a lenient reader, so it fails the
+            // lookup of every key.
             let (key, found) = pair?;
             if !are_twins(&key, name) {
                 continue;
@@ -43,7 +48,8 @@ impl<'a> Query<'a> {
         Ok(value)
     }
 
-    /// Every value of `name`, for a parameter that is a list. An error when a reader could take another key for it.
+    /// Every value of `name`, for a parameter that is a list. An error when a reader could take
+    /// another key for it.
     pub fn all(&self, name: &str) -> Result<Vec<Cow<'a, str>>, Malformed> {
         if self.raw.contains(';') {
             return Err(Malformed::QuerySemicolon);
@@ -62,10 +68,13 @@ impl<'a> Query<'a> {
 
     /// Every pair in its order, decoded. For showing and recording; a rule asks `get`.
     pub fn pairs(&self) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>), Malformed>> {
-        self.raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((percent_decode(key, true)?, percent_decode(value, true)?))
-        })
+        self.raw
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                Ok((percent_decode(key, true)?, percent_decode(value, true)?))
+            })
     }
 }
 
@@ -80,16 +89,25 @@ impl Lookup for Query<'_> {
     }
 }
 
-/// Whether some reader takes one for the other: case, surrounding blanks, and `[]`, `[0]` or `[x]` behind the name. A rule that itself names brackets
-/// (`filter[status]`) means that one member, beside which others may stand.
+/// Whether some reader takes one for the other: case, surrounding blanks, and `[]`, `[0]` or `[x]`
+/// behind the name. A rule that itself names brackets (`filter[status]`) means that one member,
+/// beside which others may stand.
 fn are_twins(key: &str, name: &str) -> bool {
-    let key = if name.contains('[') { key } else { key.split('[').next().unwrap_or(key) };
+    let key = if name.contains('[') {
+        key
+    } else {
+        key.split('[').next().unwrap_or(key)
+    };
     key.trim().eq_ignore_ascii_case(name)
 }
 
-/// Decodes percent-encodings, and `+` where a form is read; borrows where there are none. An error for an invalid encoding or text that is not UTF-8.
+/// Decodes percent-encodings, and `+` where a form is read; borrows where there are none. An error
+/// for an invalid encoding or text that is not UTF-8.
 pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Malformed> {
-    if !text.bytes().any(|byte| byte == b'%' || (plus_is_space && byte == b'+')) {
+    if !text
+        .bytes()
+        .any(|byte| byte == b'%' || (plus_is_space && byte == b'+'))
+    {
         return Ok(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -101,7 +119,9 @@ pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, 
             other => other,
         });
     }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| Malformed::TargetUtf8)
+    String::from_utf8(decoded)
+        .map(Cow::Owned)
+        .map_err(|_| Malformed::TargetUtf8)
 }
 
 #[cfg(test)]
@@ -111,34 +131,69 @@ mod tests {
     use super::*;
 
     fn get(query: &str, name: &str) -> Result<Option<String>, Malformed> {
-        Query::new(Some(query)).get(name).map(|value| value.map(Cow::into_owned))
+        Query::new(Some(query))
+            .get(name)
+            .map(|value| value.map(Cow::into_owned))
     }
 
     #[test]
     fn a_key_has_its_decoded_value() {
-        assert_eq!(get("id=1&note=a+b%20c%c3%a9&flag&empty=&&x=a=b", "note"), Ok(Some("a b cé".to_string())));
+        assert_eq!(
+            get("id=1&note=a+b%20c%c3%a9&flag&empty=&&x=a=b", "note"),
+            Ok(Some("a b cé".to_string()))
+        );
         assert_eq!(get("flag&x=a=b", "flag"), Ok(Some(String::new())));
         assert_eq!(get("flag&x=a=b", "x"), Ok(Some("a=b".to_string())));
         assert_eq!(get("%69d=1", "id"), Ok(Some("1".to_string())));
         assert_eq!(get("id=1", "other"), Ok(None));
         assert_eq!(Query::new(None).get("id"), Ok(None));
-        assert!(matches!(Query::new(Some("id=1")).get("id"), Ok(Some(Cow::Borrowed("1")))));
+        assert!(matches!(
+            Query::new(Some("id=1")).get("id"),
+            Ok(Some(Cow::Borrowed("1")))
+        ));
     }
 
     #[test]
     fn a51_a_judged_key_with_a_twin_is_refused() {
-        for query in ["id=1&id=2", "id=1&id=1", "id=1&ID=2", "ID=2", "id=1&id[]=2", "id[]=1", "id[0]=1", "id=1&%69d=2", "id=1&+id=2"] {
+        for query in [
+            "id=1&id=2",
+            "id=1&id=1",
+            "id=1&ID=2",
+            "ID=2",
+            "id=1&id[]=2",
+            "id[]=1",
+            "id[0]=1",
+            "id=1&%69d=2",
+            "id=1&+id=2",
+        ] {
             assert_eq!(get(query, "id"), Err(Malformed::QueryTwice), "{query}");
         }
-        assert_eq!(get("a=1&a=2&id=3", "id"), Ok(Some("3".to_string())), "only the judged key must be unique");
-        assert_eq!(get("filter[a]=1&filter[b]=2", "filter[a]"), Ok(Some("1".to_string())));
-        assert_eq!(get("filter[a]=1&Filter[A]=2", "filter[a]"), Err(Malformed::QueryTwice));
+        assert_eq!(
+            get("a=1&a=2&id=3", "id"),
+            Ok(Some("3".to_string())),
+            "only the judged key must be unique"
+        );
+        assert_eq!(
+            get("filter[a]=1&filter[b]=2", "filter[a]"),
+            Ok(Some("1".to_string()))
+        );
+        assert_eq!(
+            get("filter[a]=1&Filter[A]=2", "filter[a]"),
+            Err(Malformed::QueryTwice)
+        );
     }
 
     #[test]
     fn a51_a_list_repeats_its_key_and_no_twin_of_it() {
-        let all = |query: &str| Query::new(Some(query)).all("tag").map(|values| values.into_iter().map(Cow::into_owned).collect::<Vec<_>>());
-        assert_eq!(all("tag=a&x=1&tag=b+c"), Ok(vec!["a".to_owned(), "b c".to_owned()]));
+        let all = |query: &str| {
+            Query::new(Some(query))
+                .all("tag")
+                .map(|values| values.into_iter().map(Cow::into_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            all("tag=a&x=1&tag=b+c"),
+            Ok(vec!["a".to_owned(), "b c".to_owned()])
+        );
         assert_eq!(all("x=1"), Ok(vec![]));
         for query in ["tag=a&TAG=b", "tag=a&tag[]=b", "tag=a&tag[0]=b"] {
             assert_eq!(all(query), Err(Malformed::QueryTwice), "{query}");

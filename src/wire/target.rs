@@ -1,8 +1,10 @@
 //! The request target: one spelling per path, which is judged, approved and forwarded alike.
 //!
-//! Decides what a path means: percent-encoded unreserved characters are decoded once, hex digits upper-cased, slashes merged and dot segments removed (RFC 3986
-//! section 6.2.2), and whatever a second reader could still take for another path is refused: encoded slashes, backslashes, parameters, double encodings, control
-//! characters, fragments, text that is not UTF-8. Case is never folded. Does not decide which tool a path belongs to. A query is checked, not rewritten;
+//! Decides what a path means: percent-encoded unreserved characters are decoded once, hex digits
+//! upper-cased, slashes merged and dot segments removed (RFC 3986 section 6.2.2), and whatever a
+//! second reader could still take for another path is refused: encoded slashes, backslashes,
+//! parameters, double encodings, control characters, fragments, text that is not UTF-8. Case is
+//! never folded. Does not decide which tool a path belongs to. A query is checked, not rewritten;
 //! `wire::query` reads it.
 
 use std::borrow::Cow;
@@ -11,7 +13,8 @@ use std::fmt;
 use super::Malformed;
 use super::query::percent_decode;
 
-/// The longest path and query together. The usual bound of servers, so that nothing passes here that an upstream would cut.
+/// The longest path and query together. The usual bound of servers, so that nothing passes here
+/// that an upstream would cut.
 pub const MAX_TARGET: usize = 8 * 1024;
 
 /// A request target in its one spelling.
@@ -29,8 +32,15 @@ pub fn read<'a>(raw_path: &'a str, raw_query: Option<&'a str>) -> Result<Target<
     if let Some(query) = raw_query {
         check_query(query)?;
     }
-    let path = if is_canonical(raw_path.as_bytes()) { Cow::Borrowed(raw_path) } else { Cow::Owned(canonical_path(raw_path)?) };
-    Ok(Target { path, query: raw_query })
+    let path = if is_canonical(raw_path.as_bytes()) {
+        Cow::Borrowed(raw_path)
+    } else {
+        Cow::Owned(canonical_path(raw_path)?)
+    };
+    Ok(Target {
+        path,
+        query: raw_query,
+    })
 }
 
 impl Target<'_> {
@@ -46,13 +56,19 @@ impl Target<'_> {
         self.query
     }
 
-    /// The path's segments, decoded. A trailing slash is one last empty segment, and `/` is a single empty one: `/a` and `/a/` are two paths.
+    /// The path's segments, decoded. A trailing slash is one last empty segment, and `/` is a
+    /// single empty one: `/a` and `/a/` are two paths.
     pub fn segments(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        // A canonical path always decodes; an undecodable segment would stay as it is spelled, which matches nothing that was meant.
-        self.path.split('/').skip(1).map(|segment| percent_decode(segment, false).unwrap_or(Cow::Borrowed(segment)))
+        // A canonical path always decodes; an undecodable segment would stay as it is spelled,
+        // which matches nothing that was meant.
+        self.path
+            .split('/')
+            .skip(1)
+            .map(|segment| percent_decode(segment, false).unwrap_or(Cow::Borrowed(segment)))
     }
 
-    /// What is left of the path under `route`, which is matched in whole segments: `/payments` covers `/payments` and `/payments/x`, never `/payments-old`.
+    /// What is left of the path under `route`, which is matched in whole segments: `/payments`
+    /// covers `/payments` and `/payments/x`, never `/payments-old`.
     #[must_use]
     pub fn strip_prefix(&self, route: &str) -> Option<Target<'_>> {
         let rest = self.path.strip_prefix(route.trim_end_matches('/'))?;
@@ -61,7 +77,10 @@ impl Target<'_> {
             Some(b'/') => rest,
             Some(_) => return None,
         };
-        Some(Target { path: Cow::Borrowed(path), query: self.query })
+        Some(Target {
+            path: Cow::Borrowed(path),
+            query: self.query,
+        })
     }
 }
 
@@ -73,12 +92,16 @@ impl fmt::Display for Target<'_> {
     }
 }
 
-/// One pass for the common path: only plain characters, no empty segment and none that begins with a dot (a few harmless ones take the long way).
+/// One pass for the common path: only plain characters, no empty segment and none that begins with
+/// a dot (a few harmless ones take the long way).
 fn is_canonical(path: &[u8]) -> bool {
     let mut after_slash = false;
     for (at, &byte) in path.iter().enumerate() {
         let slash = byte == b'/';
-        if !(slash || is_plain(byte)) || (after_slash && (slash || byte == b'.')) || (at == 0 && !slash) {
+        if !(slash || is_plain(byte))
+            || (after_slash && (slash || byte == b'.'))
+            || (at == 0 && !slash)
+        {
             return false;
         }
         after_slash = slash;
@@ -115,7 +138,8 @@ fn canonical_path(raw: &str) -> Result<String, Malformed> {
     Ok(path)
 }
 
-/// Decodes `%41` to `A` and spells what stays encoded in upper case; refuses what may be neither raw nor encoded.
+/// Decodes `%41` to `A` and spells what stays encoded in upper case; refuses what may be neither
+/// raw nor encoded.
 fn decode_unreserved(raw: &str) -> Result<String, Malformed> {
     let mut decoded = String::with_capacity(raw.len());
     let mut bytes = raw.bytes();
@@ -152,9 +176,17 @@ fn check_segment(segment: &str) -> Result<(), Malformed> {
     if text.chars().any(char::is_control) {
         return Err(Malformed::TargetControl);
     }
-    // `%252e` decoded once is `%2e`: a reader behind us that decodes again would see a dot, so nothing that still looks encoded may pass.
-    let twice = text.as_bytes().windows(3).any(|window| window[0] == b'%' && hex_pair(Some(window[1]), Some(window[2])).is_some());
-    if twice { Err(Malformed::TargetEncodedTwice) } else { Ok(()) }
+    // `%252e` decoded once is `%2e`: a reader behind us that decodes again would see a dot, so
+    // nothing that still looks encoded may pass.
+    let twice = text
+        .as_bytes()
+        .windows(3)
+        .any(|window| window[0] == b'%' && hex_pair(Some(window[1]), Some(window[2])).is_some());
+    if twice {
+        Err(Malformed::TargetEncodedTwice)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_query(query: &str) -> Result<(), Malformed> {
@@ -177,7 +209,11 @@ fn check_query(query: &str) -> Result<(), Malformed> {
 
 /// What a segment may hold as it is: RFC 3986 `pchar`, without percent-encodings and without `;`.
 const fn is_plain(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+    is_unreserved(byte)
+        || matches!(
+            byte,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
+        )
 }
 
 const fn is_unreserved(byte: u8) -> bool {
@@ -187,13 +223,20 @@ const fn is_unreserved(byte: u8) -> bool {
 fn push_encoded(byte: u8, out: &mut String) {
     out.push('%');
     for nibble in [byte >> 4, byte & 0xf] {
-        out.push(char::from(if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 }));
+        out.push(char::from(if nibble < 10 {
+            b'0' + nibble
+        } else {
+            b'A' + nibble - 10
+        }));
     }
 }
 
 /// The byte that two hex digits spell.
 pub(super) fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
-    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: Option<u8>| {
+        byte.and_then(|byte| char::from(byte).to_digit(16))
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     Some(digit(high)? << 4 | digit(low)?)
 }
 

@@ -1,7 +1,9 @@
-//! Standard Webhooks: who sent a body, and when, proven by a signature over id, time and bytes (<https://www.standardwebhooks.com>).
+//! Standard Webhooks: who sent a body, and when, proven by a signature over id, time and bytes
+//! (<https://www.standardwebhooks.com>).
 //!
-//! The signature is looked at before a byte of the body is parsed. Every secret is tried against every signature, each in constant time, so that secrets can be
-//! changed without losing a delivery. That an id comes once is not decided here: it is the reference of what is booked.
+//! The signature is looked at before a byte of the body is parsed. Every secret is tried against
+//! every signature, each in constant time, so that secrets can be changed without losing a
+//! delivery. That an id comes once is not decided here: it is the reference of what is booked.
 
 use std::{fmt, time::Duration};
 
@@ -22,7 +24,8 @@ pub const MAX_SECRETS: usize = 10;
 pub const MAX_ID: usize = 256;
 /// What a secret's text begins with.
 const PREFIX: &str = "whsec_";
-/// The least and the most bytes of a secret: below, it can be guessed; the upper bound is the standard's.
+/// The least and the most bytes of a secret: below, it can be guessed; the upper bound is the
+/// standard's.
 const SECRET: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A secret that a sender and the gate share.
@@ -45,7 +48,9 @@ pub enum BadSecret {
     #[error("there are more than {MAX_SECRETS} secrets in it")]
     TooMany,
     /// Not one of ours.
-    #[error("a secret is `whsec_` and 24 to 64 bytes in base64; several, for a change of secrets, are written a line each")]
+    #[error(
+        "a secret is `whsec_` and 24 to 64 bytes in base64; several, for a change of secrets, are written a line each"
+    )]
     Malformed,
 }
 
@@ -83,7 +88,10 @@ pub enum Refused {
 /// The secrets in `text`, a line each.
 pub fn secrets(text: &str) -> Result<Vec<Secret>, BadSecret> {
     let lines = text.split_whitespace();
-    let secrets: Vec<Secret> = lines.take(MAX_SECRETS + 1).map(secret).collect::<Result<_, _>>()?;
+    let secrets: Vec<Secret> = lines
+        .take(MAX_SECRETS + 1)
+        .map(secret)
+        .collect::<Result<_, _>>()?;
     match secrets.len() {
         0 => Err(BadSecret::None),
         1..=MAX_SECRETS => Ok(secrets),
@@ -93,23 +101,47 @@ pub fn secrets(text: &str) -> Result<Vec<Secret>, BadSecret> {
 
 fn secret(text: &str) -> Result<Secret, BadSecret> {
     let encoded = text.strip_prefix(PREFIX).ok_or(BadSecret::Malformed)?;
-    let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| BadSecret::Malformed)?;
-    if SECRET.contains(&bytes.len()) { Ok(Secret(bytes)) } else { Err(BadSecret::Malformed) }
+    let bytes = BASE64_STANDARD
+        .decode(encoded)
+        .map_err(|_| BadSecret::Malformed)?;
+    if SECRET.contains(&bytes.len()) {
+        Ok(Secret(bytes))
+    } else {
+        Err(BadSecret::Malformed)
+    }
 }
 
 /// Is the delivery by somebody who has one of `secrets`, and from about `now`?
-pub fn verify(secrets: &[Secret], signed: Signed<'_>, body: &[u8], now: Time) -> Result<(), Refused> {
-    let Signed { id, timestamp, signature } = signed;
+pub fn verify(
+    secrets: &[Secret],
+    signed: Signed<'_>,
+    body: &[u8],
+    now: Time,
+) -> Result<(), Refused> {
+    let Signed {
+        id,
+        timestamp,
+        signature,
+    } = signed;
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refused::Id);
     }
     let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
-    let at = timestamp.parse::<i64>().ok().filter(|_| digits).and_then(|seconds| seconds.checked_mul(1_000)).ok_or(Refused::Timestamp)?;
+    let at = timestamp
+        .parse::<i64>()
+        .ok()
+        .filter(|_| digits)
+        .and_then(|seconds| seconds.checked_mul(1_000))
+        .ok_or(Refused::Timestamp)?;
     let at = Time::from_millis(at);
     let mut fits = subtle::Choice::from(0);
     for secret in secrets.iter().take(MAX_SECRETS) {
         let expected = sign(secret, id, timestamp, body);
-        for signature in signature.split(' ').filter_map(|signature| signature.strip_prefix("v1,")).take(MAX_SIGNATURES) {
+        for signature in signature
+            .split(' ')
+            .filter_map(|signature| signature.strip_prefix("v1,"))
+            .take(MAX_SIGNATURES)
+        {
             fits |= expected.as_bytes().ct_eq(signature.as_bytes());
         }
     }
@@ -125,7 +157,9 @@ pub fn verify(secrets: &[Secret], signed: Signed<'_>, body: &[u8], now: Time) ->
 /// The signature of a delivery in base64, without its version.
 #[must_use]
 pub fn sign(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret.0) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret.0) else {
+        return String::new();
+    };
     for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
         mac.update(part);
     }
@@ -147,27 +181,86 @@ mod tests {
         Time::from_millis(seconds * 1_000)
     }
 
-    fn check(text: &str, id: &str, at: &str, signature: &str, body: &[u8], now_at: i64) -> Result<(), Refused> {
-        verify(&secrets(text).unwrap(), Signed { id, timestamp: at, signature }, body, now(now_at))
+    fn check(
+        text: &str,
+        id: &str,
+        at: &str,
+        signature: &str,
+        body: &[u8],
+        now_at: i64,
+    ) -> Result<(), Refused> {
+        verify(
+            &secrets(text).unwrap(),
+            Signed {
+                id,
+                timestamp: at,
+                signature,
+            },
+            body,
+            now(now_at),
+        )
     }
 
     #[test]
     fn the_standards_own_example_fits() {
-        assert_eq!(check(SECRET_TEXT, ID, AT, SIGNATURE, BODY, 1_614_265_330), Ok(()));
+        assert_eq!(
+            check(SECRET_TEXT, ID, AT, SIGNATURE, BODY, 1_614_265_330),
+            Ok(())
+        );
         let other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
         let several = format!("v1a,Zm9v v1,AAAA {SIGNATURE}");
-        assert_eq!(check(&format!("{other}\n{SECRET_TEXT}\n"), ID, AT, &several, BODY, 1_614_265_330), Ok(()));
-        assert_eq!(check(other, ID, AT, SIGNATURE, BODY, 1_614_265_330), Err(Refused::Signature));
+        assert_eq!(
+            check(
+                &format!("{other}\n{SECRET_TEXT}\n"),
+                ID,
+                AT,
+                &several,
+                BODY,
+                1_614_265_330
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            check(other, ID, AT, SIGNATURE, BODY, 1_614_265_330),
+            Err(Refused::Signature)
+        );
     }
 
     #[test]
     fn whatever_is_changed_fits_no_longer() {
         let at = 1_614_265_330;
-        assert_eq!(check(SECRET_TEXT, ID, AT, SIGNATURE, b"{\"test\": 2432232315}", at), Err(Refused::Signature));
-        assert_eq!(check(SECRET_TEXT, "msg_other", AT, SIGNATURE, BODY, at), Err(Refused::Signature));
-        assert_eq!(check(SECRET_TEXT, ID, "1614265331", SIGNATURE, BODY, at), Err(Refused::Signature));
-        for signature in ["", "v1,", "v1", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", &SIGNATURE[3..], &SIGNATURE[..20]] {
-            assert_eq!(check(SECRET_TEXT, ID, AT, signature, BODY, at), Err(Refused::Signature), "{signature}");
+        assert_eq!(
+            check(
+                SECRET_TEXT,
+                ID,
+                AT,
+                SIGNATURE,
+                b"{\"test\": 2432232315}",
+                at
+            ),
+            Err(Refused::Signature)
+        );
+        assert_eq!(
+            check(SECRET_TEXT, "msg_other", AT, SIGNATURE, BODY, at),
+            Err(Refused::Signature)
+        );
+        assert_eq!(
+            check(SECRET_TEXT, ID, "1614265331", SIGNATURE, BODY, at),
+            Err(Refused::Signature)
+        );
+        for signature in [
+            "",
+            "v1,",
+            "v1",
+            "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            &SIGNATURE[3..],
+            &SIGNATURE[..20],
+        ] {
+            assert_eq!(
+                check(SECRET_TEXT, ID, AT, signature, BODY, at),
+                Err(Refused::Signature),
+                "{signature}"
+            );
         }
     }
 
@@ -175,26 +268,64 @@ mod tests {
     fn it_is_believed_within_five_minutes_and_not_a_millisecond_beyond() {
         let sent = 1_614_265_330;
         let at = |millis: i64| {
-            verify(&secrets(SECRET_TEXT).unwrap(), Signed { id: ID, timestamp: AT, signature: SIGNATURE }, BODY, Time::from_millis(sent * 1_000 + millis))
+            verify(
+                &secrets(SECRET_TEXT).unwrap(),
+                Signed {
+                    id: ID,
+                    timestamp: AT,
+                    signature: SIGNATURE,
+                },
+                BODY,
+                Time::from_millis(sent * 1_000 + millis),
+            )
         };
         assert_eq!((at(300_000), at(300_001)), (Ok(()), Err(Refused::Stale)));
         assert_eq!((at(-300_000), at(-300_001)), (Ok(()), Err(Refused::Early)));
-        for bad in ["", "-1", "1614265330.5", "9223372036854775807", "soon", "+1614265330"] {
-            assert_eq!(check(SECRET_TEXT, ID, bad, SIGNATURE, BODY, sent), Err(Refused::Timestamp), "{bad}");
+        for bad in [
+            "",
+            "-1",
+            "1614265330.5",
+            "9223372036854775807",
+            "soon",
+            "+1614265330",
+        ] {
+            assert_eq!(
+                check(SECRET_TEXT, ID, bad, SIGNATURE, BODY, sent),
+                Err(Refused::Timestamp),
+                "{bad}"
+            );
         }
         for bad in ["", "a b", &"x".repeat(MAX_ID + 1)] {
-            assert_eq!(check(SECRET_TEXT, bad, AT, SIGNATURE, BODY, sent), Err(Refused::Id));
+            assert_eq!(
+                check(SECRET_TEXT, bad, AT, SIGNATURE, BODY, sent),
+                Err(Refused::Id)
+            );
         }
     }
 
     #[test]
     fn a_secret_is_long_enough_and_is_never_shown() {
         assert_eq!(secrets(" \n"), Err(BadSecret::None));
-        for bad in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ=", "whsec_!!!!"] {
+        for bad in [
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_c2hvcnQ=",
+            "whsec_!!!!",
+        ] {
             assert_eq!(secrets(bad), Err(BadSecret::Malformed), "{bad}");
         }
-        assert_eq!(secrets(&format!("{SECRET_TEXT} ").repeat(MAX_SECRETS)).unwrap().len(), MAX_SECRETS);
-        assert_eq!(secrets(&format!("{SECRET_TEXT} ").repeat(MAX_SECRETS + 1)), Err(BadSecret::TooMany));
-        assert_eq!(format!("{:?}", secrets(SECRET_TEXT).unwrap()), "[Secret(…)]");
+        assert_eq!(
+            secrets(&format!("{SECRET_TEXT} ").repeat(MAX_SECRETS))
+                .unwrap()
+                .len(),
+            MAX_SECRETS
+        );
+        assert_eq!(
+            secrets(&format!("{SECRET_TEXT} ").repeat(MAX_SECRETS + 1)),
+            Err(BadSecret::TooMany)
+        );
+        assert_eq!(
+            format!("{:?}", secrets(SECRET_TEXT).unwrap()),
+            "[Secret(…)]"
+        );
     }
 }

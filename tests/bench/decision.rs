@@ -1,6 +1,8 @@
-//! What deciding on an allowed `low` call costs, with one workflow and with a hundred thousand, and what its parts cost alone.
+//! What deciding on an allowed `low` call costs, with one workflow and with a hundred thousand, and
+//! what its parts cost alone.
 //!
-//! A whole decision is: find the workflow, take a seat, judge by schema, condition and level, settle, and hand the run to a journal that discards it.
+//! A whole decision is: find the workflow, take a seat, judge by schema, condition and level,
+//! settle, and hand the run to a journal that discards it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
@@ -32,7 +34,10 @@ use burngate::{
         Bounds, Ledger,
         admit::{Admit, Ask, Exhibit},
         permit::Settlement,
-        port::{Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Unavailable},
+        port::{
+            Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord,
+            Unavailable,
+        },
         receipt::{self, Receipt},
     },
     wire,
@@ -75,7 +80,10 @@ impl Journal for Discarding {
     fn append(&self, _entry: Entry) -> Appended {
         let (stamp, durable) = receipt::pair();
         stamp.answer(Ok(()));
-        Appended { ticket: self.0.fetch_add(1, Ordering::Relaxed) + 1, durable }
+        Appended {
+            ticket: self.0.fetch_add(1, Ordering::Relaxed) + 1,
+            durable,
+        }
     }
 
     fn record(&self, run: RunRecord) {
@@ -132,20 +140,54 @@ struct World {
 /// A ledger with so many workflows that are alike but for their names.
 fn world(workflows: usize) -> World {
     let clock = Arc::new(GateClock::starting_at(Time::default()));
-    let loaded = load(&[SourceFile::new("payments.yaml", POLICY)], &Process::default(), clock.now()).map_err(|errors| errors.render(false));
+    let loaded = load(
+        &[SourceFile::new("payments.yaml", POLICY)],
+        &Process::default(),
+        clock.now(),
+    )
+    .map_err(|errors| errors.render(false));
     let policies = loaded.unwrap().policies;
     let template = policies.workflows.values().next().unwrap();
-    let names: Vec<WorkflowName> = (0..workflows).map(|number| WorkflowName::from(format!("refunds-{number}"))).collect();
-    let many = names.iter().map(|name| (name.clone(), Arc::new(named(template, name)))).collect();
-    let policies = Arc::new(PolicySet { version: policies.version, apis: policies.apis.clone(), workflows: many, signals: std::collections::BTreeMap::new() });
+    let names: Vec<WorkflowName> = (0..workflows)
+        .map(|number| WorkflowName::from(format!("refunds-{number}")))
+        .collect();
+    let many = names
+        .iter()
+        .map(|name| (name.clone(), Arc::new(named(template, name))))
+        .collect();
+    let policies = Arc::new(PolicySet {
+        version: policies.version,
+        apis: policies.apis.clone(),
+        workflows: many,
+        signals: std::collections::BTreeMap::new(),
+    });
     let mut state = State::default();
-    let event = Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(&policies), policies: "{}".into() };
-    state.apply(&Entry { at: clock.now(), workflow: None, event });
-    let ledger = Arc::new(Ledger::new(&state, Arc::clone(&policies), Arc::new(Discarding::default()), clock, Bounds { holds: 100 }));
+    let event = Event::PolicyAccepted {
+        version: policies.version,
+        terms: Ledger::terms(&policies),
+        policies: "{}".into(),
+    };
+    state.apply(&Entry {
+        at: clock.now(),
+        workflow: None,
+        event,
+    });
+    let ledger = Arc::new(Ledger::new(
+        &state,
+        Arc::clone(&policies),
+        Arc::new(Discarding::default()),
+        clock,
+        Bounds { holds: 100 },
+    ));
     ledger.install(Arc::clone(&policies)).unwrap();
     let api = Arc::clone(&policies.apis[&ApiName::from("payments")]);
     let tool = Arc::clone(&api.tools[0]);
-    World { ledger, names, api, tool }
+    World {
+        ledger,
+        names,
+        api,
+        tool,
+    }
 }
 
 fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
@@ -155,7 +197,14 @@ fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
         terms: Arc::clone(&template.terms),
         tools: template.tools.clone(),
         unlisted: template.unlisted,
-        run: RunRules { key: None, lease: run.lease, max: run.max, calls: run.calls, repeats: run.repeats, finish_required: run.finish_required },
+        run: RunRules {
+            key: None,
+            lease: run.lease,
+            max: run.max,
+            calls: run.calls,
+            repeats: run.repeats,
+            finish_required: run.finish_required,
+        },
         hold: HoldRules {
             wait: hold.wait,
             wait_mcp: hold.wait_mcp,
@@ -181,12 +230,28 @@ impl World {
     fn decide(&self, workflow: &str, agent: &AgentName, args: &burngate::gate::json::Json<'_>) {
         let ledger = &self.ledger;
         let place = Arc::clone(&ledger.table().entries[workflow]);
-        let seat = ledger.seat(&place, agent, None, ids::call(), ledger.now()).unwrap();
-        let ask = Ask { agent, api: &self.api, tool: Some(&self.tool), args: Some(args), path: &Nothing, query: &Nothing, header: &Nothing, exhibit: &Unseen };
-        let Admit::Pass { permit, .. } = ledger.admit(seat, &ask, ledger.now()) else { unreachable!("the call is allowed") };
+        let seat = ledger
+            .seat(&place, agent, None, ids::call(), ledger.now())
+            .unwrap();
+        let ask = Ask {
+            agent,
+            api: &self.api,
+            tool: Some(&self.tool),
+            args: Some(args),
+            path: &Nothing,
+            query: &Nothing,
+            header: &Nothing,
+            exhibit: &Unseen,
+        };
+        let Admit::Pass { permit, .. } = ledger.admit(seat, &ask, ledger.now()) else {
+            unreachable!("the call is allowed")
+        };
         let mut seat = permit.spend();
         seat.answered(200);
-        seat.settle(Settlement { status: 200, modes: Vec::new() });
+        seat.settle(Settlement {
+            status: 200,
+            modes: Vec::new(),
+        });
     }
 }
 
@@ -195,18 +260,24 @@ fn decisions(criterion: &mut Criterion) {
     let agent = AgentName::from("local");
     for workflows in [1, 100_000] {
         let world = world(workflows);
-        criterion.bench_function(&format!("decision/the same of {workflows} workflows"), |bench| {
-            let name = world.names[workflows / 2].as_str();
-            bench.iter(|| world.decide(black_box(name), &agent, &args));
-        });
+        criterion.bench_function(
+            &format!("decision/the same of {workflows} workflows"),
+            |bench| {
+                let name = world.names[workflows / 2].as_str();
+                bench.iter(|| world.decide(black_box(name), &agent, &args));
+            },
+        );
         // Each time another one, so that nothing of it is in a cache.
-        criterion.bench_function(&format!("decision/another of {workflows} workflows"), |bench| {
-            let mut at = 0;
-            bench.iter(|| {
-                at = (at + 61_803) % workflows;
-                world.decide(black_box(world.names[at].as_str()), &agent, &args);
-            });
-        });
+        criterion.bench_function(
+            &format!("decision/another of {workflows} workflows"),
+            |bench| {
+                let mut at = 0;
+                bench.iter(|| {
+                    at = (at + 61_803) % workflows;
+                    world.decide(black_box(world.names[at].as_str()), &agent, &args);
+                });
+            },
+        );
     }
 }
 
@@ -223,20 +294,43 @@ fn parts(criterion: &mut Criterion) {
         tool: world.tool.name.as_str(),
         agent: "local",
         workflow: place.policy.name.as_str(),
-        run: RunFacts { id: "r", calls: 0, escalated: false },
+        run: RunFacts {
+            id: "r",
+            calls: 0,
+            escalated: false,
+        },
         level: standing.level().as_str(),
         posture: standing.posture.as_str(),
         remaining: standing.remaining,
         burn: &standing.burn,
         response: None,
     };
-    let case = Case { workflow: &place.policy, standing: &standing, tool: Some(&world.tool), facts, now: Time::from_millis(0) };
-    let (schema, rule) = (world.tool.arguments.as_ref().unwrap(), world.tool.deny_when.as_ref().unwrap());
-    criterion.bench_function("part/json", |bench| bench.iter(|| wire::json::parse(black_box(BODY.as_bytes())).is_ok()));
-    criterion.bench_function("part/target", |bench| bench.iter(|| wire::target::read(black_box("/payments/refunds"), None).is_ok()));
-    criterion.bench_function("part/schema", |bench| bench.iter(|| schema.violations(black_box(Some(&args)))));
-    criterion.bench_function("part/condition", |bench| bench.iter(|| rule.condition.holds(black_box(&facts))));
-    criterion.bench_function("part/judge", |bench| bench.iter(|| judge(black_box(&case)).is_ok_and(|judged| judged.acts.is_none())));
+    let case = Case {
+        workflow: &place.policy,
+        standing: &standing,
+        tool: Some(&world.tool),
+        facts,
+        now: Time::from_millis(0),
+    };
+    let (schema, rule) = (
+        world.tool.arguments.as_ref().unwrap(),
+        world.tool.deny_when.as_ref().unwrap(),
+    );
+    criterion.bench_function("part/json", |bench| {
+        bench.iter(|| wire::json::parse(black_box(BODY.as_bytes())).is_ok());
+    });
+    criterion.bench_function("part/target", |bench| {
+        bench.iter(|| wire::target::read(black_box("/payments/refunds"), None).is_ok());
+    });
+    criterion.bench_function("part/schema", |bench| {
+        bench.iter(|| schema.violations(black_box(Some(&args))));
+    });
+    criterion.bench_function("part/condition", |bench| {
+        bench.iter(|| rule.condition.holds(black_box(&facts)));
+    });
+    criterion.bench_function("part/judge", |bench| {
+        bench.iter(|| judge(black_box(&case)).is_ok_and(|judged| judged.acts.is_none()));
+    });
     criterion.bench_function("part/call id", |bench| bench.iter(ids::call));
 }
 

@@ -34,9 +34,17 @@ fn terms() -> Arc<Terms> {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps { at_risk: "standard".into(), burned: "supervised".into(), breached: "read_only".into() },
+        caps: Caps {
+            at_risk: "standard".into(),
+            burned: "supervised".into(),
+            breached: "read_only".into(),
+        },
         recovery: Recovery::Automatic,
-        lose: Lose { burns: 2, within: days(90), drop: 1 },
+        lose: Lose {
+            burns: 2,
+            within: days(90),
+            drop: 1,
+        },
         reads_only: false,
         grant: minutes(10),
         check: None,
@@ -50,7 +58,17 @@ fn full_window() -> (Window, Time) {
     let (mut window, mut now) = (Window::default(), START);
     for minute in 0..90 * 24 * 60 {
         now = START.plus(minutes(minute));
-        window.book(now, Shift::of(Delta { runs: 1, unacceptable: i64::from(minute % 100 == 0) }, minute % 3 == 0), &[]);
+        window.book(
+            now,
+            Shift::of(
+                Delta {
+                    runs: 1,
+                    unacceptable: i64::from(minute % 100 == 0),
+                },
+                minute % 3 == 0,
+            ),
+            &[],
+        );
     }
     window.forget(now);
     (window, now)
@@ -60,29 +78,73 @@ fn windows(criterion: &mut Criterion) {
     let (window, now) = full_window();
     criterion.bench_function("window/book now", |bench| {
         let mut window = window.clone();
-        bench.iter(|| window.book(black_box(now), Shift::of(Delta { runs: 1, unacceptable: 0 }, false), &[]));
+        bench.iter(|| {
+            window.book(
+                black_box(now),
+                Shift::of(
+                    Delta {
+                        runs: 1,
+                        unacceptable: 0,
+                    },
+                    false,
+                ),
+                &[],
+            );
+        });
     });
     criterion.bench_function("window/book ten days ago", |bench| {
         let mut window = window.clone();
         let then = now.minus(days(10));
-        bench.iter(|| window.book(black_box(then), Shift::of(Delta { runs: 1, unacceptable: 0 }, false), &[]));
+        bench.iter(|| {
+            window.book(
+                black_box(then),
+                Shift::of(
+                    Delta {
+                        runs: 1,
+                        unacceptable: 0,
+                    },
+                    false,
+                ),
+                &[],
+            );
+        });
     });
-    criterion.bench_function("window/sum 30d", |bench| bench.iter(|| window.sum(days(30), black_box(now), Time::default())));
-    criterion.bench_function("window/look-backs", |bench| bench.iter(|| window.look_backs(black_box(now), Time::default())));
-    criterion.bench_function("window/next edge", |bench| bench.iter(|| window.next_edge(days(30), black_box(now))));
+    criterion.bench_function("window/sum 30d", |bench| {
+        bench.iter(|| window.sum(days(30), black_box(now), Time::default()));
+    });
+    criterion.bench_function("window/look-backs", |bench| {
+        bench.iter(|| window.look_backs(black_box(now), Time::default()));
+    });
+    criterion.bench_function("window/next edge", |bench| {
+        bench.iter(|| window.next_edge(days(30), black_box(now)));
+    });
 }
 
 fn workflows(criterion: &mut Criterion) {
-    let mut state = WorkflowState::new(START, terms(), burngate::gate::workflow::Clamps::default(), false);
+    let mut state = WorkflowState::new(
+        START,
+        terms(),
+        burngate::gate::workflow::Clamps::default(),
+        false,
+    );
     let mut now = START;
     for minute in 0..30 * 24 * 60 {
         now = START.plus(minutes(minute));
-        let cell = Cell { runs: 1, ..Cell::new(now.minute()) };
+        let cell = Cell {
+            runs: 1,
+            ..Cell::new(now.minute())
+        };
         state.apply(now, &Event::Tallied { cells: vec![cell] });
     }
-    criterion.bench_function("workflow/standing", |bench| bench.iter(|| black_box(&state).standing()));
+    criterion.bench_function("workflow/standing", |bench| {
+        bench.iter(|| black_box(&state).standing());
+    });
     criterion.bench_function("workflow/a year passes", |bench| {
-        bench.iter_batched(|| state.clone(), |mut state| state.advance(now.plus(days(365))), BatchSize::LargeInput);
+        bench.iter_batched(
+            || state.clone(),
+            |mut state| state.advance(now.plus(days(365))),
+            BatchSize::LargeInput,
+        );
     });
 }
 

@@ -1,4 +1,5 @@
-//! People, agents and certificates change while the gate runs: who is taken off the list may nothing more, who is new may at once, and a broken file changes nothing.
+//! People, agents and certificates change while the gate runs: who is taken off the list may
+//! nothing more, who is new may at once, and a broken file changes nothing.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,15 +7,26 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, Person, ScriptedUpstream, TestGate, eventually, policies, sha256, test};
+use crate::harness::{
+    Answer, Person, ScriptedUpstream, TestGate, eventually, policies, sha256, test,
+};
 
 type Agents = [(&'static str, &'static [&'static str])];
 
 async fn gate(agents: &Agents, people: &[(&str, &str)]) -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
-    let hold = if people.is_empty() { "" } else { "hold: { approvals: 2 }\n" };
-    let builder = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk(hold));
-    (upstream, builder.config(policies::people(agents, people)).start())
+    let hold = if people.is_empty() {
+        ""
+    } else {
+        "hold: { approvals: 2 }\n"
+    };
+    let builder = TestGate::builder()
+        .policy("shop.yaml", policies::shop(&upstream.url()))
+        .policy("desk.yaml", policies::desk(hold));
+    (
+        upstream,
+        builder.config(policies::people(agents, people)).start(),
+    )
 }
 
 /// As editors do, into the place of the old one. Nobody is told.
@@ -25,11 +37,21 @@ fn write(gate: &TestGate, config: &str) {
 }
 
 async fn answers(person: &Person, status: u16) {
-    eventually("another answer", || async { (person.get("/v1/workflows").await.status == status).then_some(()) }).await;
+    eventually("another answer", || async {
+        (person.get("/v1/workflows").await.status == status).then_some(())
+    })
+    .await;
 }
 
 async fn audit(gate: &TestGate, kind: &str) -> Vec<Value> {
-    gate.operator().get(&format!("/v1/audit?limit=1000&kind={kind}")).await.passed().json()["entries"].as_array().unwrap().clone()
+    gate.operator()
+        .get(&format!("/v1/audit?limit=1000&kind={kind}"))
+        .await
+        .passed()
+        .json()["entries"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 fn order(name: &str) -> Value {
@@ -40,33 +62,77 @@ fn order(name: &str) -> Value {
 fn a_changed_file_takes_a_reviewer_off_the_list_and_puts_another_on_it() {
     test(async {
         let (upstream, gate) = gate(&[], &[("dana", "reviewer"), ("eli", "reviewer")]).await;
-        let id = gate.agent().post("/shop/pay", &order("A-1")).await.refused(403, "held")["approval"].as_str().unwrap().to_owned();
-        let (dana, eli, noor) = (gate.reviewer("dana-token"), gate.reviewer("eli-token"), gate.reviewer("noor-token"));
+        let id = gate
+            .agent()
+            .post("/shop/pay", &order("A-1"))
+            .await
+            .refused(403, "held")["approval"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let (dana, eli, noor) = (
+            gate.reviewer("dana-token"),
+            gate.reviewer("eli-token"),
+            gate.reviewer("noor-token"),
+        );
         dana.approve(&id).await.passed();
         assert_eq!(eli.approve(&id).await.passed().json()["state"], "approved");
         noor.approve(&id).await.refused(401, "unauthorized");
-        write(&gate, &policies::people(&[], &[("eli", "viewer"), ("noor", "reviewer")]));
+        write(
+            &gate,
+            &policies::people(&[], &[("eli", "viewer"), ("noor", "reviewer")]),
+        );
         answers(&noor, 200).await;
         // Nobody was let in before those that left were out.
         dana.get("/v1/workflows").await.refused(401, "unauthorized");
         eli.approve(&id).await.refused(403, "forbidden");
-        let waits = gate.operator().get(&format!("/v1/approvals/{id}")).await.passed().json();
-        assert_eq!((&waits["state"], &waits["decisions"][0]["void"], &waits["decisions"][1]["void"]), (&json!("pending"), &json!(true), &json!(true)));
-        gate.agent().post("/shop/pay", &order("A-1")).await.refused(403, "held");
+        let waits = gate
+            .operator()
+            .get(&format!("/v1/approvals/{id}"))
+            .await
+            .passed()
+            .json();
+        assert_eq!(
+            (
+                &waits["state"],
+                &waits["decisions"][0]["void"],
+                &waits["decisions"][1]["void"]
+            ),
+            (&json!("pending"), &json!(true), &json!(true))
+        );
+        gate.agent()
+            .post("/shop/pay", &order("A-1"))
+            .await
+            .refused(403, "held");
         upstream.untouched();
         noor.approve(&id).await.passed();
         gate.operator().approve(&id).await.passed();
         gate.agent().post("/shop/pay", &order("A-1")).await.passed();
         let changed = audit(&gate, "access_changed").await;
         assert_eq!(changed.len(), 1, "{changed:?}");
-        assert_eq!(changed[0]["event"]["people"], json!({ "added": ["noor"], "removed": ["dana"], "altered": ["eli"] }));
+        assert_eq!(
+            changed[0]["event"]["people"],
+            json!({ "added": ["noor"], "removed": ["dana"], "altered": ["eli"] })
+        );
         let named = audit(&gate, "approvers_named").await.pop().unwrap();
         assert_eq!(named["event"]["people"], json!(["noor", "operator"]));
-        assert!(named["seq"].as_u64() < changed[0]["seq"].as_u64(), "they lose it before anybody is let in");
-        let all = gate.operator().get("/v1/audit?limit=1000").await.passed().json().to_string();
+        assert!(
+            named["seq"].as_u64() < changed[0]["seq"].as_u64(),
+            "they lose it before anybody is let in"
+        );
+        let all = gate
+            .operator()
+            .get("/v1/audit?limit=1000")
+            .await
+            .passed()
+            .json()
+            .to_string();
         for name in ["dana", "eli", "noor"] {
             let token = format!("{name}-token");
-            assert!(!all.contains(&token) && !all.contains(&sha256(&token)), "tokens are nobody's business");
+            assert!(
+                !all.contains(&token) && !all.contains(&sha256(&token)),
+                "tokens are nobody's business"
+            );
         }
     });
 }
@@ -80,17 +146,34 @@ fn an_agents_token_that_is_removed_opens_nothing_also_on_a_connection_that_is_ke
         line.call("GET", "/shop/look/1", None).await.passed();
         let mut other = gate.agent().token("bot-token").http2().line().await;
         other.call("GET", "/shop/look/1", None).await.passed();
-        write(&gate, &policies::people(&[("bot", &["gone"]), ("new", &["desk"])], &[]));
+        write(
+            &gate,
+            &policies::people(&[("bot", &["gone"]), ("new", &["desk"])], &[]),
+        );
         gate.sighup();
         let new = gate.agent().token("new-token");
-        eventually("the new agent", || async { (new.get("/shop/look/1").await.status == 200).then_some(()) }).await;
-        line.call("GET", "/shop/look/1", None).await.refused(401, "unidentified");
-        other.call("GET", "/shop/look/1", None).await.refused(403, "forbidden");
+        eventually("the new agent", || async {
+            (new.get("/shop/look/1").await.status == 200).then_some(())
+        })
+        .await;
+        line.call("GET", "/shop/look/1", None)
+            .await
+            .refused(401, "unidentified");
+        other
+            .call("GET", "/shop/look/1", None)
+            .await
+            .refused(403, "forbidden");
         let before = upstream.count();
-        gate.agent().get("/shop/look/1").await.refused(401, "unidentified");
+        gate.agent()
+            .get("/shop/look/1")
+            .await
+            .refused(401, "unidentified");
         assert_eq!(upstream.count(), before);
         let changed = audit(&gate, "access_changed").await;
-        assert_eq!(changed[0]["event"]["agents"], json!({ "added": ["new"], "removed": ["old"], "altered": ["bot"] }));
+        assert_eq!(
+            changed[0]["event"]["agents"],
+            json!({ "added": ["new"], "removed": ["old"], "altered": ["bot"] })
+        );
     });
 }
 
@@ -101,17 +184,31 @@ fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
         let waits = gate.agent().token("old-token").with("prefer", "wait=30");
         let body = order("A-1");
         let held = async {
-            let id = gate.operator().pending().await["id"].as_str().unwrap().to_owned();
-            write(&gate, &policies::people(&[("new", &["desk"])], &[("dana", "reviewer")]));
+            let id = gate.operator().pending().await["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            write(
+                &gate,
+                &policies::people(&[("new", &["desk"])], &[("dana", "reviewer")]),
+            );
             gate.sighup();
             let new = gate.agent().token("new-token");
-            eventually("the new agent", || async { (new.get("/shop/look/1").await.status == 200).then_some(()) }).await;
+            eventually("the new agent", || async {
+                (new.get("/shop/look/1").await.status == 200).then_some(())
+            })
+            .await;
             gate.reviewer("dana-token").approve(&id).await.passed();
             gate.operator().approve(&id).await.passed();
         };
         let (answer, ()) = tokio::join!(waits.post("/shop/pay", &body), held);
         assert_eq!(answer.refused(401, "unidentified")["executed"], false);
-        assert!(upstream.received().iter().all(|request| request.method != "POST"));
+        assert!(
+            upstream
+                .received()
+                .iter()
+                .all(|request| request.method != "POST")
+        );
     });
 }
 
@@ -119,7 +216,10 @@ fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
 #[case::syntax("reviewers: [", "burngate.yaml:1")]
 #[case::unknown_key("reviewer: []\n", "burngate.yaml:1:1")]
 #[case::empty("", "is empty")]
-#[case::token("reviewers:\n  - { name: dana, role: reviewer, token_sha256: dana-token }\n", "burngate.yaml:2:")]
+#[case::token(
+    "reviewers:\n  - { name: dana, role: reviewer, token_sha256: dana-token }\n",
+    "burngate.yaml:2:"
+)]
 #[case::any_local_caller("reviewers: []\n", "`agents` is gone")]
 fn a_broken_file_changes_nothing_and_is_said(#[case] broken: &str, #[case] told: &str) {
     test(async {
@@ -127,14 +227,33 @@ fn a_broken_file_changes_nothing_and_is_said(#[case] broken: &str, #[case] told:
         let (_upstream, gate) = gate(agents, &[("dana", "reviewer")]).await;
         write(&gate, broken);
         gate.sighup();
-        gate.until("a failed reload", || gate.log().contains("people and agents were not reloaded")).await;
+        gate.until("a failed reload", || {
+            gate.log().contains("people and agents were not reloaded")
+        })
+        .await;
         assert!(gate.log().contains(told), "{}", gate.log());
-        gate.reviewer("dana-token").get("/v1/workflows").await.passed();
-        gate.agent().token("bot-token").get("/shop/look/1").await.passed();
-        gate.agent().get("/shop/look/1").await.refused(401, "unidentified");
+        gate.reviewer("dana-token")
+            .get("/v1/workflows")
+            .await
+            .passed();
+        gate.agent()
+            .token("bot-token")
+            .get("/shop/look/1")
+            .await
+            .passed();
+        gate.agent()
+            .get("/shop/look/1")
+            .await
+            .refused(401, "unidentified");
         let stranger = Person::stranger(gate.admin());
-        assert_eq!(stranger.get("/readyz").await.json()["checks"]["policies"], "the last reload failed");
-        eventually("the refused reload", || async { audit(&gate, "policy_refused").await.pop() }).await;
+        assert_eq!(
+            stranger.get("/readyz").await.json()["checks"]["policies"],
+            "the last reload failed"
+        );
+        eventually("the refused reload", || async {
+            audit(&gate, "policy_refused").await.pop()
+        })
+        .await;
         assert!(audit(&gate, "access_changed").await.is_empty());
         write(&gate, &policies::people(agents, &[]));
         answers(&gate.reviewer("dana-token"), 401).await;
@@ -145,18 +264,30 @@ fn a_broken_file_changes_nothing_and_is_said(#[case] broken: &str, #[case] told:
 fn what_only_a_start_reads_is_named_and_what_else_is_broken_keeps_nobody() {
     test(async {
         let (_upstream, gate) = gate(&[], &[("dana", "reviewer"), ("eli", "reviewer")]).await;
-        // With two of three people gone the policies ask for more than there are; that keeps none of them.
+        // With two of three people gone the policies ask for more than there are; that keeps none
+        // of them.
         let config = "workers: 1\nlisten: 127.0.0.1:1\n";
         write(&gate, config);
         gate.sighup();
         for name in ["dana", "eli"] {
             answers(&gate.reviewer(&format!("{name}-token")), 401).await;
         }
-        gate.until("the other complaints", || gate.log().contains("policies were not reloaded")).await;
+        gate.until("the other complaints", || {
+            gate.log().contains("policies were not reloaded")
+        })
+        .await;
         for key in ["listen", "workers"] {
-            assert!(gate.log().contains(&format!("key=\"{key}\"")), "{}", gate.log());
+            assert!(
+                gate.log().contains(&format!("key=\"{key}\"")),
+                "{}",
+                gate.log()
+            );
         }
-        assert!(!gate.log().contains("key=\"admin\"") && !gate.log().contains("key=\"bounds\""), "{}", gate.log());
+        assert!(
+            !gate.log().contains("key=\"admin\"") && !gate.log().contains("key=\"bounds\""),
+            "{}",
+            gate.log()
+        );
     });
 }
 
@@ -169,14 +300,24 @@ fn certify(at: &Path) -> rustls::pki_types::CertificateDer<'static> {
 }
 
 /// Whose certificate the gate shows to whoever trusts `trusted`; `None` where that is another's.
-async fn shown(gate: &TestGate, trusted: &rustls::pki_types::CertificateDer<'static>) -> Option<()> {
+async fn shown(
+    gate: &TestGate,
+    trusted: &rustls::pki_types::CertificateDer<'static>,
+) -> Option<()> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config.with_no_client_auth()));
     let stream = TcpStream::connect(gate.listen()).await.unwrap();
-    connector.connect("localhost".try_into().unwrap(), stream).await.ok().map(drop)
+    connector
+        .connect("localhost".try_into().unwrap(), stream)
+        .await
+        .ok()
+        .map(drop)
 }
 
 #[test]
@@ -195,9 +336,17 @@ fn a_renewed_certificate_is_shown_from_the_next_connection_on_and_a_broken_one_i
         eventually("the second certificate", || shown(&gate, &second)).await;
         assert!(shown(&gate, &first).await.is_none());
         std::fs::write(gate.home().join("gate.pem"), "no certificate\n").unwrap();
-        gate.until("the complaint", || gate.log().contains("certificates were not reloaded")).await;
+        gate.until("the complaint", || {
+            gate.log().contains("certificates were not reloaded")
+        })
+        .await;
         shown(&gate, &second).await.expect("what was in force");
-        assert!(audit(&gate, "access_changed").await.iter().any(|entry| entry["event"]["certificates"] == true));
+        assert!(
+            audit(&gate, "access_changed")
+                .await
+                .iter()
+                .any(|entry| entry["event"]["certificates"] == true)
+        );
     });
 }
 
@@ -206,18 +355,34 @@ fn a_frozen_workflow_is_given_to_no_further_agent_until_the_freeze_lifts() {
     test(async {
         let (_upstream, gate) = gate(&[("bot", &["desk"])], &[]).await;
         gate.operator().clamp("desk", "read_only").await.passed();
-        write(&gate, &policies::people(&[("bot", &["desk"]), ("new", &["desk"])], &[]));
+        write(
+            &gate,
+            &policies::people(&[("bot", &["desk"]), ("new", &["desk"])], &[]),
+        );
         gate.sighup();
         let new = gate.agent().token("new-token");
         let look = || async { Some(new.get("/shop/look/1").await) };
         let status = |wanted: u16| move |answer: Answer| (answer.status == wanted).then_some(());
         // It is known, and has no workflow yet.
-        eventually("who is new", || async { look().await.and_then(status(403)) }).await;
+        eventually("who is new", || async {
+            look().await.and_then(status(403))
+        })
+        .await;
         // What it waits for is written once it waits.
-        let held_back = eventually("an entry about it", || async { audit(&gate, "policy_held_back").await.first().cloned() }).await;
+        let held_back = eventually("an entry about it", || async {
+            audit(&gate, "policy_held_back").await.first().cloned()
+        })
+        .await;
         assert_eq!(held_back["event"]["what"], "agent `new`");
-        gate.agent().token("bot-token").get("/shop/look/1").await.passed();
+        gate.agent()
+            .token("bot-token")
+            .get("/shop/look/1")
+            .await
+            .passed();
         gate.operator().release("desk").await.passed();
-        eventually("the workflow", || async { look().await.and_then(status(200)) }).await;
+        eventually("the workflow", || async {
+            look().await.and_then(status(200))
+        })
+        .await;
     });
 }

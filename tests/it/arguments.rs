@@ -1,4 +1,5 @@
-//! Arguments: an API's own document says what calls look like, and calls that no tool describes can be learned from.
+//! Arguments: an API's own document says what calls look like, and calls that no tool describes can
+//! be learned from.
 
 use serde_json::json;
 
@@ -37,7 +38,11 @@ const DESK: &str = "workflow: desk\nrisk: medium\ntools: [shop/get_order, shop/r
 
 async fn shop() -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
-    let gate = TestGate::builder().policy("shop.yaml", api(&upstream.url())).policy("shop.openapi.yaml", DOCUMENT).policy("desk.yaml", DESK).start();
+    let gate = TestGate::builder()
+        .policy("shop.yaml", api(&upstream.url()))
+        .policy("shop.openapi.yaml", DOCUMENT)
+        .policy("desk.yaml", DESK)
+        .start();
     (upstream, gate)
 }
 
@@ -46,9 +51,21 @@ fn a_document_judges_bodies_and_parameters() {
     test(async {
         let (upstream, gate) = shop().await;
         let agent = gate.agent();
-        agent.post("/shop/refunds", &json!({ "order": "A-1", "amount": 4999.5, "note": null })).await.passed();
-        agent.get("/shop/orders/A-1?lines=50&tag=a&tag=b&other=x").await.passed();
-        let told = agent.post("/shop/refunds", &json!({ "order": "A-1", "amuont": 7000 })).await.refused(422, "wrong-arguments");
+        agent
+            .post(
+                "/shop/refunds",
+                &json!({ "order": "A-1", "amount": 4999.5, "note": null }),
+            )
+            .await
+            .passed();
+        agent
+            .get("/shop/orders/A-1?lines=50&tag=a&tag=b&other=x")
+            .await
+            .passed();
+        let told = agent
+            .post("/shop/refunds", &json!({ "order": "A-1", "amuont": 7000 }))
+            .await
+            .refused(422, "wrong-arguments");
         assert_eq!(
             told["errors"],
             json!([
@@ -56,7 +73,10 @@ fn a_document_judges_bodies_and_parameters() {
                 { "pointer": "", "detail": "`amuont` is not an argument of this tool (did you mean `amount`?); allowed are amount, id, note, order" },
             ])
         );
-        let told = agent.get("/shop/orders/B-1?lines=many&tag=a&tag=b&tag=c").await.refused(422, "wrong-arguments");
+        let told = agent
+            .get("/shop/orders/B-1?lines=many&tag=a&tag=b&tag=c")
+            .await
+            .refused(422, "wrong-arguments");
         assert_eq!(
             told["errors"],
             json!([
@@ -65,7 +85,10 @@ fn a_document_judges_bodies_and_parameters() {
                 { "pointer": "query.tag", "detail": "must have at most 2 elements" },
             ])
         );
-        agent.get("/shop/orders/A-1?lines=1&lines=2").await.refused(400, "malformed");
+        agent
+            .get("/shop/orders/A-1?lines=1&lines=2")
+            .await
+            .refused(400, "malformed");
         assert_eq!(upstream.count(), 2);
     });
 }
@@ -76,14 +99,38 @@ fn a_changed_document_is_in_force_and_a_broken_one_is_not() {
         let (_upstream, gate) = shop().await;
         let refund = json!({ "order": "A-1", "amount": 400 });
         gate.agent().post("/shop/refunds", &refund).await.passed();
-        gate.reload("shop.openapi.yaml", DOCUMENT.replace("5000", "300")).await;
-        let told = gate.agent().post("/shop/refunds", &refund).await.refused(422, "wrong-arguments");
-        assert_eq!(told["errors"][0], json!({ "pointer": "/amount", "detail": "must be at most 300" }));
-        gate.write_policy("shop.openapi.yaml", DOCUMENT.replace("'#/components/schemas/Refund'", "https://evil.example/refund.json"));
+        gate.reload("shop.openapi.yaml", DOCUMENT.replace("5000", "300"))
+            .await;
+        let told = gate
+            .agent()
+            .post("/shop/refunds", &refund)
+            .await
+            .refused(422, "wrong-arguments");
+        assert_eq!(
+            told["errors"][0],
+            json!({ "pointer": "/amount", "detail": "must be at most 300" })
+        );
+        gate.write_policy(
+            "shop.openapi.yaml",
+            DOCUMENT.replace(
+                "'#/components/schemas/Refund'",
+                "https://evil.example/refund.json",
+            ),
+        );
         gate.sighup();
-        gate.until("a failed reload", || gate.log().contains("policies were not reloaded")).await;
-        assert!(gate.log().contains("which is in another server"), "{}", gate.log());
-        gate.agent().post("/shop/refunds", &refund).await.refused(422, "wrong-arguments");
+        gate.until("a failed reload", || {
+            gate.log().contains("policies were not reloaded")
+        })
+        .await;
+        assert!(
+            gate.log().contains("which is in another server"),
+            "{}",
+            gate.log()
+        );
+        gate.agent()
+            .post("/shop/refunds", &refund)
+            .await
+            .refused(422, "wrong-arguments");
     });
 }
 
@@ -91,24 +138,57 @@ fn a_changed_document_is_in_force_and_a_broken_one_is_not() {
 fn a_first_policy_is_drafted_from_a_document_that_is_served() {
     test(async {
         let upstream = ScriptedUpstream::start().await;
-        upstream.next(Reply::new(200, &[("content-type", "application/yaml")], DOCUMENT));
-        upstream.next(Reply::new(302, &[("location", "https://elsewhere.example/")], ""));
+        upstream.next(Reply::new(
+            200,
+            &[("content-type", "application/yaml")],
+            DOCUMENT,
+        ));
+        upstream.next(Reply::new(
+            302,
+            &[("location", "https://elsewhere.example/")],
+            "",
+        ));
         let gate = TestGate::builder().prepare();
         let from = format!("{}/openapi.yaml", upstream.url());
         let init = async |directory: &str| {
             let mut command = gate.command();
-            command.args(["init", "--workflow", "triage", "--risk", "medium", "--openapi", &from, "--upstream", &upstream.url(), "--policies", directory]);
+            command.args([
+                "init",
+                "--workflow",
+                "triage",
+                "--risk",
+                "medium",
+                "--openapi",
+                &from,
+                "--upstream",
+                &upstream.url(),
+                "--policies",
+                directory,
+            ]);
             // The document is served from this thread.
-            let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+                .await
+                .unwrap();
+            (
+                output.status.code(),
+                String::from_utf8(output.stderr).unwrap(),
+            )
         };
         let (code, told) = init("drafted").await;
         assert_eq!(code, Some(0), "{told}");
         let checked = String::from_utf8(gate.cli(&["check", "drafted"]).stdout).unwrap();
-        assert!(checked.starts_with("ok: 1 workflow, 1 tool API, 2 tools; no findings"), "{checked}");
+        assert!(
+            checked.starts_with("ok: 1 workflow, 1 tool API, 2 tools; no findings"),
+            "{checked}"
+        );
         let (code, told) = init("elsewhere").await;
         assert_eq!(code, Some(1));
-        assert!(told.contains("it answers 302 Found and points to https://elsewhere.example/: give that address"), "{told}");
+        assert!(
+            told.contains(
+                "it answers 302 Found and points to https://elsewhere.example/: give that address"
+            ),
+            "{told}"
+        );
     });
 }
 
@@ -117,22 +197,52 @@ fn unlisted_calls_are_learned_without_their_values_and_over_a_restart() {
     test(async {
         let (upstream, mut gate) = shop().await;
         let until = burngate::config::quantity::Date(
-            burngate::gate::time::Time::from_millis(jiff::Timestamp::now().as_millisecond()).plus(burngate::gate::time::days(30)),
+            burngate::gate::time::Time::from_millis(jiff::Timestamp::now().as_millisecond())
+                .plus(burngate::gate::time::days(30)),
         );
-        gate.reload("desk.yaml", format!("{DESK}mode: shadow\nuntil: {until}\n")).await;
+        gate.reload("desk.yaml", format!("{DESK}mode: shadow\nuntil: {until}\n"))
+            .await;
         let agent = gate.agent();
         for order in ["A-1001", "A-1002"] {
-            agent.post(&format!("/shop/orders/{order}/cancel?notify=yes"), &json!({ "reason": "s3cret", "items": [{ "sku": order }] })).await.passed();
+            agent
+                .post(
+                    &format!("/shop/orders/{order}/cancel?notify=yes"),
+                    &json!({ "reason": "s3cret", "items": [{ "sku": order }] }),
+                )
+                .await
+                .passed();
         }
-        agent.post("/shop/orders/A-7/cancel", &json!({ "reason": null, "items": [] })).await.passed();
+        agent
+            .post(
+                "/shop/orders/A-7/cancel",
+                &json!({ "reason": null, "items": [] }),
+            )
+            .await
+            .passed();
         gate.reload("desk.yaml", DESK).await;
-        agent.post("/shop/orders/A-8/cancel", &json!({ "refused": "before its body is read" })).await.refused(403, "unlisted");
+        agent
+            .post(
+                "/shop/orders/A-8/cancel",
+                &json!({ "refused": "before its body is read" }),
+            )
+            .await
+            .refused(403, "unlisted");
         assert_eq!(upstream.count(), 3);
         let learned = gate.operator().get("/v1/unlisted?since=1h").await.json();
         let call = &learned["calls"][0];
         assert_eq!(
-            (&call["method"], &call["path"], &call["count"], &call["query"]),
-            (&json!("POST"), &json!("/orders/{order}/cancel"), &json!(4), &json!({ "notify": 2 }))
+            (
+                &call["method"],
+                &call["path"],
+                &call["count"],
+                &call["query"]
+            ),
+            (
+                &json!("POST"),
+                &json!("/orders/{order}/cancel"),
+                &json!(4),
+                &json!({ "notify": 2 })
+            )
         );
         assert_eq!(
             call["arguments"],
@@ -140,13 +250,22 @@ fn unlisted_calls_are_learned_without_their_values_and_over_a_restart() {
                 "items": { "type": "array", "items": { "type": "object", "required": ["sku"], "properties": { "sku": { "type": "string" } } } },
                 "reason": { "type": ["null", "string"] } } })
         );
-        assert!(!learned.to_string().contains("s3cret") && !learned.to_string().contains("A-100"), "{learned}");
+        assert!(
+            !learned.to_string().contains("s3cret") && !learned.to_string().contains("A-100"),
+            "{learned}"
+        );
         gate.sigterm();
         assert!(gate.ended().await.success());
         gate.start();
-        assert_eq!(gate.operator().get("/v1/unlisted").await.json()["calls"][0]["count"], 4);
+        assert_eq!(
+            gate.operator().get("/v1/unlisted").await.json()["calls"][0]["count"],
+            4
+        );
         let told = String::from_utf8(gate.cli(&["learn", "--since", "1h"]).stdout).unwrap();
-        assert!(told.contains("    match: POST /orders/{order}/cancel\n    risk: medium"), "{told}");
+        assert!(
+            told.contains("    match: POST /orders/{order}/cancel\n    risk: medium"),
+            "{told}"
+        );
         assert!(told.contains("    subject: path.order"), "{told}");
     });
 }

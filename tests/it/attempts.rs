@@ -1,9 +1,12 @@
-//! What a tool API fails is sent again where that does no harm, within bounds, and never behind a clamp's back.
+//! What a tool API fails is sent again where that does no harm, within bounds, and never behind a
+//! clamp's back.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Answer, Operator, Reply, ScriptedUpstream, TestGate, eventually, policies, test};
+use crate::harness::{
+    Agent, Answer, Operator, Reply, ScriptedUpstream, TestGate, eventually, policies, test,
+};
 
 struct World {
     upstream: ScriptedUpstream,
@@ -14,8 +17,16 @@ struct World {
 
 async fn world() -> World {
     let upstream = ScriptedUpstream::start().await;
-    let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
-    World { agent: gate.agent(), operator: gate.operator(), upstream, gate }
+    let gate = TestGate::builder()
+        .policy("shop.yaml", policies::shop(&upstream.url()))
+        .policy("desk.yaml", policies::desk(""))
+        .start();
+    World {
+        agent: gate.agent(),
+        operator: gate.operator(),
+        upstream,
+        gate,
+    }
 }
 
 fn order() -> Value {
@@ -39,24 +50,50 @@ fn unavailable() -> Reply {
 #[case::closed(Reply::close())]
 fn a_read_that_failed_in_passing_is_sent_again_and_its_last_answer_counts(#[case] failure: Reply) {
     test(async {
-        let World { upstream, gate: _gate, agent, operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator,
+        } = world().await;
         upstream.next(failure);
         let answer = agent.get("/shop/look/1?x=1").await;
-        assert_eq!((answer.passed().json(), attempts(&answer)), (json!({ "ok": true }), Some("2")));
+        assert_eq!(
+            (answer.passed().json(), attempts(&answer)),
+            (json!({ "ok": true }), Some("2"))
+        );
         let received = upstream.received();
-        assert_eq!(received.iter().map(|request| &*request.line).collect::<Vec<_>>(), ["GET /look/1?x=1 HTTP/1.1"; 2]);
+        assert_eq!(
+            received
+                .iter()
+                .map(|request| &*request.line)
+                .collect::<Vec<_>>(),
+            ["GET /look/1?x=1 HTTP/1.1"; 2]
+        );
         let run = operator.run_of(answer.call()).await;
-        assert_eq!((&run["outcome"], &run["modes"]), (&json!("acceptable"), &json!([])), "{run}");
+        assert_eq!(
+            (&run["outcome"], &run["modes"]),
+            (&json!("acceptable"), &json!([])),
+            "{run}"
+        );
     });
 }
 
 #[test]
 fn a_read_is_sent_no_more_often_than_its_workflow_says() {
     test(async {
-        let World { upstream, gate: _gate, agent, operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator,
+        } = world().await;
         upstream.always(|_| unavailable());
         let answer = agent.get("/shop/look/1").await;
-        assert_eq!((answer.status.as_u16(), answer.json(), attempts(&answer)), (503, json!({ "sorry": true }), Some("2")));
+        assert_eq!(
+            (answer.status.as_u16(), answer.json(), attempts(&answer)),
+            (503, json!({ "sorry": true }), Some("2"))
+        );
         assert_eq!(upstream.count(), 2);
         let run = operator.run_of(answer.call()).await;
         assert_eq!(run["modes"], json!(["tool_error"]), "{run}");
@@ -66,11 +103,20 @@ fn a_read_is_sent_no_more_often_than_its_workflow_says() {
 #[test]
 fn an_idempotent_call_is_sent_again_with_the_same_body() {
     test(async {
-        let World { upstream, gate: _gate, agent, operator: _operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator: _operator,
+        } = world().await;
         upstream.next(Reply::reset());
         let answer = agent.call("PUT", "/shop/put/1", Some(&order())).await;
         assert_eq!(attempts(answer.passed()), Some("2"));
-        let bodies: Vec<_> = upstream.received().iter().map(|request| request.json()).collect();
+        let bodies: Vec<_> = upstream
+            .received()
+            .iter()
+            .map(|request| request.json())
+            .collect();
         assert_eq!(bodies, [order(), order()]);
     });
 }
@@ -79,17 +125,41 @@ fn an_idempotent_call_is_sent_again_with_the_same_body() {
 #[case::answered(unavailable(), 503, "tool_error")]
 #[case::reset(Reply::reset(), 502, "timeout")]
 #[case::garbage(Reply::garbage(), 502, "timeout")]
-fn a_call_that_is_not_idempotent_is_never_sent_again(#[case] failure: Reply, #[case] status: u16, #[case] mode: &str) {
+fn a_call_that_is_not_idempotent_is_never_sent_again(
+    #[case] failure: Reply,
+    #[case] status: u16,
+    #[case] mode: &str,
+) {
     test(async {
-        let World { upstream, gate: _gate, agent, operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator,
+        } = world().await;
         upstream.next(failure);
         let answer = agent.post("/shop/change", &order()).await;
-        assert_eq!((answer.status.as_u16(), attempts(&answer), upstream.count()), (status, None, 1));
+        assert_eq!(
+            (answer.status.as_u16(), attempts(&answer), upstream.count()),
+            (status, None, 1)
+        );
         let run = operator.run_of(answer.call()).await;
         assert_eq!(run["modes"], json!([mode]), "{run}");
-        // A failure is booked before its run ends, and which calls lost their answer is known at its end.
+        // A failure is booked before its run ends, and which calls lost their answer is known at
+        // its end.
         let lost = usize::from(status == 502);
-        let listed = async || Some(operator.get("/v1/runs?ambiguous=true").await.passed().json()["runs"].as_array()?.len()).filter(|count| *count == lost);
+        let listed = async || {
+            Some(
+                operator
+                    .get("/v1/runs?ambiguous=true")
+                    .await
+                    .passed()
+                    .json()["runs"]
+                    .as_array()?
+                    .len(),
+            )
+            .filter(|count| *count == lost)
+        };
         eventually("the runs with a lost answer", listed).await;
     });
 }
@@ -97,12 +167,20 @@ fn a_call_that_is_not_idempotent_is_never_sent_again(#[case] failure: Reply, #[c
 #[test]
 fn a_call_does_not_wait_longer_for_another_attempt_than_it_may_take() {
     test(async {
-        let World { upstream, gate: _gate, agent, operator: _operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator: _operator,
+        } = world().await;
         // The tool may take three seconds.
         for later in ["3", "Wed, 21 Oct 2026 07:28:00 GMT"] {
             upstream.next(Reply::new(503, &[("retry-after", later)], "busy"));
             let answer = agent.get("/shop/look/1").await;
-            assert_eq!((answer.status.as_u16(), &answer.body[..], attempts(&answer)), (503, &b"busy"[..], None));
+            assert_eq!(
+                (answer.status.as_u16(), &answer.body[..], attempts(&answer)),
+                (503, &b"busy"[..], None)
+            );
             assert_eq!(answer.header("retry-after"), Some(later));
         }
         assert_eq!(upstream.count(), 2);
@@ -112,7 +190,12 @@ fn a_call_does_not_wait_longer_for_another_attempt_than_it_may_take() {
 #[test]
 fn an_api_that_fails_everything_is_not_called_twice_as_often() {
     test(async {
-        let World { upstream, gate: _gate, agent, operator: _operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator: _operator,
+        } = world().await;
         upstream.always(|_| unavailable());
         let calls = (0..200).map(|n| {
             let agent = agent.clone();
@@ -133,7 +216,12 @@ fn an_api_that_fails_everything_is_not_called_twice_as_often() {
 #[test]
 fn a_clamp_between_two_attempts_is_the_end_of_the_call() {
     test(async {
-        let World { upstream, gate: _gate, agent, operator } = world().await;
+        let World {
+            upstream,
+            gate: _gate,
+            agent,
+            operator,
+        } = world().await;
         let (release, reply) = unavailable().held();
         upstream.next(reply);
         let clamp = async {
@@ -143,17 +231,41 @@ fn a_clamp_between_two_attempts_is_the_end_of_the_call() {
         };
         let (answer, ()) = tokio::join!(agent.get("/shop/look/1"), clamp);
         // It was sent, so that is what it is told.
-        assert_eq!((answer.status.as_u16(), answer.json(), attempts(&answer)), (503, json!({ "sorry": true }), None));
+        assert_eq!(
+            (answer.status.as_u16(), answer.json(), attempts(&answer)),
+            (503, json!({ "sorry": true }), None)
+        );
         assert_eq!(upstream.count(), 1);
     });
 }
 
 async fn with_fallback(primary: &str) -> (World, ScriptedUpstream) {
-    let (upstream, fallback) = (ScriptedUpstream::start().await, ScriptedUpstream::start().await);
-    let shop = policies::shop(if primary.is_empty() { upstream.url() } else { primary.to_owned() }.as_str());
+    let (upstream, fallback) = (
+        ScriptedUpstream::start().await,
+        ScriptedUpstream::start().await,
+    );
+    let shop = policies::shop(
+        if primary.is_empty() {
+            upstream.url()
+        } else {
+            primary.to_owned()
+        }
+        .as_str(),
+    );
     let read = format!("risk: read, fallback: '{}/copy' }}", fallback.url());
-    let gate = TestGate::builder().policy("shop.yaml", shop.replace("risk: read }", &read)).policy("desk.yaml", policies::desk("")).start();
-    (World { agent: gate.agent(), operator: gate.operator(), upstream, gate }, fallback)
+    let gate = TestGate::builder()
+        .policy("shop.yaml", shop.replace("risk: read }", &read))
+        .policy("desk.yaml", policies::desk(""))
+        .start();
+    (
+        World {
+            agent: gate.agent(),
+            operator: gate.operator(),
+            upstream,
+            gate,
+        },
+        fallback,
+    )
 }
 
 #[test]
@@ -162,15 +274,35 @@ fn a_read_of_an_api_out_of_reach_goes_to_the_fallback() {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let gone = format!("http://{}", nobody.local_addr().unwrap());
         drop(nobody);
-        let (World { upstream: _upstream, gate: _gate, agent, operator }, fallback) = with_fallback(&gone).await;
+        let (
+            World {
+                upstream: _upstream,
+                gate: _gate,
+                agent,
+                operator,
+            },
+            fallback,
+        ) = with_fallback(&gone).await;
         let answer = agent.get("/shop/look/1?x=1").await;
-        assert_eq!((answer.passed().json(), answer.header("burngate-fallback")), (json!({ "ok": true }), Some("unreachable")));
+        assert_eq!(
+            (answer.passed().json(), answer.header("burngate-fallback")),
+            (json!({ "ok": true }), Some("unreachable"))
+        );
         let received = fallback.only();
-        assert_eq!((&*received.line, received.header("host")), ("GET /copy/look/1?x=1 HTTP/1.1", Some(&*fallback.address().to_string())));
+        assert_eq!(
+            (&*received.line, received.header("host")),
+            (
+                "GET /copy/look/1?x=1 HTTP/1.1",
+                Some(&*fallback.address().to_string())
+            )
+        );
         let run = operator.run_of(answer.call()).await;
         assert_eq!(run["modes"], json!([]), "{run}");
         // What changes something never goes there.
-        agent.post("/shop/note", &order()).await.refused(502, "upstream-unreachable");
+        agent
+            .post("/shop/note", &order())
+            .await
+            .refused(502, "upstream-unreachable");
         assert_eq!(fallback.count(), 1);
     });
 }
@@ -181,7 +313,15 @@ fn a_read_of_an_api_out_of_reach_goes_to_the_fallback() {
 #[case::failing(unavailable(), "503")]
 fn a_read_that_its_api_fails_goes_to_the_fallback(#[case] failure: Reply, #[case] why: &str) {
     test(async {
-        let (World { upstream, gate: _gate, agent, operator: _operator }, _fallback) = with_fallback("").await;
+        let (
+            World {
+                upstream,
+                gate: _gate,
+                agent,
+                operator: _operator,
+            },
+            _fallback,
+        ) = with_fallback("").await;
         upstream.next(failure).always(|_| unavailable());
         let answer = agent.get("/shop/look/1").await;
         assert_eq!(answer.passed().header("burngate-fallback"), Some(why));
@@ -194,12 +334,26 @@ fn a_read_that_its_api_fails_goes_to_the_fallback(#[case] failure: Reply, #[case
 #[case::reset(Reply::reset())]
 fn a_fallback_that_does_not_help_leaves_the_failure_as_it_was(#[case] answer: Reply) {
     test(async {
-        let (World { upstream, gate: _gate, agent, operator }, fallback) = with_fallback("").await;
+        let (
+            World {
+                upstream,
+                gate: _gate,
+                agent,
+                operator,
+            },
+            fallback,
+        ) = with_fallback("").await;
         upstream.always(|_| unavailable());
         fallback.next(answer);
         let answer = agent.get("/shop/look/1").await;
-        assert_eq!((answer.status.as_u16(), answer.json()), (503, json!({ "sorry": true })));
-        assert_eq!((answer.header("burngate-fallback"), fallback.count()), (None, 1));
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()),
+            (503, json!({ "sorry": true }))
+        );
+        assert_eq!(
+            (answer.header("burngate-fallback"), fallback.count()),
+            (None, 1)
+        );
         let run = operator.run_of(answer.call()).await;
         assert_eq!(run["modes"], json!(["tool_error"]), "{run}");
     });

@@ -9,7 +9,10 @@ use crate::harness::{Reply, ScriptedUpstream, TestGate, eventually, policies, te
 
 #[test]
 fn problems_keep_their_slugs_and_statuses() {
-    let slugs: Vec<String> = Slug::ALL.iter().map(|slug| format!("{} {}", slug.as_str(), slug.status())).collect();
+    let slugs: Vec<String> = Slug::ALL
+        .iter()
+        .map(|slug| format!("{} {}", slug.as_str(), slug.status()))
+        .collect();
     insta::assert_snapshot!(slugs.join("\n"), @r"
     held 403
     denied 403
@@ -44,14 +47,30 @@ fn problems_keep_their_slugs_and_statuses() {
 
 async fn used() -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
-    let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
+    let gate = TestGate::builder()
+        .policy("shop.yaml", policies::shop(&upstream.url()))
+        .policy("desk.yaml", policies::desk(""))
+        .start();
     let agent = gate.agent();
     agent.get("/shop/look/1").await.passed();
-    agent.post("/shop/change", &json!({ "order": "1" })).await.passed();
-    agent.post("/shop/pay", &json!({ "order": "1" })).await.refused(403, "held");
+    agent
+        .post("/shop/change", &json!({ "order": "1" }))
+        .await
+        .passed();
+    agent
+        .post("/shop/pay", &json!({ "order": "1" }))
+        .await
+        .refused(403, "held");
     upstream.next(Reply::reset());
-    agent.post("/shop/change", &json!({ "order": "2" })).await.refused(502, "ambiguous");
-    gate.operator().stands("desk", "all runs", |standing| standing["budget"]["runs"] == 2 && standing["budget"]["idle_runs"] == 2).await;
+    agent
+        .post("/shop/change", &json!({ "order": "2" }))
+        .await
+        .refused(502, "ambiguous");
+    gate.operator()
+        .stands("desk", "all runs", |standing| {
+            standing["budget"]["runs"] == 2 && standing["budget"]["idle_runs"] == 2
+        })
+        .await;
     (upstream, gate)
 }
 
@@ -62,15 +81,33 @@ fn metrics_keep_their_names_and_labels() {
         // Counted when it is on disk, which is a moment after it acts.
         let operator = gate.operator();
         let text = eventually("all runs and failures", || async {
-            let text = String::from_utf8(operator.get("/metrics").await.passed().body.to_vec()).unwrap();
-            assert!(!text.contains("burngate_upstream_seconds_count 0\n"), "an answered call is timed: {text}");
-            let counted = ["burngate_failures_total{", "outcome=\"acceptable\"} 1", "outcome=\"unacceptable\"} 1"];
-            counted.iter().all(|sample| text.contains(sample)).then_some(text)
+            let text =
+                String::from_utf8(operator.get("/metrics").await.passed().body.to_vec()).unwrap();
+            assert!(
+                !text.contains("burngate_upstream_seconds_count 0\n"),
+                "an answered call is timed: {text}"
+            );
+            let counted = [
+                "burngate_failures_total{",
+                "outcome=\"acceptable\"} 1",
+                "outcome=\"unacceptable\"} 1",
+            ];
+            counted
+                .iter()
+                .all(|sample| text.contains(sample))
+                .then_some(text)
         })
         .await;
         let label = regex::Regex::new("=\"[^\"]*\"").unwrap();
-        let names: BTreeSet<String> =
-            text.lines().filter(|line| !line.starts_with('#')).map(|line| label.replace_all(line.rsplit_once(' ').unwrap().0, "").into_owned()).collect();
+        let names: BTreeSet<String> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| {
+                label
+                    .replace_all(line.rsplit_once(' ').unwrap().0, "")
+                    .into_owned()
+            })
+            .collect();
         insta::assert_snapshot!(names.into_iter().collect::<Vec<_>>().join("\n"));
         for sample in [
             "burngate_runs_total{workflow=\"desk\",outcome=\"acceptable\"} 1",
@@ -81,7 +118,10 @@ fn metrics_keep_their_names_and_labels() {
             "burngate_approvals_pending{workflow=\"desk\"} 1",
             "burngate_level{workflow=\"desk\",level=\"standard\"} 1",
         ] {
-            assert!(text.lines().any(|line| line.starts_with(sample)), "no {sample} in\n{text}");
+            assert!(
+                text.lines().any(|line| line.starts_with(sample)),
+                "no {sample} in\n{text}"
+            );
         }
         assert!(!text.contains("call_") && !text.contains("apr_"));
     });
@@ -90,7 +130,9 @@ fn metrics_keep_their_names_and_labels() {
 /// The names and types of all members.
 fn shape(value: &Value, at: &str, into: &mut Vec<String>) {
     match value {
-        Value::Object(members) => members.iter().for_each(|(name, value)| shape(value, &format!("{at}.{name}"), into)),
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, value)| shape(value, &format!("{at}.{name}"), into)),
         Value::Array(items) => match items.first() {
             Some(item) => shape(item, &format!("{at}[]"), into),
             None => into.push(format!("{at}: []")),
@@ -122,11 +164,32 @@ fn approvals_and_problems_keep_their_shape() {
     test(async {
         let (_upstream, gate) = used().await;
         let approval = gate.operator().pending().await;
-        gate.operator().deny(approval["id"].as_str().unwrap(), "not_now", "later").await.passed();
-        let held = gate.agent().post("/shop/pay", &json!({ "order": "1" })).await;
-        let denied = gate.operator().get(&format!("/v1/approvals/{}", approval["id"].as_str().unwrap())).await.json();
-        let own = gate.agent().get(held.header("location").unwrap()).await.json();
+        gate.operator()
+            .deny(approval["id"].as_str().unwrap(), "not_now", "later")
+            .await
+            .passed();
+        let held = gate
+            .agent()
+            .post("/shop/pay", &json!({ "order": "1" }))
+            .await;
+        let denied = gate
+            .operator()
+            .get(&format!(
+                "/v1/approvals/{}",
+                approval["id"].as_str().unwrap()
+            ))
+            .await
+            .json();
+        let own = gate
+            .agent()
+            .get(held.header("location").unwrap())
+            .await
+            .json();
         let pages = [("approval", denied), ("held", held.json()), ("own", own)];
-        insta::assert_snapshot!(pages.map(|(name, page)| format!("# {name}\n{}", shape_of(&page))).join("\n\n"));
+        insta::assert_snapshot!(
+            pages
+                .map(|(name, page)| format!("# {name}\n{}", shape_of(&page)))
+                .join("\n\n")
+        );
     });
 }

@@ -1,4 +1,5 @@
-//! Replays the fuzz corpus against the readers, with a few changes of each entry: what held there holds on every machine.
+//! Replays the fuzz corpus against the readers, with a few changes of each entry: what held there
+//! holds on every machine.
 
 use std::{fs, path::Path};
 
@@ -10,9 +11,17 @@ type Reader = fn(&[u8]);
 #[test]
 fn whatever_was_fed_once_still_holds() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
-    let targets: [(&str, Reader); 4] = [("json", readers::json), ("target", readers::target), ("head", readers::head), ("chunked", readers::chunked)];
+    let targets: [(&str, Reader); 4] = [
+        ("json", readers::json),
+        ("target", readers::target),
+        ("head", readers::head),
+        ("chunked", readers::chunked),
+    ];
     for (name, feed) in targets {
-        let entries: Vec<Vec<u8>> = fs::read_dir(corpus.join(name)).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+        let entries: Vec<Vec<u8>> = fs::read_dir(corpus.join(name))
+            .unwrap()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+            .collect();
         assert!(entries.len() >= 20, "{name}: {}", entries.len());
         for bytes in &entries {
             feed(bytes);

@@ -1,4 +1,5 @@
-//! `burngate demo` as a newcomer meets it: the story happens in its order, on real ports, and nothing of it is left behind.
+//! `burngate demo` as a newcomer meets it: the story happens in its order, on real ports, and
+//! nothing of it is left behind.
 
 use std::{
     fs,
@@ -11,22 +12,38 @@ use std::{
 /// The demonstration, with `directory` for its temporary files.
 fn demo(directory: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_burngate"));
-    command.arg("demo").args(flags).env("TMPDIR", directory).env("NO_COLOR", "1").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+        .arg("demo")
+        .args(flags)
+        .env("TMPDIR", directory)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null());
     command
 }
 
 /// Where the demonstration said that it listens: for the agent, and for operators.
 fn addresses(story: &str) -> Vec<SocketAddr> {
-    let found: Vec<SocketAddr> = story.split("http://").skip(1).filter_map(|rest| rest.split(['/', '\n']).next()?.parse().ok()).collect();
+    let found: Vec<SocketAddr> = story
+        .split("http://")
+        .skip(1)
+        .filter_map(|rest| rest.split(['/', '\n']).next()?.parse().ok())
+        .collect();
     assert_eq!(found.len(), 2, "{story}");
     found
 }
 
 fn nothing_is_left(directory: &Path, story: &str) {
-    let left: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     for address in addresses(story) {
-        assert!(TcpStream::connect(address).is_err(), "{address} still listens");
+        assert!(
+            TcpStream::connect(address).is_err(),
+            "{address} still listens"
+        );
     }
 }
 
@@ -41,14 +58,23 @@ impl Reader {
     fn begin(directory: &Path) -> Self {
         let mut child = demo(directory, &[]).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Reader { child, stdout, read: String::new() }
+        Reader {
+            child,
+            stdout,
+            read: String::new(),
+        }
     }
 
     /// Reads up to the line with `text` in it.
     fn up_to(&mut self, text: &str) {
         loop {
             let from = self.read.len();
-            assert_ne!(self.stdout.read_line(&mut self.read).unwrap(), 0, "it ended before `{text}`:\n{}", self.read);
+            assert_ne!(
+                self.stdout.read_line(&mut self.read).unwrap(),
+                0,
+                "it ended before `{text}`:\n{}",
+                self.read
+            );
             if self.read[from..].contains(text) {
                 return;
             }
@@ -56,7 +82,13 @@ impl Reader {
     }
 
     fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([name, &self.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -71,7 +103,10 @@ impl Drop for Reader {
 fn the_story_happens_in_its_order_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let output = demo(directory.path(), &["--yes"]).output().unwrap();
-    let (story, complaints) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr).into_owned());
+    let (story, complaints) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
     assert!(output.status.success(), "{story}\n{complaints}");
     assert_eq!(complaints, "");
     let mut rest = story.as_str();
@@ -109,12 +144,19 @@ fn the_story_happens_in_its_order_and_leaves_nothing() {
         "level autonomous (as earned, on probation)",
         "nothing is left behind",
     ] {
-        let Some((_, after)) = rest.split_once(expected) else { panic!("`{expected}` does not come next in\n{story}") };
+        let Some((_, after)) = rest.split_once(expected) else {
+            panic!("`{expected}` does not come next in\n{story}")
+        };
         rest = after;
     }
     assert!(!story.contains('\u{1b}'), "NO_COLOR");
     // Only the path of the program is as long as it is.
-    assert!(story.lines().all(|line| line.chars().count() <= 100 || line.contains("export PATH=")), "{story}");
+    assert!(
+        story
+            .lines()
+            .all(|line| line.chars().count() <= 100 || line.contains("export PATH=")),
+        "{story}"
+    );
     nothing_is_left(directory.path(), &story);
 }
 

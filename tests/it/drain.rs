@@ -1,4 +1,5 @@
-//! A gate that is told to stop finishes what it began, answers who waits, books what is open, and ends with 0.
+//! A gate that is told to stop finishes what it began, answers who waits, books what is open, and
+//! ends with 0.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,10 @@ use crate::harness::{Agent, Answer, Reply, ScriptedUpstream, TestGate, policies,
 async fn shop(desk: &str) -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
     let gate = TestGate::builder()
-        .policy("shop.yaml", policies::shop(&upstream.url()).replace("timeout: 3s", "timeout: 50s"))
+        .policy(
+            "shop.yaml",
+            policies::shop(&upstream.url()).replace("timeout: 3s", "timeout: 50s"),
+        )
         .policy("desk.yaml", policies::desk(desk))
         .start();
     (upstream, gate)
@@ -38,7 +42,10 @@ fn what_is_in_flight_is_finished_and_who_waits_for_a_person_is_told() {
         let calls: Vec<_> = (0..8).map(|_| spawn(&agent, "/shop/change")).collect();
         upstream.arrives(8).await;
         let held = spawn(&agent, "/shop/pay");
-        let id = gate.operator().pending().await["id"].as_str().unwrap().to_owned();
+        let id = gate.operator().pending().await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         gate.sigterm();
         // Told before the calls in flight are done: the approval outlives the gate.
         held.await.unwrap().refused(403, "held");
@@ -49,7 +56,14 @@ fn what_is_in_flight_is_finished_and_who_waits_for_a_person_is_told() {
         assert_eq!(gate.ended().await.code(), Some(0));
         gate.start();
         let standing = gate.operator().standing("desk").await;
-        assert_eq!((&standing["budget"]["runs"], &standing["budget"]["unacceptable"]), (&json!(8), &json!(0)), "{standing}");
+        assert_eq!(
+            (
+                &standing["budget"]["runs"],
+                &standing["budget"]["unacceptable"]
+            ),
+            (&json!(8), &json!(0)),
+            "{standing}"
+        );
         gate.operator().approve(&id).await.passed();
         gate.agent().post("/shop/pay", &order()).await.passed();
     });
@@ -66,11 +80,19 @@ fn no_call_fails_that_the_gate_took_when_it_is_stopped_under_load() {
                 let mut line = agent.line().await;
                 let mut answered = 0_u64;
                 loop {
-                    let request = agent.request("POST", "/shop/note").header("content-type", "application/json");
-                    let request = request.body(crate::harness::agent::full(order().to_string())).unwrap();
+                    let request = agent
+                        .request("POST", "/shop/note")
+                        .header("content-type", "application/json");
+                    let request = request
+                        .body(crate::harness::agent::full(order().to_string()))
+                        .unwrap();
                     // A connection that is closed between two calls fails no call.
-                    let Ok(answer) = line.open(request).await else { return answered };
-                    let answer = Answer::try_read(answer).await.expect("an answer that began");
+                    let Ok(answer) = line.open(request).await else {
+                        return answered;
+                    };
+                    let answer = Answer::try_read(answer)
+                        .await
+                        .expect("an answer that began");
                     if answer.status != 503 {
                         answer.passed();
                         answered += 1;
@@ -84,7 +106,10 @@ fn no_call_fails_that_the_gate_took_when_it_is_stopped_under_load() {
         assert_eq!(gate.ended().await.code(), Some(0));
         assert_eq!(answered, upstream.count() as u64);
         gate.start();
-        assert_eq!(gate.operator().standing("desk").await["budget"]["runs"], answered);
+        assert_eq!(
+            gate.operator().standing("desk").await["budget"]["runs"],
+            answered
+        );
     });
 }
 
@@ -94,18 +119,29 @@ fn a_second_signal_ends_it_fast() {
         let (upstream, mut gate) = shop("").await;
         upstream.next(Reply::hang());
         let agent = gate.agent();
-        let call = tokio::spawn(async move { agent.try_call("POST", "/shop/change", Some(&order())).await });
+        let call =
+            tokio::spawn(
+                async move { agent.try_call("POST", "/shop/change", Some(&order())).await },
+            );
         upstream.arrives(1).await;
         gate.sigterm();
         gate.until("draining", || true).await;
         let began = Instant::now();
         gate.sigterm();
         assert_eq!(gate.ended().await.code(), Some(0));
-        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            began.elapsed()
+        );
         drop(call.await.unwrap());
         gate.start();
         let standing = gate.operator().standing("desk").await;
-        assert_eq!((&standing["budget"]["runs"], &standing["failure_modes"]), (&json!(1), &json!({ "timeout": 1 })), "{standing}");
+        assert_eq!(
+            (&standing["budget"]["runs"], &standing["failure_modes"]),
+            (&json!(1), &json!({ "timeout": 1 })),
+            "{standing}"
+        );
     });
 }
 

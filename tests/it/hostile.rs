@@ -1,7 +1,9 @@
-//! Hostile input, byte for byte over real sockets. Each case is named by its number in the list of hostile inputs.
+//! Hostile input, byte for byte over real sockets. Each case is named by its number in the list of
+//! hostile inputs.
 //!
-//! The oracle is an upstream that records every byte: whatever is refused, nothing of it arrives, the connection closes where the rest of it cannot be trusted, and
-//! nothing is booked. Each table is followed by an ordinary call, so that a refusal is never bought with the gate's health.
+//! The oracle is an upstream that records every byte: whatever is refused, nothing of it arrives,
+//! the connection closes where the rest of it cannot be trusted, and nothing is booked. Each table
+//! is followed by an ordinary call, so that a refusal is never bought with the gate's health.
 
 mod admin;
 mod arguments;
@@ -34,7 +36,8 @@ pub struct World {
     pub gate: TestGate,
 }
 
-/// The tool API of these tests. `refund` is judged by its body, `find` by its query, `stream` by neither.
+/// The tool API of these tests. `refund` is judged by its body, `find` by its query, `stream` by
+/// neither.
 pub fn shop(upstream: &str) -> String {
     format!(
         r#"api: shop
@@ -63,7 +66,11 @@ impl World {
 
     pub async fn with(config: &str) -> Self {
         let upstream = ScriptedUpstream::start().await;
-        let gate = TestGate::builder().policy("shop.yaml", shop(&upstream.url())).policy("desk.yaml", DESK).config(config).start();
+        let gate = TestGate::builder()
+            .policy("shop.yaml", shop(&upstream.url()))
+            .policy("desk.yaml", DESK)
+            .config(config)
+            .start();
         World { upstream, gate }
     }
 
@@ -71,22 +78,32 @@ impl World {
         self.gate.operator()
     }
 
-    /// Sends each of `cases`, and asserts that none is more than refused: with one of these statuses, and closed where that is asked.
+    /// Sends each of `cases`, and asserts that none is more than refused: with one of these
+    /// statuses, and closed where that is asked.
     pub async fn refuses(&self, cases: &[(&str, Vec<u8>, &[u16])]) {
         let mut wrong = Vec::new();
         for (name, bytes, statuses) in cases {
             let said = talk(self.gate.listen(), bytes).await;
             let answers = said.statuses();
-            let is_refused = answers.first().is_some_and(|status| statuses.contains(status)) && answers.len() == 1;
+            let is_refused = answers
+                .first()
+                .is_some_and(|status| statuses.contains(status))
+                && answers.len() == 1;
             let must_close = !matches!(statuses, [401 | 403 | 415, ..]);
             if !is_refused || (must_close && !said.closed) {
-                wrong.push(format!("{name}: {answers:?} for {statuses:?}, closed: {}", said.closed));
+                wrong.push(format!(
+                    "{name}: {answers:?} for {statuses:?}, closed: {}",
+                    said.closed
+                ));
             }
             if is_refused && !said.text.contains("urn:burngate:problem:") {
                 wrong.push(format!("{name}: no problem: {}", said.text));
             }
             if self.upstream.bytes() > 0 {
-                wrong.push(format!("{name}: the upstream got {}", String::from_utf8_lossy(&self.upstream.wire())));
+                wrong.push(format!(
+                    "{name}: the upstream got {}",
+                    String::from_utf8_lossy(&self.upstream.wire())
+                ));
                 break;
             }
         }
@@ -97,9 +114,20 @@ impl World {
     /// What was refused as malformed booked nothing, and the gate is well.
     pub async fn costs_nothing(&self) {
         let standing = self.operator().standing("desk").await;
-        assert_eq!((standing["budget"]["runs"].as_u64(), standing["budget"]["unacceptable"].as_u64()), (Some(0), Some(0)), "{standing}");
+        assert_eq!(
+            (
+                standing["budget"]["runs"].as_u64(),
+                standing["budget"]["unacceptable"].as_u64()
+            ),
+            (Some(0), Some(0)),
+            "{standing}"
+        );
         let before = self.upstream.count();
-        let said = talk(self.gate.listen(), &post("/shop/refunds", "Connection: close\r\n", ORDINARY)).await;
+        let said = talk(
+            self.gate.listen(),
+            &post("/shop/refunds", "Connection: close\r\n", ORDINARY),
+        )
+        .await;
         assert_eq!(said.statuses(), [200], "{}", said.text);
         assert_eq!(self.upstream.count(), before + 1);
     }
@@ -109,7 +137,14 @@ impl World {
         let said = talk(self.gate.listen(), bytes).await;
         assert_eq!(said.statuses().last(), Some(&200), "{name}: {}", said.text);
         let received = self.upstream.last();
-        assert_eq!((received.line.as_str(), String::from_utf8_lossy(&received.body).as_ref()), (line, body), "{name}");
+        assert_eq!(
+            (
+                received.line.as_str(),
+                String::from_utf8_lossy(&received.body).as_ref()
+            ),
+            (line, body),
+            "{name}"
+        );
         assert_eq!(received.trailers, "", "{name}");
     }
 }
@@ -123,11 +158,16 @@ pub struct Said {
 
 impl Said {
     pub fn statuses(&self) -> Vec<u16> {
-        self.text.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)?.parse().ok()).collect()
+        self.text
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .filter_map(|answer| answer.get(..3)?.parse().ok())
+            .collect()
     }
 }
 
-/// Sends `bytes` at once and reads until the gate closes or has nothing more to say. The sending side stays open.
+/// Sends `bytes` at once and reads until the gate closes or has nothing more to say. The sending
+/// side stays open.
 pub async fn talk(gate: SocketAddr, bytes: &[u8]) -> Said {
     let mut stream = TcpStream::connect(gate).await.unwrap();
     let (mut read, mut write) = stream.split();
@@ -151,7 +191,10 @@ pub async fn talk(gate: SocketAddr, bytes: &[u8]) -> Said {
         () = sending => unreachable!("it never ends"),
         closed = reading => closed,
     };
-    Said { text: answer.into_iter().map(char::from).collect(), closed }
+    Said {
+        text: answer.into_iter().map(char::from).collect(),
+        closed,
+    }
 }
 
 /// A POST of JSON with these further header lines.

@@ -1,4 +1,5 @@
-//! The gate as its users meet it: a process, its sockets, its files and its commands. Every test has a gate of its own.
+//! The gate as its users meet it: a process, its sockets, its files and its commands. Every test
+//! has a gate of its own.
 #![allow(
     missing_docs,
     unreachable_pub,

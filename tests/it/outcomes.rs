@@ -1,5 +1,6 @@
-//! One workflow through all modes from all sources: the wire, the agent, people and another system. The four numbers come out as they were counted by hand, and the
-//! same after a kill in the middle and another at the end.
+//! One workflow through all modes from all sources: the wire, the agent, people and another system.
+//! The four numbers come out as they were counted by hand, and the same after a kill in the middle
+//! and another at the end.
 
 use serde_json::{Value, json};
 
@@ -75,16 +76,30 @@ impl Hand {
 
     /// What the gate says.
     fn told(over: &Value) -> Hand {
-        let number = |name: &str, part: &str| over["metrics_detail"][name][part].as_u64().unwrap_or_else(|| panic!("{name} {part}: {over}"));
+        let number = |name: &str, part: &str| {
+            over["metrics_detail"][name][part]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{name} {part}: {over}"))
+        };
         assert_eq!(
-            (number("success_rate", "denominator"), number("rework_rate", "denominator")),
-            (over["runs"].as_u64().unwrap(), over["runs"].as_u64().unwrap())
+            (
+                number("success_rate", "denominator"),
+                number("rework_rate", "denominator")
+            ),
+            (
+                over["runs"].as_u64().unwrap(),
+                over["runs"].as_u64().unwrap()
+            )
         );
-        assert_eq!(number("correction_rate", "denominator"), number("success_rate", "denominator"));
+        assert_eq!(
+            number("correction_rate", "denominator"),
+            number("success_rate", "denominator")
+        );
         Hand {
             runs: over["runs"].as_u64().unwrap(),
             idle: over["idle_runs"].as_u64().unwrap(),
-            unacceptable: number("success_rate", "denominator") - number("success_rate", "numerator"),
+            unacceptable: number("success_rate", "denominator")
+                - number("success_rate", "numerator"),
             checked: number("correction_rate", "checked"),
             corrected: number("correction_rate", "numerator"),
             due: number("escalation_miss_rate", "denominator"),
@@ -105,9 +120,19 @@ struct World {
 impl World {
     async fn start() -> Self {
         let upstream = ScriptedUpstream::start().await;
-        let desk = policies::desk(DESK).replace("tools: [", "tools: [shop/undo, shop/refund, shop/move, shop/escalate, shop/drop, shop/ship, ");
+        let desk = policies::desk(DESK).replace(
+            "tools: [",
+            "tools: [shop/undo, shop/refund, shop/move, shop/escalate, shop/drop, shop/ship, ",
+        );
         let mut gate = TestGate::builder()
-            .config(policies::people(&[], &[("dana", "reviewer"), ("rob", "reporter"), ("eli", "reporter")]))
+            .config(policies::people(
+                &[],
+                &[
+                    ("dana", "reviewer"),
+                    ("rob", "reporter"),
+                    ("eli", "reporter"),
+                ],
+            ))
             .policy("shop.yaml", policies::shop(&upstream.url()) + TOOLS)
             .policy("desk.yaml", desk)
             .policy("signals.yaml", REVERSED)
@@ -126,42 +151,75 @@ impl World {
     }
 
     async fn finish(&self, run: &str) {
-        self.agent(run).post(&format!("/.burngate/runs/{run}/finish"), &json!({ "status": "completed" })).await.passed();
+        self.agent(run)
+            .post(
+                &format!("/.burngate/runs/{run}/finish"),
+                &json!({ "status": "completed" }),
+            )
+            .await
+            .passed();
     }
 
     /// A run that changes one order and ends.
     async fn works(&self, run: &str) {
-        self.agent(run).post("/shop/change", &order(run)).await.passed();
+        self.agent(run)
+            .post("/shop/change", &order(run))
+            .await
+            .passed();
         self.finish(run).await;
     }
 
     /// A run that refunds one order and ends.
     async fn refunds(&self, run: &str) {
-        self.agent(run).post("/shop/refund", &order(run)).await.passed();
+        self.agent(run)
+            .post("/shop/refund", &order(run))
+            .await
+            .passed();
         self.finish(run).await;
     }
 
     async fn report(&self, person: &str, body: &Value) -> Answer {
-        self.gate.reviewer(&format!("{person}-token")).post("/v1/reports", body).await
+        self.gate
+            .reviewer(&format!("{person}-token"))
+            .post("/v1/reports", body)
+            .await
     }
 
     async fn signal(&self, name: &str, kind: &str, order: &str) -> Value {
-        let body = json!({ "kind": kind, "order": order, "id": format!("{kind}-{order}") }).to_string();
-        deliver(&self.gate, name, &signed(SECRET, &format!("msg-{kind}-{order}"), 0, &body), &body).await.passed().json()
+        let body =
+            json!({ "kind": kind, "order": order, "id": format!("{kind}-{order}") }).to_string();
+        deliver(
+            &self.gate,
+            name,
+            &signed(SECRET, &format!("msg-{kind}-{order}"), 0, &body),
+            &body,
+        )
+        .await
+        .passed()
+        .json()
     }
 
     /// The numbers of the last hour, once as many runs are booked as were counted by hand.
     async fn numbers(&self, hand: &Hand) -> Value {
         let operator = self.operator();
         let booked = || async {
-            let over = operator.get("/v1/workflows/desk/numbers?since=2h").await.passed().json();
+            let over = operator
+                .get("/v1/workflows/desk/numbers?since=2h")
+                .await
+                .passed()
+                .json();
             (Hand::told(&over) == *hand).then_some(over)
         };
-        let last = operator.get("/v1/workflows/desk/numbers?since=2h").await.passed().json();
+        let last = operator
+            .get("/v1/workflows/desk/numbers?since=2h")
+            .await
+            .passed()
+            .json();
         if Hand::told(&last) == *hand {
             return last;
         }
-        crate::harness::eventually(&format!("{hand:?}; it was {:?}", Hand::told(&last)), booked).await
+        crate::harness::eventually(&format!("{hand:?}; it was {:?}", Hand::told(&last)), booked)
+            .await
     }
 }
 
@@ -180,43 +238,92 @@ async fn seen_on_the_wire(world: &World, hand: &mut Hand) {
     hand.idle += 1;
 
     world.upstream.next(Reply::hang());
-    world.agent("hangs").post("/shop/ship", &order("hangs")).await.refused(504, "upstream-timeout");
+    world
+        .agent("hangs")
+        .post("/shop/ship", &order("hangs"))
+        .await
+        .refused(504, "upstream-timeout");
     world.finish("hangs").await;
     hand.run(true, &["timeout"]);
 
     world.upstream.next(Reply::json(500, &json!({})));
-    assert_eq!(world.agent("breaks").post("/shop/change", &order("breaks")).await.status, 500);
+    assert_eq!(
+        world
+            .agent("breaks")
+            .post("/shop/change", &order("breaks"))
+            .await
+            .status,
+        500
+    );
     world.finish("breaks").await;
     hand.run(false, &["tool_error"]);
 
     for _ in 0..3 {
-        world.agent("mistakes").post("/shop/ship", &json!({ "order": 7 })).await.refused(422, "wrong-arguments");
+        world
+            .agent("mistakes")
+            .post("/shop/ship", &json!({ "order": 7 }))
+            .await
+            .refused(422, "wrong-arguments");
     }
-    world.agent("mistakes").post("/shop/ship", &order("mistakes")).await.passed();
+    world
+        .agent("mistakes")
+        .post("/shop/ship", &order("mistakes"))
+        .await
+        .passed();
     world.finish("mistakes").await;
     hand.run(false, &["wrong_arguments"]);
 
-    world.agent("drops").post("/shop/change", &order("drops")).await.passed();
-    world.agent("drops").post("/shop/drop", &order("drops")).await.refused(403, "denied");
+    world
+        .agent("drops")
+        .post("/shop/change", &order("drops"))
+        .await
+        .passed();
+    world
+        .agent("drops")
+        .post("/shop/drop", &order("drops"))
+        .await
+        .refused(403, "denied");
     world.finish("drops").await;
     hand.run(true, &["policy_violation"]);
 
     for _ in 0..2 {
-        world.agent("twice").post("/shop/refund", &order("twice")).await.passed();
+        world
+            .agent("twice")
+            .post("/shop/refund", &order("twice"))
+            .await
+            .passed();
     }
     world.finish("twice").await;
     hand.run(true, &["duplicate_work"]).rework += 1;
 
     world.refunds("undone").await;
-    world.agent("undoes").post("/shop/undo", &order("undone")).await.passed();
+    world
+        .agent("undoes")
+        .post("/shop/undo", &order("undone"))
+        .await
+        .passed();
     world.finish("undoes").await;
     // The undone refund is the failure; undoing it is good work.
     hand.run(true, &["duplicate_work"]).rework += 1;
     hand.run(false, &[]);
 
-    for (run, mode) in [("misreads", "misclassified"), ("hands-over", "broken_handoff")] {
-        world.agent(run).post("/shop/change", &order(run)).await.passed();
-        world.agent(run).post(&format!("/.burngate/runs/{run}/report"), &json!({ "mode": mode })).await.passed();
+    for (run, mode) in [
+        ("misreads", "misclassified"),
+        ("hands-over", "broken_handoff"),
+    ] {
+        world
+            .agent(run)
+            .post("/shop/change", &order(run))
+            .await
+            .passed();
+        world
+            .agent(run)
+            .post(
+                &format!("/.burngate/runs/{run}/report"),
+                &json!({ "mode": mode }),
+            )
+            .await
+            .passed();
         world.finish(run).await;
         hand.run(false, &[mode]);
     }
@@ -227,40 +334,94 @@ async fn held(world: &World, hand: &mut Hand) {
     let dana = world.gate.reviewer("dana-token");
     // It should have asked and did not; the hold caught it, so that it costs nothing.
     let big = json!({ "order": "moves", "amount": 101 });
-    world.agent("moves").post("/shop/move", &big).await.refused(403, "held");
-    dana.approve(world.operator().pending().await["id"].as_str().unwrap()).await.passed();
+    world
+        .agent("moves")
+        .post("/shop/move", &big)
+        .await
+        .refused(403, "held");
+    dana.approve(world.operator().pending().await["id"].as_str().unwrap())
+        .await
+        .passed();
     world.agent("moves").post("/shop/move", &big).await.passed();
     world.finish("moves").await;
     let caught = hand.run(false, &[]);
-    (caught.due, caught.missed, caught.caught) = (caught.due + 1, caught.missed + 1, caught.caught + 1);
+    (caught.due, caught.missed, caught.caught) =
+        (caught.due + 1, caught.missed + 1, caught.caught + 1);
 
     // It asked first.
-    world.agent("asks").post("/shop/escalate", &json!({})).await.passed();
+    world
+        .agent("asks")
+        .post("/shop/escalate", &json!({}))
+        .await
+        .passed();
     let big = json!({ "order": "asks", "amount": 101 });
-    world.agent("asks").post("/shop/move", &big).await.refused(403, "held");
-    dana.deny(world.operator().pending().await["id"].as_str().unwrap(), "not_now", "wait").await.passed();
+    world
+        .agent("asks")
+        .post("/shop/move", &big)
+        .await
+        .refused(403, "held");
+    dana.deny(
+        world.operator().pending().await["id"].as_str().unwrap(),
+        "not_now",
+        "wait",
+    )
+    .await
+    .passed();
     world.finish("asks").await;
     hand.run(false, &[]).due += 1;
 
     // Nothing of it went through, and nobody says that it was wrong.
-    world.agent("waits").post("/shop/pay", &order("waits")).await.refused(403, "held");
-    dana.deny(world.operator().pending().await["id"].as_str().unwrap(), "not_now", "closed today").await.passed();
+    world
+        .agent("waits")
+        .post("/shop/pay", &order("waits"))
+        .await
+        .refused(403, "held");
+    dana.deny(
+        world.operator().pending().await["id"].as_str().unwrap(),
+        "not_now",
+        "closed today",
+    )
+    .await
+    .passed();
     world.finish("waits").await;
     hand.idle += 1;
 
     // Nothing of it went through either, and a person says that it was wrong to ask for it.
-    world.agent("pays").post("/shop/pay", &order("pays")).await.refused(403, "held");
-    dana.deny(world.operator().pending().await["id"].as_str().unwrap(), "wrong", "another order").await.passed();
+    world
+        .agent("pays")
+        .post("/shop/pay", &order("pays"))
+        .await
+        .refused(403, "held");
+    dana.deny(
+        world.operator().pending().await["id"].as_str().unwrap(),
+        "wrong",
+        "another order",
+    )
+    .await
+    .passed();
     world.finish("pays").await;
     let denied = hand.run(true, &["major_correction"]);
     (denied.checked, denied.corrected) = (denied.checked + 1, denied.corrected + 1);
 
     // A person changes what it asked for, and that is sent.
-    world.agent("edits").post("/shop/pay", &json!({ "order": "edits", "amount": 9 })).await.refused(403, "held");
-    let approval = world.operator().pending().await["id"].as_str().unwrap().to_owned();
+    world
+        .agent("edits")
+        .post("/shop/pay", &json!({ "order": "edits", "amount": 9 }))
+        .await
+        .refused(403, "held");
+    let approval = world.operator().pending().await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let edit = json!({ "edit": { "order": "edits", "amount": 6 } });
-    dana.post(&format!("/v1/approvals/{approval}/approve"), &edit).await.passed();
-    world.agent("edits").post("/shop/pay", &json!({ "order": "edits", "amount": 9 })).await.passed();
+    dana.post(&format!("/v1/approvals/{approval}/approve"), &edit)
+        .await
+        .passed();
+    world
+        .agent("edits")
+        .post("/shop/pay", &json!({ "order": "edits", "amount": 9 }))
+        .await
+        .passed();
     assert_eq!(world.upstream.last().json(), edit["edit"]);
     world.finish("edits").await;
     let edited = hand.run(true, &["major_correction"]);
@@ -278,33 +439,61 @@ async fn said_later(world: &World, hand: &mut Hand) {
     world.operator().booked("confirmed").await;
 
     // A person, by the run: it should have escalated.
-    world.report("rob", &json!({ "run": "missed", "mode": "missed_escalation", "ref": "T-1" })).await.passed();
+    world
+        .report(
+            "rob",
+            &json!({ "run": "missed", "mode": "missed_escalation", "ref": "T-1" }),
+        )
+        .await
+        .passed();
     let missed = hand.run(true, &["missed_escalation"]);
-    (missed.due, missed.missed, missed.checked) = (missed.due + 1, missed.missed + 1, missed.checked + 1);
+    (missed.due, missed.missed, missed.checked) =
+        (missed.due + 1, missed.missed + 1, missed.checked + 1);
 
-    // A person, by what it touched, with a mode of the policy that costs nothing besides one that does.
+    // A person, by what it touched, with a mode of the policy that costs nothing besides one that
+    // does.
     for mode in ["wrong_action", "tone"] {
-        world.report("rob", &json!({ "subject": "rude", "mode": mode })).await.passed();
+        world
+            .report("rob", &json!({ "subject": "rude", "mode": mode }))
+            .await
+            .passed();
     }
     hand.run(true, &["wrong_action", "tone"]).checked += 1;
 
     // Two people say the same at once, and one of them twice: one run, one unit.
-    let (rob, eli) = (json!({ "run": "seen", "mode": "wrong_action", "ref": "R-1" }), json!({ "run": "seen", "mode": "wrong_action", "ref": "E-1" }));
-    let answers = tokio::join!(world.report("rob", &rob), world.report("eli", &eli), world.report("rob", &rob), world.report("eli", &eli));
+    let (rob, eli) = (
+        json!({ "run": "seen", "mode": "wrong_action", "ref": "R-1" }),
+        json!({ "run": "seen", "mode": "wrong_action", "ref": "E-1" }),
+    );
+    let answers = tokio::join!(
+        world.report("rob", &rob),
+        world.report("eli", &eli),
+        world.report("rob", &rob),
+        world.report("eli", &eli)
+    );
     let answers = [answers.0, answers.1, answers.2, answers.3];
-    let changed = answers.iter().map(|answer| answer.passed().json()).filter(|booked| booked["was"] == "acceptable" && booked["repeated"] == false).count();
+    let changed = answers
+        .iter()
+        .map(|answer| answer.passed().json())
+        .filter(|booked| booked["was"] == "acceptable" && booked["repeated"] == false)
+        .count();
     assert_eq!(changed, 1, "one of them changed the run");
     hand.run(true, &["wrong_action"]).checked += 1;
 
     // Another system, both ways.
     for (run, right) in [("reversed", false), ("confirmed", true)] {
         let booked = world.signal(&format!("refund-{run}"), run, run).await;
-        assert_eq!((&booked["matched"], &booked["result"]["run"]), (&json!(true), &json!(run)), "{booked}");
+        assert_eq!(
+            (&booked["matched"], &booked["result"]["run"]),
+            (&json!(true), &json!(run)),
+            "{booked}"
+        );
         match right {
             true => hand.run(false, &[]).checked += 1,
             false => {
                 let reversed = hand.run(true, &["major_correction"]);
-                (reversed.checked, reversed.corrected) = (reversed.checked + 1, reversed.corrected + 1);
+                (reversed.checked, reversed.corrected) =
+                    (reversed.checked + 1, reversed.corrected + 1);
             }
         }
     }
@@ -312,26 +501,67 @@ async fn said_later(world: &World, hand: &mut Hand) {
     // Taken back, and taken out.
     let report = json!({ "run": "forgiven", "mode": "wrong_action", "ref": "T-2" });
     world.report("rob", &report).await.passed();
-    world.report("rob", &json!({ "run": "forgiven", "mode": "wrong_action", "ref": "T-2", "retract": true })).await.passed();
+    world
+        .report(
+            "rob",
+            &json!({ "run": "forgiven", "mode": "wrong_action", "ref": "T-2", "retract": true }),
+        )
+        .await
+        .passed();
     hand.run(false, &[]);
-    world.report("rob", &json!({ "run": "drill", "mode": "wrong_action" })).await.passed();
-    world.operator().post("/v1/runs/drill/exclude", &json!({ "reason": "a drill" })).await.passed();
+    world
+        .report("rob", &json!({ "run": "drill", "mode": "wrong_action" }))
+        .await
+        .passed();
+    world
+        .operator()
+        .post("/v1/runs/drill/exclude", &json!({ "reason": "a drill" }))
+        .await
+        .passed();
 
     // A batch, of which one half is taken back by its reference again.
-    for (reference, runs) in [("B-1", ["batch-1", "batch-2"]), ("B-2", ["batch-3", "batch-4"])] {
+    for (reference, runs) in [
+        ("B-1", ["batch-1", "batch-2"]),
+        ("B-2", ["batch-3", "batch-4"]),
+    ] {
         for run in runs {
-            world.agent(run).call("PUT", &format!("/shop/put/{reference}"), Some(&json!({}))).await.passed();
+            world
+                .agent(run)
+                .call("PUT", &format!("/shop/put/{reference}"), Some(&json!({})))
+                .await
+                .passed();
             world.finish(run).await;
         }
         world.operator().booked(runs[1]).await;
         let filter = json!({ "filter": { "tool": "shop/put", "outcome": "acceptable" }, "mode": "wrong_action", "ref": reference, "confirm": true });
-        let batch = world.operator().post("/v1/reports", &filter).await.passed().json();
-        assert_eq!((&batch["applied"], &batch["matched"]), (&json!(true), &json!(2)), "{batch}");
+        let batch = world
+            .operator()
+            .post("/v1/reports", &filter)
+            .await
+            .passed()
+            .json();
+        assert_eq!(
+            (&batch["applied"], &batch["matched"]),
+            (&json!(true), &json!(2)),
+            "{batch}"
+        );
     }
-    let back = world.operator().post("/v1/reports", &json!({ "ref": "B-2", "retract": true })).await.passed().json();
-    assert_eq!((&back["applied"], &back["matched"]), (&json!(true), &json!(2)), "{back}");
+    let back = world
+        .operator()
+        .post("/v1/reports", &json!({ "ref": "B-2", "retract": true }))
+        .await
+        .passed()
+        .json();
+    assert_eq!(
+        (&back["applied"], &back["matched"]),
+        (&json!(true), &json!(2)),
+        "{back}"
+    );
     for unacceptable in [true, true, false, false] {
-        let reported = hand.run(unacceptable, if unacceptable { &["wrong_action"] } else { &[] });
+        let reported = hand.run(
+            unacceptable,
+            if unacceptable { &["wrong_action"] } else { &[] },
+        );
         reported.checked += u64::from(unacceptable);
     }
 }
@@ -347,10 +577,23 @@ fn one_workflow_through_all_modes_from_all_sources_counts_as_by_hand_also_after_
         held(&world, &mut hand).await;
         said_later(&world, &mut hand).await;
         let whole = world.numbers(&hand).await;
-        assert_eq!(whole["failure_modes_by_tool"]["shop/refund"], json!({ "duplicate_work": 2, "major_correction": 1 }), "{whole}");
+        assert_eq!(
+            whole["failure_modes_by_tool"]["shop/refund"],
+            json!({ "duplicate_work": 2, "major_correction": 1 }),
+            "{whole}"
+        );
         world.gate.restart();
         let after = world.numbers(&hand).await;
-        for member in ["metrics", "metrics_detail", "failure_modes", "failure_modes_by_tool", "runs", "unacceptable", "idle_runs", "checked"] {
+        for member in [
+            "metrics",
+            "metrics_detail",
+            "failure_modes",
+            "failure_modes_by_tool",
+            "runs",
+            "unacceptable",
+            "idle_runs",
+            "checked",
+        ] {
             assert_eq!(after[member], whole[member], "{member}");
         }
         let standing = world.operator().standing("desk").await;

@@ -1,4 +1,5 @@
-//! A thousand who approve, deny, use and withdraw at once, while time runs out: every approval ends once, and nothing is executed twice (G4, G9).
+//! A thousand who approve, deny, use and withdraw at once, while time runs out: every approval ends
+//! once, and nothing is executed twice (G4, G9).
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +58,8 @@ enum Act {
     WithdrawOwn,
 }
 
-/// What one client was told: which call, what it did, and the status; `None` where the gate was gone.
+/// What one client was told: which call, what it did, and the status; `None` where the gate was
+/// gone.
 type Told = (usize, Act, Option<u16>);
 
 struct World {
@@ -72,14 +74,24 @@ fn order(index: usize) -> Value {
 
 async fn world(desk: &str) -> World {
     let upstream = ScriptedUpstream::start().await;
-    let builder = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk(desk));
+    let builder = TestGate::builder()
+        .policy("shop.yaml", policies::shop(&upstream.url()))
+        .policy("desk.yaml", policies::desk(desk));
     let gate = builder.start();
     let mut ids = Vec::new();
     for index in 0..HELD {
-        let problem = gate.agent().post("/shop/pay", &order(index)).await.refused(403, "held");
+        let problem = gate
+            .agent()
+            .post("/shop/pay", &order(index))
+            .await
+            .refused(403, "held");
         ids.push(problem["approval"].as_str().unwrap().to_owned());
     }
-    World { upstream, gate, ids }
+    World {
+        upstream,
+        gate,
+        ids,
+    }
 }
 
 async fn act(act: Act, index: usize, id: &str, agent: &Agent, person: &Person) -> Option<u16> {
@@ -92,8 +104,16 @@ async fn act(act: Act, index: usize, id: &str, agent: &Agent, person: &Person) -
         Act::DenyNotNow => decide("deny", json!({ "verdict": "not_now", "reason": "race" })).await,
         Act::DenyWrong => decide("deny", json!({ "verdict": "wrong", "reason": "race" })).await,
         Act::Withdraw => decide("withdraw", json!({ "reason": "race" })).await,
-        Act::WithdrawOwn => agent.try_call("DELETE", &format!("/.burngate/approvals/{id}"), None).await,
-        Act::Use => agent.try_call("POST", "/shop/pay", Some(&order(index))).await,
+        Act::WithdrawOwn => {
+            agent
+                .try_call("DELETE", &format!("/.burngate/approvals/{id}"), None)
+                .await
+        }
+        Act::Use => {
+            agent
+                .try_call("POST", "/shop/pay", Some(&order(index)))
+                .await
+        }
     };
     answer.map(|answer| answer.status.as_u16())
 }
@@ -123,48 +143,96 @@ fn race(world: &World, answered: &Arc<(AtomicUsize, Notify)>) -> JoinSet<Told> {
 async fn states(world: &World) -> Vec<String> {
     let mut states = Vec::new();
     for id in &world.ids {
-        let answer = world.gate.operator().get(&format!("/v1/approvals/{id}")).await;
+        let answer = world
+            .gate
+            .operator()
+            .get(&format!("/v1/approvals/{id}"))
+            .await;
         states.push(answer.passed().json()["state"].as_str().unwrap().to_owned());
     }
     states
 }
 
-/// Every approval ended once, as whoever was answered was told, and what was executed is what was used.
+/// Every approval ended once, as whoever was answered was told, and what was executed is what was
+/// used.
 async fn check(world: &World, told: &[Told]) {
     let ended = ["used", "denied", "expired", "withdrawn"];
     let states = eventually("an end of every approval", || async {
         let states = states(world).await;
-        states.iter().all(|state| ended.contains(&state.as_str())).then_some(states)
+        states
+            .iter()
+            .all(|state| ended.contains(&state.as_str()))
+            .then_some(states)
     })
     .await;
     let mut sent = BTreeMap::<String, usize>::new();
     for received in world.upstream.received() {
-        *sent.entry(received.json()["order"].as_str().unwrap().to_owned()).or_default() += 1;
+        *sent
+            .entry(received.json()["order"].as_str().unwrap().to_owned())
+            .or_default() += 1;
     }
     for (index, state) in states.iter().enumerate() {
-        let count = |acts: &[Act]| told.iter().filter(|(of, what, status)| *of == index && acts.contains(what) && *status == Some(200)).count();
-        let (uses, denials, withdrawals) = (count(&[Act::Use]), count(&[Act::DenyNotNow, Act::DenyWrong]), count(&[Act::Withdraw, Act::WithdrawOwn]));
+        let count = |acts: &[Act]| {
+            told.iter()
+                .filter(|(of, what, status)| {
+                    *of == index && acts.contains(what) && *status == Some(200)
+                })
+                .count()
+        };
+        let (uses, denials, withdrawals) = (
+            count(&[Act::Use]),
+            count(&[Act::DenyNotNow, Act::DenyWrong]),
+            count(&[Act::Withdraw, Act::WithdrawOwn]),
+        );
         let executed = sent.get(&format!("A-{index}")).copied().unwrap_or_default();
         assert!(executed <= 1, "A-{index} was executed {executed} times");
-        assert!(uses + denials + withdrawals <= 1 && count(&[Act::Approve]) <= 1, "A-{index} is {state}: {told:?}");
+        assert!(
+            uses + denials + withdrawals <= 1 && count(&[Act::Approve]) <= 1,
+            "A-{index} is {state}: {told:?}"
+        );
         // What somebody was told is what it is.
-        assert!(uses == 0 || (state == "used" && executed == 1), "A-{index} is {state}");
+        assert!(
+            uses == 0 || (state == "used" && executed == 1),
+            "A-{index} is {state}"
+        );
         assert!(denials == 0 || state == "denied", "A-{index} is {state}");
-        assert!(withdrawals == 0 || state == "withdrawn", "A-{index} is {state}");
-        assert!(executed == 0 || state == "used", "A-{index} is {state} and was executed");
+        assert!(
+            withdrawals == 0 || state == "withdrawn",
+            "A-{index} is {state}"
+        );
+        assert!(
+            executed == 0 || state == "used",
+            "A-{index} is {state} and was executed"
+        );
     }
     for (_, what, status) in told.iter() {
-        let fine: &[u16] = if *what == Act::Use { &[200, 403, 429] } else { &[200, 409] };
-        assert!(status.is_none_or(|status| fine.contains(&status)), "{what:?}: {status:?}");
+        let fine: &[u16] = if *what == Act::Use {
+            &[200, 403, 429]
+        } else {
+            &[200, 409]
+        };
+        assert!(
+            status.is_none_or(|status| fine.contains(&status)),
+            "{what:?}: {status:?}"
+        );
     }
     // The journal says the same: one ending each, and no two admissions under one approval.
     let mut admitted = BTreeMap::<String, usize>::new();
     let mut after = 0;
     loop {
-        let page = world.gate.operator().get(&format!("/v1/audit?after={after}&limit=1000")).await.passed().json();
+        let page = world
+            .gate
+            .operator()
+            .get(&format!("/v1/audit?after={after}&limit=1000"))
+            .await
+            .passed()
+            .json();
         let entries = page["entries"].as_array().unwrap();
         for entry in entries {
-            if let Some(approval) = entry["event"]["approval"].as_str().filter(|_| entry["event"]["event"] == "admitted") {
+            if let Some(approval) = entry["event"]["approval"]
+                .as_str()
+                .filter(|_| entry["event"]["event"] == "admitted")
+            {
                 *admitted.entry(approval.to_owned()).or_default() += 1;
             }
         }
@@ -175,7 +243,14 @@ async fn check(world: &World, told: &[Told]) {
     }
     assert!(admitted.values().all(|times| *times == 1), "{admitted:?}");
     let used = states.iter().filter(|state| *state == "used").count();
-    assert_eq!(world.ids.iter().filter(|id| admitted.contains_key(*id)).count(), used);
+    assert_eq!(
+        world
+            .ids
+            .iter()
+            .filter(|id| admitted.contains_key(*id))
+            .count(),
+        used
+    );
 }
 
 #[test]
@@ -207,7 +282,10 @@ fn g9_a_kill_in_between_leaves_one_ending_each() {
         }
         world.gate.restart();
         let mut told = clients.join_all().await;
-        assert!(told.iter().any(|(.., status)| status.is_none()), "it was killed in between");
+        assert!(
+            told.iter().any(|(.., status)| status.is_none()),
+            "it was killed in between"
+        );
         // And once more, on what is left.
         told.extend(race(&world, &answered).join_all().await);
         check(&world, &told).await;

@@ -1,4 +1,5 @@
-//! A reload is all or nothing: what is broken changes nothing and is said; what is right is in force; what was booked stays booked.
+//! A reload is all or nothing: what is broken changes nothing and is said; what is right is in
+//! force; what was booked stays booked.
 
 use rstest::rstest;
 use serde_json::json;
@@ -7,7 +8,10 @@ use crate::harness::{Person, Reply, ScriptedUpstream, TestGate, policies, test};
 
 async fn shop() -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
-    let gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", policies::desk("")).start();
+    let gate = TestGate::builder()
+        .policy("shop.yaml", policies::shop(&upstream.url()))
+        .policy("desk.yaml", policies::desk(""))
+        .start();
     (upstream, gate)
 }
 
@@ -22,22 +26,47 @@ async fn ready(gate: &TestGate) -> (u16, serde_json::Value) {
 #[case::unknown_tool(policies::desk("").replace("shop/look", "shop/lok").into_bytes(), "desk.yaml:3:9")]
 #[case::not_text(b"workflow: \xff\xfe\n".to_vec(), "desk.yaml")]
 #[case::empty(Vec::new(), "desk.yaml")]
-fn what_is_broken_leaves_what_is_in_force_and_is_said(#[case] broken: Vec<u8>, #[case] place: &str) {
+fn what_is_broken_leaves_what_is_in_force_and_is_said(
+    #[case] broken: Vec<u8>,
+    #[case] place: &str,
+) {
     test(async {
         let (_upstream, gate) = shop().await;
-        assert_eq!(ready(&gate).await, (200, json!({ "ready": true, "checks": { "policies": "ok", "store": "ok", "draining": "ok", "approvals": "ok" } })));
+        assert_eq!(
+            ready(&gate).await,
+            (
+                200,
+                json!({ "ready": true, "checks": { "policies": "ok", "store": "ok", "draining": "ok", "approvals": "ok" } })
+            )
+        );
         gate.write_policy("desk.yaml", &broken);
         gate.sighup();
-        gate.until("a failed reload", || gate.log().contains("policies were not reloaded")).await;
+        gate.until("a failed reload", || {
+            gate.log().contains("policies were not reloaded")
+        })
+        .await;
         assert!(gate.log().contains(place), "{}", gate.log());
         assert_eq!(
             ready(&gate).await,
-            (200, json!({ "ready": true, "checks": { "policies": "the last reload failed", "store": "ok", "draining": "ok", "approvals": "ok" } }))
+            (
+                200,
+                json!({ "ready": true, "checks": { "policies": "the last reload failed", "store": "ok", "draining": "ok", "approvals": "ok" } })
+            )
         );
-        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.passed();
-        gate.reload("desk.yaml", policies::desk("levels: [{ level: standard, medium: hold }]")).await;
+        gate.agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .passed();
+        gate.reload(
+            "desk.yaml",
+            policies::desk("levels: [{ level: standard, medium: hold }]"),
+        )
+        .await;
         assert_eq!(ready(&gate).await.1["checks"]["policies"], "ok");
-        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.refused(403, "held");
+        gate.agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .refused(403, "held");
     });
 }
 
@@ -45,11 +74,20 @@ fn what_is_broken_leaves_what_is_in_force_and_is_said(#[case] broken: Vec<u8>, #
 fn one_broken_file_keeps_every_other_file_out() {
     test(async {
         let (_upstream, gate) = shop().await;
-        gate.write_policy("desk.yaml", policies::desk("levels: [{ level: standard, medium: hold }]"));
+        gate.write_policy(
+            "desk.yaml",
+            policies::desk("levels: [{ level: standard, medium: hold }]"),
+        );
         gate.write_policy("other.yaml", "workflow: other\n");
         gate.sighup();
-        gate.until("a failed reload", || gate.log().contains("policies were not reloaded")).await;
-        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.passed();
+        gate.until("a failed reload", || {
+            gate.log().contains("policies were not reloaded")
+        })
+        .await;
+        gate.agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .passed();
     });
 }
 
@@ -57,10 +95,25 @@ fn one_broken_file_keeps_every_other_file_out() {
 fn a_changed_file_is_noticed_without_a_signal() {
     test(async {
         let (_upstream, gate) = shop().await;
-        let before = gate.log().matches("calls are judged by these policies").count();
-        gate.write_policy("desk.yaml", policies::desk("levels: [{ level: standard, medium: hold }]"));
-        gate.until("the reload", || gate.log().matches("calls are judged by these policies").count() > before).await;
-        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.refused(403, "held");
+        let before = gate
+            .log()
+            .matches("calls are judged by these policies")
+            .count();
+        gate.write_policy(
+            "desk.yaml",
+            policies::desk("levels: [{ level: standard, medium: hold }]"),
+        );
+        gate.until("the reload", || {
+            gate.log()
+                .matches("calls are judged by these policies")
+                .count()
+                > before
+        })
+        .await;
+        gate.agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .refused(403, "held");
     });
 }
 
@@ -69,19 +122,35 @@ fn a_workflow_that_is_dropped_and_comes_back_keeps_its_history() {
     test(async {
         let (upstream, gate) = shop().await;
         upstream.next(Reply::reset());
-        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.refused(502, "ambiguous");
+        gate.agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .refused(502, "ambiguous");
         let operator = gate.operator();
         assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 1);
         let other = policies::desk("").replace("workflow: desk", "workflow: other");
         gate.reload("desk.yaml", &other).await;
-        gate.agent().workflow("desk").get("/shop/look/1").await.refused(403, "forbidden");
+        gate.agent()
+            .workflow("desk")
+            .get("/shop/look/1")
+            .await
+            .refused(403, "forbidden");
         gate.agent().get("/shop/look/1").await.passed();
-        assert_eq!(operator.standing("other").await["budget"]["unacceptable"], 0);
+        assert_eq!(
+            operator.standing("other").await["budget"]["unacceptable"],
+            0
+        );
         // Lower targets and shorter windows refill nothing either.
         let softer = "objective: { target: 90%, window: 7d, expected_runs: 5000 }\n";
         gate.reload("desk.yaml", policies::desk(softer)).await;
         let standing = operator.standing("desk").await;
-        assert_eq!((&standing["budget"]["unacceptable"], &standing["budget"]["allowed"]), (&json!(1), &json!(500)));
+        assert_eq!(
+            (
+                &standing["budget"]["unacceptable"],
+                &standing["budget"]["allowed"]
+            ),
+            (&json!(1), &json!(500))
+        );
     });
 }
 
@@ -95,7 +164,11 @@ fn calls_in_flight_are_not_disturbed_by_a_reload() {
         let agent = gate.agent();
         let reload = async {
             upstream.arrives(1).await;
-            gate.reload("desk.yaml", policies::desk("levels: [{ level: standard, medium: hold }]")).await;
+            gate.reload(
+                "desk.yaml",
+                policies::desk("levels: [{ level: standard, medium: hold }]"),
+            )
+            .await;
             drop(release);
         };
         let (answer, ()) = tokio::join!(agent.post("/shop/change", &body), reload);
@@ -105,11 +178,23 @@ fn calls_in_flight_are_not_disturbed_by_a_reload() {
 
 #[test]
 fn a_gate_never_starts_with_broken_policies() {
-    let mut gate = TestGate::builder().policy("desk.yaml", "workflow: desk\nrisk: medium\ntols: []\n").prepare();
+    let mut gate = TestGate::builder()
+        .policy("desk.yaml", "workflow: desk\nrisk: medium\ntols: []\n")
+        .prepare();
     let exit = gate.try_start().unwrap_err();
     assert_eq!(exit.status.code(), Some(1));
-    assert!(exit.stderr.contains("policies/desk.yaml:3:1\n"), "{}", exit.stderr);
-    assert!(exit.stderr.lines().any(|line| line.starts_with("error: unknown key `tols`")), "{}", exit.stderr);
+    assert!(
+        exit.stderr.contains("policies/desk.yaml:3:1\n"),
+        "{}",
+        exit.stderr
+    );
+    assert!(
+        exit.stderr
+            .lines()
+            .any(|line| line.starts_with("error: unknown key `tols`")),
+        "{}",
+        exit.stderr
+    );
 }
 
 #[test]
@@ -118,29 +203,74 @@ fn a_level_that_disappears_takes_neither_a_workflow_nor_a_clamp_up() {
         let (_upstream, gate) = shop().await;
         let careful = "levels: [{ level: careful, above: supervised, low: allow, medium: allow, high: hold }]\nstarts: careful\n";
         let operator = gate.operator();
-        let of = |name: &str| policies::desk(careful).replace("workflow: desk", &format!("workflow: {name}"));
+        let of = |name: &str| {
+            policies::desk(careful).replace("workflow: desk", &format!("workflow: {name}"))
+        };
         gate.reload("other.yaml", of("other")).await;
-        operator.clamp("desk", "careful").await.refused(422, "invalid");
-        gate.reload("desk.yaml", policies::desk(&careful.replace("starts: careful\n", ""))).await;
+        operator
+            .clamp("desk", "careful")
+            .await
+            .refused(422, "invalid");
+        gate.reload(
+            "desk.yaml",
+            policies::desk(&careful.replace("starts: careful\n", "")),
+        )
+        .await;
         operator.clamp("desk", "careful").await.passed();
         operator.clamp("other", "careful").await.passed();
-        gate.agent().workflow("other").post("/shop/change", &json!({ "order": "1" })).await.passed();
+        gate.agent()
+            .workflow("other")
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .passed();
         let stands = async |name: &str| {
             let level = operator.standing(name).await["level"].clone();
-            (level["earned"].clone(), level["clamp"]["to"].clone(), level["effective"].clone())
+            (
+                level["earned"].clone(),
+                level["clamp"]["to"].clone(),
+                level["effective"].clone(),
+            )
         };
-        assert_eq!(stands("other").await, (json!("careful"), json!("careful"), json!("careful")));
+        assert_eq!(
+            stands("other").await,
+            (json!("careful"), json!("careful"), json!("careful"))
+        );
         // The level is gone: whoever stood on it, or was clamped to it, is on the next one below.
-        gate.reload("other.yaml", of("other").replace(careful, "")).await;
-        assert_eq!(stands("other").await, (json!("supervised"), json!("supervised"), json!("supervised")));
-        gate.agent().workflow("other").post("/shop/change", &json!({ "order": "1" })).await.refused(403, "held");
+        gate.reload("other.yaml", of("other").replace(careful, ""))
+            .await;
+        assert_eq!(
+            stands("other").await,
+            (
+                json!("supervised"),
+                json!("supervised"),
+                json!("supervised")
+            )
+        );
+        gate.agent()
+            .workflow("other")
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .refused(403, "held");
         gate.reload("desk.yaml", policies::desk("")).await;
-        assert_eq!(stands("desk").await, (json!("standard"), json!("supervised"), json!("supervised")));
+        assert_eq!(
+            stands("desk").await,
+            (json!("standard"), json!("supervised"), json!("supervised"))
+        );
         // It comes back, and gives back nothing.
         gate.reload("other.yaml", of("other")).await;
-        assert_eq!(stands("other").await, (json!("supervised"), json!("supervised"), json!("supervised")));
+        assert_eq!(
+            stands("other").await,
+            (
+                json!("supervised"),
+                json!("supervised"),
+                json!("supervised")
+            )
+        );
         operator.release("other").await.passed();
-        assert_eq!(stands("other").await, (json!("supervised"), json!(null), json!("supervised")));
+        assert_eq!(
+            stands("other").await,
+            (json!("supervised"), json!(null), json!("supervised"))
+        );
     });
 }
 
@@ -149,25 +279,70 @@ fn a_history_follows_its_workflow_through_every_rename_and_cannot_be_had_twice()
     test(async {
         let (upstream, gate) = shop().await;
         upstream.next(Reply::reset());
-        gate.agent().post("/shop/change", &json!({ "order": "1" })).await.refused(502, "ambiguous");
+        gate.agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await
+            .refused(502, "ambiguous");
         let operator = gate.operator();
-        operator.stands("desk", "a failure", |standing| standing["budget"]["unacceptable"] == 1).await;
+        operator
+            .stands("desk", "a failure", |standing| {
+                standing["budget"]["unacceptable"] == 1
+            })
+            .await;
         operator.clamp("desk", "supervised").await.passed();
-        let named = |name: &str, was: &str| policies::desk(was).replace("workflow: desk", &format!("workflow: {name}"));
-        gate.reload("desk.yaml", named("front", "was: desk\n")).await;
-        gate.agent().workflow("desk").get("/shop/look/1").await.refused(403, "forbidden");
-        let failed = async |name: &str| operator.standing(name).await["budget"]["unacceptable"].clone();
+        let named = |name: &str, was: &str| {
+            policies::desk(was).replace("workflow: desk", &format!("workflow: {name}"))
+        };
+        gate.reload("desk.yaml", named("front", "was: desk\n"))
+            .await;
+        gate.agent()
+            .workflow("desk")
+            .get("/shop/look/1")
+            .await
+            .refused(403, "forbidden");
+        let failed =
+            async |name: &str| operator.standing(name).await["budget"]["unacceptable"].clone();
         assert_eq!(failed("front").await, 1);
-        assert_eq!(operator.standing("front").await["level"]["effective"], "supervised", "the clamp goes along");
-        gate.reload("desk.yaml", named("last", "was: front\n")).await;
-        // Its old name goes to somebody new, and a `was` that was left behind takes nothing from them.
-        gate.reload("desk.yaml", named("last", "was: front\n") + "---\n" + &named("front", "")).await;
-        assert_eq!((failed("last").await, failed("front").await), (json!(1), json!(0)));
-        gate.write_policy("desk.yaml", named("last", "was: front\n") + "---\n" + &named("other", "was: front\n"));
+        assert_eq!(
+            operator.standing("front").await["level"]["effective"],
+            "supervised",
+            "the clamp goes along"
+        );
+        gate.reload("desk.yaml", named("last", "was: front\n"))
+            .await;
+        // Its old name goes to somebody new, and a `was` that was left behind takes nothing from
+        // them.
+        gate.reload(
+            "desk.yaml",
+            named("last", "was: front\n") + "---\n" + &named("front", ""),
+        )
+        .await;
+        assert_eq!(
+            (failed("last").await, failed("front").await),
+            (json!(1), json!(0))
+        );
+        gate.write_policy(
+            "desk.yaml",
+            named("last", "was: front\n") + "---\n" + &named("other", "was: front\n"),
+        );
         gate.sighup();
-        gate.until("a failed reload", || gate.log().contains("policies were not reloaded")).await;
-        assert!(gate.log().contains("`was: front` is written in `last` as well"), "{}", gate.log());
-        assert_eq!((failed("last").await, failed("front").await), (json!(1), json!(0)));
-        operator.get("/v1/workflows/other").await.refused(404, "not-found");
+        gate.until("a failed reload", || {
+            gate.log().contains("policies were not reloaded")
+        })
+        .await;
+        assert!(
+            gate.log()
+                .contains("`was: front` is written in `last` as well"),
+            "{}",
+            gate.log()
+        );
+        assert_eq!(
+            (failed("last").await, failed("front").await),
+            (json!(1), json!(0))
+        );
+        operator
+            .get("/v1/workflows/other")
+            .await
+            .refused(404, "not-found");
     });
 }

@@ -2,16 +2,29 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Operator, Reply, ScriptedUpstream, TestGate, eventually, policies, test};
+use crate::harness::{
+    Agent, Operator, Reply, ScriptedUpstream, TestGate, eventually, policies, test,
+};
 
-const OBJECTIVE: &str = "objective: { unacceptable: [timeout, tool_error, wrong_action], critical: [wrong_action] }\n";
+const OBJECTIVE: &str =
+    "objective: { unacceptable: [timeout, tool_error, wrong_action], critical: [wrong_action] }\n";
 
 /// A call that its tool answers with a server error, in a run that ended.
-async fn failed(upstream: &ScriptedUpstream, agent: &Agent, operator: &Operator, args: &Value) -> Value {
+async fn failed(
+    upstream: &ScriptedUpstream,
+    agent: &Agent,
+    operator: &Operator,
+    args: &Value,
+) -> Value {
     upstream.next(Reply::new(500, &[], "no"));
     let call = agent.post("/shop/note", args).await.call().to_owned();
-    let ended =
-        async || Some(operator.get(&format!("/v1/runs/{call}")).await.json()).filter(|run| run["calls"].as_array().is_some_and(|calls| !calls.is_empty()));
+    let ended = async || {
+        Some(operator.get(&format!("/v1/runs/{call}")).await.json()).filter(|run| {
+            run["calls"]
+                .as_array()
+                .is_some_and(|calls| !calls.is_empty())
+        })
+    };
     eventually("the run with its call", ended).await
 }
 
@@ -20,49 +33,117 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
     test(async {
         let upstream = ScriptedUpstream::start().await;
         let desk = policies::desk("") + OBJECTIVE;
-        let mut gate = TestGate::builder().policy("shop.yaml", policies::shop(&upstream.url())).policy("desk.yaml", desk).start();
+        let mut gate = TestGate::builder()
+            .policy("shop.yaml", policies::shop(&upstream.url()))
+            .policy("desk.yaml", desk)
+            .start();
         let (agent, operator) = (gate.agent(), gate.operator());
         let card = json!({ "order": "A-1001", "card": "4111111111111111", "amount": 12.5, "dana@example.org": true });
         for _ in 0..40 {
             agent.post("/shop/note", &card).await.passed();
         }
         let before = failed(&upstream, &agent, &operator, &card).await;
-        let first = agent.post("/shop/note", &card).await.passed().call().to_owned();
-        let wrong = operator.run_of(&first).await["run"].as_str().unwrap().to_owned();
-        operator.report("run", &wrong, "wrong_action", "CRM-1").await.passed();
-        operator.stands("desk", "burned", |standing| standing["posture"] == "burned").await;
+        let first = agent
+            .post("/shop/note", &card)
+            .await
+            .passed()
+            .call()
+            .to_owned();
+        let wrong = operator.run_of(&first).await["run"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        operator
+            .report("run", &wrong, "wrong_action", "CRM-1")
+            .await
+            .passed();
+        operator
+            .stands("desk", "burned", |standing| standing["posture"] == "burned")
+            .await;
 
         let after = failed(&upstream, &agent, &operator, &card).await;
-        let sampled = operator.stands("desk", "a sample", |standing| !standing["samples"].as_array().unwrap().is_empty()).await["samples"].clone();
+        let sampled = operator
+            .stands("desk", "a sample", |standing| {
+                !standing["samples"].as_array().unwrap().is_empty()
+            })
+            .await["samples"]
+            .clone();
         let redacted = json!({ "order": "text of 6", "card": "text of 16", "amount": "number of 2.1 digits", "…": "1 more" });
-        assert_eq!(sampled.as_array().unwrap().len(), 1, "none of the calls of a healthy workflow: {sampled}");
         assert_eq!(
-            (&sampled[0]["run"], &sampled[0]["tool"], &sampled[0]["modes"], &sampled[0]["arguments"]),
-            (&after["run"], &json!("shop/note"), &json!(["tool_error"]), &redacted)
+            sampled.as_array().unwrap().len(),
+            1,
+            "none of the calls of a healthy workflow: {sampled}"
         );
-        assert_eq!((&after["calls"][0]["sample"], &before["calls"][0]["sample"]), (&redacted, &Value::Null), "{after}");
+        assert_eq!(
+            (
+                &sampled[0]["run"],
+                &sampled[0]["tool"],
+                &sampled[0]["modes"],
+                &sampled[0]["arguments"]
+            ),
+            (
+                &after["run"],
+                &json!("shop/note"),
+                &json!(["tool_error"]),
+                &redacted
+            )
+        );
+        assert_eq!(
+            (&after["calls"][0]["sample"], &before["calls"][0]["sample"]),
+            (&redacted, &Value::Null),
+            "{after}"
+        );
 
         gate.restart();
         let (agent, operator) = (gate.agent(), gate.operator());
         assert_eq!(operator.standing("desk").await["samples"], sampled);
         let page = gate.cli(&["status", "desk"]);
         let page = String::from_utf8(page.stdout).unwrap();
-        assert!(page.contains("tool_error at shop/note, run ") && page.contains(r#""card":"text of 16""#), "{page}");
+        assert!(
+            page.contains("tool_error at shop/note, run ")
+                && page.contains(r#""card":"text of 16""#),
+            "{page}"
+        );
 
         // A few of each mode, however many fail.
         let mut runs = vec![before, after];
         for _ in 0..4 {
             runs.push(failed(&upstream, &agent, &operator, &card).await);
         }
-        assert_eq!(operator.standing("desk").await["samples"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            operator.standing("desk").await["samples"]
+                .as_array()
+                .unwrap()
+                .len(),
+            3
+        );
         let audit = operator.get("/v1/audit").await.passed().json().to_string();
-        assert!(!audit.contains("4111111111111111") && !audit.contains("dana@example.org"), "{audit}");
+        assert!(
+            !audit.contains("4111111111111111") && !audit.contains("dana@example.org"),
+            "{audit}"
+        );
 
-        operator.post(&format!("/v1/runs/{wrong}/exclude"), &json!({ "reason": "a test" })).await.passed();
+        operator
+            .post(
+                &format!("/v1/runs/{wrong}/exclude"),
+                &json!({ "reason": "a test" }),
+            )
+            .await
+            .passed();
         for run in runs {
-            operator.post(&format!("/v1/runs/{}/exclude", run["run"].as_str().unwrap()), &json!({ "reason": "a test" })).await.passed();
+            operator
+                .post(
+                    &format!("/v1/runs/{}/exclude", run["run"].as_str().unwrap()),
+                    &json!({ "reason": "a test" }),
+                )
+                .await
+                .passed();
         }
-        operator.stands("desk", "healthy without samples", |standing| standing["posture"] == "healthy" && standing["samples"] == json!([])).await;
+        operator
+            .stands("desk", "healthy without samples", |standing| {
+                standing["posture"] == "healthy" && standing["samples"] == json!([])
+            })
+            .await;
     });
 }
 
@@ -70,22 +151,52 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
 fn the_call_that_burns_a_healthy_workflow_by_itself_is_sampled() {
     test(async {
         let upstream = ScriptedUpstream::start().await;
-        let guarded = "  - { tool: wire, match: POST /wire, risk: medium, deny_when: args.amount > 100.0 }\n";
+        let guarded =
+            "  - { tool: wire, match: POST /wire, risk: medium, deny_when: args.amount > 100.0 }\n";
         let critical = |name: &str, mode: &str| {
-            format!("---\nworkflow: {name}\nrisk: medium\ntools: [shop/wire, shop/note]\nobjective: {{ unacceptable: [{mode}], critical: [{mode}] }}\n")
+            format!(
+                "---\nworkflow: {name}\nrisk: medium\ntools: [shop/wire, shop/note]\nobjective: {{ unacceptable: [{mode}], critical: [{mode}] }}\n"
+            )
         };
-        let policy = policies::shop(&upstream.url()) + guarded + &critical("by-denial", "policy_violation") + &critical("by-answer", "tool_error");
-        let people = policies::people(&[("denied", &["by-denial"]), ("failed", &["by-answer"])], &[]);
-        let gate = TestGate::builder().policy("shop.yaml", policy).config(people).start();
+        let policy = policies::shop(&upstream.url())
+            + guarded
+            + &critical("by-denial", "policy_violation")
+            + &critical("by-answer", "tool_error");
+        let people = policies::people(
+            &[("denied", &["by-denial"]), ("failed", &["by-answer"])],
+            &[],
+        );
+        let gate = TestGate::builder()
+            .policy("shop.yaml", policy)
+            .config(people)
+            .start();
         let operator = gate.operator();
 
-        gate.agent().token("denied-token").post("/shop/wire", &json!({ "amount": 4711 })).await.refused(403, "denied");
+        gate.agent()
+            .token("denied-token")
+            .post("/shop/wire", &json!({ "amount": 4711 }))
+            .await
+            .refused(403, "denied");
         upstream.next(Reply::new(500, &[], "no"));
-        gate.agent().token("failed-token").post("/shop/note", &json!({ "order": "A-1001" })).await;
+        gate.agent()
+            .token("failed-token")
+            .post("/shop/note", &json!({ "order": "A-1001" }))
+            .await;
 
-        for (workflow, redacted) in [("by-denial", json!({ "amount": "number of 4 digits" })), ("by-answer", json!({ "order": "text of 6" }))] {
-            let standing = operator.stands(workflow, "a sample", |standing| !standing["samples"].as_array().unwrap().is_empty()).await;
-            assert_eq!((&standing["posture"], &standing["samples"][0]["arguments"]), (&json!("burned"), &redacted), "{standing}");
+        for (workflow, redacted) in [
+            ("by-denial", json!({ "amount": "number of 4 digits" })),
+            ("by-answer", json!({ "order": "text of 6" })),
+        ] {
+            let standing = operator
+                .stands(workflow, "a sample", |standing| {
+                    !standing["samples"].as_array().unwrap().is_empty()
+                })
+                .await;
+            assert_eq!(
+                (&standing["posture"], &standing["samples"][0]["arguments"]),
+                (&json!("burned"), &redacted),
+                "{standing}"
+            );
         }
     });
 }

@@ -1,4 +1,5 @@
-//! Months in a real ledger, simulated again: under the policies that were in force, everything follows as it followed then, event for event (G12).
+//! Months in a real ledger, simulated again: under the policies that were in force, everything
+//! follows as it followed then, event for event (G12).
 
 use std::{
     collections::BTreeMap,
@@ -71,25 +72,61 @@ impl Projection for Unread {
 
 fn policies(policy: &str) -> Arc<PolicySet> {
     let files = [SourceFile::new("policy.yaml", policy.to_owned())];
-    Arc::new(load(&files, &Process::default(), time(START)).map_err(|found| found.render(false)).unwrap().policies)
+    Arc::new(
+        load(&files, &Process::default(), time(START))
+            .map_err(|found| found.render(false))
+            .unwrap()
+            .policies,
+    )
 }
 
 impl Ledger {
     fn new() -> Self {
-        let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(AtomicI64::new(START)));
-        let options = Options { dir: dir.path().into(), existing: false, accept_loss: false, now: time(START) };
+        let (dir, clock) = (
+            tempfile::tempdir().unwrap(),
+            Arc::new(AtomicI64::new(START)),
+        );
+        let options = Options {
+            dir: dir.path().into(),
+            existing: false,
+            accept_loss: false,
+            now: time(START),
+        };
         let store = Store::open(&options).unwrap().store;
         let (journal, hands) = (store.journal(), Arc::clone(&clock));
         let now: Clock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
         let running = store.start(Arc::new(Unread), now).unwrap();
-        let ledger = Ledger { dir, journal, running, clock, policies: policies(POLICY), calls: 0 };
-        let terms: BTreeMap<_, _> = ledger.policies.workflows.iter().map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms))).collect();
-        ledger.write(None, Event::PolicyAccepted { version: ledger.policies.version, terms, policies: "{}".into() });
+        let ledger = Ledger {
+            dir,
+            journal,
+            running,
+            clock,
+            policies: policies(POLICY),
+            calls: 0,
+        };
+        let terms: BTreeMap<_, _> = ledger
+            .policies
+            .workflows
+            .iter()
+            .map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms)))
+            .collect();
+        ledger.write(
+            None,
+            Event::PolicyAccepted {
+                version: ledger.policies.version,
+                terms,
+                policies: "{}".into(),
+            },
+        );
         ledger
     }
 
     fn write(&self, workflow: Option<&str>, event: Event) {
-        let entry = Entry { at: self.now(), workflow: workflow.map(Into::into), event };
+        let entry = Entry {
+            at: self.now(),
+            workflow: workflow.map(Into::into),
+            event,
+        };
         assert_eq!(self.journal.append(entry).durable.wait(), Ok(Ok(())));
     }
 
@@ -105,12 +142,30 @@ impl Ledger {
     fn run(&mut self, amount: u32, fails: bool) {
         let now = self.clock.fetch_add(5 * MINUTE, Ordering::SeqCst) + 5 * MINUTE;
         self.calls += 1;
-        let call = CallId::from_bits(u128::from(now.unsigned_abs()) << 80 | 7 << 76 | u128::from(self.calls));
-        let run = RunRef { agent: "bot".into(), run: format!("r-{}", self.calls).as_str().into() };
-        let charge = Charge { mode: FailureMode::WrongAction, source: Source::Agent, by: None, call: None, tool: None, note: None, reference: None };
+        let call = CallId::from_bits(
+            u128::from(now.unsigned_abs()) << 80 | 7 << 76 | u128::from(self.calls),
+        );
+        let run = RunRef {
+            agent: "bot".into(),
+            run: format!("r-{}", self.calls).as_str().into(),
+        };
+        let charge = Charge {
+            mode: FailureMode::WrongAction,
+            source: Source::Agent,
+            by: None,
+            call: None,
+            tool: None,
+            note: None,
+            reference: None,
+        };
         let charges = if fails { vec![charge] } else { Vec::new() };
         if fails {
-            self.of(Event::Booked { run: run.clone(), high: false, charges: charges.clone(), seen: Facets::NONE });
+            self.of(Event::Booked {
+                run: run.clone(),
+                high: false,
+                charges: charges.clone(),
+                seen: Facets::NONE,
+            });
         }
         self.journal.record(RunRecord {
             workflow: "refunds".into(),
@@ -119,7 +174,11 @@ impl Ledger {
             started: time(now),
             ended: time(now),
             booked_at: time(now),
-            mark: if fails { Mark::Unacceptable } else { Mark::Acceptable },
+            mark: if fails {
+                Mark::Unacceptable
+            } else {
+                Mark::Acceptable
+            },
             high: false,
             seen: Facets::NONE,
             charges,
@@ -147,16 +206,29 @@ impl Ledger {
                 self.run(100, n < failures);
             }
             if begins / DAY % 7 == 0 {
-                self.of(Event::Reviewed { by: "olga".into(), note: None });
+                self.of(Event::Reviewed {
+                    by: "olga".into(),
+                    note: None,
+                });
             }
         }
     }
 
     /// How it stands, once everything handed over is written.
     fn stands(self) -> (TempDir, State) {
-        self.write(None, Event::PolicyRefused { reason: "a full stop".into() });
+        self.write(
+            None,
+            Event::PolicyRefused {
+                reason: "a full stop".into(),
+            },
+        );
         self.running.drain().unwrap();
-        let options = Options { dir: self.dir.path().into(), existing: true, accept_loss: false, now: Time::from_millis(self.clock.load(Ordering::SeqCst)) };
+        let options = Options {
+            dir: self.dir.path().into(),
+            existing: true,
+            accept_loss: false,
+            now: Time::from_millis(self.clock.load(Ordering::SeqCst)),
+        };
         let state = Store::open(&options).unwrap().state;
         (self.dir, state)
     }
@@ -172,21 +244,49 @@ fn g12_months_of_earning_and_losing_are_simulated_event_for_event() {
     let by = || "olga".into();
     ledger.days(31, 0);
     ledger.days(31, 0);
-    ledger.of(Event::StepTaken { step: "up".into(), by: by(), reason: "sixty days within budget".into() });
-    ledger.of(Event::Waived { until: ledger.now().plus(days(1)), by: by(), reason: "a rehearsal".into() });
+    ledger.of(Event::StepTaken {
+        step: "up".into(),
+        by: by(),
+        reason: "sixty days within budget".into(),
+    });
+    ledger.of(Event::Waived {
+        until: ledger.now().plus(days(1)),
+        by: by(),
+        reason: "a rehearsal".into(),
+    });
     ledger.days(2, 0);
     for burn in 0..2 {
         ledger.days(1, 40);
         ledger.days(2, 0);
         let cause = format!("cause {burn}").as_str().into();
-        ledger.of(Event::Recovered { cause, fix: Some("PR-1".into()), to: None, lasts: days(7), by: by() });
+        ledger.of(Event::Recovered {
+            cause,
+            fix: Some("PR-1".into()),
+            to: None,
+            lasts: days(7),
+            by: by(),
+        });
         ledger.days(31, 0);
     }
-    ledger.of(Event::Demoted { to: "supervised".into(), by: Some(by()), reason: "two burns".into() });
-    let clamp = Clamp { to: "read_only".into(), by: by(), reason: "odd refunds".into(), at: ledger.now(), until: Some(ledger.now().plus(days(2))) };
+    ledger.of(Event::Demoted {
+        to: "supervised".into(),
+        by: Some(by()),
+        reason: "two burns".into(),
+    });
+    let clamp = Clamp {
+        to: "read_only".into(),
+        by: by(),
+        reason: "odd refunds".into(),
+        at: ledger.now(),
+        until: Some(ledger.now().plus(days(2))),
+    };
     ledger.of(Event::Clamped(clamp));
     ledger.clock.fetch_add(3 * DAY, Ordering::SeqCst);
-    ledger.of(Event::Promoted { to: "standard".into(), by: Some(by()), reason: "given back".into() });
+    ledger.of(Event::Promoted {
+        to: "standard".into(),
+        by: Some(by()),
+        reason: "given back".into(),
+    });
     ledger.days(1, 0);
     ledger.run(950, false);
     let policies = Arc::clone(&ledger.policies);
@@ -195,19 +295,52 @@ fn g12_months_of_earning_and_losing_are_simulated_event_for_event() {
     let told = again(&dir, &policies);
     let refunds = &told.workflows["refunds"];
     let difference = refunds.difference.as_ref().unwrap();
-    assert!(difference.only_real.is_empty() && difference.only_simulated.is_empty(), "{difference:#?}");
-    let effects: Vec<_> = refunds.changes.iter().map(|change| serde_json::to_value(&change.effect).unwrap()["effect"].as_str().unwrap().to_owned()).collect();
-    for effect in ["step_earned", "step_proposed", "level_changed", "burn_opened", "probation_ended", "waiver_ended", "demotion_proposed", "clamp_expired"] {
-        assert!(effects.iter().any(|told| told == effect), "no {effect} among {effects:?}");
+    assert!(
+        difference.only_real.is_empty() && difference.only_simulated.is_empty(),
+        "{difference:#?}"
+    );
+    let effects: Vec<_> = refunds
+        .changes
+        .iter()
+        .map(|change| {
+            serde_json::to_value(&change.effect).unwrap()["effect"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    for effect in [
+        "step_earned",
+        "step_proposed",
+        "level_changed",
+        "burn_opened",
+        "probation_ended",
+        "waiver_ended",
+        "demotion_proposed",
+        "clamp_expired",
+    ] {
+        assert!(
+            effects.iter().any(|told| told == effect),
+            "no {effect} among {effects:?}"
+        );
     }
     assert_eq!(difference.same, effects.len() as u64, "every one of them");
     let live = state.workflow(&"refunds".into()).unwrap();
-    assert_eq!((refunds.posture, refunds.level.as_str()), (live.account().posture().as_str(), live.standing().level().as_str()));
+    assert_eq!(
+        (refunds.posture, refunds.level.as_str()),
+        (
+            live.account().posture().as_str(),
+            live.standing().level().as_str()
+        )
+    );
     // The last call would not have gone: its deny_when reads what is on record of it.
     assert_eq!((difference.newly_denied, refunds.prevented.runs), (1, 1));
 
     // Where nothing that went wrong counts, nothing burns.
-    let lenient = again(&dir, &self::policies(&POLICY.replace("wrong_action", "timeout")));
+    let lenient = again(
+        &dir,
+        &self::policies(&POLICY.replace("wrong_action", "timeout")),
+    );
     let refunds = &lenient.workflows["refunds"];
     assert_eq!((refunds.burns, refunds.demotions), (0, 0), "{refunds:#?}");
     assert!(!refunds.difference.as_ref().unwrap().only_real.is_empty());

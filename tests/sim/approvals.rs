@@ -1,4 +1,5 @@
-//! Approvals: every short sequence of what can happen to one, and random queues against a plain model (G4, G10).
+//! Approvals: every short sequence of what can happen to one, and random queues against a plain
+//! model (G4, G10).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +44,15 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
 }
 
 fn decision(reviewer: &str, decision: DecisionKind, at: i64) -> Decision {
-    Decision { reviewer: reviewer.into(), role: None, decision, reason: None, at: time(at), edit: None, void: false }
+    Decision {
+        reviewer: reviewer.into(),
+        role: None,
+        decision,
+        reason: None,
+        at: time(at),
+        edit: None,
+        void: false,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,13 +99,19 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
         match *act {
             Act::Pass(span) => {
                 now += span;
-                let ends = if let Some(at) = story.granted_at { at + GRANT } else { expires };
+                let ends = if let Some(at) = story.granted_at {
+                    at + GRANT
+                } else {
+                    expires
+                };
                 let expired = queue.expire(time(now));
                 assert_eq!(expired == [id], open && now >= ends, "{acts:?}");
                 story.endings += u32::from(open && now >= ends);
             }
             Act::Approve(who) => {
-                let taken = queue.decide(id, decision(who, DecisionKind::Approve, now)).is_ok();
+                let taken = queue
+                    .decide(id, decision(who, DecisionKind::Approve, now))
+                    .is_ok();
                 let counts = open && !granted && now < expires && !story.approvers.contains(&who);
                 assert_eq!(taken, counts, "{acts:?}: one person counts once");
                 if taken {
@@ -107,14 +122,31 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
                 }
             }
             Act::Deny(who) => {
-                let taken = queue.decide(id, decision(who, DecisionKind::DenyWrong, now)).is_ok();
-                assert_eq!(taken, open && !granted && now < expires && !story.approvers.contains(&who), "{acts:?}");
+                let taken = queue
+                    .decide(id, decision(who, DecisionKind::DenyWrong, now))
+                    .is_ok();
+                assert_eq!(
+                    taken,
+                    open && !granted && now < expires && !story.approvers.contains(&who),
+                    "{acts:?}"
+                );
                 story.endings += u32::from(taken);
             }
             Act::Use(digest) => {
-                let used = queue.use_grant(id, &Digest::new([digest; 32]), CallId::from_bits(9), time(now)).is_ok();
-                let valid = open && story.granted_at.is_some_and(|at| now < at + GRANT) && digest == 1;
-                assert_eq!(used, valid, "{acts:?}: exactly this call, before it expires, once");
+                let used = queue
+                    .use_grant(
+                        id,
+                        &Digest::new([digest; 32]),
+                        CallId::from_bits(9),
+                        time(now),
+                    )
+                    .is_ok();
+                let valid =
+                    open && story.granted_at.is_some_and(|at| now < at + GRANT) && digest == 1;
+                assert_eq!(
+                    used, valid,
+                    "{acts:?}: exactly this call, before it expires, once"
+                );
                 story.uses += u32::from(used);
                 story.endings += u32::from(used);
             }
@@ -124,26 +156,45 @@ fn play(acts: &[Act], needed: u32, hold_expires: i64) {
                 story.endings += u32::from(taken);
             }
             Act::Remove(who) => {
-                let people: BTreeSet<_> = ["ada", "bob"].into_iter().filter(|known| *known != who).map(Into::into).collect();
+                let people: BTreeSet<_> = ["ada", "bob"]
+                    .into_iter()
+                    .filter(|known| *known != who)
+                    .map(Into::into)
+                    .collect();
                 queue.keep_approvers(&people);
                 if open {
                     story.approvers.retain(|known| *known != who);
-                    story.granted_at = story.granted_at.filter(|_| story.approvers.len() as u32 >= needed);
+                    story.granted_at = story
+                        .granted_at
+                        .filter(|_| story.approvers.len() as u32 >= needed);
                 }
             }
             Act::HoldAgain => queue.hold(request(1, 1, needed, expires), time(now)),
         }
-        assert!(story.endings <= 1 && story.uses <= 1, "{acts:?}: exactly one ending");
+        assert!(
+            story.endings <= 1 && story.uses <= 1,
+            "{acts:?}: exactly one ending"
+        );
         let stage = queue.get(id).unwrap().stage;
-        assert_eq!(stage.ended_at().is_some(), story.endings == 1, "{acts:?}: {stage:?}");
-        assert_eq!(matches!(stage, Stage::Approved { .. }), story.endings == 0 && story.granted_at.is_some(), "{acts:?}");
+        assert_eq!(
+            stage.ended_at().is_some(),
+            story.endings == 1,
+            "{acts:?}: {stage:?}"
+        );
+        assert_eq!(
+            matches!(stage, Stage::Approved { .. }),
+            story.endings == 0 && story.granted_at.is_some(),
+            "{acts:?}"
+        );
     }
 }
 
 #[test]
 fn every_sequence_of_up_to_six_acts_ends_once() {
     for needed in [1, 2] {
-        every(6, &ACTS[..9], &mut Vec::new(), &mut |acts| play(acts, needed, 4));
+        every(6, &ACTS[..9], &mut Vec::new(), &mut |acts| {
+            play(acts, needed, 4);
+        });
         every(5, &ACTS, &mut Vec::new(), &mut |acts| play(acts, needed, 4));
     }
 }
@@ -161,22 +212,43 @@ fn every<A: Copy>(length: usize, of: &[A], acts: &mut Vec<A>, play: &mut impl Fn
     }
 }
 
-/// Every sequence of five of: two people who approve, or edit it in one of two ways, and who use it.
+/// Every sequence of five of: two people who approve, or edit it in one of two ways, and who use
+/// it.
 #[test]
 fn only_approvals_of_the_last_edit_count() {
     const PEOPLE: [&str; 2] = ["ada", "bob"];
-    let acts: Vec<Option<(usize, Option<u8>)>> =
-        PEOPLE.iter().enumerate().flat_map(|(who, _)| [None, Some(7), Some(8)].map(|edit| Some((who, edit)))).chain([None]).collect();
+    let acts: Vec<Option<(usize, Option<u8>)>> = PEOPLE
+        .iter()
+        .enumerate()
+        .flat_map(|(who, _)| [None, Some(7), Some(8)].map(|edit| Some((who, edit))))
+        .chain([None])
+        .collect();
     for needed in [1, 2] {
         for sequence in 0..acts.len().pow(5) {
             let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(1));
             queue.hold(request(1, 1, needed, START + EXPIRES), time(START));
-            let (mut approvers, mut version, mut granted, mut used) = (Vec::new(), None, false, false);
+            let (mut approvers, mut version, mut granted, mut used) =
+                (Vec::new(), None, false, false);
             for place in 0..5 {
                 if let Some((who, edit)) = acts[sequence / acts.len().pow(place) % acts.len()] {
-                    let edited = edit.map(|digest| Edit { args: "{}".into(), digest: Digest::new([digest; 32]) });
-                    let taken = queue.decide(id, Decision { edit: edited, ..decision(PEOPLE[who], DecisionKind::Approve, START) }).is_ok();
-                    assert_eq!(taken, !granted && !used && !approvers.contains(&who), "{sequence}");
+                    let edited = edit.map(|digest| Edit {
+                        args: "{}".into(),
+                        digest: Digest::new([digest; 32]),
+                    });
+                    let taken = queue
+                        .decide(
+                            id,
+                            Decision {
+                                edit: edited,
+                                ..decision(PEOPLE[who], DecisionKind::Approve, START)
+                            },
+                        )
+                        .is_ok();
+                    assert_eq!(
+                        taken,
+                        !granted && !used && !approvers.contains(&who),
+                        "{sequence}"
+                    );
                     if taken {
                         if edit.is_some() {
                             (approvers, version) = (Vec::new(), edit);
@@ -186,13 +258,28 @@ fn only_approvals_of_the_last_edit_count() {
                     }
                 } else {
                     // The agent's own call is what the grant is bound to, edited or not.
-                    let passes = queue.use_grant(id, &Digest::new([1; 32]), CallId::from_bits(9), time(START)).is_ok();
+                    let passes = queue
+                        .use_grant(id, &Digest::new([1; 32]), CallId::from_bits(9), time(START))
+                        .is_ok();
                     assert_eq!(passes, granted && !used, "{sequence}");
                     (used, granted) = (used || passes, granted && !passes);
-                    assert!(queue.use_grant(id, &Digest::new([7; 32]), CallId::from_bits(9), time(START)).is_err());
+                    assert!(
+                        queue
+                            .use_grant(id, &Digest::new([7; 32]), CallId::from_bits(9), time(START))
+                            .is_err()
+                    );
                 }
                 let approval = queue.get(id).unwrap();
-                assert_eq!((approval.approvals(), approval.edit().map(|edit| edit.digest)), (approvers.len() as u32, version.map(|v| Digest::new([v; 32]))));
+                assert_eq!(
+                    (
+                        approval.approvals(),
+                        approval.edit().map(|edit| edit.digest)
+                    ),
+                    (
+                        approvers.len() as u32,
+                        version.map(|v| Digest::new([v; 32]))
+                    )
+                );
             }
         }
     }
@@ -201,16 +288,39 @@ fn only_approvals_of_the_last_edit_count() {
 #[test]
 fn people_are_told_once_before_a_held_call_expires_and_once_when_it_is_put_to_others() {
     let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(1));
-    let escalate = Some(Escalate { to: "operator".into(), at: time(START + 5) });
-    queue.hold(Request { escalate, ..request(1, 1, 1, START + 8) }, time(START));
+    let escalate = Some(Escalate {
+        to: "operator".into(),
+        at: time(START + 5),
+    });
+    queue.hold(
+        Request {
+            escalate,
+            ..request(1, 1, 1, START + 8)
+        },
+        time(START),
+    );
     let mut told = Vec::new();
     for passed in 0..10 {
-        if queue.next_attention().is_some_and(|at| at <= time(START + passed)) {
-            told.extend(queue.attend(time(START + passed)).into_iter().map(|due| (passed, due)));
+        if queue
+            .next_attention()
+            .is_some_and(|at| at <= time(START + passed))
+        {
+            told.extend(
+                queue
+                    .attend(time(START + passed))
+                    .into_iter()
+                    .map(|due| (passed, due)),
+            );
         }
         queue.expire(time(START + passed));
     }
-    assert_eq!(told, [(5, Attention::Escalated(id, "operator".into())), (6, Attention::Due(id))]);
+    assert_eq!(
+        told,
+        [
+            (5, Attention::Escalated(id, "operator".into())),
+            (6, Attention::Due(id))
+        ]
+    );
     assert!(queue.get(id).unwrap().is_unseen(), "nobody ever saw it");
     for seen in [false, true] {
         let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(2));
@@ -226,7 +336,8 @@ fn people_are_told_once_before_a_held_call_expires_and_once_when_it_is_put_to_ot
     }
 }
 
-/// Every sequence of five of: three people who approve, one of them an operator, who may be removed, and the moment at which the call is put to operators.
+/// Every sequence of five of: three people who approve, one of them an operator, who may be
+/// removed, and the moment at which the call is put to operators.
 #[test]
 fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
     #[derive(Clone, Copy, PartialEq)]
@@ -235,18 +346,49 @@ fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
         Remove(&'static str),
         PutToOthers,
     }
-    const ACTS: [Act; 6] = [Act::Approve("ada"), Act::Approve("bob"), Act::Approve("olga"), Act::Remove("ada"), Act::Remove("olga"), Act::PutToOthers];
-    let role = |who: &str| Some(if who == "olga" { "operator".into() } else { "reviewer".into() });
+    const ACTS: [Act; 6] = [
+        Act::Approve("ada"),
+        Act::Approve("bob"),
+        Act::Approve("olga"),
+        Act::Remove("ada"),
+        Act::Remove("olga"),
+        Act::PutToOthers,
+    ];
+    let role = |who: &str| {
+        Some(if who == "olga" {
+            "operator".into()
+        } else {
+            "reviewer".into()
+        })
+    };
     for (to, needed) in [("operator", 1), ("operator", 2), ("reviewer", 1)] {
         let mut play = |acts: &[Act]| {
             let (mut queue, id, mut at) = (Queue::default(), ApprovalId::from_bits(1), START);
-            let escalate = Some(Escalate { to: to.into(), at: time(START + HOUR / 2) });
-            queue.hold(Request { escalate, grant: Duration::from_millis(HOUR as u64), ..request(1, 1, needed, START + HOUR) }, time(START));
-            let (mut yes, mut people, mut put, mut goes) = (BTreeSet::new(), BTreeSet::from(["ada", "bob", "olga"]), false, false);
+            let escalate = Some(Escalate {
+                to: to.into(),
+                at: time(START + HOUR / 2),
+            });
+            queue.hold(
+                Request {
+                    escalate,
+                    grant: Duration::from_millis(HOUR as u64),
+                    ..request(1, 1, needed, START + HOUR)
+                },
+                time(START),
+            );
+            let (mut yes, mut people, mut put, mut goes) = (
+                BTreeSet::new(),
+                BTreeSet::from(["ada", "bob", "olga"]),
+                false,
+                false,
+            );
             for act in acts {
                 match act {
                     Act::Approve(who) => {
-                        let decision = Decision { role: role(who), ..decision(who, DecisionKind::Approve, at) };
+                        let decision = Decision {
+                            role: role(who),
+                            ..decision(who, DecisionKind::Approve, at)
+                        };
                         // The queue does not know who may decide: that is the gate's to ask first.
                         if people.contains(who) && queue.decide(id, decision).is_ok() {
                             yes.insert(*who);
@@ -264,11 +406,20 @@ fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
                         put |= !goes;
                     }
                 }
-                let one_of_them = !put || to == "reviewer" && !yes.is_empty() || yes.contains("olga");
+                let one_of_them =
+                    !put || to == "reviewer" && !yes.is_empty() || yes.contains("olga");
                 goes = yes.len() as u32 >= needed && one_of_them;
                 let approval = queue.get(id).unwrap();
-                assert_eq!(matches!(approval.stage, Stage::Approved { .. }), goes, "{to}, {needed}: {approval:?}");
-                assert_eq!(approval.waits_for().is_some(), put && !one_of_them, "{approval:?}");
+                assert_eq!(
+                    matches!(approval.stage, Stage::Approved { .. }),
+                    goes,
+                    "{to}, {needed}: {approval:?}"
+                );
+                assert_eq!(
+                    approval.waits_for().is_some(),
+                    put && !one_of_them,
+                    "{approval:?}"
+                );
             }
         };
         every(5, &ACTS, &mut Vec::new(), &mut play);
@@ -279,16 +430,37 @@ fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
 fn g11_who_asks_decides_on_nothing_of_its_own() {
     let mut queue = Queue::default();
     queue.hold(request(1, 1, 1, START + EXPIRES), time(START));
-    for kind in [DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow] {
-        assert!(queue.decide(ApprovalId::from_bits(1), decision("clerk", kind, START)).is_err());
+    for kind in [
+        DecisionKind::Approve,
+        DecisionKind::DenyWrong,
+        DecisionKind::DenyNotNow,
+    ] {
+        assert!(
+            queue
+                .decide(ApprovalId::from_bits(1), decision("clerk", kind, START))
+                .is_err()
+        );
     }
-    assert_eq!(queue.get(ApprovalId::from_bits(1)).unwrap().stage, Stage::Pending);
+    assert_eq!(
+        queue.get(ApprovalId::from_bits(1)).unwrap().stage,
+        Stage::Pending
+    );
 }
 
 #[test]
 fn a_held_call_that_is_held_again_stays_where_it_stands() {
     for ending in [Act::Use(1), Act::Withdraw, Act::Pass(GRANT)] {
-        play(&[Act::Approve("ada"), ending, Act::HoldAgain, Act::Approve("bob"), Act::Use(1)], 1, EXPIRES);
+        play(
+            &[
+                Act::Approve("ada"),
+                ending,
+                Act::HoldAgain,
+                Act::Approve("bob"),
+                Act::Use(1),
+            ],
+            1,
+            EXPIRES,
+        );
     }
 }
 
@@ -302,8 +474,13 @@ fn a_full_queue_takes_nothing_in_and_forgets_nothing_open() {
     assert!(queue.is_full());
     let late = ApprovalId::from_bits(1 << 40);
     queue.hold(request(1 << 40, 1, 1, START + HOUR), time(START));
-    assert_eq!((queue.get(late), queue.pending()), (None, burngate::gate::approval::queue::MAX));
-    queue.withdraw(ApprovalId::from_bits(5), time(START)).unwrap();
+    assert_eq!(
+        (queue.get(late), queue.pending()),
+        (None, burngate::gate::approval::queue::MAX)
+    );
+    queue
+        .withdraw(ApprovalId::from_bits(5), time(START))
+        .unwrap();
     queue.hold(request(1 << 40, 1, 1, START + HOUR), time(START));
     assert!(queue.get(late).is_some() && queue.get(ApprovalId::from_bits(5)).is_none());
 }
@@ -424,12 +601,41 @@ proptest! {
 #[test]
 fn the_fold_judges_a_decision_by_its_own_time() {
     use burngate::gate::event::Event;
-    let mut state = crate::world::state(crate::world::terms(burngate::gate::risk::Tier::High, 995_000));
-    state.apply(&crate::world::entry(START, Event::Held(Box::new(request(1, 1, 1, START + HOUR)))));
+    let mut state = crate::world::state(crate::world::terms(
+        burngate::gate::risk::Tier::High,
+        995_000,
+    ));
+    state.apply(&crate::world::entry(
+        START,
+        Event::Held(Box::new(request(1, 1, 1, START + HOUR))),
+    ));
     let ahead = decision("ada", DecisionKind::Approve, START + HOUR / 2);
-    state.apply(&crate::world::entry(START + 1, Event::Decided { approval: ApprovalId::from_bits(1), decision: ahead }));
-    let stage = crate::world::of(&state).approvals().get(ApprovalId::from_bits(1)).unwrap().stage;
-    assert_eq!(stage, Stage::Approved { until: Time::from_millis(START + 1 + GRANT) });
+    state.apply(&crate::world::entry(
+        START + 1,
+        Event::Decided {
+            approval: ApprovalId::from_bits(1),
+            decision: ahead,
+        },
+    ));
+    let stage = crate::world::of(&state)
+        .approvals()
+        .get(ApprovalId::from_bits(1))
+        .unwrap()
+        .stage;
+    assert_eq!(
+        stage,
+        Stage::Approved {
+            until: Time::from_millis(START + 1 + GRANT)
+        }
+    );
     state.advance(time(START + 1 + GRANT));
-    assert!(crate::world::of(&state).approvals().get(ApprovalId::from_bits(1)).unwrap().stage.ended_at().is_some());
+    assert!(
+        crate::world::of(&state)
+            .approvals()
+            .get(ApprovalId::from_bits(1))
+            .unwrap()
+            .stage
+            .ended_at()
+            .is_some()
+    );
 }

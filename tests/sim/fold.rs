@@ -1,4 +1,5 @@
-//! The fold: the same events give the same state and the same consequences, however they are replayed (G12).
+//! The fold: the same events give the same state and the same consequences, however they are
+//! replayed (G12).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +16,8 @@ use burngate::gate::{
 };
 
 use crate::world::{
-    DAY, HOUR, MINUTE, Rng, START, accepted, booked, clamp, everywhere, recovered, released, reported, retracted, revision, tallied, terms, time, worlds,
+    DAY, HOUR, MINUTE, Rng, START, accepted, booked, clamp, everywhere, recovered, released,
+    reported, retracted, revision, tallied, terms, time, worlds,
 };
 
 const NAMES: [&str; 3] = ["refunds", "triage", "mail"];
@@ -23,24 +25,50 @@ const NAMES: [&str; 3] = ["refunds", "triage", "mail"];
 fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
     let tiers = [Tier::Low, Tier::Medium, Tier::High];
     let some = |rng: &mut Rng| Terms {
-        objective: burngate::gate::budget::Objective { window: days(rng.pick(&[3, 30])), ..terms(Tier::Low, 950_000).objective },
+        objective: burngate::gate::budget::Objective {
+            window: days(rng.pick(&[3, 30])),
+            ..terms(Tier::Low, 950_000).objective
+        },
         ..terms(rng.pick(&tiers), rng.pick(&[950_000, 995_000]))
     };
     let mut at = START;
-    let mut entries = vec![everywhere(at, accepted([("refunds", some(rng)), ("triage", some(rng))]))];
+    let mut entries = vec![everywhere(
+        at,
+        accepted([("refunds", some(rng)), ("triage", some(rng))]),
+    )];
     let mut runs = Vec::new();
     for id in 0..rng.below(120) {
-        at += rng.pick(&[0, 1, 50, 1_000, 1_000, 1_000]) * rng.within(0, 20 * MINUTE) / 300 + if rng.one_in(20) { rng.within(0, 9 * DAY) } else { 0 };
+        at += rng.pick(&[0, 1, 50, 1_000, 1_000, 1_000]) * rng.within(0, 20 * MINUTE) / 300
+            + if rng.one_in(20) {
+                rng.within(0, 9 * DAY)
+            } else {
+                0
+            };
         let name = rng.pick(&NAMES);
-        let level = rng.pick(&["halted", "read_only", "supervised", "standard", "autonomous", "unheard_of"]);
+        let level = rng.pick(&[
+            "halted",
+            "read_only",
+            "supervised",
+            "standard",
+            "autonomous",
+            "unheard_of",
+        ]);
         let until = rng.one_in(2).then(|| at + rng.within(1, 3 * DAY));
         let approval = ApprovalId::from_bits(u128::from(rng.below(8)));
         let event = match rng.below(16) {
             0 => Event::Clamped(clamp(level, at, until)),
             1 => released(),
-            2 => Event::Waived { until: time(at + rng.within(0, 30 * HOUR)), by: "ada".into(), reason: "a launch".into() },
+            2 => Event::Waived {
+                until: time(at + rng.within(0, 30 * HOUR)),
+                by: "ada".into(),
+                reason: "a launch".into(),
+            },
             3 => recovered(days(rng.pick(&[1, 2, 7])), rng.one_in(2).then_some(level)),
-            4 => Event::Promoted { to: level.into(), by: None, reason: "earned".into() },
+            4 => Event::Promoted {
+                to: level.into(),
+                by: None,
+                reason: "earned".into(),
+            },
             5 => {
                 let request = Request {
                     approval,
@@ -66,7 +94,15 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
             }
             6 => Event::Decided {
                 approval,
-                decision: Decision { reviewer: "bob".into(), role: None, decision: DecisionKind::Approve, reason: None, at: time(at), edit: None, void: false },
+                decision: Decision {
+                    reviewer: "bob".into(),
+                    role: None,
+                    decision: DecisionKind::Approve,
+                    reason: None,
+                    at: time(at),
+                    edit: None,
+                    void: false,
+                },
             },
             7 | 8 => tallied(at, rng.below(20), 0, rng.below(3)),
             9 if !runs.is_empty() => {
@@ -80,17 +116,34 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                 *was = now;
                 match now {
                     Mark::Unacceptable => reported(revision, &FailureMode::Timeout),
-                    Mark::Excluded => Event::Excluded { revision, reason: "an incident".into(), reference: None, by: "ada".into() },
+                    Mark::Excluded => Event::Excluded {
+                        revision,
+                        reason: "an incident".into(),
+                        reference: None,
+                        by: "ada".into(),
+                    },
                     _ => retracted(revision, FailureMode::WrongAction),
                 }
             }
             _ => {
                 runs.push((id, at, Mark::Unacceptable, name));
-                booked(id, false, if rng.one_in(6) { FailureMode::MissedEscalation } else { FailureMode::WrongAction })
+                booked(
+                    id,
+                    false,
+                    if rng.one_in(6) {
+                        FailureMode::MissedEscalation
+                    } else {
+                        FailureMode::WrongAction
+                    },
+                )
             }
         };
         let workflow = (!rng.one_in(6)).then(|| name.into());
-        entries.push(Entry { at: time(at), workflow, event });
+        entries.push(Entry {
+            at: time(at),
+            workflow,
+            event,
+        });
         if rng.one_in(15) {
             let reloaded = [(rng.pick(&NAMES), some(rng)), ("refunds", some(rng))];
             entries.push(everywhere(at, accepted(reloaded)));
@@ -103,15 +156,24 @@ type Followed = BTreeMap<WorkflowName, Vec<Entry>>;
 
 fn note(followed: &mut Followed, entries: Vec<Entry>) {
     for entry in entries {
-        followed.entry(entry.workflow.clone().unwrap()).or_default().push(entry);
+        followed
+            .entry(entry.workflow.clone().unwrap())
+            .or_default()
+            .push(entry);
     }
 }
 
-fn replay(entries: &[Entry], end: i64, mut between: impl FnMut(&mut State, &mut Followed, i64, i64)) -> (State, Followed) {
+fn replay(
+    entries: &[Entry],
+    end: i64,
+    mut between: impl FnMut(&mut State, &mut Followed, i64, i64),
+) -> (State, Followed) {
     let (mut state, mut followed) = (State::default(), Followed::new());
     for (index, entry) in entries.iter().enumerate() {
         note(&mut followed, state.apply(entry));
-        let next = entries.get(index + 1).map_or(end, |next| next.at.as_millis());
+        let next = entries
+            .get(index + 1)
+            .map_or(end, |next| next.at.as_millis());
         between(&mut state, &mut followed, entry.at.as_millis(), next);
     }
     note(&mut followed, state.advance(time(end)));
@@ -140,7 +202,10 @@ fn however_a_journal_is_replayed_it_says_the_same() {
                 note(followed, state.advance(time(at)));
             }
         });
-        assert_eq!(followed, expected, "time that is looked at more often says nothing else");
+        assert_eq!(
+            followed, expected,
+            "time that is looked at more often says nothing else"
+        );
         assert_eq!(stepped, plain);
     });
 }
@@ -150,7 +215,11 @@ fn a_gap_of_years_takes_a_bounded_number_of_steps() {
     let mut state = crate::world::state(terms(Tier::Medium, 970_000));
     for minute in 0..3 * 24 * 60 {
         let at = START + minute * MINUTE;
-        let event = if minute % 50 == 0 { booked(minute as u64, false, FailureMode::Timeout) } else { tallied(at, 1, 0, 0) };
+        let event = if minute % 50 == 0 {
+            booked(minute as u64, false, FailureMode::Timeout)
+        } else {
+            tallied(at, 1, 0, 0)
+        };
         if minute % 10 == 0 {
             state.apply(&crate::world::entry(at, event));
         }

@@ -8,7 +8,9 @@ use burngate::gate::{
     time::days,
 };
 
-use crate::world::{DAY, HOUR, MINUTE, START, entry, of, revision, state, tallied, terms, time, worlds};
+use crate::world::{
+    DAY, HOUR, MINUTE, START, entry, of, revision, state, tallied, terms, time, worlds,
+};
 
 #[test]
 fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
@@ -36,10 +38,17 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
                     Mark::Acceptable => (reported, Mark::Unacceptable),
                     Mark::Unacceptable if rng.one_in(2) => (excluded, Mark::Excluded),
                     Mark::Unacceptable => (retracted, Mark::Acceptable),
-                    _ => (reinstated, rng.pick(&[Mark::Acceptable, Mark::Unacceptable])),
+                    _ => (
+                        reinstated,
+                        rng.pick(&[Mark::Acceptable, Mark::Unacceptable]),
+                    ),
                 };
                 let shows = Facets::from_bits(rng.below(1 << Facet::ALL.len()) as u8).counted(now);
-                let revision = Revision { facets_were: showed, facets: shows, ..revision(id, booked_at, high, was, now) };
+                let revision = Revision {
+                    facets_were: showed,
+                    facets: shows,
+                    ..revision(id, booked_at, high, was, now)
+                };
                 facts.push(event(revision, mode));
                 (was, showed) = (now, shows);
             }
@@ -57,16 +66,32 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
         }
         let (first, second) = (of(&first).account(), of(&second).account());
         for span in [1, 7, 30, 90].map(days) {
-            assert_eq!(first.full_tally(span, time(now)), second.full_tally(span, time(now)));
+            assert_eq!(
+                first.full_tally(span, time(now)),
+                second.full_tally(span, time(now))
+            );
         }
         let objective = terms(Tier::Medium, 970_000).objective;
-        assert_eq!(first.tally(&objective, time(now)), second.tally(&objective, time(now)));
+        assert_eq!(
+            first.tally(&objective, time(now)),
+            second.tally(&objective, time(now))
+        );
         let left = first.full_tally(days(90), time(now)).facets;
         for facet in Facet::ALL {
-            assert_eq!(left.get(facet), last.values().filter(|shows| shows.has(facet)).count() as u64, "{facet:?}");
+            assert_eq!(
+                left.get(facet),
+                last.values().filter(|shows| shows.has(facet)).count() as u64,
+                "{facet:?}"
+            );
         }
-        assert_eq!(first.totals(&objective, time(now)), second.totals(&objective, time(now)));
-        assert_eq!(first.burn_rates(&objective, time(now)), second.burn_rates(&objective, time(now)));
+        assert_eq!(
+            first.totals(&objective, time(now)),
+            second.totals(&objective, time(now))
+        );
+        assert_eq!(
+            first.burn_rates(&objective, time(now)),
+            second.burn_rates(&objective, time(now))
+        );
     });
 }
 
@@ -81,9 +106,17 @@ fn retracted(revision: Revision, mode: FailureMode) -> Event {
 }
 
 fn excluded(revision: Revision, _: FailureMode) -> Event {
-    Event::Excluded { revision, reason: "an incident".into(), reference: None, by: "ada".into() }
+    Event::Excluded {
+        revision,
+        reason: "an incident".into(),
+        reference: None,
+        by: "ada".into(),
+    }
 }
 
 fn reinstated(revision: Revision, _: FailureMode) -> Event {
-    Event::Reinstated { revision, by: "ada".into() }
+    Event::Reinstated {
+        revision,
+        by: "ada".into(),
+    }
 }

@@ -1,4 +1,5 @@
-//! Sums over a sliding window against a list that forgets nothing: what calls add and give back, in any order, while time passes.
+//! Sums over a sliding window against a list that forgets nothing: what calls add and give back, in
+//! any order, while time passes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +22,10 @@ enum Step {
     /// A call adds so many hundredths to the sum of one of a few.
     Add { whose: u8, hundredths: u32 },
     /// One of the calls in flight ends.
-    End { which: prop::sample::Index, executed: Executed },
+    End {
+        which: prop::sample::Index,
+        executed: Executed,
+    },
     /// Time passes.
     Pass { millis: u64 },
     /// The book is written and read back, as at a restart.
@@ -29,7 +33,11 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let executed = prop_oneof![Just(Executed::No), Just(Executed::Yes), Just(Executed::Unknown)];
+    let executed = prop_oneof![
+        Just(Executed::No),
+        Just(Executed::Yes),
+        Just(Executed::Unknown)
+    ];
     let step = prop_oneof![
         4 => (0..WHOSE, 0..100_000_u32).prop_map(|(whose, hundredths)| Step::Add { whose, hundredths }),
         4 => (any::<prop::sample::Index>(), executed).prop_map(|(which, executed)| Step::End { which, executed }),
@@ -94,7 +102,8 @@ proptest! {
                 // Nothing leaves early, and nothing stays longer than a grain.
                 prop_assert!(sum >= amount(stands(now.minus(WITHIN))), "{sum} is too little");
                 prop_assert!(sum <= amount(stands(now.minus(WITHIN + grain))), "{sum} is too much");
-                // When it says that enough will have left, it has, and a moment before that it had not.
+                // When it says that enough will have left, it has, and a moment before that it had
+                // not.
                 if let Some(falls_at) = book.falls_to(&of(whose), amount(50_000), WITHIN, now) {
                     prop_assert!(book.sum(&of(whose), WITHIN, falls_at) <= amount(50_000));
                     prop_assert!(book.sum(&of(whose), WITHIN, falls_at.minus(Duration::from_millis(1))) > amount(50_000));

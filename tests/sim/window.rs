@@ -20,7 +20,13 @@ enum Step {
     /// Time passes, or steps back.
     Pass(i64),
     /// A run is booked so long ago.
-    Book { ago: i64, high: bool, unacceptable: bool, mode: usize, back: bool },
+    Book {
+        ago: i64,
+        high: bool,
+        unacceptable: bool,
+        mode: usize,
+        back: bool,
+    },
     /// A recovery.
     Recover,
 }
@@ -51,7 +57,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-const MODES: [FailureMode; 3] = [FailureMode::Timeout, FailureMode::ToolError, FailureMode::WrongAction];
+const MODES: [FailureMode; 3] = [
+    FailureMode::Timeout,
+    FailureMode::ToolError,
+    FailureMode::WrongAction,
+];
 
 struct Fact {
     at: i64,
@@ -62,9 +72,16 @@ struct Fact {
 }
 
 fn counts(facts: &[Fact], since: i64, until: i64, only_high: bool) -> (u64, u64) {
-    let facts = || facts.iter().filter(|fact| fact.at >= since && fact.at < until && (fact.high || !only_high));
+    let facts = || {
+        facts
+            .iter()
+            .filter(|fact| fact.at >= since && fact.at < until && (fact.high || !only_high))
+    };
     let at_least_zero = |sum: i64| sum.max(0) as u64;
-    (at_least_zero(facts().map(|fact| fact.runs).sum()), at_least_zero(facts().map(|fact| fact.unacceptable).sum()))
+    (
+        at_least_zero(facts().map(|fact| fact.runs).sum()),
+        at_least_zero(facts().map(|fact| fact.unacceptable).sum()),
+    )
 }
 
 proptest! {
@@ -96,7 +113,8 @@ proptest! {
                 }
             }
             for era in eras.iter().rev().take(3).chain([&0]) {
-                // Eras of the last ninety days are told apart; an older one reaches further back than anything kept.
+                // Eras of the last ninety days are told apart; an older one reaches further back
+                // than anything kept.
                 let from = *era;
                 for span in [days(1), days(2), days(30), days(90), hours(1)] {
                     let hour = now.div_euclid(HOUR) * HOUR;
@@ -165,12 +183,26 @@ fn an_era_outlives_the_ninety_days_that_its_runs_are_kept() {
     let mut window = Window::default();
     let first = window.begin_era(time(START));
     let late = START + 100 * DAY;
-    let failure = |sign| Shift::of(Delta { runs: sign, unacceptable: sign }, false);
+    let failure = |sign| {
+        Shift::of(
+            Delta {
+                runs: sign,
+                unacceptable: sign,
+            },
+            false,
+        )
+    };
     window.book(time(late), failure(1), &[]);
     window.begin_era(time(late + DAY));
     window.book(time(late), failure(-1), &[]);
-    assert_eq!(window.sum(days(30), time(late + DAY), first), Default::default());
-    assert_eq!(window.sum(Duration::from_secs(30 * 86_400), time(late + DAY), time(0)), Default::default());
+    assert_eq!(
+        window.sum(days(30), time(late + DAY), first),
+        Default::default()
+    );
+    assert_eq!(
+        window.sum(Duration::from_secs(30 * 86_400), time(late + DAY), time(0)),
+        Default::default()
+    );
 }
 
 #[test]
@@ -178,9 +210,27 @@ fn a_run_taken_out_and_put_back_is_one_run_also_where_its_minute_was_tallied_in_
     let mut window = Window::default();
     let at = START + 30_000;
     // Acceptable runs are booked to the beginning of their minute.
-    window.book(time(START), Shift::of(Delta { runs: 1, unacceptable: 0 }, false), &[]);
+    window.book(
+        time(START),
+        Shift::of(
+            Delta {
+                runs: 1,
+                unacceptable: 0,
+            },
+            false,
+        ),
+        &[],
+    );
     window.begin_era(time(START + 10_000));
-    let take = |sign| Shift::of(Delta { runs: sign, unacceptable: 0 }, false);
+    let take = |sign| {
+        Shift::of(
+            Delta {
+                runs: sign,
+                unacceptable: 0,
+            },
+            false,
+        )
+    };
     window.book(time(at), take(-1), &[]);
     window.book(time(at), take(1), &[]);
     assert_eq!(window.sum(days(30), time(at), time(0)).all.runs, 1);

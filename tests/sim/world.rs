@@ -1,4 +1,5 @@
-//! What every world is built of: terms with exact evidence, events by hand, a small generator of random numbers, and the seed that a failure prints.
+//! What every world is built of: terms with exact evidence, events by hand, a small generator of
+//! random numbers, and the seed that a failure prints.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,11 +71,16 @@ pub(crate) fn worlds(test: &str, count: u64, world: impl Fn(&mut Rng)) {
     impl Drop for Replay<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                eprintln!("seed {}: replay with `SIM_SEED={} cargo test --test sim {}`", self.1, self.1, self.0);
+                eprintln!(
+                    "seed {}: replay with `SIM_SEED={} cargo test --test sim {}`",
+                    self.1, self.1, self.0
+                );
             }
         }
     }
-    let only = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok());
+    let only = std::env::var("SIM_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     for seed in only.map_or(0..count, |seed| seed..seed + 1) {
         let replay = Replay(test, seed);
         world(&mut Rng::new(seed));
@@ -85,10 +91,16 @@ pub(crate) fn worlds(test: &str, count: u64, world: impl Fn(&mut Rng)) {
 /// The exact tables of a target, from the binomial distribution itself.
 pub(crate) fn evidence(target_ppm: u32) -> Arc<Evidence> {
     static KNOWN: Mutex<BTreeMap<u32, Arc<Evidence>>> = Mutex::new(BTreeMap::new());
-    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut known = KNOWN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let table = || {
-        let breach = (0..TABLE as u64).map(|b| largest_breach(target_ppm, b)).collect();
-        let promote = (0..TABLE as u64).map(|b| smallest_promotion(target_ppm, b)).collect();
+        let breach = (0..TABLE as u64)
+            .map(|b| largest_breach(target_ppm, b))
+            .collect();
+        let promote = (0..TABLE as u64)
+            .map(|b| smallest_promotion(target_ppm, b))
+            .collect();
         Arc::new(Evidence { breach, promote })
     };
     Arc::clone(known.entry(target_ppm).or_insert_with(table))
@@ -104,10 +116,17 @@ pub(crate) fn largest_breach(target_ppm: u32, b: u64) -> u64 {
     if b == 0 || !below(b) {
         return 0;
     }
-    let (mut low, mut high) = (b, 4 * (b + 2) * 1_000_000 / u64::from(1_000_000 - target_ppm));
+    let (mut low, mut high) = (
+        b,
+        4 * (b + 2) * 1_000_000 / u64::from(1_000_000 - target_ppm),
+    );
     while low + 1 < high {
         let middle = u64::midpoint(low, high);
-        if below(middle) { low = middle } else { high = middle }
+        if below(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
     low
 }
@@ -115,10 +134,17 @@ pub(crate) fn largest_breach(target_ppm: u32, b: u64) -> u64 {
 /// The smallest N with P(X ≤ B) ≤ 5%.
 pub(crate) fn smallest_promotion(target_ppm: u32, b: u64) -> u64 {
     let enough = |n: u64| n > b && Binomial::new(miss(target_ppm), n).unwrap().cdf(b) <= 0.05;
-    let (mut low, mut high) = (0, 4 * (b + 2) * 1_000_000 / u64::from(1_000_000 - target_ppm));
+    let (mut low, mut high) = (
+        0,
+        4 * (b + 2) * 1_000_000 / u64::from(1_000_000 - target_ppm),
+    );
     while low + 1 < high {
         let middle = u64::midpoint(low, high);
-        if enough(middle) { high = middle } else { low = middle }
+        if enough(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
     }
     high
 }
@@ -139,14 +165,30 @@ pub(crate) fn terms(tier: Tier, target_ppm: u32) -> Terms {
             expected_runs: 100,
             expected_written: false,
             unacceptable: burngate::gate::policy::default_unacceptable(tier),
-            critical: if tier == Tier::High { BTreeSet::from([FailureMode::MissedEscalation]) } else { BTreeSet::new() },
+            critical: if tier == Tier::High {
+                BTreeSet::from([FailureMode::MissedEscalation])
+            } else {
+                BTreeSet::new()
+            },
             evidence: evidence(target_ppm),
         },
         ladder: Ladder::built_in(),
         starts: starts.into(),
-        caps: Caps { at_risk: caps[0].into(), burned: caps[1].into(), breached: caps[2].into() },
-        recovery: if tier == Tier::Low { Recovery::Automatic } else { Recovery::Cause },
-        lose: Lose { burns: 2, within: days(90), drop: 1 },
+        caps: Caps {
+            at_risk: caps[0].into(),
+            burned: caps[1].into(),
+            breached: caps[2].into(),
+        },
+        recovery: if tier == Tier::Low {
+            Recovery::Automatic
+        } else {
+            Recovery::Cause
+        },
+        lose: Lose {
+            burns: 2,
+            within: days(90),
+            drop: 1,
+        },
         reads_only: false,
         grant: Duration::from_secs(600),
         check: None,
@@ -164,16 +206,31 @@ pub(crate) fn workflow() -> WorkflowName {
 }
 
 pub(crate) fn entry(at: i64, event: Event) -> Entry {
-    Entry { at: time(at), workflow: Some(workflow()), event }
+    Entry {
+        at: time(at),
+        workflow: Some(workflow()),
+        event,
+    }
 }
 
 pub(crate) fn everywhere(at: i64, event: Event) -> Entry {
-    Entry { at: time(at), workflow: None, event }
+    Entry {
+        at: time(at),
+        workflow: None,
+        event,
+    }
 }
 
 pub(crate) fn accepted(terms: impl IntoIterator<Item = (&'static str, Terms)>) -> Event {
-    let terms = terms.into_iter().map(|(name, terms)| (name.into(), Arc::new(terms))).collect();
-    Event::PolicyAccepted { version: Digest::new([0; 32]), terms, policies: "{}".into() }
+    let terms = terms
+        .into_iter()
+        .map(|(name, terms)| (name.into(), Arc::new(terms)))
+        .collect();
+    Event::PolicyAccepted {
+        version: Digest::new([0; 32]),
+        terms,
+        policies: "{}".into(),
+    }
 }
 
 /// A state with the one workflow under `terms`.
@@ -188,19 +245,42 @@ pub(crate) fn of(state: &State) -> &WorkflowState {
 }
 
 pub(crate) fn run(id: u64) -> RunRef {
-    RunRef { agent: "clerk".into(), run: format!("run-{id}").as_str().into() }
+    RunRef {
+        agent: "clerk".into(),
+        run: format!("run-{id}").as_str().into(),
+    }
 }
 
 pub(crate) fn charge(mode: &FailureMode) -> Charge {
-    Charge { mode: mode.clone(), source: Source::Person, by: None, call: None, tool: None, note: None, reference: None }
+    Charge {
+        mode: mode.clone(),
+        source: Source::Person,
+        by: None,
+        call: None,
+        tool: None,
+        note: None,
+        reference: None,
+    }
 }
 
 pub(crate) fn booked(id: u64, high: bool, mode: FailureMode) -> Event {
-    Event::Booked { run: run(id), high, charges: vec![charge(&mode)], seen: Facets::NONE }
+    Event::Booked {
+        run: run(id),
+        high,
+        charges: vec![charge(&mode)],
+        seen: Facets::NONE,
+    }
 }
 
 pub(crate) fn tallied(at: i64, runs: u64, high: u64, idle: u64) -> Event {
-    Event::Tallied { cells: vec![Cell { runs, high, idle, ..Cell::new(time(at).minute()) }] }
+    Event::Tallied {
+        cells: vec![Cell {
+            runs,
+            high,
+            idle,
+            ..Cell::new(time(at).minute())
+        }],
+    }
 }
 
 pub(crate) fn revision(id: u64, booked_at: i64, high: bool, was: Mark, now: Mark) -> Revision {
@@ -209,28 +289,58 @@ pub(crate) fn revision(id: u64, booked_at: i64, high: bool, was: Mark, now: Mark
 
 /// A report of `mode`, as the writer completes it from what the run stood with.
 pub(crate) fn reported(revision: Revision, mode: &FailureMode) -> Event {
-    Event::Reported { revision: moving(revision, mode, 1), charge: charge(mode) }
+    Event::Reported {
+        revision: moving(revision, mode, 1),
+        charge: charge(mode),
+    }
 }
 
 /// The report of `mode` taken back.
 pub(crate) fn retracted(revision: Revision, mode: FailureMode) -> Event {
-    Event::Retracted { revision: moving(revision, &mode, -1), mode, reference: None, by: "ada".into() }
+    Event::Retracted {
+        revision: moving(revision, &mode, -1),
+        mode,
+        reference: None,
+        by: "ada".into(),
+    }
 }
 
 fn moving(revision: Revision, mode: &FailureMode, change: i64) -> Revision {
-    Revision { modes: vec![ModeShift { mode: mode.clone(), tool: None, change }], ..revision }
+    Revision {
+        modes: vec![ModeShift {
+            mode: mode.clone(),
+            tool: None,
+            change,
+        }],
+        ..revision
+    }
 }
 
 pub(crate) fn recovered(lasts: Duration, to: Option<&str>) -> Event {
-    Event::Recovered { cause: "found".into(), fix: None, to: to.map(Into::into), lasts, by: "ada".into() }
+    Event::Recovered {
+        cause: "found".into(),
+        fix: None,
+        to: to.map(Into::into),
+        lasts,
+        by: "ada".into(),
+    }
 }
 
 pub(crate) fn clamp(to: &str, at: i64, until: Option<i64>) -> Clamp {
-    Clamp { to: to.into(), by: "ada".into(), reason: "because".into(), at: time(at), until: until.map(time) }
+    Clamp {
+        to: to.into(),
+        by: "ada".into(),
+        reason: "because".into(),
+        at: time(at),
+        until: until.map(time),
+    }
 }
 
 pub(crate) fn released() -> Event {
-    Event::Released { by: "ada".into(), reason: "over".into() }
+    Event::Released {
+        by: "ada".into(),
+        reason: "over".into(),
+    }
 }
 
 pub(crate) fn level(state: &State) -> String {

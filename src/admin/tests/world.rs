@@ -35,7 +35,10 @@ use crate::{
         level::{Ladder, Validation},
         name::{ApprovalId, CallId, ToolName, WorkflowName},
         outcome::{FailureMode, Source},
-        policy::{Caps, HoldRules, Inbox, Lose, Mode, Place, PolicySet, Recovery, RunRules, Terms, Workflow, default_unacceptable},
+        policy::{
+            Caps, HoldRules, Inbox, Lose, Mode, Place, PolicySet, Recovery, RunRules, Terms,
+            Workflow, default_unacceptable,
+        },
         risk::{Risk, Tier},
         time::{Time, days, hours, minutes},
         verdict::Verdict,
@@ -74,7 +77,16 @@ struct Well;
 
 impl Health for Well {
     fn checks(&self) -> Vec<Check> {
-        vec![Check { what: "policies", state: Condition::Well }, Check { what: "store", state: Condition::Warned("nearly_full") }]
+        vec![
+            Check {
+                what: "policies",
+                state: Condition::Well,
+            },
+            Check {
+                what: "store",
+                state: Condition::Warned("nearly_full"),
+            },
+        ]
     }
 }
 
@@ -113,32 +125,84 @@ impl World {
             signals: signals(),
         });
         let journal = MemoryJournal::new();
-        let accepted = Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(&policies), policies: "{}".into() };
-        drop(journal.append(Entry { at: NOW.minus(hours(2)), workflow: None, event: accepted }).durable);
+        let accepted = Event::PolicyAccepted {
+            version: policies.version,
+            terms: Ledger::terms(&policies),
+            policies: "{}".into(),
+        };
+        drop(
+            journal
+                .append(Entry {
+                    at: NOW.minus(hours(2)),
+                    workflow: None,
+                    event: accepted,
+                })
+                .durable,
+        );
         for event in events {
             drop(journal.append(event).durable);
         }
         for run in runs {
             if run.mark == Mark::Unacceptable {
-                let reference = crate::gate::event::RunRef { agent: run.agent.clone(), run: run.run.clone().unwrap() };
-                let booked = Event::Booked { run: reference, high: run.high, charges: run.charges.clone(), seen: run.seen };
-                drop(journal.append(Entry { at: run.booked_at, workflow: Some(TRIAGE.into()), event: booked }).durable);
+                let reference = crate::gate::event::RunRef {
+                    agent: run.agent.clone(),
+                    run: run.run.clone().unwrap(),
+                };
+                let booked = Event::Booked {
+                    run: reference,
+                    high: run.high,
+                    charges: run.charges.clone(),
+                    seen: run.seen,
+                };
+                drop(
+                    journal
+                        .append(Entry {
+                            at: run.booked_at,
+                            workflow: Some(TRIAGE.into()),
+                            event: booked,
+                        })
+                        .durable,
+                );
             }
             journal.record(run);
         }
         for request in held {
             let event = Event::Held(Box::new(request.clone()));
-            drop(journal.append(Entry { at: NOW.minus(minutes(1)), workflow: Some(TRIAGE.into()), event }).durable);
+            drop(
+                journal
+                    .append(Entry {
+                        at: NOW.minus(minutes(1)),
+                        workflow: Some(TRIAGE.into()),
+                        event,
+                    })
+                    .durable,
+            );
         }
         journal.write();
         let clock = Arc::new(Still(AtomicI64::new(NOW.as_millis())));
-        let ledger = Arc::new(Ledger::new(&journal.state(), Arc::clone(&policies), Arc::clone(&journal) as _, clock, Bounds { holds: 100 }));
+        let ledger = Arc::new(Ledger::new(
+            &journal.state(),
+            Arc::clone(&policies),
+            Arc::clone(&journal) as _,
+            clock,
+            Bounds { holds: 100 },
+        ));
         ledger.install(policies).unwrap();
         let projection: Arc<dyn Projection> = Arc::clone(&ledger) as _;
         journal.project(Arc::downgrade(&projection));
         let metrics = Arc::<Metrics>::default();
-        let people = [("vera", Role::Viewer), ("rob", Role::Reporter), ("dana", Role::Reviewer), ("eli", Role::Reviewer), ("triage-bot", Role::Reviewer)];
-        let person = |(name, role): (&str, Role)| Person { name: name.into(), role, token: auth::digest(&token(name)) };
+        let people = [
+            ("vera", Role::Viewer),
+            ("rob", Role::Reporter),
+            ("dana", Role::Reviewer),
+            ("eli", Role::Reviewer),
+            ("triage-bot", Role::Reviewer),
+        ];
+        let person = |(name, role): (&str, Role)| Person {
+            name: name.into(),
+            role,
+            token: auth::digest(&token(name)),
+        };
         let auth = Arc::new(Auth::new(&token("operator"), people.map(person).into()));
         let admin = Admin {
             ledger: Arc::clone(&ledger),
@@ -148,7 +212,14 @@ impl World {
             metrics: Arc::clone(&metrics),
             open_metrics: false,
         };
-        World { ledger, journal, metrics, router: router(admin), auth, writer: None }
+        World {
+            ledger,
+            journal,
+            metrics,
+            router: router(admin),
+            auth,
+            writer: None,
+        }
     }
 
     /// A world with a thread that writes.
@@ -164,20 +235,36 @@ impl World {
     }
 
     pub(super) async fn get(&self, who: &str, path: &str) -> Answer {
-        self.send(Request::get(path).header(header::AUTHORIZATION, bearer(who)).body(Body::empty()).unwrap()).await
+        self.send(
+            Request::get(path)
+                .header(header::AUTHORIZATION, bearer(who))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
     }
 
     pub(super) async fn post(&self, who: &str, path: &str, body: &str) -> Answer {
-        let request = Request::post(path).header(header::AUTHORIZATION, bearer(who)).header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, bearer(who))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap())
+            .await
     }
 
     pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
-        request.headers_mut().entry(header::HOST).or_insert("127.0.0.1:9901".parse().unwrap());
+        request
+            .headers_mut()
+            .entry(header::HOST)
+            .or_insert("127.0.0.1:9901".parse().unwrap());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text,
+        }
     }
 }
 
@@ -212,7 +299,10 @@ pub(super) fn held(number: u128, needed: u32) -> Held {
         subject: Some("A-1001".into()),
         digest: Digest::new([u8::try_from(number).unwrap(); 32]),
         rule: "hold_when".into(),
-        place: Some(Place { file: "policies/payments.yaml".into(), line: 12 }),
+        place: Some(Place {
+            file: "policies/payments.yaml".into(),
+            line: 12,
+        }),
         reason: "the amount is above 500".into(),
         needed,
         expires_at: NOW.plus(hours(1)),
@@ -223,7 +313,13 @@ pub(super) fn held(number: u128, needed: u32) -> Held {
 }
 
 /// A booked run of one refund.
-pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[FailureMode]) -> RunRecord {
+pub(super) fn run(
+    name: &str,
+    agent: &str,
+    mark: Mark,
+    ago: Duration,
+    modes: &[FailureMode],
+) -> RunRecord {
     let at = NOW.minus(ago);
     let call = CallId::from_bits(u128::from(name.bytes().map(u64::from).sum::<u64>()));
     let charge = |mode: &FailureMode| Charge {
@@ -252,7 +348,11 @@ pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[F
             tool: ToolName::from(REFUND),
             risk: Risk::High,
             verdict: Verdict::Allow,
-            executed: if modes.contains(&FailureMode::Timeout) { Executed::Unknown } else { Executed::Yes },
+            executed: if modes.contains(&FailureMode::Timeout) {
+                Executed::Unknown
+            } else {
+                Executed::Yes
+            },
             rule: None,
             status: 200,
             subject: Some(name.to_uppercase().into()),
@@ -263,7 +363,13 @@ pub(super) fn run(name: &str, agent: &str, mark: Mark, ago: Duration, modes: &[F
 
 /// An operator's clamp, as the journal has it.
 pub(super) fn clamped(to: &str) -> Event {
-    Event::Clamped(Clamp { to: to.into(), by: "operator".into(), reason: "drill".into(), at: NOW, until: None })
+    Event::Clamped(Clamp {
+        to: to.into(),
+        by: "operator".into(),
+        reason: "drill".into(),
+        at: NOW,
+        until: None,
+    })
 }
 
 /// Signals that need a reporter's token, of which one names no tool and no workflow.
@@ -280,7 +386,10 @@ tools: [{ tool: refund, match: POST /refunds, risk: high }]
 { signal: wrong, workflow: support-triage, run: body.run, mode: wrong_action, ref: body.id }
 "#;
     let files = [crate::config::SourceFile::new("p.yaml", POLICIES)];
-    crate::config::load(&files, &crate::config::Process::default(), NOW).unwrap().policies.signals
+    crate::config::load(&files, &crate::config::Process::default(), NOW)
+        .unwrap()
+        .policies
+        .signals
 }
 
 fn terms() -> Terms {
@@ -300,9 +409,17 @@ fn terms() -> Terms {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps { at_risk: "standard".into(), burned: "supervised".into(), breached: "read_only".into() },
+        caps: Caps {
+            at_risk: "standard".into(),
+            burned: "supervised".into(),
+            breached: "read_only".into(),
+        },
         recovery: Recovery::Cause,
-        lose: Lose { burns: 2, within: days(90), drop: 1 },
+        lose: Lose {
+            burns: 2,
+            within: days(90),
+            drop: 1,
+        },
         reads_only: false,
         grant: minutes(10),
         check: None,
@@ -317,7 +434,14 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         terms,
         tools: BTreeSet::from([REFUND.into()]),
         unlisted: Verdict::Deny,
-        run: RunRules { key: None, lease: minutes(15), max: hours(1), calls: 1_000, repeats: 10, finish_required: false },
+        run: RunRules {
+            key: None,
+            lease: minutes(15),
+            max: hours(1),
+            calls: 1_000,
+            repeats: 10,
+            finish_required: false,
+        },
         hold: HoldRules {
             wait: Duration::ZERO,
             wait_mcp: Duration::ZERO,
@@ -335,6 +459,9 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         record_arguments: false,
         disclose_remaining: true,
         mode: Mode::Enforce,
-        place: Place { file: "policies/triage.yaml".into(), line: 1 },
+        place: Place {
+            file: "policies/triage.yaml".into(),
+            line: 1,
+        },
     }
 }

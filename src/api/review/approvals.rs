@@ -1,5 +1,7 @@
-//! How people decided: how many, how fast, how often just so, and how many of the calls that they let go turned out bad; of a workflow, and of each rule that held
-//! its calls. A rule whose calls are always approved as asked asks too much; one whose approved calls turn out bad is not looked at well enough.
+//! How people decided: how many, how fast, how often just so, and how many of the calls that they
+//! let go turned out bad; of a workflow, and of each rule that held its calls. A rule whose calls
+//! are always approved as asked asks too much; one whose approved calls turn out bad is not looked
+//! at well enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,16 +18,28 @@ use crate::{
     },
 };
 
-/// A reviewer with so many decisions and a median below [`HASTY_MS`] is pointed out: nobody reads that fast.
+/// A reviewer with so many decisions and a median below [`HASTY_MS`] is pointed out: nobody reads
+/// that fast.
 pub const MANY: usize = 20;
 /// Five seconds.
 pub const HASTY_MS: u64 = 5_000;
 /// The most held calls and runs that one review follows.
 pub const MOST_FOLLOWED: usize = 100_000;
-/// The most rules that are told apart, those with the most held calls; an edit of a policy moves its rules, and each place is one.
+/// The most rules that are told apart, those with the most held calls; an edit of a policy moves
+/// its rules, and each place is one.
 pub const MOST_RULES: usize = 100;
 /// What is asked of the journal for this alone, besides the calls that people let go.
-pub const KINDS: [&str; 9] = ["booked", "reported", "retracted", "reconciled", "excluded", "reinstated", "held", "decided", "followed"];
+pub const KINDS: [&str; 9] = [
+    "booked",
+    "reported",
+    "retracted",
+    "reconciled",
+    "excluded",
+    "reinstated",
+    "held",
+    "decided",
+    "followed",
+];
 
 /// Held calls and decisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -70,11 +84,13 @@ pub struct Figures {
     pub edited: u64,
     /// Calls that were approved just as the agent asked, as a share of the approved.
     pub without_edits: Option<Decimal>,
-    /// Calls that were approved without edits and sent, and whose run stands as unacceptable. An edit is a correction by itself, and says so of the run.
+    /// Calls that were approved without edits and sent, and whose run stands as unacceptable. An
+    /// edit is a correction by itself, and says so of the run.
     pub turned_bad: u64,
     /// As a share of those approved without edits.
     pub turned_bad_share: Option<Decimal>,
-    /// Calls that went under a grant that was given for a while: nobody looked at them one by one, and they are in none of the numbers above.
+    /// Calls that went under a grant that was given for a while: nobody looked at them one by one,
+    /// and they are in none of the numbers above.
     #[serde(default)]
     pub unasked: u64,
     /// Of those, calls whose run stands as unacceptable.
@@ -135,9 +151,11 @@ pub struct Desk {
     /// How many people approved each.
     approved: BTreeMap<ApprovalId, u32>,
     edited: BTreeSet<ApprovalId>,
-    /// The runs in which grants were used: an agent that names no run asks in one and sends in another.
+    /// The runs in which grants were used: an agent that names no run asks in one and sends in
+    /// another.
     used: BTreeMap<ApprovalId, RunRef>,
-    /// The runs of calls that went under a grant for a while, by the rule that would have held them.
+    /// The runs of calls that went under a grant for a while, by the rule that would have held
+    /// them.
     unasked: Vec<(Option<Rule>, RunRef)>,
     waits: BTreeMap<PersonName, Vec<u64>>,
     counts: Figures,
@@ -159,7 +177,16 @@ impl Desk {
         }
         if self.held.len() < MOST_FOLLOWED {
             // The arguments are not needed, and may be long.
-            self.held.insert(request.approval, (at, Request { args: None, ..request.clone() }));
+            self.held.insert(
+                request.approval,
+                (
+                    at,
+                    Request {
+                        args: None,
+                        ..request.clone()
+                    },
+                ),
+            );
         }
     }
 
@@ -167,7 +194,8 @@ impl Desk {
         self.held.get(&approval).map(|(_, request)| request)
     }
 
-    /// Reads what an entry of the span says of decisions, of calls that went, and of runs; whatever else it says is somebody else's.
+    /// Reads what an entry of the span says of decisions, of calls that went, and of runs; whatever
+    /// else it says is somebody else's.
     pub fn read(&mut self, entry: &Entry) {
         match &entry.event {
             Event::Booked { run, .. } => self.stands(run, Mark::Unacceptable),
@@ -178,17 +206,28 @@ impl Desk {
             | Event::Reinstated { revision, .. } => self.stands(&revision.run, revision.now),
             Event::Decided { approval, decision } => self.decide(entry.at, *approval, decision),
             Event::Admitted(admission) => self.sent(admission),
-            Event::Followed(Effect::ApprovalExpired { approval }) => self.count(self.rule(*approval), |figures| figures.expired += 1),
-            Event::Followed(Effect::ApprovalUnseen { approval }) => self.count(self.rule(*approval), |figures| figures.unseen += 1),
-            Event::Followed(Effect::ApprovalEscalated { approval, .. }) => self.count(self.rule(*approval), |figures| figures.escalated += 1),
+            Event::Followed(Effect::ApprovalExpired { approval }) => {
+                self.count(self.rule(*approval), |figures| figures.expired += 1);
+            }
+            Event::Followed(Effect::ApprovalUnseen { approval }) => {
+                self.count(self.rule(*approval), |figures| figures.unseen += 1);
+            }
+            Event::Followed(Effect::ApprovalEscalated { approval, .. }) => {
+                self.count(self.rule(*approval), |figures| figures.escalated += 1);
+            }
             _ => {}
         }
     }
 
     fn decide(&mut self, at: Time, approval: ApprovalId, decision: &Decision) {
         // Of one that was held before the journal was read the wait is not known, and a long one.
-        let waited = self.held.get(&approval).map_or(u64::MAX, |(held_at, _)| u64::try_from(at.since(*held_at).as_millis()).unwrap_or(u64::MAX));
-        self.waits.entry(decision.reviewer.clone()).or_default().push(waited);
+        let waited = self.held.get(&approval).map_or(u64::MAX, |(held_at, _)| {
+            u64::try_from(at.since(*held_at).as_millis()).unwrap_or(u64::MAX)
+        });
+        self.waits
+            .entry(decision.reviewer.clone())
+            .or_default()
+            .push(waited);
         let rule = self.rule(approval);
         if let Some(counted) = rule.clone().and_then(|rule| self.counted(rule)) {
             counted.waits.push(waited);
@@ -218,7 +257,12 @@ impl Desk {
             self.used.insert(approval, admission.run.clone());
         }
         if admission.under.is_some() {
-            let rule = admission.held_by.as_ref().map(|by| (by.rule.to_string(), by.place.as_ref().map(ToString::to_string)));
+            let rule = admission.held_by.as_ref().map(|by| {
+                (
+                    by.rule.to_string(),
+                    by.place.as_ref().map(ToString::to_string),
+                )
+            });
             self.count(rule.clone(), |figures| figures.unasked += 1);
             if self.unasked.len() < MOST_FOLLOWED {
                 self.unasked.push((rule, admission.run.clone()));
@@ -266,7 +310,12 @@ impl Desk {
                 let_go.push((request.map(rule_of), edited, bad));
             }
         }
-        let unasked: Vec<_> = self.unasked.iter().filter(|(_, run)| is_bad(run)).map(|(rule, _)| rule.clone()).collect();
+        let unasked: Vec<_> = self
+            .unasked
+            .iter()
+            .filter(|(_, run)| is_bad(run))
+            .map(|(rule, _)| rule.clone())
+            .collect();
         for (rule, edited, bad) in let_go {
             self.count(rule, |figures| {
                 figures.approved += 1;
@@ -284,22 +333,48 @@ impl Desk {
             .map(|(reviewer, waits)| {
                 let (decisions, median) = (waits.len(), share(waits, 1, 2));
                 let hasty = decisions >= MANY && median.is_some_and(|ms| ms < HASTY_MS);
-                Reviewer { reviewer: reviewer.to_string(), decisions: decisions as u64, median_seconds: median.map(seconds), hasty }
+                Reviewer {
+                    reviewer: reviewer.to_string(),
+                    decisions: decisions as u64,
+                    median_seconds: median.map(seconds),
+                    hasty,
+                }
             })
             .collect();
-        reviewers.sort_by(|one, other| other.decisions.cmp(&one.decisions).then_with(|| one.reviewer.cmp(&other.reviewer)));
-        let mut rules: Vec<_> =
-            self.rules.into_iter().map(|((rule, place), counted)| RuleReviewed { rule, place, figures: closed(counted.figures, counted.waits) }).collect();
+        reviewers.sort_by(|one, other| {
+            other
+                .decisions
+                .cmp(&one.decisions)
+                .then_with(|| one.reviewer.cmp(&other.reviewer))
+        });
+        let mut rules: Vec<_> = self
+            .rules
+            .into_iter()
+            .map(|((rule, place), counted)| RuleReviewed {
+                rule,
+                place,
+                figures: closed(counted.figures, counted.waits),
+            })
+            .collect();
         rules.sort_by(|one, other| {
-            (other.figures.held, other.figures.unasked).cmp(&(one.figures.held, one.figures.unasked)).then_with(|| one.rule.cmp(&other.rule))
+            (other.figures.held, other.figures.unasked)
+                .cmp(&(one.figures.held, one.figures.unasked))
+                .then_with(|| one.rule.cmp(&other.rule))
         });
         rules.truncate(MOST_RULES);
-        ApprovalsReviewed { figures: closed(self.counts, all), rules, reviewers }
+        ApprovalsReviewed {
+            figures: closed(self.counts, all),
+            rules,
+            reviewers,
+        }
     }
 }
 
 fn rule_of(request: &Request) -> Rule {
-    (request.rule.to_string(), request.place.as_ref().map(ToString::to_string))
+    (
+        request.rule.to_string(),
+        request.place.as_ref().map(ToString::to_string),
+    )
 }
 
 /// `figures` with what follows from them and from how long people took.
@@ -312,11 +387,15 @@ fn closed(mut figures: Figures, waits: Vec<u64>) -> Figures {
     figures
 }
 
-/// The wait that `part` of `whole` of them do not exceed, such as the middle one or, of two, the lower; `None` of none, and where it is not known.
+/// The wait that `part` of `whole` of them do not exceed, such as the middle one or, of two, the
+/// lower; `None` of none, and where it is not known.
 fn share(mut waits: Vec<u64>, part: usize, whole: usize) -> Option<u64> {
     waits.sort_unstable();
     let rank = (waits.len() * part).div_ceil(whole);
-    waits.get(rank.checked_sub(1)?).copied().filter(|wait| *wait < u64::MAX)
+    waits
+        .get(rank.checked_sub(1)?)
+        .copied()
+        .filter(|wait| *wait < u64::MAX)
 }
 
 fn seconds(ms: u64) -> Decimal {
@@ -332,7 +411,11 @@ mod tests {
         assert_eq!(share(vec![], 1, 2), None);
         assert_eq!(share(vec![9, 1, 5], 1, 2), Some(5));
         assert_eq!(share(vec![9, 1], 1, 2), Some(1));
-        assert_eq!(share(vec![u64::MAX, 1, u64::MAX], 1, 2), None, "mostly held before anybody looked");
+        assert_eq!(
+            share(vec![u64::MAX, 1, u64::MAX], 1, 2),
+            None,
+            "mostly held before anybody looked"
+        );
         assert_eq!(share((1..=10).collect(), 9, 10), Some(9));
         assert_eq!(share((1..=11).collect(), 9, 10), Some(10));
         assert_eq!(share(vec![7], 9, 10), Some(7));

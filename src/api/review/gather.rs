@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{
-    BurnReviewed, Exclusions, IncidentReviewed, Line, Reason, Review, Reviewed, ShadowFinding, Spent, Timeline,
+    BurnReviewed, Exclusions, IncidentReviewed, Line, Reason, Review, Reviewed, ShadowFinding,
+    Spent, Timeline,
     approvals::Desk,
     line::{became, of},
     suggest,
@@ -131,9 +132,16 @@ impl Lines {
 }
 
 impl Gathering {
-    /// A review from `since` to `until` of these workflows; with a timeline, where there is one of them and it is asked for.
+    /// A review from `since` to `until` of these workflows; with a timeline, where there is one of
+    /// them and it is asked for.
     #[must_use]
-    pub fn new(since: Time, until: Time, subjects: Vec<Subject>, incidents: Vec<incident::Incident>, timeline: bool) -> Self {
+    pub fn new(
+        since: Time,
+        until: Time,
+        subjects: Vec<Subject>,
+        incidents: Vec<incident::Incident>,
+        timeline: bool,
+    ) -> Self {
         let file = |subject: Subject| {
             let file = File {
                 subject,
@@ -146,7 +154,9 @@ impl Gathering {
             };
             (file.subject.name.clone(), file)
         };
-        let overlaps = |incident: &incident::Incident| incident.since < until && incident.closed.is_none_or(|closed| closed >= since);
+        let overlaps = |incident: &incident::Incident| {
+            incident.since < until && incident.closed.is_none_or(|closed| closed >= since)
+        };
         Gathering {
             since,
             until,
@@ -167,14 +177,20 @@ impl Gathering {
             }
             return;
         };
-        let Some(file) = self.files.get_mut(name) else { return };
+        let Some(file) = self.files.get_mut(name) else {
+            return;
+        };
         if let Event::Held(request) = &entry.event {
             file.desk.hold(entry.at, request, in_span);
         }
         if !in_span {
             return;
         }
-        if let Event::Excluded { reference: Some(reference), .. } = &entry.event {
+        if let Event::Excluded {
+            reference: Some(reference),
+            ..
+        } = &entry.event
+        {
             *self.excluded_for.entry(reference.to_string()).or_default() += 1;
         }
         file.read(entry);
@@ -190,7 +206,10 @@ impl Gathering {
         }
         match &entry.event {
             Event::Clamped(_) | Event::Released { .. } => {
-                let line = Line { what: format!("{} (every workflow)", line.what), ..line };
+                let line = Line {
+                    what: format!("{} (every workflow)", line.what),
+                    ..line
+                };
                 for file in self.files.values_mut() {
                     file.done.push(line.clone());
                     file.levels.push(line.clone());
@@ -202,41 +221,84 @@ impl Gathering {
 
     /// The review, with what shadow let through and what was executed.
     #[must_use]
-    pub fn close(self, mut missing: Vec<String>, mut shadow: BTreeMap<WorkflowName, Vec<ShadowFinding>>) -> Review {
-        let Gathering { since, until, gate, incidents, mut excluded_for, files, timeline } = self;
+    pub fn close(
+        self,
+        mut missing: Vec<String>,
+        mut shadow: BTreeMap<WorkflowName, Vec<ShadowFinding>>,
+    ) -> Review {
+        let Gathering {
+            since,
+            until,
+            gate,
+            incidents,
+            mut excluded_for,
+            files,
+            timeline,
+        } = self;
         let incident = |incident: &incident::Incident| {
             let shown = Incident::of(incident);
-            IncidentReviewed { excluded: excluded_for.remove(&shown.incident).unwrap_or(0), incident: shown }
+            IncidentReviewed {
+                excluded: excluded_for.remove(&shown.incident).unwrap_or(0),
+                incident: shown,
+            }
         };
         let incidents = incidents.iter().map(incident).collect();
-        let left_out: u64 = gate.left_out + files.values().map(|file| file.levels.left_out + file.changes.left_out).sum::<u64>();
+        let left_out: u64 = gate.left_out
+            + files
+                .values()
+                .map(|file| file.levels.left_out + file.changes.left_out)
+                .sum::<u64>();
         if left_out > 0 {
             missing.push(format!("{left_out} older lines: choose a shorter span"));
         }
-        let workflows = files.into_values().map(|file| file.close(since, until, &mut shadow)).collect();
-        let timeline = timeline.map(|chain| Timeline { left_out: chain.lines.left_out, lines: chain.lines.all(), executed: Vec::new() });
-        Review { since: Moment(since), until: Moment(until), missing, gate: gate.all(), incidents, workflows, timeline }
+        let workflows = files
+            .into_values()
+            .map(|file| file.close(since, until, &mut shadow))
+            .collect();
+        let timeline = timeline.map(|chain| Timeline {
+            left_out: chain.lines.left_out,
+            lines: chain.lines.all(),
+            executed: Vec::new(),
+        });
+        Review {
+            since: Moment(since),
+            until: Moment(until),
+            missing,
+            gate: gate.all(),
+            incidents,
+            workflows,
+            timeline,
+        }
     }
 }
 
 impl Chain {
     fn read(&mut self, entry: &Entry, file: &File) {
         if let Event::Settled { call, executed, .. } = &entry.event {
-            let place = self.calls.remove(call).and_then(|number| number.checked_sub(self.lines.left_out));
-            let line = place.and_then(|place| self.lines.lines.get_mut(usize::try_from(place).ok()?));
+            let place = self
+                .calls
+                .remove(call)
+                .and_then(|number| number.checked_sub(self.lines.left_out));
+            let line =
+                place.and_then(|place| self.lines.lines.get_mut(usize::try_from(place).ok()?));
             if let Some(line) = line {
                 line.what = format!("{}: {}", line.what, became(*executed));
             }
             return;
         }
         let held = match &entry.event {
-            Event::Decided { approval, .. } | Event::Withdrawn { approval, .. } => file.desk.request(*approval),
+            Event::Decided { approval, .. } | Event::Withdrawn { approval, .. } => {
+                file.desk.request(*approval)
+            }
             _ => None,
         };
         let Some(line) = of(entry, held) else { return };
         self.lines.push(line);
         if let Event::Admitted(admission) = &entry.event {
-            self.calls.insert(admission.call, self.lines.left_out + self.lines.lines.len() as u64 - 1);
+            self.calls.insert(
+                admission.call,
+                self.lines.left_out + self.lines.lines.len() as u64 - 1,
+            );
         }
     }
 }
@@ -245,15 +307,30 @@ impl File {
     fn read(&mut self, entry: &Entry) {
         self.desk.read(entry);
         match &entry.event {
-            Event::Reported { .. } | Event::Retracted { .. } | Event::Reconciled { .. } => self.line(entry, |file, line| file.done.push(line)),
-            Event::Excluded { revision, reason, by, .. } => {
+            Event::Reported { .. } | Event::Retracted { .. } | Event::Reconciled { .. } => {
+                self.line(entry, |file, line| file.done.push(line));
+            }
+            Event::Excluded {
+                revision,
+                reason,
+                by,
+                ..
+            } => {
                 let why = (reason.to_string(), by.to_string());
-                if self.excluded.insert(revision.run.clone(), why.clone()).is_none() {
+                if self
+                    .excluded
+                    .insert(revision.run.clone(), why.clone())
+                    .is_none()
+                {
                     *self.reasons.entry(why).or_default() += 1;
                 }
             }
             Event::Reinstated { revision, .. } => {
-                if let Some(count) = self.excluded.remove(&revision.run).and_then(|why| self.reasons.get_mut(&why)) {
+                if let Some(count) = self
+                    .excluded
+                    .remove(&revision.run)
+                    .and_then(|why| self.reasons.get_mut(&why))
+                {
                     *count -= 1;
                 }
             }
@@ -269,10 +346,12 @@ impl File {
                 file.done.push(line.clone());
                 file.levels.push(line);
             }),
-            Event::Changed { .. } | Event::ChangeRefused { .. } | Event::PolicyHeldBack { .. } => self.line(entry, |file, line| {
-                file.done.push(line.clone());
-                file.changes.push(line);
-            }),
+            Event::Changed { .. } | Event::ChangeRefused { .. } | Event::PolicyHeldBack { .. } => {
+                self.line(entry, |file, line| {
+                    file.done.push(line.clone());
+                    file.changes.push(line);
+                });
+            }
             Event::Followed(effect) => match effect {
                 Effect::LevelChanged { .. }
                 | Effect::ClampExpired
@@ -282,7 +361,9 @@ impl File {
                 | Effect::StepProposed { .. }
                 | Effect::StepLost { .. }
                 | Effect::ApprovalUnseen { .. }
-                | Effect::DemotionProposed { .. } => self.line(entry, |file, line| file.levels.push(line)),
+                | Effect::DemotionProposed { .. } => {
+                    self.line(entry, |file, line| file.levels.push(line));
+                }
                 Effect::ApprovalDue { .. }
                 | Effect::ApprovalExpired { .. }
                 | Effect::ApprovalEscalated { .. }
@@ -332,16 +413,34 @@ impl File {
         }
     }
 
-    fn close(self, since: Time, until: Time, shadow: &mut BTreeMap<WorkflowName, Vec<ShadowFinding>>) -> Reviewed {
-        let Subject { name, mode, state, without_schema } = self.subject;
+    fn close(
+        self,
+        since: Time,
+        until: Time,
+        shadow: &mut BTreeMap<WorkflowName, Vec<ShadowFinding>>,
+    ) -> Reviewed {
+        let Subject {
+            name,
+            mode,
+            state,
+            without_schema,
+        } = self.subject;
         let over = |from: Time, to: Time| {
             let totals = state.account().between(from, to);
-            NumbersOver::of(name.to_string(), Moment(from.hour().start()), Moment(to), &totals)
+            NumbersOver::of(
+                name.to_string(),
+                Moment(from.hour().start()),
+                Moment(to),
+                &totals,
+            )
         };
         let numbers = over(since, until);
         let kept = Hour(state.now().hour().0 - crate::gate::budget::window::KEPT_HOURS + 1).start();
         // The hours before the first one that is counted, as many of them.
-        let end = since.hour().start().minus(std::time::Duration::from_millis(1));
+        let end = since
+            .hour()
+            .start()
+            .minus(std::time::Duration::from_millis(1));
         let begin = since.minus(until.since(since));
         let before = (begin >= kept).then(|| over(begin, end));
         let standing = Workflow::of(&name, mode, &state, &state.standing());
@@ -349,13 +448,30 @@ impl File {
         let reasons: Vec<_> = self
             .reasons
             .into_iter()
-            .filter_map(|((reason, by), runs)| u64::try_from(runs).ok().filter(|runs| *runs > 0).map(|runs| Reason { reason, by, runs }))
+            .filter_map(|((reason, by), runs)| {
+                u64::try_from(runs)
+                    .ok()
+                    .filter(|runs| *runs > 0)
+                    .map(|runs| Reason { reason, by, runs })
+            })
             .collect();
         let runs = reasons.iter().map(|reason| reason.runs).sum::<u64>();
-        let exclusions = Exclusions { runs, share: Decimal::ratio(runs, numbers.runs), too_many: runs.saturating_mul(50) > numbers.runs, reasons };
+        let exclusions = Exclusions {
+            runs,
+            share: Decimal::ratio(runs, numbers.runs),
+            too_many: runs.saturating_mul(50) > numbers.runs,
+            reasons,
+        };
         let done = self.done.all();
-        let was_on = |burn: &&BurnRecord| burn.at < until && burn.left.is_none_or(|left| left >= since);
-        let burns = state.account().burns().iter().filter(was_on).map(|burn| burn_of(burn, &done)).collect();
+        let was_on =
+            |burn: &&BurnRecord| burn.at < until && burn.left.is_none_or(|left| left >= since);
+        let burns = state
+            .account()
+            .burns()
+            .iter()
+            .filter(was_on)
+            .map(|burn| burn_of(burn, &done))
+            .collect();
         let approvals = self.desk.close();
         let suggestions = suggest::of(&state, &numbers, &approvals, &exclusions, &without_schema);
         let reviews = state.reviews();
@@ -363,7 +479,10 @@ impl File {
             last_review: reviews.last().map(|last| Line {
                 at: Moment(last.at),
                 by: Some(last.by.to_string()),
-                what: last.note.as_ref().map_or_else(|| "reviewed it".to_owned(), |note| format!("reviewed it: {note}")),
+                what: last.note.as_ref().map_or_else(
+                    || "reviewed it".to_owned(),
+                    |note| format!("reviewed it: {note}"),
+                ),
             }),
             overdue_since: reviews.overdue_since().map(Moment),
             standing,
@@ -382,13 +501,18 @@ impl File {
 }
 
 fn burn_of(burn: &BurnRecord, done: &[Line]) -> BurnReviewed {
-    let during = |line: &&Line| line.at.0 >= burn.at && burn.left.is_none_or(|left| line.at.0 <= left);
+    let during =
+        |line: &&Line| line.at.0 >= burn.at && burn.left.is_none_or(|left| line.at.0 <= left);
     BurnReviewed {
         at: Moment(burn.at),
         left: burn.left.map(Moment),
         posture: burn.posture.to_string(),
         why: burn.why.to_string(),
-        modes: burn.modes.iter().map(|(mode, runs)| (mode.to_string(), *runs)).collect(),
+        modes: burn
+            .modes
+            .iter()
+            .map(|(mode, runs)| (mode.to_string(), *runs))
+            .collect(),
         cause: burn.cause.as_ref().map(ToString::to_string),
         fix: burn.fix.as_ref().map(ToString::to_string),
         voided: burn.voided,
@@ -399,11 +523,30 @@ fn burn_of(burn: &BurnRecord, done: &[Line]) -> BurnReviewed {
 fn spent(numbers: &NumbersOver, unacceptable: &[String]) -> Vec<Spent> {
     let by_tool = &numbers.numbers.failure_modes_by_tool;
     let named = |tool: &str| tool != NO_TOOL;
-    let tools =
-        |mode: &String| by_tool.iter().filter(|(tool, _)| named(tool)).filter_map(|(tool, modes)| modes.get(mode).map(|runs| (tool.clone(), *runs))).collect();
-    let spent = numbers.numbers.failure_modes.iter().filter(|(_, runs)| **runs > 0);
-    let mut spent: Vec<_> =
-        spent.map(|(mode, runs)| Spent { mode: mode.clone(), runs: *runs, costs: unacceptable.contains(mode), tools: tools(mode) }).collect();
-    spent.sort_by(|one, other| (other.costs, other.runs).cmp(&(one.costs, one.runs)).then_with(|| one.mode.cmp(&other.mode)));
+    let tools = |mode: &String| {
+        by_tool
+            .iter()
+            .filter(|(tool, _)| named(tool))
+            .filter_map(|(tool, modes)| modes.get(mode).map(|runs| (tool.clone(), *runs)))
+            .collect()
+    };
+    let spent = numbers
+        .numbers
+        .failure_modes
+        .iter()
+        .filter(|(_, runs)| **runs > 0);
+    let mut spent: Vec<_> = spent
+        .map(|(mode, runs)| Spent {
+            mode: mode.clone(),
+            runs: *runs,
+            costs: unacceptable.contains(mode),
+            tools: tools(mode),
+        })
+        .collect();
+    spent.sort_by(|one, other| {
+        (other.costs, other.runs)
+            .cmp(&(one.costs, one.runs))
+            .then_with(|| one.mode.cmp(&other.mode))
+    });
     spent
 }

@@ -1,4 +1,5 @@
-//! What a review suggests to talk about: the target, the next step, a schema. Each with the numbers that it follows from, and the command that would do it.
+//! What a review suggests to talk about: the target, the next step, a schema. Each with the numbers
+//! that it follows from, and the command that would do it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,14 +15,18 @@ use crate::{
 };
 
 /// The targets that are suggested, in parts per million: the steps in which people think.
-const TARGETS: [u32; 12] = [800_000, 850_000, 900_000, 930_000, 950_000, 970_000, 980_000, 990_000, 995_000, 998_000, 999_000, 999_900];
+const TARGETS: [u32; 12] = [
+    800_000, 850_000, 900_000, 930_000, 950_000, 970_000, 980_000, 990_000, 995_000, 998_000,
+    999_000, 999_900,
+];
 /// So many tools are named.
 const NAMED: usize = 5;
 
 /// Something to talk about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Suggestion {
-    /// What kind: `promote`, `demote`, `tighten_target`, `loosen_target`, `add_schema`, `add_checks`, `look_closer`.
+    /// What kind: `promote`, `demote`, `tighten_target`, `loosen_target`, `add_schema`,
+    /// `add_checks`, `look_closer`.
     pub kind: String,
     /// What, in words.
     pub what: String,
@@ -45,11 +50,16 @@ pub(super) fn of(
     for reviewer in approvals.reviewers.iter().filter(|reviewer| reviewer.hasty) {
         suggestions.push(Suggestion {
             kind: "look_closer".to_owned(),
-            what: format!("talk to {} about how held calls are decided", reviewer.reviewer),
+            what: format!(
+                "talk to {} about how held calls are decided",
+                reviewer.reviewer
+            ),
             why: format!(
                 "{} decisions, half of them within {} s of the hold",
                 reviewer.decisions,
-                reviewer.median_seconds.map_or_else(|| "5".to_owned(), |seconds| seconds.to_string())
+                reviewer
+                    .median_seconds
+                    .map_or_else(|| "5".to_owned(), |seconds| seconds.to_string())
             ),
             how: "hold fewer calls: let `hold_when` name the cases that need a person".to_owned(),
         });
@@ -74,7 +84,9 @@ fn proposals(state: &WorkflowState, workflow: &str) -> Vec<Suggestion> {
             (None, Some(to)) => format!("--to {to}"),
             (None, None) => String::new(),
         };
-        let proof = proofs.iter().find(|progress| proposal.step.as_deref() == Some(progress.step.name.as_str()));
+        let proof = proofs
+            .iter()
+            .find(|progress| proposal.step.as_deref() == Some(progress.step.name.as_str()));
         let why = proof.map_or_else(
             || format!("burns within {} cost a level, and the failure rate alone does not decide it", Span(state.terms().lose.within)),
             |progress| {
@@ -95,8 +107,8 @@ fn proposals(state: &WorkflowState, workflow: &str) -> Vec<Suggestion> {
     Proposal::of(state).into_iter().map(suggestion).collect()
 }
 
-/// Tighter where the workflow certainly does better than the next step, looser where it certainly does not reach what is asked: by the interval of its success
-/// rate, over the budget's window.
+/// Tighter where the workflow certainly does better than the next step, looser where it certainly
+/// does not reach what is asked: by the interval of its success rate, over the budget's window.
 fn target(state: &WorkflowState) -> Option<Suggestion> {
     let objective = &state.terms().objective;
     let tally = state.account().full_tally(objective.window, state.now());
@@ -112,28 +124,67 @@ fn target(state: &WorkflowState) -> Option<Suggestion> {
         percent(ppm(high))
     );
     let now = objective.target_ppm;
-    let tighter = TARGETS.iter().rev().find(|target| **target > now && **target <= ppm(low));
+    let tighter = TARGETS
+        .iter()
+        .rev()
+        .find(|target| **target > now && **target <= ppm(low));
     let (kind, what, to) = if let Some(target) = tighter {
-        ("tighten_target", format!("tighten the target from {} to {}", percent(now), percent(*target)), *target)
+        (
+            "tighten_target",
+            format!(
+                "tighten the target from {} to {}",
+                percent(now),
+                percent(*target)
+            ),
+            *target,
+        )
     } else if ppm(high) < now {
         let reached = ppm(rate.rate?);
         let target = TARGETS.iter().rev().find(|target| **target <= reached)?;
-        let what = format!("mend it, or own up to a target of {} in place of {}", percent(*target), percent(now));
+        let what = format!(
+            "mend it, or own up to a target of {} in place of {}",
+            percent(*target),
+            percent(now)
+        );
         ("loosen_target", what, *target)
     } else {
         return None;
     };
-    Some(Suggestion { kind: kind.to_owned(), what, why: known, how: format!("objective: {{ target: {} }}", percent(to)) })
+    Some(Suggestion {
+        kind: kind.to_owned(),
+        what,
+        why: known,
+        how: format!("objective: {{ target: {} }}", percent(to)),
+    })
 }
 
 fn schema(numbers: &NumbersOver, without_schema: &[ToolName]) -> Option<Suggestion> {
-    let failures = |tool: &ToolName| numbers.numbers.failure_modes_by_tool.get(tool.as_str()).map_or(0, |modes| modes.values().sum::<u64>());
-    let mut tools: Vec<_> = without_schema.iter().map(|tool| (failures(tool), tool)).collect();
+    let failures = |tool: &ToolName| {
+        numbers
+            .numbers
+            .failure_modes_by_tool
+            .get(tool.as_str())
+            .map_or(0, |modes| modes.values().sum::<u64>())
+    };
+    let mut tools: Vec<_> = without_schema
+        .iter()
+        .map(|tool| (failures(tool), tool))
+        .collect();
     tools.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1)));
-    let named = tools.iter().take(NAMED).map(|(failures, tool)| if *failures > 0 { format!("{tool} ({failures} failures)") } else { tool.to_string() });
+    let named = tools.iter().take(NAMED).map(|(failures, tool)| {
+        if *failures > 0 {
+            format!("{tool} ({failures} failures)")
+        } else {
+            tool.to_string()
+        }
+    });
     let names = named.collect::<Vec<_>>().join(", ");
     let more = tools.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
     (!tools.is_empty()).then(|| Suggestion {
         kind: "add_schema".to_owned(),
         what: format!("describe the arguments of {names}{more}"),
@@ -149,8 +200,18 @@ fn checks(state: &WorkflowState, numbers: &NumbersOver) -> Option<Suggestion> {
         Suggestion {
             kind: "add_checks".to_owned(),
             what: "have people look at some of its runs".to_owned(),
-            why: format!("none of {} runs was checked, so nobody knows how many needed correction", numbers.runs),
-            how: if is_drawn { "burngate checks list".to_owned() } else { format!("check: {{ sample: {}, min: 20/week }}", share(state.terms().tier)) },
+            why: format!(
+                "none of {} runs was checked, so nobody knows how many needed correction",
+                numbers.runs
+            ),
+            how: if is_drawn {
+                "burngate checks list".to_owned()
+            } else {
+                format!(
+                    "check: {{ sample: {}, min: 20/week }}",
+                    share(state.terms().tier)
+                )
+            },
         }
     })
 }
@@ -168,7 +229,11 @@ fn percent(ppm: u32) -> String {
     let (whole, rest) = (ppm / (MILLION / 100), ppm % (MILLION / 100));
     let rest = format!("{rest:04}");
     let rest = rest.trim_end_matches('0');
-    if rest.is_empty() { format!("{whole}%") } else { format!("{whole}.{rest}%") }
+    if rest.is_empty() {
+        format!("{whole}%")
+    } else {
+        format!("{whole}.{rest}%")
+    }
 }
 
 #[cfg(test)]
@@ -177,6 +242,9 @@ mod tests {
 
     #[test]
     fn shares_are_written_as_people_write_them() {
-        assert_eq!([970_000, 995_000, 999_990, 1_000_000, 50_000].map(percent), ["97%", "99.5%", "99.999%", "100%", "5%"]);
+        assert_eq!(
+            [970_000, 995_000, 999_990, 1_000_000, 50_000].map(percent),
+            ["97%", "99.5%", "99.999%", "100%", "5%"]
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The scripted agent: what it does in each run is written here, and it reaches its tools only through the gate.
+//! The scripted agent: what it does in each run is written here, and it reaches its tools only
+//! through the gate.
 //!
-//! It is a good agent in one respect: it finishes its runs, repeats a held call exactly once it was approved, and does without it otherwise. Its mistakes are the
-//! story's.
+//! It is a good agent in one respect: it finishes its runs, repeats a held call exactly once it was
+//! approved, and does without it otherwise. Its mistakes are the story's.
 
 use std::net::SocketAddr;
 
@@ -47,7 +48,12 @@ pub(super) struct Reply {
 impl Agent {
     /// An agent that calls `gate` with this token.
     pub(super) fn new(gate: SocketAddr, token: &str) -> Self {
-        Agent { gate, authorization: format!("Bearer {token}"), dice: SEED, runs: 0 }
+        Agent {
+            gate,
+            authorization: format!("Bearer {token}"),
+            dice: SEED,
+            runs: 0,
+        }
     }
 
     /// Begins a run about the next order.
@@ -59,7 +65,10 @@ impl Agent {
     /// Begins a run about this order.
     pub(super) fn begin_about(&mut self, order: &str) -> Run {
         self.runs += 1;
-        Run { id: format!("run-{:03}", self.runs), order: order.to_owned() }
+        Run {
+            id: format!("run-{:03}", self.runs),
+            order: order.to_owned(),
+        }
     }
 
     /// A number below `sides`, the same ones at every start (splitmix64).
@@ -72,61 +81,157 @@ impl Agent {
 
     /// Looks the order up.
     pub(super) async fn look_up(&self, run: &Run) -> anyhow::Result<Reply> {
-        self.call(run, Method::GET, &format!("/orders/{}", run.order), "look it up", None).await
+        self.call(
+            run,
+            Method::GET,
+            &format!("/orders/{}", run.order),
+            "look it up",
+            None,
+        )
+        .await
     }
 
     /// Leaves a note for colleagues.
     pub(super) async fn note(&self, run: &Run) -> anyhow::Result<Reply> {
         let body = json!({ "order": run.order, "text": "The parcel came back unopened." });
-        self.call(run, Method::POST, "/notes", &format!("a note on {}", run.order), Some(&body)).await
+        self.call(
+            run,
+            Method::POST,
+            "/notes",
+            &format!("a note on {}", run.order),
+            Some(&body),
+        )
+        .await
     }
 
     /// Writes to the customer.
     pub(super) async fn email(&self, run: &Run) -> anyhow::Result<Reply> {
         let body = json!({ "order": run.order, "text": "Your parcel reached us; we are looking into it." });
-        self.call(run, Method::POST, "/emails", &format!("to the customer of {}", run.order), Some(&body)).await
+        self.call(
+            run,
+            Method::POST,
+            "/emails",
+            &format!("to the customer of {}", run.order),
+            Some(&body),
+        )
+        .await
     }
 
     /// Gives `amount` euros back.
     pub(super) async fn refund(&self, run: &Run, amount: u64) -> anyhow::Result<Reply> {
         let body = json!({ "order": run.order, "amount": amount });
-        self.call(run, Method::POST, "/refunds", &format!("{amount} EUR for {}", run.order), Some(&body)).await
+        self.call(
+            run,
+            Method::POST,
+            "/refunds",
+            &format!("{amount} EUR for {}", run.order),
+            Some(&body),
+        )
+        .await
     }
 
     /// Asks for a refund in words where a number belongs.
     pub(super) async fn refund_in_words(&self, run: &Run) -> anyhow::Result<Reply> {
         let body = json!({ "order": run.order, "amount": "forty" });
-        self.call(run, Method::POST, "/refunds", &format!("\"forty\" for {}", run.order), Some(&body)).await
+        self.call(
+            run,
+            Method::POST,
+            "/refunds",
+            &format!("\"forty\" for {}", run.order),
+            Some(&body),
+        )
+        .await
     }
 
     /// Says that the run is over.
     pub(super) async fn finish(&self, run: &Run) -> anyhow::Result<()> {
         let path = format!("/.burngate/runs/{}/finish", run.id);
-        self.send(run, Method::POST, &path, Some(&json!({ "status": "completed" }))).await.map(drop)
+        self.send(
+            run,
+            Method::POST,
+            &path,
+            Some(&json!({ "status": "completed" })),
+        )
+        .await
+        .map(drop)
     }
 
-    async fn call(&self, run: &Run, method: Method, path: &str, what: &str, body: Option<&Value>) -> anyhow::Result<Reply> {
-        let answer = self.send(run, method.clone(), &format!("/shop{path}"), body).await?;
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let (status, verdict, budget) = (answer.status().as_u16(), header("burngate-verdict"), header("burngate-budget"));
+    async fn call(
+        &self,
+        run: &Run,
+        method: Method,
+        path: &str,
+        what: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Reply> {
+        let answer = self
+            .send(run, method.clone(), &format!("/shop{path}"), body)
+            .await?;
+        let header = |name: &str| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (status, verdict, budget) = (
+            answer.status().as_u16(),
+            header("burngate-verdict"),
+            header("burngate-budget"),
+        );
         let is_problem = header("content-type") == crate::api::problem::MEDIA_TYPE;
-        let problem: Option<Problem> = if is_problem { Some(serde_json::from_slice(answer.body()).context("a refusal that cannot be read")?) } else { None };
+        let problem: Option<Problem> = if is_problem {
+            Some(serde_json::from_slice(answer.body()).context("a refusal that cannot be read")?)
+        } else {
+            None
+        };
         let outcome = match &problem {
             Some(problem) => refusal(problem),
             None => complaint(answer.body()).unwrap_or_default(),
         };
-        Ok(Reply { call: Call { request: format!("{method} {path}"), what: what.to_owned(), status, verdict, outcome }, problem, budget })
+        Ok(Reply {
+            call: Call {
+                request: format!("{method} {path}"),
+                what: what.to_owned(),
+                status,
+                verdict,
+                outcome,
+            },
+            problem,
+            budget,
+        })
     }
 
-    async fn send(&self, run: &Run, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Response<Bytes>> {
-        exchange::send(self.gate, method, path, &[("burngate-authorization", &self.authorization), ("burngate-run", &run.id)], body).await
+    async fn send(
+        &self,
+        run: &Run,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response<Bytes>> {
+        exchange::send(
+            self.gate,
+            method,
+            path,
+            &[
+                ("burngate-authorization", &self.authorization),
+                ("burngate-run", &run.id),
+            ],
+            body,
+        )
+        .await
     }
 }
 
 /// The gate's word for a refusal, and the rule behind it where the word does not name it.
 fn refusal(problem: &Problem) -> String {
     let slug = problem.kind.trim_start_matches(URN);
-    let rule = problem.rule.as_deref().and_then(|rule| rule.split(' ').next()).filter(|rule| *rule != slug && *rule != "arguments");
+    let rule = problem
+        .rule
+        .as_deref()
+        .and_then(|rule| rule.split(' ').next())
+        .filter(|rule| *rule != slug && *rule != "arguments");
     rule.map_or_else(|| slug.to_owned(), |rule| format!("{slug}: {rule}"))
 }
 

@@ -1,4 +1,5 @@
-//! One request, one answer, one connection: how the scripted agent and the operator's hand reach the gate.
+//! One request, one answer, one connection: how the scripted agent and the operator's hand reach
+//! the gate.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -23,23 +24,39 @@ pub(super) async fn send(
     headers: &[(&'static str, &str)],
     body: Option<&serde_json::Value>,
 ) -> anyhow::Result<Response<Bytes>> {
-    let mut request = Request::builder().method(method).uri(path).header(header::HOST, address.to_string());
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, address.to_string());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     if body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    let request = request.body(Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default()))?;
-    timeout(PATIENCE, exchange(address, request)).await.with_context(|| format!("no answer to {path} in time"))?
+    let request = request.body(Full::new(
+        body.map(|body| Bytes::from(body.to_string()))
+            .unwrap_or_default(),
+    ))?;
+    timeout(PATIENCE, exchange(address, request))
+        .await
+        .with_context(|| format!("no answer to {path} in time"))?
 }
 
-async fn exchange(address: SocketAddr, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>> {
-    let stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
+async fn exchange(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Bytes>> {
+    let stream = TcpStream::connect(address)
+        .await
+        .with_context(|| format!("cannot reach {address}"))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async {
         let (parts, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| anyhow::anyhow!("an answer broke off: {error}"))?;
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| anyhow::anyhow!("an answer broke off: {error}"))?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     };
     tokio::pin!(exchange);

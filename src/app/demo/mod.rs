@@ -1,8 +1,9 @@
 //! `burngate demo`: a real gate, a sample tool API and a scripted agent, in one process.
 //!
-//! Nothing here has a way around the gate: the agent calls the data plane, the operator calls the admin API, and both policies are files like anybody's. Everything
-//! listens on loopback, on free ports, and keeps its files in a private directory; all of it is gone at the end, whether that comes by itself, by a signal or by an
-//! error.
+//! Nothing here has a way around the gate: the agent calls the data plane, the operator calls the
+//! admin API, and both policies are files like anybody's. Everything listens on loopback, on free
+//! ports, and keeps its files in a private directory; all of it is gone at the end, whether that
+//! comes by itself, by a signal or by an error.
 
 mod agent;
 mod exchange;
@@ -57,7 +58,8 @@ const LOG: &str = "warn,burngate::budget=error";
 /// How long calls in flight may take at the end.
 const DRAIN: Duration = Duration::from_secs(1);
 /// A free port that nobody on another machine can reach.
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// How to run the demonstration.
 pub struct DemoOptions {
@@ -70,18 +72,24 @@ pub struct DemoOptions {
 /// Runs a gate, a sample tool API and a scripted agent in this process, and tells what happens.
 pub fn demo(options: DemoOptions) -> anyhow::Result<()> {
     log_to_stderr(LOG);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
     runtime.block_on(play(options))
 }
 
 async fn play(options: DemoOptions) -> anyhow::Result<()> {
-    // Before there is anything to clean up: a signal that comes early must not end the process where it stands.
+    // Before there is anything to clean up: a signal that comes early must not end the process
+    // where it stands.
     let mut signals = Signals::listen()?;
     let place = Place::make()?;
     let stopping = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let played = async {
-        let listener = TcpListener::bind(LOOPBACK).await.context("cannot listen for the shop")?;
+        let listener = TcpListener::bind(LOOPBACK)
+            .await
+            .context("cannot listen for the shop")?;
         let shop = listener.local_addr()?;
         tasks.spawn(shop::serve(listener, stopping.clone().cancelled_owned()));
         tell(&place, shop, &options, &mut signals).await
@@ -91,16 +99,32 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
     while tasks.join_next().await.is_some() {}
     let removed = place.remove();
     played.and(removed)?;
-    (options.say)(&Passage::Text("The ports are closed and the files are removed: nothing is left behind.".to_owned()));
+    (options.say)(&Passage::Text(
+        "The ports are closed and the files are removed: nothing is left behind.".to_owned(),
+    ));
     Ok(())
 }
 
 /// Starts the gate, tells the story until its end or a signal, and stops the gate.
-async fn tell(place: &Place, shop: SocketAddr, options: &DemoOptions, signals: &mut Signals) -> anyhow::Result<()> {
-    place.write_policy("shop.yaml", &SHOP.replace(UPSTREAM, &format!("http://{shop}")))?;
+async fn tell(
+    place: &Place,
+    shop: SocketAddr,
+    options: &DemoOptions,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    place.write_policy(
+        "shop.yaml",
+        &SHOP.replace(UPSTREAM, &format!("http://{shop}")),
+    )?;
     place.write_policy("refunds.yaml", REFUNDS)?;
     let token = format!("bgag_{}", Uuid::new_v4().simple());
-    let gate = start(StartOptions { process: process(place, &token), configured: Configured::default(), existing: false, accept_loss: false }).await?;
+    let gate = start(StartOptions {
+        process: process(place, &token),
+        configured: Configured::default(),
+        existing: false,
+        accept_loss: false,
+    })
+    .await?;
     let told = tokio::select! {
         told = story(&gate, &token, options) => told,
         () = signals.any() => Ok(()),
@@ -121,9 +145,22 @@ async fn stop(gate: Gate, signals: &mut Signals) -> anyhow::Result<()> {
 }
 
 async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Result<()> {
-    let Some(accept::Listen::Tcp(agents)) = gate.addresses.first() else { anyhow::bail!("the gate listens nowhere") };
-    let operator = Operator { admin: gate.admin, token: gate.operator_token.clone() };
-    Story { agent: Agent::new(*agents, token), operator, gate: *agents, yes: options.yes, say: options.say }.tell().await
+    let Some(accept::Listen::Tcp(agents)) = gate.addresses.first() else {
+        anyhow::bail!("the gate listens nowhere")
+    };
+    let operator = Operator {
+        admin: gate.admin,
+        token: gate.operator_token.clone(),
+    };
+    Story {
+        agent: Agent::new(*agents, token),
+        operator,
+        gate: *agents,
+        yes: options.yes,
+        say: options.say,
+    }
+    .tell()
+    .await
 }
 
 fn process(place: &Place, token: &str) -> Process {
@@ -132,7 +169,10 @@ fn process(place: &Place, token: &str) -> Process {
         workflows: BTreeSet::from([WorkflowName::from(WORKFLOW)]),
         token_sha256: Some(Digest::new(Sha256::digest(token.as_bytes()).into())),
         spiffe: None,
-        place: Written { file: "the demonstration".into(), line: 1 },
+        place: Written {
+            file: "the demonstration".into(),
+            line: 1,
+        },
     };
     Process {
         listen: vec![Listen::Tcp(LOOPBACK)],
@@ -155,7 +195,11 @@ struct Signals {
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup: signal(SignalKind::hangup())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn any(&mut self) {
@@ -177,10 +221,27 @@ mod tests {
 
     #[test]
     fn the_policies_load_without_a_warning() {
-        assert_eq!(SHOP.matches(UPSTREAM).count(), 1, "the shop's port is written over one address");
-        let files = [SourceFile::new("refunds.yaml", REFUNDS), SourceFile::new("shop.yaml", SHOP)];
+        assert_eq!(
+            SHOP.matches(UPSTREAM).count(),
+            1,
+            "the shop's port is written over one address"
+        );
+        let files = [
+            SourceFile::new("refunds.yaml", REFUNDS),
+            SourceFile::new("shop.yaml", SHOP),
+        ];
         let loaded = config::load(&files, &Process::default(), Time::default()).unwrap();
-        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
-        assert!(loaded.policies.workflows.keys().eq([&WorkflowName::from(WORKFLOW)]));
+        assert!(
+            loaded.warnings.is_empty(),
+            "{}",
+            loaded.warnings.render(false)
+        );
+        assert!(
+            loaded
+                .policies
+                .workflows
+                .keys()
+                .eq([&WorkflowName::from(WORKFLOW)])
+        );
     }
 }

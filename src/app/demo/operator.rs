@@ -1,4 +1,5 @@
-//! The operator's hand: the same admin API that `burngate status`, `approvals`, `clamp`, `release` and `recover` use, with the operator's token.
+//! The operator's hand: the same admin API that `burngate status`, `approvals`, `clamp`, `release`
+//! and `recover` use, with the operator's token.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -30,11 +31,16 @@ pub(super) struct Operator {
 impl Operator {
     /// Where the workflow stands.
     pub(super) async fn look(&self) -> anyhow::Result<Workflow> {
-        self.ask(Method::GET, &format!("/v1/workflows/{WORKFLOW}"), None).await
+        self.ask(Method::GET, &format!("/v1/workflows/{WORKFLOW}"), None)
+            .await
     }
 
-    /// Where the workflow stands once `so` is true of it, or after [`SETTLES`]: a run that went well is written a moment after its last call.
-    pub(super) async fn look_when(&self, so: impl Fn(&Workflow) -> bool) -> anyhow::Result<Workflow> {
+    /// Where the workflow stands once `so` is true of it, or after [`SETTLES`]: a run that went
+    /// well is written a moment after its last call.
+    pub(super) async fn look_when(
+        &self,
+        so: impl Fn(&Workflow) -> bool,
+    ) -> anyhow::Result<Workflow> {
         let began = Instant::now();
         loop {
             let workflow = self.look().await?;
@@ -47,39 +53,85 @@ impl Operator {
 
     /// How a held call stands.
     pub(super) async fn approval(&self, id: &str) -> anyhow::Result<Approval> {
-        self.ask(Method::GET, &format!("/v1/approvals/{id}"), None).await
+        self.ask(Method::GET, &format!("/v1/approvals/{id}"), None)
+            .await
     }
 
     /// Lets a held call go, once.
     pub(super) async fn approve(&self, id: &str, reason: &str) -> anyhow::Result<Approval> {
-        self.tell(&format!("/v1/approvals/{id}/approve"), &Approve { reason: Some(reason.to_owned()), edit: None, digest: None }).await
+        self.tell(
+            &format!("/v1/approvals/{id}/approve"),
+            &Approve {
+                reason: Some(reason.to_owned()),
+                edit: None,
+                digest: None,
+            },
+        )
+        .await
     }
 
     /// Puts a ceiling on the workflow's level.
     pub(super) async fn clamp(&self, to: &str, reason: &str) -> anyhow::Result<()> {
-        let clamp = Clamp { to: to.to_owned(), reason: reason.to_owned(), lasts: None, withdraw: false };
-        self.tell(&format!("/v1/workflows/{WORKFLOW}/clamp"), &clamp).await.map(|_: serde_json::Value| ())
+        let clamp = Clamp {
+            to: to.to_owned(),
+            reason: reason.to_owned(),
+            lasts: None,
+            withdraw: false,
+        };
+        self.tell(&format!("/v1/workflows/{WORKFLOW}/clamp"), &clamp)
+            .await
+            .map(|_: serde_json::Value| ())
     }
 
     /// Lifts the ceiling.
     pub(super) async fn release(&self, reason: &str) -> anyhow::Result<()> {
-        self.tell(&format!("/v1/workflows/{WORKFLOW}/release"), &Release { reason: reason.to_owned() }).await.map(|_: serde_json::Value| ())
+        self.tell(
+            &format!("/v1/workflows/{WORKFLOW}/release"),
+            &Release {
+                reason: reason.to_owned(),
+            },
+        )
+        .await
+        .map(|_: serde_json::Value| ())
     }
 
     /// Puts a cause on record and opens a probation.
     pub(super) async fn recover(&self, cause: &str, fix: &str) -> anyhow::Result<()> {
-        let recover = Recover { cause: cause.to_owned(), fix: Some(fix.to_owned()), to: None, lasts: None };
-        self.tell(&format!("/v1/workflows/{WORKFLOW}/recover"), &recover).await.map(|_: serde_json::Value| ())
+        let recover = Recover {
+            cause: cause.to_owned(),
+            fix: Some(fix.to_owned()),
+            to: None,
+            lasts: None,
+        };
+        self.tell(&format!("/v1/workflows/{WORKFLOW}/recover"), &recover)
+            .await
+            .map(|_: serde_json::Value| ())
     }
 
-    async fn tell<T: DeserializeOwned>(&self, path: &str, what: &impl Serialize) -> anyhow::Result<T> {
-        self.ask(Method::POST, path, Some(&serde_json::to_value(what)?)).await
+    async fn tell<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        what: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.ask(Method::POST, path, Some(&serde_json::to_value(what)?))
+            .await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> anyhow::Result<T> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> anyhow::Result<T> {
         let token = format!("Bearer {}", self.token);
-        let answer = exchange::send(self.admin, method, path, &[("authorization", &token)], body).await?;
-        ensure!(answer.status().is_success(), "the gate refused {path}: {}", String::from_utf8_lossy(answer.body()));
-        serde_json::from_slice(answer.body()).with_context(|| format!("the gate's answer to {path} cannot be read"))
+        let answer =
+            exchange::send(self.admin, method, path, &[("authorization", &token)], body).await?;
+        ensure!(
+            answer.status().is_success(),
+            "the gate refused {path}: {}",
+            String::from_utf8_lossy(answer.body())
+        );
+        serde_json::from_slice(answer.body())
+            .with_context(|| format!("the gate's answer to {path} cannot be read"))
     }
 }

@@ -19,7 +19,8 @@ pub enum Passage {
     Try(&'static str, Vec<String>),
     /// The story is over, and lines of [`Status`](Passage::Status) follow.
     StatusHead,
-    /// The story is over and the agent goes on: its latest run, what that got, and where the workflow stands after it.
+    /// The story is over and the agent goes on: its latest run, what that got, and where the
+    /// workflow stands after it.
     Status(String, Call, Box<Workflow>),
 }
 

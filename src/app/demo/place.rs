@@ -1,4 +1,5 @@
-//! Where the demonstration keeps its files: a directory that nobody else can read, and that is gone when it ends, however it ends.
+//! Where the demonstration keeps its files: a directory that nobody else can read, and that is gone
+//! when it ends, however it ends.
 
 use std::{
     fs::{self, DirBuilder},
@@ -18,8 +19,12 @@ impl Place {
     /// Makes one below the system's directory for temporary files.
     pub(super) fn make() -> anyhow::Result<Self> {
         let root = std::env::temp_dir().join(format!("burngate-demo-{}", Uuid::new_v4().simple()));
-        // Others can guess where temporary files are: the name is random, must not exist, and nobody else may look inside.
-        DirBuilder::new().mode(0o700).create(&root).with_context(|| format!("cannot make {}", root.display()))?;
+        // Others can guess where temporary files are: the name is random, must not exist, and
+        // nobody else may look inside.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&root)
+            .with_context(|| format!("cannot make {}", root.display()))?;
         Ok(Place { root })
     }
 
@@ -35,13 +40,17 @@ impl Place {
 
     /// Writes a policy file.
     pub(super) fn write_policy(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let write = |directory: &Path| fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(name), text));
-        write(&self.policies()).with_context(|| format!("cannot write {name} in {}", self.policies().display()))
+        let write = |directory: &Path| {
+            fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(name), text))
+        };
+        write(&self.policies())
+            .with_context(|| format!("cannot write {name} in {}", self.policies().display()))
     }
 
     /// Removes it, and says so where that fails.
     pub(super) fn remove(self) -> anyhow::Result<()> {
-        fs::remove_dir_all(&self.root).with_context(|| format!("cannot remove {}", self.root.display()))
+        fs::remove_dir_all(&self.root)
+            .with_context(|| format!("cannot remove {}", self.root.display()))
     }
 }
 
@@ -62,7 +71,10 @@ mod tests {
     fn a_place_is_private_and_gone_afterwards() {
         let (one, other) = (Place::make().unwrap(), Place::make().unwrap());
         assert_ne!(one.root, other.root);
-        assert_eq!(fs::metadata(&one.root).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(&one.root).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         one.write_policy("a.yaml", "api: a").unwrap();
         let (root, others) = (one.root.clone(), other.root.clone());
         one.remove().unwrap();

@@ -1,4 +1,5 @@
-//! The sample tool API: a shop with orders, notes, e-mails and refunds. It knows nothing of the gate, and three of its orders are trouble.
+//! The sample tool API: a shop with orders, notes, e-mails and refunds. It knows nothing of the
+//! gate, and three of its orders are trouble.
 
 use std::{future::Future, time::Duration};
 
@@ -30,10 +31,16 @@ struct Posted {
 pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
     let shop = Router::new()
         .route("/orders/{order}", get(order))
-        .route("/notes", post(|Json(posted): Json<Posted>| async move { done("note", &posted) }))
+        .route(
+            "/notes",
+            post(|Json(posted): Json<Posted>| async move { done("note", &posted) }),
+        )
         .route("/emails", post(email))
         .route("/refunds", post(refund));
-    if let Err(error) = axum::serve(listener, shop).with_graceful_shutdown(stop).await {
+    if let Err(error) = axum::serve(listener, shop)
+        .with_graceful_shutdown(stop)
+        .await
+    {
         tracing::error!(%error, "the shop stopped");
     }
 }
@@ -48,18 +55,27 @@ async fn email(Json(posted): Json<Posted>) -> (StatusCode, Json<Value>) {
             tokio::time::sleep(SLOWNESS).await;
             done("email", &posted)
         }
-        BROKEN => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": "the mail server is down" }))),
+        BROKEN => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Json(json!({ "error": "the mail server is down" })),
+        ),
         _ => done("email", &posted),
     }
 }
 
 async fn refund(Json(posted): Json<Posted>) -> (StatusCode, Json<Value>) {
     if posted.order == REFUNDED {
-        return (StatusCode::CONFLICT, Json(json!({ "error": "refunded already" })));
+        return (
+            StatusCode::CONFLICT,
+            Json(json!({ "error": "refunded already" })),
+        );
     }
     done("refund", &posted)
 }
 
 fn done(what: &str, posted: &Posted) -> (StatusCode, Json<Value>) {
-    (StatusCode::CREATED, Json(json!({ what: "done", "order": posted.order })))
+    (
+        StatusCode::CREATED,
+        Json(json!({ what: "done", "order": posted.order })),
+    )
 }

@@ -1,4 +1,5 @@
-//! The story, act by act. What is told is what happened: every number comes from the admin API, every verdict from the gate's answer to the agent.
+//! The story, act by act. What is told is what happened: every number comes from the admin API,
+//! every verdict from the gate's answer to the agent.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,7 +15,8 @@ use super::{
 };
 use crate::api::{approval::Approval, workflow::Workflow};
 
-/// How many runs the agent has behind it when the first thing goes wrong. With fewer, two failures would already be a pace that puts the budget at risk.
+/// How many runs the agent has behind it when the first thing goes wrong. With fewer, two failures
+/// would already be a pace that puts the budget at risk.
 const HEALTHY_RUNS: u64 = 44;
 /// How many runs behave on probation.
 const GOOD_RUNS: u64 = 6;
@@ -64,16 +66,24 @@ impl Story {
     }
 
     fn open(&self) {
-        self.say(Passage::Title("a gate, a shop behind it, and an agent that handles refunds"));
+        self.say(Passage::Title(
+            "a gate, a shop behind it, and an agent that handles refunds",
+        ));
         self.text(format!(
             "The gate is real; so are its rules, its budget and its ports. The shop is a toy, and the agent follows a script. The agent calls the shop only through \
              the gate, at http://{}/shop. Its policy lets 4 of 80 runs fail in 30 days. How many of the 4 are left decides what it may do by itself.",
             self.gate
         ));
         let (admin, token) = (self.operator.admin, &self.operator.token);
-        let mut lines = vec![format!("export BURNGATE_ADMIN=http://{admin}"), format!("export BURNGATE_TOKEN={token}")];
+        let mut lines = vec![
+            format!("export BURNGATE_ADMIN=http://{admin}"),
+            format!("export BURNGATE_TOKEN={token}"),
+        ];
         lines.extend(unless_found().map(|directory| format!("export PATH=\"$PATH:{directory}\"")));
-        self.type_this("To look around from a second terminal, paste this there first:", lines);
+        self.type_this(
+            "To look around from a second terminal, paste this there first:",
+            lines,
+        );
     }
 
     async fn healthy(&mut self) -> anyhow::Result<()> {
@@ -87,12 +97,22 @@ impl Story {
             HEALTHY_RUNS - 1
         ));
         let run = self.agent.begin();
-        let calls = [self.agent.look_up(&run).await?, self.agent.note(&run).await?, self.agent.refund(&run, AMOUNT).await?];
+        let calls = [
+            self.agent.look_up(&run).await?,
+            self.agent.note(&run).await?,
+            self.agent.refund(&run, AMOUNT).await?,
+        ];
         self.agent.finish(&run).await?;
         self.calls(calls);
-        let workflow = self.operator.look_when(|workflow| workflow.budget.runs >= HEALTHY_RUNS).await?;
+        let workflow = self
+            .operator
+            .look_when(|workflow| workflow.budget.runs >= HEALTHY_RUNS)
+            .await?;
         self.standing(workflow);
-        self.type_this("The same in full:", vec![format!("burngate status {WORKFLOW}")]);
+        self.type_this(
+            "The same in full:",
+            vec![format!("burngate status {WORKFLOW}")],
+        );
         Ok(())
     }
 
@@ -103,7 +123,10 @@ impl Story {
              other three make a run unacceptable each: an e-mail that got no answer in time, a refund that the shop had paid already, and a refund above the policy's 500 EUR.",
         );
         let run = self.agent.begin();
-        let mut calls = vec![self.agent.refund_in_words(&run).await?, self.agent.refund(&run, AMOUNT).await?];
+        let mut calls = vec![
+            self.agent.refund_in_words(&run).await?,
+            self.agent.refund(&run, AMOUNT).await?,
+        ];
         self.agent.finish(&run).await?;
         let run = self.agent.begin_about(shop::SLOW);
         calls.push(self.agent.email(&run).await?);
@@ -115,7 +138,10 @@ impl Story {
         calls.push(self.agent.refund(&run, TOO_MUCH).await?);
         self.agent.finish(&run).await?;
         self.calls(calls);
-        let workflow = self.operator.look_when(|workflow| workflow.budget.unacceptable >= 3).await?;
+        let workflow = self
+            .operator
+            .look_when(|workflow| workflow.budget.unacceptable >= 3)
+            .await?;
         self.standing(workflow);
         self.text("Three of the four are spent: the budget is at risk, and that caps the level one rung lower. The very next call finds out:");
         let run = self.agent.begin();
@@ -129,7 +155,13 @@ impl Story {
             "A moment ago this refund went through by itself. Now it waits for a person, and the agent does what it still may. Every answer tells it how things \
              stand: \"Burngate-Budget: {budget}\"."
         ));
-        self.type_this("What went wrong, and what waits:", vec!["burngate runs --outcome unacceptable".to_owned(), "burngate approvals list".to_owned()]);
+        self.type_this(
+            "What went wrong, and what waits:",
+            vec![
+                "burngate runs --outcome unacceptable".to_owned(),
+                "burngate approvals list".to_owned(),
+            ],
+        );
         Ok(())
     }
 
@@ -140,11 +172,18 @@ impl Story {
         let email = self.agent.email(&run).await?;
         self.agent.finish(&run).await?;
         self.calls([email]);
-        let workflow = self.operator.look_when(|workflow| workflow.budget.unacceptable >= 4).await?;
+        let workflow = self
+            .operator
+            .look_when(|workflow| workflow.budget.unacceptable >= 4)
+            .await?;
         self.standing(workflow);
         self.text("The budget is used up. The agent still looks things up and takes notes by itself; e-mails and refunds need a person, and until a cause is on record its prompt, model and tools are frozen.");
         let run = self.agent.begin();
-        let (look_up, note, refund) = (self.agent.look_up(&run).await?, self.agent.note(&run).await?, self.agent.refund(&run, AMOUNT).await?);
+        let (look_up, note, refund) = (
+            self.agent.look_up(&run).await?,
+            self.agent.note(&run).await?,
+            self.agent.refund(&run, AMOUNT).await?,
+        );
         let id = refund.approval()?.to_owned();
         self.calls([look_up, note, refund]);
         self.text(
@@ -153,14 +192,18 @@ impl Story {
         );
         self.type_this(
             "You are the reviewer:",
-            vec![format!("burngate approvals show {id}"), format!("burngate approvals approve {id} --reason \"it came back\"")],
+            vec![
+                format!("burngate approvals show {id}"),
+                format!("burngate approvals approve {id} --reason \"it came back\""),
+            ],
         );
         let decided = self.decision(&id).await?;
         self.repeat(&run, &decided).await?;
         self.agent.finish(&run).await
     }
 
-    /// What the reviewer decides, whenever that is. With `yes`, the story plays the reviewer, and says so.
+    /// What the reviewer decides, whenever that is. With `yes`, the story plays the reviewer, and
+    /// says so.
     async fn decision(&self, id: &str) -> anyhow::Result<Approval> {
         if self.yes {
             self.text("(--yes: the demonstration plays the reviewer, over the same admin API.)");
@@ -183,23 +226,39 @@ impl Story {
 
     /// The agent repeats a call that was decided, twice.
     async fn repeat(&mut self, run: &Run, decided: &Approval) -> anyhow::Result<()> {
-        let by = decided.decisions.last().map_or_else(|| "somebody".to_owned(), |decision| decision.reviewer.clone());
-        let calls = [self.agent.refund(run, AMOUNT).await?, self.agent.refund(run, AMOUNT).await?];
+        let by = decided.decisions.last().map_or_else(
+            || "somebody".to_owned(),
+            |decision| decision.reviewer.clone(),
+        );
+        let calls = [
+            self.agent.refund(run, AMOUNT).await?,
+            self.agent.refund(run, AMOUNT).await?,
+        ];
         let [first, second] = calls.each_ref().map(|reply| &reply.call.verdict);
         let (before, after) = match decided.state.as_str() {
             "approved" => (
-                format!("\"{by}\" approved it. The agent repeats the call, and then tries the same once more:"),
+                format!(
+                    "\"{by}\" approved it. The agent repeats the call, and then tries the same once more:"
+                ),
                 match (first.as_str(), second.as_str()) {
-                    ("allow", "hold") => "The first went through. The second is held again, under an approval of its own: a yes is good for one call.",
+                    ("allow", "hold") => {
+                        "The first went through. The second is held again, under an approval of its own: a yes is good for one call."
+                    }
                     // The reader has a second terminal, and may have done more there than approve.
-                    _ => "Meanwhile somebody changed more than that. A yes lifts no clamp: every rule is judged again when the call is repeated.",
+                    _ => {
+                        "Meanwhile somebody changed more than that. A yes lifts no clamp: every rule is judged again when the call is repeated."
+                    }
                 },
             ),
             "denied" => (
                 format!("\"{by}\" denied it. The agent tries all the same, twice:"),
                 "A person's no lets nothing through. Where it said \"wrong\", it stands for exactly this call for a day; otherwise the call may be held anew.",
             ),
-            _ => ("Nobody decided in time, so the call expired. The agent tries again, twice:".to_owned(), "It waits for a person again."),
+            _ => (
+                "Nobody decided in time, so the call expired. The agent tries again, twice:"
+                    .to_owned(),
+                "It waits for a person again.",
+            ),
         };
         self.text(before);
         self.calls(calls);
@@ -210,7 +269,12 @@ impl Story {
     async fn clamped(&mut self) -> anyhow::Result<()> {
         self.act(4, "An operator steps in").await;
         self.text("Something looks odd, and nobody wants to wait for a budget to notice. This is done for you, over the admin API; it is the same as typing:");
-        self.type_this("", vec![format!("burngate clamp {WORKFLOW} --to read_only --reason \"odd refunds\"")]);
+        self.type_this(
+            "",
+            vec![format!(
+                "burngate clamp {WORKFLOW} --to read_only --reason \"odd refunds\""
+            )],
+        );
         self.operator.clamp("read_only", "odd refunds").await?;
         let clamped = Instant::now();
         let run = self.agent.begin();
@@ -226,7 +290,12 @@ impl Story {
              holds until somebody lifts it, which nothing else does:",
             took.as_millis().max(1)
         ));
-        self.type_this("", vec![format!("burngate release {WORKFLOW} --reason \"looked into: they were fine\"")]);
+        self.type_this(
+            "",
+            vec![format!(
+                "burngate release {WORKFLOW} --reason \"looked into: they were fine\""
+            )],
+        );
         self.operator.release("looked into: they were fine").await?;
         let note = self.agent.note(&run).await?;
         self.agent.finish(&run).await?;
@@ -240,19 +309,35 @@ impl Story {
             "A burn is not over because it was forgotten: somebody puts its cause on record. That lifts the freeze and opens the earned level again, on probation:",
         );
         let (cause, fix) = ("mail server down, no limit in the prompt", "OPS-214");
-        self.type_this("", vec![format!("burngate recover {WORKFLOW} --cause \"{cause}\" --fix {fix}")]);
+        self.type_this(
+            "",
+            vec![format!(
+                "burngate recover {WORKFLOW} --cause \"{cause}\" --fix {fix}"
+            )],
+        );
         self.operator.recover(cause, fix).await?;
         let before = self.operator.look().await?.budget.runs;
         for _ in 1..GOOD_RUNS {
             self.ordinary_run().await?;
         }
         let run = self.agent.begin();
-        let calls = [self.agent.note(&run).await?, self.agent.email(&run).await?, self.agent.refund(&run, AMOUNT).await?];
+        let calls = [
+            self.agent.note(&run).await?,
+            self.agent.email(&run).await?,
+            self.agent.refund(&run, AMOUNT).await?,
+        ];
         self.agent.finish(&run).await?;
         self.text(format!("{GOOD_RUNS} runs behave. The last of them:"));
         self.calls(calls);
-        let workflow = self.operator.look_when(|workflow| workflow.budget.runs >= before + GOOD_RUNS).await?;
-        let until = workflow.level.probation.as_ref().map(|probation| probation.until.to_string());
+        let workflow = self
+            .operator
+            .look_when(|workflow| workflow.budget.runs >= before + GOOD_RUNS)
+            .await?;
+        let until = workflow
+            .level
+            .probation
+            .as_ref()
+            .map(|probation| probation.until.to_string());
         ensure!(until.is_some(), "no probation was opened");
         let until = until.unwrap_or_default();
         let day = until.split('T').next().unwrap_or_default();
@@ -286,10 +371,15 @@ impl Story {
             };
             let call = self.agent.refund(&run, AMOUNT).await?.call;
             self.agent.finish(&run).await?;
-            // What is held or beyond the level is tried again, not joined by another: one call waits, not a queue of them.
+            // What is held or beyond the level is tried again, not joined by another: one call
+            // waits, not a queue of them.
             waiting = (call.verdict == "hold" || call.outcome == "level").then_some(run.order);
             let workflow = self.operator.look().await?;
-            let looks = (call.verdict.clone(), workflow.posture.clone(), workflow.level.effective.clone());
+            let looks = (
+                call.verdict.clone(),
+                workflow.posture.clone(),
+                workflow.level.effective.clone(),
+            );
             quiet += 1;
             if shown.as_ref() != Some(&looks) || quiet >= QUIET_ROUNDS {
                 (shown, quiet) = (Some(looks), 0);
@@ -325,7 +415,9 @@ impl Story {
     }
 
     fn calls(&self, replies: impl IntoIterator<Item = Reply>) {
-        self.say(Passage::Calls(replies.into_iter().map(|reply| reply.call).collect()));
+        self.say(Passage::Calls(
+            replies.into_iter().map(|reply| reply.call).collect(),
+        ));
     }
 
     fn standing(&self, workflow: Workflow) {
@@ -336,13 +428,17 @@ impl Story {
         self.say(Passage::Try(why, lines));
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "a passage is made to be told")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a passage is made to be told"
+    )]
     fn say(&self, passage: Passage) {
         (self.say)(&passage);
     }
 }
 
-/// The directory of this program, where a shell would not find it by its name. One that a shell would not read as it is written is left out.
+/// The directory of this program, where a shell would not find it by its name. One that a shell
+/// would not read as it is written is left out.
 fn unless_found() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     let name = program.file_name()?;
@@ -351,6 +447,8 @@ fn unless_found() -> Option<String> {
         return None;
     }
     let directory = program.parent()?.to_str()?;
-    let is_plain = directory.chars().all(|char| char.is_alphanumeric() || "/._-+@ ".contains(char));
+    let is_plain = directory
+        .chars()
+        .all(|char| char.is_alphanumeric() || "/._-+@ ".contains(char));
     is_plain.then(|| directory.to_owned())
 }

@@ -1,4 +1,5 @@
-//! Simulating a history file: read once where it is in the order of time, and by an index of its lines where it is not. Never held as a whole.
+//! Simulating a history file: read once where it is in the order of time, and by an index of its
+//! lines where it is not. Never held as a whole.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -32,7 +33,8 @@ use crate::{
 /// The most lines that are brought into the order of time here: their index takes 24 bytes each.
 pub const MOST_SORTED: usize = 20_000_000;
 
-/// Simulates the runs of `file` under `policies`, at `today`: what has not happened yet is no history.
+/// Simulates the runs of `file` under `policies`, at `today`: what has not happened yet is no
+/// history.
 pub fn simulate(
     file: &Path,
     policies: &Arc<PolicySet>,
@@ -57,8 +59,13 @@ pub fn simulate(
     Ok(past.end(version, source, recovers_after))
 }
 
-/// Hands out every line with its number, one that is too long as an empty one. Stops where `each` says so, and tells that it did not get to the end.
-fn each_line(file: &File, progress: Progress<'_>, mut each: impl FnMut(u64, &[u8], usize) -> bool) -> io::Result<bool> {
+/// Hands out every line with its number, one that is too long as an empty one. Stops where `each`
+/// says so, and tells that it did not get to the end.
+fn each_line(
+    file: &File,
+    progress: Progress<'_>,
+    mut each: impl FnMut(u64, &[u8], usize) -> bool,
+) -> io::Result<bool> {
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
@@ -86,7 +93,10 @@ fn skip_line(reader: &mut impl io::BufRead) -> io::Result<usize> {
     let mut skipped = 0;
     loop {
         let buffer = reader.fill_buf()?;
-        let (length, ends) = buffer.iter().position(|byte| *byte == b'\n').map_or((buffer.len(), false), |at| (at + 1, true));
+        let (length, ends) = buffer
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or((buffer.len(), false), |at| (at + 1, true));
         reader.consume(length);
         skipped += length;
         if ends || length == 0 {
@@ -110,7 +120,12 @@ fn sorted(mut file: &File) -> Result<Vec<Place>, SimulateError> {
     each_line(file, &mut |_| {}, |number, text, whole| {
         let at = Line::read(text.trim_ascii()).map_or(i64::MAX, |line| line.at.0.as_millis());
         let length = u32::try_from(whole.min(MAX_LINE)).unwrap_or(u32::MAX);
-        places.push(Place { at, offset, length, line: u32::try_from(number).unwrap_or(u32::MAX) });
+        places.push(Place {
+            at,
+            offset,
+            length,
+            line: u32::try_from(number).unwrap_or(u32::MAX),
+        });
         too_long = places.len() > MOST_SORTED;
         offset += whole as u64;
         !too_long
@@ -131,7 +146,8 @@ struct Past<'p> {
     from: Time,
     now: Time,
     lines: u64,
-    /// By the digests of the runs so far, where they were and what they came to: the same run twice is one run, and what was said of it first counts.
+    /// By the digests of the runs so far, where they were and what they came to: the same run twice
+    /// is one run, and what was said of it first counts.
     known: HashMap<u64, (u32, Outcome), BuildHasherDefault<DefaultHasher>>,
     findings: Findings,
 }
@@ -139,7 +155,17 @@ struct Past<'p> {
 impl<'p> Past<'p> {
     fn new(policies: &'p Arc<PolicySet>, recovers_after: Option<Duration>, today: Time) -> Self {
         let (from, now) = (Time::default(), Time::default());
-        Past { policies, recovers_after, today, simulation: None, from, now, lines: 0, known: HashMap::default(), findings: Findings::default() }
+        Past {
+            policies,
+            recovers_after,
+            today,
+            simulation: None,
+            from,
+            now,
+            lines: 0,
+            known: HashMap::default(),
+            findings: Findings::default(),
+        }
     }
 
     /// Goes through one line. `false` where it lies before those already gone through.
@@ -152,13 +178,15 @@ impl<'p> Past<'p> {
             Ok(line) => line,
             Err(bad) => {
                 self.lines += 1;
-                self.findings.note(FindingKind::Broken, number, bad.to_string());
+                self.findings
+                    .note(FindingKind::Broken, number, bad.to_string());
                 return true;
             }
         };
         if line.at.0 > self.today {
             self.lines += 1;
-            self.findings.note(FindingKind::Future, number, line.at.to_string());
+            self.findings
+                .note(FindingKind::Future, number, line.at.to_string());
             return true;
         }
         if self.simulation.is_some() && line.at.0 < self.now {
@@ -167,7 +195,12 @@ impl<'p> Past<'p> {
         self.lines += 1;
         if self.simulation.is_none() {
             self.from = line.at.0;
-            self.simulation = Some(Simulation::new(Arc::clone(self.policies), line.at.0, self.recovers_after, None));
+            self.simulation = Some(Simulation::new(
+                Arc::clone(self.policies),
+                line.at.0,
+                self.recovers_after,
+                None,
+            ));
         }
         self.now = line.at.0;
         if let Err((kind, what)) = self.run(number, line) {
@@ -177,43 +210,83 @@ impl<'p> Past<'p> {
     }
 
     fn run(&mut self, number: u64, line: Line<'_>) -> Result<(), (FindingKind, String)> {
-        let Some(simulation) = &mut self.simulation else { return Ok(()) };
+        let Some(simulation) = &mut self.simulation else {
+            return Ok(());
+        };
         let Some(policy) = simulation.policy(&line.workflow).cloned() else {
             return Err((FindingKind::UnknownWorkflow, format!("`{}`", line.workflow)));
         };
         let (workflow, objective, at) = (&policy.name, &policy.terms.objective, line.at.0);
-        let unknown =
-            |mode: &&FailureMode| matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(*mode) && !objective.critical.contains(*mode);
+        let unknown = |mode: &&FailureMode| {
+            matches!(mode, FailureMode::Named(_))
+                && !objective.unacceptable.contains(*mode)
+                && !objective.critical.contains(*mode)
+        };
         if let Some(mode) = line.modes.iter().find(unknown) {
             return Err((FindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);
-        match self.known.entry(self.known.hasher().hash_one((&*line.workflow, agent, &*line.run))) {
+        match self.known.entry(
+            self.known
+                .hasher()
+                .hash_one((&*line.workflow, agent, &*line.run)),
+        ) {
             Entry::Vacant(vacant) => {
                 vacant.insert((u32::try_from(number).unwrap_or(u32::MAX), line.outcome));
             }
             Entry::Occupied(occupied) => {
                 let (first, outcome) = occupied.get();
                 let what = if *outcome == line.outcome {
-                    format!("run `{}` of `{}`, as on line {first}", line.run, line.workflow)
+                    format!(
+                        "run `{}` of `{}`, as on line {first}",
+                        line.run, line.workflow
+                    )
                 } else {
-                    format!("run `{}` of `{}`, {} here and {} on line {first}, which counts", line.run, line.workflow, line.outcome.as_str(), outcome.as_str())
+                    format!(
+                        "run `{}` of `{}`, {} here and {} on line {first}, which counts",
+                        line.run,
+                        line.workflow,
+                        line.outcome.as_str(),
+                        outcome.as_str()
+                    )
                 };
                 return Err((FindingKind::Duplicate, what));
             }
         }
         simulation.pass(workflow, at);
-        let (mut prevented, mut held, mut escalated, mut high, mut idle) = (false, false, false, false, !line.calls.is_empty() && !policy.terms.reads_only);
+        let (mut prevented, mut held, mut escalated, mut high, mut idle) = (
+            false,
+            false,
+            false,
+            false,
+            !line.calls.is_empty() && !policy.terms.reads_only,
+        );
         for (n, call) in (0..).zip(&line.calls) {
             let risk = simulation.risk(&policy, &call.tool);
             high |= risk == Risk::High;
             idle &= risk == Risk::Read;
             if !policy.tools.contains(&*call.tool) {
-                self.findings.note(FindingKind::UnknownTool, number, format!("`{}`", call.tool));
+                self.findings
+                    .note(FindingKind::UnknownTool, number, format!("`{}`", call.tool));
             }
-            let args = call.args.and_then(|args| json::parse(args.get().as_bytes()).ok());
-            let run = RunFacts { id: &line.run, calls: n, escalated };
-            let judged = simulation.judge(workflow, at, PastCall { tool: &call.tool, args: args.as_ref(), agent, run });
+            let args = call
+                .args
+                .and_then(|args| json::parse(args.get().as_bytes()).ok());
+            let run = RunFacts {
+                id: &line.run,
+                calls: n,
+                escalated,
+            };
+            let judged = simulation.judge(
+                workflow,
+                at,
+                PastCall {
+                    tool: &call.tool,
+                    args: args.as_ref(),
+                    agent,
+                    run,
+                },
+            );
             escalated |= simulation.escalates(&call.tool);
             held |= judged.acts && judged.verdict == Verdict::Hold;
             if judged.acts && judged.verdict == Verdict::Deny {
@@ -223,7 +296,8 @@ impl<'p> Past<'p> {
         }
         let reading = past::read(objective, line.outcome, &line.modes, idle);
         if let Some(contradiction) = reading.contradiction {
-            self.findings.note(FindingKind::Contradiction, number, contradiction);
+            self.findings
+                .note(FindingKind::Contradiction, number, contradiction);
         }
         let bad = reading.mark == Mark::Unacceptable;
         if let Some(told) = simulation.told(&line.workflow) {
@@ -239,8 +313,21 @@ impl<'p> Past<'p> {
             Mark::Acceptable => simulation.tally(workflow, at, high, false),
             Mark::Idle => simulation.tally(workflow, at, high, true),
             Mark::Unacceptable => {
-                let modes = line.modes.into_iter().map(|mode| charge(mode, Source::System)).collect();
-                simulation.book(workflow, at, RunRef { agent: agent.into(), run: (&*line.run).into() }, high, modes);
+                let modes = line
+                    .modes
+                    .into_iter()
+                    .map(|mode| charge(mode, Source::System))
+                    .collect();
+                simulation.book(
+                    workflow,
+                    at,
+                    RunRef {
+                        agent: agent.into(),
+                        run: (&*line.run).into(),
+                    },
+                    high,
+                    modes,
+                );
             }
             Mark::Excluded => {
                 if let Some(told) = simulation.told(&line.workflow) {
@@ -252,7 +339,10 @@ impl<'p> Past<'p> {
     }
 
     fn end(self, policies: String, source: String, recovers_after: Option<Duration>) -> Simulated {
-        let workflows = self.simulation.map(|simulation| simulation.end(self.now)).unwrap_or_default();
+        let workflows = self
+            .simulation
+            .map(|simulation| simulation.end(self.now))
+            .unwrap_or_default();
         Simulated {
             policies,
             source,
@@ -261,11 +351,22 @@ impl<'p> Past<'p> {
             read: self.lines,
             recovers_after: recovers_after.map(|after| Span(after).to_string()),
             findings: self.findings.into_list(),
-            workflows: workflows.into_iter().map(|(name, told)| (name.to_string(), told)).collect(),
+            workflows: workflows
+                .into_iter()
+                .map(|(name, told)| (name.to_string(), told))
+                .collect(),
         }
     }
 }
 
 pub(super) fn charge(mode: FailureMode, source: Source) -> Charge {
-    Charge { mode, source, by: None, call: None, tool: None, note: None, reference: None }
+    Charge {
+        mode,
+        source,
+        by: None,
+        call: None,
+        tool: None,
+        note: None,
+        reference: None,
+    }
 }

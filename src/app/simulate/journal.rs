@@ -1,8 +1,10 @@
 //! Simulating a ledger: its own events once more, under other policies.
 //!
-//! Everything that people did is done again at its time; what followed is derived anew and compared with what followed then. Calls are judged again by what is on
-//! record of them: where one that went would have been denied, its run is taken out of what was booked. A run whose modes other objectives count otherwise is booked
-//! as these do. The same policies give the same consequences, event for event.
+//! Everything that people did is done again at its time; what followed is derived anew and compared
+//! with what followed then. Calls are judged again by what is on record of them: where one that
+//! went would have been denied, its run is taken out of what was booked. A run whose modes other
+//! objectives count otherwise is booked as these do. The same policies give the same consequences,
+//! event for event.
 
 use std::{
     cmp::Reverse,
@@ -38,10 +40,20 @@ pub const MOST_DIVERTED: usize = 5_000_000;
 type RunKey = (WorkflowName, RunRef);
 
 /// Simulates the ledger in `dir` under `policies`.
-pub fn simulate(dir: &Path, policies: Arc<PolicySet>, progress: Progress<'_>) -> Result<Simulated, SimulateError> {
-    let (version, source) = (policies.version.to_string(), format!("the journal in {}", dir.display()));
+pub fn simulate(
+    dir: &Path,
+    policies: Arc<PolicySet>,
+    progress: Progress<'_>,
+) -> Result<Simulated, SimulateError> {
+    let (version, source) = (
+        policies.version.to_string(),
+        format!("the journal in {}", dir.display()),
+    );
     let past = Past::of(dir);
-    let mut replay = Replay { known: Known::of(&past)?, ..Replay::new(policies, past.runs()?) };
+    let mut replay = Replay {
+        known: Known::of(&past)?,
+        ..Replay::new(policies, past.runs()?)
+    };
     let mut failed = None;
     past.entries(|entry| {
         progress(1);
@@ -75,13 +87,19 @@ impl Known {
     fn of(past: &Past) -> Result<Self, OpenError> {
         let mut known = Known::default();
         past.entries(|entry| {
-            let Some(workflow) = &entry.workflow else { return };
+            let Some(workflow) = &entry.workflow else {
+                return;
+            };
             match &entry.event {
                 Event::Booked { run, .. } => {
                     known.booked.insert((workflow.clone(), run.clone()));
                 }
                 Event::Reported { revision, charge } => {
-                    known.reported.entry((workflow.clone(), revision.run.clone())).or_default().insert(charge.mode.clone());
+                    known
+                        .reported
+                        .entry((workflow.clone(), revision.run.clone()))
+                        .or_default()
+                        .insert(charge.mode.clone());
                 }
                 Event::Admitted(admission) if admission.approval.is_some() => {
                     known.approved.insert(admission.call);
@@ -169,7 +187,14 @@ impl Replay {
             self.real_terms.clone_from(terms);
             match &mut self.simulation {
                 Some(simulation) => simulation.accept(entry.at),
-                None => self.simulation = Some(Simulation::new(Arc::clone(&self.policies), from.max(entry.at), None, self.began.take())),
+                None => {
+                    self.simulation = Some(Simulation::new(
+                        Arc::clone(&self.policies),
+                        from.max(entry.at),
+                        None,
+                        self.began.take(),
+                    ));
+                }
             }
             return Ok(());
         }
@@ -178,12 +203,17 @@ impl Replay {
         }
         self.read_ahead(entry.at)?;
         self.catch_up(entry.at)?;
-        let Some(simulation) = &mut self.simulation else { return Ok(()) };
+        let Some(simulation) = &mut self.simulation else {
+            return Ok(());
+        };
         match (&entry.workflow, &entry.event) {
             (None, event) => simulation.apply_to_all(entry.at, event.clone()),
             (Some(workflow), Event::Followed(effect)) => {
                 let (real, _) = self.real.entry(workflow.clone()).or_default();
-                real.push(Change { at: Moment(entry.at), effect: effect.clone() });
+                real.push(Change {
+                    at: Moment(entry.at),
+                    effect: effect.clone(),
+                });
                 simulation.pass(workflow, entry.at);
             }
             (Some(workflow), event) => {
@@ -201,13 +231,19 @@ impl Replay {
                 let cells: Vec<Cell> = cells.iter().map(|cell| self.less(workflow, cell)).collect();
                 let count = |of: fn(&Cell) -> u64| cells.iter().map(of).sum::<u64>();
                 let (runs, idle) = (count(|cell| cell.runs), count(|cell| cell.idle));
-                if let Some(told) = self.simulation.as_mut().and_then(|simulation| simulation.told(workflow.as_str())) {
+                if let Some(told) = self
+                    .simulation
+                    .as_mut()
+                    .and_then(|simulation| simulation.told(workflow.as_str()))
+                {
                     told.runs += runs;
                     told.idle += idle;
                 }
                 Event::Tallied { cells }
             }
-            Event::Booked { run, high, charges, .. } => {
+            Event::Booked {
+                run, high, charges, ..
+            } => {
                 if self.diverted.get(&key(run)) == Some(&None) {
                     return;
                 }
@@ -226,19 +262,33 @@ impl Replay {
             Event::BookedHigh { run, .. } if self.diverted.contains_key(&key(run)) => return,
             Event::Reported { revision, charge } => {
                 let counts = self.counts(workflow, &charge.mode);
-                let Some(revision) = self.revised(workflow, revision, |was| if counts && was != Mark::Excluded { Mark::Unacceptable } else { was }) else {
+                let Some(revision) = self.revised(workflow, revision, |was| {
+                    if counts && was != Mark::Excluded {
+                        Mark::Unacceptable
+                    } else {
+                        was
+                    }
+                }) else {
                     return;
                 };
-                Event::Reported { revision, charge: charge.clone() }
+                Event::Reported {
+                    revision,
+                    charge: charge.clone(),
+                }
             }
             Event::Retracted { .. } | Event::Excluded { .. } | Event::Reinstated { .. } => {
                 let mut event = event.clone();
                 let revised = match &mut event {
-                    Event::Retracted { revision, .. } => self.revised(workflow, revision, |was| was).map(|new| *revision = new),
-                    Event::Excluded { revision, .. } => self.revised(workflow, revision, |_| Mark::Excluded).map(|new| *revision = new),
+                    Event::Retracted { revision, .. } => self
+                        .revised(workflow, revision, |was| was)
+                        .map(|new| *revision = new),
+                    Event::Excluded { revision, .. } => self
+                        .revised(workflow, revision, |_| Mark::Excluded)
+                        .map(|new| *revision = new),
                     Event::Reinstated { revision, .. } => {
                         let recorded = revision.now;
-                        self.revised(workflow, revision, |_| recorded).map(|new| *revision = new)
+                        self.revised(workflow, revision, |_| recorded)
+                            .map(|new| *revision = new)
                     }
                     _ => None,
                 };
@@ -248,7 +298,11 @@ impl Replay {
                 event
             }
             Event::Promoted { .. } | Event::StepTaken { .. } => {
-                if let Some(told) = self.simulation.as_mut().and_then(|simulation| simulation.told(workflow.as_str())) {
+                if let Some(told) = self
+                    .simulation
+                    .as_mut()
+                    .and_then(|simulation| simulation.told(workflow.as_str()))
+                {
                     told.promotions += 1;
                 }
                 event.clone()
@@ -260,8 +314,14 @@ impl Replay {
         }
     }
 
-    /// A revision of a run as it stands here; `None` where the run was prevented. A run that stands as it did is revised as it was.
-    fn revised(&mut self, workflow: &WorkflowName, recorded: &Revision, now: impl Fn(Mark) -> Mark) -> Option<Revision> {
+    /// A revision of a run as it stands here; `None` where the run was prevented. A run that stands
+    /// as it did is revised as it was.
+    fn revised(
+        &mut self,
+        workflow: &WorkflowName,
+        recorded: &Revision,
+        now: impl Fn(Mark) -> Mark,
+    ) -> Option<Revision> {
         let key = (workflow.clone(), recorded.run.clone());
         let diverted = self.diverted.get(&key).copied();
         let was = match diverted {
@@ -269,39 +329,68 @@ impl Replay {
             Some(Some(mark)) => mark,
             None => recorded.was,
         };
-        // What these objectives make of it, where they make something else of it than the ones in force then.
-        let now =
-            if diverted.is_none() && now(was) == was && was == recorded.was && recorded.now != was && matches!(recorded.now, Mark::Acceptable | Mark::Idle) {
-                recorded.now
-            } else {
-                now(was)
-            };
+        // What these objectives make of it, where they make something else of it than the ones in
+        // force then.
+        let now = if diverted.is_none()
+            && now(was) == was
+            && was == recorded.was
+            && recorded.now != was
+            && matches!(recorded.now, Mark::Acceptable | Mark::Idle)
+        {
+            recorded.now
+        } else {
+            now(was)
+        };
         if now != recorded.now || diverted.is_some() {
             self.diverted.insert(key, Some(now));
         }
-        if let Some(told) = self.simulation.as_mut().and_then(|simulation| simulation.told(workflow.as_str())) {
+        if let Some(told) = self
+            .simulation
+            .as_mut()
+            .and_then(|simulation| simulation.told(workflow.as_str()))
+        {
             let unacceptable = |mark| u64::from(mark == Mark::Unacceptable);
-            told.unacceptable = (told.unacceptable + unacceptable(now)).saturating_sub(unacceptable(was));
+            told.unacceptable =
+                (told.unacceptable + unacceptable(now)).saturating_sub(unacceptable(was));
             told.excluded += u64::from(now == Mark::Excluded && was != Mark::Excluded);
         }
-        Some(Revision { was, now, ..recorded.clone() })
+        Some(Revision {
+            was,
+            now,
+            ..recorded.clone()
+        })
     }
 
     fn counts(&self, workflow: &WorkflowName, mode: &FailureMode) -> bool {
-        self.policies.workflows.get(workflow).is_none_or(|policy| policy.terms.objective.unacceptable.contains(mode))
+        self.policies
+            .workflows
+            .get(workflow)
+            .is_none_or(|policy| policy.terms.objective.unacceptable.contains(mode))
     }
 
-    /// Was a run booked for modes that the objective in force then counted, and that these count none of?
+    /// Was a run booked for modes that the objective in force then counted, and that these count
+    /// none of?
     fn pardons(&self, workflow: &WorkflowName, charges: &[Charge]) -> bool {
-        let counted = |charge: &Charge| self.real_terms.get(workflow).is_some_and(|terms| terms.objective.unacceptable.contains(&charge.mode));
-        charges.iter().any(counted) && !charges.iter().any(|charge| self.counts(workflow, &charge.mode))
+        let counted = |charge: &Charge| {
+            self.real_terms
+                .get(workflow)
+                .is_some_and(|terms| terms.objective.unacceptable.contains(&charge.mode))
+        };
+        charges.iter().any(counted)
+            && !charges
+                .iter()
+                .any(|charge| self.counts(workflow, &charge.mode))
     }
 
     /// A cell without the runs that went another way.
     fn less(&mut self, workflow: &WorkflowName, cell: &Cell) -> Cell {
         let mut left = cell.clone();
         if let Some(minus) = self.minus.get_mut(&(workflow.clone(), cell.minute)) {
-            for (of, take) in [(&mut left.runs, &mut minus.runs), (&mut left.high, &mut minus.high), (&mut left.idle, &mut minus.idle)] {
+            for (of, take) in [
+                (&mut left.runs, &mut minus.runs),
+                (&mut left.high, &mut minus.high),
+                (&mut left.idle, &mut minus.idle),
+            ] {
                 let taken = (*of).min(*take);
                 *of -= taken;
                 *take -= taken;
@@ -312,7 +401,10 @@ impl Replay {
 
     /// Reads runs until calls up to `until` are sure to be among them.
     fn read_ahead(&mut self, until: Time) -> Result<(), SimulateError> {
-        while self.read_until.is_some_and(|read| read <= until.plus(AHEAD)) {
+        while self
+            .read_until
+            .is_some_and(|read| read <= until.plus(AHEAD))
+        {
             let batch = self.runs.batch()?;
             self.read_until = batch.last().map(|view| view.run.booked_at);
             for view in batch {
@@ -324,11 +416,37 @@ impl Replay {
 
     fn open(&mut self, view: RunView) {
         let run = &view.run;
-        let id = run.run.clone().or_else(|| run.calls.first().map(|call| RunId::from(call.call.to_string()))).unwrap_or_else(|| "".into());
-        let key = (run.workflow.clone(), RunRef { agent: run.agent.clone(), run: id });
-        let open = Rc::new(Open { key, view, state: std::cell::RefCell::default() });
-        let calls = open.view.run.calls.iter().enumerate().map(|(n, call)| (call.at, Next::Call(Rc::clone(&open), n)));
-        let booked_anew = self.counts_now(&open).then(|| (open.view.run.booked_at, Next::Book(Rc::clone(&open))));
+        let id = run
+            .run
+            .clone()
+            .or_else(|| {
+                run.calls
+                    .first()
+                    .map(|call| RunId::from(call.call.to_string()))
+            })
+            .unwrap_or_else(|| "".into());
+        let key = (
+            run.workflow.clone(),
+            RunRef {
+                agent: run.agent.clone(),
+                run: id,
+            },
+        );
+        let open = Rc::new(Open {
+            key,
+            view,
+            state: std::cell::RefCell::default(),
+        });
+        let calls = open
+            .view
+            .run
+            .calls
+            .iter()
+            .enumerate()
+            .map(|(n, call)| (call.at, Next::Call(Rc::clone(&open), n)));
+        let booked_anew = self
+            .counts_now(&open)
+            .then(|| (open.view.run.booked_at, Next::Book(Rc::clone(&open))));
         for (at, next) in calls.chain(booked_anew).collect::<Vec<_>>() {
             self.n += 1;
             self.queue.push(Reverse((at, self.n)));
@@ -340,18 +458,27 @@ impl Replay {
     fn counts_now(&self, open: &Open) -> bool {
         let reported = self.known.reported.get(&open.key);
         let charges = open.view.run.charges.iter().chain(&open.view.retracted);
-        let own = |charge: &&Charge| reported.is_none_or(|reported| !reported.contains(&charge.mode));
+        let own =
+            |charge: &&Charge| reported.is_none_or(|reported| !reported.contains(&charge.mode));
         !self.known.booked.contains(&open.key)
             && self.policies.workflows.contains_key(&open.key.0)
             && charges.filter(own).any(|charge| {
-                let counted = self.real_terms.get(&open.key.0).is_some_and(|terms| terms.objective.unacceptable.contains(&charge.mode));
+                let counted = self
+                    .real_terms
+                    .get(&open.key.0)
+                    .is_some_and(|terms| terms.objective.unacceptable.contains(&charge.mode));
                 !counted && self.counts(&open.key.0, &charge.mode)
             })
     }
 
     /// Does what lies before `until` besides the journal's entries.
     fn catch_up(&mut self, until: Time) -> Result<(), SimulateError> {
-        while let Some(Reverse((at, n))) = self.queue.peek().copied().filter(|Reverse((at, _))| *at <= until) {
+        while let Some(Reverse((at, n))) = self
+            .queue
+            .peek()
+            .copied()
+            .filter(|Reverse((at, _))| *at <= until)
+        {
             self.queue.pop();
             match self.next.remove(&n) {
                 Some(Next::Call(open, call)) => self.call(at, &open, &open.view.run.calls[call]),
@@ -366,7 +493,9 @@ impl Replay {
     }
 
     fn call(&mut self, at: Time, open: &Rc<Open>, call: &CallRecord) {
-        let Some(simulation) = &mut self.simulation else { return };
+        let Some(simulation) = &mut self.simulation else {
+            return;
+        };
         let (workflow, run) = &open.key;
         if simulation.policy(workflow.as_str()).is_none() {
             return;
@@ -376,13 +505,33 @@ impl Replay {
         if state.prevented {
             return;
         }
-        let args = call.args.as_deref().and_then(|text| json::parse(text.as_bytes()).ok());
-        let facts = RunFacts { id: run.run.as_str(), calls: state.calls, escalated: state.escalated };
-        let judged = simulation.judge(workflow, at, PastCall { tool: call.tool.as_str(), args: args.as_ref(), agent: run.agent.as_str(), run: facts });
+        let args = call
+            .args
+            .as_deref()
+            .and_then(|text| json::parse(text.as_bytes()).ok());
+        let facts = RunFacts {
+            id: run.run.as_str(),
+            calls: state.calls,
+            escalated: state.escalated,
+        };
+        let judged = simulation.judge(
+            workflow,
+            at,
+            PastCall {
+                tool: call.tool.as_str(),
+                args: args.as_ref(),
+                agent: run.agent.as_str(),
+                run: facts,
+            },
+        );
         state.calls += 1;
         let went = call.executed != Executed::No;
         state.escalated |= went && simulation.escalates(call.tool.as_str());
-        let verdict = if judged.acts { judged.verdict } else { Verdict::Allow };
+        let verdict = if judged.acts {
+            judged.verdict
+        } else {
+            Verdict::Allow
+        };
         let approved = self.known.approved.contains(&call.call);
         let (_, difference) = self.real.entry(workflow.clone()).or_default();
         match verdict {
@@ -396,11 +545,14 @@ impl Replay {
                 difference.newly_held += 1;
                 let first = !std::mem::replace(&mut state.held, true);
                 if let Some(told) = simulation.told(workflow.as_str()).filter(|_| first) {
-                    told.held.note(run.run.as_str(), open.view.run.mark == Mark::Unacceptable);
+                    told.held
+                        .note(run.run.as_str(), open.view.run.mark == Mark::Unacceptable);
                 }
             }
             // By rules only: what a level, a cap or a person refused might be refused still.
-            Verdict::Allow if !went && !judged.unknown && call.rule.is_some() => difference.newly_allowed += 1,
+            Verdict::Allow if !went && !judged.unknown && call.rule.is_some() => {
+                difference.newly_allowed += 1;
+            }
             Verdict::Allow | Verdict::Hold | Verdict::Deny => {}
         }
     }
@@ -411,8 +563,13 @@ impl Replay {
         if !self.known.booked.contains(&open.key) {
             self.take_out(open);
         }
-        if let Some(told) = self.simulation.as_mut().and_then(|simulation| simulation.told(open.key.0.as_str())) {
-            told.prevented.note(open.key.1.run.as_str(), run.mark == Mark::Unacceptable);
+        if let Some(told) = self
+            .simulation
+            .as_mut()
+            .and_then(|simulation| simulation.told(open.key.0.as_str()))
+        {
+            told.prevented
+                .note(open.key.1.run.as_str(), run.mark == Mark::Unacceptable);
         }
     }
 
@@ -421,11 +578,18 @@ impl Replay {
             return;
         }
         self.take_out(open);
-        self.diverted.insert(open.key.clone(), Some(Mark::Unacceptable));
+        self.diverted
+            .insert(open.key.clone(), Some(Mark::Unacceptable));
         let (workflow, run) = open.key.clone();
         if let Some(simulation) = &mut self.simulation {
             simulation.pass(&workflow, at);
-            simulation.book(&workflow, at, run, open.view.run.high, open.view.run.charges.clone());
+            simulation.book(
+                &workflow,
+                at,
+                run,
+                open.view.run.high,
+                open.view.run.charges.clone(),
+            );
         }
     }
 
@@ -433,10 +597,19 @@ impl Replay {
     fn take_out(&mut self, open: &Open) {
         let run = &open.view.run;
         let went = |call: &CallRecord| call.executed != Executed::No;
-        let reads_only = self.real_terms.get(&open.key.0).is_some_and(|terms| terms.reads_only);
-        let counted = run.calls.iter().any(|call| went(call) && (call.risk > Risk::Read || reads_only));
+        let reads_only = self
+            .real_terms
+            .get(&open.key.0)
+            .is_some_and(|terms| terms.reads_only);
+        let counted = run
+            .calls
+            .iter()
+            .any(|call| went(call) && (call.risk > Risk::Read || reads_only));
         let minute = run.booked_at.minute();
-        let minus = self.minus.entry((open.key.0.clone(), minute)).or_insert_with(|| Cell::new(minute));
+        let minus = self
+            .minus
+            .entry((open.key.0.clone(), minute))
+            .or_insert_with(|| Cell::new(minute));
         minus.runs += u64::from(counted);
         minus.high += u64::from(counted && run.high);
         minus.idle += u64::from(!counted);
@@ -444,11 +617,25 @@ impl Replay {
 
     fn end(mut self, policies: String, source: String) -> Simulated {
         let now = self.now;
-        let mut workflows = self.simulation.take().map(|simulation| simulation.end(now)).unwrap_or_default();
+        let mut workflows = self
+            .simulation
+            .take()
+            .map(|simulation| simulation.end(now))
+            .unwrap_or_default();
         for (name, told) in &mut workflows {
             let (real, counted) = self.real.remove(name).unwrap_or_default();
-            let Difference { newly_held, newly_denied, newly_allowed, .. } = counted;
-            told.difference = Some(Difference { newly_held, newly_denied, newly_allowed, ..Difference::of(&real, &told.changes) });
+            let Difference {
+                newly_held,
+                newly_denied,
+                newly_allowed,
+                ..
+            } = counted;
+            told.difference = Some(Difference {
+                newly_held,
+                newly_denied,
+                newly_allowed,
+                ..Difference::of(&real, &told.changes)
+            });
         }
         Simulated {
             policies,
@@ -458,7 +645,10 @@ impl Replay {
             read: self.read,
             recovers_after: None,
             findings: Findings::default().into_list(),
-            workflows: workflows.into_iter().map(|(name, told)| (name.to_string(), told)).collect(),
+            workflows: workflows
+                .into_iter()
+                .map(|(name, told)| (name.to_string(), told))
+                .collect(),
         }
     }
 }

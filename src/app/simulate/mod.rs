@@ -1,8 +1,11 @@
-//! What other policies would have made of runs of the past: the gate's own rules and its own fold, over what happened instead of what happens.
+//! What other policies would have made of runs of the past: the gate's own rules and its own fold,
+//! over what happened instead of what happens.
 //!
-//! Each call is judged where the workflow would have stood; a run with a call that would have been denied is prevented and booked nowhere; a run with one that would
-//! have been held is booked as it was, because nobody knows what a person would have said. Caps on volume, limits and duplicates are not judged: they depend on
-//! calls that a history does not have. Time is the history's. Where the runs come from is `history` and `journal`.
+//! Each call is judged where the workflow would have stood; a run with a call that would have been
+//! denied is prevented and booked nowhere; a run with one that would have been held is booked as it
+//! was, because nobody knows what a person would have said. Caps on volume, limits and duplicates
+//! are not judged: they depend on calls that a history does not have. Time is the history's. Where
+//! the runs come from is `history` and `journal`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -36,7 +39,8 @@ pub mod told;
 
 pub use told::{Change, Difference, Simulated, SimulatedWorkflow};
 
-/// How long after a burn began a person is taken to have found its cause, where a history has no people in it.
+/// How long after a burn began a person is taken to have found its cause, where a history has no
+/// people in it.
 pub const RECOVERS_AFTER: Duration = days(2);
 /// How long the probations last that such a person opens.
 const PROBATION: Duration = days(7);
@@ -51,13 +55,17 @@ pub enum SimulateError {
     #[error("cannot read the history: {0}")]
     History(#[from] std::io::Error),
     /// The history is too long to be sorted here.
-    #[error("the history is not in the order of time, and has more than {0} lines\nhint: sort it by `at` first")]
+    #[error(
+        "the history is not in the order of time, and has more than {0} lines\nhint: sort it by `at` first"
+    )]
     TooLong(usize),
     /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] crate::store::OpenError),
     /// More runs would have gone another way than are told apart.
-    #[error("more than {0} runs would have gone another way than they did\nhint: simulate a shorter time")]
+    #[error(
+        "more than {0} runs would have gone another way than they did\nhint: simulate a shorter time"
+    )]
     TooMany(usize),
 }
 
@@ -109,11 +117,22 @@ pub struct PastCall<'a> {
 }
 
 impl Simulation {
-    /// A simulation of `policies` from `at` on. `recovers_after` stands for the people that a history does not have; `before` is how a ledger began.
+    /// A simulation of `policies` from `at` on. `recovers_after` stands for the people that a
+    /// history does not have; `before` is how a ledger began.
     #[must_use]
-    pub fn new(policies: Arc<PolicySet>, at: Time, recovers_after: Option<Duration>, before: Option<Event>) -> Self {
+    pub fn new(
+        policies: Arc<PolicySet>,
+        at: Time,
+        recovers_after: Option<Duration>,
+        before: Option<Event>,
+    ) -> Self {
         let mut simulation = Simulation {
-            tools: policies.apis.values().flat_map(|api| &api.tools).map(|tool| (tool.name.clone(), Arc::clone(tool))).collect(),
+            tools: policies
+                .apis
+                .values()
+                .flat_map(|api| &api.tools)
+                .map(|tool| (tool.name.clone(), Arc::clone(tool)))
+                .collect(),
             state: State::default(),
             desks: BTreeMap::new(),
             recovers_after,
@@ -128,15 +147,41 @@ impl Simulation {
 
     /// The policies come into force, or come again as after a restart.
     pub fn accept(&mut self, at: Time) {
-        let terms: BTreeMap<WorkflowName, Arc<Terms>> =
-            self.policies.workflows.iter().map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms))).collect();
+        let terms: BTreeMap<WorkflowName, Arc<Terms>> = self
+            .policies
+            .workflows
+            .iter()
+            .map(|(name, workflow)| (name.clone(), Arc::clone(&workflow.terms)))
+            .collect();
         let version: Digest = self.policies.version;
-        let followed = self.state.apply(&Entry { at, workflow: None, event: Event::PolicyAccepted { version, terms, policies: "".into() } });
+        let followed = self.state.apply(&Entry {
+            at,
+            workflow: None,
+            event: Event::PolicyAccepted {
+                version,
+                terms,
+                policies: "".into(),
+            },
+        });
         for (name, policy) in &self.policies.workflows {
-            let Some(state) = self.state.workflow(name).filter(|_| !self.desks.contains_key(name)) else { continue };
+            let Some(state) = self
+                .state
+                .workflow(name)
+                .filter(|_| !self.desks.contains_key(name))
+            else {
+                continue;
+            };
             let standing = state.standing();
             let told = SimulatedWorkflow::new(policy, &standing);
-            let desk = Desk { policy: Arc::clone(policy), due: state.next_due(), standing, recovers: None, tally: None, told, since: at };
+            let desk = Desk {
+                policy: Arc::clone(policy),
+                due: state.next_due(),
+                standing,
+                recovers: None,
+                tally: None,
+                told,
+                since: at,
+            };
             self.desks.insert(name.clone(), desk);
         }
         self.follow(followed);
@@ -168,7 +213,9 @@ impl Simulation {
     /// Lets time pass for a workflow: what follows from that, happens.
     pub fn pass(&mut self, workflow: &WorkflowName, at: Time) {
         loop {
-            let Some(desk) = self.desks.get(workflow) else { return };
+            let Some(desk) = self.desks.get(workflow) else {
+                return;
+            };
             let recovers = desk.recovers.filter(|time| *time <= at);
             let due = desk.due.filter(|time| *time <= at);
             match (due, recovers) {
@@ -187,7 +234,13 @@ impl Simulation {
                         desk.recovers = None;
                     }
                     let cause = "taken to be found by a person; no history has people in it".into();
-                    let event = Event::Recovered { cause, fix: None, to: None, lasts: PROBATION, by: "simulate".into() };
+                    let event = Event::Recovered {
+                        cause,
+                        fix: None,
+                        to: None,
+                        lasts: PROBATION,
+                        by: "simulate".into(),
+                    };
                     self.apply(workflow, recovers.unwrap_or(at), event);
                 }
             }
@@ -196,18 +249,46 @@ impl Simulation {
 
     /// Judges a call where its workflow stands, and counts it.
     pub fn judge(&mut self, workflow: &WorkflowName, at: Time, call: PastCall<'_>) -> Judged {
-        let nothing = Judged { verdict: Verdict::Allow, acts: false, unknown: true };
-        let Some(desk) = self.desks.get_mut(workflow) else { return nothing };
+        let nothing = Judged {
+            verdict: Verdict::Allow,
+            acts: false,
+            unknown: true,
+        };
+        let Some(desk) = self.desks.get_mut(workflow) else {
+            return nothing;
+        };
         let tool = self.tools.get(call.tool).map(|tool| &**tool);
-        let facts = past::facts(call.args, call.tool, call.agent, workflow.as_str(), call.run, &desk.standing);
-        let case = Case { workflow: &desk.policy, standing: &desk.standing, tool, facts, now: at };
-        let knows = |rule: RuleName| tool.is_none_or(|tool| is_known(tool, rule, call.args.is_some()));
-        let mut unknown = tool.is_some_and(|tool| !RULES.iter().all(|rule| is_known(tool, *rule, call.args.is_some())));
+        let facts = past::facts(
+            call.args,
+            call.tool,
+            call.agent,
+            workflow.as_str(),
+            call.run,
+            &desk.standing,
+        );
+        let case = Case {
+            workflow: &desk.policy,
+            standing: &desk.standing,
+            tool,
+            facts,
+            now: at,
+        };
+        let knows =
+            |rule: RuleName| tool.is_none_or(|tool| is_known(tool, rule, call.args.is_some()));
+        let mut unknown = tool.is_some_and(|tool| {
+            !RULES
+                .iter()
+                .all(|rule| is_known(tool, *rule, call.args.is_some()))
+        });
         let (mut acting, mut watched) = (Verdict::Allow, Verdict::Allow);
         match judge::explain(&case) {
             Ok(findings) => {
                 for finding in findings.iter().filter(|finding| knows(finding.rule)) {
-                    let strictest = if case.watches(finding) { &mut watched } else { &mut acting };
+                    let strictest = if case.watches(finding) {
+                        &mut watched
+                    } else {
+                        &mut acting
+                    };
                     *strictest = finding.verdict.max(*strictest);
                 }
             }
@@ -224,16 +305,27 @@ impl Simulation {
             Verdict::Hold => &mut calls.held,
             Verdict::Deny => &mut calls.denied,
         } += 1;
-        Judged { verdict, acts, unknown }
+        Judged {
+            verdict,
+            acts,
+            unknown,
+        }
     }
 
     /// Books an acceptable run, or an idle one.
     pub fn tally(&mut self, workflow: &WorkflowName, at: Time, high: bool, idle: bool) {
         let minute = at.minute();
-        if self.desks.get(workflow).and_then(|desk| desk.tally.as_ref()).is_some_and(|(_, cell)| cell.minute != minute) {
+        if self
+            .desks
+            .get(workflow)
+            .and_then(|desk| desk.tally.as_ref())
+            .is_some_and(|(_, cell)| cell.minute != minute)
+        {
             self.flush(workflow);
         }
-        let Some(desk) = self.desks.get_mut(workflow) else { return };
+        let Some(desk) = self.desks.get_mut(workflow) else {
+            return;
+        };
         let (last, cell) = desk.tally.get_or_insert_with(|| (at, Cell::new(minute)));
         *last = at;
         if idle {
@@ -247,9 +339,25 @@ impl Simulation {
     }
 
     /// Books an unacceptable run.
-    pub fn book(&mut self, workflow: &WorkflowName, at: Time, run: RunRef, high: bool, charges: Vec<Charge>) {
+    pub fn book(
+        &mut self,
+        workflow: &WorkflowName,
+        at: Time,
+        run: RunRef,
+        high: bool,
+        charges: Vec<Charge>,
+    ) {
         self.flush(workflow);
-        self.apply(workflow, at, Event::Booked { run, high, charges, seen: Facets::NONE });
+        self.apply(
+            workflow,
+            at,
+            Event::Booked {
+                run,
+                high,
+                charges,
+                seen: Facets::NONE,
+            },
+        );
         if let Some(told) = self.told(workflow.as_str()) {
             told.runs += 1;
             told.unacceptable += 1;
@@ -258,14 +366,22 @@ impl Simulation {
 
     /// Applies an event.
     pub fn apply(&mut self, workflow: &WorkflowName, at: Time, event: Event) {
-        let followed = self.state.apply(&Entry { at, workflow: Some(workflow.clone()), event });
+        let followed = self.state.apply(&Entry {
+            at,
+            workflow: Some(workflow.clone()),
+            event,
+        });
         self.follow(followed);
         self.look_again(workflow);
     }
 
     /// Applies an event that concerns the process or every workflow.
     pub fn apply_to_all(&mut self, at: Time, event: Event) {
-        let followed = self.state.apply(&Entry { at, workflow: None, event });
+        let followed = self.state.apply(&Entry {
+            at,
+            workflow: None,
+            event,
+        });
         self.follow(followed);
         let names: Vec<_> = self.desks.keys().cloned().collect();
         for name in &names {
@@ -297,21 +413,41 @@ impl Simulation {
     }
 
     fn flush(&mut self, workflow: &WorkflowName) {
-        let Some((at, cell)) = self.desks.get_mut(workflow).and_then(|desk| desk.tally.take()) else { return };
+        let Some((at, cell)) = self
+            .desks
+            .get_mut(workflow)
+            .and_then(|desk| desk.tally.take())
+        else {
+            return;
+        };
         self.apply(workflow, at, Event::Tallied { cells: vec![cell] });
     }
 
     fn look_again(&mut self, workflow: &WorkflowName) {
-        if let (Some(desk), Some(state)) = (self.desks.get_mut(workflow), self.state.workflow(workflow)) {
+        if let (Some(desk), Some(state)) =
+            (self.desks.get_mut(workflow), self.state.workflow(workflow))
+        {
             desk.due = state.next_due();
         }
     }
 
     fn follow(&mut self, followed: Vec<Entry>) {
         let mut overdue = Vec::new();
-        for Entry { at, workflow, event } in followed {
-            let (Some(workflow), Event::Followed(effect)) = (workflow, event) else { continue };
-            let (Some(desk), Some(state)) = (self.desks.get_mut(&workflow), self.state.workflow(&workflow)) else { continue };
+        for Entry {
+            at,
+            workflow,
+            event,
+        } in followed
+        {
+            let (Some(workflow), Event::Followed(effect)) = (workflow, event) else {
+                continue;
+            };
+            let (Some(desk), Some(state)) = (
+                self.desks.get_mut(&workflow),
+                self.state.workflow(&workflow),
+            ) else {
+                continue;
+            };
             // A history has nobody in it who reviews, either.
             if matches!(effect, Effect::ReviewOverdue { .. }) && self.recovers_after.is_some() {
                 overdue.push((workflow, at));
@@ -321,10 +457,14 @@ impl Simulation {
                 desk.told.stay(*from, desk.since, at);
                 desk.since = at;
             }
-            // Also an entry that continues a burn that was left, and a probation that was used up, want somebody to find a cause.
-            let burns =
-                matches!(&effect, Effect::PostureChanged { to, .. } if *to >= Posture::Burned) || matches!(effect, Effect::ProbationEnded { lasted: false });
-            if let Some(after) = self.recovers_after.filter(|_| burns && desk.recovers.is_none()) {
+            // Also an entry that continues a burn that was left, and a probation that was used up,
+            // want somebody to find a cause.
+            let burns = matches!(&effect, Effect::PostureChanged { to, .. } if *to >= Posture::Burned)
+                || matches!(effect, Effect::ProbationEnded { lasted: false });
+            if let Some(after) = self
+                .recovers_after
+                .filter(|_| burns && desk.recovers.is_none())
+            {
                 desk.recovers = Some(at.plus(after));
             }
             desk.told.note(at, effect);
@@ -332,19 +472,35 @@ impl Simulation {
             desk.due = state.next_due();
         }
         for (workflow, at) in overdue {
-            self.apply(&workflow, at, Event::Reviewed { by: "simulate".into(), note: None });
+            self.apply(
+                &workflow,
+                at,
+                Event::Reviewed {
+                    by: "simulate".into(),
+                    note: None,
+                },
+            );
         }
     }
 }
 
 /// The rules that can depend on what a history may not have.
-const RULES: [RuleName; 4] = [RuleName::Arguments, RuleName::DenyWhen, RuleName::HoldWhen, RuleName::EscalateWhen];
+const RULES: [RuleName; 4] = [
+    RuleName::Arguments,
+    RuleName::DenyWhen,
+    RuleName::HoldWhen,
+    RuleName::EscalateWhen,
+];
 
 /// Can what this rule says of the tool's calls be known from the arguments alone, or without them?
 fn is_known(tool: &Tool, rule: RuleName, has_args: bool) -> bool {
     let reads = |condition: &Condition| {
         let reads = condition.reads();
-        (has_args || !reads.any_args()) && reads.path.is_empty() && reads.query.is_empty() && reads.header.is_empty() && !reads.computed
+        (has_args || !reads.any_args())
+            && reads.path.is_empty()
+            && reads.query.is_empty()
+            && reads.header.is_empty()
+            && !reads.computed
     };
     let condition = if rule == RuleName::Arguments {
         return has_args || tool.arguments.is_none();

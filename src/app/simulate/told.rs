@@ -1,4 +1,5 @@
-//! What a simulation tells: per workflow what was booked, judged and prevented, how it stood over time, and where that differs from what happened.
+//! What a simulation tells: per workflow what was booked, judged and prevented, how it stood over
+//! time, and where that differs from what happened.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,9 @@ use serde::Serialize;
 
 use crate::{
     api::{Decimal, Moment, history::Finding},
-    gate::{budget::posture::Posture, event::Effect, policy::Workflow, standing::Standing, time::Time},
+    gate::{
+        budget::posture::Posture, event::Effect, policy::Workflow, standing::Standing, time::Time,
+    },
 };
 
 /// The most changes of a workflow that are kept one by one; the rest is counted.
@@ -29,7 +32,8 @@ pub struct Simulated {
     pub to: Moment,
     /// Runs or entries that were read.
     pub read: u64,
-    /// How long after a burn a person was taken to have found its cause; `null` where people's decisions are on record.
+    /// How long after a burn a person was taken to have found its cause; `null` where people's
+    /// decisions are on record.
     pub recovers_after: Option<String>,
     /// What was skipped, and what is odd.
     pub findings: Vec<Finding>,
@@ -82,7 +86,8 @@ pub struct SimulatedWorkflow {
     pub changes: Vec<Change>,
     /// Changes that are not listed.
     pub more_changes: u64,
-    /// What really happened and would not have, and the other way round; `null` where what really happened is not on record.
+    /// What really happened and would not have, and the other way round; `null` where what really
+    /// happened is not on record.
     pub difference: Option<Difference>,
 }
 
@@ -95,7 +100,8 @@ pub struct Calls {
     pub held: u64,
     /// Denied.
     pub denied: u64,
-    /// Calls that a rule could not judge, because it reads what is not on record; they are among those above by the rules that could.
+    /// Calls that a rule could not judge, because it reads what is not on record; they are among
+    /// those above by the rules that could.
     pub unknown: u64,
 }
 
@@ -155,7 +161,13 @@ impl SimulatedWorkflow {
         SimulatedWorkflow {
             risk: policy.terms.tier.as_str().to_owned(),
             target: Decimal::of(i64::from(policy.terms.objective.target_ppm / 100)),
-            levels: policy.terms.ladder.rungs().iter().map(|rung| rung.level.to_string()).collect(),
+            levels: policy
+                .terms
+                .ladder
+                .rungs()
+                .iter()
+                .map(|rung| rung.level.to_string())
+                .collect(),
             starts: standing.level().to_string(),
             runs: 0,
             unacceptable: 0,
@@ -184,7 +196,10 @@ impl SimulatedWorkflow {
         self.proposed += u64::from(matches!(effect, Effect::StepProposed { .. }));
         self.demotions += u64::from(matches!(effect, Effect::Demoted { .. }));
         if self.changes.len() < MOST_CHANGES {
-            self.changes.push(Change { at: Moment(at), effect });
+            self.changes.push(Change {
+                at: Moment(at),
+                effect,
+            });
         } else {
             self.more_changes += 1;
         }
@@ -228,6 +243,8 @@ impl Difference {
     /// Did everything happen as it would have?
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.only_real.is_empty() && self.only_simulated.is_empty() && self.newly_held + self.newly_denied + self.newly_allowed == 0
+        self.only_real.is_empty()
+            && self.only_simulated.is_empty()
+            && self.newly_held + self.newly_denied + self.newly_allowed == 0
     }
 }

@@ -1,6 +1,8 @@
-//! What surrounds a held call: how the workflow stands, what its run did so far, what else touched its object lately, how calls like it were decided and turned out.
+//! What surrounds a held call: how the workflow stands, what its run did so far, what else touched
+//! its object lately, how calls like it were decided and turned out.
 //!
-//! The gate puts it together in one answer. What it could not read is said, because a person has to decide all the same.
+//! The gate puts it together in one answer. What it could not read is said, because a person has to
+//! decide all the same.
 
 use std::fmt::Write as _;
 
@@ -26,14 +28,27 @@ use crate::{
 /// Everything about the surroundings of `approval`, as the gate tells it; nothing where it did not.
 #[must_use]
 pub(super) fn page(approval: &Approval, now: Time) -> String {
-    let Some(context) = approval.context.as_deref() else { return String::new() };
-    let Context { workflow, run, lately, alike, rule, missing, changes: _ } = context;
+    let Some(context) = approval.context.as_deref() else {
+        return String::new();
+    };
+    let Context {
+        workflow,
+        run,
+        lately,
+        alike,
+        rule,
+        missing,
+        changes: _,
+    } = context;
     let parts = [
         ("stands", vec![status::line(workflow, now)]),
         ("run", so_far(approval, run, now)),
         ("lately", touched(approval, lately, now)),
         ("before", before(approval, alike, now)),
-        ("rule", rule.iter().map(|rule| experience(&rule.figures)).collect()),
+        (
+            "rule",
+            rule.iter().map(|rule| experience(&rule.figures)).collect(),
+        ),
         ("missing", missing.iter().map(|what| escape(what)).collect()),
     ];
     let mut page = String::new();
@@ -52,7 +67,11 @@ fn so_far(approval: &Approval, run: &RunSoFar, now: Time) -> Vec<String> {
     }
     let mut state = match run.state.as_str() {
         "open" => "open".to_owned(),
-        "unknown" => return vec!["what it did is not known: it ended with a crash, or made no other call".to_owned()],
+        "unknown" => {
+            return vec![
+                "what it did is not known: it ended with a crash, or made no other call".to_owned(),
+            ];
+        }
         outcome => format!("ended, {}", escape(outcome)),
     };
     if let Some(started) = run.started {
@@ -68,50 +87,105 @@ fn so_far(approval: &Approval, run: &RunSoFar, now: Time) -> Vec<String> {
     if run.calls.is_empty() {
         return vec![format!("{state}; no other call so far")];
     }
-    let left_out = if run.left_out == 0 { String::new() } else { format!("; {} before these", calls(run.left_out)) };
-    std::iter::once(format!("{state}{left_out}")).chain(run.calls.iter().map(|call| one(call, now))).collect()
+    let left_out = if run.left_out == 0 {
+        String::new()
+    } else {
+        format!("; {} before these", calls(run.left_out))
+    };
+    std::iter::once(format!("{state}{left_out}"))
+        .chain(run.calls.iter().map(|call| one(call, now)))
+        .collect()
 }
 
 fn one(call: &Call, now: Time) -> String {
-    let about = call.subject.as_deref().map_or_else(String::new, |subject| format!(" about {}", escape(subject)));
+    let about = call
+        .subject
+        .as_deref()
+        .map_or_else(String::new, |subject| format!(" about {}", escape(subject)));
     let verdict = match (call.verdict.as_str(), &call.executed) {
         ("allow", Executed(event::Executed::Yes)) => "executed".to_owned(),
         ("allow", Executed(event::Executed::Unknown)) => "sent, and the answer was lost".to_owned(),
         ("allow", Executed(event::Executed::No)) => "allowed, not executed".to_owned(),
         (verdict, Executed(executed)) => {
-            let by = call.rule.as_deref().map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
+            let by = call
+                .rule
+                .as_deref()
+                .map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
             let word = if verdict == "hold" { "held" } else { "denied" };
-            let went = if *executed == event::Executed::No { "" } else { ", and went in shadow" };
+            let went = if *executed == event::Executed::No {
+                ""
+            } else {
+                ", and went in shadow"
+            };
             format!("{word}{by}{went}")
         }
     };
-    let status = if call.status == 0 { String::new() } else { format!(" ({})", call.status) };
-    format!("{}: {} (risk {}){about}: {verdict}{status}", when::ago(now, call.at), escape(&call.tool), escape(&call.risk))
+    let status = if call.status == 0 {
+        String::new()
+    } else {
+        format!(" ({})", call.status)
+    };
+    format!(
+        "{}: {} (risk {}){about}: {verdict}{status}",
+        when::ago(now, call.at),
+        escape(&call.tool),
+        escape(&call.risk)
+    )
 }
 
 fn calls(count: u64) -> String {
-    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
+    if count == 1 {
+        "1 call".to_owned()
+    } else {
+        format!("{count} calls")
+    }
 }
 
 fn wrong(modes: &[String]) -> String {
-    if modes.is_empty() { String::new() } else { format!(" ({})", escape(&modes.join(", "))) }
+    if modes.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", escape(&modes.join(", ")))
+    }
 }
 
 /// The newest other runs that touched the same object.
 fn touched(approval: &Approval, lately: &[Touch], now: Time) -> Vec<String> {
-    let Some(subject) = &approval.subject else { return vec!["the call names no object".to_owned()] };
-    let line = |touch: &Touch| {
-        let state = if touch.outcome == "open" { "is open".to_owned() } else { format!("was {}", escape(&touch.outcome)) };
-        let (run, workflow, tools) = (escape(&touch.run), escape(&touch.workflow), escape(&touch.tools.join(", ")));
-        format!("{}: run {run} of {workflow} {state}{}: {tools}", when::ago(now, touch.at), wrong(&touch.modes))
+    let Some(subject) = &approval.subject else {
+        return vec!["the call names no object".to_owned()];
     };
-    if lately.is_empty() { vec![format!("no other run touched {}", escape(subject))] } else { lately.iter().map(line).collect() }
+    let line = |touch: &Touch| {
+        let state = if touch.outcome == "open" {
+            "is open".to_owned()
+        } else {
+            format!("was {}", escape(&touch.outcome))
+        };
+        let (run, workflow, tools) = (
+            escape(&touch.run),
+            escape(&touch.workflow),
+            escape(&touch.tools.join(", ")),
+        );
+        format!(
+            "{}: run {run} of {workflow} {state}{}: {tools}",
+            when::ago(now, touch.at),
+            wrong(&touch.modes)
+        )
+    };
+    if lately.is_empty() {
+        vec![format!("no other run touched {}", escape(subject))]
+    } else {
+        lately.iter().map(line).collect()
+    }
 }
 
-/// The newest decisions on calls of the same tool, those about the same object first, and what became of the runs.
+/// The newest decisions on calls of the same tool, those about the same object first, and what
+/// became of the runs.
 fn before(approval: &Approval, alike: &[Alike], now: Time) -> Vec<String> {
     if alike.is_empty() {
-        vec![format!("no call of {} was decided on before", escape(&approval.tool))]
+        vec![format!(
+            "no call of {} was decided on before",
+            escape(&approval.tool)
+        )]
     } else {
         alike.iter().map(|one| decided(one, now)).collect()
     }
@@ -119,12 +193,26 @@ fn before(approval: &Approval, alike: &[Alike], now: Time) -> Vec<String> {
 
 /// How calls that the same rule held were decided, and how that turned out.
 fn experience(figures: &Figures) -> String {
-    let mut told = format!("in 30 days it held {}, of which {} approved", counted(figures.held, "call", "calls"), counted(figures.approved, "was", "were"));
+    let mut told = format!(
+        "in 30 days it held {}, of which {} approved",
+        counted(figures.held, "call", "calls"),
+        counted(figures.approved, "was", "were")
+    );
     if figures.approved > 0 {
-        let _ = write!(told, ", {} as asked; {} of those turned out bad", percent(figures.without_edits), grouped(figures.turned_bad));
+        let _ = write!(
+            told,
+            ", {} as asked; {} of those turned out bad",
+            percent(figures.without_edits),
+            grouped(figures.turned_bad)
+        );
     }
     if figures.unasked > 0 {
-        let _ = write!(told, "; {} went under a grant for a while, {} of them bad", grouped(figures.unasked), grouped(figures.unasked_turned_bad));
+        let _ = write!(
+            told,
+            "; {} went under a grant for a while, {} of them bad",
+            grouped(figures.unasked),
+            grouped(figures.unasked_turned_bad)
+        );
     }
     told
 }
@@ -139,9 +227,17 @@ fn decided(one: &Alike, now: Time) -> String {
     let outcome = match (one.sent, one.outcome.as_deref()) {
         (false, _) => "not sent".to_owned(),
         (true, None) => "sent, and its run is not booked yet".to_owned(),
-        (true, Some(outcome)) => format!("sent, and its run was {}{}", escape(outcome), wrong(&one.modes)),
+        (true, Some(outcome)) => format!(
+            "sent, and its run was {}{}",
+            escape(outcome),
+            wrong(&one.modes)
+        ),
     };
-    format!("{}{about}: {}; {outcome}", when::ago(now, one.created_at), said.join(", "))
+    format!(
+        "{}{about}: {}; {outcome}",
+        when::ago(now, one.created_at),
+        said.join(", ")
+    )
 }
 
 fn said(decision: &AlikeDecision) -> String {
@@ -152,7 +248,10 @@ fn said(decision: &AlikeDecision) -> String {
         ("deny_not_now", _) => "denied it for now",
         (other, _) => other,
     };
-    let reason = decision.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", escape(reason)));
+    let reason = decision
+        .reason
+        .as_deref()
+        .map_or_else(String::new, |reason| format!(" ({})", escape(reason)));
     format!("{} {}{reason}", escape(&decision.reviewer), escape(what))
 }
 
@@ -167,7 +266,12 @@ mod tests {
         status::tests::workflow,
     };
 
-    fn told(over: &serde_json::Value, run: &serde_json::Value, lately: &serde_json::Value, alike: &serde_json::Value) -> String {
+    fn told(
+        over: &serde_json::Value,
+        run: &serde_json::Value,
+        lately: &serde_json::Value,
+        alike: &serde_json::Value,
+    ) -> String {
         let mut context = json!({ "changes": [], "workflow": workflow(&json!({})), "run": run, "lately": lately, "alike": alike, "missing": [] });
         if run["state"] == "open" {
             context["rule"] = json!({
@@ -180,7 +284,11 @@ mod tests {
         plain(&page(&approval(&over), now()))
     }
 
-    fn call(verdict: &str, executed: &serde_json::Value, over: &serde_json::Value) -> serde_json::Value {
+    fn call(
+        verdict: &str,
+        executed: &serde_json::Value,
+        over: &serde_json::Value,
+    ) -> serde_json::Value {
         let mut call = json!({
             "call": "call_1", "at": "2026-11-23T17:56:00Z", "tool": "payments/get_order", "risk": "read", "verdict": verdict, "rule": null, "executed": executed,
             "status": 200, "subject": null,
@@ -234,15 +342,32 @@ mod tests {
     #[test]
     fn what_there_is_not_is_said() {
         let run = |state: &str| json!({ "state": state, "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": true, "calls": [] });
-        let plainly = told(&json!({ "subject": null }), &run("unknown"), &json!([]), &json!([]));
+        let plainly = told(
+            &json!({ "subject": null }),
+            &run("unknown"),
+            &json!([]),
+            &json!([]),
+        );
         insta::assert_snapshot!(plainly, @r"
           stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
           run       what it did is not known: it ended with a crash, or made no other call
           lately    the call names no object
           before    no call of payments/refund was decided on before
         ");
-        assert!(told(&json!({}), &run("open"), &json!([]), &json!([])).contains("open, handed to a person; no other call so far"));
-        let alone = told(&json!({ "run": "call_00000000000000000000000000000001" }), &run("acceptable"), &json!([]), &json!([]));
-        assert!(alone.contains("the agent names no run: this call is all of it") && alone.contains("no other run touched A-1001"), "{alone}");
+        assert!(
+            told(&json!({}), &run("open"), &json!([]), &json!([]))
+                .contains("open, handed to a person; no other call so far")
+        );
+        let alone = told(
+            &json!({ "run": "call_00000000000000000000000000000001" }),
+            &run("acceptable"),
+            &json!([]),
+            &json!([]),
+        );
+        assert!(
+            alone.contains("the agent names no run: this call is all of it")
+                && alone.contains("no other run touched A-1001"),
+            "{alone}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Deciding on several held calls at once: each is named with the digest of what was looked at, so that nothing else is decided on.
+//! Deciding on several held calls at once: each is named with the digest of what was looked at, so
+//! that nothing else is decided on.
 
 use crate::{
     api::{
@@ -35,18 +36,57 @@ pub(super) fn named(ids: &[String]) -> Result<Named<'_>, Failure> {
     looked.collect::<Result<_, _>>().map(Named::Many)
 }
 
-/// Decides, and says what became of each. A call that could not be decided is a failure of the command.
-pub(super) fn decide(client: &Client, decision: Deciding, reason: Option<String>, approvals: Vec<Looked>, json: bool) -> Result<(), Failure> {
-    let answer = client.post("/v1/approvals/decide", &Decide { decision, reason, approvals })?;
+/// Decides, and says what became of each. A call that could not be decided is a failure of the
+/// command.
+pub(super) fn decide(
+    client: &Client,
+    decision: Deciding,
+    reason: Option<String>,
+    approvals: Vec<Looked>,
+    json: bool,
+) -> Result<(), Failure> {
+    let answer = client.post(
+        "/v1/approvals/decide",
+        &Decide {
+            decision,
+            reason,
+            approvals,
+        },
+    )?;
     let decided: Decided = answer.read()?;
-    if json { render::show_json(answer.json()) } else { render::show(&page(&decided)) }?;
-    let refused = decided.decided.iter().filter(|one| one.refused.is_some()).count();
-    if refused == 0 { Ok(()) } else { Err(Failure::new(format!("{refused} of {} could not be decided", decided.decided.len()))) }
+    if json {
+        render::show_json(answer.json())
+    } else {
+        render::show(&page(&decided))
+    }?;
+    let refused = decided
+        .decided
+        .iter()
+        .filter(|one| one.refused.is_some())
+        .count();
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(Failure::new(format!(
+            "{refused} of {} could not be decided",
+            decided.decided.len()
+        )))
+    }
 }
 
 fn page(decided: &Decided) -> String {
-    let line = |(id, state, refused): (&str, Option<&str>, Option<&str>)| format!("{} {}\n", escape(id), escape(refused.or(state).unwrap_or("unknown")));
-    decided.decided.iter().map(|one| line((&one.id, one.state.as_deref(), one.refused.as_deref()))).collect()
+    let line = |(id, state, refused): (&str, Option<&str>, Option<&str>)| {
+        format!(
+            "{} {}\n",
+            escape(id),
+            escape(refused.or(state).unwrap_or("unknown"))
+        )
+    };
+    decided
+        .decided
+        .iter()
+        .map(|one| line((&one.id, one.state.as_deref(), one.refused.as_deref())))
+        .collect()
 }
 
 /// One line for each call: what names it, and what it is.
@@ -55,9 +95,24 @@ pub(super) fn lines(list: &Approvals) -> String {
 }
 
 fn line(approval: &Approval) -> String {
-    let digest = approval.edit.as_ref().map_or(&approval.digest, |edit| &edit.digest);
-    let args = approval.edit.as_ref().map(|edit| edit.args.get()).or(approval.args.as_ref().map(|args| args.get())).unwrap_or("no arguments");
-    format!("{}@{} {} {} {}\n", escape(&approval.id), escape(digest), escape(&approval.risk), escape(&approval.tool), escape(args))
+    let digest = approval
+        .edit
+        .as_ref()
+        .map_or(&approval.digest, |edit| &edit.digest);
+    let args = approval
+        .edit
+        .as_ref()
+        .map(|edit| edit.args.get())
+        .or(approval.args.as_ref().map(|args| args.get()))
+        .unwrap_or("no arguments");
+    format!(
+        "{}@{} {} {} {}\n",
+        escape(&approval.id),
+        escape(digest),
+        escape(&approval.risk),
+        escape(&approval.tool),
+        escape(args)
+    )
 }
 
 #[cfg(test)]
@@ -66,8 +121,18 @@ mod tests {
 
     #[test]
     fn several_calls_are_each_named_with_what_was_looked_at() {
-        let named = |ids: &[&str]| super::named(&ids.iter().map(ToString::to_string).collect::<Vec<_>>()).map(|named| matches!(named, Named::Many(_)));
-        assert_eq!((named(&["apr_1"]).unwrap(), named(&["apr_1@aa"]).unwrap(), named(&["apr_1@aa", "apr_2@bb"]).unwrap()), (false, true, true));
+        let named = |ids: &[&str]| {
+            super::named(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .map(|named| matches!(named, Named::Many(_)))
+        };
+        assert_eq!(
+            (
+                named(&["apr_1"]).unwrap(),
+                named(&["apr_1@aa"]).unwrap(),
+                named(&["apr_1@aa", "apr_2@bb"]).unwrap()
+            ),
+            (false, true, true)
+        );
         assert!(named(&["apr_1@aa", "apr_2"]).is_err());
     }
 }

@@ -17,14 +17,32 @@ use crate::{
 /// Everything that a reviewer needs to decide.
 #[must_use]
 pub(super) fn page(approval: &Approval, now: Time) -> String {
-    let mut page = format!("{} is {}\n\n", paint(Tone::Strong, &escape(&approval.id)), stands(approval, now));
-    let place = approval.place.as_ref().map(|place| format!(" at {}", escape(place))).unwrap_or_default();
-    let subject = approval.subject.as_deref().map_or_else(|| "-".to_owned(), escape);
+    let mut page = format!(
+        "{} is {}\n\n",
+        paint(Tone::Strong, &escape(&approval.id)),
+        stands(approval, now)
+    );
+    let place = approval
+        .place
+        .as_ref()
+        .map(|place| format!(" at {}", escape(place)))
+        .unwrap_or_default();
+    let subject = approval
+        .subject
+        .as_deref()
+        .map_or_else(|| "-".to_owned(), escape);
     let facts = [
         ("workflow", escape(&approval.workflow)),
         ("run", escape(&approval.run)),
         ("agent", escape(&approval.agent)),
-        ("tool", format!("{} (risk {})", escape(&approval.tool), escape(&approval.risk))),
+        (
+            "tool",
+            format!(
+                "{} (risk {})",
+                escape(&approval.tool),
+                escape(&approval.risk)
+            ),
+        ),
         ("request", escape(&approval.target)),
         ("subject", subject),
         ("held by", format!("{}{place}", escape(&approval.rule))),
@@ -32,14 +50,30 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
         ("digest", escape(&approval.digest)),
         ("asked", when::exactly(now, approval.created_at)),
     ];
-    for (name, fact) in facts.into_iter().chain(approval.decisions.iter().map(|decision| ("decided", decided(decision, now)))) {
+    for (name, fact) in facts.into_iter().chain(
+        approval
+            .decisions
+            .iter()
+            .map(|decision| ("decided", decided(decision, now))),
+    ) {
         let _ = writeln!(page, "  {name:<9} {fact}");
     }
     page += &context::page(approval, now);
-    let sent = approval.args.as_ref().map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
-    let _ = write!(page, "\narguments, exactly as they would be sent:\n  {sent}\n");
+    let sent = approval
+        .args
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
+    let _ = write!(
+        page,
+        "\narguments, exactly as they would be sent:\n  {sent}\n"
+    );
     if let Some(edit) = &approval.edit {
-        let _ = write!(page, "\nA REVIEWER CHANGED THEM; what is sent instead, with digest {}:\n  {}\n", escape(&edit.digest), arguments(edit.args.get(), 2));
+        let _ = write!(
+            page,
+            "\nA REVIEWER CHANGED THEM; what is sent instead, with digest {}:\n  {}\n",
+            escape(&edit.digest),
+            arguments(edit.args.get(), 2)
+        );
         for change in approval.context.iter().flat_map(|context| &context.changes) {
             let _ = writeln!(page, "  {}", changed(change));
         }
@@ -56,15 +90,26 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
 
 /// What an edit changes of one member.
 fn changed(change: &Change) -> String {
-    let shown = |value: Option<&RawValue>| value.map_or_else(|| "nothing".to_owned(), |value| escape(value.get()));
-    format!("{}: {} becomes {}", escape(&change.member), shown(change.asked.as_deref()), shown(change.edited.as_deref()))
+    let shown = |value: Option<&RawValue>| {
+        value.map_or_else(|| "nothing".to_owned(), |value| escape(value.get()))
+    };
+    format!(
+        "{}: {} becomes {}",
+        escape(&change.member),
+        shown(change.asked.as_deref()),
+        shown(change.edited.as_deref())
+    )
 }
 
 /// How many people approved so far.
 #[must_use]
 pub(super) fn approvals(approval: &Approval) -> u64 {
-    let people: BTreeSet<_> =
-        approval.decisions.iter().filter(|decision| decision.decision == "approve" && !decision.void).map(|decision| &decision.reviewer).collect();
+    let people: BTreeSet<_> = approval
+        .decisions
+        .iter()
+        .filter(|decision| decision.decision == "approve" && !decision.void)
+        .map(|decision| &decision.reviewer)
+        .collect();
     people.len() as u64
 }
 
@@ -72,10 +117,26 @@ fn stands(approval: &Approval, now: Time) -> String {
     let state = word(&approval.state);
     match approval.state.as_str() {
         "pending" => {
-            let waits = approval.waits_for.as_ref().map_or_else(String::new, |role| format!(" (one of them by role {}: it was put to them)", escape(role)));
-            format!("{state}: {} of {} approvals{waits}, expires {}", approvals(approval), approval.needed, when::exactly(now, approval.expires_at))
+            let waits = approval
+                .waits_for
+                .as_ref()
+                .map_or_else(String::new, |role| {
+                    format!(
+                        " (one of them by role {}: it was put to them)",
+                        escape(role)
+                    )
+                });
+            format!(
+                "{state}: {} of {} approvals{waits}, expires {}",
+                approvals(approval),
+                approval.needed,
+                when::exactly(now, approval.expires_at)
+            )
         }
-        "approved" => format!("{state}: its grant lets the call through once and expires {}", when::exactly(now, approval.expires_at)),
+        "approved" => format!(
+            "{state}: its grant lets the call through once and expires {}",
+            when::exactly(now, approval.expires_at)
+        ),
         _ => state,
     }
 }
@@ -88,9 +149,22 @@ fn decided(decision: &Decision, now: Time) -> String {
         "deny_not_now" => "deny, not now",
         other => other,
     };
-    let reason = decision.reason.as_ref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-    let void = if decision.void { " (no longer counts)" } else { "" };
-    format!("{} {}: {}{reason}{void}", escape(&decision.reviewer), when::ago(now, decision.at), escape(said))
+    let reason = decision
+        .reason
+        .as_ref()
+        .map(|reason| format!(": {}", escape(reason)))
+        .unwrap_or_default();
+    let void = if decision.void {
+        " (no longer counts)"
+    } else {
+        ""
+    };
+    format!(
+        "{} {}: {}{reason}{void}",
+        escape(&decision.reviewer),
+        when::ago(now, decision.at),
+        escape(said)
+    )
 }
 
 #[cfg(test)]
@@ -139,7 +213,12 @@ mod tests {
             "reason": "two\nlines", "needed": 1,
         }));
         let shown = page(&hostile, now());
-        assert!(plain(&shown).chars().all(|c| c == '\n' || !render_acts_upon(c)), "{shown}");
+        assert!(
+            plain(&shown)
+                .chars()
+                .all(|c| c == '\n' || !render_acts_upon(c)),
+            "{shown}"
+        );
         insta::assert_snapshot!(plain(&shown), @r#"
         apr_0123456789abcdef0123456789abcdef is pending: 0 of 1 approvals, expires 2026-11-23T18:57:00Z (in 57m)
 
@@ -172,19 +251,42 @@ mod tests {
     #[test]
     fn what_was_decided_is_told_with_who_and_why() {
         let denied = json!([{ "reviewer": "omar", "decision": "deny_wrong", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
-        let page = plain(&page(&approval(&json!({ "state": "denied", "args": null, "decisions": denied })), now()));
-        assert!(page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"), "{page}");
-        assert!(page.contains("  decided   omar 2m ago: deny, as wrong\n") && page.ends_with("exactly as they would be sent:\n  none\n"), "{page}");
+        let page = plain(&page(
+            &approval(&json!({ "state": "denied", "args": null, "decisions": denied })),
+            now(),
+        ));
+        assert!(
+            page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains("  decided   omar 2m ago: deny, as wrong\n")
+                && page.ends_with("exactly as they would be sent:\n  none\n"),
+            "{page}"
+        );
     }
 
     #[test]
     fn what_an_edit_changes_is_told_member_by_member() {
         let edit = json!({ "args": { "amount": 60, "by": "\u{202e}" }, "digest": "6d79" });
         let mut edited = approval(&json!({ "args": { "amount": 900, "note": "x" }, "edit": edit }));
-        assert!(!plain(&page(&edited, now())).contains(" becomes "), "nothing is made up where the gate did not tell");
-        let changes = crate::api::context::changes(r#"{"amount":900,"note":"x"}"#, r#"{"amount":60,"by":"\u202e"}"#);
+        assert!(
+            !plain(&page(&edited, now())).contains(" becomes "),
+            "nothing is made up where the gate did not tell"
+        );
+        let changes = crate::api::context::changes(
+            r#"{"amount":900,"note":"x"}"#,
+            r#"{"amount":60,"by":"\u202e"}"#,
+        );
         let told: Vec<_> = changes.iter().map(changed).collect();
-        assert_eq!(told, ["amount: 900 becomes 60", r#"by: nothing becomes "\u202e""#, r#"note: "x" becomes nothing"#]);
+        assert_eq!(
+            told,
+            [
+                "amount: 900 becomes 60",
+                r#"by: nothing becomes "\u202e""#,
+                r#"note: "x" becomes nothing"#
+            ]
+        );
         edited.context = serde_json::from_value(json!({
             "changes": [{ "member": "amount", "asked": 900, "edited": 60 }], "workflow": crate::cli::status::tests::workflow(&json!({})), "lately": [], "alike": [], "missing": [],
             "run": { "state": "unknown", "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": false, "calls": [] },

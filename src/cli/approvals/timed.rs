@@ -66,28 +66,61 @@ pub(super) struct TakeBack {
 
 impl Give {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let body = GiveGrant { tool: self.tool.clone(), lasts: self.lasts, max: self.max, reason: self.reason.clone() };
-        let answer = self.connection.client()?.post(&path(&["v1", "workflows", &self.workflow, "grants"]), &body)?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&given(&answer.read()?, when::now())) }
+        let body = GiveGrant {
+            tool: self.tool.clone(),
+            lasts: self.lasts,
+            max: self.max,
+            reason: self.reason.clone(),
+        };
+        let answer = self
+            .connection
+            .client()?
+            .post(&path(&["v1", "workflows", &self.workflow, "grants"]), &body)?;
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&given(&answer.read()?, when::now()))
+        }
     }
 }
 
 impl List {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let pairs: Vec<_> = self.workflow.iter().map(|workflow| ("workflow", workflow.clone())).collect();
-        let answer = self.connection.client()?.get(&format!("/v1/grants{}", query(&pairs)))?;
-        if self.json { render::show_json(answer.json()) } else { render::show(&list(&answer.read()?, when::now())) }
+        let pairs: Vec<_> = self
+            .workflow
+            .iter()
+            .map(|workflow| ("workflow", workflow.clone()))
+            .collect();
+        let answer = self
+            .connection
+            .client()?
+            .get(&format!("/v1/grants{}", query(&pairs)))?;
+        if self.json {
+            render::show_json(answer.json())
+        } else {
+            render::show(&list(&answer.read()?, when::now()))
+        }
     }
 }
 
 impl TakeBack {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let answer = self.connection.client()?.post(&path(&["v1", "grants", &self.id, "revoke"]), &Revoke { reason: self.reason.clone() })?;
+        let answer = self.connection.client()?.post(
+            &path(&["v1", "grants", &self.id, "revoke"]),
+            &Revoke {
+                reason: self.reason.clone(),
+            },
+        )?;
         if self.json {
             return render::show_json(answer.json());
         }
         let grant: Grant = answer.read()?;
-        render::show(&format!("taken back: {}, after {} of {} calls\n", escape(&grant.id), grant.used, grant.max))
+        render::show(&format!(
+            "taken back: {}, after {} of {} calls\n",
+            escape(&grant.id),
+            grant.used,
+            grant.max
+        ))
     }
 }
 
@@ -112,7 +145,11 @@ fn list(list: &Grants, now: Time) -> String {
             grant.workflow.clone(),
             grant.tool.clone(),
             format!("{} of {}", grant.used, grant.max),
-            if grant.open { when::ago(now, grant.until) } else { "over".to_owned() },
+            if grant.open {
+                when::ago(now, grant.until)
+            } else {
+                "over".to_owned()
+            },
             grant.by.clone(),
             grant.reason.clone(),
         ]);

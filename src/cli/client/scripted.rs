@@ -1,4 +1,5 @@
-//! A gate for tests: gives the answers it was told to, one a connection, and tells what it was asked.
+//! A gate for tests: gives the answers it was told to, one a connection, and tells what it was
+//! asked.
 
 use std::{
     fs,
@@ -23,7 +24,12 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let admin = format!("http://{}", listener.local_addr().unwrap());
         let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
-        let asked = thread::spawn(move || answers.iter().map(|answer| answer_one(&listener, answer)).collect());
+        let asked = thread::spawn(move || {
+            answers
+                .iter()
+                .map(|answer| answer_one(&listener, answer))
+                .collect()
+        });
         let data = tempfile::tempdir().unwrap();
         fs::write(data.path().join("operator.token"), "secret\n").unwrap();
         Scripted { admin, data, asked }
@@ -31,12 +37,20 @@ impl Scripted {
 
     /// Gives 200 with these bodies.
     pub(in crate::cli) fn json(bodies: &[&str]) -> Self {
-        let answers: Vec<_> = bodies.iter().map(|body| format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}")).collect();
+        let answers: Vec<_> = bodies
+            .iter()
+            .map(|body| format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}"))
+            .collect();
         Scripted::raw(&answers.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     pub(in crate::cli) fn client(&self) -> Client {
-        Connection { admin: self.admin.clone(), data: self.data.path().to_owned() }.client().unwrap()
+        Connection {
+            admin: self.admin.clone(),
+            data: self.data.path().to_owned(),
+        }
+        .client()
+        .unwrap()
     }
 
     /// What it was asked, once all its answers are given.
@@ -60,7 +74,12 @@ fn answer_one(listener: &TcpListener, answer: &str) -> String {
 
 fn is_whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
     body.len() >= length
 }

@@ -1,4 +1,5 @@
-//! The client against a server that says what it is told to: tokens, bodies, problems, and gates that are not there.
+//! The client against a server that says what it is told to: tokens, bodies, problems, and gates
+//! that are not there.
 
 use std::net::TcpListener;
 
@@ -11,16 +12,28 @@ fn a_question_carries_the_token_and_its_answer_comes_back_as_it_is() {
     let answer = gate.client().get("/v1/workflows?x=1").unwrap();
     assert_eq!(answer.json(), "{\"a\": 1.5000}");
     let asked = &gate.asked()[0];
-    assert!(asked.starts_with("GET /v1/workflows?x=1 HTTP/1.1\r\nhost: 127.0.0.1:"), "{asked}");
-    assert!(asked.contains("\r\nauthorization: Bearer secret\r\n"), "{asked}");
+    assert!(
+        asked.starts_with("GET /v1/workflows?x=1 HTTP/1.1\r\nhost: 127.0.0.1:"),
+        "{asked}"
+    );
+    assert!(
+        asked.contains("\r\nauthorization: Bearer secret\r\n"),
+        "{asked}"
+    );
 }
 
 #[test]
 fn what_is_sent_is_json() {
     let gate = Scripted::json(&["{}"]);
-    gate.client().post("/v1/clamp", &serde_json::json!({ "to": "halted" })).unwrap();
+    gate.client()
+        .post("/v1/clamp", &serde_json::json!({ "to": "halted" }))
+        .unwrap();
     let asked = &gate.asked()[0];
-    assert!(asked.contains("content-type: application/json\r\n") && asked.ends_with("\r\n\r\n{\"to\":\"halted\"}"), "{asked}");
+    assert!(
+        asked.contains("content-type: application/json\r\n")
+            && asked.ends_with("\r\n\r\n{\"to\":\"halted\"}"),
+        "{asked}"
+    );
 }
 
 #[test]
@@ -29,60 +42,134 @@ fn a_problem_is_read_aloud() {
         "HTTP/1.1 409 Conflict\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n",
         r#"{"type":"urn:burngate:problem:conflict","title":"The state does not permit it","status":409,"detail":"`triage` is not clamped"}"#
     )]);
-    let failure = gate.client().post("/v1/workflows/triage/release", &serde_json::json!({})).unwrap_err();
-    assert_eq!((failure.message.as_str(), failure.exit), ("`triage` is not clamped", Exit::Failed));
+    let failure = gate
+        .client()
+        .post("/v1/workflows/triage/release", &serde_json::json!({}))
+        .unwrap_err();
+    assert_eq!(
+        (failure.message.as_str(), failure.exit),
+        ("`triage` is not clamped", Exit::Failed)
+    );
 }
 
 #[test]
 fn a_gate_that_is_not_there_is_said_to_be_not_there() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let connection = Connection { admin: address.to_string(), data: "no-such-directory".into() };
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let connection = Connection {
+        admin: address.to_string(),
+        data: "no-such-directory".into(),
+    };
     let client = connection.client().unwrap();
     let failure = client.get("/v1/workflows").unwrap_err();
-    assert_eq!(failure.message, format!("cannot reach the gate at http://{address}: connection refused"));
+    assert_eq!(
+        failure.message,
+        format!("cannot reach the gate at http://{address}: connection refused")
+    );
     assert!(failure.hint.unwrap().starts_with("is `burngate run` up?"));
 }
 
 #[test]
 fn an_answer_that_breaks_off_is_no_answer() {
-    for broken in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", "220 mail ready\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n\u{0}"] {
-        let read = Scripted::raw(&[broken]).client().get("/").and_then(|answer| answer.read::<serde_json::Value>());
+    for broken in [
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{",
+        "220 mail ready\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n\u{0}",
+    ] {
+        let read = Scripted::raw(&[broken])
+            .client()
+            .get("/")
+            .and_then(|answer| answer.read::<serde_json::Value>());
         assert_eq!(read.unwrap_err().exit, Exit::Failed, "{broken:?}");
     }
 }
 
 #[test]
 fn addresses_are_read_with_and_without_a_scheme() {
-    let read = |text: &str| Address::read(text).map(|address| address.to_string()).map_err(|failure| failure.message);
-    assert_eq!(read("http://127.0.0.1:9901"), Ok("http://127.0.0.1:9901".to_owned()));
-    assert_eq!(read("localhost:9901/"), Ok("http://localhost:9901".to_owned()));
-    assert_eq!(read("http://gate.internal/burngate/"), Ok("http://gate.internal:80/burngate".to_owned()));
-    assert_eq!(read("http://[::1]:9901"), Ok("http://[::1]:9901".to_owned()));
-    for bad in ["", "http://", "ftp://x", "http://user:pw@x", "http://x y", "http://x/?a"] {
+    let read = |text: &str| {
+        Address::read(text)
+            .map(|address| address.to_string())
+            .map_err(|failure| failure.message)
+    };
+    assert_eq!(
+        read("http://127.0.0.1:9901"),
+        Ok("http://127.0.0.1:9901".to_owned())
+    );
+    assert_eq!(
+        read("localhost:9901/"),
+        Ok("http://localhost:9901".to_owned())
+    );
+    assert_eq!(
+        read("http://gate.internal/burngate/"),
+        Ok("http://gate.internal:80/burngate".to_owned())
+    );
+    assert_eq!(
+        read("http://[::1]:9901"),
+        Ok("http://[::1]:9901".to_owned())
+    );
+    for bad in [
+        "",
+        "http://",
+        "ftp://x",
+        "http://user:pw@x",
+        "http://x y",
+        "http://x/?a",
+    ] {
         assert!(read(bad).is_err(), "{bad}");
     }
-    assert_eq!(read("https://gate"), Err("`https://gate`: the admin port speaks plain HTTP".to_owned()));
+    assert_eq!(
+        read("https://gate"),
+        Err("`https://gate`: the admin port speaks plain HTTP".to_owned())
+    );
 }
 
 #[test]
 fn a_name_cannot_leave_its_place_in_a_path() {
-    assert_eq!(path(&["v1", "runs", "a/../b?c#2", "zoë"]), "/v1/runs/a%2F..%2Fb%3Fc%232/zo%C3%AB");
-    assert_eq!(query(&[("tool", "a/b".to_owned()), ("since", "1d".to_owned())]), "?tool=a%2Fb&since=1d");
+    assert_eq!(
+        path(&["v1", "runs", "a/../b?c#2", "zoë"]),
+        "/v1/runs/a%2F..%2Fb%3Fc%232/zo%C3%AB"
+    );
+    assert_eq!(
+        query(&[("tool", "a/b".to_owned()), ("since", "1d".to_owned())]),
+        "?tool=a%2Fb&since=1d"
+    );
     assert_eq!(query(&[]), "");
 }
 
 #[test]
 fn the_token_is_said_or_in_a_file_or_the_one_that_the_gate_made() {
     let dir = tempfile::tempdir().unwrap();
-    let connection = Connection { admin: DEFAULT_ADMIN.to_owned(), data: dir.path().to_owned() };
+    let connection = Connection {
+        admin: DEFAULT_ADMIN.to_owned(),
+        data: dir.path().to_owned(),
+    };
     let failure = token(None, None, &connection).unwrap_err();
-    assert!(failure.message.ends_with("operator.token: no such file or directory"), "{failure}");
+    assert!(
+        failure
+            .message
+            .ends_with("operator.token: no such file or directory"),
+        "{failure}"
+    );
     assert!(failure.hint.unwrap().contains("--data"));
     fs::write(dir.path().join("operator.token"), "made\n").unwrap();
     fs::write(dir.path().join("other"), " named \n").unwrap();
     fs::write(dir.path().join("empty"), "\n").unwrap();
     assert_eq!(token(None, None, &connection).unwrap(), "made");
-    assert_eq!(token(None, Some(dir.path().join("other")), &connection).unwrap(), "named");
-    assert_eq!(token(Some("said".to_owned()), Some(dir.path().join("other")), &connection).unwrap(), "said");
+    assert_eq!(
+        token(None, Some(dir.path().join("other")), &connection).unwrap(),
+        "named"
+    );
+    assert_eq!(
+        token(
+            Some("said".to_owned()),
+            Some(dir.path().join("other")),
+            &connection
+        )
+        .unwrap(),
+        "said"
+    );
     assert!(token(None, Some(dir.path().join("empty")), &connection).is_err());
 }

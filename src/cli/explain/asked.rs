@@ -43,11 +43,26 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// Reads what was typed.
-    pub(super) fn read(typed: &'a Explain, policies: &'a PolicySet, workflow: &Workflow) -> Result<Self, Failure> {
-        let args = typed.args.as_deref().map(|text| json::parse(text.as_bytes())).transpose();
-        let args = args.map_err(|error| Failure::usage(format!("--args is not JSON as a gate takes it: {error}")))?;
+    pub(super) fn read(
+        typed: &'a Explain,
+        policies: &'a PolicySet,
+        workflow: &Workflow,
+    ) -> Result<Self, Failure> {
+        let args = typed
+            .args
+            .as_deref()
+            .map(|text| json::parse(text.as_bytes()))
+            .transpose();
+        let args = args.map_err(|error| {
+            Failure::usage(format!("--args is not JSON as a gate takes it: {error}"))
+        })?;
         let name = full_name(&typed.tool, workflow);
-        let found = policies.apis.values().find_map(|api| api.tools.iter().find(|tool| tool.name == name).map(|tool| (&**api, &**tool)));
+        let found = policies.apis.values().find_map(|api| {
+            api.tools
+                .iter()
+                .find(|tool| tool.name == name)
+                .map(|tool| (&**api, &**tool))
+        });
         let mut notes = Vec::new();
         let (mut path, mut query) = (Named::default(), Pairs(Query::new(None)));
         match (found, &typed.request) {
@@ -57,13 +72,23 @@ impl<'a> Asked<'a> {
             }
             (Some(_), None) => {}
             (None, _) => {
-                let known = policies.apis.values().flat_map(|api| &api.tools).map(|tool| tool.name.as_str());
+                let known = policies
+                    .apis
+                    .values()
+                    .flat_map(|api| &api.tools)
+                    .map(|tool| tool.name.as_str());
                 let hint = did_you_mean(name.as_str(), known).map(|hint| format!("; {hint}"));
                 let hint = hint.unwrap_or_else(|| "; `burngate learn` writes entries for the unlisted calls that a gate has seen".to_owned());
-                notes.push(format!("no policy describes a tool `{name}`: this is judged as an unlisted call{hint}"));
+                notes.push(format!(
+                    "no policy describes a tool `{name}`: this is judged as an unlisted call{hint}"
+                ));
             }
         }
-        let headers = typed.header.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+        let headers = typed
+            .header
+            .iter()
+            .map(|text| header(text))
+            .collect::<Result<_, _>>()?;
         Ok(Asked {
             name,
             tool: found.map(|(_, tool)| tool),
@@ -78,7 +103,12 @@ impl<'a> Asked<'a> {
     }
 
     /// The call as the gate judges it: the first one of a run.
-    pub(super) fn case<'s>(&'s self, workflow: &'s Workflow, standing: &'s Standing, now: Time) -> Case<'s> {
+    pub(super) fn case<'s>(
+        &'s self,
+        workflow: &'s Workflow,
+        standing: &'s Standing,
+        now: Time,
+    ) -> Case<'s> {
         let facts = Facts {
             args: self.args.as_ref(),
             path: &self.path,
@@ -87,20 +117,34 @@ impl<'a> Asked<'a> {
             tool: self.name.as_str(),
             agent: self.agent,
             workflow: workflow.name.as_str(),
-            run: RunFacts { id: "explain", calls: 0, escalated: false },
+            run: RunFacts {
+                id: "explain",
+                calls: 0,
+                escalated: false,
+            },
             level: standing.level().as_str(),
             posture: standing.posture.as_str(),
             remaining: standing.remaining,
             burn: &self.burn,
             response: None,
         };
-        Case { workflow, standing, tool: self.tool, facts, now }
+        Case {
+            workflow,
+            standing,
+            tool: self.tool,
+            facts,
+            now,
+        }
     }
 }
 
 /// `refund` is `payments/refund` where the workflow reaches only one tool of that name.
 fn full_name(typed: &str, workflow: &Workflow) -> ToolName {
-    let mut meant = workflow.tools.iter().filter(|tool| tool.as_str().split_once('/').is_some_and(|(_, name)| name == typed));
+    let mut meant = workflow.tools.iter().filter(|tool| {
+        tool.as_str()
+            .split_once('/')
+            .is_some_and(|(_, name)| name == typed)
+    });
     match (meant.next(), meant.next()) {
         (Some(tool), None) => tool.clone(),
         _ => ToolName::from(typed),
@@ -109,17 +153,37 @@ fn full_name(typed: &str, workflow: &Workflow) -> ToolName {
 
 fn reads_request(tool: &Tool) -> bool {
     let rules = [&tool.deny_when, &tool.hold_when, &tool.escalate_when];
-    let reads = |condition: &Condition| !condition.reads().path.is_empty() || !condition.reads().query.is_empty();
-    let remembered = || tool.deeds.iter().flat_map(|rules| rules.expressions()).chain(tool.subject.as_ref().filter(|_| tool.deeds.is_some()));
-    !tool.parameters.is_empty() || rules.into_iter().flatten().any(|rule| reads(&rule.condition)) || remembered().any(reads)
+    let reads = |condition: &Condition| {
+        !condition.reads().path.is_empty() || !condition.reads().query.is_empty()
+    };
+    let remembered = || {
+        tool.deeds
+            .iter()
+            .flat_map(|rules| rules.expressions())
+            .chain(tool.subject.as_ref().filter(|_| tool.deeds.is_some()))
+    };
+    !tool.parameters.is_empty()
+        || rules
+            .into_iter()
+            .flatten()
+            .any(|rule| reads(&rule.condition))
+        || remembered().any(reads)
 }
 
-/// What `request` gives to the rules of `tool`, below the API's route on the gate or as the API itself knows it.
+/// What `request` gives to the rules of `tool`, below the API's route on the gate or as the API
+/// itself knows it.
 fn matched<'a>(request: &'a str, api: &Api, tool: &Tool) -> Result<(Named, Pairs<'a>), Failure> {
-    let expected = || Failure::usage(format!("`{request}` is not a request")).hint("such as --request 'GET /orders/A-1?expand=items'");
+    let expected = || {
+        Failure::usage(format!("`{request}` is not a request"))
+            .hint("such as --request 'GET /orders/A-1?expand=items'")
+    };
     let (method, line) = request.split_once(' ').ok_or_else(expected)?;
-    let (raw_path, raw_query) = line.split_once('?').map_or((line, None), |(path, query)| (path, Some(query)));
-    let target = target::read(raw_path, raw_query).map_err(|malformed| Failure::usage(format!("`{line}` is refused before any rule: {malformed}")))?;
+    let (raw_path, raw_query) = line
+        .split_once('?')
+        .map_or((line, None), |(path, query)| (path, Some(query)));
+    let target = target::read(raw_path, raw_query).map_err(|malformed| {
+        Failure::usage(format!("`{line}` is refused before any rule: {malformed}"))
+    })?;
     let below = match &api.mount {
         Mount::Route(route) => target.strip_prefix(route),
         Mount::Hosts(_) => None,
@@ -127,20 +191,35 @@ fn matched<'a>(request: &'a str, api: &Api, tool: &Tool) -> Result<(Named, Pairs
     let captured = |target: &Target<'_>| {
         let segments: Vec<Cow<'_, str>> = target.segments().collect();
         let captures = tool.pattern.captures(method, &segments)?;
-        Some(Named(captures.into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect()))
+        Some(Named(
+            captures
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into_owned()))
+                .collect(),
+        ))
     };
-    match below.as_ref().and_then(&captured).or_else(|| captured(&target)) {
+    match below
+        .as_ref()
+        .and_then(&captured)
+        .or_else(|| captured(&target))
+    {
         Some(path) => Ok((path, Pairs(Query::new(raw_query)))),
-        None => {
-            Err(Failure::usage(format!("`{request}` is not a call of `{}`", tool.name)).hint(format!("that tool's calls match `{}`", tool.pattern.source())))
-        }
+        None => Err(
+            Failure::usage(format!("`{request}` is not a call of `{}`", tool.name)).hint(format!(
+                "that tool's calls match `{}`",
+                tool.pattern.source()
+            )),
+        ),
     }
 }
 
 fn header(text: &str) -> Result<(String, String), Failure> {
     match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned())),
-        _ => Err(Failure::usage(format!("`{text}` is not a header")).hint("such as --header 'x-ticket: 77'")),
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        }
+        _ => Err(Failure::usage(format!("`{text}` is not a header"))
+            .hint("such as --header 'x-ticket: 77'")),
     }
 }
 

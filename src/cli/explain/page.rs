@@ -13,38 +13,75 @@ pub(super) fn page(answer: &Answer) -> String {
     let mut table = Columns::new(&["RULE", "VERDICT", "PLACE", "DETAIL"]);
     for line in &answer.rules {
         let place = line.place.clone().unwrap_or_else(|| "-".to_owned());
-        let verdict = if line.shadow { format!("{} (shadow)", line.verdict) } else { line.verdict.to_string() };
+        let verdict = if line.shadow {
+            format!("{} (shadow)", line.verdict)
+        } else {
+            line.verdict.to_string()
+        };
         table.row([line.rule.to_string(), verdict, place, line.detail.clone()]);
         // The detail has the first already.
         for violation in line.violations.iter().skip(1) {
-            table.row([String::new(), String::new(), String::new(), format!("`{}` {}", violation.pointer, violation.detail)]);
+            table.row([
+                String::new(),
+                String::new(),
+                String::new(),
+                format!("`{}` {}", violation.pointer, violation.detail),
+            ]);
         }
     }
-    let mut page = format!("{} by {}: {}\n\n", escape(&answer.tool), escape(&answer.workflow), assumed(answer));
+    let mut page = format!(
+        "{} by {}: {}\n\n",
+        escape(&answer.tool),
+        escape(&answer.workflow),
+        assumed(answer)
+    );
     if !answer.rules.is_empty() {
         page += &table.page();
         page.push('\n');
     }
     let _ = writeln!(page, "{}", verdict(answer));
-    for line in answer.rules.iter().filter(|line| line.shadow && line.verdict != Verdict::Allow) {
-        let place = line.place.as_ref().map_or_else(String::new, |place| format!(" ({})", escape(place)));
-        let _ = writeln!(page, "in shadow: {}{place} says {}; that is recorded, and decides nothing", line.rule, line.verdict);
+    for line in answer
+        .rules
+        .iter()
+        .filter(|line| line.shadow && line.verdict != Verdict::Allow)
+    {
+        let place = line
+            .place
+            .as_ref()
+            .map_or_else(String::new, |place| format!(" ({})", escape(place)));
+        let _ = writeln!(
+            page,
+            "in shadow: {}{place} says {}; that is recorded, and decides nothing",
+            line.rule, line.verdict
+        );
     }
     for note in &answer.notes {
         let _ = writeln!(page, "{} {}", paint(Tone::Fine, "note:"), escape(note));
     }
-    page + &paint(Tone::Fine, "note:") + " not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided\n"
+    page + &paint(Tone::Fine, "note:")
+        + " not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided\n"
 }
 
 fn assumed(answer: &Answer) -> String {
     let level = paint(Tone::Strong, &escape(&answer.level));
-    let from = if answer.level_from == "at" { "as asked" } else { "the level it starts at; --at assumes another" };
-    format!("assumed at level {level} ({from}), {}, nothing spent", answer.posture)
+    let from = if answer.level_from == "at" {
+        "as asked"
+    } else {
+        "the level it starts at; --at assumes another"
+    };
+    format!(
+        "assumed at level {level} ({from}), {}, nothing spent",
+        answer.posture
+    )
 }
 
 fn verdict(answer: &Answer) -> String {
     let verdict = word(answer.verdict.as_str());
-    let shadow = if answer.mode == "shadow" && answer.verdict != Verdict::Allow { "; in shadow it is recorded, and the call passes" } else { "" };
+    let shadow = if answer.mode == "shadow" && answer.verdict != Verdict::Allow {
+        "; in shadow it is recorded, and the call passes"
+    } else {
+        ""
+    };
     match (&answer.malformed, answer.rule) {
         (Some(what), _) => format!("verdict: {verdict}, as malformed (400): {}", escape(what)),
         (None, Some(rule)) => format!("verdict: {verdict}, by {rule}{shadow}"),

@@ -1,6 +1,8 @@
-//! Every rule that a call passes, in the order of judging, with what it says: also those that allow.
+//! Every rule that a call passes, in the order of judging, with what it says: also those that
+//! allow.
 //!
-//! The verdicts are the gate's ([`judge::explain`]). What is added here is only which rules there were besides, and that they had nothing to say.
+//! The verdicts are the gate's ([`judge::explain`]). What is added here is only which rules there
+//! were besides, and that they had nothing to say.
 
 use serde::Serialize;
 
@@ -39,22 +41,33 @@ pub(super) fn every(case: &Case<'_>) -> Result<Vec<Line>, Unreadable> {
     let mut findings = judge::explain(case)?;
     let mut lines = Vec::new();
     for silent in written(case) {
-        match findings.iter().position(|finding| finding.rule == silent.rule) {
+        match findings
+            .iter()
+            .position(|finding| finding.rule == silent.rule)
+        {
             Some(index) => lines.push(found(findings.remove(index), case)),
             None => lines.push(silent),
         }
     }
     remembered(case, &mut lines)?;
-    // Whatever the gate found by a rule that is not listed above is shown too, last: nothing that decides may be missing.
+    // Whatever the gate found by a rule that is not listed above is shown too, last: nothing that
+    // decides may be missing.
     lines.extend(findings.into_iter().map(|finding| found(finding, case)));
     Ok(lines)
 }
 
-/// The rules about what was done before, as they answer where nothing was. They stand before `deny_when`, as when a call is judged.
+/// The rules about what was done before, as they answer where nothing was. They stand before
+/// `deny_when`, as when a call is judged.
 fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> {
     let Some(tool) = case.tool else { return Ok(()) };
-    let Some(rules) = &tool.deeds else { return Ok(()) };
-    let subject = tool.subject.as_ref().and_then(|subject| subject.text(&case.facts).ok().flatten()).map(Subject::from);
+    let Some(rules) = &tool.deeds else {
+        return Ok(());
+    };
+    let subject = tool
+        .subject
+        .as_ref()
+        .and_then(|subject| subject.text(&case.facts).ok().flatten())
+        .map(Subject::from);
     let reading = deed::read(tool, rules, &case.facts, subject.as_ref(), case.now)?;
     let line = |rule, verdict, place: &Place, mode: Mode, detail| Line {
         rule,
@@ -66,36 +79,93 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> 
     };
     let mut told = Vec::new();
     if let (Some(duplicate), Some(key)) = (&rules.duplicate, &reading.key) {
-        let parts = duplicate.key.iter().zip(key).map(|(part, text)| format!("`{}` is {text}", part.source())).collect::<Vec<_>>().join(", ");
-        let detail = format!("{parts}: the same within {} is done already", deed::Spelled(duplicate.within));
-        told.push(line(RuleName::Duplicate, Verdict::Allow, &duplicate.place, duplicate.mode, detail));
+        let parts = duplicate
+            .key
+            .iter()
+            .zip(key)
+            .map(|(part, text)| format!("`{}` is {text}", part.source()))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let detail = format!(
+            "{parts}: the same within {} is done already",
+            deed::Spelled(duplicate.within)
+        );
+        told.push(line(
+            RuleName::Duplicate,
+            Verdict::Allow,
+            &duplicate.place,
+            duplicate.mode,
+            detail,
+        ));
     }
     for (limit, amount) in rules.limits.iter().zip(&reading.amounts) {
         let Some(amount) = amount else { continue };
-        let bound = |word, bound: Option<Amount>| bound.map(|bound| format!(", {word} above {bound}")).unwrap_or_default();
+        let bound = |word, bound: Option<Amount>| {
+            bound
+                .map(|bound| format!(", {word} above {bound}"))
+                .unwrap_or_default()
+        };
         let bounds = bound("held", limit.hold_above) + &bound("denied", limit.deny_above);
-        let verdict = limit.says(*amount).map_or(Verdict::Allow, |(verdict, _)| verdict);
-        told.push(line(RuleName::Limits, verdict, &limit.place, limit.mode, format!("{limit}{bounds}: this call adds {amount}")));
+        let verdict = limit
+            .says(*amount)
+            .map_or(Verdict::Allow, |(verdict, _)| verdict);
+        told.push(line(
+            RuleName::Limits,
+            verdict,
+            &limit.place,
+            limit.mode,
+            format!("{limit}{bounds}: this call adds {amount}"),
+        ));
     }
-    told.extend([reading.unread, reading.unread_watched].into_iter().flatten().map(|finding| found(finding, case)));
-    let before = |line: &Line| matches!(line.rule, RuleName::Unlisted | RuleName::Arguments | RuleName::Forbidden);
+    told.extend(
+        [reading.unread, reading.unread_watched]
+            .into_iter()
+            .flatten()
+            .map(|finding| found(finding, case)),
+    );
+    let before = |line: &Line| {
+        matches!(
+            line.rule,
+            RuleName::Unlisted | RuleName::Arguments | RuleName::Forbidden
+        )
+    };
     let at = lines.iter().take_while(|line| before(line)).count();
     lines.splice(at..at, told);
     Ok(())
 }
 
 fn found(finding: Finding, case: &Case<'_>) -> Line {
-    let Finding { verdict, rule, place, detail, violations, watched, .. } = finding;
+    let Finding {
+        verdict,
+        rule,
+        place,
+        detail,
+        violations,
+        watched,
+        ..
+    } = finding;
     // The gate says what binds the level; here it is assumed.
     let detail = if rule == RuleName::Level {
-        format!("level `{}` says {verdict} for risk {}", case.standing.level(), judge::risk(case.workflow, case.tool))
+        format!(
+            "level `{}` says {verdict} for risk {}",
+            case.standing.level(),
+            judge::risk(case.workflow, case.tool)
+        )
     } else {
         detail
     };
-    Line { rule, verdict, place: place.map(|place| place.to_string()), detail, shadow: watched, violations }
+    Line {
+        rule,
+        verdict,
+        place: place.map(|place| place.to_string()),
+        detail,
+        shadow: watched,
+        violations,
+    }
 }
 
-/// The rules that there are for the call, in their order, as they answer where they have nothing against it.
+/// The rules that there are for the call, in their order, as they answer where they have nothing
+/// against it.
 fn written(case: &Case<'_>) -> Vec<Line> {
     let allow = |rule, place: Option<&Place>, detail: String| Line {
         rule,
@@ -105,27 +175,69 @@ fn written(case: &Case<'_>) -> Vec<Line> {
         shadow: false,
         violations: Vec::new(),
     };
-    let level = || allow(RuleName::Level, None, format!("level `{}` says allow for risk {}", case.standing.level(), judge::risk(case.workflow, case.tool)));
-    let listed = case.tool.filter(|tool| case.workflow.tools.contains(&tool.name));
+    let level = || {
+        allow(
+            RuleName::Level,
+            None,
+            format!(
+                "level `{}` says allow for risk {}",
+                case.standing.level(),
+                judge::risk(case.workflow, case.tool)
+            ),
+        )
+    };
+    let listed = case
+        .tool
+        .filter(|tool| case.workflow.tools.contains(&tool.name));
     let unlisted = |detail: String| allow(RuleName::Unlisted, Some(&case.workflow.place), detail);
-    let Some(tool) = listed else { return vec![unlisted(String::new()), level()] };
+    let Some(tool) = listed else {
+        return vec![unlisted(String::new()), level()];
+    };
     let condition = |rule, written: Option<&Rule>| {
         let written = written?;
-        let line = allow(rule, Some(&written.place), format!("`{}` does not hold", written.condition.source()));
-        Some(Line { shadow: written.mode.is_shadow(case.now), ..line })
+        let line = allow(
+            rule,
+            Some(&written.place),
+            format!("`{}` does not hold", written.condition.source()),
+        );
+        Some(Line {
+            shadow: written.mode.is_shadow(case.now),
+            ..line
+        })
     };
     let place = Some(&tool.place);
     [
-        Some(unlisted(format!("`{}` is among the tools of workflow `{}`", tool.name, case.workflow.name))),
-        tool.arguments.as_ref().map(|_| allow(RuleName::Arguments, place, "the arguments fit the schema".to_owned())),
-        tool.forbidden.then(|| allow(RuleName::Forbidden, place, String::new())),
+        Some(unlisted(format!(
+            "`{}` is among the tools of workflow `{}`",
+            tool.name, case.workflow.name
+        ))),
+        tool.arguments.as_ref().map(|_| {
+            allow(
+                RuleName::Arguments,
+                place,
+                "the arguments fit the schema".to_owned(),
+            )
+        }),
+        tool.forbidden
+            .then(|| allow(RuleName::Forbidden, place, String::new())),
         condition(RuleName::DenyWhen, tool.deny_when.as_ref()),
         Some(level()),
-        Some(allow(RuleName::Validation, place, "nothing that validation demands is missing".to_owned())),
+        Some(allow(
+            RuleName::Validation,
+            place,
+            "nothing that validation demands is missing".to_owned(),
+        )),
         condition(RuleName::HoldWhen, tool.hold_when.as_ref()),
         condition(RuleName::EscalateWhen, tool.escalate_when.as_ref()),
-        case.facts.run.escalated.then(|| allow(RuleName::Escalated, Some(&case.workflow.place), "the call changes nothing, or escalates".to_owned())),
-        tool.always.map(|_| allow(RuleName::Always, place, String::new())),
+        case.facts.run.escalated.then(|| {
+            allow(
+                RuleName::Escalated,
+                Some(&case.workflow.place),
+                "the call changes nothing, or escalates".to_owned(),
+            )
+        }),
+        tool.always
+            .map(|_| allow(RuleName::Always, place, String::new())),
     ]
     .into_iter()
     .flatten()

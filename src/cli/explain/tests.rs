@@ -1,4 +1,5 @@
-//! Pages as they are read: every rule in its order and with its place (G8), the level that was assumed, and what is wrong with what was asked.
+//! Pages as they are read: every rule in its order and with its place (G8), the level that was
+//! assumed, and what is wrong with what was asked.
 
 use clap::Parser as _;
 
@@ -54,12 +55,24 @@ until: 2026-12-01
 fn explain(flags: &[&str]) -> Result<Answer, Failure> {
     let files = [
         SourceFile::new("payments.yaml", API),
-        SourceFile::new("triage.yaml", WORKFLOW.replace("tools: [payments/get", "accept_risk: a test\ntools: [payments/get")),
+        SourceFile::new(
+            "triage.yaml",
+            WORKFLOW.replace(
+                "tools: [payments/get",
+                "accept_risk: a test\ntools: [payments/get",
+            ),
+        ),
     ];
-    let now = "2026-11-23T18:00:00Z".parse::<crate::api::Moment>().unwrap().0;
-    let loaded = load(&files, &Process::default(), now).unwrap_or_else(|found| panic!("{}", found.render(false)));
+    let now = "2026-11-23T18:00:00Z"
+        .parse::<crate::api::Moment>()
+        .unwrap()
+        .0;
+    let loaded = load(&files, &Process::default(), now)
+        .unwrap_or_else(|found| panic!("{}", found.render(false)));
     let cli = Cli::try_parse_from(["burngate", "explain"].iter().chain(flags)).unwrap();
-    let Command::Explain(explain) = cli.command else { panic!("{flags:?}") };
+    let Command::Explain(explain) = cli.command else {
+        panic!("{flags:?}")
+    };
     explain.explain(&loaded.policies, now)
 }
 
@@ -69,7 +82,10 @@ fn page(flags: &[&str]) -> String {
 
 fn refused(flags: &[&str]) -> String {
     let failure = explain(flags).unwrap_err();
-    format!("{failure} [{}]", failure.hint.as_deref().unwrap_or_default())
+    format!(
+        "{failure} [{}]",
+        failure.hint.as_deref().unwrap_or_default()
+    )
 }
 
 #[test]
@@ -110,9 +126,22 @@ fn the_level_that_is_assumed_is_said() {
 
 #[test]
 fn a_call_that_passes_is_allowed_by_every_rule() {
-    let answer = explain(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":"A-1","amount":9}"#]).unwrap();
+    let answer = explain(&[
+        "--workflow",
+        "triage",
+        "--tool",
+        "refund",
+        "--args",
+        r#"{"order":"A-1","amount":9}"#,
+    ])
+    .unwrap();
     assert_eq!((answer.verdict, answer.rule), (Verdict::Allow, None));
-    assert!(answer.rules.iter().all(|line| line.verdict == Verdict::Allow));
+    assert!(
+        answer
+            .rules
+            .iter()
+            .all(|line| line.verdict == Verdict::Allow)
+    );
 }
 
 #[test]
@@ -137,13 +166,27 @@ fn every_violation_of_a_schema_is_shown() {
 #[test]
 fn a_request_gives_the_rules_their_path_and_query() {
     let verdict = |request: &str| {
-        explain(&["--workflow", "triage", "--tool", "get_order", "--request", request]).map(|answer| answer.verdict).map_err(|failure| failure.exit)
+        explain(&[
+            "--workflow",
+            "triage",
+            "--tool",
+            "get_order",
+            "--request",
+            request,
+        ])
+        .map(|answer| answer.verdict)
+        .map_err(|failure| failure.exit)
     };
     assert_eq!(verdict("GET /orders/A-1"), Ok(Verdict::Allow));
     assert_eq!(verdict("GET /payments/orders/A-0"), Ok(Verdict::Deny));
     assert_eq!(verdict("GET /orders/A-1?raw=1"), Ok(Verdict::Deny));
     assert_eq!(verdict("GET /orders/A-1?raw=1&raw=2"), Ok(Verdict::Deny));
-    for bad in ["POST /orders/A-1", "GET", "GET /orders/%2e%2f", "GET /other"] {
+    for bad in [
+        "POST /orders/A-1",
+        "GET",
+        "GET /orders/%2e%2f",
+        "GET /other",
+    ] {
         assert_eq!(verdict(bad), Err(Exit::Usage), "{bad}");
     }
 }
@@ -162,13 +205,26 @@ fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
     note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
     ");
     let answer = explain(&["--workflow", "triage", "--tool", "payments/void"]).unwrap();
-    assert_eq!((answer.verdict, answer.rule), (Verdict::Hold, Some("unlisted")));
+    assert_eq!(
+        (answer.verdict, answer.rule),
+        (Verdict::Hold, Some("unlisted"))
+    );
 }
 
 #[test]
 fn shadow_is_said() {
-    let page = page(&["--workflow", "voids", "--tool", "void", "--at", "supervised"]);
-    assert!(page.contains("verdict: hold, by level; in shadow it is recorded, and the call passes\n"), "{page}");
+    let page = page(&[
+        "--workflow",
+        "voids",
+        "--tool",
+        "void",
+        "--at",
+        "supervised",
+    ]);
+    assert!(
+        page.contains("verdict: hold, by level; in shadow it is recorded, and the call passes\n"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -189,16 +245,41 @@ fn a_rule_in_shadow_is_shown_with_its_place_and_decides_nothing() {
     in shadow: deny_when (payments.yaml:26) says deny; that is recorded, and decides nothing
     note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
     ");
-    let answer = explain(&["--workflow", "triage", "--tool", "note", "--args", r#"{"n":3}"#]).unwrap();
-    assert_eq!((answer.verdict, answer.rule, answer.mode), (Verdict::Allow, None, "enforce"));
+    let answer = explain(&[
+        "--workflow",
+        "triage",
+        "--tool",
+        "note",
+        "--args",
+        r#"{"n":3}"#,
+    ])
+    .unwrap();
+    assert_eq!(
+        (answer.verdict, answer.rule, answer.mode),
+        (Verdict::Allow, None, "enforce")
+    );
     let json = serde_json::to_value(&answer).unwrap();
-    let shadow: Vec<_> = json["rules"].as_array().unwrap().iter().filter(|line| line["shadow"] == true).map(|line| line["rule"].as_str().unwrap()).collect();
+    let shadow: Vec<_> = json["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["shadow"] == true)
+        .map(|line| line["rule"].as_str().unwrap())
+        .collect();
     assert_eq!(shadow, ["limits", "deny_when"]);
 }
 
 #[test]
 fn a_number_that_two_readers_could_read_differently_is_malformed() {
-    let answer = explain(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":"A-1","amount":900.00000000000000001}"#]).unwrap();
+    let answer = explain(&[
+        "--workflow",
+        "triage",
+        "--tool",
+        "refund",
+        "--args",
+        r#"{"order":"A-1","amount":900.00000000000000001}"#,
+    ])
+    .unwrap();
     assert_eq!(answer.verdict, Verdict::Deny);
 }
 

@@ -1,7 +1,9 @@
-//! What a workflow achieved so far, and the target that follows: one that it keeps with room to spare.
+//! What a workflow achieved so far, and the target that follows: one that it keeps with room to
+//! spare.
 //!
-//! A workflow that runs exactly at its target uses its budget up about half of the time, so the proposed target allows twice the failures that were seen, and never
-//! fewer than three more than that: a history without failures proves little when it is short.
+//! A workflow that runs exactly at its target uses its budget up about half of the time, so the
+//! proposed target allows twice the failures that were seen, and never fewer than three more than
+//! that: a history without failures proves little when it is short.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,10 +51,16 @@ pub(super) struct Achieved {
     last: Time,
 }
 
-/// Reads what `workflow`, or the only one there is, achieved in the history in `file`; and its name.
-pub(super) fn read(file: &Path, workflow: Option<&str>, tier: Tier) -> Result<(String, Achieved), Failure> {
+/// Reads what `workflow`, or the only one there is, achieved in the history in `file`; and its
+/// name.
+pub(super) fn read(
+    file: &Path,
+    workflow: Option<&str>,
+    tier: Tier,
+) -> Result<(String, Achieved), Failure> {
     let shown = file.display().to_string();
-    let unreadable = |error: &std::io::Error| Failure::new(format!("cannot read {shown}: {}", in_words(error)));
+    let unreadable =
+        |error: &std::io::Error| Failure::new(format!("cannot read {shown}: {}", in_words(error)));
     let opened = File::open(file).map_err(|error| unreadable(&error))?;
     let mut progress = Progress::new("reading", opened.metadata().map_or(0, |about| about.len()));
     let mut reader = BufReader::with_capacity(256 * 1024, opened);
@@ -61,7 +69,11 @@ pub(super) fn read(file: &Path, workflow: Option<&str>, tier: Tier) -> Result<(S
     let mut achieved: BTreeMap<String, Achieved> = BTreeMap::new();
     loop {
         text.clear();
-        let read = reader.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut text).map_err(|error| unreadable(&error))?;
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE as u64 + 1)
+            .read_until(b'\n', &mut text)
+            .map_err(|error| unreadable(&error))?;
         if read == 0 {
             break;
         }
@@ -73,9 +85,15 @@ pub(super) fn read(file: &Path, workflow: Option<&str>, tier: Tier) -> Result<(S
         match Line::read(text.trim_ascii()) {
             Ok(line) if workflow.is_none_or(|workflow| *workflow == *line.workflow) => {
                 if achieved.len() >= MOST_WORKFLOWS && !achieved.contains_key(&*line.workflow) {
-                    return Err(Failure::new(format!("{shown} has more than {MOST_WORKFLOWS} workflows")).hint("say which one with --workflow"));
+                    return Err(Failure::new(format!(
+                        "{shown} has more than {MOST_WORKFLOWS} workflows"
+                    ))
+                    .hint("say which one with --workflow"));
                 }
-                achieved.entry(line.workflow.clone().into_owned()).or_default().add(&line, &objective);
+                achieved
+                    .entry(line.workflow.clone().into_owned())
+                    .or_default()
+                    .add(&line, &objective);
             }
             Ok(_) => {}
             Err(bad) => broken.push(format!("line {number}: {bad}")),
@@ -88,12 +106,27 @@ pub(super) fn read(file: &Path, workflow: Option<&str>, tier: Tier) -> Result<(S
     let mut names = achieved.keys().map(|name| format!("`{}`", escape(name)));
     match (achieved.len(), workflow) {
         (0, _) => {
-            let hint = broken.first().map_or_else(|| "is it one JSON object a line, and the workflow among them?".to_owned(), |first| escape(first));
-            Err(Failure::new(format!("{shown} has no run of {}", workflow.map_or("any workflow".to_owned(), |name| format!("`{}`", escape(name))))).hint(hint))
+            let hint = broken.first().map_or_else(
+                || "is it one JSON object a line, and the workflow among them?".to_owned(),
+                |first| escape(first),
+            );
+            Err(Failure::new(format!(
+                "{shown} has no run of {}",
+                workflow.map_or("any workflow".to_owned(), |name| format!(
+                    "`{}`",
+                    escape(name)
+                ))
+            ))
+            .hint(hint))
         }
-        (1, _) => achieved.pop_first().ok_or_else(|| Failure::new("there is no workflow")),
-        _ => Err(Failure::usage(format!("{shown} has several workflows: {}", names.by_ref().take(10).collect::<Vec<_>>().join(", ")))
-            .hint("say which one with --workflow")),
+        (1, _) => achieved
+            .pop_first()
+            .ok_or_else(|| Failure::new("there is no workflow")),
+        _ => Err(Failure::usage(format!(
+            "{shown} has several workflows: {}",
+            names.by_ref().take(10).collect::<Vec<_>>().join(", ")
+        ))
+        .hint("say which one with --workflow")),
     }
 }
 
@@ -109,7 +142,8 @@ impl Achieved {
             *self.modes.entry(mode.clone()).or_default() += 1;
         }
         if self.tools.len() < 100 {
-            self.tools.extend(line.calls.iter().map(|call| call.tool.clone().into_owned()));
+            self.tools
+                .extend(line.calls.iter().map(|call| call.tool.clone().into_owned()));
         }
         let at = line.at.0;
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
@@ -123,10 +157,15 @@ impl Achieved {
         let month = u128::from(self.runs) * u128::from(WINDOW) / u128::from(span.max(86_400_000));
         let month = two_digits(u64::try_from(month).unwrap_or(u64::MAX)).max(1);
         let room = (2 * self.unacceptable).max(self.unacceptable + 3);
-        let miss = u64::try_from((u128::from(room) * 1_000_000).div_ceil(u128::from(self.runs.max(1)))).unwrap_or(LOWEST).min(1_000_000);
+        let miss =
+            u64::try_from((u128::from(room) * 1_000_000).div_ceil(u128::from(self.runs.max(1))))
+                .unwrap_or(LOWEST)
+                .min(1_000_000);
         let target = rounded_down((1_000_000 - miss).clamp(LOWEST, HIGHEST));
         let achieved_ppm = (self.runs - self.unacceptable) * 1_000_000 / self.runs.max(1);
-        let percent = |ppm: u64| crate::config::quantity::Percentage(u32::try_from(ppm).unwrap_or(0)).to_string();
+        let percent = |ppm: u64| {
+            crate::config::quantity::Percentage(u32::try_from(ppm).unwrap_or(0)).to_string()
+        };
         let mut why = vec![
             format!(
                 "{} of {} runs in {} days were acceptable: {}. A workflow that runs exactly at its target uses its budget",
@@ -138,30 +177,54 @@ impl Achieved {
             "up half of the time; this target allows twice the failures that were seen, and at least three more.".to_owned(),
         ];
         if self.unacceptable * 20 < 60 && self.runs < 300 {
-            why.push("The history is short: look at the target again when there is more of it.".to_owned());
+            why.push(
+                "The history is short: look at the target again when there is more of it."
+                    .to_owned(),
+            );
         }
         match target.cmp(&u64::from(default_ppm)) {
             std::cmp::Ordering::Less => {
                 why.push(format!("The tier expects {}, which this history does not bear out: mend the workflow, or accept this.", percent(default_ppm.into())));
             }
-            std::cmp::Ordering::Greater => why.push(format!("The tier expects {}; this history bears out more.", percent(default_ppm.into()))),
+            std::cmp::Ordering::Greater => why.push(format!(
+                "The tier expects {}; this history bears out more.",
+                percent(default_ppm.into())
+            )),
             std::cmp::Ordering::Equal => {}
         }
         if !self.modes.is_empty() {
             let mut modes: Vec<_> = self.modes.iter().collect();
             modes.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            let modes: Vec<_> = modes.into_iter().take(5).map(|(mode, count)| format!("{} {}", escape(mode.as_str()), grouped(*count))).collect();
+            let modes: Vec<_> = modes
+                .into_iter()
+                .take(5)
+                .map(|(mode, count)| format!("{} {}", escape(mode.as_str()), grouped(*count)))
+                .collect();
             why.push(format!("What went wrong: {}.", modes.join(", ")));
         }
         if !self.tools.is_empty() {
-            let tools: Vec<_> = self.tools.iter().take(10).map(|tool| escape(tool)).collect();
+            let tools: Vec<_> = self
+                .tools
+                .iter()
+                .take(10)
+                .map(|tool| escape(tool))
+                .collect();
             why.push(format!("Tools that it called: {}.", tools.join(", ")));
         }
         let size = match expected {
             Some(_) => "As you said.".to_owned(),
-            None => format!("{} runs in {} days make about this many in 30.", grouped(self.runs), grouped(days_seen)),
+            None => format!(
+                "{} runs in {} days make about this many in 30.",
+                grouped(self.runs),
+                grouped(days_seen)
+            ),
         };
-        Some(Proposal { target_ppm: u32::try_from(target).unwrap_or(default_ppm), expected_runs: expected.unwrap_or(month), why, size })
+        Some(Proposal {
+            target_ppm: u32::try_from(target).unwrap_or(default_ppm),
+            expected_runs: expected.unwrap_or(month),
+            why,
+            size,
+        })
     }
 }
 
@@ -178,7 +241,8 @@ fn objective(tier: Tier) -> Objective {
     }
 }
 
-/// A target that can be said aloud: whole tenths of a percent, finer where that would be too coarse.
+/// A target that can be said aloud: whole tenths of a percent, finer where that would be too
+/// coarse.
 fn rounded_down(ppm: u64) -> u64 {
     let step = match ppm {
         ..990_000 => 5_000,
@@ -201,7 +265,13 @@ mod tests {
     use super::*;
 
     fn achieved(runs: u64, unacceptable: u64, over: u64) -> Achieved {
-        Achieved { runs, unacceptable, first: Some(Time::from_millis(0)), last: Time::default().plus(days(over)), ..Achieved::default() }
+        Achieved {
+            runs,
+            unacceptable,
+            first: Some(Time::from_millis(0)),
+            last: Time::default().plus(days(over)),
+            ..Achieved::default()
+        }
     }
 
     #[test]
@@ -214,9 +284,21 @@ mod tests {
             ((10, 9, 3), (500_000, 100)),
             ((1, 0, 0), (500_000, 30)),
         ] {
-            let proposal = achieved(runs, unacceptable, over).proposal(None, 970_000).unwrap();
-            assert_eq!((proposal.target_ppm, proposal.expected_runs), (target, expected), "{runs} {unacceptable} {over}");
+            let proposal = achieved(runs, unacceptable, over)
+                .proposal(None, 970_000)
+                .unwrap();
+            assert_eq!(
+                (proposal.target_ppm, proposal.expected_runs),
+                (target, expected),
+                "{runs} {unacceptable} {over}"
+            );
         }
-        assert_eq!(achieved(100, 1, 10).proposal(Some(7), 970_000).unwrap().expected_runs, 7);
+        assert_eq!(
+            achieved(100, 1, 10)
+                .proposal(Some(7), 970_000)
+                .unwrap()
+                .expected_runs,
+            7
+        );
     }
 }

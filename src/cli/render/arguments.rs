@@ -1,13 +1,16 @@
-//! A held call's arguments as a reviewer reads them: every member, numbers as they were written, nothing shortened and nothing unseen.
+//! A held call's arguments as a reviewer reads them: every member, numbers as they were written,
+//! nothing shortened and nothing unseen.
 //!
-//! The result is JSON again, so that it can be copied. Numbers are not read into anything: what was approved is their exact decimal value.
+//! The result is JSON again, so that it can be copied. Numbers are not read into anything: what was
+//! approved is their exact decimal value.
 
 use std::fmt::Write as _;
 
 use super::escape::{escape, is_unseen, push_json_escape};
 use crate::{gate::json::Json, wire::json};
 
-/// The JSON document `text`, indented by `indent` blanks. What is no strict JSON is shown as text, so that nothing is ever hidden.
+/// The JSON document `text`, indented by `indent` blanks. What is no strict JSON is shown as text,
+/// so that nothing is ever hidden.
 #[must_use]
 pub(in crate::cli) fn arguments(text: &str, indent: usize) -> String {
     let mut shown = String::new();
@@ -99,6 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_shown_all_the_same() {
-        assert_eq!(arguments("{\"a\":1,\"a\":2}\x1b", 0), "{\"a\":1,\"a\":2}\\u{1b}");
+        assert_eq!(
+            arguments("{\"a\":1,\"a\":2}\x1b", 0),
+            "{\"a\":1,\"a\":2}\\u{1b}"
+        );
     }
 }

@@ -1,11 +1,14 @@
 //! Text from elsewhere, made safe for a terminal and for a reviewer's eye (A103).
 //!
-//! What a terminal acts upon, what no eye sees and what turns text around is spelled out. So are blanks that only look like a space and the characters that spell
-//! hidden text: a reviewer approves what is there, not what it looks like. Letters that look alike in two scripts stay as they are; a digest tells those apart.
+//! What a terminal acts upon, what no eye sees and what turns text around is spelled out. So are
+//! blanks that only look like a space and the characters that spell hidden text: a reviewer
+//! approves what is there, not what it looks like. Letters that look alike in two scripts stay as
+//! they are; a digest tells those apart.
 
 use std::fmt::Write as _;
 
-/// `text` on one line, with every invisible or active character spelled as `\n`, `\t` or `\u{202e}`.
+/// `text` on one line, with every invisible or active character spelled as `\n`, `\t` or
+/// `\u{202e}`.
 #[must_use]
 pub(in crate::cli) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -23,12 +26,17 @@ pub(in crate::cli) fn escape(text: &str) -> String {
     escaped
 }
 
-/// JSON that means the same, with every invisible or active character in it spelled as JSON spells it. Outside of strings JSON has none but plain white space.
+/// JSON that means the same, with every invisible or active character in it spelled as JSON spells
+/// it. Outside of strings JSON has none but plain white space.
 #[must_use]
 pub(in crate::cli) fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
-        if is_unseen(c) && !matches!(c, '\n' | '\r' | '\t') { push_json_escape(&mut escaped, c) } else { escaped.push(c) }
+        if is_unseen(c) && !matches!(c, '\n' | '\r' | '\t') {
+            push_json_escape(&mut escaped, c);
+        } else {
+            escaped.push(c);
+        }
     }
     escaped
 }
@@ -40,7 +48,8 @@ pub(in crate::cli) fn push_json_escape(into: &mut String, c: char) {
     }
 }
 
-/// Is this a character that a terminal acts upon, that no eye sees, or that turns its neighbours around?
+/// Is this a character that a terminal acts upon, that no eye sees, or that turns its neighbours
+/// around?
 #[must_use]
 pub(in crate::cli) fn is_unseen(c: char) -> bool {
     let blank = c.is_whitespace() && c != ' ';
@@ -61,7 +70,10 @@ mod tests {
 
     #[test]
     fn a103_what_a_terminal_acts_upon_is_spelled_out() {
-        assert_eq!(escape("a\x1b]0;x\x07b\u{9b}31m\u{7f}\r\n\tc"), "a\\u{1b}]0;x\\u{7}b\\u{9b}31m\\u{7f}\\r\\n\\tc");
+        assert_eq!(
+            escape("a\x1b]0;x\x07b\u{9b}31m\u{7f}\r\n\tc"),
+            "a\\u{1b}]0;x\\u{7}b\\u{9b}31m\\u{7f}\\r\\n\\tc"
+        );
     }
 
     #[test]
@@ -70,14 +82,20 @@ mod tests {
             escape("A\u{200b}-\u{202e}1001\u{2066}\u{feff}\u{a0}\u{2028}\u{3164}\u{e0041}"),
             "A\\u{200b}-\\u{202e}1001\\u{2066}\\u{feff}\\u{a0}\\u{2028}\\u{3164}\\u{e0041}"
         );
-        assert_eq!(escape("Zoë bought 日本 — “two” €5 😀"), "Zoë bought 日本 — “two” €5 😀");
+        assert_eq!(
+            escape("Zoë bought 日本 — “two” €5 😀"),
+            "Zoë bought 日本 — “two” €5 😀"
+        );
     }
 
     #[test]
     fn json_means_the_same_when_it_is_escaped() {
         let json = "{\n  \"reason\": \"a\u{202e}b\u{9b}c\u{e0041}\u{7f}\"\n}";
         let escaped = escape_json(json);
-        assert_eq!(escaped, "{\n  \"reason\": \"a\\u202eb\\u009bc\\udb40\\udc41\\u007f\"\n}");
+        assert_eq!(
+            escaped,
+            "{\n  \"reason\": \"a\\u202eb\\u009bc\\udb40\\udc41\\u007f\"\n}"
+        );
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(read(&escaped), read(json));
     }

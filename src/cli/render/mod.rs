@@ -1,7 +1,9 @@
-//! The one place that prints. Everything else of the command line makes text, so that it can be tested as text.
+//! The one place that prints. Everything else of the command line makes text, so that it can be
+//! tested as text.
 //!
-//! Facts go to standard output, complaints to standard error. Colours are written always and taken out here where nobody wants them: no terminal, `NO_COLOR`,
-//! `TERM=dumb`. Whatever comes from an agent, a file or a gate passes [`escape`] on its way into a line (A103).
+//! Facts go to standard output, complaints to standard error. Colours are written always and taken
+//! out here where nobody wants them: no terminal, `NO_COLOR`, `TERM=dumb`. Whatever comes from an
+//! agent, a file or a gate passes [`escape`] on its way into a line (A103).
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -34,7 +36,8 @@ fn put(text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints JSON on standard output: the same values, with nothing in them that a terminal would act upon.
+/// Prints JSON on standard output: the same values, with nothing in them that a terminal would act
+/// upon.
 pub(super) fn show_json(json: &str) -> Result<(), Failure> {
     let mut text = escape_json(json.trim_end());
     text.push('\n');
@@ -52,7 +55,8 @@ pub(super) fn fail(failure: &Failure) {
     tell(&failed(failure));
 }
 
-/// Prints clap's own page: help and version on standard output, as asked; complaints on standard error.
+/// Prints clap's own page: help and version on standard output, as asked; complaints on standard
+/// error.
 pub(super) fn usage(page: &clap::Error) -> Exit {
     let text = page.render().ansi().to_string();
     if page.use_stderr() {
@@ -72,16 +76,26 @@ pub(super) fn clear() {
 
 /// A failure as it is shown.
 fn failed(failure: &Failure) -> String {
-    let findings: String = failure.findings.iter().map(|findings| findings.render(true)).collect();
+    let findings: String = failure
+        .findings
+        .iter()
+        .map(|findings| findings.render(true))
+        .collect();
     let error = paint(Tone::Bad, "error:");
-    let hint = failure.hint.as_ref().map(|hint| format!("{} {}\n", paint(Tone::Fine, "hint:"), escape(hint))).unwrap_or_default();
+    let hint = failure
+        .hint
+        .as_ref()
+        .map(|hint| format!("{} {}\n", paint(Tone::Fine, "hint:"), escape(hint)))
+        .unwrap_or_default();
     format!("{findings}{error} {}\n{hint}", escape(&failure.message))
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
 fn unless_closed(written: io::Result<()>) -> Result<(), Failure> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!("cannot write to standard output: {error}"))),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
+            "cannot write to standard output: {error}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -148,7 +162,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_fragment_and_a_hint() {
-        let failure = Failure::new("cannot reach the gate at http://127.0.0.1:9901: connection refused").hint("is `burngate run` up?");
+        let failure =
+            Failure::new("cannot reach the gate at http://127.0.0.1:9901: connection refused")
+                .hint("is `burngate run` up?");
         insta::assert_snapshot!(plain(&failed(&failure)), @r"
         error: cannot reach the gate at http://127.0.0.1:9901: connection refused
         hint: is `burngate run` up?
@@ -158,7 +174,11 @@ mod tests {
     #[test]
     fn findings_are_shown_in_full_before_the_failure() {
         let mut findings = Diagnostics::default();
-        findings.push(Diagnostic::without_place(Severity::Error, "a.yaml", "no such file or directory"));
+        findings.push(Diagnostic::without_place(
+            Severity::Error,
+            "a.yaml",
+            "no such file or directory",
+        ));
         insta::assert_snapshot!(plain(&failed(&Failure::found("1 error in 1 file", vec![findings]))), @r"
         error: a.yaml: no such file or directory
 
@@ -168,7 +188,12 @@ mod tests {
 
     #[test]
     fn a103_nothing_in_a_message_reaches_the_terminal_as_a_command() {
-        let shown = plain(&failed(&Failure::new("no \x1b[2Jworkflow\u{9b}31m `\u{202e}x`")));
-        assert_eq!(shown, "error: no \\u{1b}[2Jworkflow\\u{9b}31m `\\u{202e}x`\n");
+        let shown = plain(&failed(&Failure::new(
+            "no \x1b[2Jworkflow\u{9b}31m `\u{202e}x`",
+        )));
+        assert_eq!(
+            shown,
+            "error: no \\u{1b}[2Jworkflow\\u{9b}31m `\\u{202e}x`\n"
+        );
     }
 }

@@ -9,16 +9,31 @@ use crate::{
     gate::budget::sentence,
 };
 
-/// A ratio as a percentage, rounded down as the gate tells it: `96%`, `-33.34%`; `-` where there was nothing to count.
+/// A ratio as a percentage, rounded down as the gate tells it: `96%`, `-33.34%`; `-` where there
+/// was nothing to count.
 #[must_use]
 pub(in crate::cli) fn percent(ratio: Option<Decimal>) -> String {
-    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{}%", sentence::decimal(ratio.ten_thousandths().saturating_mul(100))))
+    ratio.map_or_else(
+        || "-".to_owned(),
+        |ratio| {
+            format!(
+                "{}%",
+                sentence::decimal(ratio.ten_thousandths().saturating_mul(100))
+            )
+        },
+    )
 }
 
 /// How long people took, to the second above.
 #[must_use]
 pub(in crate::cli) fn took(seconds: Decimal) -> Span {
-    Span(Duration::from_secs(seconds.ten_thousandths().unsigned_abs().div_ceil(10_000).max(1)))
+    Span(Duration::from_secs(
+        seconds
+            .ten_thousandths()
+            .unsigned_abs()
+            .div_ceil(10_000)
+            .max(1),
+    ))
 }
 
 /// `1 run`, `2 runs`.
@@ -33,9 +48,18 @@ mod tests {
 
     #[test]
     fn ratios_read_as_percentages() {
-        assert_eq!([9_600, 10_000, 9_903, -3_334, 0].map(|ratio| percent(Some(Decimal::of(ratio)))), ["96%", "100%", "99.03%", "-33.34%", "0%"]);
+        assert_eq!(
+            [9_600, 10_000, 9_903, -3_334, 0].map(|ratio| percent(Some(Decimal::of(ratio)))),
+            ["96%", "100%", "99.03%", "-33.34%", "0%"]
+        );
         assert_eq!(percent(None), "-");
-        assert_eq!([7_190, 950_000, 7_540_001].map(|seconds| took(Decimal::of(seconds)).to_string()), ["1s", "1m35s", "12m35s"]);
-        assert_eq!([counted(1, "run", "runs"), counted(1_200, "run", "runs")], ["1 run", "1,200 runs"]);
+        assert_eq!(
+            [7_190, 950_000, 7_540_001].map(|seconds| took(Decimal::of(seconds)).to_string()),
+            ["1s", "1m35s", "12m35s"]
+        );
+        assert_eq!(
+            [counted(1, "run", "runs"), counted(1_200, "run", "runs")],
+            ["1 run", "1,200 runs"]
+        );
     }
 }

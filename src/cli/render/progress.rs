@@ -1,4 +1,5 @@
-//! How far a long command has come: a bar where somebody watches, a line now and then where somebody reads the log later.
+//! How far a long command has come: a bar where somebody watches, a line now and then where
+//! somebody reads the log later.
 
 use std::io::{self, IsTerminal as _};
 
@@ -23,11 +24,21 @@ impl Progress {
     pub(in crate::cli) fn new(what: &'static str, whole: u64) -> Self {
         let watched = io::stderr().is_terminal() && whole > 0;
         let bar = watched.then(|| {
-            let style =
-                ProgressStyle::with_template("{prefix} [{bar:40}] {percent}% of {total_bytes}, {eta} left").unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(whole).with_style(style.progress_chars("=> ")).with_prefix(what)
+            let style = ProgressStyle::with_template(
+                "{prefix} [{bar:40}] {percent}% of {total_bytes}, {eta} left",
+            )
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(whole)
+                .with_style(style.progress_chars("=> "))
+                .with_prefix(what)
         });
-        Progress { bar, what, whole, done: 0, told: 0 }
+        Progress {
+            bar,
+            what,
+            whole,
+            done: 0,
+            told: 0,
+        }
     }
 
     /// So many more bytes are done.
@@ -37,10 +48,19 @@ impl Progress {
             bar.set_position(self.done);
             return;
         }
-        let tenths = if self.whole < WORTH_A_LINE { 0 } else { (self.done * 10 / self.whole).min(10) };
+        let tenths = if self.whole < WORTH_A_LINE {
+            0
+        } else {
+            (self.done * 10 / self.whole).min(10)
+        };
         if tenths > self.told {
             self.told = tenths;
-            tell(&format!("{}: {}0% of {} MB\n", self.what, tenths, grouped(self.whole >> 20)));
+            tell(&format!(
+                "{}: {}0% of {} MB\n",
+                self.what,
+                tenths,
+                grouped(self.whole >> 20)
+            ));
         }
     }
 }

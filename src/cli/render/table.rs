@@ -1,4 +1,5 @@
-//! Tables without lines, as kubectl prints them: a head in capitals, three blanks between the columns, a row a line.
+//! Tables without lines, as kubectl prints them: a head in capitals, three blanks between the
+//! columns, a row a line.
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
@@ -15,8 +16,14 @@ impl Columns {
     pub(in crate::cli) fn new(head: &[&str]) -> Self {
         let mut table = Table::new();
         // Never broken into lines to fit: a row is a line, for people and for `grep`.
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).enforce_styling();
-        table.set_header(head.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+        table
+            .load_preset(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .enforce_styling();
+        table.set_header(
+            head.iter()
+                .map(|name| Cell::new(name).add_attribute(Attribute::Bold)),
+        );
         table.column_iter_mut().for_each(|column| {
             column.set_padding((0, 3));
         });
@@ -51,13 +58,20 @@ impl Columns {
     /// The table, a line a row.
     #[must_use]
     pub(in crate::cli) fn page(&self) -> String {
-        self.table.lines().map(|line| without_tail(&line) + "\n").collect()
+        self.table
+            .lines()
+            .map(|line| without_tail(&line) + "\n")
+            .collect()
     }
 }
 
 /// `line` without the blanks at its end, also where they stand before the codes that end a colour.
 fn without_tail(line: &str) -> String {
-    let is_code = |tail: &str| tail.trim_start_matches("\x1b[").trim_start_matches(|c: char| c.is_ascii_digit() || c == ';') == "m";
+    let is_code = |tail: &str| {
+        tail.trim_start_matches("\x1b[")
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+            == "m"
+    };
     let (mut text, mut codes) = (line.trim_end(), String::new());
     while let Some(at) = text.rfind('\x1b').filter(|at| is_code(&text[*at..])) {
         codes.insert_str(0, &text[at..]);

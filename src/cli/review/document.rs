@@ -45,7 +45,10 @@ impl From<String> for Item {
 
 impl Document {
     pub(super) fn new(title: String) -> Self {
-        Document { title, blocks: Vec::new() }
+        Document {
+            title,
+            blocks: Vec::new(),
+        }
     }
 
     pub(super) fn heading(&mut self, depth: u8, text: impl Into<String>) {
@@ -101,19 +104,33 @@ pub(super) fn second(at: Moment) -> String {
 
 /// What happened, as an item.
 pub(super) fn told(line: &Line) -> Item {
-    let by = line.by.as_ref().map_or_else(String::new, |by| format!("{by}: "));
+    let by = line
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| format!("{by}: "));
     format!("{} {by}{}", minute(line.at), line.what).into()
 }
 
-/// How a rate changed, in percentage points: `+1.2`, `-0.3`, `same`; `-` where one of the two is not known.
+/// How a rate changed, in percentage points: `+1.2`, `-0.3`, `same`; `-` where one of the two is
+/// not known.
 pub(super) fn change(now: Option<Decimal>, before: Option<Decimal>) -> String {
-    let (Some(now), Some(before)) = (now, before) else { return "-".to_owned() };
+    let (Some(now), Some(before)) = (now, before) else {
+        return "-".to_owned();
+    };
     let points = now.ten_thousandths() - before.ten_thousandths();
     if points == 0 {
         return SAME.to_owned();
     }
-    let mut text = if points > 0 { "+".to_owned() } else { String::new() };
-    let _ = write!(text, "{}", percent(Some(Decimal::of(points))).trim_end_matches('%'));
+    let mut text = if points > 0 {
+        "+".to_owned()
+    } else {
+        String::new()
+    };
+    let _ = write!(
+        text,
+        "{}",
+        percent(Some(Decimal::of(points))).trim_end_matches('%')
+    );
     text
 }
 
@@ -125,7 +142,12 @@ mod tests {
     fn changes_are_told_in_points() {
         let rate = |ten_thousandths| Some(Decimal::of(ten_thousandths));
         assert_eq!(
-            [change(rate(9_700), rate(9_580)), change(rate(9_700), rate(9_730)), change(rate(1), rate(1)), change(None, rate(1))],
+            [
+                change(rate(9_700), rate(9_580)),
+                change(rate(9_700), rate(9_730)),
+                change(rate(1), rate(1)),
+                change(None, rate(1))
+            ],
             ["+1.2", "-0.3", "same", "-"]
         );
     }
@@ -133,6 +155,9 @@ mod tests {
     #[test]
     fn times_are_told_to_the_minute_and_to_the_second() {
         let at: Moment = "2026-11-25T10:04:12.345Z".parse().unwrap();
-        assert_eq!((minute(at).as_str(), second(at).as_str()), ("2026-11-25 10:04", "2026-11-25 10:04:12"));
+        assert_eq!(
+            (minute(at).as_str(), second(at).as_str()),
+            ("2026-11-25 10:04", "2026-11-25 10:04:12")
+        );
     }
 }

@@ -20,7 +20,10 @@ pub(super) fn page(document: &Document) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n"
     );
-    document.blocks.iter().for_each(|block| put(&mut html, block));
+    document
+        .blocks
+        .iter()
+        .for_each(|block| put(&mut html, block));
     html + "</html>\n"
 }
 
@@ -35,14 +38,24 @@ fn put(html: &mut String, block: &Block) {
         Block::List(items) => {
             html.push_str("<ul>\n");
             for Item { text, code } in items {
-                let code = code.as_ref().map_or_else(String::new, |code| format!(" <code>{}</code>", escape(code)));
+                let code = code.as_ref().map_or_else(String::new, |code| {
+                    format!(" <code>{}</code>", escape(code))
+                });
                 let _ = writeln!(html, "<li>{}{code}</li>", escape(text));
             }
             html.push_str("</ul>\n");
         }
         Block::Table(head, rows) => {
             html.push_str("<table><tr>");
-            let columns: Vec<_> = (0..head.len()).map(|column| if is_of_numbers(rows, column) { " class=\"n\"" } else { "" }).collect();
+            let columns: Vec<_> = (0..head.len())
+                .map(|column| {
+                    if is_of_numbers(rows, column) {
+                        " class=\"n\""
+                    } else {
+                        ""
+                    }
+                })
+                .collect();
             for (name, class) in head.iter().zip(&columns) {
                 let _ = write!(html, "<th{class}>{}</th>", escape(name));
             }
@@ -62,12 +75,18 @@ fn put(html: &mut String, block: &Block) {
 
 /// Postures have their colours.
 fn posture(cell: &str) -> Option<String> {
-    ["healthy", "at_risk", "burned", "breached"].contains(&cell).then(|| format!(" class=\"{cell}\""))
+    ["healthy", "at_risk", "burned", "breached"]
+        .contains(&cell)
+        .then(|| format!(" class=\"{cell}\""))
 }
 
 /// For HTML, in text and in attributes, with nothing unseen.
 fn escape(text: &str) -> String {
-    seen(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    seen(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -77,7 +96,10 @@ mod tests {
     #[test]
     fn a103_what_an_agent_wrote_is_no_markup() {
         let mut document = Document::new("Review".to_owned());
-        document.list([Item { text: "run <script>\"x\"</script> & more\u{202e}\u{200b}".to_owned(), code: Some("</code>".to_owned()) }]);
+        document.list([Item {
+            text: "run <script>\"x\"</script> & more\u{202e}\u{200b}".to_owned(),
+            code: Some("</code>".to_owned()),
+        }]);
         let page = page(&document);
         assert!(page.contains("<li>run &lt;script&gt;&quot;x&quot;&lt;/script&gt; &amp; more\\u{202e}\\u{200b} <code>&lt;/code&gt;</code></li>"), "{page}");
     }

@@ -1,4 +1,5 @@
-//! A review of workflows, as people talk it over: what to decide first, then a table of all, then each.
+//! A review of workflows, as people talk it over: what to decide first, then a table of all, then
+//! each.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,9 @@ use crate::{
     api::{
         Decimal,
         numbers::Rate,
-        review::{ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed, Reviewer, RuleReviewed},
+        review::{
+            ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed, Reviewer, RuleReviewed,
+        },
     },
     cli::render::number::{counted, grouped, percent, took},
 };
@@ -17,7 +20,11 @@ const SHOWN: usize = 20;
 
 /// The page.
 pub(super) fn document(review: &Review) -> Document {
-    let mut page = Document::new(format!("Review, {} to {} UTC", minute(review.since), minute(review.until)));
+    let mut page = Document::new(format!(
+        "Review, {} to {} UTC",
+        minute(review.since),
+        minute(review.until)
+    ));
     page.text(headline(review));
     let decide: Vec<Item> = review.workflows.iter().flat_map(to_decide).collect();
     page.heading(2, "To decide");
@@ -26,7 +33,18 @@ pub(super) fn document(review: &Review) -> Document {
     }
     page.list(decide);
     page.heading(2, "Workflows");
-    let head = vec!["workflow", "risk", "posture", "level", "runs", "unacceptable", "success", "change", "budget left", "checked"];
+    let head = vec![
+        "workflow",
+        "risk",
+        "posture",
+        "level",
+        "runs",
+        "unacceptable",
+        "success",
+        "change",
+        "budget left",
+        "checked",
+    ];
     page.table(head, review.workflows.iter().map(row).collect());
     for reviewed in &review.workflows {
         workflow(&mut page, reviewed);
@@ -35,7 +53,10 @@ pub(super) fn document(review: &Review) -> Document {
         page.heading(2, "Incidents of tool APIs");
         page.list(review.incidents.iter().map(|reviewed| {
             let incident = &reviewed.incident;
-            let until = incident.closed.map_or_else(|| "still open".to_owned(), |closed| format!("over at {}", minute(closed)));
+            let until = incident.closed.map_or_else(
+                || "still open".to_owned(),
+                |closed| format!("over at {}", minute(closed)),
+            );
             let excluded = match reviewed.excluded {
                 0 => "no run was excluded for it".to_owned(),
                 runs => format!("{} excluded for it", counted(runs, "run was", "runs were")),
@@ -53,14 +74,22 @@ pub(super) fn document(review: &Review) -> Document {
         page.heading(2, "The gate");
         lines(&mut page, &review.gate);
     }
-    page.list(review.missing.iter().map(|missing| Item::from(format!("Not in here: {missing}"))));
+    page.list(
+        review
+            .missing
+            .iter()
+            .map(|missing| Item::from(format!("Not in here: {missing}"))),
+    );
     page
 }
 
 fn headline(review: &Review) -> String {
     let mut postures: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for reviewed in &review.workflows {
-        postures.entry(&reviewed.standing.posture).or_default().push(&reviewed.standing.workflow);
+        postures
+            .entry(&reviewed.standing.posture)
+            .or_default()
+            .push(&reviewed.standing.workflow);
     }
     let mut told = Vec::new();
     for posture in ["breached", "burned", "at_risk"] {
@@ -70,18 +99,38 @@ fn headline(review: &Review) -> String {
     }
     match postures.get("healthy").map_or(0, Vec::len) {
         0 => {}
-        all if all == review.workflows.len() => told.push(if all == 1 { "it is healthy".to_owned() } else { "all are healthy".to_owned() }),
+        all if all == review.workflows.len() => told.push(if all == 1 {
+            "it is healthy".to_owned()
+        } else {
+            "all are healthy".to_owned()
+        }),
         healthy => told.push(format!("healthy: {healthy}")),
     }
-    let burns: usize = review.workflows.iter().map(|reviewed| reviewed.burns.len()).sum();
+    let burns: usize = review
+        .workflows
+        .iter()
+        .map(|reviewed| reviewed.burns.len())
+        .sum();
     told.push(counted(burns as u64, "burn", "burns"));
-    told.push(counted(review.incidents.len() as u64, "incident", "incidents"));
-    let overdue: Vec<_> =
-        review.workflows.iter().filter(|reviewed| reviewed.overdue_since.is_some()).map(|reviewed| reviewed.standing.workflow.as_str()).collect();
+    told.push(counted(
+        review.incidents.len() as u64,
+        "incident",
+        "incidents",
+    ));
+    let overdue: Vec<_> = review
+        .workflows
+        .iter()
+        .filter(|reviewed| reviewed.overdue_since.is_some())
+        .map(|reviewed| reviewed.standing.workflow.as_str())
+        .collect();
     if !overdue.is_empty() {
         told.push(format!("review overdue: {}", overdue.join(", ")));
     }
-    format!("{}; {}.", counted(review.workflows.len() as u64, "workflow", "workflows"), told.join("; "))
+    format!(
+        "{}; {}.",
+        counted(review.workflows.len() as u64, "workflow", "workflows"),
+        told.join("; ")
+    )
 }
 
 fn to_decide(reviewed: &Reviewed) -> Vec<Item> {
@@ -104,7 +153,13 @@ fn row(reviewed: &Reviewed) -> Vec<String> {
         grouped(numbers.runs),
         grouped(numbers.unacceptable),
         percent(success),
-        change(success, reviewed.before.as_ref().and_then(|before| before.numbers.metrics.success_rate)),
+        change(
+            success,
+            reviewed
+                .before
+                .as_ref()
+                .and_then(|before| before.numbers.metrics.success_rate),
+        ),
         percent(Some(standing.budget.remaining)),
         grouped(numbers.checked),
     ]
@@ -113,10 +168,20 @@ fn row(reviewed: &Reviewed) -> Vec<String> {
 fn workflow(page: &mut Document, reviewed: &Reviewed) {
     let standing = &reviewed.standing;
     page.heading(2, format!("{} (risk {})", standing.workflow, standing.risk));
-    page.text(format!("{} at level {} (binds: {}): {}.", capital(&standing.posture), standing.level.effective, standing.level.binds, standing.why));
+    page.text(format!(
+        "{} at level {} (binds: {}): {}.",
+        capital(&standing.posture),
+        standing.level.effective,
+        standing.level.binds,
+        standing.why
+    ));
     let last = match (&reviewed.last_review, reviewed.overdue_since) {
         (_, Some(since)) => format!("A review is overdue since {}.", minute(since)),
-        (Some(last), None) => format!("Last reviewed {} by {}.", minute(last.at), last.by.as_deref().unwrap_or("nobody")),
+        (Some(last), None) => format!(
+            "Last reviewed {} by {}.",
+            minute(last.at),
+            last.by.as_deref().unwrap_or("nobody")
+        ),
         (None, None) => String::new(),
     };
     page.text(last);
@@ -124,10 +189,22 @@ fn workflow(page: &mut Document, reviewed: &Reviewed) {
     if !reviewed.spent.is_empty() {
         page.heading(3, "What went wrong");
         page.list(reviewed.spent.iter().map(|spent| {
-            let tools: Vec<_> = spent.tools.iter().map(|(tool, runs)| format!("{tool} {}", grouped(*runs))).collect();
-            let at = if tools.is_empty() { String::new() } else { format!(", at {}", tools.join(", ")) };
+            let tools: Vec<_> = spent
+                .tools
+                .iter()
+                .map(|(tool, runs)| format!("{tool} {}", grouped(*runs)))
+                .collect();
+            let at = if tools.is_empty() {
+                String::new()
+            } else {
+                format!(", at {}", tools.join(", "))
+            };
             let costs = if spent.costs { "" } else { "; costs nothing" };
-            Item::from(format!("{}: {}{at}{costs}", spent.mode, counted(spent.runs, "run", "runs")))
+            Item::from(format!(
+                "{}: {}{at}{costs}",
+                spent.mode,
+                counted(spent.runs, "run", "runs")
+            ))
         }));
     }
     if !reviewed.burns.is_empty() {
@@ -138,8 +215,17 @@ fn workflow(page: &mut Document, reviewed: &Reviewed) {
     if !reviewed.shadow.is_empty() {
         page.heading(3, "Shadow let through");
         page.list(reviewed.shadow.iter().take(SHOWN).map(|finding| {
-            let rule = if finding.rule.is_empty() { String::new() } else { format!(" by {}", finding.rule) };
-            Item::from(format!("{}: {} would have been {}{rule}", finding.tool, counted(finding.calls, "call", "calls"), past(&finding.verdict)))
+            let rule = if finding.rule.is_empty() {
+                String::new()
+            } else {
+                format!(" by {}", finding.rule)
+            };
+            Item::from(format!(
+                "{}: {} would have been {}{rule}",
+                finding.tool,
+                counted(finding.calls, "call", "calls"),
+                past(&finding.verdict)
+            ))
         }));
     }
     exclusions(page, reviewed);
@@ -156,31 +242,92 @@ fn workflow(page: &mut Document, reviewed: &Reviewed) {
 
 fn numbers(page: &mut Document, reviewed: &Reviewed) {
     let detail = &reviewed.numbers.numbers.metrics_detail;
-    let before = reviewed.before.as_ref().map(|before| &before.numbers.metrics_detail);
+    let before = reviewed
+        .before
+        .as_ref()
+        .map(|before| &before.numbers.metrics_detail);
     if reviewed.numbers.runs == 0 {
-        page.text(format!("No run counted in this span ({}).", counted(reviewed.numbers.idle_runs, "idle run", "idle runs")));
+        page.text(format!(
+            "No run counted in this span ({}).",
+            counted(reviewed.numbers.idle_runs, "idle run", "idle runs")
+        ));
         return;
     }
     let row = |name: &str, rate: &Rate, before: Option<&Rate>| {
-        let interval = rate.interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))));
+        let interval = rate.interval.map_or_else(
+            || "-".to_owned(),
+            |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))),
+        );
         let change = change(rate.rate, before.and_then(|before| before.rate));
-        vec![name.to_owned(), percent(rate.rate), change, grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked), interval]
+        vec![
+            name.to_owned(),
+            percent(rate.rate),
+            change,
+            grouped(rate.numerator),
+            grouped(rate.denominator),
+            grouped(rate.checked),
+            interval,
+        ]
     };
     let rows = vec![
-        row("success", &detail.success_rate, before.map(|before| &before.success_rate)),
-        row("human correction", &detail.correction_rate, before.map(|before| &before.correction_rate)),
-        row("escalation miss", &detail.escalation_miss_rate, before.map(|before| &before.escalation_miss_rate)),
-        row("rework", &detail.rework_rate, before.map(|before| &before.rework_rate)),
+        row(
+            "success",
+            &detail.success_rate,
+            before.map(|before| &before.success_rate),
+        ),
+        row(
+            "human correction",
+            &detail.correction_rate,
+            before.map(|before| &before.correction_rate),
+        ),
+        row(
+            "escalation miss",
+            &detail.escalation_miss_rate,
+            before.map(|before| &before.escalation_miss_rate),
+        ),
+        row(
+            "rework",
+            &detail.rework_rate,
+            before.map(|before| &before.rework_rate),
+        ),
     ];
-    page.table(vec!["number", "rate", "change (points)", "runs", "of", "checked", "95% interval"], rows);
+    page.table(
+        vec![
+            "number",
+            "rate",
+            "change (points)",
+            "runs",
+            "of",
+            "checked",
+            "95% interval",
+        ],
+        rows,
+    );
 }
 
 fn burn_of(page: &mut Document, burn: &BurnReviewed) {
-    let left = burn.left.map_or_else(|| "still on".to_owned(), |left| format!("left {}", minute(left)));
+    let left = burn.left.map_or_else(
+        || "still on".to_owned(),
+        |left| format!("left {}", minute(left)),
+    );
     let voided = if burn.voided { ", void" } else { "" };
-    let modes: Vec<_> = burn.modes.iter().filter(|(_, runs)| **runs > 0).map(|(mode, runs)| format!("{mode} {}", grouped(*runs))).collect();
-    let modes = if modes.is_empty() { String::new() } else { format!(" ({})", modes.join(", ")) };
-    page.text(format!("{} from {}, {left}{voided}: {}{modes}.", capital(&burn.posture), minute(burn.at), burn.why));
+    let modes: Vec<_> = burn
+        .modes
+        .iter()
+        .filter(|(_, runs)| **runs > 0)
+        .map(|(mode, runs)| format!("{mode} {}", grouped(*runs)))
+        .collect();
+    let modes = if modes.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", modes.join(", "))
+    };
+    page.text(format!(
+        "{} from {}, {left}{voided}: {}{modes}.",
+        capital(&burn.posture),
+        minute(burn.at),
+        burn.why
+    ));
     page.text(match (&burn.cause, &burn.fix) {
         (Some(cause), Some(fix)) => format!("Cause: {cause}. Fix: {fix}."),
         (Some(cause), None) => format!("Cause: {cause}. No fix is on record."),
@@ -196,21 +343,51 @@ fn approvals(page: &mut Document, approvals: &ApprovalsReviewed) {
     }
     page.heading(3, "Approvals");
     if all.held > 0 || all.decisions > 0 {
-        page.text(format!("{}{}.", held(all), if all.escalated > 0 { format!("; {} put to other people", grouped(all.escalated)) } else { String::new() }));
+        page.text(format!(
+            "{}{}.",
+            held(all),
+            if all.escalated > 0 {
+                format!("; {} put to other people", grouped(all.escalated))
+            } else {
+                String::new()
+            }
+        ));
     }
     if all.unseen > 0 {
-        let calls =
-            counted(all.unseen, "held call expired and nobody who could decide ever saw it", "held calls expired and nobody who could decide ever saw them");
+        let calls = counted(
+            all.unseen,
+            "held call expired and nobody who could decide ever saw it",
+            "held calls expired and nobody who could decide ever saw them",
+        );
         page.text(format!("{calls}: the gate failed its people."));
     }
     if all.approved > 0 {
         page.text(format!("{}.", turned_out(all)));
     }
     page.text(unasked(all).map_or_else(String::new, |text| format!("{text}.")));
-    let head = vec!["rule", "where", "held", "decisions", "half within", "nine of ten within", "unseen", "without edits", "turned out bad", "under a grant"];
+    let head = vec![
+        "rule",
+        "where",
+        "held",
+        "decisions",
+        "half within",
+        "nine of ten within",
+        "unseen",
+        "without edits",
+        "turned out bad",
+        "under a grant",
+    ];
     page.table(head, approvals.rules.iter().take(SHOWN).map(rule).collect());
     let head = vec!["reviewer", "decisions", "half within", "remark"];
-    page.table(head, approvals.reviewers.iter().take(SHOWN).map(reviewer).collect());
+    page.table(
+        head,
+        approvals
+            .reviewers
+            .iter()
+            .take(SHOWN)
+            .map(reviewer)
+            .collect(),
+    );
 }
 
 fn rule(rule: &RuleReviewed) -> Vec<String> {
@@ -225,14 +402,31 @@ fn rule(rule: &RuleReviewed) -> Vec<String> {
         within(figures.p90_seconds),
         grouped(figures.unseen),
         percent(figures.without_edits),
-        if figures.approved > 0 { format!("{} ({})", grouped(figures.turned_bad), percent(figures.turned_bad_share)) } else { dash() },
+        if figures.approved > 0 {
+            format!(
+                "{} ({})",
+                grouped(figures.turned_bad),
+                percent(figures.turned_bad_share)
+            )
+        } else {
+            dash()
+        },
         grouped(figures.unasked),
     ]
 }
 
 fn reviewer(reviewer: &Reviewer) -> Vec<String> {
-    let remark = if reviewer.hasty { "faster than anybody reads" } else { "-" };
-    vec![reviewer.reviewer.clone(), grouped(reviewer.decisions), within(reviewer.median_seconds), remark.to_owned()]
+    let remark = if reviewer.hasty {
+        "faster than anybody reads"
+    } else {
+        "-"
+    };
+    vec![
+        reviewer.reviewer.clone(),
+        grouped(reviewer.decisions),
+        within(reviewer.median_seconds),
+        remark.to_owned(),
+    ]
 }
 
 fn within(seconds: Option<Decimal>) -> String {
@@ -246,7 +440,11 @@ fn idle(approvals: &ApprovalsReviewed) -> bool {
 
 fn held(figures: &Figures) -> String {
     let speed = match (figures.median_seconds, figures.p90_seconds) {
-        (Some(median), Some(most)) if figures.decisions > 1 => format!(", half of them within {} and nine of ten within {}", took(median), took(most)),
+        (Some(median), Some(most)) if figures.decisions > 1 => format!(
+            ", half of them within {} and nine of ten within {}",
+            took(median),
+            took(most)
+        ),
         (Some(median), _) => format!(", within {}", took(median)),
         (None, _) => String::new(),
     };
@@ -274,7 +472,12 @@ fn turned_out(figures: &Figures) -> String {
 /// What went without anybody looking at it by itself.
 fn unasked(figures: &Figures) -> Option<String> {
     let went = counted(figures.unasked, "call went", "calls went");
-    let told = || format!("{went} under a grant that was given for a while, not looked at one by one; {} turned out bad", grouped(figures.unasked_turned_bad));
+    let told = || {
+        format!(
+            "{went} under a grant that was given for a while, not looked at one by one; {} turned out bad",
+            grouped(figures.unasked_turned_bad)
+        )
+    };
     (figures.unasked > 0).then(told)
 }
 
@@ -284,30 +487,60 @@ fn exclusions(page: &mut Document, reviewed: &Reviewed) {
         return;
     }
     page.heading(3, "Exclusions");
-    let too_many = if exclusions.too_many { ": above 2%, which stops promotion" } else { "" };
-    page.text(format!("{} taken out, {} of the counted ones{too_many}.", counted(exclusions.runs, "run was", "runs were"), percent(exclusions.share)));
-    page.list(exclusions.reasons.iter().take(SHOWN).map(|reason| Item::from(format!("{} by {}: {}", grouped(reason.runs), reason.by, reason.reason))));
+    let too_many = if exclusions.too_many {
+        ": above 2%, which stops promotion"
+    } else {
+        ""
+    };
+    page.text(format!(
+        "{} taken out, {} of the counted ones{too_many}.",
+        counted(exclusions.runs, "run was", "runs were"),
+        percent(exclusions.share)
+    ));
+    page.list(exclusions.reasons.iter().take(SHOWN).map(|reason| {
+        Item::from(format!(
+            "{} by {}: {}",
+            grouped(reason.runs),
+            reason.by,
+            reason.reason
+        ))
+    }));
 }
 
 fn lines(page: &mut Document, lines: &[crate::api::review::Line]) {
     let left_out = lines.len().saturating_sub(SHOWN);
     page.list(lines.iter().skip(left_out).map(told));
     if left_out > 0 {
-        page.text(format!("And {}.", counted(left_out as u64, "older line", "older lines")));
+        page.text(format!(
+            "And {}.",
+            counted(left_out as u64, "older line", "older lines")
+        ));
     }
 }
 
-/// What there was none of, in one line: that nothing happened is worth knowing, and not worth a heading.
+/// What there was none of, in one line: that nothing happened is worth knowing, and not worth a
+/// heading.
 fn nothing(reviewed: &Reviewed) -> String {
     let parts = [
         ("burns", reviewed.burns.is_empty()),
         ("held calls", idle(&reviewed.approvals)),
         ("exclusions", reviewed.exclusions.runs == 0),
-        ("waivers, clamps or moves of the level", reviewed.levels.is_empty()),
+        (
+            "waivers, clamps or moves of the level",
+            reviewed.levels.is_empty(),
+        ),
         ("changes", reviewed.changes.is_empty()),
     ];
-    let none: Vec<_> = parts.into_iter().filter(|(_, is_none)| *is_none).map(|(what, _)| what).collect();
-    if none.is_empty() { String::new() } else { format!("No {}.", none.join(", no ")) }
+    let none: Vec<_> = parts
+        .into_iter()
+        .filter(|(_, is_none)| *is_none)
+        .map(|(what, _)| what)
+        .collect();
+    if none.is_empty() {
+        String::new()
+    } else {
+        format!("No {}.", none.join(", no "))
+    }
 }
 
 fn past(verdict: &str) -> &'static str {
@@ -316,5 +549,7 @@ fn past(verdict: &str) -> &'static str {
 
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
 }

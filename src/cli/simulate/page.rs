@@ -19,8 +19,16 @@ const LISTED: usize = 40;
 /// The whole page.
 pub(super) fn page(simulated: &Simulated) -> String {
     let version = simulated.policies.get(..12).unwrap_or(&simulated.policies);
-    let mut page = format!("{} of {}\n", counted(simulated.read, "line or entry", "lines or entries"), escape(&simulated.source));
-    let _ = writeln!(page, "from {} to {}, under policy version {version}\n", simulated.from, simulated.to);
+    let mut page = format!(
+        "{} of {}\n",
+        counted(simulated.read, "line or entry", "lines or entries"),
+        escape(&simulated.source)
+    );
+    let _ = writeln!(
+        page,
+        "from {} to {}, under policy version {version}\n",
+        simulated.from, simulated.to
+    );
     let mut table = Columns::new(&[
         "WORKFLOW",
         "RUNS",
@@ -60,9 +68,20 @@ pub(super) fn page(simulated: &Simulated) -> String {
     }
     page.push('\n');
     for finding in &simulated.findings {
-        let lines: Vec<_> = finding.lines.iter().take(5).map(|found| format!("line {} ({})", found.line, escape(&found.what))).collect();
+        let lines: Vec<_> = finding
+            .lines
+            .iter()
+            .take(5)
+            .map(|found| format!("line {} ({})", found.line, escape(&found.what)))
+            .collect();
         let skipped = if finding.skipped { "skipped" } else { "odd" };
-        let _ = writeln!(page, "{skipped}: {} {}: {}", grouped(finding.count), finding.kind.as_str(), lines.join(", "));
+        let _ = writeln!(
+            page,
+            "{skipped}: {} {}: {}",
+            grouped(finding.count),
+            finding.kind.as_str(),
+            lines.join(", ")
+        );
     }
     if let Some(after) = &simulated.recovers_after {
         let _ = writeln!(
@@ -76,14 +95,34 @@ pub(super) fn page(simulated: &Simulated) -> String {
 
 fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
     let whole: u64 = told.seconds.values().sum();
-    let shares: Vec<_> =
-        told.seconds.iter().filter(|(_, seconds)| **seconds > 0).map(|(posture, seconds)| format!("{} {}%", word(posture), percent(*seconds, whole))).collect();
-    let _ = writeln!(page, "\n{}: {}; at the end {}", paint(Tone::Strong, &escape(name)), shares.join(", "), escape(&told.why));
+    let shares: Vec<_> = told
+        .seconds
+        .iter()
+        .filter(|(_, seconds)| **seconds > 0)
+        .map(|(posture, seconds)| format!("{} {}%", word(posture), percent(*seconds, whole)))
+        .collect();
+    let _ = writeln!(
+        page,
+        "\n{}: {}; at the end {}",
+        paint(Tone::Strong, &escape(name)),
+        shares.join(", "),
+        escape(&told.why)
+    );
     if told.calls.unknown > 0 {
-        let _ = writeln!(page, "  {} could not be judged by every rule: what a rule reads is not on record", counted(told.calls.unknown, "call", "calls"));
+        let _ = writeln!(
+            page,
+            "  {} could not be judged by every rule: what a rule reads is not on record",
+            counted(told.calls.unknown, "call", "calls")
+        );
     }
     if told.held.runs > 0 {
-        let names: Vec<_> = told.held.named.iter().take(5).map(|run| escape(run)).collect();
+        let names: Vec<_> = told
+            .held
+            .named
+            .iter()
+            .take(5)
+            .map(|run| escape(run))
+            .collect();
         let _ = writeln!(
             page,
             "  {} with a held call, {} of them unacceptable: {}",
@@ -97,11 +136,21 @@ fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
     }
     let more = told.changes.len().saturating_sub(LISTED) as u64 + told.more_changes;
     if more > 0 {
-        let _ = writeln!(page, "  and {}", counted(more, "more change", "more changes"));
+        let _ = writeln!(
+            page,
+            "  and {}",
+            counted(more, "more change", "more changes")
+        );
     }
-    let Some(difference) = &told.difference else { return };
+    let Some(difference) = &told.difference else {
+        return;
+    };
     if difference.is_none() {
-        let _ = writeln!(page, "  no difference to what really happened: {}", counted(difference.same, "change", "changes"));
+        let _ = writeln!(
+            page,
+            "  no difference to what really happened: {}",
+            counted(difference.same, "change", "changes")
+        );
         return;
     }
     let _ = writeln!(
@@ -112,7 +161,10 @@ fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
         grouped(difference.newly_denied),
         grouped(difference.newly_allowed)
     );
-    for (mark, changes) in [("really", &difference.only_real), ("would", &difference.only_simulated)] {
+    for (mark, changes) in [
+        ("really", &difference.only_real),
+        ("would", &difference.only_simulated),
+    ] {
         for change in changes.iter().take(LISTED) {
             let _ = writeln!(page, "  {mark:<6}  {}  {}", change.at, words(change));
         }

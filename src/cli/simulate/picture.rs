@@ -1,4 +1,5 @@
-//! A simulation as one page of HTML that needs nothing else: a band of postures and a line of levels over time for each workflow, and the table under it.
+//! A simulation as one page of HTML that needs nothing else: a band of postures and a line of
+//! levels over time for each workflow, and the table under it.
 
 use std::fmt::Write as _;
 
@@ -28,9 +29,20 @@ pub(super) fn page(simulated: &Simulated) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>burngate simulate</title><style>{STYLE}</style>\n<h1>What these policies would have done</h1>\n"
     );
-    let _ = writeln!(html, "<p>{}, from {} to {}</p>", escape(&simulated.source), simulated.from, simulated.to);
+    let _ = writeln!(
+        html,
+        "<p>{}, from {} to {}</p>",
+        escape(&simulated.source),
+        simulated.from,
+        simulated.to
+    );
     for (name, told) in &simulated.workflows {
-        let _ = writeln!(html, "<h2>{}</h2>\n{}", escape(name), picture(told, simulated.from.0, simulated.to.0));
+        let _ = writeln!(
+            html,
+            "<h2>{}</h2>\n{}",
+            escape(name),
+            picture(told, simulated.from.0, simulated.to.0)
+        );
         let _ = writeln!(
             html,
             "<table><tr><th>runs</th><th>unacceptable</th><th>prevented</th><th>of them unacceptable</th><th>held calls</th><th>denied calls</th><th>burns</th><th>promotions</th><th>proposed</th><th>demotions</th></tr>\
@@ -47,22 +59,42 @@ pub(super) fn page(simulated: &Simulated) -> String {
             grouped(told.demotions)
         );
     }
-    let _ = writeln!(html, "<h2>In words</h2>\n<pre>{}</pre>\n</html>", escape(&without_colours(&page::page(simulated))));
+    let _ = writeln!(
+        html,
+        "<h2>In words</h2>\n<pre>{}</pre>\n</html>",
+        escape(&without_colours(&page::page(simulated)))
+    );
     html
 }
 
 fn picture(told: &SimulatedWorkflow, from: Time, to: Time) -> String {
     let span = to.since(from).as_millis().max(1);
-    let x = |at: Time| u64::try_from(at.since(from).as_millis() * u128::from(WIDTH) / span).unwrap_or(WIDTH).min(WIDTH);
+    let x = |at: Time| {
+        u64::try_from(at.since(from).as_millis() * u128::from(WIDTH) / span)
+            .unwrap_or(WIDTH)
+            .min(WIDTH)
+    };
     let bottom = BAND + 8 + told.levels.len() * RUNG;
-    let mut svg = format!("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"postures and levels over time\">\n", WIDTH + 110, bottom + 16);
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"postures and levels over time\">\n",
+        WIDTH + 110,
+        bottom + 16
+    );
     let mut posture = ("healthy".to_owned(), 0);
     let band = |svg: &mut String, class: &str, left: u64, right: u64| {
         let width = (right - left).max(1);
-        let _ = writeln!(svg, "<rect class=\"{}\" x=\"{left}\" y=\"0\" width=\"{width}\" height=\"{BAND}\"><title>{0}</title></rect>", escape(class));
+        let _ = writeln!(
+            svg,
+            "<rect class=\"{}\" x=\"{left}\" y=\"0\" width=\"{width}\" height=\"{BAND}\"><title>{0}</title></rect>",
+            escape(class)
+        );
     };
     let rung = |level: &str| {
-        let place = told.levels.iter().position(|known| known == level).unwrap_or(0);
+        let place = told
+            .levels
+            .iter()
+            .position(|known| known == level)
+            .unwrap_or(0);
         BAND + 8 + (told.levels.len() - 1 - place) * RUNG + RUNG / 2
     };
     for level in &told.levels {
@@ -93,11 +125,18 @@ fn picture(told: &SimulatedWorkflow, from: Time, to: Time) -> String {
     band(&mut svg, &posture.0, posture.1, WIDTH);
     let _ = writeln!(svg, "<path class=\"level\" d=\"{line}H{WIDTH}\"/>");
     let (first, last) = (Moment(from), Moment(to));
-    let _ = writeln!(svg, "<text x=\"0\" y=\"{0}\">{first}</text><text x=\"{WIDTH}\" y=\"{0}\" text-anchor=\"end\">{last}</text></svg>", bottom + 12);
+    let _ = writeln!(
+        svg,
+        "<text x=\"0\" y=\"{0}\">{first}</text><text x=\"{WIDTH}\" y=\"{0}\" text-anchor=\"end\">{last}</text></svg>",
+        bottom + 12
+    );
     svg
 }
 
 /// For HTML, in text and in attributes.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

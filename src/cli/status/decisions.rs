@@ -1,4 +1,5 @@
-//! How people decided on a workflow's held calls in the last week, and how that turned out: in a sentence.
+//! How people decided on a workflow's held calls in the last week, and how that turned out: in a
+//! sentence.
 
 use std::fmt::Write as _;
 
@@ -13,27 +14,46 @@ pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
     let all = &approvals.figures;
     let mut told = Vec::new();
     if all.held > 0 || all.decisions > 0 {
-        let mut text = format!("In the last week {} for a person", counted(all.held, "call was held", "calls were held"));
+        let mut text = format!(
+            "In the last week {} for a person",
+            counted(all.held, "call was held", "calls were held")
+        );
         if let (1, Some(median)) = (all.decisions, all.median_seconds) {
             let _ = write!(text, "; the only decision came within {}", took(median));
         } else if let Some(median) = all.median_seconds {
-            let _ = write!(text, "; half of {} came within {}", counted(all.decisions, "decision", "decisions"), took(median));
+            let _ = write!(
+                text,
+                "; half of {} came within {}",
+                counted(all.decisions, "decision", "decisions"),
+                took(median)
+            );
             if let Some(most) = all.p90_seconds {
                 let _ = write!(text, ", nine of ten within {}", took(most));
             }
         }
         if all.approved > 0 {
             let approved = counted(all.approved, "approved call", "approved calls");
-            let _ = write!(text, "; of {approved} {} went as asked, and {} of these turned out bad", percent(all.without_edits), grouped(all.turned_bad));
+            let _ = write!(
+                text,
+                "; of {approved} {} went as asked, and {} of these turned out bad",
+                percent(all.without_edits),
+                grouped(all.turned_bad)
+            );
         }
         told.push(text);
     }
     if all.unseen > 0 {
-        told.push(format!("{} expired and nobody who could decide ever saw it", counted(all.unseen, "held call", "held calls")));
+        told.push(format!(
+            "{} expired and nobody who could decide ever saw it",
+            counted(all.unseen, "held call", "held calls")
+        ));
     }
     if all.unasked > 0 {
         let went = counted(all.unasked, "call went", "calls went");
-        told.push(format!("{went} under a grant for a while, and {} of them turned out bad", grouped(all.unasked_turned_bad)));
+        told.push(format!(
+            "{went} under a grant for a while, and {} of them turned out bad",
+            grouped(all.unasked_turned_bad)
+        ));
     }
     told.into_iter().map(|text| text + ".\n").collect()
 }
@@ -45,10 +65,21 @@ mod tests {
 
     #[test]
     fn one_decision_has_no_half() {
-        let figures =
-            Figures { held: 2, decisions: 1, median_seconds: Some(Decimal::of(45_000)), p90_seconds: Some(Decimal::of(45_000)), ..Figures::default() };
-        let told = line(&ApprovalsReviewed { figures, ..ApprovalsReviewed::default() });
-        assert_eq!(told, "In the last week 2 calls were held for a person; the only decision came within 5s.\n");
+        let figures = Figures {
+            held: 2,
+            decisions: 1,
+            median_seconds: Some(Decimal::of(45_000)),
+            p90_seconds: Some(Decimal::of(45_000)),
+            ..Figures::default()
+        };
+        let told = line(&ApprovalsReviewed {
+            figures,
+            ..ApprovalsReviewed::default()
+        });
+        assert_eq!(
+            told,
+            "In the last week 2 calls were held for a person; the only decision came within 5s.\n"
+        );
     }
 
     #[test]

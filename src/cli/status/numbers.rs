@@ -16,10 +16,18 @@ use crate::{
 pub(super) fn page(over: &NumbersOver) -> String {
     let (from, until) = (over.since, over.until);
     let runs = counted(over.runs, "run", "runs");
-    let head = format!("{} from {from} to {until}: {runs}, {} unacceptable", escape(&over.workflow), grouped(over.unacceptable));
+    let head = format!(
+        "{} from {from} to {until}: {runs}, {} unacceptable",
+        escape(&over.workflow),
+        grouped(over.unacceptable)
+    );
     let high = match over.high_runs {
         0 => ".".to_owned(),
-        runs => format!("; {} with a high-risk call, {} unacceptable.", grouped(runs), grouped(over.high_unacceptable)),
+        runs => format!(
+            "; {} with a high-risk call, {} unacceptable.",
+            grouped(runs),
+            grouped(over.high_unacceptable)
+        ),
     };
     head + &high + "\n\n" + &table(&over.numbers) + &modes(&over.numbers, over.idle_runs)
 }
@@ -31,8 +39,18 @@ pub(super) fn table(numbers: &Numbers) -> String {
     let mut table = Columns::new(&["NUMBER", "RATE", "95% INTERVAL", "RUNS", "OF", "CHECKED"]);
     table.numbers(&[1, 2, 3, 4, 5]);
     let mut row = |name: &str, rate: &Rate| {
-        let interval = rate.interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))));
-        table.row([name.to_owned(), percent(rate.rate), interval, grouped(rate.numerator), grouped(rate.denominator), grouped(rate.checked)]);
+        let interval = rate.interval.map_or_else(
+            || "-".to_owned(),
+            |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))),
+        );
+        table.row([
+            name.to_owned(),
+            percent(rate.rate),
+            interval,
+            grouped(rate.numerator),
+            grouped(rate.denominator),
+            grouped(rate.checked),
+        ]);
     };
     row("success", &detail.success_rate);
     row("human correction", &detail.correction_rate);
@@ -40,7 +58,10 @@ pub(super) fn table(numbers: &Numbers) -> String {
     row("rework", &detail.rework_rate);
     let caught = match detail.escalation_miss_rate.caught {
         None | Some(0) => String::new(),
-        Some(caught) => format!("Of the escalation misses a hold caught {}, which cost nothing.\n", grouped(caught)),
+        Some(caught) => format!(
+            "Of the escalation misses a hold caught {}, which cost nothing.\n",
+            grouped(caught)
+        ),
     };
     table.page() + &caught
 }
@@ -49,13 +70,33 @@ pub(super) fn table(numbers: &Numbers) -> String {
 #[must_use]
 pub(super) fn modes(numbers: &Numbers, idle: u64) -> String {
     let modes = listed(&numbers.failure_modes);
-    let idle = if idle == 0 { String::new() } else { format!("{} did not count.\n", counted(idle, "idle run", "idle runs")) };
+    let idle = if idle == 0 {
+        String::new()
+    } else {
+        format!(
+            "{} did not count.\n",
+            counted(idle, "idle run", "idle runs")
+        )
+    };
     if modes.is_empty() {
         return idle;
     }
-    let at = numbers.failure_modes_by_tool.iter().map(|(tool, modes)| format!("{} ({})", escape(tool), listed(modes))).collect::<Vec<_>>().join(", ");
-    let at = if at.is_empty() { String::new() } else { format!("Seen at: {at}.\n") };
-    format!("\nFailure modes: {modes}. {idle}").trim_end().to_owned() + "\n" + &at
+    let at = numbers
+        .failure_modes_by_tool
+        .iter()
+        .map(|(tool, modes)| format!("{} ({})", escape(tool), listed(modes)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let at = if at.is_empty() {
+        String::new()
+    } else {
+        format!("Seen at: {at}.\n")
+    };
+    format!("\nFailure modes: {modes}. {idle}")
+        .trim_end()
+        .to_owned()
+        + "\n"
+        + &at
 }
 
 /// Failure modes with their counts, most first.
@@ -63,5 +104,10 @@ pub(super) fn modes(numbers: &Numbers, idle: u64) -> String {
 pub(super) fn listed(modes: &BTreeMap<String, u64>) -> String {
     let mut modes: Vec<_> = modes.iter().collect();
     modes.sort_by(|one, other| other.1.cmp(one.1));
-    modes.iter().filter(|(_, count)| **count > 0).map(|(mode, count)| format!("{} {}", escape(mode), grouped(**count))).collect::<Vec<_>>().join(", ")
+    modes
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(mode, count)| format!("{} {}", escape(mode), grouped(**count)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -1,4 +1,5 @@
-//! One workflow in sentences: where it stands, what binds it, why, how fast it burns, and what is missing for the way back.
+//! One workflow in sentences: where it stands, what binds it, why, how fast it burns, and what is
+//! missing for the way back.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -46,35 +47,71 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
     say(&earns(workflow, now));
     say(&loses(workflow, now));
     say(&reviewed(workflow, now));
-    page + "\n" + &numbers::table(&workflow.numbers) + &numbers::modes(&workflow.numbers, workflow.budget.idle_runs)
+    page + "\n"
+        + &numbers::table(&workflow.numbers)
+        + &numbers::modes(&workflow.numbers, workflow.budget.idle_runs)
 }
 
 /// Where it stands.
 pub(super) fn stands(workflow: &Workflow) -> String {
     let name = paint(Tone::Strong, &escape(&workflow.workflow));
-    format!("{name} (risk {}) is {}, at level {}.", escape(&workflow.risk), word(&workflow.posture), paint(Tone::Strong, &escape(&workflow.level.effective)))
+    format!(
+        "{name} (risk {}) is {}, at level {}.",
+        escape(&workflow.risk),
+        word(&workflow.posture),
+        paint(Tone::Strong, &escape(&workflow.level.effective))
+    )
 }
 
 /// What binds its level.
 pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
-    let (level, name, earned) = (&workflow.level, escape(&workflow.workflow), escape(&workflow.level.earned));
-    match (level.binds.as_str(), &level.clamp, &level.probation, &level.waiver) {
+    let (level, name, earned) = (
+        &workflow.level,
+        escape(&workflow.workflow),
+        escape(&workflow.level.earned),
+    );
+    match (
+        level.binds.as_str(),
+        &level.clamp,
+        &level.probation,
+        &level.waiver,
+    ) {
         ("clamp", Some(clamp), ..) => {
-            let until = clamp.until.map_or_else(String::new, |until| format!(" It runs out {}.", when::ago(now, until)));
-            let (who, what) = if clamp.scope == "all" { ("every workflow", "--all".to_owned()) } else { ("it", name) };
+            let until = clamp.until.map_or_else(String::new, |until| {
+                format!(" It runs out {}.", when::ago(now, until))
+            });
+            let (who, what) = if clamp.scope == "all" {
+                ("every workflow", "--all".to_owned())
+            } else {
+                ("it", name)
+            };
             let (by, to, reason) = (escape(&clamp.by), escape(&clamp.to), escape(&clamp.reason));
             let at = when::ago(now, clamp.at);
-            format!("{by} clamped {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts the clamp; earned is {earned}.")
+            format!(
+                "{by} clamped {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts the clamp; earned is {earned}."
+            )
         }
-        ("cap", ..) => format!("The budget caps it there, because it is {}; earned is {earned}.", escape(&workflow.posture)),
+        ("cap", ..) => format!(
+            "The budget caps it there, because it is {}; earned is {earned}.",
+            escape(&workflow.posture)
+        ),
         ("probation", _, Some(probation), _) => {
-            format!("A probation opens that level and ends {}; earned is {earned}.", when::ago(now, probation.until))
+            format!(
+                "A probation opens that level and ends {}; earned is {earned}.",
+                when::ago(now, probation.until)
+            )
         }
         ("waiver", _, _, Some(waiver)) => {
-            format!("That is the level it has earned; a waiver suspends the budget's cap and ends {}.", when::ago(now, waiver.until))
+            format!(
+                "That is the level it has earned; a waiver suspends the budget's cap and ends {}.",
+                when::ago(now, waiver.until)
+            )
         }
         (_, _, Some(probation), _) => {
-            format!("That is the level it has earned; a probation suspends the budget's cap and ends {}.", when::ago(now, probation.until))
+            format!(
+                "That is the level it has earned; a probation suspends the budget's cap and ends {}.",
+                when::ago(now, probation.until)
+            )
         }
         _ => "That is the level it has earned.".to_owned(),
     }
@@ -82,16 +119,33 @@ pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
 
 fn mode(workflow: &Workflow, now: Time) -> String {
     match workflow.mode.as_deref() {
-        Some("shadow") => "It is in shadow: verdicts are recorded, and every call passes.".to_owned(),
+        Some("shadow") => {
+            "It is in shadow: verdicts are recorded, and every call passes.".to_owned()
+        }
         Some(_) if workflow.shadow.is_empty() => String::new(),
         Some(_) => {
             let named = workflow.shadow.iter().take(SHOWN).map(|watched| {
-                let rule = watched.rule.as_deref().map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
-                format!("{rule}{} ({}, until {})", escape(&watched.tool), escape(&watched.place), when::exactly(now, watched.until))
+                let rule = watched
+                    .rule
+                    .as_deref()
+                    .map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
+                format!(
+                    "{rule}{} ({}, until {})",
+                    escape(&watched.tool),
+                    escape(&watched.place),
+                    when::exactly(now, watched.until)
+                )
             });
             let more = workflow.shadow.len().saturating_sub(SHOWN);
-            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            format!("In shadow, recorded and without effect: {}{more}.", named.collect::<Vec<_>>().join(", "))
+            let more = if more > 0 {
+                format!(", and {more} more")
+            } else {
+                String::new()
+            };
+            format!(
+                "In shadow, recorded and without effect: {}{more}.",
+                named.collect::<Vec<_>>().join(", ")
+            )
         }
         None => "No policy for it is in force any more.".to_owned(),
     }
@@ -100,18 +154,34 @@ fn mode(workflow: &Workflow, now: Time) -> String {
 /// Why the posture is what it is, where that is not just what is left of a budget.
 fn why(workflow: &Workflow) -> String {
     let budget = &workflow.budget;
-    let counts = [budget.unacceptable, budget.high.unacceptable].into_iter().any(|count| workflow.why.starts_with(&format!("{} of ", grouped(count))));
-    if counts || workflow.why.is_empty() { String::new() } else { format!("{}.", escape(&workflow.why)) }
+    let counts = [budget.unacceptable, budget.high.unacceptable]
+        .into_iter()
+        .any(|count| workflow.why.starts_with(&format!("{} of ", grouped(count))));
+    if counts || workflow.why.is_empty() {
+        String::new()
+    } else {
+        format!("{}.", escape(&workflow.why))
+    }
 }
 
 fn spent(workflow: &Workflow) -> String {
     let (budget, objective) = (&workflow.budget, &workflow.objective);
-    let (runs, unacceptable, remaining) = (counted(budget.runs, "run", "runs"), was(budget.unacceptable), percent(Some(budget.remaining)));
+    let (runs, unacceptable, remaining) = (
+        counted(budget.runs, "run", "runs"),
+        was(budget.unacceptable),
+        percent(Some(budget.remaining)),
+    );
     let (target, window) = (Percentage(objective.target.0), objective.window);
     if budget.runs == 0 {
-        return format!("No run has counted in {window} yet; at a target of {target}, {} may fail.", budget.allowed);
+        return format!(
+            "No run has counted in {window} yet; at a target of {target}, {} may fail.",
+            budget.allowed
+        );
     }
-    format!("Of {runs} in {window}, {unacceptable} unacceptable; at a target of {target}, {} are allowed: {remaining} of the budget remains.", budget.allowed)
+    format!(
+        "Of {runs} in {window}, {unacceptable} unacceptable; at a target of {target}, {} are allowed: {remaining} of the budget remains.",
+        budget.allowed
+    )
 }
 
 fn high(workflow: &Workflow) -> String {
@@ -119,12 +189,23 @@ fn high(workflow: &Workflow) -> String {
     if high.runs == 0 {
         return String::new();
     }
-    let (runs, unacceptable, remaining) = (counted(high.runs, "run", "runs"), was(high.unacceptable), percent(Some(high.remaining)));
-    format!("Of {runs} with a high-risk call, {unacceptable} unacceptable; {} are allowed: {remaining} of that budget remains.", high.allowed)
+    let (runs, unacceptable, remaining) = (
+        counted(high.runs, "run", "runs"),
+        was(high.unacceptable),
+        percent(Some(high.remaining)),
+    );
+    format!(
+        "Of {runs} with a high-risk call, {unacceptable} unacceptable; {} are allowed: {remaining} of that budget remains.",
+        high.allowed
+    )
 }
 
 fn was(count: u64) -> String {
-    format!("{} {}", grouped(count), if count == 1 { "was" } else { "were" })
+    format!(
+        "{} {}",
+        grouped(count),
+        if count == 1 { "was" } else { "were" }
+    )
 }
 
 fn provisional(workflow: &Workflow) -> String {
@@ -132,21 +213,50 @@ fn provisional(workflow: &Workflow) -> String {
         return String::new();
     }
     let objective = &workflow.objective;
-    format!("Provisional: {} were expected in {}.", counted(objective.expected_runs, "run", "runs"), objective.window)
+    format!(
+        "Provisional: {} were expected in {}.",
+        counted(objective.expected_runs, "run", "runs"),
+        objective.window
+    )
 }
 
 /// What its level caps.
 fn caps(workflow: &Workflow) -> String {
-    let Some(traffic) = &workflow.traffic else { return String::new() };
-    let volume = traffic.volume.as_ref().map(|volume| format!("{} calls", escape(volume)));
-    let concurrency = traffic.concurrency.map(|most| format!("{} at once ({} in flight now)", counted(most.into(), "call", "calls"), traffic.in_flight));
+    let Some(traffic) = &workflow.traffic else {
+        return String::new();
+    };
+    let volume = traffic
+        .volume
+        .as_ref()
+        .map(|volume| format!("{} calls", escape(volume)));
+    let concurrency = traffic.concurrency.map(|most| {
+        format!(
+            "{} at once ({} in flight now)",
+            counted(most.into(), "call", "calls"),
+            traffic.in_flight
+        )
+    });
     let caps: Vec<_> = volume.into_iter().chain(concurrency).collect();
-    if caps.is_empty() { String::new() } else { format!("Level {} caps it at {}.", escape(&workflow.level.effective), caps.join(" and ")) }
+    if caps.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "Level {} caps it at {}.",
+            escape(&workflow.level.effective),
+            caps.join(" and ")
+        )
+    }
 }
 
 /// What a pause of expansion leaves, or why there is none.
 fn expansion(workflow: &Workflow) -> String {
-    let Some(traffic) = workflow.traffic.as_ref().filter(|_| workflow.posture != "healthy") else { return String::new() };
+    let Some(traffic) = workflow
+        .traffic
+        .as_ref()
+        .filter(|_| workflow.posture != "healthy")
+    else {
+        return String::new();
+    };
     match traffic.pause {
         Some(pause) => format!(
             "Expansion pauses while it is {}: at most {} in an hour ({} in this one) and {} at once, its usual busy hour of the last 7 days.",
@@ -155,14 +265,29 @@ fn expansion(workflow: &Workflow) -> String {
             grouped(traffic.this_hour.into()),
             grouped(pause.at_once.into())
         ),
-        None => format!("Expansion does not pause: the last 7 days had {} of the 24 hours with traffic that say what is usual.", traffic.hours),
+        None => format!(
+            "Expansion does not pause: the last 7 days had {} of the 24 hours with traffic that say what is usual.",
+            traffic.hours
+        ),
     }
 }
 
 /// How many risky runs may be under way.
 fn exposure(workflow: &Workflow) -> String {
-    let Some(exposure) = workflow.traffic.as_ref().and_then(|traffic| traffic.exposure) else { return String::new() };
-    let places = |used: u32, places: u32| format!("{} of {}", grouped(used.into()), counted(places.into(), "place", "places"));
+    let Some(exposure) = workflow
+        .traffic
+        .as_ref()
+        .and_then(|traffic| traffic.exposure)
+    else {
+        return String::new();
+    };
+    let places = |used: u32, places: u32| {
+        format!(
+            "{} of {}",
+            grouped(used.into()),
+            counted(places.into(), "place", "places")
+        )
+    };
     format!(
         "Risky runs under way take {}, those with a high-risk call {}: as many as may still fail.",
         places(exposure.used, exposure.places),
@@ -171,27 +296,59 @@ fn exposure(workflow: &Workflow) -> String {
 }
 
 fn pace(workflow: &Workflow) -> String {
-    if workflow.burn_rate.iter().all(|(_, rate)| rate.is_none_or(|rate| rate.ten_thousandths() == 0)) {
+    if workflow
+        .burn_rate
+        .iter()
+        .all(|(_, rate)| rate.is_none_or(|rate| rate.ten_thousandths() == 0))
+    {
         return String::new();
     }
-    let rates: Vec<_> = workflow.burn_rate.iter().filter_map(|(name, rate)| rate.map(|rate| format!("{rate} over {name}"))).collect();
-    let rates = if rates.is_empty() { String::new() } else { format!("Burn rate: {}; at 1 the budget lasts {}.", rates.join(", "), workflow.objective.window) };
+    let rates: Vec<_> = workflow
+        .burn_rate
+        .iter()
+        .filter_map(|(name, rate)| rate.map(|rate| format!("{rate} over {name}")))
+        .collect();
+    let rates = if rates.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "Burn rate: {}; at 1 the budget lasts {}.",
+            rates.join(", "),
+            workflow.objective.window
+        )
+    };
     match workflow.budget.exhausts_in {
-        Some(left) => format!("{rates} {}", paint(Tone::Odd, &format!("At the pace of the last three days it is used up in {left}."))),
+        Some(left) => format!(
+            "{rates} {}",
+            paint(
+                Tone::Odd,
+                &format!("At the pace of the last three days it is used up in {left}.")
+            )
+        ),
         None => rates,
     }
 }
 
 fn way_back(workflow: &Workflow, now: Time) -> String {
-    let burn = workflow.burns.last().filter(|burn| burn.left.is_none() && !burn.voided);
-    let Some(burn) = burn.filter(|_| workflow.level.probation.is_none()) else { return String::new() };
+    let burn = workflow
+        .burns
+        .last()
+        .filter(|burn| burn.left.is_none() && !burn.voided);
+    let Some(burn) = burn.filter(|_| workflow.level.probation.is_none()) else {
+        return String::new();
+    };
     let name = escape(&workflow.workflow);
-    let recover = format!("`burngate recover {name} --cause TEXT` puts one on record, lifts the freeze and opens a probation");
+    let recover = format!(
+        "`burngate recover {name} --cause TEXT` puts one on record, lifts the freeze and opens a probation"
+    );
     let entered = entered(burn, now);
     match &burn.cause {
         None => format!("{entered} No cause is on record, so changes are frozen: {recover}."),
         Some(cause) if workflow.posture == "breached" => {
-            format!("{entered} The cause is on record: {}. Only a probation leads out: `burngate recover {name} --cause TEXT` opens one.", escape(cause))
+            format!(
+                "{entered} The cause is on record: {}. Only a probation leads out: `burngate recover {name} --cause TEXT` opens one.",
+                escape(cause)
+            )
         }
         Some(cause) => format!(
             "{entered} The cause is on record: {}. It is over once more than 10% remains, one more failure would not burn, and a day has passed; \
@@ -207,39 +364,91 @@ fn behind(workflow: &Workflow) -> String {
     let mut lines = Vec::new();
     for sample in &workflow.samples {
         if seen.insert((&sample.tool, &sample.modes)) {
-            let modes = sample.modes.iter().map(|mode| escape(mode)).collect::<Vec<_>>().join(", ");
-            lines.push(format!("\n  {modes} at {}, run {}: {}", escape(&sample.tool), escape(&sample.run), escape(&sample.arguments.to_string())));
+            let modes = sample
+                .modes
+                .iter()
+                .map(|mode| escape(mode))
+                .collect::<Vec<_>>()
+                .join(", ");
+            lines.push(format!(
+                "\n  {modes} at {}, run {}: {}",
+                escape(&sample.tool),
+                escape(&sample.run),
+                escape(&sample.arguments.to_string())
+            ));
         }
     }
-    if lines.is_empty() { String::new() } else { format!("Calls behind its failures looked like this, values redacted:{}", lines.concat()) }
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "Calls behind its failures looked like this, values redacted:{}",
+            lines.concat()
+        )
+    }
 }
 
 fn held_back(workflow: &Workflow) -> String {
-    let Some(what) = &workflow.policy_held_back else { return String::new() };
+    let Some(what) = &workflow.policy_held_back else {
+        return String::new();
+    };
     let name = escape(&workflow.workflow);
-    let anyway = format!("`burngate change {name} --kind policy --ref REF --emergency --reason TEXT` lets it through");
-    paint(Tone::Odd, &format!("Its policy in the files is wider ({}) and is held back while changes are frozen; {anyway}.", escape(what)))
+    let anyway = format!(
+        "`burngate change {name} --kind policy --ref REF --emergency --reason TEXT` lets it through"
+    );
+    paint(
+        Tone::Odd,
+        &format!(
+            "Its policy in the files is wider ({}) and is held back while changes are frozen; {anyway}.",
+            escape(what)
+        ),
+    )
 }
 
 /// The last change that shipped.
 fn shipped(workflow: &Workflow, now: Time) -> String {
-    let Some(change) = workflow.changes_shipped.last() else { return String::new() };
-    let (kind, reference, by) = (escape(&change.kind), escape(&change.reference), escape(&change.by));
-    let anyway = change.emergency.as_ref().map_or_else(String::new, |why| format!(", in spite of a freeze: {}", escape(why)));
-    format!("The last change that shipped was {kind} {reference}, {} by {by}{anyway}.", when::ago(now, change.at))
+    let Some(change) = workflow.changes_shipped.last() else {
+        return String::new();
+    };
+    let (kind, reference, by) = (
+        escape(&change.kind),
+        escape(&change.reference),
+        escape(&change.by),
+    );
+    let anyway = change.emergency.as_ref().map_or_else(String::new, |why| {
+        format!(", in spite of a freeze: {}", escape(why))
+    });
+    format!(
+        "The last change that shipped was {kind} {reference}, {} by {by}{anyway}.",
+        when::ago(now, change.at)
+    )
 }
 
 /// What was earned, what comes next, and what is missing for it.
 fn earns(workflow: &Workflow, now: Time) -> String {
     let mut told: Vec<String> = Vec::new();
     for step in workflow.steps.iter().filter(|step| step.state == "taken") {
-        let since = step.since.map_or_else(String::new, |since| format!(" {}", when::ago(now, since)));
-        told.push(format!("Earned{since}: {} ({}).", escape(&step.step), escape(&step.gives)));
+        let since = step
+            .since
+            .map_or_else(String::new, |since| format!(" {}", when::ago(now, since)));
+        told.push(format!(
+            "Earned{since}: {} ({}).",
+            escape(&step.step),
+            escape(&step.gives)
+        ));
     }
     if let Some(earn) = &workflow.earn {
-        let gives = workflow.steps.iter().find(|step| step.step == earn.next).map_or_else(String::new, |step| format!(" ({})", escape(&step.gives)));
+        let gives = workflow
+            .steps
+            .iter()
+            .find(|step| step.step == earn.next)
+            .map_or_else(String::new, |step| format!(" ({})", escape(&step.gives)));
         let evidence = earn.evidence;
-        let enough = if evidence.met { "enough" } else { "not enough yet" };
+        let enough = if evidence.met {
+            "enough"
+        } else {
+            "not enough yet"
+        };
         told.push(format!(
             "Next is {}{gives}: {} of {} days within budget, and {} with {} unacceptable, where {} are needed: {enough}.",
             escape(&earn.next),
@@ -266,9 +475,18 @@ fn earns(workflow: &Workflow, now: Time) -> String {
 
 /// What would cost the level that it has.
 fn loses(workflow: &Workflow, now: Time) -> String {
-    let Some(lose) = &workflow.lose else { return String::new() };
-    let Some(to) = &lose.to else { return String::new() };
-    let takes = format!("{} within {} lose a level, to {}", counted(u64::from(lose.of), "burn", "burns"), lose.within, escape(to));
+    let Some(lose) = &workflow.lose else {
+        return String::new();
+    };
+    let Some(to) = &lose.to else {
+        return String::new();
+    };
+    let takes = format!(
+        "{} within {} lose a level, to {}",
+        counted(u64::from(lose.of), "burn", "burns"),
+        lose.within,
+        escape(to)
+    );
     match lose.until {
         Some(until) if lose.burns > 0 => {
             format!(
@@ -284,27 +502,53 @@ fn loses(workflow: &Workflow, now: Time) -> String {
 
 /// That somebody should look, and what waits for it.
 fn reviewed(workflow: &Workflow, now: Time) -> String {
-    let Some(review) = &workflow.review else { return String::new() };
+    let Some(review) = &workflow.review else {
+        return String::new();
+    };
     let name = escape(&workflow.workflow);
-    let overdue = review.overdue_since.map(|since| format!("Its weekly review is overdue since {}", when::exactly(now, since)));
-    let stops = review.stops_promotion.then_some("nothing is promoted that nobody reviewed for 30 days");
+    let overdue = review.overdue_since.map(|since| {
+        format!(
+            "Its weekly review is overdue since {}",
+            when::exactly(now, since)
+        )
+    });
+    let stops = review
+        .stops_promotion
+        .then_some("nothing is promoted that nobody reviewed for 30 days");
     match (overdue, stops) {
         (None, None) => String::new(),
-        (Some(overdue), None) => format!("{overdue}: `burngate review -w {name}`, and `--done` when somebody has looked."),
-        (None, Some(stops)) => format!("At tier high {stops}: `burngate review -w {name} --done` records that somebody looked."),
-        (Some(overdue), Some(stops)) => format!("{overdue}, and at tier high {stops}: `burngate review -w {name}`, and `--done` when somebody has looked."),
+        (Some(overdue), None) => format!(
+            "{overdue}: `burngate review -w {name}`, and `--done` when somebody has looked."
+        ),
+        (None, Some(stops)) => format!(
+            "At tier high {stops}: `burngate review -w {name} --done` records that somebody looked."
+        ),
+        (Some(overdue), Some(stops)) => format!(
+            "{overdue}, and at tier high {stops}: `burngate review -w {name}`, and `--done` when somebody has looked."
+        ),
     }
 }
 
 /// That changes are refused, where it is the level that says so and not a burn without a cause.
 fn frozen(workflow: &Workflow) -> String {
-    let burning = workflow.burns.last().is_some_and(|burn| burn.left.is_none() && !burn.voided && burn.cause.is_none());
-    if workflow.changes == "frozen" && !burning { "Changes are frozen at this level.".to_owned() } else { String::new() }
+    let burning = workflow
+        .burns
+        .last()
+        .is_some_and(|burn| burn.left.is_none() && !burn.voided && burn.cause.is_none());
+    if workflow.changes == "frozen" && !burning {
+        "Changes are frozen at this level.".to_owned()
+    } else {
+        String::new()
+    }
 }
 
 fn entered(burn: &Burn, now: Time) -> String {
     let modes = listed(&burn.modes);
-    let modes = if modes.is_empty() { String::new() } else { format!(" over {modes}") };
+    let modes = if modes.is_empty() {
+        String::new()
+    } else {
+        format!(" over {modes}")
+    };
     format!("It burned {}{modes}.", when::ago(now, burn.at))
 }
 
@@ -374,17 +618,29 @@ mod tests {
             "pause": { "calls": 1_234, "at_once": 4 }, "exposure": { "places": 1, "used": 1, "high_places": 3, "high_used": 0 },
         });
         let capped = workflow(&json!({ "posture": "at_risk", "traffic": traffic }));
-        assert_eq!(plain(&caps(&capped)), "Level standard caps it at 600/min calls and 5 calls at once (2 in flight now).");
+        assert_eq!(
+            plain(&caps(&capped)),
+            "Level standard caps it at 600/min calls and 5 calls at once (2 in flight now)."
+        );
         assert_eq!(
             plain(&expansion(&capped)),
             "Expansion pauses while it is at_risk: at most 1,234 calls in an hour (1,100 in this one) and 4 at once, its usual busy hour of the last 7 days."
         );
-        assert_eq!(plain(&exposure(&capped)), "Risky runs under way take 1 of 1 place, those with a high-risk call 0 of 3 places: as many as may still fail.");
+        assert_eq!(
+            plain(&exposure(&capped)),
+            "Risky runs under way take 1 of 1 place, those with a high-risk call 0 of 3 places: as many as may still fail."
+        );
         let free = json!({ "in_flight": 0, "this_hour": 0, "hours": 7, "volume": null, "concurrency": null, "pause": null, "exposure": null });
         let young = workflow(&json!({ "posture": "at_risk", "traffic": free }));
-        assert_eq!(plain(&expansion(&young)), "Expansion does not pause: the last 7 days had 7 of the 24 hours with traffic that say what is usual.");
+        assert_eq!(
+            plain(&expansion(&young)),
+            "Expansion does not pause: the last 7 days had 7 of the 24 hours with traffic that say what is usual."
+        );
         let healthy = workflow(&json!({ "traffic": free }));
-        assert_eq!((caps(&young), exposure(&young), expansion(&healthy)), Default::default());
+        assert_eq!(
+            (caps(&young), exposure(&young), expansion(&healthy)),
+            Default::default()
+        );
     }
 
     #[test]
@@ -417,14 +673,21 @@ mod tests {
 
     #[test]
     fn what_binds_is_said_for_every_bound() {
-        let level = |over: serde_json::Value| plain(&binds(&workflow(&json!({ "level": over })), now()));
+        let level =
+            |over: serde_json::Value| plain(&binds(&workflow(&json!({ "level": over })), now()));
         let clamp = |scope: &str, until: Option<&str>| json!({ "to": "halted", "scope": scope, "reason": "odd \u{1b}[31mrefunds", "by": "dana", "at": "2026-11-23T17:57:00Z", "until": until });
         let lines = [
             level(json!({ "binds": "clamp", "clamp": clamp("workflow", None) })),
             level(json!({ "binds": "clamp", "clamp": clamp("all", Some("2026-11-23T18:30:00Z")) })),
-            level(json!({ "binds": "probation", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
-            level(json!({ "binds": "earned", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } })),
-            level(json!({ "binds": "waiver", "waiver": { "until": "2026-11-23T20:00:00Z", "failures": 1 } })),
+            level(
+                json!({ "binds": "probation", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } }),
+            ),
+            level(
+                json!({ "binds": "earned", "probation": { "to": "standard", "from": "2026-11-22T18:00:00Z", "until": "2026-11-29T18:00:00Z" } }),
+            ),
+            level(
+                json!({ "binds": "waiver", "waiver": { "until": "2026-11-23T20:00:00Z", "failures": 1 } }),
+            ),
             level(json!({ "binds": "cap", "cap": "supervised" })),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -440,7 +703,12 @@ mod tests {
     #[test]
     fn a_burn_with_its_cause_on_record_says_what_is_still_missing() {
         let burn = json!([{ "at": "2026-11-23T15:00:00Z", "left": null, "modes": {}, "cause": "a bad prompt" }]);
-        let way_back = |posture: &str| way_back(&workflow(&json!({ "posture": posture, "burns": burn })), now());
+        let way_back = |posture: &str| {
+            way_back(
+                &workflow(&json!({ "posture": posture, "burns": burn })),
+                now(),
+            )
+        };
         insta::assert_snapshot!([way_back("burned"), way_back("breached")].join("\n"), @r"
         It burned 3h ago. The cause is on record: a bad prompt. It is over once more than 10% remains, one more failure would not burn, and a day has passed; `burngate recover support-triage --cause TEXT` opens a probation now.
         It burned 3h ago. The cause is on record: a bad prompt. Only a probation leads out: `burngate recover support-triage --cause TEXT` opens one.

@@ -23,7 +23,9 @@ const RESERVED: &str = "/.burngate";
 pub(super) fn upstream(at: &At<String>, key: &str, notes: &mut Notes<'_>) -> Option<Upstream> {
     parse_upstream(&at.value)
         .map_err(|(message, hint)| {
-            notes.error(at.span.clone(), format!("`{key}`: {message}")).hint(hint);
+            notes
+                .error(at.span.clone(), format!("`{key}`: {message}"))
+                .hint(hint);
         })
         .ok()
 }
@@ -37,13 +39,17 @@ fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
         _ => return Err((expected(), EXAMPLE)),
     };
     if rest.contains('#') || rest.contains('?') {
-        return Err((format!("a URL with a query or fragment cannot be forwarded to, found `{text}`"), "leave out everything from `?` or `#` on"));
+        return Err((
+            format!("a URL with a query or fragment cannot be forwarded to, found `{text}`"),
+            "leave out everything from `?` or `#` on",
+        ));
     }
     let uri: http::Uri = text.parse().map_err(|_| (expected(), EXAMPLE))?;
     let authority = uri.authority().ok_or_else(|| (expected(), EXAMPLE))?;
     if authority.as_str().contains('@') {
         return Err((
-            "a URL with a user name or password would put the secret into policies and logs".to_owned(),
+            "a URL with a user name or password would put the secret into policies and logs"
+                .to_owned(),
             "leave it out; the agent's `Authorization` header passes untouched",
         ));
     }
@@ -53,30 +59,54 @@ fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
         None if authority.as_str().len() > authority.host().len() => None,
         None => Some(if tls { 443 } else { 80 }),
     };
-    let Some(port) = port.filter(|port| *port > 0 && !authority.host().is_empty()) else { return Err((expected(), EXAMPLE)) };
+    let Some(port) = port.filter(|port| *port > 0 && !authority.host().is_empty()) else {
+        return Err((expected(), EXAMPLE));
+    };
     let base = uri.path().trim_end_matches('/');
     if !base.is_empty() && !is_plain_path(base) {
-        return Err((format!("the path `{base}` can be read in more than one way"), "use a path without empty, `.` or `..` segments and without `%`"));
+        return Err((
+            format!("the path `{base}` can be read in more than one way"),
+            "use a path without empty, `.` or `..` segments and without `%`",
+        ));
     }
-    Ok(Upstream { tls, host: authority.host().to_ascii_lowercase().into(), port, base: base.into() })
+    Ok(Upstream {
+        tls,
+        host: authority.host().to_ascii_lowercase().into(),
+        port,
+        base: base.into(),
+    })
 }
 
 /// Reads where on the gate `document` is, and the span to complain at.
-pub(super) fn mount(document: &ApiDocument, name: &str, name_span: &Span, notes: &mut Notes<'_>) -> Option<(Mount, Span)> {
+pub(super) fn mount(
+    document: &ApiDocument,
+    name: &str,
+    name_span: &Span,
+    notes: &mut Notes<'_>,
+) -> Option<(Mount, Span)> {
     match (&document.route, span_of(&document.hosts)) {
         (Field::Given(route), Some(hosts)) => {
             let message = format!("api `{name}` has both `route` and `hosts`");
-            notes.error(hosts, message).hint("a prefix and host names are two ways to find it; keep one").label("the second one");
+            notes
+                .error(hosts, message)
+                .hint("a prefix and host names are two ways to find it; keep one")
+                .label("the second one");
             route_mount(route, notes);
             None
         }
         (Field::Given(route), None) => route_mount(route, notes),
-        (Field::Absent, None) if document.hosts.is_absent() => Some((Mount::Route(format!("/{name}").into()), name_span.clone())),
+        (Field::Absent, None) if document.hosts.is_absent() => {
+            Some((Mount::Route(format!("/{name}").into()), name_span.clone()))
+        }
         (_, Some(span)) => {
-            let mut hosts: Vec<Arc<str>> = items(&document.hosts).filter_map(|host| host_name(host, notes)).collect();
+            let mut hosts: Vec<Arc<str>> = items(&document.hosts)
+                .filter_map(|host| host_name(host, notes))
+                .collect();
             hosts.sort_unstable();
             if hosts.is_empty() {
-                notes.error(span.clone(), format!("`hosts` of api `{name}` is empty")).hint("name a host, or use `route`");
+                notes
+                    .error(span.clone(), format!("`hosts` of api `{name}` is empty"))
+                    .hint("name a host, or use `route`");
                 return None;
             }
             Some((Mount::Hosts(hosts), span))
@@ -89,8 +119,17 @@ fn route_mount(at: &At<String>, notes: &mut Notes<'_>) -> Option<(Mount, Span)> 
     let route = at.value.as_str();
     let reserved = route == RESERVED || route.starts_with("/.burngate/");
     if route != "/" && (!is_plain_path(route) || reserved) {
-        let hint = if reserved { "that prefix is the gate's own" } else { "for example `/payments`, or `/` for a single API" };
-        notes.error(at.span.clone(), format!("`route`: expected a path prefix, found `{route}`")).hint(hint);
+        let hint = if reserved {
+            "that prefix is the gate's own"
+        } else {
+            "for example `/payments`, or `/` for a single API"
+        };
+        notes
+            .error(
+                at.span.clone(),
+                format!("`route`: expected a path prefix, found `{route}`"),
+            )
+            .hint(hint);
         return None;
     }
     Some((Mount::Route(route.into()), at.span.clone()))
@@ -98,9 +137,18 @@ fn route_mount(at: &At<String>, notes: &mut Notes<'_>) -> Option<(Mount, Span)> 
 
 fn host_name(at: &At<String>, notes: &mut Notes<'_>) -> Option<Arc<str>> {
     let host = at.value.to_ascii_lowercase();
-    let plain = !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    let plain = !host.is_empty()
+        && host.len() <= 253
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
     if !plain || host.starts_with('.') || host.ends_with('.') {
-        notes.error(at.span.clone(), format!("`hosts`: expected a host name, found `{}`", at.value)).hint("without scheme, port or wildcard");
+        notes
+            .error(
+                at.span.clone(),
+                format!("`hosts`: expected a host name, found `{}`", at.value),
+            )
+            .hint("without scheme, port or wildcard");
         return None;
     }
     Some(host.into())
@@ -112,17 +160,31 @@ fn is_plain_path(path: &str) -> bool {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
         !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(allowed)
     };
-    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain))
+    path.strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(plain))
 }
 
 /// Is there a request that belongs to both mounts? Says which part of them meets.
 pub(super) fn overlap(a: &Mount, b: &Mount) -> Option<String> {
     match (a, b) {
         (Mount::Route(a), Mount::Route(b)) => {
-            let below = |inner: &str, outer: &str| outer == "/" || inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
-            if below(a, b) { Some(format!("`{a}`")) } else { below(b, a).then(|| format!("`{b}`")) }
+            let below = |inner: &str, outer: &str| {
+                outer == "/"
+                    || inner == outer
+                    || inner
+                        .strip_prefix(outer)
+                        .is_some_and(|rest| rest.starts_with('/'))
+            };
+            if below(a, b) {
+                Some(format!("`{a}`"))
+            } else {
+                below(b, a).then(|| format!("`{b}`"))
+            }
         }
-        (Mount::Hosts(a), Mount::Hosts(b)) => a.iter().find(|host| b.contains(host)).map(|host| format!("host `{host}`")),
+        (Mount::Hosts(a), Mount::Hosts(b)) => a
+            .iter()
+            .find(|host| b.contains(host))
+            .map(|host| format!("host `{host}`")),
         // A host that is listed is looked up before any prefix, so there is one reading.
         (Mount::Route(_), Mount::Hosts(_)) | (Mount::Hosts(_), Mount::Route(_)) => None,
     }
@@ -135,8 +197,14 @@ mod tests {
     #[test]
     fn an_upstream_is_an_origin_and_perhaps_a_path() {
         let read = |text| parse_upstream(text).map(|upstream| upstream.to_string());
-        assert_eq!(read("http://127.0.0.1:3000").unwrap(), "http://127.0.0.1:3000");
-        assert_eq!(read("https://API.example/v1/").unwrap(), "https://api.example:443/v1");
+        assert_eq!(
+            read("http://127.0.0.1:3000").unwrap(),
+            "http://127.0.0.1:3000"
+        );
+        assert_eq!(
+            read("https://API.example/v1/").unwrap(),
+            "https://api.example:443/v1"
+        );
         assert_eq!(read("http://[::1]:9/mcp").unwrap(), "http://[::1]:9/mcp");
         for bad in [
             "",
@@ -175,7 +243,9 @@ mod tests {
         for good in ["/payments", "/a/b", "/a.b_c~d-e"] {
             assert!(is_plain_path(good), "{good}");
         }
-        for bad in ["", "/", "payments", "/a/", "//a", "/a/../b", "/a%20b", "/a b", "/{x}", "/é"] {
+        for bad in [
+            "", "/", "payments", "/a/", "//a", "/a/../b", "/a%20b", "/a b", "/{x}", "/é",
+        ] {
             assert!(!is_plain_path(bad), "{bad}");
         }
     }

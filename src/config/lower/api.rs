@@ -42,7 +42,8 @@ use super::{
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a timeout may be. An hour is longer than any proxy between here and there waits.
-pub(super) const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
+pub(super) const TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_hours(1);
 
 /// How long shadow may last: a rule that only watches must not be forgotten.
 pub(super) const MAX_SHADOW: Duration = days(60);
@@ -74,29 +75,68 @@ pub(super) struct Surroundings<'f> {
 }
 
 /// Lowers `document`. Errors go to `notes`; `None` where there is no API to go on with.
-pub(super) fn lower(document: &ApiDocument, around: Surroundings<'_>, notes: &mut Notes<'_>) -> Option<LoweredApi> {
+pub(super) fn lower(
+    document: &ApiDocument,
+    around: Surroundings<'_>,
+    notes: &mut Notes<'_>,
+) -> Option<LoweredApi> {
     let at = document.api.given()?;
     let api_name = name(at, "an api", notes);
     let owner = format!("api `{}`", at.value);
-    let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes).and_then(|at| address::upstream(at, "upstream", notes));
+    let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes)
+        .and_then(|at| address::upstream(at, "upstream", notes));
     let mount = address::mount(document, &at.value, &at.span, notes);
     let protocol = document.protocol.value().copied().unwrap_or(Protocol::Http);
     if protocol == Protocol::Mcp {
-        // Its calls are refused, not waved through: the data plane has no route to an API that it cannot judge.
-        warn(Owner::Api, "protocol: mcp", span_of(&document.protocol), notes);
+        // Its calls are refused, not waved through: the data plane has no route to an API that it
+        // cannot judge.
+        warn(
+            Owner::Api,
+            "protocol: mcp",
+            span_of(&document.protocol),
+            notes,
+        );
     }
     let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
     let openapi = OpenApi::of(document, upstream.as_ref(), around.files, notes);
     if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Field::Bad) {
-        notes.warning(at.span.clone(), format!("{owner} has no tools, so every call of it is unlisted")).hint("list them under `tools`");
+        notes
+            .warning(
+                at.span.clone(),
+                format!("{owner} has no tools, so every call of it is unlisted"),
+            )
+            .hint("list them under `tools`");
     }
-    let lowering = ToolLowering { api: &at.value, protocol, upstream: upstream.as_ref(), timeout, around, openapi: openapi.as_ref() };
+    let lowering = ToolLowering {
+        api: &at.value,
+        protocol,
+        upstream: upstream.as_ref(),
+        timeout,
+        around,
+        openapi: openapi.as_ref(),
+    };
     let mut undoings = Vec::new();
     let (tools, tool_spans) = lowering.tools(document, &mut undoings, notes);
-    let remark = openapi.map(|openapi| (openapi.unlisted(), openapi.file().name.clone())).filter(|(count, _)| *count > 0);
+    let remark = openapi
+        .map(|openapi| (openapi.unlisted(), openapi.file().name.clone()))
+        .filter(|(count, _)| *count > 0);
     let (mount, mount_span) = mount?;
-    let api = Api { name: ApiName::from(api_name?), protocol, upstream: upstream?, mount, tools, timeout, place: place(&at.span, notes) };
-    Some(LoweredApi { api, mount_span, tool_spans, unlisted: remark, undoings })
+    let api = Api {
+        name: ApiName::from(api_name?),
+        protocol,
+        upstream: upstream?,
+        mount,
+        tools,
+        timeout,
+        place: place(&at.span, notes),
+    };
+    Some(LoweredApi {
+        api,
+        mount_span,
+        tool_spans,
+        unlisted: remark,
+        undoings,
+    })
 }
 
 struct ToolLowering<'a> {
@@ -109,15 +149,31 @@ struct ToolLowering<'a> {
 }
 
 impl ToolLowering<'_> {
-    fn tools(&self, document: &ApiDocument, undoings: &mut Vec<Undoing>, notes: &mut Notes<'_>) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, Span>) {
+    fn tools(
+        &self,
+        document: &ApiDocument,
+        undoings: &mut Vec<Undoing>,
+        notes: &mut Notes<'_>,
+    ) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, Span>) {
         let mut spans = BTreeMap::new();
         let mut tools: Vec<(Arc<Tool>, Span)> = Vec::new();
-        if document.tools.value().is_some_and(|tools| tools.len() > MAX_TOOLS) {
-            notes.error(span_of(&document.tools).unwrap_or_default(), format!("api `{}` has more than {MAX_TOOLS} tools", self.api));
+        if document
+            .tools
+            .value()
+            .is_some_and(|tools| tools.len() > MAX_TOOLS)
+        {
+            notes.error(
+                span_of(&document.tools).unwrap_or_default(),
+                format!("api `{}` has more than {MAX_TOOLS} tools", self.api),
+            );
         }
         for entry in items(&document.tools).take(MAX_TOOLS) {
-            let Some(at) = required(&entry.value.tool, "tool", "a tool", &entry.span, notes) else { continue };
-            let Some(tool_name) = name(at, "a tool", notes) else { continue };
+            let Some(at) = required(&entry.value.tool, "tool", "a tool", &entry.span, notes) else {
+                continue;
+            };
+            let Some(tool_name) = name(at, "a tool", notes) else {
+                continue;
+            };
             let tool_name = ToolName::of(self.api, tool_name);
             match spans.entry(tool_name.clone()) {
                 Entry::Vacant(vacant) => {
@@ -125,7 +181,12 @@ impl ToolLowering<'_> {
                 }
                 Entry::Occupied(first) => {
                     let (line, _) = notes.file().position(first.get().start);
-                    notes.error(at.span.clone(), format!("tool `{tool_name}` is written twice")).label(format!("the first is on line {line}"));
+                    notes
+                        .error(
+                            at.span.clone(),
+                            format!("tool `{tool_name}` is written twice"),
+                        )
+                        .label(format!("the first is on line {line}"));
                     continue;
                 }
             }
@@ -139,13 +200,24 @@ impl ToolLowering<'_> {
         (tools.into_iter().map(|(tool, _)| tool).collect(), spans)
     }
 
-    /// The first pattern that matches decides, so a tool whose every request is another's is never called.
+    /// The first pattern that matches decides, so a tool whose every request is another's is never
+    /// called.
     fn never_called(tools: &[(Arc<Tool>, Span)], notes: &mut Notes<'_>) {
         for (index, (tool, span)) in tools.iter().enumerate() {
-            if let Some((other, _)) = tools[..index].iter().find(|(other, _)| other.pattern.covers(&tool.pattern)) {
+            if let Some((other, _)) = tools[..index]
+                .iter()
+                .find(|(other, _)| other.pattern.covers(&tool.pattern))
+            {
                 // Of two that match the same, the one written later is the slip.
-                let (never, span, always) = match tools.iter().find(|(earlier, _)| Arc::ptr_eq(earlier, other)) {
-                    Some((_, other_span)) if tool.pattern.covers(&other.pattern) && other_span.start > span.start => (other, other_span, tool),
+                let (never, span, always) = match tools
+                    .iter()
+                    .find(|(earlier, _)| Arc::ptr_eq(earlier, other))
+                {
+                    Some((_, other_span))
+                        if tool.pattern.covers(&other.pattern) && other_span.start > span.start =>
+                    {
+                        (other, other_span, tool)
+                    }
                     _ => (tool, span, other),
                 };
                 notes
@@ -156,15 +228,45 @@ impl ToolLowering<'_> {
         }
     }
 
-    fn tool(&self, tool_name: ToolName, at: &At<String>, entry: &ToolEntry, undoings: &mut Vec<Undoing>, notes: &mut Notes<'_>) -> Option<Tool> {
+    fn tool(
+        &self,
+        tool_name: ToolName,
+        at: &At<String>,
+        entry: &ToolEntry,
+        undoings: &mut Vec<Undoing>,
+        notes: &mut Notes<'_>,
+    ) -> Option<Tool> {
         let owner = format!("tool `{tool_name}`");
         let risk = required(&entry.risk, "risk", &owner, &at.span, notes).map(|at| at.value);
         let pattern = self.pattern(entry, at, &owner, notes);
-        let described::Calls { arguments, parameters } = described::calls(entry, at, pattern.as_ref(), self.openapi, self.around.files, notes);
-        let calls = Calls { pattern: pattern.as_ref(), schema: arguments.as_ref().map(Schema::source) };
-        let [deny_when, hold_when, escalate_when] = [("deny_when", &entry.deny_when), ("hold_when", &entry.hold_when), ("escalate_when", &entry.escalate_when)]
-            .map(|(key, field)| modal(field, key, calls, self.around.now, notes));
-        let failure_when = rule(&entry.failure_when, "failure_when", Scope::Response, calls, notes);
+        let described::Calls {
+            arguments,
+            parameters,
+        } = described::calls(
+            entry,
+            at,
+            pattern.as_ref(),
+            self.openapi,
+            self.around.files,
+            notes,
+        );
+        let calls = Calls {
+            pattern: pattern.as_ref(),
+            schema: arguments.as_ref().map(Schema::source),
+        };
+        let [deny_when, hold_when, escalate_when] = [
+            ("deny_when", &entry.deny_when),
+            ("hold_when", &entry.hold_when),
+            ("escalate_when", &entry.escalate_when),
+        ]
+        .map(|(key, field)| modal(field, key, calls, self.around.now, notes));
+        let failure_when = rule(
+            &entry.failure_when,
+            "failure_when",
+            Scope::Response,
+            calls,
+            notes,
+        );
         let subject = condition(&entry.subject, "subject", Scope::Request, calls, notes);
         let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
         let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
@@ -175,7 +277,15 @@ impl ToolLowering<'_> {
         let body = entry.body.given().and_then(|at| {
             let fits = (1..=MAX_BODY).contains(&at.value.0);
             if !fits {
-                notes.error(at.span.clone(), format!("`body`: expected a size from 1B to 1GiB, found `{}`", at.value)).label("out of bounds");
+                notes
+                    .error(
+                        at.span.clone(),
+                        format!(
+                            "`body`: expected a size from 1B to 1GiB, found `{}`",
+                            at.value
+                        ),
+                    )
+                    .label("out of bounds");
             }
             fits.then_some(at.value.0)
         });
@@ -199,7 +309,11 @@ impl ToolLowering<'_> {
             volume: entry.volume.value().map(|rate| rate.0),
             concurrency,
             escalation: entry.escalation.value().copied().unwrap_or(false),
-            idempotent: entry.idempotent.value().copied().unwrap_or_else(|| tiers::is_idempotent(risk)),
+            idempotent: entry
+                .idempotent
+                .value()
+                .copied()
+                .unwrap_or_else(|| tiers::is_idempotent(risk)),
             body,
             timeout,
             fallback,
@@ -208,11 +322,23 @@ impl ToolLowering<'_> {
         })
     }
 
-    /// Another upstream for reads alone: whatever changes something must not be done at a second place.
-    fn fallback(&self, entry: &ToolEntry, risk: Option<Risk>, owner: &str, notes: &mut Notes<'_>) -> Option<Upstream> {
+    /// Another upstream for reads alone: whatever changes something must not be done at a second
+    /// place.
+    fn fallback(
+        &self,
+        entry: &ToolEntry,
+        risk: Option<Risk>,
+        owner: &str,
+        notes: &mut Notes<'_>,
+    ) -> Option<Upstream> {
         let at = entry.fallback.given()?;
         if self.protocol == Protocol::Mcp {
-            notes.error(at.span.clone(), "`fallback`: an MCP server keeps sessions, so no other one can answer for it").hint("drop `fallback`");
+            notes
+                .error(
+                    at.span.clone(),
+                    "`fallback`: an MCP server keeps sessions, so no other one can answer for it",
+                )
+                .hint("drop `fallback`");
             return None;
         }
         if let Some(risk) = risk.filter(|risk| *risk != Risk::Read) {
@@ -223,12 +349,23 @@ impl ToolLowering<'_> {
         }
         let upstream = address::upstream(at, "fallback", notes)?;
         if Some(&upstream) == self.upstream {
-            notes.warning(at.span.clone(), format!("`fallback` of {owner} is the api's own upstream")).hint("name another one, or drop it");
+            notes
+                .warning(
+                    at.span.clone(),
+                    format!("`fallback` of {owner} is the api's own upstream"),
+                )
+                .hint("name another one, or drop it");
         }
         Some(upstream)
     }
 
-    fn pattern(&self, entry: &ToolEntry, at: &At<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Pattern> {
+    fn pattern(
+        &self,
+        entry: &ToolEntry,
+        at: &At<String>,
+        owner: &str,
+        notes: &mut Notes<'_>,
+    ) -> Option<Pattern> {
         if self.protocol == Protocol::Mcp && entry.r#match.is_absent() {
             return Some(Pattern::mcp(&at.value));
         }
@@ -245,9 +382,16 @@ impl ToolLowering<'_> {
             }
         };
         match self.protocol {
-            Protocol::Mcp if written.value.is_empty() || written.value.contains(char::is_whitespace) => {
-                let message = format!("`match`: expected the name of an MCP tool, found `{}`", written.value);
-                notes.error(written.span.clone(), message).hint("the api speaks mcp; leave `match` out where the name is the same as `tool`");
+            Protocol::Mcp
+                if written.value.is_empty() || written.value.contains(char::is_whitespace) =>
+            {
+                let message = format!(
+                    "`match`: expected the name of an MCP tool, found `{}`",
+                    written.value
+                );
+                notes.error(written.span.clone(), message).hint(
+                    "the api speaks mcp; leave `match` out where the name is the same as `tool`",
+                );
                 None
             }
             Protocol::Mcp => Some(Pattern::mcp(&written.value)),
@@ -261,29 +405,53 @@ impl ToolLowering<'_> {
 }
 
 /// Does a verdict act, or only until when is it watched?
-pub(super) fn mode(mode: &Field<ModeWord>, until: &Field<Date>, now: Time, notes: &mut Notes<'_>) -> Mode {
+pub(super) fn mode(
+    mode: &Field<ModeWord>,
+    until: &Field<Date>,
+    now: Time,
+    notes: &mut Notes<'_>,
+) -> Mode {
     let shadow = mode.given().filter(|at| at.value == ModeWord::Shadow);
     match (shadow, until) {
         (None, Field::Given(until)) if mode.value().is_some() || mode.is_absent() => {
-            notes.error(until.span.clone(), "`until` without `mode: shadow`").hint("only shadow ends by itself; drop `until`, or write `mode: shadow`");
+            notes
+                .error(until.span.clone(), "`until` without `mode: shadow`")
+                .hint("only shadow ends by itself; drop `until`, or write `mode: shadow`");
             Mode::Enforce
         }
         (None, _) | (Some(_), Field::Bad) => Mode::Enforce,
         (Some(shadow), Field::Absent) => {
             let message = "`mode: shadow` lacks `until`".to_owned();
-            notes.error(shadow.span.clone(), message).hint(format!("write the day on which watching ends, such as `until: {}`", Date(day_in(now, 30))));
+            notes.error(shadow.span.clone(), message).hint(format!(
+                "write the day on which watching ends, such as `until: {}`",
+                Date(day_in(now, 30))
+            ));
             Mode::Enforce
         }
         (Some(_), Field::Given(until)) => {
             let latest = now.plus(MAX_SHADOW);
             if until.value.0 > latest {
                 notes
-                    .error(until.span.clone(), format!("`until`: shadow lasts at most {} from now, found `{}`", Interval(MAX_SHADOW), until.value))
+                    .error(
+                        until.span.clone(),
+                        format!(
+                            "`until`: shadow lasts at most {} from now, found `{}`",
+                            Interval(MAX_SHADOW),
+                            until.value
+                        ),
+                    )
                     .hint(format!("the latest day is {}", Date(day_in(now, 60))));
             } else if until.value.0 <= now {
-                notes.warning(until.span.clone(), format!("shadow ended on {}: verdicts act", until.value)).hint("drop `mode` and `until`");
+                notes
+                    .warning(
+                        until.span.clone(),
+                        format!("shadow ended on {}: verdicts act", until.value),
+                    )
+                    .hint("drop `mode` and `until`");
             }
-            Mode::Shadow { until: until.value.0 }
+            Mode::Shadow {
+                until: until.value.0,
+            }
         }
     }
 }
@@ -299,7 +467,10 @@ fn ceiling(field: &Field<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
     let at = field.given()?;
     if at.value == Verdict::Allow {
         notes
-            .error(at.span.clone(), "`always: allow` says nothing: it is a ceiling, and levels decide below it")
+            .error(
+                at.span.clone(),
+                "`always: allow` says nothing: it is a ceiling, and levels decide below it",
+            )
             .hint("write `hold` or `deny`; to allow more, change the tool's `risk` or a level");
         return None;
     }
@@ -314,12 +485,25 @@ fn contradictions(entry: &ToolEntry, owner: &str, notes: &mut Notes<'_>) {
     } else {
         return;
     };
-    for (key, field) in [("hold_when", &entry.hold_when), ("escalate_when", &entry.escalate_when)] {
+    for (key, field) in [
+        ("hold_when", &entry.hold_when),
+        ("escalate_when", &entry.escalate_when),
+    ] {
         if let Some(at) = field.given() {
-            notes.warning(at.span.clone(), format!("`{key}` has no effect: {owner} is {stopped}")).hint("drop one of the two");
+            notes
+                .warning(
+                    at.span.clone(),
+                    format!("`{key}` has no effect: {owner} is {stopped}"),
+                )
+                .hint("drop one of the two");
         }
     }
     if let Some(at) = entry.escalation.given().filter(|at| at.value) {
-        notes.warning(at.span.clone(), format!("{owner} is an escalation that nobody can reach: it is {stopped}")).hint("drop one of the two");
+        notes
+            .warning(
+                at.span.clone(),
+                format!("{owner} is an escalation that nobody can reach: it is {stopped}"),
+            )
+            .hint("drop one of the two");
     }
 }

@@ -8,7 +8,10 @@ use crate::{
         source::{
             decode::{At, Field},
             nearest::did_you_mean,
-            policy::{Duplicate as WrittenDuplicate, Limit as WrittenLimit, Per as PerWord, Reverses as WrittenReverses, ToolEntry, Twice as TwiceWord},
+            policy::{
+                Duplicate as WrittenDuplicate, Limit as WrittenLimit, Per as PerWord,
+                Reverses as WrittenReverses, ToolEntry, Twice as TwiceWord,
+            },
             tree::Span,
         },
     },
@@ -52,42 +55,105 @@ pub(super) fn lower(
     undoings: &mut Vec<Undoing>,
     notes: &mut Notes<'_>,
 ) -> Option<Box<DeedRules>> {
-    let limits: Vec<_> = items(&entry.limits).filter_map(|at| limit(at, entry, (calls, now), notes)).collect();
-    if let Some(at) = entry.limits.given().filter(|at| at.value.len() > MAX_LIMITS) {
-        notes.error(at.span.clone(), format!("`limits`: a tool has at most {MAX_LIMITS}, and this one has {}", at.value.len()));
+    let limits: Vec<_> = items(&entry.limits)
+        .filter_map(|at| limit(at, entry, (calls, now), notes))
+        .collect();
+    if let Some(at) = entry
+        .limits
+        .given()
+        .filter(|at| at.value.len() > MAX_LIMITS)
+    {
+        notes.error(
+            at.span.clone(),
+            format!(
+                "`limits`: a tool has at most {MAX_LIMITS}, and this one has {}",
+                at.value.len()
+            ),
+        );
     }
-    let duplicate = entry.duplicate.given().and_then(|at| duplicate(at, (calls, now), notes));
-    let reverses = entry.reverses.given().and_then(|at| reverses(at, tool, entry, notes));
-    if let (Some(reverses), Some(at)) = (&reverses, entry.reverses.given().and_then(|at| at.value.tool.given())) {
-        undoings.push(Undoing { by: tool.clone(), tool: reverses.tool.clone(), within: reverses.within, span: at.span.clone() });
+    let duplicate = entry
+        .duplicate
+        .given()
+        .and_then(|at| duplicate(at, (calls, now), notes));
+    let reverses = entry
+        .reverses
+        .given()
+        .and_then(|at| reverses(at, tool, entry, notes));
+    if let (Some(reverses), Some(at)) = (
+        &reverses,
+        entry.reverses.given().and_then(|at| at.value.tool.given()),
+    ) {
+        undoings.push(Undoing {
+            by: tool.clone(),
+            tool: reverses.tool.clone(),
+            within: reverses.within,
+            span: at.span.clone(),
+        });
     }
-    let rules = DeedRules { duplicate, reverses, reversed_within: None, limits };
+    let rules = DeedRules {
+        duplicate,
+        reverses,
+        reversed_within: None,
+        limits,
+    };
     (!rules.is_empty()).then(|| Box::new(rules))
 }
 
-/// Tells every tool whose work is undone by another to remember it. Complains of those that do not exist, and of those whose work cannot be found again.
-pub(super) fn undone(apis: &mut [InFile<LoweredApi>], known: &BTreeMap<ToolName, Option<Risk>>, incomplete: bool, notes: &mut [Notes<'_>]) {
-    let undoings: Vec<(usize, Undoing)> =
-        apis.iter_mut().flat_map(|api| std::mem::take(&mut api.value.undoings).into_iter().map(|undoing| (api.file, undoing)).collect::<Vec<_>>()).collect();
-    for (file, Undoing { by, tool, within, span }) in undoings {
+/// Tells every tool whose work is undone by another to remember it. Complains of those that do not
+/// exist, and of those whose work cannot be found again.
+pub(super) fn undone(
+    apis: &mut [InFile<LoweredApi>],
+    known: &BTreeMap<ToolName, Option<Risk>>,
+    incomplete: bool,
+    notes: &mut [Notes<'_>],
+) {
+    let undoings: Vec<(usize, Undoing)> = apis
+        .iter_mut()
+        .flat_map(|api| {
+            std::mem::take(&mut api.value.undoings)
+                .into_iter()
+                .map(|undoing| (api.file, undoing))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    for (
+        file,
+        Undoing {
+            by,
+            tool,
+            within,
+            span,
+        },
+    ) in undoings
+    {
         let notes = &mut notes[file];
         if by == tool {
             notes.error(span, format!("`reverses`: `{by}` cannot undo itself"));
             continue;
         }
-        let found = apis.iter_mut().flat_map(|api| &mut api.value.api.tools).find(|found| found.name == tool);
+        let found = apis
+            .iter_mut()
+            .flat_map(|api| &mut api.value.api.tools)
+            .find(|found| found.name == tool);
         let Some(found) = found.and_then(Arc::get_mut) else {
-            // One that is written and wrong was complained of already, and one in a file that cannot be read may exist.
+            // One that is written and wrong was complained of already, and one in a file that
+            // cannot be read may exist.
             if !incomplete && !known.contains_key(&tool) {
                 let hint = did_you_mean(tool.as_str(), known.keys().map(ToolName::as_str))
                     .unwrap_or_else(|| "a tool of another api is written as `api/tool`".to_owned());
-                notes.error(span, format!("`reverses`: there is no tool `{tool}`")).hint(hint);
+                notes
+                    .error(span, format!("`reverses`: there is no tool `{tool}`"))
+                    .hint(hint);
             }
             continue;
         };
         if found.subject.is_none() {
-            let message = format!("`reverses`: `{tool}` has no `subject`, so nobody can tell which of its calls is undone");
-            notes.error(span, message).hint("give both tools a `subject`, such as `subject: args.order`");
+            let message = format!(
+                "`reverses`: `{tool}` has no `subject`, so nobody can tell which of its calls is undone"
+            );
+            notes
+                .error(span, message)
+                .hint("give both tools a `subject`, such as `subject: args.order`");
             continue;
         }
         let rules = found.deeds.get_or_insert_default();
@@ -95,17 +161,31 @@ pub(super) fn undone(apis: &mut [InFile<LoweredApi>], known: &BTreeMap<ToolName,
     }
 }
 
-fn duplicate(At { value, span }: &At<WrittenDuplicate>, (calls, now): (Calls<'_>, Time), notes: &mut Notes<'_>) -> Option<Duplicate> {
+fn duplicate(
+    At { value, span }: &At<WrittenDuplicate>,
+    (calls, now): (Calls<'_>, Time),
+    notes: &mut Notes<'_>,
+) -> Option<Duplicate> {
     let within = window(&value.within, "`duplicate`", span, notes);
     let mode = mode(&value.mode, &value.until, now, notes);
     let written = required(&value.key, "key", "`duplicate`", span, notes)?;
     if written.value.is_empty() || written.value.len() > MAX_PARTS {
         notes
-            .error(written.span.clone(), format!("`key`: expected 1 to {MAX_PARTS} expressions, found {}", written.value.len()))
+            .error(
+                written.span.clone(),
+                format!(
+                    "`key`: expected 1 to {MAX_PARTS} expressions, found {}",
+                    written.value.len()
+                ),
+            )
             .hint("list what identifies the work, such as `key: [args.order, args.amount]`");
         return None;
     }
-    let key: Vec<Condition> = written.value.iter().filter_map(|part| condition(part, "key", Scope::Request, calls, notes)).collect();
+    let key: Vec<Condition> = written
+        .value
+        .iter()
+        .filter_map(|part| condition(part, "key", Scope::Request, calls, notes))
+        .collect();
     let verdict = match value.verdict.value() {
         Some(TwiceWord::Count) => Twice::Count,
         Some(TwiceWord::Deny) | None => Twice::Deny,
@@ -115,10 +195,21 @@ fn duplicate(At { value, span }: &At<WrittenDuplicate>, (calls, now): (Calls<'_>
             .error(at.span.clone(), "`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway")
             .hint("drop `verdict: count` to watch what would be refused, or drop `mode` and `until`");
     }
-    (key.len() == written.value.len()).then_some(Duplicate { key, within: within?, verdict, mode, place: place(span, notes) })
+    (key.len() == written.value.len()).then_some(Duplicate {
+        key,
+        within: within?,
+        verdict,
+        mode,
+        place: place(span, notes),
+    })
 }
 
-fn reverses(At { value, span }: &At<WrittenReverses>, tool: &ToolName, entry: &ToolEntry, notes: &mut Notes<'_>) -> Option<Reverses> {
+fn reverses(
+    At { value, span }: &At<WrittenReverses>,
+    tool: &ToolName,
+    entry: &ToolEntry,
+    notes: &mut Notes<'_>,
+) -> Option<Reverses> {
     let within = window(&value.within, "`reverses`", span, notes);
     let other = required(&value.tool, "tool", "`reverses`", span, notes)?;
     if entry.subject.is_absent() {
@@ -127,11 +218,24 @@ fn reverses(At { value, span }: &At<WrittenReverses>, tool: &ToolName, entry: &T
             .hint("such as `subject: args.order`");
         return None;
     }
-    let name = if other.value.contains('/') { ToolName::from(other.value.as_str()) } else { ToolName::of(tool.api(), &other.value) };
-    Some(Reverses { tool: name, within: within?, place: place(span, notes) })
+    let name = if other.value.contains('/') {
+        ToolName::from(other.value.as_str())
+    } else {
+        ToolName::of(tool.api(), &other.value)
+    };
+    Some(Reverses {
+        tool: name,
+        within: within?,
+        place: place(span, notes),
+    })
 }
 
-fn limit(At { value, span }: &At<WrittenLimit>, entry: &ToolEntry, (calls, now): (Calls<'_>, Time), notes: &mut Notes<'_>) -> Option<Limit> {
+fn limit(
+    At { value, span }: &At<WrittenLimit>,
+    entry: &ToolEntry,
+    (calls, now): (Calls<'_>, Time),
+    notes: &mut Notes<'_>,
+) -> Option<Limit> {
     let within = window(&value.within, "a limit", span, notes);
     let mode = mode(&value.mode, &value.until, now, notes);
     let per = required(&value.per, "per", "a limit", span, notes).map(|at| match at.value {
@@ -140,24 +244,35 @@ fn limit(At { value, span }: &At<WrittenLimit>, entry: &ToolEntry, (calls, now):
         PerWord::Workflow => Per::Workflow,
     });
     if per == Some(Per::Subject) && entry.subject.is_absent() {
-        notes.error(span.clone(), "a limit `per: subject` needs the tool's `subject`").hint("such as `subject: args.order`");
+        notes
+            .error(
+                span.clone(),
+                "a limit `per: subject` needs the tool's `subject`",
+            )
+            .hint("such as `subject: args.order`");
     }
     let counts = match &value.count {
         Field::Given(at) if !at.value => {
-            notes.error(at.span.clone(), "`count: false` says nothing").hint("write `count: true`, or the `sum` of something");
+            notes
+                .error(at.span.clone(), "`count: false` says nothing")
+                .hint("write `count: true`, or the `sum` of something");
             return None;
         }
         count => !count.is_absent(),
     };
     if value.sum.is_absent() != counts {
-        notes.error(span.clone(), "a limit needs one of `sum` and `count`").hint("such as `sum: args.amount`, or `count: true`");
+        notes
+            .error(span.clone(), "a limit needs one of `sum` and `count`")
+            .hint("such as `sum: args.amount`, or `count: true`");
         return None;
     }
     let sum = condition(&value.sum, "sum", Scope::Request, calls, notes);
     let hold_above = bound(&value.hold_above, "hold_above", notes);
     let deny_above = bound(&value.deny_above, "deny_above", notes);
     if value.hold_above.is_absent() && value.deny_above.is_absent() {
-        notes.error(span.clone(), "a limit needs `hold_above` or `deny_above`").hint("such as `deny_above: 5000`");
+        notes
+            .error(span.clone(), "a limit needs `hold_above` or `deny_above`")
+            .hint("such as `deny_above: 5000`");
     }
     if let (Some(hold), Some(deny), Some(at)) = (hold_above, deny_above, value.hold_above.given())
         && hold >= deny
@@ -167,10 +282,23 @@ fn limit(At { value, span }: &At<WrittenLimit>, entry: &ToolEntry, (calls, now):
             .hint("a sum is held first and denied above that; drop one of the two, or lower `hold_above`");
     }
     let written_well = counts || sum.is_some();
-    written_well.then_some(Limit { sum, per: per?, within: within?, hold_above, deny_above, mode, place: place(span, notes) })
+    written_well.then_some(Limit {
+        sum,
+        per: per?,
+        within: within?,
+        hold_above,
+        deny_above,
+        mode,
+        place: place(span, notes),
+    })
 }
 
-fn window(field: &Field<crate::config::quantity::Interval>, owner: &str, span: &Span, notes: &mut Notes<'_>) -> Option<Duration> {
+fn window(
+    field: &Field<crate::config::quantity::Interval>,
+    owner: &str,
+    span: &Span,
+    notes: &mut Notes<'_>,
+) -> Option<Duration> {
     required(field, "within", owner, span, notes)?;
     Some(interval(field, "within", &WINDOWS, *WINDOWS.start(), notes))
 }
@@ -179,7 +307,10 @@ fn bound(field: &Field<serde_json::Number>, key: &str, notes: &mut Notes<'_>) ->
     let at = field.given()?;
     let amount = Amount::parse(&at.value.to_string()).filter(|amount| !amount.is_negative());
     if amount.is_none() {
-        let message = format!("`{key}`: expected a number from 0 to 10^18 with at most twelve decimal places, found `{}`", at.value);
+        let message = format!(
+            "`{key}`: expected a number from 0 to 10^18 with at most twelve decimal places, found `{}`",
+            at.value
+        );
         notes.error(at.span.clone(), message).label("out of bounds");
     }
     amount

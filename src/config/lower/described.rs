@@ -1,4 +1,5 @@
-//! What a tool's calls must look like: as the policy says, inline or in a file of its own, else as the API's `OpenAPI` document says.
+//! What a tool's calls must look like: as the policy says, inline or in a file of its own, else as
+//! the API's `OpenAPI` document says.
 
 use std::{cell::RefCell, collections::BTreeSet};
 
@@ -41,11 +42,19 @@ pub(super) struct Calls {
 
 impl<'f> OpenApi<'f> {
     /// Reads the document that an API names.
-    pub(super) fn of(document: &ApiDocument, upstream: Option<&Upstream>, files: &'f [SourceFile], notes: &mut Notes<'_>) -> Option<Self> {
+    pub(super) fn of(
+        document: &ApiDocument,
+        upstream: Option<&Upstream>,
+        files: &'f [SourceFile],
+        notes: &mut Notes<'_>,
+    ) -> Option<Self> {
         let at = document.openapi.given()?;
         if document.protocol.value() == Some(&Protocol::Mcp) {
             notes
-                .error(at.span.clone(), "`openapi` describes plain HTTP APIs, and this one speaks mcp")
+                .error(
+                    at.span.clone(),
+                    "`openapi` describes plain HTTP APIs, and this one speaks mcp",
+                )
                 .hint("drop `openapi`: an MCP server lists its own tools");
             return None;
         }
@@ -58,27 +67,50 @@ impl<'f> OpenApi<'f> {
         let file = match beside(&at.value, notes.file(), files) {
             Ok(file) => file,
             Err(name) => {
-                let ending = [".json", ".openapi.yaml", ".openapi.yml"].iter().any(|ending| at.value.ends_with(ending));
+                let ending = [".json", ".openapi.yaml", ".openapi.yml"]
+                    .iter()
+                    .any(|ending| at.value.ends_with(ending));
                 let hint = if ending {
                     "it is looked up in the directory of the policy file, and nowhere else"
                 } else {
                     "its name must end with `.openapi.yaml`, `.openapi.yml` or `.json`, so that it is not read as a policy"
                 };
-                notes.error(at.span.clone(), format!("`openapi`: there is no file `{name}`")).hint(hint);
+                notes
+                    .error(
+                        at.span.clone(),
+                        format!("`openapi`: there is no file `{name}`"),
+                    )
+                    .hint(hint);
                 return None;
             }
         };
         match Document::read(file) {
             Ok(document) => {
                 let server = document.server_path();
-                let base = if upstream.is_some_and(|upstream| upstream.base.ends_with(&server)) { String::new() } else { server };
-                Some(OpenApi { document, base, named: RefCell::default() })
+                let base = if upstream.is_some_and(|upstream| upstream.base.ends_with(&server)) {
+                    String::new()
+                } else {
+                    server
+                };
+                Some(OpenApi {
+                    document,
+                    base,
+                    named: RefCell::default(),
+                })
             }
             Err(fault) => {
                 let place = file.position(fault.span.clone().map_or(0, |span| span.start));
-                let hint = format!("`{}` is read because of `openapi` here ({}:{})", file.name, place.0, place.1);
+                let hint = format!(
+                    "`{}` is read because of `openapi` here ({}:{})",
+                    file.name, place.0, place.1
+                );
                 complain(file, fault.span.clone().unwrap_or(0..0), &fault, notes);
-                notes.warning(at.span.clone(), "nothing is filled in from this document: it cannot be read").hint(hint);
+                notes
+                    .warning(
+                        at.span.clone(),
+                        "nothing is filled in from this document: it cannot be read",
+                    )
+                    .hint(hint);
                 None
             }
         }
@@ -95,12 +127,29 @@ impl<'f> OpenApi<'f> {
     }
 
     /// The pattern of the operation that has the tool's name as its `operationId`.
-    pub(super) fn pattern(&self, at: &At<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Pattern> {
+    pub(super) fn pattern(
+        &self,
+        at: &At<String>,
+        owner: &str,
+        notes: &mut Notes<'_>,
+    ) -> Option<Pattern> {
         let Some(operation) = self.document.by_id(&at.value) else {
-            let ids = self.document.operations().iter().filter_map(|operation| operation.id.as_deref());
-            let hint = did_you_mean(&at.value, ids).unwrap_or_else(|| "for example `match: POST /refunds` or `match: GET /orders/{order}`".to_owned());
+            let ids = self
+                .document
+                .operations()
+                .iter()
+                .filter_map(|operation| operation.id.as_deref());
+            let hint = did_you_mean(&at.value, ids).unwrap_or_else(|| {
+                "for example `match: POST /refunds` or `match: GET /orders/{order}`".to_owned()
+            });
             notes
-                .error(at.span.clone(), format!("{owner} lacks `match`, and `{}` has no operation of that name", self.file().name))
+                .error(
+                    at.span.clone(),
+                    format!(
+                        "{owner} lacks `match`, and `{}` has no operation of that name",
+                        self.file().name
+                    ),
+                )
                 .label("`match` is missing here")
                 .hint(hint);
             return None;
@@ -116,21 +165,42 @@ impl<'f> OpenApi<'f> {
     }
 
     /// What the document says about the calls of the tool with `pattern`.
-    fn described(&self, pattern: &Pattern, entry: &ToolEntry, at: &At<String>, notes: &mut Notes<'_>) -> Option<Described> {
+    fn described(
+        &self,
+        pattern: &Pattern,
+        entry: &ToolEntry,
+        at: &At<String>,
+        notes: &mut Notes<'_>,
+    ) -> Option<Described> {
         let Some((operation, captures)) = self.document.by_template(pattern.source()) else {
             let span = span_of(&entry.r#match).unwrap_or_else(|| at.span.clone());
-            let diagnostic = notes.warning(span, format!("`{}` has no operation `{}`, so nothing is filled in from it", self.file().name, pattern.source()));
-            let hint = self.nearest(pattern.source()).unwrap_or_else(|| "write `arguments` for the tool, or correct `match`".to_owned());
+            let diagnostic = notes.warning(
+                span,
+                format!(
+                    "`{}` has no operation `{}`, so nothing is filled in from it",
+                    self.file().name,
+                    pattern.source()
+                ),
+            );
+            let hint = self
+                .nearest(pattern.source())
+                .unwrap_or_else(|| "write `arguments` for the tool, or correct `match`".to_owned());
             diagnostic.label("not in the document").hint(hint);
             return None;
         };
-        self.named.borrow_mut().insert(format!("{} {}", operation.method, operation.path));
+        self.named
+            .borrow_mut()
+            .insert(format!("{} {}", operation.method, operation.path));
         if !entry.arguments.is_absent() && !entry.parameters.is_absent() {
             return None;
         }
         match self.document.described(operation, &captures) {
             Ok(described) => {
-                if let Some(media) = described.other_body.as_ref().filter(|_| entry.arguments.is_absent()) {
+                if let Some(media) = described
+                    .other_body
+                    .as_ref()
+                    .filter(|_| entry.arguments.is_absent())
+                {
                     notes
                         .warning(at.span.clone(), format!("`{} {}` takes {media}, and only JSON bodies are judged", operation.method, operation.path))
                         .hint("its body has no schema; rules that read `args` cannot be evaluated for it");
@@ -140,15 +210,26 @@ impl<'f> OpenApi<'f> {
             Err(fault) => {
                 let file = self.file();
                 let hint = format!("{} ({} {})", fault.hint, operation.method, operation.path);
-                complain(file, self.document.span(&fault), &Fault { hint, ..fault }, notes);
+                complain(
+                    file,
+                    self.document.span(&fault),
+                    &Fault { hint, ..fault },
+                    notes,
+                );
                 None
             }
         }
     }
 
     fn nearest(&self, template_written: &str) -> Option<String> {
-        let templates: Vec<String> = self.document.operations().iter().map(|operation: &Operation| template(operation, &self.base)).collect();
-        nearest(template_written, templates.iter().map(String::as_str)).map(|found| format!("did you mean `{found}`?"))
+        let templates: Vec<String> = self
+            .document
+            .operations()
+            .iter()
+            .map(|operation: &Operation| template(operation, &self.base))
+            .collect();
+        nearest(template_written, templates.iter().map(String::as_str))
+            .map(|found| format!("did you mean `{found}`?"))
     }
 }
 
@@ -161,31 +242,89 @@ pub(super) fn calls(
     files: &[SourceFile],
     notes: &mut Notes<'_>,
 ) -> Calls {
-    let described = openapi.zip(pattern).and_then(|(openapi, pattern)| openapi.described(pattern, entry, at, notes));
-    let (filled_arguments, filled_parameters) = described.map_or_else(Default::default, |described| (described.arguments, described.parameters));
+    let described = openapi
+        .zip(pattern)
+        .and_then(|(openapi, pattern)| openapi.described(pattern, entry, at, notes));
+    let (filled_arguments, filled_parameters) = described
+        .map_or_else(Default::default, |described| {
+            (described.arguments, described.parameters)
+        });
     Calls {
-        arguments: if entry.arguments.is_absent() { filled_arguments } else { schema(&entry.arguments, "arguments", files, notes) },
-        parameters: if entry.parameters.is_absent() { filled_parameters } else { parameters(entry, pattern, files, notes) },
+        arguments: if entry.arguments.is_absent() {
+            filled_arguments
+        } else {
+            schema(&entry.arguments, "arguments", files, notes)
+        },
+        parameters: if entry.parameters.is_absent() {
+            filled_parameters
+        } else {
+            parameters(entry, pattern, files, notes)
+        },
     }
 }
 
-fn parameters(entry: &ToolEntry, pattern: Option<&Pattern>, files: &[SourceFile], notes: &mut Notes<'_>) -> Vec<Parameter> {
+fn parameters(
+    entry: &ToolEntry,
+    pattern: Option<&Pattern>,
+    files: &[SourceFile],
+    notes: &mut Notes<'_>,
+) -> Vec<Parameter> {
     let mut found: Vec<Parameter> = Vec::new();
-    if let Some(at) = entry.parameters.given().filter(|at| at.value.len() > MAX_PARAMETERS) {
-        notes.error(at.span.clone(), format!("a tool describes at most {MAX_PARAMETERS} parameters"));
+    if let Some(at) = entry
+        .parameters
+        .given()
+        .filter(|at| at.value.len() > MAX_PARAMETERS)
+    {
+        notes.error(
+            at.span.clone(),
+            format!("a tool describes at most {MAX_PARAMETERS} parameters"),
+        );
     }
-    for At { value: ParameterEntry { name, r#in, required: is_required, list, schema: written }, span } in items(&entry.parameters).take(MAX_PARAMETERS) {
+    for At {
+        value:
+            ParameterEntry {
+                name,
+                r#in,
+                required: is_required,
+                list,
+                schema: written,
+            },
+        span,
+    } in items(&entry.parameters).take(MAX_PARAMETERS)
+    {
         let owner = "a parameter";
-        let (Some(name), Some(within)) = (required(name, "name", owner, span, notes), required(r#in, "in", owner, span, notes)) else { continue };
+        let (Some(name), Some(within)) = (
+            required(name, "name", owner, span, notes),
+            required(r#in, "in", owner, span, notes),
+        ) else {
+            continue;
+        };
         let within = within.value;
-        let captures: Vec<&str> = pattern.map(|pattern| pattern.capture_names().collect()).unwrap_or_default();
+        let captures: Vec<&str> = pattern
+            .map(|pattern| pattern.capture_names().collect())
+            .unwrap_or_default();
         if within == Within::Path && pattern.is_some() && !captures.contains(&name.value.as_str()) {
-            let hint = did_you_mean(&name.value, captures.iter().copied()).unwrap_or_else(|| "a path parameter is a `{name}` of the tool's `match`".to_owned());
-            notes.error(name.span.clone(), format!("the tool's `match` captures no `{}`", name.value)).hint(hint);
+            let hint = did_you_mean(&name.value, captures.iter().copied()).unwrap_or_else(|| {
+                "a path parameter is a `{name}` of the tool's `match`".to_owned()
+            });
+            notes
+                .error(
+                    name.span.clone(),
+                    format!("the tool's `match` captures no `{}`", name.value),
+                )
+                .hint(hint);
             continue;
         }
-        if found.iter().any(|other| *other.name == *name.value && other.within == within) {
-            notes.error(name.span.clone(), format!("parameter `{}` is written twice", name.value)).hint("keep one of the two");
+        if found
+            .iter()
+            .any(|other| *other.name == *name.value && other.within == within)
+        {
+            notes
+                .error(
+                    name.span.clone(),
+                    format!("parameter `{}` is written twice", name.value),
+                )
+                .hint("keep one of the two");
             continue;
         }
         found.push(Parameter {
@@ -200,42 +339,89 @@ fn parameters(entry: &ToolEntry, pattern: Option<&Pattern>, files: &[SourceFile]
 }
 
 /// A schema that is written inline, or in a file of the load.
-fn schema(field: &Field<serde_json::Value>, key: &str, files: &[SourceFile], notes: &mut Notes<'_>) -> Option<Schema> {
+fn schema(
+    field: &Field<serde_json::Value>,
+    key: &str,
+    files: &[SourceFile],
+    notes: &mut Notes<'_>,
+) -> Option<Schema> {
     let at = field.given()?;
     let complain = |notes: &mut Notes<'_>, message: String, hint: &str| {
-        notes.error(at.span.clone(), format!("`{key}`: {message}")).hint(hint);
+        notes
+            .error(at.span.clone(), format!("`{key}`: {message}"))
+            .hint(hint);
         None
     };
     let value = match &at.value {
         serde_json::Value::String(file) => match schema_file(file, notes.file(), files) {
             Ok(value) => value,
-            Err(message) => return complain(notes, message, "files are looked up next to the policy file"),
+            Err(message) => {
+                return complain(
+                    notes,
+                    message,
+                    "files are looked up next to the policy file",
+                );
+            }
         },
         inline => inline.clone(),
     };
     if !value.is_object() {
-        return complain(notes, "expected a JSON Schema or the name of a file".to_owned(), "for example `arguments: { type: object }`");
+        return complain(
+            notes,
+            "expected a JSON Schema or the name of a file".to_owned(),
+            "for example `arguments: { type: object }`",
+        );
     }
     match Schema::compile(value) {
         Ok(schema) => Some(schema),
-        Err(message) => complain(notes, message, "arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside"),
+        Err(message) => complain(
+            notes,
+            message,
+            "arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside",
+        ),
     }
 }
 
-fn schema_file(file: &str, policy: &SourceFile, files: &[SourceFile]) -> Result<serde_json::Value, String> {
-    let source = beside(file, policy, files).map_err(|name| format!("there is no file `{name}`"))?;
-    let documents = tree::read(&source.text).map_err(|broken| format!("`{}` cannot be read: {}", source.name, broken.message))?;
-    documents.first().map(tree::Node::to_json).ok_or_else(|| format!("`{}` is empty", source.name))
+fn schema_file(
+    file: &str,
+    policy: &SourceFile,
+    files: &[SourceFile],
+) -> Result<serde_json::Value, String> {
+    let source =
+        beside(file, policy, files).map_err(|name| format!("there is no file `{name}`"))?;
+    let documents = tree::read(&source.text)
+        .map_err(|broken| format!("`{}` cannot be read: {}", source.name, broken.message))?;
+    documents
+        .first()
+        .map(tree::Node::to_json)
+        .ok_or_else(|| format!("`{}` is empty", source.name))
 }
 
-/// The file of the load that is called `file` and lies beside `policy`; the name that was looked for, where there is none.
-fn beside<'f>(file: &str, policy: &SourceFile, files: &'f [SourceFile]) -> Result<&'f SourceFile, String> {
+/// The file of the load that is called `file` and lies beside `policy`; the name that was looked
+/// for, where there is none.
+fn beside<'f>(
+    file: &str,
+    policy: &SourceFile,
+    files: &'f [SourceFile],
+) -> Result<&'f SourceFile, String> {
     let file = file.strip_prefix("./").unwrap_or(file);
-    let beside = policy.name.rfind('/').map_or_else(|| file.to_owned(), |slash| format!("{}/{file}", &policy.name[..slash]));
-    files.iter().find(|source| *source.name == *beside).ok_or(beside)
+    let beside = policy.name.rfind('/').map_or_else(
+        || file.to_owned(),
+        |slash| format!("{}/{file}", &policy.name[..slash]),
+    );
+    files
+        .iter()
+        .find(|source| *source.name == *beside)
+        .ok_or(beside)
 }
 
 fn complain(file: &SourceFile, span: std::ops::Range<usize>, fault: &Fault, notes: &mut Notes<'_>) {
-    let pointer = if fault.pointer.is_empty() { String::new() } else { format!("`{}`: ", fault.pointer) };
-    notes.error_in(file, span, format!("{pointer}{}", fault.message)).hint(fault.hint.as_str());
+    let pointer = if fault.pointer.is_empty() {
+        String::new()
+    } else {
+        format!("`{}`: ", fault.pointer)
+    };
+    notes
+        .error_in(file, span, format!("{pointer}{}", fault.message))
+        .hint(fault.hint.as_str());
 }

@@ -30,9 +30,11 @@ use super::{
 const MAX_STEPS: usize = 32;
 /// The largest factor of a volume step.
 const MAX_TIMES: u32 = 1_000;
-/// The rules whose reviews can be skipped. An escalation hands a case to a person, strict validation holds what nobody described, and a ceiling is a ceiling.
+/// The rules whose reviews can be skipped. An escalation hands a case to a person, strict
+/// validation holds what nobody described, and a ceiling is a ceiling.
 const SKIPPED: [RuleName; 2] = [RuleName::HoldWhen, RuleName::Level];
-/// The least share of the calls of a skipped review that is held all the same, in parts per million.
+/// The least share of the calls of a skipped review that is held all the same, in parts per
+/// million.
 const LEAST_SPOT_CHECK: u32 = 1_000;
 
 /// What a step is lowered against.
@@ -43,25 +45,49 @@ pub(super) struct Around<'a> {
 }
 
 /// Lowers `earn`, `settle` and `spot_check`.
-pub(super) fn lower(document: &WorkflowDocument, around: &Around<'_>, notes: &mut Notes<'_>) -> (Earn, Vec<Skip>) {
+pub(super) fn lower(
+    document: &WorkflowDocument,
+    around: &Around<'_>,
+    notes: &mut Notes<'_>,
+) -> (Earn, Vec<Skip>) {
     let mut earn = Earn::default();
-    earn.settle = interval(&document.settle, "settle", &(hours(1)..=days(30)), earn.settle, notes);
+    earn.settle = interval(
+        &document.settle,
+        "settle",
+        &(hours(1)..=days(30)),
+        earn.settle,
+        notes,
+    );
     earn.spot_check_ppm = spot_check(&document.spot_check, earn.spot_check_ppm, notes);
     let (mut skips, mut names) = (Vec::new(), BTreeSet::new());
     for At { value: entry, span } in items(&document.earn) {
         if names.len() == MAX_STEPS {
-            notes.error(span.clone(), format!("a workflow earns at most {MAX_STEPS} steps"));
+            notes.error(
+                span.clone(),
+                format!("a workflow earns at most {MAX_STEPS} steps"),
+            );
             break;
         }
-        let Some(at) = required(&entry.step, "step", "an earned step", span, notes) else { continue };
-        let Some(step) = name(at, "a step", notes).map(StepName::from) else { continue };
+        let Some(at) = required(&entry.step, "step", "an earned step", span, notes) else {
+            continue;
+        };
+        let Some(step) = name(at, "a step", notes).map(StepName::from) else {
+            continue;
+        };
         if step.as_str() == REGAINED {
-            notes.error(at.span.clone(), format!("`{REGAINED}` is the name of the way back to a lost level")).hint("call the step something else");
+            notes
+                .error(
+                    at.span.clone(),
+                    format!("`{REGAINED}` is the name of the way back to a lost level"),
+                )
+                .hint("call the step something else");
         } else if !names.insert(step.clone()) {
             notes.error(at.span.clone(), format!("step `{step}` is written twice"));
         }
         let after_days = after(entry, span, notes);
-        let Some(gain) = gain(&step, entry, span, around, &mut skips, notes) else { continue };
+        let Some(gain) = gain(&step, entry, span, around, &mut skips, notes) else {
+            continue;
+        };
         if matches!(gain, Gain::Skip { .. }) && document.check.is_absent() {
             notes
                 .warning(span.clone(), format!("step `{step}` counts checked runs only, and no run of this workflow is drawn for a check"))
@@ -71,17 +97,33 @@ pub(super) fn lower(document: &WorkflowDocument, around: &Around<'_>, notes: &mu
             Some(policy::How::Automatic) => How::Automatic,
             Some(policy::How::Propose) | None => How::Propose,
         };
-        earn.steps.push(Step { name: step, after_days, gain, how });
+        earn.steps.push(Step {
+            name: step,
+            after_days,
+            gain,
+            how,
+        });
     }
     (earn, skips)
 }
 
 fn spot_check(field: &Field<Percentage>, default: u32, notes: &mut Notes<'_>) -> u32 {
-    let Some(at) = field.given() else { return default };
+    let Some(at) = field.given() else {
+        return default;
+    };
     if at.value.0 < LEAST_SPOT_CHECK {
         notes
-            .error(at.span.clone(), format!("`spot_check`: expected a share from {} to 100%, found `{}`", Percentage(LEAST_SPOT_CHECK), at.value))
-            .hint("of a review that is skipped altogether nobody would see when it was needed again");
+            .error(
+                at.span.clone(),
+                format!(
+                    "`spot_check`: expected a share from {} to 100%, found `{}`",
+                    Percentage(LEAST_SPOT_CHECK),
+                    at.value
+                ),
+            )
+            .hint(
+                "of a review that is skipped altogether nobody would see when it was needed again",
+            );
         return default;
     }
     at.value.0
@@ -96,7 +138,12 @@ fn after(entry: &EarnEntry, span: &Span, notes: &mut Notes<'_>) -> u32 {
         && bounds.contains(&after)
         && after != days(whole_days(after).into())
     {
-        notes.error(at.span.clone(), format!("`after`: expected whole days, found `{}`", at.value)).hint("days within budget are whole UTC days");
+        notes
+            .error(
+                at.span.clone(),
+                format!("`after`: expected whole days, found `{}`", at.value),
+            )
+            .hint("days within budget are whole UTC days");
     }
     whole_days(after)
 }
@@ -105,17 +152,36 @@ fn whole_days(span: Duration) -> u32 {
     u32::try_from(span.as_secs() / 86_400).unwrap_or(u32::MAX)
 }
 
-fn gain(step: &StepName, entry: &EarnEntry, span: &Span, around: &Around<'_>, skips: &mut Vec<Skip>, notes: &mut Notes<'_>) -> Option<Gain> {
+fn gain(
+    step: &StepName,
+    entry: &EarnEntry,
+    span: &Span,
+    around: &Around<'_>,
+    skips: &mut Vec<Skip>,
+    notes: &mut Notes<'_>,
+) -> Option<Gain> {
     match (entry.volume.given(), entry.to.given(), entry.skip.given()) {
         (Some(volume), None, None) => {
-            if around.ladder.ladder.rungs().iter().all(|rung| rung.volume.is_none()) {
+            if around
+                .ladder
+                .ladder
+                .rungs()
+                .iter()
+                .all(|rung| rung.volume.is_none())
+            {
                 notes
-                    .warning(volume.span.clone(), "no level caps volume, so there is nothing to raise")
+                    .warning(
+                        volume.span.clone(),
+                        "no level caps volume, so there is nothing to raise",
+                    )
                     .hint("write `volume` for a level, such as `volume: 600/min`");
             }
             match volume.value {
                 Growth::Times(times) if times > MAX_TIMES => {
-                    notes.error(volume.span.clone(), format!("`volume`: at most x{MAX_TIMES}"));
+                    notes.error(
+                        volume.span.clone(),
+                        format!("`volume`: at most x{MAX_TIMES}"),
+                    );
                     None
                 }
                 Growth::Times(times) => Some(Gain::Volume { times }),
@@ -127,39 +193,89 @@ fn gain(step: &StepName, entry: &EarnEntry, span: &Span, around: &Around<'_>, sk
             let place = |name: &LevelName| around.ladder.ladder.find(name.as_str());
             if place(&level) <= place(around.starts) {
                 notes
-                    .warning(to.span.clone(), format!("the workflow starts at `{}`, so it has `{level}` already", around.starts))
+                    .warning(
+                        to.span.clone(),
+                        format!(
+                            "the workflow starts at `{}`, so it has `{level}` already",
+                            around.starts
+                        ),
+                    )
                     .hint("a lost level is earned again without a step");
             }
             Some(Gain::Level { to: level })
         }
         (None, None, Some(skip)) => self::skip(step, skip, around, skips, notes),
         _ => {
-            notes.error(span.clone(), format!("step `{step}` gives nothing, or more than one thing")).hint("write one of `volume`, `to` and `skip`");
+            notes
+                .error(
+                    span.clone(),
+                    format!("step `{step}` gives nothing, or more than one thing"),
+                )
+                .hint("write one of `volume`, `to` and `skip`");
             None
         }
     }
 }
 
-fn skip(step: &StepName, At { value: entry, span }: &At<SkipEntry>, around: &Around<'_>, skips: &mut Vec<Skip>, notes: &mut Notes<'_>) -> Option<Gain> {
+fn skip(
+    step: &StepName,
+    At { value: entry, span }: &At<SkipEntry>,
+    around: &Around<'_>,
+    skips: &mut Vec<Skip>,
+    notes: &mut Notes<'_>,
+) -> Option<Gain> {
     let tool = required(&entry.tool, "tool", "a skipped review", span, notes);
     let rule = required(&entry.rule, "rule", "a skipped review", span, notes);
-    let cases = condition(&entry.r#where, "where", Scope::Request, Calls::default(), notes);
+    let cases = condition(
+        &entry.r#where,
+        "where",
+        Scope::Request,
+        Calls::default(),
+        notes,
+    );
     let (tool_at, rule_at) = (tool?, rule?);
     let tool = ToolName::from(tool_at.value.as_str());
     if !around.tools.contains(&tool) {
-        let known = around.tools.iter().map(|tool| format!("`{tool}`")).collect::<Vec<_>>().join(", ");
-        notes.error(tool_at.span.clone(), format!("`{tool}` is not among the tools of this workflow")).hint(format!("those are {known}"));
+        let known = around
+            .tools
+            .iter()
+            .map(|tool| format!("`{tool}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        notes
+            .error(
+                tool_at.span.clone(),
+                format!("`{tool}` is not among the tools of this workflow"),
+            )
+            .hint(format!("those are {known}"));
         return None;
     }
-    let Some(rule) = SKIPPED.into_iter().find(|rule| rule.as_str() == rule_at.value) else {
+    let Some(rule) = SKIPPED
+        .into_iter()
+        .find(|rule| rule.as_str() == rule_at.value)
+    else {
         let known = SKIPPED.map(|rule| format!("`{rule}`")).join(" or ");
-        notes.error(rule_at.span.clone(), format!("the review of rule `{}` cannot be skipped", rule_at.value)).hint(format!("expected {known}"));
+        notes
+            .error(
+                rule_at.span.clone(),
+                format!("the review of rule `{}` cannot be skipped", rule_at.value),
+            )
+            .hint(format!("expected {known}"));
         return None;
     };
     let source: Option<Arc<str>> = cases.as_ref().map(|cases| cases.source().into());
     if span_of(&entry.r#where).is_some() && source.is_none() {
         return None;
     }
-    skips.push(Skip { step: step.clone(), tool: tool.clone(), rule, cases });
-    Some(Gain::Skip { tool, rule: rule.as_str().into(), cases: source })
+    skips.push(Skip {
+        step: step.clone(),
+        tool: tool.clone(),
+        rule,
+        cases,
+    });
+    Some(Gain::Skip {
+        tool,
+        rule: rule.as_str().into(),
+        cases: source,
+    })
 }

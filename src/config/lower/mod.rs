@@ -1,6 +1,7 @@
 //! What the documents mean: gate values, and everything that is wrong with them, all at once.
 //!
-//! Names are collected from every document before any is lowered, so that a tool with a mistake in it is not also unknown to the workflows that reach it.
+//! Names are collected from every document before any is lowered, so that a tool with a mistake in
+//! it is not also unknown to the workflows that reach it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,15 +88,33 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
 
     let mut apis: Vec<InFile<LoweredApi>> = apis
         .into_iter()
-        .filter_map(|InFile { file, value }| api::lower(&value, Surroundings { files, now }, &mut notes[file]).map(|value| InFile { file, value }))
+        .filter_map(|InFile { file, value }| {
+            api::lower(&value, Surroundings { files, now }, &mut notes[file])
+                .map(|value| InFile { file, value })
+        })
         .collect();
-    let known = Known { tools, without_schema: without_schema(&apis, &notes), incomplete, approvers: process.approvers(), now };
+    let known = Known {
+        tools,
+        without_schema: without_schema(&apis, &notes),
+        incomplete,
+        approvers: process.approvers(),
+        now,
+    };
     let modes = set::own_modes(&workflows);
-    let signals: Vec<Signal> = signals.iter().filter_map(|InFile { file, value }| signal::lower(value, &known, &names, &modes, &mut notes[*file])).collect();
+    let signals: Vec<Signal> = signals
+        .iter()
+        .filter_map(|InFile { file, value }| {
+            signal::lower(value, &known, &names, &modes, &mut notes[*file])
+        })
+        .collect();
     deeds::undone(&mut apis, &known.tools, incomplete, &mut notes);
     let mut tables = Tables::default();
-    let workflows: Vec<Workflow> =
-        workflows.iter().filter_map(|InFile { file, value }| workflow::lower(value, &known, &mut tables, &mut notes[*file])).collect();
+    let workflows: Vec<Workflow> = workflows
+        .iter()
+        .filter_map(|InFile { file, value }| {
+            workflow::lower(value, &known, &mut tables, &mut notes[*file])
+        })
+        .collect();
     set::mounts(&apis, &mut notes);
     // A workflow that could not be read may reach them.
     if !incomplete {
@@ -106,19 +125,36 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     found.extend(notes.into_iter().flat_map(Notes::into_found));
     found.extend(set::agents(process, &names));
     if !any_workflow && !found.has_errors() {
-        let mut nothing = Diagnostic::without_place(Severity::Error, "", "there is no workflow in any policy file");
+        let mut nothing = Diagnostic::without_place(
+            Severity::Error,
+            "",
+            "there is no workflow in any policy file",
+        );
         nothing.hint("`burngate init` writes a first one");
         found.push(nothing);
     }
     found.sort();
-    if found.has_errors() { Err(found) } else { Ok(Loaded { remarks: remarks(&apis), policies: policy_set(apis, workflows, signals), warnings: found }) }
+    if found.has_errors() {
+        Err(found)
+    } else {
+        Ok(Loaded {
+            remarks: remarks(&apis),
+            policies: policy_set(apis, workflows, signals),
+            warnings: found,
+        })
+    }
 }
 
-/// Operations that no tool names: a document states no risk, so they are unlisted until somebody does.
+/// Operations that no tool names: a document states no risk, so they are unlisted until somebody
+/// does.
 fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
     let of = |api: &InFile<LoweredApi>| {
         let (count, file) = api.value.unlisted.as_ref()?;
-        let (operations, are, them) = if *count == 1 { ("operation", "is", "it") } else { ("operations", "are", "them") };
+        let (operations, are, them) = if *count == 1 {
+            ("operation", "is", "it")
+        } else {
+            ("operations", "are", "them")
+        };
         let name = &api.value.api.name;
         Some(format!(
             "{count} {operations} of {file} {are} not listed as tools of `{name}`, so calls of {them} are unlisted: a tool needs a risk, which no document states"
@@ -129,27 +165,66 @@ fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
 
 /// The version of these policies: the same policies have the same version.
 #[must_use]
-pub fn version(apis: &BTreeMap<ApiName, Arc<Api>>, workflows: &BTreeMap<WorkflowName, Arc<Workflow>>, signals: &BTreeMap<SignalName, Arc<Signal>>) -> Digest {
-    version::of_set(apis.values().map(|api| &**api), workflows.values().map(|workflow| &**workflow), signals.values().map(|signal| &**signal))
+pub fn version(
+    apis: &BTreeMap<ApiName, Arc<Api>>,
+    workflows: &BTreeMap<WorkflowName, Arc<Workflow>>,
+    signals: &BTreeMap<SignalName, Arc<Signal>>,
+) -> Digest {
+    version::of_set(
+        apis.values().map(|api| &**api),
+        workflows.values().map(|workflow| &**workflow),
+        signals.values().map(|signal| &**signal),
+    )
 }
 
-fn policy_set(apis: Vec<InFile<LoweredApi>>, workflows: Vec<Workflow>, signals: Vec<Signal>) -> PolicySet {
-    let apis: BTreeMap<ApiName, _> = apis.into_iter().map(|api| (api.value.api.name.clone(), Arc::new(api.value.api))).collect();
-    let workflows: BTreeMap<WorkflowName, _> = workflows.into_iter().map(|workflow| (workflow.name.clone(), Arc::new(workflow))).collect();
-    let signals: BTreeMap<SignalName, _> = signals.into_iter().map(|signal| (signal.name.clone(), Arc::new(signal))).collect();
-    PolicySet { version: version(&apis, &workflows, &signals), apis, workflows, signals }
+fn policy_set(
+    apis: Vec<InFile<LoweredApi>>,
+    workflows: Vec<Workflow>,
+    signals: Vec<Signal>,
+) -> PolicySet {
+    let apis: BTreeMap<ApiName, _> = apis
+        .into_iter()
+        .map(|api| (api.value.api.name.clone(), Arc::new(api.value.api)))
+        .collect();
+    let workflows: BTreeMap<WorkflowName, _> = workflows
+        .into_iter()
+        .map(|workflow| (workflow.name.clone(), Arc::new(workflow)))
+        .collect();
+    let signals: BTreeMap<SignalName, _> = signals
+        .into_iter()
+        .map(|signal| (signal.name.clone(), Arc::new(signal)))
+        .collect();
+    PolicySet {
+        version: version(&apis, &workflows, &signals),
+        apis,
+        workflows,
+        signals,
+    }
 }
 
-/// Is `file` read for other documents' sake only? Schemas and `OpenAPI` files may lie in the policy directory.
+/// Is `file` read for other documents' sake only? Schemas and `OpenAPI` files may lie in the policy
+/// directory.
 #[must_use]
 pub fn is_attachment(name: &str) -> bool {
-    [".json", ".openapi.yaml", ".openapi.yml", ".schema.yaml", ".schema.yml"].iter().any(|ending| name.ends_with(ending))
+    [
+        ".json",
+        ".openapi.yaml",
+        ".openapi.yml",
+        ".schema.yaml",
+        ".schema.yml",
+    ]
+    .iter()
+    .any(|ending| name.ends_with(ending))
 }
 
 /// Every document, and whether a file could not be read.
 fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>, bool) {
     let (mut documents, mut incomplete) = (Vec::new(), false);
-    for (index, file) in files.iter().enumerate().filter(|(_, file)| !is_attachment(&file.name)) {
+    for (index, file) in files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| !is_attachment(&file.name))
+    {
         let notes = &mut notes[index];
         let before = documents.len();
         let trees = match tree::read(&file.text) {
@@ -161,11 +236,21 @@ fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>
             }
         };
         if trees.is_empty() {
-            notes.warning(0..0, "this file holds no document").hint("a policy document begins with `api:`, `workflow:` or `signal:`");
+            notes
+                .warning(0..0, "this file holds no document")
+                .hint("a policy document begins with `api:`, `workflow:` or `signal:`");
         }
-        documents.extend(trees.iter().filter_map(|node| document(node, notes)).map(|value| InFile { file: index, value }));
+        documents.extend(
+            trees
+                .iter()
+                .filter_map(|node| document(node, notes))
+                .map(|value| InFile { file: index, value }),
+        );
         if documents.len() > MAX_DOCUMENTS && before <= MAX_DOCUMENTS {
-            notes.error(0..0, format!("there are more than {MAX_DOCUMENTS} policy documents"));
+            notes.error(
+                0..0,
+                format!("there are more than {MAX_DOCUMENTS} policy documents"),
+            );
         }
     }
     (documents, incomplete)
@@ -173,12 +258,23 @@ fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>
 
 fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
     let text = &notes.file().text;
-    let line_start = text[..broken.span.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_start = text[..broken.span.start]
+        .rfind('\n')
+        .map_or(0, |newline| newline + 1);
     let line = text[line_start..].lines().next().unwrap_or_default();
-    // The commonest slip: a capture is a mapping to YAML where the tool is written in braces itself.
-    let unquoted_capture = line.trim_start().trim_start_matches("- ").starts_with('{') && line.contains("match:");
-    let diagnostic = notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message)).label("here");
-    diagnostic.hint = unquoted_capture.then(|| "inside `{ … }`, quote a path with captures: `match: \"GET /orders/{order}\"`".to_owned());
+    // The commonest slip: a capture is a mapping to YAML where the tool is written in braces
+    // itself.
+    let unquoted_capture =
+        line.trim_start().trim_start_matches("- ").starts_with('{') && line.contains("match:");
+    let diagnostic = notes
+        .error(
+            broken.span,
+            format!("this cannot be read as YAML: {}", broken.message),
+        )
+        .label("here");
+    diagnostic.hint = unquoted_capture.then(|| {
+        "inside `{ … }`, quote a path with captures: `match: \"GET /orders/{order}\"`".to_owned()
+    });
 }
 
 fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
@@ -190,7 +286,12 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
         (Some(_), None) => decode(node, notes).map(Box::new).map(Document::Api),
         (None, Some(_)) => decode(node, notes).map(Box::new).map(Document::Workflow),
         (Some(_), Some(_)) => {
-            notes.error(node.span.clone(), "a document is one api or one workflow, and this is both").hint("put `---` on a line between the two");
+            notes
+                .error(
+                    node.span.clone(),
+                    "a document is one api or one workflow, and this is both",
+                )
+                .hint("put `---` on a line between the two");
             None
         }
         (None, None) => {
@@ -198,8 +299,12 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
                 tree::Kind::Map(entries) => entries.iter().map(|(key, _)| key).collect(),
                 _ => Vec::new(),
             };
-            let slip = keys.iter().find_map(|key| did_you_mean(&key.text, ["api", "workflow", "signal"]).map(|hint| (key, hint)));
-            let openapi = ["openapi", "swagger"].into_iter().find_map(|key| node.get(key));
+            let slip = keys.iter().find_map(|key| {
+                did_you_mean(&key.text, ["api", "workflow", "signal"]).map(|hint| (key, hint))
+            });
+            let openapi = ["openapi", "swagger"]
+                .into_iter()
+                .find_map(|key| node.get(key));
             match slip {
                 None if let Some(version) = openapi => notes
                     .error(version.span.clone(), "this is an OpenAPI document, and policies are looked for here")
@@ -215,22 +320,44 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
 /// The documents by kind, without those whose name is taken or missing.
 fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Workflows, Signals) {
     let (mut apis, mut workflows, mut signals) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut api_names, mut workflow_names, mut signal_names) = (Names::default(), Names::default(), Names::default());
+    let (mut api_names, mut workflow_names, mut signal_names) =
+        (Names::default(), Names::default(), Names::default());
     for InFile { file, value } in documents {
         match value {
             Document::Api(document) => {
-                if document.api.given().is_some_and(|at| api_names.take("api", at, file, notes)) {
-                    apis.push(InFile { file, value: document });
+                if document
+                    .api
+                    .given()
+                    .is_some_and(|at| api_names.take("api", at, file, notes))
+                {
+                    apis.push(InFile {
+                        file,
+                        value: document,
+                    });
                 }
             }
             Document::Workflow(document) => {
-                if document.workflow.given().is_some_and(|at| workflow_names.take("workflow", at, file, notes)) {
-                    workflows.push(InFile { file, value: document });
+                if document
+                    .workflow
+                    .given()
+                    .is_some_and(|at| workflow_names.take("workflow", at, file, notes))
+                {
+                    workflows.push(InFile {
+                        file,
+                        value: document,
+                    });
                 }
             }
             Document::Signal(document) => {
-                if document.signal.given().is_some_and(|at| signal_names.take("signal", at, file, notes)) {
-                    signals.push(InFile { file, value: document });
+                if document
+                    .signal
+                    .given()
+                    .is_some_and(|at| signal_names.take("signal", at, file, notes))
+                {
+                    signals.push(InFile {
+                        file,
+                        value: document,
+                    });
                 }
             }
         }
@@ -241,28 +368,49 @@ fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Wo
 fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> {
     let mut tools = BTreeMap::new();
     for api in apis {
-        let Some(At { value: api_name, .. }) = api.value.api.given() else { continue };
+        let Some(At {
+            value: api_name, ..
+        }) = api.value.api.given()
+        else {
+            continue;
+        };
         for entry in written::items(&api.value.tools) {
             if let Some(tool) = entry.value.tool.value() {
-                tools.insert(ToolName::of(api_name, tool), entry.value.risk.value().copied());
+                tools.insert(
+                    ToolName::of(api_name, tool),
+                    entry.value.risk.value().copied(),
+                );
             }
         }
     }
     tools
 }
 
-/// The tools that strict validation holds: undescribed, and more than reads. The rule itself is the gate's (`policy::judge`).
+/// The tools that strict validation holds: undescribed, and more than reads. The rule itself is the
+/// gate's (`policy::judge`).
 fn without_schema(apis: &[InFile<LoweredApi>], notes: &[Notes<'_>]) -> BTreeSet<ToolName> {
-    // An MCP server describes its own tools; and a schema that could not be read was complained of already.
-    let http = apis.iter().filter(|api| api.value.api.protocol == Protocol::Http && !notes[api.file].has_errors());
-    let tools = http.flat_map(|api| &api.value.api.tools).filter(|tool| tool.arguments.is_none() && tool.risk != Risk::Read);
+    // An MCP server describes its own tools; and a schema that could not be read was complained of
+    // already.
+    let http = apis
+        .iter()
+        .filter(|api| api.value.api.protocol == Protocol::Http && !notes[api.file].has_errors());
+    let tools = http
+        .flat_map(|api| &api.value.api.tools)
+        .filter(|tool| tool.arguments.is_none() && tool.risk != Risk::Read);
     tools.map(|tool| tool.name.clone()).collect()
 }
 
 fn reached(workflows: &[InFile<Box<WorkflowDocument>>]) -> BTreeSet<ToolName> {
-    workflows.iter().flat_map(|workflow| written::items(&workflow.value.tools)).map(|at| ToolName::from(at.value.as_str())).collect()
+    workflows
+        .iter()
+        .flat_map(|workflow| written::items(&workflow.value.tools))
+        .map(|at| ToolName::from(at.value.as_str()))
+        .collect()
 }
 
 fn workflow_names(workflows: &[InFile<Box<WorkflowDocument>>]) -> Vec<String> {
-    workflows.iter().filter_map(|workflow| workflow.value.workflow.value().cloned()).collect()
+    workflows
+        .iter()
+        .filter_map(|workflow| workflow.value.workflow.value().cloned())
+        .collect()
 }

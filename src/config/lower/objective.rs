@@ -26,7 +26,8 @@ use crate::{
 
 use super::written::{items, name, number, span_of};
 
-/// What a target may be, in parts per million. Below half, failure is the norm; above 99.999%, no number of runs an agent makes would show it.
+/// What a target may be, in parts per million. Below half, failure is the norm; above 99.999%, no
+/// number of runs an agent makes would show it.
 pub(super) const TARGETS: RangeInclusive<u32> = 500_000..=999_990;
 
 /// What a window may be.
@@ -61,13 +62,25 @@ pub(super) fn lower(
     let target_ppm = target(&entry.target, notes).unwrap_or(defaults.target_ppm);
     let window = window(&entry.window, notes).unwrap_or(WINDOW);
     let expected = number(&entry.expected_runs, "expected_runs", &EXPECTATIONS, notes);
-    let unacceptable = modes(&entry.unacceptable, notes).unwrap_or_else(|| default_unacceptable(tier));
+    let unacceptable =
+        modes(&entry.unacceptable, notes).unwrap_or_else(|| default_unacceptable(tier));
     if let Some(span) = span_of(&entry.unacceptable) {
         if unacceptable.is_empty() {
-            notes.error(span, "`unacceptable` is empty: no run could ever fail").hint("list the 3 to 5 modes that make a run unacceptable, or leave it out");
-        } else if !USUAL_MODES.contains(&unacceptable.len()) && unacceptable != default_unacceptable(tier) {
             notes
-                .warning(span, format!("`unacceptable` lists {} mode{}; 3 to 5 is usual", unacceptable.len(), if unacceptable.len() == 1 { "" } else { "s" }))
+                .error(span, "`unacceptable` is empty: no run could ever fail")
+                .hint("list the 3 to 5 modes that make a run unacceptable, or leave it out");
+        } else if !USUAL_MODES.contains(&unacceptable.len())
+            && unacceptable != default_unacceptable(tier)
+        {
+            notes
+                .warning(
+                    span,
+                    format!(
+                        "`unacceptable` lists {} mode{}; 3 to 5 is usual",
+                        unacceptable.len(),
+                        if unacceptable.len() == 1 { "" } else { "s" }
+                    ),
+                )
                 .hint("the modes that are not listed are recorded and shown all the same");
         }
     }
@@ -75,12 +88,22 @@ pub(super) fn lower(
         Some(critical) => {
             for mode in critical.difference(&unacceptable) {
                 notes
-                    .error(span_of(&entry.critical).unwrap_or_default(), format!("critical mode `{mode}` is not among the unacceptable ones"))
-                    .hint(format!("add `{mode}` to `unacceptable`, or drop it from `critical`"));
+                    .error(
+                        span_of(&entry.critical).unwrap_or_default(),
+                        format!("critical mode `{mode}` is not among the unacceptable ones"),
+                    )
+                    .hint(format!(
+                        "add `{mode}` to `unacceptable`, or drop it from `critical`"
+                    ));
             }
             critical
         }
-        None => defaults.critical.iter().filter(|mode| unacceptable.contains(*mode)).cloned().collect(),
+        None => defaults
+            .critical
+            .iter()
+            .filter(|mode| unacceptable.contains(*mode))
+            .cloned()
+            .collect(),
     };
     let objective = Objective {
         target_ppm,
@@ -91,7 +114,9 @@ pub(super) fn lower(
         critical,
         evidence: tables.of(target_ppm),
     };
-    let size_span = span_of(&entry.expected_runs).or_else(|| span_of(&entry.target)).unwrap_or_else(|| owner.span.clone());
+    let size_span = span_of(&entry.expected_runs)
+        .or_else(|| span_of(&entry.target))
+        .unwrap_or_else(|| owner.span.clone());
     small_budget(&objective, &owner.value, size_span, notes);
     objective
 }
@@ -103,7 +128,13 @@ fn target(field: &Field<Percentage>, notes: &mut Notes<'_>) -> Option<u32> {
     }
     let (least, most) = (Percentage(*TARGETS.start()), Percentage(*TARGETS.end()));
     notes
-        .error(at.span.clone(), format!("`target`: expected a percentage from {least} to {most}, found `{}`", at.value))
+        .error(
+            at.span.clone(),
+            format!(
+                "`target`: expected a percentage from {least} to {most}, found `{}`",
+                at.value
+            ),
+        )
         .label("out of bounds")
         .hint("100% leaves no budget: the first failure would stop the workflow for good");
     None
@@ -111,10 +142,21 @@ fn target(field: &Field<Percentage>, notes: &mut Notes<'_>) -> Option<u32> {
 
 fn window(field: &Field<Interval>, notes: &mut Notes<'_>) -> Option<Duration> {
     let at = field.given()?;
-    if WINDOWS.contains(&at.value.0) && at.value.0.as_secs().is_multiple_of(86_400) && at.value.0.subsec_nanos() == 0 {
+    if WINDOWS.contains(&at.value.0)
+        && at.value.0.as_secs().is_multiple_of(86_400)
+        && at.value.0.subsec_nanos() == 0
+    {
         return Some(at.value.0);
     }
-    notes.error(at.span.clone(), format!("`window`: expected whole days from 1d to 90d, found `{}`", at.value)).label("out of bounds");
+    notes
+        .error(
+            at.span.clone(),
+            format!(
+                "`window`: expected whole days from 1d to 90d, found `{}`",
+                at.value
+            ),
+        )
+        .label("out of bounds");
     None
 }
 
@@ -122,10 +164,13 @@ fn modes(list: &List<String>, notes: &mut Notes<'_>) -> Option<BTreeSet<FailureM
     list.value()?;
     let mut modes = BTreeSet::new();
     for at in items(list) {
-        let Some(text) = name(at, "a failure mode", notes) else { continue };
+        let Some(text) = name(at, "a failure mode", notes) else {
+            continue;
+        };
         let mode = FailureMode::from(text);
         if let FailureMode::Named(text) = &mode
-            && let Some(meant) = nearest(text, FailureMode::BUILT_IN.iter().map(FailureMode::as_str))
+            && let Some(meant) =
+                nearest(text, FailureMode::BUILT_IN.iter().map(FailureMode::as_str))
         {
             notes
                 .warning(at.span.clone(), format!("`{text}` is not a built-in failure mode, and is taken as one of this policy's own"))
@@ -134,12 +179,19 @@ fn modes(list: &List<String>, notes: &mut Notes<'_>) -> Option<BTreeSet<FailureM
         modes.insert(mode);
     }
     if modes.len() > MAX_MODES {
-        notes.error(span_of(list).unwrap_or_default(), format!("an objective lists at most {MAX_MODES} modes, found {}", modes.len()));
+        notes.error(
+            span_of(list).unwrap_or_default(),
+            format!(
+                "an objective lists at most {MAX_MODES} modes, found {}",
+                modes.len()
+            ),
+        );
     }
     Some(modes)
 }
 
-/// A budget that two failures would burn teaches nobody anything. It is the default of a high-tier workflow, so it is worth a word and no more.
+/// A budget that two failures would burn teaches nobody anything. It is the default of a high-tier
+/// workflow, so it is worth a word and no more.
 fn small_budget(objective: &Objective, workflow: &str, span: Span, notes: &mut Notes<'_>) {
     let million = u128::from(MILLION);
     if objective.allowed(0).millionths() > 2 * million {
@@ -150,8 +202,16 @@ fn small_budget(objective: &Objective, workflow: &str, span: Span, notes: &mut N
     let enough_target = u64::from(MILLION).saturating_sub((3 * u64::from(MILLION)).div_ceil(runs));
     // Rounded down to a tenth of a percent: a target that people can say.
     let enough_target = u32::try_from(enough_target / 1_000 * 1_000).unwrap_or(0);
-    let lower_target = if TARGETS.contains(&enough_target) { format!("a target of {} or ", Percentage(enough_target)) } else { String::new() };
-    let source = if objective.expected_written { "" } else { " (the default)" };
+    let lower_target = if TARGETS.contains(&enough_target) {
+        format!("a target of {} or ", Percentage(enough_target))
+    } else {
+        String::new()
+    };
+    let source = if objective.expected_written {
+        ""
+    } else {
+        " (the default)"
+    };
     notes
         .warning(
             span,

@@ -1,4 +1,5 @@
-//! Keys that are accepted and not acted on yet. Each is warned about where it is written: a bound that is silently not enforced is worse than none.
+//! Keys that are accepted and not acted on yet. Each is warned about where it is written: a bound
+//! that is silently not enforced is worse than none.
 //!
 //! Whoever makes a key work deletes its line here.
 
@@ -12,14 +13,24 @@ pub(super) enum Owner {
     Agent,
 }
 
-const PENDING: &[(Owner, &str)] = &[(Owner::Api, "protocol: mcp"), (Owner::Process, "notices"), (Owner::Process, "telemetry"), (Owner::Agent, "spiffe")];
+const PENDING: &[(Owner, &str)] = &[
+    (Owner::Api, "protocol: mcp"),
+    (Owner::Process, "notices"),
+    (Owner::Process, "telemetry"),
+    (Owner::Agent, "spiffe"),
+];
 
 /// Warns of `key`, if it is written at `span` and not acted on yet.
 pub(super) fn warn(owner: Owner, key: &str, span: Option<Span>, notes: &mut Notes<'_>) {
     if let Some(span) = span
         && PENDING.contains(&(owner, key))
     {
-        notes.warning(span, format!("`{key}` is accepted but not enforced by this version")).label("has no effect yet");
+        notes
+            .warning(
+                span,
+                format!("`{key}` is accepted but not enforced by this version"),
+            )
+            .label("has no effect yet");
     }
 }
 
@@ -36,6 +47,9 @@ mod tests {
         warn(Owner::Agent, "timeout", Some(0..6), &mut notes);
         warn(Owner::Process, "telemetry", Some(11..12), &mut notes);
         let found: Vec<_> = notes.into_found().iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["p.yaml:1:12: `telemetry` is accepted but not enforced by this version"]);
+        assert_eq!(
+            found,
+            ["p.yaml:1:12: `telemetry` is accepted but not enforced by this version"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What `burngate.yaml` means: where the gate listens, who may call and decide, and what is bounded. Every default is here.
+//! What `burngate.yaml` means: where the gate listens, who may call and decide, and what is
+//! bounded. Every default is here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,9 @@ use crate::{
         source::{
             decode::{At, Field, decode},
             nearest::did_you_mean,
-            process::{AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry},
+            process::{
+                AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry,
+            },
             tree,
         },
     },
@@ -66,7 +69,8 @@ pub struct Process {
     pub workers: Option<usize>,
     /// How long calls in flight may take at shutdown.
     pub drain: Duration,
-    /// The built-in level that the last resorts clamp to: the `clamp` file, SIGUSR2, the dashboard's emergency button.
+    /// The built-in level that the last resorts clamp to: the `clamp` file, SIGUSR2, the
+    /// dashboard's emergency button.
     pub emergency: LevelName,
     /// What was accepted and somebody should look at.
     pub warnings: Diagnostics,
@@ -103,7 +107,8 @@ impl std::str::FromStr for Listen {
     }
 }
 
-/// Reads `address:port`, `localhost:port` or `:port`. Names are not looked up: what a gate listens on must not depend on DNS.
+/// Reads `address:port`, `localhost:port` or `:port`. Names are not looked up: what a gate listens
+/// on must not depend on DNS.
 pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     let port = port.parse::<u16>().ok().filter(|_| !port.starts_with('+'));
@@ -169,7 +174,13 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { body: 1 << 20, head: 32 << 10, connections: 10_000, memory: 512 << 20, holds: 1000 }
+        Bounds {
+            body: 1 << 20,
+            head: 32 << 10,
+            connections: 10_000,
+            memory: 512 << 20,
+            holds: 1000,
+        }
     }
 }
 
@@ -193,17 +204,36 @@ impl Default for Process {
 }
 
 impl Process {
-    /// How many people may approve a held call: the reviewers and operators that are listed, and the operator token.
+    /// How many people may approve a held call: the reviewers and operators that are listed, and
+    /// the operator token.
     #[must_use]
     pub fn approvers(&self) -> u32 {
-        let listed = self.reviewers.iter().filter(|person| person.role >= Role::Reviewer).count();
+        let listed = self
+            .reviewers
+            .iter()
+            .filter(|person| person.role >= Role::Reviewer)
+            .count();
         u32::try_from(listed).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// The keys that `other` says something else under, and that nothing but a start reads. Who may call and decide, and certificates, are read anew at a reload.
+    /// The keys that `other` says something else under, and that nothing but a start reads. Who may
+    /// call and decide, and certificates, are read anew at a reload.
     #[must_use]
     pub fn fixed_apart(&self, other: &Process) -> Vec<&'static str> {
-        let Process { listen, admin, policies, data, tls, agents: _, reviewers: _, bounds, workers, drain, emergency, warnings: _ } = self;
+        let Process {
+            listen,
+            admin,
+            policies,
+            data,
+            tls,
+            agents: _,
+            reviewers: _,
+            bounds,
+            workers,
+            drain,
+            emergency,
+            warnings: _,
+        } = self;
         let keys = [
             ("listen", *listen != other.listen),
             ("admin", *admin != other.admin),
@@ -215,52 +245,90 @@ impl Process {
             ("drain", *drain != other.drain),
             ("emergency", *emergency != other.emergency),
         ];
-        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+        keys.into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key)
+            .collect()
     }
 }
 
-/// Lowers `file`; the defaults where there is none. Relative paths in it start at its own directory.
+/// Lowers `file`; the defaults where there is none. Relative paths in it start at its own
+/// directory.
 pub fn lower(file: Option<&SourceFile>) -> Result<Process, Diagnostics> {
-    let Some(file) = file else { return Ok(Process::default()) };
+    let Some(file) = file else {
+        return Ok(Process::default());
+    };
     let mut notes = Notes::on(file);
     let process = read(&mut notes);
     let mut found = Diagnostics::about(std::slice::from_ref(file));
     found.extend(notes.into_found());
     found.sort();
-    if found.has_errors() { Err(found) } else { Ok(Process { warnings: found, ..process }) }
+    if found.has_errors() {
+        Err(found)
+    } else {
+        Ok(Process {
+            warnings: found,
+            ..process
+        })
+    }
 }
 
 fn read(notes: &mut Notes<'_>) -> Process {
     let documents = match tree::read(&notes.file().text) {
         Ok(documents) => documents,
         Err(broken) => {
-            notes.error(broken.span, format!("this cannot be read as YAML: {}", broken.message));
+            notes.error(
+                broken.span,
+                format!("this cannot be read as YAML: {}", broken.message),
+            );
             return Process::default();
         }
     };
     if let Some(second) = documents.get(1) {
-        notes.error(second.span.clone(), "the process's configuration is one document").hint("policies belong into files of the policy directory");
+        notes
+            .error(
+                second.span.clone(),
+                "the process's configuration is one document",
+            )
+            .hint("policies belong into files of the policy directory");
     }
-    let document = documents.first().and_then(|node| decode::<ProcessDocument>(node, notes));
+    let document = documents
+        .first()
+        .and_then(|node| decode::<ProcessDocument>(node, notes));
     document.map_or_else(Process::default, |document| process(&document, notes))
 }
 
 fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
     let defaults = Process::default();
-    for (key, span) in [("notices", span_of(&document.notices)), ("telemetry", span_of(&document.telemetry))] {
+    for (key, span) in [
+        ("notices", span_of(&document.notices)),
+        ("telemetry", span_of(&document.telemetry)),
+    ] {
         warn(Owner::Process, key, span, notes);
     }
     let listen = listen(&document.listen, notes);
     let admin = document.admin.given().and_then(|at| {
         let address = socket_address(&at.value);
-        address.map_err(|message| notes.error(at.span.clone(), format!("`admin`: {message}")).severity).ok()
+        address
+            .map_err(|message| {
+                notes
+                    .error(at.span.clone(), format!("`admin`: {message}"))
+                    .severity
+            })
+            .ok()
     });
     let emergency = document.emergency.given().and_then(|at| {
         if BUILT_IN.contains(&at.value.as_str()) {
             return Some(LevelName::from(at.value.as_str()));
         }
-        let hint = did_you_mean(&at.value, BUILT_IN).unwrap_or_else(|| format!("the built-in levels are {}", BUILT_IN.join(", ")));
-        notes.error(at.span.clone(), format!("`emergency`: unknown built-in level `{}`", at.value)).hint(hint);
+        let hint = did_you_mean(&at.value, BUILT_IN)
+            .unwrap_or_else(|| format!("the built-in levels are {}", BUILT_IN.join(", ")));
+        notes
+            .error(
+                at.span.clone(),
+                format!("`emergency`: unknown built-in level `{}`", at.value),
+            )
+            .hint(hint);
         None
     });
     let mut tokens = Tokens::default();
@@ -273,8 +341,15 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
         agents: agents(document, &mut tokens, notes),
         reviewers: reviewers(document, &mut tokens, notes),
         bounds: bounds(&document.bounds, notes),
-        workers: number(&document.workers, "workers", &(1..=1024), notes).and_then(|workers| usize::try_from(workers).ok()),
-        drain: interval(&document.drain, "drain", &(Duration::ZERO..=Duration::from_hours(1)), defaults.drain, notes),
+        workers: number(&document.workers, "workers", &(1..=1024), notes)
+            .and_then(|workers| usize::try_from(workers).ok()),
+        drain: interval(
+            &document.drain,
+            "drain",
+            &(Duration::ZERO..=Duration::from_hours(1)),
+            defaults.drain,
+            notes,
+        ),
         emergency: emergency.unwrap_or(defaults.emergency),
         warnings: Diagnostics::default(),
     }
@@ -283,11 +358,27 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
 fn listen(field: &Field<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<Listen>> {
     let written = field.given()?;
     let all: Vec<At<&str>> = match &written.value {
-        OneOrMore::One(text) => vec![At { span: written.span.clone(), value: text }],
-        OneOrMore::More(list) => list.iter().filter_map(Field::given).map(|at| At { span: at.span.clone(), value: at.value.as_str() }).collect(),
+        OneOrMore::One(text) => vec![At {
+            span: written.span.clone(),
+            value: text,
+        }],
+        OneOrMore::More(list) => list
+            .iter()
+            .filter_map(Field::given)
+            .map(|at| At {
+                span: at.span.clone(),
+                value: at.value.as_str(),
+            })
+            .collect(),
     };
     if all.is_empty() || all.len() > MAX_LISTEN {
-        notes.error(written.span.clone(), format!("`listen`: expected 1 to {MAX_LISTEN} addresses, found {}", all.len()));
+        notes.error(
+            written.span.clone(),
+            format!(
+                "`listen`: expected 1 to {MAX_LISTEN} addresses, found {}",
+                all.len()
+            ),
+        );
         return None;
     }
     let mut addresses = Vec::new();
@@ -313,7 +404,9 @@ fn path(field: &Field<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
         notes.error(at.span.clone(), "expected a path, found nothing");
         return None;
     }
-    let beside = Path::new(&*notes.file().name).parent().unwrap_or_else(|| Path::new(""));
+    let beside = Path::new(&*notes.file().name)
+        .parent()
+        .unwrap_or_else(|| Path::new(""));
     Some(beside.join(&at.value))
 }
 
@@ -321,10 +414,15 @@ fn tls(field: &Field<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
     let At { value: entry, span } = field.given()?;
     required(&entry.cert, "cert", "`tls`", span, notes);
     required(&entry.key, "key", "`tls`", span, notes);
-    Some(Tls { cert: path(&entry.cert, notes)?, key: path(&entry.key, notes)?, client_ca: path(&entry.client_ca, notes) })
+    Some(Tls {
+        cert: path(&entry.cert, notes)?,
+        key: path(&entry.key, notes)?,
+        client_ca: path(&entry.client_ca, notes),
+    })
 }
 
-/// Every token so far, so that one token never stands for two identities: an agent that is also a reviewer could approve its own calls (G11).
+/// Every token so far, so that one token never stands for two identities: an agent that is also a
+/// reviewer could approve its own calls (G11).
 #[derive(Default)]
 struct Tokens(BTreeMap<Digest, String>);
 
@@ -337,77 +435,174 @@ impl Tokens {
             return None;
         };
         if let Some(other) = self.0.insert(digest, owner.to_owned()) {
-            notes.error(at.span.clone(), format!("{owner} has the same token as {other}")).hint("one token stands for one identity");
+            notes
+                .error(
+                    at.span.clone(),
+                    format!("{owner} has the same token as {other}"),
+                )
+                .hint("one token stands for one identity");
         }
         Some(digest)
     }
 }
 
-fn agents(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>) -> Option<Vec<Agent>> {
+fn agents(
+    document: &ProcessDocument,
+    tokens: &mut Tokens,
+    notes: &mut Notes<'_>,
+) -> Option<Vec<Agent>> {
     let span = span_of(&document.agents)?;
     let mut agents: Vec<Agent> = Vec::new();
-    for At { value: AgentEntry { agent, workflows, token_sha256, spiffe }, span } in items(&document.agents) {
-        let Some(at) = required(agent, "agent", "an agent", span, notes) else { continue };
-        let Some(agent_name) = name(at, "an agent", notes) else { continue };
+    for At {
+        value:
+            AgentEntry {
+                agent,
+                workflows,
+                token_sha256,
+                spiffe,
+            },
+        span,
+    } in items(&document.agents)
+    {
+        let Some(at) = required(agent, "agent", "an agent", span, notes) else {
+            continue;
+        };
+        let Some(agent_name) = name(at, "an agent", notes) else {
+            continue;
+        };
         let owner = format!("agent `{agent_name}`");
-        if agents.iter().any(|other| other.agent.as_str() == agent_name) {
-            notes.error(at.span.clone(), format!("{owner} is written twice")).hint("list all its workflows in one entry");
+        if agents
+            .iter()
+            .any(|other| other.agent.as_str() == agent_name)
+        {
+            notes
+                .error(at.span.clone(), format!("{owner} is written twice"))
+                .hint("list all its workflows in one entry");
         }
         required(workflows, "workflows", &owner, &at.span, notes);
         if token_sha256.is_absent() && spiffe.is_absent() {
-            notes.error(at.span.clone(), format!("{owner} has no credential")).hint("write `token_sha256`, or `spiffe` with `tls`");
+            notes
+                .error(at.span.clone(), format!("{owner} has no credential"))
+                .hint("write `token_sha256`, or `spiffe` with `tls`");
         }
         warn(Owner::Agent, "spiffe", span_of(spiffe), notes);
-        if let Some(at) = spiffe.given().filter(|at| !at.value.starts_with("spiffe://")) {
-            notes.error(at.span.clone(), format!("`spiffe`: expected a SPIFFE id, found `{}`", at.value)).hint("for example spiffe://corp/ns/agents/sa/payout");
+        if let Some(at) = spiffe
+            .given()
+            .filter(|at| !at.value.starts_with("spiffe://"))
+        {
+            notes
+                .error(
+                    at.span.clone(),
+                    format!("`spiffe`: expected a SPIFFE id, found `{}`", at.value),
+                )
+                .hint("for example spiffe://corp/ns/agents/sa/payout");
         }
-        let workflows = items(workflows).filter_map(|at| name(at, "a workflow", notes)).map(WorkflowName::from).collect();
+        let workflows = items(workflows)
+            .filter_map(|at| name(at, "a workflow", notes))
+            .map(WorkflowName::from)
+            .collect();
         let place = place(&at.span, notes);
-        let token_sha256 = token_sha256.given().and_then(|token| tokens.read(token, &owner, notes));
-        agents.push(Agent { agent: AgentName::from(agent_name), workflows, token_sha256, spiffe: spiffe.value().cloned(), place });
+        let token_sha256 = token_sha256
+            .given()
+            .and_then(|token| tokens.read(token, &owner, notes));
+        agents.push(Agent {
+            agent: AgentName::from(agent_name),
+            workflows,
+            token_sha256,
+            spiffe: spiffe.value().cloned(),
+            place,
+        });
     }
     if agents.len() > MAX_PEOPLE {
         notes.error(span, format!("more than {MAX_PEOPLE} agents"));
     } else if document.agents.value().is_some_and(Vec::is_empty) {
-        notes.error(span, "`agents` is empty: nobody could call").hint("list the agents, or leave the key out to let any local caller in");
+        notes
+            .error(span, "`agents` is empty: nobody could call")
+            .hint("list the agents, or leave the key out to let any local caller in");
     }
     Some(agents)
 }
 
-fn reviewers(document: &ProcessDocument, tokens: &mut Tokens, notes: &mut Notes<'_>) -> Vec<Reviewer> {
+fn reviewers(
+    document: &ProcessDocument,
+    tokens: &mut Tokens,
+    notes: &mut Notes<'_>,
+) -> Vec<Reviewer> {
     let mut reviewers: Vec<Reviewer> = Vec::new();
-    for At { value: ReviewerEntry { name: person, role, token_sha256, tokens_sha256 }, span } in items(&document.reviewers) {
-        let Some(at) = required(person, "name", "a reviewer", span, notes) else { continue };
-        let Some(person) = name(at, "a reviewer", notes) else { continue };
+    for At {
+        value:
+            ReviewerEntry {
+                name: person,
+                role,
+                token_sha256,
+                tokens_sha256,
+            },
+        span,
+    } in items(&document.reviewers)
+    {
+        let Some(at) = required(person, "name", "a reviewer", span, notes) else {
+            continue;
+        };
+        let Some(person) = name(at, "a reviewer", notes) else {
+            continue;
+        };
         let owner = format!("reviewer `{person}`");
         if person == "operator" {
-            notes.error(at.span.clone(), "a reviewer cannot be called `operator`").hint("that is the person behind the operator token");
+            notes
+                .error(at.span.clone(), "a reviewer cannot be called `operator`")
+                .hint("that is the person behind the operator token");
         } else if reviewers.iter().any(|other| other.name.as_str() == person) {
-            notes.error(at.span.clone(), format!("{owner} is written twice")).hint("two approvals are two people");
+            notes
+                .error(at.span.clone(), format!("{owner} is written twice"))
+                .hint("two approvals are two people");
         }
         let role = required(role, "role", &owner, &at.span, notes).map(|at| at.value);
-        let written: Vec<&At<String>> = token_sha256.given().into_iter().chain(items(tokens_sha256)).collect();
+        let written: Vec<&At<String>> = token_sha256
+            .given()
+            .into_iter()
+            .chain(items(tokens_sha256))
+            .collect();
         if tokens_sha256.is_absent() {
             required(token_sha256, "token_sha256", &owner, &at.span, notes);
         } else if written.is_empty() || written.len() > MAX_TOKENS {
-            notes.error(at.span.clone(), format!("{owner} has {} tokens; expected 1 to {MAX_TOKENS}", written.len()));
+            notes.error(
+                at.span.clone(),
+                format!(
+                    "{owner} has {} tokens; expected 1 to {MAX_TOKENS}",
+                    written.len()
+                ),
+            );
         }
-        if document
-            .agents
-            .value()
-            .is_some_and(|agents| agents.iter().filter_map(Field::given).any(|entry| entry.value.agent.value().is_some_and(|agent| agent.as_str() == person)))
-        {
+        if document.agents.value().is_some_and(|agents| {
+            agents.iter().filter_map(Field::given).any(|entry| {
+                entry
+                    .value
+                    .agent
+                    .value()
+                    .is_some_and(|agent| agent.as_str() == person)
+            })
+        }) {
             notes
                 .warning(at.span.clone(), format!("{owner} has the name of an agent, and decides on none of that agent's calls"))
                 .hint("people and agents are told apart by their names: give the person another");
         }
-        let tokens_sha256: Vec<Digest> = written.into_iter().filter_map(|token| tokens.read(token, &owner, notes)).collect();
+        let tokens_sha256: Vec<Digest> = written
+            .into_iter()
+            .filter_map(|token| tokens.read(token, &owner, notes))
+            .collect();
         if let Some(role) = role.filter(|_| !tokens_sha256.is_empty()) {
-            reviewers.push(Reviewer { name: PersonName::from(person), role, tokens_sha256 });
+            reviewers.push(Reviewer {
+                name: PersonName::from(person),
+                role,
+                tokens_sha256,
+            });
         }
     }
     if reviewers.len() > MAX_PEOPLE {
-        notes.error(span_of(&document.reviewers).unwrap_or_default(), format!("more than {MAX_PEOPLE} reviewers"));
+        notes.error(
+            span_of(&document.reviewers).unwrap_or_default(),
+            format!("more than {MAX_PEOPLE} reviewers"),
+        );
     }
     reviewers
 }
@@ -416,25 +611,47 @@ fn bounds(field: &Field<BoundsEntry>, notes: &mut Notes<'_>) -> Bounds {
     let nothing = BoundsEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     let defaults = Bounds::default();
-    let mut size = |field: &Field<Size>, key: &str, least: usize, default: usize| match field.given() {
-        Some(at) if at.value.0 < least || at.value.0 > 1 << 36 => {
-            let message = format!("`{key}`: expected a size from {} to 64GiB, found `{}`", Size(least), at.value);
-            notes.error(at.span.clone(), message).label("out of bounds");
-            default
-        }
-        Some(at) => at.value.0,
-        None => default,
-    };
+    let mut size =
+        |field: &Field<Size>, key: &str, least: usize, default: usize| match field.given() {
+            Some(at) if at.value.0 < least || at.value.0 > 1 << 36 => {
+                let message = format!(
+                    "`{key}`: expected a size from {} to 64GiB, found `{}`",
+                    Size(least),
+                    at.value
+                );
+                notes.error(at.span.clone(), message).label("out of bounds");
+                default
+            }
+            Some(at) => at.value.0,
+            None => default,
+        };
     let body = size(&entry.body, "body", 1, defaults.body);
     let head = size(&entry.head, "head", 1 << 10, defaults.head);
     let memory = size(&entry.memory, "memory", 1 << 20, defaults.memory);
-    let mut count = |field, key, default| number(field, key, &(1..=1_000_000), notes).and_then(|value: u32| usize::try_from(value).ok()).unwrap_or(default);
+    let mut count = |field, key, default| {
+        number(field, key, &(1..=1_000_000), notes)
+            .and_then(|value: u32| usize::try_from(value).ok())
+            .unwrap_or(default)
+    };
     let connections = count(&entry.connections, "connections", defaults.connections);
     let holds = count(&entry.holds, "holds", defaults.holds);
     if body > memory
         && let Some(at) = field.given()
     {
-        notes.error(at.span.clone(), format!("one body ({}) could take more than all memory for bodies ({})", Size(body), Size(memory)));
+        notes.error(
+            at.span.clone(),
+            format!(
+                "one body ({}) could take more than all memory for bodies ({})",
+                Size(body),
+                Size(memory)
+            ),
+        );
     }
-    Bounds { body, head, connections, memory, holds }
+    Bounds {
+        body,
+        head,
+        connections,
+        memory,
+        holds,
+    }
 }

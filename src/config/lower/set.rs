@@ -1,5 +1,5 @@
-//! What only all documents together can say: names that are taken, mounts that meet, tools that nobody reaches, agents of workflows that do not exist, and histories
-//! that two workflows claim.
+//! What only all documents together can say: names that are taken, mounts that meet, tools that
+//! nobody reaches, agents of workflows that do not exist, and histories that two workflows claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,13 @@ pub(super) struct Names(BTreeMap<String, (usize, Span)>);
 
 impl Names {
     /// Takes the name at `at`. Complains and says no where it is taken.
-    pub(super) fn take(&mut self, what: &str, at: &At<String>, file: usize, notes: &mut [Notes<'_>]) -> bool {
+    pub(super) fn take(
+        &mut self,
+        what: &str,
+        at: &At<String>,
+        file: usize,
+        notes: &mut [Notes<'_>],
+    ) -> bool {
         let Some((other_file, other_span)) = self.0.get(&at.value) else {
             self.0.insert(at.value.clone(), (file, at.span.clone()));
             return true;
@@ -34,7 +40,13 @@ impl Names {
         let first = notes[*other_file].file();
         let (line, _) = first.position(other_span.start);
         let place = format!("the first is at {}:{line}", first.name);
-        notes[file].error(at.span.clone(), format!("{what} `{}` is written twice", at.value)).label("again here").hint(place);
+        notes[file]
+            .error(
+                at.span.clone(),
+                format!("{what} `{}` is written twice", at.value),
+            )
+            .label("again here")
+            .hint(place);
         false
     }
 }
@@ -44,7 +56,11 @@ pub(super) fn mounts(apis: &[InFile<LoweredApi>], notes: &mut [Notes<'_>]) {
     for (index, one) in apis.iter().enumerate() {
         for other in &apis[..index] {
             if let Some(meet) = address::overlap(&one.value.api.mount, &other.value.api.mount) {
-                let (name, other_name, place) = (&one.value.api.name, &other.value.api.name, &other.value.api.place);
+                let (name, other_name, place) = (
+                    &one.value.api.name,
+                    &other.value.api.name,
+                    &other.value.api.place,
+                );
                 notes[one.file]
                     .error(one.value.mount_span.clone(), format!("api `{name}` and api `{other_name}` are both found at {meet}"))
                     .hint(format!("`{other_name}` is written at {place}; give each its own `route`, neither below the other"));
@@ -54,9 +70,18 @@ pub(super) fn mounts(apis: &[InFile<LoweredApi>], notes: &mut [Notes<'_>]) {
 }
 
 /// Tools that no workflow lists.
-pub(super) fn unreached(apis: &[InFile<LoweredApi>], reached: &BTreeSet<ToolName>, notes: &mut [Notes<'_>]) {
+pub(super) fn unreached(
+    apis: &[InFile<LoweredApi>],
+    reached: &BTreeSet<ToolName>,
+    notes: &mut [Notes<'_>],
+) {
     for api in apis {
-        for (tool, span) in api.value.tool_spans.iter().filter(|(tool, _)| !reached.contains(*tool)) {
+        for (tool, span) in api
+            .value
+            .tool_spans
+            .iter()
+            .filter(|(tool, _)| !reached.contains(*tool))
+        {
             notes[api.file]
                 .warning(span.clone(), format!("no workflow reaches tool `{tool}`"))
                 .hint(format!("list `{tool}` under the `tools` of a workflow, or drop it: until then its calls are unlisted"));
@@ -66,21 +91,37 @@ pub(super) fn unreached(apis: &[InFile<LoweredApi>], reached: &BTreeSet<ToolName
 
 /// Renames that cannot be: a history goes to one name, and to another one than it has.
 pub(super) fn renames(workflows: &[InFile<Box<WorkflowDocument>>], notes: &mut [Notes<'_>]) {
-    let named: BTreeMap<&str, Option<&str>> =
-        workflows.iter().filter_map(|doc| Some((doc.value.workflow.value()?.as_str(), doc.value.was.value().map(String::as_str)))).collect();
+    let named: BTreeMap<&str, Option<&str>> = workflows
+        .iter()
+        .filter_map(|doc| {
+            Some((
+                doc.value.workflow.value()?.as_str(),
+                doc.value.was.value().map(String::as_str),
+            ))
+        })
+        .collect();
     let mut claimed = BTreeMap::new();
     for InFile { file, value } in workflows {
-        let (Some(name), Some(was)) = (value.workflow.value(), value.was.given()) else { continue };
+        let (Some(name), Some(was)) = (value.workflow.value(), value.was.given()) else {
+            continue;
+        };
         let before = was.value.as_str();
         if before == name {
-            notes[*file].error(was.span.clone(), format!("`was`: `{name}` is its name now")).hint("write the name that it had before, or drop `was`");
+            notes[*file]
+                .error(was.span.clone(), format!("`was`: `{name}` is its name now"))
+                .hint("write the name that it had before, or drop `was`");
         } else if let Some(other) = claimed.insert(before, name) {
             notes[*file]
                 .error(was.span.clone(), format!("`was: {before}` is written in `{other}` as well, and a history goes to one workflow"))
                 .hint("drop one of the two: a workflow that is new begins with a history of its own");
         } else if is_circle(name, &named) {
             notes[*file]
-                .error(was.span.clone(), format!("`was`: `{name}` and `{before}` take each other's history, in a circle"))
+                .error(
+                    was.span.clone(),
+                    format!(
+                        "`was`: `{name}` and `{before}` take each other's history, in a circle"
+                    ),
+                )
                 .hint("rename one of them to a name that is new, reload, and rename it again");
         } else if named.get(before) == Some(&None) {
             notes[*file]
@@ -92,27 +133,43 @@ pub(super) fn renames(workflows: &[InFile<Box<WorkflowDocument>>], notes: &mut [
 
 fn is_circle(name: &str, named: &BTreeMap<&str, Option<&str>>) -> bool {
     let before = |name: &str| named.get(name).copied().flatten();
-    std::iter::successors(before(name), |at| before(at)).take(named.len()).any(|at| at == name)
+    std::iter::successors(before(name), |at| before(at))
+        .take(named.len())
+        .any(|at| at == name)
 }
 
 /// The failure modes of workflows' own, each with the workflow that lists it.
 pub(super) fn own_modes(workflows: &[InFile<Box<WorkflowDocument>>]) -> Vec<(String, FailureMode)> {
     let mut modes = Vec::new();
     for workflow in workflows {
-        let (Some(name), Some(objective)) = (workflow.value.workflow.value(), workflow.value.objective.value()) else { continue };
+        let (Some(name), Some(objective)) = (
+            workflow.value.workflow.value(),
+            workflow.value.objective.value(),
+        ) else {
+            continue;
+        };
         let listed = items(&objective.unacceptable).chain(items(&objective.critical));
         modes.extend(listed.map(|at| (name.clone(), FailureMode::from(at.value.as_str()))));
     }
     modes
 }
 
-/// Agents whose workflows no policy describes. Not an error: it opens nothing, and a reload that drops a workflow must not be stuck on it.
+/// Agents whose workflows no policy describes. Not an error: it opens nothing, and a reload that
+/// drops a workflow must not be stuck on it.
 pub(super) fn agents(process: &Process, workflows: &[String]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for agent in process.agents.iter().flatten() {
-        for workflow in agent.workflows.iter().filter(|workflow| !workflows.iter().any(|known| known == workflow.as_str())) {
-            let message = format!("agent `{}` names workflow `{workflow}`, which no policy describes", agent.agent);
-            let mut diagnostic = Diagnostic::without_place(Severity::Warning, &agent.place.file, message);
+        for workflow in agent
+            .workflows
+            .iter()
+            .filter(|workflow| !workflows.iter().any(|known| known == workflow.as_str()))
+        {
+            let message = format!(
+                "agent `{}` names workflow `{workflow}`, which no policy describes",
+                agent.agent
+            );
+            let mut diagnostic =
+                Diagnostic::without_place(Severity::Warning, &agent.place.file, message);
             (diagnostic.line, diagnostic.column) = (agent.place.line, 1);
             diagnostic.hint = did_you_mean(workflow.as_str(), workflows.iter().map(String::as_str));
             found.push(diagnostic);

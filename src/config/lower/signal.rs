@@ -26,15 +26,26 @@ use super::{
     written::{name, place},
 };
 
-/// Lowers `document`. `modes` are those that workflows name besides the built-in ones, each with its workflow.
-pub(super) fn lower(document: &SignalDocument, known: &Known, workflows: &[String], modes: &[(String, FailureMode)], notes: &mut Notes<'_>) -> Option<Signal> {
+/// Lowers `document`. `modes` are those that workflows name besides the built-in ones, each with
+/// its workflow.
+pub(super) fn lower(
+    document: &SignalDocument,
+    known: &Known,
+    workflows: &[String],
+    modes: &[(String, FailureMode)],
+    notes: &mut Notes<'_>,
+) -> Option<Signal> {
     let at = document.signal.given()?;
     let signal_name = name(at, "a signal", notes);
     let owner = format!("signal `{}`", at.value);
     let workflow = document.workflow.given().map(|workflow| {
         if !workflows.contains(&workflow.value) && !known.incomplete {
-            notes.error(workflow.span.clone(), format!("unknown workflow `{}`", workflow.value)).hint =
-                did_you_mean(&workflow.value, workflows.iter().map(String::as_str));
+            notes
+                .error(
+                    workflow.span.clone(),
+                    format!("unknown workflow `{}`", workflow.value),
+                )
+                .hint = did_you_mean(&workflow.value, workflows.iter().map(String::as_str));
         }
         WorkflowName::from(workflow.value.as_str())
     });
@@ -42,11 +53,30 @@ pub(super) fn lower(document: &SignalDocument, known: &Known, workflows: &[Strin
     let says = says(document, &owner, at, modes, notes);
     let secret = secret(document, notes);
     let when = rule(&document.when, "when", notes);
-    let (note, reference) = (rule(&document.note, "note", notes), rule(&document.r#ref, "ref", notes));
-    Some(Signal { name: SignalName::from(signal_name?), workflow, when, about: about?, says: says?, note, reference, secret, place: place(&at.span, notes) })
+    let (note, reference) = (
+        rule(&document.note, "note", notes),
+        rule(&document.r#ref, "ref", notes),
+    );
+    Some(Signal {
+        name: SignalName::from(signal_name?),
+        workflow,
+        when,
+        about: about?,
+        says: says?,
+        note,
+        reference,
+        secret,
+        place: place(&at.span, notes),
+    })
 }
 
-fn about(document: &SignalDocument, owner: &str, at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<About> {
+fn about(
+    document: &SignalDocument,
+    owner: &str,
+    at: &At<String>,
+    known: &Known,
+    notes: &mut Notes<'_>,
+) -> Option<About> {
     let tool = document.tool.given();
     match (&document.run, &document.subject) {
         (Field::Absent, Field::Absent) => {
@@ -57,7 +87,12 @@ fn about(document: &SignalDocument, owner: &str, at: &At<String>, known: &Known,
         }
         (run, Field::Absent) => {
             if let Some(tool) = tool {
-                notes.error(tool.span.clone(), "`tool` goes with `subject`, and this signal names a run").hint("drop it");
+                notes
+                    .error(
+                        tool.span.clone(),
+                        "`tool` goes with `subject`, and this signal names a run",
+                    )
+                    .hint("drop it");
             }
             rule(run, "run", notes).map(About::Run)
         }
@@ -70,17 +105,32 @@ fn about(document: &SignalDocument, owner: &str, at: &At<String>, known: &Known,
             }
         }
         (run, _) => {
-            let span = run.given().map_or_else(|| at.span.clone(), |run| run.span.clone());
-            notes.error(span, format!("{owner} names a run by `run` and by `subject`")).hint("keep one of them");
+            let span = run
+                .given()
+                .map_or_else(|| at.span.clone(), |run| run.span.clone());
+            notes
+                .error(
+                    span,
+                    format!("{owner} names a run by `run` and by `subject`"),
+                )
+                .hint("keep one of them");
             None
         }
     }
 }
 
-fn says(document: &SignalDocument, owner: &str, at: &At<String>, modes: &[(String, FailureMode)], notes: &mut Notes<'_>) -> Option<Says> {
+fn says(
+    document: &SignalDocument,
+    owner: &str,
+    at: &At<String>,
+    modes: &[(String, FailureMode)],
+    notes: &mut Notes<'_>,
+) -> Option<Says> {
     let right = document.right.given().filter(|right| right.value);
     if let Some(no) = document.right.given().filter(|right| !right.value) {
-        notes.error(no.span.clone(), "`right: false` says nothing").hint("write what went wrong as `mode:`");
+        notes
+            .error(no.span.clone(), "`right: false` says nothing")
+            .hint("write what went wrong as `mode:`");
         return None;
     }
     match (document.mode.given(), right) {
@@ -88,9 +138,14 @@ fn says(document: &SignalDocument, owner: &str, at: &At<String>, modes: &[(Strin
             let text = name(mode, "a failure mode", notes)?;
             let said = FailureMode::from(text);
             let workflow = document.workflow.value();
-            let is_known = |(owner, known): &(String, FailureMode)| *known == said && workflow.is_none_or(|workflow| workflow == owner);
+            let is_known = |(owner, known): &(String, FailureMode)| {
+                *known == said && workflow.is_none_or(|workflow| workflow == owner)
+            };
             if matches!(said, FailureMode::Named(_)) && !modes.iter().any(is_known) {
-                let names = FailureMode::BUILT_IN.iter().map(FailureMode::as_str).chain(modes.iter().map(|(_, mode)| mode.as_str()));
+                let names = FailureMode::BUILT_IN
+                    .iter()
+                    .map(FailureMode::as_str)
+                    .chain(modes.iter().map(|(_, mode)| mode.as_str()));
                 let hint = nearest(text, names).map(|near| format!("did you mean `{near}`?"));
                 notes.error(mode.span.clone(), format!("no failure mode is called `{text}`")).hint =
                     hint.or_else(|| Some("a mode of your own is listed under `unacceptable` of a workflow's objective".to_owned()));
@@ -99,12 +154,19 @@ fn says(document: &SignalDocument, owner: &str, at: &At<String>, modes: &[(Strin
         }
         (None, Some(_)) => Some(Says::Right),
         (Some(mode), Some(_)) => {
-            notes.error(mode.span.clone(), format!("{owner} says that a run went wrong and that it was right")).hint("keep `mode` or `right: true`");
+            notes
+                .error(
+                    mode.span.clone(),
+                    format!("{owner} says that a run went wrong and that it was right"),
+                )
+                .hint("keep `mode` or `right: true`");
             None
         }
         (None, None) => {
             if document.mode.is_absent() {
-                notes.error(at.span.clone(), format!("{owner} says nothing of the run")).hint("write `mode:` with what went wrong, or `right: true`");
+                notes
+                    .error(at.span.clone(), format!("{owner} says nothing of the run"))
+                    .hint("write `mode:` with what went wrong, or `right: true`");
             }
             None
         }
@@ -116,7 +178,12 @@ fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlac
         (Some(file), None) => Some(SecretPlace::File(file.value.as_str().into())),
         (None, Some(variable)) => Some(SecretPlace::Variable(variable.value.as_str().into())),
         (Some(file), Some(_)) => {
-            notes.error(file.span.clone(), "the secret is in a file or in an environment variable, not in both").hint("keep `secret_file` or `secret_env`");
+            notes
+                .error(
+                    file.span.clone(),
+                    "the secret is in a file or in an environment variable, not in both",
+                )
+                .hint("keep `secret_file` or `secret_env`");
             None
         }
         (None, None) => None,
@@ -126,5 +193,9 @@ fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlac
 fn rule(field: &Field<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rule> {
     let condition = condition(field, key, Scope::Signal, Calls::default(), notes)?;
     let at = field.given()?;
-    Some(Rule { condition, mode: Mode::Enforce, place: place(&at.span, notes) })
+    Some(Rule {
+        condition,
+        mode: Mode::Enforce,
+        place: place(&at.span, notes),
+    })
 }

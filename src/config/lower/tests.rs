@@ -44,11 +44,16 @@ mod openapi;
 mod shipped;
 
 fn files(texts: &[&str]) -> Vec<SourceFile> {
-    texts.iter().enumerate().map(|(n, text)| SourceFile::new(format!("{n}.yaml"), *text)).collect()
+    texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| SourceFile::new(format!("{n}.yaml"), *text))
+        .collect()
 }
 
 fn loaded(texts: &[&str]) -> Loaded {
-    load(&files(texts), &Process::default(), NOW).unwrap_or_else(|found| panic!("{}", found.render(false)))
+    load(&files(texts), &Process::default(), NOW)
+        .unwrap_or_else(|found| panic!("{}", found.render(false)))
 }
 
 /// What is found in `texts`, errors or not, as it is shown.
@@ -67,7 +72,11 @@ fn found(texts: &[&str]) -> Diagnostics {
 fn lines(texts: &[&str]) -> String {
     let mut lines = String::new();
     for found in &found(texts) {
-        let _ = writeln!(lines, "{found} [{}]", found.hint.as_deref().unwrap_or_default());
+        let _ = writeln!(
+            lines,
+            "{found} [{}]",
+            found.hint.as_deref().unwrap_or_default()
+        );
     }
     lines
 }
@@ -75,7 +84,9 @@ fn lines(texts: &[&str]) -> String {
 /// The findings about a tool with these additional keys.
 fn tool(keys: &str) -> String {
     let keys = keys.replace('\n', "\n    ");
-    let api = format!("api: a\nupstream: http://x\ntools:\n  - tool: t\n    match: POST /t/{{id}}\n    risk: low\n    {keys}\n");
+    let api = format!(
+        "api: a\nupstream: http://x\ntools:\n  - tool: t\n    match: POST /t/{{id}}\n    risk: low\n    {keys}\n"
+    );
     lines(&[&api, "workflow: w\nrisk: low\ntools: [a/t]\n"])
 }
 
@@ -91,12 +102,28 @@ fn the_contract_s_own_policies_load() {
     let api = &loaded.policies.apis["payments"];
     assert_eq!(api.mount, Mount::Route("/payments".into()));
     assert_eq!(api.place.to_string(), "0.yaml:2");
-    let refund = api.tools.iter().find(|tool| tool.name.as_str() == "payments/refund").unwrap();
+    let refund = api
+        .tools
+        .iter()
+        .find(|tool| tool.name.as_str() == "payments/refund")
+        .unwrap();
     assert_eq!((refund.risk, refund.idempotent), (Risk::High, false));
-    assert_eq!(refund.hold_when.as_ref().unwrap().place.to_string(), "0.yaml:18");
+    assert_eq!(
+        refund.hold_when.as_ref().unwrap().place.to_string(),
+        "0.yaml:18"
+    );
     let triage = &loaded.policies.workflows["triage"];
-    assert_eq!((triage.terms.tier, triage.unlisted, triage.retries), (Tier::Medium, Verdict::Deny, 1));
-    assert_eq!((triage.terms.objective.target_ppm, triage.terms.objective.expected_runs), (970_000, 100));
+    assert_eq!(
+        (triage.terms.tier, triage.unlisted, triage.retries),
+        (Tier::Medium, Verdict::Deny, 1)
+    );
+    assert_eq!(
+        (
+            triage.terms.objective.target_ppm,
+            triage.terms.objective.expected_runs
+        ),
+        (970_000, 100)
+    );
     assert!(!triage.terms.objective.expected_written && !triage.terms.reads_only);
     assert_eq!(triage.terms.objective.evidence.promote[0], 99);
 }
@@ -231,25 +258,60 @@ fn a_tool_s_mistakes() {
 #[test]
 fn a_rule_s_own_mode() {
     let until = "mode: shadow, until: 2026-12-01";
-    assert_eq!(tool(&format!("deny_when: {{ if: args.a == 1, {until} }}")), "");
-    assert_eq!(tool("hold_when: { if: args.a == 1 }\nescalate_when: { if: args.a == 2, mode: enforce }"), "");
+    assert_eq!(
+        tool(&format!("deny_when: {{ if: args.a == 1, {until} }}")),
+        ""
+    );
+    assert_eq!(
+        tool("hold_when: { if: args.a == 1 }\nescalate_when: { if: args.a == 2, mode: enforce }"),
+        ""
+    );
     for (written, said) in [
-        ("deny_when: { if: args.a == 1, mode: shadow }", &["0.yaml:7:41: `mode: shadow` lacks `until` [write the day on which watching ends"][..]),
-        ("deny_when: { if: args.a == 1, mode: shadow, until: 2027-12-01 }", &["7:56: `until`: shadow lasts at most 60d from now, found `2027-12-01`"]),
-        ("deny_when: { if: args.a == 1, until: 2026-12-01 }", &["7:42: `until` without `mode: shadow`"]),
-        ("deny_when: { if: args.a == 1, mode: shadow, until: 2026-01-01 }", &["7:56: shadow ended on 2026-01-01: verdicts act"]),
+        (
+            "deny_when: { if: args.a == 1, mode: shadow }",
+            &["0.yaml:7:41: `mode: shadow` lacks `until` [write the day on which watching ends"][..],
+        ),
+        (
+            "deny_when: { if: args.a == 1, mode: shadow, until: 2027-12-01 }",
+            &["7:56: `until`: shadow lasts at most 60d from now, found `2027-12-01`"],
+        ),
+        (
+            "deny_when: { if: args.a == 1, until: 2026-12-01 }",
+            &["7:42: `until` without `mode: shadow`"],
+        ),
+        (
+            "deny_when: { if: args.a == 1, mode: shadow, until: 2026-01-01 }",
+            &["7:56: shadow ended on 2026-01-01: verdicts act"],
+        ),
         (
             "deny_when: { when: args.a == 1, mode: shadow, until: 2026-12-01 }",
-            &["7:18: unknown key `when` in `deny_when` [known keys: if, mode, until]", "7:16: `deny_when` lacks `if`"],
+            &[
+                "7:18: unknown key `when` in `deny_when` [known keys: if, mode, until]",
+                "7:16: `deny_when` lacks `if`",
+            ],
         ),
-        ("deny_when: [args.a == 1]", &["7:16: `deny_when`: expected text, or a mapping, found a list"]),
-        ("hold_when: { if: args.a >, mode: shadow, until: 2026-12-01 }", &["7:30: `hold_when`: "]),
+        (
+            "deny_when: [args.a == 1]",
+            &["7:16: `deny_when`: expected text, or a mapping, found a list"],
+        ),
+        (
+            "hold_when: { if: args.a >, mode: shadow, until: 2026-12-01 }",
+            &["7:30: `hold_when`: "],
+        ),
         // What is judged on the answer is no verdict on the call.
-        ("failure_when: { if: response.status == 422, mode: shadow, until: 2026-12-01 }", &["7:19: `failure_when`: expected text, found a mapping"]),
-        ("limits: [ { count: true, per: agent, within: 1h, deny_above: 5, until: 2026-12-01 } ]", &["`until` without `mode: shadow`"]),
+        (
+            "failure_when: { if: response.status == 422, mode: shadow, until: 2026-12-01 }",
+            &["7:19: `failure_when`: expected text, found a mapping"],
+        ),
+        (
+            "limits: [ { count: true, per: agent, within: 1h, deny_above: 5, until: 2026-12-01 } ]",
+            &["`until` without `mode: shadow`"],
+        ),
         (
             "duplicate: { key: [args.a], within: 1h, verdict: count, mode: shadow, until: 2026-12-01 }",
-            &["`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway [drop `verdict: count` to watch what would be refused"],
+            &[
+                "`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway [drop `verdict: count` to watch what would be refused",
+            ],
         ),
     ] {
         let found = tool(written);
@@ -315,31 +377,72 @@ fn a_workflow_s_mistakes() {
 fn a_step_gives_one_thing_and_says_what_it_takes() {
     let step = |step: &str| workflow(&format!("check: {{ sample: 5% }}\nearn: [ {{ {step} }} ]"));
     assert_eq!(step("step: up, after: 30d, to: autonomous"), "");
-    assert_eq!(step("step: small, after: 60d, skip: { tool: payments/refund, rule: hold_when, where: args.amount <= 600.0 }, how: propose"), "");
+    assert_eq!(
+        step(
+            "step: small, after: 60d, skip: { tool: payments/refund, rule: hold_when, where: args.amount <= 600.0 }, how: propose"
+        ),
+        ""
+    );
     for (written, told) in [
-        ("step: volume, after: 30d, volume: x2, how: automatic", "no level caps volume, so there is nothing to raise"),
-        ("step: up, after: 36h, to: autonomous", "`after`: expected whole days, found `36h`"),
-        ("step: up, after: 30d", "step `up` gives nothing, or more than one thing"),
-        ("step: up, after: 30d, to: autonomous, volume: x2", "step `up` gives nothing, or more than one thing"),
-        ("step: regain, after: 30d, to: autonomous", "`regain` is the name of the way back to a lost level"),
-        ("step: down, after: 30d, to: read_only", "so it has `read_only` already"),
-        ("step: s, after: 30d, skip: { tool: payments/refnd, rule: hold_when }", "`payments/refnd` is not among the tools of this workflow"),
-        ("step: s, after: 30d, skip: { tool: payments/refund, rule: always }", "the review of rule `always` cannot be skipped"),
+        (
+            "step: volume, after: 30d, volume: x2, how: automatic",
+            "no level caps volume, so there is nothing to raise",
+        ),
+        (
+            "step: up, after: 36h, to: autonomous",
+            "`after`: expected whole days, found `36h`",
+        ),
+        (
+            "step: up, after: 30d",
+            "step `up` gives nothing, or more than one thing",
+        ),
+        (
+            "step: up, after: 30d, to: autonomous, volume: x2",
+            "step `up` gives nothing, or more than one thing",
+        ),
+        (
+            "step: regain, after: 30d, to: autonomous",
+            "`regain` is the name of the way back to a lost level",
+        ),
+        (
+            "step: down, after: 30d, to: read_only",
+            "so it has `read_only` already",
+        ),
+        (
+            "step: s, after: 30d, skip: { tool: payments/refnd, rule: hold_when }",
+            "`payments/refnd` is not among the tools of this workflow",
+        ),
+        (
+            "step: s, after: 30d, skip: { tool: payments/refund, rule: always }",
+            "the review of rule `always` cannot be skipped",
+        ),
     ] {
         let found = step(written);
         assert!(found.contains(told), "{written}: {found}");
     }
-    let unchecked = workflow("earn: [ { step: s, after: 30d, skip: { tool: payments/refund, rule: level } } ]");
-    assert!(unchecked.contains("step `s` counts checked runs only, and no run of this workflow is drawn for a check"), "{unchecked}");
+    let unchecked =
+        workflow("earn: [ { step: s, after: 30d, skip: { tool: payments/refund, rule: level } } ]");
+    assert!(
+        unchecked.contains(
+            "step `s` counts checked runs only, and no run of this workflow is drawn for a check"
+        ),
+        "{unchecked}"
+    );
     let unseen = workflow("spot_check: 0%");
-    assert!(unseen.contains("`spot_check`: expected a share from 0.1% to 100%, found `0%`"), "{unseen}");
+    assert!(
+        unseen.contains("`spot_check`: expected a share from 0.1% to 100%, found `0%`"),
+        "{unseen}"
+    );
 }
 
 #[test]
 fn a_share_of_runs_or_a_number_a_week_is_put_to_people() {
     assert_eq!(workflow("check: { sample: 5%, min: 20/week }"), "");
     assert!(workflow("check: { sample: 0% }").contains("`check` draws no run"));
-    assert!(workflow("check: { min: 2000/day }").contains("`min`: at most 10000 runs a week, found 14000"));
+    assert!(
+        workflow("check: { min: 2000/day }")
+            .contains("`min`: at most 10000 runs a week, found 14000")
+    );
 }
 
 #[test]
@@ -388,7 +491,13 @@ fn what_only_all_documents_together_can_say() {
 fn a_low_tier_workflow_reaches_a_high_tool_only_with_a_reason() {
     let low = "workflow: w\nrisk: low\ntools: [payments/get_order, payments/refund]\n";
     insta::assert_snapshot!(lines(&[PAYMENTS, low]), @r#"1.yaml:3:29: a low-tier workflow reaches `payments/refund`, which is high-risk [raise the workflow's `risk`, or write `accept_risk: "reason"`]"#);
-    assert_eq!(lines(&[PAYMENTS, &format!("{low}accept_risk: drilled twice a year\n")]), "");
+    assert_eq!(
+        lines(&[
+            PAYMENTS,
+            &format!("{low}accept_risk: drilled twice a year\n")
+        ]),
+        ""
+    );
 }
 
 #[test]
@@ -421,33 +530,79 @@ fn schemas_in_files_of_their_own_are_found_beside_the_policy() {
     ]);
     all.push(SourceFile::new("t.json", r#"{ "type": "object" }"#));
     let loaded = load(&all, &Process::default(), NOW).unwrap();
-    assert_eq!(loaded.policies.apis["a"].tools[0].arguments.as_ref().unwrap().source(), &serde_json::json!({ "type": "object" }));
+    assert_eq!(
+        loaded.policies.apis["a"].tools[0]
+            .arguments
+            .as_ref()
+            .unwrap()
+            .source(),
+        &serde_json::json!({ "type": "object" })
+    );
 }
 
 #[test]
 fn the_version_follows_the_meaning_and_not_the_spelling() {
     let version = |texts: &[&str]| loaded(texts).policies.version;
     let original = version(&[PAYMENTS, TRIAGE]);
-    let moved =
-        format!("# a comment\n{}", TRIAGE.replace("tools: [payments/get_order, payments/refund]", "tools:\n  - payments/refund\n  - payments/get_order\n"));
+    let moved = format!(
+        "# a comment\n{}",
+        TRIAGE.replace(
+            "tools: [payments/get_order, payments/refund]",
+            "tools:\n  - payments/refund\n  - payments/get_order\n"
+        )
+    );
     assert_eq!(version(&[&format!("{moved}---{PAYMENTS}")]), original);
-    assert_eq!(version(&[PAYMENTS, &format!("{TRIAGE}retries: 1\n")]), original, "a default that is written means the same");
-    assert_ne!(version(&[PAYMENTS, &format!("{TRIAGE}retries: 2\n")]), original);
-    assert_ne!(version(&[&PAYMENTS.replace("500.0", "501.0"), TRIAGE]), original);
-    let definition = |texts: &[&str]| loaded(texts).policies.apis["payments"].tools.iter().map(|tool| tool.definition).collect::<Vec<_>>();
-    assert_eq!(definition(&[&PAYMENTS.replace("500.0", "501.0"), TRIAGE]), definition(&[PAYMENTS, TRIAGE]));
-    assert_ne!(definition(&[&PAYMENTS.replace("minimum: 0", "minimum: 1"), TRIAGE]), definition(&[PAYMENTS, TRIAGE]));
+    assert_eq!(
+        version(&[PAYMENTS, &format!("{TRIAGE}retries: 1\n")]),
+        original,
+        "a default that is written means the same"
+    );
+    assert_ne!(
+        version(&[PAYMENTS, &format!("{TRIAGE}retries: 2\n")]),
+        original
+    );
+    assert_ne!(
+        version(&[&PAYMENTS.replace("500.0", "501.0"), TRIAGE]),
+        original
+    );
+    let definition = |texts: &[&str]| {
+        loaded(texts).policies.apis["payments"]
+            .tools
+            .iter()
+            .map(|tool| tool.definition)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        definition(&[&PAYMENTS.replace("500.0", "501.0"), TRIAGE]),
+        definition(&[PAYMENTS, TRIAGE])
+    );
+    assert_ne!(
+        definition(&[&PAYMENTS.replace("minimum: 0", "minimum: 1"), TRIAGE]),
+        definition(&[PAYMENTS, TRIAGE])
+    );
 }
 
 #[test]
 fn a_history_goes_to_one_name_and_to_another_than_it_has() {
     let workflow = |name: &str, was: &str| {
-        let was = if was.is_empty() { String::new() } else { format!("was: {was}\n") };
-        format!("workflow: {name}\n{was}risk: medium\ntools: [payments/refund, payments/get_order]\n")
+        let was = if was.is_empty() {
+            String::new()
+        } else {
+            format!("was: {was}\n")
+        };
+        format!(
+            "workflow: {name}\n{was}risk: medium\ntools: [payments/refund, payments/get_order]\n"
+        )
     };
     let said = |texts: &[(&str, &str)]| {
-        let texts: Vec<String> = texts.iter().map(|(name, was)| workflow(name, was)).collect();
-        let texts: Vec<&str> = [PAYMENTS].into_iter().chain(texts.iter().map(String::as_str)).collect();
+        let texts: Vec<String> = texts
+            .iter()
+            .map(|(name, was)| workflow(name, was))
+            .collect();
+        let texts: Vec<&str> = [PAYMENTS]
+            .into_iter()
+            .chain(texts.iter().map(String::as_str))
+            .collect();
         lines(&texts)
     };
     // Also a chain of them, and one that was left behind after the rename.
@@ -464,14 +619,24 @@ fn a_history_goes_to_one_name_and_to_another_than_it_has() {
 #[test]
 fn shadow_lasts_at_most_sixty_days_from_now() {
     let until = |day: &str| loaded_mode(&format!("{TRIAGE}mode: shadow\nuntil: {day}\n"));
-    let (last, one_past) = (NOW.plus(days(60)).as_millis(), NOW.plus(days(60)).as_millis() + 1);
+    let (last, one_past) = (
+        NOW.plus(days(60)).as_millis(),
+        NOW.plus(days(60)).as_millis() + 1,
+    );
     let written = |millis| crate::config::quantity::Date(Time::from_millis(millis)).to_string();
-    assert_eq!(until(&written(last)), Some(Mode::Shadow { until: Time::from_millis(last) }));
+    assert_eq!(
+        until(&written(last)),
+        Some(Mode::Shadow {
+            until: Time::from_millis(last)
+        })
+    );
     assert_eq!(until(&written(one_past)), None);
 }
 
 fn loaded_mode(workflow: &str) -> Option<Mode> {
-    load(&files(&[PAYMENTS, workflow]), &Process::default(), NOW).ok().map(|loaded| loaded.policies.workflows["triage"].mode)
+    load(&files(&[PAYMENTS, workflow]), &Process::default(), NOW)
+        .ok()
+        .map(|loaded| loaded.policies.workflows["triage"].mode)
 }
 
 #[test]
@@ -480,17 +645,31 @@ fn an_mcp_tool_is_matched_by_its_name() {
         "api: m\nprotocol: mcp\nupstream: http://x/mcp\ntools: [ { tool: search, risk: read }, { tool: send, match: mail/send, risk: medium } ]\n",
         "workflow: w\nrisk: medium\ntools: [m/search, m/send]\n",
     ]);
-    let names: Vec<_> = loaded.policies.apis["m"].tools.iter().map(|tool| tool.pattern.tool_name().unwrap().to_owned()).collect();
+    let names: Vec<_> = loaded.policies.apis["m"]
+        .tools
+        .iter()
+        .map(|tool| tool.pattern.tool_name().unwrap().to_owned())
+        .collect();
     assert_eq!(names, ["mail/send", "search"]);
     assert_eq!(loaded.policies.workflows["w"].hold.wait_mcp.as_secs(), 4);
 }
 
 #[test]
 fn line_endings_and_a_byte_order_mark_change_no_place() {
-    let crlf = PAYMENTS.replace("risk: high", "risk: hihg").replace('\n', "\r\n");
-    assert!(lines(&[&crlf, TRIAGE]).contains("0.yaml:11:11: `risk`"), "{}", lines(&[&crlf, TRIAGE]));
+    let crlf = PAYMENTS
+        .replace("risk: high", "risk: hihg")
+        .replace('\n', "\r\n");
+    assert!(
+        lines(&[&crlf, TRIAGE]).contains("0.yaml:11:11: `risk`"),
+        "{}",
+        lines(&[&crlf, TRIAGE])
+    );
     let marked = format!("\u{feff}{}", "workflow: w\nrisk: lo\ntools: []\n");
-    assert!(lines(&[&marked]).contains("0.yaml:2:7: `risk`"), "{}", lines(&[&marked]));
+    assert!(
+        lines(&[&marked]).contains("0.yaml:2:7: `risk`"),
+        "{}",
+        lines(&[&marked])
+    );
 }
 
 #[test]
@@ -537,45 +716,116 @@ proptest::proptest! {
 
 #[test]
 fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
-    let list = |count: usize, item: fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(", ");
-    let refuses = |texts: &[&str], message: &str| found(texts).iter().any(|found| found.severity == Severity::Error && found.message.contains(message));
+    let list = |count: usize, item: fn(usize) -> String| {
+        (0..count).map(item).collect::<Vec<_>>().join(", ")
+    };
+    let refuses = |texts: &[&str], message: &str| {
+        found(texts)
+            .iter()
+            .any(|found| found.severity == Severity::Error && found.message.contains(message))
+    };
 
-    let api = |count| format!("api: a\nupstream: http://x\ntools: [{}]\n", list(count, |n| format!("{{ tool: t{n}, match: GET /t{n}, risk: read }}")));
-    let reach = |count| format!("workflow: w\nrisk: low\ntools: [{}]\n", list(count, |n| format!("a/t{n}")));
-    assert!(!refuses(&[&api(api::MAX_TOOLS), &reach(api::MAX_TOOLS)], "more than"));
-    assert!(refuses(&[&api(api::MAX_TOOLS + 1), &reach(1)], "more than 1000 tools"));
+    let api = |count| {
+        format!(
+            "api: a\nupstream: http://x\ntools: [{}]\n",
+            list(count, |n| format!(
+                "{{ tool: t{n}, match: GET /t{n}, risk: read }}"
+            ))
+        )
+    };
+    let reach = |count| {
+        format!(
+            "workflow: w\nrisk: low\ntools: [{}]\n",
+            list(count, |n| format!("a/t{n}"))
+        )
+    };
+    assert!(!refuses(
+        &[&api(api::MAX_TOOLS), &reach(api::MAX_TOOLS)],
+        "more than"
+    ));
+    assert!(refuses(
+        &[&api(api::MAX_TOOLS + 1), &reach(1)],
+        "more than 1000 tools"
+    ));
     let second = api(1).replace("api: a", "api: b");
     let too_far = reach(workflow::MAX_REACH).replace("a/t0,", "a/t0, b/t0,");
-    assert!(refuses(&[&api(api::MAX_TOOLS), &second, &too_far], "reaches more than 1000 tools"));
+    assert!(refuses(
+        &[&api(api::MAX_TOOLS), &second, &too_far],
+        "reaches more than 1000 tools"
+    ));
 
-    let modes = |count| format!("{TRIAGE}objective: {{ unacceptable: [{}] }}\n", list(count, |n| format!("own_mode_number_{n}")));
-    assert!(!refuses(&[PAYMENTS, &modes(objective::MAX_MODES)], "lists at most"));
-    assert!(refuses(&[PAYMENTS, &modes(objective::MAX_MODES + 1)], "lists at most"));
+    let modes = |count| {
+        format!(
+            "{TRIAGE}objective: {{ unacceptable: [{}] }}\n",
+            list(count, |n| format!("own_mode_number_{n}"))
+        )
+    };
+    assert!(!refuses(
+        &[PAYMENTS, &modes(objective::MAX_MODES)],
+        "lists at most"
+    ));
+    assert!(refuses(
+        &[PAYMENTS, &modes(objective::MAX_MODES + 1)],
+        "lists at most"
+    ));
 
     let named = |length: usize| format!("{TRIAGE}was: {}\n", "w".repeat(length));
-    assert!(!refuses(&[PAYMENTS, &named(written::MAX_NAME)], "cannot be called"));
-    assert!(refuses(&[PAYMENTS, &named(written::MAX_NAME + 1)], "cannot be called"));
+    assert!(!refuses(
+        &[PAYMENTS, &named(written::MAX_NAME)],
+        "cannot be called"
+    ));
+    assert!(refuses(
+        &[PAYMENTS, &named(written::MAX_NAME + 1)],
+        "cannot be called"
+    ));
 
-    let levels = |count| format!("{TRIAGE}levels: [{}]\n", list(count, |n| format!("{{ level: l{n}, above: supervised }}")));
+    let levels = |count| {
+        format!(
+            "{TRIAGE}levels: [{}]\n",
+            list(count, |n| format!("{{ level: l{n}, above: supervised }}"))
+        )
+    };
     let most = crate::gate::level::Ladder::MAX - 5;
     assert!(!refuses(&[PAYMENTS, &levels(most)], "a ladder has at most"));
-    assert!(refuses(&[PAYMENTS, &levels(most + 1)], "a ladder has at most"));
+    assert!(refuses(
+        &[PAYMENTS, &levels(most + 1)],
+        "a ladder has at most"
+    ));
 
-    let listen = |count| configuration::process_of(&format!("listen: [{}]\n", list(count, |n| format!("127.0.0.1:{}", 9000 + n))));
+    let listen = |count| {
+        configuration::process_of(&format!(
+            "listen: [{}]\n",
+            list(count, |n| format!("127.0.0.1:{}", 9000 + n))
+        ))
+    };
     assert!(listen(process::MAX_LISTEN).is_ok());
     assert!(listen(process::MAX_LISTEN + 1).is_err());
 
     assert!(tool(&format!("timeout: {}h", 1)).is_empty());
     assert!(tool("body: 1GiB").is_empty());
-    assert!(workflow("objective: { target: 99.999%, window: 90d, expected_runs: 1000000000 }").is_empty());
+    assert!(
+        workflow("objective: { target: 99.999%, window: 90d, expected_runs: 1000000000 }")
+            .is_empty()
+    );
     assert!(workflow("objective: { target: 50%, window: 1d }").is_empty());
-    assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ target: 99.9991% }}")], "`target`"));
-    assert!(refuses(&[PAYMENTS, &format!("{TRIAGE}objective: {{ window: 91d }}")], "`window`"));
+    assert!(refuses(
+        &[
+            PAYMENTS,
+            &format!("{TRIAGE}objective: {{ target: 99.9991% }}")
+        ],
+        "`target`"
+    ));
+    assert!(refuses(
+        &[PAYMENTS, &format!("{TRIAGE}objective: {{ window: 91d }}")],
+        "`window`"
+    ));
 }
 
 #[test]
 fn a_fallback_is_an_upstream_for_reads() {
-    let api = |tool: &str| format!("api: a\nupstream: http://x\ntools:\n  - {{ tool: t, match: GET /t, {tool} }}\n");
+    let api = |tool: &str| {
+        format!("api: a\nupstream: http://x\ntools:\n  - {{ tool: t, match: GET /t, {tool} }}\n")
+    };
     let complaints = |tool: &str| lines(&[&api(tool), "workflow: w\nrisk: low\ntools: [a/t]\n"]);
     insta::assert_snapshot!(complaints("risk: read, fallback: 'https://copy.example/v1'"), @"");
     insta::assert_snapshot!(complaints("risk: low, fallback: 'https://copy.example'"), @"0.yaml:4:52: `fallback` is for read tools, and tool `a/t` has risk low [a call that changes something must not be done at a second place; drop `fallback`, or write `risk: read`]");

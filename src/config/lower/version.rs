@@ -1,7 +1,8 @@
 //! Digests of what policies mean: the version of a set, and the definition of a tool.
 //!
-//! Over JSON with sorted members and without places, so that a moved line, a comment or another order of keys is the same policy. Evidence tables are left out:
-//! they follow from the target, and their floats must not decide a version.
+//! Over JSON with sorted members and without places, so that a moved line, a comment or another
+//! order of keys is the same policy. Evidence tables are left out: they follow from the target, and
+//! their floats must not decide a version.
 
 use std::fmt::Write as _;
 
@@ -24,10 +25,17 @@ pub(super) fn of_set<'p>(
     for api in apis {
         let mut value = serde_json::to_value(api).unwrap_or_default();
         remove(&mut value, "place");
-        for tool in value.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+        for tool in value
+            .get_mut("tools")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             remove(tool, "place");
             for rule in ["deny_when", "hold_when", "escalate_when", "failure_when"] {
-                tool.get_mut(rule).into_iter().for_each(|rule| remove(rule, "place"));
+                tool.get_mut(rule)
+                    .into_iter()
+                    .for_each(|rule| remove(rule, "place"));
             }
             tool.get_mut("deeds").into_iter().for_each(without_places);
         }
@@ -37,7 +45,10 @@ pub(super) fn of_set<'p>(
     for workflow in workflows {
         let mut value = serde_json::to_value(workflow).unwrap_or_default();
         remove(&mut value, "place");
-        value.pointer_mut("/terms/objective").into_iter().for_each(|objective| remove(objective, "evidence"));
+        value
+            .pointer_mut("/terms/objective")
+            .into_iter()
+            .for_each(|objective| remove(objective, "evidence"));
         write_sorted(&value, &mut text);
         text.push('\n');
     }
@@ -53,14 +64,23 @@ pub(super) fn of_set<'p>(
 fn remove_everywhere(value: &mut Value, member: &str) {
     remove(value, member);
     match value {
-        Value::Object(members) => members.values_mut().for_each(|value| remove_everywhere(value, member)),
-        Value::Array(items) => items.iter_mut().for_each(|value| remove_everywhere(value, member)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|value| remove_everywhere(value, member)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| remove_everywhere(value, member)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 /// The definition of a tool: what it does and takes.
-pub(super) fn of_tool(pattern: &Pattern, risk: Risk, arguments: Option<&Schema>, parameters: &[Parameter]) -> Digest {
+pub(super) fn of_tool(
+    pattern: &Pattern,
+    risk: Risk,
+    arguments: Option<&Schema>,
+    parameters: &[Parameter],
+) -> Digest {
     let mut text = String::new();
     let definition = serde_json::json!({ "match": pattern.source(), "risk": risk, "arguments": arguments.map(Schema::source), "parameters": parameters });
     write_sorted(&definition, &mut text);
@@ -79,13 +99,20 @@ fn remove(value: &mut Value, member: &str) {
 
 fn without_places(rules: &mut Value) {
     for rule in ["duplicate", "reverses"] {
-        rules.get_mut(rule).into_iter().for_each(|rule| remove(rule, "place"));
+        rules
+            .get_mut(rule)
+            .into_iter()
+            .for_each(|rule| remove(rule, "place"));
     }
     let limits = rules.get_mut("limits").and_then(Value::as_array_mut);
-    limits.into_iter().flatten().for_each(|limit| remove(limit, "place"));
+    limits
+        .into_iter()
+        .flatten()
+        .for_each(|limit| remove(limit, "place"));
 }
 
-/// Sorted here and not left to the map: another crate's feature can make `serde_json` keep the order of insertion.
+/// Sorted here and not left to the map: another crate's feature can make `serde_json` keep the
+/// order of insertion.
 fn write_sorted(value: &Value, text: &mut String) {
     match value {
         Value::Object(members) => {

@@ -13,7 +13,10 @@ use crate::{
         source::{
             decode::{At, Field},
             nearest::did_you_mean,
-            policy::{Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, InboxEntry, LoseEntry, Record, RunEntry, Switch, WorkflowDocument},
+            policy::{
+                Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, InboxEntry,
+                LoseEntry, Record, RunEntry, Switch, WorkflowDocument,
+            },
         },
         tiers::{self, Defaults},
     },
@@ -21,7 +24,9 @@ use crate::{
         check::Check,
         level::Validation,
         name::{LevelName, ToolName, WorkflowName},
-        policy::{Caps, EscalateRule, HoldRules, Inbox, Lose, RunRules, Terms, Workflow, condition::Scope},
+        policy::{
+            Caps, EscalateRule, HoldRules, Inbox, Lose, RunRules, Terms, Workflow, condition::Scope,
+        },
         risk::{Risk, Tier},
         time::{Time, days, hours, minutes},
         verdict::Verdict,
@@ -43,8 +48,9 @@ pub(super) const MAX_REACH: usize = 1000;
 /// How often an idempotent call may be sent again at most.
 pub(super) const RETRIES: RangeInclusive<u64> = 0..=5;
 
-/// The so-manieth same call of a run that is refused. A model that is stuck repeats itself in no time; work that is right to repeat so often in one run, such as taking
-/// the next item of a queue, has its policy say so.
+/// The so-manieth same call of a run that is refused. A model that is stuck repeats itself in no
+/// time; work that is right to repeat so often in one run, such as taking the next item of a queue,
+/// has its policy say so.
 const REPEATS: u32 = 10;
 
 /// What it may be. A run with so many calls is over anyway.
@@ -72,7 +78,12 @@ pub(super) struct Known {
 }
 
 /// Lowers `document`. Errors go to `notes`; `None` where there is no workflow to go on with.
-pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tables, notes: &mut Notes<'_>) -> Option<Workflow> {
+pub(super) fn lower(
+    document: &WorkflowDocument,
+    known: &Known,
+    tables: &mut Tables,
+    notes: &mut Notes<'_>,
+) -> Option<Workflow> {
     let at = document.workflow.given()?;
     let workflow_name = name(at, "a workflow", notes);
     let owner = format!("workflow `{}`", at.value);
@@ -84,16 +95,36 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
     let tools = reach(document, at, known, notes);
     accepted_risk(document, tier, known, notes);
     let objective = objective::lower(&document.objective, tier, defaults, at, tables, notes);
-    let ladder = ladder::lower(&document.levels, |tool, notes| find_tool(tool, known, notes), notes);
+    let ladder = ladder::lower(
+        &document.levels,
+        |tool, notes| find_tool(tool, known, notes),
+        notes,
+    );
     let starts = level(&document.starts, "starts", defaults.starts, &ladder, notes);
     let caps = caps(&document.caps, defaults, &ladder, notes);
     let hold = hold(&document.hold, defaults, notes);
-    let validation = document.validation.value().copied().unwrap_or(defaults.validation);
+    let validation = document
+        .validation
+        .value()
+        .copied()
+        .unwrap_or(defaults.validation);
     strict_without_schema(document, validation, &tools, at, known, notes);
     enough_approvers(document, &hold, &tools, at, known, notes);
-    let (earn, skips) = earn::lower(document, &Around { tools: &tools, ladder: &ladder, starts: &starts }, notes);
+    let (earn, skips) = earn::lower(
+        document,
+        &Around {
+            tools: &tools,
+            ladder: &ladder,
+            starts: &starts,
+        },
+        notes,
+    );
 
-    let was = document.was.given().and_then(|was| name(was, "a workflow", notes)).map(WorkflowName::from);
+    let was = document
+        .was
+        .given()
+        .and_then(|was| name(was, "a workflow", notes))
+        .map(WorkflowName::from);
     let terms = Terms {
         tier,
         was,
@@ -101,13 +132,29 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
         ladder: ladder.ladder,
         starts,
         caps,
-        recovery: document.recovery.value().copied().unwrap_or(defaults.recovery),
+        recovery: document
+            .recovery
+            .value()
+            .copied()
+            .unwrap_or(defaults.recovery),
         lose: lose(&document.lose, notes),
-        reads_only: !tools.is_empty() && tools.iter().all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read))),
+        reads_only: !tools.is_empty()
+            && tools
+                .iter()
+                .all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read))),
         grant: hold.grant,
         check: check(&document.check, notes),
         earn,
-        reach: tools.iter().filter(|tool| known.tools.get(tool.as_str()).is_some_and(|risk| *risk != Some(Risk::Read))).cloned().collect(),
+        reach: tools
+            .iter()
+            .filter(|tool| {
+                known
+                    .tools
+                    .get(tool.as_str())
+                    .is_some_and(|risk| *risk != Some(Risk::Read))
+            })
+            .cloned()
+            .collect(),
     };
     risk?;
     Some(Workflow {
@@ -119,30 +166,63 @@ pub(super) fn lower(document: &WorkflowDocument, known: &Known, tables: &mut Tab
         hold,
         skips,
         validation,
-        exposure: document.exposure.value().map_or(defaults.exposure, |switch| *switch == Switch::On),
+        exposure: document
+            .exposure
+            .value()
+            .map_or(defaults.exposure, |switch| *switch == Switch::On),
         retries: number(&document.retries, "retries", &RETRIES, notes).unwrap_or(defaults.retries),
-        record_arguments: document.record.value().is_some_and(|record| *record == Record::Arguments),
-        disclose_remaining: document.disclose.value().map_or(defaults.disclose_remaining, |disclose| *disclose == Disclose::Budget),
+        record_arguments: document
+            .record
+            .value()
+            .is_some_and(|record| *record == Record::Arguments),
+        disclose_remaining: document
+            .disclose
+            .value()
+            .map_or(defaults.disclose_remaining, |disclose| {
+                *disclose == Disclose::Budget
+            }),
         mode: api::mode(&document.mode, &document.until, known.now, notes),
         place: place(&at.span, notes),
     })
 }
 
-fn reach(document: &WorkflowDocument, at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> BTreeSet<ToolName> {
-    required(&document.tools, "tools", &format!("workflow `{}`", at.value), &at.span, notes);
+fn reach(
+    document: &WorkflowDocument,
+    at: &At<String>,
+    known: &Known,
+    notes: &mut Notes<'_>,
+) -> BTreeSet<ToolName> {
+    required(
+        &document.tools,
+        "tools",
+        &format!("workflow `{}`", at.value),
+        &at.span,
+        notes,
+    );
     let mut tools = BTreeSet::new();
     for tool in items(&document.tools) {
         if let Some(tool_name) = find_tool(tool, known, notes)
             && !tools.insert(tool_name)
         {
-            notes.warning(tool.span.clone(), format!("tool `{}` is listed twice", tool.value));
+            notes.warning(
+                tool.span.clone(),
+                format!("tool `{}` is listed twice", tool.value),
+            );
         }
     }
     if let Some(span) = span_of(&document.tools) {
         if document.tools.value().is_some_and(Vec::is_empty) {
-            notes.warning(span, format!("workflow `{}` reaches no tool", at.value)).hint("list the tools that it may call, each as `api/tool`");
+            notes
+                .warning(span, format!("workflow `{}` reaches no tool", at.value))
+                .hint("list the tools that it may call, each as `api/tool`");
         } else if tools.len() > MAX_REACH {
-            notes.error(span, format!("workflow `{}` reaches more than {MAX_REACH} tools", at.value));
+            notes.error(
+                span,
+                format!(
+                    "workflow `{}` reaches more than {MAX_REACH} tools",
+                    at.value
+                ),
+            );
         }
     }
     tools
@@ -153,24 +233,42 @@ pub(super) fn find_tool(at: &At<String>, known: &Known, notes: &mut Notes<'_>) -
     if known.tools.contains_key(&tool) {
         return Some(tool);
     }
-    if known.incomplete && !known.tools.keys().any(|tool| tool.api() == at.value.split('/').next().unwrap_or_default()) {
+    if known.incomplete
+        && !known
+            .tools
+            .keys()
+            .any(|tool| tool.api() == at.value.split('/').next().unwrap_or_default())
+    {
         return None;
     }
     let hint = match at.value.split_once('/') {
-        None => {
-            known.tools.keys().find(|tool| tool.as_str().ends_with(&format!("/{}", at.value))).map(|tool| format!("tools are named with their api: `{tool}`"))
-        }
+        None => known
+            .tools
+            .keys()
+            .find(|tool| tool.as_str().ends_with(&format!("/{}", at.value)))
+            .map(|tool| format!("tools are named with their api: `{tool}`")),
         Some((api, _)) if !known.tools.keys().any(|tool| tool.api() == api) => {
             let apis: BTreeSet<&str> = known.tools.keys().map(ToolName::api).collect();
-            did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str))
-                .or_else(|| Some(format!("no policy describes the api `{api}`; described are {}", listed(apis.into_iter()))))
+            did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str)).or_else(|| {
+                Some(format!(
+                    "no policy describes the api `{api}`; described are {}",
+                    listed(apis.into_iter())
+                ))
+            })
         }
-        Some((api, _)) => did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str)).or_else(|| {
-            let tools = known.tools.keys().filter(|tool| tool.api() == api).map(ToolName::as_str);
-            Some(format!("the tools of `{api}` are {}", listed(tools)))
-        }),
+        Some((api, _)) => did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str))
+            .or_else(|| {
+                let tools = known
+                    .tools
+                    .keys()
+                    .filter(|tool| tool.api() == api)
+                    .map(ToolName::as_str);
+                Some(format!("the tools of `{api}` are {}", listed(tools)))
+            }),
     };
-    notes.error(at.span.clone(), format!("unknown tool `{}`", at.value)).hint = hint.or_else(|| Some("tools are named `api/tool`".to_owned()));
+    notes
+        .error(at.span.clone(), format!("unknown tool `{}`", at.value))
+        .hint = hint.or_else(|| Some("tools are named `api/tool`".to_owned()));
     None
 }
 
@@ -179,13 +277,24 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const SHOWN: usize = 8;
     let names: Vec<&str> = names.collect();
     let more = if names.len() > SHOWN { ", …" } else { "" };
-    if names.is_empty() { "none".to_owned() } else { names[..names.len().min(SHOWN)].join(", ") + more }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names[..names.len().min(SHOWN)].join(", ") + more
+    }
 }
 
-/// A low-tier workflow has the laxest defaults; reaching a high-risk tool under them takes a reason.
+/// A low-tier workflow has the laxest defaults; reaching a high-risk tool under them takes a
+/// reason.
 fn accepted_risk(document: &WorkflowDocument, tier: Tier, known: &Known, notes: &mut Notes<'_>) {
-    if let Some(at) = document.accept_risk.given().filter(|at| at.value.trim().is_empty()) {
-        notes.error(at.span.clone(), "`accept_risk` is empty").hint("write the reason: it is shown in every review");
+    if let Some(at) = document
+        .accept_risk
+        .given()
+        .filter(|at| at.value.trim().is_empty())
+    {
+        notes
+            .error(at.span.clone(), "`accept_risk` is empty")
+            .hint("write the reason: it is shown in every review");
     }
     if tier != Tier::Low || !document.accept_risk.is_absent() {
         return;
@@ -193,26 +302,55 @@ fn accepted_risk(document: &WorkflowDocument, tier: Tier, known: &Known, notes: 
     for tool in items(&document.tools) {
         if known.tools.get(tool.value.as_str()) == Some(&Some(Risk::High)) {
             notes
-                .error(tool.span.clone(), format!("a low-tier workflow reaches `{}`, which is high-risk", tool.value))
+                .error(
+                    tool.span.clone(),
+                    format!(
+                        "a low-tier workflow reaches `{}`, which is high-risk",
+                        tool.value
+                    ),
+                )
                 .hint("raise the workflow's `risk`, or write `accept_risk: \"reason\"`");
         }
     }
 }
 
-fn level(field: &Field<String>, key: &str, default: &str, ladder: &LoweredLadder, notes: &mut Notes<'_>) -> LevelName {
-    field.given().and_then(|at| ladder.find(at, key, notes)).unwrap_or_else(|| LevelName::from(default))
+fn level(
+    field: &Field<String>,
+    key: &str,
+    default: &str,
+    ladder: &LoweredLadder,
+    notes: &mut Notes<'_>,
+) -> LevelName {
+    field
+        .given()
+        .and_then(|at| ladder.find(at, key, notes))
+        .unwrap_or_else(|| LevelName::from(default))
 }
 
-fn caps(field: &Field<CapsEntry>, defaults: Defaults, ladder: &LoweredLadder, notes: &mut Notes<'_>) -> Caps {
+fn caps(
+    field: &Field<CapsEntry>,
+    defaults: Defaults,
+    ladder: &LoweredLadder,
+    notes: &mut Notes<'_>,
+) -> Caps {
     let nothing = CapsEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     let caps = Caps {
         at_risk: level(&entry.at_risk, "at_risk", defaults.at_risk, ladder, notes),
         burned: level(&entry.burned, "burned", defaults.burned, ladder, notes),
-        breached: level(&entry.breached, "breached", defaults.breached, ladder, notes),
+        breached: level(
+            &entry.breached,
+            "breached",
+            defaults.breached,
+            ladder,
+            notes,
+        ),
     };
     let place = |level: &LevelName| ladder.ladder.find(level.as_str());
-    for (worse, cap, better, other) in [("burned", &caps.burned, "at_risk", &caps.at_risk), ("breached", &caps.breached, "burned", &caps.burned)] {
+    for (worse, cap, better, other) in [
+        ("burned", &caps.burned, "at_risk", &caps.at_risk),
+        ("breached", &caps.breached, "burned", &caps.burned),
+    ] {
         if place(cap) > place(other)
             && let Some(at) = field.given()
         {
@@ -229,8 +367,13 @@ fn unlisted(field: &Field<Verdict>, defaults: Defaults, notes: &mut Notes<'_>) -
         None => defaults.unlisted,
         Some(at) if at.value == Verdict::Allow => {
             notes
-                .error(at.span.clone(), "`unlisted: allow` would let every unknown call pass")
-                .hint("write `hold` or `deny`; to find out what an agent calls, use `mode: shadow`");
+                .error(
+                    at.span.clone(),
+                    "`unlisted: allow` would let every unknown call pass",
+                )
+                .hint(
+                    "write `hold` or `deny`; to find out what an agent calls, use `mode: shadow`",
+                );
             Verdict::Deny
         }
         Some(at) => at.value,
@@ -240,12 +383,26 @@ fn unlisted(field: &Field<Verdict>, defaults: Defaults, notes: &mut Notes<'_>) -
 fn run(field: &Field<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
     let nothing = RunEntry::default();
     let entry = field.value().unwrap_or(&nothing);
-    let lease = interval(&entry.lease, "lease", &(Duration::from_secs(1)..=days(7)), minutes(15), notes);
-    let max = interval(&entry.max, "max", &(Duration::from_secs(1)..=days(30)), lease.max(hours(1)), notes);
+    let lease = interval(
+        &entry.lease,
+        "lease",
+        &(Duration::from_secs(1)..=days(7)),
+        minutes(15),
+        notes,
+    );
+    let max = interval(
+        &entry.max,
+        "max",
+        &(Duration::from_secs(1)..=days(30)),
+        lease.max(hours(1)),
+        notes,
+    );
     if max < lease
         && let Some(span) = span_of(&entry.max)
     {
-        notes.error(span, "`max` is shorter than `lease`").hint("a run would always end before its lease does");
+        notes
+            .error(span, "`max` is shorter than `lease`")
+            .hint("a run would always end before its lease does");
     }
     RunRules {
         key: condition(&entry.key, "key", Scope::Request, Calls::default(), notes),
@@ -260,55 +417,120 @@ fn run(field: &Field<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
 fn hold(field: &Field<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> HoldRules {
     let nothing = HoldEntry::default();
     let entry = field.value().unwrap_or(&nothing);
-    let expires = interval(&entry.expires, "expires", &(Duration::from_secs(1)..=days(7)), hours(1), notes);
+    let expires = interval(
+        &entry.expires,
+        "expires",
+        &(Duration::from_secs(1)..=days(7)),
+        hours(1),
+        notes,
+    );
     let waits = Duration::ZERO..=hours(1);
     let wait = interval(&entry.wait, "wait", &waits, Duration::ZERO, notes);
-    let wait_mcp = if entry.wait.is_absent() { Duration::from_secs(4) } else { wait };
+    let wait_mcp = if entry.wait.is_absent() {
+        Duration::from_secs(4)
+    } else {
+        wait
+    };
     if wait > expires
         && let Some(span) = span_of(&entry.wait)
     {
-        notes.error(span, "`wait` is longer than `expires`").hint("a call cannot wait for an approval that is gone");
+        notes
+            .error(span, "`wait` is longer than `expires`")
+            .hint("a call cannot wait for an approval that is gone");
     }
-    let grant = interval(&entry.grant, "grant", &(Duration::from_secs(1)..=days(1)), minutes(10), notes);
+    let grant = interval(
+        &entry.grant,
+        "grant",
+        &(Duration::from_secs(1)..=days(1)),
+        minutes(10),
+        notes,
+    );
     let (mut approvals_high, mut approvals) = (defaults.approvals_high, tiers::APPROVALS);
     if let Some(at) = entry.approvals.given() {
         match at.value {
             Approvals::Every(people) => (approvals_high, approvals) = (people, people),
-            Approvals::Each { high, other } => (approvals_high, approvals) = (high.unwrap_or(approvals_high), other.unwrap_or(approvals)),
+            Approvals::Each { high, other } => {
+                (approvals_high, approvals) =
+                    (high.unwrap_or(approvals_high), other.unwrap_or(approvals));
+            }
         }
-        if ![approvals_high, approvals].into_iter().all(|people| APPROVALS.contains(&people.into())) {
+        if ![approvals_high, approvals]
+            .into_iter()
+            .all(|people| APPROVALS.contains(&people.into()))
+        {
             notes
                 .error(at.span.clone(), format!("`approvals`: expected a number of people from {} to {}", APPROVALS.start(), APPROVALS.end()))
                 .hint("to let calls pass without a person, change the level or the rule that holds them");
         }
     }
-    HoldRules { wait, wait_mcp, expires, grant, approvals_high, approvals, inbox: inbox(&entry.inbox, notes), escalate: escalate(entry, expires, notes) }
+    HoldRules {
+        wait,
+        wait_mcp,
+        expires,
+        grant,
+        approvals_high,
+        approvals,
+        inbox: inbox(&entry.inbox, notes),
+        escalate: escalate(entry, expires, notes),
+    }
 }
 
 /// Who is asked where nobody decided.
 fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Option<EscalateRule> {
-    let after = interval(&entry.after, "after", &(Duration::from_secs(1)..=days(7)), minutes(20).min(expires / 2), notes);
+    let after = interval(
+        &entry.after,
+        "after",
+        &(Duration::from_secs(1)..=days(7)),
+        minutes(20).min(expires / 2),
+        notes,
+    );
     let Some(to) = entry.escalate_to.given() else {
         if let Some(span) = span_of(&entry.after) {
-            notes.error(span, "`after` says when, and nothing says to whom").hint("write `escalate_to: operator` beside it");
+            notes
+                .error(span, "`after` says when, and nothing says to whom")
+                .hint("write `escalate_to: operator` beside it");
         }
         return None;
     };
     if !["reviewer", "operator"].contains(&to.value.as_str()) {
-        notes.error(to.span.clone(), format!("`escalate_to`: expected reviewer or operator, found `{}`", to.value)).hint("nobody else decides");
+        notes
+            .error(
+                to.span.clone(),
+                format!(
+                    "`escalate_to`: expected reviewer or operator, found `{}`",
+                    to.value
+                ),
+            )
+            .hint("nobody else decides");
         return None;
     }
     if after >= expires {
-        notes.error(to.span.clone(), "a held call expires before it is put to anybody else").hint("write an `after` that is shorter than `expires`");
+        notes
+            .error(
+                to.span.clone(),
+                "a held call expires before it is put to anybody else",
+            )
+            .hint("write an `after` that is shorter than `expires`");
     }
-    Some(EscalateRule { to: to.value.as_str().into(), after })
+    Some(EscalateRule {
+        to: to.value.as_str().into(),
+        after,
+    })
 }
 
 fn inbox(field: &Field<InboxEntry>, notes: &mut Notes<'_>) -> Inbox {
     let nothing = InboxEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     let defaults = Inbox::default();
-    let mut most = |field, key, default| number(field, key, &(1..=crate::gate::approval::queue::MAX as u64), notes).unwrap_or(default);
+    let mut most = |field, key, default| {
+        number(
+            field,
+            key,
+            &(1..=crate::gate::approval::queue::MAX as u64),
+            notes,
+        )
+        .unwrap_or(default)
+    };
     Inbox {
         run: most(&entry.run, "run", defaults.run),
         agent: most(&entry.agent, "agent", defaults.agent),
@@ -317,21 +539,46 @@ fn inbox(field: &Field<InboxEntry>, notes: &mut Notes<'_>) -> Inbox {
 }
 
 /// A call that needs more people than there are would wait for nothing.
-fn enough_approvers(document: &WorkflowDocument, hold: &HoldRules, tools: &BTreeSet<ToolName>, at: &At<String>, known: &Known, notes: &mut Notes<'_>) {
-    let reaches_high = tools.iter().any(|tool| known.tools.get(tool) == Some(&Some(Risk::High)));
-    let needed = if reaches_high { hold.approvals_high.max(hold.approvals) } else { hold.approvals };
+fn enough_approvers(
+    document: &WorkflowDocument,
+    hold: &HoldRules,
+    tools: &BTreeSet<ToolName>,
+    at: &At<String>,
+    known: &Known,
+    notes: &mut Notes<'_>,
+) {
+    let reaches_high = tools
+        .iter()
+        .any(|tool| known.tools.get(tool) == Some(&Some(Risk::High)));
+    let needed = if reaches_high {
+        hold.approvals_high.max(hold.approvals)
+    } else {
+        hold.approvals
+    };
     if needed <= known.approvers {
         return;
     }
-    let written = document.hold.value().and_then(|hold| span_of(&hold.approvals));
-    let what = if needed == hold.approvals { "a held call" } else { "a call of a high-risk tool" };
-    let people = if known.approvers == 1 { "1 person".to_owned() } else { format!("{} people", known.approvers) };
+    let written = document
+        .hold
+        .value()
+        .and_then(|hold| span_of(&hold.approvals));
+    let what = if needed == hold.approvals {
+        "a held call"
+    } else {
+        "a call of a high-risk tool"
+    };
+    let people = if known.approvers == 1 {
+        "1 person".to_owned()
+    } else {
+        format!("{} people", known.approvers)
+    };
     notes
         .error(written.unwrap_or_else(|| at.span.clone()), format!("{what} of `{}` needs {needed} approvals, and only {people} can approve", at.value))
         .hint("add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`");
 }
 
-/// Strict validation holds every call of a tool without a schema, reads excepted: rarely what was meant.
+/// Strict validation holds every call of a tool without a schema, reads excepted: rarely what was
+/// meant.
 fn strict_without_schema(
     document: &WorkflowDocument,
     validation: Validation,
@@ -340,7 +587,10 @@ fn strict_without_schema(
     known: &Known,
     notes: &mut Notes<'_>,
 ) {
-    let held: Vec<&str> = tools.intersection(&known.without_schema).map(ToolName::as_str).collect();
+    let held: Vec<&str> = tools
+        .intersection(&known.without_schema)
+        .map(ToolName::as_str)
+        .collect();
     if validation == Validation::Strict && !held.is_empty() {
         let span = span_of(&document.validation).unwrap_or_else(|| at.span.clone());
         notes
@@ -354,12 +604,19 @@ fn lose(field: &Field<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
     let entry = field.value().unwrap_or(&nothing);
     Lose {
         burns: number(&entry.burns, "burns", &(1..=100), notes).unwrap_or(2),
-        within: interval(&entry.within, "within", &(days(1)..=days(365)), days(90), notes),
+        within: interval(
+            &entry.within,
+            "within",
+            &(days(1)..=days(365)),
+            days(90),
+            notes,
+        ),
         drop: number(&entry.drop, "drop", &(1..=31), notes).unwrap_or(1),
     }
 }
 
-/// `min` is a number a week, however it is written; a policy that asks for neither asks for nothing.
+/// `min` is a number a week, however it is written; a policy that asks for neither asks for
+/// nothing.
 fn check(field: &Field<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
     let at = field.given()?;
     let sample_ppm = at.value.sample.value().map_or(0, |share| share.0);
@@ -373,7 +630,9 @@ fn check(field: &Field<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
         })
     });
     if sample_ppm == 0 && min == 0 {
-        notes.warning(at.span.clone(), "`check` draws no run").hint("write `sample`, such as 5%, or `min`, such as 20/week");
+        notes
+            .warning(at.span.clone(), "`check` draws no run")
+            .hint("write `sample`, such as 5%, or `min`, such as 20/week");
         return None;
     }
     Some(Check { sample_ppm, min })

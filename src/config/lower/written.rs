@@ -19,9 +19,17 @@ use crate::{
 pub(super) const MAX_NAME: usize = 64;
 
 /// A field that must be written.
-pub(super) fn required<'d, T>(field: &'d Field<T>, key: &str, owner: &str, span: &Span, notes: &mut Notes<'_>) -> Option<&'d At<T>> {
+pub(super) fn required<'d, T>(
+    field: &'d Field<T>,
+    key: &str,
+    owner: &str,
+    span: &Span,
+    notes: &mut Notes<'_>,
+) -> Option<&'d At<T>> {
     if field.is_absent() {
-        notes.error(span.clone(), format!("{owner} lacks `{key}`")).label(format!("`{key}` is missing here"));
+        notes
+            .error(span.clone(), format!("{owner} lacks `{key}`"))
+            .label(format!("`{key}` is missing here"));
     }
     field.given()
 }
@@ -33,13 +41,24 @@ pub(super) fn span_of<T>(field: &Field<T>) -> Option<Span> {
 
 /// The place of `span`, for a lowered value.
 pub(super) fn place(span: &Span, notes: &Notes<'_>) -> Place {
-    Place { file: notes.file().name.clone(), line: notes.file().position(span.start).0 }
+    Place {
+        file: notes.file().name.clone(),
+        line: notes.file().position(span.start).0,
+    }
 }
 
-/// A name: letters, digits, `_`, `-` and `.`, beginning with a letter or a digit. Names end up in paths, metrics and headers, so they need no quoting anywhere.
+/// A name: letters, digits, `_`, `-` and `.`, beginning with a letter or a digit. Names end up in
+/// paths, metrics and headers, so they need no quoting anywhere.
 pub(super) fn name<'d>(at: &'d At<String>, what: &str, notes: &mut Notes<'_>) -> Option<&'d str> {
-    let letters = at.value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-    let begins = at.value.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let letters = at
+        .value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let begins = at
+        .value
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
     if letters && begins && at.value.len() <= MAX_NAME {
         return Some(&at.value);
     }
@@ -50,24 +69,54 @@ pub(super) fn name<'d>(at: &'d At<String>, what: &str, notes: &mut Notes<'_>) ->
 }
 
 /// A duration within bounds, or its default.
-pub(super) fn interval(field: &Field<Interval>, key: &str, bounds: &RangeInclusive<Duration>, default: Duration, notes: &mut Notes<'_>) -> Duration {
-    let Some(at) = field.given() else { return default };
+pub(super) fn interval(
+    field: &Field<Interval>,
+    key: &str,
+    bounds: &RangeInclusive<Duration>,
+    default: Duration,
+    notes: &mut Notes<'_>,
+) -> Duration {
+    let Some(at) = field.given() else {
+        return default;
+    };
     if bounds.contains(&at.value.0) {
         return at.value.0;
     }
     let (least, most) = (Interval(*bounds.start()), Interval(*bounds.end()));
-    notes.error(at.span.clone(), format!("`{key}`: expected a duration from {least} to {most}, found `{}`", at.value)).label("out of bounds");
+    notes
+        .error(
+            at.span.clone(),
+            format!(
+                "`{key}`: expected a duration from {least} to {most}, found `{}`",
+                at.value
+            ),
+        )
+        .label("out of bounds");
     default
 }
 
 /// A whole number within bounds, or its default.
-pub(super) fn number<T: Copy + Into<u64>>(field: &Field<T>, key: &str, bounds: &RangeInclusive<u64>, notes: &mut Notes<'_>) -> Option<T> {
+pub(super) fn number<T: Copy + Into<u64>>(
+    field: &Field<T>,
+    key: &str,
+    bounds: &RangeInclusive<u64>,
+    notes: &mut Notes<'_>,
+) -> Option<T> {
     let at = field.given()?;
     let value = at.value.into();
     if bounds.contains(&value) {
         return Some(at.value);
     }
-    notes.error(at.span.clone(), format!("`{key}`: expected a number from {} to {}, found `{value}`", bounds.start(), bounds.end())).label("out of bounds");
+    notes
+        .error(
+            at.span.clone(),
+            format!(
+                "`{key}`: expected a number from {} to {}, found `{value}`",
+                bounds.start(),
+                bounds.end()
+            ),
+        )
+        .label("out of bounds");
     None
 }
 

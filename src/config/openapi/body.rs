@@ -34,37 +34,104 @@ pub struct DescribedParameter {
 }
 
 impl Document<'_> {
-    /// What it says about the calls of `operation`, whose captures have the names in `captures`: the document's, and the template's.
-    pub fn described(&self, operation: &Operation, captures: &[(String, String)]) -> Result<Described, Fault> {
+    /// What it says about the calls of `operation`, whose captures have the names in `captures`:
+    /// the document's, and the template's.
+    pub fn described(
+        &self,
+        operation: &Operation,
+        captures: &[(String, String)],
+    ) -> Result<Described, Fault> {
         let (arguments, other_body) = self.body(operation)?;
         let mut described = Vec::new();
         for parameter in parameters::of(self, operation, captures)? {
             let schema = parameter.schema.as_ref().map(compiled).transpose()?;
-            let DescribedParameter { name, within, required, form, .. } = parameter;
-            described.push(Parameter { name: name.into(), within, required, form, schema });
+            let DescribedParameter {
+                name,
+                within,
+                required,
+                form,
+                ..
+            } = parameter;
+            described.push(Parameter {
+                name: name.into(),
+                within,
+                required,
+                form,
+                schema,
+            });
         }
-        Ok(Described { arguments, parameters: described, other_body })
+        Ok(Described {
+            arguments,
+            parameters: described,
+            other_body,
+        })
     }
 
     fn body(&self, operation: &Operation) -> Result<(Option<Schema>, Option<String>), Fault> {
-        let nothing = || Converted::of(serde_json::json!({ "type": "null" }), operation.pointer.clone());
-        let Some(written) = self.root.pointer(&below(&operation.pointer, "requestBody")) else { return Ok((Some(compiled(&nothing())?), None)) };
+        let nothing = || {
+            Converted::of(
+                serde_json::json!({ "type": "null" }),
+                operation.pointer.clone(),
+            )
+        };
+        let Some(written) = self.root.pointer(&below(&operation.pointer, "requestBody")) else {
+            return Ok((Some(compiled(&nothing())?), None));
+        };
         let body = self.follow(written, below(&operation.pointer, "requestBody"))?;
         let content = body.value.get("content").and_then(Value::as_object);
         let Some(content) = content.filter(|content| !content.is_empty()) else {
-            return Err(Fault::at(body.pointer, "`requestBody` lacks `content`", "such as `content: { application/json: { schema: { type: object } } }`"));
+            return Err(Fault::at(
+                body.pointer,
+                "`requestBody` lacks `content`",
+                "such as `content: { application/json: { schema: { type: object } } }`",
+            ));
         };
-        let Some((media, described)) = content.iter().min_by_key(|(media, _)| rank(media)).filter(|(media, _)| rank(media) < NOT_JSON) else {
-            return Ok((None, Some(content.keys().map(String::as_str).collect::<Vec<_>>().join(", "))));
+        let Some((media, described)) = content
+            .iter()
+            .min_by_key(|(media, _)| rank(media))
+            .filter(|(media, _)| rank(media) < NOT_JSON)
+        else {
+            return Ok((
+                None,
+                Some(
+                    content
+                        .keys()
+                        .map(String::as_str)
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                ),
+            ));
         };
         let pointer = below(&below(&body.pointer, "content"), media);
         let described = self.follow(described, pointer)?;
-        let Some(schema) = described.value.get("schema") else { return Ok((None, None)) };
-        let converted = convert(&self.root, self.dialect, schema, below(&described.pointer, "schema"))?;
+        let Some(schema) = described.value.get("schema") else {
+            return Ok((None, None));
+        };
+        let converted = convert(
+            &self.root,
+            self.dialect,
+            schema,
+            below(&described.pointer, "schema"),
+        )?;
         let required = body.value.get("required") == Some(&Value::Bool(true));
-        let converted = if required { converted } else { converted.or_nothing() };
+        let converted = if required {
+            converted
+        } else {
+            converted.or_nothing()
+        };
         // `true` and `{}` say nothing.
-        Ok((if converted.schema.as_object().is_some_and(|members| !members.is_empty()) { Some(compiled(&converted)?) } else { None }, None))
+        Ok((
+            if converted
+                .schema
+                .as_object()
+                .is_some_and(|members| !members.is_empty())
+            {
+                Some(compiled(&converted)?)
+            } else {
+                None
+            },
+            None,
+        ))
     }
 }
 
@@ -72,7 +139,12 @@ const NOT_JSON: u8 = 3;
 
 /// How much a media type is the JSON that the gate reads.
 fn rank(media: &str) -> u8 {
-    let plain = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let plain = media
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match plain.as_str() {
         "application/json" => 0,
         other if other.starts_with("application/") && other.ends_with("+json") => 1,

@@ -1,4 +1,5 @@
-//! A first list of tools from a document: every operation with a guess at its risk, to be read and corrected by a person.
+//! A first list of tools from a document: every operation with a guess at its risk, to be read and
+//! corrected by a person.
 
 use std::fmt::Write as _;
 
@@ -28,7 +29,8 @@ pub struct Draft {
     pub left_out: usize,
 }
 
-/// Drafts the tools of `document`, whose calls begin with `base` where the upstream does not say so.
+/// Drafts the tools of `document`, whose calls begin with `base` where the upstream does not say
+/// so.
 #[must_use]
 pub fn draft(document: &Document<'_>, base: &str) -> Draft {
     let mut draft = Draft::default();
@@ -38,7 +40,9 @@ pub fn draft(document: &Document<'_>, base: &str) -> Draft {
         let comment = said(&format!("{} {}", operation.method, operation.path));
         let why_not = match Pattern::http(&written) {
             Err(message) => Some(message),
-            Ok(_) if draft.tools.len() >= MAX_TOOLS => Some(format!("an API has at most {MAX_TOOLS} tools")),
+            Ok(_) if draft.tools.len() >= MAX_TOOLS => {
+                Some(format!("an API has at most {MAX_TOOLS} tools"))
+            }
             Ok(pattern) => {
                 let other = patterns
                     .iter()
@@ -68,47 +72,104 @@ fn hides(first: &Pattern, second: &Pattern) -> bool {
 }
 
 fn tool(document: &Document<'_>, operation: &Operation, pattern: &Pattern, draft: &mut Draft) {
-    let name = guess::name(operation.id.as_deref(), operation.method, &operation.path, &|name| draft.tools.iter().any(|tool| tool.name == name));
-    let words = [Some(operation.path.as_str()), operation.id.as_deref()].into_iter().flatten();
+    let name = guess::name(
+        operation.id.as_deref(),
+        operation.method,
+        &operation.path,
+        &|name| draft.tools.iter().any(|tool| tool.name == name),
+    );
+    let words = [Some(operation.path.as_str()), operation.id.as_deref()]
+        .into_iter()
+        .flatten();
     let guessed = guess::risk(operation.method, words);
-    let described = document.by_template(pattern.source()).map(|(operation, captures)| document.described(operation, &captures));
+    let described = document
+        .by_template(pattern.source())
+        .map(|(operation, captures)| document.described(operation, &captures));
     let text = &mut draft.text;
     if let Some(summary) = &operation.summary {
         let _ = writeln!(text, "  # {}", said(summary));
     }
     let _ = writeln!(text, "  - tool: {}", scalar(&name));
     let _ = writeln!(text, "    match: {}", scalar(pattern.source()));
-    let _ = writeln!(text, "    risk: {:<24}# a guess: {}", guessed.risk.as_str(), guessed.why);
+    let _ = writeln!(
+        text,
+        "    risk: {:<24}# a guess: {}",
+        guessed.risk.as_str(),
+        guessed.why
+    );
     let body = match &described {
-        Some(Ok(described)) => described.arguments.as_ref().map(|schema| schema.source().clone()),
+        Some(Ok(described)) => described
+            .arguments
+            .as_ref()
+            .map(|schema| schema.source().clone()),
         Some(Err(_)) | None => None,
     };
     if guessed.risk != Risk::Read
         && let Some(subject) = guess::subject(pattern.capture_names(), body.as_ref())
     {
-        let _ = writeln!(text, "    subject: {subject:<20} # the business object that a call touches, it seems");
+        let _ = writeln!(
+            text,
+            "    subject: {subject:<20} # the business object that a call touches, it seems"
+        );
     }
     if let Some(Err(fault)) = described {
-        let _ = writeln!(text, "    # The document cannot be used here: {}: {}", said(&fault.pointer), said(&fault.message));
+        let _ = writeln!(
+            text,
+            "    # The document cannot be used here: {}: {}",
+            said(&fault.pointer),
+            said(&fault.message)
+        );
         let _ = writeln!(text, "    arguments: {{}}");
         let _ = writeln!(text, "    parameters: []");
     }
     text.push('\n');
-    draft.tools.push(Drafted { name, risk: guessed.risk });
+    draft.tools.push(Drafted {
+        name,
+        risk: guessed.risk,
+    });
 }
 
 /// A text as it can stand in a comment.
 fn said(text: &str) -> String {
     const LONGEST: usize = 100;
-    let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') { ' ' } else { c };
-    let line: String = text.lines().next().unwrap_or_default().chars().take(LONGEST + 1).map(plain).collect();
-    if line.chars().count() > LONGEST { line.chars().take(LONGEST).chain("…".chars()).collect() } else { line.trim_end().to_owned() }
+    let plain = |c: char| {
+        if c.is_control()
+            || matches!(
+                c,
+                '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+            )
+        {
+            ' '
+        } else {
+            c
+        }
+    };
+    let line: String = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(LONGEST + 1)
+        .map(plain)
+        .collect();
+    if line.chars().count() > LONGEST {
+        line.chars().take(LONGEST).chain("…".chars()).collect()
+    } else {
+        line.trim_end().to_owned()
+    }
 }
 
 /// A text as a YAML value: as it is where that means the same, else quoted.
 fn scalar(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '{' | '}' | '.' | '-' | ' ');
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '{' | '}' | '.' | '-' | ' ');
     let begins_well = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].iter().any(|word| text.eq_ignore_ascii_case(word));
-    if begins_well && !is_word && text.chars().all(is_plain) { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    let is_word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word));
+    if begins_well && !is_word && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
 }

@@ -1,9 +1,12 @@
 //! `OpenAPI` documents (3.0 and 3.1): what they say about the calls of a tool API.
 //!
-//! A document fills in what a listed tool does not say itself: the schema of its JSON body and of its path and query parameters. It never makes a tool: a tool
-//! has a risk, and no document states one. Only the operations that tools name are read in full, so that a flaw elsewhere in a large document stops nobody.
+//! A document fills in what a listed tool does not say itself: the schema of its JSON body and of
+//! its path and query parameters. It never makes a tool: a tool has a risk, and no document states
+//! one. Only the operations that tools name are read in full, so that a flaw elsewhere in a large
+//! document stops nobody.
 //!
-//! Nothing is fetched and no other file is read: a reference that leaves the document is an error that says where it is written.
+//! Nothing is fetched and no other file is read: a reference that leaves the document is an error
+//! that says where it is written.
 
 use std::ops::Range;
 
@@ -43,7 +46,12 @@ pub struct Fault {
 
 impl Fault {
     fn at(pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Fault { pointer: pointer.into(), span: None, message: message.into(), hint: hint.into() }
+        Fault {
+            pointer: pointer.into(),
+            span: None,
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 }
 
@@ -84,8 +92,15 @@ pub struct Operation {
     item: String,
 }
 
-const METHODS: [(&str, &str); 7] =
-    [("get", "GET"), ("head", "HEAD"), ("post", "POST"), ("put", "PUT"), ("patch", "PATCH"), ("delete", "DELETE"), ("options", "OPTIONS")];
+const METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("head", "HEAD"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("options", "OPTIONS"),
+];
 
 const WHAT: &str = "an OpenAPI document begins with `openapi: 3.0.3` or `openapi: 3.1.0`";
 
@@ -97,7 +112,13 @@ impl<'f> Document<'f> {
     pub fn read(file: &'f SourceFile) -> Result<Self, Fault> {
         let (root, places) = Places::read(file)?;
         let dialect = dialect(&root)?;
-        let mut document = Document { file, root, dialect, operations: Vec::new(), places };
+        let mut document = Document {
+            file,
+            root,
+            dialect,
+            operations: Vec::new(),
+            places,
+        };
         document.operations = document.list()?;
         Ok(document)
     }
@@ -123,60 +144,106 @@ impl<'f> Document<'f> {
     /// The bytes in the file that `fault` is about.
     #[must_use]
     pub fn span(&self, fault: &Fault) -> Range<usize> {
-        fault.span.clone().unwrap_or_else(|| self.places.find(&self.file.text, &fault.pointer))
+        fault
+            .span
+            .clone()
+            .unwrap_or_else(|| self.places.find(&self.file.text, &fault.pointer))
     }
 
     /// The address of its first server, where that is a whole one.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         let url = self.root.pointer("/servers/0/url")?.as_str()?;
-        ((url.starts_with("http://") || url.starts_with("https://")) && !url.contains('{')).then(|| url.trim_end_matches('/'))
+        ((url.starts_with("http://") || url.starts_with("https://")) && !url.contains('{'))
+            .then(|| url.trim_end_matches('/'))
     }
 
     /// The operation that is called `id`.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&Operation> {
-        self.operations.iter().find(|operation| operation.id.as_deref() == Some(id))
+        self.operations
+            .iter()
+            .find(|operation| operation.id.as_deref() == Some(id))
     }
 
-    /// The operation whose calls the template `METHOD /path/{capture}` matches, with the document's name for each capture. The template may have the path that
-    /// the document's first server adds before each of its own.
+    /// The operation whose calls the template `METHOD /path/{capture}` matches, with the document's
+    /// name for each capture. The template may have the path that the document's first server adds
+    /// before each of its own.
     #[must_use]
     pub fn by_template(&self, template: &str) -> Option<(&Operation, Vec<(String, String)>)> {
         let (method, path) = template.split_once(' ')?;
         let base = self.server_path();
-        [Some(path), path.strip_prefix(base.as_str()).filter(|_| !base.is_empty())]
-            .into_iter()
-            .flatten()
-            .find_map(|path| self.operations.iter().find_map(|operation| Some((operation, operation.matched(method, path)?))))
+        [
+            Some(path),
+            path.strip_prefix(base.as_str())
+                .filter(|_| !base.is_empty()),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|path| {
+            self.operations
+                .iter()
+                .find_map(|operation| Some((operation, operation.matched(method, path)?)))
+        })
     }
 
-    /// The path of the first server, without a slash at its end; empty where there is none, or where it has variables.
+    /// The path of the first server, without a slash at its end; empty where there is none, or
+    /// where it has variables.
     #[must_use]
     pub fn server_path(&self) -> String {
-        let url = self.root.pointer("/servers/0/url").and_then(Value::as_str).unwrap_or_default();
+        let url = self
+            .root
+            .pointer("/servers/0/url")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let path = match url.split_once("://") {
             Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
             None => url,
         };
-        let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-        if path.starts_with('/') && !path.contains('{') { path.to_owned() } else { String::new() }
+        let path = path
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('/');
+        if path.starts_with('/') && !path.contains('{') {
+            path.to_owned()
+        } else {
+            String::new()
+        }
     }
 
     fn list(&self) -> Result<Vec<Operation>, Fault> {
-        let Some(paths) = self.root.get("paths") else { return Ok(Vec::new()) };
-        let paths = paths.as_object().ok_or_else(|| Fault::at("/paths", "`paths` must be a mapping", "each key is a path, such as `/orders/{order}`"))?;
+        let Some(paths) = self.root.get("paths") else {
+            return Ok(Vec::new());
+        };
+        let paths = paths.as_object().ok_or_else(|| {
+            Fault::at(
+                "/paths",
+                "`paths` must be a mapping",
+                "each key is a path, such as `/orders/{order}`",
+            )
+        })?;
         let mut operations = Vec::new();
         for (path, item) in paths.iter().filter(|(path, _)| path.starts_with('/')) {
             let item = self.follow(item, below("/paths", path))?;
             let Some(members) = item.value.as_object() else {
-                return Err(Fault::at(item.pointer, format!("path `{path}` must be a mapping"), "its keys are methods, such as `get`"));
+                return Err(Fault::at(
+                    item.pointer,
+                    format!("path `{path}` must be a mapping"),
+                    "its keys are methods, such as `get`",
+                ));
             };
             for (key, method) in METHODS {
-                let Some(written) = members.get(key) else { continue };
+                let Some(written) = members.get(key) else {
+                    continue;
+                };
                 let pointer = below(&item.pointer, key);
                 let Some(written) = written.as_object() else {
-                    return Err(Fault::at(pointer, format!("operation `{method} {path}` must be a mapping"), "such as `{ operationId: getOrder }`"));
+                    return Err(Fault::at(
+                        pointer,
+                        format!("operation `{method} {path}` must be a mapping"),
+                        "such as `{ operationId: getOrder }`",
+                    ));
                 };
                 operations.push(operation(method, path, written, pointer, &item));
                 if operations.len() > MAX_OPERATIONS {
@@ -198,7 +265,8 @@ impl<'f> Document<'f> {
 }
 
 impl Operation {
-    /// The document's names of what `path` captures, each with the template's; `None` where it is another operation's.
+    /// The document's names of what `path` captures, each with the template's; `None` where it is
+    /// another operation's.
     fn matched(&self, method: &str, path: &str) -> Option<Vec<(String, String)>> {
         if self.method != method {
             return None;
@@ -211,7 +279,9 @@ impl Operation {
         for (our, their) in ours.into_iter().zip(theirs) {
             match (our.contains('{'), capture(their)) {
                 (false, None) if our == their => {}
-                (true, Some(name)) => names.extend(capture(our).map(|our| (our.to_owned(), name.to_owned()))),
+                (true, Some(name)) => {
+                    names.extend(capture(our).map(|our| (our.to_owned(), name.to_owned())));
+                }
                 (false | true, _) => return None,
             }
         }
@@ -225,11 +295,15 @@ fn segments(path: &str) -> Vec<&str> {
 
 /// The name of a segment that is one capture and nothing else.
 fn capture(segment: &str) -> Option<&str> {
-    segment.strip_prefix('{')?.strip_suffix('}').filter(|name| !name.contains(['{', '}']) && !name.ends_with("..."))
+    segment
+        .strip_prefix('{')?
+        .strip_suffix('}')
+        .filter(|name| !name.contains(['{', '}']) && !name.ends_with("..."))
 }
 
-/// The pattern for the calls of `operation`, whose paths begin with `base`. A segment that is only partly a parameter becomes one capture: patterns have whole
-/// segments only. A slash at the end is left out, as the gate reads paths without it.
+/// The pattern for the calls of `operation`, whose paths begin with `base`. A segment that is only
+/// partly a parameter becomes one capture: patterns have whole segments only. A slash at the end is
+/// left out, as the gate reads paths without it.
 #[must_use]
 pub fn template(operation: &Operation, base: &str) -> String {
     let mut names: Vec<String> = Vec::new();
@@ -240,9 +314,21 @@ pub fn template(operation: &Operation, base: &str) -> String {
             path.push_str(segment);
             continue;
         }
-        let inside = segment.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect::<Vec<_>>().join("_");
-        let plain: String = inside.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let lead = if plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') { "" } else { "p_" };
+        let inside = segment
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split('}').next())
+            .collect::<Vec<_>>()
+            .join("_");
+        let plain: String = inside
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let lead = if plain.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            ""
+        } else {
+            "p_"
+        };
         let mut name = format!("{lead}{plain}");
         while names.contains(&name) {
             name.push('_');
@@ -255,9 +341,20 @@ pub fn template(operation: &Operation, base: &str) -> String {
     format!("{} {path}", operation.method)
 }
 
-fn operation(method: &'static str, path: &str, written: &Map<String, Value>, pointer: String, item: &Reference<'_>) -> Operation {
+fn operation(
+    method: &'static str,
+    path: &str,
+    written: &Map<String, Value>,
+    pointer: String,
+    item: &Reference<'_>,
+) -> Operation {
     let text = |name: &str| written.get(name).and_then(Value::as_str).map(str::to_owned);
-    let tags = written.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let tags = written
+        .get("tags")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     Operation {
         method,
         path: path.to_owned(),
@@ -285,13 +382,23 @@ fn dialect(root: &Value) -> Result<Dialect, Fault> {
         Some(Value::String(version)) => version.clone(),
         Some(Value::Number(version)) => version.to_string(),
         Some(_) => return Err(Fault::at("/openapi", "`openapi` must be a version", WHAT)),
-        None => return Err(Fault::at("", "this is not an OpenAPI document: it has no `openapi`", WHAT)),
+        None => {
+            return Err(Fault::at(
+                "",
+                "this is not an OpenAPI document: it has no `openapi`",
+                WHAT,
+            ));
+        }
     };
     match version.as_str() {
         "3.0" => Ok(Dialect::V30),
         "3.1" => Ok(Dialect::V31),
         version if version.starts_with("3.0.") => Ok(Dialect::V30),
         version if version.starts_with("3.1.") => Ok(Dialect::V31),
-        version => Err(Fault::at("/openapi", format!("OpenAPI {version} is not read"), "versions 3.0 and 3.1 are")),
+        version => Err(Fault::at(
+            "/openapi",
+            format!("OpenAPI {version} is not read"),
+            "versions 3.0 and 3.1 are",
+        )),
     }
 }

@@ -1,6 +1,7 @@
 //! The parameters of an operation that a call can be judged by: those of its path and its query.
 //!
-//! Headers and cookies are not judged: agents' clients send their own. Objects that a query spreads over several names are not either.
+//! Headers and cookies are not judged: agents' clients send their own. Objects that a query spreads
+//! over several names are not either.
 
 use serde_json::Value;
 
@@ -15,24 +16,53 @@ use crate::gate::policy::schema::parameter::{Form, Within};
 /// The most parameters of an operation.
 const MAX_PARAMETERS: usize = 200;
 
-pub(super) fn of(document: &Document<'_>, operation: &Operation, captures: &[(String, String)]) -> Result<Vec<DescribedParameter>, Fault> {
+pub(super) fn of(
+    document: &Document<'_>,
+    operation: &Operation,
+    captures: &[(String, String)],
+) -> Result<Vec<DescribedParameter>, Fault> {
     let mut found: Vec<(String, String, Reference<'_>)> = Vec::new();
     // The operation's own come first, and count instead of what its path item says.
     for owner in [&operation.pointer, &operation.item] {
         let pointer = below(owner, "parameters");
-        let Some(written) = document.root.pointer(&pointer) else { continue };
-        let list = written.as_array().ok_or_else(|| Fault::at(pointer.as_str(), "`parameters` must be a list", "such as `- { name: limit, in: query }`"))?;
+        let Some(written) = document.root.pointer(&pointer) else {
+            continue;
+        };
+        let list = written.as_array().ok_or_else(|| {
+            Fault::at(
+                pointer.as_str(),
+                "`parameters` must be a list",
+                "such as `- { name: limit, in: query }`",
+            )
+        })?;
         for (index, parameter) in list.iter().enumerate() {
             let parameter = document.follow(parameter, below(&pointer, &index.to_string()))?;
-            let text = |key: &str| parameter.value.get(key).and_then(Value::as_str).map(str::to_owned);
-            let (Some(name), Some(place)) = (text("name"), text("in")) else {
-                return Err(Fault::at(parameter.pointer, "a parameter needs `name` and `in`", "such as `{ name: limit, in: query }`"));
+            let text = |key: &str| {
+                parameter
+                    .value
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
             };
-            if !found.iter().any(|(other, other_place, _)| *other == name && *other_place == place) {
+            let (Some(name), Some(place)) = (text("name"), text("in")) else {
+                return Err(Fault::at(
+                    parameter.pointer,
+                    "a parameter needs `name` and `in`",
+                    "such as `{ name: limit, in: query }`",
+                ));
+            };
+            if !found
+                .iter()
+                .any(|(other, other_place, _)| *other == name && *other_place == place)
+            {
                 found.push((name, place, parameter));
             }
             if found.len() > MAX_PARAMETERS {
-                return Err(Fault::at(pointer, format!("more than {MAX_PARAMETERS} parameters"), "write `parameters` for the tool, with those that matter"));
+                return Err(Fault::at(
+                    pointer,
+                    format!("more than {MAX_PARAMETERS} parameters"),
+                    "write `parameters` for the tool, with those that matter",
+                ));
             }
         }
     }
@@ -51,17 +81,46 @@ pub(super) fn of(document: &Document<'_>, operation: &Operation, captures: &[(St
     Ok(described)
 }
 
-fn one(document: &Document<'_>, name: String, within: Within, parameter: &Reference<'_>) -> Result<Option<DescribedParameter>, Fault> {
+fn one(
+    document: &Document<'_>,
+    name: String,
+    within: Within,
+    parameter: &Reference<'_>,
+) -> Result<Option<DescribedParameter>, Fault> {
     let is = |key: &str| parameter.value.get(key) == Some(&Value::Bool(true));
     let required = within == Within::Query && is("required");
-    let schema = parameter.value.get("schema").filter(|_| !is("allowEmptyValue"));
-    let schema = schema.map(|schema| convert(&document.root, document.dialect, schema, below(&parameter.pointer, "schema"))).transpose()?;
-    let takes = |kind: &str| schema.as_ref().is_some_and(|converted| is_of(&converted.schema, kind));
+    let schema = parameter
+        .value
+        .get("schema")
+        .filter(|_| !is("allowEmptyValue"));
+    let schema = schema
+        .map(|schema| {
+            convert(
+                &document.root,
+                document.dialect,
+                schema,
+                below(&parameter.pointer, "schema"),
+            )
+        })
+        .transpose()?;
+    let takes = |kind: &str| {
+        schema
+            .as_ref()
+            .is_some_and(|converted| is_of(&converted.schema, kind))
+    };
     if takes("object") {
         return Ok(None);
     }
     let explode = parameter.value.get("explode").and_then(Value::as_bool);
-    let style = parameter.value.get("style").and_then(Value::as_str).unwrap_or(if within == Within::Path { "simple" } else { "form" });
+    let style = parameter
+        .value
+        .get("style")
+        .and_then(Value::as_str)
+        .unwrap_or(if within == Within::Path {
+            "simple"
+        } else {
+            "form"
+        });
     let form = match (takes("array"), style, explode) {
         (false, "form" | "simple", _) => Form::One,
         (true, "form", None | Some(true)) => Form::Repeated,
@@ -70,8 +129,21 @@ fn one(document: &Document<'_>, name: String, within: Within, parameter: &Refere
         (true, "pipeDelimited", _) => Form::Pipes,
         (false | true, _, _) => return Ok(None),
     };
-    let schema = schema.filter(|converted| converted.schema.as_object().is_some_and(|members| !members.is_empty()));
-    Ok((required || schema.is_some()).then_some(DescribedParameter { name, within, required, form, schema }))
+    let schema = schema.filter(|converted| {
+        converted
+            .schema
+            .as_object()
+            .is_some_and(|members| !members.is_empty())
+    });
+    Ok(
+        (required || schema.is_some()).then_some(DescribedParameter {
+            name,
+            within,
+            required,
+            form,
+            schema,
+        }),
+    )
 }
 
 fn is_of(schema: &Value, kind: &str) -> bool {

@@ -1,4 +1,5 @@
-//! References inside a document. One that leaves it is an error: nothing is fetched, and no other file is read.
+//! References inside a document. One that leaves it is an error: nothing is fetched, and no other
+//! file is read.
 
 use std::borrow::Cow;
 
@@ -18,23 +19,41 @@ pub(super) struct Reference<'v> {
 }
 
 /// What `value` at `pointer` is, references followed.
-pub(super) fn follow<'v>(root: &'v Value, value: &'v Value, pointer: String) -> Result<Reference<'v>, Fault> {
+pub(super) fn follow<'v>(
+    root: &'v Value,
+    value: &'v Value,
+    pointer: String,
+) -> Result<Reference<'v>, Fault> {
     let (mut value, mut pointer) = (value, pointer);
     for _ in 0..MAX_HOPS {
-        let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Ok(Reference { value, pointer }) };
+        let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
+            return Ok(Reference { value, pointer });
+        };
         let target = target(root, reference, &pointer)?;
         value = target.value;
         pointer = target.pointer;
     }
-    Err(Fault::at(pointer, format!("`$ref` leads through more than {MAX_HOPS} references, or back to itself"), "let it name the part itself"))
+    Err(Fault::at(
+        pointer,
+        format!("`$ref` leads through more than {MAX_HOPS} references, or back to itself"),
+        "let it name the part itself",
+    ))
 }
 
 /// What `reference`, written in the object at `pointer`, names.
-pub(super) fn target<'v>(root: &'v Value, reference: &str, pointer: &str) -> Result<Reference<'v>, Fault> {
+pub(super) fn target<'v>(
+    root: &'v Value,
+    reference: &str,
+    pointer: &str,
+) -> Result<Reference<'v>, Fault> {
     let at = below(pointer, "$ref");
     let told = told(reference);
     let Some(fragment) = reference.strip_prefix('#') else {
-        let what = if reference.contains("://") || reference.starts_with("//") { "another server" } else { "another file" };
+        let what = if reference.contains("://") || reference.starts_with("//") {
+            "another server"
+        } else {
+            "another file"
+        };
         return Err(Fault::at(
             at,
             format!("`$ref` names `{told}`, which is in {what}"),
@@ -43,12 +62,25 @@ pub(super) fn target<'v>(root: &'v Value, reference: &str, pointer: &str) -> Res
     };
     if !fragment.is_empty() && !fragment.starts_with('/') {
         let hint = "such as `#/components/schemas/Order`";
-        return Err(Fault::at(at, format!("`$ref` names `{told}`; expected `#/` and a JSON pointer"), hint));
+        return Err(Fault::at(
+            at,
+            format!("`$ref` names `{told}`; expected `#/` and a JSON pointer"),
+            hint,
+        ));
     }
-    let found = root.pointer(fragment).map(|value| (value, fragment.to_owned()));
-    let found = found.or_else(|| decoded(fragment).and_then(|fragment| Some((root.pointer(&fragment)?, fragment))));
-    let (value, pointer) =
-        found.ok_or_else(|| Fault::at(at, format!("`$ref` names `{told}`, which this document does not have"), neighbours(root, fragment)))?;
+    let found = root
+        .pointer(fragment)
+        .map(|value| (value, fragment.to_owned()));
+    let found = found.or_else(|| {
+        decoded(fragment).and_then(|fragment| Some((root.pointer(&fragment)?, fragment)))
+    });
+    let (value, pointer) = found.ok_or_else(|| {
+        Fault::at(
+            at,
+            format!("`$ref` names `{told}`, which this document does not have"),
+            neighbours(root, fragment),
+        )
+    })?;
     Ok(Reference { value, pointer })
 }
 
@@ -63,12 +95,23 @@ pub(super) fn told(text: &str) -> Cow<'_, str> {
     if text.chars().nth(LONGEST).is_none() && !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
-    let shown: String = text.chars().take(LONGEST).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    Cow::Owned(if text.chars().nth(LONGEST).is_some() { shown + "…" } else { shown })
+    let shown: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    Cow::Owned(if text.chars().nth(LONGEST).is_some() {
+        shown + "…"
+    } else {
+        shown
+    })
 }
 
 fn neighbours(root: &Value, fragment: &str) -> String {
-    let around = fragment.rsplit_once('/').and_then(|(above, name)| Some((root.pointer(above)?.as_object()?, name)));
-    let near = around.and_then(|(members, name)| did_you_mean(name, members.keys().map(String::as_str)));
+    let around = fragment
+        .rsplit_once('/')
+        .and_then(|(above, name)| Some((root.pointer(above)?.as_object()?, name)));
+    let near =
+        around.and_then(|(members, name)| did_you_mean(name, members.keys().map(String::as_str)));
     near.unwrap_or_else(|| "define it under `components`, or correct the name".to_owned())
 }

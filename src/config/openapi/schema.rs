@@ -1,6 +1,8 @@
-//! Schemas of a document as JSON Schema of draft 2020-12 that stands on its own: what it refers to goes along under `$defs`, cycles included.
+//! Schemas of a document as JSON Schema of draft 2020-12 that stands on its own: what it refers to
+//! goes along under `$defs`, cycles included.
 //!
-//! Only keywords that judge are kept. Descriptions and examples go: a reworded sentence is no change of what a tool takes.
+//! Only keywords that judge are kept. Descriptions and examples go: a reworded sentence is no
+//! change of what a tool takes.
 
 use std::collections::HashMap;
 
@@ -72,41 +74,83 @@ const NAMED: [&str; 3] = ["properties", "patternProperties", "dependentSchemas"]
 #[derive(Debug)]
 pub(super) struct Converted {
     pub(super) schema: Value,
-    /// Pointers into the schema, each with that into the document; the longest that fits is the one.
+    /// Pointers into the schema, each with that into the document; the longest that fits is the
+    /// one.
     origins: Vec<(String, String)>,
 }
 
 impl Converted {
     /// A schema that the document implies at `pointer`.
     pub(super) fn of(schema: Value, pointer: String) -> Self {
-        Converted { schema, origins: vec![(String::new(), pointer)] }
+        Converted {
+            schema,
+            origins: vec![(String::new(), pointer)],
+        }
     }
 
     /// Where in the document the part at `pointer` of the schema is.
     pub(super) fn origin(&self, pointer: &str) -> String {
-        let inside = |part: &str| pointer.strip_prefix(part).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let best = self.origins.iter().filter_map(|(part, origin)| Some((part.len(), origin, inside(part)?))).max_by_key(|(length, ..)| *length);
-        best.map(|(_, origin, rest)| format!("{origin}{rest}")).unwrap_or_default()
+        let inside = |part: &str| {
+            pointer
+                .strip_prefix(part)
+                .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let best = self
+            .origins
+            .iter()
+            .filter_map(|(part, origin)| Some((part.len(), origin, inside(part)?)))
+            .max_by_key(|(length, ..)| *length);
+        best.map(|(_, origin, rest)| format!("{origin}{rest}"))
+            .unwrap_or_default()
     }
 
     /// Lets there be nothing as well.
     pub(super) fn or_nothing(self) -> Self {
-        let Value::Object(mut members) = self.schema else { return self };
+        let Value::Object(mut members) = self.schema else {
+            return self;
+        };
         let defs = members.remove("$defs");
         let mut schema = json!({ "anyOf": [{ "type": "null" }, members] });
         if let (Some(defs), Value::Object(schema)) = (defs, &mut schema) {
             schema.insert("$defs".to_owned(), defs);
         }
-        let moved = |part: String| if part.starts_with("/$defs/") { part } else { format!("/anyOf/1{part}") };
-        Converted { schema, origins: self.origins.into_iter().map(|(part, origin)| (moved(part), origin)).collect() }
+        let moved = |part: String| {
+            if part.starts_with("/$defs/") {
+                part
+            } else {
+                format!("/anyOf/1{part}")
+            }
+        };
+        Converted {
+            schema,
+            origins: self
+                .origins
+                .into_iter()
+                .map(|(part, origin)| (moved(part), origin))
+                .collect(),
+        }
     }
 }
 
 /// The schema at `pointer` of the document.
-pub(super) fn convert(root: &Value, dialect: Dialect, schema: &Value, pointer: String) -> Result<Converted, Fault> {
-    let mut conversion = Conversion { root, dialect, names: HashMap::new(), due: Vec::new(), count: 0 };
-    // Conditions are checked against what a schema says directly, so what the whole of it refers to is put in its place.
-    let only_refers = schema.get("$ref").is_some() && (dialect == Dialect::V30 || schema.as_object().is_some_and(|members| members.len() == 1));
+pub(super) fn convert(
+    root: &Value,
+    dialect: Dialect,
+    schema: &Value,
+    pointer: String,
+) -> Result<Converted, Fault> {
+    let mut conversion = Conversion {
+        root,
+        dialect,
+        names: HashMap::new(),
+        due: Vec::new(),
+        count: 0,
+    };
+    // Conditions are checked against what a schema says directly, so what the whole of it refers to
+    // is put in its place.
+    let only_refers = schema.get("$ref").is_some()
+        && (dialect == Dialect::V30
+            || schema.as_object().is_some_and(|members| members.len() == 1));
     let (schema, pointer) = if only_refers {
         let found = follow(root, schema, pointer)?;
         (found.value, found.pointer)
@@ -124,7 +168,10 @@ pub(super) fn convert(root: &Value, dialect: Dialect, schema: &Value, pointer: S
     if let (Value::Object(members), false) = (&mut converted, defs.is_empty()) {
         members.insert("$defs".to_owned(), Value::Object(defs));
     }
-    Ok(Converted { schema: converted, origins })
+    Ok(Converted {
+        schema: converted,
+        origins,
+    })
 }
 
 struct Conversion<'v> {
@@ -142,22 +189,39 @@ impl Conversion<'_> {
         let simpler = "write `arguments` for the tool, with a simpler schema";
         self.count += 1;
         if self.count > MAX_SCHEMAS {
-            return Err(Fault::at(pointer, format!("this is made of more than {MAX_SCHEMAS} schemas"), simpler));
+            return Err(Fault::at(
+                pointer,
+                format!("this is made of more than {MAX_SCHEMAS} schemas"),
+                simpler,
+            ));
         }
         if nesting > MAX_NESTING {
-            return Err(Fault::at(pointer, format!("schemas nest deeper than {MAX_NESTING} here"), simpler));
+            return Err(Fault::at(
+                pointer,
+                format!("schemas nest deeper than {MAX_NESTING} here"),
+                simpler,
+            ));
         }
         let members = match schema {
             Value::Bool(_) => return Ok(schema.clone()),
             Value::Object(members) => members,
             Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(Fault::at(pointer, "a schema must be a mapping", "such as `{ type: string }`"));
+                return Err(Fault::at(
+                    pointer,
+                    "a schema must be a mapping",
+                    "such as `{ type: string }`",
+                ));
             }
         };
         let mut converted = Map::new();
         if let Some(reference) = members.get("$ref") {
-            let reference =
-                reference.as_str().ok_or_else(|| Fault::at(below(pointer, "$ref"), "`$ref` must be text", "such as `#/components/schemas/Order`"))?;
+            let reference = reference.as_str().ok_or_else(|| {
+                Fault::at(
+                    below(pointer, "$ref"),
+                    "`$ref` must be text",
+                    "such as `#/components/schemas/Order`",
+                )
+            })?;
             converted.insert("$ref".to_owned(), self.refer(reference, pointer)?.into());
             if self.dialect == Dialect::V30 {
                 // What stands beside a reference is ignored there (3.0.3, Reference Object).
@@ -171,37 +235,70 @@ impl Conversion<'_> {
             } else if name == "required" {
                 converted.insert(keyword.clone(), self.sent(value, members));
             } else if EACH.contains(&name) || (name == "items" && value.is_array()) {
-                let parts =
-                    value.as_array().ok_or_else(|| Fault::at(at.as_str(), format!("`{name}` must be a list of schemas"), "such as `- { type: string }`"))?;
-                let parts: Result<Vec<_>, _> =
-                    parts.iter().enumerate().map(|(index, part)| self.schema(part, &below(&at, &index.to_string()), nesting + 1)).collect();
+                let parts = value.as_array().ok_or_else(|| {
+                    Fault::at(
+                        at.as_str(),
+                        format!("`{name}` must be a list of schemas"),
+                        "such as `- { type: string }`",
+                    )
+                })?;
+                let parts: Result<Vec<_>, _> = parts
+                    .iter()
+                    .enumerate()
+                    .map(|(index, part)| {
+                        self.schema(part, &below(&at, &index.to_string()), nesting + 1)
+                    })
+                    .collect();
                 converted.insert(keyword.clone(), Value::Array(parts?));
             } else if ONE.contains(&name) {
                 converted.insert(keyword.clone(), self.schema(value, &at, nesting + 1)?);
             } else if NAMED.contains(&name) {
-                let parts =
-                    value.as_object().ok_or_else(|| Fault::at(at.as_str(), format!("`{name}` must be a mapping"), "each key names what its schema is for"))?;
+                let parts = value.as_object().ok_or_else(|| {
+                    Fault::at(
+                        at.as_str(),
+                        format!("`{name}` must be a mapping"),
+                        "each key names what its schema is for",
+                    )
+                })?;
                 let mut named = Map::new();
                 for (part_name, part) in parts {
-                    named.insert(part_name.clone(), self.schema(part, &below(&at, part_name), nesting + 1)?);
+                    named.insert(
+                        part_name.clone(),
+                        self.schema(part, &below(&at, part_name), nesting + 1)?,
+                    );
                 }
                 converted.insert(keyword.clone(), Value::Object(named));
             }
         }
-        Ok(if self.dialect == Dialect::V30 { from_v30(members, converted) } else { Value::Object(converted) })
+        Ok(if self.dialect == Dialect::V30 {
+            from_v30(members, converted)
+        } else {
+            Value::Object(converted)
+        })
     }
 
-    /// What a request must have: a `readOnly` member that is required is required of answers only (3.0.3 and 3.1, Schema Object).
+    /// What a request must have: a `readOnly` member that is required is required of answers only
+    /// (3.0.3 and 3.1, Schema Object).
     fn sent(&self, required: &Value, members: &Map<String, Value>) -> Value {
-        let Value::Array(names) = required else { return required.clone() };
+        let Value::Array(names) = required else {
+            return required.clone();
+        };
         let is_read_only = |name: &str| {
-            let property = members.get("properties").and_then(|properties| properties.get(name));
+            let property = members
+                .get("properties")
+                .and_then(|properties| properties.get(name));
             property.is_some_and(|property| {
                 let is_marked = |value: &Value| value.get("readOnly") == Some(&Value::Bool(true));
-                is_marked(property) || follow(self.root, property, String::new()).is_ok_and(|found| is_marked(found.value))
+                is_marked(property)
+                    || follow(self.root, property, String::new())
+                        .is_ok_and(|found| is_marked(found.value))
             })
         };
-        names.iter().filter(|name| !name.as_str().is_some_and(is_read_only)).cloned().collect()
+        names
+            .iter()
+            .filter(|name| !name.as_str().is_some_and(is_read_only))
+            .cloned()
+            .collect()
     }
 
     /// The reference under `$defs` to what `reference` names.
@@ -211,8 +308,21 @@ impl Conversion<'_> {
             return Ok(format!("#/$defs/{name}"));
         }
         let last = target.pointer.rsplit('/').next().unwrap_or_default();
-        let plain: String = last.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' }).collect();
-        let mut name = if plain.is_empty() { "document".to_owned() } else { plain.clone() };
+        let plain: String = last
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let mut name = if plain.is_empty() {
+            "document".to_owned()
+        } else {
+            plain.clone()
+        };
         let mut count = 1;
         while self.names.values().any(|taken| *taken == name) {
             count += 1;
@@ -226,7 +336,10 @@ impl Conversion<'_> {
 
 /// What 3.0 writes otherwise than draft 2020-12.
 fn from_v30(written: &Map<String, Value>, mut schema: Map<String, Value>) -> Value {
-    for (exclusive, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
+    for (exclusive, bound) in [
+        ("exclusiveMinimum", "minimum"),
+        ("exclusiveMaximum", "maximum"),
+    ] {
         match schema.get(exclusive) {
             Some(Value::Bool(true)) => {
                 schema.remove(exclusive);
@@ -243,9 +356,12 @@ fn from_v30(written: &Map<String, Value>, mut schema: Map<String, Value>) -> Val
     if written.get("nullable") != Some(&Value::Bool(true)) {
         return Value::Object(schema);
     }
-    // By the letter, `nullable` adds null to a `type` beside it and to nothing else (3.0.3, Schema Object). Documents mean it as it reads, so null is added to
-    // an `enum` and to composed schemas as well: refusing a null that the API takes would stop calls that are right.
-    let composed = ["allOf", "anyOf", "oneOf", "not"].into_iter().any(|keyword| schema.contains_key(keyword));
+    // By the letter, `nullable` adds null to a `type` beside it and to nothing else (3.0.3, Schema
+    // Object). Documents mean it as it reads, so null is added to an `enum` and to composed schemas
+    // as well: refusing a null that the API takes would stop calls that are right.
+    let composed = ["allOf", "anyOf", "oneOf", "not"]
+        .into_iter()
+        .any(|keyword| schema.contains_key(keyword));
     if composed {
         return json!({ "anyOf": [{ "type": "null" }, schema] });
     }

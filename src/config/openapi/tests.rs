@@ -1,4 +1,5 @@
-//! Documents: what they say of calls, what is said of broken ones, and that none of them makes the reader panic.
+//! Documents: what they say of calls, what is said of broken ones, and that none of them makes the
+//! reader panic.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -14,7 +15,10 @@ fn file(text: &str) -> SourceFile {
 
 /// The schema of the only operation's body.
 fn body(version: &str, schema: &Value, components: &Value) -> Value {
-    described(version, schema, components).unwrap().arguments.map_or(Value::Null, |schema| schema.source().clone())
+    described(version, schema, components)
+        .unwrap()
+        .arguments
+        .map_or(Value::Null, |schema| schema.source().clone())
 }
 
 fn described(version: &str, schema: &Value, components: &Value) -> Result<Described, String> {
@@ -26,7 +30,9 @@ fn described(version: &str, schema: &Value, components: &Value) -> Result<Descri
     let file = SourceFile::new("shop.json", document.to_string());
     let document = Document::read(&file).map_err(|fault| fault.message)?;
     let operation = document.operations()[0].clone();
-    document.described(&operation, &[]).map_err(|fault| format!("{}: {} [{}]", fault.pointer, fault.message, fault.hint))
+    document
+        .described(&operation, &[])
+        .map_err(|fault| format!("{}: {} [{}]", fault.pointer, fault.message, fault.hint))
 }
 
 #[test]
@@ -49,23 +55,58 @@ components:
     assert_eq!(document.operations().len(), 3);
     assert_eq!(document.by_id("share").unwrap().path, "/shared");
     let (operation, names) = document.by_template("GET /orders/{order}").unwrap();
-    assert_eq!((operation.id.as_deref(), names), (Some("getOrder"), vec![("order-id".to_owned(), "order".to_owned())]));
-    assert!(document.by_template("GET /v1/orders/{order}").is_some(), "below the server's path");
-    for other in ["POST /orders/{order}", "GET /orders/A-1", "GET /orders/{rest...}", "GET /orders", "GET /v2/orders/{order}", "nonsense"] {
+    assert_eq!(
+        (operation.id.as_deref(), names),
+        (
+            Some("getOrder"),
+            vec![("order-id".to_owned(), "order".to_owned())]
+        )
+    );
+    assert!(
+        document.by_template("GET /v1/orders/{order}").is_some(),
+        "below the server's path"
+    );
+    for other in [
+        "POST /orders/{order}",
+        "GET /orders/A-1",
+        "GET /orders/{rest...}",
+        "GET /orders",
+        "GET /v2/orders/{order}",
+        "nonsense",
+    ] {
         assert!(document.by_template(other).is_none(), "{other}");
     }
-    let templates: Vec<_> = document.operations().iter().map(|operation| template(operation, "/v1")).collect();
-    assert!(templates.contains(&"GET /v1/orders/{order_id}".to_owned()) && templates.contains(&"DELETE /v1/orders/{order_id}/lines/{line}".to_owned()));
+    let templates: Vec<_> = document
+        .operations()
+        .iter()
+        .map(|operation| template(operation, "/v1"))
+        .collect();
+    assert!(
+        templates.contains(&"GET /v1/orders/{order_id}".to_owned())
+            && templates.contains(&"DELETE /v1/orders/{order_id}/lines/{line}".to_owned())
+    );
 }
 
 #[test]
 fn what_3_0_writes_otherwise_means_the_same_in_json_schema() {
     let converted = |schema: Value| body("3.0.3", &schema, &json!({ "Pet": { "type": "object" } }));
     let table = [
-        (json!({ "type": "string", "nullable": true }), json!({ "type": ["string", "null"] })),
-        (json!({ "type": "string", "nullable": true, "enum": ["a"] }), json!({ "type": ["string", "null"], "enum": ["a", null] })),
-        (json!({ "type": "number", "minimum": 0, "exclusiveMinimum": true }), json!({ "type": "number", "exclusiveMinimum": 0 })),
-        (json!({ "type": "number", "maximum": 5, "exclusiveMaximum": false }), json!({ "type": "number", "maximum": 5 })),
+        (
+            json!({ "type": "string", "nullable": true }),
+            json!({ "type": ["string", "null"] }),
+        ),
+        (
+            json!({ "type": "string", "nullable": true, "enum": ["a"] }),
+            json!({ "type": ["string", "null"], "enum": ["a", null] }),
+        ),
+        (
+            json!({ "type": "number", "minimum": 0, "exclusiveMinimum": true }),
+            json!({ "type": "number", "exclusiveMinimum": 0 }),
+        ),
+        (
+            json!({ "type": "number", "maximum": 5, "exclusiveMaximum": false }),
+            json!({ "type": "number", "maximum": 5 }),
+        ),
         (
             json!({ "nullable": true, "allOf": [{ "$ref": "#/components/schemas/Pet" }] }),
             json!({ "anyOf": [{ "type": "null" }, { "allOf": [{ "$ref": "#/$defs/Pet" }] }], "$defs": { "Pet": { "type": "object" } } }),
@@ -82,7 +123,10 @@ fn what_3_0_writes_otherwise_means_the_same_in_json_schema() {
             json!({ "type": "object", "properties": { "example": { "type": "string" }, "$ref": { "type": "string" } } }),
         ),
         // Beside a reference, 3.0 reads nothing.
-        (json!({ "$ref": "#/components/schemas/Pet", "required": ["x"] }), json!({ "type": "object" })),
+        (
+            json!({ "$ref": "#/components/schemas/Pet", "required": ["x"] }),
+            json!({ "type": "object" }),
+        ),
     ];
     for (written, meant) in table {
         assert_eq!(converted(written.clone()), meant, "{written}");
@@ -93,9 +137,15 @@ fn what_3_0_writes_otherwise_means_the_same_in_json_schema() {
 fn what_3_1_writes_is_json_schema() {
     let pet = || json!({ "Pet": { "type": "object" } });
     let schema = json!({ "type": ["string", "null"], "exclusiveMinimum": 3, "const": "a", "examples": ["b"] });
-    assert_eq!(body("3.1.0", &schema, &pet()), json!({ "type": ["string", "null"], "exclusiveMinimum": 3, "const": "a" }));
+    assert_eq!(
+        body("3.1.0", &schema, &pet()),
+        json!({ "type": ["string", "null"], "exclusiveMinimum": 3, "const": "a" })
+    );
     let beside = json!({ "$ref": "#/components/schemas/Pet", "required": ["x"] });
-    assert_eq!(body("3.1.0", &beside, &pet()), json!({ "$ref": "#/$defs/Pet", "required": ["x"], "$defs": { "Pet": { "type": "object" } } }));
+    assert_eq!(
+        body("3.1.0", &beside, &pet()),
+        json!({ "$ref": "#/$defs/Pet", "required": ["x"], "$defs": { "Pet": { "type": "object" } } })
+    );
     // A number there, as 3.0 has it: the engine says so.
     let found = described("3.1.0", &json!({ "type": "object", "properties": { "n": { "minimum": 1, "exclusiveMinimum": true } } }), &pet()).unwrap_err();
     assert!(found.starts_with("/paths/~1orders/post/requestBody/content/application~1json/schema/properties/n/exclusiveMinimum: "), "{found}");
@@ -106,43 +156,97 @@ fn cycles_judge_as_deep_as_the_arguments_go() {
     let node = json!({ "Node": { "type": "object", "required": ["name"], "properties": {
         "name": { "type": "string" }, "children": { "type": "array", "items": { "$ref": "#/components/schemas/Node" } } } } });
     for version in ["3.0.0", "3.1.0"] {
-        let schema = described(version, &json!({ "$ref": "#/components/schemas/Node" }), &node).unwrap().arguments.unwrap();
+        let schema = described(
+            version,
+            &json!({ "$ref": "#/components/schemas/Node" }),
+            &node,
+        )
+        .unwrap()
+        .arguments
+        .unwrap();
         let text = |name: &'static str| Json::String(name.into());
         let leaf = Json::Object(vec![("name".into(), Json::Number("5"))]);
-        let inner = Json::Object(vec![("name".into(), text("b")), ("children".into(), Json::Array(vec![leaf]))]);
-        let outer = Json::Object(vec![("name".into(), text("a")), ("children".into(), Json::Array(vec![inner]))]);
+        let inner = Json::Object(vec![
+            ("name".into(), text("b")),
+            ("children".into(), Json::Array(vec![leaf])),
+        ]);
+        let outer = Json::Object(vec![
+            ("name".into(), text("a")),
+            ("children".into(), Json::Array(vec![inner])),
+        ]);
         let violations = schema.violations(Some(&outer));
         assert_eq!(violations.len(), 1);
         assert_eq!(violations[0].pointer, "/children/0/children/0/name");
     }
     // One that never reaches a part of the arguments is none.
     let endless = json!({ "A": { "allOf": [{ "$ref": "#/components/schemas/B" }] }, "B": { "allOf": [{ "$ref": "#/components/schemas/A" }] } });
-    assert!(described("3.1.0", &json!({ "$ref": "#/components/schemas/A" }), &endless).unwrap_err().contains("leads back to itself"));
+    assert!(
+        described(
+            "3.1.0",
+            &json!({ "$ref": "#/components/schemas/A" }),
+            &endless
+        )
+        .unwrap_err()
+        .contains("leads back to itself")
+    );
     let loops = json!({ "A": { "$ref": "#/components/schemas/B" }, "B": { "$ref": "#/components/schemas/A" } });
-    assert!(described("3.0.0", &json!({ "$ref": "#/components/schemas/A" }), &loops).unwrap_err().contains("back to itself"));
+    assert!(
+        described(
+            "3.0.0",
+            &json!({ "$ref": "#/components/schemas/A" }),
+            &loops
+        )
+        .unwrap_err()
+        .contains("back to itself")
+    );
 }
 
 #[test]
 fn a_reference_that_leaves_the_document_is_an_error_with_its_place() {
-    let refers =
-        |reference: &str| described("3.0.3", &json!({ "type": "object", "properties": { "a": { "$ref": reference } } }), &json!({ "Order": {} })).unwrap_err();
-    let at = "/paths/~1orders/post/requestBody/content/application~1json/schema/properties/a/$ref: ";
+    let refers = |reference: &str| {
+        described(
+            "3.0.3",
+            &json!({ "type": "object", "properties": { "a": { "$ref": reference } } }),
+            &json!({ "Order": {} }),
+        )
+        .unwrap_err()
+    };
+    let at =
+        "/paths/~1orders/post/requestBody/content/application~1json/schema/properties/a/$ref: ";
     for (reference, says) in [
-        ("https://evil.example/a.json#/A", "which is in another server"),
+        (
+            "https://evil.example/a.json#/A",
+            "which is in another server",
+        ),
         ("//evil.example/a.json", "which is in another server"),
         ("common.yaml#/Order", "which is in another file"),
         ("../../../etc/passwd", "which is in another file"),
         ("#Order", "expected `#/` and a JSON pointer"),
-        ("#/components/schemas/Ordr", "which this document does not have [did you mean `Order`?]"),
-        ("#/components/schemas/%zz", "which this document does not have"),
+        (
+            "#/components/schemas/Ordr",
+            "which this document does not have [did you mean `Order`?]",
+        ),
+        (
+            "#/components/schemas/%zz",
+            "which this document does not have",
+        ),
     ] {
         let found = refers(reference);
-        assert!(found.starts_with(at) && found.contains(says), "{reference}: {found}");
+        assert!(
+            found.starts_with(at) && found.contains(says),
+            "{reference}: {found}"
+        );
     }
     // Escapes are those of JSON pointers, and of URLs around them.
     let odd = json!({ "a/b~c d": { "type": "integer" } });
-    for reference in ["#/components/schemas/a~1b~0c d", "#/components/schemas/a~1b~0c%20d"] {
-        assert_eq!(body("3.0.3", &json!({ "$ref": reference }), &odd), json!({ "type": "integer" }));
+    for reference in [
+        "#/components/schemas/a~1b~0c d",
+        "#/components/schemas/a~1b~0c%20d",
+    ] {
+        assert_eq!(
+            body("3.0.3", &json!({ "$ref": reference }), &odd),
+            json!({ "type": "integer" })
+        );
     }
 }
 
@@ -153,9 +257,16 @@ fn a_body_is_what_its_json_is() {
         let file = file(&text);
         let document = Document::read(&file).unwrap();
         let described = document.described(&document.operations()[0], &[]).unwrap();
-        (described.arguments.map(|schema| schema.source().clone()), described.other_body)
+        (
+            described.arguments.map(|schema| schema.source().clone()),
+            described.other_body,
+        )
     };
-    assert_eq!(of("{ operationId: a }"), (Some(json!({ "type": "null" })), None), "takes no body");
+    assert_eq!(
+        of("{ operationId: a }"),
+        (Some(json!({ "type": "null" })), None),
+        "takes no body"
+    );
     let schema = "schema: { type: object }";
     assert_eq!(
         of(&format!("{{ requestBody: {{ required: true, content: {{ application/json; charset=utf-8: {{ {schema} }} }} }} }}")).0,
@@ -163,8 +274,14 @@ fn a_body_is_what_its_json_is() {
     );
     let optional = json!({ "anyOf": [{ "type": "null" }, { "type": "object" }] });
     assert_eq!(of(&format!("{{ requestBody: {{ content: {{ text/csv: {{}}, application/merge-patch+json: {{ {schema} }} }} }} }}")).0, Some(optional));
-    assert_eq!(of("{ requestBody: { content: { text/csv: {}, multipart/form-data: {} } } }"), (None, Some("multipart/form-data, text/csv".to_owned())));
-    assert_eq!(of("{ requestBody: { content: { application/json: {} } } }"), (None, None));
+    assert_eq!(
+        of("{ requestBody: { content: { text/csv: {}, multipart/form-data: {} } } }"),
+        (None, Some("multipart/form-data, text/csv".to_owned()))
+    );
+    assert_eq!(
+        of("{ requestBody: { content: { application/json: {} } } }"),
+        (None, None)
+    );
 }
 
 #[test]
@@ -210,23 +327,41 @@ fn a_fault_has_a_place_in_json_and_yaml() {
         let file = SourceFile::new(name, text);
         let (_, places) = Places::read(&file).unwrap();
         let fault = Document::read(&file).unwrap_err();
-        assert_eq!((fault.pointer.as_str(), fault.message.as_str()), ("/paths/~1a/post", "operation `POST /a` must be a mapping"));
+        assert_eq!(
+            (fault.pointer.as_str(), fault.message.as_str()),
+            ("/paths/~1a/post", "operation `POST /a` must be a mapping")
+        );
         let span = places.find(&file.text, &fault.pointer);
-        assert_eq!((&text[span.clone()], file.position(span.start).0), ("3", line), "{name}");
+        assert_eq!(
+            (&text[span.clone()], file.position(span.start).0),
+            ("3", line),
+            "{name}"
+        );
     }
     for (text, says) in [
         ("swagger: '2.0'\n", "this is Swagger 2.0, which is not read"),
         ("openapi: 4.0.0\n", "OpenAPI 4.0.0 is not read"),
-        ("api: x\n", "this is not an OpenAPI document: it has no `openapi`"),
+        (
+            "api: x\n",
+            "this is not an OpenAPI document: it has no `openapi`",
+        ),
         ("", "this file is empty"),
-        ("openapi: 3.1.0\n---\nopenapi: 3.1.0\n", "this file holds more than one document"),
+        (
+            "openapi: 3.1.0\n---\nopenapi: 3.1.0\n",
+            "this file holds more than one document",
+        ),
         ("openapi: [", "this cannot be read as YAML"),
     ] {
         let found = Document::read(&file(text)).unwrap_err();
         assert!(found.message.starts_with(says), "{text:?}: {found:?}");
     }
-    let broken = Document::read(&SourceFile::new("a.json", "{\n \"a\": }")).map(|_| ()).unwrap_err();
-    assert_eq!((broken.span, broken.message.as_str()), (Some(8..8), "this cannot be read as JSON: expected value"));
+    let broken = Document::read(&SourceFile::new("a.json", "{\n \"a\": }"))
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(
+        (broken.span, broken.message.as_str()),
+        (Some(8..8), "this cannot be read as JSON: expected value")
+    );
 }
 
 #[test]
@@ -237,8 +372,14 @@ fn what_would_take_too_long_is_refused() {
     }
     // Deeper than JSON is read at all, or than schemas are.
     assert!(described("3.1.0", &deep, &json!({})).is_err());
-    let many: Map<String, Value> = (0..10_001).map(|n| (format!("p{n}"), json!({ "type": "string" }))).collect();
-    assert!(described("3.1.0", &json!({ "properties": many }), &json!({})).unwrap_err().contains("more than 10000 schemas"));
+    let many: Map<String, Value> = (0..10_001)
+        .map(|n| (format!("p{n}"), json!({ "type": "string" })))
+        .collect();
+    assert!(
+        described("3.1.0", &json!({ "properties": many }), &json!({}))
+            .unwrap_err()
+            .contains("more than 10000 schemas")
+    );
     let chain: Map<String, Value> = (0..40)
         .map(|n| {
             (
@@ -248,7 +389,14 @@ fn what_would_take_too_long_is_refused() {
         })
         .chain([("S40".to_owned(), json!({}))])
         .collect();
-    assert!(described("3.1.0", &json!({ "$ref": "#/components/schemas/S0" }), &Value::Object(chain)).is_err());
+    assert!(
+        described(
+            "3.1.0",
+            &json!({ "$ref": "#/components/schemas/S0" }),
+            &Value::Object(chain)
+        )
+        .is_err()
+    );
 }
 
 /// Values in which the words of documents stand where they do not belong.
@@ -299,8 +447,12 @@ fn any_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(6, 64, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
-            prop::collection::vec((word.clone(), inner), 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())),
+            prop::collection::vec((word.clone(), inner), 0..6).prop_map(|members| Value::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect()
+            )),
         ]
     })
 }
@@ -309,7 +461,9 @@ fn read_all(file: &SourceFile) {
     match Document::read(file) {
         Ok(document) => {
             for operation in document.operations() {
-                let (_, captures) = document.by_template(&template(operation, "")).unwrap_or_else(|| (operation, Vec::new()));
+                let (_, captures) = document
+                    .by_template(&template(operation, ""))
+                    .unwrap_or_else(|| (operation, Vec::new()));
                 if let Err(fault) = document.described(operation, &captures) {
                     let span = document.span(&fault);
                     assert!(file.text.get(span).is_some(), "{fault:?}");

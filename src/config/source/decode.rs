@@ -1,14 +1,19 @@
 //! Reads typed documents from the tree, and goes on after an error.
 //!
-//! The source types derive `Deserialize`; this deserializer tells them where things are. Unknown and repeated keys are reported here with what was meant. A value
-//! that does not fit is reported and becomes [`Field::Bad`], so that one bad tool hides neither its neighbours nor its own other mistakes.
+//! The source types derive `Deserialize`; this deserializer tells them where things are. Unknown
+//! and repeated keys are reported here with what was meant. A value that does not fit is reported
+//! and becomes [`Field::Bad`], so that one bad tool hides neither its neighbours nor its own other
+//! mistakes.
 
 use std::{cell::RefCell, fmt, marker::PhantomData};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor},
+    de::{
+        self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+        VariantAccess, Visitor,
+    },
 };
 
 use super::{
@@ -78,10 +83,15 @@ pub enum TextOr<T> {
     More(T),
 }
 
-/// Reads `node` as a `T`. Everything that does not fit goes to `notes`; `None` where nothing is left.
+/// Reads `node` as a `T`. Everything that does not fit goes to `notes`; `None` where nothing is
+/// left.
 pub fn decode<T: for<'de> Deserialize<'de>>(node: &Node, notes: &mut Notes<'_>) -> Option<T> {
     let notes = RefCell::new(notes);
-    let at_node = AtNode { node, name: "", notes: &notes };
+    let at_node = AtNode {
+        node,
+        name: "",
+        notes: &notes,
+    };
     match T::deserialize(at_node) {
         Ok(value) => Some(value),
         Err(misfit) => {
@@ -108,7 +118,10 @@ impl std::error::Error for Misfit {}
 
 impl de::Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Misfit { message: message.to_string(), hint: None }
+        Misfit {
+            message: message.to_string(),
+            hint: None,
+        }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -130,33 +143,68 @@ struct AtNode<'n, 'c, 'f> {
 
 impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
     fn report(&self, misfit: Misfit) {
-        let message = if self.name.is_empty() { misfit.message } else { format!("`{}`: {}", self.name, misfit.message) };
+        let message = if self.name.is_empty() {
+            misfit.message
+        } else {
+            format!("`{}`: {}", self.name, misfit.message)
+        };
         let mut notes = self.notes.borrow_mut();
         notes.error(self.node.span.clone(), message).hint = misfit.hint;
     }
 
     fn expected(&self, what: &str) -> Misfit {
-        Misfit { message: format!("expected {what}, found {}", self.node.described()), hint: None }
+        Misfit {
+            message: format!("expected {what}, found {}", self.node.described()),
+            hint: None,
+        }
     }
 
     fn at(&self, node: &'n Node, name: &'n str) -> AtNode<'n, 'c, 'f> {
-        AtNode { node, name, notes: self.notes }
+        AtNode {
+            node,
+            name,
+            notes: self.notes,
+        }
     }
 
-    /// The entries of a mapping that belong to a struct with these fields. The others are reported, and so are repeated ones.
-    fn entries(&self, known: Option<&'static [&'static str]>) -> Result<Vec<&'n (Key, Node)>, Misfit> {
-        let Kind::Map(entries) = &self.node.kind else { return Err(self.expected("a mapping")) };
+    /// The entries of a mapping that belong to a struct with these fields. The others are reported,
+    /// and so are repeated ones.
+    fn entries(
+        &self,
+        known: Option<&'static [&'static str]>,
+    ) -> Result<Vec<&'n (Key, Node)>, Misfit> {
+        let Kind::Map(entries) = &self.node.kind else {
+            return Err(self.expected("a mapping"));
+        };
         let mut kept: Vec<&(Key, Node)> = Vec::with_capacity(entries.len());
         for entry in entries {
             let (key, _) = entry;
             let mut notes = self.notes.borrow_mut();
             if known.is_some_and(|known| !known.contains(&key.text.as_str())) {
                 let known = known.unwrap_or_default();
-                let place = if self.name.is_empty() { String::new() } else { format!(" in `{}`", self.name) };
-                let unknown = notes.error(key.span.clone(), format!("unknown key `{}`{place}", key.text)).label("not a key of this mapping");
-                unknown.hint = Some(did_you_mean(&key.text, known.iter().copied()).unwrap_or_else(|| format!("known keys: {}", known.join(", "))));
+                let place = if self.name.is_empty() {
+                    String::new()
+                } else {
+                    format!(" in `{}`", self.name)
+                };
+                let unknown = notes
+                    .error(
+                        key.span.clone(),
+                        format!("unknown key `{}`{place}", key.text),
+                    )
+                    .label("not a key of this mapping");
+                unknown.hint = Some(
+                    did_you_mean(&key.text, known.iter().copied())
+                        .unwrap_or_else(|| format!("known keys: {}", known.join(", "))),
+                );
             } else if kept.iter().any(|(other, _)| other.text == key.text) {
-                notes.error(key.span.clone(), format!("key `{}` is written twice", key.text)).label("again here").hint("keep one of the two");
+                notes
+                    .error(
+                        key.span.clone(),
+                        format!("key `{}` is written twice", key.text),
+                    )
+                    .label("again here")
+                    .hint("keep one of the two");
             } else {
                 kept.push(entry);
             }
@@ -202,8 +250,15 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
             Kind::Bool(value) => visitor.visit_bool(*value),
             Kind::Number(number, _) => number.deserialize_any(visitor).map_err(de::Error::custom),
             Kind::Text(text) => visitor.visit_borrowed_str(text),
-            Kind::List(items) => visitor.visit_seq(Items { at: self, rest: items.iter() }),
-            Kind::Map(_) => visitor.visit_map(Entries { at: self, rest: self.entries(None)?.into_iter(), value: None }),
+            Kind::List(items) => visitor.visit_seq(Items {
+                at: self,
+                rest: items.iter(),
+            }),
+            Kind::Map(_) => visitor.visit_map(Entries {
+                at: self,
+                rest: self.entries(None)?.into_iter(),
+                value: None,
+            }),
         }
     }
 
@@ -217,7 +272,10 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
     unsigned!(deserialize_u8 u8, deserialize_u16 u16, deserialize_u32 u32, deserialize_u64 u64);
 
     fn deserialize_str<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.scalar_text().map_or_else(|| Err(self.expected("text")), |text| visitor.visit_borrowed_str(text))
+        self.scalar_text().map_or_else(
+            || Err(self.expected("text")),
+            |text| visitor.visit_borrowed_str(text),
+        )
     }
 
     fn deserialize_string<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -235,7 +293,11 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'n>>(self, name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_newtype_struct<V: Visitor<'n>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
         match (name, &self.node.kind, self.scalar_text()) {
             (FIELD, ..) => visitor.visit_seq(Placed { at: self, step: 0 }),
             (TEXT_OR, Kind::Map(_), _) => visitor.visit_newtype_struct(self),
@@ -247,26 +309,56 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
 
     fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.kind {
-            Kind::List(items) => visitor.visit_seq(Items { at: self, rest: items.iter() }),
+            Kind::List(items) => visitor.visit_seq(Items {
+                at: self,
+                rest: items.iter(),
+            }),
             _ => Err(self.expected("a list")),
         }
     }
 
     fn deserialize_map<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_map(Entries { at: self, rest: self.entries(None)?.into_iter(), value: None })
+        visitor.visit_map(Entries {
+            at: self,
+            rest: self.entries(None)?.into_iter(),
+            value: None,
+        })
     }
 
-    fn deserialize_struct<V: Visitor<'n>>(self, _: &'static str, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_map(Entries { at: self, rest: self.entries(Some(fields))?.into_iter(), value: None })
+    fn deserialize_struct<V: Visitor<'n>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        visitor.visit_map(Entries {
+            at: self,
+            rest: self.entries(Some(fields))?.into_iter(),
+            value: None,
+        })
     }
 
-    fn deserialize_enum<V: Visitor<'n>>(self, _: &'static str, variants: &'static [&'static str], visitor: V) -> Result<V::Value, Misfit> {
-        let one_of = || variants.iter().map(|variant| format!("`{variant}`")).collect::<Vec<_>>().join(", ");
+    fn deserialize_enum<V: Visitor<'n>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let one_of = || {
+            variants
+                .iter()
+                .map(|variant| format!("`{variant}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         match self.scalar_text() {
             Some(text) if variants.contains(&text) => visitor.visit_enum(Word(text)),
             found => {
                 let hint = found.and_then(|text| did_you_mean(text, variants.iter().copied()));
-                Err(Misfit { hint, ..self.expected(&format!("one of {}", one_of())) })
+                Err(Misfit {
+                    hint,
+                    ..self.expected(&format!("one of {}", one_of()))
+                })
             }
         }
     }
@@ -282,8 +374,14 @@ struct Items<'n, 'c, 'f> {
 impl<'n> SeqAccess<'n> for Items<'n, '_, '_> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
-        self.rest.next().map(|item| seed.deserialize(self.at.at(item, self.at.name))).transpose()
+    fn next_element_seed<T: DeserializeSeed<'n>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
+        self.rest
+            .next()
+            .map(|item| seed.deserialize(self.at.at(item, self.at.name)))
+            .transpose()
     }
 }
 
@@ -296,9 +394,14 @@ struct Entries<'n, 'c, 'f> {
 impl<'n> MapAccess<'n> for Entries<'n, '_, '_> {
     type Error = Misfit;
 
-    fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+    fn next_key_seed<K: DeserializeSeed<'n>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Misfit> {
         self.value = self.rest.next();
-        self.value.map(|(key, _)| seed.deserialize(key.text.as_str().into_deserializer())).transpose()
+        self.value
+            .map(|(key, _)| seed.deserialize(key.text.as_str().into_deserializer()))
+            .transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'n>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
@@ -309,7 +412,8 @@ impl<'n> MapAccess<'n> for Entries<'n, '_, '_> {
     }
 }
 
-/// What a [`Field`] is read from: its first byte, the byte after its last, and the value, or nothing once a misfit was reported.
+/// What a [`Field`] is read from: its first byte, the byte after its last, and the value, or
+/// nothing once a misfit was reported.
 struct Placed<'n, 'c, 'f> {
     at: AtNode<'n, 'c, 'f>,
     step: u8,
@@ -318,12 +422,22 @@ struct Placed<'n, 'c, 'f> {
 impl<'n> SeqAccess<'n> for Placed<'n, '_, '_> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'n>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
+    fn next_element_seed<T: DeserializeSeed<'n>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
         self.step += 1;
         match self.step {
-            1 => seed.deserialize(self.at.node.span.start.into_deserializer()).map(Some),
-            2 => seed.deserialize(self.at.node.span.end.into_deserializer()).map(Some),
-            3 => Ok(seed.deserialize(self.at).map_err(|misfit| self.at.report(misfit)).ok()),
+            1 => seed
+                .deserialize(self.at.node.span.start.into_deserializer())
+                .map(Some),
+            2 => seed
+                .deserialize(self.at.node.span.end.into_deserializer())
+                .map(Some),
+            3 => Ok(seed
+                .deserialize(self.at)
+                .map_err(|misfit| self.at.report(misfit))
+                .ok()),
             _ => Ok(None),
         }
     }
@@ -337,7 +451,8 @@ impl<'n> EnumAccess<'n> for Word<'n> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'n>>(self, seed: V) -> Result<(V::Value, Self), Misfit> {
-        seed.deserialize(self.0.into_deserializer()).map(|value| (value, self))
+        seed.deserialize(self.0.into_deserializer())
+            .map(|value| (value, self))
     }
 }
 
@@ -356,7 +471,11 @@ impl<'n> VariantAccess<'n> for Word<'n> {
         Err(de::Error::custom("expected a word"))
     }
 
-    fn struct_variant<V: Visitor<'n>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Misfit> {
+    fn struct_variant<V: Visitor<'n>>(
+        self,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Misfit> {
         Err(de::Error::custom("expected a word"))
     }
 }
@@ -379,7 +498,12 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut placed: A) -> Result<Field<T>, A::Error> {
         let start = placed.next_element()?.unwrap_or_default();
         let end = placed.next_element()?.unwrap_or_default();
-        Ok(placed.next_element()?.map_or(Field::Bad, |value| Field::Given(At { span: start..end, value })))
+        Ok(placed.next_element()?.map_or(Field::Bad, |value| {
+            Field::Given(At {
+                span: start..end,
+                value,
+            })
+        }))
     }
 }
 
@@ -402,7 +526,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
         Ok(TextOr::Text(text.to_owned()))
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<TextOr<T>, D::Error> {
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<TextOr<T>, D::Error> {
         T::deserialize(deserializer).map(TextOr::More)
     }
 }
@@ -417,7 +544,10 @@ impl<T: JsonSchema> JsonSchema for TextOr<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (text, more) = (String::json_schema(generator), generator.subschema_for::<T>());
+        let (text, more) = (
+            String::json_schema(generator),
+            generator.subschema_for::<T>(),
+        );
         json_schema!({ "anyOf": [text, more] })
     }
 }
@@ -473,23 +603,45 @@ mod tests {
         let file = SourceFile::new("t", text);
         let mut notes = Notes::on(&file);
         let document = decode(&tree::read(text).unwrap()[0], &mut notes).unwrap();
-        (document, notes.into_found().iter().map(|found| format!("{found} [{}]", found.hint.as_deref().unwrap_or_default())).collect())
+        (
+            document,
+            notes
+                .into_found()
+                .iter()
+                .map(|found| format!("{found} [{}]", found.hint.as_deref().unwrap_or_default()))
+                .collect(),
+        )
     }
 
     #[test]
     fn what_fits_is_read_with_its_place() {
-        let (document, found) = read("name: 007\nwait: 15m\nkind: round\nparts:\n  - part: a\n    on: true\n");
+        let (document, found) =
+            read("name: 007\nwait: 15m\nkind: round\nparts:\n  - part: a\n    on: true\n");
         assert_eq!(found, Vec::<String>::new());
-        assert_eq!(document.name, Field::Given(At { span: 6..9, value: "007".to_owned() }));
+        assert_eq!(
+            document.name,
+            Field::Given(At {
+                span: 6..9,
+                value: "007".to_owned()
+            })
+        );
         assert_eq!(document.kind.value(), Some(&Shape::Round));
         assert!(document.count.is_absent());
-        assert_eq!(document.parts.value().unwrap()[0].value().unwrap().on.value(), Some(&true));
+        assert_eq!(
+            document.parts.value().unwrap()[0]
+                .value()
+                .unwrap()
+                .on
+                .value(),
+            Some(&true)
+        );
     }
 
     #[test]
     fn everything_that_does_not_fit_is_reported_at_once() {
-        let (document, found) =
-            read("nmae: x\nwait: 15 minutes\ncount: 4294967296\nkind: rond\nname: a\nname: b\nparts:\n  - part: [1]\n    on: yes\n  - 3\n  - part: good\n");
+        let (document, found) = read(
+            "nmae: x\nwait: 15 minutes\ncount: 4294967296\nkind: rond\nname: a\nname: b\nparts:\n  - part: [1]\n    on: yes\n  - 3\n  - part: good\n",
+        );
         assert_eq!(
             found,
             [

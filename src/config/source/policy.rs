@@ -1,4 +1,5 @@
-//! The three kinds of policy document, as they are written. Every field may be absent here; what must be there, and what a missing one means, is `config::lower`.
+//! The three kinds of policy document, as they are written. Every field may be absent here; what
+//! must be there, and what a missing one means, is `config::lower`.
 
 use schemars::JsonSchema;
 use serde::{
@@ -36,7 +37,8 @@ pub struct ApiDocument {
     /// Where it really is: an http or https URL.
     #[schemars(required)]
     pub upstream: Field<String>,
-    /// The path prefix on the gate, stripped before forwarding; `/` for a single API. `/NAME` when neither this nor `hosts` is written.
+    /// The path prefix on the gate, stripped before forwarding; `/` for a single API. `/NAME` when
+    /// neither this nor `hosts` is written.
     pub route: Field<String>,
     /// The host names it answers to instead of a prefix; the path stays untouched.
     pub hosts: List<String>,
@@ -69,9 +71,11 @@ pub struct ToolEntry {
     pub parameters: List<ParameterEntry>,
     /// Denies the call: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
     pub deny_when: Field<TextOr<RuleEntry>>,
-    /// Holds the call for a person: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
+    /// Holds the call for a person: an expression, or
+    /// `{ if: EXPRESSION, mode: shadow, until: DATE }`.
     pub hold_when: Field<TextOr<RuleEntry>>,
-    /// Holds the call unless the run escalated before: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
+    /// Holds the call unless the run escalated before: an expression, or
+    /// `{ if: EXPRESSION, mode: shadow, until: DATE }`.
     pub escalate_when: Field<TextOr<RuleEntry>>,
     /// When a call counts as done before.
     pub duplicate: Field<Duplicate>,
@@ -87,7 +91,8 @@ pub struct ToolEntry {
     pub body: Field<Size>,
     /// How long a call may take until its answer begins.
     pub timeout: Field<Interval>,
-    /// The URL of another upstream that answers the same paths, asked where the API's own fails. For read tools.
+    /// The URL of another upstream that answers the same paths, asked where the API's own fails.
+    /// For read tools.
     pub fallback: Field<String>,
     /// A ceiling that no level widens: `hold` or `deny`.
     pub always: Field<Verdict>,
@@ -147,7 +152,8 @@ pub struct Duplicate {
     pub key: List<String>,
     /// For how long.
     pub within: Field<Interval>,
-    /// What becomes of the second call: `deny`, or `count` (it goes, and is booked as duplicate work).
+    /// What becomes of the second call: `deny`, or `count` (it goes, and is booked as duplicate
+    /// work).
     pub verdict: Field<Twice>,
     /// Whether the rule acts: `enforce` or `shadow`.
     pub mode: Field<ModeWord>,
@@ -295,7 +301,8 @@ pub struct SignalDocument {
     pub when: Field<String>,
     /// An expression for the business object that the run touched.
     pub subject: Field<String>,
-    /// The tool through which the run touched the subject, as `api/tool`: the riskiest where it is absent.
+    /// The tool through which the run touched the subject, as `api/tool`: the riskiest where it is
+    /// absent.
     pub tool: Field<String>,
     /// An expression for the run's id, instead of `subject`.
     pub run: Field<String>,
@@ -343,7 +350,8 @@ pub struct RunEntry {
     pub max: Field<Interval>,
     /// No run has more calls.
     pub calls: Field<u32>,
-    /// The same call is refused when it comes for the so-manieth time in one run. Of reads, twenty times as many pass within a minute.
+    /// The same call is refused when it comes for the so-manieth time in one run. Of reads, twenty
+    /// times as many pass within a minute.
     pub r#loop: Field<u32>,
     /// Is a run that was never finished a timeout?
     pub finish: Field<Finish>,
@@ -529,7 +537,10 @@ impl<'de> Deserialize<'de> for Approvals {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Approvals, A::Error> {
-                Each::deserialize(MapAccessDeserializer::new(map)).map(|each| Approvals::Each { high: each.high, other: each.other })
+                Each::deserialize(MapAccessDeserializer::new(map)).map(|each| Approvals::Each {
+                    high: each.high,
+                    other: each.other,
+                })
             }
         }
 

@@ -38,7 +38,8 @@ pub struct ProcessDocument {
     pub workers: Field<u32>,
     /// How long calls in flight may take at shutdown.
     pub drain: Field<Interval>,
-    /// The built-in level that the last resorts clamp to: the `clamp` file in the data directory, SIGUSR2, the dashboard's emergency button.
+    /// The built-in level that the last resorts clamp to: the `clamp` file in the data directory,
+    /// SIGUSR2, the dashboard's emergency button.
     pub emergency: Field<String>,
 }
 
@@ -128,7 +129,19 @@ pub struct ReviewerEntry {
 }
 
 /// What a person may do. Ordered: each role may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, serde::Serialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Deserialize,
+    serde::Serialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Look.

@@ -1,7 +1,9 @@
 //! YAML as a tree in which every node knows where it was written.
 //!
-//! A derived `Deserialize` stops at its first error. So a file is read twice: here, where only broken YAML stops it, and then by [`super::decode`], which reads
-//! typed documents from the tree and reports everything that does not fit. Alias bombs and deep nesting are refused by the parser's budgets.
+//! A derived `Deserialize` stops at its first error. So a file is read twice: here, where only
+//! broken YAML stops it, and then by [`super::decode`], which reads typed documents from the tree
+//! and reports everything that does not fit. Alias bombs and deep nesting are refused by the
+//! parser's budgets.
 
 use std::{fmt, ops::Range};
 
@@ -15,13 +17,15 @@ use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy, Spa
 /// The most nodes that a file may hold, aliases followed.
 pub const MAX_NODES: usize = 100_000;
 
-/// How deep a file may nest. JSON Schemas nest deepest, and not this deep; the parser recurses, so twice as much would not fit a thread's stack.
+/// How deep a file may nest. JSON Schemas nest deepest, and not this deep; the parser recurses, so
+/// twice as much would not fit a thread's stack.
 pub const MAX_DEPTH: usize = 32;
 
 /// The most nodes of an `OpenAPI` document; published ones have hundreds of thousands.
 pub const MAX_LARGE_NODES: usize = 2_000_000;
 
-/// How deep an `OpenAPI` document may nest: schemas inside of schemas begin eight levels below its root.
+/// How deep an `OpenAPI` document may nest: schemas inside of schemas begin eight levels below its
+/// root.
 pub const MAX_LARGE_DEPTH: usize = 128;
 
 /// The bytes of a file that something was written in.
@@ -43,7 +47,8 @@ pub enum Kind {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number, and its text as it was written: where text is expected, `007` is a name and not seven.
+    /// A number, and its text as it was written: where text is expected, `007` is a name and not
+    /// seven.
     Number(serde_json::Number, String),
     /// Text.
     Text(String),
@@ -104,31 +109,51 @@ fn read_within(text: &str, max_nodes: usize, max_depth: usize) -> Result<Vec<Nod
 }
 
 fn broken(text: &str, error: &serde_saphyr::Error) -> Broken {
-    let start = error.location().map_or(0, |location| offset_of(text, location.line(), location.column()));
-    let end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+    let start = error.location().map_or(0, |location| {
+        offset_of(text, location.line(), location.column())
+    });
+    let end = text[start..]
+        .chars()
+        .next()
+        .map_or(start, |c| start + c.len_utf8());
     let formatted = error.render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
     let first_line = formatted.lines().next().unwrap_or_default();
     // The place is told once, by the diagnostic.
-    let mut message = first_line.split(" at line ").next().unwrap_or(first_line).to_owned();
+    let mut message = first_line
+        .split(" at line ")
+        .next()
+        .unwrap_or(first_line)
+        .to_owned();
     if let Some(initial) = message.get_mut(..1) {
         initial.make_ascii_lowercase();
     }
-    Broken { span: start..end, message }
+    Broken {
+        span: start..end,
+        message,
+    }
 }
 
 /// The byte at a line and column, both from 1. The scanner's errors come without bytes.
 fn offset_of(text: &str, line: u64, column: u64) -> usize {
     let as_index = |value: u64| usize::try_from(value.saturating_sub(1)).unwrap_or(usize::MAX);
-    let Some(line) = text.split_inclusive('\n').nth(as_index(line)) else { return text.trim_end().len() };
+    let Some(line) = text.split_inclusive('\n').nth(as_index(line)) else {
+        return text.trim_end().len();
+    };
     let line_start = line.as_ptr().addr() - text.as_ptr().addr();
-    line_start + line.char_indices().nth(as_index(column)).map_or(line.trim_end().len(), |(offset, _)| offset)
+    line_start
+        + line
+            .char_indices()
+            .nth(as_index(column))
+            .map_or(line.trim_end().len(), |(offset, _)| offset)
 }
 
 fn bytes(location: &serde_saphyr::Location) -> Span {
     let as_index = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let span = location.span();
     match (span.byte_offset(), span.byte_len()) {
-        (Some(start), Some(length)) => as_index(start)..as_index(start).saturating_add(as_index(length)),
+        (Some(start), Some(length)) => {
+            as_index(start)..as_index(start).saturating_add(as_index(length))
+        }
         _ => 0..0,
     }
 }
@@ -156,7 +181,10 @@ impl Node {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
         match &self.kind {
-            Kind::Map(entries) => entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value),
+            Kind::Map(entries) => entries
+                .iter()
+                .find(|(key, _)| key.text == name)
+                .map(|(_, value)| value),
             _ => None,
         }
     }
@@ -182,7 +210,11 @@ impl Node {
             Kind::Number(number, _) => serde_json::Value::Number(number.clone()),
             Kind::Text(text) => text.as_str().into(),
             Kind::List(items) => items.iter().map(Node::to_json).collect(),
-            Kind::Map(entries) => entries.iter().rev().map(|(key, value)| (key.text.clone(), value.to_json())).collect(),
+            Kind::Map(entries) => entries
+                .iter()
+                .rev()
+                .map(|(key, value)| (key.text.clone(), value.to_json()))
+                .collect(),
         }
     }
 
@@ -190,22 +222,38 @@ impl Node {
     #[must_use]
     pub fn from_json(value: &serde_json::Value) -> Self {
         use serde_json::Value;
-        let unwritten_key = |text: &String| Key { span: 0..0, text: text.clone() };
+        let unwritten_key = |text: &String| Key {
+            span: 0..0,
+            text: text.clone(),
+        };
         Node::unwritten(match value {
             Value::Null => Kind::Null,
             Value::Bool(value) => Kind::Bool(*value),
             Value::Number(number) => Kind::Number(number.clone(), number.to_string()),
             Value::String(text) => Kind::Text(text.clone()),
             Value::Array(items) => Kind::List(items.iter().map(Node::from_json).collect()),
-            Value::Object(entries) => Kind::Map(entries.iter().map(|(key, value)| (unwritten_key(key), Node::from_json(value))).collect()),
+            Value::Object(entries) => Kind::Map(
+                entries
+                    .iter()
+                    .map(|(key, value)| (unwritten_key(key), Node::from_json(value)))
+                    .collect(),
+            ),
         })
     }
 
     fn take_number_texts(&mut self, source: &str) {
         match &mut self.kind {
-            Kind::Number(_, text) => source.get(self.span.clone()).unwrap_or_default().trim().clone_into(text),
-            Kind::List(items) => items.iter_mut().for_each(|item| item.take_number_texts(source)),
-            Kind::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.take_number_texts(source)),
+            Kind::Number(_, text) => source
+                .get(self.span.clone())
+                .unwrap_or_default()
+                .trim()
+                .clone_into(text),
+            Kind::List(items) => items
+                .iter_mut()
+                .for_each(|item| item.take_number_texts(source)),
+            Kind::Map(entries) => entries
+                .iter_mut()
+                .for_each(|(_, value)| value.take_number_texts(source)),
             Kind::Null | Kind::Bool(_) | Kind::Text(_) => {}
         }
     }
@@ -225,20 +273,30 @@ impl PartialEq for Key {
 
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
-    if text.chars().count() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain("…".chars()).collect() }
+    if text.chars().count() <= LONGEST {
+        text.to_owned()
+    } else {
+        text.chars().take(LONGEST).chain("…".chars()).collect()
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Node { span: bytes(&spanned.defined), kind: spanned.value })
+        Ok(Node {
+            span: bytes(&spanned.defined),
+            kind: spanned.value,
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Key { span: bytes(&spanned.defined), text: spanned.value })
+        Ok(Key {
+            span: bytes(&spanned.defined),
+            text: spanned.value,
+        })
     }
 }
 
@@ -282,7 +340,9 @@ impl<'de> Visitor<'de> for KindVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
-        serde_json::Number::from_f64(value).map(|number| Kind::Number(number, String::new())).ok_or_else(|| E::custom("not a finite number"))
+        serde_json::Number::from_f64(value)
+            .map(|number| Kind::Number(number, String::new()))
+            .ok_or_else(|| E::custom("not a finite number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
@@ -320,7 +380,9 @@ impl Serialize for Node {
             Kind::List(items) => serializer.collect_seq(items),
             Kind::Map(entries) => {
                 let mut map = serializer.serialize_map(Some(entries.len()))?;
-                entries.iter().try_for_each(|(key, value)| map.serialize_entry(&key.text, value))?;
+                entries
+                    .iter()
+                    .try_for_each(|(key, value)| map.serialize_entry(&key.text, value))?;
                 map.end()
             }
         }
@@ -341,10 +403,21 @@ mod tests {
         let documents = read(text).unwrap();
         assert_eq!(documents.len(), 2);
         assert_eq!(at(text, documents[0].get("api").unwrap()), "päyments");
-        let Kind::List(tools) = &documents[0].get("tools").unwrap().kind else { panic!() };
+        let Kind::List(tools) = &documents[0].get("tools").unwrap().kind else {
+            panic!()
+        };
         assert_eq!(at(text, tools[0].get("tool").unwrap()), "refund");
-        assert_eq!(at(text, tools[0].get("match").unwrap()), "\"POST /refunds\"");
-        assert_eq!(tools[0].get("n").unwrap().kind, Kind::Number(serde_json::Number::from_f64(2.5).unwrap(), "2.50".to_owned()));
+        assert_eq!(
+            at(text, tools[0].get("match").unwrap()),
+            "\"POST /refunds\""
+        );
+        assert_eq!(
+            tools[0].get("n").unwrap().kind,
+            Kind::Number(
+                serde_json::Number::from_f64(2.5).unwrap(),
+                "2.50".to_owned()
+            )
+        );
         assert_eq!(at(text, documents[1].get("b").unwrap()), "[");
     }
 
@@ -368,7 +441,18 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..10 {
             let refs = vec![format!("*a{}", n - 1); 10].join(", ");
-            text.push_str(&["a", &n.to_string(), ": &a", &n.to_string(), " [", &refs, "]\n"].concat());
+            text.push_str(
+                &[
+                    "a",
+                    &n.to_string(),
+                    ": &a",
+                    &n.to_string(),
+                    " [",
+                    &refs,
+                    "]\n",
+                ]
+                .concat(),
+            );
         }
         assert!(read(&text).is_err());
     }
@@ -384,7 +468,10 @@ mod tests {
     fn only_the_booleans_of_yaml_1_2_are_booleans() {
         let document = &read("a: on\nb: yes\nc: true\n").unwrap()[0];
         assert_eq!(document.get("a").unwrap().kind, Kind::Text("on".to_owned()));
-        assert_eq!(document.get("b").unwrap().kind, Kind::Text("yes".to_owned()));
+        assert_eq!(
+            document.get("b").unwrap().kind,
+            Kind::Text("yes".to_owned())
+        );
         assert_eq!(document.get("c").unwrap().kind, Kind::Bool(true));
     }
 }

@@ -1,8 +1,10 @@
-//! Who looks at a held call, and when more people are asked to: a notice before it expires, other people where nobody decided for a while, and a failure of the gate
-//! where it expired and nobody ever saw it.
+//! Who looks at a held call, and when more people are asked to: a notice before it expires, other
+//! people where nobody decided for a while, and a failure of the gate where it expired and nobody
+//! ever saw it.
 //!
-//! None of this decides anything, and it never makes a decision easier: once a call was put to a role, one of those who approve it has to hold that role. Whoever let
-//! it lie may still deny it, or be one of several who approve; their silence is not made up for by a late yes of their own.
+//! None of this decides anything, and it never makes a decision easier: once a call was put to a
+//! role, one of those who approve it has to hold that role. Whoever let it lie may still deny it,
+//! or be one of several who approve; their silence is not made up for by a late yes of their own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,7 +55,8 @@ pub struct Attended {
 }
 
 impl Escalate {
-    /// Is somebody in `role` one of those whom it is put to? Operators may do all that reviewers may.
+    /// Is somebody in `role` one of those whom it is put to? Operators may do all that reviewers
+    /// may.
     fn is_to(&self, role: &str) -> bool {
         *self.to == *role || role == "operator"
     }
@@ -63,9 +66,18 @@ impl Approval {
     /// The role that it was put to, while nobody who holds it has approved.
     #[must_use]
     pub fn waits_for(&self) -> Option<&Arc<str>> {
-        let escalate = self.request.escalate.as_ref().filter(|_| self.attended.escalated)?;
-        let holds = |role: &Option<Arc<str>>| role.as_deref().is_some_and(|role| escalate.is_to(role));
-        (!self.decisions.iter().any(|decision| decision.counts() && holds(&decision.role))).then_some(&escalate.to)
+        let escalate = self
+            .request
+            .escalate
+            .as_ref()
+            .filter(|_| self.attended.escalated)?;
+        let holds =
+            |role: &Option<Arc<str>>| role.as_deref().is_some_and(|role| escalate.is_to(role));
+        (!self
+            .decisions
+            .iter()
+            .any(|decision| decision.counts() && holds(&decision.role)))
+        .then_some(&escalate.to)
     }
 
     /// When it is said that it expires soon.
@@ -78,19 +90,32 @@ impl Approval {
     /// Did it expire undecided, and nobody who could decide ever saw it?
     #[must_use]
     pub fn is_unseen(&self) -> bool {
-        matches!(self.stage, Stage::Expired { .. }) && self.attended.seen.is_none() && self.decisions.is_empty()
+        matches!(self.stage, Stage::Expired { .. })
+            && self.attended.seen.is_none()
+            && self.decisions.is_empty()
     }
 
     /// When something happens to it by itself.
     #[must_use]
     pub fn next_due(&self) -> Time {
-        self.next_attention().unwrap_or(self.request.expires_at).min(self.request.expires_at)
+        self.next_attention()
+            .unwrap_or(self.request.expires_at)
+            .min(self.request.expires_at)
     }
 
     fn next_attention(&self) -> Option<Time> {
-        let escalation = self.request.escalate.as_ref().filter(|_| !self.attended.escalated).map(|escalate| escalate.at);
+        let escalation = self
+            .request
+            .escalate
+            .as_ref()
+            .filter(|_| !self.attended.escalated)
+            .map(|escalate| escalate.at);
         let notice = (!self.attended.noticed).then(|| self.notice_at());
-        escalation.into_iter().chain(notice).min().filter(|_| self.stage == Stage::Pending)
+        escalation
+            .into_iter()
+            .chain(notice)
+            .min()
+            .filter(|_| self.stage == Stage::Pending)
     }
 }
 
@@ -104,13 +129,21 @@ impl Queue {
     /// What is due at `now`, once.
     pub fn attend(&mut self, now: Time) -> Vec<Attention> {
         let mut due = Vec::new();
-        for approval in self.iter_mut().filter(|approval| approval.next_attention().is_some_and(|at| at <= now)) {
+        for approval in self
+            .iter_mut()
+            .filter(|approval| approval.next_attention().is_some_and(|at| at <= now))
+        {
             let id = approval.request.approval;
             if !approval.attended.noticed && approval.notice_at() <= now {
                 approval.attended.noticed = true;
                 due.push(Attention::Due(id));
             }
-            if let Some(escalate) = approval.request.escalate.as_ref().filter(|escalate| !approval.attended.escalated && escalate.at <= now) {
+            if let Some(escalate) = approval
+                .request
+                .escalate
+                .as_ref()
+                .filter(|escalate| !approval.attended.escalated && escalate.at <= now)
+            {
                 approval.attended.escalated = true;
                 due.push(Attention::Escalated(id, Arc::clone(&escalate.to)));
             }
@@ -120,7 +153,9 @@ impl Queue {
 
     /// Somebody who can decide saw these.
     pub fn see(&mut self, ids: &[ApprovalId], by: &PersonName, now: Time) {
-        for approval in self.iter_mut().filter(|approval| approval.attended.seen.is_none() && ids.contains(&approval.request.approval)) {
+        for approval in self.iter_mut().filter(|approval| {
+            approval.attended.seen.is_none() && ids.contains(&approval.request.approval)
+        }) {
             approval.attended.seen = Some((by.clone(), now));
         }
     }

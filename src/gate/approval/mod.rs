@@ -1,4 +1,5 @@
-//! Held calls and what people decide about them: requests, decisions, grants, and the queue that makes exactly one ending win.
+//! Held calls and what people decide about them: requests, decisions, grants, and the queue that
+//! makes exactly one ending win.
 
 pub mod attention;
 pub mod queue;

@@ -52,7 +52,8 @@ pub struct Request {
     /// How long the grant can be used once minted.
     #[serde(with = "time::millis")]
     pub grant: Duration,
-    /// The steps whose skipped review would have let it go: what is decided here is evidence for or against them.
+    /// The steps whose skipped review would have let it go: what is decided here is evidence for or
+    /// against them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepName>,
 }
@@ -74,7 +75,8 @@ pub struct Decision {
     /// Other arguments than those that were asked for, where it approves those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
-    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody edited the call since.
+    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody
+    /// edited the call since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }
@@ -170,7 +172,10 @@ impl Stage {
     pub const fn ended_at(self) -> Option<Time> {
         match self {
             Stage::Pending | Stage::Approved { .. } => None,
-            Stage::Used { at, .. } | Stage::Denied { at, .. } | Stage::Expired { at } | Stage::Withdrawn { at } => Some(at),
+            Stage::Used { at, .. }
+            | Stage::Denied { at, .. }
+            | Stage::Expired { at }
+            | Stage::Withdrawn { at } => Some(at),
         }
     }
 }
@@ -195,13 +200,18 @@ impl Approval {
     /// What a reviewer put in the place of the arguments, where one did: the latest.
     #[must_use]
     pub fn edit(&self) -> Option<&Edit> {
-        self.decisions.iter().rev().find_map(|decision| decision.edit.as_ref())
+        self.decisions
+            .iter()
+            .rev()
+            .find_map(|decision| decision.edit.as_ref())
     }
 
-    /// The digest of the call that is up for a decision: the one that was asked for, or what it was edited to.
+    /// The digest of the call that is up for a decision: the one that was asked for, or what it was
+    /// edited to.
     #[must_use]
     pub fn digest(&self) -> &Digest {
-        self.edit().map_or(&self.request.digest, |edit| &edit.digest)
+        self.edit()
+            .map_or(&self.request.digest, |edit| &edit.digest)
     }
 
     /// Did as many people approve as it takes, and one of those whom it was put to?
@@ -213,7 +223,12 @@ impl Approval {
     /// Distinct people whose approvals count.
     #[must_use]
     pub fn approvals(&self) -> u32 {
-        let mut people: Vec<_> = self.decisions.iter().filter(|d| d.counts()).map(|d| &d.reviewer).collect();
+        let mut people: Vec<_> = self
+            .decisions
+            .iter()
+            .filter(|d| d.counts())
+            .map(|d| &d.reviewer)
+            .collect();
         people.sort_unstable();
         people.dedup();
         u32::try_from(people.len()).unwrap_or(u32::MAX)

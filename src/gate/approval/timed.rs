@@ -1,7 +1,9 @@
-//! Time-boxed grants: for a while, so many held calls of one tool go without asking anybody. Given by a person, counted, and over at their time, their number, a
-//! clamp or a burn, whichever comes first.
+//! Time-boxed grants: for a while, so many held calls of one tool go without asking anybody. Given
+//! by a person, counted, and over at their time, their number, a clamp or a burn, whichever comes
+//! first.
 //!
-//! They stand beside approvals, not above them: what is denied stays denied, and no tool's ceiling is lifted by one.
+//! They stand beside approvals, not above them: what is denied stays denied, and no tool's ceiling
+//! is lifted by one.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -65,13 +67,17 @@ impl TimedGrants {
     /// The one that lets a call of `tool` go at `now`.
     #[must_use]
     pub fn open(&self, tool: &ToolName, now: Time) -> Option<&TimedGrant> {
-        self.0.iter().find(|grant| grant.tool == *tool && grant.is_open(now))
+        self.0
+            .iter()
+            .find(|grant| grant.tool == *tool && grant.is_open(now))
     }
 
     /// Does this one let another call go at `now`?
     #[must_use]
     pub fn is_open(&self, id: GrantId, now: Time) -> bool {
-        self.0.iter().any(|grant| grant.id == id && grant.is_open(now))
+        self.0
+            .iter()
+            .any(|grant| grant.id == id && grant.is_open(now))
     }
 
     /// Is there no room for another?
@@ -83,7 +89,8 @@ impl TimedGrants {
     /// Takes `grant` in, within the bounds that all of them have.
     pub fn give(&mut self, grant: TimedGrant, now: Time) {
         let over = |grant: &TimedGrant| grant.revoked.unwrap_or(grant.until).min(grant.until);
-        self.0.retain(|known| known.is_open(now) || now < over(known).plus(STANDS));
+        self.0
+            .retain(|known| known.is_open(now) || now < over(known).plus(STANDS));
         // Those that are used up and not over by time are kept no longer where there are many.
         while self.0.len() >= 2 * MAX_OPEN
             && let Some(place) = self.0.iter().position(|known| !known.is_open(now))
@@ -93,8 +100,18 @@ impl TimedGrants {
         if self.is_full(now) || self.0.iter().any(|known| known.id == grant.id) {
             return;
         }
-        let (until, max) = (grant.until.min(now.plus(MAX_LASTS)), grant.max.min(MAX_CALLS));
-        self.0.push(TimedGrant { at: now, until, max, used: 0, revoked: None, ..grant });
+        let (until, max) = (
+            grant.until.min(now.plus(MAX_LASTS)),
+            grant.max.min(MAX_CALLS),
+        );
+        self.0.push(TimedGrant {
+            at: now,
+            until,
+            max,
+            used: 0,
+            revoked: None,
+            ..grant
+        });
     }
 
     /// A call goes under it.
@@ -106,14 +123,22 @@ impl TimedGrants {
 
     /// Ends it.
     pub fn revoke(&mut self, id: GrantId, now: Time) {
-        if let Some(grant) = self.0.iter_mut().find(|grant| grant.id == id && grant.is_open(now)) {
+        if let Some(grant) = self
+            .0
+            .iter_mut()
+            .find(|grant| grant.id == id && grant.is_open(now))
+        {
             grant.revoked = Some(now);
         }
     }
 
     /// Ends those that were given by anybody but `people`.
     pub fn keep_people(&mut self, people: &BTreeSet<PersonName>, now: Time) {
-        for grant in self.0.iter_mut().filter(|grant| grant.is_open(now) && !people.contains(&grant.by)) {
+        for grant in self
+            .0
+            .iter_mut()
+            .filter(|grant| grant.is_open(now) && !people.contains(&grant.by))
+        {
             grant.revoked = Some(now);
         }
     }
@@ -145,15 +170,24 @@ mod tests {
         }
         let id = GrantId::from_bits;
         grants.spend(id(1));
-        assert!(grants.is_open(id(1), at(99)) && !grants.is_open(id(1), at(100)), "to the millisecond");
+        assert!(
+            grants.is_open(id(1), at(99)) && !grants.is_open(id(1), at(100)),
+            "to the millisecond"
+        );
         grants.spend(id(1));
         assert!(!grants.is_open(id(1), at(1)), "and to the call");
         grants.revoke(id(2), at(1));
         assert!(!grants.is_open(id(2), at(1)));
-        assert_eq!(grants.open(&"a/t".into(), at(49)).map(|grant| grant.id), Some(id(3)));
+        assert_eq!(
+            grants.open(&"a/t".into(), at(49)).map(|grant| grant.id),
+            Some(id(3))
+        );
         assert_eq!(grants.open(&"a/other".into(), at(49)), None);
         grants.keep_people(&BTreeSet::from(["bob".into()]), at(2));
-        assert!(!grants.is_open(id(3), at(2)), "who is removed gives nothing");
+        assert!(
+            !grants.is_open(id(3), at(2)),
+            "who is removed gives nothing"
+        );
     }
 
     #[test]
@@ -163,6 +197,11 @@ mod tests {
             grants.give(grant(id, i64::MAX, u32::MAX), Time::default());
         }
         assert_eq!(grants.iter().count(), MAX_OPEN);
-        assert!(grants.iter().all(|grant| grant.max == MAX_CALLS && grant.until == Time::default().plus(MAX_LASTS)));
+        assert!(
+            grants
+                .iter()
+                .all(|grant| grant.max == MAX_CALLS
+                    && grant.until == Time::default().plus(MAX_LASTS))
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! A workflow's budget over time: its counts, its posture, its burns and the way back from them.
 //!
-//! Two budgets are kept, over all runs and over those that executed a `high` call; the posture is the worse of the two. Burned and breached are entered only by an
-//! event that adds an unacceptable run: ageing and falling traffic never enter them. What was once the posture is never rewritten; late facts change the counts where
-//! the run was booked, and the posture is judged now.
+//! Two budgets are kept, over all runs and over those that executed a `high` call; the posture is
+//! the worse of the two. Burned and breached are entered only by an event that adds an unacceptable
+//! run: ageing and falling traffic never enter them. What was once the posture is never rewritten;
+//! late facts change the counts where the run was booked, and the posture is judged now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,13 +29,15 @@ use crate::gate::{
     time::{Minute, Time, days, hours},
 };
 
-/// An entry into burned or breached so soon after leaving continues the burn that was left; and a burn is left no sooner than this after it was entered.
+/// An entry into burned or breached so soon after leaving continues the burn that was left; and a
+/// burn is left no sooner than this after it was entered.
 pub const SETTLES: Duration = hours(24);
 /// Burns are remembered this long.
 pub const REMEMBERED: Duration = days(366);
 /// The most burns that are remembered.
 pub const MAX_BURNS: usize = 256;
-/// The most runs with critical modes that a burn tells apart. A burn with so many is no longer voided by taking them back.
+/// The most runs with critical modes that a burn tells apart. A burn with so many is no longer
+/// voided by taking them back.
 pub const MAX_CRITICAL: usize = 64;
 
 /// A workflow's budget over time.
@@ -123,7 +126,8 @@ pub struct Posting {
     pub shift: Shift,
     /// The failure modes that its run comes to stand with, or without.
     pub modes: Vec<(FailureMode, i64)>,
-    /// What it changes about the counts of failure modes: nothing of a run that is out of the budget, everything of one that leaves it or comes back.
+    /// What it changes about the counts of failure modes: nothing of a run that is out of the
+    /// budget, everything of one that leaves it or comes back.
     pub counts: Vec<ModeShift>,
     /// One of the modes that it adds or takes back is critical, and its run is unacceptable.
     pub critical: bool,
@@ -137,9 +141,24 @@ impl Account {
     pub fn lost(now: Time) -> Self {
         let why: Arc<str> = "the ledger was lost; the budget starts burned".into();
         // Nothing that can be taken back is behind it.
-        let grounds = Some(Grounds { high: false, since: now, have: 0, need: 0 });
-        let burn = BurnRecord { why, grounds, ..BurnRecord::new(now, Posture::Burned) };
-        Account { posture: Posture::Burned, since: now, settles_from: now, burns: vec![burn], ..Account::default() }
+        let grounds = Some(Grounds {
+            high: false,
+            since: now,
+            have: 0,
+            need: 0,
+        });
+        let burn = BurnRecord {
+            why,
+            grounds,
+            ..BurnRecord::new(now, Posture::Burned)
+        };
+        Account {
+            posture: Posture::Burned,
+            since: now,
+            settles_from: now,
+            burns: vec![burn],
+            ..Account::default()
+        }
     }
 
     /// The posture.
@@ -197,7 +216,8 @@ impl Account {
         self.window.totals(objective.window, now, self.counts_from)
     }
 
-    /// What was counted in the whole hours from that of `since` to that of `until`, whatever probations began in them. At most [`KEPT_HOURS`] are kept.
+    /// What was counted in the whole hours from that of `since` to that of `until`, whatever
+    /// probations began in them. At most [`KEPT_HOURS`] are kept.
     #[must_use]
     pub fn between(&self, since: Time, until: Time) -> Totals {
         self.window.between(since, until)
@@ -219,7 +239,8 @@ impl Account {
         let mut turns = Vec::new();
         for posting in postings {
             if posting.shift != Shift::default() || !posting.counts.is_empty() {
-                self.window.book(posting.booked_at.min(now), posting.shift, &posting.counts);
+                self.window
+                    .book(posting.booked_at.min(now), posting.shift, &posting.counts);
             }
         }
         self.window.forget(now);
@@ -228,8 +249,15 @@ impl Account {
             let (here, comes_back) = self.adds(terms, now, posting, &mut turns);
             added = added.or(here);
             if here.critical {
-                let modes = posting.modes.iter().filter(|(mode, change)| *change > 0 && terms.objective.critical.contains(mode)).map(|(mode, _)| mode.clone());
-                critical.push((posting.run.as_ref(), modes.chain(comes_back.unwrap_or_default()).collect()));
+                let modes = posting
+                    .modes
+                    .iter()
+                    .filter(|(mode, change)| *change > 0 && terms.objective.critical.contains(mode))
+                    .map(|(mode, _)| mode.clone());
+                critical.push((
+                    posting.run.as_ref(),
+                    modes.chain(comes_back.unwrap_or_default()).collect(),
+                ));
             }
         }
         self.judge(terms, now, added, &mut turns);
@@ -241,8 +269,15 @@ impl Account {
         turns
     }
 
-    /// Which counts a posting that is on the books added a failure to, and the critical modes of a run that came back by it.
-    fn adds(&mut self, terms: &Terms, now: Time, posting: &Posting, turns: &mut Vec<Turn>) -> (Added, Option<BTreeSet<FailureMode>>) {
+    /// Which counts a posting that is on the books added a failure to, and the critical modes of a
+    /// run that came back by it.
+    fn adds(
+        &mut self,
+        terms: &Terms,
+        now: Time,
+        posting: &Posting,
+        turns: &mut Vec<Turn>,
+    ) -> (Added, Option<BTreeSet<FailureMode>>) {
         let booked_at = posting.booked_at.min(now);
         let (span, shift) = (terms.objective.window, posting.shift);
         let in_full = self.window.reaches(booked_at, span, now, Time::default());
@@ -254,7 +289,10 @@ impl Account {
             full_all: in_full && shift.all.unacceptable > 0,
             full_high: in_full && shift.high.unacceptable > 0,
             critical: in_full
-                && (comes_back.is_some() || (posting.critical && shift.all.unacceptable >= 0 && posting.modes.iter().any(|(_, change)| *change > 0))),
+                && (comes_back.is_some()
+                    || (posting.critical
+                        && shift.all.unacceptable >= 0
+                        && posting.modes.iter().any(|(_, change)| *change > 0))),
         };
         (added, comes_back)
     }
@@ -272,17 +310,22 @@ impl Account {
         turns
     }
 
-    /// Lets time pass until `now`: everything that follows from that alone, in order. Call with non-decreasing times.
+    /// Lets time pass until `now`: everything that follows from that alone, in order. Call with
+    /// non-decreasing times.
     pub fn advance(&mut self, terms: &Terms, from: Time, now: Time) -> Vec<(Time, Turn)> {
         let (mut turns, mut at) = (Vec::new(), from);
-        while let Some(next) = self.next_change(&terms.objective, at).filter(|next| *next <= now) {
+        while let Some(next) = self
+            .next_change(&terms.objective, at)
+            .filter(|next| *next <= now)
+        {
             at = next;
             let mut here = Vec::new();
             self.judge(terms, at, Added::default(), &mut here);
             turns.extend(here.into_iter().map(|turn| (at, turn)));
         }
         self.window.forget(now);
-        self.burns.retain(|burn| burn.left.is_none_or(|left| now.since(left) < REMEMBERED));
+        self.burns
+            .retain(|burn| burn.left.is_none_or(|left| now.since(left) < REMEMBERED));
         turns
     }
 
@@ -291,25 +334,50 @@ impl Account {
     pub fn next_change(&self, objective: &Objective, at: Time) -> Option<Time> {
         let probation = self.probation.as_ref().map(|probation| probation.until);
         let leaves = (self.posture == Posture::Burned).then(|| self.settles_from.plus(SETTLES));
-        [self.window.next_edge(objective.window, at), probation, leaves].into_iter().flatten().filter(|next| *next > at).min()
+        [
+            self.window.next_edge(objective.window, at),
+            probation,
+            leaves,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|next| *next > at)
+        .min()
     }
 
     /// Puts a cause on record and opens a probation, where a burn is on. Returns whether it did.
-    pub fn recover(&mut self, now: Time, to: Option<LevelName>, lasts: Duration, cause: Arc<str>, fix: Option<Arc<str>>) -> bool {
+    pub fn recover(
+        &mut self,
+        now: Time,
+        to: Option<LevelName>,
+        lasts: Duration,
+        cause: Arc<str>,
+        fix: Option<Arc<str>>,
+    ) -> bool {
         if self.probation.is_some() {
             return false;
         }
-        let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none()) else { return false };
+        let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none()) else {
+            return false;
+        };
         (burn.cause, burn.fix) = (Some(cause), fix);
         let from = self.window.begin_era(now);
         self.last_recovery = Some(from);
-        self.probation = Some(Probation { from, until: now.plus(lasts).max(from), to });
+        self.probation = Some(Probation {
+            from,
+            until: now.plus(lasts).max(from),
+            to,
+        });
         true
     }
 
     /// Carries the level that a probation opens to another ladder.
     pub fn carry(&mut self, carried: impl Fn(&LevelName) -> LevelName) {
-        if let Some(to) = self.probation.as_mut().and_then(|probation| probation.to.as_mut()) {
+        if let Some(to) = self
+            .probation
+            .as_mut()
+            .and_then(|probation| probation.to.as_mut())
+        {
             *to = carried(to);
         }
     }
@@ -320,8 +388,16 @@ impl Account {
             now,
             counts_from: self.counts_from,
             objective,
-            all: Balance { runs: all.runs, unacceptable: all.unacceptable, allowed: objective.allowed(all.runs) },
-            high: Balance { runs: high.runs, unacceptable: high.unacceptable, allowed: objective.allowed_high(high.runs) },
+            all: Balance {
+                runs: all.runs,
+                unacceptable: all.unacceptable,
+                allowed: objective.allowed(all.runs),
+            },
+            high: Balance {
+                runs: high.runs,
+                unacceptable: high.unacceptable,
+                allowed: objective.allowed_high(high.runs),
+            },
             full: self.window.counts(objective.window, now, Time::default()),
             look_backs: self.window.look_backs(now, self.counts_from),
         }
@@ -330,17 +406,24 @@ impl Account {
     fn judge(&mut self, terms: &Terms, now: Time, added: Added, turns: &mut Vec<Turn>) {
         let objective = &terms.objective;
         let books = self.books(objective, now);
-        if let Some((posture, grounds)) = books.enters(added).filter(|(posture, _)| *posture > self.posture) {
+        if let Some((posture, grounds)) = books
+            .enters(added)
+            .filter(|(posture, _)| *posture > self.posture)
+        {
             self.enter(&books, posture, grounds, turns);
             return;
         }
         if let Some(probation) = self.probation.clone() {
             // Its budget, too, is used up only by a failure, never by falling traffic.
             let failed = added.full_all || added.full_high;
-            let (all, high) = self.window.counts(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
-            let is_used_up = books.all.allowed.tenth().is_spent_by(all.unacceptable) || books.high.allowed.tenth().is_spent_by(high.unacceptable);
+            let (all, high) =
+                self.window
+                    .counts(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
+            let is_used_up = books.all.allowed.tenth().is_spent_by(all.unacceptable)
+                || books.high.allowed.tenth().is_spent_by(high.unacceptable);
             if added.critical || (failed && is_used_up) {
-                // Back to the burn's cap, and not out of it again at the next edge because the burn itself is a day old.
+                // Back to the burn's cap, and not out of it again at the next edge because the burn
+                // itself is a day old.
                 (self.probation, self.settles_from) = (None, now);
                 turns.push(Turn::ProbationEnded(false));
             } else if now >= probation.until {
@@ -354,8 +437,13 @@ impl Account {
         match self.posture {
             Posture::Breached => {}
             Posture::Burned => {
-                let may_leave = terms.recovery == Recovery::Automatic || self.burn().is_none_or(|burn| burn.cause.is_some());
-                if may_leave && now.since(self.settles_from) >= SETTLES && books.all.has_recovered() && books.high.has_recovered() {
+                let may_leave = terms.recovery == Recovery::Automatic
+                    || self.burn().is_none_or(|burn| burn.cause.is_some());
+                if may_leave
+                    && now.since(self.settles_from) >= SETTLES
+                    && books.all.has_recovered()
+                    && books.high.has_recovered()
+                {
                     self.leave(objective, now, turns);
                 }
             }
@@ -364,7 +452,13 @@ impl Account {
     }
 
     /// Enters burned or breached.
-    fn enter(&mut self, books: &Books<'_>, posture: Posture, grounds: Option<Grounds>, turns: &mut Vec<Turn>) {
+    fn enter(
+        &mut self,
+        books: &Books<'_>,
+        posture: Posture,
+        grounds: Option<Grounds>,
+        turns: &mut Vec<Turn>,
+    ) {
         let now = books.now;
         if self.probation.take().is_some() {
             turns.push(Turn::ProbationEnded(false));
@@ -372,12 +466,20 @@ impl Account {
         let why = books.why();
         let is_new = !matches!(self.posture, Posture::Burned | Posture::Breached);
         self.turn(posture, now, Arc::clone(&why), turns);
-        let modes = self.window.totals(books.objective.window, now, self.counts_from).modes;
+        let modes = self
+            .window
+            .totals(books.objective.window, now, self.counts_from)
+            .modes;
         if is_new && !self.continues(books.objective, now) {
             if self.burns.len() >= MAX_BURNS {
                 self.burns.remove(0);
             }
-            self.burns.push(BurnRecord { modes, why, grounds, ..BurnRecord::new(now, posture) });
+            self.burns.push(BurnRecord {
+                modes,
+                why,
+                grounds,
+                ..BurnRecord::new(now, posture)
+            });
             turns.push(Turn::BurnOpened);
         } else if let Some(burn) = self.burns.last_mut() {
             if is_new {
@@ -389,11 +491,20 @@ impl Account {
         }
     }
 
-    /// Does an entry at `now` continue the last burn: within a day of leaving it, or on failures that were all booked before the last recovery?
+    /// Does an entry at `now` continue the last burn: within a day of leaving it, or on failures
+    /// that were all booked before the last recovery?
     fn continues(&self, objective: &Objective, now: Time) -> bool {
-        let Some(last) = self.burns.last() else { return false };
+        let Some(last) = self.burns.last() else {
+            return false;
+        };
         let soon = last.left.is_some_and(|left| now.since(left) < SETTLES) && !last.voided;
-        let old_failures = self.last_recovery.is_some_and(|from| self.window.counts(objective.window, now, from).0.unacceptable == 0);
+        let old_failures = self.last_recovery.is_some_and(|from| {
+            self.window
+                .counts(objective.window, now, from)
+                .0
+                .unacceptable
+                == 0
+        });
         soon || old_failures
     }
 
@@ -407,7 +518,11 @@ impl Account {
     }
 
     fn settle(&mut self, books: &Books<'_>, now: Time, turns: &mut Vec<Turn>) {
-        let posture = if books.is_at_risk() { Posture::AtRisk } else { Posture::Healthy };
+        let posture = if books.is_at_risk() {
+            Posture::AtRisk
+        } else {
+            Posture::Healthy
+        };
         if posture != self.posture {
             self.turn(posture, now, books.why(), turns);
         }
@@ -418,8 +533,16 @@ impl Account {
         (self.posture, self.since, self.settles_from) = (to, now, now);
     }
 
-    /// Keeps what burns rest on true to late facts, and voids those that rest on nothing any more. Returns the critical modes of a run that came back.
-    fn revise_grounds(&mut self, objective: &Objective, now: Time, booked_at: Time, posting: &Posting, turns: &mut Vec<Turn>) -> Option<BTreeSet<FailureMode>> {
+    /// Keeps what burns rest on true to late facts, and voids those that rest on nothing any more.
+    /// Returns the critical modes of a run that came back.
+    fn revise_grounds(
+        &mut self,
+        objective: &Objective,
+        now: Time,
+        booked_at: Time,
+        posting: &Posting,
+        turns: &mut Vec<Turn>,
+    ) -> Option<BTreeSet<FailureMode>> {
         let (mut comes_back, mut current_is_shaken) = (None, false);
         for burn in &mut self.burns {
             comes_back = burn.revise_critical(posting).or(comes_back);
@@ -440,12 +563,15 @@ impl Account {
         comes_back
     }
 
-    /// What the current burn was entered on is gone. It rests on whatever else holds it now, or is void.
+    /// What the current burn was entered on is gone. It rests on whatever else holds it now, or is
+    /// void.
     fn shake(&mut self, objective: &Objective, now: Time, turns: &mut Vec<Turn>) {
         let books = self.books(objective, now);
         let entry = books.enters(Added::STANDING);
         let why = books.why();
-        let Some(burn) = self.burns.last_mut() else { return };
+        let Some(burn) = self.burns.last_mut() else {
+            return;
+        };
         let is_critical = burn.critical.iter().any(|critical| !critical.out);
         let posture = match entry {
             Some((posture, grounds)) => {
@@ -499,7 +625,11 @@ impl BurnRecord {
 
     fn revise_grounds(&mut self, booked_at: Time, shift: Shift) {
         let until = self.rests_until;
-        if let Some(grounds) = self.grounds.as_mut().filter(|grounds| booked_at >= grounds.since && booked_at <= until) {
+        if let Some(grounds) = self
+            .grounds
+            .as_mut()
+            .filter(|grounds| booked_at >= grounds.since && booked_at <= until)
+        {
             let delta = if grounds.high { shift.high } else { shift.all };
             grounds.have = grounds.have.saturating_add_signed(delta.unacceptable);
         }
@@ -507,7 +637,10 @@ impl BurnRecord {
 
     fn revise_critical(&mut self, posting: &Posting) -> Option<BTreeSet<FailureMode>> {
         let run = posting.run.as_ref()?;
-        let critical = self.critical.iter_mut().find(|critical| critical.run == *run)?;
+        let critical = self
+            .critical
+            .iter_mut()
+            .find(|critical| critical.run == *run)?;
         for (mode, _) in posting.modes.iter().filter(|(_, change)| *change < 0) {
             critical.modes.remove(mode);
         }
@@ -519,14 +652,27 @@ impl BurnRecord {
 
     fn note_critical(&mut self, run: Option<&RunRef>, modes: BTreeSet<FailureMode>) {
         let Some(run) = run else { return };
-        if let Some(critical) = self.critical.iter_mut().find(|critical| critical.run == *run) {
+        if let Some(critical) = self
+            .critical
+            .iter_mut()
+            .find(|critical| critical.run == *run)
+        {
             critical.modes.extend(modes);
             critical.out = false;
         } else if self.critical.len() < MAX_CRITICAL {
-            self.critical.push(Critical { run: run.clone(), modes, out: false });
+            self.critical.push(Critical {
+                run: run.clone(),
+                modes,
+                out: false,
+            });
         } else {
             // Too many to tell apart: from here on it rests on them for good.
-            self.grounds = Some(Grounds { high: false, since: self.rests_until, have: 0, need: 0 });
+            self.grounds = Some(Grounds {
+                high: false,
+                since: self.rests_until,
+                have: 0,
+                need: 0,
+            });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the counts say at one moment: which posture they enter, and on what grounds.
 //!
-//! Pure comparison of counts with an objective. What was the posture before, and what a burn or a probation makes of the answer, is `account`.
+//! Pure comparison of counts with an objective. What was the posture before, and what a burn or a
+//! probation makes of the answer, is `account`.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -42,11 +43,13 @@ impl Balance {
     }
 
     fn is_nearly_spent(&self) -> bool {
-        self.remaining().cmp_percent(25) != Ordering::Greater || (self.unacceptable > 0 && self.allowed.is_spent_by(self.unacceptable + 1))
+        self.remaining().cmp_percent(25) != Ordering::Greater
+            || (self.unacceptable > 0 && self.allowed.is_spent_by(self.unacceptable + 1))
     }
 
     pub(super) fn has_recovered(&self) -> bool {
-        self.remaining().cmp_percent(10) == Ordering::Greater && !self.allowed.is_spent_by(self.unacceptable + 1)
+        self.remaining().cmp_percent(10) == Ordering::Greater
+            && !self.allowed.is_spent_by(self.unacceptable + 1)
     }
 }
 
@@ -74,7 +77,13 @@ pub(super) struct Added {
 
 impl Added {
     /// Whatever the books say, no matter what added to them.
-    pub(super) const STANDING: Added = Added { all: true, high: true, full_all: true, full_high: true, critical: false };
+    pub(super) const STANDING: Added = Added {
+        all: true,
+        high: true,
+        full_all: true,
+        full_high: true,
+        critical: false,
+    };
 
     /// What either of the two added to.
     pub(super) const fn or(self, other: Added) -> Added {
@@ -101,14 +110,33 @@ pub(super) struct Books<'a> {
 }
 
 impl Books<'_> {
-    /// Burned or breached, and on what grounds, now that failures were added. Each of the two budgets is entered by what adds to it.
+    /// Burned or breached, and on what grounds, now that failures were added. Each of the two
+    /// budgets is entered by what adds to it.
     pub(super) fn enters(&self, added: Added) -> Option<(Posture, Option<Grounds>)> {
         let (objective, miss) = (self.objective, self.objective.miss_ppm());
-        for (high, added, count) in [(false, added.full_all, self.full.0), (true, added.full_high, self.full.1)] {
-            if added && objective.evidence.is_breach(miss, count.runs, count.unacceptable) {
-                let need = (1..=count.unacceptable).rev().take_while(|b| objective.evidence.is_breach(miss, count.runs, *b)).last();
+        for (high, added, count) in [
+            (false, added.full_all, self.full.0),
+            (true, added.full_high, self.full.1),
+        ] {
+            if added
+                && objective
+                    .evidence
+                    .is_breach(miss, count.runs, count.unacceptable)
+            {
+                let need = (1..=count.unacceptable)
+                    .rev()
+                    .take_while(|b| objective.evidence.is_breach(miss, count.runs, *b))
+                    .last();
                 let since = window::starts(objective.window, self.now);
-                return Some((Posture::Breached, Some(Grounds { high, since, have: count.unacceptable, need: need.unwrap_or(count.unacceptable) })));
+                return Some((
+                    Posture::Breached,
+                    Some(Grounds {
+                        high,
+                        since,
+                        have: count.unacceptable,
+                        need: need.unwrap_or(count.unacceptable),
+                    }),
+                ));
             }
         }
         if added.critical {
@@ -120,8 +148,18 @@ impl Books<'_> {
         if added.high && self.high.is_spent() {
             return Some((Posture::Burned, Some(self.spent(true, self.high))));
         }
-        let fastest = PAIRS.into_iter().find(|pair| Burn::of(objective).in_force(*pair))?;
-        let budgets = [(false, added.all, Burn::of(objective), &self.look_backs.0), (true, added.high, Burn::of_high(objective), &self.look_backs.1)];
+        let fastest = PAIRS
+            .into_iter()
+            .find(|pair| Burn::of(objective).in_force(*pair))?;
+        let budgets = [
+            (false, added.all, Burn::of(objective), &self.look_backs.0),
+            (
+                true,
+                added.high,
+                Burn::of_high(objective),
+                &self.look_backs.1,
+            ),
+        ];
         for (high, added, burn, counts) in budgets {
             let long = counts[fastest.long].unacceptable;
             if added && long >= FAST_BURN && burn.fires(fastest, counts) {
@@ -130,9 +168,22 @@ impl Books<'_> {
                     fewer[fastest.long].unacceptable = *b;
                     *b >= FAST_BURN && burn.fires(fastest, &fewer)
                 };
-                let need = (1..=long).rev().take_while(still_fires).last().unwrap_or(long);
-                let since = window::look_back_starts(LOOK_BACKS[fastest.long].1, self.now).max(self.counts_from);
-                return Some((Posture::Burned, Some(Grounds { high, since, have: long, need })));
+                let need = (1..=long)
+                    .rev()
+                    .take_while(still_fires)
+                    .last()
+                    .unwrap_or(long);
+                let since = window::look_back_starts(LOOK_BACKS[fastest.long].1, self.now)
+                    .max(self.counts_from);
+                return Some((
+                    Posture::Burned,
+                    Some(Grounds {
+                        high,
+                        since,
+                        have: long,
+                        need,
+                    }),
+                ));
             }
         }
         None
@@ -140,11 +191,20 @@ impl Books<'_> {
 
     fn spent(&self, high: bool, balance: Balance) -> Grounds {
         let since = window::starts(self.objective.window, self.now).max(self.counts_from);
-        Grounds { high, since, have: balance.unacceptable, need: balance.allowed.room(0) }
+        Grounds {
+            high,
+            since,
+            have: balance.unacceptable,
+            need: balance.allowed.room(0),
+        }
     }
 
     pub(super) fn is_at_risk(&self) -> bool {
-        let fires = |burn: Burn, counts: &Counts| PAIRS.into_iter().any(|pair| counts[pair.long].unacceptable >= AT_RISK && burn.fires(pair, counts));
+        let fires = |burn: Burn, counts: &Counts| {
+            PAIRS
+                .into_iter()
+                .any(|pair| counts[pair.long].unacceptable >= AT_RISK && burn.fires(pair, counts))
+        };
         self.all.is_nearly_spent()
             || self.high.is_nearly_spent()
             || fires(Burn::of(self.objective), &self.look_backs.0)

@@ -1,6 +1,8 @@
-//! Counts by minute or by hour, in the order of time, with running sums: what lies between two of them costs two searches, however many there are.
+//! Counts by minute or by hour, in the order of time, with running sums: what lies between two of
+//! them costs two searches, however many there are.
 //!
-//! A sum is needed at every failure and at every edge of a look-back; a bucket in the middle changes only with late news, which then pays for those after it.
+//! A sum is needed at every failure and at every edge of a look-back; a bucket in the middle
+//! changes only with late news, which then pays for those after it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,7 +14,8 @@ use super::{
 };
 use crate::gate::{facets::ModeShift, name::ToolName, outcome::FailureMode, time::Time};
 
-/// The most pairs of a mode and a tool that a bucket tells apart. What comes after is counted at [`OTHER_TOOL`].
+/// The most pairs of a mode and a tool that a bucket tells apart. What comes after is counted at
+/// [`OTHER_TOOL`].
 const MAX_PAIRS: usize = 64;
 /// The tools that a bucket does not tell apart.
 const OTHER_TOOL: &str = "other";
@@ -35,7 +38,8 @@ pub(super) struct Bucket {
 /// The running sums are another way to say the same.
 impl PartialEq for Bucket {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.era, &self.sum, &self.modes, &self.tools) == (other.at, other.era, &other.sum, &other.modes, &other.tools)
+        (self.at, self.era, &self.sum, &self.modes, &self.tools)
+            == (other.at, other.era, &other.sum, &other.modes, &other.tools)
     }
 }
 
@@ -51,7 +55,11 @@ impl Bucket {
         let pairs: usize = self.tools.values().map(BTreeMap::len).sum();
         let tools = self.tools.entry(shift.mode.clone()).or_default();
         let fits = pairs < MAX_PAIRS || tools.contains_key(tool);
-        let tool = if fits { tool.clone() } else { OTHER_TOOL.into() };
+        let tool = if fits {
+            tool.clone()
+        } else {
+            OTHER_TOOL.into()
+        };
         add(tools, &tool, shift.change);
         if tools.is_empty() {
             self.tools.remove(&shift.mode);
@@ -72,7 +80,8 @@ pub(super) fn add<K: Clone + Ord>(counts: &mut BTreeMap<K, i64>, key: &K, change
     }
 }
 
-/// A running sum. It may wrap around; a difference of two does not, unless what lies between them would.
+/// A running sum. It may wrap around; a difference of two does not, unless what lies between them
+/// would.
 #[derive(Debug, Clone, Copy, Default)]
 struct Running {
     all: Delta,
@@ -81,20 +90,32 @@ struct Running {
 
 impl Running {
     const fn plus(self, shift: &Shift) -> Running {
-        Running { all: plus(self.all, shift.all), high: plus(self.high, shift.high) }
+        Running {
+            all: plus(self.all, shift.all),
+            high: plus(self.high, shift.high),
+        }
     }
 
     const fn since(self, before: Running) -> Running {
-        Running { all: minus(self.all, before.all), high: minus(self.high, before.high) }
+        Running {
+            all: minus(self.all, before.all),
+            high: minus(self.high, before.high),
+        }
     }
 }
 
 const fn plus(a: Delta, b: Delta) -> Delta {
-    Delta { runs: a.runs.wrapping_add(b.runs), unacceptable: a.unacceptable.wrapping_add(b.unacceptable) }
+    Delta {
+        runs: a.runs.wrapping_add(b.runs),
+        unacceptable: a.unacceptable.wrapping_add(b.unacceptable),
+    }
 }
 
 const fn minus(a: Delta, b: Delta) -> Delta {
-    Delta { runs: a.runs.wrapping_sub(b.runs), unacceptable: a.unacceptable.wrapping_sub(b.unacceptable) }
+    Delta {
+        runs: a.runs.wrapping_sub(b.runs),
+        unacceptable: a.unacceptable.wrapping_sub(b.unacceptable),
+    }
 }
 
 /// Buckets by time and era, of which only those exist that have something in them.
@@ -111,15 +132,29 @@ impl From<VecDeque<Bucket>> for Buckets {
 }
 
 impl Buckets {
-    /// Adds to the bucket of `at` and `era`, which is made where there is none: nearly always the last one.
+    /// Adds to the bucket of `at` and `era`, which is made where there is none: nearly always the
+    /// last one.
     pub(super) fn book(&mut self, at: i64, era: Time, shift: Shift) -> &mut Bucket {
         let index = match self.0.back() {
             Some(last) if (last.at, last.era) == (at, era) => self.0.len() - 1,
-            _ => self.0.partition_point(|bucket| (bucket.at, bucket.era) < (at, era)),
+            _ => self
+                .0
+                .partition_point(|bucket| (bucket.at, bucket.era) < (at, era)),
         };
         let before = self.before(index);
-        if self.0.get(index).is_none_or(|found| (found.at, found.era) != (at, era)) {
-            let bucket = Bucket { at, era, sum: Shift::default(), modes: BTreeMap::new(), tools: BTreeMap::new(), through: before };
+        if self
+            .0
+            .get(index)
+            .is_none_or(|found| (found.at, found.era) != (at, era))
+        {
+            let bucket = Bucket {
+                at,
+                era,
+                sum: Shift::default(),
+                modes: BTreeMap::new(),
+                tools: BTreeMap::new(),
+                through: before,
+            };
             self.0.insert(index, bucket);
         }
         self.0[index].sum.add(shift);
@@ -136,12 +171,17 @@ impl Buckets {
     /// The buckets from `first` to `last`, both included.
     pub(super) fn between(&self, first: i64, last: i64) -> impl Iterator<Item = &Bucket> {
         let begins = self.0.partition_point(|bucket| bucket.at < first);
-        self.0.range(begins..).take_while(move |bucket| bucket.at <= last)
+        self.0
+            .range(begins..)
+            .take_while(move |bucket| bucket.at <= last)
     }
 
-    /// The sums over the buckets from `first` to `last`, both included, of eras that began at or after `from`: of all runs, and of those with a `high` call.
+    /// The sums over the buckets from `first` to `last`, both included, of eras that began at or
+    /// after `from`: of all runs, and of those with a `high` call.
     pub(super) fn counts(&self, first: i64, last: i64, from: Time) -> (Count, Count) {
-        let begins = self.0.partition_point(|bucket| bucket.at < first || bucket.era < from);
+        let begins = self
+            .0
+            .partition_point(|bucket| bucket.at < first || bucket.era < from);
         let ends = self.0.partition_point(|bucket| bucket.at <= last);
         if begins >= ends {
             return Default::default();
@@ -152,19 +192,28 @@ impl Buckets {
 
     /// The last bucket up to `current` with unacceptable runs in it.
     pub(super) fn last_failure(&self, current: i64) -> Option<i64> {
-        self.0.iter().rev().find(|bucket| bucket.at <= current && bucket.fails()).map(|bucket| bucket.at)
+        self.0
+            .iter()
+            .rev()
+            .find(|bucket| bucket.at <= current && bucket.fails())
+            .map(|bucket| bucket.at)
     }
 
     /// The oldest bucket within `span` of `current`.
     pub(super) fn oldest(&self, current: i64, span: i64) -> Option<i64> {
-        self.0.get(self.0.partition_point(|bucket| current - bucket.at >= span)).map(|bucket| bucket.at).filter(|at| *at <= current)
+        self.0
+            .get(self.0.partition_point(|bucket| current - bucket.at >= span))
+            .map(|bucket| bucket.at)
+            .filter(|at| *at <= current)
     }
 
     /// The running sum before the bucket at `index`.
     fn before(&self, index: usize) -> Running {
         match index.checked_sub(1) {
             Some(previous) => self.0[previous].through,
-            None => self.0.front().map_or_else(Running::default, |first| first.through.since(Running::default().plus(&first.sum))),
+            None => self.0.front().map_or_else(Running::default, |first| {
+                first.through.since(Running::default().plus(&first.sum))
+            }),
         }
     }
 

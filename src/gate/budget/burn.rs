@@ -1,7 +1,8 @@
 //! Burn rates: how fast a budget is being spent, over a long and a short look-back at once.
 //!
-//! The burn rate over a look-back w is `b / ((1 − target) × max(n, expected_runs × w/W))`. A pair fires when both its look-backs reach its threshold, the rate that
-//! spends its share of the budget in the long one, at most half the largest possible rate.
+//! The burn rate over a look-back w is `b / ((1 − target) × max(n, expected_runs × w/W))`. A pair
+//! fires when both its look-backs reach its threshold, the rate that spends its share of the budget
+//! in the long one, at most half the largest possible rate.
 
 use std::time::Duration;
 
@@ -11,10 +12,18 @@ use super::objective::{MILLION, Objective};
 use crate::gate::time::{days, hours, minutes};
 
 /// The look-backs whose burn rates are kept, shortest first.
-pub const LOOK_BACKS: [(&str, Duration); 7] =
-    [("5m", minutes(5)), ("30m", minutes(30)), ("1h", hours(1)), ("2h", hours(2)), ("6h", hours(6)), ("1d", days(1)), ("3d", days(3))];
+pub const LOOK_BACKS: [(&str, Duration); 7] = [
+    ("5m", minutes(5)),
+    ("30m", minutes(30)),
+    ("1h", hours(1)),
+    ("2h", hours(2)),
+    ("6h", hours(6)),
+    ("1d", days(1)),
+    ("3d", days(3)),
+];
 
-/// One pair of look-backs and the share of the budget whose spending within the long one it warns of.
+/// One pair of look-backs and the share of the budget whose spending within the long one it warns
+/// of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
     /// Index of the long look-back in [`LOOK_BACKS`].
@@ -27,10 +36,26 @@ pub struct Pair {
 
 /// The pairs, fastest first.
 pub const PAIRS: [Pair; 4] = [
-    Pair { long: 2, short: 0, percent: 2 },
-    Pair { long: 4, short: 1, percent: 5 },
-    Pair { long: 5, short: 3, percent: 10 },
-    Pair { long: 6, short: 4, percent: 10 },
+    Pair {
+        long: 2,
+        short: 0,
+        percent: 2,
+    },
+    Pair {
+        long: 4,
+        short: 1,
+        percent: 5,
+    },
+    Pair {
+        long: 5,
+        short: 3,
+        percent: 10,
+    },
+    Pair {
+        long: 6,
+        short: 4,
+        percent: 10,
+    },
 ];
 
 /// Counted and unacceptable runs of one look-back.
@@ -45,7 +70,8 @@ pub struct Count {
 /// The counts of every look-back, in the order of [`LOOK_BACKS`].
 pub type Counts = [Count; LOOK_BACKS.len()];
 
-/// Burn rates as they are shown, in ten-thousandths rounded down; `None` for a look-back whose pair is not in force.
+/// Burn rates as they are shown, in ten-thousandths rounded down; `None` for a look-back whose pair
+/// is not in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BurnRates([Option<u64>; LOOK_BACKS.len()]);
 
@@ -53,13 +79,18 @@ impl BurnRates {
     /// The rate over the look-back called `name`, in ten-thousandths.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<u64> {
-        let index = LOOK_BACKS.iter().position(|(look_back, _)| *look_back == name)?;
+        let index = LOOK_BACKS
+            .iter()
+            .position(|(look_back, _)| *look_back == name)?;
         self.0[index]
     }
 
     /// Every look-back's name and rate in ten-thousandths.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
-        LOOK_BACKS.iter().zip(self.0).map(|((name, _), rate)| (*name, rate))
+        LOOK_BACKS
+            .iter()
+            .zip(self.0)
+            .map(|((name, _), rate)| (*name, rate))
     }
 }
 
@@ -75,13 +106,20 @@ impl Burn {
     /// The burn rates over all runs.
     #[must_use]
     pub fn of(objective: &Objective) -> Self {
-        Burn { miss: u128::from(objective.miss_ppm()), window: objective.window.as_millis(), expected: u128::from(objective.expected_runs) }
+        Burn {
+            miss: u128::from(objective.miss_ppm()),
+            window: objective.window.as_millis(),
+            expected: u128::from(objective.expected_runs),
+        }
     }
 
     /// The burn rates over the runs that executed a `high` call, of which none are expected.
     #[must_use]
     pub fn of_high(objective: &Objective) -> Self {
-        Burn { expected: 0, ..Burn::of(objective) }
+        Burn {
+            expected: 0,
+            ..Burn::of(objective)
+        }
     }
 
     /// Is `pair` in force: long look-back at most a tenth of the window, threshold at least 1?
@@ -96,7 +134,10 @@ impl Burn {
     /// Does `pair` fire on these counts?
     #[must_use]
     pub fn fires(&self, pair: Pair, counts: &Counts) -> bool {
-        self.in_force(pair) && [pair.long, pair.short].into_iter().all(|look_back| self.reaches(pair, look_back, counts[look_back]))
+        self.in_force(pair)
+            && [pair.long, pair.short]
+                .into_iter()
+                .all(|look_back| self.reaches(pair, look_back, counts[look_back]))
     }
 
     /// The rates to show.
@@ -117,7 +158,10 @@ impl Burn {
     fn rate(&self, look_back: usize, count: Count) -> (u128, u128) {
         let span = LOOK_BACKS[look_back].1.as_millis();
         let size = (u128::from(count.runs) * self.window).max(self.expected * span);
-        (u128::from(count.unacceptable) * u128::from(MILLION) * self.window, self.miss * size)
+        (
+            u128::from(count.unacceptable) * u128::from(MILLION) * self.window,
+            self.miss * size,
+        )
     }
 
     /// Is the rate over `look_back` at least `min(share × W/long, ½ / (1 − target))`?
@@ -159,19 +203,37 @@ mod tests {
     fn at_98_percent_and_30_days_the_pairs_fire_at_14_4_and_6_and_3_and_1() {
         let burn = burn(980_000, 30);
         for (pair, per_ten_thousand) in PAIRS.into_iter().zip([2_880, 1_200, 600, 200]) {
-            let at = |unacceptable| Count { runs: 10_000, unacceptable };
-            assert!(burn.fires(pair, &counts(at(per_ten_thousand), at(per_ten_thousand), pair)));
-            assert!(!burn.fires(pair, &counts(at(per_ten_thousand - 1), at(per_ten_thousand), pair)));
-            assert!(!burn.fires(pair, &counts(at(per_ten_thousand), at(per_ten_thousand - 1), pair)));
+            let at = |unacceptable| Count {
+                runs: 10_000,
+                unacceptable,
+            };
+            assert!(burn.fires(
+                pair,
+                &counts(at(per_ten_thousand), at(per_ten_thousand), pair)
+            ));
+            assert!(!burn.fires(
+                pair,
+                &counts(at(per_ten_thousand - 1), at(per_ten_thousand), pair)
+            ));
+            assert!(!burn.fires(
+                pair,
+                &counts(at(per_ten_thousand), at(per_ten_thousand - 1), pair)
+            ));
         }
     }
 
     #[test]
     fn no_threshold_lies_above_half_of_the_largest_possible_rate() {
         let burn = burn(900_000, 30);
-        let half = Count { runs: 100, unacceptable: 50 };
+        let half = Count {
+            runs: 100,
+            unacceptable: 50,
+        };
         assert!(burn.fires(PAIRS[0], &counts(half, half, PAIRS[0])));
-        let less = Count { runs: 100, unacceptable: 49 };
+        let less = Count {
+            runs: 100,
+            unacceptable: 49,
+        };
         assert!(!burn.fires(PAIRS[0], &counts(less, less, PAIRS[0])));
     }
 

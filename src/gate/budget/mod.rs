@@ -1,6 +1,8 @@
-//! The error budget: how much failure a workflow may absorb, how much it has, and what that says about it.
+//! The error budget: how much failure a workflow may absorb, how much it has, and what that says
+//! about it.
 //!
-//! Every decision here is integer arithmetic on counts; ratios are compared by cross-multiplication, never divided.
+//! Every decision here is integer arithmetic on counts; ratios are compared by
+//! cross-multiplication, never divided.
 
 pub mod account;
 pub mod books;

@@ -1,4 +1,5 @@
-//! What failure means for a workflow and how much of it is acceptable: the objective, and the allowance that follows from it.
+//! What failure means for a workflow and how much of it is acceptable: the objective, and the
+//! allowance that follows from it.
 
 use std::{cmp::Ordering, collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -20,7 +21,8 @@ pub struct Objective {
     pub window: Duration,
     /// How many runs are expected in a window; the budget is never smaller than for this many.
     pub expected_runs: u64,
-    /// Whether the policy wrote `expected_runs`: then the counted runs enter the allowance with at most twice that.
+    /// Whether the policy wrote `expected_runs`: then the counted runs enter the allowance with at
+    /// most twice that.
     pub expected_written: bool,
     /// The modes that make a run unacceptable.
     pub unacceptable: BTreeSet<FailureMode>,
@@ -48,15 +50,21 @@ impl Objective {
         MILLION - self.target_ppm
     }
 
-    /// The allowance over all runs: `max(2, (1 − target) × max(N, expected_runs))`, where N counts with at most twice a written `expected_runs`.
+    /// The allowance over all runs: `max(2, (1 − target) × max(N, expected_runs))`, where N counts
+    /// with at most twice a written `expected_runs`.
     #[must_use]
     pub fn allowed(&self, runs: u64) -> Allowed {
-        let ceiling = if self.expected_written { self.expected_runs.saturating_mul(2) } else { u64::MAX };
+        let ceiling = if self.expected_written {
+            self.expected_runs.saturating_mul(2)
+        } else {
+            u64::MAX
+        };
         let size = runs.min(ceiling).max(self.expected_runs);
         Allowed::of(2, self.miss_ppm(), size)
     }
 
-    /// The allowance over the runs that executed a `high` call: `max(3, (1 − target) × N)` of their own N.
+    /// The allowance over the runs that executed a `high` call: `max(3, (1 − target) × N)` of their
+    /// own N.
     #[must_use]
     pub fn allowed_high(&self, runs: u64) -> Allowed {
         Allowed::of(3, self.miss_ppm(), runs)
@@ -65,7 +73,9 @@ impl Objective {
 
 impl Allowed {
     fn of(floor: u32, miss_ppm: u32, runs: u64) -> Self {
-        Allowed((u128::from(miss_ppm) * u128::from(runs)).max(u128::from(floor) * u128::from(MILLION)))
+        Allowed(
+            (u128::from(miss_ppm) * u128::from(runs)).max(u128::from(floor) * u128::from(MILLION)),
+        )
     }
 
     /// A tenth of this allowance, but at least one run: the budget of a probation.
@@ -90,14 +100,18 @@ impl Allowed {
     #[must_use]
     pub fn remaining(self, unacceptable: u64) -> Remaining {
         let of = i128::try_from(self.0).unwrap_or(i128::MAX);
-        Remaining { left: of - i128::from(unacceptable) * i128::from(MILLION), of }
+        Remaining {
+            left: of - i128::from(unacceptable) * i128::from(MILLION),
+            of,
+        }
     }
 
     /// How many more unacceptable runs bring it to its end: `⌈allowed − B⌉`, at least 0.
     #[must_use]
     pub fn room(self, unacceptable: u64) -> u64 {
         let spent = u128::from(unacceptable) * u128::from(MILLION);
-        u64::try_from(self.0.saturating_sub(spent).div_ceil(u128::from(MILLION))).unwrap_or(u64::MAX)
+        u64::try_from(self.0.saturating_sub(spent).div_ceil(u128::from(MILLION)))
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -167,14 +181,30 @@ mod tests {
 
     #[test]
     fn a_written_size_counts_at_most_twice() {
-        assert_eq!(objective(970_000, 10_000, true).allowed(40_000).millionths(), 600_000_000);
-        assert_eq!(objective(970_000, 10_000, false).allowed(40_000).millionths(), 1_200_000_000);
+        assert_eq!(
+            objective(970_000, 10_000, true)
+                .allowed(40_000)
+                .millionths(),
+            600_000_000
+        );
+        assert_eq!(
+            objective(970_000, 10_000, false)
+                .allowed(40_000)
+                .millionths(),
+            1_200_000_000
+        );
     }
 
     #[test]
     fn a_small_budget_allows_two_and_a_small_high_budget_three() {
-        assert_eq!(objective(995_000, 100, false).allowed(0).millionths(), 2_000_000);
-        assert_eq!(objective(995_000, 100, false).allowed_high(10).millionths(), 3_000_000);
+        assert_eq!(
+            objective(995_000, 100, false).allowed(0).millionths(),
+            2_000_000
+        );
+        assert_eq!(
+            objective(995_000, 100, false).allowed_high(10).millionths(),
+            3_000_000
+        );
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A budget's posture, best first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Posture {
     /// Failures are well within what is allowed.
@@ -21,7 +23,12 @@ pub enum Posture {
 
 impl Posture {
     /// Every posture, best first.
-    pub const ALL: [Posture; 4] = [Posture::Healthy, Posture::AtRisk, Posture::Burned, Posture::Breached];
+    pub const ALL: [Posture; 4] = [
+        Posture::Healthy,
+        Posture::AtRisk,
+        Posture::Burned,
+        Posture::Breached,
+    ];
 
     /// The posture as it is written.
     #[must_use]

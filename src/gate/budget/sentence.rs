@@ -2,14 +2,28 @@
 
 use super::{books::Balance, objective::Allowed};
 
-/// `12 of 1,234 runs were unacceptable; 300 are allowed`, and the same of the runs with a high-risk call where those are worse off.
+/// `12 of 1,234 runs were unacceptable; 300 are allowed`, and the same of the runs with a high-risk
+/// call where those are worse off.
 #[must_use]
 pub fn spent(all: &Balance, high: &Balance) -> String {
     let balance = |balance: &Balance, what: &str| {
-        let were = if balance.unacceptable == 1 { "was" } else { "were" };
-        format!("{} of {} {what} {were} unacceptable; {} are allowed", grouped(balance.unacceptable), grouped(balance.runs), allowed(balance.allowed))
+        let were = if balance.unacceptable == 1 {
+            "was"
+        } else {
+            "were"
+        };
+        format!(
+            "{} of {} {what} {were} unacceptable; {} are allowed",
+            grouped(balance.unacceptable),
+            grouped(balance.runs),
+            allowed(balance.allowed)
+        )
     };
-    if high.unacceptable > 0 && high.remaining() < all.remaining() { balance(high, "runs with a high-risk call") } else { balance(all, "runs") }
+    if high.unacceptable > 0 && high.remaining() < all.remaining() {
+        balance(high, "runs with a high-risk call")
+    } else {
+        balance(all, "runs")
+    }
 }
 
 /// An allowance with at most four decimals, rounded down: `300`, `2.5`.
@@ -44,7 +58,11 @@ pub fn decimal(ten_thousandths: i64) -> String {
     let magnitude = ten_thousandths.unsigned_abs();
     match magnitude % 10_000 {
         0 => format!("{sign}{}", magnitude / 10_000),
-        fraction => format!("{sign}{}.{}", magnitude / 10_000, format!("{fraction:04}").trim_end_matches('0')),
+        fraction => format!(
+            "{sign}{}.{}",
+            magnitude / 10_000,
+            format!("{fraction:04}").trim_end_matches('0')
+        ),
     }
 }
 
@@ -54,7 +72,13 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!([0, 12, 999, 1_000, 1_234_567].map(grouped), ["0", "12", "999", "1,000", "1,234,567"]);
-        assert_eq!([9_600, 10_000, -3_334, 0, 6_666].map(decimal), ["0.96", "1", "-0.3334", "0", "0.6666"]);
+        assert_eq!(
+            [0, 12, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "12", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [9_600, 10_000, -3_334, 0, 6_666].map(decimal),
+            ["0.96", "1", "-0.3334", "0", "0.6666"]
+        );
     }
 }

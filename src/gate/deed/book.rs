@@ -1,7 +1,8 @@
 //! Everything that is remembered of what was done, within bounds.
 //!
-//! The book records; it refuses nothing that was admitted. Who asks for a place asks [`Book::room`] first, and a call for which there is none is held: what was done
-//! is never forgotten to make room (G7).
+//! The book records; it refuses nothing that was admitted. Who asks for a place asks [`Book::room`]
+//! first, and a call for which there is none is held: what was done is never forgotten to make room
+//! (G7).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,7 +24,8 @@ pub const MAX_KEYS: usize = 100_000;
 pub const MAX_KEYS_EACH: usize = 25_000;
 /// The most cells of all sums together.
 pub const MAX_CELLS: usize = 200_000;
-/// The most calls that did one work and can each be undone. Who undoes more of one subject than that is told the newest of them.
+/// The most calls that did one work and can each be undone. Who undoes more of one subject than
+/// that is told the newest of them.
 pub const MAX_EACH: usize = 32;
 /// How often what has passed is forgotten.
 const EXPIRES: Duration = minutes(1);
@@ -82,12 +84,18 @@ impl Book {
     #[must_use]
     pub fn done(&self, work: &Digest, within: Duration, now: Time, but: CallId) -> Option<&Done> {
         let stands = |done: &&Done| done.doer.call != but && done.stands(within, now);
-        self.works.get(work)?.iter().filter(stands).max_by_key(|done| (done.at, done.doer.call))
+        self.works
+            .get(work)?
+            .iter()
+            .filter(stands)
+            .max_by_key(|done| (done.at, done.doer.call))
     }
 
     /// The work of `call` was undone, and cannot be again.
     pub fn undo(&mut self, Undone { work, call }: Undone) {
-        let Some(dones) = self.works.get_mut(&work) else { return };
+        let Some(dones) = self.works.get_mut(&work) else {
+            return;
+        };
         let before = dones.len();
         dones.retain(|done| done.doer.call != call);
         self.known -= before - dones.len();
@@ -96,28 +104,47 @@ impl Book {
         }
     }
 
-    /// The newest call that did this work and can be undone at `now`, `but` not by itself. What is still under way has done nothing yet.
+    /// The newest call that did this work and can be undone at `now`, `but` not by itself. What is
+    /// still under way has done nothing yet.
     #[must_use]
-    pub fn undoable(&self, work: &Digest, within: Duration, now: Time, but: CallId) -> Option<&Done> {
-        let is_done = |done: &&Done| done.doer.call != but && done.stage != Stage::InFlight && done.stands(within, now);
+    pub fn undoable(
+        &self,
+        work: &Digest,
+        within: Duration,
+        now: Time,
+        but: CallId,
+    ) -> Option<&Done> {
+        let is_done = |done: &&Done| {
+            done.doer.call != but && done.stage != Stage::InFlight && done.stands(within, now)
+        };
         self.works.get(work)?.iter().rev().find(is_done)
     }
 
     /// What this idempotency key was used for.
     #[must_use]
     pub fn key(&self, key: &Digest, now: Time) -> Option<&KeyUse> {
-        self.keys.get(key).filter(|used| used.done.stands(KEY_LASTS, now))
+        self.keys
+            .get(key)
+            .filter(|used| used.done.stands(KEY_LASTS, now))
     }
 
     /// What was added to a sum within `within` before `now`.
     #[must_use]
     pub fn sum(&self, series: &Digest, within: Duration, now: Time) -> Amount {
-        self.sums.get(series).map_or(Amount::ZERO, |series| series.sum(within, now))
+        self.sums
+            .get(series)
+            .map_or(Amount::ZERO, |series| series.sum(within, now))
     }
 
     /// When a sum will be at most `bound` if nothing is added; `None` where it is already.
     #[must_use]
-    pub fn falls_to(&self, series: &Digest, bound: Amount, within: Duration, now: Time) -> Option<Time> {
+    pub fn falls_to(
+        &self,
+        series: &Digest,
+        bound: Amount,
+        within: Duration,
+        now: Time,
+    ) -> Option<Time> {
         self.sums.get(series)?.falls_to(bound, within, now)
     }
 
@@ -133,7 +160,11 @@ impl Book {
         if deed.key.is_some() && (self.keys.len() >= MAX_KEYS || keys_of >= MAX_KEYS_EACH) {
             return Err(Full::Keys);
         }
-        if self.cells + deed.shares.len() > MAX_CELLS { Err(Full::Sums) } else { Ok(()) }
+        if self.cells + deed.shares.len() > MAX_CELLS {
+            Err(Full::Sums)
+        } else {
+            Ok(())
+        }
     }
 
     /// `deed` takes its place. A call takes it once, however often it is admitted.
@@ -141,21 +172,38 @@ impl Book {
         if self.open.contains_key(&doer.call) {
             return;
         }
-        let done = |keep| Done { doer: doer.clone(), at: deed.at, until: deed.at.plus(keep), stage: Stage::InFlight };
+        let done = |keep| Done {
+            doer: doer.clone(),
+            at: deed.at,
+            until: deed.at.plus(keep),
+            stage: Stage::InFlight,
+        };
         for work in &deed.works {
             let dones = self.works.entry(work.work).or_default();
             // By time, whoever was written first: the living state and the fold keep the same list.
-            let place = dones.partition_point(|done| (done.at, done.doer.call) < (deed.at, doer.call));
+            let place =
+                dones.partition_point(|done| (done.at, done.doer.call) < (deed.at, doer.call));
             dones.insert(place, done(work.keep));
             self.known += 1;
         }
         if let Some(Keyed { key, payload }) = deed.key {
             self.forget_key(&key);
-            self.keys.insert(key, KeyUse { payload, done: done(KEY_LASTS) });
+            self.keys.insert(
+                key,
+                KeyUse {
+                    payload,
+                    done: done(KEY_LASTS),
+                },
+            );
             *self.keys_of.entry(doer.workflow.clone()).or_default() += 1;
         }
         for share in &deed.shares {
-            let is_new = self.sums.entry(share.series).or_default().add(deed.at, share.amount, share.keep, share.grain);
+            let is_new = self.sums.entry(share.series).or_default().add(
+                deed.at,
+                share.amount,
+                share.keep,
+                share.grain,
+            );
             self.cells += usize::from(is_new);
         }
         self.open.insert(doer.call, deed.clone());
@@ -163,7 +211,9 @@ impl Book {
 
     /// The call is over. Only what was provably not executed gives its place back.
     pub fn settle(&mut self, call: CallId, executed: Executed) {
-        let Some(deed) = self.open.remove(&call) else { return };
+        let Some(deed) = self.open.remove(&call) else {
+            return;
+        };
         match executed {
             Executed::No => self.give_back(call, &deed),
             Executed::Yes => self.stand(call, &deed, Stage::Done),
@@ -189,7 +239,12 @@ impl Book {
             *known -= before - dones.len();
             !dones.is_empty()
         });
-        let gone: Vec<Digest> = self.keys.iter().filter(|(_, used)| over(&used.done)).map(|(key, _)| *key).collect();
+        let gone: Vec<Digest> = self
+            .keys
+            .iter()
+            .filter(|(_, used)| over(&used.done))
+            .map(|(key, _)| *key)
+            .collect();
         for key in &gone {
             self.forget_key(key);
         }
@@ -214,7 +269,9 @@ impl Book {
 
     fn give_back(&mut self, call: CallId, deed: &Deed) {
         for work in &deed.works {
-            let Some(dones) = self.works.get_mut(&work.work) else { continue };
+            let Some(dones) = self.works.get_mut(&work.work) else {
+                continue;
+            };
             let before = dones.len();
             dones.retain(|done| done.doer.call != call);
             self.known -= before - dones.len();
@@ -223,12 +280,17 @@ impl Book {
             }
         }
         if let Some(Keyed { key, .. }) = &deed.key
-            && self.keys.get(key).is_some_and(|used| used.done.doer.call == call)
+            && self
+                .keys
+                .get(key)
+                .is_some_and(|used| used.done.doer.call == call)
         {
             self.forget_key(key);
         }
         for share in &deed.shares {
-            let Some(series) = self.sums.get_mut(&share.series) else { continue };
+            let Some(series) = self.sums.get_mut(&share.series) else {
+                continue;
+            };
             self.cells -= usize::from(series.give_back(deed.at, share.amount, share.grain));
             if series.is_empty() {
                 self.sums.remove(&share.series);
@@ -236,14 +298,24 @@ impl Book {
         }
     }
 
-    /// What was done, or may have been, stands. Of several calls that did the same work the last is enough, unless each can be undone.
+    /// What was done, or may have been, stands. Of several calls that did the same work the last is
+    /// enough, unless each can be undone.
     fn stand(&mut self, call: CallId, deed: &Deed, stage: Stage) {
         for work in &deed.works {
-            let Some(dones) = self.works.get_mut(&work.work) else { continue };
-            dones.iter_mut().filter(|done| done.doer.call == call).for_each(|done| done.stage = stage);
+            let Some(dones) = self.works.get_mut(&work.work) else {
+                continue;
+            };
+            dones
+                .iter_mut()
+                .filter(|done| done.doer.call == call)
+                .for_each(|done| done.stage = stage);
             let (before, most) = (dones.len(), if work.each { MAX_EACH } else { 1 });
             // The oldest go first: they stand in the order of time.
-            let mut spare = dones.iter().filter(|done| done.stage != Stage::InFlight).count().saturating_sub(most);
+            let mut spare = dones
+                .iter()
+                .filter(|done| done.stage != Stage::InFlight)
+                .count()
+                .saturating_sub(most);
             dones.retain(|done| {
                 let goes = done.stage != Stage::InFlight && spare > 0;
                 spare -= usize::from(goes);
@@ -252,14 +324,19 @@ impl Book {
             self.known -= before - dones.len();
         }
         if let Some(Keyed { key, .. }) = &deed.key
-            && let Some(used) = self.keys.get_mut(key).filter(|used| used.done.doer.call == call)
+            && let Some(used) = self
+                .keys
+                .get_mut(key)
+                .filter(|used| used.done.doer.call == call)
         {
             used.done.stage = stage;
         }
     }
 
     fn forget_key(&mut self, key: &Digest) {
-        let Some(used) = self.keys.remove(key) else { return };
+        let Some(used) = self.keys.remove(key) else {
+            return;
+        };
         if let Some(count) = self.keys_of.get_mut(&used.done.doer.workflow) {
             *count -= 1;
             if *count == 0 {

@@ -1,8 +1,11 @@
-//! What was done, under which key, when, and by which call: the one memory behind duplicates, idempotency keys, undone work, and limits on sums and counts.
+//! What was done, under which key, when, and by which call: the one memory behind duplicates,
+//! idempotency keys, undone work, and limits on sums and counts.
 //!
-//! A call that a policy wants remembered carries a [`Deed`]: digests and amounts, never arguments. It takes its place before the call is forwarded and gives it
-//! back only on proof that nothing was executed; what was executed, or may have been, stays until its window has passed. The [`Book`] is a part of the fold (G12)
-//! and of the living state alike, so that a restart knows what was done before it. Whether a place is taken is decided by `ledger`, under one lock.
+//! A call that a policy wants remembered carries a [`Deed`]: digests and amounts, never arguments.
+//! It takes its place before the call is forwarded and gives it back only on proof that nothing was
+//! executed; what was executed, or may have been, stays until its window has passed. The [`Book`]
+//! is a part of the fold (G12) and of the living state alike, so that a restart knows what was done
+//! before it. Whether a place is taken is decided by `ledger`, under one lock.
 
 use std::time::Duration;
 
@@ -28,7 +31,8 @@ pub const KEY_LASTS: Duration = days(1);
 /// What a call does, as far as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
-    /// When it took its place. The call's own time, so that the fold and the living state put it in the same place.
+    /// When it took its place. The call's own time, so that the fold and the living state put it in
+    /// the same place.
     pub at: Time,
     /// The work it does, by each digest under which somebody may ask for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -137,7 +141,8 @@ pub struct Done {
 }
 
 impl Done {
-    /// Does it stand in the way at `now`, where the work is asked for again within `within`? A call that is under way does, however long it takes.
+    /// Does it stand in the way at `now`, where the work is asked for again within `within`? A call
+    /// that is under way does, however long it takes.
     #[must_use]
     pub fn stands(&self, within: Duration, now: Time) -> bool {
         self.stage == Stage::InFlight || (now < self.until && now < self.at.plus(within))

@@ -1,7 +1,8 @@
 //! A sum over a sliding window: what was added, by when it leaves.
 //!
-//! Times are kept to a grain, rounded up: what was added in the same grain shares a cell, so that a busy window takes no more cells than it has grains, and nothing
-//! leaves the window early. An amount that is given back goes back out of the cell that it went into.
+//! Times are kept to a grain, rounded up: what was added in the same grain shares a cell, so that a
+//! busy window takes no more cells than it has grains, and nothing leaves the window early. An
+//! amount that is given back goes back out of the cell that it went into.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -59,7 +60,9 @@ impl Series {
     pub fn give_back(&mut self, at: Time, amount: Amount, grain: Duration) -> bool {
         let at = rounded(at, grain);
         let place = self.cells.partition_point(|cell| cell.at < at);
-        let Some(cell) = self.cells.get_mut(place).filter(|cell| cell.at == at) else { return false };
+        let Some(cell) = self.cells.get_mut(place).filter(|cell| cell.at == at) else {
+            return false;
+        };
         cell.amount = cell.amount.less(amount);
         let is_empty = cell.amount == Amount::ZERO;
         if is_empty {
@@ -120,7 +123,11 @@ impl Cell {
 fn rounded(at: Time, grain: Duration) -> Time {
     let grain = i64::try_from(grain.as_millis()).unwrap_or(i64::MAX).max(1);
     let over = at.as_millis().rem_euclid(grain);
-    if over == 0 { at } else { Time::from_millis(at.as_millis().saturating_add(grain - over)) }
+    if over == 0 {
+        at
+    } else {
+        Time::from_millis(at.as_millis().saturating_add(grain - over))
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +157,14 @@ mod tests {
     #[test]
     fn what_was_added_leaves_when_its_window_has_passed_and_not_before() {
         let series = series(&[(0, "499"), (10, "0.5")]);
-        for (minute, sum) in [(0, "499.5"), (10, "499.5"), (1439, "499.5"), (1440, "0.5"), (1449, "0.5"), (1450, "0")] {
+        for (minute, sum) in [
+            (0, "499.5"),
+            (10, "499.5"),
+            (1439, "499.5"),
+            (1440, "0.5"),
+            (1449, "0.5"),
+            (1450, "0"),
+        ] {
             assert_eq!(series.sum(DAY, at(minute)), amount(sum), "minute {minute}");
         }
         // A shorter window over the same sum.
@@ -163,8 +177,14 @@ mod tests {
         assert!(series.add(Time::from_millis(1), amount("1"), DAY, minutes(1)));
         assert!(!series.add(Time::from_millis(60_000), amount("2"), DAY, minutes(1)));
         assert_eq!(series.len(), 1);
-        assert_eq!(series.sum(DAY, Time::from_millis(1 + 86_400_000)), amount("3"));
-        assert_eq!(series.sum(DAY, Time::from_millis(60_000 + 86_400_000)), Amount::ZERO);
+        assert_eq!(
+            series.sum(DAY, Time::from_millis(1 + 86_400_000)),
+            amount("3")
+        );
+        assert_eq!(
+            series.sum(DAY, Time::from_millis(60_000 + 86_400_000)),
+            Amount::ZERO
+        );
     }
 
     #[test]

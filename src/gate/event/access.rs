@@ -1,4 +1,5 @@
-//! What is different about who may call and decide. Names only: a token, or its digest, is nobody's business but the gate's.
+//! What is different about who may call and decide. Names only: a token, or its digest, is nobody's
+//! business but the gate's.
 
 use std::fmt;
 
@@ -41,7 +42,11 @@ pub struct Changed<T> {
 
 impl<T> Default for Changed<T> {
     fn default() -> Self {
-        Changed { added: Vec::new(), removed: Vec::new(), altered: Vec::new() }
+        Changed {
+            added: Vec::new(),
+            removed: Vec::new(),
+            altered: Vec::new(),
+        }
     }
 }
 
@@ -77,7 +82,11 @@ impl fmt::Display for AccessChange {
 }
 
 fn told<T: fmt::Display>(what: &str, changed: &Changed<T>, parts: &mut Vec<String>) {
-    for (names, how) in [(&changed.added, "added"), (&changed.removed, "removed"), (&changed.altered, "changed")] {
+    for (names, how) in [
+        (&changed.added, "added"),
+        (&changed.removed, "removed"),
+        (&changed.altered, "changed"),
+    ] {
         if !names.is_empty() {
             let names: Vec<_> = names.iter().map(ToString::to_string).collect();
             parts.push(format!("{what} {how}: {}", names.join(", ")));
@@ -92,20 +101,39 @@ mod tests {
     #[test]
     fn it_says_who_came_and_went_in_a_line() {
         let change = AccessChange {
-            people: Changed { removed: vec!["dana".into()], altered: vec!["eli".into(), "noor".into()], ..Changed::default() },
-            agents: Changed { added: vec!["bot".into()], ..Changed::default() },
+            people: Changed {
+                removed: vec!["dana".into()],
+                altered: vec!["eli".into(), "noor".into()],
+                ..Changed::default()
+            },
+            agents: Changed {
+                added: vec!["bot".into()],
+                ..Changed::default()
+            },
             certificates: true,
             ..AccessChange::default()
         };
-        assert_eq!(change.to_string(), "agent added: bot; person removed: dana; person changed: eli, noor; certificates renewed");
+        assert_eq!(
+            change.to_string(),
+            "agent added: bot; person removed: dana; person changed: eli, noor; certificates renewed"
+        );
         assert!(!change.is_none() && AccessChange::default().is_none());
     }
 
     #[test]
     fn what_is_as_it_was_is_not_written() {
-        let change = AccessChange { people: Changed { added: vec!["dana".into()], ..Changed::default() }, ..AccessChange::default() };
+        let change = AccessChange {
+            people: Changed {
+                added: vec!["dana".into()],
+                ..Changed::default()
+            },
+            ..AccessChange::default()
+        };
         let written = serde_json::to_string(&change).unwrap();
         assert_eq!(written, r#"{"people":{"added":["dana"]}}"#);
-        assert_eq!(serde_json::from_str::<AccessChange>(&written).unwrap(), change);
+        assert_eq!(
+            serde_json::from_str::<AccessChange>(&written).unwrap(),
+            change
+        );
     }
 }

@@ -38,13 +38,23 @@ impl Cell {
     /// No runs yet.
     #[must_use]
     pub const fn new(minute: Minute) -> Self {
-        Cell { minute, runs: 0, high: 0, idle: 0, modes: BTreeMap::new(), tools: BTreeMap::new(), facets: FacetCounts::NONE }
+        Cell {
+            minute,
+            runs: 0,
+            high: 0,
+            idle: 0,
+            modes: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            facets: FacetCounts::NONE,
+        }
     }
 
     /// Adds a run that ended acceptably, or idle.
     pub fn add(&mut self, mark: Mark, high: bool, seen: Facets, charges: &[Charge]) {
         match mark {
-            Mark::Acceptable => (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high)),
+            Mark::Acceptable => {
+                (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high));
+            }
             Mark::Idle => self.idle += 1,
             // These are booked by events of their own.
             Mark::Unacceptable | Mark::Excluded => return,
@@ -53,11 +63,17 @@ impl Cell {
         if charges.is_empty() && seen.is_none() {
             return;
         }
-        self.facets.add(FacetCounts::one(Facets::of(seen, charges).counted(mark)));
+        self.facets
+            .add(FacetCounts::one(Facets::of(seen, charges).counted(mark)));
         for shift in mode_shifts(charges) {
             let count = match shift.tool {
                 None => self.modes.entry(shift.mode).or_default(),
-                Some(tool) => self.tools.entry(shift.mode).or_default().entry(tool).or_default(),
+                Some(tool) => self
+                    .tools
+                    .entry(shift.mode)
+                    .or_default()
+                    .entry(tool)
+                    .or_default(),
             };
             *count += 1;
         }

@@ -1,10 +1,12 @@
-//! What is true of every event of a kind: its name in the journal, whether it only tightens, and whether it has happened already.
+//! What is true of every event of a kind: its name in the journal, whether it only tightens, and
+//! whether it has happened already.
 
 use super::Event;
 use crate::gate::approval::DecisionKind;
 
 impl Event {
-    /// Can this event only tighten? Such an event acts in memory at once and is acknowledged when durable; any other acts only when durable.
+    /// Can this event only tighten? Such an event acts in memory at once and is acknowledged when
+    /// durable; any other acts only when durable.
     #[must_use]
     pub const fn tightens(&self) -> bool {
         match self {
@@ -22,7 +24,8 @@ impl Event {
             | Event::ClockJumped { .. }
             | Event::Held(_) => true,
             Event::Decided { decision, .. } => !matches!(decision.decision, DecisionKind::Approve),
-            // A report is resolved against the run index by the writer, and acts when that is durable.
+            // A report is resolved against the run index by the writer, and acts when that is
+            // durable.
             Event::Reported { .. }
             | Event::Started { .. }
             | Event::Stopped
@@ -61,8 +64,9 @@ impl Event {
         }
     }
 
-    /// Has it happened, or does it only tighten? Then it is written in the end. What asks for something, or opens something, is dropped once its asker was told no: it
-    /// must not come true later.
+    /// Has it happened, or does it only tighten? Then it is written in the end. What asks for
+    /// something, or opens something, is dropped once its asker was told no: it must not come true
+    /// later.
     #[must_use]
     pub const fn is_fact(&self) -> bool {
         match self {

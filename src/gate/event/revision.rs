@@ -1,4 +1,5 @@
-//! What late news does to a run that had been booked: what it stood as, what it stands as now, and what that changes about the counts.
+//! What late news does to a run that had been booked: what it stood as, what it stands as now, and
+//! what that changes about the counts.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,16 +35,31 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// A change of a run's mark alone. Whoever knows which facets and modes change with it adds them: the writer, from the run index.
+    /// A change of a run's mark alone. Whoever knows which facets and modes change with it adds
+    /// them: the writer, from the run index.
     #[must_use]
     pub const fn new(run: RunRef, booked_at: Time, high: bool, was: Mark, now: Mark) -> Self {
-        Revision { run, booked_at, high, was, now, facets_were: Facets::NONE, facets: Facets::NONE, modes: Vec::new() }
+        Revision {
+            run,
+            booked_at,
+            high,
+            was,
+            now,
+            facets_were: Facets::NONE,
+            facets: Facets::NONE,
+            modes: Vec::new(),
+        }
     }
 
     /// With what changes about the facets and modes of the run.
     #[must_use]
     pub fn showing(self, was: &Shown, now: &Shown) -> Self {
-        Revision { facets_were: was.facets, facets: now.facets, modes: now.since(was), ..self }
+        Revision {
+            facets_were: was.facets,
+            facets: now.facets,
+            modes: now.since(was),
+            ..self
+        }
     }
 }
 

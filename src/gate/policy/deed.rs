@@ -1,7 +1,8 @@
-//! What a policy says of work that was done before, of work that is undone, and of sums and counts: the rules, and what they read of one call.
+//! What a policy says of work that was done before, of work that is undone, and of sums and counts:
+//! the rules, and what they read of one call.
 //!
-//! What was done before is not known here. A [`Reading`] says under which texts a call's work is known and what it adds to which sums; an expression that gives no
-//! answer holds the call (G3).
+//! What was done before is not known here. A [`Reading`] says under which texts a call's work is
+//! known and what it adds to which sums; an expression that gives no answer holds the call (G3).
 
 use std::{fmt, time::Duration};
 
@@ -22,7 +23,8 @@ use crate::gate::{
 
 /// The most expressions of one key.
 pub const MAX_PARTS: usize = 16;
-/// The longest text that one part of a key gives, in bytes: a key names a piece of work, it does not carry it.
+/// The longest text that one part of a key gives, in bytes: a key names a piece of work, it does
+/// not carry it.
 pub const MAX_TEXT: usize = 4_096;
 /// The most limits of one tool.
 pub const MAX_LIMITS: usize = 16;
@@ -57,14 +59,23 @@ impl DeedRules {
     /// Do they say nothing?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.duplicate.is_none() && self.reverses.is_none() && self.reversed_within.is_none() && self.limits.is_empty()
+        self.duplicate.is_none()
+            && self.reverses.is_none()
+            && self.reversed_within.is_none()
+            && self.limits.is_empty()
     }
 
     /// Does none of them act, because each is in shadow?
     #[must_use]
     pub fn only_watch(&self, now: Time) -> bool {
-        let mut modes = self.duplicate.iter().map(|duplicate| duplicate.mode).chain(self.limits.iter().map(|limit| limit.mode));
-        self.reverses.is_none() && self.reversed_within.is_none() && modes.all(|mode| mode.is_shadow(now))
+        let mut modes = self
+            .duplicate
+            .iter()
+            .map(|duplicate| duplicate.mode)
+            .chain(self.limits.iter().map(|limit| limit.mode));
+        self.reverses.is_none()
+            && self.reversed_within.is_none()
+            && modes.all(|mode| mode.is_shadow(now))
     }
 }
 
@@ -173,25 +184,44 @@ impl Limit {
     /// What it says of a sum that a call would bring about, and by which bound.
     #[must_use]
     pub fn says(&self, sum: Amount) -> Option<(Verdict, Amount)> {
-        let above = |bound: Option<Amount>, verdict| bound.filter(|bound| sum > *bound).map(|bound| (verdict, bound));
+        let above = |bound: Option<Amount>, verdict| {
+            bound
+                .filter(|bound| sum > *bound)
+                .map(|bound| (verdict, bound))
+        };
         above(self.deny_above, Verdict::Deny).or_else(|| above(self.hold_above, Verdict::Hold))
     }
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = if self.sum.is_some() { "the sum of " } else { "" };
-        let name = if self.sum.is_some() { format!("`{}`", self.counted()) } else { self.counted().to_owned() };
-        write!(f, "{what}{name} per {} within {}", self.per.as_str(), Spelled(self.within))
+        let what = if self.sum.is_some() {
+            "the sum of "
+        } else {
+            ""
+        };
+        let name = if self.sum.is_some() {
+            format!("`{}`", self.counted())
+        } else {
+            self.counted().to_owned()
+        };
+        write!(
+            f,
+            "{what}{name} per {} within {}",
+            self.per.as_str(),
+            Spelled(self.within)
+        )
     }
 }
 
 /// What the rules read of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The texts that identify its work; `None` where there is no such rule, or one gives no answer.
+    /// The texts that identify its work; `None` where there is no such rule, or one gives no
+    /// answer.
     pub key: Option<Vec<String>>,
-    /// What it adds to each of the tool's limits, in their order; `None` where that gives no answer.
+    /// What it adds to each of the tool's limits, in their order; `None` where that gives no
+    /// answer.
     pub amounts: Vec<Option<Amount>>,
     /// What gave no answer: the call is held.
     pub unread: Option<Finding>,
@@ -202,13 +232,25 @@ pub struct Reading {
 /// Reads a call of `tool`, at `now`.
 ///
 /// # Errors
-/// A number or a part of the request that two readers could read differently, also where only a rule in shadow reads it.
-pub fn read(tool: &Tool, rules: &DeedRules, facts: &Facts<'_>, subject: Option<&Subject>, now: Time) -> Result<Reading, Unreadable> {
+/// A number or a part of the request that two readers could read differently, also where only a
+/// rule in shadow reads it.
+pub fn read(
+    tool: &Tool,
+    rules: &DeedRules,
+    facts: &Facts<'_>,
+    subject: Option<&Subject>,
+    now: Time,
+) -> Result<Reading, Unreadable> {
     let mut reading = Reading::default();
     if let Some(duplicate) = &rules.duplicate {
         match key(duplicate, facts)? {
             Ok(key) => reading.key = Some(key),
-            Err(why) => reading.hold(RuleName::Duplicate, &duplicate.place, duplicate.mode.is_shadow(now), why),
+            Err(why) => reading.hold(
+                RuleName::Duplicate,
+                &duplicate.place,
+                duplicate.mode.is_shadow(now),
+                why,
+            ),
         }
     }
     for limit in &rules.limits {
@@ -216,40 +258,79 @@ pub fn read(tool: &Tool, rules: &DeedRules, facts: &Facts<'_>, subject: Option<&
             None => Ok(Amount::CALL),
             Some(sum) => amount(sum, facts)?,
         };
-        let amount = if limit.per == Per::Subject && subject.is_none() { Err(format!("the `subject` of `{}` gives none", tool.name)) } else { amount };
+        let amount = if limit.per == Per::Subject && subject.is_none() {
+            Err(format!("the `subject` of `{}` gives none", tool.name))
+        } else {
+            amount
+        };
         match amount {
             Ok(amount) => reading.amounts.push(Some(amount)),
             Err(why) => {
                 reading.amounts.push(None);
-                reading.hold(RuleName::Limits, &limit.place, limit.mode.is_shadow(now), why);
+                reading.hold(
+                    RuleName::Limits,
+                    &limit.place,
+                    limit.mode.is_shadow(now),
+                    why,
+                );
             }
         }
     }
     if (rules.reverses.is_some() || rules.reversed_within.is_some()) && subject.is_none() {
-        let place = rules.reverses.as_ref().map_or(&tool.place, |reverses| &reverses.place);
-        reading.hold(RuleName::Duplicate, place, false, format!("the `subject` of `{}` gives none, and undone work is found by it", tool.name));
+        let place = rules
+            .reverses
+            .as_ref()
+            .map_or(&tool.place, |reverses| &reverses.place);
+        reading.hold(
+            RuleName::Duplicate,
+            place,
+            false,
+            format!(
+                "the `subject` of `{}` gives none, and undone work is found by it",
+                tool.name
+            ),
+        );
     }
     Ok(reading)
 }
 
 impl Reading {
     fn hold(&mut self, rule: RuleName, place: &Place, watched: bool, why: String) {
-        let finding = Finding { watched, ..Finding::new(Verdict::Hold, rule, place, why) };
-        let unread = if watched { &mut self.unread_watched } else { &mut self.unread };
+        let finding = Finding {
+            watched,
+            ..Finding::new(Verdict::Hold, rule, place, why)
+        };
+        let unread = if watched {
+            &mut self.unread_watched
+        } else {
+            &mut self.unread
+        };
         unread.get_or_insert(finding);
     }
 }
 
 type Read<T> = Result<Result<T, String>, Unreadable>;
 
-/// The texts of a key. A part that is missing, null or empty is no part: two calls that both lack it are not the same work, nor are they known not to be.
+/// The texts of a key. A part that is missing, null or empty is no part: two calls that both lack
+/// it are not the same work, nor are they known not to be.
 fn key(duplicate: &Duplicate, facts: &Facts<'_>) -> Read<Vec<String>> {
     let mut texts = Vec::with_capacity(duplicate.key.len());
     for part in &duplicate.key {
         match part.text(facts) {
             Ok(Some(text)) if text.len() <= MAX_TEXT => texts.push(text),
-            Ok(Some(text)) => return Ok(Err(format!("`{}` of the key has {} bytes, and a part of a key has at most {MAX_TEXT}", part.source(), text.len()))),
-            Ok(None) => return Ok(Err(format!("`{}` of the key has no value in this call", part.source()))),
+            Ok(Some(text)) => {
+                return Ok(Err(format!(
+                    "`{}` of the key has {} bytes, and a part of a key has at most {MAX_TEXT}",
+                    part.source(),
+                    text.len()
+                )));
+            }
+            Ok(None) => {
+                return Ok(Err(format!(
+                    "`{}` of the key has no value in this call",
+                    part.source()
+                )));
+            }
             Err(undecided) => return unanswered(part, undecided),
         }
     }
@@ -258,7 +339,10 @@ fn key(duplicate: &Duplicate, facts: &Facts<'_>) -> Read<Vec<String>> {
 
 fn amount(sum: &Condition, facts: &Facts<'_>) -> Read<Amount> {
     match sum.amount(facts) {
-        Ok(Some(amount)) if amount.is_negative() => Ok(Err(format!("`{}` is below zero, and a limit adds up what is not", sum.source()))),
+        Ok(Some(amount)) if amount.is_negative() => Ok(Err(format!(
+            "`{}` is below zero, and a limit adds up what is not",
+            sum.source()
+        ))),
         Ok(Some(amount)) => Ok(Ok(amount)),
         Ok(None) => Ok(Err(format!("`{}` has no value in this call", sum.source()))),
         Err(undecided) => unanswered(sum, undecided),
@@ -267,7 +351,10 @@ fn amount(sum: &Condition, facts: &Facts<'_>) -> Read<Amount> {
 
 fn unanswered<T>(expression: &Condition, undecided: Undecided) -> Read<T> {
     match undecided {
-        Undecided::Failed(why) => Ok(Err(format!("`{}` cannot be evaluated for this call: {why}", expression.source()))),
+        Undecided::Failed(why) => Ok(Err(format!(
+            "`{}` cannot be evaluated for this call: {why}",
+            expression.source()
+        ))),
         Undecided::Ambiguous(what) | Undecided::Inexact(what) => Err(Unreadable(what)),
     }
 }
@@ -281,7 +368,10 @@ impl fmt::Display for Spelled {
         let (count, unit) = [(86_400, 'd'), (3_600, 'h'), (60, 'm')]
             .into_iter()
             // A day is written in hours: `24h` is what policies say.
-            .find(|(size, _)| seconds >= size * if *size == 86_400 { 2 } else { 1 } && seconds.is_multiple_of(*size))
+            .find(|(size, _)| {
+                seconds >= size * if *size == 86_400 { 2 } else { 1 }
+                    && seconds.is_multiple_of(*size)
+            })
             .map_or((seconds, 's'), |(size, unit)| (seconds / size, unit));
         write!(f, "{count}{unit}")
     }

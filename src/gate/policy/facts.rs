@@ -8,7 +8,8 @@ use crate::gate::{
     json::Json,
 };
 
-/// The variables of one call. Everything is borrowed; a condition that reads nothing of a part costs nothing for it.
+/// The variables of one call. Everything is borrowed; a condition that reads nothing of a part
+/// costs nothing for it.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// `args`: the JSON body or the MCP arguments; `None` reads as `null`.
@@ -51,7 +52,11 @@ impl<'a> Facts<'a> {
             tool: "",
             agent: "",
             workflow: "",
-            run: RunFacts { id: "", calls: 0, escalated: false },
+            run: RunFacts {
+                id: "",
+                calls: 0,
+                escalated: false,
+            },
             level: "",
             posture: "",
             remaining: Remaining::FULL,
@@ -89,7 +94,8 @@ pub trait Lookup {
     /// [`Ambiguous`] where the request gives it in a way that two readers could read differently.
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous>;
 
-    /// Every part called `name`, in their order, where parts may repeat: the elements of a list that a query spells as `tag=a&tag=b`.
+    /// Every part called `name`, in their order, where parts may repeat: the elements of a list
+    /// that a query spells as `tag=a&tag=b`.
     ///
     /// # Errors
     /// [`Ambiguous`] where a reader could take another part for one of them.
@@ -98,7 +104,8 @@ pub trait Lookup {
     }
 }
 
-/// A part of the request that two readers could read differently, so that no condition may judge it.
+/// A part of the request that two readers could read differently, so that no condition may judge
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ambiguous;
 
@@ -114,6 +121,9 @@ impl Lookup for Nothing {
 
 impl Lookup for Captures<'_, '_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
-        Ok(self.iter().find(|(key, _)| *key == name).map(|(_, value)| Cow::Borrowed(&**value)))
+        Ok(self
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| Cow::Borrowed(&**value)))
     }
 }

@@ -1,9 +1,12 @@
-//! How a call is judged: every rule in its order, the strictest answer wins, and every answer names the rule that gave it (G8).
+//! How a call is judged: every rule in its order, the strictest answer wins, and every answer names
+//! the rule that gave it (G8).
 //!
-//! Here are the rules that need nothing but the policy, where the workflow stands, and the call. What needs memory (grants, open runs) is the ledger's. An error
-//! while deciding never yields allow (G3): a condition that cannot be evaluated holds or denies, and says so.
+//! Here are the rules that need nothing but the policy, where the workflow stands, and the call.
+//! What needs memory (grants, open runs) is the ledger's. An error while deciding never yields
+//! allow (G3): a condition that cannot be evaluated holds or denies, and says so.
 //!
-//! What is in shadow is judged like everything else, and kept apart: what acts decides, and what only watches is on record. A clamp is never in shadow.
+//! What is in shadow is judged like everything else, and kept apart: what acts decides, and what
+//! only watches is on record. A clamp is never in shadow.
 
 use std::fmt;
 
@@ -42,13 +45,17 @@ pub struct Case<'a> {
 impl Case<'_> {
     /// The tool, where the workflow reaches it.
     fn listed(&self) -> Option<&Tool> {
-        self.tool.filter(|tool| self.workflow.tools.contains(&tool.name))
+        self.tool
+            .filter(|tool| self.workflow.tools.contains(&tool.name))
     }
 
     /// Are all verdicts on the call only watched, but for those of a clamp?
     #[must_use]
     pub fn is_shadow(&self) -> bool {
-        self.workflow.mode.is_shadow(self.now) || self.listed().is_some_and(|tool| tool.mode.is_shadow(self.now))
+        self.workflow.mode.is_shadow(self.now)
+            || self
+                .listed()
+                .is_some_and(|tool| tool.mode.is_shadow(self.now))
     }
 
     /// Is the finding on record only, and the call passes it? What a clamp says acts.
@@ -153,31 +160,51 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(verdict: Verdict, rule: RuleName, place: &Place, detail: impl Into<String>) -> Self {
-        Finding { place: Some(place.clone()), ..Finding::nowhere(verdict, rule, detail) }
+    pub(super) fn new(
+        verdict: Verdict,
+        rule: RuleName,
+        place: &Place,
+        detail: impl Into<String>,
+    ) -> Self {
+        Finding {
+            place: Some(place.clone()),
+            ..Finding::nowhere(verdict, rule, detail)
+        }
     }
 
     /// A finding of a rule that is not written anywhere.
     #[must_use]
     pub fn nowhere(verdict: Verdict, rule: RuleName, detail: impl Into<String>) -> Self {
-        Finding { verdict, rule, place: None, detail: detail.into(), violations: Vec::new(), clamped: false, watched: false }
+        Finding {
+            verdict,
+            rule,
+            place: None,
+            detail: detail.into(),
+            violations: Vec::new(),
+            clamped: false,
+            watched: false,
+        }
     }
 
-    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a mistake, not yet a failure; what a level, a ceiling or a reviewer
-    /// stops costs nothing (G6), and neither does what a rule says that is only tried out.
+    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a
+    /// mistake, not yet a failure; what a level, a ceiling or a reviewer stops costs nothing (G6),
+    /// and neither does what a rule says that is only tried out.
     #[must_use]
     pub const fn books(&self) -> Option<FailureMode> {
         if self.watched {
             return None;
         }
         match (self.verdict, self.rule) {
-            (Verdict::Deny, RuleName::Forbidden | RuleName::DenyWhen) => Some(FailureMode::PolicyViolation),
+            (Verdict::Deny, RuleName::Forbidden | RuleName::DenyWhen) => {
+                Some(FailureMode::PolicyViolation)
+            }
             _ => None,
         }
     }
 }
 
-/// The request gives something that a condition reads in a way that two readers could read differently: 400, and nothing is booked.
+/// The request gives something that a condition reads in a way that two readers could read
+/// differently: 400, and nothing is booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable(pub String);
 
@@ -188,7 +215,8 @@ enum Stop {
     Unreadable(Unreadable),
 }
 
-/// What the rules say of a call: of those that act and of those that only watch the strictest finding each, and of two as strict the first.
+/// What the rules say of a call: of those that act and of those that only watch the strictest
+/// finding each, and of two as strict the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judged {
     /// What decides; `None` allows.
@@ -200,8 +228,15 @@ pub struct Judged {
 impl Judged {
     /// Adds what a later rule says.
     fn add(&mut self, finding: Finding, watched: bool) {
-        let strictest = if watched { &mut self.watched } else { &mut self.acts };
-        if strictest.as_ref().is_none_or(|held| finding.verdict > held.verdict) {
+        let strictest = if watched {
+            &mut self.watched
+        } else {
+            &mut self.acts
+        };
+        if strictest
+            .as_ref()
+            .is_none_or(|held| finding.verdict > held.verdict)
+        {
             *strictest = Some(finding);
         }
     }
@@ -249,12 +284,19 @@ pub fn explain(case: &Case<'_>) -> Result<Vec<Finding>, Unreadable> {
 /// The risk class a call is judged as: its tool's, and `high` for one that nobody described.
 #[must_use]
 pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
-    tool.filter(|tool| workflow.tools.contains(&tool.name)).map_or(Risk::High, |tool| tool.risk)
+    tool.filter(|tool| workflow.tools.contains(&tool.name))
+        .map_or(Risk::High, |tool| tool.risk)
 }
 
 /// The rules in their order. `found` is told of each that does not allow the call.
 fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> Result<(), Stop> {
-    let Case { workflow, standing, facts, now, .. } = case;
+    let Case {
+        workflow,
+        standing,
+        facts,
+        now,
+        ..
+    } = case;
     let mut rule = |finding: Option<Finding>| finding.map_or(Ok(()), &mut *found);
     let Some(tool) = case.listed() else {
         rule(Some(unlisted(case)))?;
@@ -262,75 +304,168 @@ fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> 
     };
     rule(arguments(tool, facts)?)?;
     rule(forbidden(tool))?;
-    rule(condition(tool.deny_when.as_ref(), RuleName::DenyWhen, Verdict::Deny, facts, *now)?)?;
+    rule(condition(
+        tool.deny_when.as_ref(),
+        RuleName::DenyWhen,
+        Verdict::Deny,
+        facts,
+        *now,
+    )?)?;
     rule(level(standing, tool.risk, Some(tool)))?;
     rule(strict_validation(workflow, standing, tool))?;
-    rule(condition(tool.hold_when.as_ref(), RuleName::HoldWhen, Verdict::Hold, facts, *now)?)?;
+    rule(condition(
+        tool.hold_when.as_ref(),
+        RuleName::HoldWhen,
+        Verdict::Hold,
+        facts,
+        *now,
+    )?)?;
     if facts.run.escalated {
         rule(escalated(workflow, tool))?;
     } else {
-        rule(condition(tool.escalate_when.as_ref(), RuleName::EscalateWhen, Verdict::Hold, facts, *now)?)?;
+        rule(condition(
+            tool.escalate_when.as_ref(),
+            RuleName::EscalateWhen,
+            Verdict::Hold,
+            facts,
+            *now,
+        )?)?;
     }
     rule(always(tool))
 }
 
-/// Should a run that asks for this have escalated, before or now? Whatever else is said of the call: also one that is denied was an attempt. A condition that cannot be
-/// evaluated holds the call, and says nothing of the run; nor does a rule that is only tried out.
+/// Should a run that asks for this have escalated, before or now? Whatever else is said of the
+/// call: also one that is denied was an attempt. A condition that cannot be evaluated holds the
+/// call, and says nothing of the run; nor does a rule that is only tried out.
 #[must_use]
 pub fn should_escalate(case: &Case<'_>) -> bool {
-    let rule = case.listed().and_then(|tool| tool.escalate_when.as_ref()).filter(|rule| !rule.mode.is_shadow(case.now));
+    let rule = case
+        .listed()
+        .and_then(|tool| tool.escalate_when.as_ref())
+        .filter(|rule| !rule.mode.is_shadow(case.now));
     rule.is_some_and(|rule| rule.condition.holds(&case.facts) == Ok(true))
 }
 
-/// Once a person has the case, the agent changes nothing of it by itself. It may look, and it may escalate again.
+/// Once a person has the case, the agent changes nothing of it by itself. It may look, and it may
+/// escalate again.
 fn escalated(workflow: &Workflow, tool: &Tool) -> Option<Finding> {
     let goes_on = tool.risk != Risk::Read && !tool.escalation;
-    goes_on.then(|| Finding::new(Verdict::Hold, RuleName::Escalated, &workflow.place, "this run escalated, and a person has its case now"))
+    goes_on.then(|| {
+        Finding::new(
+            Verdict::Hold,
+            RuleName::Escalated,
+            &workflow.place,
+            "this run escalated, and a person has its case now",
+        )
+    })
 }
 
 fn forbidden(tool: &Tool) -> Option<Finding> {
-    tool.forbidden.then(|| Finding::new(Verdict::Deny, RuleName::Forbidden, &tool.place, format!("the tool `{}` is forbidden", tool.name)))
+    tool.forbidden.then(|| {
+        Finding::new(
+            Verdict::Deny,
+            RuleName::Forbidden,
+            &tool.place,
+            format!("the tool `{}` is forbidden", tool.name),
+        )
+    })
 }
 
 fn always(tool: &Tool) -> Option<Finding> {
     let verdict = tool.always?;
-    Some(Finding::new(verdict, RuleName::Always, &tool.place, format!("the policy says `always: {verdict}` for `{}`", tool.name)))
+    Some(Finding::new(
+        verdict,
+        RuleName::Always,
+        &tool.place,
+        format!("the policy says `always: {verdict}` for `{}`", tool.name),
+    ))
 }
 
 fn unlisted(case: &Case<'_>) -> Finding {
     let detail = match case.tool {
-        Some(tool) => format!("`{}` is not among the tools of workflow `{}`", tool.name, case.workflow.name),
-        None => format!("no tool of workflow `{}` matches this request", case.workflow.name),
+        Some(tool) => format!(
+            "`{}` is not among the tools of workflow `{}`",
+            tool.name, case.workflow.name
+        ),
+        None => format!(
+            "no tool of workflow `{}` matches this request",
+            case.workflow.name
+        ),
     };
-    Finding::new(case.workflow.unlisted, RuleName::Unlisted, &case.workflow.place, detail)
+    Finding::new(
+        case.workflow.unlisted,
+        RuleName::Unlisted,
+        &case.workflow.place,
+        detail,
+    )
 }
 
 fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
-    let mut violations = tool.arguments.as_ref().map_or_else(Vec::new, |schema| schema.violations(facts.args));
+    let mut violations = tool
+        .arguments
+        .as_ref()
+        .map_or_else(Vec::new, |schema| schema.violations(facts.args));
     for parameter in &tool.parameters {
-        let found = parameter.violations(facts).map_err(|_| Stop::Unreadable(Unreadable(parameter.described())))?;
+        let found = parameter
+            .violations(facts)
+            .map_err(|_| Stop::Unreadable(Unreadable(parameter.described())))?;
         violations.extend(found);
     }
     violations.truncate(MAX_VIOLATIONS);
-    let Some(first) = violations.first() else { return Ok(None) };
-    let at = if first.pointer.is_empty() { String::new() } else { format!("`{}` ", first.pointer) };
-    let detail = format!("the arguments do not fit `{}`: {at}{}", tool.name, first.detail);
-    Ok(Some(Finding { violations, ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail) }))
+    let Some(first) = violations.first() else {
+        return Ok(None);
+    };
+    let at = if first.pointer.is_empty() {
+        String::new()
+    } else {
+        format!("`{}` ", first.pointer)
+    };
+    let detail = format!(
+        "the arguments do not fit `{}`: {at}{}",
+        tool.name, first.detail
+    );
+    Ok(Some(Finding {
+        violations,
+        ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail)
+    }))
 }
 
-fn condition(rule: Option<&Rule>, name: RuleName, verdict: Verdict, facts: &Facts<'_>, now: Time) -> Result<Option<Finding>, Stop> {
-    let Some(Rule { condition, mode, place }) = rule else { return Ok(None) };
-    let found = |detail| Ok(Some(Finding { watched: mode.is_shadow(now), ..Finding::new(verdict, name, place, detail) }));
+fn condition(
+    rule: Option<&Rule>,
+    name: RuleName,
+    verdict: Verdict,
+    facts: &Facts<'_>,
+    now: Time,
+) -> Result<Option<Finding>, Stop> {
+    let Some(Rule {
+        condition,
+        mode,
+        place,
+    }) = rule
+    else {
+        return Ok(None);
+    };
+    let found = |detail| {
+        Ok(Some(Finding {
+            watched: mode.is_shadow(now),
+            ..Finding::new(verdict, name, place, detail)
+        }))
+    };
     match condition.holds(facts) {
         Ok(false) => Ok(None),
         Ok(true) => found(format!("`{}` holds", condition.source())),
         Err(Undecided::Failed(why)) => found(cannot_be_evaluated(condition, &why)),
-        Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => Err(Stop::Unreadable(Unreadable(what))),
+        Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => {
+            Err(Stop::Unreadable(Unreadable(what)))
+        }
     }
 }
 
 fn cannot_be_evaluated(condition: &Condition, why: &str) -> String {
-    format!("`{}` cannot be evaluated for this call: {why}", condition.source())
+    format!(
+        "`{}` cannot be evaluated for this call: {why}",
+        condition.source()
+    )
 }
 
 fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
@@ -342,17 +477,36 @@ fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding
     if verdict == Verdict::Allow {
         return None;
     }
-    // Also where the posture bounds the level as far or further: what only watches the posture does not lift the clamp.
-    let clamped = standing.ceiling.as_ref().is_some_and(|ceiling| says(ceiling) != Verdict::Allow);
-    let detail = format!("level `{}` says {verdict} for risk {risk}; {}", standing.level(), standing.bound_by());
-    Some(Finding { clamped, ..Finding::nowhere(verdict, RuleName::Level, detail) })
+    // Also where the posture bounds the level as far or further: what only watches the posture does
+    // not lift the clamp.
+    let clamped = standing
+        .ceiling
+        .as_ref()
+        .is_some_and(|ceiling| says(ceiling) != Verdict::Allow);
+    let detail = format!(
+        "level `{}` says {verdict} for risk {risk}; {}",
+        standing.level(),
+        standing.bound_by()
+    );
+    Some(Finding {
+        clamped,
+        ..Finding::nowhere(verdict, RuleName::Level, detail)
+    })
 }
 
 /// Strict validation holds what nothing describes. A read changes nothing, so it may go without.
 fn strict_validation(workflow: &Workflow, standing: &Standing, tool: &Tool) -> Option<Finding> {
     let validation = standing.rung.validation.unwrap_or(workflow.validation);
-    let undescribed = validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
-    undescribed.then(|| Finding::new(Verdict::Hold, RuleName::Validation, &tool.place, format!("validation is strict and `{}` has no schema", tool.name)))
+    let undescribed =
+        validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
+    undescribed.then(|| {
+        Finding::new(
+            Verdict::Hold,
+            RuleName::Validation,
+            &tool.place,
+            format!("validation is strict and `{}` has no schema", tool.name),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -362,17 +516,52 @@ mod tests {
     #[test]
     fn g6_only_what_the_policy_forbids_costs_budget() {
         use RuleName::{
-            Always, Arguments, Concurrency, Denied, DenyWhen, Duplicate, EscalateWhen, Escalated, Exposure, Forbidden, HoldWhen, Idempotency, Level, Limits,
-            Loop, Unlisted, Validation, Volume,
+            Always, Arguments, Concurrency, Denied, DenyWhen, Duplicate, EscalateWhen, Escalated,
+            Exposure, Forbidden, HoldWhen, Idempotency, Level, Limits, Loop, Unlisted, Validation,
+            Volume,
         };
-        let of_the_call = [Unlisted, Arguments, Level, Validation, HoldWhen, EscalateWhen, Escalated, Always, Denied];
-        let beside_others = [Loop, Volume, Concurrency, Exposure, Duplicate, Idempotency, Limits];
-        for rule in of_the_call.into_iter().chain(beside_others).chain([Forbidden, DenyWhen]) {
+        let of_the_call = [
+            Unlisted,
+            Arguments,
+            Level,
+            Validation,
+            HoldWhen,
+            EscalateWhen,
+            Escalated,
+            Always,
+            Denied,
+        ];
+        let beside_others = [
+            Loop,
+            Volume,
+            Concurrency,
+            Exposure,
+            Duplicate,
+            Idempotency,
+            Limits,
+        ];
+        for rule in of_the_call
+            .into_iter()
+            .chain(beside_others)
+            .chain([Forbidden, DenyWhen])
+        {
             for verdict in [Verdict::Hold, Verdict::Deny] {
                 let finding = Finding::nowhere(verdict, rule, "");
                 let costs = verdict == Verdict::Deny && matches!(rule, Forbidden | DenyWhen);
-                assert_eq!(finding.books(), costs.then_some(FailureMode::PolicyViolation), "{verdict} by {rule}");
-                assert_eq!(Finding { watched: true, ..finding }.books(), None, "{verdict} by {rule}, in shadow");
+                assert_eq!(
+                    finding.books(),
+                    costs.then_some(FailureMode::PolicyViolation),
+                    "{verdict} by {rule}"
+                );
+                assert_eq!(
+                    Finding {
+                        watched: true,
+                        ..finding
+                    }
+                    .books(),
+                    None,
+                    "{verdict} by {rule}, in shadow"
+                );
             }
         }
     }

@@ -1,7 +1,9 @@
-//! What a policy means: tool APIs with their tools, workflows with their terms, and the rules between them.
+//! What a policy means: tool APIs with their tools, workflows with their terms, and the rules
+//! between them.
 //!
-//! These are the lowered values. What was written, and every complaint about it, is `config`. Conditions and schemas arrive compiled; evaluating them is the one
-//! place where the gate uses an engine.
+//! These are the lowered values. What was written, and every complaint about it, is `config`.
+//! Conditions and schemas arrive compiled; evaluating them is the one place where the gate uses an
+//! engine.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -100,13 +102,21 @@ pub struct Upstream {
     pub host: Arc<str>,
     /// Port.
     pub port: u16,
-    /// A path that every forwarded path is put below; empty, or starting and not ending with a slash.
+    /// A path that every forwarded path is put below; empty, or starting and not ending with a
+    /// slash.
     pub base: Arc<str>,
 }
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}{}", if self.tls { "https" } else { "http" }, self.host, self.port, self.base)
+        write!(
+            f,
+            "{}://{}:{}{}",
+            if self.tls { "https" } else { "http" },
+            self.host,
+            self.port,
+            self.base
+        )
     }
 }
 
@@ -230,7 +240,10 @@ impl Tool {
         self.arguments.is_some()
             || self.deeds.as_ref().is_some_and(|rules| rules.reads_args())
             || self.subject.as_ref().is_some_and(Condition::reads_args)
-            || conditions.into_iter().flatten().any(|rule| rule.condition.reads_args())
+            || conditions
+                .into_iter()
+                .flatten()
+                .any(|rule| rule.condition.reads_args())
     }
 }
 
@@ -258,7 +271,8 @@ pub struct Workflow {
     pub exposure: bool,
     /// How often a gate may send an idempotent call again.
     pub retries: u32,
-    /// Whether the arguments of its calls are kept in the run index, so that a simulation can judge them again.
+    /// Whether the arguments of its calls are kept in the run index, so that a simulation can judge
+    /// them again.
     pub record_arguments: bool,
     /// Whether the agent is told what remains of the budget.
     pub disclose_remaining: bool,
@@ -268,7 +282,8 @@ pub struct Workflow {
     pub place: Place,
 }
 
-/// The part of a workflow's policy that the fold judges its budget and levels under. Part of the journal: a state can be recomputed without the policy files.
+/// The part of a workflow's policy that the fold judges its budget and levels under. Part of the
+/// journal: a state can be recomputed without the policy files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Its risk tier.
@@ -298,7 +313,8 @@ pub struct Terms {
     /// What it can earn.
     #[serde(default, skip_serializing_if = "Earn::is_empty")]
     pub earn: Earn,
-    /// The tools above `read` that it reaches: a new workflow that reaches one of another's begins no higher than that one stands.
+    /// The tools above `read` that it reaches: a new workflow that reaches one of another's begins
+    /// no higher than that one stands.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub reach: BTreeSet<ToolName>,
 }
@@ -390,7 +406,8 @@ pub struct EscalateRule {
     pub after: Duration,
 }
 
-/// How many held calls may wait at once. People read only so many, and an agent that asks for more is not asking them.
+/// How many held calls may wait at once. People read only so many, and an agent that asks for more
+/// is not asking them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Inbox {
     /// Of one run.
@@ -403,14 +420,21 @@ pub struct Inbox {
 
 impl Default for Inbox {
     fn default() -> Self {
-        Inbox { run: 20, agent: 100, workflow: 500 }
+        Inbox {
+            run: 20,
+            agent: 100,
+            workflow: 500,
+        }
     }
 }
 
 /// The default modes that count as unacceptable, by tier.
 #[must_use]
 pub fn default_unacceptable(tier: Tier) -> BTreeSet<FailureMode> {
-    use FailureMode::{BrokenHandoff, DuplicateWork, MajorCorrection, MissedEscalation, PolicyViolation, Timeout, WrongAction, WrongArguments};
+    use FailureMode::{
+        BrokenHandoff, DuplicateWork, MajorCorrection, MissedEscalation, PolicyViolation, Timeout,
+        WrongAction, WrongArguments,
+    };
     let mut modes = BTreeSet::from([WrongAction, PolicyViolation, Timeout]);
     if tier >= Tier::Medium {
         modes.extend([MissedEscalation, DuplicateWork, MajorCorrection]);

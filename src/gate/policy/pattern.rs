@@ -1,8 +1,9 @@
 //! Which requests are calls of a tool: a method and a path template, or an MCP tool's name.
 //!
-//! A template is matched against decoded path segments, byte for byte, so that `/orders/a%2Fb` cannot be read as two segments here and as one upstream. What a
-//! request's one canonical spelling is, `wire` decides; nothing here decodes. A template has no empty segment: `GET /orders/` is not a spelling of
-//! `GET /orders`, and a request for it is unlisted.
+//! A template is matched against decoded path segments, byte for byte, so that `/orders/a%2Fb`
+//! cannot be read as two segments here and as one upstream. What a request's one canonical spelling
+//! is, `wire` decides; nothing here decodes. A template has no empty segment: `GET /orders/` is not
+//! a spelling of `GET /orders`, and a request for it is unlisted.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -28,7 +29,8 @@ enum Shape {
     Mcp,
 }
 
-/// In the order of specificity: HEAD before GET, because a GET template also matches a HEAD request.
+/// In the order of specificity: HEAD before GET, because a GET template also matches a HEAD
+/// request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Method {
     Head,
@@ -56,13 +58,19 @@ impl Pattern {
     pub fn http(source: &str) -> Result<Self, String> {
         let (method, path) = source.split_once(' ').ok_or_else(|| EXPECTED.to_owned())?;
         let shape = Shape::Http(Method::read(method)?, read_path(path)?);
-        Ok(Pattern { source: source.into(), shape })
+        Ok(Pattern {
+            source: source.into(),
+            shape,
+        })
     }
 
     /// The MCP tool that the server calls `name`.
     #[must_use]
     pub fn mcp(name: &str) -> Self {
-        Pattern { source: name.into(), shape: Shape::Mcp }
+        Pattern {
+            source: name.into(),
+            shape: Shape::Mcp,
+        }
     }
 
     /// The name of the MCP tool; `None` for a template.
@@ -71,10 +79,17 @@ impl Pattern {
         matches!(self.shape, Shape::Mcp).then_some(&self.source)
     }
 
-    /// What the path captured, where `method` and the decoded `segments` match. A HEAD request matches where the GET request would (RFC 9110, 9.3.2).
+    /// What the path captured, where `method` and the decoded `segments` match. A HEAD request
+    /// matches where the GET request would (RFC 9110, 9.3.2).
     #[must_use]
-    pub fn captures<'p, 'a>(&'p self, method: &str, segments: &[Cow<'a, str>]) -> Option<Captures<'p, 'a>> {
-        let Shape::Http(expected, template) = &self.shape else { return None };
+    pub fn captures<'p, 'a>(
+        &'p self,
+        method: &str,
+        segments: &[Cow<'a, str>],
+    ) -> Option<Captures<'p, 'a>> {
+        let Shape::Http(expected, template) = &self.shape else {
+            return None;
+        };
         let mut captures = Captures::new();
         if !expected.takes(method) {
             return None;
@@ -99,13 +114,24 @@ impl Pattern {
         self.template().iter().filter_map(Segment::name)
     }
 
-    /// More specific patterns order first: a literal segment before a capture before a rest, from the left, then the longer one. Total: where two patterns tell
-    /// the same requests apart, the spelling decides, so that files in any order give one policy.
+    /// More specific patterns order first: a literal segment before a capture before a rest, from
+    /// the left, then the longer one. Total: where two patterns tell the same requests apart, the
+    /// spelling decides, so that files in any order give one policy.
     #[must_use]
     pub fn specificity(&self, other: &Self) -> Ordering {
         const END: u8 = u8::MAX;
-        let ranks = |pattern: &'_ Self| pattern.template().iter().map(Segment::rank).chain([END]).collect::<SmallVec<[u8; 8]>>();
-        ranks(self).cmp(&ranks(other)).then_with(|| self.method().cmp(&other.method())).then_with(|| self.source.cmp(&other.source))
+        let ranks = |pattern: &'_ Self| {
+            pattern
+                .template()
+                .iter()
+                .map(Segment::rank)
+                .chain([END])
+                .collect::<SmallVec<[u8; 8]>>()
+        };
+        ranks(self)
+            .cmp(&ranks(other))
+            .then_with(|| self.method().cmp(&other.method()))
+            .then_with(|| self.source.cmp(&other.source))
     }
 
     /// Does this pattern match every request that `other` matches?
@@ -113,7 +139,8 @@ impl Pattern {
     pub fn covers(&self, other: &Self) -> bool {
         match (&self.shape, &other.shape) {
             (Shape::Http(ours, wide), Shape::Http(theirs, narrow)) => {
-                (ours == theirs || (*ours == Method::Get && *theirs == Method::Head)) && path_covers(wide, narrow)
+                (ours == theirs || (*ours == Method::Get && *theirs == Method::Head))
+                    && path_covers(wide, narrow)
             }
             (Shape::Mcp, Shape::Mcp) => self.source == other.source,
             (Shape::Http(..), Shape::Mcp) | (Shape::Mcp, Shape::Http(..)) => false,
@@ -177,16 +204,26 @@ impl Method {
         if let Some((_, method)) = Self::ALL.into_iter().find(|(name, _)| *name == text) {
             return Ok(method);
         }
-        match Self::ALL.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-            Some((name, _)) => Err(format!("a method is written in upper case: `{name}`, not `{text}`")),
+        match Self::ALL
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+        {
+            Some((name, _)) => Err(format!(
+                "a method is written in upper case: `{name}`, not `{text}`"
+            )),
             None if text.is_empty() || text.starts_with('/') => Err(EXPECTED.to_owned()),
-            None => Err(format!("`{text}` is not a method; expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+            None => Err(format!(
+                "`{text}` is not a method; expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+            )),
         }
     }
 
     /// Methods are case-sensitive (RFC 9110, 9.1): `get` is another method.
     fn takes(self, method: &str) -> bool {
-        let found = Self::ALL.into_iter().find(|(name, _)| *name == method).map(|(_, method)| method);
+        let found = Self::ALL
+            .into_iter()
+            .find(|(name, _)| *name == method)
+            .map(|(_, method)| method);
         found == Some(self) || (self == Method::Get && found == Some(Method::Head))
     }
 }
@@ -209,12 +246,19 @@ impl Segment {
 }
 
 fn read_path(path: &str) -> Result<Vec<Segment>, String> {
-    let below_root = path.strip_prefix('/').ok_or_else(|| format!("a path starts with `/`; {EXPECTED}"))?;
+    let below_root = path
+        .strip_prefix('/')
+        .ok_or_else(|| format!("a path starts with `/`; {EXPECTED}"))?;
     if path.contains(['?', '#']) {
         return Err("a pattern has no query or fragment: judge `query` in a condition".to_owned());
     }
-    if let Some(odd) = path.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '%' | '\\')) {
-        return Err(format!("{odd:?} cannot be part of a pattern: segments are matched after percent-decoding"));
+    if let Some(odd) = path
+        .chars()
+        .find(|c| c.is_whitespace() || c.is_control() || matches!(c, '%' | '\\'))
+    {
+        return Err(format!(
+            "{odd:?} cannot be part of a pattern: segments are matched after percent-decoding"
+        ));
     }
     if below_root.is_empty() {
         return Ok(Vec::new());
@@ -228,7 +272,9 @@ fn read_path(path: &str) -> Result<Vec<Segment>, String> {
     for (at, text) in written.into_iter().enumerate() {
         let segment = read_segment(text)?;
         if matches!(segment, Segment::Rest(_)) && at != last {
-            return Err(format!("`{text}` takes the rest of the path, so it must be the last segment"));
+            return Err(format!(
+                "`{text}` takes the rest of the path, so it must be the last segment"
+            ));
         }
         if let Some(name) = segment.name()
             && segments.iter().any(|earlier| earlier.name() == Some(name))
@@ -243,21 +289,38 @@ fn read_path(path: &str) -> Result<Vec<Segment>, String> {
 fn read_segment(text: &str) -> Result<Segment, String> {
     match text {
         "" => return Err("a segment is empty".to_owned()),
-        "." | ".." => return Err(format!("`{text}` never reaches a tool: paths are resolved before they are matched")),
+        "." | ".." => {
+            return Err(format!(
+                "`{text}` never reaches a tool: paths are resolved before they are matched"
+            ));
+        }
         _ => {}
     }
-    let Some(inside) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
+    let Some(inside) = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+    else {
         if text.contains(['{', '}']) {
-            return Err(format!("`{text}`: a capture takes a whole segment, such as `{{order}}`"));
+            return Err(format!(
+                "`{text}`: a capture takes a whole segment, such as `{{order}}`"
+            ));
         }
         return Ok(Segment::Literal(text.into()));
     };
-    let (name, rest) = inside.strip_suffix("...").map_or((inside, false), |name| (name, true));
+    let (name, rest) = inside
+        .strip_suffix("...")
+        .map_or((inside, false), |name| (name, true));
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !starts_well || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err(format!("`{text}`: a capture is named with letters, digits and `_`, so that a condition can say `path.{{name}}`"));
+        return Err(format!(
+            "`{text}`: a capture is named with letters, digits and `_`, so that a condition can say `path.{{name}}`"
+        ));
     }
-    Ok(if rest { Segment::Rest(name.into()) } else { Segment::Capture(name.into()) })
+    Ok(if rest {
+        Segment::Rest(name.into())
+    } else {
+        Segment::Capture(name.into())
+    })
 }
 
 /// One segment or more, none of them empty, as one text.
@@ -273,8 +336,13 @@ fn join<'a>(segments: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
 fn path_covers(wide: &[Segment], narrow: &[Segment]) -> bool {
     match (wide, narrow) {
         ([], []) | ([Segment::Rest(_), ..], [_, ..]) => true,
-        ([Segment::Literal(ours), wide @ ..], [Segment::Literal(theirs), narrow @ ..]) => ours == theirs && path_covers(wide, narrow),
-        ([Segment::Capture(_), wide @ ..], [Segment::Literal(_) | Segment::Capture(_), narrow @ ..]) => path_covers(wide, narrow),
+        ([Segment::Literal(ours), wide @ ..], [Segment::Literal(theirs), narrow @ ..]) => {
+            ours == theirs && path_covers(wide, narrow)
+        }
+        (
+            [Segment::Capture(_), wide @ ..],
+            [Segment::Literal(_) | Segment::Capture(_), narrow @ ..],
+        ) => path_covers(wide, narrow),
         _ => false,
     }
 }

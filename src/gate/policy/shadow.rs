@@ -16,26 +16,61 @@ pub struct Watched {
     pub place: Place,
 }
 
-/// The tools that `workflow` reaches and their rules that are in shadow at `now`, in the order of their names.
+/// The tools that `workflow` reaches and their rules that are in shadow at `now`, in the order of
+/// their names.
 #[must_use]
 pub fn watched(workflow: &Workflow, policies: &PolicySet, now: Time) -> Vec<Watched> {
-    let found = |name: &ToolName| policies.apis.get(name.api())?.tools.iter().find(|tool| tool.name == *name);
-    workflow.tools.iter().filter_map(found).flat_map(|tool| of_tool(tool, now)).collect()
+    let found = |name: &ToolName| {
+        policies
+            .apis
+            .get(name.api())?
+            .tools
+            .iter()
+            .find(|tool| tool.name == *name)
+    };
+    workflow
+        .tools
+        .iter()
+        .filter_map(found)
+        .flat_map(|tool| of_tool(tool, now))
+        .collect()
 }
 
 fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
     let watched = |rule: Option<RuleName>, mode: Mode, place: &Place| match mode {
-        Mode::Shadow { until } if now < until => Some(Watched { tool: tool.name.clone(), rule, until, place: place.clone() }),
+        Mode::Shadow { until } if now < until => Some(Watched {
+            tool: tool.name.clone(),
+            rule,
+            until,
+            place: place.clone(),
+        }),
         Mode::Shadow { .. } | Mode::Enforce => None,
     };
     if let Some(whole) = watched(None, tool.mode, &tool.place) {
         return vec![whole];
     }
-    let conditions = [(RuleName::DenyWhen, &tool.deny_when), (RuleName::HoldWhen, &tool.hold_when), (RuleName::EscalateWhen, &tool.escalate_when)];
-    let conditions = conditions.into_iter().filter_map(|(name, rule)| rule.as_ref().and_then(|rule| watched(Some(name), rule.mode, &rule.place)));
-    let deeds = tool.deeds.iter().flat_map(|rules| {
-        let duplicate = rules.duplicate.iter().map(|rule| (RuleName::Duplicate, rule.mode, &rule.place));
-        duplicate.chain(rules.limits.iter().map(|rule| (RuleName::Limits, rule.mode, &rule.place)))
+    let conditions = [
+        (RuleName::DenyWhen, &tool.deny_when),
+        (RuleName::HoldWhen, &tool.hold_when),
+        (RuleName::EscalateWhen, &tool.escalate_when),
+    ];
+    let conditions = conditions.into_iter().filter_map(|(name, rule)| {
+        rule.as_ref()
+            .and_then(|rule| watched(Some(name), rule.mode, &rule.place))
     });
-    conditions.chain(deeds.filter_map(|(name, mode, place)| watched(Some(name), mode, place))).collect()
+    let deeds = tool.deeds.iter().flat_map(|rules| {
+        let duplicate = rules
+            .duplicate
+            .iter()
+            .map(|rule| (RuleName::Duplicate, rule.mode, &rule.place));
+        duplicate.chain(
+            rules
+                .limits
+                .iter()
+                .map(|rule| (RuleName::Limits, rule.mode, &rule.place)),
+        )
+    });
+    conditions
+        .chain(deeds.filter_map(|(name, mode, place)| watched(Some(name), mode, place)))
+        .collect()
 }

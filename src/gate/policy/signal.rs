@@ -1,6 +1,7 @@
 //! A signal: how the webhook of another system is understood as news about a run.
 //!
-//! A signal books modes or confirms that a run was right. It never retracts and never excludes (G11).
+//! A signal books modes or confirms that a run was right. It never retracts and never excludes
+//! (G11).
 
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ pub struct Signal {
 pub enum About {
     /// The run with this id.
     Run(Rule),
-    /// The newest run that touched this business object through its riskiest tool, or through this one.
+    /// The newest run that touched this business object through its riskiest tool, or through this
+    /// one.
     Subject(Rule, Option<ToolName>),
 }
 
@@ -72,7 +74,13 @@ impl Signal {
             About::Run(rule) => ("run", rule),
             About::Subject(rule, _) => ("subject", rule),
         };
-        let all = [("when", self.when.as_ref()), (about.0, Some(about.1)), ("note", self.note.as_ref()), ("ref", self.reference.as_ref())];
-        all.into_iter().filter_map(|(key, rule)| rule.map(|rule| (key, &rule.condition)))
+        let all = [
+            ("when", self.when.as_ref()),
+            (about.0, Some(about.1)),
+            ("note", self.note.as_ref()),
+            ("ref", self.reference.as_ref()),
+        ];
+        all.into_iter()
+            .filter_map(|(key, rule)| rule.map(|rule| (key, &rule.condition)))
     }
 }

@@ -1,7 +1,8 @@
 //! Reviews that a workflow may earn to skip, and which of them would have let a held call go.
 //!
-//! A review is skipped only where nothing else holds the call: a ceiling on the tool, strict validation, an escalation or a clamp holds it all the same. What
-//! cannot be evaluated is not skipped (G3).
+//! A review is skipped only where nothing else holds the call: a ceiling on the tool, strict
+//! validation, an escalation or a clamp holds it all the same. What cannot be evaluated is not
+//! skipped (G3).
 
 use serde::Serialize;
 
@@ -30,15 +31,34 @@ pub struct Skip {
 /// The steps that would let this call go, which the rules hold.
 #[must_use]
 pub fn releasing(case: &Case<'_>) -> Vec<StepName> {
-    let Some(tool) = case.tool else { return Vec::new() };
-    let mut own = case.workflow.skips.iter().filter(|skip| skip.tool == tool.name).peekable();
+    let Some(tool) = case.tool else {
+        return Vec::new();
+    };
+    let mut own = case
+        .workflow
+        .skips
+        .iter()
+        .filter(|skip| skip.tool == tool.name)
+        .peekable();
     if own.peek().is_none() {
         return Vec::new();
     }
-    let Ok(findings) = judge::explain(case) else { return Vec::new() };
+    let Ok(findings) = judge::explain(case) else {
+        return Vec::new();
+    };
     // What is in shadow holds nothing.
     let acting = findings.iter().filter(|finding| !finding.watched);
-    let alone = |rule: RuleName| acting.clone().all(|finding| finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped);
-    let is_meant = |skip: &&Skip| alone(skip.rule) && skip.cases.as_ref().is_none_or(|cases| matches!(cases.holds(&case.facts), Ok(true)));
+    let alone = |rule: RuleName| {
+        acting.clone().all(|finding| {
+            finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped
+        })
+    };
+    let is_meant = |skip: &&Skip| {
+        alone(skip.rule)
+            && skip
+                .cases
+                .as_ref()
+                .is_none_or(|cases| matches!(cases.holds(&case.facts), Ok(true)))
+    };
     own.filter(is_meant).map(|skip| skip.step.clone()).collect()
 }

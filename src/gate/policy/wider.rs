@@ -1,7 +1,9 @@
 //! Does a new policy give a workflow more than the old one did?
 //!
-//! Asked of a reload while changes are frozen. Conservative: what is not plainly the same or tighter counts as wider. A condition or a schema that changed may be
-//! tighter, and nobody here can tell. Shadow is a way of not acting: what goes into it, or stays in it longer, is wider, and what leaves it earlier is tighter.
+//! Asked of a reload while changes are frozen. Conservative: what is not plainly the same or
+//! tighter counts as wider. A condition or a schema that changed may be tighter, and nobody here
+//! can tell. Shadow is a way of not acting: what goes into it, or stays in it longer, is wider, and
+//! what leaves it earlier is tighter.
 
 use std::collections::BTreeSet;
 
@@ -19,13 +21,19 @@ pub fn widens(old: (&Workflow, &PolicySet), new: (&Workflow, &PolicySet)) -> Opt
     if let Some(key) = changed {
         return Some(format!("`{key}` of the workflow"));
     }
-    let apis: BTreeSet<ApiName> = old.tools.iter().map(|tool| ApiName::from(tool.api())).collect();
-    apis.iter().find_map(|name| match (old_set.apis.get(name), new_set.apis.get(name)) {
-        (None, _) => None,
-        // It would be as new when it comes back.
-        (Some(_), None) => Some(format!("the removal of api `{name}`")),
-        (Some(old_api), Some(new_api)) => api_widens(old, old_api, new_api),
-    })
+    let apis: BTreeSet<ApiName> = old
+        .tools
+        .iter()
+        .map(|tool| ApiName::from(tool.api()))
+        .collect();
+    apis.iter().find_map(
+        |name| match (old_set.apis.get(name), new_set.apis.get(name)) {
+            (None, _) => None,
+            // It would be as new when it comes back.
+            (Some(_), None) => Some(format!("the removal of api `{name}`")),
+            (Some(old_api), Some(new_api)) => api_widens(old, old_api, new_api),
+        },
+    )
 }
 
 fn api_widens(workflow: &Workflow, old: &Api, new: &Api) -> Option<String> {
@@ -40,13 +48,22 @@ fn api_widens(workflow: &Workflow, old: &Api, new: &Api) -> Option<String> {
     let reached = |tool: &ToolName| workflow.tools.contains(tool);
     for tool in old.tools.iter().filter(|tool| reached(&tool.name)) {
         // Whatever matched it may match a laxer tool now.
-        let Some(other) = new.tools.iter().find(|other| other.name == tool.name) else { return Some(format!("tool `{}`, which is gone", tool.name)) };
-        if let Some(key) = first_wider(&members(&**tool), &members(&**other), tool_member_is_tighter) {
+        let Some(other) = new.tools.iter().find(|other| other.name == tool.name) else {
+            return Some(format!("tool `{}`, which is gone", tool.name));
+        };
+        if let Some(key) = first_wider(
+            &members(&**tool),
+            &members(&**other),
+            tool_member_is_tighter,
+        ) {
             return Some(format!("`{key}` of tool `{}`", tool.name));
         }
     }
     let known = |tool: &ToolName| old.tools.iter().any(|old| old.name == *tool);
-    let added = new.tools.iter().find(|tool| !known(&tool.name) && (reached(&tool.name) || workflow.unlisted != crate::gate::verdict::Verdict::Deny));
+    let added = new.tools.iter().find(|tool| {
+        !known(&tool.name)
+            && (reached(&tool.name) || workflow.unlisted != crate::gate::verdict::Verdict::Deny)
+    });
     added.map(|tool| format!("tool `{}`, which is new", tool.name))
 }
 
@@ -59,7 +76,8 @@ fn members(value: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// Where something is written says nothing about what it means; nor do tables that follow from the target.
+/// Where something is written says nothing about what it means; nor do tables that follow from the
+/// target.
 fn forget_places(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -74,11 +92,18 @@ fn forget_places(value: &mut Value) {
 
 type IsTighter = fn(&str, &Value, &Value) -> bool;
 
-fn first_wider(old: &Map<String, Value>, new: &Map<String, Value>, is_tighter: IsTighter) -> Option<String> {
+fn first_wider(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    is_tighter: IsTighter,
+) -> Option<String> {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     keys.into_iter()
         .find(|key| {
-            let (old, new) = (old.get(*key).unwrap_or(&Value::Null), new.get(*key).unwrap_or(&Value::Null));
+            let (old, new) = (
+                old.get(*key).unwrap_or(&Value::Null),
+                new.get(*key).unwrap_or(&Value::Null),
+            );
             old != new && !is_tighter(key, old, new)
         })
         .cloned()
@@ -88,7 +113,9 @@ fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     match key {
         "tools" | "skips" => is_subset(new, old),
         "terms" => match (old, new) {
-            (Value::Object(old), Value::Object(new)) => first_wider(old, new, terms_member_is_tighter).is_none(),
+            (Value::Object(old), Value::Object(new)) => {
+                first_wider(old, new, terms_member_is_tighter).is_none()
+            }
             _ => false,
         },
         "unlisted" => *new == "deny",
@@ -103,8 +130,12 @@ fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
 
 fn terms_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     match (key, old, new) {
-        ("objective", Value::Object(old), Value::Object(new)) => first_wider(old, new, objective_member_is_tighter).is_none(),
-        ("earn", Value::Object(old), Value::Object(new)) => first_wider(old, new, earn_member_is_tighter).is_none(),
+        ("objective", Value::Object(old), Value::Object(new)) => {
+            first_wider(old, new, objective_member_is_tighter).is_none()
+        }
+        ("earn", Value::Object(old), Value::Object(new)) => {
+            first_wider(old, new, earn_member_is_tighter).is_none()
+        }
         // Follows from the tools.
         ("reads_only" | "reach", ..) => true,
         _ => false,
@@ -139,7 +170,9 @@ fn tool_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
         "mode" => acts_no_later(old, new),
         "deny_when" | "hold_when" | "escalate_when" => rule_is_tighter(old, new),
         "deeds" => match (old, new) {
-            (Value::Object(old), Value::Object(new)) => first_wider(old, new, deed_member_is_tighter).is_none(),
+            (Value::Object(old), Value::Object(new)) => {
+                first_wider(old, new, deed_member_is_tighter).is_none()
+            }
             _ => old.is_null(),
         },
         "failure_when" | "arguments" | "body" => old.is_null(),
@@ -154,7 +187,9 @@ fn deed_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     match (key, old, new) {
         ("duplicate" | "reverses", ..) => rule_is_tighter(old, new),
         ("reversed_within", ..) => old.is_null() || new.as_u64() > old.as_u64(),
-        ("limits", Value::Array(old), Value::Array(new)) => old.iter().all(|old| new.iter().any(|new| rule_is_tighter(old, new))),
+        ("limits", Value::Array(old), Value::Array(new)) => old
+            .iter()
+            .all(|old| new.iter().any(|new| rule_is_tighter(old, new))),
         _ => false,
     }
 }
@@ -163,7 +198,10 @@ fn deed_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
 fn rule_is_tighter(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Null, _) => true,
-        (Value::Object(old), Value::Object(new)) => first_wider(old, new, |key, old, new| key == "mode" && acts_no_later(old, new)).is_none(),
+        (Value::Object(old), Value::Object(new)) => first_wider(old, new, |key, old, new| {
+            key == "mode" && acts_no_later(old, new)
+        })
+        .is_none(),
         _ => false,
     }
 }
@@ -196,7 +234,10 @@ mod tests {
     fn shadow_is_wider_and_leaving_it_is_tighter() {
         let rule = |condition: &str, mode: Value| json!({ "condition": condition, "mode": mode });
         let acts = json!({ "condition": "a" });
-        let (soon, late) = (json!({ "shadow": { "until": 1 } }), json!({ "shadow": { "until": 2 } }));
+        let (soon, late) = (
+            json!({ "shadow": { "until": 1 } }),
+            json!({ "shadow": { "until": 2 } }),
+        );
         for key in ["deny_when", "hold_when", "escalate_when"] {
             let cases = [
                 (Value::Null, rule("a", late.clone()), true),
@@ -214,9 +255,16 @@ mod tests {
                 assert_eq!(says(key, &old, &new), tighter, "{key}: {old} to {new}");
             }
         }
-        for is_tighter in [tool_member_is_tighter as IsTighter, workflow_member_is_tighter] {
-            assert!(is_tighter("mode", &soon, &json!("enforce")) && is_tighter("mode", &late, &soon));
-            assert!(!is_tighter("mode", &json!("enforce"), &soon) && !is_tighter("mode", &soon, &late));
+        for is_tighter in [
+            tool_member_is_tighter as IsTighter,
+            workflow_member_is_tighter,
+        ] {
+            assert!(
+                is_tighter("mode", &soon, &json!("enforce")) && is_tighter("mode", &late, &soon)
+            );
+            assert!(
+                !is_tighter("mode", &json!("enforce"), &soon) && !is_tighter("mode", &soon, &late)
+            );
         }
     }
 
@@ -224,22 +272,39 @@ mod tests {
     fn a_limit_or_a_duplicate_counts_like_any_rule() {
         let shadow = json!({ "shadow": { "until": 1 } });
         let deeds = |duplicate: Value, limits: Value| json!({ "duplicate": duplicate, "reverses": null, "reversed_within": null, "limits": limits });
-        let (limit, other) = (json!({ "sum": "a", "deny_above": "5" }), json!({ "sum": "b", "deny_above": "5" }));
+        let (limit, other) = (
+            json!({ "sum": "a", "deny_above": "5" }),
+            json!({ "sum": "b", "deny_above": "5" }),
+        );
         let watched = |rule: &Value| {
             let mut rule = rule.clone();
             rule["mode"] = shadow.clone();
             rule
         };
-        let (none, with) = (deeds(Value::Null, json!([])), |limits: &[&Value]| deeds(Value::Null, json!(limits)));
+        let (none, with) = (deeds(Value::Null, json!([])), |limits: &[&Value]| {
+            deeds(Value::Null, json!(limits))
+        });
         for (old, new, tighter) in [
             (Value::Null, with(&[&limit]), true),
             (with(&[&limit]), Value::Null, false),
             (none.clone(), with(&[&watched(&limit)]), true),
             (with(&[&watched(&limit)]), with(&[&other, &limit]), true),
-            (with(&[&limit, &other]), with(&[&other, &watched(&limit)]), false),
+            (
+                with(&[&limit, &other]),
+                with(&[&other, &watched(&limit)]),
+                false,
+            ),
             (with(&[&limit]), with(&[&other]), false),
-            (deeds(limit.clone(), json!([])), deeds(watched(&limit), json!([])), false),
-            (deeds(watched(&limit), json!([])), deeds(limit.clone(), json!([])), true),
+            (
+                deeds(limit.clone(), json!([])),
+                deeds(watched(&limit), json!([])),
+                false,
+            ),
+            (
+                deeds(watched(&limit), json!([])),
+                deeds(limit.clone(), json!([])),
+                true,
+            ),
             (deeds(limit.clone(), json!([])), none.clone(), false),
         ] {
             assert_eq!(says("deeds", &old, &new), tighter, "{old} to {new}");

@@ -9,8 +9,9 @@ use crate::gate::{
     time::Time,
 };
 
-/// Operators' clamps that are on together. A clamp is lifted by a release or its own end and nothing else, so a laxer or shorter one that comes later leaves the
-/// earlier one standing. At most one a level.
+/// Operators' clamps that are on together. A clamp is lifted by a release or its own end and
+/// nothing else, so a laxer or shorter one that comes later leaves the earlier one standing. At
+/// most one a level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Clamps(Vec<Clamp>);
@@ -40,12 +41,17 @@ impl Clamps {
     /// Ends what has run out at `now` and returns how many did.
     pub fn expire(&mut self, now: Time) -> usize {
         let before = self.0.len();
-        self.0.retain(|clamp| clamp.until.is_none_or(|until| now < until));
+        self.0
+            .retain(|clamp| clamp.until.is_none_or(|until| now < until));
         before - self.0.len()
     }
 
     pub(super) fn lowest(&self, ladder: &Ladder) -> Option<&Clamp> {
-        self.0.iter().min_by_key(|clamp| ladder.find(clamp.to.as_str()).unwrap_or_else(|| ladder.lowest()))
+        self.0.iter().min_by_key(|clamp| {
+            ladder
+                .find(clamp.to.as_str())
+                .unwrap_or_else(|| ladder.lowest())
+        })
     }
 
     pub(super) fn ends(&self) -> impl Iterator<Item = Time> {
@@ -54,7 +60,12 @@ impl Clamps {
 
     pub(super) fn carried(&self, carry: impl Fn(&LevelName) -> LevelName) -> Clamps {
         let mut carried = Clamps::default();
-        self.0.iter().for_each(|clamp| carried.add(Clamp { to: carry(&clamp.to), ..clamp.clone() }));
+        self.0.iter().for_each(|clamp| {
+            carried.add(Clamp {
+                to: carry(&clamp.to),
+                ..clamp.clone()
+            });
+        });
         carried
     }
 }

@@ -95,15 +95,23 @@ impl WorkflowState {
         self.now
     }
 
-    /// The effective level and what bounds it: the lowest of what was earned, what the posture caps, and what an operator clamped.
+    /// The effective level and what bounds it: the lowest of what was earned, what the posture
+    /// caps, and what an operator clamped.
     #[must_use]
     pub fn effective(&self) -> Effective<'_> {
         let (terms, ladder) = (&self.terms, &self.terms.ladder);
-        let place = |name: &LevelName| ladder.find(name.as_str()).unwrap_or_else(|| ladder.lowest());
+        let place = |name: &LevelName| {
+            ladder
+                .find(name.as_str())
+                .unwrap_or_else(|| ladder.lowest())
+        };
         let earned = place(&self.earned);
         let posture = self.account.posture();
         let waived = self.waiver.is_some() && posture != Posture::Breached;
-        let probation = self.account.probation().map(|probation| probation.to.as_ref().map_or(earned, place));
+        let probation = self
+            .account
+            .probation()
+            .map(|probation| probation.to.as_ref().map_or(earned, place));
         let cap = match posture {
             _ if waived || probation.is_some() => None,
             Posture::Healthy => None,
@@ -111,15 +119,28 @@ impl WorkflowState {
             Posture::Burned => Some(place(&terms.caps.burned)),
             Posture::Breached => Some(place(&terms.caps.breached)),
         };
-        let clamp = [self.clamp(), self.clamp_all()].into_iter().flatten().min_by_key(|clamp| place(&clamp.to));
+        let clamp = [self.clamp(), self.clamp_all()]
+            .into_iter()
+            .flatten()
+            .min_by_key(|clamp| place(&clamp.to));
         let (mut level, mut binds) = (earned, if waived { Binds::Waiver } else { Binds::Earned });
-        let bounds = [(probation.filter(|_| !waived), Binds::Probation), (cap, Binds::Cap), (clamp.map(|clamp| place(&clamp.to)), Binds::Clamp)];
+        let bounds = [
+            (probation.filter(|_| !waived), Binds::Probation),
+            (cap, Binds::Cap),
+            (clamp.map(|clamp| place(&clamp.to)), Binds::Clamp),
+        ];
         for (bound, bound_binds) in bounds {
             if let Some(bound) = bound.filter(|bound| *bound < level) {
                 (level, binds) = (bound, bound_binds);
             }
         }
-        Effective { level, earned, cap, clamp, binds }
+        Effective {
+            level,
+            earned,
+            cap,
+            clamp,
+            binds,
+        }
     }
 
     /// Where it stands, in everything that a call is judged by.
@@ -137,6 +158,12 @@ impl WorkflowState {
     /// May another waiver be given at `now`?
     #[must_use]
     pub fn may_waive(&self, now: Time) -> bool {
-        self.account.posture() != Posture::Breached && self.waivers.iter().filter(|at| now.since(**at) < WAIVERS_WITHIN).count() < MAX_WAIVERS
+        self.account.posture() != Posture::Breached
+            && self
+                .waivers
+                .iter()
+                .filter(|at| now.since(**at) < WAIVERS_WITHIN)
+                .count()
+                < MAX_WAIVERS
     }
 }

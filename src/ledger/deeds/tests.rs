@@ -5,7 +5,10 @@ use super::*;
 #[test]
 fn an_idempotency_key_is_a_quoted_string_or_bare_text() {
     for (written, read) in [
-        ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        (
+            "8e03978e-40d5-43dd-bc93-6894a57f9324",
+            "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        ),
         ("\"8e03978e\"", "8e03978e"),
         (r#""a\"b\\c""#, r#"a"b\c"#),
         ("  spaced  ", "spaced"),
@@ -21,7 +24,12 @@ fn an_idempotency_key_is_a_quoted_string_or_bare_text() {
 
 #[test]
 fn no_two_lists_of_texts_share_a_digest() {
-    let digests = [digest(&["work", "a", "bc"]), digest(&["work", "ab", "c"]), digest(&["work", "a", "b", "c"]), digest(&["work", "a\",\"b", "c"])];
+    let digests = [
+        digest(&["work", "a", "bc"]),
+        digest(&["work", "ab", "c"]),
+        digest(&["work", "a", "b", "c"]),
+        digest(&["work", "a\",\"b", "c"]),
+    ];
     let distinct: std::collections::BTreeSet<_> = digests.iter().collect();
     assert_eq!(distinct.len(), digests.len());
 }

@@ -19,14 +19,20 @@ fn workers_share_the_port_that_the_first_of_them_found() {
         })
         .collect();
     assert_eq!(ports.len(), 3);
-    assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    assert!(
+        ports[0] != 0 && ports.iter().all(|port| *port == ports[0]),
+        "{ports:?}"
+    );
     assert!(matches!(tcp(&bound), Listen::Tcp(address) if address.port() == ports[0]));
 }
 
 #[test]
 fn a_second_gate_does_not_share_the_port_in_silence() {
     let bound = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
-    assert_eq!(bind(&[tcp(&bound)], 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    assert_eq!(
+        bind(&[tcp(&bound)], 1).unwrap_err().kind(),
+        io::ErrorKind::AddrInUse
+    );
 }
 
 #[test]
@@ -37,7 +43,10 @@ fn a_socket_file_is_taken_over_only_from_the_dead() {
     assert_eq!(spec.to_string(), format!("unix:{}", path.display()));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let bound = bind(std::slice::from_ref(&spec), 2).unwrap();
-    assert_eq!(bind(std::slice::from_ref(&spec), 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    assert_eq!(
+        bind(std::slice::from_ref(&spec), 1).unwrap_err().kind(),
+        io::ErrorKind::AddrInUse
+    );
     drop(bound);
     assert!(!path.exists(), "it goes with its listener");
     std::fs::write(&path, "precious").unwrap();

@@ -1,4 +1,5 @@
-//! The adapter: what hyper gets to read, for every way the bytes may come in pieces, and what the service is told.
+//! The adapter: what hyper gets to read, for every way the bytes may come in pieces, and what the
+//! service is told.
 
 use std::time::Duration;
 
@@ -9,13 +10,23 @@ use tokio::time::Instant;
 use super::*;
 
 const GOOD: &str = "POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc";
-const CHUNKED: &str = "POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+const CHUNKED: &str =
+    "POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 const BAD: &str = "POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
 
 fn client(early: &[u8]) -> (Guarded<DuplexStream>, DuplexStream, Rc<Wire>) {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let wire = Wire::client(HeadLimits::default());
-    (Guarded::client(near, Rc::clone(&wire), early.to_vec(), ClientPatience::default()), far, wire)
+    (
+        Guarded::client(
+            near,
+            Rc::clone(&wire),
+            early.to_vec(),
+            ClientPatience::default(),
+        ),
+        far,
+        wire,
+    )
 }
 
 /// What hyper would read of `sent`, coming in pieces of `piece` bytes.
@@ -42,7 +53,10 @@ async fn read(sent: &str, piece: usize) -> (io::Result<String>, Rc<Wire>) {
     if failed.is_none() {
         failed = guarded.read_to_end(&mut text).await.err();
     }
-    (failed.map_or_else(|| Ok(String::from_utf8(text).unwrap()), Err), wire)
+    (
+        failed.map_or_else(|| Ok(String::from_utf8(text).unwrap()), Err),
+        wire,
+    )
 }
 
 /// The outcome of `future` if it has one now.
@@ -69,9 +83,14 @@ async fn what_is_beyond_doubt_passes_byte_for_byte(#[values(1, 2, 7, 64, 4096)] 
 
 #[rstest]
 #[tokio::test]
-async fn a1_a21_a_bad_head_becomes_a_request_of_our_own_behind_the_good_ones(#[values(1, 3, 50, 4096)] piece: usize) {
+async fn a1_a21_a_bad_head_becomes_a_request_of_our_own_behind_the_good_ones(
+    #[values(1, 3, 50, 4096)] piece: usize,
+) {
     let (read, wire) = read(&format!("{GOOD}{BAD}{GOOD}"), piece).await;
-    assert_eq!(read.unwrap(), format!("{GOOD}{}", str::from_utf8(REFUSED).unwrap()));
+    assert_eq!(
+        read.unwrap(),
+        format!("{GOOD}{}", str::from_utf8(REFUSED).unwrap())
+    );
     assert_eq!(wire.next_head(), Ok(()));
     assert_eq!(wire.next_head(), Err(Malformed::LengthAndTransferEncoding));
     assert_eq!(wire.broken(), None);
@@ -105,13 +124,20 @@ async fn bytes_that_were_read_before_are_judged_too() {
 #[tokio::test]
 async fn a_head_over_its_bound_is_refused_while_it_comes() {
     let (mut guarded, mut far, wire) = client(b"");
-    let head = format!("GET /a HTTP/1.1\r\nhost: h\r\nx: {}", "y".repeat(HeadLimits::default().bytes));
+    let head = format!(
+        "GET /a HTTP/1.1\r\nhost: h\r\nx: {}",
+        "y".repeat(HeadLimits::default().bytes)
+    );
     far.write_all(head.as_bytes()).await.unwrap();
     let mut text = String::new();
     guarded.read_to_string(&mut text).await.unwrap();
     assert_eq!(text.as_bytes(), REFUSED);
     assert_eq!(wire.next_head(), Err(Malformed::HeadTooLarge));
-    assert!(guarded.kept.capacity() <= 2 * (HeadLimits::default().bytes + KEPT_READ), "{}", guarded.kept.capacity());
+    assert!(
+        guarded.kept.capacity() <= 2 * (HeadLimits::default().bytes + KEPT_READ),
+        "{}",
+        guarded.kept.capacity()
+    );
 }
 
 #[tokio::test]
@@ -159,9 +185,17 @@ async fn f30_an_idle_connection_ends_and_a_served_one_is_not_idle() {
 #[tokio::test(start_paused = true)]
 async fn f30_a_client_that_does_not_take_its_answer_is_dropped() {
     let (near, _far) = tokio::io::duplex(16);
-    let mut guarded = Guarded::client(near, Wire::client(HeadLimits::default()), Vec::new(), ClientPatience::default());
+    let mut guarded = Guarded::client(
+        near,
+        Wire::client(HeadLimits::default()),
+        Vec::new(),
+        ClientPatience::default(),
+    );
     let start = Instant::now();
-    assert_eq!(guarded.write_all(&[0; 64]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(
+        guarded.write_all(&[0; 64]).await.unwrap_err().kind(),
+        io::ErrorKind::TimedOut
+    );
     assert_eq!(start.elapsed(), ClientPatience::default().write);
 }
 
@@ -185,8 +219,14 @@ async fn a91_with_too_much_pipelined_nobody_knows_whether_the_client_is_there() 
     guarded.listening = false;
     let behind = format!("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: {MAX_AHEAD}\r\n\r\n");
     far.write_all(behind.as_bytes()).await.unwrap();
-    far.write_all(&vec![b'x'; MAX_AHEAD - behind.len() - 1]).await.unwrap();
-    let gone = |guarded: &mut Guarded<_>| guarded.poll_gone(&mut Context::from_waker(std::task::Waker::noop())).is_ready();
+    far.write_all(&vec![b'x'; MAX_AHEAD - behind.len() - 1])
+        .await
+        .unwrap();
+    let gone = |guarded: &mut Guarded<_>| {
+        guarded
+            .poll_gone(&mut Context::from_waker(std::task::Waker::noop()))
+            .is_ready()
+    };
     assert!(!gone(&mut guarded) && !wire.is_blind());
     far.write_all(b"x").await.unwrap();
     assert!(!gone(&mut guarded) && wire.is_blind());
@@ -212,6 +252,9 @@ async fn a26_a_bad_answer_is_an_error(#[case] answer: &str) {
     wire.expect_response(false);
     far.write_all(answer.as_bytes()).await.unwrap();
     let mut text = Vec::new();
-    assert_eq!(guarded.read_to_end(&mut text).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(
+        guarded.read_to_end(&mut text).await.unwrap_err().kind(),
+        io::ErrorKind::InvalidData
+    );
     assert!(wire.broken().is_some());
 }

@@ -19,7 +19,9 @@ fn database(dir: &TempDir) -> Connection {
 fn with(connection: &Connection, sql: &str) -> Result<State, OpenError> {
     let transaction = connection.unchecked_transaction().unwrap();
     transaction.execute_batch(sql).unwrap();
-    Books::load(connection).map(|books| books.state).map_err(OpenError::from)
+    Books::load(connection)
+        .map(|books| books.state)
+        .map_err(OpenError::from)
 }
 
 /// The file format: a change here is a new format, with a new number.
@@ -28,17 +30,34 @@ fn the_chain_is_what_the_schema_says() {
     use sha2::{Digest as _, Sha256};
     let dir = ledger();
     let connection = database(&dir);
-    let ledger: Vec<u8> = connection.query_row("SELECT value FROM meta WHERE key = 'ledger'", [], |row| row.get(0)).unwrap();
+    let ledger: Vec<u8> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'ledger'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
     let mut hash = Sha256::digest([&b"burngate ledger"[..], &ledger].concat()).to_vec();
-    let mut select = connection.prepare("SELECT seq, at, workflow, body, hash FROM journal ORDER BY seq").unwrap();
+    let mut select = connection
+        .prepare("SELECT seq, at, workflow, body, hash FROM journal ORDER BY seq")
+        .unwrap();
     let mut rows = select.query([]).unwrap();
     let mut seen = 0;
     while let Some(row) = rows.next().unwrap() {
         let (seq, at): (i64, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
         let (workflow, body): (Option<String>, String) = (row.get(2).unwrap(), row.get(3).unwrap());
-        let length = workflow.as_ref().map_or(-1, |name| i64::try_from(name.len()).unwrap());
+        let length = workflow
+            .as_ref()
+            .map_or(-1, |name| i64::try_from(name.len()).unwrap());
         let numbers = [seq.to_be_bytes(), at.to_be_bytes(), length.to_be_bytes()].concat();
-        hash = Sha256::digest([&hash, &numbers, workflow.unwrap_or_default().as_bytes(), body.as_bytes()].concat()).to_vec();
+        hash = Sha256::digest(
+            [
+                &hash,
+                &numbers,
+                workflow.unwrap_or_default().as_bytes(),
+                body.as_bytes(),
+            ]
+            .concat(),
+        )
+        .to_vec();
         assert_eq!(row.get::<_, Vec<u8>>(4).unwrap(), hash);
         seen += 1;
     }
@@ -50,7 +69,13 @@ fn a_snapshot_cut_or_flipped_anywhere_is_passed_over_for_the_one_before_it() {
     let dir = ledger();
     let connection = database(&dir);
     let whole = with(&connection, "").unwrap();
-    let body: Vec<u8> = connection.query_row("SELECT CAST(body AS BLOB) FROM snapshots ORDER BY seq DESC", [], |row| row.get(0)).unwrap();
+    let body: Vec<u8> = connection
+        .query_row(
+            "SELECT CAST(body AS BLOB) FROM snapshots ORDER BY seq DESC",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
     let damaged = |body: &[u8]| {
         let transaction = connection.unchecked_transaction().unwrap();
         let newest = "UPDATE snapshots SET body = CAST(?1 AS TEXT) WHERE seq = (SELECT max(seq) FROM snapshots)";
@@ -80,10 +105,17 @@ fn a_snapshot_cut_or_flipped_anywhere_is_passed_over_for_the_one_before_it() {
 fn a_row_that_is_altered_missing_or_repeated_is_named() {
     let dir = ledger();
     let connection = database(&dir);
-    let last: i64 = connection.query_row("SELECT max(seq) FROM journal", [], |row| row.get(0)).unwrap();
-    let repeat = format!("INSERT INTO journal SELECT {last} + 1, at, workflow, kind, body, hash FROM journal WHERE seq = {last}");
+    let last: i64 = connection
+        .query_row("SELECT max(seq) FROM journal", [], |row| row.get(0))
+        .unwrap();
+    let repeat = format!(
+        "INSERT INTO journal SELECT {last} + 1, at, workflow, kind, body, hash FROM journal WHERE seq = {last}"
+    );
     for (sql, seq) in [
-        ("UPDATE journal SET body = replace(body, 'dana', 'mara') WHERE seq = 2", 2),
+        (
+            "UPDATE journal SET body = replace(body, 'dana', 'mara') WHERE seq = 2",
+            2,
+        ),
         ("UPDATE journal SET at = at + 1 WHERE seq = 2", 2),
         ("UPDATE journal SET workflow = 'v' WHERE seq = 2", 2),
         ("UPDATE journal SET workflow = NULL WHERE seq = 2", 2),
@@ -93,10 +125,17 @@ fn a_row_that_is_altered_missing_or_repeated_is_named() {
         ("DELETE FROM journal WHERE seq = 1", 1),
         ("DELETE FROM journal WHERE seq = 2", 2),
         (repeat.as_str(), last + 1),
-        ("UPDATE meta SET value = zeroblob(16) WHERE key = 'ledger'", 1),
+        (
+            "UPDATE meta SET value = zeroblob(16) WHERE key = 'ledger'",
+            1,
+        ),
     ] {
         let all = format!("DELETE FROM snapshots; {sql}");
-        assert!(matches!(with(&connection, &all), Err(OpenError::Journal(row)) if row.seq == seq), "{sql}: {:?}", with(&connection, &all));
+        assert!(
+            matches!(with(&connection, &all), Err(OpenError::Journal(row)) if row.seq == seq),
+            "{sql}: {:?}",
+            with(&connection, &all)
+        );
     }
 }
 
@@ -104,16 +143,28 @@ fn a_row_that_is_altered_missing_or_repeated_is_named() {
 fn one_process_at_a_time_and_only_where_a_ledger_is_or_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
-    let existing = Options { existing: true, ..options(&path) };
-    assert!(matches!(Store::open(&existing), Err(OpenError::Absent { .. })));
+    let existing = Options {
+        existing: true,
+        ..options(&path)
+    };
+    assert!(matches!(
+        Store::open(&existing),
+        Err(OpenError::Absent { .. })
+    ));
     let opened = open(&path).unwrap();
     assert!(opened.first_start);
     assert!(matches!(open(&path), Err(OpenError::InUse { .. })));
     drop(opened);
     assert!(!Store::open(&existing).unwrap().first_start);
-    assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o700);
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777,
+        0o700
+    );
     fs::remove_file(path.join("ledger.db")).unwrap();
-    assert!(matches!(open(&path), Err(OpenError::NoLedger { .. })), "a deleted ledger must not come back empty");
+    assert!(
+        matches!(open(&path), Err(OpenError::NoLedger { .. })),
+        "a deleted ledger must not come back empty"
+    );
 }
 
 #[test]
@@ -122,7 +173,14 @@ fn files_that_are_no_ledger_or_an_older_one_are_refused_in_words() {
     let file = dir.path().join("ledger.db");
     let whole = fs::read(&file).unwrap();
     let refused = || open(dir.path()).err().unwrap();
-    for broken in [vec![], vec![0; 5000], b"not a database at all".to_vec(), whole[..whole.len() / 2].to_vec(), whole[..100].to_vec(), whole[..4096].to_vec()] {
+    for broken in [
+        vec![],
+        vec![0; 5000],
+        b"not a database at all".to_vec(),
+        whole[..whole.len() / 2].to_vec(),
+        whole[..100].to_vec(),
+        whole[..4096].to_vec(),
+    ] {
         fs::write(&file, &broken).unwrap();
         let error = refused();
         assert!(error.is_loss(), "{} bytes: {error}", broken.len());
@@ -136,7 +194,10 @@ fn files_that_are_no_ledger_or_an_older_one_are_refused_in_words() {
     // Another ledger's database beside this one's head file.
     let other = ledger();
     fs::copy(other.path().join("ledger.db"), &file).unwrap();
-    assert!(matches!(refused(), OpenError::Journal(_) | OpenError::Behind { .. }));
+    assert!(matches!(
+        refused(),
+        OpenError::Journal(_) | OpenError::Behind { .. }
+    ));
 }
 
 #[test]
@@ -146,7 +207,10 @@ fn a_removed_wal_is_missed() {
     let crashed = copy(world.dir.path());
     world.drain();
     fs::remove_file(crashed.path().join("ledger.db-wal")).unwrap();
-    assert!(matches!(open(crashed.path()), Err(OpenError::Behind { .. })));
+    assert!(matches!(
+        open(crashed.path()),
+        Err(OpenError::Behind { .. })
+    ));
 }
 
 #[test]
@@ -155,10 +219,17 @@ fn an_accepted_loss_is_said_until_it_is_on_the_books() {
     fs::write(dir.path().join("ledger.db"), b"gone").unwrap();
     fs::write(dir.path().join("operator.token"), b"t").unwrap();
     assert!(open(dir.path()).is_err());
-    let opened = Store::open(&Options { accept_loss: true, ..options(dir.path()) }).unwrap();
+    let opened = Store::open(&Options {
+        accept_loss: true,
+        ..options(dir.path())
+    })
+    .unwrap();
     assert!(opened.lost && !opened.first_start);
     drop(opened);
-    assert!(fs::read(dir.path().join(format!("lost-{T0}")).join("ledger.db")).is_ok_and(|old| old == b"gone"));
+    assert!(
+        fs::read(dir.path().join(format!("lost-{T0}")).join("ledger.db"))
+            .is_ok_and(|old| old == b"gone")
+    );
     assert!(dir.path().join("operator.token").exists());
     let opened = open(dir.path()).unwrap();
     assert!(opened.lost);
@@ -169,5 +240,12 @@ fn an_accepted_loss_is_said_until_it_is_on_the_books() {
     let dir = world.drain();
     assert!(!open(dir.path()).unwrap().lost);
     // A ledger that verifies is not given up, whatever was accepted.
-    assert!(!Store::open(&Options { accept_loss: true, ..options(dir.path()) }).unwrap().lost);
+    assert!(
+        !Store::open(&Options {
+            accept_loss: true,
+            ..options(dir.path())
+        })
+        .unwrap()
+        .lost
+    );
 }

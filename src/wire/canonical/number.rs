@@ -1,6 +1,8 @@
-//! The one spelling of a number: its exact decimal digits in the layout of ECMAScript's `Number::toString`, on which RFC 8785 builds.
+//! The one spelling of a number: its exact decimal digits in the layout of ECMAScript's
+//! `Number::toString`, on which RFC 8785 builds.
 //!
-//! Nothing is rounded: `1.0`, `1` and `10e-1` are the same, 2^53 + 1 and 2^53 are not. `-0` is `0`, as in RFC 8785.
+//! Nothing is rounded: `1.0`, `1` and `10e-1` are the same, 2^53 + 1 and 2^53 are not. `-0` is `0`,
+//! as in RFC 8785.
 
 use super::super::json::MAX_EXPONENT_DIGITS;
 
@@ -9,13 +11,22 @@ const PLAIN_BELOW: i64 = 21;
 const PLAIN_ABOVE: i64 = -6;
 
 pub(super) fn write(text: &str, out: &mut Vec<u8>) {
-    let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (negative, unsigned) = text
+        .strip_prefix('-')
+        .map_or((false, text), |rest| (true, rest));
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let written: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
     let leading_zeros = written.iter().take_while(|&&digit| digit == b'0').count();
     let digits = written.get(leading_zeros..).unwrap_or_default();
-    let digits = digits.get(..digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1)).unwrap_or_default();
+    let digits = digits
+        .get(
+            ..digits
+                .iter()
+                .rposition(|&digit| digit != b'0')
+                .map_or(0, |last| last + 1),
+        )
+        .unwrap_or_default();
     if digits.is_empty() {
         out.push(b'0');
         return;
@@ -23,8 +34,11 @@ pub(super) fn write(text: &str, out: &mut Vec<u8>) {
     if negative {
         out.push(b'-');
     }
-    // The value is 0.DIGITS * 10^point. Lengths and the reader's bounded exponent lie far inside an i64; saturation is for values that no reader made.
-    let point = length(whole).saturating_sub(i64::try_from(leading_zeros).unwrap_or(i64::MAX)).saturating_add(read_exponent(exponent));
+    // The value is 0.DIGITS * 10^point. Lengths and the reader's bounded exponent lie far inside an
+    // i64; saturation is for values that no reader made.
+    let point = length(whole)
+        .saturating_sub(i64::try_from(leading_zeros).unwrap_or(i64::MAX))
+        .saturating_add(read_exponent(exponent));
     layout(digits, point, out);
 }
 
@@ -44,7 +58,10 @@ fn layout(digits: &[u8], point: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(exponent.unsigned_abs().to_string().as_bytes());
     } else if point <= 0 {
         out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(b'0', usize::try_from(-point).unwrap_or(0)));
+        out.extend(std::iter::repeat_n(
+            b'0',
+            usize::try_from(-point).unwrap_or(0),
+        ));
         out.extend_from_slice(digits);
     } else if inside >= count {
         out.extend_from_slice(digits);
@@ -118,7 +135,17 @@ mod tests {
 
     #[test]
     fn text_that_no_reader_would_pass_does_not_panic() {
-        for text in ["", "-", "e", "1e", "1e-", "1e99999999999999999999", "1e-99999999999999999999", ".", "x"] {
+        for text in [
+            "",
+            "-",
+            "e",
+            "1e",
+            "1e-",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            ".",
+            "x",
+        ] {
             let _ = canonical(text);
         }
     }

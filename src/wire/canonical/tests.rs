@@ -1,4 +1,5 @@
-//! One meaning, one spelling, one digest: the example of RFC 8785, pairs that must agree, and pairs that must not (G4).
+//! One meaning, one spelling, one digest: the example of RFC 8785, pairs that must agree, and pairs
+//! that must not (G4).
 
 use proptest::prelude::*;
 
@@ -24,7 +25,10 @@ const CALL: Approved<'static> = Approved {
 };
 
 fn digest_of(body: &str) -> Digest {
-    approval_digest(&Approved { body: Body::Json(&parse(body.as_bytes()).unwrap()), ..CALL })
+    approval_digest(&Approved {
+        body: Body::Json(&parse(body.as_bytes()).unwrap()),
+        ..CALL
+    })
 }
 
 #[test]
@@ -38,7 +42,10 @@ fn the_example_of_rfc_8785_comes_out_as_printed_there() {
 #[test]
 fn members_are_ordered_by_utf16_code_units() {
     let text = "{\"\u{20ac}\":1,\"\\r\":2,\"\u{fb33}\":3,\"1\":4,\"\u{1f600}\":5,\"\u{80}\":6,\"\u{f6}\":7}";
-    assert_eq!(canonical(text), "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}");
+    assert_eq!(
+        canonical(text),
+        "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}"
+    );
 }
 
 #[test]
@@ -74,47 +81,109 @@ fn every_field_of_a_call_is_in_its_digest() {
     let other = Digest::new([8; 32]);
     let calls = [
         CALL,
-        Approved { workflow: "x", ..CALL },
+        Approved {
+            workflow: "x",
+            ..CALL
+        },
         Approved { agent: "x", ..CALL },
         Approved { api: "x", ..CALL },
-        Approved { upstream: "x", ..CALL },
+        Approved {
+            upstream: "x",
+            ..CALL
+        },
         Approved { tool: "x", ..CALL },
-        Approved { definition: &other, ..CALL },
-        Approved { method: "x", ..CALL },
-        Approved { target: "x", ..CALL },
-        Approved { target: "/refunds\",\"x", ..CALL },
-        Approved { body: Body::Json(&json), ..CALL },
-        Approved { body: Body::Json(&looks_like_bytes), ..CALL },
-        Approved { body: Body::Bytes(b""), ..CALL },
-        Approved { body: Body::Bytes(b"x"), ..CALL },
-        Approved { body: Body::Bytes(b"null"), ..CALL },
+        Approved {
+            definition: &other,
+            ..CALL
+        },
+        Approved {
+            method: "x",
+            ..CALL
+        },
+        Approved {
+            target: "x",
+            ..CALL
+        },
+        Approved {
+            target: "/refunds\",\"x",
+            ..CALL
+        },
+        Approved {
+            body: Body::Json(&json),
+            ..CALL
+        },
+        Approved {
+            body: Body::Json(&looks_like_bytes),
+            ..CALL
+        },
+        Approved {
+            body: Body::Bytes(b""),
+            ..CALL
+        },
+        Approved {
+            body: Body::Bytes(b"x"),
+            ..CALL
+        },
+        Approved {
+            body: Body::Bytes(b"null"),
+            ..CALL
+        },
     ];
     let digests: std::collections::HashSet<Digest> = calls.iter().map(approval_digest).collect();
     assert_eq!(digests.len(), calls.len());
     // The preimage is a promise: other tools recompute it.
-    let preimage = format!(r#"["support-triage","triage-bot","payments","http://127.0.0.1:3000","refund","{}","POST","/refunds",null]"#, "07".repeat(32));
+    let preimage = format!(
+        r#"["support-triage","triage-bot","payments","http://127.0.0.1:3000","refund","{}","POST","/refunds",null]"#,
+        "07".repeat(32)
+    );
     assert_eq!(approval_digest(&calls[10]), digest(preimage.as_bytes()));
 }
 
 /// A JSON document in two spellings that mean the same.
 fn twins() -> impl Strategy<Value = (String, String)> {
-    let number = (-1_000_000_i64..1_000_000, 0_usize..4).prop_map(|(n, zeros)| (n.to_string(), format!("{n}{}e-{zeros}", "0".repeat(zeros))));
+    let number = (-1_000_000_i64..1_000_000, 0_usize..4)
+        .prop_map(|(n, zeros)| (n.to_string(), format!("{n}{}e-{zeros}", "0".repeat(zeros))));
     let string = "[ -~é€😀\n\"\\\\]{0,8}".prop_map(|text| {
-        let escaped: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
-        (serde_json::to_string(&text).unwrap(), format!("\"{}\"", escaped.concat()))
+        let escaped: Vec<String> = text
+            .encode_utf16()
+            .map(|unit| format!("\\u{unit:04X}"))
+            .collect();
+        (
+            serde_json::to_string(&text).unwrap(),
+            format!("\"{}\"", escaped.concat()),
+        )
     });
-    let leaf = prop_oneof![number, string, Just(("null".to_string(), " null ".to_string())), Just(("true".to_string(), "true\n".to_string()))];
+    let leaf = prop_oneof![
+        number,
+        string,
+        Just(("null".to_string(), " null ".to_string())),
+        Just(("true".to_string(), "true\n".to_string()))
+    ];
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..6).prop_map(|elements| {
                 let (one, other): (Vec<_>, Vec<_>) = elements.into_iter().unzip();
-                (format!("[{}]", one.join(",")), format!("[ {} ]", other.join(" ,\t")))
+                (
+                    format!("[{}]", one.join(",")),
+                    format!("[ {} ]", other.join(" ,\t")),
+                )
             }),
             proptest::collection::btree_map("[a-z]{1,3}", inner, 0..6).prop_map(|members| {
-                let one: Vec<_> = members.iter().map(|(name, (value, _))| format!("\"{name}\":{value}")).collect();
-                let other: Vec<_> =
-                    members.iter().rev().map(|(name, (_, value))| format!("\"\\u{:04x}{}\" : {value}", name.as_bytes()[0], &name[1..])).collect();
-                (format!("{{{}}}", one.join(",")), format!("{{ {} }}", other.join(" , ")))
+                let one: Vec<_> = members
+                    .iter()
+                    .map(|(name, (value, _))| format!("\"{name}\":{value}"))
+                    .collect();
+                let other: Vec<_> = members
+                    .iter()
+                    .rev()
+                    .map(|(name, (_, value))| {
+                        format!("\"\\u{:04x}{}\" : {value}", name.as_bytes()[0], &name[1..])
+                    })
+                    .collect();
+                (
+                    format!("{{{}}}", one.join(",")),
+                    format!("{{ {} }}", other.join(" , ")),
+                )
             }),
         ]
     })

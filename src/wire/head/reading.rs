@@ -1,7 +1,9 @@
 //! One head, line by line: what it has shown so far, and what its lines mean together.
 //!
-//! Each line is judged once, when it is complete, so that a client that sends byte by byte costs no more than one that sends at once and gets the same verdict.
-//! Only the beginning of the first line is judged before: a peer that speaks another protocol (TLS, SSH, HTTP/2) may wait for an answer and never end a line.
+//! Each line is judged once, when it is complete, so that a client that sends byte by byte costs no
+//! more than one that sends at once and gets the same verdict. Only the beginning of the first line
+//! is judged before: a peer that speaks another protocol (TLS, SSH, HTTP/2) may wait for an answer
+//! and never end a line.
 
 use smallvec::SmallVec;
 
@@ -49,7 +51,10 @@ struct Span {
 impl Span {
     /// Where `part` lies in the head; `part` is a slice of it that begins `start` bytes in.
     fn of(start: usize, part: &[u8]) -> Self {
-        Self { start, end: start + part.len() }
+        Self {
+            start,
+            end: start + part.len(),
+        }
     }
 
     fn in_head(self, head: &[u8]) -> &[u8] {
@@ -63,13 +68,26 @@ impl Reading {
     }
 
     /// Reads on in `head`, which begins with the bytes it began with before.
-    pub(super) fn advance(&mut self, head: &[u8], limits: HeadLimits, is_request: bool) -> Result<Progress, Malformed> {
+    pub(super) fn advance(
+        &mut self,
+        head: &[u8],
+        limits: HeadLimits,
+        is_request: bool,
+    ) -> Result<Progress, Malformed> {
         if self.next == 0 {
             let beginning = head.get(..limits.bytes).unwrap_or(head);
-            if is_request { check_method_so_far(beginning)? } else { check_protocol_so_far(beginning)? }
+            if is_request {
+                check_method_so_far(beginning)?;
+            } else {
+                check_protocol_so_far(beginning)?;
+            }
         }
         loop {
-            let Some(end) = head.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)).map(|found| self.searched + found) else {
+            let Some(end) = head
+                .get(self.searched..)
+                .and_then(|rest| memchr::memchr(b'\n', rest))
+                .map(|found| self.searched + found)
+            else {
                 if head.len() > limits.bytes {
                     return Err(Malformed::HeadTooLarge);
                 }
@@ -79,9 +97,16 @@ impl Reading {
             if end >= limits.bytes {
                 return Err(Malformed::HeadTooLarge);
             }
-            let line = head.get(self.next..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed::BareLineFeed)?;
+            let line = head
+                .get(self.next..end)
+                .and_then(|line| line.strip_suffix(b"\r"))
+                .ok_or(Malformed::BareLineFeed)?;
             if self.next == 0 {
-                if is_request { self.request_line(line)? } else { self.status_line(line)? }
+                if is_request {
+                    self.request_line(line)?;
+                } else {
+                    self.status_line(line)?;
+                }
             } else if line.is_empty() {
                 return Ok(Progress::Complete(end + 1));
             } else if self.headers >= limits.headers {
@@ -108,7 +133,9 @@ impl Reading {
         self.is_http10 = match version.get(1..).unwrap_or_default() {
             b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
-            [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => return Err(Malformed::Version),
+            [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+                return Err(Malformed::Version);
+            }
             _ => return Err(Malformed::RequestLine),
         };
         check_target(target)?;
@@ -117,12 +144,23 @@ impl Reading {
             b"*" if method == b"OPTIONS" => Ok(()),
             _ => {
                 // Absolute form. Its authority must be what Host says, once that is known.
-                let scheme =
-                    [&b"http://"[..], b"https://"].into_iter().find(|scheme| target.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme)));
-                let after = scheme.and_then(|scheme| target.get(scheme.len()..)).ok_or(Malformed::Target)?;
-                let authority = after.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or_default();
+                let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+                    target
+                        .get(..scheme.len())
+                        .is_some_and(|it| it.eq_ignore_ascii_case(scheme))
+                });
+                let after = scheme
+                    .and_then(|scheme| target.get(scheme.len()..))
+                    .ok_or(Malformed::Target)?;
+                let authority = after
+                    .split(|byte| matches!(byte, b'/' | b'?'))
+                    .next()
+                    .unwrap_or_default();
                 fields::check_host(authority)?;
-                self.authority = Some(Span::of(method.len() + 1 + target.len() - after.len(), authority));
+                self.authority = Some(Span::of(
+                    method.len() + 1 + target.len() - after.len(),
+                    authority,
+                ));
                 Ok(())
             }
         }
@@ -135,10 +173,19 @@ impl Reading {
             b"HTTP/1.0" => true,
             _ => return Err(Malformed::StatusLine),
         };
-        let [b' ', hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', reason @ ..] = rest else {
+        let [
+            b' ',
+            hundreds @ b'1'..=b'9',
+            tens @ b'0'..=b'9',
+            ones @ b'0'..=b'9',
+            reason @ ..,
+        ] = rest
+        else {
             return Err(Malformed::StatusLine);
         };
-        self.status = [hundreds, tens, ones].into_iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+        self.status = [hundreds, tens, ones]
+            .into_iter()
+            .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
         match reason {
             [] => Ok(()),
             [b' ', reason @ ..] => fields::check_value(reason),
@@ -155,7 +202,9 @@ impl Reading {
                 Some(_) => Err(Malformed::LengthTwice),
             },
             Field::TransferEncoding => {
-                if std::mem::replace(&mut self.chunked, true) || !value.eq_ignore_ascii_case(b"chunked") {
+                if std::mem::replace(&mut self.chunked, true)
+                    || !value.eq_ignore_ascii_case(b"chunked")
+                {
                     return Err(Malformed::TransferEncoding);
                 }
                 Ok(())
@@ -164,8 +213,15 @@ impl Reading {
             _ if !is_request => Ok(()),
             Field::Host => {
                 fields::check_host(value)?;
-                let leading_blanks = line.iter().skip(name.len() + 1).take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
-                match self.host.replace(Span::of(self.next + name.len() + 1 + leading_blanks, value)) {
+                let leading_blanks = line
+                    .iter()
+                    .skip(name.len() + 1)
+                    .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
+                    .count();
+                match self
+                    .host
+                    .replace(Span::of(self.next + name.len() + 1 + leading_blanks, value))
+                {
                     None => Ok(()),
                     Some(_) => Err(Malformed::HostTwice),
                 }
@@ -189,8 +245,13 @@ impl Reading {
                 Ok(())
             }
             Field::Family => {
-                // Few and short, and at most `limits.headers`: comparing all of them is cheaper than any set.
-                if self.family.iter().any(|other| other.in_head(head).eq_ignore_ascii_case(name)) {
+                // Few and short, and at most `limits.headers`: comparing all of them is cheaper
+                // than any set.
+                if self
+                    .family
+                    .iter()
+                    .any(|other| other.in_head(head).eq_ignore_ascii_case(name))
+                {
                     return Err(Malformed::FieldTwice);
                 }
                 self.family.push(Span::of(self.next, name));
@@ -204,11 +265,20 @@ impl Reading {
     /// What a complete request head means.
     pub(super) fn request(&self, head: &[u8], bytes: usize) -> Result<HeadFacts, Malformed> {
         let host = self.host.ok_or(Malformed::HostMissing)?.in_head(head);
-        if self.authority.is_some_and(|authority| !authority.in_head(head).eq_ignore_ascii_case(host)) {
+        if self
+            .authority
+            .is_some_and(|authority| !authority.in_head(head).eq_ignore_ascii_case(host))
+        {
             return Err(Malformed::HostMismatch);
         }
         let body = self.framing()?.unwrap_or(Framing::None);
-        Ok(HeadFacts { bytes, headers: self.headers, body, expects_continue: self.expects && !self.is_http10, upgrade: self.upgrade })
+        Ok(HeadFacts {
+            bytes,
+            headers: self.headers,
+            body,
+            expects_continue: self.expects && !self.is_http10,
+            upgrade: self.upgrade,
+        })
     }
 
     /// How the body of a response is delimited; `None` for an interim one.
@@ -243,7 +313,8 @@ impl Reading {
     }
 }
 
-/// Refuses as soon as the first bytes cannot become a method. The complete line passes here first, so that its verdict is the same.
+/// Refuses as soon as the first bytes cannot become a method. The complete line passes here first,
+/// so that its verdict is the same.
 fn check_method_so_far(head: &[u8]) -> Result<(), Malformed> {
     for (at, &byte) in head.iter().take(fields::MAX_METHOD + 1).enumerate() {
         match byte {
@@ -257,10 +328,19 @@ fn check_method_so_far(head: &[u8]) -> Result<(), Malformed> {
 }
 
 fn check_protocol_so_far(head: &[u8]) -> Result<(), Malformed> {
-    if head.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected) { Ok(()) } else { Err(Malformed::StatusLine) }
+    if head
+        .iter()
+        .zip(b"HTTP/1.")
+        .all(|(byte, expected)| byte == expected)
+    {
+        Ok(())
+    } else {
+        Err(Malformed::StatusLine)
+    }
 }
 
-/// Visible ASCII within the bound. What the path means is decided by `wire::target`; but a fragment must be refused here, because `http::Uri` drops it unseen.
+/// Visible ASCII within the bound. What the path means is decided by `wire::target`; but a fragment
+/// must be refused here, because `http::Uri` drops it unseen.
 fn check_target(target: &[u8]) -> Result<(), Malformed> {
     if target.len() > MAX_TARGET {
         return Err(Malformed::TargetTooLong);

@@ -7,7 +7,10 @@ use super::super::fields::MAX_METHOD;
 use super::super::target::MAX_TARGET;
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 1024, headers: 10 };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 1024,
+    headers: 10,
+};
 
 /// What a connection's bytes led to, in offsets from its beginning.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,15 +30,24 @@ fn feed<'a>(mut guard: Guard, pieces: impl IntoIterator<Item = &'a [u8]>) -> Ver
         let fine = match guard.scan(&held) {
             Scan::Pass => held.len(),
             Scan::Hold { from } => from,
-            Scan::Refuse { at, reason, in_body } => {
+            Scan::Refuse {
+                at,
+                reason,
+                in_body,
+            } => {
                 verdict.refused = Some((reason, in_body));
                 at
             }
         };
         verdict.passed.extend(held.drain(..fine));
-        verdict.heads.extend(std::iter::from_fn(|| guard.next_head()));
+        verdict
+            .heads
+            .extend(std::iter::from_fn(|| guard.next_head()));
         if verdict.refused.is_some() {
-            assert!(matches!(guard.scan(b"GET"), Scan::Refuse { at: 0, .. }), "a refusal is final");
+            assert!(
+                matches!(guard.scan(b"GET"), Scan::Refuse { at: 0, .. }),
+                "a refusal is final"
+            );
             break;
         }
     }
@@ -45,13 +57,19 @@ fn feed<'a>(mut guard: Guard, pieces: impl IntoIterator<Item = &'a [u8]>) -> Ver
 
 fn request(bytes: &[u8]) -> Verdict {
     let at_once = feed(Guard::request(LIMITS), [bytes]);
-    assert_eq!(at_once, feed(Guard::request(LIMITS), bytes.chunks(1)), "byte by byte");
+    assert_eq!(
+        at_once,
+        feed(Guard::request(LIMITS), bytes.chunks(1)),
+        "byte by byte"
+    );
     at_once
 }
 
 fn refusal(bytes: impl AsRef<[u8]>) -> Malformed {
     let verdict = request(bytes.as_ref());
-    let (reason, in_body) = verdict.refused.unwrap_or_else(|| panic!("passed: {}", String::from_utf8_lossy(bytes.as_ref())));
+    let (reason, in_body) = verdict
+        .refused
+        .unwrap_or_else(|| panic!("passed: {}", String::from_utf8_lossy(bytes.as_ref())));
     assert!(!in_body && verdict.passed.is_empty() && verdict.heads.is_empty());
     reason
 }
@@ -62,18 +80,38 @@ fn with(headers: &str) -> String {
 
 #[test]
 fn an_ordinary_request_passes_whole_and_is_reported() {
-    let head = with("Content-Type: application/json\r\nContent-Length:\t5 \r\nConnection: keep-alive\r\nExpect: 100-Continue\r\nX-Empty:\r\nX-Name: caf\u{e9}");
+    let head = with(
+        "Content-Type: application/json\r\nContent-Length:\t5 \r\nConnection: keep-alive\r\nExpect: 100-Continue\r\nX-Empty:\r\nX-Name: caf\u{e9}",
+    );
     let verdict = request(format!("{head}hello").as_bytes());
     assert_eq!(verdict.passed.len(), head.len() + 5);
     assert_eq!(verdict.refused, None);
-    assert_eq!(verdict.heads, [HeadFacts { bytes: head.len(), headers: 7, body: Framing::Length(5), expects_continue: true, upgrade: false }]);
+    assert_eq!(
+        verdict.heads,
+        [HeadFacts {
+            bytes: head.len(),
+            headers: 7,
+            body: Framing::Length(5),
+            expects_continue: true,
+            upgrade: false
+        }]
+    );
     assert_eq!(verdict.end, None);
 }
 
 #[rstest]
-#[case::a1("Content-Length: 5\r\nTransfer-Encoding: chunked", Malformed::LengthAndTransferEncoding)]
-#[case::a2("Transfer-Encoding: chunked\r\nContent-Length: 5", Malformed::LengthAndTransferEncoding)]
-#[case::a3("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Malformed::TransferEncoding)]
+#[case::a1(
+    "Content-Length: 5\r\nTransfer-Encoding: chunked",
+    Malformed::LengthAndTransferEncoding
+)]
+#[case::a2(
+    "Transfer-Encoding: chunked\r\nContent-Length: 5",
+    Malformed::LengthAndTransferEncoding
+)]
+#[case::a3(
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    Malformed::TransferEncoding
+)]
 #[case::a3_list("Transfer-Encoding: chunked, chunked", Malformed::TransferEncoding)]
 #[case::a4_before("Transfer-Encoding: ,chunked", Malformed::TransferEncoding)]
 #[case::a4_after("Transfer-Encoding: chunked,", Malformed::TransferEncoding)]
@@ -108,23 +146,35 @@ fn an_ordinary_request_passes_whole_and_is_reported() {
 #[case::a24("Expect: 200-ok", Malformed::Expectation)]
 #[case::a24_twice("Expect: 100-continue\r\nExpect: 100-continue", Malformed::FieldTwice)]
 #[case::a49_twice("Host: h", Malformed::HostTwice)]
-#[case::a54("Connection: close, Burngate-Workflow", Malformed::ConnectionNamesProtected)]
+#[case::a54(
+    "Connection: close, Burngate-Workflow",
+    Malformed::ConnectionNamesProtected
+)]
 #[case::a54_length("Connection: Content-Length", Malformed::ConnectionNamesProtected)]
 #[case::a55_underscore("burngate_workflow: x", Malformed::FieldUnderscore)]
 #[case::a55_length("Content_Length: 5", Malformed::FieldUnderscore)]
-#[case::a55_twice("Burngate-Workflow: a\r\nX: 1\r\nBURNGATE-WORKFLOW: a", Malformed::FieldTwice)]
+#[case::a55_twice(
+    "Burngate-Workflow: a\r\nX: 1\r\nBURNGATE-WORKFLOW: a",
+    Malformed::FieldTwice
+)]
 #[case::a56_content_type("Content-Type: a/b\r\nContent-Type: a/b", Malformed::FieldTwice)]
 #[case::a56_content_encoding("Content-Encoding: a\r\nContent-Encoding: a", Malformed::FieldTwice)]
 #[case::a56_authorization("Authorization: a\r\nauthorization: b", Malformed::FieldTwice)]
 #[case::a56_session("Mcp-Session-Id: a\r\nmcp-session-id: b", Malformed::FieldTwice)]
 #[case::a56_method("Mcp-Method: a\r\nMCP-METHOD: b", Malformed::FieldTwice)]
 #[case::a56_key("Idempotency-Key: a\r\nIdempotency-Key: b", Malformed::FieldTwice)]
-fn a1_to_a15_and_a54_to_a56_headers_are_beyond_doubt(#[case] headers: &str, #[case] reason: Malformed) {
+fn a1_to_a15_and_a54_to_a56_headers_are_beyond_doubt(
+    #[case] headers: &str,
+    #[case] reason: Malformed,
+) {
     assert_eq!(refusal(with(headers)), reason);
 }
 
 #[rstest]
-#[case::a7("POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", Malformed::TransferEncodingBeforeHttp11)]
+#[case::a7(
+    "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+    Malformed::TransferEncodingBeforeHttp11
+)]
 #[case::a11_request_line("GET / HTTP/1.1\nHost: h\r\n\r\n", Malformed::BareLineFeed)]
 #[case::a11_blank_line("GET / HTTP/1.1\r\nHost: h\r\n\n", Malformed::BareLineFeed)]
 #[case::a12_request_line("GET /\r HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::TargetControl)]
@@ -146,7 +196,10 @@ fn a1_to_a15_and_a54_to_a56_headers_are_beyond_doubt(#[case] headers: &str, #[ca
 #[case::a44("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::TargetControl)]
 #[case::a45("GET /\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::Target)]
 #[case::a47("GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::TargetFragment)]
-#[case::a48("GET http://other/x HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::HostMismatch)]
+#[case::a48(
+    "GET http://other/x HTTP/1.1\r\nHost: h\r\n\r\n",
+    Malformed::HostMismatch
+)]
 #[case::a48_user("GET http://u@h/x HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::HostSyntax)]
 #[case::a48_scheme("GET ftp://h/x HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::Target)]
 #[case::a48_authority("GET h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", Malformed::Target)]
@@ -156,7 +209,10 @@ fn a1_to_a15_and_a54_to_a56_headers_are_beyond_doubt(#[case] headers: &str, #[ca
 #[case::a49_list("GET / HTTP/1.1\r\nHost: a,b\r\n\r\n", Malformed::HostSyntax)]
 #[case::a49_user("GET / HTTP/1.1\r\nHost: user@h\r\n\r\n", Malformed::HostSyntax)]
 #[case::a52("GET * HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::Target)]
-fn a7_to_a52_first_lines_and_hosts_are_beyond_doubt(#[case] bytes: &str, #[case] reason: Malformed) {
+fn a7_to_a52_first_lines_and_hosts_are_beyond_doubt(
+    #[case] bytes: &str,
+    #[case] reason: Malformed,
+) {
     assert_eq!(refusal(bytes), reason);
 }
 
@@ -165,11 +221,23 @@ fn a7_to_a52_first_lines_and_hosts_are_beyond_doubt(#[case] bytes: &str, #[case]
 #[case("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")]
 #[case("GET http://H:80/x?y HTTP/1.1\r\nHost: h:80\r\n\r\n")]
 #[case("GET HTTPS://h HTTP/1.1\r\nX: 1\r\nHost:\t h \t\r\n\r\n")]
-#[case("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\tChunked\r\n\r\n5;a\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n")]
-#[case("DELETE / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nX_Ticket: 1\r\nCookie: a\r\nCookie: b\r\n\r\n{}")]
+#[case(
+    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\tChunked\r\n\r\n5;a\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"
+)]
+#[case(
+    "DELETE / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nX_Ticket: 1\r\nCookie: a\r\nCookie: b\r\n\r\n{}"
+)]
 fn what_is_unusual_but_clear_passes(#[case] bytes: &str) {
     let verdict = request(bytes.as_bytes());
-    assert_eq!((verdict.passed.len(), verdict.refused, verdict.end, verdict.heads.len()), (bytes.len(), None, None, 1));
+    assert_eq!(
+        (
+            verdict.passed.len(),
+            verdict.refused,
+            verdict.end,
+            verdict.heads.len()
+        ),
+        (bytes.len(), None, None, 1)
+    );
 }
 
 #[test]
@@ -183,7 +251,11 @@ fn a16_to_a19_a_bad_chunk_stops_the_body_where_it_begins() {
     ] {
         let verdict = request(format!("{head}3\r\nabc\r\n{bad}").as_bytes());
         assert_eq!(verdict.refused, Some((reason, true)), "{bad:?}");
-        assert!(verdict.passed.starts_with(format!("{head}3\r\nabc\r\n").as_bytes()));
+        assert!(
+            verdict
+                .passed
+                .starts_with(format!("{head}3\r\nabc\r\n").as_bytes())
+        );
         assert!(!verdict.passed.ends_with(b"0\r\n\r\n"));
     }
 }
@@ -195,24 +267,50 @@ fn a21_each_pipelined_request_is_judged_on_its_own() {
     let third = with("Content-Length: 1\r\nTransfer-Encoding: chunked");
     let verdict = request(format!("{first}{second}{third}").as_bytes());
     assert_eq!(verdict.passed, format!("{first}{second}").as_bytes());
-    assert_eq!(verdict.refused, Some((Malformed::LengthAndTransferEncoding, false)));
-    assert_eq!(verdict.heads.iter().map(|head| head.body).collect::<Vec<_>>(), [Framing::Length(5), Framing::Chunked]);
+    assert_eq!(
+        verdict.refused,
+        Some((Malformed::LengthAndTransferEncoding, false))
+    );
+    assert_eq!(
+        verdict
+            .heads
+            .iter()
+            .map(|head| head.body)
+            .collect::<Vec<_>>(),
+        [Framing::Length(5), Framing::Chunked]
+    );
 }
 
 #[test]
 fn a21_heads_read_ahead_are_bounded() {
     let one = with("X: 1");
     let mut guard = Guard::request(LIMITS);
-    assert_eq!(guard.scan(one.repeat(MAX_WAITING_HEADS).as_bytes()), Scan::Pass);
-    assert_eq!(guard.scan(one.as_bytes()), Scan::Refuse { at: 0, reason: Malformed::Pipelined, in_body: false });
+    assert_eq!(
+        guard.scan(one.repeat(MAX_WAITING_HEADS).as_bytes()),
+        Scan::Pass
+    );
+    assert_eq!(
+        guard.scan(one.as_bytes()),
+        Scan::Refuse {
+            at: 0,
+            reason: Malformed::Pipelined,
+            in_body: false
+        }
+    );
 }
 
 #[test]
 fn a22_an_early_end_is_seen() {
     assert_eq!(request(b"").end, None);
     assert_eq!(request(b"GET / HT").end, Some(Malformed::HeadIncomplete));
-    assert_eq!(request(format!("{}hell", with("Content-Length: 5")).as_bytes()).end, Some(Malformed::BodyIncomplete));
-    assert_eq!(request(format!("{}0\r\n", with("Transfer-Encoding: chunked")).as_bytes()).end, Some(Malformed::BodyIncomplete));
+    assert_eq!(
+        request(format!("{}hell", with("Content-Length: 5")).as_bytes()).end,
+        Some(Malformed::BodyIncomplete)
+    );
+    assert_eq!(
+        request(format!("{}0\r\n", with("Transfer-Encoding: chunked")).as_bytes()).end,
+        Some(Malformed::BodyIncomplete)
+    );
 }
 
 #[test]
@@ -220,13 +318,19 @@ fn a25_bytes_behind_an_upgrade_are_read_as_http() {
     let head = with("Connection: upgrade\r\nUpgrade: websocket");
     let verdict = request(format!("{head}\x01\x02").as_bytes());
     assert!(verdict.heads[0].upgrade);
-    assert_eq!((verdict.passed.len(), verdict.refused), (head.len(), Some((Malformed::RequestLine, false))));
+    assert_eq!(
+        (verdict.passed.len(), verdict.refused),
+        (head.len(), Some((Malformed::RequestLine, false)))
+    );
 }
 
 #[test]
 fn a30_a_method_is_bounded() {
     assert_eq!(request("A".repeat(MAX_METHOD).as_bytes()).refused, None);
-    assert_eq!(refusal("A".repeat(MAX_METHOD + 1)), Malformed::MethodUnknown);
+    assert_eq!(
+        refusal("A".repeat(MAX_METHOD + 1)),
+        Malformed::MethodUnknown
+    );
 }
 
 #[test]
@@ -237,10 +341,23 @@ fn a_head_is_bounded() {
     assert_eq!(refusal(head(LIMITS.bytes * 3)), Malformed::HeadTooLarge);
     let fields = |count: usize| with(&vec!["X: 1"; count - 1].join("\r\n"));
     assert_eq!(request(fields(LIMITS.headers).as_bytes()).refused, None);
-    assert_eq!(refusal(fields(LIMITS.headers + 1)), Malformed::TooManyFields);
+    assert_eq!(
+        refusal(fields(LIMITS.headers + 1)),
+        Malformed::TooManyFields
+    );
     let mut guard = Guard::request(HeadLimits::default());
-    let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(MAX_TARGET));
-    assert_eq!(guard.scan(long.as_bytes()), Scan::Refuse { at: 0, reason: Malformed::TargetTooLong, in_body: false });
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nHost: h\r\n\r\n",
+        "a".repeat(MAX_TARGET)
+    );
+    assert_eq!(
+        guard.scan(long.as_bytes()),
+        Scan::Refuse {
+            at: 0,
+            reason: Malformed::TargetTooLong,
+            in_body: false
+        }
+    );
 }
 
 fn response(to_head: bool, bytes: &[u8]) -> Verdict {
@@ -256,22 +373,58 @@ fn response(to_head: bool, bytes: &[u8]) -> Verdict {
 
 #[rstest]
 #[case("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", None)]
-#[case("HTTP/1.1 200\r\nServer: x\r\nContent-Type: a\r\nContent-Type: b\r\n\r\nuntil the end", None)]
+#[case(
+    "HTTP/1.1 200\r\nServer: x\r\nContent-Type: a\r\nContent-Type: b\r\n\r\nuntil the end",
+    None
+)]
 #[case("HTTP/1.0 500 \r\n\r\nuntil the end", None)]
-#[case("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", None)]
+#[case(
+    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    None
+)]
 #[case("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", None)]
-#[case("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", None)]
-#[case("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", Some(Malformed::LengthAndTransferEncoding))]
-#[case("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n", Some(Malformed::LengthTwice))]
-#[case("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Some(Malformed::TransferEncodingBeforeHttp11))]
-#[case("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", Some(Malformed::TransferEncoding))]
-#[case("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n", Some(Malformed::ChunkSize))]
-#[case("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}", Some(Malformed::BodyNotAllowed))]
+#[case(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    None
+)]
+#[case(
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+    Some(Malformed::LengthAndTransferEncoding)
+)]
+#[case(
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
+    Some(Malformed::LengthTwice)
+)]
+#[case(
+    "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    Some(Malformed::TransferEncodingBeforeHttp11)
+)]
+#[case(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    Some(Malformed::TransferEncoding)
+)]
+#[case(
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n",
+    Some(Malformed::ChunkSize)
+)]
+#[case(
+    "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}",
+    Some(Malformed::BodyNotAllowed)
+)]
 #[case("HTTP/1.1 204 No Content\r\n\r\n{}", Some(Malformed::Unsolicited))]
 #[case("HTTP/1.1 304 Not Modified\r\n\r\nx", Some(Malformed::Unsolicited))]
-#[case("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Some(Malformed::Unsolicited))]
-#[case("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", Some(Malformed::SwitchingProtocols))]
-#[case("HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n", Some(Malformed::BodyNotAllowed))]
+#[case(
+    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    Some(Malformed::Unsolicited)
+)]
+#[case(
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    Some(Malformed::SwitchingProtocols)
+)]
+#[case(
+    "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
+    Some(Malformed::BodyNotAllowed)
+)]
 #[case("HTTP/2.0 200 OK\r\n\r\n", Some(Malformed::StatusLine))]
 #[case("HTTP/1.1 20 OK\r\n\r\n", Some(Malformed::StatusLine))]
 #[case("HTTP/1.1 2000 OK\r\n\r\n", Some(Malformed::StatusLine))]
@@ -280,23 +433,48 @@ fn response(to_head: bool, bytes: &[u8]) -> Verdict {
 #[case("HTTP/1.1 200 OK\r\nX: a\nY: b\r\n\r\n", Some(Malformed::BareLineFeed))]
 #[case("SSH-2.0", Some(Malformed::StatusLine))]
 fn a26_an_upstream_frames_beyond_doubt_too(#[case] bytes: &str, #[case] reason: Option<Malformed>) {
-    assert_eq!(response(false, bytes.as_bytes()).refused.map(|(reason, _)| reason), reason);
+    assert_eq!(
+        response(false, bytes.as_bytes())
+            .refused
+            .map(|(reason, _)| reason),
+        reason
+    );
 }
 
 #[test]
 fn a26_an_answer_to_head_has_no_body() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
     assert_eq!(response(true, head.as_bytes()).refused, None);
-    assert_eq!(response(true, format!("{head}hello").as_bytes()).refused, Some((Malformed::Unsolicited, false)));
+    assert_eq!(
+        response(true, format!("{head}hello").as_bytes()).refused,
+        Some((Malformed::Unsolicited, false))
+    );
 }
 
 #[test]
 fn a26_interim_responses_and_heads_are_bounded() {
-    let flood = |count: usize| format!("{}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n".repeat(count));
-    assert_eq!(response(false, flood(MAX_INFORMATIONAL).as_bytes()).refused, None);
-    assert_eq!(response(false, flood(MAX_INFORMATIONAL + 1).as_bytes()).refused, Some((Malformed::Informational, false)));
-    let bomb = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(LIMITS.headers + 1));
-    assert_eq!(response(false, bomb.as_bytes()).refused, Some((Malformed::TooManyFields, false)));
+    let flood = |count: usize| {
+        format!(
+            "{}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n".repeat(count)
+        )
+    };
+    assert_eq!(
+        response(false, flood(MAX_INFORMATIONAL).as_bytes()).refused,
+        None
+    );
+    assert_eq!(
+        response(false, flood(MAX_INFORMATIONAL + 1).as_bytes()).refused,
+        Some((Malformed::Informational, false))
+    );
+    let bomb = format!(
+        "HTTP/1.1 200 OK\r\n{}\r\n",
+        "X: 1\r\n".repeat(LIMITS.headers + 1)
+    );
+    assert_eq!(
+        response(false, bomb.as_bytes()).refused,
+        Some((Malformed::TooManyFields, false))
+    );
 }
 
 #[test]
@@ -304,7 +482,10 @@ fn a26_a_connection_is_used_again_for_the_next_answer() {
     let mut guard = Guard::response(LIMITS);
     for _ in 0..3 {
         guard.expect_response(false);
-        assert_eq!(guard.scan(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), Scan::Pass);
+        assert_eq!(
+            guard.scan(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+            Scan::Pass
+        );
         assert_eq!(guard.end(), Ok(()));
     }
 }
@@ -329,9 +510,11 @@ fn connection() -> impl Strategy<Value = Vec<u8>> {
         b" ",
         b"GET",
     ];
-    let pieces = pieces.iter().map(|piece| piece.to_vec()).collect::<Vec<_>>();
-    let piece =
-        prop_oneof![8 => proptest::sample::select(pieces), 1 => proptest::collection::vec(any::<u8>(), 0..4), 1 => (1_usize..1200).prop_map(|n| vec![b'a'; n])];
+    let pieces = pieces
+        .iter()
+        .map(|piece| piece.to_vec())
+        .collect::<Vec<_>>();
+    let piece = prop_oneof![8 => proptest::sample::select(pieces), 1 => proptest::collection::vec(any::<u8>(), 0..4), 1 => (1_usize..1200).prop_map(|n| vec![b'a'; n])];
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 

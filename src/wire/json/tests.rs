@@ -1,4 +1,5 @@
-//! Documents that two readers could take differently, one by one; and no bytes make the reader panic.
+//! Documents that two readers could take differently, one by one; and no bytes make the reader
+//! panic.
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -12,10 +13,15 @@ fn kind(text: impl AsRef<[u8]>) -> Option<JsonErrorKind> {
 #[test]
 fn a_document_is_read_as_written_and_borrowed() {
     let json = parse(br#" {"a" : [1.50, -0, true, false, null, "x"], "\u00e9\ud83d\ude00" : "\"\\\/\b\f\n\r\t" } "#).unwrap();
-    let Json::Array(elements) = json.get("a").unwrap() else { panic!("an array") };
+    let Json::Array(elements) = json.get("a").unwrap() else {
+        panic!("an array")
+    };
     assert_eq!(elements[..2], [Json::Number("1.50"), Json::Number("-0")]);
     assert!(matches!(elements[5], Json::String(Cow::Borrowed("x"))));
-    assert_eq!(json.get("é😀").and_then(Json::as_str), Some("\"\\/\u{8}\u{c}\n\r\t"));
+    assert_eq!(
+        json.get("é😀").and_then(Json::as_str),
+        Some("\"\\/\u{8}\u{c}\n\r\t")
+    );
 }
 
 #[rstest]
@@ -28,27 +34,51 @@ fn a62_duplicate_members_are_refused(#[case] text: &str) {
 
 #[test]
 fn a62_duplicates_are_found_on_both_sides_of_the_linear_bound() {
-    for count in [LINEAR_MEMBERS - 1, LINEAR_MEMBERS, LINEAR_MEMBERS + 1, 5_000] {
+    for count in [
+        LINEAR_MEMBERS - 1,
+        LINEAR_MEMBERS,
+        LINEAR_MEMBERS + 1,
+        5_000,
+    ] {
         let members: Vec<String> = (0..count).map(|at| format!("\"k{at}\":{at}")).collect();
         assert_eq!(kind(format!("{{{}}}", members.join(","))), None, "{count}");
         for twin in [0, count - 1] {
-            assert_eq!(kind(format!("{{{},\"k{twin}\":0}}", members.join(","))), Some(JsonErrorKind::Duplicate), "{count}");
+            assert_eq!(
+                kind(format!("{{{},\"k{twin}\":0}}", members.join(","))),
+                Some(JsonErrorKind::Duplicate),
+                "{count}"
+            );
         }
     }
 }
 
 #[test]
 fn a63_escaped_duplicates_are_refused() {
-    assert_eq!(kind(r#"{"amount":1,"\u0061mount":9}"#), Some(JsonErrorKind::Duplicate));
-    assert_eq!(kind(r#"{"\ud83d\ude00":1,"😀":9}"#), Some(JsonErrorKind::Duplicate));
+    assert_eq!(
+        kind(r#"{"amount":1,"\u0061mount":9}"#),
+        Some(JsonErrorKind::Duplicate)
+    );
+    assert_eq!(
+        kind(r#"{"\ud83d\ude00":1,"😀":9}"#),
+        Some(JsonErrorKind::Duplicate)
+    );
 }
 
 #[test]
 fn a64_members_that_differ_by_case_are_twins() {
-    for twins in [r#"{"name":1,"Name":2}"#, r#"{"x":0,"K":1,"\u212a":2}"#, r#"{"ids":1,"id\u017f":2}"#] {
+    for twins in [
+        r#"{"name":1,"Name":2}"#,
+        r#"{"x":0,"K":1,"\u212a":2}"#,
+        r#"{"ids":1,"id\u017f":2}"#,
+    ] {
         assert!(has_case_twins(&parse(twins.as_bytes()).unwrap()), "{twins}");
     }
-    for fine in [r#"{"name":{"a":1,"A":2},"names":1}"#, "{}", r#"["a","A"]"#, "1"] {
+    for fine in [
+        r#"{"name":{"a":1,"A":2},"names":1}"#,
+        "{}",
+        r#"["a","A"]"#,
+        "1",
+    ] {
         assert!(!has_case_twins(&parse(fine.as_bytes()).unwrap()), "{fine}");
     }
 }
@@ -68,7 +98,16 @@ fn a65_numbers_keep_the_grammar(#[case] text: &str) {
 
 #[test]
 fn a65_numbers_keep_their_text_up_to_the_exponent_bound() {
-    for text in ["1e400", "-0", "1.0", "1E2", "9007199254740993", "1234567890123456789012345678901234567890", "1e-999999999", "1e+0000000000001"] {
+    for text in [
+        "1e400",
+        "-0",
+        "1.0",
+        "1E2",
+        "9007199254740993",
+        "1234567890123456789012345678901234567890",
+        "1e-999999999",
+        "1e+0000000000001",
+    ] {
         assert_eq!(parse(text.as_bytes()), Ok(Json::Number(text)));
     }
     assert_eq!(kind("1e9999999999"), Some(JsonErrorKind::NumberRange));
@@ -141,7 +180,10 @@ fn a68_text_that_is_no_text_is_refused(#[case] bytes: &[u8], #[case] expected: J
 #[test]
 fn an_error_says_what_and_where() {
     assert_eq!(Malformed::from(parse(b"").unwrap_err()), Malformed::Json);
-    assert_eq!(parse(b"{\"a\":01}").unwrap_err().to_string(), "an invalid number at byte 5");
+    assert_eq!(
+        parse(b"{\"a\":01}").unwrap_err().to_string(),
+        "an invalid number at byte 5"
+    );
 }
 
 proptest! {

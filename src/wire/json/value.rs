@@ -1,7 +1,8 @@
 //! A judged JSON value in the shape the schema engine reads.
 //!
-//! Integers that fit stay exact; every other number becomes its nearest binary64. A number that binary64 cannot hold at all has no value here, and so the document
-//! has none: a schema must not judge infinity, or zero, in place of what was written.
+//! Integers that fit stay exact; every other number becomes its nearest binary64. A number that
+//! binary64 cannot hold at all has no value here, and so the document has none: a schema must not
+//! judge infinity, or zero, in place of what was written.
 
 use serde_json::{Map, Number, Value};
 
@@ -15,8 +16,15 @@ pub fn to_value(json: &Json<'_>) -> Option<Value> {
         Json::Bool(flag) => Value::Bool(*flag),
         Json::Number(text) => Value::Number(number(text)?),
         Json::String(text) => Value::String(text.to_string()),
-        Json::Array(elements) => Value::Array(elements.iter().map(to_value).collect::<Option<_>>()?),
-        Json::Object(members) => Value::Object(members.iter().map(|(name, value)| Some((name.to_string(), to_value(value)?))).collect::<Option<Map<_, _>>>()?),
+        Json::Array(elements) => {
+            Value::Array(elements.iter().map(to_value).collect::<Option<_>>()?)
+        }
+        Json::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, value)| Some((name.to_string(), to_value(value)?)))
+                .collect::<Option<Map<_, _>>>()?,
+        ),
     })
 }
 
@@ -30,7 +38,11 @@ fn number(text: &str) -> Option<Number> {
     let value: f64 = text.parse().ok()?;
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     let underflown = value == 0.0 && mantissa.bytes().any(|digit| matches!(digit, b'1'..=b'9'));
-    if underflown { None } else { Number::from_f64(value) }
+    if underflown {
+        None
+    } else {
+        Number::from_f64(value)
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +62,9 @@ mod tests {
         for text in ["1e400", "-1e400", "1e-400", "[1,{\"a\":1e999}]"] {
             assert_eq!(to_value(&parse(text.as_bytes()).unwrap()), None, "{text}");
         }
-        assert_eq!(to_value(&parse(b"0e5").unwrap()), Some(serde_json::json!(0.0)));
+        assert_eq!(
+            to_value(&parse(b"0e5").unwrap()),
+            Some(serde_json::json!(0.0))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Spellings of one path, and targets that are refused because a second reader could take them for another.
+//! Spellings of one path, and targets that are refused because a second reader could take them for
+//! another.
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -74,14 +75,18 @@ fn a39_a40_a41_a_path_has_one_spelling(#[case] raw: &str, #[case] canonical: &st
 #[case("", Malformed::Target)]
 #[case("a/b", Malformed::Target)]
 #[case("http://h/a", Malformed::Target)]
-fn a40_to_a48_what_two_readers_could_read_differently_is_refused(#[case] raw: &str, #[case] reason: Malformed) {
+fn a40_to_a48_what_two_readers_could_read_differently_is_refused(
+    #[case] raw: &str,
+    #[case] reason: Malformed,
+) {
     assert_eq!(path(raw), Err(reason));
 }
 
 #[test]
 fn a46_a47_case_and_trailing_marks_make_another_path() {
     let paths = ["/admin", "/Admin", "/admin/", "/admin.", "/%EF%BC%8Fadmin"];
-    let distinct: std::collections::HashSet<_> = paths.iter().map(|raw| path(raw).unwrap()).collect();
+    let distinct: std::collections::HashSet<_> =
+        paths.iter().map(|raw| path(raw).unwrap()).collect();
     assert_eq!(distinct.len(), paths.len());
     assert_eq!(read("/admin", Some("")).unwrap().to_string(), "/admin?");
 }
@@ -110,13 +115,22 @@ fn a44_a45_a_query_is_checked_but_kept(#[case] query: &str, #[case] reason: Malf
 fn a_target_is_bounded() {
     let longest = format!("/{}", "a".repeat(MAX_TARGET - 1));
     assert!(read(&longest, None).is_ok());
-    assert_eq!(read(&format!("{longest}a"), None), Err(Malformed::TargetTooLong));
+    assert_eq!(
+        read(&format!("{longest}a"), None),
+        Err(Malformed::TargetTooLong)
+    );
     assert_eq!(read(&longest, Some("")), Err(Malformed::TargetTooLong));
 }
 
 #[test]
 fn segments_are_decoded_and_keep_the_trailing_slash() {
-    let segments = |raw| read(raw, None).unwrap().segments().map(Cow::into_owned).collect::<Vec<_>>();
+    let segments = |raw| {
+        read(raw, None)
+            .unwrap()
+            .segments()
+            .map(Cow::into_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(segments("/orders/caf%c3%a9%20x"), ["orders", "café x"]);
     assert_eq!(segments("/orders/"), ["orders", ""]);
     assert_eq!(segments("/"), [""]);
@@ -132,9 +146,16 @@ fn segments_are_decoded_and_keep_the_trailing_slash() {
 #[case("/Payments/x", "/payments", None)]
 #[case("/pay", "/payments", None)]
 #[case("/x/payments", "/payments", None)]
-fn a_route_is_matched_in_whole_segments(#[case] raw: &str, #[case] route: &str, #[case] rest: Option<&str>) {
+fn a_route_is_matched_in_whole_segments(
+    #[case] raw: &str,
+    #[case] route: &str,
+    #[case] rest: Option<&str>,
+) {
     let target = read(raw, Some("q")).unwrap();
-    assert_eq!(target.strip_prefix(route).map(|target| target.to_string()), rest.map(|rest| format!("{rest}?q")));
+    assert_eq!(
+        target.strip_prefix(route).map(|target| target.to_string()),
+        rest.map(|rest| format!("{rest}?q"))
+    );
 }
 
 proptest! {

@@ -50,7 +50,11 @@ pub struct Answer {
 impl Agent {
     /// Calls the gate at `gate`.
     pub fn new(gate: SocketAddr) -> Self {
-        Agent { gate, headers: Vec::new(), two: false }
+        Agent {
+            gate,
+            headers: Vec::new(),
+            two: false,
+        }
     }
 
     /// Sends this header with every call.
@@ -86,7 +90,10 @@ impl Agent {
         stream.set_nodelay(true).unwrap();
         let io = TokioIo::new(stream);
         if self.two {
-            let (send, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            let (send, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+                    .await
+                    .unwrap();
             tokio::spawn(connection);
             Line::Two(send, self.clone())
         } else {
@@ -100,8 +107,14 @@ impl Agent {
     pub fn request(&self, method: &str, path: &str) -> http::request::Builder {
         let host = self.gate;
         let builder = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
-        let builder = if self.two { builder.uri(format!("http://{host}{path}")) } else { builder.uri(path).header("host", host.to_string()) };
-        self.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value))
+        let builder = if self.two {
+            builder.uri(format!("http://{host}{path}"))
+        } else {
+            builder.uri(path).header("host", host.to_string())
+        };
+        self.headers.iter().fold(builder, |builder, (name, value)| {
+            builder.header(name, value)
+        })
     }
 
     /// Calls, over a connection of its own, and reads the answer to its end.
@@ -132,7 +145,9 @@ impl Agent {
     /// As [`Agent::call`]; `None` where the gate went away.
     pub async fn try_call(&self, method: &str, path: &str, json: Option<&Value>) -> Option<Answer> {
         let stream = TcpStream::connect(self.gate).await.ok()?;
-        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        let (mut send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .ok()?;
         let connection = tokio::spawn(connection);
         let answer = send.send_request(self.compose(method, path, json)).await;
         let answer = match answer {
@@ -146,11 +161,16 @@ impl Agent {
     fn compose(&self, method: &str, path: &str, json: Option<&Value>) -> Request<Body> {
         match json {
             None => self.request(method, path).body(empty()).unwrap(),
-            Some(json) => self.request(method, path).header("content-type", "application/json").body(full(json.to_string())).unwrap(),
+            Some(json) => self
+                .request(method, path)
+                .header("content-type", "application/json")
+                .body(full(json.to_string()))
+                .unwrap(),
         }
     }
 
-    /// Sends bytes, and reads whatever comes back until the gate closes, or has nothing more to say for now.
+    /// Sends bytes, and reads whatever comes back until the gate closes, or has nothing more to say
+    /// for now.
     pub async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.gate).await.unwrap();
         // A gate that has answered already may not take the rest.
@@ -203,9 +223,16 @@ impl Answer {
     /// Reads an answer to its end, which may be broken.
     pub async fn try_read(response: Response<Incoming>) -> hyper::Result<Answer> {
         let (parts, body) = response.into_parts();
-        let collected = tokio::time::timeout(Duration::from_secs(50), body.collect()).await.expect("an answer that ends")?;
+        let collected = tokio::time::timeout(Duration::from_secs(50), body.collect())
+            .await
+            .expect("an answer that ends")?;
         let trailers = collected.trailers().cloned();
-        Ok(Answer { status: parts.status, headers: parts.headers, body: collected.to_bytes(), trailers })
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: collected.to_bytes(),
+            trailers,
+        })
     }
 
     /// A header's text.
@@ -215,14 +242,23 @@ impl Answer {
 
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 
     /// The problem's slug. Panics where the answer is no problem.
     pub fn slug(&self) -> String {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let problem = self.json();
-        let slug = problem["type"].as_str().unwrap().strip_prefix("urn:burngate:problem:").unwrap();
+        let slug = problem["type"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("urn:burngate:problem:")
+            .unwrap();
         assert_eq!(problem["status"], self.status.as_u16(), "{problem}");
         slug.to_owned()
     }
@@ -236,14 +272,24 @@ impl Answer {
     /// Asserts that the gate refused with this slug and status.
     #[track_caller]
     pub fn refused(&self, status: u16, slug: &str) -> Value {
-        assert_eq!((self.status.as_u16(), self.slug().as_str()), (status, slug), "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            (self.status.as_u16(), self.slug().as_str()),
+            (status, slug),
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
         self.json()
     }
 
     /// Asserts that the call went through.
     #[track_caller]
     pub fn passed(&self) -> &Self {
-        assert!(self.status.is_success(), "{} {}", self.status, String::from_utf8_lossy(&self.body));
+        assert!(
+            self.status.is_success(),
+            "{} {}",
+            self.status,
+            String::from_utf8_lossy(&self.body)
+        );
         self
     }
 }
@@ -264,7 +310,11 @@ impl hyper::body::Body for Pieces {
         self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
-        self.0.lock().unwrap().poll_recv(cx).map(|frame| frame.map(Ok))
+        self.0
+            .lock()
+            .unwrap()
+            .poll_recv(cx)
+            .map(|frame| frame.map(Ok))
     }
 }
 
@@ -275,5 +325,7 @@ pub fn empty() -> Body {
 
 /// A body of known length.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed()
 }

@@ -1,4 +1,5 @@
-//! A gate in a process of its own, with a directory of its own. Only that process is ever signalled.
+//! A gate in a process of its own, with a directory of its own. Only that process is ever
+//! signalled.
 
 use std::{
     fs,
@@ -76,7 +77,10 @@ impl Builder {
 
     /// Writes the files, and starts nothing.
     pub fn prepare(self) -> TestGate {
-        let home = tempfile::Builder::new().prefix("burngate-it-").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("burngate-it-")
+            .tempdir()
+            .unwrap();
         fs::create_dir(home.path().join("policies")).unwrap();
         for (name, text) in &self.policies {
             fs::write(home.path().join("policies").join(name), text).unwrap();
@@ -84,7 +88,13 @@ impl Builder {
         if let Some(config) = &self.config {
             fs::write(home.path().join("burngate.yaml"), config).unwrap();
         }
-        TestGate { home, arguments: self.arguments, environment: self.environment, running: None, starts: 0 }
+        TestGate {
+            home,
+            arguments: self.arguments,
+            environment: self.environment,
+            running: None,
+            starts: 0,
+        }
     }
 
     /// Starts the gate.
@@ -111,7 +121,8 @@ impl TestGate {
     /// Starts it with further arguments, this once.
     pub fn start_with(&mut self, arguments: &[&str]) {
         let before = self.arguments.clone();
-        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self.arguments
+            .extend(arguments.iter().map(ToString::to_string));
         self.start();
         self.arguments = before;
     }
@@ -122,22 +133,40 @@ impl TestGate {
         self.starts += 1;
         let stderr = fs::File::create(self.log_file()).unwrap();
         let mut command = self.command();
-        command.args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(&self.arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        command
+            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(&self.arguments);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
         let stdout = child.stdout.take().unwrap();
         let (tell, said) = mpsc::channel();
         std::thread::spawn(move || {
             // Ends with the process, whose standard output it reads to the end.
-            BufReader::new(stdout).lines().map_while(Result::ok).take_while(|line| tell.send(line.clone()).is_ok() || !line.is_empty()).for_each(drop);
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .take_while(|line| tell.send(line.clone()).is_ok() || !line.is_empty())
+                .for_each(drop);
         });
         let (mut listen, mut admin) = (None, None);
         let began = Instant::now();
         while listen.is_none() || admin.is_none() {
             let patience = SOON.saturating_sub(began.elapsed());
             let Ok(line) = said.recv_timeout(patience) else {
-                assert!(!patience.is_zero(), "the gate said nothing:\n{}", self.log());
+                assert!(
+                    !patience.is_zero(),
+                    "the gate said nothing:\n{}",
+                    self.log()
+                );
                 let status = child.wait().unwrap();
-                return Err(Exit { status, stderr: self.log() });
+                return Err(Exit {
+                    status,
+                    stderr: self.log(),
+                });
             };
             if let Some(address) = line.strip_prefix("listening http://") {
                 listen = address.parse().ok();
@@ -145,7 +174,12 @@ impl TestGate {
                 admin = address.parse().ok();
             }
         }
-        self.running = Some(Running { child, listen: listen.unwrap(), admin: admin.unwrap(), said });
+        self.running = Some(Running {
+            child,
+            listen: listen.unwrap(),
+            admin: admin.unwrap(),
+            said,
+        });
         Ok(())
     }
 
@@ -167,7 +201,11 @@ impl TestGate {
 
     /// What a command answers.
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).stdin(Stdio::null()).output().unwrap()
+        self.command()
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// The gate's directory.
@@ -224,7 +262,10 @@ impl TestGate {
     /// The most memory that it ever held, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
@@ -281,7 +322,11 @@ impl TestGate {
 
     /// Writes a policy file, and waits until what it says is in force.
     pub async fn reload(&self, name: &str, text: impl AsRef<[u8]>) {
-        let times = || self.log().matches("calls are judged by these policies").count();
+        let times = || {
+            self.log()
+                .matches("calls are judged by these policies")
+                .count()
+        };
         let before = times();
         self.write_policy(name, text);
         self.sighup();
@@ -300,7 +345,10 @@ impl TestGate {
 
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.pid())])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -310,7 +358,11 @@ impl TestGate {
         let waiting = tokio::task::spawn_blocking(move || {
             let began = Instant::now();
             // Its standard output closes with it.
-            while running.said.recv_timeout(SOON.saturating_sub(began.elapsed())).is_ok() {}
+            while running
+                .said
+                .recv_timeout(SOON.saturating_sub(began.elapsed()))
+                .is_ok()
+            {}
             let ended = running.child.try_wait().unwrap();
             ended.map_or_else(
                 || {
@@ -324,7 +376,10 @@ impl TestGate {
                 Some,
             )
         });
-        waiting.await.unwrap().unwrap_or_else(|| panic!("the gate did not end:\n{}", self.log()))
+        waiting
+            .await
+            .unwrap()
+            .unwrap_or_else(|| panic!("the gate did not end:\n{}", self.log()))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Bytes without end for large bodies, of which every one is known by its place. A lost, doubled or swapped piece shows.
+//! Bytes without end for large bodies, of which every one is known by its place. A lost, doubled or
+//! swapped piece shows.
 
 use std::sync::LazyLock;
 
@@ -8,7 +9,9 @@ use bytes::Bytes;
 const PERIOD: usize = 65_521;
 
 static TWICE: LazyLock<Bytes> = LazyLock::new(|| {
-    let period: Vec<u8> = (0..PERIOD).map(|at| (at.wrapping_mul(at) >> 3).to_le_bytes()[0]).collect();
+    let period: Vec<u8> = (0..PERIOD)
+        .map(|at| (at.wrapping_mul(at) >> 3).to_le_bytes()[0])
+        .collect();
     period.repeat(2).into()
 });
 

@@ -49,7 +49,12 @@ impl Person {
 
     /// POST of whatever.
     pub async fn post_as(&self, path: &str, content_type: &str, body: &str) -> Answer {
-        let request: Request<_> = self.0.request("POST", path).header("content-type", content_type).body(agent::full(body.to_owned())).unwrap();
+        let request: Request<_> = self
+            .0
+            .request("POST", path)
+            .header("content-type", content_type)
+            .body(agent::full(body.to_owned()))
+            .unwrap();
         self.0.send(request).await
     }
 
@@ -60,9 +65,17 @@ impl Person {
     }
 
     /// How a workflow stands, once that is what is wanted.
-    pub async fn stands(&self, workflow: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn stands(
+        &self,
+        workflow: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let wanted = &wanted;
-        eventually(&format!("{workflow}: {what}"), || async move { Some(self.standing(workflow).await).filter(|state| wanted(state)) }).await
+        eventually(&format!("{workflow}: {what}"), || async move {
+            Some(self.standing(workflow).await).filter(|state| wanted(state))
+        })
+        .await
     }
 
     /// The run that holds `call`, once it is in the run index.
@@ -97,7 +110,10 @@ impl Person {
     /// Approvals in a state.
     pub async fn approvals(&self, state: &str) -> Vec<Value> {
         let answer = self.get(&format!("/v1/approvals?state={state}")).await;
-        answer.passed().json()["approvals"].as_array().unwrap().clone()
+        answer.passed().json()["approvals"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// The one approval that is pending, once it is.
@@ -112,26 +128,43 @@ impl Person {
 
     /// Approves.
     pub async fn approve(&self, id: &str) -> Answer {
-        self.post(&format!("/v1/approvals/{id}/approve"), &json!({})).await
+        self.post(&format!("/v1/approvals/{id}/approve"), &json!({}))
+            .await
     }
 
     /// Denies; `verdict` is `wrong` or `not_now`.
     pub async fn deny(&self, id: &str, verdict: &str, reason: &str) -> Answer {
-        self.post(&format!("/v1/approvals/{id}/deny"), &json!({ "verdict": verdict, "reason": reason })).await
+        self.post(
+            &format!("/v1/approvals/{id}/deny"),
+            &json!({ "verdict": verdict, "reason": reason }),
+        )
+        .await
     }
 
     /// Clamps one workflow.
     pub async fn clamp(&self, workflow: &str, to: &str) -> Answer {
-        self.post(&format!("/v1/workflows/{workflow}/clamp"), &json!({ "to": to, "reason": "a test says so" })).await
+        self.post(
+            &format!("/v1/workflows/{workflow}/clamp"),
+            &json!({ "to": to, "reason": "a test says so" }),
+        )
+        .await
     }
 
     /// Releases one workflow.
     pub async fn release(&self, workflow: &str) -> Answer {
-        self.post(&format!("/v1/workflows/{workflow}/release"), &json!({ "reason": "a test says so" })).await
+        self.post(
+            &format!("/v1/workflows/{workflow}/release"),
+            &json!({ "reason": "a test says so" }),
+        )
+        .await
     }
 
     /// Reports a failure of what `key` names: `run`, `call` or `subject`.
     pub async fn report(&self, key: &str, value: &str, mode: &str, reference: &str) -> Answer {
-        self.post("/v1/reports", &json!({ key: value, "mode": mode, "ref": reference })).await
+        self.post(
+            "/v1/reports",
+            &json!({ key: value, "mode": mode, "ref": reference }),
+        )
+        .await
     }
 }

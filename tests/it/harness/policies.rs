@@ -1,4 +1,5 @@
-//! Policies that many tests share: one tool API with a tool of each risk, and one workflow of the medium tier that reaches them all.
+//! Policies that many tests share: one tool API with a tool of each risk, and one workflow of the
+//! medium tier that reaches them all.
 
 /// The tool API `shop`, mounted at `/shop`.
 pub fn shop(upstream: &str) -> String {
@@ -19,10 +20,13 @@ tools:
 
 /// The workflow `desk`: medium risk, with further keys at its end.
 pub fn desk(more: &str) -> String {
-    format!("workflow: desk\nrisk: medium\ntools: [shop/look, shop/note, shop/change, shop/pay, shop/put]\n{more}")
+    format!(
+        "workflow: desk\nrisk: medium\ntools: [shop/look, shop/note, shop/change, shop/pay, shop/put]\n{more}"
+    )
 }
 
-/// A process configuration with people and agents. Everybody's token is their name with `-token` behind it.
+/// A process configuration with people and agents. Everybody's token is their name with `-token`
+/// behind it.
 pub fn people(agents: &[(&str, &[&str])], reviewers: &[(&str, &str)]) -> String {
     let token = |name: &str| super::sha256(format!("{name}-token"));
     let mut text = String::new();
@@ -30,13 +34,20 @@ pub fn people(agents: &[(&str, &[&str])], reviewers: &[(&str, &str)]) -> String 
         text.push_str("agents:\n");
     }
     for (agent, workflows) in agents {
-        text.push_str(&format!("  - {{ agent: {agent}, workflows: [{}], token_sha256: {} }}\n", workflows.join(", "), token(agent)));
+        text.push_str(&format!(
+            "  - {{ agent: {agent}, workflows: [{}], token_sha256: {} }}\n",
+            workflows.join(", "),
+            token(agent)
+        ));
     }
     if !reviewers.is_empty() {
         text.push_str("reviewers:\n");
     }
     for (person, role) in reviewers {
-        text.push_str(&format!("  - {{ name: {person}, role: {role}, token_sha256: {} }}\n", token(person)));
+        text.push_str(&format!(
+            "  - {{ name: {person}, role: {role}, token_sha256: {} }}\n",
+            token(person)
+        ));
     }
     text
 }

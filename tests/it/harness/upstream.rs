@@ -1,4 +1,5 @@
-//! A tool API that records every byte that it gets and answers as it is told. Written by hand, without an HTTP library: what a library would put right is what is tested.
+//! A tool API that records every byte that it gets and answers as it is told. Written by hand,
+//! without an HTTP library: what a library would put right is what is tested.
 
 use std::{
     collections::VecDeque,
@@ -90,7 +91,12 @@ enum Then {
 impl Reply {
     /// These bytes, whatever they mean; the connection stays open.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Reply { wait: None, pieces: Pieces::All(bytes.into()), then: Then::Keep, early: false }
+        Reply {
+            wait: None,
+            pieces: Pieces::All(bytes.into()),
+            then: Then::Keep,
+            early: false,
+        }
     }
 
     /// A status, header lines and a body of known length.
@@ -107,13 +113,22 @@ impl Reply {
 
     /// A JSON document.
     pub fn json(status: u16, json: &Value) -> Self {
-        Reply::new(status, &[("content-type", "application/json")], json.to_string())
+        Reply::new(
+            status,
+            &[("content-type", "application/json")],
+            json.to_string(),
+        )
     }
 
     /// A chunked body, a chunk for each of `chunks`, and trailer lines.
     pub fn chunked(headers: &[(&str, &str)], chunks: &[&[u8]], trailers: &[(&str, &str)]) -> Self {
         let mut bytes = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n".to_vec();
-        let lines = |lines: &[(&str, &str)]| lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let lines = |lines: &[(&str, &str)]| {
+            lines
+                .iter()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect::<String>()
+        };
         bytes.extend(lines(headers).bytes());
         bytes.extend(b"\r\n");
         for chunk in chunks {
@@ -130,7 +145,15 @@ impl Reply {
     /// Bytes as a test sends them; the connection closes when it lets go of the sender.
     pub fn pieces() -> (mpsc::Sender<Bytes>, Self) {
         let (send, pieces) = mpsc::channel(64);
-        (send, Reply { wait: None, pieces: Pieces::Channel(pieces), then: Then::Close, early: false })
+        (
+            send,
+            Reply {
+                wait: None,
+                pieces: Pieces::Channel(pieces),
+                then: Then::Close,
+                early: false,
+            },
+        )
     }
 
     /// No byte, and a connection that stays open.
@@ -197,7 +220,11 @@ impl Received {
 
     /// All values of a header.
     pub fn all(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// The body as JSON.
@@ -229,7 +256,11 @@ impl ScriptedUpstream {
             stop: Notify::new(),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared), tls));
-        ScriptedUpstream { address, shared, task }
+        ScriptedUpstream {
+            address,
+            shared,
+            task,
+        }
     }
 
     /// Where it listens.
@@ -278,7 +309,10 @@ impl ScriptedUpstream {
 
     /// The only request, once it is there.
     pub async fn arrives(&self, count: usize) -> Received {
-        eventually(&format!("request {count}"), || async { self.received().into_iter().nth(count - 1) }).await
+        eventually(&format!("request {count}"), || async {
+            self.received().into_iter().nth(count - 1)
+        })
+        .await
     }
 
     /// Every byte that came, of all connections, in the order of its coming.
@@ -294,7 +328,10 @@ impl ScriptedUpstream {
     /// Waits until at least so many bytes came.
     pub async fn has(&self, bytes: u64) {
         let mut watch = self.shared.bytes.subscribe();
-        tokio::time::timeout(SOON, watch.wait_for(|seen| *seen >= bytes)).await.expect("bytes that come").unwrap();
+        tokio::time::timeout(SOON, watch.wait_for(|seen| *seen >= bytes))
+            .await
+            .expect("bytes that come")
+            .unwrap();
     }
 
     /// How many connections were opened.
@@ -316,7 +353,11 @@ impl Drop for ScriptedUpstream {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<tokio_rustls::TlsAcceptor>) {
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
         shared.connections.send_modify(|count| *count += 1);
@@ -347,7 +388,9 @@ trait Stream: AsyncRead + AsyncWrite + Unpin {
 
 impl Stream for TcpStream {
     fn reset(self) {
-        socket2::SockRef::from(&self).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        socket2::SockRef::from(&self)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
     }
 }
 
@@ -366,13 +409,20 @@ struct Reader<'a, S> {
 impl<S: Stream> Reader<'_, S> {
     async fn more(&mut self) -> Option<()> {
         let mut piece = vec![0; 64 * 1024];
-        let count = self.stream.read(&mut piece).await.ok().filter(|count| *count > 0)?;
+        let count = self
+            .stream
+            .read(&mut piece)
+            .await
+            .ok()
+            .filter(|count| *count > 0)?;
         self.buffer.extend(&piece[..count]);
         let mut wire = self.shared.wire.lock().unwrap();
         let room = KEPT.saturating_sub(wire.len()).min(count);
         wire.extend(&piece[..room]);
         drop(wire);
-        self.shared.bytes.send_modify(|bytes| *bytes += count as u64);
+        self.shared
+            .bytes
+            .send_modify(|bytes| *bytes += count as u64);
         Some(())
     }
 
@@ -391,7 +441,9 @@ impl<S: Stream> Reader<'_, S> {
             if self.buffer.is_empty() {
                 self.more().await?;
             }
-            let take = usize::try_from(count).unwrap_or(usize::MAX).min(self.buffer.len());
+            let take = usize::try_from(count)
+                .unwrap_or(usize::MAX)
+                .min(self.buffer.len());
             body.take(&self.buffer[..take]);
             self.buffer.drain(..take);
             count -= take as u64;
@@ -434,14 +486,19 @@ struct BodyOf {
 
 impl BodyOf {
     fn take(&mut self, bytes: &[u8]) {
-        self.kept.extend(&bytes[..KEPT.saturating_sub(self.kept.len()).min(bytes.len())]);
+        self.kept
+            .extend(&bytes[..KEPT.saturating_sub(self.kept.len()).min(bytes.len())]);
         self.other |= !pattern::is(self.length, bytes);
         self.length += bytes.len() as u64;
     }
 }
 
 async fn converse<S: Stream>(stream: S, shared: &Shared) {
-    let mut reader = Reader { stream, buffer: Vec::new(), shared };
+    let mut reader = Reader {
+        stream,
+        buffer: Vec::new(),
+        shared,
+    };
     while let Some(head) = reader.until(b"\r\n\r\n").await {
         let mut received = read_head(&head);
         let mut reply = shared.script.lock().unwrap().next.pop_front();
@@ -456,21 +513,27 @@ async fn converse<S: Stream>(stream: S, shared: &Shared) {
             received.patterned = !body.other;
         }
         let whole = received.whole || early;
-        let reply = reply.take().unwrap_or_else(|| match &shared.script.lock().unwrap().always {
-            Some(always) => always(&received),
-            None => Reply::json(200, &serde_json::json!({ "ok": true })),
-        });
+        let reply = reply
+            .take()
+            .unwrap_or_else(|| match &shared.script.lock().unwrap().always {
+                Some(always) => always(&received),
+                None => Reply::json(200, &serde_json::json!({ "ok": true })),
+            });
         shared.received.lock().unwrap().push(received);
         if !whole {
             return;
         }
-        let Some(back) = answer(reader, reply).await else { return };
+        let Some(back) = answer(reader, reply).await else {
+            return;
+        };
         reader = back;
     }
 }
 
 async fn answer<S: Stream>(mut reader: Reader<'_, S>, reply: Reply) -> Option<Reader<'_, S>> {
-    let Reply { wait, pieces, then, .. } = reply;
+    let Reply {
+        wait, pieces, then, ..
+    } = reply;
     if let Some(wait) = wait {
         let _ = wait.await;
     }
@@ -506,8 +569,22 @@ fn read_head(head: &[u8]) -> Received {
     let mut lines = text.split("\r\n");
     let line = lines.next().unwrap().to_owned();
     let mut words = line.split(' ');
-    let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap_or_default().to_owned());
-    let fields = lines.filter(|line| !line.is_empty()).map(|line| line.split_once(':').map_or((line, ""), |(name, value)| (name, value.trim())));
-    let headers = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Received { line, method, target, headers, ..Received::default() }
+    let (method, target) = (
+        words.next().unwrap().to_owned(),
+        words.next().unwrap_or_default().to_owned(),
+    );
+    let fields = lines.filter(|line| !line.is_empty()).map(|line| {
+        line.split_once(':')
+            .map_or((line, ""), |(name, value)| (name, value.trim()))
+    });
+    let headers = fields
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Received {
+        line,
+        method,
+        target,
+        headers,
+        ..Received::default()
+    }
 }

@@ -6,8 +6,15 @@ use crate::harness::test;
 const BAD: &[u16] = &[400];
 
 fn typed(content_type: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let content_type = if content_type.is_empty() { String::new() } else { format!("Content-Type: {content_type}\r\n") };
-    let head = format!("POST /shop/refunds HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n{content_type}Content-Length: {}\r\n{headers}\r\n", body.len());
+    let content_type = if content_type.is_empty() {
+        String::new()
+    } else {
+        format!("Content-Type: {content_type}\r\n")
+    };
+    let head = format!(
+        "POST /shop/refunds HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n{content_type}Content-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -25,7 +32,10 @@ fn a62_to_a68_json_that_readers_read_differently_is_refused() {
             ("a63", r#"{"amount":1,"\u0061mount":9999}"#),
             ("a65 infinite", r#"{"amount":1e400}"#),
             ("a65 2^53+1", r#"{"amount":9007199254740993}"#),
-            ("a65 digits", r#"{"amount":1.2345678901234567890123456789012345678901}"#),
+            (
+                "a65 digits",
+                r#"{"amount":1.2345678901234567890123456789012345678901}"#,
+            ),
             ("a65 leading zero", r#"{"amount":01}"#),
             ("a65 plus", r#"{"amount":+1}"#),
             ("a65 point", r#"{"amount":.5}"#),
@@ -53,7 +63,10 @@ fn a62_to_a68_json_that_readers_read_differently_is_refused() {
         for (name, bytes) in [
             ("a68 8-bit", &b"{\"amount\":1,\"x\":\"\xff\"}"[..]),
             ("a68 overlong", b"{\"amount\":1,\"x\":\"\xc0\xae\"}"),
-            ("a68 surrogate bytes", b"{\"amount\":1,\"x\":\"\xed\xa0\x80\"}"),
+            (
+                "a68 surrogate bytes",
+                b"{\"amount\":1,\"x\":\"\xed\xa0\x80\"}",
+            ),
             ("a68 utf-16", b"\xff\xfe{\0}\0"),
             ("a68 utf-32", b"{\0\0\0}\0\0\0"),
         ] {
@@ -77,12 +90,27 @@ fn a64_a65_a69_what_has_one_meaning_is_forwarded_byte_for_byte() {
             "{\"amount\":1,\"x\":\"\u{202e}\u{200b}\u{ff41}e\u{301}\"}",
             r#"{"amount":1,"\u0000":1}"#,
         ] {
-            world.forwards(json, &post("/shop/refunds", "Connection: close\r\n", json), "POST /refunds HTTP/1.1", json).await;
+            world
+                .forwards(
+                    json,
+                    &post("/shop/refunds", "Connection: close\r\n", json),
+                    "POST /refunds HTTP/1.1",
+                    json,
+                )
+                .await;
         }
         // The same amount, however it is written, is over the limit.
         let before = world.upstream.count();
         for amount in ["5001", "5001.0", "5.001e3", "5001e0", "50010E-1"] {
-            let said = talk(world.gate.listen(), &post("/shop/refunds", "Connection: close\r\n", &format!("{{\"amount\":{amount}}}"))).await;
+            let said = talk(
+                world.gate.listen(),
+                &post(
+                    "/shop/refunds",
+                    "Connection: close\r\n",
+                    &format!("{{\"amount\":{amount}}}"),
+                ),
+            )
+            .await;
             assert_eq!(said.statuses(), [403], "{amount}: {}", said.text);
         }
         assert_eq!(world.upstream.count(), before);
@@ -108,17 +136,60 @@ fn a70_to_a72_a_body_says_what_it_is_and_is_what_it_says() {
             "application/ json",
             "json",
         ] {
-            cases.push((content_type, typed(content_type, "", ORDINARY.as_bytes()), &[415]));
+            cases.push((
+                content_type,
+                typed(content_type, "", ORDINARY.as_bytes()),
+                &[415],
+            ));
         }
-        for coding in ["gzip", "br", "deflate", "zstd", "identity, gzip", "gzip, gzip", "x"] {
-            cases.push((coding, typed("application/json", &format!("Content-Encoding: {coding}\r\n"), ORDINARY.as_bytes()), &[415]));
+        for coding in [
+            "gzip",
+            "br",
+            "deflate",
+            "zstd",
+            "identity, gzip",
+            "gzip, gzip",
+            "x",
+        ] {
+            cases.push((
+                coding,
+                typed(
+                    "application/json",
+                    &format!("Content-Encoding: {coding}\r\n"),
+                    ORDINARY.as_bytes(),
+                ),
+                &[415],
+            ));
         }
         let parts = "--x\r\nContent-Disposition: form-data; name=\"amount\"\r\n\r\n1\r\n--x\r\nContent-Disposition: form-data; name=\"amount\"\r\n\r\n9999\r\n--x--\r\n";
-        cases.push(("a72 parts", typed("multipart/form-data; boundary=x", "", parts.as_bytes()), &[415]));
-        cases.push(("a72 form", typed("application/x-www-form-urlencoded", "", b"amount=1&amount=9999"), &[415]));
+        cases.push((
+            "a72 parts",
+            typed("multipart/form-data; boundary=x", "", parts.as_bytes()),
+            &[415],
+        ));
+        cases.push((
+            "a72 form",
+            typed(
+                "application/x-www-form-urlencoded",
+                "",
+                b"amount=1&amount=9999",
+            ),
+            &[415],
+        ));
         world.refuses(&cases).await;
-        for content_type in ["Application/JSON", "application/json;charset=\"UTF-8\"", "application/vnd.x+json"] {
-            world.forwards(content_type, &typed(content_type, "", ORDINARY.as_bytes()), "POST /refunds HTTP/1.1", ORDINARY).await;
+        for content_type in [
+            "Application/JSON",
+            "application/json;charset=\"UTF-8\"",
+            "application/vnd.x+json",
+        ] {
+            world
+                .forwards(
+                    content_type,
+                    &typed(content_type, "", ORDINARY.as_bytes()),
+                    "POST /refunds HTTP/1.1",
+                    ORDINARY,
+                )
+                .await;
         }
     });
 }
@@ -128,16 +199,49 @@ fn a73_a_body_over_its_bound_is_refused_before_it_is_held() {
     test(async {
         let world = World::start().await;
         let large = format!("{{\"amount\":1,\"x\":\"{}\"}}", "y".repeat(2 * 1024 * 1024));
-        let chunks: String = large.as_bytes().chunks(60_000).map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk))).collect();
+        let chunks: String = large
+            .as_bytes()
+            .chunks(60_000)
+            .map(|chunk| {
+                format!(
+                    "{:x}\r\n{}\r\n",
+                    chunk.len(),
+                    String::from_utf8_lossy(chunk)
+                )
+            })
+            .collect();
         world
             .refuses(&[
                 ("a73 length", post("/shop/refunds", "", &large), &[413]),
-                ("a73 chunked", framed("Transfer-Encoding: chunked\r\n", &format!("{chunks}0\r\n\r\n")), &[413]),
-                ("a73 announced", framed("Content-Length: 10737418240\r\n", ""), &[413]),
-                ("a71 bomb", typed("application/json", "Content-Encoding: gzip\r\n", &[0x1f; 4096]), &[415]),
+                (
+                    "a73 chunked",
+                    framed(
+                        "Transfer-Encoding: chunked\r\n",
+                        &format!("{chunks}0\r\n\r\n"),
+                    ),
+                    &[413],
+                ),
+                (
+                    "a73 announced",
+                    framed("Content-Length: 10737418240\r\n", ""),
+                    &[413],
+                ),
+                (
+                    "a71 bomb",
+                    typed(
+                        "application/json",
+                        "Content-Encoding: gzip\r\n",
+                        &[0x1f; 4096],
+                    ),
+                    &[415],
+                ),
             ])
             .await;
-        assert!(world.gate.peak_memory() < 256 * 1024 * 1024, "{}", world.gate.peak_memory());
+        assert!(
+            world.gate.peak_memory() < 256 * 1024 * 1024,
+            "{}",
+            world.gate.peak_memory()
+        );
     });
 }
 
@@ -145,16 +249,32 @@ fn a73_a_body_over_its_bound_is_refused_before_it_is_held() {
 fn a74_arguments_that_are_not_there_never_satisfy_a_rule() {
     test(async {
         let world = World::start().await;
-        let mut bodies: Vec<Vec<u8>> = ["null", "[]", "\"x\"", "7", "{}", r#"{"amount":null}"#, r#"{"amount":"1"}"#, r#"{"amount":[1]}"#]
-            .iter()
-            .map(|json| post("/shop/refunds", "Connection: close\r\n", json))
-            .collect();
+        let mut bodies: Vec<Vec<u8>> = [
+            "null",
+            "[]",
+            "\"x\"",
+            "7",
+            "{}",
+            r#"{"amount":null}"#,
+            r#"{"amount":"1"}"#,
+            r#"{"amount":[1]}"#,
+        ]
+        .iter()
+        .map(|json| post("/shop/refunds", "Connection: close\r\n", json))
+        .collect();
         bodies.push(framed("Connection: close\r\nContent-Length: 0\r\n", ""));
         bodies.push(framed("Connection: close\r\n", ""));
         for bytes in bodies {
             let said = talk(world.gate.listen(), &bytes).await;
-            let [status] = said.statuses()[..] else { panic!("{}", said.text) };
-            assert!((400..500).contains(&status), "{}: {}", String::from_utf8_lossy(&bytes), said.text);
+            let [status] = said.statuses()[..] else {
+                panic!("{}", said.text)
+            };
+            assert!(
+                (400..500).contains(&status),
+                "{}: {}",
+                String::from_utf8_lossy(&bytes),
+                said.text
+            );
         }
         world.upstream.untouched();
     });

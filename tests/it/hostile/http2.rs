@@ -49,10 +49,19 @@ fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 fn hello() -> Vec<u8> {
-    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[])].concat()
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(SETTINGS, 0, 0, &[]),
+    ]
+    .concat()
 }
 
-const PLACE: [(&str, &[u8]); 4] = [(":method", b"POST"), (":scheme", b"http"), (":authority", b"gate"), (":path", b"/shop/refunds")];
+const PLACE: [(&str, &[u8]); 4] = [
+    (":method", b"POST"),
+    (":scheme", b"http"),
+    (":authority", b"gate"),
+    (":path", b"/shop/refunds"),
+];
 
 /// An ordinary call with these fields behind it.
 fn call(more: &[(&str, &[u8])], body: &[u8]) -> Vec<u8> {
@@ -61,7 +70,11 @@ fn call(more: &[(&str, &[u8])], body: &[u8]) -> Vec<u8> {
 }
 
 fn raw(fields: &[(&str, &[u8])], body: &[u8]) -> Vec<u8> {
-    [frame(HEADERS, END_HEADERS, 1, &block(fields)), frame(DATA, END_STREAM, 1, body)].concat()
+    [
+        frame(HEADERS, END_HEADERS, 1, &block(fields)),
+        frame(DATA, END_STREAM, 1, body),
+    ]
+    .concat()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +90,9 @@ enum End {
 async fn end_of(world: &World, frames: &[u8]) -> End {
     let mut stream = world.gate.agent().stream().await;
     let _ = stream.write_all(&[hello(), frames.to_vec()].concat()).await;
-    tokio::time::timeout(Duration::from_secs(8), read_end(&mut stream)).await.unwrap_or(End::Silent)
+    tokio::time::timeout(Duration::from_secs(8), read_end(&mut stream))
+        .await
+        .unwrap_or(End::Silent)
 }
 
 async fn read_end(stream: &mut TcpStream) -> End {
@@ -122,15 +137,32 @@ async fn refuses(world: &World, cases: &[(&str, Vec<u8>)]) {
             End::Silent => false,
         };
         if !refused || world.upstream.bytes() > 0 {
-            wrong.push(format!("{name}: {end:?}, upstream {:?}", String::from_utf8_lossy(&world.upstream.wire())));
+            wrong.push(format!(
+                "{name}: {end:?}, upstream {:?}",
+                String::from_utf8_lossy(&world.upstream.wire())
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     world.upstream.untouched();
-    let End::Answer(body) = end_of(world, &call(&[("content-length", ORDINARY.len().to_string().as_bytes())], ORDINARY.as_bytes())).await else {
+    let End::Answer(body) = end_of(
+        world,
+        &call(
+            &[("content-length", ORDINARY.len().to_string().as_bytes())],
+            ORDINARY.as_bytes(),
+        ),
+    )
+    .await
+    else {
         panic!("an ordinary call is answered")
     };
-    assert_eq!((String::from_utf8_lossy(&body).as_ref(), world.upstream.only().line.as_str()), ("{\"ok\":true}", "POST /refunds HTTP/1.1"));
+    assert_eq!(
+        (
+            String::from_utf8_lossy(&body).as_ref(),
+            world.upstream.only().line.as_str()
+        ),
+        ("{\"ok\":true}", "POST /refunds HTTP/1.1")
+    );
 }
 
 #[test]
@@ -142,7 +174,10 @@ fn a31_to_a35_heads_that_a_downgrade_would_turn_into_others_are_refused() {
             ("a31 shorter", call(&[("content-length", b"99")], body)),
             ("a31 longer", call(&[("content-length", b"3")], body)),
             ("a31 sign", call(&[("content-length", b"+31")], body)),
-            ("a31 twice", call(&[("content-length", b"31"), ("content-length", b"3")], body)),
+            (
+                "a31 twice",
+                call(&[("content-length", b"31"), ("content-length", b"3")], body),
+            ),
         ];
         for (name, value) in [
             ("transfer-encoding", &b"chunked"[..]),
@@ -188,29 +223,87 @@ fn a31_to_a35_heads_that_a_downgrade_would_turn_into_others_are_refused() {
             cases.push(("a33 a35", raw(&fields, body)));
         }
         cases.push(("a34 other host", call(&[("host", b"other")], body)));
-        cases.push(("a34 two hosts", call(&[("host", b"gate"), ("host", b"gate")], body)));
-        cases.push(("a34 neither", raw(&[PLACE[0], PLACE[1], PLACE[3], ("content-type", b"application/json")], body)));
-        cases.push(("a35 twice", raw(&[&PLACE[..], &[(":path", b"/shop/look/1")]].concat(), body)));
-        cases.push(("a35 behind", raw(&[PLACE[0], PLACE[1], PLACE[2], ("x", b"y"), PLACE[3]], body)));
-        cases.push(("a35 unknown", raw(&[&PLACE[..], &[(":other", b"x")]].concat(), body)));
-        cases.push(("a35 a response's", raw(&[&PLACE[..], &[(":status", b"200")]].concat(), body)));
-        cases.push(("a38 connect", raw(&[(":method", b"CONNECT"), (":authority", b"gate")], b"")));
-        cases.push(("a38 extended", raw(&[&[(":method", &b"CONNECT"[..]), (":protocol", b"websocket")], &PLACE[1..]].concat(), b"")));
+        cases.push((
+            "a34 two hosts",
+            call(&[("host", b"gate"), ("host", b"gate")], body),
+        ));
+        cases.push((
+            "a34 neither",
+            raw(
+                &[
+                    PLACE[0],
+                    PLACE[1],
+                    PLACE[3],
+                    ("content-type", b"application/json"),
+                ],
+                body,
+            ),
+        ));
+        cases.push((
+            "a35 twice",
+            raw(&[&PLACE[..], &[(":path", b"/shop/look/1")]].concat(), body),
+        ));
+        cases.push((
+            "a35 behind",
+            raw(&[PLACE[0], PLACE[1], PLACE[2], ("x", b"y"), PLACE[3]], body),
+        ));
+        cases.push((
+            "a35 unknown",
+            raw(&[&PLACE[..], &[(":other", b"x")]].concat(), body),
+        ));
+        cases.push((
+            "a35 a response's",
+            raw(&[&PLACE[..], &[(":status", b"200")]].concat(), body),
+        ));
+        cases.push((
+            "a38 connect",
+            raw(&[(":method", b"CONNECT"), (":authority", b"gate")], b""),
+        ));
+        cases.push((
+            "a38 extended",
+            raw(
+                &[
+                    &[(":method", &b"CONNECT"[..]), (":protocol", b"websocket")],
+                    &PLACE[1..],
+                ]
+                .concat(),
+                b"",
+            ),
+        ));
         let trailers = |flags, fields: &[(&str, &[u8])]| {
             let head = [&PLACE[..], &[("content-type", b"application/json")]].concat();
-            [frame(HEADERS, END_HEADERS, 1, &block(&head)), frame(DATA, 0, 1, body), frame(HEADERS, flags, 1, &block(fields))].concat()
+            [
+                frame(HEADERS, END_HEADERS, 1, &block(&head)),
+                frame(DATA, 0, 1, body),
+                frame(HEADERS, flags, 1, &block(fields)),
+            ]
+            .concat()
         };
         cases.push(("a37 no end", trailers(END_HEADERS, &[("x", b"y")])));
         refuses(&world, &cases).await;
-        // The library drops both of these before anybody sees them: what was judged is what is forwarded, and nothing else is.
+        // The library drops both of these before anybody sees them: what was judged is what is
+        // forwarded, and nothing else is.
         let mut fields = PLACE.to_vec();
         fields[3].1 = b"/shop/refunds#/../look/1";
         fields.push(("content-type", b"application/json"));
-        for (name, frames) in [("a35 fragment", raw(&fields, body)), ("a37 pseudo", trailers(END_HEADERS | END_STREAM, &[(":path", b"/x"), ("x-sum", b"1")]))] {
+        for (name, frames) in [
+            ("a35 fragment", raw(&fields, body)),
+            (
+                "a37 pseudo",
+                trailers(
+                    END_HEADERS | END_STREAM,
+                    &[(":path", b"/x"), ("x-sum", b"1")],
+                ),
+            ),
+        ] {
             let before = world.upstream.count();
             let end = end_of(&world, &frames).await;
             for one in &world.upstream.received()[before..] {
-                assert_eq!((one.line.as_str(), &one.body[..], one.trailers.as_str()), ("POST /refunds HTTP/1.1", body, ""), "{name}: {end:?}");
+                assert_eq!(
+                    (one.line.as_str(), &one.body[..], one.trailers.as_str()),
+                    ("POST /refunds HTTP/1.1", body, ""),
+                    "{name}: {end:?}"
+                );
             }
         }
     });
@@ -223,20 +316,42 @@ fn a36_floods_end_their_connection_and_take_no_memory() {
         let before = world.gate.peak_memory();
         let head = block(&PLACE);
         let rapid: Vec<u8> = (0..20_000_u32)
-            .flat_map(|at| [frame(HEADERS, END_HEADERS, 2 * at + 1, &head), frame(RESET, 0, 2 * at + 1, &8_u32.to_be_bytes())].concat())
+            .flat_map(|at| {
+                [
+                    frame(HEADERS, END_HEADERS, 2 * at + 1, &head),
+                    frame(RESET, 0, 2 * at + 1, &8_u32.to_be_bytes()),
+                ]
+                .concat()
+            })
             .collect();
         let continued: Vec<u8> = std::iter::once(frame(HEADERS, 0, 1, &head))
             .chain((0..5_000).map(|_| frame(CONTINUATION, 0, 1, &block(&[("x", &[b'y'; 1000])]))))
             .flatten()
             .collect();
-        let empty: Vec<u8> = std::iter::once(frame(HEADERS, END_HEADERS, 1, &head)).chain((0..200_000).map(|_| frame(DATA, 0, 1, b""))).flatten().collect();
-        let pings: Vec<u8> = (0..200_000).flat_map(|_| frame(PING, 0, 0, &[0; 8])).collect();
-        let settings: Vec<u8> = (0..200_000).flat_map(|_| frame(SETTINGS, 0, 0, &[])).collect();
+        let empty: Vec<u8> = std::iter::once(frame(HEADERS, END_HEADERS, 1, &head))
+            .chain((0..200_000).map(|_| frame(DATA, 0, 1, b"")))
+            .flatten()
+            .collect();
+        let pings: Vec<u8> = (0..200_000)
+            .flat_map(|_| frame(PING, 0, 0, &[0; 8]))
+            .collect();
+        let settings: Vec<u8> = (0..200_000)
+            .flat_map(|_| frame(SETTINGS, 0, 0, &[]))
+            .collect();
         let bomb = {
             // One large entry in the table, and then it again and again.
             let mut first = vec![0x40, 1, b'x', 127, 0xa1, 0x1e];
             first.extend_from_slice(&[b'y'; 4000]);
-            [frame(HEADERS, 0, 1, &block(&PLACE)), frame(CONTINUATION, END_HEADERS | END_STREAM, 1, &[first, vec![0xbe; 16_000]].concat())].concat()
+            [
+                frame(HEADERS, 0, 1, &block(&PLACE)),
+                frame(
+                    CONTINUATION,
+                    END_HEADERS | END_STREAM,
+                    1,
+                    &[first, vec![0xbe; 16_000]].concat(),
+                ),
+            ]
+            .concat()
         };
         for (name, flood, must_end) in [
             ("rapid reset", rapid, true),
@@ -248,17 +363,27 @@ fn a36_floods_end_their_connection_and_take_no_memory() {
         ] {
             let mut stream = world.gate.agent().stream().await;
             // The gate's answers are not read: it must not keep them all.
-            let sent = tokio::time::timeout(Duration::from_secs(6), stream.write_all(&[hello(), flood].concat())).await;
+            let sent = tokio::time::timeout(
+                Duration::from_secs(6),
+                stream.write_all(&[hello(), flood].concat()),
+            )
+            .await;
             if must_end {
                 let mut rest = Vec::new();
-                let ended = matches!(sent, Ok(Err(_))) || tokio::time::timeout(Duration::from_secs(6), stream.read_to_end(&mut rest)).await.is_ok();
+                let ended = matches!(sent, Ok(Err(_)))
+                    || tokio::time::timeout(Duration::from_secs(6), stream.read_to_end(&mut rest))
+                        .await
+                        .is_ok();
                 assert!(ended, "{name}");
             }
             world.gate.agent().get("/shop/look/1").await.passed();
             let grown = world.gate.peak_memory().saturating_sub(before);
             assert!(grown < 64 * 1024 * 1024, "{name}: {grown}");
         }
-        assert!(!String::from_utf8_lossy(&world.upstream.wire()).contains("POST"), "nothing of a flood was executed");
+        assert!(
+            !String::from_utf8_lossy(&world.upstream.wire()).contains("POST"),
+            "nothing of a flood was executed"
+        );
     });
 }
 
@@ -267,14 +392,24 @@ fn a36_an_answer_that_its_client_does_not_take_holds_little() {
     test(async {
         let world = World::start().await;
         let large = "x".repeat(8 * 1024 * 1024);
-        world.upstream.next(crate::harness::Reply::new(200, &[], &large));
+        world
+            .upstream
+            .next(crate::harness::Reply::new(200, &[], &large));
         let mut stream = world.gate.agent().stream().await;
         // A window of 0 for every stream.
         let stall = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
-        let fields = [(":method", &b"GET"[..]), PLACE[1], PLACE[2], (":path", b"/shop/look/1")];
+        let fields = [
+            (":method", &b"GET"[..]),
+            PLACE[1],
+            PLACE[2],
+            (":path", b"/shop/look/1"),
+        ];
         let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&fields));
         let before = world.gate.peak_memory();
-        stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), stall, request].concat()).await.unwrap();
+        stream
+            .write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), stall, request].concat())
+            .await
+            .unwrap();
         world.upstream.arrives(1).await;
         for _ in 0..20 {
             world.gate.agent().get("/shop/look/2").await.passed();

@@ -1,4 +1,5 @@
-//! Whatever a request is changed into: what reaches the upstream is what the gate's own readers make of it, or nothing does.
+//! Whatever a request is changed into: what reaches the upstream is what the gate's own readers
+//! make of it, or nothing does.
 
 use burngate::wire::{
     head::{Guard, HeadLimits, Scan},
@@ -71,8 +72,16 @@ fn no_change_of_a_request_is_read_in_one_way_and_forwarded_in_another() {
     test(async {
         let world = World::start().await;
         let chunks = format!("{:x}\r\n{ORDINARY}\r\n0\r\n\r\n", ORDINARY.len());
-        let seeds = [post("/shop/refunds", "Connection: close\r\n", ORDINARY), framed("Connection: close\r\nTransfer-Encoding: chunked\r\n", &chunks)];
-        let base = std::env::var("BURNGATE_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seeds = [
+            post("/shop/refunds", "Connection: close\r\n", ORDINARY),
+            framed(
+                "Connection: close\r\nTransfer-Encoding: chunked\r\n",
+                &chunks,
+            ),
+        ];
+        let base = std::env::var("BURNGATE_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         let tries = base.map_or(0..TRIES, |seed: u64| seed..seed + 1);
         let mut passed = 0;
         for seed in tries {
@@ -87,41 +96,90 @@ fn no_change_of_a_request_is_read_in_one_way_and_forwarded_in_another() {
             send_whole(&mut stream, &bytes).await;
             drop(stream);
             world.gate.agent().get("/.burngate/budget").await.passed();
-            let shown = || format!("BURNGATE_SEED={seed}: {:?}", String::from_utf8_lossy(&bytes));
+            let shown = || {
+                format!(
+                    "BURNGATE_SEED={seed}: {:?}",
+                    String::from_utf8_lossy(&bytes)
+                )
+            };
             let received = world.upstream.received();
-            let Some(one) = received.get(before) else { continue };
+            let Some(one) = received.get(before) else {
+                continue;
+            };
             passed += 1;
-            assert_eq!(received.len(), before + 1, "one request became two: {}", shown());
+            assert_eq!(
+                received.len(),
+                before + 1,
+                "one request became two: {}",
+                shown()
+            );
             assert!(one.whole, "{}", shown());
             // The gate's readers, fed the same bytes, find this one head and these places in it.
             let mut guard = Guard::request(HeadLimits::default());
-            assert!(!matches!(guard.scan(&bytes), Scan::Refuse { at: 0, .. }), "{}", shown());
+            assert!(
+                !matches!(guard.scan(&bytes), Scan::Refuse { at: 0, .. }),
+                "{}",
+                shown()
+            );
             let path = one.target.split('?').next().unwrap();
-            let read = target::read(path, one.target.split_once('?').map(|(_, query)| query)).unwrap_or_else(|error| panic!("{error}: {}", shown()));
-            assert_eq!(read.path(), path, "what is forwarded is canonical: {}", shown());
-            assert!(one.all("content-length").len() + one.all("transfer-encoding").len() <= 1, "{}", shown());
-            assert_eq!((one.all("host").len(), one.all("content-type").len() < 2), (1, true), "{}", shown());
+            let read = target::read(path, one.target.split_once('?').map(|(_, query)| query))
+                .unwrap_or_else(|error| panic!("{error}: {}", shown()));
+            assert_eq!(
+                read.path(),
+                path,
+                "what is forwarded is canonical: {}",
+                shown()
+            );
+            assert!(
+                one.all("content-length").len() + one.all("transfer-encoding").len() <= 1,
+                "{}",
+                shown()
+            );
+            assert_eq!(
+                (one.all("host").len(), one.all("content-type").len() < 2),
+                (1, true),
+                "{}",
+                shown()
+            );
             if one.method == "POST" && path == "/refunds" {
-                let args = json::parse(&one.body).unwrap_or_else(|error| panic!("{error}: {}", shown()));
+                let args =
+                    json::parse(&one.body).unwrap_or_else(|error| panic!("{error}: {}", shown()));
                 let value = json::to_value(&args).unwrap();
-                assert!(value["amount"].as_f64().is_some_and(|amount| amount <= 5000.0), "{}", shown());
+                assert!(
+                    value["amount"]
+                        .as_f64()
+                        .is_some_and(|amount| amount <= 5000.0),
+                    "{}",
+                    shown()
+                );
             }
         }
-        assert!(base.is_some() || passed > 20, "some changes are harmless: {passed}");
+        assert!(
+            base.is_some() || passed > 20,
+            "some changes are harmless: {passed}"
+        );
     });
 }
 
-/// Sends all of it, and waits for the first answer or, where the request never ends, for as long as an answer would take.
+/// Sends all of it, and waits for the first answer or, where the request never ends, for as long as
+/// an answer would take.
 async fn send_whole(stream: &mut tokio::net::TcpStream, bytes: &[u8]) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let _ = stream.write_all(bytes).await;
     let mut guard = Guard::request(HeadLimits::default());
     let ends = match guard.scan(bytes) {
         Scan::Pass => guard.end().is_ok(),
-        Scan::Hold { .. } => guard.next_head().is_some() && guard.end() == Err(burngate::wire::Malformed::HeadIncomplete),
+        Scan::Hold { .. } => {
+            guard.next_head().is_some()
+                && guard.end() == Err(burngate::wire::Malformed::HeadIncomplete)
+        }
         Scan::Refuse { .. } => true,
     };
     if ends {
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(10), stream.read(&mut [0; 4096])).await;
+        let _ = tokio::time::timeout(
+            std::time::Duration::from_secs(10),
+            stream.read(&mut [0; 4096]),
+        )
+        .await;
     }
 }

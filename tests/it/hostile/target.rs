@@ -24,7 +24,14 @@ fn a39_to_a47_a_path_has_one_spelling_which_is_judged_and_forwarded() {
             ("/shop/look/1?", "/look/1?"),
             ("/shop/look/1?a=%2f..%2f;b", "/look/1?a=%2f..%2f;b"),
         ] {
-            world.forwards(asked, &get(asked, "Host: gate\r\nConnection: close\r\n"), &format!("GET {forwarded} HTTP/1.1"), "").await;
+            world
+                .forwards(
+                    asked,
+                    &get(asked, "Host: gate\r\nConnection: close\r\n"),
+                    &format!("GET {forwarded} HTTP/1.1"),
+                    "",
+                )
+                .await;
         }
     });
 }
@@ -72,8 +79,19 @@ fn a39_to_a47_a_path_that_readers_read_differently_is_refused() {
         ] {
             cases.push((target, get(target, "Host: gate\r\n"), &[400]));
         }
-        for raw in [&b"/shop/look/\x01"[..], b"/shop/look/\x7f", b"/shop/look/\xc3\xa9", b"/shop/look/\0", b"/shop/look/1 2", b"/shop/look/\t1"] {
-            cases.push(("a44 a45 raw", [b"GET ", raw, b" HTTP/1.1\r\nHost: gate\r\n\r\n"].concat(), &[400]));
+        for raw in [
+            &b"/shop/look/\x01"[..],
+            b"/shop/look/\x7f",
+            b"/shop/look/\xc3\xa9",
+            b"/shop/look/\0",
+            b"/shop/look/1 2",
+            b"/shop/look/\t1",
+        ] {
+            cases.push((
+                "a44 a45 raw",
+                [b"GET ", raw, b" HTTP/1.1\r\nHost: gate\r\n\r\n"].concat(),
+                &[400],
+            ));
         }
         let long = format!("/shop/look/{}", "x".repeat(9000));
         cases.push(("too long", get(&long, "Host: gate\r\n"), &[400, 414]));
@@ -99,7 +117,11 @@ fn a46_a47_a_path_that_is_not_the_tools_is_another_path() {
             "/shop",
             "/",
         ] {
-            cases.push((target, get(target, "Host: gate\r\nConnection: close\r\n"), &[403]));
+            cases.push((
+                target,
+                get(target, "Host: gate\r\nConnection: close\r\n"),
+                &[403],
+            ));
         }
         world.refuses(&cases).await;
     });
@@ -110,22 +132,60 @@ fn a48_a49_a_host_is_one_name_and_the_same_as_the_targets() {
     test(async {
         let world = World::start().await;
         let mut cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
-            ("a48 other", get("http://other/shop/look/1", "Host: gate\r\n"), &[400]),
-            ("a48 user", get("http://gate@other/shop/look/1", "Host: other\r\n"), &[400]),
+            (
+                "a48 other",
+                get("http://other/shop/look/1", "Host: gate\r\n"),
+                &[400],
+            ),
+            (
+                "a48 user",
+                get("http://gate@other/shop/look/1", "Host: other\r\n"),
+                &[400],
+            ),
             ("a49 missing", get("/shop/look/1", ""), &[400]),
-            ("a49 twice", get("/shop/look/1", "Host: gate\r\nHost: gate\r\n"), &[400]),
+            (
+                "a49 twice",
+                get("/shop/look/1", "Host: gate\r\nHost: gate\r\n"),
+                &[400],
+            ),
             ("a52 get", get("*", "Host: gate\r\n"), &[400]),
         ];
-        for host in ["", "a,b", "user@h", "h/p", "h:99999", "[::1", "h:80:80", "h h", "h?x", "h#x", "..", "h\t", "%67ate"] {
+        for host in [
+            "", "a,b", "user@h", "h/p", "h:99999", "[::1", "h:80:80", "h h", "h?x", "h#x", "..",
+            "h\t", "%67ate",
+        ] {
             if host != "h\t" {
-                cases.push(("a49", get("/shop/look/1", &format!("Host: {host}\r\n")), &[400]));
+                cases.push((
+                    "a49",
+                    get("/shop/look/1", &format!("Host: {host}\r\n")),
+                    &[400],
+                ));
             }
         }
         world.refuses(&cases).await;
-        world.forwards("a48 same", &get("http://gate/shop/look/1", "Host: gate\r\nConnection: close\r\n"), "GET /look/1 HTTP/1.1", "").await;
+        world
+            .forwards(
+                "a48 same",
+                &get(
+                    "http://gate/shop/look/1",
+                    "Host: gate\r\nConnection: close\r\n",
+                ),
+                "GET /look/1 HTTP/1.1",
+                "",
+            )
+            .await;
         let before = world.upstream.count();
-        let said = talk(world.gate.listen(), b"OPTIONS * HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n").await;
-        assert_eq!((said.statuses(), world.upstream.count()), (vec![204], before), "a52: {}", said.text);
+        let said = talk(
+            world.gate.listen(),
+            b"OPTIONS * HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+        assert_eq!(
+            (said.statuses(), world.upstream.count()),
+            (vec![204], before),
+            "a52: {}",
+            said.text
+        );
     });
 }
 
@@ -134,9 +194,22 @@ fn a50_names_that_would_change_the_request_behind_the_gate_do_not_cross() {
     test(async {
         let world = World::start().await;
         let headers = "Host: gate\r\nConnection: close\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-HTTP-Method-Override: DELETE\r\nX-HTTP-Method: DELETE\r\nX-Method-Override: DELETE\r\n";
-        world.forwards("a50", &get("/shop/look/1?_method=DELETE", headers), "GET /look/1?_method=DELETE HTTP/1.1", "").await;
+        world
+            .forwards(
+                "a50",
+                &get("/shop/look/1?_method=DELETE", headers),
+                "GET /look/1?_method=DELETE HTTP/1.1",
+                "",
+            )
+            .await;
         let received = world.upstream.last();
-        assert!(!received.headers.iter().any(|(_, value)| value == "/admin" || value == "DELETE"), "{received:?}");
+        assert!(
+            !received
+                .headers
+                .iter()
+                .any(|(_, value)| value == "/admin" || value == "DELETE"),
+            "{received:?}"
+        );
     });
 }
 
@@ -157,14 +230,43 @@ fn a51_a_query_key_that_a_rule_reads_is_given_once() {
             "id=1&+id=evil",
             "id=%ff",
         ] {
-            cases.push((query, get(&format!("/shop/find?{query}"), "Host: gate\r\nConnection: close\r\n"), &[400]));
+            cases.push((
+                query,
+                get(
+                    &format!("/shop/find?{query}"),
+                    "Host: gate\r\nConnection: close\r\n",
+                ),
+                &[400],
+            ));
         }
         world.refuses(&cases).await;
         let before = world.upstream.count();
         for query in ["id=evil", "%69d=ev%69l", "x=1&id=e%76il"] {
-            let said = talk(world.gate.listen(), &get(&format!("/shop/find?{query}"), "Host: gate\r\nConnection: close\r\n")).await;
-            assert_eq!((said.statuses(), world.upstream.count()), (vec![403], before), "{query}: {}", said.text);
+            let said = talk(
+                world.gate.listen(),
+                &get(
+                    &format!("/shop/find?{query}"),
+                    "Host: gate\r\nConnection: close\r\n",
+                ),
+            )
+            .await;
+            assert_eq!(
+                (said.statuses(), world.upstream.count()),
+                (vec![403], before),
+                "{query}: {}",
+                said.text
+            );
         }
-        world.forwards("a51", &get("/shop/find?id=a+b%20c&x=1&x=2", "Host: gate\r\nConnection: close\r\n"), "GET /find?id=a+b%20c&x=1&x=2 HTTP/1.1", "").await;
+        world
+            .forwards(
+                "a51",
+                &get(
+                    "/shop/find?id=a+b%20c&x=1&x=2",
+                    "Host: gate\r\nConnection: close\r\n",
+                ),
+                "GET /find?id=a+b%20c&x=1&x=2 HTTP/1.1",
+                "",
+            )
+            .await;
     });
 }

@@ -17,15 +17,39 @@ use super::{
 
 #[test]
 fn as_many_holds_as_the_process_holds_and_not_one_more() {
-    let desk = Desk::of(&[("refunds", Rules::default()), ("mail", Rules::default())], 3, 10);
-    let hold = |workflow: &str, digest| desk.admit(desk.seat_in(workflow, "clerk", None).unwrap(), "api/pay", digest);
+    let desk = Desk::of(
+        &[("refunds", Rules::default()), ("mail", Rules::default())],
+        3,
+        10,
+    );
+    let hold = |workflow: &str, digest| {
+        desk.admit(
+            desk.seat_in(workflow, "clerk", None).unwrap(),
+            "api/pay",
+            digest,
+        )
+    };
     let ids: Vec<_> = [("refunds", 1), ("mail", 1), ("refunds", 2)]
-        .map(|(workflow, digest)| if let Admit::Held { approval, .. } = hold(workflow, digest) { approval.request.approval } else { panic!("not held") })
+        .map(|(workflow, digest)| {
+            if let Admit::Held { approval, .. } = hold(workflow, digest) {
+                approval.request.approval
+            } else {
+                panic!("not held")
+            }
+        })
         .into();
     assert!(matches!(refused(hold("mail", 9)), Refusal::Holds));
-    assert!(matches!(hold("refunds", 1), Admit::Held { .. }), "the same call waits with the one before");
+    assert!(
+        matches!(hold("refunds", 1), Admit::Held { .. }),
+        "the same call waits with the one before"
+    );
     // One ends, and there is room at once, without a sweep.
-    drop(desk.ledger.decide(ids[0], &decision("ada", DecisionKind::DenyNotNow), None).unwrap().durable);
+    drop(
+        desk.ledger
+            .decide(ids[0], &decision("ada", DecisionKind::DenyNotNow), None)
+            .unwrap()
+            .durable,
+    );
     assert!(matches!(hold("mail", 9), Admit::Held { .. }));
     assert!(matches!(refused(hold("mail", 8)), Refusal::Holds));
     desk.pass(hours(1));
@@ -38,12 +62,21 @@ fn as_many_holds_as_the_process_holds_and_not_one_more() {
 #[test]
 fn as_many_open_runs_as_the_bound_and_not_one_more() {
     let desk = Desk::of(&[("refunds", Rules::default())], 10, 3);
-    let seats: Vec<_> = ["a", "b", "c"].map(|run| desk.seat(Some(run)).unwrap()).into();
+    let seats: Vec<_> = ["a", "b", "c"]
+        .map(|run| desk.seat(Some(run)).unwrap())
+        .into();
     assert!(desk.seat(Some("d")).is_none());
-    assert!(desk.seat(Some("a")).is_some(), "an open run takes more calls");
+    assert!(
+        desk.seat(Some("a")).is_some(),
+        "an open run takes more calls"
+    );
     assert!(desk.seat(None).is_some(), "a call of its own opens none");
     drop(seats);
-    assert_eq!(desk.ledger.finish(&"refunds".into(), &"clerk".into(), &"a".into(), false), Some("a".into()));
+    assert_eq!(
+        desk.ledger
+            .finish(&"refunds".into(), &"clerk".into(), &"a".into(), false),
+        Some("a".into())
+    );
     assert!(desk.seat(Some("d")).is_some());
 }
 
@@ -52,9 +85,15 @@ fn a_journal_that_is_away_admits_nothing_risky_and_loses_no_run() {
     let desk = Desk::new(Rules::default());
     desk.done(Some("r"), "api/mail");
     desk.journal.refuse(true);
-    assert!(matches!(refused(desk.call(Some("r"), "api/mail", 1)), Refusal::Journal));
+    assert!(matches!(
+        refused(desk.call(Some("r"), "api/mail", 1)),
+        Refusal::Journal
+    ));
     desk.done(Some("r"), "api/note");
-    drop(desk.ledger.finish(&"refunds".into(), &"clerk".into(), &"r".into(), false));
+    drop(
+        desk.ledger
+            .finish(&"refunds".into(), &"clerk".into(), &"r".into(), false),
+    );
     desk.journal.refuse(false);
     desk.journal.write();
     checks::recount(&desk);
@@ -91,7 +130,10 @@ fn a_sweep_over_many_workflows_in_which_nothing_is_due_is_cheap() {
     const WORKFLOWS: usize = 2_000;
     let names: Vec<String> = (0..WORKFLOWS).map(|n| format!("w{n}")).collect();
     let rules = Rules::default();
-    let workflows: Vec<_> = names.iter().map(|name| (name.as_str(), rules.clone())).collect();
+    let workflows: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), rules.clone()))
+        .collect();
     let desk = Desk::of(&workflows, 10, 10);
     let sweep = || {
         desk.pass(Duration::from_secs(1));

@@ -1,4 +1,5 @@
-//! Caps: what uses them up and what does not, that a seat among the calls in flight comes back once, and the pause of expansion.
+//! Caps: what uses them up and what does not, that a seat among the calls in flight comes back
+//! once, and the pause of expansion.
 
 use std::{sync::Barrier, time::Duration};
 
@@ -32,12 +33,20 @@ fn rules(volume: Option<u32>, concurrency: Option<u32>) -> Rules {
     let mut rules = Rules::default();
     let rung = &mut rules.terms.ladder.rungs_mut()[STANDARD];
     assert_eq!(rung.level, LevelName::from("standard"));
-    (rung.volume, rung.concurrency) = (volume.map(|calls| Volume { calls, per_seconds: 60 }), concurrency);
+    (rung.volume, rung.concurrency) = (
+        volume.map(|calls| Volume {
+            calls,
+            per_seconds: 60,
+        }),
+        concurrency,
+    );
     rules
 }
 
 fn capped(admit: Admit) -> (RuleName, Capped) {
-    let Refusal::Capped(finding, capped) = refused(admit) else { panic!("by no cap") };
+    let Refusal::Capped(finding, capped) = refused(admit) else {
+        panic!("by no cap")
+    };
     (finding.rule, capped)
 }
 
@@ -45,22 +54,46 @@ fn costs_nothing(desk: &Desk) {
     desk.journal.write();
     checks::journal(&desk.entries(), false);
     checks::projection(desk);
-    assert_eq!(desk.journal.state().workflow(&"refunds".into()).unwrap().standing().all.unacceptable, 0);
+    assert_eq!(
+        desk.journal
+            .state()
+            .workflow(&"refunds".into())
+            .unwrap()
+            .standing()
+            .all
+            .unacceptable,
+        0
+    );
 }
 
 #[test]
 fn g6_a_volume_counts_what_is_let_go_and_costs_no_budget() {
     let desk = Desk::new(rules(Some(5), None));
     for n in 0..5 {
-        assert!(matches!(desk.call(None, "api/pay", n), Admit::Held { .. }), "what is held uses nothing up");
+        assert!(
+            matches!(desk.call(None, "api/pay", n), Admit::Held { .. }),
+            "what is held uses nothing up"
+        );
         refused(desk.call(None, "api/nothing", 1));
         desk.done(None, "api/note");
     }
     let (rule, cap) = capped(desk.call(None, "api/look", 1));
     assert_eq!(rule, RuleName::Volume);
     // Five a minute are one in twelve seconds.
-    assert_eq!(cap, Capped::Volume { cap: Volume { calls: 5, per_seconds: 60 }, wait: Duration::from_secs(12) });
-    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }), "a hold is told of, cap or not");
+    assert_eq!(
+        cap,
+        Capped::Volume {
+            cap: Volume {
+                calls: 5,
+                per_seconds: 60
+            },
+            wait: Duration::from_secs(12)
+        }
+    );
+    assert!(
+        matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }),
+        "a hold is told of, cap or not"
+    );
     desk.pass(Duration::from_millis(11_999));
     capped(desk.call(None, "api/look", 1));
     desk.pass(Duration::from_millis(1));
@@ -94,12 +127,18 @@ fn g4_a_cap_puts_a_grant_off_and_does_not_use_it_up() {
     assert_eq!(capped(desk.call(None, "api/pay", 1)).0, RuleName::Volume);
     desk.pass(minutes(1));
     let (in_flight, _) = passed(desk.call(None, "api/look", 1));
-    assert_eq!(capped(desk.call(None, "api/pay", 1)).0, RuleName::Concurrency);
+    assert_eq!(
+        capped(desk.call(None, "api/pay", 1)).0,
+        RuleName::Concurrency
+    );
     drop(in_flight);
     desk.pass(minutes(1));
     drop(passed(desk.call(None, "api/pay", 1)).0.spend());
     desk.pass(minutes(1));
-    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }), "it passed once");
+    assert!(
+        matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }),
+        "it passed once"
+    );
     costs_nothing_but_the_ambiguous(&desk);
 }
 
@@ -107,16 +146,34 @@ fn costs_nothing_but_the_ambiguous(desk: &Desk) {
     desk.journal.write();
     checks::journal(&desk.entries(), true);
     checks::projection(desk);
-    assert_eq!(desk.journal.state().workflow(&"refunds".into()).unwrap().standing().all.unacceptable, 1);
+    assert_eq!(
+        desk.journal
+            .state()
+            .workflow(&"refunds".into())
+            .unwrap()
+            .standing()
+            .all
+            .unacceptable,
+        1
+    );
 }
 
 #[test]
 fn calls_in_flight_are_bounded_and_each_place_comes_back_once_however_the_call_ends() {
     let desk = Desk::new(rules(None, Some(2)));
     let traffic = |desk: &Desk| desk.place("refunds").shard.traffic().in_flight();
-    let (first, second) = (passed(desk.call(None, "api/note", 1)).0, passed(desk.call(None, "api/look", 1)).0);
-    assert_eq!(capped(desk.call(None, "api/note", 2)), (RuleName::Concurrency, Capped::Concurrency { cap: 2 }));
-    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }), "a held call is not in flight");
+    let (first, second) = (
+        passed(desk.call(None, "api/note", 1)).0,
+        passed(desk.call(None, "api/look", 1)).0,
+    );
+    assert_eq!(
+        capped(desk.call(None, "api/note", 2)),
+        (RuleName::Concurrency, Capped::Concurrency { cap: 2 })
+    );
+    assert!(
+        matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }),
+        "a held call is not in flight"
+    );
     assert_eq!(traffic(&desk), 2);
     drop(first);
     let mut seat = second.spend();
@@ -127,7 +184,10 @@ fn calls_in_flight_are_bounded_and_each_place_comes_back_once_however_the_call_e
     assert_eq!(traffic(&desk), 1);
     let mut seat = again.spend();
     seat.answered(200);
-    seat.settle(Settlement { status: 200, modes: Vec::new() });
+    seat.settle(Settlement {
+        status: 200,
+        modes: Vec::new(),
+    });
     assert_eq!(traffic(&desk), 0);
 }
 
@@ -154,13 +214,36 @@ fn of_many_threads_no_more_are_in_flight_than_a_cap_lets_and_none_leaks() {
 
 #[test]
 fn a_tool_caps_everybody_who_calls_it() {
-    let reaches = || Rules { tools: vec!["api/move", "api/note"], ..Rules::default() };
+    let reaches = || Rules {
+        tools: vec!["api/move", "api/note"],
+        ..Rules::default()
+    };
     let desk = Desk::of(&[("refunds", reaches()), ("returns", reaches())], 100, 100);
-    let moves = |workflow: &str| desk.admit(desk.seat_in(workflow, "clerk", None).unwrap(), "api/move", 1);
+    let moves = |workflow: &str| {
+        desk.admit(
+            desk.seat_in(workflow, "clerk", None).unwrap(),
+            "api/move",
+            1,
+        )
+    };
     let first = passed(moves("refunds")).0;
-    assert_eq!(capped(moves("returns")), (RuleName::Concurrency, Capped::Concurrency { cap: 1 }));
-    assert_eq!(desk.place("returns").shard.traffic().in_flight(), 0, "what one cap refused holds no place of another");
-    drop(passed(desk.admit(desk.seat_in("returns", "clerk", None).unwrap(), "api/note", 1)).0);
+    assert_eq!(
+        capped(moves("returns")),
+        (RuleName::Concurrency, Capped::Concurrency { cap: 1 })
+    );
+    assert_eq!(
+        desk.place("returns").shard.traffic().in_flight(),
+        0,
+        "what one cap refused holds no place of another"
+    );
+    drop(
+        passed(desk.admit(
+            desk.seat_in("returns", "clerk", None).unwrap(),
+            "api/note",
+            1,
+        ))
+        .0,
+    );
     drop(first);
     drop(passed(moves("returns")).0);
 }
@@ -182,10 +265,16 @@ fn puts_at_risk(desk: &Desk, failures: usize) {
     for _ in 0..failures {
         let mut seat = passed(desk.call(None, "api/note", 1)).0.spend();
         seat.answered(500);
-        seat.settle(Settlement { status: 500, modes: vec![(FailureMode::Timeout, "")] });
+        seat.settle(Settlement {
+            status: 500,
+            modes: vec![(FailureMode::Timeout, "")],
+        });
     }
     desk.journal.write();
-    assert_eq!(desk.place("refunds").shard.standing().posture, Posture::AtRisk);
+    assert_eq!(
+        desk.place("refunds").shard.standing().posture,
+        Posture::AtRisk
+    );
 }
 
 #[test]
@@ -197,20 +286,46 @@ fn at_risk_a_workflow_stays_within_its_usual_hour_also_after_a_crash() {
     }
     desk.pass(hours(1));
     puts_at_risk(&desk, 3);
-    // Three calls of this hour failed; the busiest hour of twenty-five is beyond the usual, which is four.
+    // Three calls of this hour failed; the busiest hour of twenty-five is beyond the usual, which
+    // is four.
     desk.done(None, "api/look");
     let (rule, cap) = capped(desk.call(None, "api/look", 1));
-    assert_eq!((rule, cap), (RuleName::Volume, Capped::Volume { cap: Volume { calls: 4, per_seconds: 3_600 }, wait: hours(1) }));
+    assert_eq!(
+        (rule, cap),
+        (
+            RuleName::Volume,
+            Capped::Volume {
+                cap: Volume {
+                    calls: 4,
+                    per_seconds: 3_600
+                },
+                wait: hours(1)
+            }
+        )
+    );
     desk.ledger.end_all();
     desk.journal.write();
     checks::projection(&desk);
     let entries = desk.entries();
-    assert_eq!(entries.iter().filter(|entry| matches!(entry.event, Event::Paced { .. })).count(), ENOUGH + 2);
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| matches!(entry.event, Event::Paced { .. }))
+            .count(),
+        ENOUGH + 2
+    );
     let after = desk.crash(entries.len());
-    assert_eq!(capped(after.call(None, "api/look", 1)).0, RuleName::Volume, "this hour's calls were written down too");
+    assert_eq!(
+        capped(after.call(None, "api/look", 1)).0,
+        RuleName::Volume,
+        "this hour's calls were written down too"
+    );
     after.pass(hours(1));
     let first = passed(after.call(None, "api/look", 1)).0;
-    assert_eq!(capped(after.call(None, "api/look", 1)), (RuleName::Concurrency, Capped::Concurrency { cap: 1 }));
+    assert_eq!(
+        capped(after.call(None, "api/look", 1)),
+        (RuleName::Concurrency, Capped::Concurrency { cap: 1 })
+    );
     drop(first);
     after.journal.write();
     checks::projection(&after);

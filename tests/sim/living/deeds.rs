@@ -1,4 +1,5 @@
-//! What was done, by many at once and across a crash: work is done once, a limit is not overdrawn, and only what was provably not executed is given back.
+//! What was done, by many at once and across a crash: work is done once, a limit is not overdrawn,
+//! and only what was provably not executed is given back.
 
 use std::sync::{
     Barrier,
@@ -37,12 +38,21 @@ fn two_workflows() -> Desk {
 }
 
 fn two_of(tier: Tier) -> Desk {
-    let rules = || Rules { terms: terms(tier, 950_000), tools: vec!["api/once", "api/twin", "api/few", "api/undo"], ..Rules::default() };
+    let rules = || Rules {
+        terms: terms(tier, 950_000),
+        tools: vec!["api/once", "api/twin", "api/few", "api/undo"],
+        ..Rules::default()
+    };
     Desk::of(&[("refunds", rules()), ("triage", rules())], 1_000, 10_000)
 }
 
 fn ask(desk: &Desk, workflow: &str, tool: &str, order: &'static str) -> Admit {
-    desk.admit_about(desk.seat_in(workflow, "clerk", None).unwrap(), tool, 1, order)
+    desk.admit_about(
+        desk.seat_in(workflow, "clerk", None).unwrap(),
+        tool,
+        1,
+        order,
+    )
 }
 
 fn recalled(admit: Admit) -> Recalled {
@@ -66,7 +76,11 @@ fn end(permit: Permit, executed: Option<u16>) {
 
 fn duplicates(desk: &Desk) -> usize {
     let is_duplicate = |mode: &FailureMode| *mode == FailureMode::DuplicateWork;
-    desk.records().iter().flat_map(|view| &view.run.charges).filter(|charge| is_duplicate(&charge.mode)).count()
+    desk.records()
+        .iter()
+        .flat_map(|view| &view.run.charges)
+        .filter(|charge| is_duplicate(&charge.mode))
+        .count()
 }
 
 /// The living book is the fold's (G12).
@@ -86,7 +100,8 @@ fn same_book(desk: &Desk) {
 
 #[test]
 fn of_a_thousand_who_ask_for_the_same_work_one_does_it_and_no_limit_is_overdrawn() {
-    // At tier low a refused duplicate is recorded and costs nothing, so that no level changes meanwhile.
+    // At tier low a refused duplicate is recorded and costs nothing, so that no level changes
+    // meanwhile.
     let desk = two_of(Tier::Low);
     let (done, counted) = (AtomicU32::new(0), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -99,9 +114,16 @@ fn of_a_thousand_who_ask_for_the_same_work_one_does_it_and_no_limit_is_overdrawn
                 let body = move || {
                     start.wait();
                     let workflow = if n % 2 == 0 { "refunds" } else { "triage" };
-                    for (tool, order, passes) in [("api/once", "A-1", done), ("api/few", "A-2", counted)] {
+                    for (tool, order, passes) in
+                        [("api/once", "A-1", done), ("api/few", "A-2", counted)]
+                    {
                         if let Admit::Pass { permit, durable } = ask(desk, workflow, tool, order) {
-                            assert_eq!(durable.expect("durable first, although the tool's risk is low").wait(), Ok(Ok(())));
+                            assert_eq!(
+                                durable
+                                    .expect("durable first, although the tool's risk is low")
+                                    .wait(),
+                                Ok(Ok(()))
+                            );
                             // A third of them is provably not executed, and gives its place back.
                             if n % 3 == 0 {
                                 drop(permit);
@@ -112,14 +134,25 @@ fn of_a_thousand_who_ask_for_the_same_work_one_does_it_and_no_limit_is_overdrawn
                         }
                     }
                 };
-                std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, body).unwrap();
+                std::thread::Builder::new()
+                    .stack_size(256 << 10)
+                    .spawn_scoped(scope, body)
+                    .unwrap();
             }
         });
         journal.close();
     });
     desk.journal.write();
-    assert!(done.load(Ordering::Relaxed) <= 1, "the work was done {} times", done.load(Ordering::Relaxed));
-    assert!(counted.load(Ordering::Relaxed) <= FEW, "{} calls went, and {FEW} may", counted.load(Ordering::Relaxed));
+    assert!(
+        done.load(Ordering::Relaxed) <= 1,
+        "the work was done {} times",
+        done.load(Ordering::Relaxed)
+    );
+    assert!(
+        counted.load(Ordering::Relaxed) <= FEW,
+        "{} calls went, and {FEW} may",
+        counted.load(Ordering::Relaxed)
+    );
     // What was given back can be taken.
     let mut left = 0;
     while let Admit::Pass { permit, .. } = ask(&desk, "triage", "api/few", "A-2") {
@@ -138,16 +171,33 @@ fn the_earlier_call_is_named_and_only_an_answered_one_makes_a_repeat_duplicate_w
     let first = passed(ask(&desk, "refunds", "api/once", "A-1")).0;
     let call = first.seat().call();
     let repeat = recalled(ask(&desk, "triage", "api/once", "A-1"));
-    assert_eq!((repeat.finding.rule, repeat.earlier.as_ref().map(|done| (done.doer.call, done.stage))), (RuleName::Duplicate, Some((call, Stage::InFlight))));
+    assert_eq!(
+        (
+            repeat.finding.rule,
+            repeat
+                .earlier
+                .as_ref()
+                .map(|done| (done.doer.call, done.stage))
+        ),
+        (RuleName::Duplicate, Some((call, Stage::InFlight)))
+    );
     desk.journal.write();
     assert_eq!(duplicates(&desk), 0, "a retry");
     end(first, Some(200));
     desk.journal.write();
-    assert_eq!(recalled(ask(&desk, "triage", "api/once", "A-1")).earlier.map(|done| done.stage), Some(Stage::Done));
+    assert_eq!(
+        recalled(ask(&desk, "triage", "api/once", "A-1"))
+            .earlier
+            .map(|done| done.stage),
+        Some(Stage::Done)
+    );
     desk.journal.write();
     assert_eq!(duplicates(&desk), 1);
     // Another order, and the same one a day later.
-    end(passed(ask(&desk, "triage", "api/once", "A-1 ")).0, Some(200));
+    end(
+        passed(ask(&desk, "triage", "api/once", "A-1 ")).0,
+        Some(200),
+    );
     desk.pass(days(1));
     end(passed(ask(&desk, "triage", "api/once", "A-1")).0, Some(200));
     same_book(&desk);
@@ -156,7 +206,10 @@ fn the_earlier_call_is_named_and_only_an_answered_one_makes_a_repeat_duplicate_w
 #[test]
 fn g9_a_crash_forgets_nothing_that_was_done_or_may_have_been() {
     let desk = two_workflows();
-    end(passed(ask(&desk, "refunds", "api/once", "A-1")).0, Some(200));
+    end(
+        passed(ask(&desk, "refunds", "api/once", "A-1")).0,
+        Some(200),
+    );
     drop(passed(ask(&desk, "refunds", "api/once", "A-2")));
     for _ in 0..FEW - 1 {
         end(passed(ask(&desk, "refunds", "api/few", "A-1")).0, Some(500));
@@ -168,19 +221,40 @@ fn g9_a_crash_forgets_nothing_that_was_done_or_may_have_been() {
     let after = desk.crash(desk.entries().len());
     std::mem::forget((open, last));
     for (order, stage) in [("A-1", Stage::Done), ("A-3", Stage::Unknown)] {
-        assert_eq!(recalled(ask(&after, "triage", "api/once", order)).earlier.map(|done| done.stage), Some(stage), "{order}");
+        assert_eq!(
+            recalled(ask(&after, "triage", "api/once", order))
+                .earlier
+                .map(|done| done.stage),
+            Some(stage),
+            "{order}"
+        );
     }
-    end(passed(ask(&after, "triage", "api/once", "A-2")).0, Some(200));
-    let reached = recalled(ask(&after, "triage", "api/few", "A-9")).reached.unwrap();
-    assert_eq!((reached.used.to_string(), reached.bound.to_string()), (FEW.to_string(), FEW.to_string()));
-    assert!(reached.frees_at.is_some_and(|at| at > after.now() && at <= after.now().plus(hours(2))));
+    end(
+        passed(ask(&after, "triage", "api/once", "A-2")).0,
+        Some(200),
+    );
+    let reached = recalled(ask(&after, "triage", "api/few", "A-9"))
+        .reached
+        .unwrap();
+    assert_eq!(
+        (reached.used.to_string(), reached.bound.to_string()),
+        (FEW.to_string(), FEW.to_string())
+    );
+    assert!(
+        reached
+            .frees_at
+            .is_some_and(|at| at > after.now() && at <= after.now().plus(hours(2)))
+    );
     same_book(&after);
 }
 
 #[test]
 fn work_that_is_undone_is_charged_to_the_run_that_did_it_once() {
     let desk = two_workflows();
-    end(passed(ask(&desk, "refunds", "api/once", "A-1")).0, Some(200));
+    end(
+        passed(ask(&desk, "refunds", "api/once", "A-1")).0,
+        Some(200),
+    );
     desk.journal.write();
     assert_eq!(duplicates(&desk), 0);
     // One that failed undid nothing, nor did one of another order.
@@ -192,11 +266,25 @@ fn work_that_is_undone_is_charged_to_the_run_that_did_it_once() {
     let by = undo.seat().call();
     end(undo, Some(200));
     desk.journal.write();
-    let charged: Vec<_> = desk.records().into_iter().filter(|view| !view.run.charges.is_empty()).collect();
+    let charged: Vec<_> = desk
+        .records()
+        .into_iter()
+        .filter(|view| !view.run.charges.is_empty())
+        .collect();
     assert_eq!((charged.len(), duplicates(&desk)), (1, 1));
     let run = &charged[0].run;
-    assert_eq!((run.workflow.as_str(), run.mark), ("refunds", Mark::Unacceptable));
-    assert!(run.charges[0].note.as_deref().is_some_and(|note| note.contains(&by.to_string())), "{:?}", run.charges);
+    assert_eq!(
+        (run.workflow.as_str(), run.mark),
+        ("refunds", Mark::Unacceptable)
+    );
+    assert!(
+        run.charges[0]
+            .note
+            .as_deref()
+            .is_some_and(|note| note.contains(&by.to_string())),
+        "{:?}",
+        run.charges
+    );
     same_book(&desk);
 }
 
@@ -205,7 +293,8 @@ fn of_several_that_did_the_work_each_is_charged_once_the_newest_first_also_acros
     let desk = two_workflows();
     let mut calls = Vec::new();
     for _ in 0..3 {
-        // A day apart, so that none is a duplicate, and within the week in which they can be undone.
+        // A day apart, so that none is a duplicate, and within the week in which they can be
+        // undone.
         let permit = passed(ask(&desk, "refunds", "api/once", "A-1")).0;
         calls.push(permit.seat().call());
         end(permit, Some(200));
@@ -237,11 +326,39 @@ fn of_several_that_did_the_work_each_is_charged_once_the_newest_first_also_acros
 fn what_a_clamp_held_and_a_person_approved_is_remembered_as_well() {
     let desk = two_workflows();
     // A clamp to `supervised` holds what is medium.
-    drop(desk.ledger.clamp(&Scope::All, &"supervised".into(), &"ada".into(), "careful", None).unwrap());
-    let held = |digest: u8| desk.admit_about(desk.seat_in("refunds", "clerk", None).unwrap(), "api/twin", digest, "A-1");
-    let Admit::Held { approval, seat, .. } = held(1) else { panic!("it was not held") };
+    drop(
+        desk.ledger
+            .clamp(
+                &Scope::All,
+                &"supervised".into(),
+                &"ada".into(),
+                "careful",
+                None,
+            )
+            .unwrap(),
+    );
+    let held = |digest: u8| {
+        desk.admit_about(
+            desk.seat_in("refunds", "clerk", None).unwrap(),
+            "api/twin",
+            digest,
+            "A-1",
+        )
+    };
+    let Admit::Held { approval, seat, .. } = held(1) else {
+        panic!("it was not held")
+    };
     drop(seat);
-    drop(desk.ledger.decide(approval.request.approval, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    drop(
+        desk.ledger
+            .decide(
+                approval.request.approval,
+                &decision("ada", DecisionKind::Approve),
+                None,
+            )
+            .unwrap()
+            .durable,
+    );
     desk.journal.write();
     end(passed(held(1)).0, Some(200));
     assert_eq!(recalled(held(2)).finding.rule, RuleName::Duplicate);

@@ -23,8 +23,8 @@ use burngate::{
         name::{ApprovalId, CallId},
         outcome::{FailureMode, Source},
         policy::{
-            Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Pattern, Place, PolicySet, Protocol, Rule, RunRules, Schema, Skip, Terms, Tool, Upstream,
-            Workflow,
+            Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Pattern, Place, PolicySet,
+            Protocol, Rule, RunRules, Schema, Skip, Terms, Tool, Upstream, Workflow,
             condition::Scope,
             deed::{Duplicate, Limit, Per, Reverses, Twice},
             facts::{Ambiguous, Lookup, Nothing},
@@ -40,7 +40,9 @@ use burngate::{
         admit::{Admit, Ask, Exhibit},
         memory::MemoryJournal,
         permit::{Permit, Seat},
-        port::{EntryFilter, Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable},
+        port::{
+            EntryFilter, Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable,
+        },
         receipt::Receipt,
     },
 };
@@ -126,7 +128,9 @@ pub(crate) struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        let tools = vec!["api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form"];
+        let tools = vec![
+            "api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form",
+        ];
         Rules {
             terms: terms(Tier::Medium, 970_000),
             tools,
@@ -136,7 +140,11 @@ impl Default for Rules {
             exposure: false,
             finish_required: false,
             people: 1,
-            inbox: Inbox { run: 1_000, agent: 1_000, workflow: 1_000 },
+            inbox: Inbox {
+                run: 1_000,
+                agent: 1_000,
+                workflow: 1_000,
+            },
             skips: Vec::new(),
         }
     }
@@ -155,44 +163,98 @@ pub(crate) struct Desk {
 pub(crate) const LEASE: Duration = minutes(15);
 
 fn place() -> Place {
-    Place { file: "p.yaml".into(), line: 1 }
+    Place {
+        file: "p.yaml".into(),
+        line: 1,
+    }
 }
 
-/// How long the rules last that are in shadow: conditions on the order of `api/tried`, `api/pay` and `api/ban`, and what `api/tried` did before.
+/// How long the rules last that are in shadow: conditions on the order of `api/tried`, `api/pay`
+/// and `api/ban`, and what `api/tried` did before.
 pub(crate) const SHADOW: Duration = days(30);
 
 fn in_shadow() -> Mode {
-    Mode::Shadow { until: Time::from_millis(START).plus(SHADOW) }
+    Mode::Shadow {
+        until: Time::from_millis(START).plus(SHADOW),
+    }
 }
 
 fn tried(tools: &[&str], name: &str, order: &str) -> Option<Rule> {
-    let condition = || Condition::compile(&format!("query.order == '{order}'"), Scope::Request).unwrap();
-    tools.contains(&name).then(|| Rule { condition: condition(), mode: in_shadow(), place: place() })
+    let condition =
+        || Condition::compile(&format!("query.order == '{order}'"), Scope::Request).unwrap();
+    tools.contains(&name).then(|| Rule {
+        condition: condition(),
+        mode: in_shadow(),
+        place: place(),
+    })
 }
 
 /// How many calls of `api/few` an agent may make in an hour, in all its workflows.
 pub(crate) const FEW: u32 = 50;
 
-/// `api/once` and `api/twin` are not done twice about the same order, `api/undo` undoes `api/once`, and `api/few` is counted.
+/// `api/once` and `api/twin` are not done twice about the same order, `api/undo` undoes `api/once`,
+/// and `api/few` is counted.
 fn deeds(name: &str) -> Option<Box<DeedRules>> {
     let order = || Condition::compile("query.order", Scope::Request).unwrap();
     let rules = match name {
         "api/once" | "api/twin" => DeedRules {
-            duplicate: Some(Duplicate { key: vec![order()], within: hours(24), verdict: Twice::Deny, mode: Mode::Enforce, place: place() }),
+            duplicate: Some(Duplicate {
+                key: vec![order()],
+                within: hours(24),
+                verdict: Twice::Deny,
+                mode: Mode::Enforce,
+                place: place(),
+            }),
             reversed_within: Some(days(7)),
             ..DeedRules::default()
         },
-        "api/undo" => DeedRules { reverses: Some(Reverses { tool: "api/once".into(), within: days(7), place: place() }), ..DeedRules::default() },
+        "api/undo" => DeedRules {
+            reverses: Some(Reverses {
+                tool: "api/once".into(),
+                within: days(7),
+                place: place(),
+            }),
+            ..DeedRules::default()
+        },
         "api/tried" => {
             let most = Amount::parse("5");
-            let limit = Limit { sum: None, per: Per::Agent, within: hours(1), hold_above: most, deny_above: None, mode: in_shadow(), place: place() };
-            let duplicate = Duplicate { key: vec![order()], within: hours(24), verdict: Twice::Deny, mode: in_shadow(), place: place() };
-            DeedRules { duplicate: Some(duplicate), limits: vec![limit], ..DeedRules::default() }
+            let limit = Limit {
+                sum: None,
+                per: Per::Agent,
+                within: hours(1),
+                hold_above: most,
+                deny_above: None,
+                mode: in_shadow(),
+                place: place(),
+            };
+            let duplicate = Duplicate {
+                key: vec![order()],
+                within: hours(24),
+                verdict: Twice::Deny,
+                mode: in_shadow(),
+                place: place(),
+            };
+            DeedRules {
+                duplicate: Some(duplicate),
+                limits: vec![limit],
+                ..DeedRules::default()
+            }
         }
         "api/few" => {
             let few = Amount::parse(&FEW.to_string());
-            let limit = Limit { sum: None, per: Per::Agent, within: hours(1), hold_above: None, deny_above: few, mode: Mode::Enforce, place: place() };
-            DeedRules { limits: vec![limit], ..DeedRules::default() }
+            let limit = Limit {
+                sum: None,
+                per: Per::Agent,
+                within: hours(1),
+                hold_above: None,
+                deny_above: few,
+                mode: Mode::Enforce,
+                place: place(),
+            };
+            DeedRules {
+                limits: vec![limit],
+                ..DeedRules::default()
+            }
         }
         _ => return None,
     };
@@ -205,12 +267,17 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         pattern: Pattern::http(&format!("POST /{name}")).unwrap(),
         risk,
         subject: Some(Condition::compile("query.order", Scope::Request).unwrap()),
-        arguments: (name == "api/form").then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
+        arguments: (name == "api/form")
+            .then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
         parameters: Vec::new(),
         deny_when: tried(&["api/tried", "api/pay", "api/ban"], name, "deny"),
         hold_when: tried(&["api/tried", "api/pay"], name, "hold"),
         escalate_when: if name == "api/move" {
-            Some(Rule { condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(), mode: Mode::Enforce, place: place() })
+            Some(Rule {
+                condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(),
+                mode: Mode::Enforce,
+                place: place(),
+            })
         } else {
             tried(&["api/tried"], name, "escalate")
         },
@@ -250,7 +317,12 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
     let api = Arc::new(Api {
         name: "api".into(),
         protocol: Protocol::Http,
-        upstream: Upstream { tls: false, host: "localhost".into(), port: 1, base: "".into() },
+        upstream: Upstream {
+            tls: false,
+            host: "localhost".into(),
+            port: 1,
+            base: "".into(),
+        },
         mount: Mount::Route("/".into()),
         tools: risks.map(|(name, risk)| tool(name, risk)).into(),
         timeout: minutes(1),
@@ -262,7 +334,14 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             terms: Arc::new(rules.terms.clone()),
             tools: rules.tools.iter().map(|tool| (*tool).into()).collect(),
             unlisted: Verdict::Deny,
-            run: RunRules { key: None, lease: LEASE, max: hours(1), calls: rules.calls, repeats: rules.repeats, finish_required: rules.finish_required },
+            run: RunRules {
+                key: None,
+                lease: LEASE,
+                max: hours(1),
+                calls: rules.calls,
+                repeats: rules.repeats,
+                finish_required: rules.finish_required,
+            },
             hold: HoldRules {
                 wait: minutes(1),
                 wait_mcp: minutes(1),
@@ -274,7 +353,16 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
                 escalate: None,
             },
             validation: Validation::Schemas,
-            skips: rules.skips.iter().map(|(step, tool, rule)| Skip { step: (*step).into(), tool: (*tool).into(), rule: *rule, cases: None }).collect(),
+            skips: rules
+                .skips
+                .iter()
+                .map(|(step, tool, rule)| Skip {
+                    step: (*step).into(),
+                    tool: (*tool).into(),
+                    rule: *rule,
+                    cases: None,
+                })
+                .collect(),
             exposure: rules.exposure,
             retries: 0,
             record_arguments: false,
@@ -285,12 +373,21 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         (workflow.name.clone(), Arc::new(workflow))
     };
     let workflows: BTreeMap<_, _> = workflows.iter().map(workflow).collect();
-    let set = PolicySet { version: Digest::new([9; 32]), apis: BTreeMap::from([("api".into(), Arc::clone(&api))]), workflows, signals: BTreeMap::new() };
+    let set = PolicySet {
+        version: Digest::new([9; 32]),
+        apis: BTreeMap::from([("api".into(), Arc::clone(&api))]),
+        workflows,
+        signals: BTreeMap::new(),
+    };
     (Arc::new(set), api)
 }
 
 pub(crate) fn accepted(policies: &PolicySet) -> Event {
-    Event::PolicyAccepted { version: policies.version, terms: Ledger::terms(policies), policies: "{}".into() }
+    Event::PolicyAccepted {
+        version: policies.version,
+        terms: Ledger::terms(policies),
+        policies: "{}".into(),
+    }
 }
 
 impl Desk {
@@ -305,47 +402,111 @@ impl Desk {
         Self::start(MemoryJournal::new(), policies, api, hands, holds, open)
     }
 
-    fn start(journal: Arc<MemoryJournal>, policies: Arc<PolicySet>, api: Arc<Api>, hands: Moved, holds: usize, open: usize) -> Self {
+    fn start(
+        journal: Arc<MemoryJournal>,
+        policies: Arc<PolicySet>,
+        api: Arc<Api>,
+        hands: Moved,
+        holds: usize,
+        open: usize,
+    ) -> Self {
         let state: State = journal.state();
         let clock = Arc::new(GateClock::reading(hands.clone(), state.now()));
-        let ledger = Ledger::new(&state, Arc::clone(&policies), journal.clone(), clock.clone(), Bounds { holds }).with_open_runs(open);
+        let ledger = Ledger::new(
+            &state,
+            Arc::clone(&policies),
+            journal.clone(),
+            clock.clone(),
+            Bounds { holds },
+        )
+        .with_open_runs(open);
         let ledger = Arc::new(ledger);
-        let projection: Weak<dyn Projection> = Arc::downgrade(&(Arc::clone(&ledger) as Arc<dyn Projection>));
+        let projection: Weak<dyn Projection> =
+            Arc::downgrade(&(Arc::clone(&ledger) as Arc<dyn Projection>));
         journal.project(projection);
-        drop(ledger.announce(Event::Started { version: "sim".into(), lost: false }));
+        drop(ledger.announce(Event::Started {
+            version: "sim".into(),
+            lost: false,
+        }));
         drop(ledger.announce(accepted(&policies)));
         journal.write();
         ledger.install(Arc::clone(&policies)).unwrap();
-        Desk { hands, clock, journal, ledger, policies, api, calls: AtomicU64::new(1) }
+        Desk {
+            hands,
+            clock,
+            journal,
+            ledger,
+            policies,
+            api,
+            calls: AtomicU64::new(1),
+        }
     }
 
-    /// What a crash leaves: the first `kept` entries of the journal, and calls that nobody knows the end of, settled as a start settles them.
+    /// What a crash leaves: the first `kept` entries of the journal, and calls that nobody knows
+    /// the end of, settled as a start settles them.
     pub(crate) fn crash(&self, kept: usize) -> Self {
         let mut entries = self.entries();
         // What follows from an entry is written with it or not at all.
-        let followed = entries[kept..].iter().take_while(|entry| matches!(entry.event, Event::Followed(_))).count();
+        let followed = entries[kept..]
+            .iter()
+            .take_while(|entry| matches!(entry.event, Event::Followed(_)))
+            .count();
         entries.truncate(kept + followed);
         let journal = MemoryJournal::replayed(&entries);
         let at = journal.state().now();
-        let open: Vec<_> = journal.state().workflows().flat_map(|(name, state)| state.open_calls().map(|(_, call)| (name.clone(), call.clone()))).collect();
+        let open: Vec<_> = journal
+            .state()
+            .workflows()
+            .flat_map(|(name, state)| {
+                state
+                    .open_calls()
+                    .map(|(_, call)| (name.clone(), call.clone()))
+            })
+            .collect();
         for (name, call) in open {
-            let entry = |event| Entry { at, workflow: Some(name.clone()), event };
-            drop(journal.append(entry(Event::Settled { call: call.call, executed: Executed::Unknown, undid: None })));
+            let entry = |event| Entry {
+                at,
+                workflow: Some(name.clone()),
+                event,
+            };
+            drop(journal.append(entry(Event::Settled {
+                call: call.call,
+                executed: Executed::Unknown,
+                undid: None,
+            })));
             let booked = |known: &Entry| matches!(&known.event, Event::Booked { run, .. } if *run == call.run);
             if !entries.iter().any(booked) {
                 let charges = vec![charge(FailureMode::Timeout, None)];
-                drop(journal.append(entry(Event::Booked { run: call.run, high: call.risk == Risk::High, charges, seen: Facets::NONE })));
+                drop(journal.append(entry(Event::Booked {
+                    run: call.run,
+                    high: call.risk == Risk::High,
+                    charges,
+                    seen: Facets::NONE,
+                })));
             }
         }
         journal.write();
-        let desk = Self::start(journal, Arc::clone(&self.policies), Arc::clone(&self.api), self.hands.clone(), 1_000, 1_000);
-        desk.calls.store(self.calls.load(Ordering::SeqCst) + 1_000_000, Ordering::SeqCst);
+        let desk = Self::start(
+            journal,
+            Arc::clone(&self.policies),
+            Arc::clone(&self.api),
+            self.hands.clone(),
+            1_000,
+            1_000,
+        );
+        desk.calls.store(
+            self.calls.load(Ordering::SeqCst) + 1_000_000,
+            Ordering::SeqCst,
+        );
         desk
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.journal
-            .entries(&EntryFilter { limit: usize::MAX, ..EntryFilter::default() })
+            .entries(&EntryFilter {
+                limit: usize::MAX,
+                ..EntryFilter::default()
+            })
             .unwrap_or_default()
             .views
             .into_iter()
@@ -354,7 +515,12 @@ impl Desk {
     }
 
     pub(crate) fn records(&self) -> Vec<RunView> {
-        self.journal.runs(&RunFilter { limit: usize::MAX, ..RunFilter::default() }).unwrap()
+        self.journal
+            .runs(&RunFilter {
+                limit: usize::MAX,
+                ..RunFilter::default()
+            })
+            .unwrap()
     }
 
     /// Time passes, by wall and boot.
@@ -372,7 +538,9 @@ impl Desk {
     }
 
     pub(crate) fn place(&self, workflow: &str) -> Arc<Workplace> {
-        Arc::clone(&self.ledger.table().entries[&burngate::gate::name::WorkflowName::from(workflow)])
+        Arc::clone(
+            &self.ledger.table().entries[&burngate::gate::name::WorkflowName::from(workflow)],
+        )
     }
 
     pub(crate) fn seat(&self, run: Option<&str>) -> Option<Seat> {
@@ -381,19 +549,44 @@ impl Desk {
 
     pub(crate) fn seat_in(&self, workflow: &str, agent: &str, run: Option<&str>) -> Option<Seat> {
         let call = CallId::from_bits(u128::from(self.calls.fetch_add(1, Ordering::SeqCst)));
-        self.ledger.seat(&self.place(workflow), &agent.into(), run.map(Into::into), call, self.now())
+        self.ledger.seat(
+            &self.place(workflow),
+            &agent.into(),
+            run.map(Into::into),
+            call,
+            self.now(),
+        )
     }
 
     pub(crate) fn admit(&self, seat: Seat, tool: &str, digest: u8) -> Admit {
         self.admit_about(seat, tool, digest, "A-1")
     }
 
-    pub(crate) fn admit_about(&self, seat: Seat, tool: &str, digest: u8, order: &'static str) -> Admit {
+    pub(crate) fn admit_about(
+        &self,
+        seat: Seat,
+        tool: &str,
+        digest: u8,
+        order: &'static str,
+    ) -> Admit {
         let query = Order(order);
         let agent = seat.agent().clone();
-        let found = self.api.tools.iter().find(|known| known.name.as_str() == tool);
+        let found = self
+            .api
+            .tools
+            .iter()
+            .find(|known| known.name.as_str() == tool);
         let exhibit = Shown(digest);
-        let ask = Ask { agent: &agent, api: &self.api, tool: found, args: None, path: &Nothing, query: &query, header: &Nothing, exhibit: &exhibit };
+        let ask = Ask {
+            agent: &agent,
+            api: &self.api,
+            tool: found,
+            args: None,
+            path: &Nothing,
+            query: &query,
+            header: &Nothing,
+            exhibit: &exhibit,
+        };
         self.ledger.admit(seat, &ask, self.now())
     }
 
@@ -420,7 +613,9 @@ impl Desk {
     }
 
     pub(crate) fn done_about(&self, run: Option<&str>, tool: &str, order: &'static str) -> CallId {
-        let mut seat = passed(self.admit_about(self.seat(run).unwrap(), tool, 1, order)).0.spend();
+        let mut seat = passed(self.admit_about(self.seat(run).unwrap(), tool, 1, order))
+            .0
+            .spend();
         let call = seat.call();
         seat.answered(200);
         drop(seat);
@@ -428,24 +623,47 @@ impl Desk {
     }
 
     pub(crate) fn held(&self, digest: u8) -> ApprovalId {
-        let Admit::Held { approval, .. } = self.call(None, "api/pay", digest) else { panic!("it was not held") };
+        let Admit::Held { approval, .. } = self.call(None, "api/pay", digest) else {
+            panic!("it was not held")
+        };
         approval.request.approval
     }
 
     pub(crate) fn approved(&self, digest: u8) -> ApprovalId {
         let id = self.held(digest);
-        drop(self.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+        drop(
+            self.ledger
+                .decide(id, &decision("ada", DecisionKind::Approve), None)
+                .unwrap()
+                .durable,
+        );
         self.journal.write();
         id
     }
 }
 
 pub(crate) fn decision(who: &str, decision: DecisionKind) -> Decision {
-    Decision { reviewer: who.into(), role: None, decision, reason: None, at: Time::default(), edit: None, void: false }
+    Decision {
+        reviewer: who.into(),
+        role: None,
+        decision,
+        reason: None,
+        at: Time::default(),
+        edit: None,
+        void: false,
+    }
 }
 
 pub(crate) fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
-    Charge { mode, source: Source::Person, by: Some("ada".into()), call: None, tool: None, note: None, reference: reference.map(Into::into) }
+    Charge {
+        mode,
+        source: Source::Person,
+        by: Some("ada".into()),
+        call: None,
+        tool: None,
+        note: None,
+        reference: reference.map(Into::into),
+    }
 }
 
 pub(crate) fn passed(admit: Admit) -> (Permit, Option<Written>) {

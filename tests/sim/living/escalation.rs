@@ -1,4 +1,5 @@
-//! Escalation: which calls are misses, when one costs, and that a run that escalated stays so under its id.
+//! Escalation: which calls are misses, when one costs, and that a run that escalated stays so under
+//! its id.
 
 use burngate::{
     gate::{
@@ -24,11 +25,19 @@ use super::{
 const RISKY: &str = "A-9";
 
 fn rules() -> Rules {
-    Rules { tools: vec!["api/look", "api/note", "api/ask", "api/move"], ..Rules::default() }
+    Rules {
+        tools: vec!["api/look", "api/note", "api/ask", "api/move"],
+        ..Rules::default()
+    }
 }
 
 fn watching() -> Rules {
-    Rules { mode: Mode::Shadow { until: Time::from_millis(i64::MAX) }, ..rules() }
+    Rules {
+        mode: Mode::Shadow {
+            until: Time::from_millis(i64::MAX),
+        },
+        ..rules()
+    }
 }
 
 fn moves(desk: &Desk, run: &str) -> Admit {
@@ -43,14 +52,19 @@ fn held_by(admit: Admit) -> Option<RuleName> {
             None
         }
         Admit::Refused { refusal, .. } => panic!("refused: {refusal:?}"),
-        Admit::Unread { .. } | Admit::Edited { .. } | Admit::Answered { .. } => panic!("nothing was judged"),
+        Admit::Unread { .. } | Admit::Edited { .. } | Admit::Answered { .. } => {
+            panic!("nothing was judged")
+        }
     }
 }
 
 fn answer(permit: Permit, status: u16) {
     let mut seat = permit.spend();
     seat.answered(status);
-    seat.settle(Settlement { status, modes: Vec::new() });
+    seat.settle(Settlement {
+        status,
+        modes: Vec::new(),
+    });
 }
 
 fn escalates(desk: &Desk, run: &str, status: u16) {
@@ -58,7 +72,11 @@ fn escalates(desk: &Desk, run: &str, status: u16) {
 }
 
 fn finish(desk: &Desk, run: &str, escalated: bool) {
-    assert!(desk.ledger.finish(&"refunds".into(), &"clerk".into(), &run.into(), escalated).is_some());
+    assert!(
+        desk.ledger
+            .finish(&"refunds".into(), &"clerk".into(), &run.into(), escalated)
+            .is_some()
+    );
 }
 
 fn missed(desk: &Desk) -> usize {
@@ -66,7 +84,10 @@ fn missed(desk: &Desk) -> usize {
     checks::journal(&desk.entries(), false);
     checks::projection(desk);
     let misses = |entry: &burngate::gate::event::Entry| match &entry.event {
-        Event::Booked { charges, .. } => charges.iter().filter(|charge| charge.mode == FailureMode::MissedEscalation).count(),
+        Event::Booked { charges, .. } => charges
+            .iter()
+            .filter(|charge| charge.mode == FailureMode::MissedEscalation)
+            .count(),
         Event::Reported { charge, .. } => usize::from(charge.mode == FailureMode::MissedEscalation),
         _ => 0,
     };
@@ -76,16 +97,37 @@ fn missed(desk: &Desk) -> usize {
 #[test]
 fn a_miss_that_is_held_is_caught_and_costs_nothing_also_when_a_person_approves_it() {
     let desk = Desk::new(rules());
-    let Admit::Held { approval, finding, seat, .. } = moves(&desk, "r") else { panic!("not held") };
+    let Admit::Held {
+        approval,
+        finding,
+        seat,
+        ..
+    } = moves(&desk, "r")
+    else {
+        panic!("not held")
+    };
     assert_eq!(finding.rule, RuleName::EscalateWhen);
     drop(seat);
     desk.journal.write();
-    drop(desk.ledger.decide(approval.request.approval, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    drop(
+        desk.ledger
+            .decide(
+                approval.request.approval,
+                &decision("ada", DecisionKind::Approve),
+                None,
+            )
+            .unwrap()
+            .durable,
+    );
     desk.journal.write();
     answer(passed(moves(&desk, "r")).0, 200);
     finish(&desk, "r", false);
     assert_eq!(missed(&desk), 0);
-    assert!(desk.records().iter().all(|view| view.run.charges.is_empty()));
+    assert!(
+        desk.records()
+            .iter()
+            .all(|view| view.run.charges.is_empty())
+    );
 }
 
 #[test]
@@ -99,23 +141,48 @@ fn a_miss_costs_the_moment_it_goes_upstream_and_once() {
     seat.unsent();
     answer(passed(desk.admit_about(seat, "api/move", 1, RISKY)).0, 200);
     answer(passed(moves(&desk, "r")).0, 200);
-    assert_eq!(desk.journal.state().workflow(&"refunds".into()).unwrap().standing().all.unacceptable, 1, "a run is one unit");
+    assert_eq!(
+        desk.journal
+            .state()
+            .workflow(&"refunds".into())
+            .unwrap()
+            .standing()
+            .all
+            .unacceptable,
+        1,
+        "a run is one unit"
+    );
     desk.done_about(Some("other"), "api/move", "A-1");
     finish(&desk, "other", false);
     desk.journal.write();
-    assert!(desk.records()[0].run.charges.is_empty(), "nothing is due where the condition does not hold");
+    assert!(
+        desk.records()[0].run.charges.is_empty(),
+        "nothing is due where the condition does not hold"
+    );
 }
 
 #[test]
 fn at_a_tier_where_it_is_critical_one_miss_burns_at_once() {
     let mut terms = rules().terms;
-    terms.objective.critical.insert(FailureMode::MissedEscalation);
+    terms
+        .objective
+        .critical
+        .insert(FailureMode::MissedEscalation);
     terms.ladder = Ladder::built_in();
-    let desk = Desk::new(Rules { terms, ..watching() });
+    let desk = Desk::new(Rules {
+        terms,
+        ..watching()
+    });
     let permit = passed(moves(&desk, "r")).0;
-    assert_eq!(desk.place("refunds").shard.standing().posture.as_str(), "healthy");
+    assert_eq!(
+        desk.place("refunds").shard.standing().posture.as_str(),
+        "healthy"
+    );
     let seat = permit.spend();
-    assert_eq!(desk.place("refunds").shard.standing().posture.as_str(), "burned");
+    assert_eq!(
+        desk.place("refunds").shard.standing().posture.as_str(),
+        "burned"
+    );
     drop(seat);
 }
 
@@ -123,12 +190,23 @@ fn at_a_tier_where_it_is_critical_one_miss_burns_at_once() {
 fn once_a_run_escalated_its_calls_wait_for_the_person_who_has_the_case() {
     let desk = Desk::new(rules());
     escalates(&desk, "r", 503);
-    assert_eq!(held_by(moves(&desk, "r")), Some(RuleName::EscalateWhen), "nobody was told by an escalation that failed");
+    assert_eq!(
+        held_by(moves(&desk, "r")),
+        Some(RuleName::EscalateWhen),
+        "nobody was told by an escalation that failed"
+    );
     escalates(&desk, "r", 200);
     assert_eq!(held_by(moves(&desk, "r")), Some(RuleName::Escalated));
-    assert_eq!(held_by(desk.call(Some("r"), "api/note", 2)), Some(RuleName::Escalated));
+    assert_eq!(
+        held_by(desk.call(Some("r"), "api/note", 2)),
+        Some(RuleName::Escalated)
+    );
     assert_eq!(held_by(desk.call(Some("r"), "api/look", 3)), None);
-    assert_eq!(held_by(desk.call(Some("r"), "api/ask", 4)), None, "it may escalate again");
+    assert_eq!(
+        held_by(desk.call(Some("r"), "api/ask", 4)),
+        None,
+        "it may escalate again"
+    );
     assert_eq!(held_by(desk.call(Some("other"), "api/note", 5)), None);
     assert_eq!(missed(&desk), 0);
 }
@@ -149,7 +227,10 @@ fn a_run_that_escalated_cannot_shake_that_off_by_ending() {
         }),
     ];
     for (name, end) in ends {
-        let desk = Desk::new(Rules { calls: 3, ..rules() });
+        let desk = Desk::new(Rules {
+            calls: 3,
+            ..rules()
+        });
         if name == "finish escalated" {
             desk.done(Some("r"), "api/look");
         } else {
@@ -158,9 +239,17 @@ fn a_run_that_escalated_cannot_shake_that_off_by_ending() {
         end(&desk);
         let seat = desk.seat(Some("r")).unwrap();
         assert_eq!(seat.run().as_str(), "r#2", "{name}");
-        assert_eq!(held_by(desk.admit(seat, "api/note", 1)), Some(RuleName::Escalated), "{name}");
+        assert_eq!(
+            held_by(desk.admit(seat, "api/note", 1)),
+            Some(RuleName::Escalated),
+            "{name}"
+        );
         finish(&desk, "r", false);
-        assert_eq!(held_by(desk.call(Some("r"), "api/note", 2)), Some(RuleName::Escalated), "{name}, and again");
+        assert_eq!(
+            held_by(desk.call(Some("r"), "api/note", 2)),
+            Some(RuleName::Escalated),
+            "{name}, and again"
+        );
         assert_eq!(missed(&desk), 0);
     }
 }
@@ -175,7 +264,14 @@ fn a_run_that_goes_on_while_the_escalation_is_under_way_has_escalated_too() {
         if opened {
             assert_eq!(held_by(desk.call(Some("r"), "api/note", 1)), None);
         }
-        seat.settle(Settlement { status: 200, modes: Vec::new() });
-        assert_eq!(held_by(desk.call(Some("r"), "api/note", 1)), Some(RuleName::Escalated), "opened before: {opened}");
+        seat.settle(Settlement {
+            status: 200,
+            modes: Vec::new(),
+        });
+        assert_eq!(
+            held_by(desk.call(Some("r"), "api/note", 1)),
+            Some(RuleName::Escalated),
+            "opened before: {opened}"
+        );
     }
 }

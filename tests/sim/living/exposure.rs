@@ -23,7 +23,10 @@ const THREADS: usize = 1_000;
 
 /// Three runs may fail: 97% of 100.
 fn rules() -> Rules {
-    Rules { exposure: true, ..Rules::default() }
+    Rules {
+        exposure: true,
+        ..Rules::default()
+    }
 }
 
 /// As many may fail as anybody likes, but of those with a high call three.
@@ -50,7 +53,9 @@ fn ends(permit: Permit, modes: Vec<(FailureMode, &'static str)>) {
 }
 
 fn no_place(admit: Admit) {
-    let Refusal::Rule(finding) = refused(admit) else { panic!("by no rule") };
+    let Refusal::Rule(finding) = refused(admit) else {
+        panic!("by no rule")
+    };
     assert_eq!(finding.rule, RuleName::Exposure, "{}", finding.detail);
 }
 
@@ -74,11 +79,17 @@ fn of_a_thousand_runs_at_once_as_many_go_as_may_fail_and_an_approved_call_still_
                             went.fetch_add(1, Ordering::Relaxed);
                             ends(permit, Vec::new());
                         }
-                        Admit::Refused { refusal: Refusal::Rule(finding), .. } => assert_eq!(finding.rule, RuleName::Exposure),
+                        Admit::Refused {
+                            refusal: Refusal::Rule(finding),
+                            ..
+                        } => assert_eq!(finding.rule, RuleName::Exposure),
                         _ => panic!("neither"),
                     }
                 };
-                std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, body).unwrap();
+                std::thread::Builder::new()
+                    .stack_size(256 << 10)
+                    .spawn_scoped(scope, body)
+                    .unwrap();
             }
         });
         assert_eq!(went.load(Ordering::Relaxed), 3, "{tool}");
@@ -102,7 +113,8 @@ fn of_a_thousand_runs_at_once_as_many_go_as_may_fail_and_an_approved_call_still_
 
 #[test]
 fn failures_side_by_side_never_overdraw() {
-    // Each run that goes fails. However they meet, no more go than may fail: B stays within what is allowed, but for the one that goes when nothing is left.
+    // Each run that goes fails. However they meet, no more go than may fail: B stays within what is
+    // allowed, but for the one that goes when nothing is left.
     for _ in 0..8 {
         let desk = Desk::new(rules());
         let start = Barrier::new(64);
@@ -119,7 +131,14 @@ fn failures_side_by_side_never_overdraw() {
             }
         });
         desk.journal.write();
-        let failed = desk.journal.state().workflow(&"refunds".into()).unwrap().standing().all.unacceptable;
+        let failed = desk
+            .journal
+            .state()
+            .workflow(&"refunds".into())
+            .unwrap()
+            .standing()
+            .all
+            .unacceptable;
         assert_eq!(failed, 3);
         assert_eq!(taken(&desk), (0, 0));
         checks::projection(&desk);
@@ -136,17 +155,28 @@ fn a_place_comes_back_with_the_run_and_not_with_the_call() {
     ends(passed(in_run(&desk, "a", "api/mail")).0, Vec::new());
     no_place(in_run(&desk, "d", "api/mail"));
     // It ends well: one more may go.
-    assert!(desk.ledger.finish(&"refunds".into(), &"clerk".into(), &"a".into(), false).is_some());
+    assert!(
+        desk.ledger
+            .finish(&"refunds".into(), &"clerk".into(), &"a".into(), false)
+            .is_some()
+    );
     assert_eq!(taken(&desk), (2, 0));
     // It fails: its place is gone for good, because it is in B now.
-    ends(passed(in_run(&desk, "b", "api/note")).0, vec![(FailureMode::WrongAction, "")]);
+    ends(
+        passed(in_run(&desk, "b", "api/note")).0,
+        vec![(FailureMode::WrongAction, "")],
+    );
     assert_eq!((places(&desk).all, taken(&desk)), (2, (1, 0)));
     // A run that is in B already takes none.
     ends(passed(in_run(&desk, "b", "api/mail")).0, Vec::new());
     ends(passed(in_run(&desk, "d", "api/mail")).0, Vec::new());
     no_place(in_run(&desk, "e", "api/mail"));
     // What was not executed took nothing.
-    assert!(desk.ledger.finish(&"refunds".into(), &"clerk".into(), &"c".into(), false).is_some());
+    assert!(
+        desk.ledger
+            .finish(&"refunds".into(), &"clerk".into(), &"c".into(), false)
+            .is_some()
+    );
     drop(passed(in_run(&desk, "e", "api/mail")).0);
     assert_eq!(taken(&desk), (1, 0));
 }
@@ -157,9 +187,16 @@ fn a_failed_run_that_goes_on_to_a_high_call_needs_room_in_that_budget() {
     for run in ["a", "b", "c"] {
         ends(passed(in_run(&desk, run, "api/pay")).0, Vec::new());
     }
-    ends(passed(in_run(&desk, "failed", "api/note")).0, vec![(FailureMode::WrongAction, "")]);
+    ends(
+        passed(in_run(&desk, "failed", "api/note")).0,
+        vec![(FailureMode::WrongAction, "")],
+    );
     no_place(in_run(&desk, "failed", "api/pay"));
-    assert!(desk.ledger.finish(&"refunds".into(), &"clerk".into(), &"a".into(), false).is_some());
+    assert!(
+        desk.ledger
+            .finish(&"refunds".into(), &"clerk".into(), &"a".into(), false)
+            .is_some()
+    );
     let (permit, _) = passed(in_run(&desk, "failed", "api/pay"));
     assert_eq!(taken(&desk), (2, 3));
     ends(permit, Vec::new());
@@ -170,7 +207,13 @@ fn a_failed_run_that_goes_on_to_a_high_call_needs_room_in_that_budget() {
 #[test]
 fn after_a_crash_what_was_under_way_is_booked_and_every_place_is_free() {
     let desk = Desk::new(rules());
-    let under_way: Vec<_> = (0..2).map(|n| passed(in_run(&desk, &format!("r{n}"), "api/mail")).0.spend()).collect();
+    let under_way: Vec<_> = (0..2)
+        .map(|n| {
+            passed(in_run(&desk, &format!("r{n}"), "api/mail"))
+                .0
+                .spend()
+        })
+        .collect();
     desk.journal.write();
     let after = desk.crash(desk.entries().len());
     assert_eq!((places(&after).all, taken(&after)), (1, (0, 0)));

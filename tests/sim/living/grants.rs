@@ -1,4 +1,5 @@
-//! G4, G9, G10: a grant is used once, in time, for its call, whatever crashes in between; every hold ends.
+//! G4, G9, G10: a grant is used once, in time, for its call, whatever crashes in between; every
+//! hold ends.
 
 use std::time::Duration;
 
@@ -28,11 +29,17 @@ fn stage(desk: &Desk, id: ApprovalId) -> Stage {
 fn a_grant_passes_its_call_once_and_no_other() {
     let desk = Desk::new(Rules::default());
     let id = desk.approved(1);
-    assert!(matches!(desk.call(None, "api/pay", 2), Admit::Held { .. }), "another call");
+    assert!(
+        matches!(desk.call(None, "api/pay", 2), Admit::Held { .. }),
+        "another call"
+    );
     let (permit, durable) = passed(desk.call(None, "api/pay", 1));
     let durable = durable.expect("a grant is used durably");
     assert_eq!(durable.get(), None);
-    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }), "used as soon as it is handed over");
+    assert!(
+        matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }),
+        "used as soon as it is handed over"
+    );
     desk.journal.write();
     assert_eq!(durable.get(), Some(Ok(())));
     assert!(matches!(stage(&desk, id), Stage::Used { .. }));
@@ -44,7 +51,10 @@ fn a_grant_passes_its_call_once_and_no_other() {
 
 #[test]
 fn a_grant_ends_at_its_deadline_to_the_millisecond() {
-    for (late, passes) in [(minutes(10).saturating_sub(Duration::from_millis(1)), true), (minutes(10), false)] {
+    for (late, passes) in [
+        (minutes(10).saturating_sub(Duration::from_millis(1)), true),
+        (minutes(10), false),
+    ] {
         let desk = Desk::new(Rules::default());
         desk.approved(1);
         desk.pass(late);
@@ -64,9 +74,23 @@ fn a_policy_tightened_after_the_approval_refuses_its_use() {
     let desk = Desk::new(Rules::default());
     desk.approved(1);
     let permit = passed(desk.call(None, "api/pay", 1)).0;
-    drop(desk.ledger.clamp(&Scope::All, &"read_only".into(), &"ada".into(), "stop", None).unwrap());
-    let Err(seat) = permit.check() else { panic!("an old permit passed") };
-    assert!(matches!(refused(desk.admit(*seat, "api/pay", 1)), Refusal::Rule(finding) if finding.rule.as_str() == "level"));
+    drop(
+        desk.ledger
+            .clamp(
+                &Scope::All,
+                &"read_only".into(),
+                &"ada".into(),
+                "stop",
+                None,
+            )
+            .unwrap(),
+    );
+    let Err(seat) = permit.check() else {
+        panic!("an old permit passed")
+    };
+    assert!(
+        matches!(refused(desk.admit(*seat, "api/pay", 1)), Refusal::Rule(finding) if finding.rule.as_str() == "level")
+    );
     desk.journal.write();
     checks::journal(&desk.entries(), true);
 }
@@ -75,14 +99,35 @@ fn a_policy_tightened_after_the_approval_refuses_its_use() {
 fn a_decision_in_flight_loses_to_nobody() {
     let desk = Desk::new(Rules::default());
     let id = desk.held(1);
-    let first = Answer::of(desk.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
-    let later = desk.ledger.decide(id, &decision("bob", DecisionKind::DenyWrong), None);
+    let first = Answer::of(
+        desk.ledger
+            .decide(id, &decision("ada", DecisionKind::Approve), None)
+            .unwrap()
+            .durable,
+    );
+    let later = desk
+        .ledger
+        .decide(id, &decision("bob", DecisionKind::DenyWrong), None);
     assert!(matches!(later, Err(OperateError::Deciding)));
     desk.journal.write();
     assert_eq!(first.get(), Some(Ok(())));
     assert!(matches!(stage(&desk, id), Stage::Approved { .. }));
-    assert!(matches!(desk.ledger.decide(id, &decision("bob", DecisionKind::DenyWrong), None), Err(OperateError::Conflict(_))));
-    assert!(matches!(desk.ledger.decide(desk.held(2), &decision("clerk", DecisionKind::Approve), None), Err(OperateError::Own)), "who asks");
+    assert!(matches!(
+        desk.ledger
+            .decide(id, &decision("bob", DecisionKind::DenyWrong), None),
+        Err(OperateError::Conflict(_))
+    ));
+    assert!(
+        matches!(
+            desk.ledger.decide(
+                desk.held(2),
+                &decision("clerk", DecisionKind::Approve),
+                None
+            ),
+            Err(OperateError::Own)
+        ),
+        "who asks"
+    );
 }
 
 #[test]
@@ -90,12 +135,25 @@ fn a_decision_that_the_journal_refused_can_be_made_again() {
     let desk = Desk::new(Rules::default());
     let id = desk.held(1);
     desk.journal.write();
-    let lost = Answer::of(desk.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    let lost = Answer::of(
+        desk.ledger
+            .decide(id, &decision("ada", DecisionKind::Approve), None)
+            .unwrap()
+            .durable,
+    );
     desk.journal.refuse(true);
     assert!(matches!(lost.get(), Some(Err(_))));
-    assert!(matches!(refused(desk.call(None, "api/pay", 2)), Refusal::Journal));
+    assert!(matches!(
+        refused(desk.call(None, "api/pay", 2)),
+        Refusal::Journal
+    ));
     desk.journal.refuse(false);
-    drop(desk.ledger.decide(id, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+    drop(
+        desk.ledger
+            .decide(id, &decision("ada", DecisionKind::Approve), None)
+            .unwrap()
+            .durable,
+    );
     desk.journal.write();
     assert!(matches!(stage(&desk, id), Stage::Approved { .. }));
     checks::projection(&desk);
@@ -107,23 +165,52 @@ fn what_an_outage_refused_leaves_the_living_state_and_facts_come_through() {
     desk.approved(1);
     let held = desk.held(3);
     let (permit, durable) = passed(desk.call(None, "api/pay", 1));
-    drop(desk.ledger.clamp(&Scope::All, &"standard".into(), &"ada".into(), "careful", None).unwrap());
+    drop(
+        desk.ledger
+            .clamp(
+                &Scope::All,
+                &"standard".into(),
+                &"ada".into(),
+                "careful",
+                None,
+            )
+            .unwrap(),
+    );
     desk.journal.refuse(true);
     assert!(matches!(durable.unwrap().get(), Some(Err(_))));
     drop(permit.give_up());
     desk.journal.refuse(false);
     desk.journal.write();
     checks::projection(&desk);
-    assert!(desk.ledger.approval(held).is_none(), "the agent was told no");
-    assert!(desk.entries().iter().any(|entry| matches!(entry.event, Event::Clamped(_))));
-    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Pass { .. }), "the grant was not used");
+    assert!(
+        desk.ledger.approval(held).is_none(),
+        "the agent was told no"
+    );
+    assert!(
+        desk.entries()
+            .iter()
+            .any(|entry| matches!(entry.event, Event::Clamped(_)))
+    );
+    assert!(
+        matches!(desk.call(None, "api/pay", 1), Admit::Pass { .. }),
+        "the grant was not used"
+    );
 }
 
 #[test]
 fn nobody_is_told_of_an_approval_that_is_not_on_disk() {
     let desk = Desk::new(Rules::default());
-    let durable = |admit: Admit| if let Admit::Held { durable, .. } = admit { durable.map(Answer::of) } else { panic!("not held") };
-    let (first, second) = (durable(desk.call(None, "api/pay", 1)).unwrap(), durable(desk.call(None, "api/pay", 1)).unwrap());
+    let durable = |admit: Admit| {
+        if let Admit::Held { durable, .. } = admit {
+            durable.map(Answer::of)
+        } else {
+            panic!("not held")
+        }
+    };
+    let (first, second) = (
+        durable(desk.call(None, "api/pay", 1)).unwrap(),
+        durable(desk.call(None, "api/pay", 1)).unwrap(),
+    );
     assert_eq!((first.get(), second.get()), (None, None));
     desk.journal.write();
     assert_eq!((first.get(), second.get()), (Some(Ok(())), Some(Ok(()))));
@@ -148,7 +235,10 @@ fn whoever_waits_is_woken_when_a_hold_ends_also_by_another_call() {
 
 #[test]
 fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
-    let desk = Desk::new(Rules { people: 2, ..Rules::default() });
+    let desk = Desk::new(Rules {
+        people: 2,
+        ..Rules::default()
+    });
     // What was acknowledged, and after how many entries.
     let mut acknowledged: Vec<(usize, &str)> = Vec::new();
     let id = desk.held(1);
@@ -159,23 +249,50 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
     };
     desk.journal.write();
     for who in ["ada", "bob"] {
-        let receipt = Answer::of(desk.ledger.decide(id, &decision(who, DecisionKind::Approve), None).unwrap().durable);
+        let receipt = Answer::of(
+            desk.ledger
+                .decide(id, &decision(who, DecisionKind::Approve), None)
+                .unwrap()
+                .durable,
+        );
         write("decided", receipt, &mut acknowledged);
     }
     for n in 0..3 {
         desk.done(Some("r"), "api/mail");
-        let target = burngate::ledger::port::RunTarget::Run { run: "r".into(), workflow: None, agent: None };
+        let target = burngate::ledger::port::RunTarget::Run {
+            run: "r".into(),
+            workflow: None,
+            agent: None,
+        };
         if n == 1 {
-            let charge = super::desk::charge(burngate::gate::outcome::FailureMode::WrongAction, None);
-            let burngate::ledger::operate::Reported::Open { durable: Some(durable), .. } = desk.ledger.report(target, charge) else { panic!("it is open") };
+            let charge =
+                super::desk::charge(burngate::gate::outcome::FailureMode::WrongAction, None);
+            let burngate::ledger::operate::Reported::Open {
+                durable: Some(durable),
+                ..
+            } = desk.ledger.report(target, charge)
+            else {
+                panic!("it is open")
+            };
             write("reported", Answer::of(durable), &mut acknowledged);
         }
     }
     let (permit, durable) = passed(desk.call(Some("r"), "api/pay", 1));
     write("used", durable.unwrap(), &mut acknowledged);
-    let clamped = desk.ledger.clamp(&Scope::All, &"supervised".into(), &"ada".into(), "stop", None).unwrap();
+    let clamped = desk
+        .ledger
+        .clamp(
+            &Scope::All,
+            &"supervised".into(),
+            &"ada".into(),
+            "stop",
+            None,
+        )
+        .unwrap();
     write("clamped", Answer::of(clamped.durable), &mut acknowledged);
-    let Err(seat) = permit.check() else { panic!("an old permit passed") };
+    let Err(seat) = permit.check() else {
+        panic!("an old permit passed")
+    };
     let mut seat = passed(desk.admit(*seat, "api/pay", 1)).0.spend();
     seat.answered(200);
     drop(seat);
@@ -187,22 +304,45 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
         let before = burngate::ledger::memory::MemoryJournal::replayed(&entries[..kept]).state();
         let again = desk.crash(kept);
         let after = again.journal.state();
-        let (before, after) = (before.workflow(&"refunds".into()).unwrap(), after.workflow(&"refunds".into()).unwrap());
-        assert!(after.standing().remaining <= before.standing().remaining, "{kept}: a crash gave budget back");
-        let kinds: Vec<_> = again.entries().iter().map(|entry| entry.event.kind()).collect();
-        for what in acknowledged.iter().filter(|(at, _)| *at <= kept).map(|(_, what)| *what) {
+        let (before, after) = (
+            before.workflow(&"refunds".into()).unwrap(),
+            after.workflow(&"refunds".into()).unwrap(),
+        );
+        assert!(
+            after.standing().remaining <= before.standing().remaining,
+            "{kept}: a crash gave budget back"
+        );
+        let kinds: Vec<_> = again
+            .entries()
+            .iter()
+            .map(|entry| entry.event.kind())
+            .collect();
+        for what in acknowledged
+            .iter()
+            .filter(|(at, _)| *at <= kept)
+            .map(|(_, what)| *what)
+        {
             let kind = match what {
                 "decided" => "decided",
                 "reported" => "booked",
                 "used" => "admitted",
                 _ => "clamped",
             };
-            assert!(kinds.contains(&kind), "{kept}: {what} was acknowledged and is missing");
+            assert!(
+                kinds.contains(&kind),
+                "{kept}: {what} was acknowledged and is missing"
+            );
         }
-        let executing = before.approvals().get(id).is_some_and(|approval| matches!(approval.stage, Stage::Used { .. }));
+        let executing = before
+            .approvals()
+            .get(id)
+            .is_some_and(|approval| matches!(approval.stage, Stage::Used { .. }));
         let passes = matches!(again.call(None, "api/pay", 1), Admit::Pass { .. });
         assert!(!(executing && passes), "{kept}: executed again");
-        let granted = before.approvals().get(id).is_some_and(|approval| matches!(approval.stage, Stage::Approved { .. }));
+        let granted = before
+            .approvals()
+            .get(id)
+            .is_some_and(|approval| matches!(approval.stage, Stage::Approved { .. }));
         assert_eq!(passes, granted, "{kept}: a person's decision");
         again.journal.write();
         checks::journal(&again.entries(), true);

@@ -1,4 +1,5 @@
-//! A tool API that fails for everybody opens an incident, which outlives a restart, and closes when it is well again.
+//! A tool API that fails for everybody opens an incident, which outlives a restart, and closes when
+//! it is well again.
 
 use burngate::{
     gate::{event::Event, incident::Incident, outcome::FailureMode, policy::Caps, time::minutes},
@@ -7,16 +8,25 @@ use burngate::{
 
 use super::desk::{Desk, Rules, passed};
 
-/// One minute of calls in which `failing` of ten fail, in turn in each of `workflows`; swept as a gate sweeps.
+/// One minute of calls in which `failing` of ten fail, in turn in each of `workflows`; swept as a
+/// gate sweeps.
 fn minute(desk: &Desk, workflows: &[&str], failing: usize) {
     for n in 0..10 {
-        let seat = desk.seat_in(workflows[n % workflows.len()], "clerk", None).unwrap();
+        let seat = desk
+            .seat_in(workflows[n % workflows.len()], "clerk", None)
+            .unwrap();
         let mut seat = passed(desk.admit(seat, "api/note", 1)).0.spend();
         if n < failing {
-            seat.settle(Settlement { status: 504, modes: vec![(FailureMode::Timeout, "no answer in time")] });
+            seat.settle(Settlement {
+                status: 504,
+                modes: vec![(FailureMode::Timeout, "no answer in time")],
+            });
         } else {
             seat.answered(200);
-            seat.settle(Settlement { status: 200, modes: Vec::new() });
+            seat.settle(Settlement {
+                status: 200,
+                modes: Vec::new(),
+            });
         }
         desk.pass(std::time::Duration::from_secs(6));
         desk.ledger.sweep();
@@ -29,7 +39,11 @@ fn world() -> Desk {
         let mut rules = Rules::default();
         // No budget gets in the way.
         let standard = || "standard".into();
-        rules.terms.caps = Caps { at_risk: standard(), burned: standard(), breached: standard() };
+        rules.terms.caps = Caps {
+            at_risk: standard(),
+            burned: standard(),
+            breached: standard(),
+        };
         rules.terms.lose.burns = 100;
         rules
     };
@@ -37,7 +51,11 @@ fn world() -> Desk {
 }
 
 fn open(desk: &Desk) -> Vec<Incident> {
-    desk.ledger.incidents().into_iter().filter(|incident| incident.closed.is_none()).collect()
+    desk.ledger
+        .incidents()
+        .into_iter()
+        .filter(|incident| incident.closed.is_none())
+        .collect()
 }
 
 #[test]
@@ -45,13 +63,25 @@ fn an_api_that_fails_across_workflows_for_five_minutes_has_an_incident_until_it_
     let desk = world();
     (0..3).for_each(|_| minute(&desk, &["refunds", "triage"], 0));
     (0..5).for_each(|_| minute(&desk, &["refunds", "triage"], 6));
-    assert_eq!(desk.ledger.incidents(), [], "the first of these minutes has not been seen from its beginning, or the last has not ended");
+    assert_eq!(
+        desk.ledger.incidents(),
+        [],
+        "the first of these minutes has not been seen from its beginning, or the last has not ended"
+    );
     (0..2).for_each(|_| minute(&desk, &["refunds", "triage"], 6));
     let incident = open(&desk).pop().expect("an incident");
-    assert_eq!((incident.api.as_str(), incident.failures * 2 >= incident.calls), ("api", true), "{incident:?}");
+    assert_eq!(
+        (
+            incident.api.as_str(),
+            incident.failures * 2 >= incident.calls
+        ),
+        ("api", true),
+        "{incident:?}"
+    );
 
     // It is on record, and a restart knows it.
-    let opened = |entry: &&burngate::gate::event::Entry| matches!(entry.event, Event::IncidentOpened { .. });
+    let opened =
+        |entry: &&burngate::gate::event::Entry| matches!(entry.event, Event::IncidentOpened { .. });
     assert_eq!(desk.entries().iter().filter(opened).count(), 1);
     let again = desk.crash(desk.entries().len());
     assert_eq!(open(&again), std::slice::from_ref(&incident));
@@ -62,14 +92,25 @@ fn an_api_that_fails_across_workflows_for_five_minutes_has_an_incident_until_it_
     assert_eq!(open(&again), []);
     let closed = again.ledger.incidents();
     assert_eq!((closed.len(), closed[0].incident), (1, incident.incident));
-    assert_eq!(again.journal.state().incidents().iter().cloned().collect::<Vec<_>>(), closed, "the fold says the same (G12)");
+    assert_eq!(
+        again
+            .journal
+            .state()
+            .incidents()
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>(),
+        closed,
+        "the fold says the same (G12)"
+    );
 }
 
 #[test]
 fn what_fails_in_one_workflow_alone_or_less_than_half_is_no_incident() {
     let desk = world();
     (0..9).for_each(|_| minute(&desk, &["refunds"], 10));
-    // A call counts in the minute in which a sweep saw it, so the first of these minutes has one failure of the last of those.
+    // A call counts in the minute in which a sweep saw it, so the first of these minutes has one
+    // failure of the last of those.
     (0..9).for_each(|_| minute(&desk, &["refunds", "triage"], 3));
     assert_eq!(desk.ledger.incidents(), []);
     desk.pass(minutes(60));

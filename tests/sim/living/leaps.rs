@@ -29,7 +29,10 @@ fn leap(desk: &Desk, by: i64) {
 
 fn fail(desk: &Desk) {
     let seat = passed(desk.call(None, "api/note", 1)).0.spend();
-    seat.settle(Settlement { status: 504, modes: vec![(FailureMode::Timeout, "")] });
+    seat.settle(Settlement {
+        status: 504,
+        modes: vec![(FailureMode::Timeout, "")],
+    });
 }
 
 #[test]
@@ -40,20 +43,41 @@ fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
     let standing = desk.ledger.view(&"refunds".into()).unwrap().standing;
     assert_ne!(standing.posture, Posture::Healthy);
     let (held, granted) = (desk.held(1), desk.approved(2));
-    drop(desk.ledger.clamp(&Scope::All, &"supervised".into(), &"ada".into(), "a day", Some(desk.now().plus(days(1)))).unwrap());
+    drop(
+        desk.ledger
+            .clamp(
+                &Scope::All,
+                &"supervised".into(),
+                &"ada".into(),
+                "a day",
+                Some(desk.now().plus(days(1))),
+            )
+            .unwrap(),
+    );
     desk.journal.write();
     leap(&desk, 30 * DAY);
     // At once, before it is durable.
     for id in [held, granted] {
-        assert!(matches!(desk.ledger.approval(id).unwrap().1.stage, Stage::Expired { .. }));
+        assert!(matches!(
+            desk.ledger.approval(id).unwrap().1.stage,
+            Stage::Expired { .. }
+        ));
     }
     assert!(matches!(desk.call(None, "api/pay", 2), Admit::Held { .. }));
     desk.journal.write();
     let after = desk.ledger.view(&"refunds".into()).unwrap();
-    assert_eq!((after.standing.posture, after.standing.all), (standing.posture, standing.all));
+    assert_eq!(
+        (after.standing.posture, after.standing.all),
+        (standing.posture, standing.all)
+    );
     assert!(after.state.clamp_all().is_some(), "a leap lifts no clamp");
     checks::projection(&desk);
-    let leaps = |desk: &Desk| desk.entries().iter().filter(|entry| matches!(entry.event, Event::ClockJumped { .. })).count();
+    let leaps = |desk: &Desk| {
+        desk.entries()
+            .iter()
+            .filter(|entry| matches!(entry.event, Event::ClockJumped { .. }))
+            .count()
+    };
     leap(&desk, 0);
     desk.journal.write();
     assert_eq!(leaps(&desk), 1, "once a leap");
@@ -67,7 +91,15 @@ fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
     desk.journal.write();
     assert!(desk.now().since(before) >= days(29));
     desk.ledger.sweep();
-    assert_eq!(desk.ledger.view(&"refunds".into()).unwrap().standing.all.unacceptable, 0);
+    assert_eq!(
+        desk.ledger
+            .view(&"refunds".into())
+            .unwrap()
+            .standing
+            .all
+            .unacceptable,
+        0
+    );
     checks::journal(&desk.entries(), true);
     checks::projection(&desk);
 }
@@ -79,13 +111,19 @@ fn a_clock_that_goes_back_forgives_nothing_and_revives_nothing() {
     let id = desk.approved(1);
     desk.pass(hours(2));
     desk.ledger.sweep();
-    assert!(matches!(desk.ledger.approval(id).unwrap().1.stage, Stage::Expired { .. }));
+    assert!(matches!(
+        desk.ledger.approval(id).unwrap().1.stage,
+        Stage::Expired { .. }
+    ));
     let before = desk.ledger.view(&"refunds".into()).unwrap().standing;
     leap(&desk, -7 * DAY);
     desk.pass(hours(1));
     assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }));
     let after = desk.ledger.view(&"refunds".into()).unwrap().standing;
-    assert_eq!((after.posture, after.remaining), (before.posture, before.remaining));
+    assert_eq!(
+        (after.posture, after.remaining),
+        (before.posture, before.remaining)
+    );
     desk.journal.write();
     // Nor does a restart under the clock that stands back.
     let again = desk.crash(desk.entries().len());
@@ -106,9 +144,33 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     let view = |desk: &Desk| desk.ledger.view(&"refunds".into()).unwrap();
     assert_eq!(view(&desk).standing.posture, Posture::Burned);
     let began = desk.now();
-    drop(desk.ledger.waive(&refunds, &"ada".into(), "over soon", hours(12)).unwrap());
-    drop(desk.ledger.clamp(&Scope::One(refunds.clone()), &"standard".into(), &"ada".into(), "a day", Some(began.plus(days(1)))).unwrap());
-    drop(desk.ledger.give_grant(&refunds, &"api/pay".into(), (hours(6), 5), &"ada".into(), "a busy hour").unwrap());
+    drop(
+        desk.ledger
+            .waive(&refunds, &"ada".into(), "over soon", hours(12))
+            .unwrap(),
+    );
+    drop(
+        desk.ledger
+            .clamp(
+                &Scope::One(refunds.clone()),
+                &"standard".into(),
+                &"ada".into(),
+                "a day",
+                Some(began.plus(days(1))),
+            )
+            .unwrap(),
+    );
+    drop(
+        desk.ledger
+            .give_grant(
+                &refunds,
+                &"api/pay".into(),
+                (hours(6), 5),
+                &"ada".into(),
+                "a busy hour",
+            )
+            .unwrap(),
+    );
     desk.journal.write();
     let ends = |desk: &Desk| {
         let state = view(desk).state;
@@ -120,8 +182,12 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
         )
     };
     let before = ends(&desk);
-    assert_eq!((before.0, before.1), (Some(began.plus(hours(12))), Some(began.plus(days(1)))));
-    // A day back: time stands still until the clock has caught up, no end moves, and nothing begins anew.
+    assert_eq!(
+        (before.0, before.1),
+        (Some(began.plus(hours(12))), Some(began.plus(days(1))))
+    );
+    // A day back: time stands still until the clock has caught up, no end moves, and nothing begins
+    // anew.
     leap(&desk, -DAY);
     desk.pass(hours(23));
     desk.ledger.sweep();
@@ -130,22 +196,60 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     desk.ledger.sweep();
     assert_eq!(desk.now(), began.plus(hours(12)));
     assert!(view(&desk).state.waiver().is_none() && view(&desk).state.clamp().is_some());
-    assert!(view(&desk).state.timed().open(&"api/pay".into(), desk.now()).is_none());
+    assert!(
+        view(&desk)
+            .state
+            .timed()
+            .open(&"api/pay".into(), desk.now())
+            .is_none()
+    );
     desk.pass(hours(12));
     desk.ledger.sweep();
     assert!(view(&desk).state.clamp().is_none());
 
-    // A month ahead: nothing is earned, ends well or is forgiven by it; what would only open something is over.
-    drop(desk.ledger.recover(&refunds, &"ada".into(), "a prompt", None, None, days(7)).unwrap());
+    // A month ahead: nothing is earned, ends well or is forgiven by it; what would only open
+    // something is over.
+    drop(
+        desk.ledger
+            .recover(&refunds, &"ada".into(), "a prompt", None, None, days(7))
+            .unwrap(),
+    );
     desk.journal.write();
     let until = view(&desk).state.account().probation().unwrap().until;
-    let days_before: Vec<_> = view(&desk).state.progress().iter().map(|progress| progress.days).collect();
+    let days_before: Vec<_> = view(&desk)
+        .state
+        .progress()
+        .iter()
+        .map(|progress| progress.days)
+        .collect();
     leap(&desk, 31 * DAY);
     desk.journal.write();
     let after = view(&desk);
-    assert_eq!(after.state.account().probation().map(|probation| probation.until), Some(until), "a leap is no good conduct");
-    assert_eq!(after.state.progress().iter().map(|progress| progress.days).collect::<Vec<_>>(), days_before);
-    assert_eq!((after.state.reviews().overdue_since(), after.standing.all.unacceptable), (before.2, 3));
+    assert_eq!(
+        after
+            .state
+            .account()
+            .probation()
+            .map(|probation| probation.until),
+        Some(until),
+        "a leap is no good conduct"
+    );
+    assert_eq!(
+        after
+            .state
+            .progress()
+            .iter()
+            .map(|progress| progress.days)
+            .collect::<Vec<_>>(),
+        days_before
+    );
+    assert_eq!(
+        (
+            after.state.reviews().overdue_since(),
+            after.standing.all.unacceptable
+        ),
+        (before.2, 3)
+    );
     assert!(!after.state.may_waive(desk.now()) || after.state.waiver().is_none());
     // Somebody takes it for the time: then it has passed, for everything.
     drop(desk.ledger.accept_clock(&"ada".into()));
@@ -153,8 +257,14 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     desk.ledger.sweep();
     desk.journal.write();
     let after = view(&desk);
-    assert!(after.state.account().probation().is_none() && after.state.reviews().overdue_since().is_some());
-    assert_eq!((after.standing.posture, after.standing.all.unacceptable), (Posture::Healthy, 0));
+    assert!(
+        after.state.account().probation().is_none()
+            && after.state.reviews().overdue_since().is_some()
+    );
+    assert_eq!(
+        (after.standing.posture, after.standing.all.unacceptable),
+        (Posture::Healthy, 0)
+    );
     checks::journal(&desk.entries(), true);
     checks::projection(&desk);
 }

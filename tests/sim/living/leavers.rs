@@ -1,4 +1,5 @@
-//! Whoever is taken off the list has approved nothing, wherever their decision was on its way to (G4, G9, G12).
+//! Whoever is taken off the list has approved nothing, wherever their decision was on its way to
+//! (G4, G9, G12).
 
 use std::sync::Barrier;
 
@@ -13,11 +14,20 @@ use super::{
 };
 
 fn name(desk: &Desk, people: &[&str]) -> Answer<Result<(), burngate::ledger::port::Unavailable>> {
-    Answer::of(desk.ledger.name_approvers(people.iter().map(|name| PersonName::from(*name)).collect()))
+    Answer::of(
+        desk.ledger
+            .name_approvers(people.iter().map(|name| PersonName::from(*name)).collect()),
+    )
 }
 
-fn approve(desk: &Desk, id: burngate::gate::name::ApprovalId, who: &str) -> Result<(), OperateError> {
-    desk.ledger.decide(id, &decision(who, DecisionKind::Approve), None).map(|deciding| drop(Answer::of(deciding.durable)))
+fn approve(
+    desk: &Desk,
+    id: burngate::gate::name::ApprovalId,
+    who: &str,
+) -> Result<(), OperateError> {
+    desk.ledger
+        .decide(id, &decision(who, DecisionKind::Approve), None)
+        .map(|deciding| drop(Answer::of(deciding.durable)))
 }
 
 fn ends_well(desk: &Desk) {
@@ -34,11 +44,20 @@ fn a_grant_that_needed_them_waits_again_before_the_disk_has_answered() {
     let id = desk.held(1);
     approve(&desk, id, "dana").unwrap();
     desk.journal.write();
-    assert!(matches!(desk.ledger.approval(id).unwrap().1.stage, Stage::Approved { .. }));
+    assert!(matches!(
+        desk.ledger.approval(id).unwrap().1.stage,
+        Stage::Approved { .. }
+    ));
     let named = name(&desk, &["eli"]);
     assert_eq!(named.get(), None);
-    assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }), "in force before it is durable");
-    assert_eq!(approve(&desk, id, "dana"), Err(OperateError::NoApprover("dana".into())));
+    assert!(
+        matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }),
+        "in force before it is durable"
+    );
+    assert_eq!(
+        approve(&desk, id, "dana"),
+        Err(OperateError::NoApprover("dana".into()))
+    );
     approve(&desk, id, "eli").unwrap();
     desk.journal.write();
     assert_eq!(named.get(), Some(Ok(())));
@@ -75,13 +94,21 @@ fn of_decisions_that_race_with_leaving_none_stands() {
         let journal = &desk.journal;
         scope.spawn(|| journal.write_until_closed());
         for round in 0..ROUNDS {
-            assert_eq!(desk.ledger.name_approvers(["dana".into(), "eli".into()].into()).wait(), Ok(Ok(())));
+            assert_eq!(
+                desk.ledger
+                    .name_approvers(["dana".into(), "eli".into()].into())
+                    .wait(),
+                Ok(Ok(()))
+            );
             let id = desk.held(round);
             let start = Barrier::new(3);
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     start.wait();
-                    if let Ok(deciding) = desk.ledger.decide(id, &decision("dana", DecisionKind::Approve), None) {
+                    if let Ok(deciding) =
+                        desk.ledger
+                            .decide(id, &decision("dana", DecisionKind::Approve), None)
+                    {
                         assert_eq!(deciding.durable.wait(), Ok(Ok(())));
                     }
                 });
@@ -94,10 +121,16 @@ fn of_decisions_that_race_with_leaving_none_stands() {
                 });
                 scope.spawn(|| {
                     start.wait();
-                    assert_eq!(desk.ledger.name_approvers(["eli".into()].into()).wait(), Ok(Ok(())));
+                    assert_eq!(
+                        desk.ledger.name_approvers(["eli".into()].into()).wait(),
+                        Ok(Ok(()))
+                    );
                 });
             });
-            assert!(!matches!(desk.call(None, "api/pay", round), Admit::Pass { .. }), "round {round}: her approval passes a call");
+            assert!(
+                !matches!(desk.call(None, "api/pay", round), Admit::Pass { .. }),
+                "round {round}: her approval passes a call"
+            );
         }
         journal.close();
     });
@@ -106,7 +139,9 @@ fn of_decisions_that_race_with_leaving_none_stands() {
     for entry in desk.entries() {
         match &entry.event {
             Event::ApproversNamed { people } => listed = people.contains("dana"),
-            Event::Decided { decision, .. } => assert!(listed, "{} decided when they were gone", decision.reviewer),
+            Event::Decided { decision, .. } => {
+                assert!(listed, "{} decided when they were gone", decision.reviewer);
+            }
             _ => {}
         }
     }

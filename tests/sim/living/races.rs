@@ -30,7 +30,8 @@ fn of_a_thousand_who_end_an_approval_one_does() {
         scope.spawn(|| journal.write_until_closed());
         for round in 0..ROUNDS {
             let id = desk.held(round);
-            let (start, permits, decided) = (Barrier::new(THREADS), AtomicU32::new(0), AtomicU32::new(0));
+            let (start, permits, decided) =
+                (Barrier::new(THREADS), AtomicU32::new(0), AtomicU32::new(0));
             std::thread::scope(|scope| {
                 for n in 0..THREADS {
                     let (desk, start, permits, decided) = (&desk, &start, &permits, &decided);
@@ -38,26 +39,48 @@ fn of_a_thousand_who_end_an_approval_one_does() {
                         start.wait();
                         match n % 8 {
                             0..=2 => {
-                                if let Ok(durable) =
-                                    desk.ledger.decide(id, &decision(&format!("person {n}"), DecisionKind::Approve), None).map(|deciding| deciding.durable)
+                                if let Ok(durable) = desk
+                                    .ledger
+                                    .decide(
+                                        id,
+                                        &decision(&format!("person {n}"), DecisionKind::Approve),
+                                        None,
+                                    )
+                                    .map(|deciding| deciding.durable)
                                 {
-                                    decided.fetch_add(u32::from(durable.wait() == Ok(Ok(()))), Ordering::Relaxed);
+                                    decided.fetch_add(
+                                        u32::from(durable.wait() == Ok(Ok(()))),
+                                        Ordering::Relaxed,
+                                    );
                                 }
                             }
                             3 if round % 2 == 1 => {
-                                if let Ok(durable) =
-                                    desk.ledger.decide(id, &decision(&format!("person {n}"), DecisionKind::DenyNotNow), None).map(|deciding| deciding.durable)
+                                if let Ok(durable) = desk
+                                    .ledger
+                                    .decide(
+                                        id,
+                                        &decision(&format!("person {n}"), DecisionKind::DenyNotNow),
+                                        None,
+                                    )
+                                    .map(|deciding| deciding.durable)
                                 {
-                                    decided.fetch_add(u32::from(durable.wait() == Ok(Ok(()))), Ordering::Relaxed);
+                                    decided.fetch_add(
+                                        u32::from(durable.wait() == Ok(Ok(()))),
+                                        Ordering::Relaxed,
+                                    );
                                 }
                             }
                             4 if round == 2 => {
                                 desk.pass(hours(2));
                                 desk.ledger.sweep();
                             }
-                            5 if round == 3 => drop(desk.ledger.withdraw(id, "the agent cancelled")),
+                            5 if round == 3 => {
+                                drop(desk.ledger.withdraw(id, "the agent cancelled"));
+                            }
                             _ => {
-                                if let Admit::Pass { permit, durable } = desk.call(None, "api/pay", round) {
+                                if let Admit::Pass { permit, durable } =
+                                    desk.call(None, "api/pay", round)
+                                {
                                     permits.fetch_add(1, Ordering::Relaxed);
                                     assert_eq!(durable.expect("durable first").wait(), Ok(Ok(())));
                                     let mut seat = permit.spend();
@@ -67,11 +90,20 @@ fn of_a_thousand_who_end_an_approval_one_does() {
                             }
                         }
                     };
-                    std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, body).unwrap();
+                    std::thread::Builder::new()
+                        .stack_size(256 << 10)
+                        .spawn_scoped(scope, body)
+                        .unwrap();
                 }
             });
-            assert!(decided.load(Ordering::Relaxed) <= 1 || round == 2, "several decisions were taken");
-            assert!(permits.load(Ordering::Relaxed) <= 1 || round == 2, "one grant, several permits");
+            assert!(
+                decided.load(Ordering::Relaxed) <= 1 || round == 2,
+                "several decisions were taken"
+            );
+            assert!(
+                permits.load(Ordering::Relaxed) <= 1 || round == 2,
+                "one grant, several permits"
+            );
             if let Admit::Pass { permit, .. } = desk.call(None, "api/pay", round) {
                 assert_eq!(permits.load(Ordering::Relaxed), 0);
                 drop(permit);
@@ -89,7 +121,14 @@ fn of_a_thousand_who_end_an_approval_one_does() {
         let id = approval.request.approval;
         let used = entries.iter().filter(|entry| matches!(&entry.event, Event::Admitted(admission) if admission.approval == Some(id))).count();
         let expired = entries.iter().filter(|entry| matches!(&entry.event, Event::Followed(Effect::ApprovalExpired { approval }) if *approval == id)).count();
-        assert!(used <= 1 && used + expired <= 1, "{id}: used {used}, expired {expired}");
-        assert_eq!(used == 1, matches!(approval.stage, Stage::Used { .. }), "{id}");
+        assert!(
+            used <= 1 && used + expired <= 1,
+            "{id}: used {used}, expired {expired}"
+        );
+        assert_eq!(
+            used == 1,
+            matches!(approval.stage, Stage::Used { .. }),
+            "{id}"
+        );
     }
 }

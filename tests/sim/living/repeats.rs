@@ -21,19 +21,27 @@ use super::{
 };
 
 fn desk() -> Desk {
-    Desk::new(Rules { repeats: 4, ..Rules::default() })
+    Desk::new(Rules {
+        repeats: 4,
+        ..Rules::default()
+    })
 }
 
 fn done(desk: &Desk, tool: &str, digest: u8, status: u16) -> CallId {
     let mut seat = passed(desk.call(Some("r"), tool, digest)).0.spend();
     let call = seat.call();
     seat.answered(status);
-    seat.settle(Settlement { status, modes: Vec::new() });
+    seat.settle(Settlement {
+        status,
+        modes: Vec::new(),
+    });
     call
 }
 
 fn broken(admit: Admit) -> Finding {
-    let Refusal::Rule(finding) = refused(admit) else { panic!("not by a rule") };
+    let Refusal::Rule(finding) = refused(admit) else {
+        panic!("not by a rule")
+    };
     assert_eq!(finding.rule, RuleName::Loop);
     *finding
 }
@@ -56,13 +64,26 @@ fn the_fourth_same_call_is_refused_names_the_first_and_costs_its_run_once() {
     assert_eq!(duplicates(&desk), 0);
     for _ in 0..3 {
         let finding = broken(desk.call(Some("r"), "api/note", 1));
-        assert!(finding.detail.contains(&first.to_string()) && finding.detail.contains("3 times"), "{}", finding.detail);
+        assert!(
+            finding.detail.contains(&first.to_string()) && finding.detail.contains("3 times"),
+            "{}",
+            finding.detail
+        );
     }
     assert_eq!(duplicates(&desk), 1);
     // Neither another call nor another run is in that loop.
     done(&desk, "api/note", 2, 200);
     drop(passed(desk.call(Some("other"), "api/note", 1)).0);
-    assert_eq!(desk.journal.state().workflow(&"refunds".into()).unwrap().standing().all.unacceptable, 1);
+    assert_eq!(
+        desk.journal
+            .state()
+            .workflow(&"refunds".into())
+            .unwrap()
+            .standing()
+            .all
+            .unacceptable,
+        1
+    );
 }
 
 #[test]
@@ -82,7 +103,9 @@ fn what_was_not_sent_or_was_put_off_counts_nothing() {
 #[test]
 fn calls_in_flight_count_so_that_a_volley_is_a_loop_too() {
     let desk = desk();
-    let volley: Vec<_> = (0..3).map(|_| passed(desk.call(Some("r"), "api/note", 1)).0).collect();
+    let volley: Vec<_> = (0..3)
+        .map(|_| passed(desk.call(Some("r"), "api/note", 1)).0)
+        .collect();
     broken(desk.call(Some("r"), "api/note", 1));
     drop(volley);
     drop(passed(desk.call(Some("r"), "api/note", 1)).0);
@@ -93,11 +116,25 @@ fn a_held_call_is_repeated_until_somebody_decides_and_what_a_person_approves_pas
     let desk = desk();
     for _ in 0..6 {
         for _ in 0..6 {
-            assert!(matches!(desk.call(Some("r"), "api/pay", 1), Admit::Held { .. }));
+            assert!(matches!(
+                desk.call(Some("r"), "api/pay", 1),
+                Admit::Held { .. }
+            ));
         }
-        let Admit::Held { approval, .. } = desk.call(Some("r"), "api/pay", 1) else { panic!("not held") };
+        let Admit::Held { approval, .. } = desk.call(Some("r"), "api/pay", 1) else {
+            panic!("not held")
+        };
         desk.journal.write();
-        drop(desk.ledger.decide(approval.request.approval, &decision("ada", DecisionKind::Approve), None).unwrap().durable);
+        drop(
+            desk.ledger
+                .decide(
+                    approval.request.approval,
+                    &decision("ada", DecisionKind::Approve),
+                    None,
+                )
+                .unwrap()
+                .durable,
+        );
         desk.journal.write();
         done(&desk, "api/pay", 1, 200);
         // It sees the grant as used.
@@ -119,10 +156,18 @@ fn reads_may_poll() {
         done(&desk, "api/look", 1, 200);
     }
     let finding = broken(desk.call(Some("r"), "api/look", 1));
-    assert!(finding.detail.contains("60 times within a minute"), "{}", finding.detail);
+    assert!(
+        finding.detail.contains("60 times within a minute"),
+        "{}",
+        finding.detail
+    );
     desk.pass(minutes(1));
     done(&desk, "api/look", 1, 200);
-    assert_eq!(duplicates(&desk), 0, "reading again and again does no work twice");
+    assert_eq!(
+        duplicates(&desk),
+        0,
+        "reading again and again does no work twice"
+    );
 }
 
 #[test]

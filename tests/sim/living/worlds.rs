@@ -1,10 +1,13 @@
-//! Random worlds: agents, reviewers, operators, reports, sweeps, clocks, outages and crashes, in any order.
+//! Random worlds: agents, reviewers, operators, reports, sweeps, clocks, outages and crashes, in
+//! any order.
 
 use std::time::Duration;
 
 use burngate::{
     clock::Clock as _,
-    gate::{approval::DecisionKind, name::ApprovalId, outcome::FailureMode, policy::Terms, risk::Tier},
+    gate::{
+        approval::DecisionKind, name::ApprovalId, outcome::FailureMode, policy::Terms, risk::Tier,
+    },
     ledger::{
         admit::{Admit, Refusal},
         operate::{Reported, Scope},
@@ -19,7 +22,9 @@ use super::{
 };
 use crate::world::{Rng, terms, worlds};
 
-const TOOLS: [&str; 6] = ["api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form"];
+const TOOLS: [&str; 6] = [
+    "api/look", "api/note", "api/mail", "api/pay", "api/ban", "api/form",
+];
 const RUNS: [Option<&str>; 4] = [None, Some("a"), Some("b"), Some("c")];
 const AGENTS: [&str; 2] = ["clerk", "robot"];
 const WORKFLOWS: [&str; 2] = ["refunds", "mail"];
@@ -46,10 +51,23 @@ impl World {
     fn new(rng: &mut Rng) -> Self {
         let rules = |rng: &mut Rng| {
             let tier = rng.pick(&[Tier::Low, Tier::Medium, Tier::High]);
-            let terms = Terms { reads_only: false, ..terms(tier, rng.pick(&[950_000, 970_000, 995_000])) };
-            Rules { terms, calls: rng.pick(&[3, 1_000]), finish_required: rng.one_in(3), people: rng.pick(&[1, 1, 2]), ..Rules::default() }
+            let terms = Terms {
+                reads_only: false,
+                ..terms(tier, rng.pick(&[950_000, 970_000, 995_000]))
+            };
+            Rules {
+                terms,
+                calls: rng.pick(&[3, 1_000]),
+                finish_required: rng.one_in(3),
+                people: rng.pick(&[1, 1, 2]),
+                ..Rules::default()
+            }
         };
-        let desk = Desk::of(&[("refunds", rules(rng)), ("mail", rules(rng))], rng.pick(&[2, 1_000]), 1_000);
+        let desk = Desk::of(
+            &[("refunds", rules(rng)), ("mail", rules(rng))],
+            rng.pick(&[2, 1_000]),
+            1_000,
+        );
         World {
             desk,
             permits: Vec::new(),
@@ -68,18 +86,31 @@ impl World {
         match rng.below(24) {
             0..=6 => {
                 let workflow = rng.pick(&WORKFLOWS);
-                let Some(seat) = self.desk.seat_in(workflow, rng.pick(&AGENTS), rng.pick(&RUNS)) else { return };
+                let Some(seat) = self
+                    .desk
+                    .seat_in(workflow, rng.pick(&AGENTS), rng.pick(&RUNS))
+                else {
+                    return;
+                };
                 let (tool, digest) = (rng.pick(&TOOLS), rng.below(4) as u8);
                 self.judge(rng, seat, tool, digest);
             }
             7 | 8 if !self.waiting.is_empty() => {
-                let (seat, tool, digest) = self.waiting.swap_remove(rng.below(self.waiting.len() as u64) as usize);
+                let (seat, tool, digest) = self
+                    .waiting
+                    .swap_remove(rng.below(self.waiting.len() as u64) as usize);
                 self.judge(rng, seat, tool, digest);
             }
             9..=11 if !self.permits.is_empty() => {
-                let (permit, durable, clamps) = self.permits.swap_remove(rng.below(self.permits.len() as u64) as usize);
-                let written = durable.as_ref().is_none_or(|durable| durable.get() == Some(Ok(())));
-                let refused = durable.as_ref().is_some_and(|durable| matches!(durable.get(), Some(Err(_))));
+                let (permit, durable, clamps) = self
+                    .permits
+                    .swap_remove(rng.below(self.permits.len() as u64) as usize);
+                let written = durable
+                    .as_ref()
+                    .is_none_or(|durable| durable.get() == Some(Ok(())));
+                let refused = durable
+                    .as_ref()
+                    .is_some_and(|durable| matches!(durable.get(), Some(Err(_))));
                 if !written && !refused {
                     self.permits.push((permit, durable, clamps));
                 } else if refused || rng.one_in(8) {
@@ -98,23 +129,46 @@ impl World {
                 }
             }
             12..=14 if !self.sent.is_empty() => {
-                let mut seat = self.sent.swap_remove(rng.below(self.sent.len() as u64) as usize);
+                let mut seat = self
+                    .sent
+                    .swap_remove(rng.below(self.sent.len() as u64) as usize);
                 if !rng.one_in(5) {
                     seat.answered(200);
                 }
                 if rng.one_in(4) {
-                    let mode = [FailureMode::Timeout, FailureMode::ToolError, FailureMode::WrongAction][rng.below(3) as usize].clone();
-                    seat.settle(Settlement { status: 200, modes: vec![(mode, "")] });
+                    let mode = [
+                        FailureMode::Timeout,
+                        FailureMode::ToolError,
+                        FailureMode::WrongAction,
+                    ][rng.below(3) as usize]
+                        .clone();
+                    seat.settle(Settlement {
+                        status: 200,
+                        modes: vec![(mode, "")],
+                    });
                 } else {
                     drop(seat);
                 }
             }
             15 | 16 if !self.approvals.is_empty() => {
                 let id = rng.pick(&self.approvals);
-                let kind = rng.pick(&[DecisionKind::Approve, DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow]);
+                let kind = rng.pick(&[
+                    DecisionKind::Approve,
+                    DecisionKind::Approve,
+                    DecisionKind::DenyWrong,
+                    DecisionKind::DenyNotNow,
+                ]);
                 let durable = match rng.below(6) {
                     0 => self.desk.ledger.withdraw(id, "cancelled"),
-                    _ => self.desk.ledger.decide(id, &decision(rng.pick(&["ada", "bob", "clerk"]), kind), None).map(|deciding| deciding.durable),
+                    _ => self
+                        .desk
+                        .ledger
+                        .decide(
+                            id,
+                            &decision(rng.pick(&["ada", "bob", "clerk"]), kind),
+                            None,
+                        )
+                        .map(|deciding| deciding.durable),
                 };
                 self.receipts.extend(durable.ok().map(Answer::of));
             }
@@ -132,17 +186,26 @@ impl World {
             }
             20 if rng.one_in(4) => {
                 // Back, or a leap of more than five minutes.
-                self.desk.turn(0, rng.pick(&[-3_600_000, 7_200_000, 86_400_000]));
+                self.desk
+                    .turn(0, rng.pick(&[-3_600_000, 7_200_000, 86_400_000]));
                 if let Some(wall) = self.desk.clock.jumped() {
-                    self.receipts.push(Answer::of(self.desk.ledger.clock_jumped(wall)));
+                    self.receipts
+                        .push(Answer::of(self.desk.ledger.clock_jumped(wall)));
                 }
                 if rng.one_in(3) {
                     drop(self.desk.ledger.accept_clock(&"ada".into()));
                 }
             }
-            21 if self.outages && rng.one_in(3) => self.desk.journal.refuse(self.desk.journal.ready()),
+            21 if self.outages && rng.one_in(3) => {
+                self.desk.journal.refuse(self.desk.journal.ready());
+            }
             22 if rng.one_in(12) => self.crash(rng),
-            23 => drop(self.desk.ledger.finish(&rng.pick(&WORKFLOWS).into(), &rng.pick(&AGENTS).into(), &rng.pick(&["a", "b", "c"]).into(), rng.one_in(4))),
+            23 => drop(self.desk.ledger.finish(
+                &rng.pick(&WORKFLOWS).into(),
+                &rng.pick(&AGENTS).into(),
+                &rng.pick(&["a", "b", "c"]).into(),
+                rng.one_in(4),
+            )),
             _ => {
                 for _ in 0..rng.below(6) {
                     self.desk.journal.write_one();
@@ -171,7 +234,12 @@ impl World {
                 let durable = durable.map(Answer::of);
                 self.permits.push((permit, durable, self.clamps));
             }
-            Admit::Held { seat, approval, durable, .. } => {
+            Admit::Held {
+                seat,
+                approval,
+                durable,
+                ..
+            } => {
                 self.approvals.push(approval.request.approval);
                 self.receipts.extend(durable.map(Answer::of));
                 if rng.one_in(2) {
@@ -179,11 +247,15 @@ impl World {
                 }
             }
             Admit::Refused { refusal, .. } => match refusal {
-                Refusal::Rule(finding) => assert!(!finding.detail.is_empty() && !finding.rule.as_str().is_empty()),
+                Refusal::Rule(finding) => {
+                    assert!(!finding.detail.is_empty() && !finding.rule.as_str().is_empty());
+                }
                 Refusal::Unreadable(what) => panic!("unreadable: {what}"),
                 Refusal::Journal => assert!(!self.desk.journal.ready()),
                 Refusal::Capped(finding, _) => panic!("nothing is capped: {}", finding.detail),
-                Refusal::Recalled(recalled) => assert!(recalled.earlier.is_some() || recalled.reached.is_some()),
+                Refusal::Recalled(recalled) => {
+                    assert!(recalled.earlier.is_some() || recalled.reached.is_some());
+                }
                 Refusal::IdempotencyKey(why) => panic!("no key was given: {why}"),
                 Refusal::Spent(approval) => panic!("nothing is edited: {approval:?}"),
                 Refusal::Inbox(full) => panic!("no inbox is full: {full:?}"),
@@ -196,16 +268,39 @@ impl World {
     }
 
     fn operate(&mut self, rng: &mut Rng) {
-        let scope = if rng.one_in(2) { Scope::All } else { Scope::One(rng.pick(&WORKFLOWS).into()) };
+        let scope = if rng.one_in(2) {
+            Scope::All
+        } else {
+            Scope::One(rng.pick(&WORKFLOWS).into())
+        };
         let durable = match rng.below(4) {
             0 | 1 => {
-                let until = rng.one_in(2).then(|| self.desk.now().plus(Duration::from_secs(rng.below(4_000) + 1)));
+                let until = rng.one_in(2).then(|| {
+                    self.desk
+                        .now()
+                        .plus(Duration::from_secs(rng.below(4_000) + 1))
+                });
                 let level = rng.pick(&["halted", "read_only", "supervised", "standard"]);
                 self.clamps += 1;
-                self.desk.ledger.clamp(&scope, &level.into(), &"ada".into(), "careful", until).ok().map(|clamped| clamped.durable)
+                self.desk
+                    .ledger
+                    .clamp(&scope, &level.into(), &"ada".into(), "careful", until)
+                    .ok()
+                    .map(|clamped| clamped.durable)
             }
             2 => self.desk.ledger.release(&scope, &"ada".into(), "over").ok(),
-            _ => self.desk.ledger.recover(&rng.pick(&WORKFLOWS).into(), &"ada".into(), "found", None, None, Duration::from_secs(86_400)).ok(),
+            _ => self
+                .desk
+                .ledger
+                .recover(
+                    &rng.pick(&WORKFLOWS).into(),
+                    &"ada".into(),
+                    "found",
+                    None,
+                    None,
+                    Duration::from_secs(86_400),
+                )
+                .ok(),
         };
         self.receipts.extend(durable.map(Answer::of));
     }
@@ -213,15 +308,46 @@ impl World {
     fn report(&mut self, rng: &mut Rng) {
         let workflow = Some(rng.pick(&WORKFLOWS).into());
         let target = match rng.below(2) {
-            0 => RunTarget::Run { run: rng.pick(&["a", "b", "c#2"]).into(), workflow, agent: Some(rng.pick(&AGENTS).into()) },
-            _ => RunTarget::Subject { subject: rng.pick(&ORDERS).into(), tool: None, workflow },
+            0 => RunTarget::Run {
+                run: rng.pick(&["a", "b", "c#2"]).into(),
+                workflow,
+                agent: Some(rng.pick(&AGENTS).into()),
+            },
+            _ => RunTarget::Subject {
+                subject: rng.pick(&ORDERS).into(),
+                tool: None,
+                workflow,
+            },
         };
-        let mode = [FailureMode::WrongAction, FailureMode::MissedEscalation, FailureMode::ToolError][rng.below(3) as usize].clone();
+        let mode = [
+            FailureMode::WrongAction,
+            FailureMode::MissedEscalation,
+            FailureMode::ToolError,
+        ][rng.below(3) as usize]
+            .clone();
         let reference = rng.pick(&[None, Some("T-1"), Some("T-2")]);
         match rng.below(6) {
-            0 => drop(self.desk.ledger.revise(target, Change::Retract { mode: Some(mode), reference: reference.map(Into::into), by: "ada".into() })),
-            1 => drop(self.desk.ledger.revise(target, Change::Exclude { reason: "an incident".into(), reference: None, by: "ada".into() })),
-            2 => drop(self.desk.ledger.revise(target, Change::Reinstate { by: "ada".into() })),
+            0 => drop(self.desk.ledger.revise(
+                target,
+                Change::Retract {
+                    mode: Some(mode),
+                    reference: reference.map(Into::into),
+                    by: "ada".into(),
+                },
+            )),
+            1 => drop(self.desk.ledger.revise(
+                target,
+                Change::Exclude {
+                    reason: "an incident".into(),
+                    reference: None,
+                    by: "ada".into(),
+                },
+            )),
+            2 => drop(
+                self.desk
+                    .ledger
+                    .revise(target, Change::Reinstate { by: "ada".into() }),
+            ),
             _ => match self.desk.ledger.report(target, charge(mode, reference)) {
                 Reported::Open { durable, .. } => self.receipts.extend(durable.map(Answer::of)),
                 Reported::Booked(receipt) => drop(receipt),
@@ -229,14 +355,16 @@ impl World {
         }
     }
 
-    /// Everything but the first entries of the journal is gone, and at least what was acknowledged is there.
+    /// Everything but the first entries of the journal is gone, and at least what was acknowledged
+    /// is there.
     fn crash(&mut self, rng: &mut Rng) {
         self.note();
         if self.outages {
             self.desk.journal.refuse(false);
         }
         let entries = self.desk.entries().len();
-        let kept = self.acknowledged.max(3) + rng.below((entries - self.acknowledged.max(3).min(entries)) as u64 + 1) as usize;
+        let kept = self.acknowledged.max(3)
+            + rng.below((entries - self.acknowledged.max(3).min(entries)) as u64 + 1) as usize;
         let again = self.desk.crash(kept.min(entries));
         let old = std::mem::replace(&mut self.desk, again);
         // What the old process still held goes with it, into a journal that nobody reads.
@@ -273,7 +401,10 @@ impl World {
         let entries = self.desk.entries();
         let mut again = burngate::ledger::memory::MemoryJournal::replayed(&entries).state();
         again.advance(self.desk.now());
-        assert!(again == self.desk.journal.state(), "a replay says something else");
+        assert!(
+            again == self.desk.journal.state(),
+            "a replay says something else"
+        );
     }
 }
 

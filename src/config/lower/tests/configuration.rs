@@ -3,21 +3,45 @@
 use super::*;
 
 pub(super) fn process_of(text: &str) -> Result<Process, String> {
-    process::lower(Some(&SourceFile::new("/etc/burngate/burngate.yaml", text))).map_err(|found| found.to_string())
+    process::lower(Some(&SourceFile::new("/etc/burngate/burngate.yaml", text)))
+        .map_err(|found| found.to_string())
 }
 
 #[test]
 fn the_process_has_the_contract_s_defaults() {
-    assert_eq!(process_of("").unwrap(), Process { warnings: process_of("").unwrap().warnings, ..Process::default() });
+    assert_eq!(
+        process_of("").unwrap(),
+        Process {
+            warnings: process_of("").unwrap().warnings,
+            ..Process::default()
+        }
+    );
     let digest = "ab".repeat(32);
     let process = process_of(&format!(
         "listen: [127.0.0.1:0, 'unix:/run/burngate.sock', ':8080']\npolicies: policies/\nreviewers: [ {{ name: dana, role: reviewer, token_sha256: \"{digest}\" }}, {{ name: kim, role: viewer, token_sha256: {} }} ]\nbounds: {{ body: 2MiB }}\n",
         "12".repeat(32)
     ))
     .unwrap();
-    assert_eq!(process.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:0", "unix:/run/burngate.sock", "0.0.0.0:8080"]);
-    assert_eq!(process.policies, std::path::Path::new("/etc/burngate/policies/"));
-    assert_eq!((process.bounds.body, process.bounds.holds, process.approvers()), (2 << 20, 1000, 2));
+    assert_eq!(
+        process
+            .listen
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["127.0.0.1:0", "unix:/run/burngate.sock", "0.0.0.0:8080"]
+    );
+    assert_eq!(
+        process.policies,
+        std::path::Path::new("/etc/burngate/policies/")
+    );
+    assert_eq!(
+        (
+            process.bounds.body,
+            process.bounds.holds,
+            process.approvers()
+        ),
+        (2 << 20, 1000, 2)
+    );
 }
 
 #[test]
@@ -36,6 +60,8 @@ fn the_process_s_mistakes() {
     /etc/burngate/burngate.yaml:7:57: reviewer `dana` has the same token as agent `a`
     /etc/burngate/burngate.yaml:7:168: `token_sha256` of reviewer `kim`: expected 64 lower-case hexadecimal digits
     "#);
-    let warned = process_of("telemetry: { otlp: http://127.0.0.1:4318 }\n").unwrap().warnings;
+    let warned = process_of("telemetry: { otlp: http://127.0.0.1:4318 }\n")
+        .unwrap()
+        .warnings;
     insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
 }

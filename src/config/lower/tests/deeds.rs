@@ -21,16 +21,56 @@ fn rules_about_what_was_done_mean_what_they_say() {
     reverses: { tool: charge, within: 7d }
     limits: [ { sum: args.amount, per: subject, within: 24h, hold_above: 1000, deny_above: 5000.5 }, { count: true, per: agent, within: 1h, deny_above: 10 } ]";
     let loaded = loaded(&[&with_refund(keys), ALL]);
-    let tool = |name: &str| loaded.policies.apis["payments"].tools.iter().find(|tool| tool.name.as_str() == name).unwrap();
+    let tool = |name: &str| {
+        loaded.policies.apis["payments"]
+            .tools
+            .iter()
+            .find(|tool| tool.name.as_str() == name)
+            .unwrap()
+    };
     let rules = tool("payments/refund").deeds.as_ref().unwrap();
     let duplicate = rules.duplicate.as_ref().unwrap();
-    assert_eq!((duplicate.key.len(), duplicate.within, duplicate.verdict, duplicate.place.line), (2, days(1), Twice::Deny, 19));
-    let limits: Vec<_> = rules.limits.iter().map(|limit| (limit.counted(), limit.per, limit.place.line)).collect();
-    assert_eq!(limits, [("args.amount", Per::Subject, 21), ("calls", Per::Agent, 21)]);
-    assert_eq!(rules.limits[0].deny_above.map(|bound| bound.to_string()).as_deref(), Some("5000.5"));
+    assert_eq!(
+        (
+            duplicate.key.len(),
+            duplicate.within,
+            duplicate.verdict,
+            duplicate.place.line
+        ),
+        (2, days(1), Twice::Deny, 19)
+    );
+    let limits: Vec<_> = rules
+        .limits
+        .iter()
+        .map(|limit| (limit.counted(), limit.per, limit.place.line))
+        .collect();
+    assert_eq!(
+        limits,
+        [("args.amount", Per::Subject, 21), ("calls", Per::Agent, 21)]
+    );
+    assert_eq!(
+        rules.limits[0]
+            .deny_above
+            .map(|bound| bound.to_string())
+            .as_deref(),
+        Some("5000.5")
+    );
     // The other tool is told.
-    assert_eq!(rules.reverses.as_ref().map(|reverses| reverses.tool.as_str()), Some("payments/charge"));
-    assert_eq!(tool("payments/charge").deeds.as_ref().unwrap().reversed_within, Some(days(7)));
+    assert_eq!(
+        rules
+            .reverses
+            .as_ref()
+            .map(|reverses| reverses.tool.as_str()),
+        Some("payments/charge")
+    );
+    assert_eq!(
+        tool("payments/charge")
+            .deeds
+            .as_ref()
+            .unwrap()
+            .reversed_within,
+        Some(days(7))
+    );
     assert!(tool("payments/ping").deeds.is_none());
     assert!(tool("payments/refund").reads_body());
     assert_eq!(loaded.warnings.render(false), "");
@@ -39,29 +79,84 @@ fn rules_about_what_was_done_mean_what_they_say() {
 #[test]
 fn what_is_wrong_with_rules_about_what_was_done_is_told_where_it_is() {
     for (keys, told) in [
-        ("    duplicate: { key: [], within: 24h }", "`key`: expected 1 to 16 expressions, found 0"),
+        (
+            "    duplicate: { key: [], within: 24h }",
+            "`key`: expected 1 to 16 expressions, found 0",
+        ),
         ("    duplicate: { within: 24h }", "`duplicate` lacks `key`"),
-        ("    duplicate: { key: [args.order] }", "`duplicate` lacks `within`"),
-        ("    duplicate: { key: [args.oder], within: 24h }", "`key` reads the argument `oder`, which the tool's schema does not allow"),
-        ("    duplicate: { key: [args.order], within: 500ms }", "`within`: expected a duration from 1s to 30d, found `500ms`"),
-        ("    duplicate: { key: [args.order], within: 31d }", "`within`: expected a duration from 1s to 30d, found `31d`"),
-        ("    reverses: { tool: charges, within: 7d }", "`reverses`: there is no tool `payments/charges`"),
-        ("    reverses: { tool: ping, within: 7d }", "`reverses`: `payments/ping` has no `subject`"),
-        ("    reverses: { tool: refund, within: 7d }", "`payments/refund` cannot undo itself"),
-        ("    limits: [ { sum: args.amount, per: subject, within: 24h } ]", "a limit needs `hold_above` or `deny_above`"),
-        ("    limits: [ { per: subject, within: 24h, deny_above: 5 } ]", "a limit needs one of `sum` and `count`"),
-        ("    limits: [ { sum: args.amount, count: true, per: agent, within: 24h, deny_above: 5 } ]", "a limit needs one of `sum` and `count`"),
-        ("    limits: [ { count: false, per: agent, within: 24h, deny_above: 5 } ]", "`count: false` says nothing"),
-        ("    limits: [ { count: true, within: 24h, deny_above: 5 } ]", "a limit lacks `per`"),
-        ("    limits: [ { count: true, per: agent, within: 24h, hold_above: 5, deny_above: 5 } ]", "`hold_above`: 5 is not below `deny_above`, which is 5"),
-        ("    limits: [ { count: true, per: agent, within: 24h, deny_above: -1 } ]", "`deny_above`: expected a number from 0 to 10^18"),
-        ("    limits: [ { count: true, per: agent, within: 24h, deny_above: 1e19 } ]", "`deny_above`: expected a number from 0 to 10^18"),
+        (
+            "    duplicate: { key: [args.order] }",
+            "`duplicate` lacks `within`",
+        ),
+        (
+            "    duplicate: { key: [args.oder], within: 24h }",
+            "`key` reads the argument `oder`, which the tool's schema does not allow",
+        ),
+        (
+            "    duplicate: { key: [args.order], within: 500ms }",
+            "`within`: expected a duration from 1s to 30d, found `500ms`",
+        ),
+        (
+            "    duplicate: { key: [args.order], within: 31d }",
+            "`within`: expected a duration from 1s to 30d, found `31d`",
+        ),
+        (
+            "    reverses: { tool: charges, within: 7d }",
+            "`reverses`: there is no tool `payments/charges`",
+        ),
+        (
+            "    reverses: { tool: ping, within: 7d }",
+            "`reverses`: `payments/ping` has no `subject`",
+        ),
+        (
+            "    reverses: { tool: refund, within: 7d }",
+            "`payments/refund` cannot undo itself",
+        ),
+        (
+            "    limits: [ { sum: args.amount, per: subject, within: 24h } ]",
+            "a limit needs `hold_above` or `deny_above`",
+        ),
+        (
+            "    limits: [ { per: subject, within: 24h, deny_above: 5 } ]",
+            "a limit needs one of `sum` and `count`",
+        ),
+        (
+            "    limits: [ { sum: args.amount, count: true, per: agent, within: 24h, deny_above: 5 } ]",
+            "a limit needs one of `sum` and `count`",
+        ),
+        (
+            "    limits: [ { count: false, per: agent, within: 24h, deny_above: 5 } ]",
+            "`count: false` says nothing",
+        ),
+        (
+            "    limits: [ { count: true, within: 24h, deny_above: 5 } ]",
+            "a limit lacks `per`",
+        ),
+        (
+            "    limits: [ { count: true, per: agent, within: 24h, hold_above: 5, deny_above: 5 } ]",
+            "`hold_above`: 5 is not below `deny_above`, which is 5",
+        ),
+        (
+            "    limits: [ { count: true, per: agent, within: 24h, deny_above: -1 } ]",
+            "`deny_above`: expected a number from 0 to 10^18",
+        ),
+        (
+            "    limits: [ { count: true, per: agent, within: 24h, deny_above: 1e19 } ]",
+            "`deny_above`: expected a number from 0 to 10^18",
+        ),
     ] {
         let text = rendered(&[&with_refund(keys), ALL]);
-        assert!(text.contains(told) && text.contains("0.yaml:19:"), "{keys}\n{text}");
+        assert!(
+            text.contains(told) && text.contains("0.yaml:19:"),
+            "{keys}\n{text}"
+        );
     }
     let no_subject = with_refund("    limits: [ { count: true, per: subject, within: 1h, deny_above: 5 } ]\n    reverses: { tool: charge, within: 1h }")
         .replacen("    subject: args.order\n", "", 1);
     let text = rendered(&[&no_subject, ALL]);
-    assert!(text.contains("a limit `per: subject` needs the tool's `subject`") && text.contains("`reverses` needs the `subject`"), "{text}");
+    assert!(
+        text.contains("a limit `per: subject` needs the tool's `subject`")
+            && text.contains("`reverses` needs the `subject`"),
+        "{text}"
+    );
 }

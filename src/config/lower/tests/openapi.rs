@@ -37,9 +37,13 @@ tools:
 ";
 
 fn load_shop(document: &str, api: &str) -> Result<Loaded, Diagnostics> {
-    let workflow = "workflow: w\nrisk: medium\nvalidation: strict\ntools: [shop/get_order, shop/pay_back]\n";
-    let files =
-        [SourceFile::new("policies/shop.yaml", api), SourceFile::new("policies/w.yaml", workflow), SourceFile::new("policies/shop.openapi.yaml", document)];
+    let workflow =
+        "workflow: w\nrisk: medium\nvalidation: strict\ntools: [shop/get_order, shop/pay_back]\n";
+    let files = [
+        SourceFile::new("policies/shop.yaml", api),
+        SourceFile::new("policies/w.yaml", workflow),
+        SourceFile::new("policies/shop.openapi.yaml", document),
+    ];
     load(&files, &Process::default(), NOW)
 }
 
@@ -47,7 +51,10 @@ fn problems(document: &str, api: &str) -> String {
     match load_shop(document, api) {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(found) => {
-            let lines: Vec<_> = found.iter().map(|found| format!("{found} [{}]", found.hint.as_deref().unwrap_or_default())).collect();
+            let lines: Vec<_> = found
+                .iter()
+                .map(|found| format!("{found} [{}]", found.hint.as_deref().unwrap_or_default()))
+                .collect();
             lines.join("\n")
         }
     }
@@ -56,13 +63,29 @@ fn problems(document: &str, api: &str) -> String {
 #[test]
 fn a_document_fills_in_what_tools_leave_out() {
     let loaded = load_shop(SHOP, API).unwrap_or_else(|found| panic!("{}", found.render(false)));
-    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings.render(false));
+    assert!(
+        loaded.warnings.is_empty(),
+        "{}",
+        loaded.warnings.render(false)
+    );
     let api = &loaded.policies.apis["shop"];
-    let tool = |name: &str| api.tools.iter().find(|tool| tool.name.as_str() == name).unwrap();
+    let tool = |name: &str| {
+        api.tools
+            .iter()
+            .find(|tool| tool.name.as_str() == name)
+            .unwrap()
+    };
     assert_eq!(tool("shop/get_order").pattern.source(), "GET /orders/{id}");
-    let named: Vec<_> = tool("shop/get_order").parameters.iter().map(crate::gate::policy::Parameter::described).collect();
+    let named: Vec<_> = tool("shop/get_order")
+        .parameters
+        .iter()
+        .map(crate::gate::policy::Parameter::described)
+        .collect();
     assert_eq!(named, ["path.id", "query.lines"]);
-    assert_eq!(tool("shop/pay_back").arguments.as_ref().unwrap().source()["required"], serde_json::json!(["order", "amount"]));
+    assert_eq!(
+        tool("shop/pay_back").arguments.as_ref().unwrap().source()["required"],
+        serde_json::json!(["order", "amount"])
+    );
     assert_eq!(
         loaded.remarks,
         [
@@ -75,7 +98,12 @@ fn a_document_fills_in_what_tools_leave_out() {
 fn a_changed_document_is_another_version_and_another_definition() {
     let of = |document: &str, api: &str| {
         let loaded = load_shop(document, api).unwrap();
-        let refund = loaded.policies.apis["shop"].tools.iter().find(|tool| tool.name.as_str() == "shop/pay_back").unwrap().definition;
+        let refund = loaded.policies.apis["shop"]
+            .tools
+            .iter()
+            .find(|tool| tool.name.as_str() == "shop/pay_back")
+            .unwrap()
+            .definition;
         (loaded.policies.version, refund)
     };
     let before = of(SHOP, API);
@@ -84,7 +112,11 @@ fn a_changed_document_is_another_version_and_another_definition() {
     assert_ne!(before.1, stricter.1);
     let parameter = of(&SHOP.replace("maximum: 50 ", "maximum: 51 "), API);
     assert_ne!(before.0, parameter.0);
-    assert_eq!(of(&SHOP.replace("title: Shop", "title: Store"), API), before, "a title changes nothing");
+    assert_eq!(
+        of(&SHOP.replace("title: Shop", "title: Store"), API),
+        before,
+        "a title changes nothing"
+    );
 }
 
 #[test]
@@ -94,16 +126,29 @@ fn what_the_policy_says_itself_counts_instead() {
         "risk: high, arguments: { type: object }, parameters: [ { name: dry, in: query, required: true, schema: { type: boolean } } ],",
     );
     let loaded = load_shop(SHOP, &api).unwrap_or_else(|found| panic!("{}", found.render(false)));
-    let tool = loaded.policies.apis["shop"].tools.iter().find(|tool| tool.name.as_str() == "shop/pay_back").unwrap();
-    assert_eq!(tool.arguments.as_ref().unwrap().source(), &serde_json::json!({ "type": "object" }));
+    let tool = loaded.policies.apis["shop"]
+        .tools
+        .iter()
+        .find(|tool| tool.name.as_str() == "shop/pay_back")
+        .unwrap();
+    assert_eq!(
+        tool.arguments.as_ref().unwrap().source(),
+        &serde_json::json!({ "type": "object" })
+    );
     assert_eq!(tool.parameters[0].described(), "query.dry");
 }
 
 #[test]
 fn a_document_is_checked_against_conditions_like_any_schema() {
-    let found = problems(SHOP, &API.replace("args.amount > 500.0", "args.amuont > 500.0"));
+    let found = problems(
+        SHOP,
+        &API.replace("args.amount > 500.0", "args.amuont > 500.0"),
+    );
     assert!(found.contains("`hold_when` reads the argument `amuont`, which the tool's schema does not allow [did you mean `amount`?]"), "{found}");
-    let found = problems(SHOP, &API.replace("args.amount > 500.0", "args.amount > 9000.0"));
+    let found = problems(
+        SHOP,
+        &API.replace("args.amount > 500.0", "args.amount > 9000.0"),
+    );
     assert!(found.contains("`hold_when` can never match"), "{found}");
 }
 
@@ -156,6 +201,13 @@ fn what_is_wrong_is_told_where_it_is_written() {
         assert!(found.contains(&says), "{says}\n{found}");
     }
     let misplaced = [SourceFile::new("shop.yaml", SHOP)];
-    let found = load(&misplaced, &Process::default(), NOW).unwrap_err().to_string();
-    assert!(found.contains("shop.yaml:1:10: this is an OpenAPI document, and policies are looked for here"), "{found}");
+    let found = load(&misplaced, &Process::default(), NOW)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        found.contains(
+            "shop.yaml:1:10: this is an OpenAPI document, and policies are looked for here"
+        ),
+        "{found}"
+    );
 }

@@ -1,4 +1,5 @@
-//! A budget through its turns: the worked rows of the rules, burns, probations, and what takes them back.
+//! A budget through its turns: the worked rows of the rules, burns, probations, and what takes them
+//! back.
 
 use std::cmp::Ordering;
 
@@ -25,13 +26,24 @@ fn terms(target_ppm: u32, expected_runs: u64) -> Terms {
             expected_written: true,
             unacceptable: BTreeSet::from([FailureMode::WrongAction]),
             critical: BTreeSet::from([FailureMode::MissedEscalation]),
-            evidence: Arc::new(Evidence { breach: vec![0; 1_000], promote: vec![0; 1_000] }),
+            evidence: Arc::new(Evidence {
+                breach: vec![0; 1_000],
+                promote: vec![0; 1_000],
+            }),
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps { at_risk: "standard".into(), burned: "supervised".into(), breached: "read_only".into() },
+        caps: Caps {
+            at_risk: "standard".into(),
+            burned: "supervised".into(),
+            breached: "read_only".into(),
+        },
         recovery: Recovery::Cause,
-        lose: Lose { burns: 2, within: days(90), drop: 1 },
+        lose: Lose {
+            burns: 2,
+            within: days(90),
+            drop: 1,
+        },
         reads_only: false,
         grant: time::minutes(10),
         check: None,
@@ -40,15 +52,50 @@ fn terms(target_ppm: u32, expected_runs: u64) -> Terms {
     }
 }
 
-fn post(account: &mut Account, terms: &Terms, at: Time, runs: i64, unacceptable: i64, high: bool) -> Vec<Turn> {
+fn post(
+    account: &mut Account,
+    terms: &Terms,
+    at: Time,
+    runs: i64,
+    unacceptable: i64,
+    high: bool,
+) -> Vec<Turn> {
     let shift = Shift::of(Delta { runs, unacceptable }, high);
-    account.post(terms, at, &Posting { booked_at: at, shift, ..Posting::default() })
+    account.post(
+        terms,
+        at,
+        &Posting {
+            booked_at: at,
+            shift,
+            ..Posting::default()
+        },
+    )
 }
 
 fn critical(account: &mut Account, terms: &Terms, at: Time, id: &str, sign: i64) -> Vec<Turn> {
-    let run = Some(RunRef { agent: "clerk".into(), run: id.into() });
-    let shift = Shift::of(Delta { runs: sign.max(0), unacceptable: sign }, false);
-    account.post(terms, at, &Posting { booked_at: at, shift, modes: vec![(FailureMode::MissedEscalation, sign)], critical: true, run, ..Posting::default() })
+    let run = Some(RunRef {
+        agent: "clerk".into(),
+        run: id.into(),
+    });
+    let shift = Shift::of(
+        Delta {
+            runs: sign.max(0),
+            unacceptable: sign,
+        },
+        false,
+    );
+    account.post(
+        terms,
+        at,
+        &Posting {
+            booked_at: at,
+            shift,
+            modes: vec![(FailureMode::MissedEscalation, sign)],
+            critical: true,
+            run,
+            ..Posting::default()
+        },
+    )
 }
 
 /// Failures spread thin, so that no burn rate fires.
@@ -71,7 +118,14 @@ fn the_199th_of_200_changes_nothing_and_the_200th_burns() {
     let at = fail_slowly(&mut account, &terms, 199);
     assert_eq!(account.posture(), Posture::AtRisk);
     let (all, _) = account.balances(&terms.objective, at);
-    assert_eq!((all.runs, all.unacceptable, all.allowed.room(all.unacceptable)), (9_999, 199, 1));
+    assert_eq!(
+        (
+            all.runs,
+            all.unacceptable,
+            all.allowed.room(all.unacceptable)
+        ),
+        (9_999, 199, 1)
+    );
     let turns = post(&mut account, &terms, at, 1, 1, false);
     assert!(turns.contains(&Turn::BurnOpened));
     assert_eq!(account.posture(), Posture::Burned);
@@ -91,7 +145,10 @@ fn thirty_wrong_refunds_in_two_hundred_do_not_hide_behind_ten_thousand_triage_ru
     // 2% of 173 are 3.46.
     assert_eq!(failed, 4);
     let (all, high) = account.balances(&terms.objective, NOW);
-    assert!(all.remaining().cmp_percent(90) == Ordering::Greater && high.remaining().cmp_percent(0) == Ordering::Less);
+    assert!(
+        all.remaining().cmp_percent(90) == Ordering::Greater
+            && high.remaining().cmp_percent(0) == Ordering::Less
+    );
 }
 
 #[test]
@@ -107,11 +164,23 @@ fn a_burn_is_left_after_a_day_only_with_a_cause_and_more_than_a_tenth_left() {
     let mut account = Account::default();
     terms.recovery = Recovery::Automatic;
     critical(&mut account, &terms, NOW, "one", 1);
-    assert!(account.advance(&terms, NOW, NOW.plus(days(1)).minus(Duration::from_millis(1))).is_empty());
+    assert!(
+        account
+            .advance(
+                &terms,
+                NOW,
+                NOW.plus(days(1)).minus(Duration::from_millis(1))
+            )
+            .is_empty()
+    );
     assert_eq!(account.posture(), Posture::Burned);
-    // One more of an allowance of two would burn again: it stays until the failure has left the window.
+    // One more of an allowance of two would burn again: it stays until the failure has left the
+    // window.
     let turns = account.advance(&terms, NOW.plus(days(1)), NOW.plus(days(31)));
-    assert_eq!(turns.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [NOW.plus(days(30))]);
+    assert_eq!(
+        turns.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
+        [NOW.plus(days(30))]
+    );
     assert_eq!(account.posture(), Posture::Healthy);
 }
 
@@ -131,8 +200,14 @@ fn a_probation_used_up_falls_back_and_one_that_lasted_starts_the_count_anew() {
     account.advance(&terms, NOW, later);
     post(&mut account, &terms, later, 1, 1, false);
     assert!(account.probation().is_some());
-    assert_eq!(post(&mut account, &terms, later, 1, 1, false), [Turn::ProbationEnded(false)]);
-    assert_eq!((account.posture(), account.burns().len()), (Posture::Burned, 1));
+    assert_eq!(
+        post(&mut account, &terms, later, 1, 1, false),
+        [Turn::ProbationEnded(false)]
+    );
+    assert_eq!(
+        (account.posture(), account.burns().len()),
+        (Posture::Burned, 1)
+    );
 
     let mut account = burned();
     account.advance(&terms, NOW, later);
@@ -140,8 +215,18 @@ fn a_probation_used_up_falls_back_and_one_that_lasted_starts_the_count_anew() {
     let turns = account.advance(&terms, later, NOW.plus(days(7)));
     assert_eq!(turns[0], (NOW.plus(days(7)), Turn::ProbationEnded(true)));
     let (all, _) = account.balances(&terms.objective, NOW.plus(days(7)));
-    assert_eq!((account.posture(), all.runs, all.unacceptable), (Posture::Healthy, 1, 1));
-    assert_eq!(account.full_tally(days(30), NOW.plus(days(7))).all.unacceptable, 21, "the old failures stay visible");
+    assert_eq!(
+        (account.posture(), all.runs, all.unacceptable),
+        (Posture::Healthy, 1, 1)
+    );
+    assert_eq!(
+        account
+            .full_tally(days(30), NOW.plus(days(7)))
+            .all
+            .unacceptable,
+        21,
+        "the old failures stay visible"
+    );
 }
 
 #[test]
@@ -157,7 +242,11 @@ fn an_entry_soon_after_leaving_continues_the_burn_and_a_later_one_is_another() {
         let again = NOW.plus(hours(1 + gap));
         account.advance(&terms, NOW.plus(hours(1)), again);
         post(&mut account, &terms, again, 2, 2, false);
-        assert_eq!((account.posture(), account.burns().len()), (Posture::Burned, burns), "{gap} hours");
+        assert_eq!(
+            (account.posture(), account.burns().len()),
+            (Posture::Burned, burns),
+            "{gap} hours"
+        );
     }
 }
 
@@ -168,21 +257,42 @@ fn a_critical_burn_is_voided_by_its_own_run_alone() {
     post(&mut account, &terms, NOW, 1, 1, false);
     critical(&mut account, &terms, NOW, "one", 1);
     assert_eq!(account.posture(), Posture::Burned);
-    assert!(post(&mut account, &terms, NOW, 0, -1, false).is_empty(), "another failure was taken back");
+    assert!(
+        post(&mut account, &terms, NOW, 0, -1, false).is_empty(),
+        "another failure was taken back"
+    );
     critical(&mut account, &terms, NOW, "two", 1);
-    assert!(critical(&mut account, &terms, NOW, "one", -1).is_empty(), "the second run holds it");
+    assert!(
+        critical(&mut account, &terms, NOW, "one", -1).is_empty(),
+        "the second run holds it"
+    );
     let turns = critical(&mut account, &terms, NOW, "two", -1);
     assert_eq!(turns[0], Turn::BurnVoided);
-    assert_eq!((account.posture(), account.burns()[0].voided), (Posture::Healthy, true));
+    assert_eq!(
+        (account.posture(), account.burns()[0].voided),
+        (Posture::Healthy, true)
+    );
 }
 
 #[test]
 fn a_failure_outside_the_window_adds_nothing_and_enters_nothing() {
     let terms = terms(980_000, 100);
     let mut account = Account::default();
-    let shift = Shift::of(Delta { runs: 1, unacceptable: 1 }, false);
+    let shift = Shift::of(
+        Delta {
+            runs: 1,
+            unacceptable: 1,
+        },
+        false,
+    );
     let modes = vec![(FailureMode::MissedEscalation, 1)];
-    let posting = Posting { booked_at: NOW.minus(days(31)), shift, modes, critical: true, ..Posting::default() };
+    let posting = Posting {
+        booked_at: NOW.minus(days(31)),
+        shift,
+        modes,
+        critical: true,
+        ..Posting::default()
+    };
     assert!(account.post(&terms, NOW, &posting).is_empty());
 }
 
@@ -197,6 +307,13 @@ fn a_ledger_that_was_lost_starts_burned_and_nothing_taken_back_forgives_it() {
 #[test]
 fn more_than_a_tenth_must_be_left() {
     let allowed = terms(980_000, 10_000).objective.allowed(10_000);
-    let has_recovered = |unacceptable| Balance { runs: 10_000, unacceptable, allowed }.has_recovered();
+    let has_recovered = |unacceptable| {
+        Balance {
+            runs: 10_000,
+            unacceptable,
+            allowed,
+        }
+        .has_recovered()
+    };
     assert_eq!([179, 180].map(has_recovered), [true, false]);
 }

@@ -1,4 +1,5 @@
-//! A condition as it is evaluated: CEL's syntax tree with every name resolved, every macro and every pattern compiled, so that judging a call looks nothing up.
+//! A condition as it is evaluated: CEL's syntax tree with every name resolved, every macro and
+//! every pattern compiled, so that judging a call looks nothing up.
 
 use regex::Regex;
 
@@ -83,7 +84,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [(&'static str, Part); 3] = [("path", Part::Path), ("query", Part::Query), ("header", Part::Header)];
+    pub(super) const ALL: [(&'static str, Part); 3] = [
+        ("path", Part::Path),
+        ("query", Part::Query),
+        ("header", Part::Header),
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -156,7 +161,8 @@ impl Arithmetic {
     }
 }
 
-/// A function of the language. No clock, no time zone, no encodings: a verdict depends on the call alone.
+/// A function of the language. No clock, no time zone, no encodings: a verdict depends on the call
+/// alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Function {
     Size,
@@ -188,7 +194,10 @@ impl Function {
     ];
 
     pub(super) fn name(self) -> &'static str {
-        Self::ALL.into_iter().find(|(.., function)| *function == self).map_or("", |(name, ..)| name)
+        Self::ALL
+            .into_iter()
+            .find(|(.., function)| *function == self)
+            .map_or("", |(name, ..)| name)
     }
 }
 
@@ -218,7 +227,14 @@ impl Node {
     /// The nodes that this one is made of.
     pub(super) fn parts(&self) -> Vec<&Node> {
         match self {
-            Node::Null | Node::Bool(_) | Node::Int(_) | Node::Double(_) | Node::Text(_) | Node::Fact(_) | Node::Burn(_) | Node::Local(_) => Vec::new(),
+            Node::Null
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::Double(_)
+            | Node::Text(_)
+            | Node::Fact(_)
+            | Node::Burn(_)
+            | Node::Local(_) => Vec::new(),
             Node::Part(_, inner)
             | Node::HasPart(_, inner)
             | Node::Select(inner, _)
@@ -226,22 +242,36 @@ impl Node {
             | Node::Not(inner)
             | Node::Negate(inner)
             | Node::Matches(inner, _) => vec![inner],
-            Node::Index(pair) | Node::And(pair) | Node::Or(pair) | Node::Equal(pair) | Node::In(pair) | Node::Order(_, pair) | Node::Arithmetic(_, pair) => {
-                pair.iter().collect()
-            }
+            Node::Index(pair)
+            | Node::And(pair)
+            | Node::Or(pair)
+            | Node::Equal(pair)
+            | Node::In(pair)
+            | Node::Order(_, pair)
+            | Node::Arithmetic(_, pair) => pair.iter().collect(),
             Node::Choose(three) => three.iter().collect(),
             Node::Call(_, nodes) | Node::List(nodes) => nodes.iter().collect(),
-            Node::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
-            Node::Each(each) => [Some(&each.range), each.test.as_ref(), each.give.as_ref()].into_iter().flatten().collect(),
+            Node::Map(entries) => entries
+                .iter()
+                .flat_map(|(key, value)| [key, value])
+                .collect(),
+            Node::Each(each) => [Some(&each.range), each.test.as_ref(), each.give.as_ref()]
+                .into_iter()
+                .flatten()
+                .collect(),
         }
     }
 
     /// Does its value depend on the call?
     pub(super) fn reads(&self) -> bool {
-        matches!(self, Node::Fact(_) | Node::Burn(_) | Node::Part(..) | Node::HasPart(..)) || self.parts().into_iter().any(Node::reads)
+        matches!(
+            self,
+            Node::Fact(_) | Node::Burn(_) | Node::Part(..) | Node::HasPart(..)
+        ) || self.parts().into_iter().any(Node::reads)
     }
 
-    /// The members that lead from `args` to this, where it is a plain path: `args.a["b"]` is `["a", "b"]`.
+    /// The members that lead from `args` to this, where it is a plain path: `args.a["b"]` is
+    /// `["a", "b"]`.
     pub(super) fn args_path(&self) -> Option<Vec<&str>> {
         let mut path = Vec::new();
         let mut node = self;
@@ -253,7 +283,9 @@ impl Node {
                     node = inner;
                 }
                 Node::Index(pair) => {
-                    let [inner, Node::Text(member)] = &**pair else { return None };
+                    let [inner, Node::Text(member)] = &**pair else {
+                        return None;
+                    };
                     path.push(&**member);
                     node = inner;
                 }
@@ -272,7 +304,11 @@ impl Node {
             Node::Int(value) => value.to_string(),
             Node::Double(value) => format!("{value:?}"),
             Node::Text(text) => format!("{text:?}"),
-            Node::Fact(fact) => Fact::ALL.into_iter().find(|(_, other)| other == fact).map_or("", |(name, _)| name).to_owned(),
+            Node::Fact(fact) => Fact::ALL
+                .into_iter()
+                .find(|(_, other)| other == fact)
+                .map_or("", |(name, _)| name)
+                .to_owned(),
             Node::Burn(look_back) => format!("burn[{look_back:?}]"),
             Node::Part(part, key) => format!("{}[{}]", part.name(), key.spell()),
             Node::HasPart(part, key) => format!("{} in {}", key.spell(), part.name()),
@@ -286,12 +322,19 @@ impl Node {
             Node::Or(pair) => format!("({} || {})", pair[0].spell(), pair[1].spell()),
             Node::Choose(three) => format!("{} ? … : …", three[0].spell()),
             Node::Equal(pair) => format!("{} == {}", pair[0].spell(), pair[1].spell()),
-            Node::Order(order, pair) => format!("{} {} {}", pair[0].spell(), order.sign(), pair[1].spell()),
+            Node::Order(order, pair) => {
+                format!("{} {} {}", pair[0].spell(), order.sign(), pair[1].spell())
+            }
             Node::In(pair) => format!("{} in {}", pair[0].spell(), pair[1].spell()),
-            Node::Arithmetic(sign, pair) => format!("{} {} {}", pair[0].spell(), sign.sign(), pair[1].spell()),
+            Node::Arithmetic(sign, pair) => {
+                format!("{} {} {}", pair[0].spell(), sign.sign(), pair[1].spell())
+            }
             Node::Call(function, _) => format!("{}(…)", function.name()),
             Node::Matches(inner, _) => format!("{}.matches(…)", inner.spell()),
-            Node::List(nodes) if nodes.len() <= 4 => format!("[{}]", nodes.iter().map(Node::spell).collect::<Vec<_>>().join(", ")),
+            Node::List(nodes) if nodes.len() <= 4 => format!(
+                "[{}]",
+                nodes.iter().map(Node::spell).collect::<Vec<_>>().join(", ")
+            ),
             Node::List(_) => "[…]".to_owned(),
             Node::Map(_) => "{…}".to_owned(),
             Node::Each(each) => format!("{}.…", each.range.spell()),

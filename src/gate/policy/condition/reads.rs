@@ -1,10 +1,12 @@
-//! What a condition reads, for whoever checks a policy: an argument that the schema does not know, a capture that the pattern does not make.
+//! What a condition reads, for whoever checks a policy: an argument that the schema does not know,
+//! a capture that the pattern does not make.
 
 use std::collections::BTreeSet;
 
 use super::expression::{Fact, Node, Part};
 
-/// What a condition reads of a call. Members are listed as far as they are spelled out: `args.items[0].price` reads `items`.
+/// What a condition reads of a call. Members are listed as far as they are spelled out:
+/// `args.items[0].price` reads `items`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reads {
     /// The members of `args`, each as the names that lead to it. `args.a.b` is `["a", "b"]`.
@@ -31,7 +33,11 @@ impl Reads {
     /// The first names of what it reads of `args`.
     pub fn arguments(&self) -> impl Iterator<Item = &str> {
         let mut before = None;
-        let first = self.args.iter().filter_map(|path| path.first()).map(String::as_str);
+        let first = self
+            .args
+            .iter()
+            .filter_map(|path| path.first())
+            .map(String::as_str);
         first.filter(move |name| before.replace(*name) != Some(*name))
     }
 

@@ -1,4 +1,5 @@
-//! The values an expression has while it is evaluated. A part of the call stays borrowed and unread until an operator needs it.
+//! The values an expression has while it is evaluated. A part of the call stays borrowed and unread
+//! until an operator needs it.
 
 use std::{cmp::Ordering, ops::Deref, rc::Rc};
 
@@ -58,7 +59,8 @@ impl Value<'_> {
         }
     }
 
-    /// Its number in decimal, where it is one: as it was written, and to 15 significant digits where it was computed.
+    /// Its number in decimal, where it is one: as it was written, and to 15 significant digits
+    /// where it was computed.
     pub(super) fn number(&self) -> Option<String> {
         match self {
             Value::Json(Json::Number(number)) => Some((*number).to_owned()),
@@ -79,7 +81,8 @@ impl Value<'_> {
 }
 
 impl<'v> Value<'v> {
-    /// The text of a string or number; a number of the call exactly as it was written, in its one spelling. Gives back a value that has no text.
+    /// The text of a string or number; a number of the call exactly as it was written, in its one
+    /// spelling. Gives back a value that has no text.
     pub(super) fn written(self) -> Result<Text<'v>, Value<'v>> {
         let spelled = match &self {
             Value::Json(Json::String(text)) => return Ok(Text::Borrowed(text)),
@@ -102,8 +105,12 @@ impl<'v> Value<'v> {
     }
 }
 
-/// Compares an integer with a finite double by their exact values: rounding the integer would make 2^53 + 1 equal to 2^53.
-#[allow(clippy::cast_possible_truncation, reason = "the whole part was checked to lie within i64")]
+/// Compares an integer with a finite double by their exact values: rounding the integer would make
+/// 2^53 + 1 equal to 2^53.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the whole part was checked to lie within i64"
+)]
 pub(super) fn compare_int(int: i64, double: f64) -> Ordering {
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     let whole = double.trunc();
@@ -112,20 +119,29 @@ pub(super) fn compare_int(int: i64, double: f64) -> Ordering {
     } else if whole < -BEYOND {
         Ordering::Greater
     } else {
-        int.cmp(&(whole as i64)).then_with(|| 0.0.partial_cmp(&(double - whole)).unwrap_or(Ordering::Equal))
+        int.cmp(&(whole as i64)).then_with(|| {
+            0.0.partial_cmp(&(double - whole))
+                .unwrap_or(Ordering::Equal)
+        })
     }
 }
 
 /// The integer as a double, where that changes nothing.
-#[allow(clippy::cast_precision_loss, reason = "only within ±2^53, where nothing is lost")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "only within ±2^53, where nothing is lost"
+)]
 pub(super) fn double_of(int: i64) -> Option<f64> {
     (int.unsigned_abs() <= 1 << 53).then_some(int as f64)
 }
 
-/// A number's one spelling, whatever it was written as: `1001`, `1001.0` and `1.001e3` name the same order. The digits are kept exactly; their layout is that
-/// of RFC 8785 (ECMAScript). `None` for a text that is not a number, or whose exponent nobody can mean.
+/// A number's one spelling, whatever it was written as: `1001`, `1001.0` and `1.001e3` name the
+/// same order. The digits are kept exactly; their layout is that of RFC 8785 (ECMAScript). `None`
+/// for a text that is not a number, or whose exponent nobody can mean.
 pub(super) fn canonical_number(written: &str) -> Option<String> {
-    let (sign, unsigned) = written.strip_prefix('-').map_or(("", written), |rest| ("-", rest));
+    let (sign, unsigned) = written
+        .strip_prefix('-')
+        .map_or(("", written), |rest| ("-", rest));
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent: i32 = exponent.parse().ok()?;
@@ -140,12 +156,20 @@ pub(super) fn canonical_number(written: &str) -> Option<String> {
         return Some("0".to_owned());
     }
     // The decimal point stands after this many of the significant digits.
-    let point = i64::from(exponent) + i64::try_from(whole.len()).ok()? - i64::try_from(leading).ok()?;
+    let point =
+        i64::from(exponent) + i64::try_from(whole.len()).ok()? - i64::try_from(leading).ok()?;
     let count = significant.len();
     let unsigned = match usize::try_from(point) {
-        Ok(point) if point >= count && point <= 21 => format!("{significant}{}", "0".repeat(point - count)),
-        Ok(point) if point > 0 && point <= 21 => format!("{}.{}", &significant[..point], &significant[point..]),
-        _ if point <= 0 && point > -6 => format!("0.{}{significant}", "0".repeat(usize::try_from(-point).ok()?)),
+        Ok(point) if point >= count && point <= 21 => {
+            format!("{significant}{}", "0".repeat(point - count))
+        }
+        Ok(point) if point > 0 && point <= 21 => {
+            format!("{}.{}", &significant[..point], &significant[point..])
+        }
+        _ if point <= 0 && point > -6 => format!(
+            "0.{}{significant}",
+            "0".repeat(usize::try_from(-point).ok()?)
+        ),
         _ => {
             let (first, rest) = significant.split_at(1);
             let dot = if rest.is_empty() { "" } else { "." };
@@ -177,7 +201,11 @@ mod tests {
             ("15e400", "1.5e+401"),
         ];
         for (written, canonical) in table {
-            assert_eq!(canonical_number(written).as_deref(), Some(canonical), "{written}");
+            assert_eq!(
+                canonical_number(written).as_deref(),
+                Some(canonical),
+                "{written}"
+            );
         }
         for odd in ["", "x", "1e99999999999", "NaN"] {
             assert_eq!(canonical_number(odd), None, "{odd}");
@@ -186,9 +214,18 @@ mod tests {
 
     #[test]
     fn an_integer_compares_with_a_double_exactly() {
-        assert_eq!(compare_int(9_007_199_254_740_993, 9_007_199_254_740_992.0), Ordering::Greater);
-        assert_eq!(compare_int(i64::MAX, 9_223_372_036_854_775_808.0), Ordering::Less);
-        assert_eq!(compare_int(i64::MIN, -9_223_372_036_854_775_808.0), Ordering::Equal);
+        assert_eq!(
+            compare_int(9_007_199_254_740_993, 9_007_199_254_740_992.0),
+            Ordering::Greater
+        );
+        assert_eq!(
+            compare_int(i64::MAX, 9_223_372_036_854_775_808.0),
+            Ordering::Less
+        );
+        assert_eq!(
+            compare_int(i64::MIN, -9_223_372_036_854_775_808.0),
+            Ordering::Equal
+        );
         assert_eq!(compare_int(-1, -1.5), Ordering::Greater);
         assert_eq!(compare_int(500, 500.0), Ordering::Equal);
         assert_eq!(compare_int(0, 1e300), Ordering::Less);

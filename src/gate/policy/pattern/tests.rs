@@ -9,13 +9,22 @@ fn pattern(source: &str) -> Pattern {
 }
 
 fn segments(path: &str) -> Vec<Cow<'_, str>> {
-    path.split('/').skip(1).filter(|_| path != "/").map(Cow::Borrowed).collect()
+    path.split('/')
+        .skip(1)
+        .filter(|_| path != "/")
+        .map(Cow::Borrowed)
+        .collect()
 }
 
 fn captures(source: &str, method: &str, path: &str) -> Option<Vec<(String, String)>> {
     let pattern = pattern(source);
     let captures = pattern.captures(method, &segments(path))?;
-    Some(captures.into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect())
+    Some(
+        captures
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into_owned()))
+            .collect(),
+    )
 }
 
 #[test]
@@ -31,18 +40,47 @@ fn a_pattern_matches_method_and_segments() {
         ("GET /orders", "POST", "/orders", None),
         ("GET /orders", "GET", "/Orders", None),
         ("GET /orders", "GET", "/orders/", None),
-        ("GET /orders/{order}", "GET", "/orders/A-1", Some(&[("order", "A-1")])),
+        (
+            "GET /orders/{order}",
+            "GET",
+            "/orders/A-1",
+            Some(&[("order", "A-1")]),
+        ),
         ("GET /orders/{order}", "GET", "/orders/", None),
         ("GET /orders/{order}", "GET", "/orders/A-1/items", None),
-        ("GET /orders/{order}/items/{item}", "GET", "/orders/1/items/2", Some(&[("order", "1"), ("item", "2")])),
-        ("GET /files/{name...}", "GET", "/files/a/b/c", Some(&[("name", "a/b/c")])),
-        ("GET /files/{name...}", "GET", "/files/a", Some(&[("name", "a")])),
+        (
+            "GET /orders/{order}/items/{item}",
+            "GET",
+            "/orders/1/items/2",
+            Some(&[("order", "1"), ("item", "2")]),
+        ),
+        (
+            "GET /files/{name...}",
+            "GET",
+            "/files/a/b/c",
+            Some(&[("name", "a/b/c")]),
+        ),
+        (
+            "GET /files/{name...}",
+            "GET",
+            "/files/a",
+            Some(&[("name", "a")]),
+        ),
         ("GET /files/{name...}", "GET", "/files", None),
         ("GET /files/{name...}", "GET", "/files/a//c", None),
     ];
     for (source, method, path, expected) in table {
-        let expected = expected.map(|pairs| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>());
-        assert_eq!(captures(source, method, path), expected, "{source} on {method} {path}");
+        let expected = expected.map(|pairs| {
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(
+            captures(source, method, path),
+            expected,
+            "{source} on {method} {path}"
+        );
     }
 }
 
@@ -96,9 +134,16 @@ fn the_more_specific_pattern_orders_first() {
         "GET /",
     ];
     for pair in ordered.windows(2) {
-        assert_eq!(pattern(pair[0]).specificity(&pattern(pair[1])), Ordering::Less, "{pair:?}");
+        assert_eq!(
+            pattern(pair[0]).specificity(&pattern(pair[1])),
+            Ordering::Less,
+            "{pair:?}"
+        );
     }
-    assert_eq!(pattern("HEAD /a").specificity(&pattern("GET /a")), Ordering::Less);
+    assert_eq!(
+        pattern("HEAD /a").specificity(&pattern("GET /a")),
+        Ordering::Less
+    );
 }
 
 #[test]
@@ -106,22 +151,48 @@ fn an_mcp_tool_is_matched_by_its_name_and_by_no_request() {
     let tool = Pattern::mcp("issue_refund");
     assert_eq!(tool.tool_name(), Some("issue_refund"));
     assert_eq!(tool.captures("GET", &[]), None);
-    assert!(tool.covers(&tool.clone()) && !tool.covers(&Pattern::mcp("Issue_refund")) && !pattern("GET /{a...}").overlaps(&tool));
+    assert!(
+        tool.covers(&tool.clone())
+            && !tool.covers(&Pattern::mcp("Issue_refund"))
+            && !pattern("GET /{a...}").overlaps(&tool)
+    );
     assert_eq!(pattern("GET /").tool_name(), None);
 }
 
 fn any_pattern() -> impl Strategy<Value = Pattern> {
     let segment = prop_oneof![Just("a"), Just("b"), Just("{}")];
-    (prop_oneof![Just("GET"), Just("HEAD"), Just("POST")], prop::collection::vec(segment, 0..4), any::<bool>()).prop_map(|(method, segments, rest)| {
-        let named = |(at, text): (usize, &str)| if text == "{}" { format!("/{{c{at}}}") } else { format!("/{text}") };
-        let path: String = segments.into_iter().enumerate().map(named).chain(rest.then(|| "/{rest...}".to_owned())).collect();
-        pattern(&format!("{method} {}", if path.is_empty() { "/" } else { &path }))
-    })
+    (
+        prop_oneof![Just("GET"), Just("HEAD"), Just("POST")],
+        prop::collection::vec(segment, 0..4),
+        any::<bool>(),
+    )
+        .prop_map(|(method, segments, rest)| {
+            let named = |(at, text): (usize, &str)| {
+                if text == "{}" {
+                    format!("/{{c{at}}}")
+                } else {
+                    format!("/{text}")
+                }
+            };
+            let path: String = segments
+                .into_iter()
+                .enumerate()
+                .map(named)
+                .chain(rest.then(|| "/{rest...}".to_owned()))
+                .collect();
+            pattern(&format!(
+                "{method} {}",
+                if path.is_empty() { "/" } else { &path }
+            ))
+        })
 }
 
 fn any_request() -> impl Strategy<Value = (&'static str, Vec<Cow<'static, str>>)> {
     let segment = prop_oneof![Just("a"), Just("b"), Just("c"), Just("")].prop_map(Cow::Borrowed);
-    (prop_oneof![Just("GET"), Just("HEAD"), Just("POST"), Just("PUT")], prop::collection::vec(segment, 0..6))
+    (
+        prop_oneof![Just("GET"), Just("HEAD"), Just("POST"), Just("PUT")],
+        prop::collection::vec(segment, 0..6),
+    )
 }
 
 proptest! {

@@ -1,6 +1,8 @@
-//! Arguments as the schema engine reads them in place: nothing of a call is copied to find out that it fits.
+//! Arguments as the schema engine reads them in place: nothing of a call is copied to find out that
+//! it fits.
 //!
-//! Decides nothing by itself. Numbers are read by the same rule as the copy that a refusal is explained with; whoever asks has made sure that each has a value.
+//! Decides nothing by itself. Numbers are read by the same rule as the copy that a refusal is
+//! explained with; whoever asks has made sure that each has a value.
 
 use std::borrow::Cow;
 
@@ -35,23 +37,43 @@ impl<'a> Node<'a, Borrowed> for &'a Json<'a> {
     type Number = Number;
 
     fn as_object(&self) -> Option<Self::Object> {
-        if let Json::Object(members) = self { Some(members) } else { None }
+        if let Json::Object(members) = self {
+            Some(members)
+        } else {
+            None
+        }
     }
 
     fn as_array(&self) -> Option<Self::Array> {
-        if let Json::Array(elements) = self { Some(elements) } else { None }
+        if let Json::Array(elements) = self {
+            Some(elements)
+        } else {
+            None
+        }
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        if let Json::String(text) = self { Some(Cow::Borrowed(text)) } else { None }
+        if let Json::String(text) = self {
+            Some(Cow::Borrowed(text))
+        } else {
+            None
+        }
     }
 
     fn as_number(&self) -> Option<Number> {
-        if let Json::Number(text) = self { super::number_of(text) } else { None }
+        if let Json::Number(text) = self {
+            super::number_of(text)
+        } else {
+            None
+        }
     }
 
     fn as_boolean(&self) -> Option<bool> {
-        if let Json::Bool(truth) = self { Some(*truth) } else { None }
+        if let Json::Bool(truth) = self {
+            Some(*truth)
+        } else {
+            None
+        }
     }
 
     fn is_null(&self) -> bool {
@@ -87,7 +109,9 @@ impl<'a> Node<'a, Borrowed> for &'a Json<'a> {
     }
 
     fn identity(&self) -> Option<NodeIdentity> {
-        Some(NodeIdentity::new(std::ptr::from_ref::<Json<'_>>(self).addr()))
+        Some(NodeIdentity::new(
+            std::ptr::from_ref::<Json<'_>>(self).addr(),
+        ))
     }
 }
 
@@ -101,7 +125,9 @@ impl<'a> Object<'a, Borrowed> for &'a [(Cow<'a, str>, Json<'a>)] {
     }
 
     fn get(&self, key: &Box<str>) -> Option<&'a Json<'a>> {
-        self.iter().find(|(name, _)| **name == **key).map(|(_, value)| value)
+        self.iter()
+            .find(|(name, _)| **name == **key)
+            .map(|(_, value)| value)
     }
 
     fn members(&self) -> Members<'a> {

@@ -1,9 +1,11 @@
 //! JSON Schema for a tool's arguments.
 //!
-//! Nothing is ever fetched: a schema is judged by what the policy holds. Patterns match in linear time. What an agent is told names limits and types, never a
-//! value that it sent: arguments carry secrets, and a refusal is logged in more places than a call.
+//! Nothing is ever fetched: a schema is judged by what the policy holds. Patterns match in linear
+//! time. What an agent is told names limits and types, never a value that it sent: arguments carry
+//! secrets, and a refusal is logged in more places than a call.
 //!
-//! The validator has binary64 where an integer does not fit 64 bits, so a number whose value that would change beyond rounding is a violation by itself.
+//! The validator has binary64 where an integer does not fit 64 bits, so a number whose value that
+//! would change beyond rounding is a violation by itself.
 
 use std::{borrow::Cow, fmt};
 
@@ -34,7 +36,8 @@ pub struct Schema {
     source: Value,
     /// Judges arguments in place: nearly all calls fit, and need no more than that.
     in_place: Validator<Borrowed>,
-    /// Judges a copy, which can name what does not fit, and finds a member among very many without looking at each.
+    /// Judges a copy, which can name what does not fit, and finds a member among very many without
+    /// looking at each.
     validator: Validator,
     /// How deep arguments may nest, where each level multiplies the work.
     depth: Option<usize>,
@@ -66,7 +69,10 @@ impl fmt::Display for Refusal {
 
 impl From<String> for Refusal {
     fn from(message: String) -> Self {
-        Refusal { pointer: String::new(), message }
+        Refusal {
+            pointer: String::new(),
+            message,
+        }
     }
 }
 
@@ -79,10 +85,12 @@ impl From<&str> for Refusal {
 /// The most violations that are told at once.
 pub const MAX_VIOLATIONS: usize = 8;
 
-/// The longest text of a schema that is repeated to an agent, in characters: an enum of a thousand names helps nobody.
+/// The longest text of a schema that is repeated to an agent, in characters: an enum of a thousand
+/// names helps nobody.
 const MAX_TOLD: usize = 160;
 
-/// The most members of an object that is judged in place: a schema may look for each of its names, and looks through all of them each time.
+/// The most members of an object that is judged in place: a schema may look for each of its names,
+/// and looks through all of them each time.
 const MAX_IN_PLACE_MEMBERS: usize = 64;
 
 /// The most memory that one pattern compiles to, in bytes.
@@ -103,35 +111,68 @@ impl Schema {
     /// What is wrong with the schema, and where.
     pub fn compile_or_say(source: Value) -> Result<Self, Refusal> {
         let depth = bounds::check(&source)?;
-        let patterns = || PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
+        let patterns = || {
+            PatternOptions::regex()
+                .size_limit(MAX_PATTERN)
+                .dfa_size_limit(MAX_PATTERN)
+        };
         let draft = draft_of(&source)?;
-        let validator = jsonschema::options().with_draft(draft).offline().with_pattern_options(patterns()).build(&source).map_err(|error| refusal(&error))?;
-        let in_place = jsonschema::options_for::<Borrowed>().with_draft(draft).offline().with_pattern_options(patterns()).build(&source);
+        let validator = jsonschema::options()
+            .with_draft(draft)
+            .offline()
+            .with_pattern_options(patterns())
+            .build(&source)
+            .map_err(|error| refusal(&error))?;
+        let in_place = jsonschema::options_for::<Borrowed>()
+            .with_draft(draft)
+            .offline()
+            .with_pattern_options(patterns())
+            .build(&source);
         let in_place = in_place.map_err(|error| refusal(&error))?;
-        Ok(Schema { source, in_place, validator, depth })
+        Ok(Schema {
+            source,
+            in_place,
+            validator,
+            depth,
+        })
     }
 
-    /// Every way in which `args` do not satisfy it, at most [`MAX_VIOLATIONS`]; empty when they do. No arguments at all are `null`.
+    /// Every way in which `args` do not satisfy it, at most [`MAX_VIOLATIONS`]; empty when they do.
+    /// No arguments at all are `null`.
     #[must_use]
     pub fn violations(&self, args: Option<&Json<'_>>) -> Vec<Violation> {
         let args_in_place = args.unwrap_or(&Json::Null);
-        if is_plain(args_in_place, self.depth.unwrap_or(usize::MAX)) && self.in_place.is_valid(args_in_place) {
+        if is_plain(args_in_place, self.depth.unwrap_or(usize::MAX))
+            && self.in_place.is_valid(args_in_place)
+        {
             return Vec::new();
         }
         let value = match args.map_or(Ok(Value::Null), value_of) {
             Ok(value) => value,
-            Err(pointer) => return vec![Violation { pointer, detail: "has more digits, or a larger exponent, than can be judged exactly".to_owned() }],
+            Err(pointer) => {
+                return vec![Violation {
+                    pointer,
+                    detail: "has more digits, or a larger exponent, than can be judged exactly"
+                        .to_owned(),
+                }];
+            }
         };
         if let Some(depth) = self.depth
             && bounds::depth_of(&value, depth).is_none()
         {
-            return vec![Violation { pointer: String::new(), detail: format!("must not nest deeper than {depth} levels") }];
+            return vec![Violation {
+                pointer: String::new(),
+                detail: format!("must not nest deeper than {depth} levels"),
+            }];
         }
         if self.validator.is_valid(&value) {
             return Vec::new();
         }
         if args.is_none() && self.source.get("type").and_then(Value::as_str) == Some("object") {
-            return vec![Violation { pointer: String::new(), detail: "a JSON object is required".to_owned() }];
+            return vec![Violation {
+                pointer: String::new(),
+                detail: "a JSON object is required".to_owned(),
+            }];
         }
         let mut violations = Vec::new();
         for error in self.validator.iter_errors(&value) {
@@ -150,9 +191,11 @@ impl Schema {
         &self.source
     }
 
-    /// Tells what is wrong. Of several forms, where only one is meant, what that form asks for: "none of them" is nothing that an agent can act on.
+    /// Tells what is wrong. Of several forms, where only one is meant, what that form asks for:
+    /// "none of them" is nothing that an agent can act on.
     fn tell(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
-        if let ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } = error.kind()
+        if let ValidationErrorKind::AnyOf { context }
+        | ValidationErrorKind::OneOfNotValid { context } = error.kind()
             && let Some(meant) = meant(context, error)
         {
             for inner in meant.iter().take(MAX_VIOLATIONS) {
@@ -168,17 +211,28 @@ impl Schema {
         match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                Violation { pointer: format!("{pointer}/{}", escaped(name)), detail: "is required".to_owned() }
+                Violation {
+                    pointer: format!("{pointer}/{}", escaped(name)),
+                    detail: "is required".to_owned(),
+                }
             }
-            kind => Violation { detail: self.detail(kind, error), pointer },
+            kind => Violation {
+                detail: self.detail(kind, error),
+                pointer,
+            },
         }
     }
 
     fn detail(&self, kind: &ValidationErrorKind, error: &ValidationError<'_>) -> String {
         use ValidationErrorKind as Kind;
         match kind {
-            Kind::Type { kind } => format!("must be {}, but is {}", types(kind), type_name(error.instance())),
-            Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => self.unexpected(unexpected, error),
+            Kind::Type { kind } => format!(
+                "must be {}, but is {}",
+                types(kind),
+                type_name(error.instance())
+            ),
+            Kind::AdditionalProperties { unexpected }
+            | Kind::UnevaluatedProperties { unexpected } => self.unexpected(unexpected, error),
             Kind::Minimum { limit } => format!("must be at least {limit}"),
             Kind::Maximum { limit } => format!("must be at most {limit}"),
             Kind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
@@ -193,37 +247,75 @@ impl Schema {
             Kind::AdditionalItems { limit } => format!("must have at most {limit} elements"),
             Kind::UnevaluatedItems { .. } => "has elements that are not allowed".to_owned(),
             Kind::Enum { options } => format!("must be one of {}", told(&listed(options))),
-            Kind::Constant { expected_value } => format!("must be {}", told(&expected_value.to_string())),
+            Kind::Constant { expected_value } => {
+                format!("must be {}", told(&expected_value.to_string()))
+            }
             Kind::Pattern { pattern } => format!("must match the pattern {}", told(pattern)),
             Kind::Format { format } => format!("must be written as {format}"),
             Kind::UniqueItems => "must not contain the same element twice".to_owned(),
-            Kind::Contains => "must contain an element of the kind that the schema asks for".to_owned(),
-            Kind::PropertyNames { error } => format!("has a member whose name is not allowed: it {}", self.detail(error.kind(), error)),
-            Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => "must be one of the forms that the schema lists, and is none of them".to_owned(),
-            Kind::OneOfMultipleValid { .. } => "must be exactly one of the forms that the schema lists, and is more than one".to_owned(),
+            Kind::Contains => {
+                "must contain an element of the kind that the schema asks for".to_owned()
+            }
+            Kind::PropertyNames { error } => format!(
+                "has a member whose name is not allowed: it {}",
+                self.detail(error.kind(), error)
+            ),
+            Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
+                "must be one of the forms that the schema lists, and is none of them".to_owned()
+            }
+            Kind::OneOfMultipleValid { .. } => {
+                "must be exactly one of the forms that the schema lists, and is more than one"
+                    .to_owned()
+            }
             Kind::Not { .. } | Kind::FalseSchema => "is not allowed here".to_owned(),
-            Kind::ContentEncoding { content_encoding: form } | Kind::ContentMediaType { content_media_type: form } => format!("must be {form}"),
+            Kind::ContentEncoding {
+                content_encoding: form,
+            }
+            | Kind::ContentMediaType {
+                content_media_type: form,
+            } => format!("must be {form}"),
             _ => format!("does not satisfy `{}` of the schema", kind.keyword()),
         }
     }
 
     /// Names an agent's own member names: it needs them to see which to leave out.
     fn unexpected(&self, unexpected: &[String], error: &ValidationError<'_>) -> String {
-        let names: Vec<_> = unexpected.iter().take(MAX_VIOLATIONS).map(|name| format!("`{}`", told(name))).collect();
-        let verb = if names.len() == 1 { "is not an argument" } else { "are not arguments" };
+        let names: Vec<_> = unexpected
+            .iter()
+            .take(MAX_VIOLATIONS)
+            .map(|name| format!("`{}`", told(name)))
+            .collect();
+        let verb = if names.len() == 1 {
+            "is not an argument"
+        } else {
+            "are not arguments"
+        };
         let known = self.members_beside(error);
         match known {
             Some(known) if !known.is_empty() => {
-                let slip = unexpected.iter().find_map(|name| nearest(name, known.keys().map(String::as_str)));
-                let meant = slip.map(|name| format!(" (did you mean `{}`?)", told(name))).unwrap_or_default();
-                let allowed = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                format!("{} {verb} of this tool{meant}; allowed are {}", names.join(", "), told(&allowed))
+                let slip = unexpected
+                    .iter()
+                    .find_map(|name| nearest(name, known.keys().map(String::as_str)));
+                let meant = slip
+                    .map(|name| format!(" (did you mean `{}`?)", told(name)))
+                    .unwrap_or_default();
+                let allowed = known
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                format!(
+                    "{} {verb} of this tool{meant}; allowed are {}",
+                    names.join(", "),
+                    told(&allowed)
+                )
             }
             _ => format!("{} {verb} of this tool", names.join(", ")),
         }
     }
 
-    /// The members that are described beside the keyword that `error` is about, references on the way followed.
+    /// The members that are described beside the keyword that `error` is about, references on the
+    /// way followed.
     fn members_beside(&self, error: &ValidationError<'_>) -> Option<&Map<String, Value>> {
         let path = error.schema_path().to_string();
         let (above, _) = path.rsplit_once('/')?;
@@ -233,7 +325,9 @@ impl Schema {
             at = match at {
                 Value::Array(elements) => elements.get(name.parse::<usize>().ok()?)?,
                 // The validator's path goes through a reference as if it were a member.
-                Value::Object(_) if name == "$ref" => self.source.pointer(at.get("$ref")?.as_str()?.strip_prefix('#')?)?,
+                Value::Object(_) if name == "$ref" => self
+                    .source
+                    .pointer(at.get("$ref")?.as_str()?.strip_prefix('#')?)?,
                 value => value.get(&name)?,
             };
         }
@@ -253,20 +347,29 @@ impl Serialize for Schema {
     }
 }
 
-/// Can it be judged in place: every number has a value, it is no deeper than `depth`, and no object has more members than are looked through one by one?
+/// Can it be judged in place: every number has a value, it is no deeper than `depth`, and no object
+/// has more members than are looked through one by one?
 fn is_plain(json: &Json<'_>, depth: usize) -> bool {
     match json {
         Json::Null | Json::Bool(_) | Json::String(_) => true,
         Json::Number(number) => number_of(number).is_some(),
-        Json::Array(elements) => depth > 0 && elements.iter().all(|element| is_plain(element, depth - 1)),
-        Json::Object(members) => depth > 0 && members.len() <= MAX_IN_PLACE_MEMBERS && members.iter().all(|(_, value)| is_plain(value, depth - 1)),
+        Json::Array(elements) => {
+            depth > 0 && elements.iter().all(|element| is_plain(element, depth - 1))
+        }
+        Json::Object(members) => {
+            depth > 0
+                && members.len() <= MAX_IN_PLACE_MEMBERS
+                && members.iter().all(|(_, value)| is_plain(value, depth - 1))
+        }
     }
 }
 
-/// The validator's form of `json`. Integers of 64 bits stay exact, and an integral number is the same integer in every spelling.
+/// The validator's form of `json`. Integers of 64 bits stay exact, and an integral number is the
+/// same integer in every spelling.
 ///
 /// # Errors
-/// The pointer to a number that the validator could only judge by another value than the upstream will read.
+/// The pointer to a number that the validator could only judge by another value than the upstream
+/// will read.
 pub(crate) fn value_of(json: &Json<'_>) -> Result<Value, String> {
     Ok(match json {
         Json::Null => Value::Null,
@@ -274,7 +377,10 @@ pub(crate) fn value_of(json: &Json<'_>) -> Result<Value, String> {
         Json::Number(number) => Value::Number(number_of(number).ok_or_else(String::new)?),
         Json::String(text) => Value::String(text.clone().into_owned()),
         Json::Array(elements) => {
-            let elements = elements.iter().enumerate().map(|(at, element)| value_of(element).map_err(|below| format!("/{at}{below}")));
+            let elements = elements
+                .iter()
+                .enumerate()
+                .map(|(at, element)| value_of(element).map_err(|below| format!("/{at}{below}")));
             Value::Array(elements.collect::<Result<_, _>>()?)
         }
         Json::Object(members) => {
@@ -287,9 +393,13 @@ pub(crate) fn value_of(json: &Json<'_>) -> Result<Value, String> {
     })
 }
 
-/// `None` for a number that is out of range, an integer that binary64 would change, and one that it would make zero. A fraction may be rounded in its last
-/// place: 0.30000000000000004 is what programs write, and no limit lies between it and its neighbours.
-#[allow(clippy::cast_possible_truncation, reason = "a whole number within ±2^53")]
+/// `None` for a number that is out of range, an integer that binary64 would change, and one that it
+/// would make zero. A fraction may be rounded in its last place: 0.30000000000000004 is what
+/// programs write, and no limit lies between it and its neighbours.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a whole number within ±2^53"
+)]
 fn number_of(number: &str) -> Option<Number> {
     const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
     if let Ok(integer) = number.parse::<i64>() {
@@ -311,43 +421,86 @@ fn number_of(number: &str) -> Option<Number> {
 
 /// Draft 2020-12, unless `$schema` names another one that is known.
 fn draft_of(source: &Value) -> Result<Draft, String> {
-    let Some(named) = source.get("$schema") else { return Ok(Draft::Draft202012) };
-    let name = named.as_str().ok_or("`$schema` must be a string")?.trim_end_matches('#');
+    let Some(named) = source.get("$schema") else {
+        return Ok(Draft::Draft202012);
+    };
+    let name = named
+        .as_str()
+        .ok_or("`$schema` must be a string")?
+        .trim_end_matches('#');
     let drafts = [
-        ("https://json-schema.org/draft/2020-12/schema", Draft::Draft202012),
-        ("https://json-schema.org/draft/2019-09/schema", Draft::Draft201909),
+        (
+            "https://json-schema.org/draft/2020-12/schema",
+            Draft::Draft202012,
+        ),
+        (
+            "https://json-schema.org/draft/2019-09/schema",
+            Draft::Draft201909,
+        ),
         ("http://json-schema.org/draft-07/schema", Draft::Draft7),
         ("http://json-schema.org/draft-06/schema", Draft::Draft6),
         ("http://json-schema.org/draft-04/schema", Draft::Draft4),
     ];
-    let known = drafts.into_iter().find(|(uri, _)| uri.split_once(':').map(|(_, rest)| rest) == name.split_once(':').map(|(_, rest)| rest));
-    known.map(|(_, draft)| draft).ok_or_else(|| format!("`$schema` names {}, which is not known here; leave it out for draft 2020-12", told(name)))
+    let known = drafts.into_iter().find(|(uri, _)| {
+        uri.split_once(':').map(|(_, rest)| rest) == name.split_once(':').map(|(_, rest)| rest)
+    });
+    known.map(|(_, draft)| draft).ok_or_else(|| {
+        format!(
+            "`$schema` names {}, which is not known here; leave it out for draft 2020-12",
+            told(name)
+        )
+    })
 }
 
 fn refusal(error: &ValidationError<'_>) -> Refusal {
-    Refusal { pointer: error.instance_path().to_string(), message: refused(error) }
+    Refusal {
+        pointer: error.instance_path().to_string(),
+        message: refused(error),
+    }
 }
 
 fn refused(error: &ValidationError<'_>) -> String {
     let at = error.instance_path().to_string();
-    let place = if at.is_empty() { "the schema".to_owned() } else { format!("`{at}` of the schema") };
+    let place = if at.is_empty() {
+        "the schema".to_owned()
+    } else {
+        format!("`{at}` of the schema")
+    };
     match error.kind() {
         ValidationErrorKind::Referencing(cause) => {
-            format!("a `$ref` leads nowhere: {}; nothing is fetched, so put what it names under `$defs`", told(&cause.to_string()))
+            format!(
+                "a `$ref` leads nowhere: {}; nothing is fetched, so put what it names under `$defs`",
+                told(&cause.to_string())
+            )
         }
-        ValidationErrorKind::Type { kind } => format!("{place} must be {}, but is {}", types(kind), type_name(error.instance())),
+        ValidationErrorKind::Type { kind } => format!(
+            "{place} must be {}, but is {}",
+            types(kind),
+            type_name(error.instance())
+        ),
         ValidationErrorKind::Format { format } if format == "regex" => {
-            format!("{place} is not a regular expression that matches in linear time; look-around and back-references are left out")
+            format!(
+                "{place} is not a regular expression that matches in linear time; look-around and back-references are left out"
+            )
         }
         _ => format!("{place} is wrong: {}", told(&error.to_string())),
     }
 }
 
-/// The one form among `context` that an argument was meant to have: the only one that takes its type.
-fn meant<'c>(context: &'c [Vec<ValidationError<'static>>], error: &ValidationError<'_>) -> Option<&'c [ValidationError<'static>]> {
+/// The one form among `context` that an argument was meant to have: the only one that takes its
+/// type.
+fn meant<'c>(
+    context: &'c [Vec<ValidationError<'static>>],
+    error: &ValidationError<'_>,
+) -> Option<&'c [ValidationError<'static>]> {
     let at = error.instance_path().to_string();
-    let is_other_type = |inner: &ValidationError<'_>| matches!(inner.kind(), ValidationErrorKind::Type { .. }) && inner.instance_path().to_string() == at;
-    let mut fitting = context.iter().filter(|errors| !errors.is_empty() && !errors.iter().any(is_other_type));
+    let is_other_type = |inner: &ValidationError<'_>| {
+        matches!(inner.kind(), ValidationErrorKind::Type { .. })
+            && inner.instance_path().to_string() == at
+    };
+    let mut fitting = context
+        .iter()
+        .filter(|errors| !errors.is_empty() && !errors.iter().any(is_other_type));
     match (fitting.next(), fitting.next(), context) {
         (Some(one), None, _) => Some(one),
         // Nothing or something: whoever sent something meant that.
@@ -372,7 +525,11 @@ fn types(kind: &TypeKind) -> String {
     };
     match kind {
         TypeKind::Single(one) => named(&one.to_string()),
-        TypeKind::Multiple(several) => several.iter().map(|one| named(&one.to_string())).collect::<Vec<_>>().join(" or "),
+        TypeKind::Multiple(several) => several
+            .iter()
+            .map(|one| named(&one.to_string()))
+            .collect::<Vec<_>>()
+            .join(" or "),
     }
 }
 
@@ -389,7 +546,11 @@ fn type_name(value: &Value) -> &'static str {
 
 fn listed(options: &Value) -> String {
     match options.as_array() {
-        Some(options) => options.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
+        Some(options) => options
+            .iter()
+            .map(Value::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
         None => options.to_string(),
     }
 }
@@ -399,7 +560,11 @@ fn told(text: &str) -> Cow<'_, str> {
     if text.chars().nth(MAX_TOLD).is_none() && !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
-    let mut shown: String = text.chars().take(MAX_TOLD).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let mut shown: String = text
+        .chars()
+        .take(MAX_TOLD)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
     if text.chars().nth(MAX_TOLD).is_some() {
         shown.push('…');
     }
@@ -408,5 +573,9 @@ fn told(text: &str) -> Cow<'_, str> {
 
 /// A name as a JSON pointer writes it (RFC 6901).
 fn escaped(name: &str) -> Cow<'_, str> {
-    if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(name) }
+    if name.contains(['~', '/']) {
+        Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
+    } else {
+        Cow::Borrowed(name)
+    }
 }

@@ -1,7 +1,8 @@
 //! Parameters of a path or a query: text that a schema judges as the value that it spells.
 //!
-//! Text has no type, so a parameter is read as each value that it could spell, and fits when one of them does: `5` is a number where a number is asked for and
-//! text where text is. What nobody described is not judged, and neither are headers and cookies.
+//! Text has no type, so a parameter is read as each value that it could spell, and fits when one of
+//! them does: `5` is a number where a number is asked for and text where text is. What nobody
+//! described is not judged, and neither are headers and cookies.
 
 use std::borrow::Cow;
 
@@ -71,12 +72,20 @@ impl Parameter {
         };
         let elements: Vec<Cow<'_, str>> = match self.form {
             Form::Repeated => part.all(&self.name)?,
-            Form::One | Form::Commas | Form::Spaces | Form::Pipes => part.find(&self.name)?.into_iter().collect(),
+            Form::One | Form::Commas | Form::Spaces | Form::Pipes => {
+                part.find(&self.name)?.into_iter().collect()
+            }
         };
         if elements.is_empty() {
-            return Ok(if self.required { vec![self.violation("", "is required".to_owned())] } else { Vec::new() });
+            return Ok(if self.required {
+                vec![self.violation("", "is required".to_owned())]
+            } else {
+                Vec::new()
+            });
         }
-        let Some(schema) = &self.schema else { return Ok(Vec::new()) };
+        let Some(schema) = &self.schema else {
+            return Ok(Vec::new());
+        };
         let elements: Vec<&str> = match (self.form, &*elements) {
             (Form::Commas, [text]) => text.split(',').collect(),
             (Form::Spaces, [text]) => text.split(' ').collect(),
@@ -84,7 +93,10 @@ impl Parameter {
             (_, elements) => elements.iter().map(|element| &**element).collect(),
         };
         if elements.len() > MAX_ELEMENTS {
-            return Ok(vec![self.violation("", format!("must have at most {MAX_ELEMENTS} elements"))]);
+            return Ok(vec![self.violation(
+                "",
+                format!("must have at most {MAX_ELEMENTS} elements"),
+            )]);
         }
         Ok(self.judged(schema, &elements))
     }
@@ -110,8 +122,16 @@ impl Parameter {
         if told_as_spelled.is_empty() {
             return Vec::new();
         }
-        let meant = if takes_text(self.element_schema(schema)) { told } else { told_as_spelled };
-        meant.into_iter().take(MAX_VIOLATIONS).map(|violation| self.violation(&violation.pointer, violation.detail)).collect()
+        let meant = if takes_text(self.element_schema(schema)) {
+            told
+        } else {
+            told_as_spelled
+        };
+        meant
+            .into_iter()
+            .take(MAX_VIOLATIONS)
+            .map(|violation| self.violation(&violation.pointer, violation.detail))
+            .collect()
     }
 
     fn value<'e>(&self, elements: &[&'e str], read: impl Fn(&'e str) -> Json<'e>) -> Json<'e> {
@@ -124,12 +144,18 @@ impl Parameter {
     fn element_schema<'s>(&self, schema: &'s Schema) -> &'s Value {
         match self.form {
             Form::One => schema.source(),
-            Form::Repeated | Form::Commas | Form::Spaces | Form::Pipes => schema.source().get("items").unwrap_or_else(|| schema.source()),
+            Form::Repeated | Form::Commas | Form::Spaces | Form::Pipes => schema
+                .source()
+                .get("items")
+                .unwrap_or_else(|| schema.source()),
         }
     }
 
     fn violation(&self, below: &str, detail: String) -> Violation {
-        Violation { pointer: format!("{}{below}", self.described()), detail }
+        Violation {
+            pointer: format!("{}{below}", self.described()),
+            detail,
+        }
     }
 }
 
@@ -145,7 +171,8 @@ fn spelled(text: &str) -> Json<'_> {
 
 /// A number by the grammar of JSON: what every upstream reads as the same one.
 fn is_number(text: &str) -> bool {
-    text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && serde_json::from_str::<serde_json::Number>(text).is_ok()
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
 fn takes_text(schema: &Value) -> bool {
@@ -171,18 +198,41 @@ mod tests {
     impl Lookup for Pairs {
         fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
             let found = self.all(name)?;
-            if found.len() > 1 { Err(Ambiguous) } else { Ok(found.into_iter().next()) }
+            if found.len() > 1 {
+                Err(Ambiguous)
+            } else {
+                Ok(found.into_iter().next())
+            }
         }
 
         fn all(&self, name: &str) -> Result<Vec<Cow<'_, str>>, Ambiguous> {
-            Ok(self.0.iter().filter(|(key, _)| *key == name).map(|(_, value)| Cow::Borrowed(*value)).collect())
+            Ok(self
+                .0
+                .iter()
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| Cow::Borrowed(*value))
+                .collect())
         }
     }
 
-    fn told(form: Form, schema: Value, pairs: &[(&'static str, &'static str)]) -> Result<String, Ambiguous> {
-        let parameter = Parameter { name: "limit".into(), within: Within::Query, required: true, form, schema: Some(Schema::compile(schema).unwrap()) };
+    fn told(
+        form: Form,
+        schema: Value,
+        pairs: &[(&'static str, &'static str)],
+    ) -> Result<String, Ambiguous> {
+        let parameter = Parameter {
+            name: "limit".into(),
+            within: Within::Query,
+            required: true,
+            form,
+            schema: Some(Schema::compile(schema).unwrap()),
+        };
         let (query, burn) = (Pairs(pairs.to_vec()), BurnRates::default());
-        let run = RunFacts { id: "", calls: 0, escalated: false };
+        let run = RunFacts {
+            id: "",
+            calls: 0,
+            escalated: false,
+        };
         let facts = Facts {
             args: None,
             path: &Nothing,
@@ -199,37 +249,64 @@ mod tests {
             response: None,
         };
         let violations = parameter.violations(&facts)?;
-        Ok(violations.into_iter().map(|violation| format!("{} {}", violation.pointer, violation.detail)).collect::<Vec<_>>().join("; "))
+        Ok(violations
+            .into_iter()
+            .map(|violation| format!("{} {}", violation.pointer, violation.detail))
+            .collect::<Vec<_>>()
+            .join("; "))
     }
 
     #[test]
     fn text_fits_as_any_value_that_it_spells() {
         let integer = || json!({ "type": "integer", "maximum": 100 });
-        let one = |schema: Value, text: &'static str| told(Form::One, schema, &[("limit", text)]).unwrap();
+        let one = |schema: Value, text: &'static str| {
+            told(Form::One, schema, &[("limit", text)]).unwrap()
+        };
         assert_eq!(one(integer(), "100"), "");
         assert_eq!(one(json!({ "type": "string", "maxLength": 3 }), "100"), "");
         assert_eq!(one(json!({ "type": "boolean" }), "true"), "");
         assert_eq!(one(json!({ "enum": ["1", "2"] }), "2"), "");
         assert_eq!(one(integer(), "101"), "query.limit must be at most 100");
-        assert_eq!(one(integer(), "many"), "query.limit must be an integer, but is a string");
+        assert_eq!(
+            one(integer(), "many"),
+            "query.limit must be an integer, but is a string"
+        );
         for odd in ["1_000", "0x10", "+1", "010", " 1", "NaN", "", "null"] {
             assert_ne!(one(integer(), odd), "", "{odd}");
         }
-        assert_eq!(one(json!({ "type": "string", "maxLength": 3 }), "1000"), "query.limit must have at most 3 characters");
-        assert_eq!(told(Form::One, integer(), &[]).unwrap(), "query.limit is required");
+        assert_eq!(
+            one(json!({ "type": "string", "maxLength": 3 }), "1000"),
+            "query.limit must have at most 3 characters"
+        );
+        assert_eq!(
+            told(Form::One, integer(), &[]).unwrap(),
+            "query.limit is required"
+        );
         assert!(told(Form::One, integer(), &[("limit", "1"), ("limit", "2")]).is_err());
     }
 
     #[test]
     fn a_list_is_spelled_as_its_form_says() {
         let list = || json!({ "type": "array", "items": { "type": "integer" }, "maxItems": 2 });
-        assert_eq!(told(Form::Repeated, list(), &[("limit", "1"), ("limit", "2")]).unwrap(), "");
-        assert_eq!(told(Form::Repeated, list(), &[("limit", "1"), ("limit", "x")]).unwrap(), "query.limit/1 must be an integer, but is a string");
+        assert_eq!(
+            told(Form::Repeated, list(), &[("limit", "1"), ("limit", "2")]).unwrap(),
+            ""
+        );
+        assert_eq!(
+            told(Form::Repeated, list(), &[("limit", "1"), ("limit", "x")]).unwrap(),
+            "query.limit/1 must be an integer, but is a string"
+        );
         assert_eq!(told(Form::Commas, list(), &[("limit", "1,2")]).unwrap(), "");
-        assert_eq!(told(Form::Commas, list(), &[("limit", "1,2,3")]).unwrap(), "query.limit must have at most 2 elements");
+        assert_eq!(
+            told(Form::Commas, list(), &[("limit", "1,2,3")]).unwrap(),
+            "query.limit must have at most 2 elements"
+        );
         assert_eq!(told(Form::Pipes, list(), &[("limit", "1|2")]).unwrap(), "");
         assert_eq!(told(Form::Spaces, list(), &[("limit", "1 2")]).unwrap(), "");
         let long = Box::leak("1,".repeat(MAX_ELEMENTS).into_boxed_str());
-        assert_eq!(told(Form::Commas, list(), &[("limit", long)]).unwrap(), format!("query.limit must have at most {MAX_ELEMENTS} elements"));
+        assert_eq!(
+            told(Form::Commas, list(), &[("limit", long)]).unwrap(),
+            format!("query.limit must have at most {MAX_ELEMENTS} elements")
+        );
     }
 }
