@@ -13,35 +13,27 @@
     reason = "figures for people, not a decision"
 )]
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use burngate::{
-    config::{Process, SourceFile, load},
-    gate::{
-        approval::{Decision, DecisionKind, Request},
-        digest::Digest,
-        event::{Admission, Clamp, Entry, Event, Executed, RunRef},
-        name::{ApprovalId, CallId, WorkflowName},
-        policy::PolicySet,
-        risk::Risk,
-        time::{Time, hours, minutes},
-        workflow::WorkflowState,
-    },
-    ledger::{
-        Ledger,
-        port::{Journal as _, Projection, Ticket},
-    },
-    store::{Options, Store},
-};
+use burngate::config::{Process, SourceFile, load};
+use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::digest::Digest;
+use burngate::gate::event::{Admission, Clamp, Entry, Event, Executed, RunRef};
+use burngate::gate::name::{ApprovalId, CallId, WorkflowName};
+use burngate::gate::policy::PolicySet;
+use burngate::gate::risk::Risk;
+use burngate::gate::time::{Time, hours, minutes};
+use burngate::gate::workflow::WorkflowState;
+use burngate::ledger::Ledger;
+use burngate::ledger::port::{Journal as _, Projection, Ticket};
+use burngate::store::{Options, Store};
 
 /// When the first entry happened: 2026-01-01.
 const BEGIN: Time = Time::from_millis(1_767_225_600_000);

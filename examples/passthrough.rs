@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burngate::gate::policy::Upstream;
+use burngate::proxy;
 use burngate::proxy::accept::{Listen, Make, bind};
 use burngate::proxy::drain::Drain;
-use burngate::proxy::headers::{self, Destination, Traces};
+use burngate::proxy::headers;
+use burngate::proxy::headers::{Destination, Traces};
 use burngate::proxy::observe::{Copied, Ending, OnEnd, ReplyBody};
 use burngate::proxy::outbound::OutBody;
 use burngate::proxy::pool::{Pool, PoolOptions};
 use burngate::proxy::upstream::{Patience, SendError};
 use burngate::proxy::worker::{AcceptOptions, Connection, Serve};
-use burngate::proxy::{self};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;

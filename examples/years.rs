@@ -18,20 +18,19 @@
     reason = "a figure for people, not a decision"
 )]
 
-use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
-use burngate::{
-    config::{Process, SourceFile, load},
-    gate::{
-        budget::posture::Posture,
-        event::{Cell, Charge, Effect, Event, RunRef},
-        facets::Facets,
-        outcome::{FailureMode, Source},
-        policy::Terms,
-        time::{Time, days},
-        workflow::{Clamps, WorkflowState},
-    },
-};
+use burngate::config::{Process, SourceFile, load};
+use burngate::gate::budget::posture::Posture;
+use burngate::gate::event::{Cell, Charge, Effect, Event, RunRef};
+use burngate::gate::facets::Facets;
+use burngate::gate::outcome::{FailureMode, Source};
+use burngate::gate::policy::Terms;
+use burngate::gate::time::{Time, days};
+use burngate::gate::workflow::{Clamps, WorkflowState};
 
 /// When the years begin: 2026-01-01.
 const BEGIN: Time = Time::from_millis(1_767_225_600_000);

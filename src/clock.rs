@@ -9,13 +9,9 @@
 //! ages a budget's failures away with a clock, until somebody accepts the wall clock. A restart
 //! accepts it: it is all there is to go by then.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::gate::time::Time;
 

@@ -1,36 +1,30 @@
 //! Held calls and the decisions on them. Of several decisions on one approval the first wins, and
 //! every other learns that it lost (409, A95).
 
-use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::{Person, Role},
-    context,
-    durable::{MAY_STILL, durable, patient, revised},
-    fault::Fault,
-    read::{Asked, Params, Segment, remark, sentence},
+use super::auth::{Person, Role};
+use super::durable::{MAY_STILL, durable, patient, revised};
+use super::fault::Fault;
+use super::read::{Asked, Params, Segment, remark, sentence};
+use super::{Desk, context};
+use crate::api::Problem;
+use crate::api::approval::{Approval, ApprovalQuery, Approvals};
+use crate::api::context::ContextQuery;
+use crate::api::operate::{
+    Approve, Decide, Decided, DecidedOne, Deciding, Denial, Deny, Looked, Withdraw,
 };
-use crate::{
-    api::{
-        Problem,
-        approval::{Approval, ApprovalQuery, Approvals},
-        context::ContextQuery,
-        operate::{Approve, Decide, Decided, DecidedOne, Deciding, Denial, Deny, Looked, Withdraw},
-    },
-    gate::{
-        approval::{Decision, DecisionKind, Edit},
-        digest::Digest,
-        name::ApprovalId,
-        risk::Risk,
-    },
-    ledger::{
-        decide,
-        operate::{OperateError, Reported},
-    },
-};
+use crate::gate::approval::{Decision, DecisionKind, Edit};
+use crate::gate::digest::Digest;
+use crate::gate::name::ApprovalId;
+use crate::gate::risk::Risk;
+use crate::ledger::decide;
+use crate::ledger::operate::{OperateError, Reported};
 
 /// How often a decision waits for the one before it. An approval needs few people, so few can be on
 /// their way to disk.

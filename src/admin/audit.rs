@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 use serde_json::value::RawValue;
 
-use super::{
-    Desk,
-    fault::Fault,
-    read::{Params, limit, moment, name, some_name},
-};
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        audit::{Audit, AuditEntry, AuditQuery},
-    },
-    ledger::port::{EntryFilter, JournalView},
-};
+use super::Desk;
+use super::fault::Fault;
+use super::read::{Params, limit, moment, name, some_name};
+use crate::api::audit::{Audit, AuditEntry, AuditQuery};
+use crate::api::{Moment, Problem, Slug};
+use crate::ledger::port::{EntryFilter, JournalView};
 
 /// How many entries make a page where nobody says.
 const PAGE: usize = 100;

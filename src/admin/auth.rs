@@ -8,23 +8,24 @@
 //! Who holds a token may change while requests are served: a request that took its time is asked
 //! again once all of it has arrived.
 
-use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
-};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{Desk, fault::Fault};
-use crate::{
-    api::Slug,
-    gate::{digest::Digest, name::PersonName},
-};
+use super::Desk;
+use super::fault::Fault;
+use crate::api::Slug;
+use crate::gate::digest::Digest;
+use crate::gate::name::PersonName;
 
 /// The name that the operator token goes by.
 pub const OPERATOR: &str = "operator";

@@ -3,27 +3,22 @@
 //! Which runs match is looked up beside the writer, because that may take a while; the writer then
 //! changes exactly those, all or none.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    durable::revised,
-    fault::Fault,
-    read::{Asked, name, sentence},
-    runs,
-};
-use crate::{
-    api::{
-        Problem, Slug,
-        report::{Batch, Exclusion, Filter},
-    },
-    gate::outcome::FailureMode,
-    ids,
-    ledger::port::{BatchOf, Change, MAX_BATCH, RunKey},
-};
+use super::auth::Person;
+use super::durable::revised;
+use super::fault::Fault;
+use super::read::{Asked, name, sentence};
+use super::{Desk, runs};
+use crate::api::report::{Batch, Exclusion, Filter};
+use crate::api::{Problem, Slug};
+use crate::gate::outcome::FailureMode;
+use crate::ids;
+use crate::ledger::port::{BatchOf, Change, MAX_BATCH, RunKey};
 
 /// What is to happen to the runs that match.
 #[derive(Debug, Clone, Copy)]

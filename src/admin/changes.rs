@@ -2,25 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    durable::{MAY_STILL, durable},
-    fault::Fault,
-    read::{Asked, Segment, lasting, name, remark, sentence},
-    workflows::one,
-};
-use crate::{
-    api::{
-        Problem,
-        operate::{Change, Shipped, Waive},
-        workflow::Workflow,
-    },
-    gate::{name::WorkflowName, workflow::MAX_WAIVER},
-    ledger::change::Shipping,
-};
+use super::Desk;
+use super::auth::Person;
+use super::durable::{MAY_STILL, durable};
+use super::fault::Fault;
+use super::read::{Asked, Segment, lasting, name, remark, sentence};
+use super::workflows::one;
+use crate::api::Problem;
+use crate::api::operate::{Change, Shipped, Waive};
+use crate::api::workflow::Workflow;
+use crate::gate::name::WorkflowName;
+use crate::gate::workflow::MAX_WAIVER;
+use crate::ledger::change::Shipping;
 
 /// May a change of the workflow ship? 200: it may, and it is on record. 409: changes are frozen;
 /// `detail` says why and what lifts that.

@@ -1,31 +1,25 @@
 //! The queue of finished runs that were drawn for people to judge. Whoever may report may judge; no
 //! agent's credential opens it (G11).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    durable::revised,
-    fault::Fault,
-    read::{Asked, Params, Segment, limit, some_name},
-    reports,
-    runs::{self, Beside},
-};
-use crate::{
-    api::{
-        self, Moment, Problem,
-        check::{Accept, Check, CheckQuery, Checks, Drawn},
-        operate::RunReport,
-    },
-    gate::{
-        name::{RunId, WorkflowName},
-        time::days,
-    },
-    ledger::port::{Change, CheckView, RunTarget},
-};
+use super::auth::Person;
+use super::durable::revised;
+use super::fault::Fault;
+use super::read::{Asked, Params, Segment, limit, some_name};
+use super::runs::Beside;
+use super::{Desk, reports, runs};
+use crate::api;
+use crate::api::check::{Accept, Check, CheckQuery, Checks, Drawn};
+use crate::api::operate::RunReport;
+use crate::api::{Moment, Problem};
+use crate::gate::name::{RunId, WorkflowName};
+use crate::gate::time::days;
+use crate::ledger::port::{Change, CheckView, RunTarget};
 
 /// How many runs are listed where nobody says.
 const LISTED: usize = 100;

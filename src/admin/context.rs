@@ -2,39 +2,25 @@
 //! the records cannot be read, what is in memory is told all the same, and what is missing is
 //! named: somebody has to decide.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::{
-    Desk,
-    fault::Fault,
-    feedback,
-    runs::{call, modes},
-    workflows,
+use super::fault::Fault;
+use super::runs::{call, modes};
+use super::{Desk, feedback, workflows};
+use crate::api::Moment;
+use crate::api::approval::Decision;
+use crate::api::context::{
+    Alike, AlikeDecision, Change, Context, MOST_ALIKE, MOST_CALLS, RunSoFar, Touch, changes,
 };
-use crate::{
-    api::{
-        Moment,
-        approval::Decision,
-        context::{
-            Alike, AlikeDecision, Change, Context, MOST_ALIKE, MOST_CALLS, RunSoFar, Touch, changes,
-        },
-        review::RuleReviewed,
-    },
-    gate::{
-        approval::{Approval, Request},
-        event::{Entry, Event, Executed, RunRef},
-        name::{ApprovalId, RunId, WorkflowName},
-        time::{Time, days},
-    },
-    ledger::{
-        port::{Records, RunFilter, RunKey, RunView, Unavailable},
-        sofar::{SoFar, Touching},
-    },
-};
+use crate::api::review::RuleReviewed;
+use crate::gate::approval::{Approval, Request};
+use crate::gate::event::{Entry, Event, Executed, RunRef};
+use crate::gate::name::{ApprovalId, RunId, WorkflowName};
+use crate::gate::time::{Time, days};
+use crate::ledger::port::{Records, RunFilter, RunKey, RunView, Unavailable};
+use crate::ledger::sofar::{SoFar, Touching};
 
 /// So many journal entries about held calls are looked through for like ones: some hundred
 /// decisions.

@@ -1,14 +1,13 @@
 //! Waiting until what was asked is on disk. Every answer to a change is sent after that, so that
 //! what was acknowledged survives a crash (G9).
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
+use std::time::Duration;
 
 use super::fault::Fault;
-use crate::ledger::{
-    operate::Durable,
-    port::ReviseError,
-    receipt::{Abandoned, Receipt},
-};
+use crate::ledger::operate::Durable;
+use crate::ledger::port::ReviseError;
+use crate::ledger::receipt::{Abandoned, Receipt};
 
 /// How long an answer waits for the disk. Past that nobody knows: it may be on disk already.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,28 +1,27 @@
 //! What the flip from shadow to enforce would do, of a workflow or of single tools and rules. The
 //! flip itself is a line of the policy, so there is nothing here that does it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 
-use super::{Desk, fault::Fault, read::Segment, runs::every, workflows::one};
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        enforce::{Flip, FlipRule},
-    },
-    gate::{
-        event::Executed,
-        name::{ToolName, WorkflowName},
-        policy::{Mode, judge::RuleName, shadow::watched},
-        time::{Time, days},
-        verdict::Verdict,
-    },
-    ledger::port::{CallRecord, Records, RunFilter},
-};
+use super::Desk;
+use super::fault::Fault;
+use super::read::Segment;
+use super::runs::every;
+use super::workflows::one;
+use crate::api::enforce::{Flip, FlipRule};
+use crate::api::{Moment, Problem, Slug};
+use crate::gate::event::Executed;
+use crate::gate::name::{ToolName, WorkflowName};
+use crate::gate::policy::Mode;
+use crate::gate::policy::judge::RuleName;
+use crate::gate::policy::shadow::watched;
+use crate::gate::time::{Time, days};
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::{CallRecord, Records, RunFilter};
 
 /// So far back runs are looked at.
 const DAYS: u64 = 7;

@@ -1,27 +1,19 @@
 //! Refusals of the admin API, as problem details with the contract's statuses: wrong token 401,
 //! wrong role 403, unknown thing 404, lost race or wrong state 409, bad field 422.
 
-use axum::{
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        problem::{Cause, FieldError, MEDIA_TYPE},
-        report::Candidate,
-    },
-    gate::{
-        name::WorkflowName,
-        policy::{Place, schema::Violation},
-    },
-    ledger::{
-        edit::EditError,
-        operate::OperateError,
-        port::{self, ReviseError, RunTarget},
-    },
-};
+use crate::api::problem::{Cause, FieldError, MEDIA_TYPE};
+use crate::api::report::Candidate;
+use crate::api::{Moment, Problem, Slug};
+use crate::gate::name::WorkflowName;
+use crate::gate::policy::Place;
+use crate::gate::policy::schema::Violation;
+use crate::ledger::edit::EditError;
+use crate::ledger::operate::OperateError;
+use crate::ledger::port;
+use crate::ledger::port::{ReviseError, RunTarget};
 
 /// A refusal.
 #[derive(Debug)]

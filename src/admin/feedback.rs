@@ -1,30 +1,26 @@
 //! How people's decisions on a workflow's held calls turned out, and those on the calls of each
 //! rule, over any span of the days that are kept.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 
-use super::{
-    Desk,
-    fault::Fault,
-    numbers::span,
-    read::{Params, Segment},
-    review::{USUAL, each, unknown},
-};
-use crate::{
-    api::{
-        Moment, Problem,
-        numbers::SpanQuery,
-        review::{
-            ApprovalsOver,
-            approvals::{self, KINDS},
-            gather::HOLDS,
-        },
-    },
-    gate::{event::Event, name::WorkflowName, time::Time},
-    ledger::port::{Happened, Records, Unavailable},
-};
+use super::Desk;
+use super::fault::Fault;
+use super::numbers::span;
+use super::read::{Params, Segment};
+use super::review::{USUAL, each, unknown};
+use crate::api::numbers::SpanQuery;
+use crate::api::review::approvals::KINDS;
+use crate::api::review::gather::HOLDS;
+use crate::api::review::{ApprovalsOver, approvals};
+use crate::api::{Moment, Problem};
+use crate::gate::event::Event;
+use crate::gate::name::WorkflowName;
+use crate::gate::time::Time;
+use crate::ledger::port::{Happened, Records, Unavailable};
 
 /// One workflow's held calls and decisions over a span of time, the last seven days where nobody
 /// says: how many, how fast, how often just as asked, and how many that were let go turned out bad;

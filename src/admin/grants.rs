@@ -2,26 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    durable::{MAY_STILL, durable},
-    fault::Fault,
-    read::{Asked, Params, Segment, lasting, name, sentence},
-};
-use crate::{
-    api::{
-        Problem,
-        grant::{GiveGrant, Grant, GrantQuery, Grants, Revoke},
-    },
-    gate::{
-        approval::timed::{MAX_CALLS, MAX_LASTS},
-        name::{GrantId, ToolName},
-    },
-    ledger::operate::OperateError,
-};
+use super::Desk;
+use super::auth::Person;
+use super::durable::{MAY_STILL, durable};
+use super::fault::Fault;
+use super::read::{Asked, Params, Segment, lasting, name, sentence};
+use crate::api::Problem;
+use crate::api::grant::{GiveGrant, Grant, GrantQuery, Grants, Revoke};
+use crate::gate::approval::timed::{MAX_CALLS, MAX_LASTS};
+use crate::gate::name::{GrantId, ToolName};
+use crate::ledger::operate::OperateError;
 
 /// Time-boxed grants, those that are over for a day.
 #[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = Grants), (status = "default", body = Problem)))]

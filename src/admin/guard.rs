@@ -4,12 +4,10 @@
 //! A token in a header cannot be sent by a foreign page, so this is the second wall (A102); the
 //! first one is `auth`.
 
-use axum::{
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
-};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 
 use super::fault::Fault;
 use crate::api::Slug;

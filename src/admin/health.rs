@@ -1,17 +1,18 @@
 //! Is the gate alive, is it ready, and what has it counted.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse as _, Response},
-};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::{Desk, fault::Fault};
-use crate::{api::Slug, telemetry::metrics::CONTENT_TYPE};
+use super::Desk;
+use super::fault::Fault;
+use crate::api::Slug;
+use crate::telemetry::metrics::CONTENT_TYPE;
 
 /// Whether the gate is ready. `app` knows: policies loaded, store open, not draining.
 pub trait Health: Send + Sync {

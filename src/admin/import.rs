@@ -5,54 +5,41 @@
 //! nothing. What is wrong with a line skips that line and is said; what is wrong with the journal
 //! ends the import.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{
-    Extension, Json,
-    body::Body,
-    extract::{Request, State},
-    http::header,
-};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::{Extension, Json};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 
-use super::{
-    Desk,
-    auth::{LetIn, Person},
-    durable::patient,
-    fault::Fault,
+use super::Desk;
+use super::auth::{LetIn, Person};
+use super::durable::patient;
+use super::fault::Fault;
+use crate::api::history::{
+    FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE,
 };
-use crate::{
-    api::{
-        Problem, Slug,
-        history::{
-            FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE,
-        },
-    },
-    gate::{
-        event::{Charge, Executed, Mark},
-        facets::Facets,
-        name::{Subject, ToolName, WorkflowName},
-        outcome::{FailureMode, Source},
-        past,
-        policy::{Tool, facts::RunFacts, judge},
-        risk::Risk,
-        standing::Standing,
-        time::days,
-        verdict::Verdict,
-    },
-    ids,
-    ledger::{
-        Workplace,
-        past::{ImportError, ImportReply, ImportStep},
-        port::{CallRecord, MAX_RECORDED, RunRecord},
-    },
-    wire::json,
-};
+use crate::api::{Problem, Slug};
+use crate::gate::event::{Charge, Executed, Mark};
+use crate::gate::facets::Facets;
+use crate::gate::name::{Subject, ToolName, WorkflowName};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::past;
+use crate::gate::policy::facts::RunFacts;
+use crate::gate::policy::{Tool, judge};
+use crate::gate::risk::Risk;
+use crate::gate::standing::Standing;
+use crate::gate::time::days;
+use crate::gate::verdict::Verdict;
+use crate::ids;
+use crate::ledger::Workplace;
+use crate::ledger::past::{ImportError, ImportReply, ImportStep};
+use crate::ledger::port::{CallRecord, MAX_RECORDED, RunRecord};
+use crate::wire::json;
 
 /// So many runs go to the journal at once: few enough that whoever waits for a commit does not
 /// notice.

@@ -2,32 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    batch,
-    fault::Fault,
-    read::{Asked, Segment, sentence},
-    runs::every,
-};
-use crate::{
-    api::{
-        Problem, Slug,
-        incident::{Decided, ExcludeIncident, Incident, Incidents},
-    },
-    gate::{
-        event::Charge,
-        incident,
-        name::{CallId, IncidentId},
-        outcome::{FailureMode, Outcome},
-        time::minutes,
-    },
-    ledger::{
-        Table,
-        port::{BatchOf, Change, MAX_BATCH, Records, ReviseError, RunFilter, RunKey, RunView},
-    },
+use super::auth::Person;
+use super::fault::Fault;
+use super::read::{Asked, Segment, sentence};
+use super::runs::every;
+use super::{Desk, batch};
+use crate::api::incident::{Decided, ExcludeIncident, Incident, Incidents};
+use crate::api::{Problem, Slug};
+use crate::gate::event::Charge;
+use crate::gate::incident;
+use crate::gate::name::{CallId, IncidentId};
+use crate::gate::outcome::{FailureMode, Outcome};
+use crate::gate::time::minutes;
+use crate::ledger::Table;
+use crate::ledger::port::{
+    BatchOf, Change, MAX_BATCH, Records, ReviseError, RunFilter, RunKey, RunView,
 };
 
 /// So many unacceptable runs of an incident's time are looked at; of more, none is excluded.

@@ -9,27 +9,21 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use axum::routing::get;
+use axum::{Router, middleware};
 use tokio::sync::Semaphore;
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use self::{
-    auth::{Auth, Role},
-    fault::Fault,
-    health::Health,
-};
-use crate::{
-    api::Slug,
-    ledger::{
-        Ledger,
-        port::{Records, Unavailable},
-    },
-    telemetry::Metrics,
-};
+use self::auth::{Auth, Role};
+use self::fault::Fault;
+use self::health::Health;
+use crate::api::Slug;
+use crate::ledger::Ledger;
+use crate::ledger::port::{Records, Unavailable};
+use crate::telemetry::Metrics;
 
 mod approvals;
 mod audit;

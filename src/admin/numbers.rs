@@ -2,24 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 
-use super::{
-    Desk,
-    fault::Fault,
-    read::{Params, Segment, moment},
-};
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        numbers::{NumbersOver, SpanQuery},
-    },
-    gate::{
-        budget::window::{KEPT_HOURS, starts},
-        name::WorkflowName,
-        time::{Hour, Time},
-    },
-};
+use super::Desk;
+use super::fault::Fault;
+use super::read::{Params, Segment, moment};
+use crate::api::numbers::{NumbersOver, SpanQuery};
+use crate::api::{Moment, Problem, Slug};
+use crate::gate::budget::window::{KEPT_HOURS, starts};
+use crate::gate::name::WorkflowName;
+use crate::gate::time::{Hour, Time};
 
 /// One workflow's four numbers over a span of time.
 #[utoipa::path(

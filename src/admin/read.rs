@@ -3,20 +3,18 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Body,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, header, request::Parts},
-};
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::{auth::LetIn, fault::Fault};
-use crate::api::{
-    Moment, Slug, Span,
-    operate::{MAX_NAME, MAX_TEXT},
-};
+use super::auth::LetIn;
+use super::fault::Fault;
+use crate::api::operate::{MAX_NAME, MAX_TEXT};
+use crate::api::{Moment, Slug, Span};
 use crate::gate::time::Time;
 
 /// The largest body.

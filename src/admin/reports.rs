@@ -1,34 +1,26 @@
 //! How runs turned out, as people and their systems report it: by run, by call, or by the business
 //! object that was touched.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    batch::{self, Asking},
-    durable::{MAY_STILL, durable, revised},
-    fault::Fault,
-    read::{Asked, Segment, name, remark, sentence, some_name},
-};
-use crate::{
-    api::{
-        self, Moment, Problem,
-        operate::{Exclude, Report, RunReport},
-    },
-    gate::{
-        event::Charge,
-        name::RunId,
-        outcome::{FailureMode, Source},
-    },
-    ids,
-    ledger::{
-        operate::Reported,
-        port::{Change, ReviseError, Revised, RunTarget},
-    },
-};
+use super::auth::Person;
+use super::batch::Asking;
+use super::durable::{MAY_STILL, durable, revised};
+use super::fault::Fault;
+use super::read::{Asked, Segment, name, remark, sentence, some_name};
+use super::{Desk, batch};
+use crate::api::operate::{Exclude, Report, RunReport};
+use crate::api::{Moment, Problem};
+use crate::gate::event::Charge;
+use crate::gate::name::RunId;
+use crate::gate::outcome::{FailureMode, Source};
+use crate::ledger::operate::Reported;
+use crate::ledger::port::{Change, ReviseError, Revised, RunTarget};
+use crate::{api, ids};
 
 /// Reports how a run turned out, or many, or takes such reports back.
 #[utoipa::path(

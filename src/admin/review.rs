@@ -1,42 +1,31 @@
 //! The review of a week, an incident's timeline, and the word of a person that they looked.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    durable::{MAY_STILL, durable},
-    fault::Fault,
-    numbers::span,
-    read::{Asked, Params, remark, some_name},
-    runs::every,
+use super::Desk;
+use super::auth::Person;
+use super::durable::{MAY_STILL, durable};
+use super::fault::Fault;
+use super::numbers::span;
+use super::read::{Asked, Params, remark, some_name};
+use super::runs::every;
+use crate::api::review::gather::{CALL_KINDS, Gathering, HOLDS, KINDS, Subject};
+use crate::api::review::{
+    ExecutedCalls, Review, ReviewDone, ReviewQuery, ReviewRecorded, ShadowFinding,
 };
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        review::{
-            ExecutedCalls, Review, ReviewDone, ReviewQuery, ReviewRecorded, ShadowFinding,
-            gather::{CALL_KINDS, Gathering, HOLDS, KINDS, Subject},
-        },
-    },
-    gate::{
-        event::{Entry, Executed},
-        name::{ToolName, WorkflowName},
-        policy::{PolicySet, Workflow},
-        risk::Risk,
-        time::{Time, days},
-    },
-    ledger::{
-        operate::{Scope, View},
-        port::{Happened, Records, RunFilter, Unavailable},
-    },
-};
+use crate::api::{Moment, Problem, Slug};
+use crate::gate::event::{Entry, Executed};
+use crate::gate::name::{ToolName, WorkflowName};
+use crate::gate::policy::{PolicySet, Workflow};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Time, days};
+use crate::ledger::operate::{Scope, View};
+use crate::ledger::port::{Happened, Records, RunFilter, Unavailable};
 
 /// What is reviewed where nobody says: a week.
 pub(super) const USUAL: Duration = days(7);

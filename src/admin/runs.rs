@@ -1,33 +1,28 @@
 //! Looking runs up. Only booked runs: one that is open is shown when it is booked.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 
-use super::{
-    Desk,
-    fault::Fault,
-    incidents::incident_of,
-    read::{Params, Segment, limit, moment, name, some_name},
-};
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        problem::Executed,
-        report::Candidate,
-        run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said},
-        workflow::redacted,
-    },
-    gate::{
-        event::{self, Mark},
-        incident::Incident,
-        name::{RunId, WorkflowName},
-        outcome::{FailureMode, Outcome},
-        sample::Sample,
-        time::Time,
-    },
-    ledger::port::{CallRecord, Records, RunFilter, RunRecord, RunView, Unavailable},
-};
+use super::Desk;
+use super::fault::Fault;
+use super::incidents::incident_of;
+use super::read::{Params, Segment, limit, moment, name, some_name};
+use crate::api::problem::Executed;
+use crate::api::report::Candidate;
+use crate::api::run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said};
+use crate::api::workflow::redacted;
+use crate::api::{Moment, Problem, Slug};
+use crate::gate::event;
+use crate::gate::event::Mark;
+use crate::gate::incident::Incident;
+use crate::gate::name::{RunId, WorkflowName};
+use crate::gate::outcome::{FailureMode, Outcome};
+use crate::gate::sample::Sample;
+use crate::gate::time::Time;
+use crate::ledger::port::{CallRecord, Records, RunFilter, RunRecord, RunView, Unavailable};
 
 /// How many runs are listed where nobody says.
 const LISTED: usize = 100;

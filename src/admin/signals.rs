@@ -6,45 +6,33 @@
 //! days. It books modes and confirms; it never retracts and never excludes (G11), and what it
 //! cannot tell apart it does not charge.
 
-use std::{borrow::Cow, path::Path, sync::Arc};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Request, State},
-    http::{HeaderMap, header},
-};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
 
-use super::{
-    Desk,
-    auth::Role,
-    durable::{MAY_STILL, durable, revised},
-    fault::{self, Fault},
-    read::{self, Segment},
-    reports,
-};
-use crate::{
-    api::{Problem, Slug, operate, report::Signalled},
-    gate::{
-        budget::burn::BurnRates,
-        event::Charge,
-        name::{PersonName, RunId, Subject},
-        outcome::Source,
-        policy::{
-            Rule,
-            condition::Undecided,
-            facts::{Ambiguous, Facts, Lookup},
-            signal::{About, Says, SecretPlace, Signal},
-        },
-    },
-    ledger::{
-        operate::Reported,
-        port::{Change, ReviseError, RunTarget},
-    },
-    wire::{
-        json,
-        webhook::{self, Signed},
-    },
-};
+use super::auth::Role;
+use super::durable::{MAY_STILL, durable, revised};
+use super::fault::Fault;
+use super::read::Segment;
+use super::{Desk, fault, read, reports};
+use crate::api::report::Signalled;
+use crate::api::{Problem, Slug, operate};
+use crate::gate::budget::burn::BurnRates;
+use crate::gate::event::Charge;
+use crate::gate::name::{PersonName, RunId, Subject};
+use crate::gate::outcome::Source;
+use crate::gate::policy::Rule;
+use crate::gate::policy::condition::Undecided;
+use crate::gate::policy::facts::{Ambiguous, Facts, Lookup};
+use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
+use crate::ledger::operate::Reported;
+use crate::ledger::port::{Change, ReviseError, RunTarget};
+use crate::wire::webhook::Signed;
+use crate::wire::{json, webhook};
 
 /// The largest file of secrets, in bytes.
 const MAX_SECRETS_FILE: u64 = 16 * 1024;

@@ -1,21 +1,17 @@
 //! Unlisted calls, for `burngate learn`.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::cmp::Reverse;
+use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 
-use super::{
-    Desk,
-    fault::Fault,
-    read::{Params, moment},
-};
-use crate::{
-    api::{
-        Moment, Problem,
-        unlisted::{UnlistedCall, UnlistedCalls, UnlistedQuery},
-    },
-    ledger::unlisted::Kind,
-};
+use super::Desk;
+use super::fault::Fault;
+use super::read::{Params, moment};
+use crate::api::unlisted::{UnlistedCall, UnlistedCalls, UnlistedQuery};
+use crate::api::{Moment, Problem};
+use crate::ledger::unlisted::Kind;
 
 /// Unlisted calls, those that look alike together: shapes, and no values.
 #[utoipa::path(get, path = "/v1/unlisted", params(UnlistedQuery), responses((status = 200, body = UnlistedCalls), (status = "default", body = Problem)))]

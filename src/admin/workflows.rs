@@ -1,36 +1,28 @@
 //! Workflows as they stand, and what operators do to their levels. A change is answered with what
 //! it made of the workflow.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::{Extension, Json, extract::State};
+use axum::extract::State;
+use axum::{Extension, Json};
 
-use super::{
-    Desk,
-    auth::Person,
-    durable::{MAY_STILL, durable},
-    fault::Fault,
-    read::{Asked, Segment, lasting, name, remark, sentence, some_name},
-};
-use crate::{
-    api::{
-        Moment, Problem, Slug,
-        operate::{Clamp, Clamped, Promote, Recover, Release},
-        workflow::{ExposureView, PauseView, Traffic, Workflow, Workflows},
-    },
-    config::quantity::Rate,
-    gate::{
-        name::{LevelName, WorkflowName},
-        pace::Pause,
-        policy::shadow::watched,
-        time::days,
-    },
-    ledger::{
-        Workplace,
-        operate::{Scope, View},
-        promote::Promotion,
-    },
-};
+use super::Desk;
+use super::auth::Person;
+use super::durable::{MAY_STILL, durable};
+use super::fault::Fault;
+use super::read::{Asked, Segment, lasting, name, remark, sentence, some_name};
+use crate::api::operate::{Clamp, Clamped, Promote, Recover, Release};
+use crate::api::workflow::{ExposureView, PauseView, Traffic, Workflow, Workflows};
+use crate::api::{Moment, Problem, Slug};
+use crate::config::quantity::Rate;
+use crate::gate::name::{LevelName, WorkflowName};
+use crate::gate::pace::Pause;
+use crate::gate::policy::shadow::watched;
+use crate::gate::time::days;
+use crate::ledger::Workplace;
+use crate::ledger::operate::{Scope, View};
+use crate::ledger::promote::Promotion;
 
 /// The longest clamp that runs out by itself. A longer one is one without an end.
 const MAX_CLAMP: Duration = days(366);

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Moment, context::Context};
-use crate::gate::{approval, name::WorkflowName};
+use super::Moment;
+use super::context::Context;
+use crate::gate::approval;
+use crate::gate::name::WorkflowName;
 
 /// Which approvals.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]

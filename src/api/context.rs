@@ -9,7 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Moment, approval::Decision, review::RuleReviewed, run::Call, workflow::Workflow};
+use super::Moment;
+use super::approval::Decision;
+use super::review::RuleReviewed;
+use super::run::Call;
+use super::workflow::Workflow;
 
 /// So many calls of the run are told, the newest.
 pub const MOST_CALLS: usize = 50;

@@ -5,11 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Moment, Span};
-use crate::gate::{
-    earn::{self, Gain, How, Progress},
-    level::Volume,
-    workflow::WorkflowState,
-};
+use crate::gate::earn;
+use crate::gate::earn::{Gain, How, Progress};
+use crate::gate::level::Volume;
+use crate::gate::workflow::WorkflowState;
 
 /// What a workflow may earn next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Moment, Span};
-use crate::gate::{approval::TimedGrant, name::WorkflowName, time::Time};
+use crate::gate::approval::TimedGrant;
+use crate::gate::name::WorkflowName;
+use crate::gate::time::Time;
 
 /// Lets held calls of a tool go for a while, without asking anybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

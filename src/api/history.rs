@@ -5,17 +5,17 @@
 //! whoever has one. A member that is not known is an error, so that a misspelt `mods` does not turn
 //! failures into successes.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{Moment, operate::MAX_NAME};
-use crate::gate::{
-    outcome::{FailureMode, Outcome},
-    time::Time,
-};
+use super::Moment;
+use super::operate::MAX_NAME;
+use crate::gate::outcome::{FailureMode, Outcome};
+use crate::gate::time::Time;
 
 /// The media type of a history.
 pub const MEDIA_TYPE: &str = "application/x-ndjson";

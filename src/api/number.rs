@@ -6,7 +6,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use utoipa::ToSchema;
 
-use crate::gate::budget::{objective::Allowed, sentence};
+use crate::gate::budget::objective::Allowed;
+use crate::gate::budget::sentence;
 
 /// Ten-thousandths in one.
 const ONE: i64 = 10_000;

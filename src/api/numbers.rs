@@ -9,11 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Decimal, Moment};
-use crate::gate::{
-    budget::window::{Tally, Totals},
-    facets::Facet,
-    outcome::FailureMode,
-};
+use crate::gate::budget::window::{Tally, Totals};
+use crate::gate::facets::Facet;
+use crate::gate::outcome::FailureMode;
 
 /// Over what. Moments are RFC 3339, or how long ago: `7d`. Whole hours (UTC) are counted, the first
 /// and the last included.

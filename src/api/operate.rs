@@ -5,10 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{
-    Moment, Span,
-    report::{Filter, text},
-};
+use super::report::{Filter, text};
+use super::{Moment, Span};
 
 /// The longest reason, cause or note, in characters.
 pub const MAX_TEXT: usize = 2_000;

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use super::{Decimal, Moment, report::Candidate};
+use super::report::Candidate;
+use super::{Decimal, Moment};
 use crate::gate::event;
 
 /// The media type of a problem.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Moment, operate::Revised, run::RunQuery};
+use super::Moment;
+use super::operate::Revised;
+use super::run::RunQuery;
 
 /// Which booked runs. At least one member; moments are RFC 3339, or how long ago: `1d`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

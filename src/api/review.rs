@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Decimal, Moment, incident::Incident, numbers::NumbersOver, workflow::Workflow};
+use super::incident::Incident;
+use super::numbers::NumbersOver;
+use super::workflow::Workflow;
+use super::{Decimal, Moment};
 
 pub mod approvals;
 pub mod gather;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Moment, problem::Executed};
+use super::Moment;
+use super::problem::Executed;
 use crate::gate::event::Charge;
 
 /// Which runs. Moments are RFC 3339, or how long ago: `1d`.

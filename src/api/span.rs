@@ -1,6 +1,8 @@
 //! Moments and durations as people write them: RFC 3339 in UTC, and `90s`, `15m`, `1h30m`, `7d`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -3,35 +3,30 @@
 //! Everything here is shown and nothing decides. A rate with nothing to count is `null`, not zero:
 //! silence is not success.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    Decimal, Moment, Span,
-    earn::{Earn, Lose, Proposal, Step},
-    enforce::ShadowView,
-    numbers::{Numbers, counts},
-};
-use crate::gate::{
-    budget::{
-        account::BurnRecord,
-        books::Balance,
-        objective::{MILLION, Objective},
-        window::Tally,
-    },
-    change_log::ShippedChange,
-    event,
-    facets::Facet,
-    level::Changes,
-    name::WorkflowName,
-    outcome::FailureMode,
-    policy::Mode,
-    sample::Sample,
-    standing::Standing,
-    workflow::WorkflowState,
-};
+use super::earn::{Earn, Lose, Proposal, Step};
+use super::enforce::ShadowView;
+use super::numbers::{Numbers, counts};
+use super::{Decimal, Moment, Span};
+use crate::gate::budget::account::BurnRecord;
+use crate::gate::budget::books::Balance;
+use crate::gate::budget::objective::{MILLION, Objective};
+use crate::gate::budget::window::Tally;
+use crate::gate::change_log::ShippedChange;
+use crate::gate::event;
+use crate::gate::facets::Facet;
+use crate::gate::level::Changes;
+use crate::gate::name::WorkflowName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::Mode;
+use crate::gate::sample::Sample;
+use crate::gate::standing::Standing;
+use crate::gate::workflow::WorkflowState;
 
 /// Every workflow, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -7,29 +7,26 @@
 //! the policies. An agent that is given a workflow whose changes are frozen gets it when the freeze
 //! lifts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sha2::{Digest as _, Sha256};
 
-use super::{quarantine, start::announce};
-use crate::{
-    admin::auth::{Auth, Person, Role},
-    config::{self, Process},
-    gate::{
-        digest::Digest,
-        event::{AccessChange, Changed, Event},
-        name::{AgentName, PersonName, WorkflowName},
-    },
-    ledger::Ledger,
-    proxy::{
-        identify::{Identities, Identity},
-        tls,
-    },
-    telemetry::log,
-};
+use super::quarantine;
+use super::start::announce;
+use crate::admin::auth::{Auth, Person, Role};
+use crate::config;
+use crate::config::Process;
+use crate::gate::digest::Digest;
+use crate::gate::event::{AccessChange, Changed, Event};
+use crate::gate::name::{AgentName, PersonName, WorkflowName};
+use crate::ledger::Ledger;
+use crate::proxy::identify::{Identities, Identity};
+use crate::proxy::tls;
+use crate::telemetry::log;
 
 /// Who may call, decide and report.
 pub struct Access {

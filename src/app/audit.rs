@@ -4,16 +4,14 @@
 //! The first line says whose journal it is and where the export begins; every other is an entry
 //! with the digest over it and all before it.
 
-use std::{
-    io::{self, BufRead, BufReader},
-    path::Path,
-};
+use std::io;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 
+use crate::api::audit::{AuditEntry, ExportHead};
+use crate::store;
+use crate::store::Chain;
 pub use crate::store::{Checkpoint, Unsound, Verified};
-use crate::{
-    api::audit::{AuditEntry, ExportHead},
-    store::{self, Chain},
-};
 
 /// The longest line that is read: an entry holds all policies at most.
 const MAX_LINE: u64 = 64 << 20;

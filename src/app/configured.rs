@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{
-    Diagnostic, Diagnostics, Process, Severity,
-    files::{LookUp, find_config},
-    process,
-};
+use crate::config::files::{LookUp, find_config};
+use crate::config::{Diagnostic, Diagnostics, Process, Severity, process};
 
 /// Where the process's configuration was read from, and what it said then.
 #[derive(Debug, Clone, Default)]

@@ -8,23 +8,20 @@
 //! of, and does not clamp again until the next start: else a release would be undone a moment
 //! later.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::{
-    api::operate::MAX_TEXT,
-    gate::name::{LevelName, PersonName},
-    ledger::{Ledger, operate::Scope},
-    proxy::drain::Phase,
-    telemetry::log,
-};
+use crate::api::operate::MAX_TEXT;
+use crate::gate::name::{LevelName, PersonName};
+use crate::ledger::Ledger;
+use crate::ledger::operate::Scope;
+use crate::proxy::drain::Phase;
+use crate::telemetry::log;
 
 /// The file's name.
 const FILE: &str = "clamp";

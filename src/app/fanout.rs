@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::{
-    gate::{event::Entry, name::WorkflowName, workflow::WorkflowState},
-    ledger::{
-        Ledger,
-        port::{Projection, Ticket},
-    },
-    telemetry::{log, metrics::Metrics},
-};
+use crate::gate::event::Entry;
+use crate::gate::name::WorkflowName;
+use crate::gate::workflow::WorkflowState;
+use crate::ledger::Ledger;
+use crate::ledger::port::{Projection, Ticket};
+use crate::telemetry::log;
+use crate::telemetry::metrics::Metrics;
 
 /// Tells everybody.
 pub struct Fanout {

@@ -13,13 +13,12 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::{config::files::MAX_ATTACHMENT, proxy::tls};
+use crate::config::files::MAX_ATTACHMENT;
+use crate::proxy::tls;
 
 /// How long it may take as a whole.
 const PATIENCE: Duration = Duration::from_secs(30);

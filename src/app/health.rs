@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{emergency::Emergency, reload::Reload};
-use crate::{
-    admin::health::{Check, Condition, Health},
-    ledger::{Ledger, port::Journal},
-    proxy::drain::Phase,
-};
+use super::emergency::Emergency;
+use super::reload::Reload;
+use crate::admin::health::{Check, Condition, Health};
+use crate::ledger::Ledger;
+use crate::ledger::port::Journal;
+use crate::proxy::drain::Phase;
 
 /// The gate's health.
 pub struct GateHealth {

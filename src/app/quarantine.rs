@@ -5,20 +5,20 @@
 //! emergency is on record, the files are read again. An API is one thing for everybody, so where it
 //! is held back, it is for every workflow that calls it; nothing laxer comes of that.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::{
-    config,
-    gate::{
-        name::{ApiName, WorkflowName},
-        policy::{PolicySet, Workflow, wider::widens},
-        time::{Time, minutes},
-        workflow::WorkflowState,
-    },
-    ledger::{Ledger, change::frozen},
-};
+use crate::config;
+use crate::gate::name::{ApiName, WorkflowName};
+use crate::gate::policy::wider::widens;
+use crate::gate::policy::{PolicySet, Workflow};
+use crate::gate::time::{Time, minutes};
+use crate::gate::workflow::WorkflowState;
+use crate::ledger::Ledger;
+use crate::ledger::change::frozen;
 
 /// So long an emergency change of the policy lets reloads through.
 const EMERGENCY: Duration = minutes(60);

@@ -3,32 +3,25 @@
 //! for another, because whoever leaves the company must not keep a decision for somebody's typing
 //! mistake in a policy.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::{
-    access::Access,
-    configured::Configured,
-    quarantine::Quarantine,
-    start::{announce, load},
-    watched::Watched,
-};
-use crate::{
-    config::Process,
-    gate::{event::Event, policy::PolicySet},
-    ledger::Ledger,
-    proxy::drain::Phase,
-    telemetry::log,
-};
+use super::access::Access;
+use super::configured::Configured;
+use super::quarantine::Quarantine;
+use super::start::{announce, load};
+use super::watched::Watched;
+use crate::config::Process;
+use crate::gate::event::Event;
+use crate::gate::policy::PolicySet;
+use crate::ledger::Ledger;
+use crate::proxy::drain::Phase;
+use crate::telemetry::log;
 
 /// Changes that come together are one reload: editors and Kubernetes write in several steps.
 const SETTLE: Duration = Duration::from_millis(250);

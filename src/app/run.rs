@@ -5,11 +5,10 @@ use std::io::IsTerminal as _;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{
-    configured::Configured,
-    start::{Gate, StartOptions, start},
-};
-use crate::{config::Process, proxy::accept::Listen};
+use super::configured::Configured;
+use super::start::{Gate, StartOptions, start};
+use crate::config::Process;
+use crate::proxy::accept::Listen;
 
 /// Who is told of a clamp by signal, and why: a signal carries no words.
 const SIGNAL: &str = "SIGUSR2";

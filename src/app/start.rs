@@ -1,46 +1,46 @@
 //! A gate that runs: made of parts that are started in one order and stopped in the other.
 
-use std::{net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use super::{
-    access::{self, Access, Certificates},
-    configured::Configured,
-    emergency::Emergency,
-    fanout::Fanout,
-    health::GateHealth,
-    reload::Reload,
-    token, unlisted,
-};
-use crate::{
-    admin::{self, Admin, auth::Auth},
-    clock::{Clock, GateClock},
-    config::{self, Diagnostics, Process},
-    gate::{
-        event::Event,
-        name::{LevelName, PersonName},
-        policy::PolicySet,
-    },
-    ledger::{Bounds, Ledger, operate::Scope},
-    proxy::{
-        accept::{self, Listen, Make, Running},
-        body::Memory,
-        drain::{Drain, Phase},
-        headers::Traces,
-        identify::Identities,
-        plane::{Plane, Shared},
-        pool::{Pool, PoolOptions},
-        tls,
-        worker::{AcceptOptions, Local},
-    },
-    store::{self, Store},
-    telemetry::metrics::Metrics,
-    wire::head::HeadLimits,
-};
+use super::access::{Access, Certificates};
+use super::configured::Configured;
+use super::emergency::Emergency;
+use super::fanout::Fanout;
+use super::health::GateHealth;
+use super::reload::Reload;
+use super::{access, token, unlisted};
+use crate::admin::Admin;
+use crate::admin::auth::Auth;
+use crate::clock::{Clock, GateClock};
+use crate::config::{Diagnostics, Process};
+use crate::gate::event::Event;
+use crate::gate::name::{LevelName, PersonName};
+use crate::gate::policy::PolicySet;
+use crate::ledger::operate::Scope;
+use crate::ledger::{Bounds, Ledger};
+use crate::proxy::accept::{Listen, Make, Running};
+use crate::proxy::body::Memory;
+use crate::proxy::drain::{Drain, Phase};
+use crate::proxy::headers::Traces;
+use crate::proxy::identify::Identities;
+use crate::proxy::plane::{Plane, Shared};
+use crate::proxy::pool::{Pool, PoolOptions};
+use crate::proxy::worker::{AcceptOptions, Local};
+use crate::proxy::{accept, tls};
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+use crate::wire::head::HeadLimits;
+use crate::{admin, config, store};
 
 /// The most header fields that a request has.
 const MAX_HEADERS: usize = 100;

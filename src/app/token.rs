@@ -1,12 +1,11 @@
 //! The operator's token: made at the first start, readable by its owner only, kept beside the
 //! ledger.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 use uuid::Uuid;

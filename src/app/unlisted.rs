@@ -4,23 +4,21 @@
 //! ledger, and a kill may lose the last few seconds of them. A file that cannot be read is left
 //! behind, with a word in the log; it never keeps a gate from starting.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
 
 use tokio::sync::watch;
 
 use super::start::stopped;
-use crate::{
-    ledger::{Ledger, unlisted::Seen},
-    proxy::drain::Phase,
-    telemetry::log,
-};
+use crate::ledger::Ledger;
+use crate::ledger::unlisted::Seen;
+use crate::proxy::drain::Phase;
+use crate::telemetry::log;
 
 /// The file in the data directory.
 const FILE: &str = "unlisted.json";

@@ -4,12 +4,10 @@
 //! them. Of the policies' directory everything matters; of any other only the files that were
 //! named, and the link by which Kubernetes swaps all of a volume.
 
-use std::{
-    collections::BTreeSet,
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};

@@ -2,18 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::{
-    client::{Answer, Client, Connection, path, query},
-    failure::{Exit, Failure},
-    render::{self, escape, table::Columns, when},
-};
-use crate::{
-    api::{
-        approval::{Approval, Approvals as List},
-        operate::{Approve, Deciding, Denial, Deny},
-    },
-    gate::time::Time,
-};
+use super::client::{Answer, Client, Connection, path, query};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::table::Columns;
+use super::render::{escape, when};
+use crate::api::approval::{Approval, Approvals as List};
+use crate::api::operate::{Approve, Deciding, Denial, Deny};
+use crate::gate::time::Time;
 
 mod context;
 mod many;
@@ -367,7 +363,8 @@ fn denied(approval: &Approval, verdict: Denial) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::{api::Moment, cli::render::plain};
+    use crate::api::Moment;
+    use crate::cli::render::plain;
 
     pub(in crate::cli) fn now() -> Time {
         "2026-11-23T18:00:00Z".parse::<Moment>().unwrap().0

@@ -1,22 +1,21 @@
 //! `burngate audit`: the journal for auditors, outside of the gate, and whether it is what was
 //! written.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{BufWriter, Seek as _, SeekFrom, Write},
-    path::{Path, PathBuf},
-};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{
-    client::{Client, Connection, in_words, query},
-    failure::{Exit, Failure},
-    render::{self, escape, number::counted, progress::Progress},
-};
-use crate::{
-    api::audit::Audit as Page,
-    app::audit::{BadExport, Checkpoint, Export as Chain, entries, verify_export, verify_ledger},
+use super::client::{Client, Connection, in_words, query};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::escape;
+use super::render::number::counted;
+use super::render::progress::Progress;
+use crate::api::audit::Audit as Page;
+use crate::app::audit::{
+    BadExport, Checkpoint, Export as Chain, entries, verify_export, verify_ledger,
 };
 
 /// How many entries are asked for at once.

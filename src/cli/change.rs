@@ -4,12 +4,10 @@
 use clap::{Args, ValueEnum};
 use http::StatusCode;
 
-use super::{
-    client::{Connection, path},
-    failure::{Exit, Failure},
-    render::{self, escape},
-    status,
-};
+use super::client::{Connection, path};
+use super::failure::{Exit, Failure};
+use super::render::escape;
+use super::{render, status};
 use crate::api::operate;
 
 /// Ask whether a change of a workflow may ship, and record that it does

@@ -3,20 +3,18 @@
 //! Findings go to standard error as a compiler's do; with `--json` they are the answer and go to
 //! standard output.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{
-    failure::{Exit, Failure},
-    files,
-    render::{self, escape, number::counted, when},
-};
-use crate::config::{
-    Diagnostic, Diagnostics, Loaded, Process, Severity,
-    files::{gather, load_from},
-    print::print,
-};
+use super::failure::{Exit, Failure};
+use super::render::number::counted;
+use super::render::{escape, when};
+use super::{files, render};
+use crate::config::files::{gather, load_from};
+use crate::config::print::print;
+use crate::config::{Diagnostic, Diagnostics, Loaded, Process, Severity};
 
 /// Check policies and `burngate.yaml`, every finding at once
 #[derive(Debug, Args)]

@@ -4,23 +4,15 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use super::{
-    client::{Connection, path, query},
-    failure::{Exit, Failure},
-    render::{
-        self, escape,
-        number::{counted, grouped},
-        when, word,
-    },
-    report::revised,
-};
-use crate::{
-    api::{
-        check::{Accept, Check, Checks as List, Drawn},
-        operate::RunReport,
-    },
-    gate::time::Time,
-};
+use super::client::{Connection, path, query};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::number::{counted, grouped};
+use super::render::{escape, when, word};
+use super::report::revised;
+use crate::api::check::{Accept, Check, Checks as List, Drawn};
+use crate::api::operate::RunReport;
+use crate::gate::time::Time;
 
 /// What is told to whoever names a run that is not there.
 const KNOWN: &str = "`burngate checks list` lists the runs that wait";
@@ -268,7 +260,8 @@ fn became(drawn: &Drawn) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{approvals::tests::now, render::plain};
+    use crate::cli::approvals::tests::now;
+    use crate::cli::render::plain;
 
     #[test]
     fn every_run_that_waits_is_shown_with_what_it_did() {

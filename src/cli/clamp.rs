@@ -2,19 +2,14 @@
 
 use clap::Args;
 
-use super::{
-    client::{Connection, path},
-    failure::{Exit, Failure},
-    render::{self, Tone, escape, number::counted, paint, when},
-    status,
-};
-use crate::{
-    api::{
-        Span,
-        operate::{self, Clamped},
-    },
-    gate::time::Time,
-};
+use super::client::{Connection, path};
+use super::failure::{Exit, Failure};
+use super::render::number::counted;
+use super::render::{Tone, escape, paint, when};
+use super::{render, status};
+use crate::api::operate::Clamped;
+use crate::api::{Span, operate};
+use crate::gate::time::Time;
 
 /// Put a ceiling on the level of one workflow or of all, at once
 #[derive(Debug, Args)]
@@ -138,7 +133,8 @@ fn page(clamped: &Clamped, now: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{approvals::tests::now, render::plain};
+    use crate::cli::approvals::tests::now;
+    use crate::cli::render::plain;
 
     #[test]
     fn a_clamp_says_what_it_found() {

@@ -6,17 +6,24 @@
 //! role. No proxy variables and no redirects are followed: a token goes where it was told to go and
 //! nowhere else.
 
-use std::{fs, future::Future, io, path::PathBuf, time::Duration};
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{body::Body, client::conn::http1};
+use hyper::body::Body;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
-use tokio::{net::TcpStream, time::timeout};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::{failure::Failure, problem};
+use super::failure::Failure;
+use super::problem;
 
 /// Where the admin API is when nobody says.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9901";

@@ -3,11 +3,8 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
-use super::{
-    Cli,
-    failure::{Exit, Failure},
-    render,
-};
+use super::failure::{Exit, Failure};
+use super::{Cli, render};
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]

@@ -4,18 +4,14 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::{
-    failure::{Exit, Failure},
-    render::{
-        self, Tone, escape,
-        number::{counted, grouped, percent},
-        paint, tone_of, word,
-    },
-};
-use crate::{
-    api::workflow::Workflow,
-    app::{self, Passage, demo::Call},
-};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::number::{counted, grouped, percent};
+use super::render::{Tone, escape, paint, tone_of, word};
+use crate::api::workflow::Workflow;
+use crate::app;
+use crate::app::Passage;
+use crate::app::demo::Call;
 
 /// No line is longer, where nobody chose its words.
 const WIDTH: usize = 98;
@@ -224,7 +220,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::{render::plain, status::tests::workflow};
+    use crate::cli::render::plain;
+    use crate::cli::status::tests::workflow;
 
     fn call(verdict: &str, outcome: &str) -> Call {
         Call {

@@ -5,18 +5,14 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::{
-    client::{Connection, path},
-    failure::{Exit, Failure},
-    render::{
-        self, escape,
-        number::{counted, grouped},
-        table::Columns,
-        when,
-    },
-    status,
-};
-use crate::{api::enforce::Flip, gate::time::Time};
+use super::client::{Connection, path};
+use super::failure::{Exit, Failure};
+use super::render::number::{counted, grouped};
+use super::render::table::Columns;
+use super::render::{escape, when};
+use super::{render, status};
+use crate::api::enforce::Flip;
+use crate::gate::time::Time;
 
 /// Show what the flip from shadow to enforce would do: holds and denials a day, the posture on the
 /// flip
@@ -112,7 +108,8 @@ fn page(flip: &Flip, now: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::Moment, cli::render::plain};
+    use crate::api::Moment;
+    use crate::cli::render::plain;
 
     #[test]
     fn a_flip_says_what_it_would_do_and_what_stays() {

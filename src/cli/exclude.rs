@@ -2,18 +2,16 @@
 
 use clap::Args;
 
-use super::{
-    client::{Client, Connection, path},
-    failure::{Exit, Failure},
-    filters::{self, Filters},
-    render::{self, number::counted, when},
-    report::revised,
-};
-use crate::api::{
-    incident::{Decided, ExcludeIncident},
-    operate,
-    report::{Batch, Exclusion, Filter},
-};
+use super::client::{Client, Connection, path};
+use super::failure::{Exit, Failure};
+use super::filters::Filters;
+use super::render::number::counted;
+use super::render::when;
+use super::report::revised;
+use super::{filters, render};
+use crate::api::incident::{Decided, ExcludeIncident};
+use crate::api::operate;
+use crate::api::report::{Batch, Exclusion, Filter};
 
 /// Take runs out of the budget, or put them back
 #[derive(Debug, Args)]

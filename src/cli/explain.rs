@@ -9,22 +9,18 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{
-    failure::{Exit, Failure},
-    files,
-    render::{self, when},
-};
-use crate::{
-    config::{files::load_from, source::nearest::did_you_mean},
-    gate::{
-        level::Rung,
-        policy::{PolicySet, Workflow, judge::Unreadable},
-        standing::{Binds, Standing},
-        time::Time,
-        verdict::Verdict,
-        workflow::{Clamps, WorkflowState},
-    },
-};
+use super::failure::{Exit, Failure};
+use super::render::when;
+use super::{files, render};
+use crate::config::files::load_from;
+use crate::config::source::nearest::did_you_mean;
+use crate::gate::level::Rung;
+use crate::gate::policy::judge::Unreadable;
+use crate::gate::policy::{PolicySet, Workflow};
+use crate::gate::standing::{Binds, Standing};
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::gate::workflow::{Clamps, WorkflowState};
 
 mod asked;
 mod page;

@@ -3,7 +3,8 @@
 //! Exit codes are API: scripts branch on them. A message is a lower-case fragment that says what is
 //! wrong; a hint says what to do about it.
 
-use std::{fmt, process::ExitCode};
+use std::fmt;
+use std::process::ExitCode;
 
 use http::StatusCode;
 

@@ -1,11 +1,11 @@
 //! Finds `burngate.yaml`, for the commands that read it.
 
-use std::{env, path::PathBuf};
+use std::env;
+use std::path::PathBuf;
 
-use crate::{
-    app::Configured,
-    config::{Diagnostics, Process, files::LookUp},
-};
+use crate::app::Configured;
+use crate::config::files::LookUp;
+use crate::config::{Diagnostics, Process};
 
 /// The process's configuration: the file named by `flag`, or the first that the look-up finds, or
 /// the defaults.

@@ -3,13 +3,9 @@
 
 use clap::Args;
 
-use super::{
-    failure::Failure,
-    render::{
-        escape,
-        number::{counted, grouped},
-    },
-};
+use super::failure::Failure;
+use super::render::escape;
+use super::render::number::{counted, grouped};
 use crate::api::report::{Batch, Filter};
 
 /// Filters.

@@ -4,29 +4,24 @@
 //! policies in force and says what it skipped and why. One file is one import: if anything breaks
 //! on the way, nothing of it was booked.
 
-use std::{
-    fmt::Write as _,
-    fs::File,
-    io::{self, Read as _},
-    path::PathBuf,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use clap::Args;
 use hyper::body::{Body, Frame};
 
-use super::{
-    client::{Connection, in_words},
-    failure::{Exit, Failure},
-    render::{
-        self, escape,
-        number::{counted, grouped},
-        progress::Progress,
-        word,
-    },
-};
+use super::client::{Connection, in_words};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::number::{counted, grouped};
+use super::render::progress::Progress;
+use super::render::{escape, word};
 use crate::api::history::{FindingKind, Imported, MEDIA_TYPE};
 
 /// How much of the file is sent at once.
@@ -197,10 +192,8 @@ impl Body for FileBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        api::history::{Findings, ImportedWorkflow},
-        cli::render::plain,
-    };
+    use crate::api::history::{Findings, ImportedWorkflow};
+    use crate::cli::render::plain;
 
     #[test]
     fn what_became_of_a_history_is_said_line_by_line() {

@@ -3,31 +3,24 @@
 //! Nothing is overwritten, and nothing is written that would not load: a name that no policy may
 //! have never becomes the name of a file.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    client::in_words,
-    failure::{Exit, Failure},
-    render::{self, escape, when},
-};
-use crate::{
-    app::fetch::fetch,
-    config::{
-        Diagnostics, Process, SourceFile,
-        diagnostics::Notes,
-        files::read_attachment,
-        load,
-        openapi::Document,
-        starter::{Wanted, api_name, default_target_ppm, starter, starter_from},
-    },
-    gate::risk::Tier,
-};
+use super::client::in_words;
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::{escape, when};
+use crate::app::fetch::fetch;
+use crate::config::diagnostics::Notes;
+use crate::config::files::read_attachment;
+use crate::config::openapi::Document;
+use crate::config::starter::{Wanted, api_name, default_target_ppm, starter, starter_from};
+use crate::config::{Diagnostics, Process, SourceFile, load};
+use crate::gate::risk::Tier;
 
 mod achieved;
 

@@ -4,10 +4,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    failure::{Exit, Failure},
-    render,
-};
+use super::failure::{Exit, Failure};
+use super::render;
 use crate::app::{digest, make_token};
 
 /// Make a token for a person or an agent, and print the line of burngate.yaml that lets it in

@@ -1,20 +1,21 @@
 //! `burngate learn`: tool entries for calls that no tool describes, to be read, corrected and
 //! pasted.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::{
-    client::{Connection, query},
-    failure::{Exit, Failure},
-    render::{self, escape, number::counted, when},
-};
-use crate::{
-    api::unlisted::{UnlistedCall, UnlistedCalls},
-    config::openapi::guess,
-    gate::{policy::Pattern, risk::Risk, time::Time},
-};
+use super::client::{Connection, query};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::number::counted;
+use super::render::{escape, when};
+use crate::api::unlisted::{UnlistedCall, UnlistedCalls};
+use crate::config::openapi::guess;
+use crate::gate::policy::Pattern;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
 
 /// Turn unlisted calls that a gate has seen into commented tool entries: paths, schemas, a guess at
 /// the risk
@@ -204,10 +205,8 @@ fn quoted(template: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        api::Moment,
-        config::{Process, SourceFile, load},
-    };
+    use crate::api::Moment;
+    use crate::config::{Process, SourceFile, load};
 
     fn call(method: &str, path: &str) -> UnlistedCall {
         UnlistedCall {

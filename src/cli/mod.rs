@@ -9,7 +9,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
 use failure::{Exit, Failure};
 
 mod approvals;

@@ -80,7 +80,8 @@ fn hint(status: StatusCode) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Slug, problem::FieldError};
+    use crate::api::Slug;
+    use crate::api::problem::FieldError;
 
     fn said(status: u16, body: &str) -> (String, Option<String>) {
         let failure = read(StatusCode::from_u16(status).unwrap(), body);

@@ -2,16 +2,13 @@
 
 use clap::Args;
 
-use super::{
-    client::{Connection, path},
-    failure::{Exit, Failure},
-    render::{self, escape, when},
-    status,
-};
-use crate::{
-    api::{operate, workflow::Workflow},
-    gate::time::Time,
-};
+use super::client::{Connection, path};
+use super::failure::{Exit, Failure};
+use super::render::{escape, when};
+use super::{render, status};
+use crate::api::operate;
+use crate::api::workflow::Workflow;
+use crate::gate::time::Time;
 
 /// Take a step that was earned, or give a level
 #[derive(Debug, Args)]

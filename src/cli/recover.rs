@@ -2,16 +2,13 @@
 
 use clap::Args;
 
-use super::{
-    client::{Connection, path},
-    failure::{Exit, Failure},
-    render::{self, escape, when},
-    status,
-};
-use crate::{
-    api::{Span, operate, workflow::Workflow},
-    gate::time::Time,
-};
+use super::client::{Connection, path};
+use super::failure::{Exit, Failure};
+use super::render::{escape, when};
+use super::{render, status};
+use crate::api::workflow::Workflow;
+use crate::api::{Span, operate};
+use crate::gate::time::Time;
 
 /// Put the cause of a burn on record and open a probation
 #[derive(Debug, Args)]
@@ -86,7 +83,9 @@ fn page(workflow: &Workflow, now: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{approvals::tests::now, render::plain, status::tests::workflow};
+    use crate::cli::approvals::tests::now;
+    use crate::cli::render::plain;
+    use crate::cli::status::tests::workflow;
 
     #[test]
     fn a_recovery_says_what_the_probation_opens_and_what_ends_it() {

@@ -2,14 +2,13 @@
 
 use clap::Args;
 
-use super::{
-    clamp::Scope,
-    client::Connection,
-    failure::{Exit, Failure},
-    render::{self, Tone, escape, paint, when},
-    status,
-};
-use crate::api::{operate, workflow::Workflows};
+use super::clamp::Scope;
+use super::client::Connection;
+use super::failure::{Exit, Failure};
+use super::render::{Tone, escape, paint, when};
+use super::{render, status};
+use crate::api::operate;
+use crate::api::workflow::Workflows;
 
 /// Lift the clamp on one workflow, or the one on all
 #[derive(Debug, Args)]

@@ -2,19 +2,15 @@
 
 use clap::Args;
 
-use super::{
-    client::Connection,
-    failure::{Exit, Failure},
-    filters::{self, Filters},
-    render::{self, escape, when, word},
-};
-use crate::{
-    api::{
-        operate::{self, Revised},
-        report::Batch,
-    },
-    gate::time::Time,
-};
+use super::client::Connection;
+use super::failure::{Exit, Failure};
+use super::filters::Filters;
+use super::render::{escape, when, word};
+use super::{filters, render};
+use crate::api::operate;
+use crate::api::operate::Revised;
+use crate::api::report::Batch;
+use crate::gate::time::Time;
 
 /// Report that a run went wrong, by run, call or the business object that it touched
 #[derive(Debug, Args)]
@@ -193,7 +189,9 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command, approvals::tests::now, render::plain};
+    use crate::cli::approvals::tests::now;
+    use crate::cli::render::plain;
+    use crate::cli::{Cli, Command};
 
     fn report(flags: &[&str]) -> Report {
         let cli = Cli::try_parse_from(

@@ -5,19 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    client::{Connection, query},
-    failure::{Exit, Failure},
-    render::{self, escape},
-    status,
-};
-use crate::{
-    api::{
-        Span,
-        review::{Review as Answer, ReviewDone, ReviewRecorded},
-    },
-    gate::time::days,
-};
+use super::client::{Connection, query};
+use super::failure::{Exit, Failure};
+use super::render::escape;
+use super::{render, status};
+use crate::api::Span;
+use crate::api::review::{Review as Answer, ReviewDone, ReviewRecorded};
+use crate::gate::time::days;
 
 mod document;
 mod html;

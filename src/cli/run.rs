@@ -1,18 +1,17 @@
 //! `burngate run`: the gate.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{
-    failure::{Exit, Failure},
-    files,
-    render::{self, Tone, escape, paint},
-};
-use crate::{
-    app::{self, Said},
-    config::{Listen, Process, lower::process::socket_address},
-};
+use super::failure::{Exit, Failure};
+use super::render::{Tone, escape, paint};
+use super::{files, render};
+use crate::app;
+use crate::app::Said;
+use crate::config::lower::process::socket_address;
+use crate::config::{Listen, Process};
 
 /// Run the gate
 #[derive(Debug, Args)]
@@ -105,7 +104,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command, render::plain};
+    use crate::cli::render::plain;
+    use crate::cli::{Cli, Command};
 
     fn run(flags: &[&str]) -> Run {
         let Command::Run(run) = Cli::try_parse_from(["burngate", "run"].iter().chain(flags))

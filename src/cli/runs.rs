@@ -2,13 +2,15 @@
 
 use clap::Args;
 
-use super::{
-    client::{Client, Connection, query},
-    failure::{Exit, Failure},
-    filters::Filters,
-    render::{self, escape, number::grouped, table::Columns, when},
-};
-use crate::{api::run::Runs as List, gate::time::Time};
+use super::client::{Client, Connection, query};
+use super::failure::{Exit, Failure};
+use super::filters::Filters;
+use super::render;
+use super::render::number::grouped;
+use super::render::table::Columns;
+use super::render::{escape, when};
+use crate::api::run::Runs as List;
+use crate::gate::time::Time;
 
 /// How many runs are asked for at once.
 const PAGE: usize = 1_000;
@@ -164,7 +166,8 @@ fn quoted(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{approvals::tests::now, render::plain};
+    use crate::cli::approvals::tests::now;
+    use crate::cli::render::plain;
 
     fn runs() -> List {
         let run = |over: serde_json::Value| {

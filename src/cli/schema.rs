@@ -2,11 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    failure::{Exit, Failure},
-    render,
-};
-use crate::{app, config::schema};
+use super::failure::{Exit, Failure};
+use super::render;
+use crate::app;
+use crate::config::schema;
 
 /// Print the JSON Schema of policy files or of `burngate.yaml`, or the OpenAPI description of the
 /// admin API

@@ -4,22 +4,22 @@
 //! Needs no gate; a ledger is only read, and a gate may be running on it. The judging is the gate's
 //! own, in `app::simulate`; here is what is asked and shown.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    client::in_words,
-    failure::{Exit, Failure},
-    files,
-    render::{self, progress::Progress, when},
-};
-use crate::{
-    api::Span,
-    app::simulate::{RECOVERS_AFTER, Simulated, history, journal},
-    config::files::load_from,
-    gate::policy::PolicySet,
-};
+use super::client::in_words;
+use super::failure::{Exit, Failure};
+use super::render::progress::Progress;
+use super::render::when;
+use super::{files, render};
+use crate::api::Span;
+use crate::app::simulate::{RECOVERS_AFTER, Simulated, history, journal};
+use crate::config::files::load_from;
+use crate::gate::policy::PolicySet;
 
 mod page;
 mod picture;

@@ -1,28 +1,22 @@
 //! `burngate status`: where workflows stand.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::{
-    client::{Client, Connection, path, query},
-    failure::{Exit, Failure},
-    render::{
-        self, escape,
-        number::{grouped, percent},
-        table::Columns,
-        when,
-    },
-};
-use crate::{
-    api::{
-        approval::Approvals,
-        incident::{Incident, Incidents},
-        review::ApprovalsOver,
-        workflow::{Workflow, Workflows},
-    },
-    gate::time::{Time, days},
-};
+use super::client::{Client, Connection, path, query};
+use super::failure::{Exit, Failure};
+use super::render;
+use super::render::number::{grouped, percent};
+use super::render::table::Columns;
+use super::render::{escape, when};
+use crate::api::approval::Approvals;
+use crate::api::incident::{Incident, Incidents};
+use crate::api::review::ApprovalsOver;
+use crate::api::workflow::{Workflow, Workflows};
+use crate::gate::time::{Time, days};
 
 mod decisions;
 mod numbers;

@@ -2,7 +2,8 @@
 
 use clap::CommandFactory as _;
 
-use super::{client::scripted::Scripted, *};
+use super::client::scripted::Scripted;
+use super::*;
 
 const PROBLEM: &str = "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"type\":\"urn:burngate:problem:not-found\",\"title\":\"t\",\"status\":404,\"detail\":\"no workflow is called `x`\"}";
 

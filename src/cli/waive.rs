@@ -2,12 +2,10 @@
 
 use clap::Args;
 
-use super::{
-    client::{Connection, path},
-    failure::{Exit, Failure},
-    render::{self, escape, when},
-    status,
-};
+use super::client::{Connection, path};
+use super::failure::{Exit, Failure};
+use super::render::{escape, when};
+use super::{render, status};
 use crate::api::{Span, operate};
 
 /// Suspend the cap that a budget's posture puts on a workflow's level, for at most a day

@@ -4,7 +4,9 @@
 //! Messages are lower-case fragments that name the thing, the place and what was expected; a hint
 //! says what to do. Rendering is rustc's. Nothing here decides what is an error.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;

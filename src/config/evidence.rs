@@ -3,11 +3,14 @@
 //! The decision itself looks an integer up (`gate::budget::evidence`): floats end here. Both tails
 //! are monotone in N, so each entry is a bisection over the regularised incomplete beta function.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use statrs::function::beta::beta_reg;
 
-use crate::gate::budget::{Evidence, evidence::TABLE, objective::MILLION};
+use crate::gate::budget::Evidence;
+use crate::gate::budget::evidence::TABLE;
+use crate::gate::budget::objective::MILLION;
 
 /// Below this probability, chance no longer explains so many failures.
 const BREACH: f64 = 0.01;

@@ -4,17 +4,15 @@
 //! files only (a FIFO would hang the gate), UTF-8 only. Symbolic links are followed, because a
 //! Kubernetes `ConfigMap` is made of them.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, File},
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::{
-    diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile},
-    lower::{Loaded, is_attachment, load, process::Process},
-};
+use super::diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile};
+use super::lower::process::Process;
+use super::lower::{Loaded, is_attachment, load};
 use crate::gate::time::Time;
 
 /// The largest file, in bytes.
@@ -291,7 +289,8 @@ impl Unreadable {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::{fs::symlink, net::UnixListener};
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 

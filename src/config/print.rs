@@ -7,26 +7,23 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    diagnostics::SourceFile,
-    lower::is_attachment,
-    quantity::{Date, Growth, Interval, Percentage, Rate, Size},
-    source::tree::{self, Key, Kind, Node},
+use super::diagnostics::SourceFile;
+use super::lower::is_attachment;
+use super::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
+use super::source::tree;
+use super::source::tree::{Key, Kind, Node};
+use crate::gate::check::Check;
+use crate::gate::earn::{Gain, How, Step};
+use crate::gate::level::{BUILT_IN, Changes, Rung, Validation, Volume};
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::deed::{Duplicate, Limit, Reverses};
+use crate::gate::policy::signal::{About, Says, SecretPlace};
+use crate::gate::policy::{
+    Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol,
+    Recovery, Rule, Signal, Tool, Workflow,
 };
-use crate::gate::{
-    check::Check,
-    earn::{Gain, How, Step},
-    level::{BUILT_IN, Changes, Rung, Validation, Volume},
-    outcome::FailureMode,
-    policy::{
-        Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol,
-        Recovery, Rule, Signal, Tool, Workflow,
-        deed::{Duplicate, Limit, Reverses},
-        signal::{About, Says, SecretPlace},
-    },
-    risk::Risk,
-    time::days,
-};
+use crate::gate::risk::Risk;
+use crate::gate::time::days;
 
 /// Seconds in a week: the time that `check.min` is written in.
 const WEEK: u32 = 7 * 86_400;
@@ -548,10 +545,10 @@ fn levels(rungs: &[Rung]) -> impl Iterator<Item = Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Process, load, starter::starter},
-        gate::{risk::Tier, time::Time},
-    };
+    use crate::config::starter::starter;
+    use crate::config::{Process, load};
+    use crate::gate::risk::Tier;
+    use crate::gate::time::Time;
 
     const NOW: Time = Time::from_millis(1_795_000_000_000);
 

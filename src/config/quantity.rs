@@ -4,16 +4,17 @@
 //! Everything is integer arithmetic: `99.95%` is 999,500 parts per million, never a float that was
 //! close to it. What a quantity is good for, and its bounds, is decided where it is lowered.
 
-use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::gate::{
-    budget::objective::MILLION,
-    level::Volume,
-    time::{Time, days},
-};
+use crate::gate::budget::objective::MILLION;
+use crate::gate::level::Volume;
+use crate::gate::time::{Time, days};
 
 /// The longest duration that can be written: a century. Sums of durations and points in time then
 /// never overflow.

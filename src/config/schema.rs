@@ -7,19 +7,13 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 
-use super::source::{
-    policy::{ApiDocument, SignalDocument, WorkflowDocument},
-    process::ProcessDocument,
-};
-use crate::gate::{
-    level::{Changes, Validation},
-    policy::{
-        Protocol, Recovery,
-        schema::parameter::{Form, Within},
-    },
-    risk::{Risk, Tier},
-    verdict::Verdict,
-};
+use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
+use super::source::process::ProcessDocument;
+use crate::gate::level::{Changes, Validation};
+use crate::gate::policy::schema::parameter::{Form, Within};
+use crate::gate::policy::{Protocol, Recovery};
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::verdict::Verdict;
 
 /// The schema of a policy document: a tool API, a workflow or a signal.
 #[must_use]

@@ -6,16 +6,11 @@
 
 use std::fmt::Write as _;
 
+use super::openapi::Document;
+use super::openapi::draft::{Draft, Drafted, draft};
+use super::quantity::Percentage;
+use super::tiers;
 use crate::gate::risk::{Risk, Tier};
-
-use super::{
-    openapi::{
-        Document,
-        draft::{Draft, Drafted, draft},
-    },
-    quantity::Percentage,
-    tiers,
-};
 
 /// What a first policy is written for.
 #[derive(Debug, Clone, Copy)]
@@ -315,10 +310,8 @@ tools:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{Process, SourceFile, load},
-        gate::time::Time,
-    };
+    use crate::config::{Process, SourceFile, load};
+    use crate::gate::time::Time;
 
     #[test]
     fn a_starter_loads_without_a_warning_at_every_tier() {

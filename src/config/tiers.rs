@@ -1,12 +1,10 @@
 //! What a policy gets for what it leaves out: the table of defaults by risk tier, as data.
 
-use crate::gate::{
-    level::Validation,
-    outcome::FailureMode,
-    policy::Recovery,
-    risk::{Risk, Tier},
-    verdict::Verdict,
-};
+use crate::gate::level::Validation;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::Recovery;
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::verdict::Verdict;
 
 /// The defaults of one tier.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,14 @@
 //! What shipped to a workflow, and what was kept from shipping: its history of changes, as far back
 //! as a reader needs it at hand. The journal has all of it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{event::Event, name::PersonName, time::Time};
+use super::event::Event;
+use super::name::PersonName;
+use super::time::Time;
 
 /// So many changes of a workflow are remembered.
 pub const MAX_SHIPPED: usize = 32;

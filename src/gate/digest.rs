@@ -1,6 +1,7 @@
 //! A SHA-256 digest as a value. Computing one is the business of whoever holds the bytes.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

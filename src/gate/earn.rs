@@ -7,17 +7,20 @@
 //! and that whoever looked at those runs found them right. What is earned is lost with the level,
 //! and a skipped review is back as soon as one of the calls that are still held is found wrong.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    budget::{objective::Objective, posture::Posture, window::Shift},
-    event::{Mark, RunRef},
-    level::{Ladder, Rung, Volume},
-    name::{LevelName, PersonName, StepName, ToolName},
-    time::{self, Time, days, hours},
-};
+use super::budget::objective::Objective;
+use super::budget::posture::Posture;
+use super::budget::window::Shift;
+use super::event::{Mark, RunRef};
+use super::level::{Ladder, Rung, Volume};
+use super::name::{LevelName, PersonName, StepName, ToolName};
+use super::time;
+use super::time::{Time, days, hours};
 
 /// The most runs with approved calls that are kept as evidence for skipping a review. At it, the
 /// oldest makes room (G7).

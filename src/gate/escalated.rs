@@ -1,14 +1,13 @@
 //! Runs that handed their case to a person, so that a restart of the gate does not give it back to
 //! the agent.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    event::RunRef,
-    time::{Time, days},
-};
+use super::event::RunRef;
+use super::time::{Time, days};
 
 /// How long an id is remembered after it escalated.
 pub const KEPT: Duration = days(1);

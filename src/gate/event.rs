@@ -4,29 +4,26 @@
 //! An event carries everything that the fold needs, so that a late report about a run long gone
 //! from memory changes the budget without the fold remembering runs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    approval::{Decision, Request, TimedGrant},
-    deed::Undone,
-    digest::Digest,
-    facets::Facets,
-    name::{
-        AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId,
-        StepName, ToolName, WorkflowName,
-    },
-    outcome::{FailureMode, Source},
-    pace::Busy,
-    past::Imported,
-    policy::Terms,
-    time::{self, Hour, Time},
+use super::approval::{Decision, Request, TimedGrant};
+use super::deed::Undone;
+use super::digest::Digest;
+use super::facets::Facets;
+use super::name::{
+    AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId,
+    StepName, ToolName, WorkflowName,
 };
+use super::outcome::{FailureMode, Source};
+use super::pace::Busy;
+use super::past::Imported;
+use super::policy::Terms;
+use super::time;
+use super::time::{Hour, Time};
 
 mod access;
 mod admission;

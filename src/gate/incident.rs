@@ -10,12 +10,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    event::{Charge, Event},
-    name::{ApiName, IncidentId, WorkflowName},
-    outcome::{FailureMode, Source},
-    time::{Minute, Time},
-};
+use super::event::{Charge, Event};
+use super::name::{ApiName, IncidentId, WorkflowName};
+use super::outcome::{FailureMode, Source};
+use super::time::{Minute, Time};
 
 /// So many minutes in a row open an incident, and close one.
 pub const MINUTES: u8 = 5;

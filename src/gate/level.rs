@@ -8,11 +8,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    name::{LevelName, ToolName},
-    risk::Risk,
-    verdict::Verdict,
-};
+use super::name::{LevelName, ToolName};
+use super::risk::Risk;
+use super::verdict::Verdict;
 
 /// The built-in levels, lowest first. They exist on every ladder, in this order.
 pub const BUILT_IN: [&str; 5] = [

@@ -1,7 +1,10 @@
 //! The names and ids that calls, runs and people go by: one newtype each, cheap to clone, ordered,
 //! and spelled in exactly one way.
 
-use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,6 +1,7 @@
 //! How a run turned out, and in which ways it can go wrong.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 

@@ -10,21 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    budget::{
-        account::{MAX_CRITICAL, Posting},
-        objective::Objective,
-        window::{Delta, Shift},
-    },
-    event::{Charge, Mark, RunRef},
-    facets::{FacetCounts, Facets, ModeShift},
-    json::Json,
-    name::PersonName,
-    outcome::{FailureMode, Outcome},
-    policy::facts::{Facts, Nothing, RunFacts},
-    standing::Standing,
-    time::{Minute, Time},
-};
+use super::budget::account::{MAX_CRITICAL, Posting};
+use super::budget::objective::Objective;
+use super::budget::window::{Delta, Shift};
+use super::event::{Charge, Mark, RunRef};
+use super::facets::{FacetCounts, Facets, ModeShift};
+use super::json::Json;
+use super::name::PersonName;
+use super::outcome::{FailureMode, Outcome};
+use super::policy::facts::{Facts, Nothing, RunFacts};
+use super::standing::Standing;
+use super::time::{Minute, Time};
 
 /// So many runs with critical modes are told apart in one import, so that taking them back can void
 /// the burn: one more than a burn tells apart.
@@ -253,7 +249,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::gate::{budget::Evidence, facets::Facet, outcome::Source, time::days};
+    use crate::gate::budget::Evidence;
+    use crate::gate::facets::Facet;
+    use crate::gate::outcome::Source;
+    use crate::gate::time::days;
 
     fn objective() -> Objective {
         Objective {

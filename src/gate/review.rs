@@ -5,15 +5,14 @@
 //! and until somebody does. At tier high no promotion comes without a review within thirty days:
 //! what nobody looked at earns nothing. Levels are lost all the same.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    name::PersonName,
-    risk::Tier,
-    time::{Time, days},
-};
+use super::name::PersonName;
+use super::risk::Tier;
+use super::time::{Time, days};
 
 /// A review is due so long after the first run that none has seen.
 pub const EVERY: Duration = days(7);

@@ -6,17 +6,16 @@
 //! how many digits a number has. A member's name is kept where it is a word that a schema would
 //! have; one that may be data, such as an e-mail address, is counted instead.
 
-use std::{collections::VecDeque, fmt::Write as _};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    event::Event,
-    json::Json,
-    name::{CallId, RunId, ToolName},
-    outcome::FailureMode,
-    time::Time,
-};
+use super::event::Event;
+use super::json::Json;
+use super::name::{CallId, RunId, ToolName};
+use super::outcome::FailureMode;
+use super::time::Time;
 
 /// So many samples of one failure mode are kept.
 pub const MAX_OF_MODE: usize = 3;

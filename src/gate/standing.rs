@@ -6,14 +6,16 @@
 
 use std::sync::Arc;
 
-use super::{
-    budget::{books::Balance, burn::BurnRates, objective::Remaining, posture::Posture, sentence},
-    event::Clamp,
-    level::{Changes, Level, Rung},
-    name::LevelName,
-    pace::Pause,
-    workflow::WorkflowState,
-};
+use super::budget::books::Balance;
+use super::budget::burn::BurnRates;
+use super::budget::objective::Remaining;
+use super::budget::posture::Posture;
+use super::budget::sentence;
+use super::event::Clamp;
+use super::level::{Changes, Level, Rung};
+use super::name::LevelName;
+use super::pace::Pause;
+use super::workflow::WorkflowState;
 
 /// What sets the effective level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

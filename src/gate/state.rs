@@ -4,24 +4,20 @@
 //! same code. Time passing is part of the fold: everything that follows from it alone happens at
 //! its own moment, whoever asks and whenever.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    budget::posture::Posture,
-    deed::{Book, Doer},
-    event::{Entry, Event},
-    incident::Incidents,
-    level::Level,
-    name::{PersonName, WorkflowName},
-    policy::Terms,
-    time::Time,
-    workflow::{Clamps, WorkflowState},
-};
+use super::budget::posture::Posture;
+use super::deed::{Book, Doer};
+use super::event::{Entry, Event};
+use super::incident::Incidents;
+use super::level::Level;
+use super::name::{PersonName, WorkflowName};
+use super::policy::Terms;
+use super::time::Time;
+use super::workflow::{Clamps, WorkflowState};
 
 /// Everything that the journal adds up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,34 +1,29 @@
 //! One workflow's part of the fold: its account, its levels, its held calls, and the effective
 //! level that follows from them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    approval::{Queue, TimedGrants},
-    budget::{
-        account::{Account, Posting, Turn},
-        posture::Posture,
-        window::{Delta, Shift},
-    },
-    change_log::ChangeLog,
-    earn::{self, Earned, Progress},
-    escalated::Escalated,
-    event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision},
-    facets::{FacetCounts, Facets, ModeShift, mode_shifts},
-    name::{CallId, LevelName},
-    outcome::FailureMode,
-    pace::Pace,
-    policy::Terms,
-    review::{Done, Reviews},
-    sample::Samples,
-    time::{Time, days},
-};
+use super::approval::{Queue, TimedGrants};
+use super::budget::account::{Account, Posting, Turn};
+use super::budget::posture::Posture;
+use super::budget::window::{Delta, Shift};
+use super::change_log::ChangeLog;
+use super::earn;
+use super::earn::{Earned, Progress};
+use super::escalated::Escalated;
+use super::event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision};
+use super::facets::{FacetCounts, Facets, ModeShift, mode_shifts};
+use super::name::{CallId, LevelName};
+use super::outcome::FailureMode;
+use super::pace::Pace;
+use super::policy::Terms;
+use super::review::{Done, Reviews};
+use super::sample::Samples;
+use super::time::{Time, days};
 
 mod clamps;
 mod levels;
@@ -273,10 +268,6 @@ impl WorkflowState {
             .min()
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm for each event: what it does is elsewhere"
-    )]
     fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
         match event {
             Event::Admitted(admission) => {

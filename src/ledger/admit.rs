@@ -5,45 +5,35 @@
 //! again. A call to a medium or high tool, and any use of a grant, is in the journal before it may
 //! go.
 
-use std::{
-    hash::Hasher,
-    sync::{Arc, atomic::Ordering},
-};
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{
-    Ledger, UNLISTED, Workplace,
-    answers::Answer,
-    caps::Capped,
-    deeds::{Asked, Recall, Recalled},
-    escalate,
-    exposure::Exposed,
-    grant::{Full, Used, denied, denied_before, denied_unasked, full, request},
-    permit::{Permit, Progress, Seat, Settlement},
-    port::Unavailable,
-    receipt::Receipt,
-    runs::{End, Key, OpenRun, RunState, charge, seen},
-    shard::Live,
-    timed,
-    unlisted::Sight,
-};
-use crate::gate::{
-    approval::{Approval, Stage},
-    digest::Digest,
-    event::{Admission, Event},
-    json::Json,
-    name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName},
-    outcome::FailureMode,
-    policy::{
-        Api, Tool,
-        facts::{Facts, Lookup, RunFacts},
-        judge::{self, Case, Finding, RuleName, Unreadable},
-        skip,
-    },
-    risk::Risk,
-    standing::Standing,
-    time::Time,
-    verdict::Verdict,
-};
+use super::answers::Answer;
+use super::caps::Capped;
+use super::deeds::{Asked, Recall, Recalled};
+use super::exposure::Exposed;
+use super::grant::{Full, Used, denied, denied_before, denied_unasked, full, request};
+use super::permit::{Permit, Progress, Seat, Settlement};
+use super::port::Unavailable;
+use super::receipt::Receipt;
+use super::runs::{End, Key, OpenRun, RunState, charge, seen};
+use super::shard::Live;
+use super::unlisted::Sight;
+use super::{Ledger, UNLISTED, Workplace, escalate, timed};
+use crate::gate::approval::{Approval, Stage};
+use crate::gate::digest::Digest;
+use crate::gate::event::{Admission, Event};
+use crate::gate::json::Json;
+use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::facts::{Facts, Lookup, RunFacts};
+use crate::gate::policy::judge::{Case, Finding, RuleName, Unreadable};
+use crate::gate::policy::{Api, Tool, judge, skip};
+use crate::gate::risk::Risk;
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
 
 /// What is asked: one call, read once.
 pub struct Ask<'a> {

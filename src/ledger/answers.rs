@@ -1,9 +1,12 @@
 //! Answers that may be asked for again under an idempotency key. In memory only, and bounded: a key
 //! outlives its answer, and then its call is named instead.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::gate::{deed::KEY_LASTS, name::CallId, time::Time};
+use crate::gate::deed::KEY_LASTS;
+use crate::gate::name::CallId;
+use crate::gate::time::Time;
 
 /// The largest answer that is kept, in bytes of its body.
 pub const MAX_ANSWER: usize = 64 << 10;

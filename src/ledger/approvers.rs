@@ -5,16 +5,13 @@
 //! person decided stands before the entry that takes it from them, or does not stand at all, and
 //! the fold voids what stands before it.
 
-use std::{
-    collections::BTreeSet,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
-};
+use std::collections::BTreeSet;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use super::{
-    Ledger,
-    operate::{Durable, OperateError},
-};
-use crate::gate::{event::Event, name::PersonName};
+use super::Ledger;
+use super::operate::{Durable, OperateError};
+use crate::gate::event::Event;
+use crate::gate::name::PersonName;
 
 /// Who may decide. Its lock is taken before every other of this folder.
 #[derive(Debug)]

@@ -11,35 +11,25 @@
 //! Atomics only, so that a cap can be taken under a shard's lock. Volumes are token buckets, fed
 //! the time of the call: a whole allowance may be used at once, and comes back evenly.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use governor::{
-    Quota, RateLimiter,
-    clock::Clock,
-    middleware::NoOpMiddleware,
-    state::{InMemoryState, NotKeyed},
-};
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 
 use super::permit::Seat;
-use crate::gate::{
-    level::{Ladder, Volume},
-    name::{ToolName, WorkflowName},
-    pace::{Busy, Pace},
-    policy::{
-        Place, PolicySet, Tool,
-        judge::{Finding, RuleName},
-    },
-    time::{Hour, Time},
-    verdict::Verdict,
-};
+use crate::gate::level::{Ladder, Volume};
+use crate::gate::name::{ToolName, WorkflowName};
+use crate::gate::pace::{Busy, Pace};
+use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::{Place, PolicySet, Tool};
+use crate::gate::time::{Hour, Time};
+use crate::gate::verdict::Verdict;
 
 /// Which cap refused a call, in the words of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,21 +4,18 @@
 //! The gate cannot see a prompt ship, so its answer there is advice that is on record. It enforces
 //! the same answer where it can: on policies.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{
-    Ledger,
-    meanwhile::{What, alone},
-    operate::{Durable, OperateError},
-    shard::Shard,
-};
-use crate::gate::{
-    budget::posture::Posture,
-    event::Event,
-    level::Changes,
-    name::{PersonName, WorkflowName},
-    workflow::{MAX_WAIVERS, WAIVERS_WITHIN, WorkflowState},
-};
+use super::Ledger;
+use super::meanwhile::{What, alone};
+use super::operate::{Durable, OperateError};
+use super::shard::Shard;
+use crate::gate::budget::posture::Posture;
+use crate::gate::event::Event;
+use crate::gate::level::Changes;
+use crate::gate::name::{PersonName, WorkflowName};
+use crate::gate::workflow::{MAX_WAIVERS, WAIVERS_WITHIN, WorkflowState};
 
 /// A change that somebody is about to ship.
 #[derive(Debug, Clone, Copy)]

@@ -4,20 +4,17 @@
 //! before the decision is handed over, so that no crash leaves a correction that cost nothing.
 //! Until the decision is handed over nobody else's can be.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{
-    Ledger,
-    operate::{Durable, OperateError, Reported, decided},
-    port::{Change, RunTarget},
-};
-use crate::gate::{
-    approval::{Approval, Decision, DecisionKind, Stage},
-    digest::Digest,
-    event::{Charge, Event},
-    name::{ApprovalId, CallId, PersonName, WorkflowName},
-    outcome::{FailureMode, Source},
-};
+use super::Ledger;
+use super::operate::{Durable, OperateError, Reported, decided};
+use super::port::{Change, RunTarget};
+use crate::gate::approval::{Approval, Decision, DecisionKind, Stage};
+use crate::gate::digest::Digest;
+use crate::gate::event::{Charge, Event};
+use crate::gate::name::{ApprovalId, CallId, PersonName, WorkflowName};
+use crate::gate::outcome::{FailureMode, Source};
 
 /// A decision that was handed over.
 pub struct Deciding {

@@ -11,39 +11,31 @@
 //! asking again for what one was told is done is a mistake of the agent's. While that answer is
 //! still to come, or was lost, asking again is only a retry, and costs nothing.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::{
-    Ledger,
-    admit::{Admit, Ask, Refusal},
-    answers::{Answer, Answers},
-    permit::Seat,
-    port::{Change, Revise, RunTarget},
-    runs::{charge, seen},
+use super::Ledger;
+use super::admit::{Admit, Ask, Refusal};
+use super::answers::{Answer, Answers};
+use super::permit::Seat;
+use super::port::{Change, Revise, RunTarget};
+use super::runs::{charge, seen};
+use crate::api::Moment;
+use crate::gate::deed::{
+    Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Undone, Work, series,
 };
-use crate::{
-    api::Moment,
-    gate::{
-        deed::{Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Undone, Work, series},
-        digest::Digest,
-        event::{Charge, Executed, RunRef},
-        name::{Subject, ToolName},
-        outcome::{FailureMode, Source},
-        policy::{
-            DeedRules, Tool,
-            deed::{self, Limit, Per, Reading, Reverses, Twice},
-            facts::Facts,
-            judge::{Finding, Judged, RuleName, Unreadable},
-        },
-        risk::Risk,
-        time::Time,
-        verdict::Verdict,
-    },
-    wire::canonical,
-};
+use crate::gate::digest::Digest;
+use crate::gate::event::{Charge, Executed, RunRef};
+use crate::gate::name::{Subject, ToolName};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::policy::deed::{Limit, Per, Reading, Reverses, Twice};
+use crate::gate::policy::facts::Facts;
+use crate::gate::policy::judge::{Finding, Judged, RuleName, Unreadable};
+use crate::gate::policy::{DeedRules, Tool, deed};
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::wire::canonical;
 
 /// The request header that carries an idempotency key.
 const KEY_HEADER: &str = "idempotency-key";

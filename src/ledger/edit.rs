@@ -7,34 +7,23 @@
 
 use std::sync::Arc;
 
-use super::{
-    Ledger, Workplace,
-    admit::{Admit, Ask, Refusal},
-    permit::Seat,
-};
-use crate::{
-    gate::{
-        approval::{Approval, Edit, Stage},
-        digest::Digest,
-        json::Json,
-        name::{ApprovalId, WorkflowName},
-        policy::{
-            Api, Tool,
-            facts::{Facts, Nothing, RunFacts},
-            judge::{self, Case, Finding, Unreadable},
-            pattern::Captures,
-        },
-        time::Time,
-        verdict::Verdict,
-    },
-    wire::{
-        Malformed,
-        canonical::{self, Approved, Body},
-        json,
-        query::Query,
-        target::{self, Target},
-    },
-};
+use super::admit::{Admit, Ask, Refusal};
+use super::permit::Seat;
+use super::{Ledger, Workplace};
+use crate::gate::approval::{Approval, Edit, Stage};
+use crate::gate::digest::Digest;
+use crate::gate::json::Json;
+use crate::gate::name::{ApprovalId, WorkflowName};
+use crate::gate::policy::facts::{Facts, Nothing, RunFacts};
+use crate::gate::policy::judge::{Case, Finding, Unreadable};
+use crate::gate::policy::pattern::Captures;
+use crate::gate::policy::{Api, Tool, judge};
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::wire::canonical::{Approved, Body};
+use crate::wire::query::Query;
+use crate::wire::target::Target;
+use crate::wire::{Malformed, canonical, json, target};
 
 /// The longest arguments of an edit, in bytes.
 pub const MAX_EDIT: usize = 64 * 1024;

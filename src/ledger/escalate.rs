@@ -9,21 +9,18 @@
 //! A run's continuations go on where it left off: ending a run does not take its case back from the
 //! person, and neither does a restart of the gate.
 
-use super::{
-    Ledger, Workplace,
-    admit::{Admit, Refusal},
-    permit::{Seat, Settlement},
-    port::Journal,
-    runs::{Key, charge, seen},
-};
-use crate::gate::{
-    event::{Event, Executed, RunRef},
-    facets::Facet,
-    name::RunId,
-    outcome::FailureMode,
-    policy::judge::{self, Case},
-    time::Time,
-};
+use super::admit::{Admit, Refusal};
+use super::permit::{Seat, Settlement};
+use super::port::Journal;
+use super::runs::{Key, charge, seen};
+use super::{Ledger, Workplace};
+use crate::gate::event::{Event, Executed, RunRef};
+use crate::gate::facets::Facet;
+use crate::gate::name::RunId;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::judge;
+use crate::gate::policy::judge::Case;
+use crate::gate::time::Time;
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

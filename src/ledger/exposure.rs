@@ -12,13 +12,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{permit::Seat, runs::RunState, shard::Shard};
-use crate::gate::{
-    policy::judge::{Finding, RuleName},
-    risk::Risk,
-    standing::Standing,
-    verdict::Verdict,
-};
+use super::permit::Seat;
+use super::runs::RunState;
+use super::shard::Shard;
+use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::risk::Risk;
+use crate::gate::standing::Standing;
+use crate::gate::verdict::Verdict;
 
 /// The places that a workflow's runs have taken.
 #[derive(Debug, Default)]

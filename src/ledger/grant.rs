@@ -3,24 +3,18 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::{
-    Ledger,
-    admit::{Admit, Ask, Refusal, capped_by},
-    permit::{Permit, Seat},
-    shard::Live,
-    timed,
-};
-use crate::{
-    gate::{
-        approval::{Approval, Escalate, Request, Stage, queue::ENOUGH_DENIALS},
-        digest::Digest,
-        name::{ApprovalId, StepName},
-        policy::judge::{Finding, RuleName},
-        time::Time,
-        verdict::Verdict,
-    },
-    ids,
-};
+use super::admit::{Admit, Ask, Refusal, capped_by};
+use super::permit::{Permit, Seat};
+use super::shard::Live;
+use super::{Ledger, timed};
+use crate::gate::approval::queue::ENOUGH_DENIALS;
+use crate::gate::approval::{Approval, Escalate, Request, Stage};
+use crate::gate::digest::Digest;
+use crate::gate::name::{ApprovalId, StepName};
+use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ids;
 
 /// An approval that is used, the digest that was approved, and the one that is sent where that is
 /// another.

@@ -4,22 +4,17 @@
 //! as long as nothing fails nobody looks at either. Only then the counts are read once in every
 //! sweep, and what they grew by is told to the API's detector.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering},
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Ledger;
-use crate::{
-    gate::{
-        event::{Entry, Event},
-        incident::{Detector, Incident, Incidents, MINUTES, Turn},
-        name::{ApiName, ToolName, WorkflowName},
-        time::{Time, minutes},
-        verdict::Verdict,
-    },
-    ids,
-};
+use crate::gate::event::{Entry, Event};
+use crate::gate::incident::{Detector, Incident, Incidents, MINUTES, Turn};
+use crate::gate::name::{ApiName, ToolName, WorkflowName};
+use crate::gate::time::{Time, minutes};
+use crate::gate::verdict::Verdict;
+use crate::ids;
 
 /// What is known of the incidents of tool APIs.
 #[derive(Debug, Default)]

@@ -4,15 +4,11 @@
 
 use std::sync::Arc;
 
-use super::{
-    Ledger,
-    operate::{Durable, OperateError, Scope},
-    shard::{Live, Shard},
-};
-use crate::gate::{
-    event::{Entry, Event},
-    name::{PersonName, WorkflowName},
-};
+use super::Ledger;
+use super::operate::{Durable, OperateError, Scope};
+use super::shard::{Live, Shard};
+use crate::gate::event::{Entry, Event};
+use crate::gate::name::{PersonName, WorkflowName};
 
 impl Ledger {
     /// Lifts the clamp of one workflow, or the one on all, and nothing else.

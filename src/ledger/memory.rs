@@ -7,35 +7,28 @@
 //! "handed over" and "durable"; [`MemoryJournal::write_until_closed`] is for a thread of its own.
 //! It forgets everything when it is dropped: never for a gate that runs.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 mod checks;
 mod records;
 
-use super::{
-    port::{
-        Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Journal, JournalView,
-        MAX_BATCH, Projection, Revise, ReviseError, Revised, RevisedAll, RunRecord, RunTarget,
-        RunView, Ticket, Unavailable,
-    },
-    receipt::{self, Receipt, Stamp},
+use super::port::{
+    Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Journal, JournalView,
+    MAX_BATCH, Projection, Revise, ReviseError, Revised, RevisedAll, RunRecord, RunTarget, RunView,
+    Ticket, Unavailable,
 };
-use crate::gate::{
-    event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef},
-    facets::{Facets, Shown},
-    name::WorkflowName,
-    outcome::FailureMode,
-    policy::Terms,
-    risk::Risk,
-    state::State,
-    time::Time,
-};
+use super::receipt;
+use super::receipt::{Receipt, Stamp};
+use crate::gate::event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef};
+use crate::gate::facets::{Facets, Shown};
+use crate::gate::name::WorkflowName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::Terms;
+use crate::gate::risk::Risk;
+use crate::gate::state::State;
+use crate::gate::time::Time;
 
 mod matching;
 

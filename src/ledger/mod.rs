@@ -6,38 +6,28 @@
 //! journal's queue or the book of deeds; never two of a kind at once, none across a wait. A map's
 //! lock is taken before any of the last three, never after an open run's.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::RandomState,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::RandomState;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
-use self::{
-    caps::{Caps, Meters},
-    deeds::Deeds,
-    port::{Journal, Projection, Ticket},
-    runs::Runs,
-    shard::Shard,
-};
-use crate::{
-    clock::Clock,
-    gate::{
-        event::{Entry, Event},
-        name::{ApprovalId, ToolName, WorkflowName},
-        policy::{PolicySet, Terms, Workflow},
-        state::State,
-        time::{Time, days, minutes},
-        verdict::Verdict,
-        workflow::WorkflowState,
-    },
-};
+use self::caps::{Caps, Meters};
+use self::deeds::Deeds;
+use self::port::{Journal, Projection, Ticket};
+use self::runs::Runs;
+use self::shard::Shard;
+use crate::clock::Clock;
+use crate::gate::event::{Entry, Event};
+use crate::gate::name::{ApprovalId, ToolName, WorkflowName};
+use crate::gate::policy::{PolicySet, Terms, Workflow};
+use crate::gate::state::State;
+use crate::gate::time::{Time, days, minutes};
+use crate::gate::verdict::Verdict;
+use crate::gate::workflow::WorkflowState;
 
 pub mod admit;
 pub mod again;

@@ -4,34 +4,30 @@
 //! Every one of these is acknowledged when it is durable. What tightens is in force before that;
 //! what loosens only then.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, MutexGuard, atomic::Ordering},
-    time::Duration,
-};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
-use super::{
-    Ledger, Workplace,
-    meanwhile::{What, alone},
-    port::{
-        Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll,
-        RunTarget, Ticket, Unavailable,
-    },
-    receipt::{self, Receipt, Stamp},
-    runs::{self, End, Key, OpenRun},
-    shard::Shard,
+use super::meanwhile::{What, alone};
+use super::port::{
+    Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll,
+    RunTarget, Ticket, Unavailable,
 };
-use crate::{
-    api::Moment,
-    gate::{
-        approval::{Approval, Stage, queue::Conflict},
-        event::{Charge, Clamp, Entry, Event, Mark},
-        name::{AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName},
-        standing::Standing,
-        time::Time,
-        workflow::WorkflowState,
-    },
+use super::receipt::{Receipt, Stamp};
+use super::runs::{End, Key, OpenRun};
+use super::shard::Shard;
+use super::{Ledger, Workplace, receipt, runs};
+use crate::api::Moment;
+use crate::gate::approval::queue::Conflict;
+use crate::gate::approval::{Approval, Stage};
+use crate::gate::event::{Charge, Clamp, Entry, Event, Mark};
+use crate::gate::name::{
+    AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName,
 };
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::workflow::WorkflowState;
 
 /// One workflow or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@
 //! crash, a disk that fails, a client that hangs up) leaves no effect.
 
 use super::port::{RunRecord, Unavailable};
-use crate::gate::{name::PersonName, time::Time};
+use crate::gate::name::PersonName;
+use crate::gate::time::Time;
 
 /// A step of an import.
 #[derive(Debug)]

@@ -7,24 +7,20 @@
 
 use std::sync::Arc;
 
-use super::{
-    Ledger, Workplace,
-    caps::{Aloft, Metered},
-    deeds::Doing,
-    edit::Edited,
-    port::{CallRecord, Change, Revise, RunTarget},
-    runs::{self, OpenRun},
-};
-use crate::gate::{
-    deed::Undone,
-    event::{Event, Executed, HeldBy},
-    incident,
-    name::{CallId, GrantId, RunId, Subject, ToolName},
-    outcome::FailureMode,
-    risk::Risk,
-    time::Time,
-    verdict::Verdict,
-};
+use super::caps::{Aloft, Metered};
+use super::deeds::Doing;
+use super::edit::Edited;
+use super::port::{CallRecord, Change, Revise, RunTarget};
+use super::runs::OpenRun;
+use super::{Ledger, Workplace, runs};
+use crate::gate::deed::Undone;
+use crate::gate::event::{Event, Executed, HeldBy};
+use crate::gate::incident;
+use crate::gate::name::{CallId, GrantId, RunId, Subject, ToolName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
 
 /// A call's place in its run.
 #[must_use = "a seat that is dropped settles its call"]

@@ -1,23 +1,21 @@
 //! The ports: what the living state needs of whoever keeps it. `store` implements them, a simulator
 //! may too.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{
-    past::{ImportError, ImportReply, ImportStep},
-    receipt::{self, Receipt},
-};
-use crate::gate::{
-    digest::Digest,
-    event::{Charge, Entry, Event, Executed, Mark},
-    facets::{Facets, Shown},
-    name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName},
-    outcome::{FailureMode, Outcome},
-    risk::Risk,
-    time::Time,
-    verdict::Verdict,
-    workflow::WorkflowState,
-};
+use super::past::{ImportError, ImportReply, ImportStep};
+use super::receipt;
+use super::receipt::Receipt;
+use crate::gate::digest::Digest;
+use crate::gate::event::{Charge, Entry, Event, Executed, Mark};
+use crate::gate::facets::{Facets, Shown};
+use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
+use crate::gate::outcome::{FailureMode, Outcome};
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::gate::workflow::WorkflowState;
 
 /// A place in the order in which things were handed to the journal. Counts from 1.
 pub type Ticket = u64;

@@ -1,12 +1,10 @@
 //! A receipt for something that is on its way to disk: a future that needs no runtime, and that a
 //! thread can wait for as well.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
-};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// The answer that comes once the writer is through. Dropping it changes nothing: what was handed
 /// over is written all the same.

@@ -6,19 +6,18 @@
 //! tool and rule, a row a minute. What never became a call of a run, because anybody can send that,
 //! is a row of numbers a minute.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::{Ledger, UNLISTED, permit::Seat, port::Journal, shard::Shard};
-use crate::gate::{
-    event::{Entry, Event, Executed, MOST_REFUSED, RefusedAlike, RefusedCall, RunRef},
-    name::{AgentName, PersonName, ToolName},
-    time::{Minute, Time},
-    verdict::Verdict,
-};
+use super::permit::Seat;
+use super::port::Journal;
+use super::shard::Shard;
+use super::{Ledger, UNLISTED};
+use crate::gate::event::{Entry, Event, Executed, MOST_REFUSED, RefusedAlike, RefusedCall, RunRef};
+use crate::gate::name::{AgentName, PersonName, ToolName};
+use crate::gate::time::{Minute, Time};
+use crate::gate::verdict::Verdict;
 
 /// How often what was turned away is written down.
 const TURNED_AWAY_EVERY: Duration = Duration::from_mins(1);

@@ -9,19 +9,18 @@
 //! Calls above `read` count over the whole run. Reads may poll: of them twenty times as many pass
 //! within a minute, which stops a loop that does not even pause.
 
-use std::{
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
-    time::Duration,
-};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+use std::time::Duration;
 
-use super::{Ledger, admit::Ask, permit::Seat, runs::RunState};
-use crate::gate::{
-    name::CallId,
-    policy::judge::{Finding, RuleName},
-    risk::Risk,
-    time::{Time, minutes},
-    verdict::Verdict,
-};
+use super::Ledger;
+use super::admit::Ask;
+use super::permit::Seat;
+use super::runs::RunState;
+use crate::gate::name::CallId;
+use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Time, minutes};
+use crate::gate::verdict::Verdict;
 
 /// Reads count within so much time, and so many times as many of them pass.
 const READS: (Duration, u32) = (minutes(1), 20);

@@ -1,10 +1,9 @@
 //! A person says that they looked at how workflows do.
 
-use super::{
-    Ledger,
-    operate::{Durable, OperateError, Scope},
-};
-use crate::gate::{event::Event, name::PersonName};
+use super::Ledger;
+use super::operate::{Durable, OperateError, Scope};
+use crate::gate::event::Event;
+use crate::gate::name::PersonName;
 
 impl Ledger {
     /// Records that `by` looked at one workflow or at all of them. Promotions that wait for it come

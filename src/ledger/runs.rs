@@ -5,29 +5,23 @@
 //! above `read` was forwarded in it; others are idle, so that reads, refusals and empty finishes
 //! cannot dilute a budget.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
-use super::{
-    Workplace,
-    exposure::Holds,
-    port::{CallRecord, Journal, RunRecord, Unavailable},
-    receipt::Receipt,
-    repeat::Repeats,
-};
-use crate::gate::{
-    event::{Charge, Event, Executed, Mark, Revision, RunRef},
-    facets::Facets,
-    name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName},
-    outcome::{FailureMode, Source},
-    policy::{RunRules, Workflow},
-    risk::Risk,
-    time::Time,
-};
+use super::Workplace;
+use super::exposure::Holds;
+use super::port::{CallRecord, Journal, RunRecord, Unavailable};
+use super::receipt::Receipt;
+use super::repeat::Repeats;
+use crate::gate::event::{Charge, Event, Executed, Mark, Revision, RunRef};
+use crate::gate::facets::Facets;
+use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::policy::{RunRules, Workflow};
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
 
 /// The most runs that are open at once. At it, a call of a new run is refused.
 pub const MAX_OPEN: usize = 1_000_000;

@@ -3,14 +3,19 @@
 
 use std::sync::Arc;
 
-use super::{permit::Seat, port::MAX_RECORDED, runs::RunState};
-use crate::{
-    gate::{
-        budget::posture::Posture, event::Event, incident, json::Json, outcome::FailureMode,
-        policy::judge::Judged, sample, standing::Standing, time::Time, verdict::Verdict,
-    },
-    wire::canonical,
-};
+use super::permit::Seat;
+use super::port::MAX_RECORDED;
+use super::runs::RunState;
+use crate::gate::budget::posture::Posture;
+use crate::gate::event::Event;
+use crate::gate::json::Json;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::judge::Judged;
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::gate::{incident, sample};
+use crate::wire::canonical;
 
 impl Seat {
     /// Keeps of the call's arguments what may be needed once it is over: all of them where the

@@ -10,31 +10,24 @@
 //! Lock order: a shard, then the journal's queue. No two shards at once. The lock is never held
 //! across a wait.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
-    },
-};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{
-    caps::Traffic,
-    exposure::Taken,
-    port::{Appended, Journal, Ticket, Unavailable},
-    receipt::{self, Receipt, Shared, Stamp},
-    refused::Refusals,
-};
-use crate::gate::{
-    approval::Approval,
-    event::{Entry, Event},
-    name::{ApprovalId, WorkflowName},
-    standing::Standing,
-    time::Time,
-    workflow::WorkflowState,
-};
+use super::caps::Traffic;
+use super::exposure::Taken;
+use super::port::{Appended, Journal, Ticket, Unavailable};
+use super::receipt;
+use super::receipt::{Receipt, Shared, Stamp};
+use super::refused::Refusals;
+use crate::gate::approval::Approval;
+use crate::gate::event::{Entry, Event};
+use crate::gate::name::{ApprovalId, WorkflowName};
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::workflow::WorkflowState;
 
 /// Watchers that nobody listens for any more are looked for when there are so many.
 const MANY_WATCHERS: usize = 64;

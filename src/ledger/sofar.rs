@@ -1,17 +1,13 @@
 //! What a run that is still open has done, for whoever decides on one of its calls. Booked runs are
 //! in the records; these are in memory alone.
 
-use super::{
-    Ledger,
-    port::{CallRecord, RunKey},
-    runs::OpenRun,
-};
-use crate::gate::{
-    event::Executed,
-    name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName},
-    outcome::FailureMode,
-    time::Time,
-};
+use super::Ledger;
+use super::port::{CallRecord, RunKey};
+use super::runs::OpenRun;
+use crate::gate::event::Executed;
+use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::Time;
 
 /// An open run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,30 +5,23 @@
 //! needs more than one person is still put to people. So is everything once a clamp is what holds
 //! it, or the budget has burned.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{
-    Ledger,
-    operate::{Durable, OperateError},
-    permit::Seat,
-    shard::Live,
-};
-use crate::{
-    gate::{
-        approval::TimedGrant,
-        budget::posture::Posture,
-        event::{Event, HeldBy},
-        name::{GrantId, PersonName, ToolName, WorkflowName},
-        policy::{
-            HoldRules, Tool,
-            judge::{Finding, RuleName},
-        },
-        risk::Risk,
-        standing::Standing,
-        time::Time,
-    },
-    ids,
-};
+use super::Ledger;
+use super::operate::{Durable, OperateError};
+use super::permit::Seat;
+use super::shard::Live;
+use crate::gate::approval::TimedGrant;
+use crate::gate::budget::posture::Posture;
+use crate::gate::event::{Event, HeldBy};
+use crate::gate::name::{GrantId, PersonName, ToolName, WorkflowName};
+use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::{HoldRules, Tool};
+use crate::gate::risk::Risk;
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::ids;
 
 impl Ledger {
     /// Lets at most `max` held calls of `tool` go, for as long as `lasts`.

@@ -8,19 +8,15 @@
 //! Everything is bounded (G7). A call whose shape finds no room is counted, so that nobody takes
 //! the list for complete.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{
-    json::Json,
-    name::{ApiName, ToolName, WorkflowName},
-    time::{Time, days},
-};
+use crate::gate::json::Json;
+use crate::gate::name::{ApiName, ToolName, WorkflowName};
+use crate::gate::time::{Time, days};
 
 /// The most kinds of calls that are kept.
 pub const MAX_CALLS: usize = 500;

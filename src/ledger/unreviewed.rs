@@ -2,8 +2,12 @@
 
 use std::hash::BuildHasher as _;
 
-use super::{Ledger, permit::Seat, shard::Live};
-use crate::gate::{check, digest::Digest, name::StepName};
+use super::Ledger;
+use super::permit::Seat;
+use super::shard::Live;
+use crate::gate::check;
+use crate::gate::digest::Digest;
+use crate::gate::name::StepName;
 
 impl Ledger {
     /// Has one of `steps` been earned, and is this not one of the calls that are held all the same?

@@ -13,21 +13,19 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
-use super::{
-    drain::Phase,
-    forward::{self, Attempt, Forwarded, From, Way},
-    plane::Plane,
-    read::Arrival,
-    refusal::Refused,
-    respond::Heading,
-    upstream::Reply,
-    worker::Connection,
-};
-use crate::{
-    api::problem::Slug,
-    gate::{event::Executed, name::CallId},
-    ledger::permit::{Permit, Seat},
-};
+use super::drain::Phase;
+use super::forward;
+use super::forward::{Attempt, Forwarded, From, Way};
+use super::plane::Plane;
+use super::read::Arrival;
+use super::refusal::Refused;
+use super::respond::Heading;
+use super::upstream::Reply;
+use super::worker::Connection;
+use crate::api::problem::Slug;
+use crate::gate::event::Executed;
+use crate::gate::name::CallId;
+use crate::ledger::permit::{Permit, Seat};
 
 /// How long the first wait is at most, where the API does not say. Each further one is at most
 /// twice as long.

@@ -9,31 +9,26 @@ use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    body::Content,
-    hold,
-    identify::{self, Caller},
-    plane::Plane,
-    read::RESERVED,
-    refusal::Refused,
-    respond::{self, Answer, Heading},
-    worker::Connection,
-};
-use crate::{
-    api::{Moment, approval::Edit, problem::Slug},
-    gate::{
-        approval::{Approval, Stage},
-        event::Charge,
-        name::{ApprovalId, RunId},
-        outcome::{FailureMode, Source},
-    },
-    ids,
-    ledger::{
-        operate::Reported,
-        port::{ReviseError, RunTarget},
-    },
-    wire::{Malformed, media, query::Query, target},
-};
+use super::body::Content;
+use super::identify::Caller;
+use super::plane::Plane;
+use super::read::RESERVED;
+use super::refusal::Refused;
+use super::respond::{Answer, Heading};
+use super::worker::Connection;
+use super::{hold, identify, respond};
+use crate::api::Moment;
+use crate::api::approval::Edit;
+use crate::api::problem::Slug;
+use crate::gate::approval::{Approval, Stage};
+use crate::gate::event::Charge;
+use crate::gate::name::{ApprovalId, RunId};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::ids;
+use crate::ledger::operate::Reported;
+use crate::ledger::port::{ReviseError, RunTarget};
+use crate::wire::query::Query;
+use crate::wire::{Malformed, media, target};
 
 /// The largest body that an agent sends to the gate itself.
 const MAX_BODY: usize = 16 * 1024;

@@ -1,18 +1,15 @@
 //! A request's body before it is judged: buffered only where a rule or an approval needs it, up to
 //! a bound and against the process's memory; else it streams past.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::Poll,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
 
-use super::{alarm::Alarm, worker::Connection};
+use super::alarm::Alarm;
+use super::worker::Connection;
 use crate::wire::Malformed;
 
 /// How long a client may take between two pieces of a body that is buffered.

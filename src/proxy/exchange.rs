@@ -13,29 +13,25 @@ use std::sync::Arc;
 use http::Request;
 use hyper::body::Incoming;
 
-use super::{
-    again::{self, Pursuit},
-    agent,
-    forward::{self, Attempt, Way},
-    hold::{self, Decided},
-    identify::Caller,
-    plane::Plane,
-    read::{self, Aftermath, Arrival, Intake, Reading},
-    refusal::Refused,
-    respond::{self, Answer, Heading},
-    worker::Connection,
-};
-use crate::{
-    gate::{approval::Approval, policy::judge::Finding, verdict::Verdict},
-    ids,
-    ledger::{
-        admit::Admit,
-        answers::Answer as StoredAnswer,
-        permit::{Permit, Seat, Settlement},
-        port::Unavailable,
-        receipt::Receipt,
-    },
-};
+use super::again::Pursuit;
+use super::forward::{Attempt, Way};
+use super::hold::Decided;
+use super::identify::Caller;
+use super::plane::Plane;
+use super::read::{Aftermath, Arrival, Intake, Reading};
+use super::refusal::Refused;
+use super::respond::{Answer, Heading};
+use super::worker::Connection;
+use super::{again, agent, forward, hold, read, respond};
+use crate::gate::approval::Approval;
+use crate::gate::policy::judge::Finding;
+use crate::gate::verdict::Verdict;
+use crate::ids;
+use crate::ledger::admit::Admit;
+use crate::ledger::answers::Answer as StoredAnswer;
+use crate::ledger::permit::{Permit, Seat, Settlement};
+use crate::ledger::port::Unavailable;
+use crate::ledger::receipt::Receipt;
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.

@@ -1,26 +1,21 @@
 //! A call as reviewers are shown it, and its parts as conditions read them. Borrowed from the one
 //! reading that is judged and forwarded.
 
-use std::{borrow::Cow, hash::Hasher, sync::Arc};
+use std::borrow::Cow;
+use std::hash::Hasher;
+use std::sync::Arc;
 
 use http::HeaderMap;
 
 use super::body::Content;
-use crate::{
-    gate::{
-        digest::Digest,
-        json::Json,
-        policy::{
-            Tool,
-            facts::{Ambiguous, Lookup},
-        },
-    },
-    ledger::admit::Exhibit,
-    wire::{
-        canonical::{self, Approved, Body},
-        target::Target,
-    },
-};
+use crate::gate::digest::Digest;
+use crate::gate::json::Json;
+use crate::gate::policy::Tool;
+use crate::gate::policy::facts::{Ambiguous, Lookup};
+use crate::ledger::admit::Exhibit;
+use crate::wire::canonical;
+use crate::wire::canonical::{Approved, Body};
+use crate::wire::target::Target;
 
 /// A call as a reviewer is shown it, and as an approval is bound to it.
 pub struct Shown<'a> {

@@ -5,30 +5,27 @@
 //! first byte: one that is older than a clamp goes back to be judged again (G2). A call is sent a
 //! second time only where provably not a byte of it was written the first time.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, uri::PathAndQuery};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request};
 
-use super::{
-    body::Content,
-    headers::{self, Destination},
-    outbound::OutBody,
-    plane::Plane,
-    read::Arrival,
-    refusal::Refused,
-    routes::Routes,
-    upstream::{Patience, Reply, SendError},
-    worker::Connection,
-};
-use crate::{
-    gate::policy::Upstream,
-    ledger::{
-        permit::{Permit, Seat},
-        port::Unavailable,
-        receipt::Receipt,
-    },
-};
+use super::body::Content;
+use super::headers;
+use super::headers::Destination;
+use super::outbound::OutBody;
+use super::plane::Plane;
+use super::read::Arrival;
+use super::refusal::Refused;
+use super::routes::Routes;
+use super::upstream::{Patience, Reply, SendError};
+use super::worker::Connection;
+use crate::gate::policy::Upstream;
+use crate::ledger::permit::{Permit, Seat};
+use crate::ledger::port::Unavailable;
+use crate::ledger::receipt::Receipt;
 
 /// How an attempt ended.
 pub enum Attempt {

@@ -10,13 +10,14 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, Version, header};
 use smallvec::SmallVec;
 
 use super::worker::{Connection, Peer, Scheme};
-use crate::{gate::policy::Upstream, ledger::caps::Capped};
+use crate::gate::policy::Upstream;
+use crate::ledger::caps::Capped;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -1,18 +1,20 @@
 //! A call that needs a person: waits open for as long as the agent prefers and the bound allows,
 //! and never longer than its approval (G10).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::{plane::Plane, refusal::Refused, worker::Connection};
-use crate::{
-    gate::{
-        approval::{Approval, Stage},
-        name::ApprovalId,
-    },
-    ledger::{Ledger, permit::Seat, port::Unavailable, receipt::Receipt},
-};
+use super::plane::Plane;
+use super::refusal::Refused;
+use super::worker::Connection;
+use crate::gate::approval::{Approval, Stage};
+use crate::gate::name::ApprovalId;
+use crate::ledger::Ledger;
+use crate::ledger::permit::Seat;
+use crate::ledger::port::Unavailable;
+use crate::ledger::receipt::Receipt;
 
 /// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
 /// minutes.

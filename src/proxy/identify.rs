@@ -4,19 +4,15 @@
 //! Credentials are compared by their digest in constant time, and the reason of a refusal does not
 //! depend on which part was wrong.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{
-    gate::name::{AgentName, RunId, WorkflowName},
-    ledger::{Table, Workplace},
-};
+use crate::gate::name::{AgentName, RunId, WorkflowName};
+use crate::ledger::{Table, Workplace};
 
 /// The agent's credential.
 pub const AUTHORIZATION: HeaderName = HeaderName::from_static("burngate-authorization");

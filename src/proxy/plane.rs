@@ -1,30 +1,29 @@
 //! What the stages of a call share: of the process, and of one worker.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Request};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use super::{
-    body::Memory,
-    drain::Phase,
-    exchange::exchange,
-    headers::Traces,
-    identify::{Caller, Identities, Unknown},
-    pool::Pool,
-    refusal::Refused,
-    respond::Answer,
-    routes::Routes,
-    settle::Settle,
-    worker::{Connection, Serve},
-};
-use crate::{
-    gate::{policy::PolicySet, standing::Standing},
-    ledger::{Ledger, Table},
-    telemetry::metrics::Metrics,
-};
+use super::body::Memory;
+use super::drain::Phase;
+use super::exchange::exchange;
+use super::headers::Traces;
+use super::identify::{Caller, Identities, Unknown};
+use super::pool::Pool;
+use super::refusal::Refused;
+use super::respond::Answer;
+use super::routes::Routes;
+use super::settle::Settle;
+use super::worker::{Connection, Serve};
+use crate::gate::policy::PolicySet;
+use crate::gate::standing::Standing;
+use crate::ledger::{Ledger, Table};
+use crate::telemetry::metrics::Metrics;
 
 /// What every worker shares.
 pub struct Shared {

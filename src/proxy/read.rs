@@ -4,37 +4,38 @@
 //! What is ambiguous is refused here and books nothing. The body is read only where a rule or an
 //! approval needs it.
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use http::{HeaderValue, Method, Request, Version, header, request::Parts};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 
-use super::{
-    body::Content,
-    exhibit::{Headers, Shown},
-    identify::{self, Caller},
-    outbound::OutBody,
-    plane::Plane,
-    refusal::Refused,
-    respond::Answer,
-    routes::{Route, Routes, segments},
-    worker::Connection,
-};
-use crate::{
-    gate::{
-        json::Json,
-        name::{AgentName, RunId},
-        policy::{
-            Tool,
-            condition::Condition,
-            facts::{Facts, Lookup, Nothing, ResponseFacts, RunFacts},
-            pattern::Captures,
-        },
-        standing::Standing,
-    },
-    ledger::{Workplace, admit::Ask, unlisted::MAX_BODY},
-    wire::{self, Malformed, head::HeadLimits, media, query::Query, target, target::Target},
-};
+use super::body::Content;
+use super::exhibit::{Headers, Shown};
+use super::identify;
+use super::identify::Caller;
+use super::outbound::OutBody;
+use super::plane::Plane;
+use super::refusal::Refused;
+use super::respond::Answer;
+use super::routes::{Route, Routes, segments};
+use super::worker::Connection;
+use crate::gate::json::Json;
+use crate::gate::name::{AgentName, RunId};
+use crate::gate::policy::Tool;
+use crate::gate::policy::condition::Condition;
+use crate::gate::policy::facts::{Facts, Lookup, Nothing, ResponseFacts, RunFacts};
+use crate::gate::policy::pattern::Captures;
+use crate::gate::standing::Standing;
+use crate::ledger::Workplace;
+use crate::ledger::admit::Ask;
+use crate::ledger::unlisted::MAX_BODY;
+use crate::wire;
+use crate::wire::head::HeadLimits;
+use crate::wire::query::Query;
+use crate::wire::target::Target;
+use crate::wire::{Malformed, media, target};
 
 /// The paths that are the gate's own.
 pub const RESERVED: &str = "/.burngate/";

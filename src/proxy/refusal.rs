@@ -6,25 +6,21 @@
 
 use http::StatusCode;
 
-use super::{body::BodyError, identify::Unknown, outbound::BodyFailure};
-use crate::{
-    api::problem::{Cause, Slug},
-    gate::{
-        approval::{Approval, Stage as Standing},
-        deed::Stage,
-        event::Executed,
-        outcome::FailureMode,
-        policy::judge::{Finding, RuleName},
-        verdict::Verdict,
-    },
-    ledger::{
-        admit::Refusal,
-        caps::Capped,
-        deeds::{MAX_KEY, Recalled},
-        permit::{Seat, Settlement},
-    },
-    wire::Malformed,
-};
+use super::body::BodyError;
+use super::identify::Unknown;
+use super::outbound::BodyFailure;
+use crate::api::problem::{Cause, Slug};
+use crate::gate::approval::{Approval, Stage as Standing};
+use crate::gate::deed::Stage;
+use crate::gate::event::Executed;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::verdict::Verdict;
+use crate::ledger::admit::Refusal;
+use crate::ledger::caps::Capped;
+use crate::ledger::deeds::{MAX_KEY, Recalled};
+use crate::ledger::permit::{Seat, Settlement};
+use crate::wire::Malformed;
 
 /// A call that did not go through, with everything the agent is told of it.
 #[derive(Debug, Clone)]

@@ -6,33 +6,31 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{
-    again::Pursuit, forward::Forwarded, headers, hold::Waiting, identify::Caller,
-    observe::ReplyBody, plane::Plane, read::Aftermath, refusal::Refused, settle::Settle,
-    worker::Connection,
-};
-use crate::{
-    api::{
-        Decimal, Moment,
-        problem::{self, Disclosed, FieldError, LimitReached, Problem, Slug},
-    },
-    gate::{
-        deed::Done,
-        digest::Digest,
-        event::Executed,
-        name::{CallId, RunId, ToolName},
-        policy::judge::Finding,
-        standing::Standing,
-        time::Time,
-        verdict::Verdict,
-    },
-    ledger::{
-        answers::{Answer as StoredAnswer, MAX_ANSWER},
-        deeds::Reached,
-        permit::Seat,
-    },
-    telemetry::log,
-};
+use super::again::Pursuit;
+use super::forward::Forwarded;
+use super::headers;
+use super::hold::Waiting;
+use super::identify::Caller;
+use super::observe::ReplyBody;
+use super::plane::Plane;
+use super::read::Aftermath;
+use super::refusal::Refused;
+use super::settle::Settle;
+use super::worker::Connection;
+use crate::api::problem::{Disclosed, FieldError, LimitReached, Problem, Slug};
+use crate::api::{Decimal, Moment, problem};
+use crate::gate::deed::Done;
+use crate::gate::digest::Digest;
+use crate::gate::event::Executed;
+use crate::gate::name::{CallId, RunId, ToolName};
+use crate::gate::policy::judge::Finding;
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ledger::answers::{Answer as StoredAnswer, MAX_ANSWER};
+use crate::ledger::deeds::Reached;
+use crate::ledger::permit::Seat;
+use crate::telemetry::log;
 
 /// Any answer of the data plane.
 pub type Answer = Response<ReplyBody<Settle>>;

@@ -1,20 +1,19 @@
 //! Which tool API a request is for: by host where an API names its hosts, else by the longest path
 //! prefix.
 
-use std::{borrow::Cow, cell::Cell, sync::Arc};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::headers::Destination;
-use crate::{
-    gate::{
-        policy::{Api, Mount, PolicySet, Protocol},
-        retry::RetryBudget,
-        time::Time,
-    },
-    wire::{Malformed, target::Target},
-};
+use crate::gate::policy::{Api, Mount, PolicySet, Protocol};
+use crate::gate::retry::RetryBudget;
+use crate::gate::time::Time;
+use crate::wire::Malformed;
+use crate::wire::target::Target;
 
 /// The tool APIs of one policy version, with everything that forwarding to them needs. One for each
 /// worker: built when the policies change.

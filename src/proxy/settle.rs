@@ -5,17 +5,11 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::{
-    observe::{Copied, Ending, OnEnd},
-    read::Aftermath,
-};
-use crate::{
-    gate::outcome::FailureMode,
-    ledger::{
-        answers::Answer,
-        permit::{Seat, Settlement},
-    },
-};
+use super::observe::{Copied, Ending, OnEnd};
+use super::read::Aftermath;
+use crate::gate::outcome::FailureMode;
+use crate::ledger::answers::Answer;
+use crate::ledger::permit::{Seat, Settlement};
 
 /// Settles one call by how its answer ended.
 pub struct Settle {

@@ -9,14 +9,13 @@ use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
 
-use super::{
-    OpenError,
-    books::{BadRow, walk},
-    chain::{Head, LedgerId, Row},
-    database::{Fault, meta, open_read_only},
-    files::{DATABASE, acknowledged_in},
-};
-use crate::gate::{digest::Digest, time::Time};
+use super::OpenError;
+use super::books::{BadRow, walk};
+use super::chain::{Head, LedgerId, Row};
+use super::database::{Fault, meta, open_read_only};
+use super::files::{DATABASE, acknowledged_in};
+use crate::gate::digest::Digest;
+use crate::gate::time::Time;
 
 /// A place in a journal that was known before.
 #[derive(Debug, Clone, PartialEq, Eq)]

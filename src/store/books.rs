@@ -4,15 +4,11 @@
 use rusqlite::{Connection, OptionalExtension as _};
 use tracing::warn;
 
-use super::{
-    chain::{Head, LedgerId, Row, checksum},
-    database::{Fault, meta},
-};
-use crate::gate::{
-    event::{Entry, Event},
-    state::State,
-    time::Time,
-};
+use super::chain::{Head, LedgerId, Row, checksum};
+use super::database::{Fault, meta};
+use crate::gate::event::{Entry, Event};
+use crate::gate::state::State;
+use crate::gate::time::Time;
 
 /// A journal row that is not what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

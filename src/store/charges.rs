@@ -2,12 +2,11 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{codes, database::Fault};
-use crate::gate::{
-    event::Charge,
-    name::CallId,
-    outcome::{FailureMode, Source},
-};
+use super::codes;
+use super::database::Fault;
+use crate::gate::event::Charge;
+use crate::gate::name::CallId;
+use crate::gate::outcome::{FailureMode, Source};
 
 /// The charges of a run in the order in which they became known, each with whether it was taken
 /// back.

@@ -10,21 +10,16 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    codes,
-    database::{Fault, meta},
-    pen::Pen,
-};
-use crate::{
-    gate::{
-        check::{self, Check, MOST_WAITING, Pace, Week},
-        event::Executed,
-        name::{PersonName, WorkflowName},
-        risk::Risk,
-        time::{Minute, Time, days},
-    },
-    ledger::port::{CheckState, RunRecord},
-};
+use super::codes;
+use super::database::{Fault, meta};
+use super::pen::Pen;
+use crate::gate::check;
+use crate::gate::check::{Check, MOST_WAITING, Pace, Week};
+use crate::gate::event::Executed;
+use crate::gate::name::{PersonName, WorkflowName};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Minute, Time, days};
+use crate::ledger::port::{CheckState, RunRecord};
 
 /// What draws need to know.
 pub(super) struct Draws {

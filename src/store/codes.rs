@@ -1,15 +1,11 @@
 //! Enums as the small integers that rows hold. `schema.sql` lists them; a number never changes its
 //! meaning.
 
-use crate::{
-    gate::{
-        event::{Executed, Mark},
-        outcome::Source,
-        risk::Risk,
-        verdict::Verdict,
-    },
-    ledger::port::CheckState,
-};
+use crate::gate::event::{Executed, Mark};
+use crate::gate::outcome::Source;
+use crate::gate::risk::Risk;
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::CheckState;
 
 pub(super) const UNACCEPTABLE_OR_EXCLUDED: i64 = 1;
 pub(super) const AMBIGUOUS: i64 = 2;

@@ -1,18 +1,14 @@
 //! The database file: made whole or not at all, opened only where it is one of ours, and never made
 //! anew by accident.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::{
-    books::BadRow,
-    chain::LedgerId,
-    files::{FileIdentity, identity},
-};
+use super::books::BadRow;
+use super::chain::LedgerId;
+use super::files::{FileIdentity, identity};
 
 /// "burn": tells our file from any other SQLite database.
 const APPLICATION: i64 = 0x6275_726E;

@@ -9,15 +9,16 @@
 //!   each commit and without syncing, so after a power cut it may lag, which is harmless, but it
 //!   never leads.
 
-use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::{OpenError, chain::Head};
-use crate::gate::{digest::Digest, time::Time};
+use super::OpenError;
+use super::chain::Head;
+use crate::gate::digest::Digest;
+use crate::gate::time::Time;
 
 pub(super) const DATABASE: &str = "ledger.db";
 pub(super) const UNFINISHED: &str = "ledger.db.new";

@@ -10,26 +10,18 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{
-    codes::notable_mark,
-    database::Fault,
-    pen::Pen,
-    runs::{Row, bytes},
-};
-use crate::{
-    gate::{
-        event::{Entry, Event, Mark, RunRef},
-        name::{PersonName, RunId, WorkflowName},
-        outcome::FailureMode,
-        past::{Imported, MOST_CRITICAL, PastCell, PastRun},
-        risk::Risk,
-        time::{Minute, Time},
-    },
-    ledger::{
-        past::{ImportError, ImportReply, ImportStep},
-        port::RunRecord,
-    },
-};
+use super::codes::notable_mark;
+use super::database::Fault;
+use super::pen::Pen;
+use super::runs::{Row, bytes};
+use crate::gate::event::{Entry, Event, Mark, RunRef};
+use crate::gate::name::{PersonName, RunId, WorkflowName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::past::{Imported, MOST_CRITICAL, PastCell, PastRun};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Minute, Time};
+use crate::ledger::past::{ImportError, ImportReply, ImportStep};
+use crate::ledger::port::RunRecord;
 
 /// So many rows are cleared away in one transaction: what an usual batch takes to write.
 const CLEARED_AT_ONCE: i64 = 1_000;

@@ -4,31 +4,27 @@
 //! Runs of an import that is not finished are passed over. It never guesses: where runs of several
 //! workflows may be meant, they are named, and whoever asks says which.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{
-    chain::subject_hash,
-    charges::{self, call_id},
-    codes::{self, OPEN},
-    database::Fault,
-    names::number,
-    pen::Pen,
-    revise::{Answer, Booked},
-    runs::{TIME_SHIFT, bytes},
-};
-use crate::{
-    gate::{
-        event::{Mark, RunRef},
-        facets::{Facets, Shown},
-        name::{AgentName, RunId, Subject, ToolName, WorkflowName},
-        outcome::FailureMode,
-        risk::Risk,
-        time::Time,
-    },
-    ledger::port::{Candidate, Change, MAX_BATCH, ReviseError, RunTarget},
-};
+use super::chain::subject_hash;
+use super::charges::call_id;
+use super::codes::OPEN;
+use super::database::Fault;
+use super::names::number;
+use super::pen::Pen;
+use super::revise::{Answer, Booked};
+use super::runs::{TIME_SHIFT, bytes};
+use super::{charges, codes};
+use crate::gate::event::{Mark, RunRef};
+use crate::gate::facets::{Facets, Shown};
+use crate::gate::name::{AgentName, RunId, Subject, ToolName, WorkflowName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::ledger::port::{Candidate, Change, MAX_BATCH, ReviseError, RunTarget};
 
 /// How many runs are named when more than one matches.
 const NAMED: usize = 10;

@@ -12,17 +12,14 @@
 //! `record: arguments`, and no texts of business objects, and it never makes a new ledger where one
 //! was.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread::JoinHandle,
-};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use crate::{
-    gate::{state::State, time::Time},
-    ledger::port::{Projection, Unavailable},
-};
+use crate::gate::state::State;
+use crate::gate::time::Time;
+use crate::ledger::port::{Projection, Unavailable};
 
 mod audit;
 mod books;

@@ -3,7 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{database::Fault, pen::Pen};
+use super::database::Fault;
+use super::pen::Pen;
 
 /// How many names are remembered. Names come from policies and identities, so there are few; the
 /// bound is for whoever proves that wrong (G7).

@@ -6,23 +6,19 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 use tracing::{info, warn};
 
-use super::{
-    OpenError, Opened, Options, Store,
-    books::Books,
-    database::{Database, Fault, create, meta},
-    files::{Acknowledged, Content, Directory},
-    pen::Pen,
-    queue::Queue,
-    records::Readers,
-};
-use crate::gate::{
-    event::{Admission, Charge, Entry, Event, Executed},
-    facets::Facets,
-    name::WorkflowName,
-    outcome::{FailureMode, Source},
-    risk::Risk,
-    time::Time,
-};
+use super::books::Books;
+use super::database::{Database, Fault, create, meta};
+use super::files::{Acknowledged, Content, Directory};
+use super::pen::Pen;
+use super::queue::Queue;
+use super::records::Readers;
+use super::{OpenError, Opened, Options, Store};
+use crate::gate::event::{Admission, Charge, Entry, Event, Executed};
+use crate::gate::facets::Facets;
+use crate::gate::name::WorkflowName;
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
 
 /// The note of the charge that a lost answer earns.
 const AMBIGUOUS: &str = "ambiguous: sent, and the answer was lost in a restart";

@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::OptionalExtension as _;
 
-use super::{
-    OpenError,
-    books::walk,
-    chain::Head,
-    database::{Fault, meta, open_read_only},
-    files::DATABASE,
-    records::{RUN_COLUMNS, RUN_NAMES, view},
-    runs::bytes,
-};
-use crate::{gate::event::Entry, ledger::port::RunView};
+use super::OpenError;
+use super::books::walk;
+use super::chain::Head;
+use super::database::{Fault, meta, open_read_only};
+use super::files::DATABASE;
+use super::records::{RUN_COLUMNS, RUN_NAMES, view};
+use super::runs::bytes;
+use crate::gate::event::Entry;
+use crate::ledger::port::RunView;
 
 /// How many runs are read at once.
 const BATCH: usize = 512;

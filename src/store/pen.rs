@@ -8,23 +8,17 @@ use std::collections::{BTreeMap, HashMap, btree_map};
 
 use rusqlite::{Connection, Statement, params};
 
-use super::{
-    books::Books,
-    chain::{Head, checksum},
-    checks::Draws,
-    database::Fault,
-    import::Importing,
-    runs::RunStatements,
-};
-use crate::{
-    gate::{
-        event::{Cell, Entry, Event, Mark},
-        name::WorkflowName,
-        outcome::FailureMode,
-        time::{Minute, Time},
-    },
-    ledger::port::{RunRecord, Ticket},
-};
+use super::books::Books;
+use super::chain::{Head, checksum};
+use super::checks::Draws;
+use super::database::Fault;
+use super::import::Importing;
+use super::runs::RunStatements;
+use crate::gate::event::{Cell, Entry, Event, Mark};
+use crate::gate::name::WorkflowName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::{Minute, Time};
+use crate::ledger::port::{RunRecord, Ticket};
 
 /// How many snapshots are kept.
 const SNAPSHOTS: i64 = 2;

@@ -5,26 +5,19 @@
 //! longer (G7). A record costs a lock and a push; it wakes the writer only from a sleep that has no
 //! end in sight.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::{
-    gate::event::Entry,
-    ledger::{
-        past::{ImportError, ImportReply, ImportStep},
-        port::{
-            Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket,
-            Unavailable,
-        },
-        receipt::{self, Receipt, Stamp},
-    },
+use crate::gate::event::Entry;
+use crate::ledger::past::{ImportError, ImportReply, ImportStep};
+use crate::ledger::port::{
+    Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket,
+    Unavailable,
 };
+use crate::ledger::receipt;
+use crate::ledger::receipt::{Receipt, Stamp};
 
 /// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40
 /// MB.

@@ -5,22 +5,17 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{
-    codes::{self, AMBIGUOUS},
-    database::Fault,
-    pen::Pen,
-    revise::{Answer, Booked},
-    runs::bytes,
-};
-use crate::{
-    gate::{
-        event::{Event, Executed, Mark},
-        name::{CallId, PersonName},
-        outcome::{FailureMode, Source},
-        time::Time,
-    },
-    ledger::port::ReviseError,
-};
+use super::codes;
+use super::codes::AMBIGUOUS;
+use super::database::Fault;
+use super::pen::Pen;
+use super::revise::{Answer, Booked};
+use super::runs::bytes;
+use crate::gate::event::{Event, Executed, Mark};
+use crate::gate::name::{CallId, PersonName};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::time::Time;
+use crate::ledger::port::ReviseError;
 
 /// The modes that the gate charges for a lost answer.
 const LOST: [FailureMode; 2] = [FailureMode::Timeout, FailureMode::ToolError];

@@ -1,40 +1,30 @@
 //! Reading what was kept: runs by any filter, and the journal. Read-only connections of their own,
 //! so that no question can hold up the writer.
 
-use std::{
-    path::PathBuf,
-    sync::{Condvar, Mutex, PoisonError},
-};
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::{
-    audit::hexadecimal,
-    chain::{LedgerId, subject_hash},
-    charges::{self, call_id},
-    codes,
-    database::{Fault, open_read_only},
-    meant::run_id,
-    names::number,
-    runs::{TIME_SHIFT, bytes},
-    spans,
-};
-use crate::{
-    gate::{
-        digest::Digest,
-        event::{Entry, Event, Executed, Mark},
-        facets::Facets,
-        name::{RunId, Subject, WorkflowName},
-        outcome::Outcome,
-        risk::Risk,
-        time::Time,
-        verdict::Verdict,
-    },
-    ledger::port::{
-        CallRecord, CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened,
-        JournalView, MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey, RunRecord, RunView,
-        Shadowed, Unavailable,
-    },
+use super::audit::hexadecimal;
+use super::chain::{LedgerId, subject_hash};
+use super::charges::call_id;
+use super::database::{Fault, open_read_only};
+use super::meant::run_id;
+use super::names::number;
+use super::runs::{TIME_SHIFT, bytes};
+use super::{charges, codes, spans};
+use crate::gate::digest::Digest;
+use crate::gate::event::{Entry, Event, Executed, Mark};
+use crate::gate::facets::Facets;
+use crate::gate::name::{RunId, Subject, WorkflowName};
+use crate::gate::outcome::Outcome;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::{
+    CallRecord, CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView,
+    MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey, RunRecord, RunView, Shadowed, Unavailable,
 };
 
 /// How many questions are answered at once; more wait.

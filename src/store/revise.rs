@@ -9,24 +9,19 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{
-    codes::{self, notable_mark},
-    database::Fault,
-    meant::load,
-    pen::Pen,
-    runs::seen_code,
-};
-use crate::{
-    gate::{
-        event::{Charge, Entry, Event, Mark, Revision, RunRef},
-        facets::{Facets, Shown},
-        name::{PersonName, WorkflowName},
-        outcome::{FailureMode, Source},
-        time::Time,
-    },
-    ledger::port::{
-        Batch, BatchOf, Change, CheckState, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
-    },
+use super::codes;
+use super::codes::notable_mark;
+use super::database::Fault;
+use super::meant::load;
+use super::pen::Pen;
+use super::runs::seen_code;
+use crate::gate::event::{Charge, Entry, Event, Mark, Revision, RunRef};
+use crate::gate::facets::{Facets, Shown};
+use crate::gate::name::{PersonName, WorkflowName};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::time::Time;
+use crate::ledger::port::{
+    Batch, BatchOf, Change, CheckState, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
 };
 
 /// What a revision needs to know of a run.

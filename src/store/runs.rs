@@ -2,26 +2,21 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Statement, ffi, params};
 
-use super::{
-    chain::subject_hash,
-    codes::{self, AMBIGUOUS, OPEN, notable_mark},
-    database::Fault,
-    meant::load,
-    pen::Pen,
-    revise::Booked,
-};
-use crate::{
-    gate::{
-        event::{Admission, Charge, Executed, Mark, RunRef},
-        facets::Facets,
-        name::{CallId, PersonName, RunId, WorkflowName},
-        outcome::FailureMode,
-        risk::Risk,
-        time::Time,
-        verdict::Verdict,
-    },
-    ledger::port::{CallRecord, RunRecord},
-};
+use super::chain::subject_hash;
+use super::codes;
+use super::codes::{AMBIGUOUS, OPEN, notable_mark};
+use super::database::Fault;
+use super::meant::load;
+use super::pen::Pen;
+use super::revise::Booked;
+use crate::gate::event::{Admission, Charge, Executed, Mark, RunRef};
+use crate::gate::facets::Facets;
+use crate::gate::name::{CallId, PersonName, RunId, WorkflowName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::{CallRecord, RunRecord};
 
 /// A row's id is its booking time shifted by so many bits, and a number that tells runs of one
 /// millisecond apart.

@@ -8,16 +8,14 @@
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::{codes, database::Fault, runs::TIME_SHIFT};
-use crate::{
-    gate::{
-        event::{Entry, Event},
-        name::WorkflowName,
-        time::Time,
-        verdict::Verdict,
-    },
-    ledger::port::{Happened, Shadowed},
-};
+use super::codes;
+use super::database::Fault;
+use super::runs::TIME_SHIFT;
+use crate::gate::event::{Entry, Event};
+use crate::gate::name::WorkflowName;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::{Happened, Shadowed};
 
 /// So many rows are looked at for the latest time in front of one.
 const NEAR: i64 = 64;

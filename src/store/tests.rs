@@ -1,40 +1,34 @@
 //! The ledger against crashes, damage, full disks and late news.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::{Clock, OpenError, Opened, Options, Queue, Readers, Running, Store, database::Fault};
-use crate::{
-    gate::{
-        budget::Objective,
-        digest::Digest,
-        event::{Admission, Charge, Clamp, Entry, Event, Executed, Mark, RunRef},
-        facets::{Facet, Facets},
-        level::Ladder,
-        name::{CallId, WorkflowName},
-        outcome::{FailureMode, Outcome, Source},
-        policy::{Caps, Lose, Recovery, Terms},
-        risk::{Risk, Tier},
-        state::State,
-        time::{self, Time},
-        verdict::Verdict,
-        workflow::WorkflowState,
-    },
-    ledger::port::{
-        Batch, BatchOf, CallRecord, Candidate, Change, EntryFilter, Journal as _, Projection,
-        Records as _, Revise, ReviseError, Revised, RevisedAll, RunFilter, RunKey, RunRecord,
-        RunTarget, Ticket,
-    },
+use super::database::Fault;
+use super::{Clock, OpenError, Opened, Options, Queue, Readers, Running, Store};
+use crate::gate::budget::Objective;
+use crate::gate::digest::Digest;
+use crate::gate::event::{Admission, Charge, Clamp, Entry, Event, Executed, Mark, RunRef};
+use crate::gate::facets::{Facet, Facets};
+use crate::gate::level::Ladder;
+use crate::gate::name::{CallId, WorkflowName};
+use crate::gate::outcome::{FailureMode, Outcome, Source};
+use crate::gate::policy::{Caps, Lose, Recovery, Terms};
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::state::State;
+use crate::gate::time;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::gate::workflow::WorkflowState;
+use crate::ledger::port::{
+    Batch, BatchOf, CallRecord, Candidate, Change, EntryFilter, Journal as _, Projection,
+    Records as _, Revise, ReviseError, Revised, RevisedAll, RunFilter, RunKey, RunRecord,
+    RunTarget, Ticket,
 };
 
 mod checks;

@@ -6,35 +6,25 @@
 //! Meanwhile whoever waits is told that the journal is unavailable; facts stay queued, and what
 //! would only have opened something is dropped.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::{
-    Clock,
-    books::{Books, walk},
-    database::{Database, Fault, checkpoint},
-    files::{Acknowledged, Directory, HeadFile},
-    pen::{Pen, Written},
-    queue::{Ending, Job, MOST_AT_ONCE, Queue, Woken},
-    refusal::{refuse, take_back},
-};
-use crate::{
-    gate::{
-        event::{Entry, Event},
-        name::WorkflowName,
-        state::State,
-        time::{Minute, Time},
-    },
-    ledger::{
-        past::{ImportError, ImportReply},
-        port::{Projection, ReviseError, Revised, RevisedAll, Ticket, Unavailable},
-    },
-};
+use super::Clock;
+use super::books::{Books, walk};
+use super::database::{Database, Fault, checkpoint};
+use super::files::{Acknowledged, Directory, HeadFile};
+use super::pen::{Pen, Written};
+use super::queue::{Ending, Job, MOST_AT_ONCE, Queue, Woken};
+use super::refusal::{refuse, take_back};
+use crate::gate::event::{Entry, Event};
+use crate::gate::name::WorkflowName;
+use crate::gate::state::State;
+use crate::gate::time::{Minute, Time};
+use crate::ledger::past::{ImportError, ImportReply};
+use crate::ledger::port::{Projection, ReviseError, Revised, RevisedAll, Ticket, Unavailable};
 
 /// A snapshot is due after so many journal rows.
 const SNAPSHOT_ROWS: i64 = 10_000;

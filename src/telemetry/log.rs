@@ -5,10 +5,8 @@
 //! are the gate's own, except an agent's run id and a reason that a person typed: those are written
 //! as debug text, so that a line break in them cannot forge a second line.
 
-use crate::gate::{
-    event::{Effect, Entry, Event},
-    name::{AgentName, CallId, RunId, ToolName, WorkflowName},
-};
+use crate::gate::event::{Effect, Entry, Event};
+use crate::gate::name::{AgentName, CallId, RunId, ToolName, WorkflowName};
 
 /// The target of what concerns calls.
 pub const CALLS: &str = "burngate::call";
@@ -241,13 +239,12 @@ fn followed(workflow: Option<&str>, effect: &Effect) {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
+    use std::io;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::gate::{event::Clamp, time::Time};
+    use crate::gate::event::Clamp;
+    use crate::gate::time::Time;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

@@ -6,39 +6,30 @@
 //! and is reported later is counted as unacceptable as well; what the budget says of it now is in
 //! the gauges.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, NoLabelSet, text},
-    metrics::MetricType,
-    registry::Registry,
-};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
 
-use super::{histogram::Histogram, people::People};
-use crate::{
-    api::{
-        self, Decimal,
-        numbers::{Metrics as Ratios, Rate},
-    },
-    gate::{
-        budget::posture::Posture,
-        event::{Charge, Entry, Event, Mark},
-        name::{ApiName, SignalName, WorkflowName},
-        verdict::Verdict,
-        workflow::WorkflowState,
-    },
-    ledger::{Ledger, operate::View},
-};
+use super::histogram::Histogram;
+use super::people::People;
+use crate::api;
+use crate::api::Decimal;
+use crate::api::numbers::{Metrics as Ratios, Rate};
+use crate::gate::budget::posture::Posture;
+use crate::gate::event::{Charge, Entry, Event, Mark};
+use crate::gate::name::{ApiName, SignalName, WorkflowName};
+use crate::gate::verdict::Verdict;
+use crate::gate::workflow::WorkflowState;
+use crate::ledger::Ledger;
+use crate::ledger::operate::View;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

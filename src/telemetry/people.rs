@@ -1,27 +1,20 @@
 //! What people decided on held calls, and which of those nobody looked at: counted since the
 //! process started, for alarms. A review has the numbers of any week.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use prometheus_client::{encoding::DescriptorEncoder, metrics::MetricType};
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
 
-use super::{
-    histogram::Histogram,
-    metrics::{OTHER, counters, sorted},
-};
-use crate::gate::{
-    approval::{Decision, DecisionKind},
-    event::{Effect, Entry, Event},
-    name::WorkflowName,
-    workflow::WorkflowState,
-};
+use super::histogram::Histogram;
+use super::metrics::{OTHER, counters, sorted};
+use crate::gate::approval::{Decision, DecisionKind};
+use crate::gate::event::{Effect, Entry, Event};
+use crate::gate::name::WorkflowName;
+use crate::gate::workflow::WorkflowState;
 
 /// Bounds of the time to a decision, in microseconds: from a glance to a week, the longest that a
 /// call is held.

@@ -6,8 +6,7 @@
 //! not looked at. Lines are judged whole: a line that is not complete yet is held back, so the
 //! reader behind the guard never sees half of a bad one.
 
-use super::Malformed;
-use super::fields;
+use super::{Malformed, fields};
 
 /// A size line with its extensions and line end. Nobody sends extensions; hyper allows 16 KiB of
 /// them.

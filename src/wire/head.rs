@@ -18,9 +18,10 @@ mod reading;
 
 use std::collections::VecDeque;
 
+use reading::{Progress, Reading};
+
 use super::Malformed;
 use super::chunked::{Chunked, Step};
-use reading::{Progress, Reading};
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,10 @@
 use http::header::{HOST, TE};
 use http::request::Parts;
 
-use super::Malformed;
-use super::fields::{self, Field};
+use super::fields::Field;
 use super::head::HeadLimits;
 use super::target::MAX_TARGET;
+use super::{Malformed, fields};
 
 /// Refuses a request head of HTTP/2 that the same request over HTTP/1 would be refused for.
 pub fn check_h2(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {

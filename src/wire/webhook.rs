@@ -5,9 +5,11 @@
 //! every signature, each in constant time, so that secrets can be changed without losing a
 //! delivery. That an id comes once is not decided here: it is the reference of what is booked.
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::time::Duration;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;

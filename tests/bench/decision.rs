@@ -5,43 +5,31 @@
 //! settle, and hand the run to a journal that discards it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{
-    hint::black_box,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use burngate::{
-    clock::{Clock, GateClock},
-    config::{Process, diagnostics::SourceFile, lower::load},
-    gate::{
-        digest::Digest,
-        event::{Entry, Event},
-        name::{AgentName, ApiName, WorkflowName},
-        policy::{
-            Api, HoldRules, PolicySet, RunRules, Tool, Workflow,
-            facts::{Facts, Nothing, RunFacts},
-            judge::{Case, judge},
-        },
-        state::State,
-        time::Time,
-    },
-    ids,
-    ledger::{
-        Bounds, Ledger,
-        admit::{Admit, Ask, Exhibit},
-        permit::Settlement,
-        port::{
-            Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord,
-            Unavailable,
-        },
-        receipt::{self, Receipt},
-    },
-    wire,
+use burngate::clock::{Clock, GateClock};
+use burngate::config::Process;
+use burngate::config::diagnostics::SourceFile;
+use burngate::config::lower::load;
+use burngate::gate::digest::Digest;
+use burngate::gate::event::{Entry, Event};
+use burngate::gate::name::{AgentName, ApiName, WorkflowName};
+use burngate::gate::policy::facts::{Facts, Nothing, RunFacts};
+use burngate::gate::policy::judge::{Case, judge};
+use burngate::gate::policy::{Api, HoldRules, PolicySet, RunRules, Tool, Workflow};
+use burngate::gate::state::State;
+use burngate::gate::time::Time;
+use burngate::ledger::admit::{Admit, Ask, Exhibit};
+use burngate::ledger::permit::Settlement;
+use burngate::ledger::port::{
+    Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Unavailable,
 };
+use burngate::ledger::receipt::Receipt;
+use burngate::ledger::{Bounds, Ledger, receipt};
+use burngate::{ids, wire};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const POLICY: &str = "

@@ -1,20 +1,19 @@
 //! What booking into a full window, summing it, and judging a posture cost.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{collections::BTreeSet, hint::black_box, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
 
-use burngate::gate::{
-    budget::{
-        Evidence, Objective,
-        window::{Delta, Shift, Window},
-    },
-    event::{Cell, Event},
-    level::Ladder,
-    policy::{Caps, Lose, Recovery, Terms},
-    risk::Tier,
-    time::{Time, days, minutes},
-    workflow::WorkflowState,
-};
+use burngate::gate::budget::window::{Delta, Shift, Window};
+use burngate::gate::budget::{Evidence, Objective};
+use burngate::gate::event::{Cell, Event};
+use burngate::gate::level::Ladder;
+use burngate::gate::policy::{Caps, Lose, Recovery, Terms};
+use burngate::gate::risk::Tier;
+use burngate::gate::time::{Time, days, minutes};
+use burngate::gate::workflow::WorkflowState;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 
 const START: Time = Time::from_millis(1_767_225_600_000);

@@ -1,7 +1,8 @@
 //! People, agents and certificates change while the gate runs: who is taken off the list may
 //! nothing more, who is new may at once, and a broken file changes nothing.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::Arc;
 
 use rstest::rstest;
 use serde_json::{Value, json};

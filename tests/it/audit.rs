@@ -1,7 +1,9 @@
 //! The audit, through the real binary: what is on record, exports that go on where they ended, and
 //! changes to a ledger that a verification names.
 
-use std::{fs, path::Path, process::Output};
+use std::fs;
+use std::path::Path;
+use std::process::Output;
 
 use serde_json::{Value, json};
 

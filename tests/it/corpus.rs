@@ -1,7 +1,8 @@
 //! Replays the fuzz corpus against the readers, with a few changes of each entry: what held there
 //! holds on every machine.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 #[path = "../fuzz/readers.rs"]
 mod readers;

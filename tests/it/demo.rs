@@ -1,13 +1,11 @@
 //! `burngate demo` as a newcomer meets it: the story happens in its order, on real ports, and
 //! nothing of it is left behind.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
-};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// The demonstration, with `directory` for its temporary files.
 fn demo(directory: &Path, flags: &[&str]) -> Command {

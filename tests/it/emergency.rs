@@ -1,13 +1,9 @@
 //! The last resorts: nothing goes upstream once a clamp has been answered, however busy the gate
 //! is, and everything can be clamped without the admin API.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};

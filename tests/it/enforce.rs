@@ -1,10 +1,8 @@
 //! From shadow to enforce: what the flip would do is known before it, and what was booked stays
 //! booked.
 
-use burngate::{
-    config::quantity::Date,
-    gate::time::{Time, days},
-};
+use burngate::config::quantity::Date;
+use burngate::gate::time::{Time, days};
 use serde_json::{Value, json};
 
 use crate::harness::{ScriptedUpstream, TestGate, eventually, policies, test};

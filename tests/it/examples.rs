@@ -1,20 +1,16 @@
 //! The shipped examples of approvals in other people's tools, as their users run them: a LangChain
 //! agent that is interrupted by a held call, and a Slack bot.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Output, Stdio},
-};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Agent, Reply, ScriptedUpstream, TestGate, eventually, policies, test},
-    real,
-};
+use crate::harness::{Agent, Reply, ScriptedUpstream, TestGate, eventually, policies, test};
+use crate::real;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 

@@ -1,6 +1,7 @@
 //! Histories: past runs on the books, through the command that people use.
 
-use std::{fmt::Write as _, fs};
+use std::fmt::Write as _;
+use std::fs;
 
 use hyper::body::Frame;
 use serde_json::{Value, json};

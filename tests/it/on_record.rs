@@ -1,7 +1,9 @@
 //! Whatever the gate refuses, holds or lets go, and whatever people do, is in the audit: a day on
 //! which all of it happens, and a table of what must be found.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 

@@ -4,10 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Agent, Answer, Operator, Reply, ScriptedUpstream, TestGate, policies, test},
-    signals::{SECRET, deliver, signed},
-};
+use crate::harness::{Agent, Answer, Operator, Reply, ScriptedUpstream, TestGate, policies, test};
+use crate::signals::{SECRET, deliver, signed};
 
 const TOOLS: &str = "  - { tool: undo, match: POST /undo, risk: low, subject: args.order, reverses: { tool: refund, within: 7d } }
   - { tool: refund, match: POST /refund, risk: medium, subject: args.order, duplicate: { key: [args.order], within: 24h, verdict: count } }

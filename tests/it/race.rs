@@ -1,16 +1,13 @@
 //! A thousand who approve, deny, use and withdraw at once, while time runs out: every approval ends
 //! once, and nothing is executed twice (G4, G9).
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::harness::{Agent, Person, ScriptedUpstream, TestGate, eventually, policies, test};
 

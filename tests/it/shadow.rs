@@ -3,15 +3,12 @@
 
 use std::sync::LazyLock;
 
-use burngate::{
-    config::quantity::Date,
-    gate::time::{Time, days},
-};
+use burngate::config::quantity::Date;
+use burngate::gate::time::{Time, days};
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Agent, Operator, ScriptedUpstream, TestGate, agent::full, eventually, policies, test,
-};
+use crate::harness::agent::full;
+use crate::harness::{Agent, Operator, ScriptedUpstream, TestGate, eventually, policies, test};
 
 /// The same day all through a test: shadow that ends later is wider.
 fn in_a_month() -> Date {

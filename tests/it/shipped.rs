@@ -1,6 +1,7 @@
 //! Every policy that is shipped loads, and says what its comments promise.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use rstest::rstest;
 

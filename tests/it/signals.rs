@@ -1,17 +1,13 @@
 //! Signals of other systems: signed, understood by the policy, and booked once.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::path::Path;
+use std::process::{Command, Output};
 
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Agent, Answer, ScriptedUpstream, TestGate, agent, test},
-    real,
-};
+use crate::harness::{Agent, Answer, ScriptedUpstream, TestGate, agent, test};
+use crate::real;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEXT: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

@@ -1,6 +1,7 @@
 //! What other policies would have done: over a history, and over a gate's own journal.
 
-use std::{fmt::Write as _, fs};
+use std::fmt::Write as _;
+use std::fs;
 
 use serde_json::{Value, json};
 

@@ -1,32 +1,25 @@
 //! Months in a real ledger, simulated again: under the policies that were in force, everything
 //! follows as it followed then, event for event (G12).
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use burngate::{
-    app::simulate::{self, Simulated},
-    config::{Process, SourceFile, load},
-    gate::{
-        event::{Charge, Clamp, Entry, Event, Executed, Mark, RunRef},
-        facets::Facets,
-        name::{CallId, WorkflowName},
-        outcome::{FailureMode, Source},
-        policy::PolicySet,
-        risk::Risk,
-        state::State,
-        time::{Time, days},
-        verdict::Verdict,
-        workflow::WorkflowState,
-    },
-    ledger::port::{CallRecord, Journal as _, Projection, RunRecord, Ticket},
-    store::{Clock, Options, Queue, Running, Store},
-};
+use burngate::app::simulate;
+use burngate::app::simulate::Simulated;
+use burngate::config::{Process, SourceFile, load};
+use burngate::gate::event::{Charge, Clamp, Entry, Event, Executed, Mark, RunRef};
+use burngate::gate::facets::Facets;
+use burngate::gate::name::{CallId, WorkflowName};
+use burngate::gate::outcome::{FailureMode, Source};
+use burngate::gate::policy::PolicySet;
+use burngate::gate::risk::Risk;
+use burngate::gate::state::State;
+use burngate::gate::time::{Time, days};
+use burngate::gate::verdict::Verdict;
+use burngate::gate::workflow::WorkflowState;
+use burngate::ledger::port::{CallRecord, Journal as _, Projection, RunRecord, Ticket};
+use burngate::store::{Clock, Options, Queue, Running, Store};
 use tempfile::TempDir;
 
 use crate::world::{DAY, HOUR, MINUTE, START, time};

@@ -1,18 +1,16 @@
 //! Approvals: every short sequence of what can happen to one, and random queues against a plain
 //! model (G4, G10).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use burngate::gate::{
-    approval::{Attention, Decision, DecisionKind, Edit, Escalate, Queue, Request, Stage},
-    digest::Digest,
-    name::{ApprovalId, CallId},
-    risk::Risk,
-    time::Time,
+use burngate::gate::approval::{
+    Attention, Decision, DecisionKind, Edit, Escalate, Queue, Request, Stage,
 };
+use burngate::gate::digest::Digest;
+use burngate::gate::name::{ApprovalId, CallId};
+use burngate::gate::risk::Risk;
+use burngate::gate::time::Time;
 use proptest::prelude::*;
 
 use crate::world::{HOUR, START, time};

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use burngate::gate::{
-    budget::{Objective, posture::Posture},
-    event::{Effect, Event, Mark},
-    outcome::FailureMode,
-    policy::{Recovery, Terms},
-    risk::Tier,
-    state::State,
-    time::days,
-};
+use burngate::gate::budget::Objective;
+use burngate::gate::budget::posture::Posture;
+use burngate::gate::event::{Effect, Event, Mark};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::{Recovery, Terms};
+use burngate::gate::risk::Tier;
+use burngate::gate::state::State;
+use burngate::gate::time::days;
 
 use crate::world::{
     DAY, HOUR, MINUTE, Rng, START, booked, entry, of, recovered, reported, retracted, revision,

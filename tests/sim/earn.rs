@@ -1,21 +1,19 @@
 //! What is earned and lost over months, on a clock that a test turns; and that the journal tells
 //! the same story again (G12).
 
-use burngate::gate::{
-    approval::{Decision, DecisionKind, Request},
-    check::Check,
-    digest::Digest,
-    earn::{Earn, Gain, How, Step},
-    event::{Admission, Effect, Entry, Event, Mark, Revision, RunRef},
-    facets::Facets,
-    level::Volume,
-    name::{ApprovalId, CallId},
-    outcome::FailureMode,
-    policy::Terms,
-    risk::{Risk, Tier},
-    state::State,
-    time::{Time, days, minutes},
-};
+use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::check::Check;
+use burngate::gate::digest::Digest;
+use burngate::gate::earn::{Earn, Gain, How, Step};
+use burngate::gate::event::{Admission, Effect, Entry, Event, Mark, Revision, RunRef};
+use burngate::gate::facets::Facets;
+use burngate::gate::level::Volume;
+use burngate::gate::name::{ApprovalId, CallId};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Terms;
+use burngate::gate::risk::{Risk, Tier};
+use burngate::gate::state::State;
+use burngate::gate::time::{Time, days, minutes};
 
 use crate::world::{
     DAY, HOUR, MINUTE, START, accepted, booked, entry, everywhere, level, of, recovered, revision,

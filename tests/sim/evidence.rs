@@ -2,14 +2,10 @@
 
 use std::cmp::Ordering;
 
-use burngate::gate::{
-    budget::{
-        burn::{Burn, Count, Counts, LOOK_BACKS, PAIRS},
-        evidence::TABLE,
-    },
-    risk::Tier,
-    time::days,
-};
+use burngate::gate::budget::burn::{Burn, Count, Counts, LOOK_BACKS, PAIRS};
+use burngate::gate::budget::evidence::TABLE;
+use burngate::gate::risk::Tier;
+use burngate::gate::time::days;
 
 use crate::world::{evidence, largest_breach, smallest_promotion, terms};
 

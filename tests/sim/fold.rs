@@ -1,19 +1,18 @@
 //! The fold: the same events give the same state and the same consequences, however they are
 //! replayed (G12).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use burngate::gate::{
-    approval::{Decision, DecisionKind, Request},
-    digest::Digest,
-    event::{Entry, Event, Mark},
-    name::{ApprovalId, CallId, WorkflowName},
-    outcome::FailureMode,
-    policy::Terms,
-    risk::{Risk, Tier},
-    state::State,
-    time::days,
-};
+use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::digest::Digest;
+use burngate::gate::event::{Entry, Event, Mark};
+use burngate::gate::name::{ApprovalId, CallId, WorkflowName};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Terms;
+use burngate::gate::risk::{Risk, Tier};
+use burngate::gate::state::State;
+use burngate::gate::time::days;
 
 use crate::world::{
     DAY, HOUR, MINUTE, Rng, START, accepted, booked, clamp, everywhere, recovered, released,

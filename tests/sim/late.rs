@@ -1,12 +1,10 @@
 //! Late facts change the counts where the run was booked, in whatever order they arrive.
 
-use burngate::gate::{
-    event::{Event, Mark},
-    facets::{Facet, Facets},
-    outcome::FailureMode,
-    risk::Tier,
-    time::days,
-};
+use burngate::gate::event::{Event, Mark};
+use burngate::gate::facets::{Facet, Facets};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::risk::Tier;
+use burngate::gate::time::days;
 
 use crate::world::{
     DAY, HOUR, MINUTE, START, entry, of, revision, state, tallied, terms, time, worlds,

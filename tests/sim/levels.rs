@@ -3,16 +3,14 @@
 
 use std::sync::Arc;
 
-use burngate::gate::{
-    budget::posture::Posture,
-    event::{Effect, Entry, Event},
-    level::{BUILT_IN, Ladder, Rung},
-    outcome::FailureMode,
-    policy::Terms,
-    risk::Tier,
-    state::State,
-    time::days,
-};
+use burngate::gate::budget::posture::Posture;
+use burngate::gate::event::{Effect, Entry, Event};
+use burngate::gate::level::{BUILT_IN, Ladder, Rung};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Terms;
+use burngate::gate::risk::Tier;
+use burngate::gate::state::State;
+use burngate::gate::time::days;
 
 use crate::world::{
     DAY, HOUR, MINUTE, Rng, START, accepted, booked, clamp, entry, everywhere, level, of,

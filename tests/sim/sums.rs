@@ -1,15 +1,14 @@
 //! Sums over a sliding window against a list that forgets nothing: what calls add and give back, in
 //! any order, while time passes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use burngate::gate::{
-    deed::{Amount, Book, Deed, Doer, Share, series},
-    digest::Digest,
-    event::{Executed, RunRef},
-    name::CallId,
-    time::{Time, minutes},
-};
+use burngate::gate::deed::{Amount, Book, Deed, Doer, Share, series};
+use burngate::gate::digest::Digest;
+use burngate::gate::event::{Executed, RunRef};
+use burngate::gate::name::CallId;
+use burngate::gate::time::{Time, minutes};
 use proptest::prelude::*;
 
 use crate::world::START;

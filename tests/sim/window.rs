@@ -1,16 +1,13 @@
 //! The window against a plain list of changes, recomputed from scratch.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use burngate::gate::{
-    budget::{
-        burn::LOOK_BACKS,
-        window::{Delta, Shift, Window},
-    },
-    facets::ModeShift,
-    outcome::FailureMode,
-    time::{days, hours},
-};
+use burngate::gate::budget::burn::LOOK_BACKS;
+use burngate::gate::budget::window::{Delta, Shift, Window};
+use burngate::gate::facets::ModeShift;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::time::{days, hours};
 use proptest::prelude::*;
 
 use crate::world::{DAY, HOUR, MINUTE, START, time};

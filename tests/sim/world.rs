@@ -1,26 +1,23 @@
 //! What every world is built of: terms with exact evidence, events by hand, a small generator of
 //! random numbers, and the seed that a failure prints.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use burngate::gate::{
-    budget::{Evidence, Objective, evidence::TABLE},
-    digest::Digest,
-    event::{Cell, Charge, Clamp, Entry, Event, Mark, Revision, RunRef},
-    facets::{Facets, ModeShift},
-    level::Ladder,
-    name::WorkflowName,
-    outcome::{FailureMode, Source},
-    policy::{Caps, Lose, Recovery, Terms},
-    risk::Tier,
-    state::State,
-    time::{Time, days},
-    workflow::WorkflowState,
-};
+use burngate::gate::budget::evidence::TABLE;
+use burngate::gate::budget::{Evidence, Objective};
+use burngate::gate::digest::Digest;
+use burngate::gate::event::{Cell, Charge, Clamp, Entry, Event, Mark, Revision, RunRef};
+use burngate::gate::facets::{Facets, ModeShift};
+use burngate::gate::level::Ladder;
+use burngate::gate::name::WorkflowName;
+use burngate::gate::outcome::{FailureMode, Source};
+use burngate::gate::policy::{Caps, Lose, Recovery, Terms};
+use burngate::gate::risk::Tier;
+use burngate::gate::state::State;
+use burngate::gate::time::{Time, days};
+use burngate::gate::workflow::WorkflowState;
 use statrs::distribution::{Binomial, DiscreteCDF};
 
 pub(crate) const MINUTE: i64 = 60_000;

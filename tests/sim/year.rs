@@ -1,11 +1,9 @@
 //! What the rules do over a year: the Monte Carlo table, on the fold itself.
 
-use burngate::gate::{
-    event::{Effect, Event},
-    outcome::FailureMode,
-    risk::Tier,
-    time::days,
-};
+use burngate::gate::event::{Effect, Event};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::risk::Tier;
+use burngate::gate::time::days;
 
 use crate::world::{DAY, Rng, START, booked, entry, recovered, state, tallied, terms};
 

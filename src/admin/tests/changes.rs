@@ -5,16 +5,12 @@ use std::sync::Arc;
 use rstest::rstest;
 
 use super::world::{NOW, TRIAGE, World, clamped, held, run};
-use crate::{
-    api::operate::{MAX_NAME, MAX_TEXT},
-    gate::{
-        event::{Entry, Mark},
-        name::CallId,
-        outcome::FailureMode,
-        time::{hours, minutes},
-    },
-    ledger::port::Journal as _,
-};
+use crate::api::operate::{MAX_NAME, MAX_TEXT};
+use crate::gate::event::{Entry, Mark};
+use crate::gate::name::CallId;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::{hours, minutes};
+use crate::ledger::port::Journal as _;
 
 const APPROVE: &str = "/v1/approvals/apr_00000000000000000000000000000001/approve";
 const DENY: &str = "/v1/approvals/apr_00000000000000000000000000000001/deny";

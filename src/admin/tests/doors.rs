@@ -1,9 +1,7 @@
 //! Who gets in, and with what (G11).
 
-use axum::{
-    body::Body,
-    http::{Method, Request, header},
-};
+use axum::body::Body;
+use axum::http::{Method, Request, header};
 use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

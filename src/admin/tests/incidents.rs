@@ -3,15 +3,11 @@
 use serde_json::json;
 
 use super::world::{NOW, World, run};
-use crate::{
-    gate::{
-        event::{Entry, Event, Mark},
-        name::IncidentId,
-        outcome::FailureMode,
-        time::minutes,
-    },
-    ledger::port::RunRecord,
-};
+use crate::gate::event::{Entry, Event, Mark};
+use crate::gate::name::IncidentId;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::minutes;
+use crate::ledger::port::RunRecord;
 
 const ID: &str = "inc_0000000000000000000000000000000a";
 const EXCLUDE: &str = "/v1/incidents/inc_0000000000000000000000000000000a/exclude";

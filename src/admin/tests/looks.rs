@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use super::world::{NOW, TRIAGE, World, held, run};
-use crate::{
-    gate::{
-        event::{Entry, Mark},
-        facets::Facets,
-        outcome::FailureMode,
-        time::{hours, minutes},
-    },
-    ledger::port::{EntryFilter, RunRecord},
-    telemetry::metrics::{MAX_MODES, OTHER},
-};
+use crate::gate::event::{Entry, Mark};
+use crate::gate::facets::Facets;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::{hours, minutes};
+use crate::ledger::port::{EntryFilter, RunRecord};
+use crate::telemetry::metrics::{MAX_MODES, OTHER};
 
 fn some_runs() -> Vec<RunRecord> {
     let mut runs: Vec<_> = (0..40)

@@ -1,55 +1,40 @@
 //! One workflow with a policy, a held call, a few people, and a clock that stands still.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderMap, Request, StatusCode, header},
-};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use crate::{
-    admin::{
-        Admin,
-        auth::{self, Auth, Person, Role},
-        health::{Check, Condition, Health},
-        router,
-    },
-    clock::Clock,
-    gate::{
-        approval::Request as Held,
-        budget::objective::Objective,
-        digest::Digest,
-        event::{Charge, Clamp, Entry, Event, Executed, Mark},
-        facets::Facets,
-        level::{Ladder, Validation},
-        name::{ApprovalId, CallId, ToolName, WorkflowName},
-        outcome::{FailureMode, Source},
-        policy::{
-            Caps, HoldRules, Inbox, Lose, Mode, Place, PolicySet, Recovery, RunRules, Terms,
-            Workflow, default_unacceptable,
-        },
-        risk::{Risk, Tier},
-        time::{Time, days, hours, minutes},
-        verdict::Verdict,
-    },
-    ledger::{
-        Bounds, Ledger,
-        memory::MemoryJournal,
-        port::{CallRecord, Journal, Projection, RunRecord},
-    },
-    telemetry::Metrics,
+use crate::admin::auth::{Auth, Person, Role};
+use crate::admin::health::{Check, Condition, Health};
+use crate::admin::{Admin, auth, router};
+use crate::clock::Clock;
+use crate::gate::approval::Request as Held;
+use crate::gate::budget::objective::Objective;
+use crate::gate::digest::Digest;
+use crate::gate::event::{Charge, Clamp, Entry, Event, Executed, Mark};
+use crate::gate::facets::Facets;
+use crate::gate::level::{Ladder, Validation};
+use crate::gate::name::{ApprovalId, CallId, ToolName, WorkflowName};
+use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::policy::{
+    Caps, HoldRules, Inbox, Lose, Mode, Place, PolicySet, Recovery, RunRules, Terms, Workflow,
+    default_unacceptable,
 };
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::time::{Time, days, hours, minutes};
+use crate::gate::verdict::Verdict;
+use crate::ledger::memory::MemoryJournal;
+use crate::ledger::port::{CallRecord, Journal, Projection, RunRecord};
+use crate::ledger::{Bounds, Ledger};
+use crate::telemetry::Metrics;
 
 /// 2026-11-23T09:00:00Z.
 pub(super) const NOW: Time = Time::from_millis(1_795_424_400_000);

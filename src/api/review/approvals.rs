@@ -8,15 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    api::{Decimal, Moment},
-    gate::{
-        approval::{Decision, DecisionKind, Request},
-        event::{Admission, Effect, Entry, Event, Mark, RunRef},
-        name::{ApprovalId, PersonName},
-        time::Time,
-    },
-};
+use crate::api::{Decimal, Moment};
+use crate::gate::approval::{Decision, DecisionKind, Request};
+use crate::gate::event::{Admission, Effect, Entry, Event, Mark, RunRef};
+use crate::gate::name::{ApprovalId, PersonName};
+use crate::gate::time::Time;
 
 /// A reviewer with so many decisions and a median below [`HASTY_MS`] is pointed out: nobody reads
 /// that fast.

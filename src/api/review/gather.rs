@@ -2,26 +2,24 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::approvals::Desk;
+use super::line::{became, of};
 use super::{
     BurnReviewed, Exclusions, IncidentReviewed, Line, Reason, Review, Reviewed, ShadowFinding,
-    Spent, Timeline,
-    approvals::Desk,
-    line::{became, of},
-    suggest,
+    Spent, Timeline, suggest,
 };
-use crate::{
-    api::{Decimal, Moment, incident::Incident, numbers::NumbersOver, workflow::Workflow},
-    gate::{
-        budget::account::BurnRecord,
-        event::{Effect, Entry, Event},
-        facets::NO_TOOL,
-        incident,
-        name::{CallId, ToolName, WorkflowName},
-        policy::Mode,
-        time::{Hour, Time, days},
-        workflow::WorkflowState,
-    },
-};
+use crate::api::incident::Incident;
+use crate::api::numbers::NumbersOver;
+use crate::api::workflow::Workflow;
+use crate::api::{Decimal, Moment};
+use crate::gate::budget::account::BurnRecord;
+use crate::gate::event::{Effect, Entry, Event};
+use crate::gate::facets::NO_TOOL;
+use crate::gate::incident;
+use crate::gate::name::{CallId, ToolName, WorkflowName};
+use crate::gate::policy::Mode;
+use crate::gate::time::{Hour, Time, days};
+use crate::gate::workflow::WorkflowState;
 
 /// The most lines of one kind, and of a timeline. The oldest make room.
 pub const MOST_LINES: usize = 2_000;

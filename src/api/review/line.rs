@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Line;
-use crate::{
-    api::{Moment, Span},
-    gate::{
-        approval::{DecisionKind, Request},
-        event::{Charge, Effect, Entry, Event, Executed, RefusedAlike, RefusedCall, RunRef},
-        name::Subject,
-        time::Time,
-    },
+use crate::api::{Moment, Span};
+use crate::gate::approval::{DecisionKind, Request};
+use crate::gate::event::{
+    Charge, Effect, Entry, Event, Executed, RefusedAlike, RefusedCall, RunRef,
 };
+use crate::gate::name::Subject;
+use crate::gate::time::Time;
 
 /// What `entry` says; `None` where it is nothing that a person reads one by one. `held` is the held
 /// call that a decision or a withdrawal is about.

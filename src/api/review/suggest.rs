@@ -5,14 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ApprovalsReviewed, Exclusions};
-use crate::{
-    api::{
-        Decimal, Span,
-        earn::Proposal,
-        numbers::{MetricsDetail, NumbersOver},
-    },
-    gate::{budget::objective::MILLION, name::ToolName, risk::Tier, workflow::WorkflowState},
-};
+use crate::api::earn::Proposal;
+use crate::api::numbers::{MetricsDetail, NumbersOver};
+use crate::api::{Decimal, Span};
+use crate::gate::budget::objective::MILLION;
+use crate::gate::name::ToolName;
+use crate::gate::risk::Tier;
+use crate::gate::workflow::WorkflowState;
 
 /// The targets that are suggested, in parts per million: the steps in which people think.
 const TARGETS: [u32; 12] = [

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{Method, Response};
 use serde_json::{Value, json};
 
-use super::{exchange, passage::Call};
+use super::exchange;
+use super::passage::Call;
 use crate::api::problem::{Problem, URN};
 
 /// Orders are made up from this: the same ones at every start.

@@ -1,7 +1,8 @@
 //! One request, one answer, one connection: how the scripted agent and the operator's hand reach
 //! the gate.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -9,7 +10,8 @@ use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// How long anything here may take: all of it is on this machine.
 const PATIENCE: Duration = Duration::from_secs(10);

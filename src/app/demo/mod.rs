@@ -13,33 +13,31 @@ mod place;
 mod shop;
 mod story;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
-};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::{agent::Agent, operator::Operator, place::Place, story::Story};
-use super::{
-    configured::Configured,
-    run::log_to_stderr,
-    start::{Gate, StartOptions, start},
-};
-use crate::{
-    config::{Agent as Identity, Listen, Process},
-    gate::{
-        digest::Digest,
-        name::{AgentName, WorkflowName},
-        policy::Place as Written,
-    },
-    proxy::accept,
-};
+use self::agent::Agent;
+use self::operator::Operator;
+use self::place::Place;
+use self::story::Story;
+use super::configured::Configured;
+use super::run::log_to_stderr;
+use super::start::{Gate, StartOptions, start};
+use crate::config::{Agent as Identity, Listen, Process};
+use crate::gate::digest::Digest;
+use crate::gate::name::{AgentName, WorkflowName};
+use crate::gate::policy::Place as Written;
+use crate::proxy::accept;
 
 pub use self::passage::{Call, Passage};
 
@@ -214,10 +212,9 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::{self, SourceFile},
-        gate::time::Time,
-    };
+    use crate::config;
+    use crate::config::SourceFile;
+    use crate::gate::time::Time;
 
     #[test]
     fn the_policies_load_without_a_warning() {

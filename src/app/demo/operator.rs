@@ -1,19 +1,19 @@
 //! The operator's hand: the same admin API that `burngate status`, `approvals`, `clamp`, `release`
 //! and `recover` use, with the operator's token.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use http::Method;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::{WORKFLOW, exchange};
-use crate::api::{
-    approval::Approval,
-    operate::{Approve, Clamp, Recover, Release},
-    workflow::Workflow,
-};
+use crate::api::approval::Approval;
+use crate::api::operate::{Approve, Clamp, Recover, Release};
+use crate::api::workflow::Workflow;
 
 /// How long the numbers may take to catch up with a call that was answered.
 const SETTLES: Duration = Duration::from_secs(3);

@@ -1,11 +1,10 @@
 //! Where the demonstration keeps its files: a directory that nobody else can read, and that is gone
 //! when it ends, however it ends.
 
-use std::{
-    fs::{self, DirBuilder},
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use uuid::Uuid;

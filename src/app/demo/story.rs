@@ -1,19 +1,18 @@
 //! The story, act by act. What is told is what happened: every number comes from the admin API,
 //! every verdict from the gate's answer to the agent.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    WORKFLOW,
-    agent::{Agent, Reply, Run},
-    operator::Operator,
-    passage::Passage,
-    shop,
-};
-use crate::api::{approval::Approval, workflow::Workflow};
+use super::agent::{Agent, Reply, Run};
+use super::operator::Operator;
+use super::passage::Passage;
+use super::{WORKFLOW, shop};
+use crate::api::approval::Approval;
+use crate::api::workflow::Workflow;
 
 /// How many runs the agent has behind it when the first thing goes wrong. With fewer, two failures
 /// would already be a pace that puts the budget at risk.

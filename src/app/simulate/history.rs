@@ -1,34 +1,29 @@
 //! Simulating a history file: read once where it is in the order of time, and by an index of its
 //! lines where it is not. Never held as a whole.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    fs::File,
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
-    io::{self, BufRead as _, BufReader},
-    os::unix::fs::FileExt as _,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::io;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::{PastCall, Progress, SimulateError, Simulated, Simulation};
-use crate::{
-    api::{
-        Moment, Span,
-        history::{FindingKind, Findings, Line, MAX_LINE},
-    },
-    gate::{
-        event::{Charge, Mark, RunRef},
-        outcome::{FailureMode, Outcome, Source},
-        past,
-        policy::{PolicySet, facts::RunFacts},
-        risk::Risk,
-        time::Time,
-        verdict::Verdict,
-    },
-    wire::json,
-};
+use crate::api::history::{FindingKind, Findings, Line, MAX_LINE};
+use crate::api::{Moment, Span};
+use crate::gate::event::{Charge, Mark, RunRef};
+use crate::gate::outcome::{FailureMode, Outcome, Source};
+use crate::gate::past;
+use crate::gate::policy::PolicySet;
+use crate::gate::policy::facts::RunFacts;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::wire::json;
 
 /// The most lines that are brought into the order of time here: their index takes 24 bytes each.
 pub const MOST_SORTED: usize = 20_000_000;

@@ -6,31 +6,28 @@
 //! objectives count otherwise is booked as these do. The same policies give the same consequences,
 //! event for event.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet},
-    path::Path,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Difference, PastCall, Progress, SimulateError, Simulated, Simulation, told::Change};
-use crate::{
-    api::{Moment, history::Findings},
-    gate::{
-        event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef},
-        name::{CallId, RunId, WorkflowName},
-        outcome::FailureMode,
-        policy::{PolicySet, Terms, facts::RunFacts},
-        risk::Risk,
-        time::{Minute, Time, hours},
-        verdict::Verdict,
-    },
-    ledger::port::{CallRecord, RunView},
-    store::{OpenError, Past, PastRuns},
-    wire::json,
-};
+use super::told::Change;
+use super::{Difference, PastCall, Progress, SimulateError, Simulated, Simulation};
+use crate::api::Moment;
+use crate::api::history::Findings;
+use crate::gate::event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef};
+use crate::gate::name::{CallId, RunId, WorkflowName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::facts::RunFacts;
+use crate::gate::policy::{PolicySet, Terms};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Minute, Time, hours};
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::{CallRecord, RunView};
+use crate::store::{OpenError, Past, PastRuns};
+use crate::wire::json;
 
 /// Calls of a run lie at most so long before it is booked: a run's longest time, and its lease.
 const AHEAD: Duration = hours(3);

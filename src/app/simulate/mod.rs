@@ -7,31 +7,25 @@
 //! are not judged: they depend on calls that a history does not have. Time is the history's. Where
 //! the runs come from is `history` and `journal`.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::gate::{
-    budget::posture::Posture,
-    digest::Digest,
-    event::{Cell, Charge, Effect, Entry, Event, RunRef},
-    facets::Facets,
-    json::Json,
-    name::{ToolName, WorkflowName},
-    past,
-    policy::{
-        Condition, PolicySet, Terms, Tool, Workflow,
-        facts::RunFacts,
-        judge::{self, Case, RuleName},
-    },
-    risk::Risk,
-    standing::Standing,
-    state::State,
-    time::{Time, days},
-    verdict::Verdict,
-};
+use crate::gate::budget::posture::Posture;
+use crate::gate::digest::Digest;
+use crate::gate::event::{Cell, Charge, Effect, Entry, Event, RunRef};
+use crate::gate::facets::Facets;
+use crate::gate::json::Json;
+use crate::gate::name::{ToolName, WorkflowName};
+use crate::gate::past;
+use crate::gate::policy::facts::RunFacts;
+use crate::gate::policy::judge::{Case, RuleName};
+use crate::gate::policy::{Condition, PolicySet, Terms, Tool, Workflow, judge};
+use crate::gate::risk::Risk;
+use crate::gate::standing::Standing;
+use crate::gate::state::State;
+use crate::gate::time::{Time, days};
+use crate::gate::verdict::Verdict;
 
 pub mod history;
 pub mod journal;

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{
-    api::{Decimal, Moment, history::Finding},
-    gate::{
-        budget::posture::Posture, event::Effect, policy::Workflow, standing::Standing, time::Time,
-    },
-};
+use crate::api::history::Finding;
+use crate::api::{Decimal, Moment};
+use crate::gate::budget::posture::Posture;
+use crate::gate::event::Effect;
+use crate::gate::policy::Workflow;
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
 
 /// The most changes of a workflow that are kept one by one; the rest is counted.
 pub const MOST_CHANGES: usize = 10_000;

@@ -6,24 +6,16 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    api::{
-        approval::Approval,
-        context::{Alike, AlikeDecision, Context, RunSoFar, Touch},
-        problem::Executed,
-        review::Figures,
-        run::Call,
-    },
-    cli::{
-        render::{
-            escape,
-            number::{counted, grouped, percent},
-            when,
-        },
-        status,
-    },
-    gate::{event, time::Time},
-};
+use crate::api::approval::Approval;
+use crate::api::context::{Alike, AlikeDecision, Context, RunSoFar, Touch};
+use crate::api::problem::Executed;
+use crate::api::review::Figures;
+use crate::api::run::Call;
+use crate::cli::render::number::{counted, grouped, percent};
+use crate::cli::render::{escape, when};
+use crate::cli::status;
+use crate::gate::event;
+use crate::gate::time::Time;
 
 /// Everything about the surroundings of `approval`, as the gate tells it; nothing where it did not.
 #[must_use]
@@ -260,11 +252,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::{
-        approvals::tests::{approval, now},
-        render::plain,
-        status::tests::workflow,
-    };
+    use crate::cli::approvals::tests::{approval, now};
+    use crate::cli::render::plain;
+    use crate::cli::status::tests::workflow;
 
     fn told(
         over: &serde_json::Value,

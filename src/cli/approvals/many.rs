@@ -1,17 +1,12 @@
 //! Deciding on several held calls at once: each is named with the digest of what was looked at, so
 //! that nothing else is decided on.
 
-use crate::{
-    api::{
-        approval::{Approval, Approvals},
-        operate::{Decide, Decided, Deciding, Looked},
-    },
-    cli::{
-        client::Client,
-        failure::Failure,
-        render::{self, escape},
-    },
-};
+use crate::api::approval::{Approval, Approvals};
+use crate::api::operate::{Decide, Decided, Deciding, Looked};
+use crate::cli::client::Client;
+use crate::cli::failure::Failure;
+use crate::cli::render;
+use crate::cli::render::escape;
 
 /// What the command line names.
 pub(super) enum Named<'a> {

@@ -1,18 +1,16 @@
 //! One held call as a reviewer reads it: in full, with nothing unseen.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
 use super::context;
-use crate::{
-    api::{
-        approval::{Approval, Decision},
-        context::Change,
-    },
-    cli::render::{Tone, arguments::arguments, escape, paint, when, word},
-    gate::time::Time,
-};
+use crate::api::approval::{Approval, Decision};
+use crate::api::context::Change;
+use crate::cli::render::arguments::arguments;
+use crate::cli::render::{Tone, escape, paint, when, word};
+use crate::gate::time::Time;
 
 /// Everything that a reviewer needs to decide.
 #[must_use]
@@ -172,10 +170,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::{
-        approvals::tests::{approval, now},
-        render::plain,
-    };
+    use crate::cli::approvals::tests::{approval, now};
+    use crate::cli::render::plain;
 
     #[test]
     fn a_pending_call_is_shown_in_full() {

@@ -2,18 +2,14 @@
 
 use clap::Args;
 
-use crate::{
-    api::{
-        Span,
-        grant::{GiveGrant, Grant, Grants, Revoke},
-    },
-    cli::{
-        client::{Connection, path, query},
-        failure::Failure,
-        render::{self, escape, table::Columns, when},
-    },
-    gate::time::Time,
-};
+use crate::api::Span;
+use crate::api::grant::{GiveGrant, Grant, Grants, Revoke};
+use crate::cli::client::{Connection, path, query};
+use crate::cli::failure::Failure;
+use crate::cli::render;
+use crate::cli::render::table::Columns;
+use crate::cli::render::{escape, when};
+use crate::gate::time::Time;
 
 #[derive(Debug, Args)]
 pub(super) struct Give {

@@ -1,12 +1,10 @@
 //! A gate for tests: gives the answers it was told to, one a connection, and tells what it was
 //! asked.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    net::TcpListener,
-    thread::{self, JoinHandle},
-};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+use std::{fs, thread};
 
 use super::{Client, Connection};
 

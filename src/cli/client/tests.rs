@@ -3,7 +3,8 @@
 
 use std::net::TcpListener;
 
-use super::{scripted::Scripted, *};
+use super::scripted::Scripted;
+use super::*;
 use crate::cli::failure::Exit;
 
 #[test]

@@ -3,27 +3,19 @@
 use std::borrow::Cow;
 
 use super::Explain;
-use crate::{
-    cli::failure::Failure,
-    config::source::nearest::did_you_mean,
-    gate::{
-        budget::burn::BurnRates,
-        json::Json,
-        name::ToolName,
-        policy::{
-            Api, Condition, Mount, PolicySet, Tool, Workflow,
-            facts::{Ambiguous, Facts, Lookup, RunFacts},
-            judge::Case,
-        },
-        standing::Standing,
-        time::Time,
-    },
-    wire::{
-        json,
-        query::Query,
-        target::{self, Target},
-    },
-};
+use crate::cli::failure::Failure;
+use crate::config::source::nearest::did_you_mean;
+use crate::gate::budget::burn::BurnRates;
+use crate::gate::json::Json;
+use crate::gate::name::ToolName;
+use crate::gate::policy::facts::{Ambiguous, Facts, Lookup, RunFacts};
+use crate::gate::policy::judge::Case;
+use crate::gate::policy::{Api, Condition, Mount, PolicySet, Tool, Workflow};
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::wire::query::Query;
+use crate::wire::target::Target;
+use crate::wire::{json, target};
 
 /// A call: what was typed, against the policies.
 pub(super) struct Asked<'a> {

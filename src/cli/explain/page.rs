@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Answer;
-use crate::{
-    cli::render::{Tone, escape, paint, table::Columns, word},
-    gate::verdict::Verdict,
-};
+use crate::cli::render::table::Columns;
+use crate::cli::render::{Tone, escape, paint, word};
+use crate::gate::verdict::Verdict;
 
 /// `answer` as it is shown.
 pub(super) fn page(answer: &Answer) -> String {

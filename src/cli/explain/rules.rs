@@ -6,16 +6,12 @@
 
 use serde::Serialize;
 
-use crate::gate::{
-    deed::Amount,
-    name::Subject,
-    policy::{
-        Mode, Place, Rule, deed,
-        judge::{self, Case, Finding, RuleName, Unreadable},
-        schema::Violation,
-    },
-    verdict::Verdict,
-};
+use crate::gate::deed::Amount;
+use crate::gate::name::Subject;
+use crate::gate::policy::judge::{Case, Finding, RuleName, Unreadable};
+use crate::gate::policy::schema::Violation;
+use crate::gate::policy::{Mode, Place, Rule, deed, judge};
+use crate::gate::verdict::Verdict;
 
 /// One rule's answer.
 #[derive(Debug, Serialize)]

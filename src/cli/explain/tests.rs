@@ -4,10 +4,9 @@
 use clap::Parser as _;
 
 use super::*;
-use crate::{
-    cli::{Cli, Command, render::plain},
-    config::{Process, SourceFile, load},
-};
+use crate::cli::render::plain;
+use crate::cli::{Cli, Command};
+use crate::config::{Process, SourceFile, load};
 
 const API: &str = "
 api: payments

@@ -5,32 +5,27 @@
 //! proposed target allows twice the failures that were seen, and never fewer than three more than
 //! that: a history without failures proves little when it is short.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _},
-    path::Path,
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::{
-    api::history::{Line, MAX_LINE},
-    cli::{
-        client::in_words,
-        failure::Failure,
-        render::{escape, number::grouped, progress::Progress},
-    },
-    config::starter::Proposal,
-    gate::{
-        budget::{Evidence, objective::Objective},
-        event::Mark,
-        outcome::FailureMode,
-        past,
-        policy::default_unacceptable,
-        risk::Tier,
-        time::{Time, days},
-    },
-};
+use crate::api::history::{Line, MAX_LINE};
+use crate::cli::client::in_words;
+use crate::cli::failure::Failure;
+use crate::cli::render::escape;
+use crate::cli::render::number::grouped;
+use crate::cli::render::progress::Progress;
+use crate::config::starter::Proposal;
+use crate::gate::budget::Evidence;
+use crate::gate::budget::objective::Objective;
+use crate::gate::event::Mark;
+use crate::gate::outcome::FailureMode;
+use crate::gate::past;
+use crate::gate::policy::default_unacceptable;
+use crate::gate::risk::Tier;
+use crate::gate::time::{Time, days};
 
 /// The most workflows that are told apart in a history.
 const MOST_WORKFLOWS: usize = 1_000;

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 
 use super::escape::{escape, is_unseen, push_json_escape};
-use crate::{gate::json::Json, wire::json};
+use crate::gate::json::Json;
+use crate::wire::json;
 
 /// The JSON document `text`, indented by `indent` blanks. What is no strict JSON is shown as text,
 /// so that nothing is ever hidden.

@@ -5,7 +5,8 @@
 //! out here where nobody wants them: no terminal, `NO_COLOR`, `TERM=dumb`. Whatever comes from an
 //! agent, a file or a gate passes [`escape`] on its way into a line (A103).
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io;
+use std::io::{IsTerminal as _, Write};
 
 use super::failure::{Exit, Failure};
 

@@ -4,10 +4,8 @@ pub(in crate::cli) use crate::gate::budget::sentence::grouped;
 
 use std::time::Duration;
 
-use crate::{
-    api::{Decimal, Span},
-    gate::budget::sentence,
-};
+use crate::api::{Decimal, Span};
+use crate::gate::budget::sentence;
 
 /// A ratio as a percentage, rounded down as the gate tells it: `96%`, `-33.34%`; `-` where there
 /// was nothing to count.

@@ -1,11 +1,13 @@
 //! How far a long command has come: a bar where somebody watches, a line now and then where
 //! somebody reads the log later.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
+use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{number::grouped, tell};
+use super::number::grouped;
+use super::tell;
 
 /// Below this, a command is over before anybody asks.
 const WORTH_A_LINE: u64 = 16 << 20;

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use crate::{api::Moment, gate::time::Time};
+use crate::api::Moment;
+use crate::gate::time::Time;
 
 /// The time now.
 #[must_use]

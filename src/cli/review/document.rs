@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    api::{Decimal, Moment, review::Line},
-    cli::render::number::percent,
-};
+use crate::api::review::Line;
+use crate::api::{Decimal, Moment};
+use crate::cli::render::number::percent;
 
 /// What stands where a number did not change.
 const SAME: &str = "same";

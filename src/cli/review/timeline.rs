@@ -1,10 +1,8 @@
 //! One workflow's timeline: what happened, in order, and what executed.
 
 use super::document::{Document, Item, second};
-use crate::{
-    api::review::Review,
-    cli::render::number::{counted, grouped},
-};
+use crate::api::review::Review;
+use crate::cli::render::number::{counted, grouped};
 
 /// The page.
 pub(super) fn document(review: &Review) -> Document {

@@ -4,16 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::document::{Document, Item, change, minute, told};
-use crate::{
-    api::{
-        Decimal,
-        numbers::Rate,
-        review::{
-            ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed, Reviewer, RuleReviewed,
-        },
-    },
-    cli::render::number::{counted, grouped, percent, took},
+use crate::api::Decimal;
+use crate::api::numbers::Rate;
+use crate::api::review::{
+    ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed, Reviewer, RuleReviewed,
 };
+use crate::cli::render::number::{counted, grouped, percent, took};
 
 /// So many lines of one kind are shown; `--format json` has all.
 const SHOWN: usize = 20;

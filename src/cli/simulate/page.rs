@@ -2,16 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    app::simulate::{Change, Simulated, SimulatedWorkflow},
-    cli::render::{
-        Tone, escape,
-        number::{counted, grouped},
-        paint,
-        table::Columns,
-        word,
-    },
-};
+use crate::app::simulate::{Change, Simulated, SimulatedWorkflow};
+use crate::cli::render::number::{counted, grouped};
+use crate::cli::render::table::Columns;
+use crate::cli::render::{Tone, escape, paint, word};
 
 /// So many changes of a workflow are listed; `--json` has more.
 const LISTED: usize = 40;

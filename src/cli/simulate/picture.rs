@@ -4,12 +4,11 @@
 use std::fmt::Write as _;
 
 use super::page;
-use crate::{
-    api::Moment,
-    app::simulate::{Simulated, SimulatedWorkflow},
-    cli::render::{number::grouped, without_colours},
-    gate::time::Time,
-};
+use crate::api::Moment;
+use crate::app::simulate::{Simulated, SimulatedWorkflow};
+use crate::cli::render::number::grouped;
+use crate::cli::render::without_colours;
+use crate::gate::time::Time;
 
 /// The picture's width and the height of its parts, in its own units.
 const WIDTH: u64 = 1_000;

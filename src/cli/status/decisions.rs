@@ -3,10 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    api::review::ApprovalsReviewed,
-    cli::render::number::{counted, grouped, percent, took},
-};
+use crate::api::review::ApprovalsReviewed;
+use crate::cli::render::number::{counted, grouped, percent, took};
 
 /// The sentence; nothing where nothing was held.
 #[must_use]
@@ -61,7 +59,8 @@ pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Decimal, review::Figures};
+    use crate::api::Decimal;
+    use crate::api::review::Figures;
 
     #[test]
     fn one_decision_has_no_half() {

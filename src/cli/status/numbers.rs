@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    api::numbers::{Numbers, NumbersOver, Rate},
-    cli::render::{
-        escape,
-        number::{counted, grouped, percent},
-        table::Columns,
-    },
-};
+use crate::api::numbers::{Numbers, NumbersOver, Rate};
+use crate::cli::render::escape;
+use crate::cli::render::number::{counted, grouped, percent};
+use crate::cli::render::table::Columns;
 
 /// A workflow's numbers over a span of time.
 #[must_use]

@@ -1,19 +1,16 @@
 //! One workflow in sentences: where it stands, what binds it, why, how fast it burns, and what is
 //! missing for the way back.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
-use super::numbers::{self, listed};
-use crate::{
-    api::workflow::{Burn, Workflow},
-    cli::render::{
-        Tone, escape,
-        number::{counted, grouped, percent},
-        paint, when, word,
-    },
-    config::quantity::Percentage,
-    gate::time::Time,
-};
+use super::numbers;
+use super::numbers::listed;
+use crate::api::workflow::{Burn, Workflow};
+use crate::cli::render::number::{counted, grouped, percent};
+use crate::cli::render::{Tone, escape, paint, when, word};
+use crate::config::quantity::Percentage;
+use crate::gate::time::Time;
 
 /// So many tools and rules in shadow are named.
 const SHOWN: usize = 5;
@@ -557,10 +554,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        api::Moment,
-        cli::{render::plain, status::tests::workflow},
-    };
+    use crate::api::Moment;
+    use crate::cli::render::plain;
+    use crate::cli::status::tests::workflow;
 
     fn now() -> Time {
         "2026-11-23T18:00:00Z".parse::<Moment>().unwrap().0

@@ -2,19 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        source::{
-            decode::{At, Field},
-            policy::ApiDocument,
-            tree::Span,
-        },
-    },
-    gate::policy::{Mount, Upstream},
-};
-
 use super::written::{items, span_of};
+use crate::config::diagnostics::Notes;
+use crate::config::source::decode::{At, Field};
+use crate::config::source::policy::ApiDocument;
+use crate::config::source::tree::Span;
+use crate::gate::policy::{Mount, Upstream};
 
 /// The path prefix that the gate keeps for the agent itself.
 const RESERVED: &str = "/.burngate";

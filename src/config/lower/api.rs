@@ -1,42 +1,30 @@
 //! What an API document means.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    ops::RangeInclusive,
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{
-    config::{
-        diagnostics::{Notes, SourceFile},
-        quantity::{Date, Interval},
-        source::{
-            decode::{At, Field},
-            policy::{ApiDocument, ModeWord, ToolEntry},
-            tree::Span,
-        },
-        tiers,
-    },
-    gate::{
-        name::{ApiName, ToolName},
-        policy::{Api, Mode, Pattern, Protocol, Schema, Tool, Upstream, condition::Scope},
-        risk::Risk,
-        time::{Time, days},
-        verdict::Verdict,
-    },
-};
-
-use super::{
-    address,
-    deeds::{self, Undoing},
-    described::{self, OpenApi},
-    ladder::CONCURRENCY,
-    pending::{Owner, warn},
-    rules::{Calls, condition, modal, rule},
-    version,
-    written::{interval, items, name, number, place, required, span_of},
-};
+use super::deeds::Undoing;
+use super::described::OpenApi;
+use super::ladder::CONCURRENCY;
+use super::pending::{Owner, warn};
+use super::rules::{Calls, condition, modal, rule};
+use super::written::{interval, items, name, number, place, required, span_of};
+use super::{address, deeds, described, version};
+use crate::config::diagnostics::{Notes, SourceFile};
+use crate::config::quantity::{Date, Interval};
+use crate::config::source::decode::{At, Field};
+use crate::config::source::policy::{ApiDocument, ModeWord, ToolEntry};
+use crate::config::source::tree::Span;
+use crate::config::tiers;
+use crate::gate::name::{ApiName, ToolName};
+use crate::gate::policy::condition::Scope;
+use crate::gate::policy::{Api, Mode, Pattern, Protocol, Schema, Tool, Upstream};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Time, days};
+use crate::gate::verdict::Verdict;
 
 /// How long a call may take where nothing says so.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);

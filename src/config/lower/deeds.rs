@@ -1,39 +1,29 @@
 //! What a tool's `duplicate`, `reverses` and `limits` mean.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        source::{
-            decode::{At, Field},
-            nearest::did_you_mean,
-            policy::{
-                Duplicate as WrittenDuplicate, Limit as WrittenLimit, Per as PerWord,
-                Reverses as WrittenReverses, ToolEntry, Twice as TwiceWord,
-            },
-            tree::Span,
-        },
-    },
-    gate::{
-        deed::Amount,
-        name::ToolName,
-        policy::{
-            Condition, DeedRules, Mode,
-            condition::Scope,
-            deed::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice},
-        },
-        risk::Risk,
-        time::{Time, days},
-    },
+use super::api::{LoweredApi, mode};
+use super::rules::{Calls, condition};
+use super::set::InFile;
+use super::written::{interval, items, place, required};
+use crate::config::diagnostics::Notes;
+use crate::config::source::decode::{At, Field};
+use crate::config::source::nearest::did_you_mean;
+use crate::config::source::policy::{
+    Duplicate as WrittenDuplicate, Limit as WrittenLimit, Per as PerWord,
+    Reverses as WrittenReverses, ToolEntry, Twice as TwiceWord,
 };
-
-use super::{
-    api::{LoweredApi, mode},
-    rules::{Calls, condition},
-    set::InFile,
-    written::{interval, items, place, required},
-};
+use crate::config::source::tree::Span;
+use crate::gate::deed::Amount;
+use crate::gate::name::ToolName;
+use crate::gate::policy::condition::Scope;
+use crate::gate::policy::deed::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice};
+use crate::gate::policy::{Condition, DeedRules, Mode};
+use crate::gate::risk::Risk;
+use crate::gate::time::{Time, days};
 
 /// What a window may be: what was done is remembered for as long, across restarts.
 const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=days(30);

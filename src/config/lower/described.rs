@@ -1,26 +1,18 @@
 //! What a tool's calls must look like: as the policy says, inline or in a file of its own, else as
 //! the API's `OpenAPI` document says.
 
-use std::{cell::RefCell, collections::BTreeSet};
-
-use crate::{
-    config::{
-        diagnostics::{Notes, SourceFile},
-        openapi::{Described, Document, Fault, Operation, template},
-        source::{
-            decode::{At, Field},
-            nearest::{did_you_mean, nearest},
-            policy::{ApiDocument, ParameterEntry, ToolEntry},
-            tree,
-        },
-    },
-    gate::policy::{
-        Parameter, Pattern, Protocol, Schema, Upstream,
-        schema::parameter::{Form, Within},
-    },
-};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use super::written::{items, required, span_of};
+use crate::config::diagnostics::{Notes, SourceFile};
+use crate::config::openapi::{Described, Document, Fault, Operation, template};
+use crate::config::source::decode::{At, Field};
+use crate::config::source::nearest::{did_you_mean, nearest};
+use crate::config::source::policy::{ApiDocument, ParameterEntry, ToolEntry};
+use crate::config::source::tree;
+use crate::gate::policy::schema::parameter::{Form, Within};
+use crate::gate::policy::{Parameter, Pattern, Protocol, Schema, Upstream};
 
 /// The most parameters that a tool describes.
 const MAX_PARAMETERS: usize = 200;

@@ -1,30 +1,24 @@
 //! What `earn:` means: the steps of a workflow, and the reviews that they skip.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        quantity::{Growth, Percentage},
-        source::{
-            decode::{At, Field},
-            policy::{self, EarnEntry, SkipEntry, WorkflowDocument},
-            tree::Span,
-        },
-    },
-    gate::{
-        earn::{Earn, Gain, How, REGAINED, Step},
-        name::{LevelName, StepName, ToolName},
-        policy::{Skip, condition::Scope, judge::RuleName},
-        time::{days, hours},
-    },
-};
-
-use super::{
-    ladder::LoweredLadder,
-    rules::{Calls, condition},
-    written::{interval, items, name, required, span_of},
-};
+use super::ladder::LoweredLadder;
+use super::rules::{Calls, condition};
+use super::written::{interval, items, name, required, span_of};
+use crate::config::diagnostics::Notes;
+use crate::config::quantity::{Growth, Percentage};
+use crate::config::source::decode::{At, Field};
+use crate::config::source::policy;
+use crate::config::source::policy::{EarnEntry, SkipEntry, WorkflowDocument};
+use crate::config::source::tree::Span;
+use crate::gate::earn::{Earn, Gain, How, REGAINED, Step};
+use crate::gate::name::{LevelName, StepName, ToolName};
+use crate::gate::policy::Skip;
+use crate::gate::policy::condition::Scope;
+use crate::gate::policy::judge::RuleName;
+use crate::gate::time::{days, hours};
 
 /// The most steps of one workflow.
 const MAX_STEPS: usize = 32;

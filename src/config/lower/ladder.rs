@@ -5,29 +5,18 @@
 //! leaves them out has those of the level above it. So one cap on `standard` bounds every level
 //! below, and only a level that says that it wants more is refused.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
-
-use crate::{
-    config::{
-        diagnostics::Notes,
-        source::{
-            decode::At,
-            nearest::did_you_mean,
-            policy::{LevelEntry, List},
-            tree::Span,
-        },
-    },
-    gate::{
-        level::{Changes, Ladder, Rung, Validation, Volume},
-        name::{LevelName, ToolName},
-        risk::Risk,
-    },
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::written::{items, name, number, required, span_of};
+use crate::config::diagnostics::Notes;
+use crate::config::source::decode::At;
+use crate::config::source::nearest::did_you_mean;
+use crate::config::source::policy::{LevelEntry, List};
+use crate::config::source::tree::Span;
+use crate::gate::level::{Changes, Ladder, Rung, Validation, Volume};
+use crate::gate::name::{LevelName, ToolName};
+use crate::gate::risk::Risk;
 
 /// What a cap on calls in flight can say.
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;

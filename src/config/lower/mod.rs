@@ -3,28 +3,21 @@
 //! Names are collected from every document before any is lowered, so that a tool with a mistake in
 //! it is not also unknown to the workflows that reach it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{
-    diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile},
-    evidence::Tables,
-    source::{
-        decode::{At, decode},
-        nearest::did_you_mean,
-        policy::{ApiDocument, SignalDocument, WorkflowDocument},
-        tree::{self, Node},
-    },
-};
-use crate::gate::{
-    digest::Digest,
-    name::{ApiName, SignalName, ToolName, WorkflowName},
-    policy::{Api, PolicySet, Protocol, Signal, Workflow},
-    risk::Risk,
-    time::Time,
-};
+use super::diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile};
+use super::evidence::Tables;
+use super::source::decode::{At, decode};
+use super::source::nearest::did_you_mean;
+use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
+use super::source::tree;
+use super::source::tree::Node;
+use crate::gate::digest::Digest;
+use crate::gate::name::{ApiName, SignalName, ToolName, WorkflowName};
+use crate::gate::policy::{Api, PolicySet, Protocol, Signal, Workflow};
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
 
 mod address;
 mod api;

@@ -1,30 +1,24 @@
 //! What an objective means: target, window, size, and the failures that count.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
-
-use crate::{
-    config::{
-        diagnostics::Notes,
-        evidence::Tables,
-        quantity::{Interval, Percentage},
-        source::{
-            decode::{At, Field},
-            nearest::nearest,
-            policy::{List, ObjectiveEntry},
-            tree::Span,
-        },
-        tiers::Defaults,
-    },
-    gate::{
-        budget::{Objective, objective::MILLION},
-        outcome::FailureMode,
-        policy::default_unacceptable,
-        risk::Tier,
-        time::days,
-    },
-};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::written::{items, name, number, span_of};
+use crate::config::diagnostics::Notes;
+use crate::config::evidence::Tables;
+use crate::config::quantity::{Interval, Percentage};
+use crate::config::source::decode::{At, Field};
+use crate::config::source::nearest::nearest;
+use crate::config::source::policy::{List, ObjectiveEntry};
+use crate::config::source::tree::Span;
+use crate::config::tiers::Defaults;
+use crate::gate::budget::Objective;
+use crate::gate::budget::objective::MILLION;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::default_unacceptable;
+use crate::gate::risk::Tier;
+use crate::gate::time::days;
 
 /// What a target may be, in parts per million. Below half, failure is the norm; above 99.999%, no
 /// number of runs an agent makes would show it.

@@ -3,7 +3,8 @@
 //!
 //! Whoever makes a key work deletes its line here.
 
-use super::super::{diagnostics::Notes, source::tree::Span};
+use super::super::diagnostics::Notes;
+use super::super::source::tree::Span;
 
 /// Where a key belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,41 +1,29 @@
 //! What `burngate.yaml` means: where the gate listens, who may call and decide, and what is
 //! bounded. Every default is here.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::{
-    config::{
-        diagnostics::{Diagnostics, Notes, SourceFile},
-        quantity::Size,
-        source::{
-            decode::{At, Field, decode},
-            nearest::did_you_mean,
-            process::{
-                AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry,
-            },
-            tree,
-        },
-    },
-    gate::{
-        digest::Digest,
-        level::BUILT_IN,
-        name::{AgentName, LevelName, PersonName, WorkflowName},
-        policy::Place,
-    },
+use crate::config::diagnostics::{Diagnostics, Notes, SourceFile};
+use crate::config::quantity::Size;
+use crate::config::source::decode::{At, Field, decode};
+use crate::config::source::nearest::did_you_mean;
+use crate::config::source::process::{
+    AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry,
 };
+use crate::config::source::tree;
+use crate::gate::digest::Digest;
+use crate::gate::level::BUILT_IN;
+use crate::gate::name::{AgentName, LevelName, PersonName, WorkflowName};
+use crate::gate::policy::Place;
 
 pub use crate::config::source::process::Role;
 
-use super::{
-    pending::{Owner, warn},
-    written::{interval, items, name, number, place, required, span_of},
-};
+use super::pending::{Owner, warn};
+use super::written::{interval, items, name, number, place, required, span_of};
 
 /// The most addresses to listen on.
 pub const MAX_LISTEN: usize = 16;

@@ -3,15 +3,11 @@
 
 use serde_json::Value;
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        source::{decode::At, nearest::did_you_mean},
-    },
-    gate::policy::Condition,
-};
-
 use super::rules::{Calls, inside};
+use crate::config::diagnostics::Notes;
+use crate::config::source::decode::At;
+use crate::config::source::nearest::did_you_mean;
+use crate::gate::policy::Condition;
 
 /// Keywords by which a schema describes members elsewhere than in `properties`. Where one of them
 /// is, nothing is known to be missing.

@@ -1,27 +1,14 @@
 //! Conditions of tools and workflows: compiled, and checked against what they can read.
 
-use crate::{
-    config::{
-        diagnostics::{Notes, SourceFile},
-        source::{
-            decode::{At, Field, TextOr},
-            policy::RuleEntry,
-            tree::Span,
-        },
-    },
-    gate::{
-        policy::{
-            Condition, Mode, Pattern, Rule,
-            condition::{BadCondition, Scope},
-        },
-        time::Time,
-    },
-};
-
-use super::{
-    api::mode,
-    written::{place, required},
-};
+use super::api::mode;
+use super::written::{place, required};
+use crate::config::diagnostics::{Notes, SourceFile};
+use crate::config::source::decode::{At, Field, TextOr};
+use crate::config::source::policy::RuleEntry;
+use crate::config::source::tree::Span;
+use crate::gate::policy::condition::{BadCondition, Scope};
+use crate::gate::policy::{Condition, Mode, Pattern, Rule};
+use crate::gate::time::Time;
 
 /// What the calls that a condition judges look like.
 #[derive(Debug, Clone, Copy, Default)]

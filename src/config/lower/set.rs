@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    config::{
-        diagnostics::{Diagnostic, Notes, Severity},
-        source::{decode::At, nearest::did_you_mean, policy::WorkflowDocument, tree::Span},
-    },
-    gate::{name::ToolName, outcome::FailureMode},
-};
-
-use super::{address, api::LoweredApi, process::Process, written::items};
+use super::address;
+use super::api::LoweredApi;
+use super::process::Process;
+use super::written::items;
+use crate::config::diagnostics::{Diagnostic, Notes, Severity};
+use crate::config::source::decode::At;
+use crate::config::source::nearest::did_you_mean;
+use crate::config::source::policy::WorkflowDocument;
+use crate::config::source::tree::Span;
+use crate::gate::name::ToolName;
+use crate::gate::outcome::FailureMode;
 
 /// A lowered document and the file that it is written in, by index.
 #[derive(Debug)]

@@ -1,30 +1,17 @@
 //! What a signal document means.
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        source::{
-            decode::{At, Field},
-            nearest::{did_you_mean, nearest},
-            policy::SignalDocument,
-        },
-    },
-    gate::{
-        name::{SignalName, WorkflowName},
-        outcome::FailureMode,
-        policy::{
-            Mode, Rule,
-            condition::Scope,
-            signal::{About, Says, SecretPlace, Signal},
-        },
-    },
-};
-
-use super::{
-    rules::{Calls, condition},
-    workflow::{Known, find_tool},
-    written::{name, place},
-};
+use super::rules::{Calls, condition};
+use super::workflow::{Known, find_tool};
+use super::written::{name, place};
+use crate::config::diagnostics::Notes;
+use crate::config::source::decode::{At, Field};
+use crate::config::source::nearest::{did_you_mean, nearest};
+use crate::config::source::policy::SignalDocument;
+use crate::gate::name::{SignalName, WorkflowName};
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::condition::Scope;
+use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
+use crate::gate::policy::{Mode, Rule};
 
 /// Lowers `document`. `modes` are those that workflows name besides the built-in ones, each with
 /// its workflow.

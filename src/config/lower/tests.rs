@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::gate::{
-    policy::{Mode, Mount},
-    risk::{Risk, Tier},
-    time::days,
-    verdict::Verdict,
-};
+use crate::gate::policy::{Mode, Mount};
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::time::days;
+use crate::gate::verdict::Verdict;
 
 const NOW: Time = Time::from_millis(1_795_000_000_000);
 

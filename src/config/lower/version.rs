@@ -9,11 +9,9 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::gate::{
-    digest::Digest,
-    policy::{Api, Parameter, Pattern, Schema, Signal, Workflow},
-    risk::Risk,
-};
+use crate::gate::digest::Digest;
+use crate::gate::policy::{Api, Parameter, Pattern, Schema, Signal, Workflow};
+use crate::gate::risk::Risk;
 
 /// The version of a set of policies.
 pub(super) fn of_set<'p>(

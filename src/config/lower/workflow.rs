@@ -1,46 +1,32 @@
 //! What a workflow document means.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        evidence::Tables,
-        source::{
-            decode::{At, Field},
-            nearest::did_you_mean,
-            policy::{
-                Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, InboxEntry,
-                LoseEntry, Record, RunEntry, Switch, WorkflowDocument,
-            },
-        },
-        tiers::{self, Defaults},
-    },
-    gate::{
-        check::Check,
-        level::Validation,
-        name::{LevelName, ToolName, WorkflowName},
-        policy::{
-            Caps, EscalateRule, HoldRules, Inbox, Lose, RunRules, Terms, Workflow, condition::Scope,
-        },
-        risk::{Risk, Tier},
-        time::{Time, days, hours, minutes},
-        verdict::Verdict,
-    },
+use super::earn::Around;
+use super::ladder::LoweredLadder;
+use super::rules::{Calls, condition};
+use super::written::{interval, items, name, number, place, required, span_of};
+use super::{api, earn, ladder, objective};
+use crate::config::diagnostics::Notes;
+use crate::config::evidence::Tables;
+use crate::config::source::decode::{At, Field};
+use crate::config::source::nearest::did_you_mean;
+use crate::config::source::policy::{
+    Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, InboxEntry, LoseEntry, Record,
+    RunEntry, Switch, WorkflowDocument,
 };
-
-use super::{
-    api,
-    earn::{self, Around},
-    ladder::{self, LoweredLadder},
-    objective,
-    rules::{Calls, condition},
-    written::{interval, items, name, number, place, required, span_of},
-};
+use crate::config::tiers;
+use crate::config::tiers::Defaults;
+use crate::gate::check::Check;
+use crate::gate::level::Validation;
+use crate::gate::name::{LevelName, ToolName, WorkflowName};
+use crate::gate::policy::condition::Scope;
+use crate::gate::policy::{Caps, EscalateRule, HoldRules, Inbox, Lose, RunRules, Terms, Workflow};
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::time::{Time, days, hours, minutes};
+use crate::gate::verdict::Verdict;
 
 /// The most tools that one workflow reaches.
 pub(super) const MAX_REACH: usize = 1000;

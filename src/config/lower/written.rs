@@ -1,19 +1,14 @@
 //! Reading single fields: what must be there, and within which bounds.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use crate::{
-    config::{
-        diagnostics::Notes,
-        quantity::Interval,
-        source::{
-            decode::{At, Field},
-            policy::List,
-            tree::Span,
-        },
-    },
-    gate::policy::Place,
-};
+use crate::config::diagnostics::Notes;
+use crate::config::quantity::Interval;
+use crate::config::source::decode::{At, Field};
+use crate::config::source::policy::List;
+use crate::config::source::tree::Span;
+use crate::gate::policy::Place;
 
 /// The longest name of an API, a tool, a workflow, a level, an agent, a person or a failure mode.
 pub(super) const MAX_NAME: usize = 64;

@@ -2,15 +2,11 @@
 
 use serde_json::Value;
 
-use super::{
-    Document, Fault, Operation, parameters,
-    reference::below,
-    schema::{Converted, convert},
-};
-use crate::gate::policy::{
-    Parameter, Schema,
-    schema::parameter::{Form, Within},
-};
+use super::reference::below;
+use super::schema::{Converted, convert};
+use super::{Document, Fault, Operation, parameters};
+use crate::gate::policy::schema::parameter::{Form, Within};
+use crate::gate::policy::{Parameter, Schema};
 
 /// What a document says about the calls of one operation.
 #[derive(Debug)]

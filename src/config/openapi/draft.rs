@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use super::{Document, Operation, guess, template};
-use crate::gate::{policy::Pattern, risk::Risk};
+use crate::gate::policy::Pattern;
+use crate::gate::risk::Risk;
 
 /// The most tools that are drafted: an API has no more.
 const MAX_TOOLS: usize = 1000;

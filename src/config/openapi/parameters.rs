@@ -5,12 +5,10 @@
 
 use serde_json::Value;
 
-use super::{
-    Document, Fault, Operation,
-    body::DescribedParameter,
-    reference::{Reference, below},
-    schema::convert,
-};
+use super::body::DescribedParameter;
+use super::reference::{Reference, below};
+use super::schema::convert;
+use super::{Document, Fault, Operation};
 use crate::gate::policy::schema::parameter::{Form, Within};
 
 /// The most parameters of an operation.

@@ -3,15 +3,19 @@
 //! JSON goes through the JSON reader: it is many times faster on the megabytes that published
 //! documents have, and YAML reads some of JSON's escapes otherwise.
 
-use std::{borrow::Cow, collections::HashMap, ops::Range, thread};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::thread;
 
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{Fault, reference::told};
-use crate::config::{
-    diagnostics::SourceFile,
-    source::tree::{self, Kind, Node},
-};
+use super::Fault;
+use super::reference::told;
+use crate::config::diagnostics::SourceFile;
+use crate::config::source::tree;
+use crate::config::source::tree::{Kind, Node};
 
 /// A YAML document may nest deeper than a policy, and the parser recurses.
 const STACK: usize = 64 << 20;

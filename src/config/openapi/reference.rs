@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Fault;
-use crate::gate::{nearest::did_you_mean, policy::schema::decoded};
+use crate::gate::nearest::did_you_mean;
+use crate::gate::policy::schema::decoded;
 
 /// How many references may lead to one another before something is reached.
 const MAX_HOPS: usize = 32;

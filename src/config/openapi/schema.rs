@@ -8,10 +8,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Dialect, Fault,
-    reference::{self, below, follow},
-};
+use super::reference::{below, follow};
+use super::{Dialect, Fault, reference};
 
 /// The most schemas that one body or parameter is made of.
 const MAX_SCHEMAS: usize = 10_000;

@@ -5,21 +5,19 @@
 //! and becomes [`Field::Bad`], so that one bad tool hides neither its neighbours nor its own other
 //! mistakes.
 
-use std::{cell::RefCell, fmt, marker::PhantomData};
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer,
-    de::{
-        self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-        VariantAccess, Visitor,
-    },
+use serde::de::{
+    DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess,
+    Visitor,
 };
+use serde::{Deserialize, Deserializer, de};
 
-use super::{
-    nearest::did_you_mean,
-    tree::{Key, Kind, Node, Span},
-};
+use super::nearest::did_you_mean;
+use super::tree::{Key, Kind, Node, Span};
 use crate::config::diagnostics::Notes;
 
 /// The name by which [`Field`] asks for its place.
@@ -573,7 +571,9 @@ impl<T: JsonSchema> JsonSchema for Field<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{diagnostics::SourceFile, quantity::Interval, source::tree};
+    use crate::config::diagnostics::SourceFile;
+    use crate::config::quantity::Interval;
+    use crate::config::source::tree;
 
     #[derive(Debug, Deserialize, Default)]
     #[serde(rename_all = "snake_case", default)]

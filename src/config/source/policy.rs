@@ -2,24 +2,17 @@
 //! must be there, and what a missing one means, is `config::lower`.
 
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, de};
 
 use super::decode::{Field, TextOr};
-use crate::{
-    config::quantity::{Date, Growth, Interval, Percentage, Rate, Size},
-    gate::{
-        level::{Changes, Validation},
-        policy::{
-            Protocol, Recovery,
-            schema::parameter::{Form, Within},
-        },
-        risk::{Risk, Tier},
-        verdict::Verdict,
-    },
-};
+use crate::config::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
+use crate::gate::level::{Changes, Validation};
+use crate::gate::policy::schema::parameter::{Form, Within};
+use crate::gate::policy::{Protocol, Recovery};
+use crate::gate::risk::{Risk, Tier};
+use crate::gate::verdict::Verdict;
 
 /// A list whose items are read one by one, so that a bad one does not hide the others.
 pub type List<T> = Field<Vec<Field<T>>>;

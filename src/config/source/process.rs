@@ -1,12 +1,11 @@
 //! `burngate.yaml`, as it is written.
 
 use schemars::JsonSchema;
-use serde::{
-    Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
-};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::{decode::Field, policy::List};
+use super::decode::Field;
+use super::policy::List;
 use crate::config::quantity::{Interval, Size};
 
 /// The process's configuration.

@@ -5,13 +5,12 @@
 //! and reports everything that does not fit. Alias bombs and deep nesting are refused by the
 //! parser's budgets.
 
-use std::{fmt, ops::Range};
+use std::fmt;
+use std::ops::Range;
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
-    ser::SerializeMap,
-};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
 
 /// The most nodes that a file may hold, aliases followed.

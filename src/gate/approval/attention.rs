@@ -6,18 +6,15 @@
 //! role, one of those who approve it has to hold that role. Whoever let it lie may still deny it,
 //! or be one of several who approve; their silence is not made up for by a late yes of their own.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    queue::Queue,
-    request::{Approval, Stage},
-};
-use crate::gate::{
-    name::{ApprovalId, PersonName},
-    time::{Time, minutes},
-};
+use super::queue::Queue;
+use super::request::{Approval, Stage};
+use crate::gate::name::{ApprovalId, PersonName};
+use crate::gate::time::{Time, minutes};
 
 /// A notice comes a quarter of its time before a held call expires, and no earlier than this.
 pub const NOTICE: Duration = minutes(10);

@@ -4,22 +4,16 @@
 //! Keeps G4 (a grant is used at most once, before it expires, for exactly the call that was
 //! approved) and G10 (every hold ends by its deadline).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    attention::Attended,
-    request::{Approval, Decision, DecisionKind, Request, Stage},
-};
-use crate::gate::{
-    digest::Digest,
-    name::{ApprovalId, CallId, PersonName, Subject, ToolName},
-    time::{Time, hours},
-};
+use super::attention::Attended;
+use super::request::{Approval, Decision, DecisionKind, Request, Stage};
+use crate::gate::digest::Digest;
+use crate::gate::name::{ApprovalId, CallId, PersonName, Subject, ToolName};
+use crate::gate::time::{Time, hours};
 
 /// So many denials as wrong of calls of one tool about one subject within [`STANDS`], and nobody is
 /// asked about further ones.

@@ -1,17 +1,19 @@
 //! One held call: what a reviewer is asked, what reviewers decided, and where it stands.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::attention::{Attended, Escalate};
-use crate::gate::{
-    digest::Digest,
-    name::{AgentName, ApprovalId, CallId, PersonName, RunId, StepName, Subject, ToolName},
-    policy::Place,
-    risk::Risk,
-    time::{self, Time},
+use crate::gate::digest::Digest;
+use crate::gate::name::{
+    AgentName, ApprovalId, CallId, PersonName, RunId, StepName, Subject, ToolName,
 };
+use crate::gate::policy::Place;
+use crate::gate::risk::Risk;
+use crate::gate::time;
+use crate::gate::time::Time;
 
 /// What a reviewer is asked: exactly one call, with everything needed to judge it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,15 +5,15 @@
 //! They stand beside approvals, not above them: what is denied stays denied, and no tool's ceiling
 //! is lifted by one.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::queue::STANDS;
-use crate::gate::{
-    name::{GrantId, PersonName, ToolName},
-    time::{Time, days},
-};
+use crate::gate::name::{GrantId, PersonName, ToolName};
+use crate::gate::time::{Time, days};
 
 /// The longest that one lasts.
 pub const MAX_LASTS: Duration = days(1);

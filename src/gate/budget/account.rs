@@ -5,29 +5,23 @@
 //! run: ageing and falling traffic never enter them. What was once the posture is never rewritten;
 //! late facts change the counts where the run was booked, and the posture is judged now.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    books::{Added, Balance, Books, Grounds},
-    burn::{Burn, BurnRates},
-    objective::Objective,
-    posture::Posture,
-    window::{KEPT_HOURS, Shift, Tally, Totals, Window},
-};
-use crate::gate::{
-    event::RunRef,
-    facets::ModeShift,
-    name::LevelName,
-    outcome::FailureMode,
-    policy::{Recovery, Terms},
-    time::{Minute, Time, days, hours},
-};
+use super::books::{Added, Balance, Books, Grounds};
+use super::burn::{Burn, BurnRates};
+use super::objective::Objective;
+use super::posture::Posture;
+use super::window::{KEPT_HOURS, Shift, Tally, Totals, Window};
+use crate::gate::event::RunRef;
+use crate::gate::facets::ModeShift;
+use crate::gate::name::LevelName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::policy::{Recovery, Terms};
+use crate::gate::time::{Minute, Time, days, hours};
 
 /// An entry into burned or breached so soon after leaving continues the burn that was left; and a
 /// burn is left no sooner than this after it was entered.

@@ -3,16 +3,15 @@
 //! Pure comparison of counts with an objective. What was the posture before, and what a burn or a
 //! probation makes of the answer, is `account`.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    burn::{Burn, Count, Counts, LOOK_BACKS, PAIRS},
-    objective::{Allowed, Objective, Remaining},
-    posture::Posture,
-    window,
-};
+use super::burn::{Burn, Count, Counts, LOOK_BACKS, PAIRS};
+use super::objective::{Allowed, Objective, Remaining};
+use super::posture::Posture;
+use super::window;
 use crate::gate::time::Time;
 
 /// The fastest pair burns only with so many unacceptable runs in its long look-back.

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    burn::Count,
-    window::{Delta, Shift},
-};
-use crate::gate::{facets::ModeShift, name::ToolName, outcome::FailureMode, time::Time};
+use super::burn::Count;
+use super::window::{Delta, Shift};
+use crate::gate::facets::ModeShift;
+use crate::gate::name::ToolName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::Time;
 
 /// The most pairs of a mode and a tool that a bucket tells apart. What comes after is counted at
 /// [`OTHER_TOOL`].

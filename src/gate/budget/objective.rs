@@ -1,12 +1,16 @@
 //! What failure means for a workflow and how much of it is acceptable: the objective, and the
 //! allowance that follows from it.
 
-use std::{cmp::Ordering, collections::BTreeSet, sync::Arc, time::Duration};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Evidence;
-use crate::gate::{outcome::FailureMode, time};
+use crate::gate::outcome::FailureMode;
+use crate::gate::time;
 
 /// One in parts per million.
 pub const MILLION: u32 = 1_000_000;

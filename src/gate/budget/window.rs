@@ -14,20 +14,17 @@
 //! Only buckets with something in them exist: at most 4,320 minutes and 2,160 hours for each era,
 //! whatever passes through.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    buckets::{Bucket, Buckets, add},
-    burn::{Count, Counts, LOOK_BACKS},
-};
-use crate::gate::{
-    facets::{FacetCounts, ModeShift},
-    name::ToolName,
-    outcome::FailureMode,
-    time::{Hour, Minute, Time},
-};
+use super::buckets::{Bucket, Buckets, add};
+use super::burn::{Count, Counts, LOOK_BACKS};
+use crate::gate::facets::{FacetCounts, ModeShift};
+use crate::gate::name::ToolName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::{Hour, Minute, Time};
 
 /// How many hours are kept: the longest window.
 pub const KEPT_HOURS: i64 = 90 * 24;

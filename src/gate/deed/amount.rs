@@ -1,6 +1,7 @@
 //! Amounts of limits: exact decimals, so that ten times 0.1 is one.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

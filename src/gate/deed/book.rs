@@ -4,17 +4,17 @@
 //! first, and a call for which there is none is held: what was done is never forgotten to make room
 //! (G7).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, Undone, series::Series};
-use crate::gate::{
-    digest::Digest,
-    event::Executed,
-    name::{CallId, WorkflowName},
-    time::{Time, minutes},
-};
+use super::series::Series;
+use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, Undone};
+use crate::gate::digest::Digest;
+use crate::gate::event::Executed;
+use crate::gate::name::{CallId, WorkflowName};
+use crate::gate::time::{Time, minutes};
 
 /// The most works that are remembered at once.
 pub const MAX_WORKS: usize = 100_000;

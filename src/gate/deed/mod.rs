@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    digest::Digest,
-    event::RunRef,
-    name::{CallId, WorkflowName},
-    time::{self, Time, days},
-};
+use super::digest::Digest;
+use super::event::RunRef;
+use super::name::{CallId, WorkflowName};
+use super::time;
+use super::time::{Time, days};
 
 pub mod amount;
 pub mod book;

@@ -4,7 +4,8 @@
 //! busy window takes no more cells than it has grains, and nothing leaves the window early. An
 //! amount that is given back goes back out of the cell that it went into.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 

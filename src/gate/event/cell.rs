@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Charge, Mark};
-use crate::gate::{
-    facets::{FacetCounts, Facets, mode_shifts},
-    name::ToolName,
-    outcome::FailureMode,
-    time::Minute,
-};
+use crate::gate::facets::{FacetCounts, Facets, mode_shifts};
+use crate::gate::name::ToolName;
+use crate::gate::outcome::FailureMode;
+use crate::gate::time::Minute;
 
 /// Runs that ended acceptably in one minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

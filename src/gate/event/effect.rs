@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{
-    budget::posture::Posture,
-    name::{ApprovalId, LevelName, StepName},
-    time::Time,
-};
+use crate::gate::budget::posture::Posture;
+use crate::gate::name::{ApprovalId, LevelName, StepName};
+use crate::gate::time::Time;
 
 /// A consequence that the fold derives: never a cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

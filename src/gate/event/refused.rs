@@ -5,10 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Executed, RunRef};
-use crate::gate::{
-    name::{AgentName, CallId, ToolName},
-    time::Time,
-};
+use crate::gate::name::{AgentName, CallId, ToolName};
+use crate::gate::time::Time;
 
 /// The most calls that one [`Event::Refused`] holds.
 pub const MOST_REFUSED: usize = 256;

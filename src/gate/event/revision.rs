@@ -4,11 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunRef;
-use crate::gate::{
-    facets::{Facets, ModeShift, Shown},
-    outcome::Outcome,
-    time::Time,
-};
+use crate::gate::facets::{Facets, ModeShift, Shown};
+use crate::gate::outcome::Outcome;
+use crate::gate::time::Time;
 
 /// A change to a run that had been booked, with all that the fold needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

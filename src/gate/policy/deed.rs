@@ -4,22 +4,20 @@
 //! What was done before is not known here. A [`Reading`] says under which texts a call's work is
 //! known and what it adds to which sums; an expression that gives no answer holds the call (G3).
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{
-    Condition, Mode, Place, Tool,
-    condition::Undecided,
-    facts::Facts,
-    judge::{Finding, RuleName, Unreadable},
-};
-use crate::gate::{
-    deed::Amount,
-    name::{Subject, ToolName},
-    time::{self, Time},
-    verdict::Verdict,
-};
+use super::condition::Undecided;
+use super::facts::Facts;
+use super::judge::{Finding, RuleName, Unreadable};
+use super::{Condition, Mode, Place, Tool};
+use crate::gate::deed::Amount;
+use crate::gate::name::{Subject, ToolName};
+use crate::gate::time;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
 
 /// The most expressions of one key.
 pub const MAX_PARTS: usize = 16;

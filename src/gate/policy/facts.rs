@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use super::pattern::Captures;
-use crate::gate::{
-    budget::{burn::BurnRates, objective::Remaining},
-    json::Json,
-};
+use crate::gate::budget::burn::BurnRates;
+use crate::gate::budget::objective::Remaining;
+use crate::gate::json::Json;
 
 /// The variables of one call. Everything is borrowed; a condition that reads nothing of a part
 /// costs nothing for it.

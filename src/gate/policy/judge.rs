@@ -12,20 +12,16 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{
-    Condition, Place, Rule, Tool, Workflow,
-    condition::Undecided,
-    facts::Facts,
-    schema::{MAX_VIOLATIONS, Violation},
-};
-use crate::gate::{
-    level::{Rung, Validation},
-    outcome::FailureMode,
-    risk::Risk,
-    standing::Standing,
-    time::Time,
-    verdict::Verdict,
-};
+use super::condition::Undecided;
+use super::facts::Facts;
+use super::schema::{MAX_VIOLATIONS, Violation};
+use super::{Condition, Place, Rule, Tool, Workflow};
+use crate::gate::level::{Rung, Validation};
+use crate::gate::outcome::FailureMode;
+use crate::gate::risk::Risk;
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
 
 /// A call to judge.
 #[derive(Clone, Copy)]

@@ -5,27 +5,24 @@
 //! Conditions and schemas arrive compiled; evaluating them is the one place where the gate uses an
 //! engine.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    budget::Objective,
-    check::Check,
-    digest::Digest,
-    earn::Earn,
-    level::{Ladder, Validation, Volume},
-    name::{ApiName, LevelName, SignalName, ToolName, WorkflowName},
-    outcome::FailureMode,
-    risk::{Risk, Tier},
-    time::{self, Time},
-    verdict::Verdict,
-};
+use super::budget::Objective;
+use super::check::Check;
+use super::digest::Digest;
+use super::earn::Earn;
+use super::level::{Ladder, Validation, Volume};
+use super::name::{ApiName, LevelName, SignalName, ToolName, WorkflowName};
+use super::outcome::FailureMode;
+use super::risk::{Risk, Tier};
+use super::time;
+use super::time::Time;
+use super::verdict::Verdict;
 
 pub mod condition;
 pub mod deed;

@@ -5,7 +5,8 @@
 //! is, `wire` decides; nothing here decodes. A template has no empty segment: `GET /orders/` is not
 //! a spelling of `GET /orders`, and a request for it is unlisted.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;

@@ -1,7 +1,9 @@
 //! What of a workflow's tools is in shadow: whole tools, and single rules of tools that act.
 
-use super::{Mode, Place, PolicySet, Tool, Workflow, judge::RuleName};
-use crate::gate::{name::ToolName, time::Time};
+use super::judge::RuleName;
+use super::{Mode, Place, PolicySet, Tool, Workflow};
+use crate::gate::name::ToolName;
+use crate::gate::time::Time;
 
 /// A tool or a rule that only watches.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Condition, Place, Rule};
-use crate::gate::{
-    name::{SignalName, ToolName, WorkflowName},
-    outcome::FailureMode,
-};
+use crate::gate::name::{SignalName, ToolName, WorkflowName};
+use crate::gate::outcome::FailureMode;
 
 /// A signal. Its expressions read `body` and `header`.
 #[derive(Debug, Serialize)]

@@ -6,14 +6,10 @@
 
 use serde::Serialize;
 
-use super::{
-    Condition,
-    judge::{self, Case, RuleName},
-};
-use crate::gate::{
-    name::{StepName, ToolName},
-    verdict::Verdict,
-};
+use super::judge::{Case, RuleName};
+use super::{Condition, judge};
+use crate::gate::name::{StepName, ToolName};
+use crate::gate::verdict::Verdict;
 
 /// A review that a step of the workflow skips.
 #[derive(Debug, Serialize)]

@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{
-    event::Clamp,
-    level::{BUILT_IN, Ladder},
-    name::LevelName,
-    time::Time,
-};
+use crate::gate::event::Clamp;
+use crate::gate::level::{BUILT_IN, Ladder};
+use crate::gate::name::LevelName;
+use crate::gate::time::Time;
 
 /// Operators' clamps that are on together. A clamp is lifted by a release or its own end and
 /// nothing else, so a laxer or shorter one that comes later leaves the earlier one standing. At

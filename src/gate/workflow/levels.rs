@@ -4,18 +4,17 @@
 use std::sync::Arc;
 
 use super::{Effects, WorkflowState};
-use crate::gate::{
-    approval::{Approval, Attention, Decision},
-    budget::account::BurnRecord,
-    digest::Digest,
-    earn::{self, Earned, Gain, Progress, Step},
-    event::{Admission, Effect, Mark, RunRef},
-    level::{Level, Rung},
-    name::{ApprovalId, LevelName, PersonName, StepName},
-    policy::Terms,
-    review::Reviews,
-    time::Time,
-};
+use crate::gate::approval::{Approval, Attention, Decision};
+use crate::gate::budget::account::BurnRecord;
+use crate::gate::digest::Digest;
+use crate::gate::earn;
+use crate::gate::earn::{Earned, Gain, Progress, Step};
+use crate::gate::event::{Admission, Effect, Mark, RunRef};
+use crate::gate::level::{Level, Rung};
+use crate::gate::name::{ApprovalId, LevelName, PersonName, StepName};
+use crate::gate::policy::Terms;
+use crate::gate::review::Reviews;
+use crate::gate::time::Time;
 
 impl WorkflowState {
     /// A workflow that was never seen before and reaches what another one does: it begins no higher

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use super::{MAX_WAIVERS, WAIVERS_WITHIN, Waiver, WorkflowState};
-use crate::gate::{
-    approval::{Queue, TimedGrants},
-    budget::{account::Account, posture::Posture},
-    change_log::ChangeLog,
-    escalated::Escalated,
-    event::{Admission, Clamp},
-    name::{CallId, LevelName},
-    pace::Pace,
-    policy::Terms,
-    sample::Samples,
-    standing::{Binds, Effective, Standing},
-    time::Time,
-};
+use crate::gate::approval::{Queue, TimedGrants};
+use crate::gate::budget::account::Account;
+use crate::gate::budget::posture::Posture;
+use crate::gate::change_log::ChangeLog;
+use crate::gate::escalated::Escalated;
+use crate::gate::event::{Admission, Clamp};
+use crate::gate::name::{CallId, LevelName};
+use crate::gate::pace::Pace;
+use crate::gate::policy::Terms;
+use crate::gate::sample::Samples;
+use crate::gate::standing::{Binds, Effective, Standing};
+use crate::gate::time::Time;
 
 impl WorkflowState {
     /// The terms it is judged under.

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::Books;
-use crate::{
-    gate::{event::Executed, name::WorkflowName, risk::Risk, time::Time},
-    ledger::port::{CheckState, CheckView, Checks, Drawn},
-};
+use crate::gate::event::Executed;
+use crate::gate::name::WorkflowName;
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::ledger::port::{CheckState, CheckView, Checks, Drawn};
 
 impl Books {
     pub(super) fn checks(

@@ -1,15 +1,11 @@
 //! Which runs a filter means, among those that are kept in memory.
 
-use crate::{
-    gate::{
-        event::{Executed, RunRef},
-        name::{RunId, ToolName, WorkflowName},
-        risk::Risk,
-        time::Time,
-    },
-    ledger::port::{
-        CallRecord, EntryFilter, JournalView, RunFilter, RunRecord, RunTarget, RunView,
-    },
+use crate::gate::event::{Executed, RunRef};
+use crate::gate::name::{RunId, ToolName, WorkflowName};
+use crate::gate::risk::Risk;
+use crate::gate::time::Time;
+use crate::ledger::port::{
+    CallRecord, EntryFilter, JournalView, RunFilter, RunRecord, RunTarget, RunView,
 };
 
 /// Does the filter mean this run?

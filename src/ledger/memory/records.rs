@@ -1,19 +1,17 @@
 //! Reading what the journal in memory kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{MAX_BATCH, MemoryJournal, lock, matches, matching::meant};
-use crate::{
-    gate::{
-        event::{Entry, Event, Executed},
-        name::{ToolName, WorkflowName},
-        time::Time,
-        verdict::Verdict,
-    },
-    ledger::port::{
-        Checks, Entries, EntryFilter, Happened, MOST_RECORDS, Records, RunFilter, RunKey, RunView,
-        Shadowed, Unavailable,
-    },
+use super::matching::meant;
+use super::{MAX_BATCH, MemoryJournal, lock, matches};
+use crate::gate::event::{Entry, Event, Executed};
+use crate::gate::name::{ToolName, WorkflowName};
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ledger::port::{
+    Checks, Entries, EntryFilter, Happened, MOST_RECORDS, Records, RunFilter, RunKey, RunView,
+    Shadowed, Unavailable,
 };
 
 impl Records for MemoryJournal {

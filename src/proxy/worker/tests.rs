@@ -15,12 +15,12 @@ use super::*;
 use crate::gate::policy::Upstream;
 use crate::proxy::accept::{Listen, Make, Running, bind};
 use crate::proxy::drain::Drain;
-use crate::proxy::headers::{self, Destination, Traces};
+use crate::proxy::headers::{Destination, Traces};
 use crate::proxy::observe::{Copied, Ending};
 use crate::proxy::outbound::{BodyFailure, OutBody};
 use crate::proxy::pool::{Pool, PoolOptions};
-use crate::proxy::tls;
 use crate::proxy::upstream::{Patience, SendError};
+use crate::proxy::{headers, tls};
 
 const PATIENCE: Patience = Patience {
     answer: Duration::from_secs(10),

@@ -1,10 +1,8 @@
 //! Finished runs that are drawn for people, and what becomes of them.
 
 use super::*;
-use crate::{
-    gate::check::{Check, MOST_WAITING},
-    ledger::port::Checks,
-};
+use crate::gate::check::{Check, MOST_WAITING};
+use crate::ledger::port::Checks;
 
 /// A world whose workflow asks for checks.
 fn world(sample_ppm: u32, min: u32) -> World {

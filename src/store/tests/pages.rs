@@ -1,10 +1,9 @@
 //! A long journal, page by page: nothing is left out, and no page looks through more than it may.
 
 use super::*;
-use crate::{
-    ledger::port::Entries,
-    store::{Past, records::MOST_LOOKED_AT, verify},
-};
+use crate::ledger::port::Entries;
+use crate::store::records::MOST_LOOKED_AT;
+use crate::store::{Past, verify};
 
 /// More than one page looks through.
 const ENTRIES: u64 = 12_000;

@@ -7,9 +7,9 @@
 
 use smallvec::SmallVec;
 
-use super::super::Malformed;
-use super::super::fields::{self, Field};
+use super::super::fields::Field;
 use super::super::target::MAX_TARGET;
+use super::super::{Malformed, fields};
 use super::{Framing, HeadFacts, HeadLimits};
 
 /// What the lines seen so far have shown. Spans are offsets from the head's first byte.

@@ -11,10 +11,8 @@ pub mod person;
 pub mod policies;
 pub mod upstream;
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 pub use agent::{Agent, Answer};
 pub use gate::TestGate;

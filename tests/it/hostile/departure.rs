@@ -2,7 +2,8 @@
 //! was sent already is settled once.
 
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use super::{ORDINARY, World, get, post};
 use crate::harness::{Reply, agent, eventually, test};

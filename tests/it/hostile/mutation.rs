@@ -1,10 +1,8 @@
 //! Whatever a request is changed into: what reaches the upstream is what the gate's own readers
 //! make of it, or nothing does.
 
-use burngate::wire::{
-    head::{Guard, HeadLimits, Scan},
-    json, target,
-};
+use burngate::wire::head::{Guard, HeadLimits, Scan};
+use burngate::wire::{json, target};
 
 use super::{ORDINARY, World, framed, post};
 use crate::harness::test;

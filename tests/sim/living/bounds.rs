@@ -2,18 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use burngate::{
-    gate::{
-        approval::DecisionKind,
-        time::{hours, minutes},
-    },
-    ledger::admit::{Admit, Refusal},
-};
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::time::{hours, minutes};
+use burngate::ledger::admit::{Admit, Refusal};
 
-use super::{
-    checks,
-    desk::{Desk, LEASE, Rules, decision, refused},
-};
+use super::checks;
+use super::desk::{Desk, LEASE, Rules, decision, refused};
 
 #[test]
 fn as_many_holds_as_the_process_holds_and_not_one_more() {

@@ -1,30 +1,23 @@
 //! Caps: what uses them up and what does not, that a seat among the calls in flight comes back
 //! once, and the pause of expansion.
 
-use std::{sync::Barrier, time::Duration};
+use std::sync::Barrier;
+use std::time::Duration;
 
-use burngate::{
-    gate::{
-        budget::posture::Posture,
-        event::Event,
-        level::Volume,
-        name::LevelName,
-        outcome::FailureMode,
-        pace::ENOUGH,
-        policy::judge::RuleName,
-        time::{hours, minutes},
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        caps::Capped,
-        permit::Settlement,
-    },
-};
+use burngate::gate::budget::posture::Posture;
+use burngate::gate::event::Event;
+use burngate::gate::level::Volume;
+use burngate::gate::name::LevelName;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::pace::ENOUGH;
+use burngate::gate::policy::judge::RuleName;
+use burngate::gate::time::{hours, minutes};
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::caps::Capped;
+use burngate::ledger::permit::Settlement;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, passed, refused},
-};
+use super::checks;
+use super::desk::{Desk, Rules, passed, refused};
 
 /// The level that the desk's workflow starts at.
 const STANDARD: usize = 3;

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use burngate::gate::{
-    approval::{DecisionKind, Request},
-    event::{Effect, Entry, Event, Mark},
-    name::{ApprovalId, CallId, PersonName},
-    time::{Time, days},
-};
+use burngate::gate::approval::{DecisionKind, Request};
+use burngate::gate::event::{Effect, Entry, Event, Mark};
+use burngate::gate::name::{ApprovalId, CallId, PersonName};
+use burngate::gate::time::{Time, days};
 
 use super::desk::Desk;
 

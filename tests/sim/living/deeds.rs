@@ -1,35 +1,24 @@
 //! What was done, by many at once and across a crash: work is done once, a limit is not overdrawn,
 //! and only what was provably not executed is given back.
 
-use std::sync::{
-    Barrier,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use burngate::{
-    gate::{
-        approval::DecisionKind,
-        deed::Stage,
-        event::Mark,
-        outcome::FailureMode,
-        policy::judge::RuleName,
-        risk::Tier,
-        time::{days, hours},
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        deeds::Recalled,
-        operate::Scope,
-        permit::Permit,
-    },
-};
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::deed::Stage;
+use burngate::gate::event::Mark;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::judge::RuleName;
+use burngate::gate::risk::Tier;
+use burngate::gate::time::{days, hours};
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::deeds::Recalled;
+use burngate::ledger::operate::Scope;
+use burngate::ledger::permit::Permit;
 
+use super::checks;
+use super::desk::{Desk, FEW, Rules, decision, passed, refused};
 use crate::world::terms;
-
-use super::{
-    checks,
-    desk::{Desk, FEW, Rules, decision, passed, refused},
-};
 
 const THREADS: usize = 1_000;
 

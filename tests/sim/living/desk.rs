@@ -1,51 +1,41 @@
 //! A ledger, a journal that is written when the test says so, and the hands of a clock.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    hash::Hasher,
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
-use burngate::{
-    clock::{Clock, GateClock, Hands},
-    gate::{
-        approval::{Decision, DecisionKind},
-        deed::Amount,
-        digest::Digest,
-        event::{Charge, Entry, Event, Executed},
-        facets::Facets,
-        level::Validation,
-        name::{ApprovalId, CallId},
-        outcome::{FailureMode, Source},
-        policy::{
-            Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Pattern, Place, PolicySet,
-            Protocol, Rule, RunRules, Schema, Skip, Terms, Tool, Upstream, Workflow,
-            condition::Scope,
-            deed::{Duplicate, Limit, Per, Reverses, Twice},
-            facts::{Ambiguous, Lookup, Nothing},
-            judge::RuleName,
-        },
-        risk::{Risk, Tier},
-        state::State,
-        time::{Time, days, hours, minutes},
-        verdict::Verdict,
-    },
-    ledger::{
-        Bounds, Ledger, Workplace,
-        admit::{Admit, Ask, Exhibit},
-        memory::MemoryJournal,
-        permit::{Permit, Seat},
-        port::{
-            EntryFilter, Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable,
-        },
-        receipt::Receipt,
-    },
+use burngate::clock::{Clock, GateClock, Hands};
+use burngate::gate::approval::{Decision, DecisionKind};
+use burngate::gate::deed::Amount;
+use burngate::gate::digest::Digest;
+use burngate::gate::event::{Charge, Entry, Event, Executed};
+use burngate::gate::facets::Facets;
+use burngate::gate::level::Validation;
+use burngate::gate::name::{ApprovalId, CallId};
+use burngate::gate::outcome::{FailureMode, Source};
+use burngate::gate::policy::condition::Scope;
+use burngate::gate::policy::deed::{Duplicate, Limit, Per, Reverses, Twice};
+use burngate::gate::policy::facts::{Ambiguous, Lookup, Nothing};
+use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::{
+    Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Pattern, Place, PolicySet, Protocol,
+    Rule, RunRules, Schema, Skip, Terms, Tool, Upstream, Workflow,
 };
+use burngate::gate::risk::{Risk, Tier};
+use burngate::gate::state::State;
+use burngate::gate::time::{Time, days, hours, minutes};
+use burngate::gate::verdict::Verdict;
+use burngate::ledger::admit::{Admit, Ask, Exhibit};
+use burngate::ledger::memory::MemoryJournal;
+use burngate::ledger::permit::{Permit, Seat};
+use burngate::ledger::port::{
+    EntryFilter, Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable,
+};
+use burngate::ledger::receipt::Receipt;
+use burngate::ledger::{Bounds, Ledger, Workplace};
 
 use crate::world::{START, terms};
 

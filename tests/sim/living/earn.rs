@@ -1,27 +1,19 @@
 //! What was earned, as calls meet it: a cap that is twice as wide, and a review that is skipped
 //! except where the draw says otherwise.
 
-use burngate::{
-    gate::{
-        approval::DecisionKind,
-        check::Check,
-        earn::{Earn, Gain, How, Step},
-        event::{Effect, Event},
-        level::Volume,
-        policy::judge::RuleName,
-        risk::Tier,
-        time::{days, minutes},
-    },
-    ledger::{
-        admit::Admit,
-        port::{Change, RunTarget},
-    },
-};
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::check::Check;
+use burngate::gate::earn::{Earn, Gain, How, Step};
+use burngate::gate::event::{Effect, Event};
+use burngate::gate::level::Volume;
+use burngate::gate::policy::judge::RuleName;
+use burngate::gate::risk::Tier;
+use burngate::gate::time::{days, minutes};
+use burngate::ledger::admit::Admit;
+use burngate::ledger::port::{Change, RunTarget};
 
-use super::{
-    checks,
-    desk::{Desk, Rules, decision, passed, refused},
-};
+use super::checks;
+use super::desk::{Desk, Rules, decision, passed, refused};
 use crate::world::terms;
 
 /// At 50%, five clean runs are evidence; one whole day within budget is enough.

@@ -1,25 +1,18 @@
 //! Escalation: which calls are misses, when one costs, and that a run that escalated stays so under
 //! its id.
 
-use burngate::{
-    gate::{
-        approval::DecisionKind,
-        event::Event,
-        level::Ladder,
-        outcome::FailureMode,
-        policy::{Mode, judge::RuleName},
-        time::Time,
-    },
-    ledger::{
-        admit::Admit,
-        permit::{Permit, Settlement},
-    },
-};
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::event::Event;
+use burngate::gate::level::Ladder;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Mode;
+use burngate::gate::policy::judge::RuleName;
+use burngate::gate::time::Time;
+use burngate::ledger::admit::Admit;
+use burngate::ledger::permit::{Permit, Settlement};
 
-use super::{
-    checks,
-    desk::{Desk, LEASE, Rules, decision, passed},
-};
+use super::checks;
+use super::desk::{Desk, LEASE, Rules, decision, passed};
 
 /// The order that a person should see first.
 const RISKY: &str = "A-9";

@@ -1,23 +1,17 @@
 //! Exposure: runs side by side cannot overdraw a budget, and no place is lost.
 
-use std::sync::{
-    Barrier,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use burngate::{
-    gate::{name::LevelName, outcome::FailureMode, policy::judge::RuleName},
-    ledger::{
-        admit::{Admit, Refusal},
-        exposure::Places,
-        permit::{Permit, Settlement},
-    },
-};
+use burngate::gate::name::LevelName;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::judge::RuleName;
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::exposure::Places;
+use burngate::ledger::permit::{Permit, Settlement};
 
-use super::{
-    checks,
-    desk::{Desk, LEASE, Rules, passed, refused},
-};
+use super::checks;
+use super::desk::{Desk, LEASE, Rules, passed, refused};
 
 const THREADS: usize = 1_000;
 

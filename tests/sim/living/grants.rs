@@ -3,23 +3,15 @@
 
 use std::time::Duration;
 
-use burngate::{
-    gate::{
-        approval::{DecisionKind, Stage},
-        event::Event,
-        name::ApprovalId,
-        time::{hours, minutes},
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        operate::{OperateError, Scope},
-    },
-};
+use burngate::gate::approval::{DecisionKind, Stage};
+use burngate::gate::event::Event;
+use burngate::gate::name::ApprovalId;
+use burngate::gate::time::{hours, minutes};
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::operate::{OperateError, Scope};
 
-use super::{
-    checks,
-    desk::{Answer, Desk, Rules, decision, passed, refused},
-};
+use super::checks;
+use super::desk::{Answer, Desk, Rules, decision, passed, refused};
 
 fn stage(desk: &Desk, id: ApprovalId) -> Stage {
     desk.ledger.approval(id).unwrap().1.stage

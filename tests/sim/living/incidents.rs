@@ -1,10 +1,12 @@
 //! A tool API that fails for everybody opens an incident, which outlives a restart, and closes when
 //! it is well again.
 
-use burngate::{
-    gate::{event::Event, incident::Incident, outcome::FailureMode, policy::Caps, time::minutes},
-    ledger::permit::Settlement,
-};
+use burngate::gate::event::Event;
+use burngate::gate::incident::Incident;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Caps;
+use burngate::gate::time::minutes;
+use burngate::ledger::permit::Settlement;
 
 use super::desk::{Desk, Rules, passed};
 

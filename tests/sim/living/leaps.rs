@@ -1,21 +1,17 @@
 //! Clocks that leap, go back and stand still (F16).
 
-use burngate::{
-    clock::Clock as _,
-    gate::{
-        approval::Stage,
-        budget::posture::Posture,
-        event::Event,
-        outcome::FailureMode,
-        time::{days, hours},
-    },
-    ledger::{admit::Admit, operate::Scope, permit::Settlement},
-};
+use burngate::clock::Clock as _;
+use burngate::gate::approval::Stage;
+use burngate::gate::budget::posture::Posture;
+use burngate::gate::event::Event;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::time::{days, hours};
+use burngate::ledger::admit::Admit;
+use burngate::ledger::operate::Scope;
+use burngate::ledger::permit::Settlement;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, passed},
-};
+use super::checks;
+use super::desk::{Desk, Rules, passed};
 
 const DAY: i64 = 86_400_000;
 

@@ -3,15 +3,14 @@
 
 use std::sync::Barrier;
 
-use burngate::{
-    gate::{approval::DecisionKind, approval::Stage, event::Event, name::PersonName},
-    ledger::{admit::Admit, operate::OperateError},
-};
+use burngate::gate::approval::{DecisionKind, Stage};
+use burngate::gate::event::Event;
+use burngate::gate::name::PersonName;
+use burngate::ledger::admit::Admit;
+use burngate::ledger::operate::OperateError;
 
-use super::{
-    checks,
-    desk::{Answer, Desk, Rules, decision, passed},
-};
+use super::checks;
+use super::desk::{Answer, Desk, Rules, decision, passed};
 
 fn name(desk: &Desk, people: &[&str]) -> Answer<Result<(), burngate::ledger::port::Unavailable>> {
     Answer::of(

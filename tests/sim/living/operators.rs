@@ -1,24 +1,16 @@
 //! Two operators at once: what loosens acts when it is durable, and of two who ask for it meanwhile
 //! one is told that the other did.
 
-use burngate::{
-    gate::{
-        budget::posture::Posture,
-        event::Event,
-        outcome::FailureMode,
-        time::{days, hours},
-    },
-    ledger::{
-        operate::{OperateError, Scope},
-        permit::Settlement,
-        promote::Promotion,
-    },
-};
+use burngate::gate::budget::posture::Posture;
+use burngate::gate::event::Event;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::time::{days, hours};
+use burngate::ledger::operate::{OperateError, Scope};
+use burngate::ledger::permit::Settlement;
+use burngate::ledger::promote::Promotion;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, passed},
-};
+use super::checks;
+use super::desk::{Desk, Rules, passed};
 
 fn burned() -> Desk {
     let desk = Desk::new(Rules::default());

@@ -1,23 +1,15 @@
 //! A thousand threads at one approval: exactly one end, at most one permit (F26).
 
-use std::sync::{
-    Barrier,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use burngate::{
-    gate::{
-        approval::{DecisionKind, Stage},
-        event::{Effect, Event},
-        time::hours,
-    },
-    ledger::admit::Admit,
-};
+use burngate::gate::approval::{DecisionKind, Stage};
+use burngate::gate::event::{Effect, Event};
+use burngate::gate::time::hours;
+use burngate::ledger::admit::Admit;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, decision},
-};
+use super::checks;
+use super::desk::{Desk, Rules, decision};
 
 const THREADS: usize = 1_000;
 const ROUNDS: u8 = 4;

@@ -1,24 +1,16 @@
 //! The loop breaker: what counts as the same call again, and what does not.
 
-use burngate::{
-    gate::{
-        approval::DecisionKind,
-        event::Event,
-        name::CallId,
-        outcome::FailureMode,
-        policy::judge::{Finding, RuleName},
-        time::minutes,
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        permit::Settlement,
-    },
-};
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::event::Event;
+use burngate::gate::name::CallId;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::judge::{Finding, RuleName};
+use burngate::gate::time::minutes;
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::permit::Settlement;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, decision, passed, refused},
-};
+use super::checks;
+use super::desk::{Desk, Rules, decision, passed, refused};
 
 fn desk() -> Desk {
     Desk::new(Rules {

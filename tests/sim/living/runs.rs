@@ -1,23 +1,15 @@
 //! Runs: booked once, ended once, continued, and found by whoever reports on them.
 
-use burngate::{
-    gate::{
-        event::{Event, Mark},
-        name::RunId,
-        outcome::FailureMode,
-        time::{hours, minutes},
-    },
-    ledger::{
-        operate::Reported,
-        permit::Settlement,
-        port::{ReviseError, Revised, RunTarget},
-    },
-};
+use burngate::gate::event::{Event, Mark};
+use burngate::gate::name::RunId;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::time::{hours, minutes};
+use burngate::ledger::operate::Reported;
+use burngate::ledger::permit::Settlement;
+use burngate::ledger::port::{ReviseError, Revised, RunTarget};
 
-use super::{
-    checks,
-    desk::{Answer, Desk, LEASE, Rules, charge, passed},
-};
+use super::checks;
+use super::desk::{Answer, Desk, LEASE, Rules, charge, passed};
 
 fn finish(desk: &Desk, run: &str) -> Option<RunId> {
     desk.ledger

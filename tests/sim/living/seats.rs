@@ -2,24 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burngate::{
-    gate::{
-        event::{Event, Executed, Mark},
-        outcome::FailureMode,
-        policy::Mode,
-        time::{Time, days},
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        operate::Scope,
-        permit::Settlement,
-    },
-};
+use burngate::gate::event::{Event, Executed, Mark};
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Mode;
+use burngate::gate::time::{Time, days};
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::operate::Scope;
+use burngate::ledger::permit::Settlement;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, passed, refused},
-};
+use super::checks;
+use super::desk::{Desk, Rules, passed, refused};
 
 fn settled(desk: &Desk) -> Vec<Executed> {
     desk.journal.write();

@@ -1,24 +1,16 @@
 //! Single rules in shadow: what they say is on record, costs nothing and keeps nothing from going,
 //! until their time is up. What acts, acts all the same.
 
-use burngate::{
-    gate::{
-        approval::DecisionKind,
-        event::{Event, Mark},
-        policy::Mode,
-        time::{Time, days, hours},
-        verdict::Verdict,
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        operate::Scope,
-    },
-};
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::event::{Event, Mark};
+use burngate::gate::policy::Mode;
+use burngate::gate::time::{Time, days, hours};
+use burngate::gate::verdict::Verdict;
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::operate::Scope;
 
-use super::{
-    checks,
-    desk::{Desk, Rules, SHADOW, decision, passed, refused},
-};
+use super::checks;
+use super::desk::{Desk, Rules, SHADOW, decision, passed, refused};
 
 fn desk() -> Desk {
     Desk::new(Rules {

@@ -3,23 +3,19 @@
 
 use std::time::Duration;
 
-use burngate::{
-    clock::Clock as _,
-    gate::{
-        approval::DecisionKind, name::ApprovalId, outcome::FailureMode, policy::Terms, risk::Tier,
-    },
-    ledger::{
-        admit::{Admit, Refusal},
-        operate::{Reported, Scope},
-        permit::{Permit, Seat, Settlement},
-        port::{Change, Journal as _, RunTarget},
-    },
-};
+use burngate::clock::Clock as _;
+use burngate::gate::approval::DecisionKind;
+use burngate::gate::name::ApprovalId;
+use burngate::gate::outcome::FailureMode;
+use burngate::gate::policy::Terms;
+use burngate::gate::risk::Tier;
+use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::operate::{Reported, Scope};
+use burngate::ledger::permit::{Permit, Seat, Settlement};
+use burngate::ledger::port::{Change, Journal as _, RunTarget};
 
-use super::{
-    checks,
-    desk::{Answer, Desk, Rules, Written, charge, decision},
-};
+use super::checks;
+use super::desk::{Answer, Desk, Rules, Written, charge, decision};
 use crate::world::{Rng, terms, worlds};
 
 const TOOLS: [&str; 6] = [

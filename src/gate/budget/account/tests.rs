@@ -4,13 +4,12 @@
 use std::cmp::Ordering;
 
 use super::*;
-use crate::gate::{
-    budget::{Evidence, window::Delta},
-    level::Ladder,
-    policy::{Caps, Lose},
-    risk::Tier,
-    time,
-};
+use crate::gate::budget::Evidence;
+use crate::gate::budget::window::Delta;
+use crate::gate::level::Ladder;
+use crate::gate::policy::{Caps, Lose};
+use crate::gate::risk::Tier;
+use crate::gate::time;
 
 const NOW: Time = Time::from_millis(1_767_225_600_000);
 

@@ -2,11 +2,9 @@
 //! bounds.
 
 use super::*;
-use crate::gate::{
-    deed::{Share, Work},
-    event::RunRef,
-    time::hours,
-};
+use crate::gate::deed::{Share, Work};
+use crate::gate::event::RunRef;
+use crate::gate::time::hours;
 
 const DAY: Duration = hours(24);
 

@@ -10,17 +10,15 @@
 //! Evaluation is bounded: by the depth that `lower` allows, by [`MAX_ELEMENTS`] per comprehension,
 //! and by [`MAX_STEPS`] over all (F31).
 
-use std::{borrow::Cow, cmp::Ordering, rc::Rc};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::rc::Rc;
 
-use super::{
-    expression::{Arithmetic, Each, EachKind, Fact, Node, Order, Part},
-    lower::MAX_NESTED,
-    value::{Text, Value, compare_int},
-};
-use crate::gate::{
-    json::{Json, exact_binary64},
-    policy::facts::Facts,
-};
+use super::expression::{Arithmetic, Each, EachKind, Fact, Node, Order, Part};
+use super::lower::MAX_NESTED;
+use super::value::{Text, Value, compare_int};
+use crate::gate::json::{Json, exact_binary64};
+use crate::gate::policy::facts::Facts;
 
 /// The most elements that a comprehension may look at.
 pub const MAX_ELEMENTS: usize = 1_000;

@@ -2,11 +2,9 @@
 
 use std::rc::Rc;
 
-use super::{
-    evaluate::{Evaluation, Fault, Result},
-    expression::{Function, Node},
-    value::{Text, Value},
-};
+use super::evaluate::{Evaluation, Fault, Result};
+use super::expression::{Function, Node};
+use super::value::{Text, Value};
 use crate::gate::json::{Json, exact_binary64};
 
 impl<'v> Evaluation<'v> {

@@ -5,20 +5,15 @@
 //! by name, compiles a regular expression at each match, boxes each value and knows no bound; a
 //! gate judges every call, with arguments that somebody else chose.
 
-use cel::{
-    IdedExpr,
-    common::ast::{
-        CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo,
-        operators,
-    },
+use cel::IdedExpr;
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
 use regex::RegexBuilder;
 
-use super::{
-    BadCondition, Scope,
-    expression::{Arithmetic, Each, EachKind, Fact, Function, Node, Order, Part},
-    position::{Places, nearest},
-};
+use super::expression::{Arithmetic, Each, EachKind, Fact, Function, Node, Order, Part};
+use super::position::{Places, nearest};
+use super::{BadCondition, Scope};
 use crate::gate::budget::burn::LOOK_BACKS;
 
 /// How deep comprehensions nest. Two of [`MAX_ELEMENTS`](super::MAX_ELEMENTS) are a million steps

@@ -5,23 +5,20 @@
 //! arguments that the expression names, takes a bounded number of steps, and either answers or says
 //! why it cannot: an error is never an answer (G3).
 
-use std::{sync::Arc, thread};
+use std::sync::Arc;
+use std::thread;
 
 use serde::{Serialize, Serializer};
 
-use self::{
-    evaluate::{Evaluation, Fault},
-    expression::Node,
-    lower::Lowering,
-    position::Places,
-    value::Value,
-};
+use self::evaluate::{Evaluation, Fault};
+use self::expression::Node;
+use self::lower::Lowering;
+use self::position::Places;
+use self::value::Value;
 use super::facts::Facts;
-use crate::gate::{
-    budget::burn::BurnRates,
-    deed::Amount,
-    json::{Json, exact_binary64},
-};
+use crate::gate::budget::burn::BurnRates;
+use crate::gate::deed::Amount;
+use crate::gate::json::{Json, exact_binary64};
 
 mod evaluate;
 mod expression;

@@ -7,10 +7,8 @@
 
 use serde_json::Value;
 
-use super::{
-    expression::{Node, Order},
-    value::double_of,
-};
+use super::expression::{Node, Order};
+use super::value::double_of;
 use crate::gate::json::exact_binary64;
 
 /// Why `node` is never true where `args` satisfy `schema`; `Value::Null` for no schema.

@@ -7,10 +7,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::gate::{
-    budget::objective::Remaining,
-    policy::facts::{Ambiguous, Lookup, ResponseFacts, RunFacts},
-};
+use crate::gate::budget::objective::Remaining;
+use crate::gate::policy::facts::{Ambiguous, Lookup, ResponseFacts, RunFacts};
 
 /// A header sent twice is ambiguous.
 struct Headers;

@@ -1,7 +1,9 @@
 //! The values an expression has while it is evaluated. A part of the call stays borrowed and unread
 //! until an operator needs it.
 
-use std::{cmp::Ordering, ops::Deref, rc::Rc};
+use std::cmp::Ordering;
+use std::ops::Deref;
+use std::rc::Rc;
 
 use crate::gate::json::Json;
 

@@ -1,18 +1,15 @@
 //! What the rules read of a call, and what they do where an expression gives nothing.
 
 use super::*;
-use crate::gate::{
-    budget::{burn::BurnRates, objective::Remaining},
-    digest::Digest,
-    json::Json,
-    policy::{
-        Mode, Pattern,
-        condition::Scope,
-        facts::{Nothing, RunFacts},
-    },
-    risk::Risk,
-    time::hours,
-};
+use crate::gate::budget::burn::BurnRates;
+use crate::gate::budget::objective::Remaining;
+use crate::gate::digest::Digest;
+use crate::gate::json::Json;
+use crate::gate::policy::condition::Scope;
+use crate::gate::policy::facts::{Nothing, RunFacts};
+use crate::gate::policy::{Mode, Pattern};
+use crate::gate::risk::Risk;
+use crate::gate::time::hours;
 
 fn place(line: u32) -> Place {
     Place {

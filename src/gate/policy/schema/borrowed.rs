@@ -6,10 +6,8 @@
 
 use std::borrow::Cow;
 
-use jsonschema::{
-    JsonType,
-    json::{Array, Json as Representation, Node, NodeIdentity, Object},
-};
+use jsonschema::JsonType;
+use jsonschema::json::{Array, Json as Representation, Node, NodeIdentity, Object};
 use serde_json::{Number, Value};
 
 use crate::gate::json::Json;

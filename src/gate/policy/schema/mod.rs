@@ -7,20 +7,17 @@
 //! The validator has binary64 where an integer does not fit 64 bits, so a number whose value that
 //! would change beyond rounding is a violation by itself.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
-use jsonschema::{
-    Draft, PatternOptions, ValidationError, Validator,
-    error::{TypeKind, ValidationErrorKind},
-};
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 use self::borrowed::Borrowed;
-use crate::gate::{
-    json::{Json, exact_binary64},
-    nearest::nearest,
-};
+use crate::gate::json::{Json, exact_binary64};
+use crate::gate::nearest::nearest;
 
 pub(crate) use bounds::decoded;
 pub use parameter::Parameter;

@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{MAX_VIOLATIONS, Schema, Violation};
-use crate::gate::{
-    json::Json,
-    policy::facts::{Ambiguous, Facts, Lookup},
-};
+use crate::gate::json::Json;
+use crate::gate::policy::facts::{Ambiguous, Facts, Lookup};
 
 /// The part of a request that a parameter is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,10 +186,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::gate::{
-        budget::{burn::BurnRates, objective::Remaining},
-        policy::facts::{Nothing, RunFacts},
-    };
+    use crate::gate::budget::burn::BurnRates;
+    use crate::gate::budget::objective::Remaining;
+    use crate::gate::policy::facts::{Nothing, RunFacts};
 
     struct Pairs(Vec<(&'static str, &'static str)>);
 
