@@ -344,6 +344,31 @@ const NO_NAMES: [&str; 7] = [
 /// The most lines of a file before its tests.
 const MOST_LINES: usize = 1000;
 
+/// How many modules of each layer may import each other in circles: counted in rooms (the files and
+/// folders directly below the layer), and in files. The numbers may only fall, and end at 0: a layer
+/// reads upwards like a ladder. Lower them when you remove a cycle.
+const CYCLES: [(&str, usize, usize); 15] = [
+    ("gate", 14, 42),
+    ("wire", 2, 4),
+    ("config", 0, 11),
+    ("api", 7, 9),
+    ("clock", 0, 0),
+    ("ids", 0, 0),
+    ("ledger", 20, 20),
+    ("telemetry", 2, 2),
+    ("proxy", 13, 13),
+    ("admin", 22, 22),
+    ("store", 21, 21),
+    ("app", 5, 8),
+    ("cli", 2, 5),
+    ("main", 0, 0),
+    ("lib", 0, 0),
+];
+
+/// How many type names may be defined more than once outside tests. It may only fall, and ends at a
+/// tenth of the names: one name stands for one thing.
+const MOST_SHARED_NAMES: usize = 147;
+
 /// Everything at the top, besides files that begin with a dot.
 const TOP: [&str; 7] = [
     "Cargo.lock",
@@ -756,6 +781,109 @@ fn the_tokenizer_reads_what_it_should() {
     );
 }
 
+#[test]
+fn modules_of_a_layer_import_each_other_in_one_direction() {
+    let imports = Imports::read();
+    let mut found = String::new();
+    let mut check = |layer: &str, what: &str, most: usize, node: fn(&str) -> &str| {
+        let cycles = imports.cycles(layer, node);
+        let count: usize = cycles.iter().map(BTreeSet::len).sum();
+        if count > most {
+            let _ = writeln!(
+                found,
+                "`{layer}`: {count} {what} import each other in circles, at most {most} may:\n{}",
+                imports.describe(&cycles, node)
+            );
+        }
+    };
+    for (layer, rooms, files) in CYCLES {
+        check(layer, "rooms", rooms, room);
+        check(layer, "files", files, |module| module);
+    }
+    for layer in imports.layers() {
+        if !CYCLES.iter().any(|(listed, ..)| *listed == layer) {
+            let _ = writeln!(found, "`{layer}` is missing in CYCLES");
+        }
+    }
+    assert!(found.is_empty(), "\n{found}");
+}
+
+#[test]
+fn a_type_name_is_defined_once() {
+    let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in rust("src").into_iter().filter(|file| !file.is_test()) {
+        for (line, name) in defined_types(&file.running()) {
+            let at = format!("{}:{line}", file.path);
+            names.entry(name).or_default().push(at);
+        }
+    }
+    let all = names.len();
+    names.retain(|_, at| at.len() > 1);
+    let list = names.iter().fold(String::new(), |list, (name, at)| {
+        list + &format!("{name}: {}\n", at.join(" "))
+    });
+    assert!(
+        names.len() <= MOST_SHARED_NAMES,
+        "{} of {all} type names are defined more than once, at most {MOST_SHARED_NAMES} may be:\n{list}",
+        names.len(),
+    );
+}
+
+#[test]
+fn imports_and_types_are_read_as_they_are_meant() {
+    let file = |path: &str, text: &str| File::new(path.to_owned(), text.to_owned());
+    let imports = Imports::of(&[
+        file("src/x/mod.rs", "pub mod a;\npub mod b;"),
+        file("src/x/a.rs", "mod c;\npub use c::C;\nuse super::b::B;"),
+        file(
+            "src/x/a/c.rs",
+            "use crate::x::{\n    b,\n    a::A,\n};\n#[cfg(test)]\nuse super::super::d::D;\nfn f() { b::g::<A>() }",
+        ),
+        file(
+            "src/x/b.rs",
+            "pub(in crate::x::a) struct B;\nuse crate::y::Y; // super::a",
+        ),
+        file(
+            "src/x/d.rs",
+            "use super::a;\n#[cfg(test)]\nmod tests {\n    use super::*;\n}",
+        ),
+        file("src/y.rs", "use crate::x::a::A;"),
+    ]);
+    let edges: Vec<_> = imports
+        .edges
+        .iter()
+        .map(|((from, to), line)| format!("{from} -> {to} {line}"))
+        .collect();
+    assert_eq!(
+        edges,
+        [
+            "x::a -> x::a::c 2",
+            "x::a -> x::b 3",
+            "x::a::c -> x::a 1",
+            "x::a::c -> x::b 1",
+            "x::b -> y 2",
+            "x::d -> x::a 1",
+            "y -> x::a 1",
+        ]
+    );
+    assert_eq!(
+        imports.cycles("x", |module| module),
+        [BTreeSet::from(["x::a".to_owned(), "x::a::c".to_owned()])]
+    );
+    assert!(imports.cycles("x", room).is_empty(), "one room is no cycle");
+    assert_eq!(
+        imports.layers(),
+        BTreeSet::from(["x".to_owned(), "y".to_owned()])
+    );
+
+    let text = "pub struct A;\npub(super) enum B {}\nimpl I for A {\n    type E = u8;\n}\npub type T = A;\nstatic x: u8 = 0; // struct N\n#[cfg(test)]\nstruct M;\nunion U {}\npub trait R: Sized {}";
+    let types: Vec<_> = defined_types(&file("src/x/a.rs", text).running())
+        .into_iter()
+        .map(|(line, name)| format!("{line} {name}"))
+        .collect();
+    assert_eq!(types, ["1 A", "2 B", "6 T", "10 U", "11 R"]);
+}
+
 /// Checks a rule that holds in `folder` (everywhere, where it is empty) except in the files of a
 /// list, each of which must need it.
 fn exceptions(
@@ -787,6 +915,180 @@ fn exceptions(
     }
     found.unneeded(needed.len(), list.len(), name);
     found.none();
+}
+
+/// Which module of the crate imports which: the nodes are files (a folder's `mod.rs` is one of
+/// them), and every path of running code that names another module is an import. A declaration
+/// (`mod child;`) is none, a `pub use child::Item` is one.
+struct Imports {
+    /// Module (`gate::policy::judge`) and its file.
+    modules: BTreeMap<String, String>,
+    /// (from, to) and the first line that says so.
+    edges: BTreeMap<(String, String), usize>,
+}
+
+impl Imports {
+    fn read() -> Self {
+        let mut files = rust("src");
+        files.retain(|file| !file.is_test());
+        Self::of(&files)
+    }
+
+    fn of(files: &[File]) -> Self {
+        let modules = files
+            .iter()
+            .map(|file| (file.module(), file.path.clone()))
+            .collect();
+        let mut imports = Imports {
+            modules,
+            edges: BTreeMap::new(),
+        };
+        for file in files {
+            let from = file.module();
+            for (line, path) in paths(&file.running()) {
+                if let Some(to) = imports.resolve(&from, &path)
+                    && to != from
+                {
+                    imports.edges.entry((from.clone(), to)).or_insert(line);
+                }
+            }
+        }
+        imports
+    }
+
+    /// The module that `path`, written in the module `from`, leads to.
+    fn resolve(&self, from: &str, path: &str) -> Option<String> {
+        let mut here: Vec<&str> = from.split("::").collect();
+        let mut parts = path.split("::").filter(|part| !part.is_empty()).peekable();
+        match *parts.peek()? {
+            "crate" | "burngate" => {
+                parts.next();
+                here.clear();
+            }
+            "self" => drop(parts.next()),
+            "super" => {
+                while parts.next_if_eq(&"super").is_some() {
+                    here.pop();
+                }
+            }
+            child => {
+                if !self.modules.contains_key(&format!("{from}::{child}")) {
+                    return None;
+                }
+            }
+        }
+        for part in parts {
+            here.push(part);
+            let named = here.join("::");
+            let inside = format!("{named}::");
+            if !self.modules.contains_key(&named)
+                && !self
+                    .modules
+                    .keys()
+                    .any(|module| module.starts_with(&inside))
+            {
+                here.pop();
+                break;
+            }
+        }
+        Some(here.join("::")).filter(|module| self.modules.contains_key(module))
+    }
+
+    fn layers(&self) -> BTreeSet<String> {
+        let first = |module: &String| module.split("::").next().unwrap().to_owned();
+        self.modules.keys().map(first).collect()
+    }
+
+    /// The groups of nodes of a layer that reach each other; `node` says which node a module is
+    /// part of.
+    fn cycles(&self, layer: &str, node: fn(&str) -> &str) -> Vec<BTreeSet<String>> {
+        let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (from, to) in self.edges.keys() {
+            let inside = |module: &str| module.split("::").next() == Some(layer);
+            if inside(from) && inside(to) && node(from) != node(to) {
+                next.entry(node(from)).or_default().insert(node(to));
+            }
+        }
+        let reached_from = |start: &str| {
+            let mut reached = BTreeSet::new();
+            let mut left = vec![start];
+            while let Some(from) = left.pop() {
+                for to in next.get(from).into_iter().flatten() {
+                    if reached.insert((*to).to_owned()) {
+                        left.push(to);
+                    }
+                }
+            }
+            reached
+        };
+        let reached: BTreeMap<_, _> = next
+            .keys()
+            .map(|start| ((*start).to_owned(), reached_from(start)))
+            .collect();
+        let mut cycles = Vec::new();
+        for (start, others) in reached
+            .iter()
+            .filter(|(start, others)| others.contains(*start))
+        {
+            let cycle: BTreeSet<String> = others
+                .iter()
+                .filter(|other| reached.get(*other).is_some_and(|back| back.contains(start)))
+                .cloned()
+                .collect();
+            if !cycles.contains(&cycle) {
+                cycles.push(cycle);
+            }
+        }
+        cycles
+    }
+
+    /// Every import that is part of a cycle.
+    fn describe(&self, cycles: &[BTreeSet<String>], node: fn(&str) -> &str) -> String {
+        let mut text = String::new();
+        for cycle in cycles {
+            let _ = writeln!(text, "  a cycle of {}:", cycle.len());
+            for ((from, to), line) in &self.edges {
+                let (start, end) = (node(from), node(to));
+                if start != end && cycle.contains(start) && cycle.contains(end) {
+                    let (from, to) = (&self.modules[from], &self.modules[to]);
+                    let _ = writeln!(text, "    {from}:{line} -> {to}");
+                }
+            }
+        }
+        text
+    }
+}
+
+/// The file or folder directly below a layer that a module lies in: `gate::policy` for
+/// `gate::policy::judge`.
+fn room(module: &str) -> &str {
+    let end = module.match_indices("::").nth(1).map(|(at, _)| at);
+    &module[..end.unwrap_or(module.len())]
+}
+
+/// The types that `code` defines, with their lines. A `type` inside braces belongs to a trait or a
+/// function.
+fn defined_types(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (n, line) in code.lines().enumerate() {
+        let mut parts = words(line).skip_while(|word| matches!(*word, "pub" | "crate" | "super"));
+        let (Some(word), Some(name)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let is_type = match word {
+            "struct" | "enum" | "trait" | "union" => {
+                // What stands before the word is `pub` or nothing.
+                let before = line.trim_start();
+                before.starts_with("pub") || before.starts_with(word)
+            }
+            "type" => !line.starts_with(' '),
+            _ => false,
+        };
+        if is_type {
+            found.push((n + 1, name.to_owned()));
+        }
+    }
+    found
 }
 
 /// Follows `mod name;` from a file to the files it names.
@@ -901,6 +1203,51 @@ impl File {
             .enumerate()
             .map(|(n, line)| (n + 1, line))
             .collect()
+    }
+
+    /// The module that the file holds: `gate::policy` for `src/gate/policy/mod.rs`.
+    fn module(&self) -> String {
+        let path = self.path.trim_start_matches("src/");
+        path.strip_suffix("/mod.rs")
+            .unwrap_or_else(|| path.trim_end_matches(".rs"))
+            .replace('/', "::")
+    }
+
+    /// The code that runs outside tests, every line in its place: what only tests compile is blank,
+    /// and so is the scope of a `pub(in ...)`, which imports nothing.
+    fn running(&self) -> String {
+        let mut out = String::new();
+        let mut lines = self.code().into_iter().map(|(_, line)| line);
+        while let Some(line) = lines.next() {
+            if line.trim() == "#[cfg(test)]" {
+                out.push('\n');
+                // An item or a field: until brackets close, and it ends.
+                let mut depth = 0;
+                for line in lines.by_ref() {
+                    out.push('\n');
+                    for byte in line.bytes() {
+                        depth += i32::from(matches!(byte, b'{' | b'(' | b'['));
+                        depth -= i32::from(matches!(byte, b'}' | b')' | b']'));
+                    }
+                    let attribute = line.trim_start().starts_with("#[");
+                    if depth <= 0 && !attribute && line.trim_end().ends_with([';', ',', '}']) {
+                        break;
+                    }
+                }
+                continue;
+            }
+            match line.split_once("pub(in ") {
+                Some((before, scope)) => {
+                    let rest = scope.split_once(')').map_or("", |(_, rest)| rest);
+                    out.push_str(before);
+                    out.push_str("pub");
+                    out.push_str(rest);
+                }
+                None => out.push_str(line),
+            }
+            out.push('\n');
+        }
+        out
     }
 
     /// Lines of tests, with their numbers.
