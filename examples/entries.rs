@@ -31,8 +31,8 @@ use burngate::gate::policy::PolicySet;
 use burngate::gate::risk::Risk;
 use burngate::gate::time::{Time, hours, minutes};
 use burngate::gate::workflow::WorkflowState;
+use burngate::journal::port::{Journal as _, Projection, Ticket};
 use burngate::ledger::Ledger;
-use burngate::ledger::port::{Journal as _, Projection, Ticket};
 use burngate::store::{Options, Store};
 
 /// When the first entry happened: 2026-01-01.

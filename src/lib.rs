@@ -53,10 +53,11 @@
 //! | 0 | `gate` | decide: values, rules, budgets, and the fold of events into state | ask for the time, do any IO, lock, or compute in floats |
 //! | 1 | `wire` `config` `api` | translate: bytes, policy files and admin JSON to gate values and back | look at each other, or do IO (`config::files` reads files) |
 //! | 2 | `clock` `ids` | hand in what a decision cannot make up: the time, and ids | |
-//! | 3 | `ledger` `telemetry` | share: what calls in flight read and change, and what is counted and logged | know a runtime; `ledger` never looks at `telemetry` |
-//! | 4 | `proxy` `admin` `store` | act: serve agents, serve people, keep the books | look at each other |
-//! | 5 | `app` | wire them up, start them, stop them | decide |
-//! | 6 | `cli` `main` | read flags, talk to a gate, print | reach past `app` and layer 1 |
+//! | 3 | `journal` | hand over: the ports through which things are kept and read back, and a journal in memory | know a runtime or a disk |
+//! | 4 | `ledger` `telemetry` | share: what calls in flight read and change, and what is counted and logged | know a runtime; `ledger` never looks at `telemetry` |
+//! | 5 | `proxy` `admin` `store` | act: serve agents, serve people, keep the books | look at each other |
+//! | 6 | `app` | wire them up, start them, stop them | decide |
+//! | 7 | `cli` `main` | read flags, talk to a gate, print | reach past `app` and layer 1 |
 //!
 //! The split between the first layer and the rest is what makes the product checkable: a year of
 //! traffic is a loop over function calls (`tests/sim`), a restart is the same loop over the
@@ -98,6 +99,8 @@ pub mod api;
 
 pub mod clock;
 pub mod ids;
+
+pub mod journal;
 
 pub mod ledger;
 pub mod telemetry;

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::read::{Params, limit, moment, name, some_name};
 use crate::api::audit::{Audit, AuditEntry, AuditQuery};
 use crate::api::{Moment, Problem, Slug};
-use crate::ledger::port::{EntryFilter, JournalView};
+use crate::journal::read::{EntryFilter, JournalView};
 
 /// How many entries make a page where nobody says.
 const PAGE: usize = 100;

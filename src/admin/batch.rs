@@ -18,7 +18,8 @@ use crate::api::report::{Batch, Exclusion, Filter};
 use crate::api::{Problem, Slug};
 use crate::gate::outcome::FailureMode;
 use crate::ids;
-use crate::ledger::port::{BatchOf, Change, MAX_BATCH, RunKey};
+use crate::journal::record::RunKey;
+use crate::journal::revise::{BatchOf, Change, MAX_BATCH};
 
 /// What is to happen to the runs that match.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +102,7 @@ pub(super) async fn matching(
     .await??;
     let keys = desk.look_up(move |records| records.keys(&wanted)).await?;
     if keys.len() > MAX_BATCH {
-        return Err(crate::ledger::port::ReviseError::TooMany.into());
+        return Err(crate::journal::revise::ReviseError::TooMany.into());
     }
     let matched = keys.len() as u64;
     let workflows = by_workflow(&keys);

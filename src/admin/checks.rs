@@ -19,7 +19,8 @@ use crate::api::operate::RunReport;
 use crate::api::{Moment, Problem};
 use crate::gate::name::{RunId, WorkflowName};
 use crate::gate::time::days;
-use crate::ledger::port::{Change, CheckView, RunTarget};
+use crate::journal::read::CheckView;
+use crate::journal::revise::{Change, RunTarget};
 
 /// How many runs are listed where nobody says.
 const LISTED: usize = 100;

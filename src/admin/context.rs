@@ -19,7 +19,9 @@ use crate::gate::approval::{Approval, Request};
 use crate::gate::event::{Entry, Event, Executed, RunRef};
 use crate::gate::name::{ApprovalId, RunId, WorkflowName};
 use crate::gate::time::{Time, days};
-use crate::ledger::port::{Records, RunFilter, RunKey, RunView, Unavailable};
+use crate::journal::read::{Records, RunFilter, RunView};
+use crate::journal::record::RunKey;
+use crate::journal::unavailable::Unavailable;
 use crate::ledger::sofar::{SoFar, Touching};
 
 /// So many journal entries about held calls are looked through for like ones: some hundred

@@ -21,7 +21,8 @@ use crate::gate::policy::judge::RuleName;
 use crate::gate::policy::shadow::watched;
 use crate::gate::time::{Time, days};
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::{CallRecord, Records, RunFilter};
+use crate::journal::read::{Records, RunFilter};
+use crate::journal::record::CallRecord;
 
 /// So far back runs are looked at.
 const DAYS: u64 = 7;

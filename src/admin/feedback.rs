@@ -20,7 +20,8 @@ use crate::api::{Moment, Problem};
 use crate::gate::event::Event;
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Time;
-use crate::ledger::port::{Happened, Records, Unavailable};
+use crate::journal::read::{Happened, Records};
+use crate::journal::unavailable::Unavailable;
 
 /// One workflow's held calls and decisions over a span of time, the last seven days where nobody
 /// says: how many, how fast, how often just as asked, and how many that were let go turned out bad;

@@ -36,9 +36,9 @@ use crate::gate::standing::Standing;
 use crate::gate::time::days;
 use crate::gate::verdict::Verdict;
 use crate::ids;
+use crate::journal::import::{ImportError, ImportReply, ImportStep};
+use crate::journal::record::{CallRecord, MAX_RECORDED, RunRecord};
 use crate::ledger::Workplace;
-use crate::ledger::past::{ImportError, ImportReply, ImportStep};
-use crate::ledger::port::{CallRecord, MAX_RECORDED, RunRecord};
 use crate::wire::json;
 
 /// So many runs go to the journal at once: few enough that whoever waits for a commit does not

@@ -17,10 +17,10 @@ use crate::gate::incident;
 use crate::gate::name::{CallId, IncidentId};
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::time::minutes;
+use crate::journal::read::{Records, RunFilter, RunView};
+use crate::journal::record::RunKey;
+use crate::journal::revise::{BatchOf, Change, MAX_BATCH, ReviseError};
 use crate::ledger::Table;
-use crate::ledger::port::{
-    BatchOf, Change, MAX_BATCH, Records, ReviseError, RunFilter, RunKey, RunView,
-};
 
 /// So many unacceptable runs of an incident's time are looked at; of more, none is excluded.
 const MOST_RUNS: usize = 100_000;

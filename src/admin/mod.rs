@@ -21,8 +21,9 @@ use self::auth::{Auth, Role};
 use self::fault::Fault;
 use self::health::Health;
 use crate::api::Slug;
+use crate::journal::read::Records;
+use crate::journal::unavailable::Unavailable;
 use crate::ledger::Ledger;
-use crate::ledger::port::{Records, Unavailable};
 use crate::telemetry::Metrics;
 
 mod approvals;

@@ -18,8 +18,8 @@ use crate::api::{Moment, Problem};
 use crate::gate::event::Charge;
 use crate::gate::name::RunId;
 use crate::gate::outcome::{FailureMode, Source};
+use crate::journal::revise::{Change, ReviseError, Revised, RunTarget};
 use crate::ledger::operate::Reported;
-use crate::ledger::port::{Change, ReviseError, Revised, RunTarget};
 use crate::{api, ids};
 
 /// Reports how a run turned out, or many, or takes such reports back.

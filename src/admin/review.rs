@@ -24,8 +24,9 @@ use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::{PolicySet, Workflow};
 use crate::gate::risk::Risk;
 use crate::gate::time::{Time, days};
+use crate::journal::read::{Happened, Records, RunFilter};
+use crate::journal::unavailable::Unavailable;
 use crate::ledger::operate::{Scope, View};
-use crate::ledger::port::{Happened, Records, RunFilter, Unavailable};
 
 /// What is reviewed where nobody says: a week.
 pub(super) const USUAL: Duration = days(7);

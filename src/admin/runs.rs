@@ -22,7 +22,9 @@ use crate::gate::name::{RunId, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::sample::Sample;
 use crate::gate::time::Time;
-use crate::ledger::port::{CallRecord, Records, RunFilter, RunRecord, RunView, Unavailable};
+use crate::journal::read::{Records, RunFilter, RunView};
+use crate::journal::record::{CallRecord, RunRecord};
+use crate::journal::unavailable::Unavailable;
 
 /// How many runs are listed where nobody says.
 const LISTED: usize = 100;

@@ -29,8 +29,8 @@ use crate::gate::policy::Rule;
 use crate::gate::policy::condition::Undecided;
 use crate::gate::policy::facts::{Ambiguous, Facts, Lookup};
 use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
+use crate::journal::revise::{Change, ReviseError, RunTarget};
 use crate::ledger::operate::Reported;
-use crate::ledger::port::{Change, ReviseError, RunTarget};
 use crate::wire::webhook::Signed;
 use crate::wire::{json, webhook};
 

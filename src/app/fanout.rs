@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::gate::event::Entry;
 use crate::gate::name::WorkflowName;
 use crate::gate::workflow::WorkflowState;
+use crate::journal::port::{Projection, Ticket};
 use crate::ledger::Ledger;
-use crate::ledger::port::{Projection, Ticket};
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 

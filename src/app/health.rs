@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use super::emergency::Emergency;
 use super::reload::Reload;
 use crate::admin::health::{Check, Condition, Health};
+use crate::journal::port::Journal;
 use crate::ledger::Ledger;
-use crate::ledger::port::Journal;
 use crate::proxy::drain::Phase;
 
 /// The gate's health.

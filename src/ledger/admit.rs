@@ -15,8 +15,6 @@ use super::deeds::{Asked, Recall, Recalled};
 use super::exposure::Exposed;
 use super::grant::{Full, Used, denied, denied_before, denied_unasked, full, request};
 use super::permit::{Permit, Progress, Seat, Settlement};
-use super::port::Unavailable;
-use super::receipt::Receipt;
 use super::runs::{End, Key, OpenRun, RunState, charge, seen};
 use super::shard::Live;
 use super::unlisted::Sight;
@@ -34,6 +32,8 @@ use crate::gate::risk::Risk;
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+use crate::journal::receipt::Receipt;
+use crate::journal::unavailable::Unavailable;
 
 /// What is asked: one call, read once.
 pub struct Ask<'a> {

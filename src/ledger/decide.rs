@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use super::Ledger;
 use super::operate::{Durable, OperateError, Reported, decided};
-use super::port::{Change, RunTarget};
 use crate::gate::approval::{Approval, Decision, DecisionKind, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Charge, Event};
 use crate::gate::name::{ApprovalId, CallId, PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
+use crate::journal::revise::{Change, RunTarget};
 
 /// A decision that was handed over.
 pub struct Deciding {

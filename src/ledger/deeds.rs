@@ -18,7 +18,6 @@ use super::Ledger;
 use super::admit::{Admit, Ask, Refusal};
 use super::answers::{Answer, Answers};
 use super::permit::Seat;
-use super::port::{Change, Revise, RunTarget};
 use super::runs::{charge, seen};
 use crate::api::Moment;
 use crate::gate::deed::{
@@ -35,6 +34,7 @@ use crate::gate::policy::{DeedRules, Tool, deed};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+use crate::journal::revise::{Change, Revise, RunTarget};
 use crate::wire::canonical;
 
 /// The request header that carries an idempotency key.

@@ -11,7 +11,6 @@
 
 use super::admit::{Admit, Refusal};
 use super::permit::{Seat, Settlement};
-use super::port::Journal;
 use super::runs::{Key, charge, seen};
 use super::{Ledger, Workplace};
 use crate::gate::event::{Event, Executed, RunRef};
@@ -21,6 +20,7 @@ use crate::gate::outcome::FailureMode;
 use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
 use crate::gate::time::Time;
+use crate::journal::port::Journal;
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

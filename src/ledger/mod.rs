@@ -1,5 +1,4 @@
-//! The living state: what the data plane reads and changes while calls are in flight, and the ports
-//! through which it is kept.
+//! The living state: what the data plane reads and changes while calls are in flight.
 //!
 //! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their
 //! order: who may decide, what concerns every workflow, then an open run, then a shard, then the
@@ -17,7 +16,6 @@ use dashmap::DashMap;
 
 use self::caps::{Caps, Meters};
 use self::deeds::Deeds;
-use self::port::{Journal, Projection, Ticket};
 use self::runs::Runs;
 use self::shard::Shard;
 use crate::clock::Clock;
@@ -28,6 +26,7 @@ use crate::gate::state::State;
 use crate::gate::time::{Time, days, minutes};
 use crate::gate::verdict::Verdict;
 use crate::gate::workflow::WorkflowState;
+use crate::journal::port::{Journal, Projection, Ticket};
 
 pub mod admit;
 pub mod again;
@@ -43,13 +42,9 @@ pub mod exposure;
 pub mod grant;
 mod incidents;
 mod meanwhile;
-pub mod memory;
 pub mod operate;
-pub mod past;
 pub mod permit;
-pub mod port;
 pub mod promote;
-pub mod receipt;
 pub mod refused;
 pub mod repeat;
 pub mod reviewed;

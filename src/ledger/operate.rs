@@ -10,14 +10,9 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::meanwhile::{What, alone};
-use super::port::{
-    Batch, BatchOf, Candidate, Change, Journal, Revise, ReviseError, Revised, RevisedAll,
-    RunTarget, Ticket, Unavailable,
-};
-use super::receipt::{Receipt, Stamp};
 use super::runs::{End, Key, OpenRun};
 use super::shard::Shard;
-use super::{Ledger, Workplace, receipt, runs};
+use super::{Ledger, Workplace, runs};
 use crate::api::Moment;
 use crate::gate::approval::queue::Conflict;
 use crate::gate::approval::{Approval, Stage};
@@ -28,6 +23,13 @@ use crate::gate::name::{
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::gate::workflow::WorkflowState;
+use crate::journal::port::{Journal, Ticket};
+use crate::journal::receipt;
+use crate::journal::receipt::{Receipt, Stamp};
+use crate::journal::revise::{
+    Batch, BatchOf, Candidate, Change, Revise, ReviseError, Revised, RevisedAll, RunTarget,
+};
+use crate::journal::unavailable::Unavailable;
 
 /// One workflow or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::caps::{Aloft, Metered};
 use super::deeds::Doing;
 use super::edit::Edited;
-use super::port::{CallRecord, Change, Revise, RunTarget};
 use super::runs::OpenRun;
 use super::{Ledger, Workplace, runs};
 use crate::gate::deed::Undone;
@@ -21,6 +20,8 @@ use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+use crate::journal::record::CallRecord;
+use crate::journal::revise::{Change, Revise, RunTarget};
 
 /// A call's place in its run.
 #[must_use = "a seat that is dropped settles its call"]

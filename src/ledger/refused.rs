@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::permit::Seat;
-use super::port::Journal;
 use super::shard::Shard;
 use super::{Ledger, UNLISTED};
 use crate::gate::event::{Entry, Event, Executed, MOST_REFUSED, RefusedAlike, RefusedCall, RunRef};
 use crate::gate::name::{AgentName, PersonName, ToolName};
 use crate::gate::time::{Minute, Time};
 use crate::gate::verdict::Verdict;
+use crate::journal::port::Journal;
 
 /// How often what was turned away is written down.
 const TURNED_AWAY_EVERY: Duration = Duration::from_mins(1);

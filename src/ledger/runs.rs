@@ -12,8 +12,6 @@ use dashmap::DashMap;
 
 use super::Workplace;
 use super::exposure::Holds;
-use super::port::{CallRecord, Journal, RunRecord, Unavailable};
-use super::receipt::Receipt;
 use super::repeat::Repeats;
 use crate::gate::event::{Charge, Event, Executed, Mark, Revision, RunRef};
 use crate::gate::facets::Facets;
@@ -22,6 +20,10 @@ use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::policy::{RunRules, Workflow};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
+use crate::journal::port::Journal;
+use crate::journal::receipt::Receipt;
+use crate::journal::record::{CallRecord, RunRecord};
+use crate::journal::unavailable::Unavailable;
 
 /// The most runs that are open at once. At it, a call of a new run is refused.
 pub const MAX_OPEN: usize = 1_000_000;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::permit::Seat;
-use super::port::MAX_RECORDED;
 use super::runs::RunState;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
@@ -15,6 +14,7 @@ use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::gate::{incident, sample};
+use crate::journal::record::MAX_RECORDED;
 use crate::wire::canonical;
 
 impl Seat {

@@ -18,9 +18,6 @@ use arc_swap::ArcSwap;
 
 use super::caps::Traffic;
 use super::exposure::Taken;
-use super::port::{Appended, Journal, Ticket, Unavailable};
-use super::receipt;
-use super::receipt::{Receipt, Shared, Stamp};
 use super::refused::Refusals;
 use crate::gate::approval::Approval;
 use crate::gate::event::{Entry, Event};
@@ -28,6 +25,10 @@ use crate::gate::name::{ApprovalId, WorkflowName};
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::gate::workflow::WorkflowState;
+use crate::journal::port::{Appended, Journal, Ticket};
+use crate::journal::receipt;
+use crate::journal::receipt::{Receipt, Shared, Stamp};
+use crate::journal::unavailable::Unavailable;
 
 /// Watchers that nobody listens for any more are looked for when there are so many.
 const MANY_WATCHERS: usize = 64;

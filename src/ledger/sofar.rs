@@ -2,12 +2,12 @@
 //! in the records; these are in memory alone.
 
 use super::Ledger;
-use super::port::{CallRecord, RunKey};
 use super::runs::OpenRun;
 use crate::gate::event::Executed;
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::time::Time;
+use crate::journal::record::{CallRecord, RunKey};
 
 /// An open run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,8 +25,8 @@ use crate::gate::event::Charge;
 use crate::gate::name::{ApprovalId, RunId};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::ids;
+use crate::journal::revise::{ReviseError, RunTarget};
 use crate::ledger::operate::Reported;
-use crate::ledger::port::{ReviseError, RunTarget};
 use crate::wire::query::Query;
 use crate::wire::{Malformed, media, target};
 

@@ -27,11 +27,11 @@ use crate::gate::approval::Approval;
 use crate::gate::policy::judge::Finding;
 use crate::gate::verdict::Verdict;
 use crate::ids;
+use crate::journal::receipt::Receipt;
+use crate::journal::unavailable::Unavailable;
 use crate::ledger::admit::Admit;
 use crate::ledger::answers::Answer as StoredAnswer;
 use crate::ledger::permit::{Permit, Seat, Settlement};
-use crate::ledger::port::Unavailable;
-use crate::ledger::receipt::Receipt;
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.

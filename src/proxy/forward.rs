@@ -23,9 +23,9 @@ use super::routes::Routes;
 use super::upstream::{Patience, Reply, SendError};
 use super::worker::Connection;
 use crate::gate::policy::Upstream;
+use crate::journal::receipt::Receipt;
+use crate::journal::unavailable::Unavailable;
 use crate::ledger::permit::{Permit, Seat};
-use crate::ledger::port::Unavailable;
-use crate::ledger::receipt::Receipt;
 
 /// How an attempt ended.
 pub enum Attempt {

@@ -11,10 +11,10 @@ use super::refusal::Refused;
 use super::worker::Connection;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::name::ApprovalId;
+use crate::journal::receipt::Receipt;
+use crate::journal::unavailable::Unavailable;
 use crate::ledger::Ledger;
 use crate::ledger::permit::Seat;
-use crate::ledger::port::Unavailable;
-use crate::ledger::receipt::Receipt;
 
 /// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
 /// minutes.

@@ -19,7 +19,8 @@ use crate::gate::event::Executed;
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::time::{Minute, Time, days};
-use crate::ledger::port::{CheckState, RunRecord};
+use crate::journal::read::CheckState;
+use crate::journal::record::RunRecord;
 
 /// What draws need to know.
 pub(super) struct Draws {

@@ -5,7 +5,7 @@ use crate::gate::event::{Executed, Mark};
 use crate::gate::outcome::Source;
 use crate::gate::risk::Risk;
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::CheckState;
+use crate::journal::read::CheckState;
 
 pub(super) const UNACCEPTABLE_OR_EXCLUDED: i64 = 1;
 pub(super) const AMBIGUOUS: i64 = 2;

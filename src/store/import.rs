@@ -20,8 +20,8 @@ use crate::gate::outcome::FailureMode;
 use crate::gate::past::{Imported, MOST_CRITICAL, PastCell, PastRun};
 use crate::gate::risk::Risk;
 use crate::gate::time::{Minute, Time};
-use crate::ledger::past::{ImportError, ImportReply, ImportStep};
-use crate::ledger::port::RunRecord;
+use crate::journal::import::{ImportError, ImportReply, ImportStep};
+use crate::journal::record::RunRecord;
 
 /// So many rows are cleared away in one transaction: what an usual batch takes to write.
 const CLEARED_AT_ONCE: i64 = 1_000;

@@ -24,7 +24,7 @@ use crate::gate::name::{AgentName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
-use crate::ledger::port::{Candidate, Change, MAX_BATCH, ReviseError, RunTarget};
+use crate::journal::revise::{Candidate, Change, MAX_BATCH, ReviseError, RunTarget};
 
 /// How many runs are named when more than one matches.
 const NAMED: usize = 10;

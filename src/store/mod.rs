@@ -19,7 +19,8 @@ use std::thread::JoinHandle;
 
 use crate::gate::state::State;
 use crate::gate::time::Time;
-use crate::ledger::port::{Projection, Unavailable};
+use crate::journal::port::Projection;
+use crate::journal::unavailable::Unavailable;
 
 mod audit;
 mod books;

@@ -16,7 +16,7 @@ use super::files::DATABASE;
 use super::records::{RUN_COLUMNS, RUN_NAMES, view};
 use super::runs::bytes;
 use crate::gate::event::Entry;
-use crate::ledger::port::RunView;
+use crate::journal::read::RunView;
 
 /// How many runs are read at once.
 const BATCH: usize = 512;

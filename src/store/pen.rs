@@ -18,7 +18,8 @@ use crate::gate::event::{Cell, Entry, Event, Mark};
 use crate::gate::name::WorkflowName;
 use crate::gate::outcome::FailureMode;
 use crate::gate::time::{Minute, Time};
-use crate::ledger::port::{RunRecord, Ticket};
+use crate::journal::port::Ticket;
+use crate::journal::record::RunRecord;
 
 /// How many snapshots are kept.
 const SNAPSHOTS: i64 = 2;

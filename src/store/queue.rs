@@ -11,13 +11,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::gate::event::Entry;
-use crate::ledger::past::{ImportError, ImportReply, ImportStep};
-use crate::ledger::port::{
-    Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Ticket,
-    Unavailable,
-};
-use crate::ledger::receipt;
-use crate::ledger::receipt::{Receipt, Stamp};
+use crate::journal::import::{ImportError, ImportReply, ImportStep};
+use crate::journal::port::{Appended, Journal, Ticket};
+use crate::journal::receipt;
+use crate::journal::receipt::{Receipt, Stamp};
+use crate::journal::record::RunRecord;
+use crate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
+use crate::journal::unavailable::Unavailable;
 
 /// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40
 /// MB.

@@ -15,7 +15,7 @@ use crate::gate::event::{Event, Executed, Mark};
 use crate::gate::name::{CallId, PersonName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::time::Time;
-use crate::ledger::port::ReviseError;
+use crate::journal::revise::ReviseError;
 
 /// The modes that the gate charges for a lost answer.
 const LOST: [FailureMode; 2] = [FailureMode::Timeout, FailureMode::ToolError];
@@ -34,7 +34,7 @@ impl Pen<'_> {
         harmless: bool,
         note: Option<&Arc<str>>,
         by: &PersonName,
-    ) -> Answer<crate::ledger::port::Revised> {
+    ) -> Answer<crate::journal::revise::Revised> {
         let id = bytes(call);
         let known: Option<i64> = self
             .connection

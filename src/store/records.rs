@@ -22,10 +22,13 @@ use crate::gate::outcome::Outcome;
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::{
-    CallRecord, CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView,
-    MAX_BATCH, MOST_RECORDS, Records, RunFilter, RunKey, RunRecord, RunView, Shadowed, Unavailable,
+use crate::journal::read::{
+    CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView,
+    MOST_RECORDS, Records, RunFilter, RunView, Shadowed,
 };
+use crate::journal::record::{CallRecord, RunKey, RunRecord};
+use crate::journal::revise::MAX_BATCH;
+use crate::journal::unavailable::Unavailable;
 
 /// How many questions are answered at once; more wait.
 const READERS: usize = 4;

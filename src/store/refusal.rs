@@ -7,7 +7,7 @@ use super::pen::Written;
 use super::queue::Job;
 use crate::gate::event::{Entry, Event, Executed};
 use crate::gate::time::Time;
-use crate::ledger::port::Unavailable;
+use crate::journal::unavailable::Unavailable;
 
 /// Tells everybody who waits, and gives what must still be written and what was dropped.
 pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {

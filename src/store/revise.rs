@@ -20,8 +20,9 @@ use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::time::Time;
-use crate::ledger::port::{
-    Batch, BatchOf, Change, CheckState, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
+use crate::journal::read::CheckState;
+use crate::journal::revise::{
+    Batch, BatchOf, Change, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
 };
 
 /// What a revision needs to know of a run.

@@ -16,7 +16,7 @@ use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::{CallRecord, RunRecord};
+use crate::journal::record::{CallRecord, RunRecord};
 
 /// A row's id is its booking time shifted by so many bits, and a number that tells runs of one
 /// millisecond apart.

@@ -15,7 +15,7 @@ use crate::gate::event::{Entry, Event};
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::{Happened, Shadowed};
+use crate::journal::read::{Happened, Shadowed};
 
 /// So many rows are looked at for the latest time in front of one.
 const NEAR: i64 = 64;

@@ -25,10 +25,11 @@ use crate::gate::time;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::gate::workflow::WorkflowState;
-use crate::ledger::port::{
-    Batch, BatchOf, CallRecord, Candidate, Change, EntryFilter, Journal as _, Projection,
-    Records as _, Revise, ReviseError, Revised, RevisedAll, RunFilter, RunKey, RunRecord,
-    RunTarget, Ticket,
+use crate::journal::port::{Journal as _, Projection, Ticket};
+use crate::journal::read::{EntryFilter, Records as _, RunFilter};
+use crate::journal::record::{CallRecord, RunKey, RunRecord};
+use crate::journal::revise::{
+    Batch, BatchOf, Candidate, Change, Revise, ReviseError, Revised, RevisedAll, RunTarget,
 };
 
 mod checks;
@@ -185,7 +186,7 @@ impl World {
             .collect()
     }
 
-    fn views(&self, filter: RunFilter) -> Vec<crate::ledger::port::RunView> {
+    fn views(&self, filter: RunFilter) -> Vec<crate::journal::read::RunView> {
         self.records
             .runs(&RunFilter {
                 limit: 1_000,
@@ -622,7 +623,7 @@ fn dropped_without_a_drain_it_hangs_nobody() {
     assert!(waiting.durable.wait().is_ok_and(|answer| answer.is_ok()));
     assert_eq!(
         world.journal.append(entry(None, clamp())).durable.wait(),
-        Ok(Err(crate::ledger::port::Unavailable))
+        Ok(Err(crate::journal::unavailable::Unavailable))
     );
     assert!(!world.journal.ready());
 }
@@ -646,6 +647,9 @@ fn a_writer_that_panics_leaves_nobody_waiting() {
             .wait()
             .is_err()
     );
-    assert_eq!(running.drain(), Err(crate::ledger::port::Unavailable));
+    assert_eq!(
+        running.drain(),
+        Err(crate::journal::unavailable::Unavailable)
+    );
     assert!(!journal.ready());
 }

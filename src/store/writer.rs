@@ -23,8 +23,10 @@ use crate::gate::event::{Entry, Event};
 use crate::gate::name::WorkflowName;
 use crate::gate::state::State;
 use crate::gate::time::{Minute, Time};
-use crate::ledger::past::{ImportError, ImportReply};
-use crate::ledger::port::{Projection, ReviseError, Revised, RevisedAll, Ticket, Unavailable};
+use crate::journal::import::{ImportError, ImportReply};
+use crate::journal::port::{Projection, Ticket};
+use crate::journal::revise::{ReviseError, Revised, RevisedAll};
+use crate::journal::unavailable::Unavailable;
 
 /// A snapshot is due after so many journal rows.
 const SNAPSHOT_ROWS: i64 = 10_000;

@@ -22,13 +22,15 @@ use burngate::gate::policy::judge::{Case, judge};
 use burngate::gate::policy::{Api, HoldRules, PolicySet, RunRules, Tool, Workflow};
 use burngate::gate::state::State;
 use burngate::gate::time::Time;
+use burngate::journal::port::{Appended, Journal};
+use burngate::journal::receipt;
+use burngate::journal::receipt::Receipt;
+use burngate::journal::record::RunRecord;
+use burngate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
+use burngate::journal::unavailable::Unavailable;
 use burngate::ledger::admit::{Admit, Ask, Exhibit};
 use burngate::ledger::permit::Settlement;
-use burngate::ledger::port::{
-    Appended, Batch, Journal, Revise, ReviseError, Revised, RevisedAll, RunRecord, Unavailable,
-};
-use burngate::ledger::receipt::Receipt;
-use burngate::ledger::{Bounds, Ledger, receipt};
+use burngate::ledger::{Bounds, Ledger};
 use burngate::{ids, wire};
 use criterion::{Criterion, criterion_group, criterion_main};
 

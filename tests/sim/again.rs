@@ -18,7 +18,8 @@ use burngate::gate::state::State;
 use burngate::gate::time::{Time, days};
 use burngate::gate::verdict::Verdict;
 use burngate::gate::workflow::WorkflowState;
-use burngate::ledger::port::{CallRecord, Journal as _, Projection, RunRecord, Ticket};
+use burngate::journal::port::{Journal as _, Projection, Ticket};
+use burngate::journal::record::{CallRecord, RunRecord};
 use burngate::store::{Clock, Options, Queue, Running, Store};
 use tempfile::TempDir;
 

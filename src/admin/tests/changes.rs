@@ -10,7 +10,7 @@ use crate::gate::event::{Entry, Mark};
 use crate::gate::name::CallId;
 use crate::gate::outcome::FailureMode;
 use crate::gate::time::{hours, minutes};
-use crate::ledger::port::Journal as _;
+use crate::journal::port::Journal as _;
 
 const APPROVE: &str = "/v1/approvals/apr_00000000000000000000000000000001/approve";
 const DENY: &str = "/v1/approvals/apr_00000000000000000000000000000001/deny";
@@ -580,7 +580,7 @@ async fn what_no_run_touched_is_said_with_the_spaces_that_nobody_sees() {
 
 #[tokio::test]
 async fn runs_of_several_workflows_are_put_to_the_person() {
-    let theirs = crate::ledger::port::RunRecord {
+    let theirs = crate::journal::record::RunRecord {
         workflow: "payouts".into(),
         ..run("a-1", "payout-bot", Mark::Acceptable, minutes(3), &[])
     };
@@ -929,7 +929,7 @@ async fn the_journal_is_paged() {
 #[tokio::test]
 async fn a_signal_without_a_secret_needs_a_reporter_and_charges_nobody_where_it_is_not_clear_who_is_meant()
  {
-    let theirs = crate::ledger::port::RunRecord {
+    let theirs = crate::journal::record::RunRecord {
         workflow: "payouts".into(),
         ..run("a-2", "payout-bot", Mark::Acceptable, minutes(3), &[])
     };

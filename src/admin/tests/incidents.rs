@@ -7,7 +7,7 @@ use crate::gate::event::{Entry, Event, Mark};
 use crate::gate::name::IncidentId;
 use crate::gate::outcome::FailureMode;
 use crate::gate::time::minutes;
-use crate::ledger::port::RunRecord;
+use crate::journal::record::RunRecord;
 
 const ID: &str = "inc_0000000000000000000000000000000a";
 const EXCLUDE: &str = "/v1/incidents/inc_0000000000000000000000000000000a/exclude";

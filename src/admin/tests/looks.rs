@@ -7,7 +7,8 @@ use crate::gate::event::{Entry, Mark};
 use crate::gate::facets::Facets;
 use crate::gate::outcome::FailureMode;
 use crate::gate::time::{hours, minutes};
-use crate::ledger::port::{EntryFilter, RunRecord};
+use crate::journal::read::EntryFilter;
+use crate::journal::record::RunRecord;
 use crate::telemetry::metrics::{MAX_MODES, OTHER};
 
 fn some_runs() -> Vec<RunRecord> {
@@ -252,7 +253,7 @@ async fn the_four_numbers_are_told_over_any_span_of_whole_hours() {
 #[tokio::test]
 async fn metrics_say_what_the_api_says() {
     let world = World::new(&[held(1, 1)], some_runs());
-    for view in crate::ledger::port::Records::entries(
+    for view in crate::journal::read::Records::entries(
         &*world.journal,
         &EntryFilter {
             limit: 1_000,

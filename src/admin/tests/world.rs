@@ -31,8 +31,9 @@ use crate::gate::policy::{
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::time::{Time, days, hours, minutes};
 use crate::gate::verdict::Verdict;
-use crate::ledger::memory::MemoryJournal;
-use crate::ledger::port::{CallRecord, Journal, Projection, RunRecord};
+use crate::journal::memory::MemoryJournal;
+use crate::journal::port::{Journal, Projection};
+use crate::journal::record::{CallRecord, RunRecord};
 use crate::ledger::{Bounds, Ledger};
 use crate::telemetry::Metrics;
 

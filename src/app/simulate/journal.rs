@@ -25,7 +25,8 @@ use crate::gate::policy::{PolicySet, Terms};
 use crate::gate::risk::Risk;
 use crate::gate::time::{Minute, Time, hours};
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::{CallRecord, RunView};
+use crate::journal::read::RunView;
+use crate::journal::record::CallRecord;
 use crate::store::{OpenError, Past, PastRuns};
 use crate::wire::json;
 

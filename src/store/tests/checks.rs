@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::gate::check::{Check, MOST_WAITING};
-use crate::ledger::port::Checks;
+use crate::journal::read::Checks;
 
 /// A world whose workflow asks for checks.
 fn world(sample_ppm: u32, min: u32) -> World {

@@ -1,7 +1,7 @@
 //! Disks that are full, lie, or lose their files.
 
 use super::*;
-use crate::ledger::port::Unavailable;
+use crate::journal::unavailable::Unavailable;
 
 /// Waits until the journal takes something again.
 fn recovered(world: &World) {

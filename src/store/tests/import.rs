@@ -2,7 +2,7 @@
 //! run.
 
 use super::*;
-use crate::ledger::past::{ImportError, ImportReply, ImportStep};
+use crate::journal::import::{ImportError, ImportReply, ImportStep};
 
 const HOUR: i64 = 3_600_000;
 
@@ -205,7 +205,7 @@ fn a_disk_that_fails_ends_an_import_and_the_books_stay_as_they_were() {
         .collect();
     assert_eq!(
         runs(&world, many),
-        Err(crate::ledger::port::Unavailable.into())
+        Err(crate::journal::unavailable::Unavailable.into())
     );
     world.fault.pages.store(0, Ordering::SeqCst);
     while !world.journal.ready() {

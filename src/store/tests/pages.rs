@@ -1,7 +1,7 @@
 //! A long journal, page by page: nothing is left out, and no page looks through more than it may.
 
 use super::*;
-use crate::ledger::port::Entries;
+use crate::journal::read::Entries;
 use crate::store::records::MOST_LOOKED_AT;
 use crate::store::{Past, verify};
 

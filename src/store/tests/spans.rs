@@ -1,7 +1,7 @@
 //! The journal between two moments, and what shadow let through.
 
 use super::*;
-use crate::ledger::port::{Happened, Shadowed};
+use crate::journal::read::{Happened, Shadowed};
 
 const KINDS: [&str; 2] = ["clamped", "changed"];
 

@@ -28,13 +28,13 @@ use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::state::State;
 use burngate::gate::time::{Time, days, hours, minutes};
 use burngate::gate::verdict::Verdict;
+use burngate::journal::memory::MemoryJournal;
+use burngate::journal::port::{Journal as _, Projection};
+use burngate::journal::read::{EntryFilter, Records as _, RunFilter, RunView};
+use burngate::journal::receipt::Receipt;
+use burngate::journal::unavailable::Unavailable;
 use burngate::ledger::admit::{Admit, Ask, Exhibit};
-use burngate::ledger::memory::MemoryJournal;
 use burngate::ledger::permit::{Permit, Seat};
-use burngate::ledger::port::{
-    EntryFilter, Journal as _, Projection, Records as _, RunFilter, RunView, Unavailable,
-};
-use burngate::ledger::receipt::Receipt;
 use burngate::ledger::{Bounds, Ledger, Workplace};
 
 use crate::world::{START, terms};

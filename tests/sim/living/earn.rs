@@ -9,8 +9,8 @@ use burngate::gate::level::Volume;
 use burngate::gate::policy::judge::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::time::{days, minutes};
+use burngate::journal::revise::{Change, RunTarget};
 use burngate::ledger::admit::Admit;
-use burngate::ledger::port::{Change, RunTarget};
 
 use super::checks;
 use super::desk::{Desk, Rules, decision, passed, refused};

@@ -251,7 +251,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
     }
     for n in 0..3 {
         desk.done(Some("r"), "api/mail");
-        let target = burngate::ledger::port::RunTarget::Run {
+        let target = burngate::journal::revise::RunTarget::Run {
             run: "r".into(),
             workflow: None,
             agent: None,
@@ -293,7 +293,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
     let entries = desk.entries();
     checks::journal(&entries, true);
     for kept in 2..=entries.len() {
-        let before = burngate::ledger::memory::MemoryJournal::replayed(&entries[..kept]).state();
+        let before = burngate::journal::memory::MemoryJournal::replayed(&entries[..kept]).state();
         let again = desk.crash(kept);
         let after = again.journal.state();
         let (before, after) = (

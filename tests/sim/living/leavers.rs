@@ -12,7 +12,10 @@ use burngate::ledger::operate::OperateError;
 use super::checks;
 use super::desk::{Answer, Desk, Rules, decision, passed};
 
-fn name(desk: &Desk, people: &[&str]) -> Answer<Result<(), burngate::ledger::port::Unavailable>> {
+fn name(
+    desk: &Desk,
+    people: &[&str],
+) -> Answer<Result<(), burngate::journal::unavailable::Unavailable>> {
     Answer::of(
         desk.ledger
             .name_approvers(people.iter().map(|name| PersonName::from(*name)).collect()),

@@ -4,9 +4,9 @@ use burngate::gate::event::{Event, Mark};
 use burngate::gate::name::RunId;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{hours, minutes};
+use burngate::journal::revise::{ReviseError, Revised, RunTarget};
 use burngate::ledger::operate::Reported;
 use burngate::ledger::permit::Settlement;
-use burngate::ledger::port::{ReviseError, Revised, RunTarget};
 
 use super::checks;
 use super::desk::{Answer, Desk, LEASE, Rules, charge, passed};

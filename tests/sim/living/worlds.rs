@@ -9,10 +9,11 @@ use burngate::gate::name::ApprovalId;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Terms;
 use burngate::gate::risk::Tier;
+use burngate::journal::port::Journal as _;
+use burngate::journal::revise::{Change, RunTarget};
 use burngate::ledger::admit::{Admit, Refusal};
 use burngate::ledger::operate::{Reported, Scope};
 use burngate::ledger::permit::{Permit, Seat, Settlement};
-use burngate::ledger::port::{Change, Journal as _, RunTarget};
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, Written, charge, decision};
@@ -395,7 +396,7 @@ impl World {
         }
         // The same journal gives the same state (G12).
         let entries = self.desk.entries();
-        let mut again = burngate::ledger::memory::MemoryJournal::replayed(&entries).state();
+        let mut again = burngate::journal::memory::MemoryJournal::replayed(&entries).state();
         again.advance(self.desk.now());
         assert!(
             again == self.desk.journal.state(),

@@ -5,7 +5,8 @@
 //! it is finished its runs count nowhere and are found nowhere, and whatever ends it in between (a
 //! crash, a disk that fails, a client that hangs up) leaves no effect.
 
-use super::port::{RunRecord, Unavailable};
+use super::record::RunRecord;
+use super::unavailable::Unavailable;
 use crate::gate::name::PersonName;
 use crate::gate::time::Time;
 

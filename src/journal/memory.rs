@@ -14,13 +14,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 mod checks;
 mod records;
 
-use super::port::{
-    Appended, Batch, BatchOf, CallRecord, Candidate, Change, CheckState, Journal, JournalView,
-    MAX_BATCH, Projection, Revise, ReviseError, Revised, RevisedAll, RunRecord, RunTarget, RunView,
-    Ticket, Unavailable,
-};
+use super::port::{Appended, Journal, Projection, Ticket};
+use super::read::{CheckState, JournalView, RunView};
 use super::receipt;
 use super::receipt::{Receipt, Stamp};
+use super::record::{CallRecord, RunRecord};
+use super::revise::{
+    Batch, BatchOf, Candidate, Change, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
+    RunTarget,
+};
+use super::unavailable::Unavailable;
 use crate::gate::event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef};
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::WorkflowName;

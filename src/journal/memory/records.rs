@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::matching::meant;
-use super::{MAX_BATCH, MemoryJournal, lock, matches};
+use super::{MemoryJournal, lock, matches};
 use crate::gate::event::{Entry, Event, Executed};
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::port::{
-    Checks, Entries, EntryFilter, Happened, MOST_RECORDS, Records, RunFilter, RunKey, RunView,
-    Shadowed, Unavailable,
+use crate::journal::read::{
+    Checks, Entries, EntryFilter, Happened, MOST_RECORDS, Records, RunFilter, RunView, Shadowed,
 };
+use crate::journal::record::RunKey;
+use crate::journal::revise::MAX_BATCH;
+use crate::journal::unavailable::Unavailable;
 
 impl Records for MemoryJournal {
     fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {

@@ -8,7 +8,7 @@ use crate::gate::event::Executed;
 use crate::gate::name::WorkflowName;
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
-use crate::ledger::port::{CheckState, CheckView, Checks, Drawn};
+use crate::journal::read::{CheckState, CheckView, Checks, Drawn};
 
 impl Books {
     pub(super) fn checks(

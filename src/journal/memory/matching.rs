@@ -4,9 +4,9 @@ use crate::gate::event::{Executed, RunRef};
 use crate::gate::name::{RunId, ToolName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
-use crate::ledger::port::{
-    CallRecord, EntryFilter, JournalView, RunFilter, RunRecord, RunTarget, RunView,
-};
+use crate::journal::read::{EntryFilter, JournalView, RunFilter, RunView};
+use crate::journal::record::{CallRecord, RunRecord};
+use crate::journal::revise::RunTarget;
 
 /// Does the filter mean this run?
 pub(super) fn matches(filter: &RunFilter, view: &RunView) -> bool {
