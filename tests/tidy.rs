@@ -365,13 +365,14 @@ const MOST_LINES: usize = 1000;
 /// How many modules of each layer may import each other in circles: counted in rooms (the files and
 /// folders directly below the layer), and in files. The numbers may only fall, and end at 0: a layer
 /// reads upwards like a ladder. Lower them when you remove a cycle.
-const CYCLES: [(&str, usize, usize); 15] = [
+const CYCLES: [(&str, usize, usize); 16] = [
     ("gate", 14, 42),
     ("wire", 2, 4),
     ("config", 0, 11),
     ("api", 7, 9),
     ("clock", 0, 0),
     ("ids", 0, 0),
+    ("journal", 0, 0),
     ("ledger", 20, 20),
     ("telemetry", 2, 2),
     ("proxy", 13, 13),
