@@ -25,10 +25,11 @@ use std::time::Duration;
 
 use burngate::config::{Process, SourceFile, load};
 use burngate::gate::budget::posture::Posture;
-use burngate::gate::event::{Cell, Charge, Effect, Event, RunRef};
+use burngate::gate::event::{Cell, Effect, Event};
 use burngate::gate::facets::Facets;
 use burngate::gate::outcome::{FailureMode, Source};
 use burngate::gate::policy::Terms;
+use burngate::gate::run::{Charge, RunRef};
 use burngate::gate::time::{Time, days};
 use burngate::gate::workflow::{Clamps, WorkflowState};
 

@@ -16,8 +16,9 @@ use crate::api::context::{
 };
 use crate::api::review::RuleReviewed;
 use crate::gate::approval::{Approval, Request};
-use crate::gate::event::{Entry, Event, Executed, RunRef};
+use crate::gate::event::{Entry, Event};
 use crate::gate::name::{ApprovalId, RunId, WorkflowName};
+use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::{Time, days};
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::RunKey;

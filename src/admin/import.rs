@@ -24,7 +24,6 @@ use crate::api::history::{
     FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE,
 };
 use crate::api::{Problem, Slug};
-use crate::gate::event::{Charge, Executed, Mark};
 use crate::gate::facets::Facets;
 use crate::gate::name::{Subject, ToolName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
@@ -32,6 +31,7 @@ use crate::gate::past;
 use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::{Tool, judge};
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, Executed, Mark};
 use crate::gate::standing::Standing;
 use crate::gate::time::days;
 use crate::gate::verdict::Verdict;

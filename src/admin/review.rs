@@ -19,10 +19,11 @@ use crate::api::review::{
     ExecutedCalls, Review, ReviewDone, ReviewQuery, ReviewRecorded, ShadowFinding,
 };
 use crate::api::{Moment, Problem, Slug};
-use crate::gate::event::{Entry, Executed};
+use crate::gate::event::Entry;
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::{PolicySet, Workflow};
 use crate::gate::risk::Risk;
+use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};
 use crate::journal::read::{Happened, Records, RunFilter};
 use crate::journal::unavailable::Unavailable;

@@ -15,11 +15,11 @@ use crate::api::report::Candidate;
 use crate::api::run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said};
 use crate::api::workflow::redacted;
 use crate::api::{Moment, Problem, Slug};
-use crate::gate::event;
-use crate::gate::event::Mark;
 use crate::gate::incident::Incident;
 use crate::gate::name::{RunId, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome};
+use crate::gate::run;
+use crate::gate::run::Mark;
 use crate::gate::sample::Sample;
 use crate::gate::time::Time;
 use crate::journal::read::{Records, RunFilter, RunView};
@@ -219,7 +219,7 @@ fn run(view: &RunView) -> Run {
         ambiguous: run
             .calls
             .iter()
-            .any(|call| call.executed == event::Executed::Unknown),
+            .any(|call| call.executed == run::Executed::Unknown),
         subjects: subjects.into_iter().collect(),
     }
 }
@@ -280,7 +280,7 @@ pub(super) fn detail(view: &RunView, beside: &Beside) -> RunDetail {
     }
 }
 
-fn said(charge: &event::Charge, view: &RunView, incidents: &[Incident]) -> Said {
+fn said(charge: &run::Charge, view: &RunView, incidents: &[Incident]) -> Said {
     Said {
         incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()),
         ..Said::of(charge)

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::report::Candidate;
 use super::{Decimal, Moment};
-use crate::gate::event;
+use crate::gate::run;
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -111,7 +111,7 @@ slugs! {
 /// Was the call executed? `true`, `false` or `"unknown"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = serde_json::Value)]
-pub struct Executed(pub event::Executed);
+pub struct Executed(pub run::Executed);
 
 /// What the gate could not get hold of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -281,9 +281,9 @@ impl Problem {
 impl Serialize for Executed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            event::Executed::Yes => serializer.serialize_bool(true),
-            event::Executed::No => serializer.serialize_bool(false),
-            event::Executed::Unknown => serializer.serialize_str("unknown"),
+            run::Executed::Yes => serializer.serialize_bool(true),
+            run::Executed::No => serializer.serialize_bool(false),
+            run::Executed::Unknown => serializer.serialize_str("unknown"),
         }
     }
 }
@@ -291,10 +291,10 @@ impl Serialize for Executed {
 impl<'de> Deserialize<'de> for Executed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Bool(true) => Ok(Executed(event::Executed::Yes)),
-            serde_json::Value::Bool(false) => Ok(Executed(event::Executed::No)),
+            serde_json::Value::Bool(true) => Ok(Executed(run::Executed::Yes)),
+            serde_json::Value::Bool(false) => Ok(Executed(run::Executed::No)),
             serde_json::Value::String(text) if text == "unknown" => {
-                Ok(Executed(event::Executed::Unknown))
+                Ok(Executed(run::Executed::Unknown))
             }
             _ => Err(de::Error::custom("expected true, false or \"unknown\"")),
         }
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_problem_says_only_what_applies_and_is_read_back() {
         let mut problem = Problem::new(Slug::Ambiguous, "The call was sent.");
-        problem.executed = Some(Executed(event::Executed::Unknown));
+        problem.executed = Some(Executed(run::Executed::Unknown));
         let text = serde_json::to_string(&problem).unwrap();
         let expected = concat!(
             r#"{"type":"urn:burngate:problem:ambiguous","title":"The call was sent and its answer was lost","status":502,"#,

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Moment;
 use super::problem::Executed;
-use crate::gate::event::Charge;
+use crate::gate::run::Charge;
 
 /// Which runs. Moments are RFC 3339, or how long ago: `1d`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::budget::objective::Objective;
 use super::budget::posture::Posture;
 use super::budget::window::Shift;
-use super::event::{Mark, RunRef};
 use super::level::{Ladder, Rung, Volume};
 use super::name::{LevelName, PersonName, StepName, ToolName};
+use super::run::{Mark, RunRef};
 use super::time;
 use super::time::{Time, days, hours};
 

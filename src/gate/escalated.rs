@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::RunRef;
+use super::run::RunRef;
 use super::time::{Time, days};
 
 /// How long an id is remembered after it escalated.

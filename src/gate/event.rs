@@ -15,13 +15,14 @@ use super::deed::Undone;
 use super::digest::Digest;
 use super::facets::Facets;
 use super::name::{
-    AgentName, ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, RunId,
-    StepName, ToolName, WorkflowName,
+    ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, StepName, ToolName,
+    WorkflowName,
 };
-use super::outcome::{FailureMode, Source};
+use super::outcome::FailureMode;
 use super::pace::Busy;
 use super::past::Imported;
 use super::policy::Terms;
+use super::run::{Charge, Executed, RunRef};
 use super::time;
 use super::time::{Hour, Time};
 
@@ -38,7 +39,7 @@ pub use admission::{Admission, HeldBy};
 pub use cell::Cell;
 pub use effect::Effect;
 pub use refused::{MOST_REFUSED, RefusedAlike, RefusedCall};
-pub use revision::{Mark, Revision};
+pub use revision::Revision;
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -416,46 +417,6 @@ pub enum Event {
     /// What followed from the events before it. Recorded for readers; the fold derives it and does
     /// not read it.
     Followed(Effect),
-}
-
-/// One run: ids are scoped to workflow and agent.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RunRef {
-    /// Whose run.
-    pub agent: AgentName,
-    /// Its id.
-    pub run: RunId,
-}
-
-/// Was a call executed?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Executed {
-    /// The upstream answered it.
-    Yes,
-    /// Provably not one byte of it went upstream.
-    No,
-    /// It was sent and the answer was lost.
-    Unknown,
-}
-
-/// What went wrong with a run, and who says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Charge {
-    /// The mode.
-    pub mode: FailureMode,
-    /// Where it comes from.
-    pub source: Source,
-    /// Who says so, where a person or a named system does.
-    pub by: Option<PersonName>,
-    /// The call it was seen on.
-    pub call: Option<CallId>,
-    /// The tool of that call.
-    pub tool: Option<ToolName>,
-    /// A note.
-    pub note: Option<Arc<str>>,
-    /// The reporter's reference: the same one twice is one report.
-    pub reference: Option<Arc<str>>,
 }
 
 /// An operator's ceiling.

@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Charge, Mark};
 use super::name::ToolName;
 use super::outcome::{FailureMode, Source};
+use super::run::{Charge, Mark};
 
 /// The tool of charges that name none.
 pub const NO_TOOL: &str = "none";

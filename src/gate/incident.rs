@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Charge, Event};
+use super::event::Event;
 use super::name::{ApiName, IncidentId, WorkflowName};
 use super::outcome::{FailureMode, Source};
+use super::run::Charge;
 use super::time::{Minute, Time};
 
 /// So many minutes in a row open an incident, and close one.

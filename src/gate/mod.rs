@@ -23,6 +23,7 @@ pub mod policy;
 pub mod retry;
 pub mod review;
 pub mod risk;
+pub mod run;
 pub mod sample;
 pub mod standing;
 pub mod state;

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::budget::account::{MAX_CRITICAL, Posting};
 use super::budget::objective::Objective;
 use super::budget::window::{Delta, Shift};
-use super::event::{Charge, Mark, RunRef};
 use super::facets::{FacetCounts, Facets, ModeShift};
 use super::json::Json;
 use super::name::PersonName;
 use super::outcome::{FailureMode, Outcome};
 use super::policy::facts::{Facts, Nothing, RunFacts};
+use super::run::{Charge, Mark, RunRef};
 use super::standing::Standing;
 use super::time::{Minute, Time};
 

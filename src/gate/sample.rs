@@ -214,7 +214,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::gate::event::RunRef;
+    use crate::gate::run::RunRef;
 
     fn object_of(members: Vec<(String, Json<'static>)>) -> Json<'static> {
         Json::Object(

@@ -15,13 +15,14 @@ use super::change_log::ChangeLog;
 use super::earn;
 use super::earn::{Earned, Progress};
 use super::escalated::Escalated;
-use super::event::{Admission, Cell, Charge, Clamp, Effect, Event, Mark, Revision};
+use super::event::{Admission, Cell, Clamp, Effect, Event, Revision};
 use super::facets::{FacetCounts, Facets, ModeShift, mode_shifts};
 use super::name::{CallId, LevelName};
 use super::outcome::FailureMode;
 use super::pace::Pace;
 use super::policy::Terms;
 use super::review::{Done, Reviews};
+use super::run::{Charge, Mark};
 use super::sample::Samples;
 use super::time::{Time, days};
 

@@ -24,12 +24,13 @@ use super::revise::{
     RunTarget,
 };
 use super::unavailable::Unavailable;
-use crate::gate::event::{Cell, Charge, Entry, Event, Executed, Mark, Revision, RunRef};
+use crate::gate::event::{Cell, Entry, Event, Revision};
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::WorkflowName;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::Terms;
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, Executed, Mark, RunRef};
 use crate::gate::state::State;
 use crate::gate::time::Time;
 

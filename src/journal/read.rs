@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::record::{RunKey, RunRecord};
 use super::unavailable::Unavailable;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Charge, Entry, Event};
+use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Shown;
 use crate::gate::name::{CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::risk::Risk;
+use crate::gate::run::Charge;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 

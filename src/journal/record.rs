@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::gate::event::{Charge, Executed, Mark};
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, Executed, Mark};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::record::RunKey;
 use super::unavailable::Unavailable;
-use crate::gate::event::{Charge, Mark};
 use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, Mark};
 use crate::gate::time::Time;
 
 /// Which run is meant.

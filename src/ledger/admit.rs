@@ -568,7 +568,7 @@ impl Ledger {
         used: Option<Used>,
         now: Time,
     ) -> Receipt<Result<(), Unavailable>> {
-        let run = crate::gate::event::RunRef {
+        let run = crate::gate::run::RunRef {
             agent: seat.run.agent.clone(),
             run: seat.run_id.clone(),
         };

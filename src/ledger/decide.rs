@@ -11,9 +11,10 @@ use super::Ledger;
 use super::operate::{Durable, OperateError, Reported, decided};
 use crate::gate::approval::{Approval, Decision, DecisionKind, Stage};
 use crate::gate::digest::Digest;
-use crate::gate::event::{Charge, Event};
+use crate::gate::event::Event;
 use crate::gate::name::{ApprovalId, CallId, PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::run::Charge;
 use crate::journal::revise::{Change, RunTarget};
 
 /// A decision that was handed over.

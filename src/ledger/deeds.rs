@@ -24,7 +24,6 @@ use crate::gate::deed::{
     Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Undone, Work, series,
 };
 use crate::gate::digest::Digest;
-use crate::gate::event::{Charge, Executed, RunRef};
 use crate::gate::name::{Subject, ToolName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::policy::deed::{Limit, Per, Reading, Reverses, Twice};
@@ -32,6 +31,7 @@ use crate::gate::policy::facts::Facts;
 use crate::gate::policy::judge::{Finding, Judged, RuleName, Unreadable};
 use crate::gate::policy::{DeedRules, Tool, deed};
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::revise::{Change, Revise, RunTarget};

@@ -13,12 +13,13 @@ use super::admit::{Admit, Refusal};
 use super::permit::{Seat, Settlement};
 use super::runs::{Key, charge, seen};
 use super::{Ledger, Workplace};
-use crate::gate::event::{Event, Executed, RunRef};
+use crate::gate::event::Event;
 use crate::gate::facets::Facet;
 use crate::gate::name::RunId;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
+use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::Time;
 use crate::journal::port::Journal;
 

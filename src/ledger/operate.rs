@@ -16,10 +16,11 @@ use super::{Ledger, Workplace, runs};
 use crate::api::Moment;
 use crate::gate::approval::queue::Conflict;
 use crate::gate::approval::{Approval, Stage};
-use crate::gate::event::{Charge, Clamp, Entry, Event, Mark};
+use crate::gate::event::{Clamp, Entry, Event};
 use crate::gate::name::{
     AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName,
 };
+use crate::gate::run::{Charge, Mark};
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::gate::workflow::WorkflowState;

@@ -3,9 +3,9 @@
 
 use super::Ledger;
 use super::runs::OpenRun;
-use crate::gate::event::Executed;
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
+use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::journal::record::{CallRecord, RunKey};
 

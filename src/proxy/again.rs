@@ -23,8 +23,8 @@ use super::respond::Heading;
 use super::upstream::Reply;
 use super::worker::Connection;
 use crate::api::problem::Slug;
-use crate::gate::event::Executed;
 use crate::gate::name::CallId;
+use crate::gate::run::Executed;
 use crate::ledger::permit::{Permit, Seat};
 
 /// How long the first wait is at most, where the API does not say. Each further one is at most

@@ -4,9 +4,9 @@ use rusqlite::{Connection, Row};
 
 use super::codes;
 use super::database::Fault;
-use crate::gate::event::Charge;
 use crate::gate::name::CallId;
 use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::run::Charge;
 
 /// The charges of a run in the order in which they became known, each with whether it was taken
 /// back.

@@ -1,9 +1,9 @@
 //! Enums as the small integers that rows hold. `schema.sql` lists them; a number never changes its
 //! meaning.
 
-use crate::gate::event::{Executed, Mark};
 use crate::gate::outcome::Source;
 use crate::gate::risk::Risk;
+use crate::gate::run::{Executed, Mark};
 use crate::gate::verdict::Verdict;
 use crate::journal::read::CheckState;
 

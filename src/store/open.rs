@@ -13,11 +13,12 @@ use super::pen::Pen;
 use super::queue::Queue;
 use super::records::Readers;
 use super::{OpenError, Opened, Options, Store};
-use crate::gate::event::{Admission, Charge, Entry, Event, Executed};
+use crate::gate::event::{Admission, Entry, Event};
 use crate::gate::facets::Facets;
 use crate::gate::name::WorkflowName;
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, Executed};
 use crate::gate::time::Time;
 
 /// The note of the charge that a lost answer earns.

@@ -11,9 +11,10 @@ use super::database::Fault;
 use super::pen::Pen;
 use super::revise::{Answer, Booked};
 use super::runs::bytes;
-use crate::gate::event::{Event, Executed, Mark};
+use crate::gate::event::Event;
 use crate::gate::name::{CallId, PersonName};
 use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::run::{Executed, Mark};
 use crate::gate::time::Time;
 use crate::journal::revise::ReviseError;
 

@@ -15,11 +15,12 @@ use super::names::number;
 use super::runs::{TIME_SHIFT, bytes};
 use super::{charges, codes, spans};
 use crate::gate::digest::Digest;
-use crate::gate::event::{Entry, Event, Executed, Mark};
+use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Facets;
 use crate::gate::name::{RunId, Subject, WorkflowName};
 use crate::gate::outcome::Outcome;
 use crate::gate::risk::Risk;
+use crate::gate::run::{Executed, Mark};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::read::{

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use super::pen::Written;
 use super::queue::Job;
-use crate::gate::event::{Entry, Event, Executed};
+use crate::gate::event::{Entry, Event};
+use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::journal::unavailable::Unavailable;
 

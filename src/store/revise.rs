@@ -15,10 +15,11 @@ use super::database::Fault;
 use super::meant::load;
 use super::pen::Pen;
 use super::runs::seen_code;
-use crate::gate::event::{Charge, Entry, Event, Mark, Revision, RunRef};
+use crate::gate::event::{Entry, Event, Revision};
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
+use crate::gate::run::{Charge, Mark, RunRef};
 use crate::gate::time::Time;
 use crate::journal::read::CheckState;
 use crate::journal::revise::{

@@ -5,13 +5,14 @@ use burngate::gate::approval::{Decision, DecisionKind, Request};
 use burngate::gate::check::Check;
 use burngate::gate::digest::Digest;
 use burngate::gate::earn::{Earn, Gain, How, Step};
-use burngate::gate::event::{Admission, Effect, Entry, Event, Mark, Revision, RunRef};
+use burngate::gate::event::{Admission, Effect, Entry, Event, Revision};
 use burngate::gate::facets::Facets;
 use burngate::gate::level::Volume;
 use burngate::gate::name::{ApprovalId, CallId};
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Terms;
 use burngate::gate::risk::{Risk, Tier};
+use burngate::gate::run::{Mark, RunRef};
 use burngate::gate::state::State;
 use burngate::gate::time::{Time, days, minutes};
 

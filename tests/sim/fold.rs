@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use burngate::gate::approval::{Decision, DecisionKind, Request};
 use burngate::gate::digest::Digest;
-use burngate::gate::event::{Entry, Event, Mark};
+use burngate::gate::event::{Entry, Event};
 use burngate::gate::name::{ApprovalId, CallId, WorkflowName};
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Terms;
 use burngate::gate::risk::{Risk, Tier};
+use burngate::gate::run::Mark;
 use burngate::gate::state::State;
 use burngate::gate::time::days;
 

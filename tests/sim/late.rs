@@ -1,9 +1,10 @@
 //! Late facts change the counts where the run was booked, in whatever order they arrive.
 
-use burngate::gate::event::{Event, Mark};
+use burngate::gate::event::Event;
 use burngate::gate::facets::{Facet, Facets};
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::risk::Tier;
+use burngate::gate::run::Mark;
 use burngate::gate::time::days;
 
 use crate::world::{

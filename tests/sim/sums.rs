@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use burngate::gate::deed::{Amount, Book, Deed, Doer, Share, series};
 use burngate::gate::digest::Digest;
-use burngate::gate::event::{Executed, RunRef};
 use burngate::gate::name::CallId;
+use burngate::gate::run::{Executed, RunRef};
 use burngate::gate::time::{Time, minutes};
 use proptest::prelude::*;
 

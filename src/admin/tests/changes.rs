@@ -6,9 +6,10 @@ use rstest::rstest;
 
 use super::world::{NOW, TRIAGE, World, clamped, held, run};
 use crate::api::operate::{MAX_NAME, MAX_TEXT};
-use crate::gate::event::{Entry, Mark};
+use crate::gate::event::Entry;
 use crate::gate::name::CallId;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run::Mark;
 use crate::gate::time::{hours, minutes};
 use crate::journal::port::Journal as _;
 

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::world::{NOW, World, run};
-use crate::gate::event::{Entry, Event, Mark};
+use crate::gate::event::{Entry, Event};
 use crate::gate::name::IncidentId;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run::Mark;
 use crate::gate::time::minutes;
 use crate::journal::record::RunRecord;
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::world::{NOW, TRIAGE, World, held, run};
-use crate::gate::event::{Entry, Mark};
+use crate::gate::event::Entry;
 use crate::gate::facets::Facets;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run::Mark;
 use crate::gate::time::{hours, minutes};
 use crate::journal::read::EntryFilter;
 use crate::journal::record::RunRecord;
@@ -284,7 +285,7 @@ async fn metrics_say_what_the_api_says() {
 #[test]
 fn a_counter_never_goes_down() {
     let world = World::still(&[], Vec::new());
-    let run = crate::gate::event::RunRef {
+    let run = crate::gate::run::RunRef {
         agent: "a".into(),
         run: "r".into(),
     };
@@ -326,7 +327,7 @@ fn modes_beyond_their_bound_are_counted_together() {
         )
         .charges;
         let booked = crate::gate::event::Event::Booked {
-            run: crate::gate::event::RunRef {
+            run: crate::gate::run::RunRef {
                 agent: "a".into(),
                 run: "r".into(),
             },

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::gate::approval::Request as Held;
 use crate::gate::budget::objective::Objective;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Charge, Clamp, Entry, Event, Executed, Mark};
+use crate::gate::event::{Clamp, Entry, Event};
 use crate::gate::facets::Facets;
 use crate::gate::level::{Ladder, Validation};
 use crate::gate::name::{ApprovalId, CallId, ToolName, WorkflowName};
@@ -29,6 +29,7 @@ use crate::gate::policy::{
     default_unacceptable,
 };
 use crate::gate::risk::{Risk, Tier};
+use crate::gate::run::{Charge, Executed, Mark};
 use crate::gate::time::{Time, days, hours, minutes};
 use crate::gate::verdict::Verdict;
 use crate::journal::memory::MemoryJournal;
@@ -130,7 +131,7 @@ impl World {
         }
         for run in runs {
             if run.mark == Mark::Unacceptable {
-                let reference = crate::gate::event::RunRef {
+                let reference = crate::gate::run::RunRef {
                     agent: run.agent.clone(),
                     run: run.run.clone().unwrap(),
                 };

@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 
 use crate::api::{Decimal, Moment};
 use crate::gate::approval::{Decision, DecisionKind, Request};
-use crate::gate::event::{Admission, Effect, Entry, Event, Mark, RunRef};
+use crate::gate::event::{Admission, Effect, Entry, Event};
 use crate::gate::name::{ApprovalId, PersonName};
+use crate::gate::run::{Mark, RunRef};
 use crate::gate::time::Time;
 
 /// A reviewer with so many decisions and a median below [`HASTY_MS`] is pointed out: nobody reads

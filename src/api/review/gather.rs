@@ -99,7 +99,7 @@ struct File {
     levels: Lines,
     changes: Lines,
     reasons: BTreeMap<(String, String), i64>,
-    excluded: HashMap<crate::gate::event::RunRef, (String, String)>,
+    excluded: HashMap<crate::gate::run::RunRef, (String, String)>,
 }
 
 #[derive(Default)]

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use super::Line;
 use crate::api::{Moment, Span};
 use crate::gate::approval::{DecisionKind, Request};
-use crate::gate::event::{
-    Charge, Effect, Entry, Event, Executed, RefusedAlike, RefusedCall, RunRef,
-};
+use crate::gate::event::{Effect, Entry, Event, RefusedAlike, RefusedCall};
 use crate::gate::name::Subject;
+use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
 
 /// What `entry` says; `None` where it is nothing that a person reads one by one. `held` is the held

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::gate::budget::posture::Posture;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Cell, Charge, Effect, Entry, Event, RunRef};
+use crate::gate::event::{Cell, Effect, Entry, Event};
 use crate::gate::facets::Facets;
 use crate::gate::json::Json;
 use crate::gate::name::{ToolName, WorkflowName};
@@ -22,6 +22,7 @@ use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::judge::{Case, RuleName};
 use crate::gate::policy::{Condition, PolicySet, Terms, Tool, Workflow, judge};
 use crate::gate::risk::Risk;
+use crate::gate::run::{Charge, RunRef};
 use crate::gate::standing::Standing;
 use crate::gate::state::State;
 use crate::gate::time::{Time, days};

@@ -14,7 +14,7 @@ use crate::api::run::Call;
 use crate::cli::render::number::{counted, grouped, percent};
 use crate::cli::render::{escape, when};
 use crate::cli::status;
-use crate::gate::event;
+use crate::gate::run;
 use crate::gate::time::Time;
 
 /// Everything about the surroundings of `approval`, as the gate tells it; nothing where it did not.
@@ -95,16 +95,16 @@ fn one(call: &Call, now: Time) -> String {
         .as_deref()
         .map_or_else(String::new, |subject| format!(" about {}", escape(subject)));
     let verdict = match (call.verdict.as_str(), &call.executed) {
-        ("allow", Executed(event::Executed::Yes)) => "executed".to_owned(),
-        ("allow", Executed(event::Executed::Unknown)) => "sent, and the answer was lost".to_owned(),
-        ("allow", Executed(event::Executed::No)) => "allowed, not executed".to_owned(),
+        ("allow", Executed(run::Executed::Yes)) => "executed".to_owned(),
+        ("allow", Executed(run::Executed::Unknown)) => "sent, and the answer was lost".to_owned(),
+        ("allow", Executed(run::Executed::No)) => "allowed, not executed".to_owned(),
         (verdict, Executed(executed)) => {
             let by = call
                 .rule
                 .as_deref()
                 .map_or_else(String::new, |rule| format!(" by {}", escape(rule)));
             let word = if verdict == "hold" { "held" } else { "denied" };
-            let went = if *executed == event::Executed::No {
+            let went = if *executed == run::Executed::No {
                 ""
             } else {
                 ", and went in shadow"

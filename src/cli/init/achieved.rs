@@ -20,11 +20,11 @@ use crate::cli::render::progress::Progress;
 use crate::config::starter::Proposal;
 use crate::gate::budget::Evidence;
 use crate::gate::budget::objective::Objective;
-use crate::gate::event::Mark;
 use crate::gate::outcome::FailureMode;
 use crate::gate::past;
 use crate::gate::policy::default_unacceptable;
 use crate::gate::risk::Tier;
+use crate::gate::run::Mark;
 use crate::gate::time::{Time, days};
 
 /// The most workflows that are told apart in a history.

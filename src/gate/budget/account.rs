@@ -16,11 +16,11 @@ use super::burn::{Burn, BurnRates};
 use super::objective::Objective;
 use super::posture::Posture;
 use super::window::{KEPT_HOURS, Shift, Tally, Totals, Window};
-use crate::gate::event::RunRef;
 use crate::gate::facets::ModeShift;
 use crate::gate::name::LevelName;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::{Recovery, Terms};
+use crate::gate::run::RunRef;
 use crate::gate::time::{Minute, Time, days, hours};
 
 /// An entry into burned or breached so soon after leaving continues the burn that was left; and a

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::series::Series;
 use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, Undone};
 use crate::gate::digest::Digest;
-use crate::gate::event::Executed;
 use crate::gate::name::{CallId, WorkflowName};
+use crate::gate::run::Executed;
 use crate::gate::time::{Time, minutes};
 
 /// The most works that are remembered at once.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::event::RunRef;
 use super::name::{CallId, WorkflowName};
+use super::run::RunRef;
 use super::time;
 use super::time::{Time, days};
 

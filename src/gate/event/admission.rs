@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::RunRef;
 use crate::gate::deed::Deed;
 use crate::gate::digest::Digest;
 use crate::gate::name::{ApprovalId, CallId, GrantId, Subject, ToolName};
 use crate::gate::policy::Place;
 use crate::gate::risk::Risk;
+use crate::gate::run::RunRef;
 
 /// A rule that holds calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

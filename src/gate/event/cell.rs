@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Charge, Mark};
 use crate::gate::facets::{FacetCounts, Facets, mode_shifts};
 use crate::gate::name::ToolName;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run::{Charge, Mark};
 use crate::gate::time::Minute;
 
 /// Runs that ended acceptably in one minute.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Executed, RunRef};
 use crate::gate::name::{AgentName, CallId, ToolName};
+use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::Time;
 
 /// The most calls that one [`Event::Refused`] holds.

@@ -3,9 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RunRef;
 use crate::gate::facets::{Facets, ModeShift, Shown};
-use crate::gate::outcome::Outcome;
+use crate::gate::run::{Mark, RunRef};
 use crate::gate::time::Time;
 
 /// A change to a run that had been booked, with all that the fold needs to know of it.
@@ -57,43 +56,6 @@ impl Revision {
             facets: now.facets,
             modes: now.since(was),
             ..self
-        }
-    }
-}
-
-/// What a run stands as in the books.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// It does not count.
-    Idle,
-    /// It counts and was acceptable.
-    Acceptable,
-    /// It counts and was not.
-    Unacceptable,
-    /// An operator took it out.
-    Excluded,
-}
-
-impl Mark {
-    /// The mark as it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Mark::Idle => "idle",
-            Mark::Acceptable => "acceptable",
-            Mark::Unacceptable => "unacceptable",
-            Mark::Excluded => "excluded",
-        }
-    }
-
-    /// The run's outcome: an idle run has nothing to reproach it with.
-    #[must_use]
-    pub const fn outcome(self) -> Outcome {
-        match self {
-            Mark::Idle | Mark::Acceptable => Outcome::Acceptable,
-            Mark::Unacceptable => Outcome::Unacceptable,
-            Mark::Excluded => Outcome::Excluded,
         }
     }
 }

@@ -9,11 +9,12 @@ use crate::gate::budget::account::BurnRecord;
 use crate::gate::digest::Digest;
 use crate::gate::earn;
 use crate::gate::earn::{Earned, Gain, Progress, Step};
-use crate::gate::event::{Admission, Effect, Mark, RunRef};
+use crate::gate::event::{Admission, Effect};
 use crate::gate::level::{Level, Rung};
 use crate::gate::name::{ApprovalId, LevelName, PersonName, StepName};
 use crate::gate::policy::Terms;
 use crate::gate::review::Reviews;
+use crate::gate::run::{Mark, RunRef};
 use crate::gate::time::Time;
 
 impl WorkflowState {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::Books;
-use crate::gate::event::Executed;
 use crate::gate::name::WorkflowName;
 use crate::gate::risk::Risk;
+use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::journal::read::{CheckState, CheckView, Checks, Drawn};
 

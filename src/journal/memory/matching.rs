@@ -1,8 +1,8 @@
 //! Which runs a filter means, among those that are kept in memory.
 
-use crate::gate::event::{Executed, RunRef};
 use crate::gate::name::{RunId, ToolName, WorkflowName};
 use crate::gate::risk::Risk;
+use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::Time;
 use crate::journal::read::{EntryFilter, JournalView, RunFilter, RunView};
 use crate::journal::record::{CallRecord, RunRecord};

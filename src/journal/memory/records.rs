@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::matching::meant;
 use super::{MemoryJournal, lock, matches};
-use crate::gate::event::{Entry, Event, Executed};
+use crate::gate::event::{Entry, Event};
 use crate::gate::name::{ToolName, WorkflowName};
+use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::read::{

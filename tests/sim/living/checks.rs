@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burngate::gate::approval::{DecisionKind, Request};
-use burngate::gate::event::{Effect, Entry, Event, Mark};
+use burngate::gate::event::{Effect, Entry, Event};
 use burngate::gate::name::{ApprovalId, CallId, PersonName};
+use burngate::gate::run::Mark;
 use burngate::gate::time::{Time, days};
 
 use super::desk::Desk;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use burngate::gate::approval::DecisionKind;
 use burngate::gate::deed::Stage;
-use burngate::gate::event::Mark;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::judge::RuleName;
 use burngate::gate::risk::Tier;
+use burngate::gate::run::Mark;
 use burngate::gate::time::{days, hours};
 use burngate::ledger::admit::{Admit, Refusal};
 use burngate::ledger::deeds::Recalled;

@@ -11,7 +11,7 @@ use burngate::clock::{Clock, GateClock, Hands};
 use burngate::gate::approval::{Decision, DecisionKind};
 use burngate::gate::deed::Amount;
 use burngate::gate::digest::Digest;
-use burngate::gate::event::{Charge, Entry, Event, Executed};
+use burngate::gate::event::{Entry, Event};
 use burngate::gate::facets::Facets;
 use burngate::gate::level::Validation;
 use burngate::gate::name::{ApprovalId, CallId};
@@ -25,6 +25,7 @@ use burngate::gate::policy::{
     Rule, RunRules, Schema, Skip, Terms, Tool, Upstream, Workflow,
 };
 use burngate::gate::risk::{Risk, Tier};
+use burngate::gate::run::{Charge, Executed};
 use burngate::gate::state::State;
 use burngate::gate::time::{Time, days, hours, minutes};
 use burngate::gate::verdict::Verdict;

@@ -1,8 +1,9 @@
 //! Runs: booked once, ended once, continued, and found by whoever reports on them.
 
-use burngate::gate::event::{Event, Mark};
+use burngate::gate::event::Event;
 use burngate::gate::name::RunId;
 use burngate::gate::outcome::FailureMode;
+use burngate::gate::run::Mark;
 use burngate::gate::time::{hours, minutes};
 use burngate::journal::revise::{ReviseError, Revised, RunTarget};
 use burngate::ledger::operate::Reported;

@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burngate::gate::event::{Event, Executed, Mark};
+use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
+use burngate::gate::run::{Executed, Mark};
 use burngate::gate::time::{Time, days};
 use burngate::ledger::admit::{Admit, Refusal};
 use burngate::ledger::operate::Scope;

@@ -2,8 +2,9 @@
 //! until their time is up. What acts, acts all the same.
 
 use burngate::gate::approval::DecisionKind;
-use burngate::gate::event::{Event, Mark};
+use burngate::gate::event::Event;
 use burngate::gate::policy::Mode;
+use burngate::gate::run::Mark;
 use burngate::gate::time::{Time, days, hours};
 use burngate::gate::verdict::Verdict;
 use burngate::ledger::admit::{Admit, Refusal};

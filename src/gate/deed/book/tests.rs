@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::gate::deed::{Share, Work};
-use crate::gate::event::RunRef;
+use crate::gate::run::RunRef;
 use crate::gate::time::hours;
 
 const DAY: Duration = hours(24);
