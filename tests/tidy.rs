@@ -312,7 +312,7 @@ const LOCKS: [(&str, &str); 4] = [
 /// Where tasks and threads are started, besides `app` and `proxy/accept`: (file, why).
 const SPAWNS: [(&str, &str); 5] = [
     (
-        "src/config/openapi/place.rs",
+        "src/config/openapi/pointer_index.rs",
         "a thread with a big stack, because the YAML parser recurses; only when a policy is loaded, and joined in place",
     ),
     (

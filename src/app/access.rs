@@ -204,13 +204,13 @@ impl Access {
 /// The people that `process` lists: an entry for each of their tokens.
 #[must_use]
 pub fn people(process: &Process) -> Vec<Person> {
-    let role = |role: config::Role| match role {
-        config::Role::Viewer => Role::Viewer,
-        config::Role::Reporter => Role::Reporter,
-        config::Role::Reviewer => Role::Reviewer,
-        config::Role::Operator => Role::Operator,
+    let role = |role: config::ReviewerRole| match role {
+        config::ReviewerRole::Viewer => Role::Viewer,
+        config::ReviewerRole::Reporter => Role::Reporter,
+        config::ReviewerRole::Reviewer => Role::Reviewer,
+        config::ReviewerRole::Operator => Role::Operator,
     };
-    let tokens = |person: &config::Reviewer| person.tokens_sha256.clone().into_iter();
+    let tokens = |person: &config::ReviewerIdentity| person.tokens_sha256.clone().into_iter();
     let people = |person| {
         tokens(person).map(|token| Person {
             name: person.name.clone(),
@@ -224,7 +224,7 @@ pub fn people(process: &Process) -> Vec<Person> {
 /// The agents that `process` lists.
 #[must_use]
 pub fn identities(process: &Process) -> Identities {
-    let identity = |agent: &config::Agent| Identity {
+    let identity = |agent: &config::AgentIdentity| Identity {
         agent: agent.agent.clone(),
         workflows: agent
             .workflows

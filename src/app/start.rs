@@ -365,10 +365,10 @@ fn serve_agents(
     Ok((addresses, running))
 }
 
-fn listen(listen: &config::Listen) -> Listen {
+fn listen(listen: &config::ListenAddress) -> Listen {
     match listen {
-        config::Listen::Tcp(address) => Listen::Tcp(*address),
-        config::Listen::Unix(path) => Listen::Unix(path.clone()),
+        config::ListenAddress::Tcp(address) => Listen::Tcp(*address),
+        config::ListenAddress::Unix(path) => Listen::Unix(path.clone()),
     }
 }
 

@@ -17,7 +17,7 @@ use super::render::{escape, when};
 use crate::app::fetch::fetch;
 use crate::config::diagnostics::Notes;
 use crate::config::files::read_attachment;
-use crate::config::openapi::Document;
+use crate::config::openapi::OpenApiDocument;
 use crate::config::starter::{Wanted, api_name, default_target_ppm, starter, starter_from};
 use crate::config::{Diagnostics, Process, SourceFile, load};
 use crate::gate::risk::Tier;
@@ -149,7 +149,7 @@ fn draft(from: &str, wanted: Wanted<'_>) -> Result<Vec<(String, String)>, Failur
     };
     let name = format!("{}.openapi.{ending}", api_name(wanted.workflow));
     let source = SourceFile::new(name.as_str(), text.as_str());
-    let document = Document::read(&source).map_err(|fault| {
+    let document = OpenApiDocument::read(&source).map_err(|fault| {
         // The place is in the file that was typed, not in the copy that is not written.
         let typed = SourceFile::new(from, text.as_str());
         let mut notes = Notes::on(&typed);

@@ -11,7 +11,7 @@ use super::{files, render};
 use crate::app;
 use crate::app::Said;
 use crate::config::lower::process::socket_address;
-use crate::config::{Listen, Process};
+use crate::config::{ListenAddress, Process};
 
 /// Run the gate
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(super) struct Run {
     /// Where agents call: address:port (port 0 for any free one) or `unix:/path`; may be given
     /// several times
     #[arg(long, value_name = "ADDR")]
-    listen: Vec<Listen>,
+    listen: Vec<ListenAddress>,
     /// Where operators call
     #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     admin: Option<SocketAddr>,

@@ -67,7 +67,7 @@ pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> 
     for path in places {
         match read(&path) {
             Ok(file) => return Ok(Some(file)),
-            Err(Unreadable::Missing) if named.is_none() => {}
+            Err(FileError::Missing) if named.is_none() => {}
             Err(unreadable) => {
                 let mut found = Diagnostics::default();
                 found.push(unreadable.diagnostic(&path));
@@ -112,7 +112,7 @@ pub fn gather(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Diagnostic>) {
                         Ok(file) => {
                             total += file.text.len();
                             if total > MAX_TOTAL || files.len() >= MAX_FILES {
-                                problems.push(Unreadable::TooMany.diagnostic(&path));
+                                problems.push(FileError::TooMany.diagnostic(&path));
                                 return (files, problems);
                             }
                             files.push(file);
@@ -142,7 +142,7 @@ pub fn read_attachment(path: &Path) -> Result<String, Diagnostics> {
 
 /// The policy files in a directory; or the file itself, and the schemas and documents beside it
 /// that it names.
-fn inside(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
+fn inside(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if fs::metadata(path)?.is_dir() {
         return listed(path);
     }
@@ -171,7 +171,7 @@ fn inside(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     Ok(found)
 }
 
-fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
+fn listed(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -184,7 +184,7 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
                 .any(|ending| name.ends_with(ending))
         {
             if found.len() == MAX_FILES {
-                return Err(Unreadable::TooMany);
+                return Err(FileError::TooMany);
             }
             found.push(entry.path());
         }
@@ -193,7 +193,7 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
     Ok(found)
 }
 
-fn read(path: &Path) -> Result<SourceFile, Unreadable> {
+fn read(path: &Path) -> Result<SourceFile, FileError> {
     read_within(
         path,
         if is_attachment(&path.to_string_lossy()) {
@@ -204,27 +204,27 @@ fn read(path: &Path) -> Result<SourceFile, Unreadable> {
     )
 }
 
-fn read_within(path: &Path, most: usize) -> Result<SourceFile, Unreadable> {
+fn read_within(path: &Path, most: usize) -> Result<SourceFile, FileError> {
     // Before opening: opening a FIFO waits for somebody to write.
     if !fs::metadata(path)?.is_file() {
-        return Err(Unreadable::NotRegular);
+        return Err(FileError::NotRegular);
     }
     let mut bytes = Vec::new();
     File::open(path)?
         .take(most as u64 + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() > most {
-        return Err(Unreadable::TooLarge { most });
+        return Err(FileError::TooLarge { most });
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(SourceFile::new(path.display().to_string(), text)),
-        Err(error) => Err(Unreadable::NotUtf8 {
+        Err(error) => Err(FileError::NotUtf8 {
             valid: error.as_bytes()[..error.utf8_error().valid_up_to()].to_vec(),
         }),
     }
 }
 
-enum Unreadable {
+enum FileError {
     Missing,
     NotRegular,
     TooLarge { most: usize },
@@ -233,26 +233,26 @@ enum Unreadable {
     Io(io::Error),
 }
 
-impl From<io::Error> for Unreadable {
+impl From<io::Error> for FileError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
-            Unreadable::Missing
+            FileError::Missing
         } else {
-            Unreadable::Io(error)
+            FileError::Io(error)
         }
     }
 }
 
-impl Unreadable {
+impl FileError {
     fn diagnostic(self, path: &Path) -> Diagnostic {
         let name = path.display().to_string();
         let (message, hint) = match &self {
-            Unreadable::Missing => ("no such file or directory".to_owned(), None),
-            Unreadable::NotRegular => (
+            FileError::Missing => ("no such file or directory".to_owned(), None),
+            FileError::NotRegular => (
                 "this is not a regular file".to_owned(),
                 Some("a directory, pipe, socket or device cannot be a policy file"),
             ),
-            Unreadable::TooLarge { most } => {
+            FileError::TooLarge { most } => {
                 let hint = if *most == MAX_FILE {
                     "split it: each document can be a file of its own"
                 } else {
@@ -263,21 +263,21 @@ impl Unreadable {
                     Some(hint),
                 )
             }
-            Unreadable::TooMany => (
+            FileError::TooMany => (
                 format!(
                     "there are more than {MAX_FILES} files, or more than {} MiB of them",
                     MAX_TOTAL >> 20
                 ),
                 Some("is this the policy directory?"),
             ),
-            Unreadable::NotUtf8 { valid } => (
+            FileError::NotUtf8 { valid } => (
                 format!("this is not UTF-8 from byte {} on", valid.len()),
                 Some("save the file as UTF-8"),
             ),
-            Unreadable::Io(error) => (format!("cannot be read: {error}"), None),
+            FileError::Io(error) => (format!("cannot be read: {error}"), None),
         };
         let mut diagnostic = Diagnostic::without_place(Severity::Error, &name, message);
-        if let Unreadable::NotUtf8 { valid } = &self {
+        if let FileError::NotUtf8 { valid } = &self {
             let before = SourceFile::new("", String::from_utf8_lossy(valid));
             (diagnostic.line, diagnostic.column) = before.position(before.text.len());
             diagnostic.span = valid.len()..valid.len() + 1;

@@ -19,6 +19,9 @@ pub mod tiers;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile};
 pub use lower::{
     Loaded, load,
-    process::{Agent, Bounds, Listen, Process, Reviewer, Role, Tls, lower as process},
+    process::{
+        AgentIdentity, ListenAddress, Process, ProcessBounds, ReviewerIdentity, ReviewerRole, Tls,
+        lower as process,
+    },
     version,
 };

@@ -11,7 +11,7 @@ use super::diagnostics::SourceFile;
 use super::lower::is_attachment;
 use super::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
 use super::source::tree;
-use super::source::tree::{Key, Kind, Node};
+use super::source::tree::{YamlKey, YamlKind, YamlNode};
 use crate::gate::check::Check;
 use crate::gate::earn::{Gain, How, Step};
 use crate::gate::level::{BUILT_IN, Changes, Rung, Validation, Volume};
@@ -31,7 +31,7 @@ const WEEK: u32 = 7 * 86_400;
 /// Every document of `policies`, APIs first. `files` are those that they were loaded from.
 #[must_use]
 pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
-    let written: Vec<Node> = files
+    let written: Vec<YamlNode> = files
         .iter()
         .filter(|file| !is_attachment(&file.name))
         .flat_map(|file| tree::read(&file.text).unwrap_or_default())
@@ -39,7 +39,7 @@ pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
     let find = |kind: &str, name: &str| {
         written.iter().find(|node| {
             node.get(kind).is_some_and(|found| {
-                *found == Node::text(name) || found.described() == format!("`{name}`")
+                *found == YamlNode::text(name) || found.described() == format!("`{name}`")
             })
         })
     };
@@ -60,7 +60,7 @@ pub fn print(policies: &PolicySet, files: &[SourceFile]) -> String {
     text
 }
 
-fn document(text: &mut String, remarks: &str, entries: Entries) {
+fn document(text: &mut String, remarks: &str, entries: MappingBuilder) {
     let yaml = serde_saphyr::to_string(&entries.into_node()).unwrap_or_default();
     let _ = write!(text, "---\n{remarks}{}\n", yaml.trim_end());
 }
@@ -93,12 +93,12 @@ fn waits_by_protocol(hold: &HoldRules) -> bool {
 
 /// A mapping in the making.
 #[derive(Default)]
-struct Entries(Vec<(Key, Node)>);
+struct MappingBuilder(Vec<(YamlKey, YamlNode)>);
 
-impl Entries {
-    fn with(mut self, key: &str, value: Node) -> Self {
+impl MappingBuilder {
+    fn with(mut self, key: &str, value: YamlNode) -> Self {
         self.0.push((
-            Key {
+            YamlKey {
                 span: 0..0,
                 text: key.to_owned(),
             },
@@ -108,19 +108,19 @@ impl Entries {
     }
 
     fn text(self, key: &str, value: impl std::fmt::Display) -> Self {
-        self.with(key, Node::text(value))
+        self.with(key, YamlNode::text(value))
     }
 
     fn whole(self, key: &str, value: impl Into<u64>) -> Self {
-        self.with(key, Node::whole(value.into()))
+        self.with(key, YamlNode::whole(value.into()))
     }
 
     fn flag(self, key: &str, value: bool) -> Self {
-        self.with(key, Node::unwritten(Kind::Bool(value)))
+        self.with(key, YamlNode::unwritten(YamlKind::Bool(value)))
     }
 
-    fn list(self, key: &str, items: impl Iterator<Item = Node>) -> Self {
-        self.with(key, Node::unwritten(Kind::List(items.collect())))
+    fn list(self, key: &str, items: impl Iterator<Item = YamlNode>) -> Self {
+        self.with(key, YamlNode::unwritten(YamlKind::List(items.collect())))
     }
 
     fn optional(self, key: &str, value: Option<impl std::fmt::Display>) -> Self {
@@ -130,7 +130,7 @@ impl Entries {
         }
     }
 
-    fn with_some(self, key: &str, value: Option<Node>) -> Self {
+    fn with_some(self, key: &str, value: Option<YamlNode>) -> Self {
         match value {
             Some(value) => self.with(key, value),
             None => self,
@@ -148,7 +148,7 @@ impl Entries {
             Some(rule) => self.with(
                 key,
                 mode(
-                    Entries::default().text("if", rule.condition.source()),
+                    MappingBuilder::default().text("if", rule.condition.source()),
                     rule.mode,
                 )
                 .into_node(),
@@ -157,7 +157,7 @@ impl Entries {
     }
 
     /// Takes `keys` over as they are written.
-    fn taken_over(mut self, keys: &[&str], written: Option<&Node>) -> Self {
+    fn taken_over(mut self, keys: &[&str], written: Option<&YamlNode>) -> Self {
         for key in keys {
             if let Some(value) = written.and_then(|written| written.get(key)) {
                 self = self.with(key, value.clone());
@@ -166,23 +166,23 @@ impl Entries {
         self
     }
 
-    fn into_node(self) -> Node {
-        Node::unwritten(Kind::Map(self.0))
+    fn into_node(self) -> YamlNode {
+        YamlNode::unwritten(YamlKind::Map(self.0))
     }
 }
 
-fn api_document(api: &Api) -> Entries {
+fn api_document(api: &Api) -> MappingBuilder {
     let protocol = match api.protocol {
         Protocol::Http => "http",
         Protocol::Mcp => "mcp",
     };
-    let mut entries = Entries::default()
+    let mut entries = MappingBuilder::default()
         .text("api", &api.name)
         .text("protocol", protocol)
         .text("upstream", &api.upstream);
     entries = match &api.mount {
         Mount::Route(route) => entries.text("route", route),
-        Mount::Hosts(hosts) => entries.list("hosts", hosts.iter().map(Node::text)),
+        Mount::Hosts(hosts) => entries.list("hosts", hosts.iter().map(YamlNode::text)),
     };
     let mut tools: Vec<&Tool> = api.tools.iter().map(|tool| &**tool).collect();
     tools.sort_by_key(|tool| tool.place.line);
@@ -193,19 +193,19 @@ fn api_document(api: &Api) -> Entries {
         .list("tools", tools)
 }
 
-fn tool_entry(tool: &Tool) -> Entries {
+fn tool_entry(tool: &Tool) -> MappingBuilder {
     let name = tool
         .name
         .as_str()
         .split_once('/')
         .map_or("", |(_, name)| name);
-    let mut entries = Entries::default()
+    let mut entries = MappingBuilder::default()
         .text("tool", name)
         .text("match", tool.pattern.source())
         .text("risk", tool.risk);
     entries = entries.optional("subject", tool.subject.as_ref().map(Condition::source));
     if let Some(schema) = &tool.arguments {
-        entries = entries.with("arguments", Node::from_json(schema.source()));
+        entries = entries.with("arguments", YamlNode::from_json(schema.source()));
     }
     if !tool.parameters.is_empty() {
         entries = entries.list("parameters", tool.parameters.iter().map(parameter));
@@ -241,21 +241,21 @@ fn tool_entry(tool: &Tool) -> Entries {
     mode(entries, tool.mode)
 }
 
-fn parameter(parameter: &Parameter) -> Node {
+fn parameter(parameter: &Parameter) -> YamlNode {
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    let mut entries = Entries::default()
+    let mut entries = MappingBuilder::default()
         .text("name", &parameter.name)
         .text("in", word(serde_json::json!(parameter.within)));
     entries = entries
         .flag("required", parameter.required)
         .text("list", word(serde_json::json!(parameter.form)));
     if let Some(schema) = &parameter.schema {
-        entries = entries.with("schema", Node::from_json(schema.source()));
+        entries = entries.with("schema", YamlNode::from_json(schema.source()));
     }
     entries.into_node()
 }
 
-fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
+fn deed_rules(mut entries: MappingBuilder, rules: &DeedRules) -> MappingBuilder {
     if let Some(Duplicate {
         key,
         within,
@@ -264,8 +264,8 @@ fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
         ..
     }) = &rules.duplicate
     {
-        let key = key.iter().map(|part| Node::text(part.source()));
-        let duplicate = Entries::default()
+        let key = key.iter().map(|part| YamlNode::text(part.source()));
+        let duplicate = MappingBuilder::default()
             .list("key", key)
             .text("within", Interval(*within))
             .text("verdict", verdict.as_str());
@@ -274,7 +274,7 @@ fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
     if let Some(Reverses { tool, within, .. }) = &rules.reverses {
         entries = entries.with(
             "reverses",
-            Entries::default()
+            MappingBuilder::default()
                 .text("tool", tool)
                 .text("within", Interval(*within))
                 .into_node(),
@@ -287,10 +287,10 @@ fn deed_rules(mut entries: Entries, rules: &DeedRules) -> Entries {
     }
 }
 
-fn limit(limit: &Limit) -> Node {
+fn limit(limit: &Limit) -> YamlNode {
     let entries = match &limit.sum {
-        Some(sum) => Entries::default().text("sum", sum.source()),
-        None => Entries::default().flag("count", true),
+        Some(sum) => MappingBuilder::default().text("sum", sum.source()),
+        None => MappingBuilder::default().flag("count", true),
     };
     let mut entries = entries
         .text("per", limit.per.as_str())
@@ -302,7 +302,9 @@ fn limit(limit: &Limit) -> Node {
         // A number as it is written: read again, it is the same amount.
         let number = bound.and_then(|bound| bound.to_string().parse::<serde_json::Number>().ok());
         entries = match number {
-            Some(number) => entries.with(key, Node::from_json(&serde_json::Value::Number(number))),
+            Some(number) => {
+                entries.with(key, YamlNode::from_json(&serde_json::Value::Number(number)))
+            }
             None => entries,
         };
     }
@@ -310,26 +312,30 @@ fn limit(limit: &Limit) -> Node {
 }
 
 /// The mode of a rule: one that enforces is what its tool makes of it.
-fn own_mode(entries: Entries, rule: Mode) -> Entries {
+fn own_mode(entries: MappingBuilder, rule: Mode) -> MappingBuilder {
     match rule {
         Mode::Enforce => entries,
         Mode::Shadow { .. } => mode(entries, rule),
     }
 }
 
-fn mode(entries: Entries, mode: Mode) -> Entries {
+fn mode(entries: MappingBuilder, mode: Mode) -> MappingBuilder {
     match mode {
         Mode::Enforce => entries.text("mode", "enforce"),
         Mode::Shadow { until } => entries.text("mode", "shadow").text("until", Date(until)),
     }
 }
 
-fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
+fn workflow_document(workflow: &Workflow, written: Option<&YamlNode>) -> MappingBuilder {
     let terms = &workflow.terms;
     let modes = |modes: &std::collections::BTreeSet<FailureMode>| {
-        modes.iter().map(Node::text).collect::<Vec<_>>().into_iter()
+        modes
+            .iter()
+            .map(YamlNode::text)
+            .collect::<Vec<_>>()
+            .into_iter()
     };
-    let mut objective = Entries::default()
+    let mut objective = MappingBuilder::default()
         .text("target", Percentage(terms.objective.target_ppm))
         .text("window", Interval(terms.objective.window));
     if terms.objective.expected_written {
@@ -338,7 +344,7 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
     let objective = objective
         .list("unacceptable", modes(&terms.objective.unacceptable))
         .list("critical", modes(&terms.objective.critical));
-    let run = Entries::default()
+    let run = MappingBuilder::default()
         .optional("key", workflow.run.key.as_ref().map(Condition::source))
         .text("lease", Interval(workflow.run.lease))
         .text("max", Interval(workflow.run.max))
@@ -352,11 +358,11 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
                 "optional"
             },
         );
-    let caps = Entries::default()
+    let caps = MappingBuilder::default()
         .text("at_risk", &terms.caps.at_risk)
         .text("burned", &terms.caps.burned)
         .text("breached", &terms.caps.breached);
-    let lose = Entries::default()
+    let lose = MappingBuilder::default()
         .whole("burns", terms.lose.burns)
         .text("within", Interval(terms.lose.within))
         .whole("drop", terms.lose.drop);
@@ -364,13 +370,13 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         Recovery::Automatic => "automatic",
         Recovery::Cause => "cause",
     };
-    let entries = Entries::default()
+    let entries = MappingBuilder::default()
         .text("workflow", &workflow.name)
         .optional("was", terms.was.as_ref())
         .text("risk", terms.tier)
         .taken_over(&["accept_risk"], written)
         .with("objective", objective.into_node())
-        .list("tools", workflow.tools.iter().map(Node::text))
+        .list("tools", workflow.tools.iter().map(YamlNode::text))
         .text("unlisted", workflow.unlisted)
         .with("run", run.into_node())
         .text("starts", &terms.starts)
@@ -378,8 +384,9 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
         .list("levels", levels(terms.ladder.rungs()))
         .with_some(
             "earn",
-            (!terms.earn.is_empty())
-                .then(|| Node::unwritten(Kind::List(terms.earn.steps.iter().map(step).collect()))),
+            (!terms.earn.is_empty()).then(|| {
+                YamlNode::unwritten(YamlKind::List(terms.earn.steps.iter().map(step).collect()))
+            }),
         )
         .with("lose", lose.into_node())
         .text("recovery", recovery)
@@ -415,8 +422,8 @@ fn workflow_document(workflow: &Workflow, written: Option<&Node>) -> Entries {
     mode(entries, workflow.mode)
 }
 
-fn signal_document(signal: &Signal) -> Entries {
-    let entries = Entries::default()
+fn signal_document(signal: &Signal) -> MappingBuilder {
+    let entries = MappingBuilder::default()
         .text("signal", &signal.name)
         .optional("workflow", signal.workflow.as_ref())
         .rule("when", signal.when.as_ref());
@@ -440,13 +447,13 @@ fn signal_document(signal: &Signal) -> Entries {
     }
 }
 
-fn hold(hold: &HoldRules) -> Entries {
+fn hold(hold: &HoldRules) -> MappingBuilder {
     let entries = if waits_by_protocol(hold) {
-        Entries::default()
+        MappingBuilder::default()
     } else {
-        Entries::default().text("wait", Interval(hold.wait))
+        MappingBuilder::default().text("wait", Interval(hold.wait))
     };
-    let approvals = Entries::default()
+    let approvals = MappingBuilder::default()
         .whole("high", hold.approvals_high)
         .whole("other", hold.approvals);
     let Inbox {
@@ -454,7 +461,7 @@ fn hold(hold: &HoldRules) -> Entries {
         agent,
         workflow,
     } = hold.inbox;
-    let inbox = Entries::default()
+    let inbox = MappingBuilder::default()
         .whole("run", run)
         .whole("agent", agent)
         .whole("workflow", workflow);
@@ -471,12 +478,12 @@ fn hold(hold: &HoldRules) -> Entries {
     }
 }
 
-fn step(step: &Step) -> Node {
+fn step(step: &Step) -> YamlNode {
     let how = match step.how {
         How::Automatic => "automatic",
         How::Propose => "propose",
     };
-    let entries = Entries::default()
+    let entries = MappingBuilder::default()
         .text("step", &step.name)
         .text("after", Interval(days(step.after_days.into())));
     let entries = match &step.gain {
@@ -484,7 +491,7 @@ fn step(step: &Step) -> Node {
         Gain::VolumeTo { cap } => entries.text("volume", Growth::To(Rate(*cap))),
         Gain::Level { to } => entries.text("to", to),
         Gain::Skip { tool, rule, cases } => {
-            let skip = Entries::default()
+            let skip = MappingBuilder::default()
                 .text("tool", tool)
                 .text("rule", rule)
                 .optional("where", cases.as_deref());
@@ -494,12 +501,12 @@ fn step(step: &Step) -> Node {
     entries.text("how", how).into_node()
 }
 
-fn drawn(check: Check) -> Entries {
+fn drawn(check: Check) -> MappingBuilder {
     let min = (check.min > 0).then_some(Rate(Volume {
         calls: check.min,
         per_seconds: WEEK,
     }));
-    Entries::default()
+    MappingBuilder::default()
         .text("sample", Percentage(check.sample_ppm))
         .optional("min", min)
 }
@@ -512,11 +519,11 @@ const fn validation(validation: Validation) -> &'static str {
 }
 
 /// The rungs, lowest first, so that each `above` names a level that is known by then.
-fn levels(rungs: &[Rung]) -> impl Iterator<Item = Node> {
+fn levels(rungs: &[Rung]) -> impl Iterator<Item = YamlNode> {
     let below = std::iter::once(None).chain(rungs.iter().map(Some));
     rungs.iter().zip(below).map(|(rung, below)| {
         let is_built_in = BUILT_IN.contains(&rung.level.as_str());
-        let mut entries = Entries::default().text("level", &rung.level);
+        let mut entries = MappingBuilder::default().text("level", &rung.level);
         entries = entries.optional(
             "above",
             below.filter(|_| !is_built_in).map(|below| &below.level),
@@ -525,7 +532,7 @@ fn levels(rungs: &[Rung]) -> impl Iterator<Item = Node> {
             entries = entries.text(risk.as_str(), rung.verdicts[risk as usize]);
         }
         if let Some(tools) = &rung.tools {
-            entries = entries.list("tools", tools.iter().map(Node::text));
+            entries = entries.list("tools", tools.iter().map(YamlNode::text));
         }
         let changes = match rung.changes {
             Changes::Frozen => "frozen",

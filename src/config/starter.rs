@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::openapi::Document;
+use super::openapi::OpenApiDocument;
 use super::openapi::draft::{Draft, Drafted, draft};
 use super::quantity::Percentage;
 use super::tiers;
@@ -24,12 +24,12 @@ pub struct Wanted<'w> {
     /// How many runs are expected in a window.
     pub expected_runs: Option<u64>,
     /// What a history calls for instead.
-    pub proposal: Option<&'w Proposal>,
+    pub proposal: Option<&'w ObjectiveProposal>,
 }
 
 /// A target and a size that a history calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proposal {
+pub struct ObjectiveProposal {
     /// The target, in parts per million.
     pub target_ppm: u32,
     /// How many runs are expected in 30 days.
@@ -54,7 +54,7 @@ pub fn starter(
     risk: Tier,
     upstream: &str,
     expected_runs: Option<u64>,
-    proposal: Option<&Proposal>,
+    proposal: Option<&ObjectiveProposal>,
 ) -> Vec<(String, String)> {
     let wanted = Wanted {
         workflow,
@@ -74,7 +74,7 @@ pub fn starter(
 /// `file`.
 #[must_use]
 pub fn starter_from(
-    document: &Document<'_>,
+    document: &OpenApiDocument<'_>,
     file: &str,
     wanted: &Wanted<'_>,
 ) -> Vec<(String, String)> {
@@ -159,7 +159,7 @@ fn drafted_api_file(
     api: &str,
     file: &str,
     upstream: &str,
-    document: &Document<'_>,
+    document: &OpenApiDocument<'_>,
     drafted: &Draft,
 ) -> String {
     let title: String = document
@@ -348,7 +348,7 @@ mod tests {
                 "type": "object", "required": ["orderId"], "properties": { "orderId": { "type": "string" } } } } } } } },
             "/a b/{x}{y}": { "post": {} } } }"#;
         let file = SourceFile::new("tools.openapi.json", text);
-        let document = Document::read(&file).unwrap_or_else(|fault| panic!("{fault:?}"));
+        let document = OpenApiDocument::read(&file).unwrap_or_else(|fault| panic!("{fault:?}"));
         for risk in [Tier::Low, Tier::Medium, Tier::High] {
             let wanted = Wanted {
                 workflow: "triage",

@@ -33,7 +33,7 @@ use self::story::Story;
 use super::configured::Configured;
 use super::run::log_to_stderr;
 use super::start::{Gate, StartOptions, start};
-use crate::config::{Agent as Identity, Listen, Process};
+use crate::config::{AgentIdentity, ListenAddress, Process};
 use crate::gate::digest::Digest;
 use crate::gate::name::{AgentName, WorkflowName};
 use crate::gate::policy::Place as Written;
@@ -162,7 +162,7 @@ async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Resul
 }
 
 fn process(place: &Place, token: &str) -> Process {
-    let agent = Identity {
+    let agent = AgentIdentity {
         agent: AgentName::from(AGENT),
         workflows: BTreeSet::from([WorkflowName::from(WORKFLOW)]),
         token_sha256: Some(Digest::new(Sha256::digest(token.as_bytes()).into())),
@@ -173,7 +173,7 @@ fn process(place: &Place, token: &str) -> Process {
         },
     };
     Process {
-        listen: vec![Listen::Tcp(LOOPBACK)],
+        listen: vec![ListenAddress::Tcp(LOOPBACK)],
         admin: LOOPBACK,
         policies: place.policies(),
         data: place.data(),

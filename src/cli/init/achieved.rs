@@ -17,7 +17,7 @@ use crate::cli::failure::Failure;
 use crate::cli::render::escape;
 use crate::cli::render::number::grouped;
 use crate::cli::render::progress::Progress;
-use crate::config::starter::Proposal;
+use crate::config::starter::ObjectiveProposal;
 use crate::gate::budget::Evidence;
 use crate::gate::budget::objective::Objective;
 use crate::gate::outcome::FailureMode;
@@ -146,7 +146,11 @@ impl Achieved {
     }
 
     /// The target and size that this calls for, and why, in lines that become comments.
-    pub(super) fn proposal(&self, expected: Option<u64>, default_ppm: u32) -> Option<Proposal> {
+    pub(super) fn proposal(
+        &self,
+        expected: Option<u64>,
+        default_ppm: u32,
+    ) -> Option<ObjectiveProposal> {
         let span = u64::try_from(self.last.since(self.first?).as_millis()).unwrap_or(u64::MAX);
         let days_seen = (span / 86_400_000).max(1);
         let month = u128::from(self.runs) * u128::from(WINDOW) / u128::from(span.max(86_400_000));
@@ -214,7 +218,7 @@ impl Achieved {
                 grouped(days_seen)
             ),
         };
-        Some(Proposal {
+        Some(ObjectiveProposal {
             target_ppm: u32::try_from(target).unwrap_or(default_ppm),
             expected_runs: expected.unwrap_or(month),
             why,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::written::{items, span_of};
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::{At, Field};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::policy::ApiDocument;
-use crate::config::source::tree::Span;
+use crate::config::source::tree::SourceSpan;
 use crate::gate::policy::{Mount, Upstream};
 
 /// The path prefix that the gate keeps for the agent itself.
@@ -74,11 +74,11 @@ fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
 pub(super) fn mount(
     document: &ApiDocument,
     name: &str,
-    name_span: &Span,
+    name_span: &SourceSpan,
     notes: &mut Notes<'_>,
-) -> Option<(Mount, Span)> {
+) -> Option<(Mount, SourceSpan)> {
     match (&document.route, span_of(&document.hosts)) {
-        (Field::Given(route), Some(hosts)) => {
+        (Setting::Given(route), Some(hosts)) => {
             let message = format!("api `{name}` has both `route` and `hosts`");
             notes
                 .error(hosts, message)
@@ -87,8 +87,8 @@ pub(super) fn mount(
             route_mount(route, notes);
             None
         }
-        (Field::Given(route), None) => route_mount(route, notes),
-        (Field::Absent, None) if document.hosts.is_absent() => {
+        (Setting::Given(route), None) => route_mount(route, notes),
+        (Setting::Absent, None) if document.hosts.is_absent() => {
             Some((Mount::Route(format!("/{name}").into()), name_span.clone()))
         }
         (_, Some(span)) => {
@@ -104,11 +104,11 @@ pub(super) fn mount(
             }
             Some((Mount::Hosts(hosts), span))
         }
-        (Field::Bad | Field::Absent, None) => None,
+        (Setting::Bad | Setting::Absent, None) => None,
     }
 }
 
-fn route_mount(at: &At<String>, notes: &mut Notes<'_>) -> Option<(Mount, Span)> {
+fn route_mount(at: &At<String>, notes: &mut Notes<'_>) -> Option<(Mount, SourceSpan)> {
     let route = at.value.as_str();
     let reserved = route == RESERVED || route.starts_with("/.burngate/");
     if route != "/" && (!is_plain_path(route) || reserved) {

@@ -6,18 +6,18 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deeds::Undoing;
+use super::dedup::PendingReversal;
 use super::described::OpenApi;
 use super::ladder::CONCURRENCY;
 use super::pending::{Owner, warn};
-use super::rules::{Calls, condition, modal, rule};
+use super::rules::{CallShape, condition, modal, rule};
 use super::written::{interval, items, name, number, place, required, span_of};
-use super::{address, deeds, described, version};
+use super::{address, dedup, described, version};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::quantity::{Date, Interval};
-use crate::config::source::decode::{At, Field};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::policy::{ApiDocument, ModeWord, ToolEntry};
-use crate::config::source::tree::Span;
+use crate::config::source::tree::SourceSpan;
 use crate::config::tiers;
 use crate::gate::name::{ApiName, ToolName};
 use crate::gate::policy::condition::Scope;
@@ -46,11 +46,11 @@ pub(super) const MAX_BODY: usize = 1 << 30;
 #[derive(Debug)]
 pub(super) struct LoweredApi {
     pub(super) api: Api,
-    pub(super) mount_span: Span,
-    pub(super) tool_spans: BTreeMap<ToolName, Span>,
+    pub(super) mount_span: SourceSpan,
+    pub(super) tool_spans: BTreeMap<ToolName, SourceSpan>,
     /// How many operations of its `OpenAPI` document no tool names, and the document's file.
     pub(super) unlisted: Option<(usize, Arc<str>)>,
-    pub(super) undoings: Vec<Undoing>,
+    pub(super) pending_reversals: Vec<PendingReversal>,
 }
 
 /// What lowering looks at besides the document.
@@ -87,7 +87,7 @@ pub(super) fn lower(
     }
     let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
     let openapi = OpenApi::of(document, upstream.as_ref(), around.files, notes);
-    if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Field::Bad) {
+    if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Setting::Bad) {
         notes
             .warning(
                 at.span.clone(),
@@ -103,8 +103,8 @@ pub(super) fn lower(
         around,
         openapi: openapi.as_ref(),
     };
-    let mut undoings = Vec::new();
-    let (tools, tool_spans) = lowering.tools(document, &mut undoings, notes);
+    let mut pending_reversals = Vec::new();
+    let (tools, tool_spans) = lowering.tools(document, &mut pending_reversals, notes);
     let remark = openapi
         .map(|openapi| (openapi.unlisted(), openapi.file().name.clone()))
         .filter(|(count, _)| *count > 0);
@@ -123,7 +123,7 @@ pub(super) fn lower(
         mount_span,
         tool_spans,
         unlisted: remark,
-        undoings,
+        pending_reversals,
     })
 }
 
@@ -140,11 +140,11 @@ impl ToolLowering<'_> {
     fn tools(
         &self,
         document: &ApiDocument,
-        undoings: &mut Vec<Undoing>,
+        pending_reversals: &mut Vec<PendingReversal>,
         notes: &mut Notes<'_>,
-    ) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, Span>) {
+    ) -> (Vec<Arc<Tool>>, BTreeMap<ToolName, SourceSpan>) {
         let mut spans = BTreeMap::new();
-        let mut tools: Vec<(Arc<Tool>, Span)> = Vec::new();
+        let mut tools: Vec<(Arc<Tool>, SourceSpan)> = Vec::new();
         if document
             .tools
             .value()
@@ -178,7 +178,7 @@ impl ToolLowering<'_> {
                     continue;
                 }
             }
-            if let Some(tool) = self.tool(tool_name, at, &entry.value, undoings, notes) {
+            if let Some(tool) = self.tool(tool_name, at, &entry.value, pending_reversals, notes) {
                 let span = span_of(&entry.value.r#match).unwrap_or_else(|| at.span.clone());
                 tools.push((Arc::new(tool), span));
             }
@@ -190,7 +190,7 @@ impl ToolLowering<'_> {
 
     /// The first pattern that matches decides, so a tool whose every request is another's is never
     /// called.
-    fn never_called(tools: &[(Arc<Tool>, Span)], notes: &mut Notes<'_>) {
+    fn never_called(tools: &[(Arc<Tool>, SourceSpan)], notes: &mut Notes<'_>) {
         for (index, (tool, span)) in tools.iter().enumerate() {
             if let Some((other, _)) = tools[..index]
                 .iter()
@@ -221,13 +221,13 @@ impl ToolLowering<'_> {
         tool_name: ToolName,
         at: &At<String>,
         entry: &ToolEntry,
-        undoings: &mut Vec<Undoing>,
+        pending_reversals: &mut Vec<PendingReversal>,
         notes: &mut Notes<'_>,
     ) -> Option<Tool> {
         let owner = format!("tool `{tool_name}`");
         let risk = required(&entry.risk, "risk", &owner, &at.span, notes).map(|at| at.value);
         let pattern = self.pattern(entry, at, &owner, notes);
-        let described::Calls {
+        let described::DescribedCall {
             arguments,
             parameters,
         } = described::calls(
@@ -238,7 +238,7 @@ impl ToolLowering<'_> {
             self.around.files,
             notes,
         );
-        let calls = Calls {
+        let calls = CallShape {
             pattern: pattern.as_ref(),
             schema: arguments.as_ref().map(Schema::source),
         };
@@ -260,7 +260,13 @@ impl ToolLowering<'_> {
         let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);
         let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
-        let deeds = deeds::lower(&tool_name, entry, (calls, self.around.now), undoings, notes);
+        let deeds = dedup::lower(
+            &tool_name,
+            entry,
+            (calls, self.around.now),
+            pending_reversals,
+            notes,
+        );
         contradictions(entry, &owner, notes);
         let body = entry.body.given().and_then(|at| {
             let fits = (1..=MAX_BODY).contains(&at.value.0);
@@ -358,10 +364,10 @@ impl ToolLowering<'_> {
             return Some(Pattern::mcp(&at.value));
         }
         let written = match (&entry.r#match, self.openapi) {
-            (Field::Given(written), _) => written,
-            (Field::Bad, _) => return None,
-            (Field::Absent, Some(openapi)) => return openapi.pattern(at, owner, notes),
-            (Field::Absent, None) => {
+            (Setting::Given(written), _) => written,
+            (Setting::Bad, _) => return None,
+            (Setting::Absent, Some(openapi)) => return openapi.pattern(at, owner, notes),
+            (Setting::Absent, None) => {
                 notes
                     .error(at.span.clone(), format!("{owner} lacks `match`"))
                     .label("`match` is missing here")
@@ -394,21 +400,21 @@ impl ToolLowering<'_> {
 
 /// Does a verdict act, or only until when is it watched?
 pub(super) fn mode(
-    mode: &Field<ModeWord>,
-    until: &Field<Date>,
+    mode: &Setting<ModeWord>,
+    until: &Setting<Date>,
     now: Time,
     notes: &mut Notes<'_>,
 ) -> Mode {
     let shadow = mode.given().filter(|at| at.value == ModeWord::Shadow);
     match (shadow, until) {
-        (None, Field::Given(until)) if mode.value().is_some() || mode.is_absent() => {
+        (None, Setting::Given(until)) if mode.value().is_some() || mode.is_absent() => {
             notes
                 .error(until.span.clone(), "`until` without `mode: shadow`")
                 .hint("only shadow ends by itself; drop `until`, or write `mode: shadow`");
             Mode::Enforce
         }
-        (None, _) | (Some(_), Field::Bad) => Mode::Enforce,
-        (Some(shadow), Field::Absent) => {
+        (None, _) | (Some(_), Setting::Bad) => Mode::Enforce,
+        (Some(shadow), Setting::Absent) => {
             let message = "`mode: shadow` lacks `until`".to_owned();
             notes.error(shadow.span.clone(), message).hint(format!(
                 "write the day on which watching ends, such as `until: {}`",
@@ -416,7 +422,7 @@ pub(super) fn mode(
             ));
             Mode::Enforce
         }
-        (Some(_), Field::Given(until)) => {
+        (Some(_), Setting::Given(until)) => {
             let latest = now.plus(MAX_SHADOW);
             if until.value.0 > latest {
                 notes
@@ -451,7 +457,7 @@ fn day_in(now: Time, count: u64) -> Time {
     Time::from_millis(later - later.rem_euclid(DAY))
 }
 
-fn ceiling(field: &Field<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
+fn ceiling(field: &Setting<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
     let at = field.given()?;
     if at.value == Verdict::Allow {
         notes

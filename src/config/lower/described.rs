@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::written::{items, required, span_of};
 use crate::config::diagnostics::{Notes, SourceFile};
-use crate::config::openapi::{Described, Document, Fault, Operation, template};
-use crate::config::source::decode::{At, Field};
+use crate::config::openapi::{ApiOperation, Described, OpenApiDocument, OpenApiError, template};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::nearest::{did_you_mean, nearest};
 use crate::config::source::policy::{ApiDocument, ParameterEntry, ToolEntry};
 use crate::config::source::tree;
@@ -19,7 +19,7 @@ const MAX_PARAMETERS: usize = 200;
 
 /// An API's `OpenAPI` document, and which of its operations tools name.
 pub(super) struct OpenApi<'f> {
-    document: Document<'f>,
+    document: OpenApiDocument<'f>,
     /// What the server's address adds before the document's paths, where the upstream does not.
     base: String,
     named: RefCell<BTreeSet<String>>,
@@ -27,7 +27,7 @@ pub(super) struct OpenApi<'f> {
 
 /// What is known of a tool's calls.
 #[derive(Default)]
-pub(super) struct Calls {
+pub(super) struct DescribedCall {
     pub(super) arguments: Option<Schema>,
     pub(super) parameters: Vec<Parameter>,
 }
@@ -76,7 +76,7 @@ impl<'f> OpenApi<'f> {
                 return None;
             }
         };
-        match Document::read(file) {
+        match OpenApiDocument::read(file) {
             Ok(document) => {
                 let server = document.server_path();
                 let base = if upstream.is_some_and(|upstream| upstream.base.ends_with(&server)) {
@@ -205,7 +205,7 @@ impl<'f> OpenApi<'f> {
                 complain(
                     file,
                     self.document.span(&fault),
-                    &Fault { hint, ..fault },
+                    &OpenApiError { hint, ..fault },
                     notes,
                 );
                 None
@@ -218,7 +218,7 @@ impl<'f> OpenApi<'f> {
             .document
             .operations()
             .iter()
-            .map(|operation: &Operation| template(operation, &self.base))
+            .map(|operation: &ApiOperation| template(operation, &self.base))
             .collect();
         nearest(template_written, templates.iter().map(String::as_str))
             .map(|found| format!("did you mean `{found}`?"))
@@ -233,7 +233,7 @@ pub(super) fn calls(
     openapi: Option<&OpenApi<'_>>,
     files: &[SourceFile],
     notes: &mut Notes<'_>,
-) -> Calls {
+) -> DescribedCall {
     let described = openapi
         .zip(pattern)
         .and_then(|(openapi, pattern)| openapi.described(pattern, entry, at, notes));
@@ -241,7 +241,7 @@ pub(super) fn calls(
         .map_or_else(Default::default, |described| {
             (described.arguments, described.parameters)
         });
-    Calls {
+    DescribedCall {
         arguments: if entry.arguments.is_absent() {
             filled_arguments
         } else {
@@ -332,7 +332,7 @@ fn parameters(
 
 /// A schema that is written inline, or in a file of the load.
 fn schema(
-    field: &Field<serde_json::Value>,
+    field: &Setting<serde_json::Value>,
     key: &str,
     files: &[SourceFile],
     notes: &mut Notes<'_>,
@@ -385,7 +385,7 @@ fn schema_file(
         .map_err(|broken| format!("`{}` cannot be read: {}", source.name, broken.message))?;
     documents
         .first()
-        .map(tree::Node::to_json)
+        .map(tree::YamlNode::to_json)
         .ok_or_else(|| format!("`{}` is empty", source.name))
 }
 
@@ -407,7 +407,12 @@ fn beside<'f>(
         .ok_or(beside)
 }
 
-fn complain(file: &SourceFile, span: std::ops::Range<usize>, fault: &Fault, notes: &mut Notes<'_>) {
+fn complain(
+    file: &SourceFile,
+    span: std::ops::Range<usize>,
+    fault: &OpenApiError,
+    notes: &mut Notes<'_>,
+) {
     let pointer = if fault.pointer.is_empty() {
         String::new()
     } else {

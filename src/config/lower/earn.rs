@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ladder::LoweredLadder;
-use super::rules::{Calls, condition};
+use super::rules::{CallShape, condition};
 use super::written::{interval, items, name, required, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::quantity::{Growth, Percentage};
-use crate::config::source::decode::{At, Field};
-use crate::config::source::policy;
-use crate::config::source::policy::{EarnEntry, SkipEntry, WorkflowDocument};
-use crate::config::source::tree::Span;
+use crate::config::source::decode::{At, Setting};
+use crate::config::source::policy::{EarnEntry, HowWord, SkipEntry, WorkflowDocument};
+use crate::config::source::tree::SourceSpan;
 use crate::gate::earn::{Earn, Gain, How, REGAINED, Step};
 use crate::gate::name::{LevelName, StepName, ToolName};
 use crate::gate::policy::Skip;
@@ -88,8 +87,8 @@ pub(super) fn lower(
                 .hint("write `check: { sample: 5%, min: 20/week }`");
         }
         let how = match entry.how.value() {
-            Some(policy::How::Automatic) => How::Automatic,
-            Some(policy::How::Propose) | None => How::Propose,
+            Some(HowWord::Automatic) => How::Automatic,
+            Some(HowWord::Propose) | None => How::Propose,
         };
         earn.steps.push(Step {
             name: step,
@@ -101,7 +100,7 @@ pub(super) fn lower(
     (earn, skips)
 }
 
-fn spot_check(field: &Field<Percentage>, default: u32, notes: &mut Notes<'_>) -> u32 {
+fn spot_check(field: &Setting<Percentage>, default: u32, notes: &mut Notes<'_>) -> u32 {
     let Some(at) = field.given() else {
         return default;
     };
@@ -124,7 +123,7 @@ fn spot_check(field: &Field<Percentage>, default: u32, notes: &mut Notes<'_>) ->
 }
 
 /// Whole days, since days within budget are counted whole.
-fn after(entry: &EarnEntry, span: &Span, notes: &mut Notes<'_>) -> u32 {
+fn after(entry: &EarnEntry, span: &SourceSpan, notes: &mut Notes<'_>) -> u32 {
     required(&entry.after, "after", "an earned step", span, notes);
     let bounds = days(1)..=days(365);
     let after = interval(&entry.after, "after", &bounds, *bounds.start(), notes);
@@ -149,7 +148,7 @@ fn whole_days(span: Duration) -> u32 {
 fn gain(
     step: &StepName,
     entry: &EarnEntry,
-    span: &Span,
+    span: &SourceSpan,
     around: &Around<'_>,
     skips: &mut Vec<Skip>,
     notes: &mut Notes<'_>,
@@ -224,7 +223,7 @@ fn skip(
         &entry.r#where,
         "where",
         Scope::Request,
-        Calls::default(),
+        CallShape::default(),
         notes,
     );
     let (tool_at, rule_at) = (tool?, rule?);

@@ -12,8 +12,8 @@ use super::written::{items, name, number, required, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::At;
 use crate::config::source::nearest::did_you_mean;
-use crate::config::source::policy::{LevelEntry, List};
-use crate::config::source::tree::Span;
+use crate::config::source::policy::{LevelEntry, ListSetting};
+use crate::config::source::tree::SourceSpan;
 use crate::gate::level::{Changes, Ladder, Rung, Validation, Volume};
 use crate::gate::name::{LevelName, ToolName};
 use crate::gate::risk::Risk;
@@ -62,12 +62,12 @@ impl LoweredLadder {
 
 /// Lowers `levels`. `tool` resolves the name of a tool, and complains where there is none.
 pub(super) fn lower(
-    levels: &List<LevelEntry>,
+    levels: &ListSetting<LevelEntry>,
     mut tool: impl FnMut(&At<String>, &mut Notes<'_>) -> Option<ToolName>,
     notes: &mut Notes<'_>,
 ) -> LoweredLadder {
     let mut ladder = Ladder::built_in();
-    let mut spans: BTreeMap<String, Span> = BTreeMap::new();
+    let mut spans: BTreeMap<String, SourceSpan> = BTreeMap::new();
     for entry in items(levels) {
         let Some(at) = required(&entry.value.level, "level", "a level", &entry.span, notes) else {
             continue;
@@ -228,7 +228,7 @@ fn flow_down(ladder: &mut Ladder) {
     }
 }
 
-fn widens_upwards(ladder: &Ladder, spans: &BTreeMap<String, Span>, notes: &mut Notes<'_>) {
+fn widens_upwards(ladder: &Ladder, spans: &BTreeMap<String, SourceSpan>, notes: &mut Notes<'_>) {
     for pair in ladder.rungs().windows(2) {
         let [below, above] = pair else { continue };
         // Complain at the one that was written; a built-in pair is never wrong.

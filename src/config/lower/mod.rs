@@ -12,7 +12,7 @@ use super::source::decode::{At, decode};
 use super::source::nearest::did_you_mean;
 use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
 use super::source::tree;
-use super::source::tree::Node;
+use super::source::tree::YamlNode;
 use crate::gate::digest::Digest;
 use crate::gate::name::{ApiName, SignalName, ToolName, WorkflowName};
 use crate::gate::policy::{Api, PolicySet, Protocol, Signal, Workflow};
@@ -21,7 +21,7 @@ use crate::gate::time::Time;
 
 mod address;
 mod api;
-mod deeds;
+mod dedup;
 mod described;
 mod earn;
 mod ladder;
@@ -41,8 +41,8 @@ mod tests;
 
 use api::{LoweredApi, Surroundings};
 use process::Process;
-use set::{InFile, Names};
-use workflow::Known;
+use set::{InFile, TakenNames};
+use workflow::LoadContext;
 
 /// The most documents of one load.
 pub const MAX_DOCUMENTS: usize = 10_000;
@@ -59,15 +59,15 @@ pub struct Loaded {
 }
 
 /// One document as it is written.
-enum Document {
+enum PolicyDocument {
     Api(Box<ApiDocument>),
     Workflow(Box<WorkflowDocument>),
     Signal(Box<SignalDocument>),
 }
 
-type Apis = Vec<InFile<Box<ApiDocument>>>;
-type Workflows = Vec<InFile<Box<WorkflowDocument>>>;
-type Signals = Vec<InFile<Box<SignalDocument>>>;
+type ApiDocuments = Vec<InFile<Box<ApiDocument>>>;
+type WorkflowDocuments = Vec<InFile<Box<WorkflowDocument>>>;
+type SignalDocuments = Vec<InFile<Box<SignalDocument>>>;
 
 /// Lowers the policies in `files` at the time `now`, or says everything that is wrong with them.
 pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
@@ -86,7 +86,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
                 .map(|value| InFile { file, value })
         })
         .collect();
-    let known = Known {
+    let known = LoadContext {
         tools,
         without_schema: without_schema(&apis, &notes),
         incomplete,
@@ -100,7 +100,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
             signal::lower(value, &known, &names, &modes, &mut notes[*file])
         })
         .collect();
-    deeds::undone(&mut apis, &known.tools, incomplete, &mut notes);
+    dedup::resolve_reversals(&mut apis, &known.tools, incomplete, &mut notes);
     let mut tables = Tables::default();
     let workflows: Vec<Workflow> = workflows
         .iter()
@@ -211,7 +211,7 @@ pub fn is_attachment(name: &str) -> bool {
 }
 
 /// Every document, and whether a file could not be read.
-fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>, bool) {
+fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<PolicyDocument>>, bool) {
     let (mut documents, mut incomplete) = (Vec::new(), false);
     for (index, file) in files
         .iter()
@@ -249,7 +249,7 @@ fn read(files: &[SourceFile], notes: &mut [Notes<'_>]) -> (Vec<InFile<Document>>
     (documents, incomplete)
 }
 
-fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
+fn not_yaml(broken: tree::YamlError, notes: &mut Notes<'_>) {
     let text = &notes.file().text;
     let line_start = text[..broken.span.start]
         .rfind('\n')
@@ -270,14 +270,18 @@ fn not_yaml(broken: tree::Broken, notes: &mut Notes<'_>) {
     });
 }
 
-fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
+fn document(node: &YamlNode, notes: &mut Notes<'_>) -> Option<PolicyDocument> {
     // First: a signal may say `workflow` too.
     if node.get("signal").is_some() {
-        return decode(node, notes).map(Box::new).map(Document::Signal);
+        return decode(node, notes)
+            .map(Box::new)
+            .map(PolicyDocument::Signal);
     }
     match (node.get("api"), node.get("workflow")) {
-        (Some(_), None) => decode(node, notes).map(Box::new).map(Document::Api),
-        (None, Some(_)) => decode(node, notes).map(Box::new).map(Document::Workflow),
+        (Some(_), None) => decode(node, notes).map(Box::new).map(PolicyDocument::Api),
+        (None, Some(_)) => decode(node, notes)
+            .map(Box::new)
+            .map(PolicyDocument::Workflow),
         (Some(_), Some(_)) => {
             notes
                 .error(
@@ -289,7 +293,7 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
         }
         (None, None) => {
             let keys = match &node.kind {
-                tree::Kind::Map(entries) => entries.iter().map(|(key, _)| key).collect(),
+                tree::YamlKind::Map(entries) => entries.iter().map(|(key, _)| key).collect(),
                 _ => Vec::new(),
             };
             let slip = keys.iter().find_map(|key| {
@@ -311,13 +315,19 @@ fn document(node: &Node, notes: &mut Notes<'_>) -> Option<Document> {
 }
 
 /// The documents by kind, without those whose name is taken or missing.
-fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Workflows, Signals) {
+fn split(
+    documents: Vec<InFile<PolicyDocument>>,
+    notes: &mut [Notes<'_>],
+) -> (ApiDocuments, WorkflowDocuments, SignalDocuments) {
     let (mut apis, mut workflows, mut signals) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut api_names, mut workflow_names, mut signal_names) =
-        (Names::default(), Names::default(), Names::default());
+    let (mut api_names, mut workflow_names, mut signal_names) = (
+        TakenNames::default(),
+        TakenNames::default(),
+        TakenNames::default(),
+    );
     for InFile { file, value } in documents {
         match value {
-            Document::Api(document) => {
+            PolicyDocument::Api(document) => {
                 if document
                     .api
                     .given()
@@ -329,7 +339,7 @@ fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Wo
                     });
                 }
             }
-            Document::Workflow(document) => {
+            PolicyDocument::Workflow(document) => {
                 if document
                     .workflow
                     .given()
@@ -341,7 +351,7 @@ fn split(documents: Vec<InFile<Document>>, notes: &mut [Notes<'_>]) -> (Apis, Wo
                     });
                 }
             }
-            Document::Signal(document) => {
+            PolicyDocument::Signal(document) => {
                 if document
                     .signal
                     .given()

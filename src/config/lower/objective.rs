@@ -8,10 +8,10 @@ use super::written::{items, name, number, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::evidence::Tables;
 use crate::config::quantity::{Interval, Percentage};
-use crate::config::source::decode::{At, Field};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::nearest::nearest;
-use crate::config::source::policy::{List, ObjectiveEntry};
-use crate::config::source::tree::Span;
+use crate::config::source::policy::{ListSetting, ObjectiveEntry};
+use crate::config::source::tree::SourceSpan;
 use crate::config::tiers::Defaults;
 use crate::gate::budget::Objective;
 use crate::gate::budget::objective::MILLION;
@@ -44,7 +44,7 @@ pub(super) const MAX_MODES: usize = 32;
 
 /// Lowers the objective of the workflow that is named at `owner`.
 pub(super) fn lower(
-    field: &Field<ObjectiveEntry>,
+    field: &Setting<ObjectiveEntry>,
     tier: Tier,
     defaults: Defaults,
     owner: &At<String>,
@@ -115,7 +115,7 @@ pub(super) fn lower(
     objective
 }
 
-fn target(field: &Field<Percentage>, notes: &mut Notes<'_>) -> Option<u32> {
+fn target(field: &Setting<Percentage>, notes: &mut Notes<'_>) -> Option<u32> {
     let at = field.given()?;
     if TARGETS.contains(&at.value.0) {
         return Some(at.value.0);
@@ -134,7 +134,7 @@ fn target(field: &Field<Percentage>, notes: &mut Notes<'_>) -> Option<u32> {
     None
 }
 
-fn window(field: &Field<Interval>, notes: &mut Notes<'_>) -> Option<Duration> {
+fn window(field: &Setting<Interval>, notes: &mut Notes<'_>) -> Option<Duration> {
     let at = field.given()?;
     if WINDOWS.contains(&at.value.0)
         && at.value.0.as_secs().is_multiple_of(86_400)
@@ -154,7 +154,7 @@ fn window(field: &Field<Interval>, notes: &mut Notes<'_>) -> Option<Duration> {
     None
 }
 
-fn modes(list: &List<String>, notes: &mut Notes<'_>) -> Option<BTreeSet<FailureMode>> {
+fn modes(list: &ListSetting<String>, notes: &mut Notes<'_>) -> Option<BTreeSet<FailureMode>> {
     list.value()?;
     let mut modes = BTreeSet::new();
     for at in items(list) {
@@ -186,7 +186,7 @@ fn modes(list: &List<String>, notes: &mut Notes<'_>) -> Option<BTreeSet<FailureM
 
 /// A budget that two failures would burn teaches nobody anything. It is the default of a high-tier
 /// workflow, so it is worth a word and no more.
-fn small_budget(objective: &Objective, workflow: &str, span: Span, notes: &mut Notes<'_>) {
+fn small_budget(objective: &Objective, workflow: &str, span: SourceSpan, notes: &mut Notes<'_>) {
     let million = u128::from(MILLION);
     if objective.allowed(0).millionths() > 2 * million {
         return;

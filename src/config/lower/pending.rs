@@ -4,7 +4,7 @@
 //! Whoever makes a key work deletes its line here.
 
 use super::super::diagnostics::Notes;
-use super::super::source::tree::Span;
+use super::super::source::tree::SourceSpan;
 
 /// Where a key belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ const PENDING: &[(Owner, &str)] = &[
 ];
 
 /// Warns of `key`, if it is written at `span` and not acted on yet.
-pub(super) fn warn(owner: Owner, key: &str, span: Option<Span>, notes: &mut Notes<'_>) {
+pub(super) fn warn(owner: Owner, key: &str, span: Option<SourceSpan>, notes: &mut Notes<'_>) {
     if let Some(span) = span
         && PENDING.contains(&(owner, key))
     {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::diagnostics::{Diagnostics, Notes, SourceFile};
 use crate::config::quantity::Size;
-use crate::config::source::decode::{At, Field, decode};
+use crate::config::source::decode::{At, Setting, decode};
 use crate::config::source::nearest::did_you_mean;
 use crate::config::source::process::{
     AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry,
@@ -20,7 +20,7 @@ use crate::gate::level::BUILT_IN;
 use crate::gate::name::{AgentName, LevelName, PersonName, WorkflowName};
 use crate::gate::policy::Place;
 
-pub use crate::config::source::process::Role;
+pub use crate::config::source::process::ReviewerRole;
 
 use super::pending::{Owner, warn};
 use super::written::{interval, items, name, number, place, required, span_of};
@@ -38,7 +38,7 @@ pub const MAX_TOKENS: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Where agents call.
-    pub listen: Vec<Listen>,
+    pub listen: Vec<ListenAddress>,
     /// Where operators call.
     pub admin: SocketAddr,
     /// The directory of the policies.
@@ -48,11 +48,11 @@ pub struct Process {
     /// Certificates of the data plane.
     pub tls: Option<Tls>,
     /// Who may call; `None` lets any local caller choose a workflow.
-    pub agents: Option<Vec<Agent>>,
+    pub agents: Option<Vec<AgentIdentity>>,
     /// Who decides and reports, besides the operator token.
-    pub reviewers: Vec<Reviewer>,
+    pub reviewers: Vec<ReviewerIdentity>,
     /// What is bounded.
-    pub bounds: Bounds,
+    pub bounds: ProcessBounds,
     /// How many threads serve calls; `None` for one per processor.
     pub workers: Option<usize>,
     /// How long calls in flight may take at shutdown.
@@ -66,31 +66,31 @@ pub struct Process {
 
 /// An address of the data plane.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Listen {
+pub enum ListenAddress {
     /// A TCP address.
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
 }
 
-impl fmt::Display for Listen {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Listen::Tcp(address) => address.fmt(f),
-            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+            ListenAddress::Tcp(address) => address.fmt(f),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl std::str::FromStr for Listen {
+impl std::str::FromStr for ListenAddress {
     type Err = String;
 
     /// Reads `host:port`, `:port` for every interface, or `unix:/path`.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("unix:") {
             Some("") => Err("expected a path after `unix:`".to_owned()),
-            Some(path) => Ok(Listen::Unix(path.into())),
-            None => socket_address(text).map(Listen::Tcp),
+            Some(path) => Ok(ListenAddress::Unix(path.into())),
+            None => socket_address(text).map(ListenAddress::Tcp),
         }
     }
 }
@@ -121,7 +121,7 @@ pub struct Tls {
 
 /// One agent's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Agent {
+pub struct AgentIdentity {
     /// Its name.
     pub agent: AgentName,
     /// The workflows it may use.
@@ -136,18 +136,18 @@ pub struct Agent {
 
 /// One person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reviewer {
+pub struct ReviewerIdentity {
     /// The name.
     pub name: PersonName,
     /// What they may do.
-    pub role: Role,
+    pub role: ReviewerRole,
     /// SHA-256 of each of their tokens: several are one person all the same.
     pub tokens_sha256: Vec<Digest>,
 }
 
 /// What is bounded (G7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct ProcessBounds {
     /// The largest request body, in bytes.
     pub body: usize,
     /// The largest request head, in bytes.
@@ -160,9 +160,9 @@ pub struct Bounds {
     pub holds: usize,
 }
 
-impl Default for Bounds {
+impl Default for ProcessBounds {
     fn default() -> Self {
-        Bounds {
+        ProcessBounds {
             body: 1 << 20,
             head: 32 << 10,
             connections: 10_000,
@@ -175,14 +175,17 @@ impl Default for Bounds {
 impl Default for Process {
     fn default() -> Self {
         Process {
-            listen: vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            listen: vec![ListenAddress::Tcp(SocketAddr::from((
+                Ipv4Addr::LOCALHOST,
+                8080,
+            )))],
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)),
             policies: "policies".into(),
             data: "burngate-data".into(),
             tls: None,
             agents: None,
             reviewers: Vec::new(),
-            bounds: Bounds::default(),
+            bounds: ProcessBounds::default(),
             workers: None,
             drain: Duration::from_secs(30),
             emergency: LevelName::from("read_only"),
@@ -199,7 +202,7 @@ impl Process {
         let listed = self
             .reviewers
             .iter()
-            .filter(|person| person.role >= Role::Reviewer)
+            .filter(|person| person.role >= ReviewerRole::Reviewer)
             .count();
         u32::try_from(listed).unwrap_or(u32::MAX).saturating_add(1)
     }
@@ -343,7 +346,7 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
     }
 }
 
-fn listen(field: &Field<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<Listen>> {
+fn listen(field: &Setting<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<ListenAddress>> {
     let written = field.given()?;
     let all: Vec<At<&str>> = match &written.value {
         OneOrMore::One(text) => vec![At {
@@ -352,7 +355,7 @@ fn listen(field: &Field<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<Listen>
         }],
         OneOrMore::More(list) => list
             .iter()
-            .filter_map(Field::given)
+            .filter_map(Setting::given)
             .map(|at| At {
                 span: at.span.clone(),
                 value: at.value.as_str(),
@@ -371,7 +374,7 @@ fn listen(field: &Field<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<Listen>
     }
     let mut addresses = Vec::new();
     for at in all {
-        match at.value.parse::<Listen>() {
+        match at.value.parse::<ListenAddress>() {
             Ok(address) if addresses.contains(&address) => {
                 notes.error(at.span, format!("`listen`: `{address}` is written twice"));
             }
@@ -386,7 +389,7 @@ fn listen(field: &Field<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<Listen>
     Some(addresses)
 }
 
-fn path(field: &Field<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
+fn path(field: &Setting<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
     let at = field.given()?;
     if at.value.is_empty() {
         notes.error(at.span.clone(), "expected a path, found nothing");
@@ -398,7 +401,7 @@ fn path(field: &Field<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
     Some(beside.join(&at.value))
 }
 
-fn tls(field: &Field<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
+fn tls(field: &Setting<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
     let At { value: entry, span } = field.given()?;
     required(&entry.cert, "cert", "`tls`", span, notes);
     required(&entry.key, "key", "`tls`", span, notes);
@@ -438,9 +441,9 @@ fn agents(
     document: &ProcessDocument,
     tokens: &mut Tokens,
     notes: &mut Notes<'_>,
-) -> Option<Vec<Agent>> {
+) -> Option<Vec<AgentIdentity>> {
     let span = span_of(&document.agents)?;
-    let mut agents: Vec<Agent> = Vec::new();
+    let mut agents: Vec<AgentIdentity> = Vec::new();
     for At {
         value:
             AgentEntry {
@@ -493,7 +496,7 @@ fn agents(
         let token_sha256 = token_sha256
             .given()
             .and_then(|token| tokens.read(token, &owner, notes));
-        agents.push(Agent {
+        agents.push(AgentIdentity {
             agent: AgentName::from(agent_name),
             workflows,
             token_sha256,
@@ -515,8 +518,8 @@ fn reviewers(
     document: &ProcessDocument,
     tokens: &mut Tokens,
     notes: &mut Notes<'_>,
-) -> Vec<Reviewer> {
-    let mut reviewers: Vec<Reviewer> = Vec::new();
+) -> Vec<ReviewerIdentity> {
+    let mut reviewers: Vec<ReviewerIdentity> = Vec::new();
     for At {
         value:
             ReviewerEntry {
@@ -562,7 +565,7 @@ fn reviewers(
             );
         }
         if document.agents.value().is_some_and(|agents| {
-            agents.iter().filter_map(Field::given).any(|entry| {
+            agents.iter().filter_map(Setting::given).any(|entry| {
                 entry
                     .value
                     .agent
@@ -579,7 +582,7 @@ fn reviewers(
             .filter_map(|token| tokens.read(token, &owner, notes))
             .collect();
         if let Some(role) = role.filter(|_| !tokens_sha256.is_empty()) {
-            reviewers.push(Reviewer {
+            reviewers.push(ReviewerIdentity {
                 name: PersonName::from(person),
                 role,
                 tokens_sha256,
@@ -595,12 +598,12 @@ fn reviewers(
     reviewers
 }
 
-fn bounds(field: &Field<BoundsEntry>, notes: &mut Notes<'_>) -> Bounds {
+fn bounds(field: &Setting<BoundsEntry>, notes: &mut Notes<'_>) -> ProcessBounds {
     let nothing = BoundsEntry::default();
     let entry = field.value().unwrap_or(&nothing);
-    let defaults = Bounds::default();
+    let defaults = ProcessBounds::default();
     let mut size =
-        |field: &Field<Size>, key: &str, least: usize, default: usize| match field.given() {
+        |field: &Setting<Size>, key: &str, least: usize, default: usize| match field.given() {
             Some(at) if at.value.0 < least || at.value.0 > 1 << 36 => {
                 let message = format!(
                     "`{key}`: expected a size from {} to 64GiB, found `{}`",
@@ -635,7 +638,7 @@ fn bounds(field: &Field<BoundsEntry>, notes: &mut Notes<'_>) -> Bounds {
             ),
         );
     }
-    Bounds {
+    ProcessBounds {
         body,
         head,
         connections,

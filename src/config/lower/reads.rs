@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::rules::{Calls, inside};
+use super::rules::{CallShape, inside};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::At;
 use crate::config::source::nearest::did_you_mean;
@@ -27,7 +27,7 @@ pub(super) fn known(
     condition: &Condition,
     at: &At<String>,
     key: &str,
-    calls: Calls<'_>,
+    calls: CallShape<'_>,
     notes: &mut Notes<'_>,
 ) {
     let reads = condition.reads();
@@ -77,7 +77,7 @@ pub(super) fn can_hold(
     condition: &Condition,
     at: &At<String>,
     key: &str,
-    calls: Calls<'_>,
+    calls: CallShape<'_>,
     notes: &mut Notes<'_>,
 ) {
     let unknown = |schema: &&Value| {

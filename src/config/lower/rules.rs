@@ -3,16 +3,16 @@
 use super::api::mode;
 use super::written::{place, required};
 use crate::config::diagnostics::{Notes, SourceFile};
-use crate::config::source::decode::{At, Field, TextOr};
+use crate::config::source::decode::{At, Setting, TextOr};
 use crate::config::source::policy::RuleEntry;
-use crate::config::source::tree::Span;
+use crate::config::source::tree::SourceSpan;
 use crate::gate::policy::condition::{BadCondition, Scope};
 use crate::gate::policy::{Condition, Mode, Pattern, Rule};
 use crate::gate::time::Time;
 
 /// What the calls that a condition judges look like.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Calls<'t> {
+pub(super) struct CallShape<'t> {
     /// The pattern that they match, where it is known.
     pub(super) pattern: Option<&'t Pattern>,
     /// The schema that their arguments satisfy, where there is one.
@@ -21,16 +21,16 @@ pub(super) struct Calls<'t> {
 
 /// A rule of calls that is written at `field`, with a mode of its own where it has one.
 pub(super) fn modal(
-    field: &Field<TextOr<RuleEntry>>,
+    field: &Setting<TextOr<RuleEntry>>,
     key: &str,
-    calls: Calls<'_>,
+    calls: CallShape<'_>,
     now: Time,
     notes: &mut Notes<'_>,
 ) -> Option<Rule> {
     let At { value, span } = field.given()?;
     match value {
         TextOr::Text(text) => rule(
-            &Field::Given(At {
+            &Setting::Given(At {
                 span: span.clone(),
                 value: text.clone(),
             }),
@@ -49,10 +49,10 @@ pub(super) fn modal(
 
 /// A rule that is written at `field`, and acts.
 pub(super) fn rule(
-    field: &Field<String>,
+    field: &Setting<String>,
     key: &str,
     scope: Scope,
-    calls: Calls<'_>,
+    calls: CallShape<'_>,
     notes: &mut Notes<'_>,
 ) -> Option<Rule> {
     let condition = condition(field, key, scope, calls, notes)?;
@@ -67,10 +67,10 @@ pub(super) fn rule(
 
 /// An expression that is written at `field`.
 pub(super) fn condition(
-    field: &Field<String>,
+    field: &Setting<String>,
     key: &str,
     scope: Scope,
-    calls: Calls<'_>,
+    calls: CallShape<'_>,
     notes: &mut Notes<'_>,
 ) -> Option<Condition> {
     let at = field.given()?;
@@ -93,7 +93,7 @@ pub(super) fn condition(
 
 /// The place in the file of the byte at `offset` of an expression: exact where the file spells the
 /// expression as it is, else the whole of it.
-pub(super) fn inside(at: &At<String>, offset: usize, file: &SourceFile) -> Span {
+pub(super) fn inside(at: &At<String>, offset: usize, file: &SourceFile) -> SourceSpan {
     let written = file.text.get(at.span.clone()).unwrap_or_default();
     let value = at.value.as_str();
     let Some(lead) = written.find(value).filter(|_| !value.is_empty()) else {
@@ -121,7 +121,7 @@ mod tests {
     fn a_place_inside_an_expression_is_a_place_in_the_file() {
         let text = "deny_when: \"args.amount > 5\"\nhold_when: 'args.a == ''x'''\n";
         let file = SourceFile::new("p", text);
-        let at = |span: Span, value: &str| At {
+        let at = |span: SourceSpan, value: &str| At {
             span,
             value: value.to_owned(),
         };

@@ -11,7 +11,7 @@ use crate::config::diagnostics::{Diagnostic, Notes, Severity};
 use crate::config::source::decode::At;
 use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::WorkflowDocument;
-use crate::config::source::tree::Span;
+use crate::config::source::tree::SourceSpan;
 use crate::gate::name::ToolName;
 use crate::gate::outcome::FailureMode;
 
@@ -24,9 +24,9 @@ pub(super) struct InFile<T> {
 
 /// The first place of every name, to tell the second one about.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, (usize, Span)>);
+pub(super) struct TakenNames(BTreeMap<String, (usize, SourceSpan)>);
 
-impl Names {
+impl TakenNames {
     /// Takes the name at `at`. Complains and says no where it is taken.
     pub(super) fn take(
         &mut self,

@@ -1,10 +1,10 @@
 //! What a signal document means.
 
-use super::rules::{Calls, condition};
-use super::workflow::{Known, find_tool};
+use super::rules::{CallShape, condition};
+use super::workflow::{LoadContext, find_tool};
 use super::written::{name, place};
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::{At, Field};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::nearest::{did_you_mean, nearest};
 use crate::config::source::policy::SignalDocument;
 use crate::gate::name::{SignalName, WorkflowName};
@@ -17,7 +17,7 @@ use crate::gate::policy::{Mode, Rule};
 /// its workflow.
 pub(super) fn lower(
     document: &SignalDocument,
-    known: &Known,
+    known: &LoadContext,
     workflows: &[String],
     modes: &[(String, FailureMode)],
     notes: &mut Notes<'_>,
@@ -61,18 +61,18 @@ fn about(
     document: &SignalDocument,
     owner: &str,
     at: &At<String>,
-    known: &Known,
+    known: &LoadContext,
     notes: &mut Notes<'_>,
 ) -> Option<About> {
     let tool = document.tool.given();
     match (&document.run, &document.subject) {
-        (Field::Absent, Field::Absent) => {
+        (Setting::Absent, Setting::Absent) => {
             notes
                 .error(at.span.clone(), format!("{owner} does not say which run is meant"))
                 .hint("write `subject:` with the business object that the run touched, such as `body.order`, or `run:` with the run's id");
             None
         }
-        (run, Field::Absent) => {
+        (run, Setting::Absent) => {
             if let Some(tool) = tool {
                 notes
                     .error(
@@ -83,7 +83,7 @@ fn about(
             }
             rule(run, "run", notes).map(About::Run)
         }
-        (Field::Absent, subject) => {
+        (Setting::Absent, subject) => {
             let tool = tool.map(|tool| find_tool(tool, known, notes));
             let subject = rule(subject, "subject", notes)?;
             match tool {
@@ -177,8 +177,8 @@ fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlac
     }
 }
 
-fn rule(field: &Field<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rule> {
-    let condition = condition(field, key, Scope::Signal, Calls::default(), notes)?;
+fn rule(field: &Setting<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rule> {
+    let condition = condition(field, key, Scope::Signal, CallShape::default(), notes)?;
     let at = field.given()?;
     Some(Rule {
         condition,

@@ -37,7 +37,7 @@ tools: [payments/get_order, payments/refund]
 ";
 
 mod configuration;
-mod deeds;
+mod dedup;
 mod openapi;
 mod shipped;
 

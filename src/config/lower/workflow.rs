@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::earn::Around;
 use super::ladder::LoweredLadder;
-use super::rules::{Calls, condition};
+use super::rules::{CallShape, condition};
 use super::written::{interval, items, name, number, place, required, span_of};
 use super::{api, earn, ladder, objective};
 use crate::config::diagnostics::Notes;
 use crate::config::evidence::Tables;
-use crate::config::source::decode::{At, Field};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::{
-    Approvals, CapsEntry, CheckEntry, Disclose, Finish, HoldEntry, InboxEntry, LoseEntry, Record,
-    RunEntry, Switch, WorkflowDocument,
+    ApprovalsEntry, CapsEntry, CheckEntry, Disclose, FinishWord, HoldEntry, InboxEntry, LoseEntry,
+    Record, RunEntry, Switch, WorkflowDocument,
 };
 use crate::config::tiers;
 use crate::config::tiers::Defaults;
@@ -50,7 +50,7 @@ const APPROVALS: RangeInclusive<u64> = 1..=10;
 
 /// What other documents say that a workflow needs to know.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct LoadContext {
     /// Every tool that is written, with its risk where that is known.
     pub(super) tools: BTreeMap<ToolName, Option<Risk>>,
     /// The tools without a schema for their arguments.
@@ -66,7 +66,7 @@ pub(super) struct Known {
 /// Lowers `document`. Errors go to `notes`; `None` where there is no workflow to go on with.
 pub(super) fn lower(
     document: &WorkflowDocument,
-    known: &Known,
+    known: &LoadContext,
     tables: &mut Tables,
     notes: &mut Notes<'_>,
 ) -> Option<Workflow> {
@@ -175,7 +175,7 @@ pub(super) fn lower(
 fn reach(
     document: &WorkflowDocument,
     at: &At<String>,
-    known: &Known,
+    known: &LoadContext,
     notes: &mut Notes<'_>,
 ) -> BTreeSet<ToolName> {
     required(
@@ -214,7 +214,11 @@ fn reach(
     tools
 }
 
-pub(super) fn find_tool(at: &At<String>, known: &Known, notes: &mut Notes<'_>) -> Option<ToolName> {
+pub(super) fn find_tool(
+    at: &At<String>,
+    known: &LoadContext,
+    notes: &mut Notes<'_>,
+) -> Option<ToolName> {
     let tool = ToolName::from(at.value.as_str());
     if known.tools.contains_key(&tool) {
         return Some(tool);
@@ -272,7 +276,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// A low-tier workflow has the laxest defaults; reaching a high-risk tool under them takes a
 /// reason.
-fn accepted_risk(document: &WorkflowDocument, tier: Tier, known: &Known, notes: &mut Notes<'_>) {
+fn accepted_risk(
+    document: &WorkflowDocument,
+    tier: Tier,
+    known: &LoadContext,
+    notes: &mut Notes<'_>,
+) {
     if let Some(at) = document
         .accept_risk
         .given()
@@ -301,7 +310,7 @@ fn accepted_risk(document: &WorkflowDocument, tier: Tier, known: &Known, notes: 
 }
 
 fn level(
-    field: &Field<String>,
+    field: &Setting<String>,
     key: &str,
     default: &str,
     ladder: &LoweredLadder,
@@ -314,7 +323,7 @@ fn level(
 }
 
 fn caps(
-    field: &Field<CapsEntry>,
+    field: &Setting<CapsEntry>,
     defaults: Defaults,
     ladder: &LoweredLadder,
     notes: &mut Notes<'_>,
@@ -348,7 +357,7 @@ fn caps(
     caps
 }
 
-fn unlisted(field: &Field<Verdict>, defaults: Defaults, notes: &mut Notes<'_>) -> Verdict {
+fn unlisted(field: &Setting<Verdict>, defaults: Defaults, notes: &mut Notes<'_>) -> Verdict {
     match field.given() {
         None => defaults.unlisted,
         Some(at) if at.value == Verdict::Allow => {
@@ -366,7 +375,7 @@ fn unlisted(field: &Field<Verdict>, defaults: Defaults, notes: &mut Notes<'_>) -
     }
 }
 
-fn run(field: &Field<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
+fn run(field: &Setting<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
     let nothing = RunEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     let lease = interval(
@@ -391,16 +400,22 @@ fn run(field: &Field<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
             .hint("a run would always end before its lease does");
     }
     RunRules {
-        key: condition(&entry.key, "key", Scope::Request, Calls::default(), notes),
+        key: condition(
+            &entry.key,
+            "key",
+            Scope::Request,
+            CallShape::default(),
+            notes,
+        ),
         lease,
         max,
         calls: number(&entry.calls, "calls", &(1..=1_000_000), notes).unwrap_or(1000),
         repeats: number(&entry.r#loop, "loop", &LOOP, notes).unwrap_or(REPEATS),
-        finish_required: entry.finish.value() == Some(&Finish::Required),
+        finish_required: entry.finish.value() == Some(&FinishWord::Required),
     }
 }
 
-fn hold(field: &Field<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> HoldRules {
+fn hold(field: &Setting<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> HoldRules {
     let nothing = HoldEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     let expires = interval(
@@ -434,8 +449,8 @@ fn hold(field: &Field<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> 
     let (mut approvals_high, mut approvals) = (defaults.approvals_high, tiers::APPROVALS);
     if let Some(at) = entry.approvals.given() {
         match at.value {
-            Approvals::Every(people) => (approvals_high, approvals) = (people, people),
-            Approvals::Each { high, other } => {
+            ApprovalsEntry::Every(people) => (approvals_high, approvals) = (people, people),
+            ApprovalsEntry::ByRisk { high, other } => {
                 (approvals_high, approvals) =
                     (high.unwrap_or(approvals_high), other.unwrap_or(approvals));
             }
@@ -504,7 +519,7 @@ fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Opti
     })
 }
 
-fn inbox(field: &Field<InboxEntry>, notes: &mut Notes<'_>) -> Inbox {
+fn inbox(field: &Setting<InboxEntry>, notes: &mut Notes<'_>) -> Inbox {
     let nothing = InboxEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     let defaults = Inbox::default();
@@ -530,7 +545,7 @@ fn enough_approvers(
     hold: &HoldRules,
     tools: &BTreeSet<ToolName>,
     at: &At<String>,
-    known: &Known,
+    known: &LoadContext,
     notes: &mut Notes<'_>,
 ) {
     let reaches_high = tools
@@ -570,7 +585,7 @@ fn strict_without_schema(
     validation: Validation,
     tools: &BTreeSet<ToolName>,
     at: &At<String>,
-    known: &Known,
+    known: &LoadContext,
     notes: &mut Notes<'_>,
 ) {
     let held: Vec<&str> = tools
@@ -585,7 +600,7 @@ fn strict_without_schema(
     }
 }
 
-fn lose(field: &Field<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
+fn lose(field: &Setting<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
     let nothing = LoseEntry::default();
     let entry = field.value().unwrap_or(&nothing);
     Lose {
@@ -603,7 +618,7 @@ fn lose(field: &Field<LoseEntry>, notes: &mut Notes<'_>) -> Lose {
 
 /// `min` is a number a week, however it is written; a policy that asks for neither asks for
 /// nothing.
-fn check(field: &Field<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
+fn check(field: &Setting<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
     let at = field.given()?;
     let sample_ppm = at.value.sample.value().map_or(0, |share| share.0);
     let min = at.value.min.given().map_or(0, |min| {

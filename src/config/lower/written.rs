@@ -1,24 +1,24 @@
-//! Reading single fields: what must be there, and within which bounds.
+//! Reading single settings: what must be there, and within which bounds.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::diagnostics::Notes;
 use crate::config::quantity::Interval;
-use crate::config::source::decode::{At, Field};
-use crate::config::source::policy::List;
-use crate::config::source::tree::Span;
+use crate::config::source::decode::{At, Setting};
+use crate::config::source::policy::ListSetting;
+use crate::config::source::tree::SourceSpan;
 use crate::gate::policy::Place;
 
 /// The longest name of an API, a tool, a workflow, a level, an agent, a person or a failure mode.
 pub(super) const MAX_NAME: usize = 64;
 
-/// A field that must be written.
+/// A setting that must be written.
 pub(super) fn required<'d, T>(
-    field: &'d Field<T>,
+    field: &'d Setting<T>,
     key: &str,
     owner: &str,
-    span: &Span,
+    span: &SourceSpan,
     notes: &mut Notes<'_>,
 ) -> Option<&'d At<T>> {
     if field.is_absent() {
@@ -29,13 +29,13 @@ pub(super) fn required<'d, T>(
     field.given()
 }
 
-/// Where a field was written.
-pub(super) fn span_of<T>(field: &Field<T>) -> Option<Span> {
+/// Where a setting was written.
+pub(super) fn span_of<T>(field: &Setting<T>) -> Option<SourceSpan> {
     field.given().map(|at| at.span.clone())
 }
 
 /// The place of `span`, for a lowered value.
-pub(super) fn place(span: &Span, notes: &Notes<'_>) -> Place {
+pub(super) fn place(span: &SourceSpan, notes: &Notes<'_>) -> Place {
     Place {
         file: notes.file().name.clone(),
         line: notes.file().position(span.start).0,
@@ -65,7 +65,7 @@ pub(super) fn name<'d>(at: &'d At<String>, what: &str, notes: &mut Notes<'_>) ->
 
 /// A duration within bounds, or its default.
 pub(super) fn interval(
-    field: &Field<Interval>,
+    field: &Setting<Interval>,
     key: &str,
     bounds: &RangeInclusive<Duration>,
     default: Duration,
@@ -92,7 +92,7 @@ pub(super) fn interval(
 
 /// A whole number within bounds, or its default.
 pub(super) fn number<T: Copy + Into<u64>>(
-    field: &Field<T>,
+    field: &Setting<T>,
     key: &str,
     bounds: &RangeInclusive<u64>,
     notes: &mut Notes<'_>,
@@ -116,6 +116,9 @@ pub(super) fn number<T: Copy + Into<u64>>(
 }
 
 /// The items of a list that were written well.
-pub(super) fn items<T>(list: &List<T>) -> impl Iterator<Item = &At<T>> {
-    list.value().into_iter().flatten().filter_map(Field::given)
+pub(super) fn items<T>(list: &ListSetting<T>) -> impl Iterator<Item = &At<T>> {
+    list.value()
+        .into_iter()
+        .flatten()
+        .filter_map(Setting::given)
 }

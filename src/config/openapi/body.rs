@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::reference::below;
 use super::schema::{Converted, convert};
-use super::{Document, Fault, Operation, parameters};
+use super::{ApiOperation, OpenApiDocument, OpenApiError, parameters};
 use crate::gate::policy::schema::parameter::{Form, Within};
 use crate::gate::policy::{Parameter, Schema};
 
@@ -29,14 +29,14 @@ pub struct DescribedParameter {
     pub(super) schema: Option<Converted>,
 }
 
-impl Document<'_> {
+impl OpenApiDocument<'_> {
     /// What it says about the calls of `operation`, whose captures have the names in `captures`:
     /// the document's, and the template's.
     pub fn described(
         &self,
-        operation: &Operation,
+        operation: &ApiOperation,
         captures: &[(String, String)],
-    ) -> Result<Described, Fault> {
+    ) -> Result<Described, OpenApiError> {
         let (arguments, other_body) = self.body(operation)?;
         let mut described = Vec::new();
         for parameter in parameters::of(self, operation, captures)? {
@@ -63,7 +63,10 @@ impl Document<'_> {
         })
     }
 
-    fn body(&self, operation: &Operation) -> Result<(Option<Schema>, Option<String>), Fault> {
+    fn body(
+        &self,
+        operation: &ApiOperation,
+    ) -> Result<(Option<Schema>, Option<String>), OpenApiError> {
         let nothing = || {
             Converted::of(
                 serde_json::json!({ "type": "null" }),
@@ -76,7 +79,7 @@ impl Document<'_> {
         let body = self.follow(written, below(&operation.pointer, "requestBody"))?;
         let content = body.value.get("content").and_then(Value::as_object);
         let Some(content) = content.filter(|content| !content.is_empty()) else {
-            return Err(Fault::at(
+            return Err(OpenApiError::at(
                 body.pointer,
                 "`requestBody` lacks `content`",
                 "such as `content: { application/json: { schema: { type: object } } }`",
@@ -149,9 +152,9 @@ fn rank(media: &str) -> u8 {
     }
 }
 
-fn compiled(converted: &Converted) -> Result<Schema, Fault> {
+fn compiled(converted: &Converted) -> Result<Schema, OpenApiError> {
     Schema::compile_or_say(converted.schema.clone()).map_err(|refusal| {
         let hint = "correct the document, or write `arguments` (and `parameters`) for the tool, which then count instead";
-        Fault::at(converted.origin(&refusal.pointer), refusal.message, hint)
+        OpenApiError::at(converted.origin(&refusal.pointer), refusal.message, hint)
     })
 }

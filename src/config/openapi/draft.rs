@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Document, Operation, guess, template};
+use super::{ApiOperation, OpenApiDocument, guess, template};
 use crate::gate::policy::Pattern;
 use crate::gate::risk::Risk;
 
@@ -33,7 +33,7 @@ pub struct Draft {
 /// Drafts the tools of `document`, whose calls begin with `base` where the upstream does not say
 /// so.
 #[must_use]
-pub fn draft(document: &Document<'_>, base: &str) -> Draft {
+pub fn draft(document: &OpenApiDocument<'_>, base: &str) -> Draft {
     let mut draft = Draft::default();
     let mut patterns: Vec<Pattern> = Vec::new();
     for operation in document.operations() {
@@ -72,7 +72,12 @@ fn hides(first: &Pattern, second: &Pattern) -> bool {
     first.covers(second) && first.specificity(second).is_lt()
 }
 
-fn tool(document: &Document<'_>, operation: &Operation, pattern: &Pattern, draft: &mut Draft) {
+fn tool(
+    document: &OpenApiDocument<'_>,
+    operation: &ApiOperation,
+    pattern: &Pattern,
+    draft: &mut Draft,
+) {
     let name = guess::name(
         operation.id.as_deref(),
         operation.method,

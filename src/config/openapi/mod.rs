@@ -18,14 +18,14 @@ mod body;
 pub mod draft;
 pub mod guess;
 mod parameters;
-mod place;
+mod pointer_index;
 mod reference;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 pub use body::{Described, DescribedParameter};
-use place::Places;
+use pointer_index::PointerIndex;
 use reference::{Reference, below};
 
 /// The most operations of a document.
@@ -33,7 +33,7 @@ pub const MAX_OPERATIONS: usize = 10_000;
 
 /// What is wrong with a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct OpenApiError {
     /// JSON pointer to it.
     pub pointer: String,
     /// Its bytes, where no pointer leads there.
@@ -44,9 +44,9 @@ pub struct Fault {
     pub hint: String,
 }
 
-impl Fault {
+impl OpenApiError {
     fn at(pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Fault {
+        OpenApiError {
             pointer: pointer.into(),
             span: None,
             message: message.into(),
@@ -66,17 +66,17 @@ enum Dialect {
 
 /// A document that was read.
 #[derive(Debug)]
-pub struct Document<'f> {
+pub struct OpenApiDocument<'f> {
     file: &'f SourceFile,
     root: Value,
     dialect: Dialect,
-    operations: Vec<Operation>,
-    places: Places,
+    operations: Vec<ApiOperation>,
+    places: PointerIndex,
 }
 
 /// One operation of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operation {
+pub struct ApiOperation {
     /// Its method, in upper case.
     pub method: &'static str,
     /// Its path template, below the server's.
@@ -104,15 +104,15 @@ const METHODS: [(&str, &str); 7] = [
 
 const WHAT: &str = "an OpenAPI document begins with `openapi: 3.0.3` or `openapi: 3.1.0`";
 
-impl<'f> Document<'f> {
+impl<'f> OpenApiDocument<'f> {
     /// Reads `file`.
     ///
     /// # Errors
-    /// What is wrong with it as a whole. Operations are read by [`Document::described`].
-    pub fn read(file: &'f SourceFile) -> Result<Self, Fault> {
-        let (root, places) = Places::read(file)?;
+    /// What is wrong with it as a whole. Operations are read by [`OpenApiDocument::described`].
+    pub fn read(file: &'f SourceFile) -> Result<Self, OpenApiError> {
+        let (root, places) = PointerIndex::read(file)?;
         let dialect = dialect(&root)?;
-        let mut document = Document {
+        let mut document = OpenApiDocument {
             file,
             root,
             dialect,
@@ -131,7 +131,7 @@ impl<'f> Document<'f> {
 
     /// Its operations, in the order of the document's paths.
     #[must_use]
-    pub fn operations(&self) -> &[Operation] {
+    pub fn operations(&self) -> &[ApiOperation] {
         &self.operations
     }
 
@@ -143,7 +143,7 @@ impl<'f> Document<'f> {
 
     /// The bytes in the file that `fault` is about.
     #[must_use]
-    pub fn span(&self, fault: &Fault) -> Range<usize> {
+    pub fn span(&self, fault: &OpenApiError) -> Range<usize> {
         fault
             .span
             .clone()
@@ -160,7 +160,7 @@ impl<'f> Document<'f> {
 
     /// The operation that is called `id`.
     #[must_use]
-    pub fn by_id(&self, id: &str) -> Option<&Operation> {
+    pub fn by_id(&self, id: &str) -> Option<&ApiOperation> {
         self.operations
             .iter()
             .find(|operation| operation.id.as_deref() == Some(id))
@@ -170,7 +170,7 @@ impl<'f> Document<'f> {
     /// name for each capture. The template may have the path that the document's first server adds
     /// before each of its own.
     #[must_use]
-    pub fn by_template(&self, template: &str) -> Option<(&Operation, Vec<(String, String)>)> {
+    pub fn by_template(&self, template: &str) -> Option<(&ApiOperation, Vec<(String, String)>)> {
         let (method, path) = template.split_once(' ')?;
         let base = self.server_path();
         [
@@ -212,12 +212,12 @@ impl<'f> Document<'f> {
         }
     }
 
-    fn list(&self) -> Result<Vec<Operation>, Fault> {
+    fn list(&self) -> Result<Vec<ApiOperation>, OpenApiError> {
         let Some(paths) = self.root.get("paths") else {
             return Ok(Vec::new());
         };
         let paths = paths.as_object().ok_or_else(|| {
-            Fault::at(
+            OpenApiError::at(
                 "/paths",
                 "`paths` must be a mapping",
                 "each key is a path, such as `/orders/{order}`",
@@ -227,7 +227,7 @@ impl<'f> Document<'f> {
         for (path, item) in paths.iter().filter(|(path, _)| path.starts_with('/')) {
             let item = self.follow(item, below("/paths", path))?;
             let Some(members) = item.value.as_object() else {
-                return Err(Fault::at(
+                return Err(OpenApiError::at(
                     item.pointer,
                     format!("path `{path}` must be a mapping"),
                     "its keys are methods, such as `get`",
@@ -239,7 +239,7 @@ impl<'f> Document<'f> {
                 };
                 let pointer = below(&item.pointer, key);
                 let Some(written) = written.as_object() else {
-                    return Err(Fault::at(
+                    return Err(OpenApiError::at(
                         pointer,
                         format!("operation `{method} {path}` must be a mapping"),
                         "such as `{ operationId: getOrder }`",
@@ -247,7 +247,7 @@ impl<'f> Document<'f> {
                 };
                 operations.push(operation(method, path, written, pointer, &item));
                 if operations.len() > MAX_OPERATIONS {
-                    return Err(Fault::at(
+                    return Err(OpenApiError::at(
                         "/paths",
                         format!("the document has more than {MAX_OPERATIONS} operations"),
                         "cut it down to those that agents call",
@@ -259,12 +259,16 @@ impl<'f> Document<'f> {
     }
 
     /// What `value` at `pointer` is, references to other parts of the document followed.
-    fn follow<'v>(&'v self, value: &'v Value, pointer: String) -> Result<Reference<'v>, Fault> {
+    fn follow<'v>(
+        &'v self,
+        value: &'v Value,
+        pointer: String,
+    ) -> Result<Reference<'v>, OpenApiError> {
         reference::follow(&self.root, value, pointer)
     }
 }
 
-impl Operation {
+impl ApiOperation {
     /// The document's names of what `path` captures, each with the template's; `None` where it is
     /// another operation's.
     fn matched(&self, method: &str, path: &str) -> Option<Vec<(String, String)>> {
@@ -305,7 +309,7 @@ fn capture(segment: &str) -> Option<&str> {
 /// partly a parameter becomes one capture: patterns have whole segments only. A slash at the end is
 /// left out, as the gate reads paths without it.
 #[must_use]
-pub fn template(operation: &Operation, base: &str) -> String {
+pub fn template(operation: &ApiOperation, base: &str) -> String {
     let mut names: Vec<String> = Vec::new();
     let mut path = base.to_owned();
     for segment in segments(&operation.path) {
@@ -347,7 +351,7 @@ fn operation(
     written: &Map<String, Value>,
     pointer: String,
     item: &Reference<'_>,
-) -> Operation {
+) -> ApiOperation {
     let text = |name: &str| written.get(name).and_then(Value::as_str).map(str::to_owned);
     let tags = written
         .get("tags")
@@ -355,7 +359,7 @@ fn operation(
         .into_iter()
         .flatten()
         .filter_map(Value::as_str);
-    Operation {
+    ApiOperation {
         method,
         path: path.to_owned(),
         id: text("operationId"),
@@ -366,13 +370,17 @@ fn operation(
     }
 }
 
-fn dialect(root: &Value) -> Result<Dialect, Fault> {
+fn dialect(root: &Value) -> Result<Dialect, OpenApiError> {
     if !root.is_object() {
-        return Err(Fault::at("", "this is not an OpenAPI document", WHAT));
+        return Err(OpenApiError::at(
+            "",
+            "this is not an OpenAPI document",
+            WHAT,
+        ));
     }
     if let Some(version) = root.get("swagger") {
         let version = version.as_str().unwrap_or("2.0");
-        return Err(Fault::at(
+        return Err(OpenApiError::at(
             "/swagger",
             format!("this is Swagger {version}, which is not read"),
             "convert it to OpenAPI 3, for example with `swagger2openapi`",
@@ -381,9 +389,15 @@ fn dialect(root: &Value) -> Result<Dialect, Fault> {
     let version = match root.get("openapi") {
         Some(Value::String(version)) => version.clone(),
         Some(Value::Number(version)) => version.to_string(),
-        Some(_) => return Err(Fault::at("/openapi", "`openapi` must be a version", WHAT)),
+        Some(_) => {
+            return Err(OpenApiError::at(
+                "/openapi",
+                "`openapi` must be a version",
+                WHAT,
+            ));
+        }
         None => {
-            return Err(Fault::at(
+            return Err(OpenApiError::at(
                 "",
                 "this is not an OpenAPI document: it has no `openapi`",
                 WHAT,
@@ -395,7 +409,7 @@ fn dialect(root: &Value) -> Result<Dialect, Fault> {
         "3.1" => Ok(Dialect::V31),
         version if version.starts_with("3.0.") => Ok(Dialect::V30),
         version if version.starts_with("3.1.") => Ok(Dialect::V31),
-        version => Err(Fault::at(
+        version => Err(OpenApiError::at(
             "/openapi",
             format!("OpenAPI {version} is not read"),
             "versions 3.0 and 3.1 are",

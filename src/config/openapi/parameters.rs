@@ -8,17 +8,17 @@ use serde_json::Value;
 use super::body::DescribedParameter;
 use super::reference::{Reference, below};
 use super::schema::convert;
-use super::{Document, Fault, Operation};
+use super::{ApiOperation, OpenApiDocument, OpenApiError};
 use crate::gate::policy::schema::parameter::{Form, Within};
 
 /// The most parameters of an operation.
 const MAX_PARAMETERS: usize = 200;
 
 pub(super) fn of(
-    document: &Document<'_>,
-    operation: &Operation,
+    document: &OpenApiDocument<'_>,
+    operation: &ApiOperation,
     captures: &[(String, String)],
-) -> Result<Vec<DescribedParameter>, Fault> {
+) -> Result<Vec<DescribedParameter>, OpenApiError> {
     let mut found: Vec<(String, String, Reference<'_>)> = Vec::new();
     // The operation's own come first, and count instead of what its path item says.
     for owner in [&operation.pointer, &operation.item] {
@@ -27,7 +27,7 @@ pub(super) fn of(
             continue;
         };
         let list = written.as_array().ok_or_else(|| {
-            Fault::at(
+            OpenApiError::at(
                 pointer.as_str(),
                 "`parameters` must be a list",
                 "such as `- { name: limit, in: query }`",
@@ -43,7 +43,7 @@ pub(super) fn of(
                     .map(str::to_owned)
             };
             let (Some(name), Some(place)) = (text("name"), text("in")) else {
-                return Err(Fault::at(
+                return Err(OpenApiError::at(
                     parameter.pointer,
                     "a parameter needs `name` and `in`",
                     "such as `{ name: limit, in: query }`",
@@ -56,7 +56,7 @@ pub(super) fn of(
                 found.push((name, place, parameter));
             }
             if found.len() > MAX_PARAMETERS {
-                return Err(Fault::at(
+                return Err(OpenApiError::at(
                     pointer,
                     format!("more than {MAX_PARAMETERS} parameters"),
                     "write `parameters` for the tool, with those that matter",
@@ -80,11 +80,11 @@ pub(super) fn of(
 }
 
 fn one(
-    document: &Document<'_>,
+    document: &OpenApiDocument<'_>,
     name: String,
     within: Within,
     parameter: &Reference<'_>,
-) -> Result<Option<DescribedParameter>, Fault> {
+) -> Result<Option<DescribedParameter>, OpenApiError> {
     let is = |key: &str| parameter.value.get(key) == Some(&Value::Bool(true));
     let required = within == Within::Query && is("required");
     let schema = parameter

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::Fault;
+use super::OpenApiError;
 use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::schema::decoded;
 
@@ -24,7 +24,7 @@ pub(super) fn follow<'v>(
     root: &'v Value,
     value: &'v Value,
     pointer: String,
-) -> Result<Reference<'v>, Fault> {
+) -> Result<Reference<'v>, OpenApiError> {
     let (mut value, mut pointer) = (value, pointer);
     for _ in 0..MAX_HOPS {
         let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
@@ -34,7 +34,7 @@ pub(super) fn follow<'v>(
         value = target.value;
         pointer = target.pointer;
     }
-    Err(Fault::at(
+    Err(OpenApiError::at(
         pointer,
         format!("`$ref` leads through more than {MAX_HOPS} references, or back to itself"),
         "let it name the part itself",
@@ -46,7 +46,7 @@ pub(super) fn target<'v>(
     root: &'v Value,
     reference: &str,
     pointer: &str,
-) -> Result<Reference<'v>, Fault> {
+) -> Result<Reference<'v>, OpenApiError> {
     let at = below(pointer, "$ref");
     let told = told(reference);
     let Some(fragment) = reference.strip_prefix('#') else {
@@ -55,7 +55,7 @@ pub(super) fn target<'v>(
         } else {
             "another file"
         };
-        return Err(Fault::at(
+        return Err(OpenApiError::at(
             at,
             format!("`$ref` names `{told}`, which is in {what}"),
             "nothing is fetched and no other file is read: bundle the document into one file first (`npx @redocly/cli bundle`), or write `arguments` for the tool",
@@ -63,7 +63,7 @@ pub(super) fn target<'v>(
     };
     if !fragment.is_empty() && !fragment.starts_with('/') {
         let hint = "such as `#/components/schemas/Order`";
-        return Err(Fault::at(
+        return Err(OpenApiError::at(
             at,
             format!("`$ref` names `{told}`; expected `#/` and a JSON pointer"),
             hint,
@@ -76,7 +76,7 @@ pub(super) fn target<'v>(
         decoded(fragment).and_then(|fragment| Some((root.pointer(&fragment)?, fragment)))
     });
     let (value, pointer) = found.ok_or_else(|| {
-        Fault::at(
+        OpenApiError::at(
             at,
             format!("`$ref` names `{told}`, which this document does not have"),
             neighbours(root, fragment),

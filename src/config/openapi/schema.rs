@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::reference::{below, follow};
-use super::{Dialect, Fault, reference};
+use super::{Dialect, OpenApiError, reference};
 
 /// The most schemas that one body or parameter is made of.
 const MAX_SCHEMAS: usize = 10_000;
@@ -136,7 +136,7 @@ pub(super) fn convert(
     dialect: Dialect,
     schema: &Value,
     pointer: String,
-) -> Result<Converted, Fault> {
+) -> Result<Converted, OpenApiError> {
     let mut conversion = Conversion {
         root,
         dialect,
@@ -183,18 +183,23 @@ struct Conversion<'v> {
 }
 
 impl Conversion<'_> {
-    fn schema(&mut self, schema: &Value, pointer: &str, nesting: usize) -> Result<Value, Fault> {
+    fn schema(
+        &mut self,
+        schema: &Value,
+        pointer: &str,
+        nesting: usize,
+    ) -> Result<Value, OpenApiError> {
         let simpler = "write `arguments` for the tool, with a simpler schema";
         self.count += 1;
         if self.count > MAX_SCHEMAS {
-            return Err(Fault::at(
+            return Err(OpenApiError::at(
                 pointer,
                 format!("this is made of more than {MAX_SCHEMAS} schemas"),
                 simpler,
             ));
         }
         if nesting > MAX_NESTING {
-            return Err(Fault::at(
+            return Err(OpenApiError::at(
                 pointer,
                 format!("schemas nest deeper than {MAX_NESTING} here"),
                 simpler,
@@ -204,7 +209,7 @@ impl Conversion<'_> {
             Value::Bool(_) => return Ok(schema.clone()),
             Value::Object(members) => members,
             Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(Fault::at(
+                return Err(OpenApiError::at(
                     pointer,
                     "a schema must be a mapping",
                     "such as `{ type: string }`",
@@ -214,7 +219,7 @@ impl Conversion<'_> {
         let mut converted = Map::new();
         if let Some(reference) = members.get("$ref") {
             let reference = reference.as_str().ok_or_else(|| {
-                Fault::at(
+                OpenApiError::at(
                     below(pointer, "$ref"),
                     "`$ref` must be text",
                     "such as `#/components/schemas/Order`",
@@ -234,7 +239,7 @@ impl Conversion<'_> {
                 converted.insert(keyword.clone(), self.sent(value, members));
             } else if EACH.contains(&name) || (name == "items" && value.is_array()) {
                 let parts = value.as_array().ok_or_else(|| {
-                    Fault::at(
+                    OpenApiError::at(
                         at.as_str(),
                         format!("`{name}` must be a list of schemas"),
                         "such as `- { type: string }`",
@@ -252,7 +257,7 @@ impl Conversion<'_> {
                 converted.insert(keyword.clone(), self.schema(value, &at, nesting + 1)?);
             } else if NAMED.contains(&name) {
                 let parts = value.as_object().ok_or_else(|| {
-                    Fault::at(
+                    OpenApiError::at(
                         at.as_str(),
                         format!("`{name}` must be a mapping"),
                         "each key names what its schema is for",
@@ -300,7 +305,7 @@ impl Conversion<'_> {
     }
 
     /// The reference under `$defs` to what `reference` names.
-    fn refer(&mut self, reference: &str, pointer: &str) -> Result<String, Fault> {
+    fn refer(&mut self, reference: &str, pointer: &str) -> Result<String, OpenApiError> {
         let target = reference::target(self.root, reference, pointer)?;
         if let Some(name) = self.names.get(&target.pointer) {
             return Ok(format!("#/$defs/{name}"));

@@ -28,7 +28,7 @@ fn described(version: &str, schema: &Value, components: &Value) -> Result<Descri
         "components": { "schemas": components },
     });
     let file = SourceFile::new("shop.json", document.to_string());
-    let document = Document::read(&file).map_err(|fault| fault.message)?;
+    let document = OpenApiDocument::read(&file).map_err(|fault| fault.message)?;
     let operation = document.operations()[0].clone();
     document
         .described(&operation, &[])
@@ -51,7 +51,7 @@ components:
 "
     );
     let file = file(&text);
-    let document = Document::read(&file).unwrap();
+    let document = OpenApiDocument::read(&file).unwrap();
     assert_eq!(document.operations().len(), 3);
     assert_eq!(document.by_id("share").unwrap().path, "/shared");
     let (operation, names) = document.by_template("GET /orders/{order}").unwrap();
@@ -153,12 +153,12 @@ fn what_3_1_writes_is_json_schema() {
 
 #[test]
 fn cycles_judge_as_deep_as_the_arguments_go() {
-    let node = json!({ "Node": { "type": "object", "required": ["name"], "properties": {
-        "name": { "type": "string" }, "children": { "type": "array", "items": { "$ref": "#/components/schemas/Node" } } } } });
+    let node = json!({ "YamlNode": { "type": "object", "required": ["name"], "properties": {
+        "name": { "type": "string" }, "children": { "type": "array", "items": { "$ref": "#/components/schemas/YamlNode" } } } } });
     for version in ["3.0.0", "3.1.0"] {
         let schema = described(
             version,
-            &json!({ "$ref": "#/components/schemas/Node" }),
+            &json!({ "$ref": "#/components/schemas/YamlNode" }),
             &node,
         )
         .unwrap()
@@ -255,7 +255,7 @@ fn a_body_is_what_its_json_is() {
     let of = |operation: &str| {
         let text = format!("{HEAD}paths:\n  /a:\n    post: {operation}\n");
         let file = file(&text);
-        let document = Document::read(&file).unwrap();
+        let document = OpenApiDocument::read(&file).unwrap();
         let described = document.described(&document.operations()[0], &[]).unwrap();
         (
             described.arguments.map(|schema| schema.source().clone()),
@@ -305,7 +305,7 @@ components:
 "
     );
     let file = file(&text);
-    let document = Document::read(&file).unwrap();
+    let document = OpenApiDocument::read(&file).unwrap();
     let (operation, captures) = document.by_template("GET /orders/{order}").unwrap();
     let described = document.described(operation, &captures).unwrap();
     assert_eq!(
@@ -325,8 +325,8 @@ fn a_fault_has_a_place_in_json_and_yaml() {
     let json = "{\n  \"openapi\": \"3.1.0\",\n  \"paths\": {\n    \"/a\": {\"post\": 3}}\n}\n";
     for (name, text, line) in [("a.openapi.yaml", yaml.as_str(), 5), ("a.json", json, 4)] {
         let file = SourceFile::new(name, text);
-        let (_, places) = Places::read(&file).unwrap();
-        let fault = Document::read(&file).unwrap_err();
+        let (_, places) = PointerIndex::read(&file).unwrap();
+        let fault = OpenApiDocument::read(&file).unwrap_err();
         assert_eq!(
             (fault.pointer.as_str(), fault.message.as_str()),
             ("/paths/~1a/post", "operation `POST /a` must be a mapping")
@@ -352,10 +352,10 @@ fn a_fault_has_a_place_in_json_and_yaml() {
         ),
         ("openapi: [", "this cannot be read as YAML"),
     ] {
-        let found = Document::read(&file(text)).unwrap_err();
+        let found = OpenApiDocument::read(&file(text)).unwrap_err();
         assert!(found.message.starts_with(says), "{text:?}: {found:?}");
     }
-    let broken = Document::read(&SourceFile::new("a.json", "{\n \"a\": }"))
+    let broken = OpenApiDocument::read(&SourceFile::new("a.json", "{\n \"a\": }"))
         .map(|_| ())
         .unwrap_err();
     assert_eq!(
@@ -458,7 +458,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 fn read_all(file: &SourceFile) {
-    match Document::read(file) {
+    match OpenApiDocument::read(file) {
         Ok(document) => {
             for operation in document.operations() {
                 let (_, captures) = document

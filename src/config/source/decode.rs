@@ -2,7 +2,7 @@
 //!
 //! The source types derive `Deserialize`; this deserializer tells them where things are. Unknown
 //! and repeated keys are reported here with what was meant. A value that does not fit is reported
-//! and becomes [`Field::Bad`], so that one bad tool hides neither its neighbours nor its own other
+//! and becomes [`Setting::Bad`], so that one bad tool hides neither its neighbours nor its own other
 //! mistakes.
 
 use std::cell::RefCell;
@@ -17,11 +17,11 @@ use serde::de::{
 use serde::{Deserialize, Deserializer, de};
 
 use super::nearest::did_you_mean;
-use super::tree::{Key, Kind, Node, Span};
+use super::tree::{SourceSpan, YamlKey, YamlKind, YamlNode};
 use crate::config::diagnostics::Notes;
 
-/// The name by which [`Field`] asks for its place.
-const FIELD: &str = "burngate::Field";
+/// The name by which [`Setting`] asks where it was written.
+const SETTING: &str = "burngate::Setting";
 /// The name by which [`TextOr`] asks which of the two it is.
 const TEXT_OR: &str = "burngate::TextOr";
 
@@ -29,14 +29,14 @@ const TEXT_OR: &str = "burngate::TextOr";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct At<T> {
     /// Where.
-    pub span: Span,
+    pub span: SourceSpan,
     /// What.
     pub value: T,
 }
 
-/// One field of a document.
+/// One setting of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Field<T> {
+pub enum Setting<T> {
     /// It was not written.
     #[default]
     Absent,
@@ -46,13 +46,13 @@ pub enum Field<T> {
     Given(At<T>),
 }
 
-impl<T> Field<T> {
+impl<T> Setting<T> {
     /// The value, where it was written well.
     #[must_use]
     pub const fn given(&self) -> Option<&At<T>> {
         match self {
-            Field::Given(at) => Some(at),
-            Field::Absent | Field::Bad => None,
+            Setting::Given(at) => Some(at),
+            Setting::Absent | Setting::Bad => None,
         }
     }
 
@@ -60,15 +60,15 @@ impl<T> Field<T> {
     #[must_use]
     pub const fn value(&self) -> Option<&T> {
         match self {
-            Field::Given(at) => Some(&at.value),
-            Field::Absent | Field::Bad => None,
+            Setting::Given(at) => Some(&at.value),
+            Setting::Absent | Setting::Bad => None,
         }
     }
 
     /// Was nothing written?
     #[must_use]
     pub const fn is_absent(&self) -> bool {
-        matches!(self, Field::Absent)
+        matches!(self, Setting::Absent)
     }
 }
 
@@ -83,7 +83,7 @@ pub enum TextOr<T> {
 
 /// Reads `node` as a `T`. Everything that does not fit goes to `notes`; `None` where nothing is
 /// left.
-pub fn decode<T: for<'de> Deserialize<'de>>(node: &Node, notes: &mut Notes<'_>) -> Option<T> {
+pub fn decode<T: for<'de> Deserialize<'de>>(node: &YamlNode, notes: &mut Notes<'_>) -> Option<T> {
     let notes = RefCell::new(notes);
     let at_node = AtNode {
         node,
@@ -133,7 +133,7 @@ impl de::Error for Misfit {
 
 #[derive(Clone, Copy)]
 struct AtNode<'n, 'c, 'f> {
-    node: &'n Node,
+    node: &'n YamlNode,
     /// The key that the node is the value of, for messages.
     name: &'n str,
     notes: &'c RefCell<&'c mut Notes<'f>>,
@@ -157,7 +157,7 @@ impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
         }
     }
 
-    fn at(&self, node: &'n Node, name: &'n str) -> AtNode<'n, 'c, 'f> {
+    fn at(&self, node: &'n YamlNode, name: &'n str) -> AtNode<'n, 'c, 'f> {
         AtNode {
             node,
             name,
@@ -170,11 +170,11 @@ impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
     fn entries(
         &self,
         known: Option<&'static [&'static str]>,
-    ) -> Result<Vec<&'n (Key, Node)>, Misfit> {
-        let Kind::Map(entries) = &self.node.kind else {
+    ) -> Result<Vec<&'n (YamlKey, YamlNode)>, Misfit> {
+        let YamlKind::Map(entries) = &self.node.kind else {
             return Err(self.expected("a mapping"));
         };
-        let mut kept: Vec<&(Key, Node)> = Vec::with_capacity(entries.len());
+        let mut kept: Vec<&(YamlKey, YamlNode)> = Vec::with_capacity(entries.len());
         for entry in entries {
             let (key, _) = entry;
             let mut notes = self.notes.borrow_mut();
@@ -212,16 +212,16 @@ impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
 
     fn scalar_text(&self) -> Option<&'n str> {
         match &self.node.kind {
-            Kind::Text(text) | Kind::Number(_, text) => Some(text),
-            Kind::Bool(true) => Some("true"),
-            Kind::Bool(false) => Some("false"),
-            Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+            YamlKind::Text(text) | YamlKind::Number(_, text) => Some(text),
+            YamlKind::Bool(true) => Some("true"),
+            YamlKind::Bool(false) => Some("false"),
+            YamlKind::Null | YamlKind::List(_) | YamlKind::Map(_) => None,
         }
     }
 
     fn unsigned<V: Visitor<'n>>(self, most: u64, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.kind {
-            Kind::Number(number, _) => match number.as_u64() {
+            YamlKind::Number(number, _) => match number.as_u64() {
                 Some(value) if value <= most => visitor.visit_u64(value),
                 _ => Err(self.expected(&format!("a whole number up to {most}"))),
             },
@@ -244,15 +244,17 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
 
     fn deserialize_any<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.kind {
-            Kind::Null => visitor.visit_unit(),
-            Kind::Bool(value) => visitor.visit_bool(*value),
-            Kind::Number(number, _) => number.deserialize_any(visitor).map_err(de::Error::custom),
-            Kind::Text(text) => visitor.visit_borrowed_str(text),
-            Kind::List(items) => visitor.visit_seq(Items {
+            YamlKind::Null => visitor.visit_unit(),
+            YamlKind::Bool(value) => visitor.visit_bool(*value),
+            YamlKind::Number(number, _) => {
+                number.deserialize_any(visitor).map_err(de::Error::custom)
+            }
+            YamlKind::Text(text) => visitor.visit_borrowed_str(text),
+            YamlKind::List(items) => visitor.visit_seq(ListReader {
                 at: self,
                 rest: items.iter(),
             }),
-            Kind::Map(_) => visitor.visit_map(Entries {
+            YamlKind::Map(_) => visitor.visit_map(MappingReader {
                 at: self,
                 rest: self.entries(None)?.into_iter(),
                 value: None,
@@ -262,7 +264,7 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
 
     fn deserialize_bool<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.node.kind {
-            Kind::Bool(value) => visitor.visit_bool(value),
+            YamlKind::Bool(value) => visitor.visit_bool(value),
             _ => Err(self.expected("true or false")),
         }
     }
@@ -286,7 +288,7 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
 
     fn deserialize_option<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.node.kind {
-            Kind::Null => visitor.visit_none(),
+            YamlKind::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -297,8 +299,8 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
         visitor: V,
     ) -> Result<V::Value, Misfit> {
         match (name, &self.node.kind, self.scalar_text()) {
-            (FIELD, ..) => visitor.visit_seq(Placed { at: self, step: 0 }),
-            (TEXT_OR, Kind::Map(_), _) => visitor.visit_newtype_struct(self),
+            (SETTING, ..) => visitor.visit_seq(SettingReader { at: self, step: 0 }),
+            (TEXT_OR, YamlKind::Map(_), _) => visitor.visit_newtype_struct(self),
             (TEXT_OR, _, Some(text)) => visitor.visit_borrowed_str(text),
             (TEXT_OR, ..) => Err(self.expected("text, or a mapping")),
             _ => visitor.visit_newtype_struct(self),
@@ -307,7 +309,7 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
 
     fn deserialize_seq<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.kind {
-            Kind::List(items) => visitor.visit_seq(Items {
+            YamlKind::List(items) => visitor.visit_seq(ListReader {
                 at: self,
                 rest: items.iter(),
             }),
@@ -316,7 +318,7 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
     }
 
     fn deserialize_map<V: Visitor<'n>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_map(Entries {
+        visitor.visit_map(MappingReader {
             at: self,
             rest: self.entries(None)?.into_iter(),
             value: None,
@@ -329,7 +331,7 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        visitor.visit_map(Entries {
+        visitor.visit_map(MappingReader {
             at: self,
             rest: self.entries(Some(fields))?.into_iter(),
             value: None,
@@ -364,12 +366,12 @@ impl<'n> Deserializer<'n> for AtNode<'n, '_, '_> {
     serde::forward_to_deserialize_any! { <V: Visitor<'n>> i8 i16 i32 i64 i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct ignored_any }
 }
 
-struct Items<'n, 'c, 'f> {
+struct ListReader<'n, 'c, 'f> {
     at: AtNode<'n, 'c, 'f>,
-    rest: std::slice::Iter<'n, Node>,
+    rest: std::slice::Iter<'n, YamlNode>,
 }
 
-impl<'n> SeqAccess<'n> for Items<'n, '_, '_> {
+impl<'n> SeqAccess<'n> for ListReader<'n, '_, '_> {
     type Error = Misfit;
 
     fn next_element_seed<T: DeserializeSeed<'n>>(
@@ -383,13 +385,13 @@ impl<'n> SeqAccess<'n> for Items<'n, '_, '_> {
     }
 }
 
-struct Entries<'n, 'c, 'f> {
+struct MappingReader<'n, 'c, 'f> {
     at: AtNode<'n, 'c, 'f>,
-    rest: std::vec::IntoIter<&'n (Key, Node)>,
-    value: Option<&'n (Key, Node)>,
+    rest: std::vec::IntoIter<&'n (YamlKey, YamlNode)>,
+    value: Option<&'n (YamlKey, YamlNode)>,
 }
 
-impl<'n> MapAccess<'n> for Entries<'n, '_, '_> {
+impl<'n> MapAccess<'n> for MappingReader<'n, '_, '_> {
     type Error = Misfit;
 
     fn next_key_seed<K: DeserializeSeed<'n>>(
@@ -410,14 +412,14 @@ impl<'n> MapAccess<'n> for Entries<'n, '_, '_> {
     }
 }
 
-/// What a [`Field`] is read from: its first byte, the byte after its last, and the value, or
+/// What a [`Setting`] is read from: its first byte, the byte after its last, and the value, or
 /// nothing once a misfit was reported.
-struct Placed<'n, 'c, 'f> {
+struct SettingReader<'n, 'c, 'f> {
     at: AtNode<'n, 'c, 'f>,
     step: u8,
 }
 
-impl<'n> SeqAccess<'n> for Placed<'n, '_, '_> {
+impl<'n> SeqAccess<'n> for SettingReader<'n, '_, '_> {
     type Error = Misfit;
 
     fn next_element_seed<T: DeserializeSeed<'n>>(
@@ -478,26 +480,26 @@ impl<'n> VariantAccess<'n> for Word<'n> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(FIELD, FieldVisitor(PhantomData))
+        deserializer.deserialize_newtype_struct(SETTING, SettingVisitor(PhantomData))
     }
 }
 
-struct FieldVisitor<T>(PhantomData<T>);
+struct SettingVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
-    type Value = Field<T>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for SettingVisitor<T> {
+    type Value = Setting<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value and its place")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut placed: A) -> Result<Field<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut placed: A) -> Result<Setting<T>, A::Error> {
         let start = placed.next_element()?.unwrap_or_default();
         let end = placed.next_element()?.unwrap_or_default();
-        Ok(placed.next_element()?.map_or(Field::Bad, |value| {
-            Field::Given(At {
+        Ok(placed.next_element()?.map_or(Setting::Bad, |value| {
+            Setting::Given(At {
                 span: start..end,
                 value,
             })
@@ -550,7 +552,7 @@ impl<T: JsonSchema> JsonSchema for TextOr<T> {
     }
 }
 
-impl<T: JsonSchema> JsonSchema for Field<T> {
+impl<T: JsonSchema> JsonSchema for Setting<T> {
     fn inline_schema() -> bool {
         T::inline_schema()
     }
@@ -578,18 +580,18 @@ mod tests {
     #[derive(Debug, Deserialize, Default)]
     #[serde(rename_all = "snake_case", default)]
     struct Document {
-        name: Field<String>,
-        wait: Field<Interval>,
-        count: Field<u32>,
-        kind: Field<Shape>,
-        parts: Field<Vec<Field<Part>>>,
+        name: Setting<String>,
+        wait: Setting<Interval>,
+        count: Setting<u32>,
+        kind: Setting<Shape>,
+        parts: Setting<Vec<Setting<Part>>>,
     }
 
     #[derive(Debug, Deserialize, Default)]
     #[serde(default)]
     struct Part {
-        part: Field<String>,
-        on: Field<bool>,
+        part: Setting<String>,
+        on: Setting<bool>,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -620,7 +622,7 @@ mod tests {
         assert_eq!(found, Vec::<String>::new());
         assert_eq!(
             document.name,
-            Field::Given(At {
+            Setting::Given(At {
                 span: 6..9,
                 value: "007".to_owned()
             })

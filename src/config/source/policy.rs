@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
-use super::decode::{Field, TextOr};
+use super::decode::{Setting, TextOr};
 use crate::config::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
 use crate::gate::level::{Changes, Validation};
 use crate::gate::policy::schema::parameter::{Form, Within};
@@ -15,7 +15,7 @@ use crate::gate::risk::{Risk, Tier};
 use crate::gate::verdict::Verdict;
 
 /// A list whose items are read one by one, so that a bad one does not hide the others.
-pub type List<T> = Field<Vec<Field<T>>>;
+pub type ListSetting<T> = Setting<Vec<Setting<T>>>;
 
 /// A tool API and its tools.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -24,23 +24,23 @@ pub type List<T> = Field<Vec<Field<T>>>;
 pub struct ApiDocument {
     /// The tool API's name.
     #[schemars(required)]
-    pub api: Field<String>,
+    pub api: Setting<String>,
     /// What it speaks: `http` or `mcp`.
-    pub protocol: Field<Protocol>,
+    pub protocol: Setting<Protocol>,
     /// Where it really is: an http or https URL.
     #[schemars(required)]
-    pub upstream: Field<String>,
+    pub upstream: Setting<String>,
     /// The path prefix on the gate, stripped before forwarding; `/` for a single API. `/NAME` when
     /// neither this nor `hosts` is written.
-    pub route: Field<String>,
+    pub route: Setting<String>,
     /// The host names it answers to instead of a prefix; the path stays untouched.
-    pub hosts: List<String>,
+    pub hosts: ListSetting<String>,
     /// An `OpenAPI` file that fills in tools and schemas.
-    pub openapi: Field<String>,
+    pub openapi: Setting<String>,
     /// How long a call may take until its answer begins.
-    pub timeout: Field<Interval>,
+    pub timeout: Setting<Interval>,
     /// Its tools.
-    pub tools: List<ToolEntry>,
+    pub tools: ListSetting<ToolEntry>,
 }
 
 /// One tool of a tool API.
@@ -50,57 +50,57 @@ pub struct ApiDocument {
 pub struct ToolEntry {
     /// The tool's name.
     #[schemars(required)]
-    pub tool: Field<String>,
+    pub tool: Setting<String>,
     /// Which requests are calls of it: `METHOD /path/{capture}`, or the name of an MCP tool.
-    pub r#match: Field<String>,
+    pub r#match: Setting<String>,
     /// How much harm it can do: read, low, medium or high.
     #[schemars(required)]
-    pub risk: Field<Risk>,
+    pub risk: Setting<Risk>,
     /// An expression for the business object that a call touches.
-    pub subject: Field<String>,
+    pub subject: Setting<String>,
     /// JSON Schema for its arguments, inline or the name of a file.
-    pub arguments: Field<serde_json::Value>,
+    pub arguments: Setting<serde_json::Value>,
     /// Its path and query parameters, those that are to be judged.
-    pub parameters: List<ParameterEntry>,
+    pub parameters: ListSetting<ParameterEntry>,
     /// Denies the call: an expression, or `{ if: EXPRESSION, mode: shadow, until: DATE }`.
-    pub deny_when: Field<TextOr<RuleEntry>>,
+    pub deny_when: Setting<TextOr<RuleEntry>>,
     /// Holds the call for a person: an expression, or
     /// `{ if: EXPRESSION, mode: shadow, until: DATE }`.
-    pub hold_when: Field<TextOr<RuleEntry>>,
+    pub hold_when: Setting<TextOr<RuleEntry>>,
     /// Holds the call unless the run escalated before: an expression, or
     /// `{ if: EXPRESSION, mode: shadow, until: DATE }`.
-    pub escalate_when: Field<TextOr<RuleEntry>>,
+    pub escalate_when: Setting<TextOr<RuleEntry>>,
     /// When a call counts as done before.
-    pub duplicate: Field<Duplicate>,
+    pub duplicate: Setting<DuplicateEntry>,
     /// Which tool's work this one undoes.
-    pub reverses: Field<Reverses>,
+    pub reverses: Setting<ReversesEntry>,
     /// Bounds on sums and counts.
-    pub limits: List<Limit>,
+    pub limits: ListSetting<LimitEntry>,
     /// Judged on the answer: the call failed.
-    pub failure_when: Field<String>,
+    pub failure_when: Setting<String>,
     /// Sending it twice is the same as sending it once. Read tools are.
-    pub idempotent: Field<bool>,
+    pub idempotent: Setting<bool>,
     /// The largest request body.
-    pub body: Field<Size>,
+    pub body: Setting<Size>,
     /// How long a call may take until its answer begins.
-    pub timeout: Field<Interval>,
+    pub timeout: Setting<Interval>,
     /// The URL of another upstream that answers the same paths, asked where the API's own fails.
     /// For read tools.
-    pub fallback: Field<String>,
+    pub fallback: Setting<String>,
     /// A ceiling that no level widens: `hold` or `deny`.
-    pub always: Field<Verdict>,
+    pub always: Setting<Verdict>,
     /// Calling it is a policy violation.
-    pub forbidden: Field<bool>,
+    pub forbidden: Setting<bool>,
     /// Calling it is an escalation to a person.
-    pub escalation: Field<bool>,
+    pub escalation: Setting<bool>,
     /// At most so many calls of it per time, of everybody who calls it together.
-    pub volume: Field<Rate>,
+    pub volume: Setting<Rate>,
     /// At most so many calls of it at once, of everybody who calls it together.
-    pub concurrency: Field<u32>,
+    pub concurrency: Setting<u32>,
     /// Whether its rules act: `enforce` or `shadow`.
-    pub mode: Field<ModeWord>,
+    pub mode: Setting<ModeWord>,
     /// When shadow ends.
-    pub until: Field<Date>,
+    pub until: Setting<Date>,
 }
 
 /// A rule that has a mode of its own.
@@ -110,11 +110,11 @@ pub struct ToolEntry {
 pub struct RuleEntry {
     /// The expression.
     #[schemars(required)]
-    pub r#if: Field<String>,
+    pub r#if: Setting<String>,
     /// Whether the rule acts: `enforce` or `shadow`.
-    pub mode: Field<ModeWord>,
+    pub mode: Setting<ModeWord>,
     /// When shadow ends.
-    pub until: Field<Date>,
+    pub until: Setting<Date>,
 }
 
 /// A path or query parameter.
@@ -124,40 +124,40 @@ pub struct RuleEntry {
 pub struct ParameterEntry {
     /// Its name; in the path, that of a capture.
     #[schemars(required)]
-    pub name: Field<String>,
+    pub name: Setting<String>,
     /// Where it is: `path` or `query`.
     #[schemars(required)]
-    pub r#in: Field<Within>,
+    pub r#in: Setting<Within>,
     /// Whether a call must give it.
-    pub required: Field<bool>,
+    pub required: Setting<bool>,
     /// How it spells a list, where it is one.
-    pub list: Field<Form>,
+    pub list: Setting<Form>,
     /// JSON Schema for its value, inline or the name of a file.
-    pub schema: Field<serde_json::Value>,
+    pub schema: Setting<serde_json::Value>,
 }
 
 /// When a call counts as done before.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
-pub struct Duplicate {
+pub struct DuplicateEntry {
     /// Expressions that together identify the work.
-    pub key: List<String>,
+    pub key: ListSetting<String>,
     /// For how long.
-    pub within: Field<Interval>,
+    pub within: Setting<Interval>,
     /// What becomes of the second call: `deny`, or `count` (it goes, and is booked as duplicate
     /// work).
-    pub verdict: Field<Twice>,
+    pub verdict: Setting<DuplicateWord>,
     /// Whether the rule acts: `enforce` or `shadow`.
-    pub mode: Field<ModeWord>,
+    pub mode: Setting<ModeWord>,
     /// When shadow ends.
-    pub until: Field<Date>,
+    pub until: Setting<Date>,
 }
 
 /// What becomes of a call whose work was done before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Twice {
+pub enum DuplicateWord {
     /// It is refused.
     Deny,
     /// It goes, and is booked as duplicate work.
@@ -168,40 +168,40 @@ pub enum Twice {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
-pub struct Reverses {
+pub struct ReversesEntry {
     /// The other tool.
-    pub tool: Field<String>,
+    pub tool: Setting<String>,
     /// For how long after it.
-    pub within: Field<Interval>,
+    pub within: Setting<Interval>,
 }
 
 /// A bound on a sum or a count.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
-pub struct Limit {
+pub struct LimitEntry {
     /// An expression whose values are summed.
-    pub sum: Field<String>,
+    pub sum: Setting<String>,
     /// Calls are counted.
-    pub count: Field<bool>,
+    pub count: Setting<bool>,
     /// What it is bounded for.
-    pub per: Field<Per>,
+    pub per: Setting<PerWord>,
     /// Within which time.
-    pub within: Field<Interval>,
+    pub within: Setting<Interval>,
     /// Above this, calls are held.
-    pub hold_above: Field<serde_json::Number>,
+    pub hold_above: Setting<serde_json::Number>,
     /// Above this, calls are denied.
-    pub deny_above: Field<serde_json::Number>,
+    pub deny_above: Setting<serde_json::Number>,
     /// Whether the limit acts: `enforce` or `shadow`.
-    pub mode: Field<ModeWord>,
+    pub mode: Setting<ModeWord>,
     /// When shadow ends.
-    pub until: Field<Date>,
+    pub until: Setting<Date>,
 }
 
 /// What a limit is kept for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Per {
+pub enum PerWord {
     /// Each business object.
     Subject,
     /// Each agent.
@@ -227,57 +227,57 @@ pub enum ModeWord {
 pub struct WorkflowDocument {
     /// The workflow's name.
     #[schemars(required)]
-    pub workflow: Field<String>,
+    pub workflow: Setting<String>,
     /// The name it had before.
-    pub was: Field<String>,
+    pub was: Setting<String>,
     /// Its risk tier: low, medium or high. It chooses every default.
     #[schemars(required)]
-    pub risk: Field<Tier>,
+    pub risk: Setting<Tier>,
     /// Why a low-tier workflow reaches a high-risk tool.
-    pub accept_risk: Field<String>,
+    pub accept_risk: Setting<String>,
     /// What failure means, and how much of it is acceptable.
-    pub objective: Field<ObjectiveEntry>,
+    pub objective: Setting<ObjectiveEntry>,
     /// The tools it reaches, each `api/tool`.
     #[schemars(required)]
-    pub tools: List<String>,
+    pub tools: ListSetting<String>,
     /// What a call of any other tool gets: `hold` or `deny`.
-    pub unlisted: Field<Verdict>,
+    pub unlisted: Setting<Verdict>,
     /// How its runs begin and end.
-    pub run: Field<RunEntry>,
+    pub run: Setting<RunEntry>,
     /// The level it begins at.
-    pub starts: Field<String>,
+    pub starts: Setting<String>,
     /// The highest level that each posture leaves.
-    pub caps: Field<CapsEntry>,
+    pub caps: Setting<CapsEntry>,
     /// Changes to the built-in levels, and levels of its own.
-    pub levels: List<LevelEntry>,
+    pub levels: ListSetting<LevelEntry>,
     /// What it can earn.
-    pub earn: List<EarnEntry>,
+    pub earn: ListSetting<EarnEntry>,
     /// When burns lose a level.
-    pub lose: Field<LoseEntry>,
+    pub lose: Setting<LoseEntry>,
     /// How it leaves a burn without a probation.
-    pub recovery: Field<Recovery>,
+    pub recovery: Setting<Recovery>,
     /// How its held calls wait.
-    pub hold: Field<HoldEntry>,
+    pub hold: Setting<HoldEntry>,
     /// How many finished runs people check.
-    pub check: Field<CheckEntry>,
+    pub check: Setting<CheckEntry>,
     /// How long a report may take until a call counts as unreported.
-    pub settle: Field<Interval>,
+    pub settle: Setting<Interval>,
     /// The share of calls of a skipped step that is held all the same.
-    pub spot_check: Field<Percentage>,
+    pub spot_check: Setting<Percentage>,
     /// How hard arguments are checked where the level does not say.
-    pub validation: Field<Validation>,
+    pub validation: Setting<Validation>,
     /// Are places for risky runs limited to what the budget has left?
-    pub exposure: Field<Switch>,
+    pub exposure: Setting<Switch>,
     /// How often the gate may send an idempotent call again.
-    pub retries: Field<u32>,
+    pub retries: Setting<u32>,
     /// What the agent is told of its budget.
-    pub disclose: Field<Disclose>,
+    pub disclose: Setting<Disclose>,
     /// What is kept of a call besides its facts.
-    pub record: Field<Record>,
+    pub record: Setting<Record>,
     /// Whether its rules act: `enforce` or `shadow`.
-    pub mode: Field<ModeWord>,
+    pub mode: Setting<ModeWord>,
     /// When shadow ends.
-    pub until: Field<Date>,
+    pub until: Setting<Date>,
 }
 
 /// A signal: a webhook of another system, and what it says of a run.
@@ -287,30 +287,30 @@ pub struct WorkflowDocument {
 pub struct SignalDocument {
     /// The signal's name: it is sent to `POST /v1/signals/NAME` of the admin API.
     #[schemars(required)]
-    pub signal: Field<String>,
+    pub signal: Setting<String>,
     /// The workflow whose runs it is about; any where it is absent.
-    pub workflow: Field<String>,
+    pub workflow: Setting<String>,
     /// An expression over `body` and `header`: which deliveries are news.
-    pub when: Field<String>,
+    pub when: Setting<String>,
     /// An expression for the business object that the run touched.
-    pub subject: Field<String>,
+    pub subject: Setting<String>,
     /// The tool through which the run touched the subject, as `api/tool`: the riskiest where it is
     /// absent.
-    pub tool: Field<String>,
+    pub tool: Setting<String>,
     /// An expression for the run's id, instead of `subject`.
-    pub run: Field<String>,
+    pub run: Setting<String>,
     /// What went wrong with the run.
-    pub mode: Field<String>,
+    pub mode: Setting<String>,
     /// The run was right: it counts as checked.
-    pub right: Field<bool>,
+    pub right: Setting<bool>,
     /// An expression for a note.
-    pub note: Field<String>,
+    pub note: Setting<String>,
     /// An expression that makes two deliveries the same; `webhook-id` where it is absent.
-    pub r#ref: Field<String>,
+    pub r#ref: Setting<String>,
     /// The file with the secrets of its senders (Standard Webhooks), a line each, beside this one.
-    pub secret_file: Field<String>,
+    pub secret_file: Setting<String>,
     /// The environment variable with the secrets.
-    pub secret_env: Field<String>,
+    pub secret_env: Setting<String>,
 }
 
 /// An objective.
@@ -319,15 +319,15 @@ pub struct SignalDocument {
 #[schemars(deny_unknown_fields)]
 pub struct ObjectiveEntry {
     /// The share of runs that must be acceptable.
-    pub target: Field<Percentage>,
+    pub target: Setting<Percentage>,
     /// The rolling window, in whole days.
-    pub window: Field<Interval>,
+    pub window: Setting<Interval>,
     /// How many runs are expected in a window.
-    pub expected_runs: Field<u64>,
+    pub expected_runs: Setting<u64>,
     /// The modes that make a run unacceptable.
-    pub unacceptable: List<String>,
+    pub unacceptable: ListSetting<String>,
     /// The modes that burn the budget at once.
-    pub critical: List<String>,
+    pub critical: ListSetting<String>,
 }
 
 /// How runs begin and end.
@@ -336,24 +336,24 @@ pub struct ObjectiveEntry {
 #[schemars(deny_unknown_fields)]
 pub struct RunEntry {
     /// An expression for the run's id where no header names it.
-    pub key: Field<String>,
+    pub key: Setting<String>,
     /// A run ends when nothing happened for this long.
-    pub lease: Field<Interval>,
+    pub lease: Setting<Interval>,
     /// No run is longer.
-    pub max: Field<Interval>,
+    pub max: Setting<Interval>,
     /// No run has more calls.
-    pub calls: Field<u32>,
+    pub calls: Setting<u32>,
     /// The same call is refused when it comes for the so-manieth time in one run. Of reads, twenty
     /// times as many pass within a minute.
-    pub r#loop: Field<u32>,
+    pub r#loop: Setting<u32>,
     /// Is a run that was never finished a timeout?
-    pub finish: Field<Finish>,
+    pub finish: Setting<FinishWord>,
 }
 
 /// Must a run be finished?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Finish {
+pub enum FinishWord {
     /// It may.
     Optional,
     /// It must.
@@ -366,11 +366,11 @@ pub enum Finish {
 #[schemars(deny_unknown_fields)]
 pub struct CapsEntry {
     /// In posture `at_risk`.
-    pub at_risk: Field<String>,
+    pub at_risk: Setting<String>,
     /// In posture `burned`.
-    pub burned: Field<String>,
+    pub burned: Setting<String>,
     /// In posture `breached`.
-    pub breached: Field<String>,
+    pub breached: Setting<String>,
 }
 
 /// A level that is changed or added.
@@ -380,27 +380,27 @@ pub struct CapsEntry {
 pub struct LevelEntry {
     /// Its name.
     #[schemars(required)]
-    pub level: Field<String>,
+    pub level: Setting<String>,
     /// The level it stands right above, for one that is new. What it leaves out is as there.
-    pub above: Field<String>,
+    pub above: Setting<String>,
     /// The verdict on calls of read tools.
-    pub read: Field<Verdict>,
+    pub read: Setting<Verdict>,
     /// The verdict on calls of low-risk tools.
-    pub low: Field<Verdict>,
+    pub low: Setting<Verdict>,
     /// The verdict on calls of medium-risk tools.
-    pub medium: Field<Verdict>,
+    pub medium: Setting<Verdict>,
     /// The verdict on calls of high-risk tools.
-    pub high: Field<Verdict>,
+    pub high: Setting<Verdict>,
     /// Only these tools.
-    pub tools: List<String>,
+    pub tools: ListSetting<String>,
     /// At most so many calls per time.
-    pub volume: Field<Rate>,
+    pub volume: Setting<Rate>,
     /// At most so many calls at once.
-    pub concurrency: Field<u32>,
+    pub concurrency: Setting<u32>,
     /// How hard arguments are checked.
-    pub validation: Field<Validation>,
+    pub validation: Setting<Validation>,
     /// Whether changes may ship.
-    pub changes: Field<Changes>,
+    pub changes: Setting<Changes>,
 }
 
 /// Something that can be earned.
@@ -409,17 +409,17 @@ pub struct LevelEntry {
 #[schemars(deny_unknown_fields)]
 pub struct EarnEntry {
     /// Its name.
-    pub step: Field<String>,
+    pub step: Setting<String>,
     /// After how long within budget.
-    pub after: Field<Interval>,
+    pub after: Setting<Interval>,
     /// A higher volume cap.
-    pub volume: Field<Growth>,
+    pub volume: Setting<Growth>,
     /// A level.
-    pub to: Field<String>,
+    pub to: Setting<String>,
     /// A review step that is skipped.
-    pub skip: Field<SkipEntry>,
+    pub skip: Setting<SkipEntry>,
     /// By itself, or as a proposal.
-    pub how: Field<How>,
+    pub how: Setting<HowWord>,
 }
 
 /// A review step that is skipped.
@@ -428,17 +428,17 @@ pub struct EarnEntry {
 #[schemars(deny_unknown_fields)]
 pub struct SkipEntry {
     /// Of which tool.
-    pub tool: Field<String>,
+    pub tool: Setting<String>,
     /// Which rule.
-    pub rule: Field<String>,
+    pub rule: Setting<String>,
     /// For which cases.
-    pub r#where: Field<String>,
+    pub r#where: Setting<String>,
 }
 
 /// How a promotion comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum HowWord {
     /// By itself.
     Automatic,
     /// As a proposal to the operator.
@@ -451,11 +451,11 @@ pub enum How {
 #[schemars(deny_unknown_fields)]
 pub struct LoseEntry {
     /// How many burns.
-    pub burns: Field<u32>,
+    pub burns: Setting<u32>,
     /// Within which time.
-    pub within: Field<Interval>,
+    pub within: Setting<Interval>,
     /// How many levels are lost.
-    pub drop: Field<u32>,
+    pub drop: Setting<u32>,
 }
 
 /// How held calls wait.
@@ -464,19 +464,19 @@ pub struct LoseEntry {
 #[schemars(deny_unknown_fields)]
 pub struct HoldEntry {
     /// How long a held call waits open when the agent does not say.
-    pub wait: Field<Interval>,
+    pub wait: Setting<Interval>,
     /// When a pending approval expires.
-    pub expires: Field<Interval>,
+    pub expires: Setting<Interval>,
     /// How long a grant can be used.
-    pub grant: Field<Interval>,
+    pub grant: Setting<Interval>,
     /// How many people must approve: a number for every call, or `{ high: 2, other: 1 }`.
-    pub approvals: Field<Approvals>,
+    pub approvals: Setting<ApprovalsEntry>,
     /// How many held calls may wait at once.
-    pub inbox: Field<InboxEntry>,
+    pub inbox: Setting<InboxEntry>,
     /// The role that a held call is put to where nobody decided: `reviewer` or `operator`.
-    pub escalate_to: Field<String>,
+    pub escalate_to: Setting<String>,
     /// After how long: 20m where `escalate_to` is written alone.
-    pub after: Field<Interval>,
+    pub after: Setting<Interval>,
 }
 
 /// How many held calls may wait at once.
@@ -485,21 +485,21 @@ pub struct HoldEntry {
 #[schemars(deny_unknown_fields)]
 pub struct InboxEntry {
     /// Of one run.
-    pub run: Field<u32>,
+    pub run: Setting<u32>,
     /// Of one agent.
-    pub agent: Field<u32>,
+    pub agent: Setting<u32>,
     /// Of the workflow.
-    pub workflow: Field<u32>,
+    pub workflow: Setting<u32>,
 }
 
 /// How many people must approve a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
-pub enum Approvals {
+pub enum ApprovalsEntry {
     /// Any call.
     Every(u32),
     /// A high-risk call, and any other.
-    Each {
+    ByRisk {
         /// A call of a high-risk tool.
         high: Option<u32>,
         /// Any other call.
@@ -507,37 +507,41 @@ pub enum Approvals {
     },
 }
 
-impl<'de> Deserialize<'de> for Approvals {
+impl<'de> Deserialize<'de> for ApprovalsEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
+        struct ApprovalsVisitor;
 
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Each {
+        struct ByRisk {
             high: Option<u32>,
             other: Option<u32>,
         }
 
-        impl<'de> Visitor<'de> for Words {
-            type Value = Approvals;
+        impl<'de> Visitor<'de> for ApprovalsVisitor {
+            type Value = ApprovalsEntry;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a number of people, or `{ high: 2, other: 1 }`")
             }
 
-            fn visit_u64<E: de::Error>(self, people: u64) -> Result<Approvals, E> {
-                Ok(Approvals::Every(u32::try_from(people).unwrap_or(u32::MAX)))
+            fn visit_u64<E: de::Error>(self, people: u64) -> Result<ApprovalsEntry, E> {
+                Ok(ApprovalsEntry::Every(
+                    u32::try_from(people).unwrap_or(u32::MAX),
+                ))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Approvals, A::Error> {
-                Each::deserialize(MapAccessDeserializer::new(map)).map(|each| Approvals::Each {
-                    high: each.high,
-                    other: each.other,
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ApprovalsEntry, A::Error> {
+                ByRisk::deserialize(MapAccessDeserializer::new(map)).map(|each| {
+                    ApprovalsEntry::ByRisk {
+                        high: each.high,
+                        other: each.other,
+                    }
                 })
             }
         }
 
-        deserializer.deserialize_any(Words)
+        deserializer.deserialize_any(ApprovalsVisitor)
     }
 }
 
@@ -547,9 +551,9 @@ impl<'de> Deserialize<'de> for Approvals {
 #[schemars(deny_unknown_fields)]
 pub struct CheckEntry {
     /// The share that is drawn.
-    pub sample: Field<Percentage>,
+    pub sample: Setting<Percentage>,
     /// The fewest that are drawn.
-    pub min: Field<Rate>,
+    pub min: Setting<Rate>,
 }
 
 /// On or off.

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::decode::Field;
-use super::policy::List;
+use super::decode::Setting;
+use super::policy::ListSetting;
 use crate::config::quantity::{Interval, Size};
 
 /// The process's configuration.
@@ -14,32 +14,32 @@ use crate::config::quantity::{Interval, Size};
 #[schemars(deny_unknown_fields)]
 pub struct ProcessDocument {
     /// Where agents call: `host:port` or `unix:/path`, or a list of them.
-    pub listen: Field<OneOrMore>,
+    pub listen: Setting<OneOrMore>,
     /// Where operators call.
-    pub admin: Field<String>,
+    pub admin: Setting<String>,
     /// The directory of the policies.
-    pub policies: Field<String>,
+    pub policies: Setting<String>,
     /// The directory of the data.
-    pub data: Field<String>,
+    pub data: Setting<String>,
     /// Certificates of the data plane.
-    pub tls: Field<TlsEntry>,
+    pub tls: Setting<TlsEntry>,
     /// Who may call. Absent: any local caller.
-    pub agents: List<AgentEntry>,
+    pub agents: ListSetting<AgentEntry>,
     /// Who decides and reports.
-    pub reviewers: List<ReviewerEntry>,
+    pub reviewers: ListSetting<ReviewerEntry>,
     /// What is bounded.
-    pub bounds: Field<BoundsEntry>,
+    pub bounds: Setting<BoundsEntry>,
     /// Who is told.
-    pub notices: List<NoticeEntry>,
+    pub notices: ListSetting<NoticeEntry>,
     /// Where traces go.
-    pub telemetry: Field<TelemetryEntry>,
+    pub telemetry: Setting<TelemetryEntry>,
     /// How many threads serve calls.
-    pub workers: Field<u32>,
+    pub workers: Setting<u32>,
     /// How long calls in flight may take at shutdown.
-    pub drain: Field<Interval>,
+    pub drain: Setting<Interval>,
     /// The built-in level that the last resorts clamp to: the `clamp` file in the data directory,
     /// SIGUSR2, the dashboard's emergency button.
-    pub emergency: Field<String>,
+    pub emergency: Setting<String>,
 }
 
 /// A text, or a list of texts.
@@ -49,14 +49,14 @@ pub enum OneOrMore {
     /// A text.
     One(String),
     /// A list.
-    More(Vec<Field<String>>),
+    More(Vec<Setting<String>>),
 }
 
 impl<'de> Deserialize<'de> for OneOrMore {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        struct OneOrMoreVisitor;
 
-        impl<'de> Visitor<'de> for Either {
+        impl<'de> Visitor<'de> for OneOrMoreVisitor {
             type Value = OneOrMore;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for OneOrMore {
             }
         }
 
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(OneOrMoreVisitor)
     }
 }
 
@@ -86,11 +86,11 @@ impl<'de> Deserialize<'de> for OneOrMore {
 #[schemars(deny_unknown_fields)]
 pub struct TlsEntry {
     /// The certificate chain's file.
-    pub cert: Field<String>,
+    pub cert: Setting<String>,
     /// The private key's file.
-    pub key: Field<String>,
+    pub key: Setting<String>,
     /// The file of those who sign agents' certificates.
-    pub client_ca: Field<String>,
+    pub client_ca: Setting<String>,
 }
 
 /// One agent.
@@ -100,14 +100,14 @@ pub struct TlsEntry {
 pub struct AgentEntry {
     /// Its name.
     #[schemars(required)]
-    pub agent: Field<String>,
+    pub agent: Setting<String>,
     /// The workflows it may use.
     #[schemars(required)]
-    pub workflows: List<String>,
+    pub workflows: ListSetting<String>,
     /// SHA-256 of its token.
-    pub token_sha256: Field<String>,
+    pub token_sha256: Setting<String>,
     /// The SPIFFE id in its certificate.
-    pub spiffe: Field<String>,
+    pub spiffe: Setting<String>,
 }
 
 /// One person.
@@ -117,14 +117,14 @@ pub struct AgentEntry {
 pub struct ReviewerEntry {
     /// The name.
     #[schemars(required)]
-    pub name: Field<String>,
+    pub name: Setting<String>,
     /// What they may do.
     #[schemars(required)]
-    pub role: Field<Role>,
+    pub role: Setting<ReviewerRole>,
     /// SHA-256 of the token.
-    pub token_sha256: Field<String>,
+    pub token_sha256: Setting<String>,
     /// SHA-256 of each of several tokens: they are one person all the same.
-    pub tokens_sha256: List<String>,
+    pub tokens_sha256: ListSetting<String>,
 }
 
 /// What a person may do. Ordered: each role may do what those before it may.
@@ -142,7 +142,7 @@ pub struct ReviewerEntry {
     JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum ReviewerRole {
     /// Look.
     Viewer,
     /// Report outcomes.
@@ -159,15 +159,15 @@ pub enum Role {
 #[schemars(deny_unknown_fields)]
 pub struct BoundsEntry {
     /// The largest request body.
-    pub body: Field<Size>,
+    pub body: Setting<Size>,
     /// The largest request head.
-    pub head: Field<Size>,
+    pub head: Setting<Size>,
     /// The most connections.
-    pub connections: Field<u32>,
+    pub connections: Setting<u32>,
     /// The most memory that bodies in flight take.
-    pub memory: Field<Size>,
+    pub memory: Setting<Size>,
     /// The most held calls.
-    pub holds: Field<u32>,
+    pub holds: Setting<u32>,
 }
 
 /// Who is told of what.
@@ -176,11 +176,11 @@ pub struct BoundsEntry {
 #[schemars(deny_unknown_fields)]
 pub struct NoticeEntry {
     /// The URL.
-    pub to: Field<String>,
+    pub to: Setting<String>,
     /// The file that holds the signing secret.
-    pub secret_file: Field<String>,
+    pub secret_file: Setting<String>,
     /// Of what.
-    pub on: List<String>,
+    pub on: ListSetting<String>,
 }
 
 /// Where traces go.
@@ -189,5 +189,5 @@ pub struct NoticeEntry {
 #[schemars(deny_unknown_fields)]
 pub struct TelemetryEntry {
     /// The OTLP endpoint.
-    pub otlp: Field<String>,
+    pub otlp: Setting<String>,
 }

@@ -28,20 +28,20 @@ pub const MAX_LARGE_NODES: usize = 2_000_000;
 pub const MAX_LARGE_DEPTH: usize = 128;
 
 /// The bytes of a file that something was written in.
-pub type Span = Range<usize>;
+pub type SourceSpan = Range<usize>;
 
 /// A value and where it was written. Two nodes are equal when their values are.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct YamlNode {
     /// Where.
-    pub span: Span,
+    pub span: SourceSpan,
     /// What.
-    pub kind: Kind,
+    pub kind: YamlKind,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum YamlKind {
     /// Nothing.
     Null,
     /// `true` or `false`.
@@ -52,40 +52,40 @@ pub enum Kind {
     /// Text.
     Text(String),
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// A mapping, in its order. Keys may repeat: reading it reports that.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(YamlKey, YamlNode)>),
 }
 
 /// A mapping's key.
 #[derive(Debug, Clone)]
-pub struct Key {
+pub struct YamlKey {
     /// Where.
-    pub span: Span,
+    pub span: SourceSpan,
     /// Its text.
     pub text: String,
 }
 
 /// Text that is not YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub struct YamlError {
     /// Where.
-    pub span: Span,
+    pub span: SourceSpan,
     /// What is wrong, as a lower-case fragment.
     pub message: String,
 }
 
 /// The documents of `text`; empty ones are left out.
-pub fn read(text: &str) -> Result<Vec<Node>, Broken> {
+pub fn read(text: &str) -> Result<Vec<YamlNode>, YamlError> {
     read_within(text, MAX_NODES, MAX_DEPTH)
 }
 
 /// The documents of `text`, which may be as large as an `OpenAPI` document. Needs a large stack.
-pub fn read_large(text: &str) -> Result<Vec<Node>, Broken> {
+pub fn read_large(text: &str) -> Result<Vec<YamlNode>, YamlError> {
     read_within(text, MAX_LARGE_NODES, MAX_LARGE_DEPTH)
 }
 
-fn read_within(text: &str, max_nodes: usize, max_depth: usize) -> Result<Vec<Node>, Broken> {
+fn read_within(text: &str, max_nodes: usize, max_depth: usize) -> Result<Vec<YamlNode>, YamlError> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_nodes: max_nodes, max_depth: max_depth, max_aliases: 1_000, max_anchors: 1_000 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: max_nodes },
@@ -96,7 +96,7 @@ fn read_within(text: &str, max_nodes: usize, max_depth: usize) -> Result<Vec<Nod
         reject_unsupported_tags: true,
         with_snippet: false
     };
-    match serde_saphyr::from_multiple_with_options::<Node>(text, options) {
+    match serde_saphyr::from_multiple_with_options::<YamlNode>(text, options) {
         Ok(mut documents) => {
             for document in &mut documents {
                 document.take_number_texts(text);
@@ -107,7 +107,7 @@ fn read_within(text: &str, max_nodes: usize, max_depth: usize) -> Result<Vec<Nod
     }
 }
 
-fn broken(text: &str, error: &serde_saphyr::Error) -> Broken {
+fn broken(text: &str, error: &serde_saphyr::Error) -> YamlError {
     let start = error.location().map_or(0, |location| {
         offset_of(text, location.line(), location.column())
     });
@@ -126,7 +126,7 @@ fn broken(text: &str, error: &serde_saphyr::Error) -> Broken {
     if let Some(initial) = message.get_mut(..1) {
         initial.make_ascii_lowercase();
     }
-    Broken {
+    YamlError {
         span: start..end,
         message,
     }
@@ -146,7 +146,7 @@ fn offset_of(text: &str, line: u64, column: u64) -> usize {
             .map_or(line.trim_end().len(), |(offset, _)| offset)
 }
 
-fn bytes(location: &serde_saphyr::Location) -> Span {
+fn bytes(location: &serde_saphyr::Location) -> SourceSpan {
     let as_index = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let span = location.span();
     match (span.byte_offset(), span.byte_len()) {
@@ -157,30 +157,30 @@ fn bytes(location: &serde_saphyr::Location) -> Span {
     }
 }
 
-impl Node {
+impl YamlNode {
     /// A node that was written nowhere, for printing.
     #[must_use]
-    pub const fn unwritten(kind: Kind) -> Self {
-        Node { span: 0..0, kind }
+    pub const fn unwritten(kind: YamlKind) -> Self {
+        YamlNode { span: 0..0, kind }
     }
 
     /// Unwritten text.
     #[must_use]
     pub fn text(text: impl fmt::Display) -> Self {
-        Node::unwritten(Kind::Text(text.to_string()))
+        YamlNode::unwritten(YamlKind::Text(text.to_string()))
     }
 
     /// An unwritten whole number.
     #[must_use]
     pub fn whole(number: u64) -> Self {
-        Node::unwritten(Kind::Number(number.into(), number.to_string()))
+        YamlNode::unwritten(YamlKind::Number(number.into(), number.to_string()))
     }
 
     /// The entry called `name` of a mapping.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Node> {
+    pub fn get(&self, name: &str) -> Option<&YamlNode> {
         match &self.kind {
-            Kind::Map(entries) => entries
+            YamlKind::Map(entries) => entries
                 .iter()
                 .find(|(key, _)| key.text == name)
                 .map(|(_, value)| value),
@@ -192,11 +192,11 @@ impl Node {
     #[must_use]
     pub fn described(&self) -> String {
         match &self.kind {
-            Kind::Null => "nothing".to_owned(),
-            Kind::Bool(value) => format!("`{value}`"),
-            Kind::Number(_, text) | Kind::Text(text) => format!("`{}`", shortened(text)),
-            Kind::List(_) => "a list".to_owned(),
-            Kind::Map(_) => "a mapping".to_owned(),
+            YamlKind::Null => "nothing".to_owned(),
+            YamlKind::Bool(value) => format!("`{value}`"),
+            YamlKind::Number(_, text) | YamlKind::Text(text) => format!("`{}`", shortened(text)),
+            YamlKind::List(_) => "a list".to_owned(),
+            YamlKind::Map(_) => "a mapping".to_owned(),
         }
     }
 
@@ -204,12 +204,12 @@ impl Node {
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match &self.kind {
-            Kind::Null => serde_json::Value::Null,
-            Kind::Bool(value) => (*value).into(),
-            Kind::Number(number, _) => serde_json::Value::Number(number.clone()),
-            Kind::Text(text) => text.as_str().into(),
-            Kind::List(items) => items.iter().map(Node::to_json).collect(),
-            Kind::Map(entries) => entries
+            YamlKind::Null => serde_json::Value::Null,
+            YamlKind::Bool(value) => (*value).into(),
+            YamlKind::Number(number, _) => serde_json::Value::Number(number.clone()),
+            YamlKind::Text(text) => text.as_str().into(),
+            YamlKind::List(items) => items.iter().map(YamlNode::to_json).collect(),
+            YamlKind::Map(entries) => entries
                 .iter()
                 .rev()
                 .map(|(key, value)| (key.text.clone(), value.to_json()))
@@ -221,20 +221,20 @@ impl Node {
     #[must_use]
     pub fn from_json(value: &serde_json::Value) -> Self {
         use serde_json::Value;
-        let unwritten_key = |text: &String| Key {
+        let unwritten_key = |text: &String| YamlKey {
             span: 0..0,
             text: text.clone(),
         };
-        Node::unwritten(match value {
-            Value::Null => Kind::Null,
-            Value::Bool(value) => Kind::Bool(*value),
-            Value::Number(number) => Kind::Number(number.clone(), number.to_string()),
-            Value::String(text) => Kind::Text(text.clone()),
-            Value::Array(items) => Kind::List(items.iter().map(Node::from_json).collect()),
-            Value::Object(entries) => Kind::Map(
+        YamlNode::unwritten(match value {
+            Value::Null => YamlKind::Null,
+            Value::Bool(value) => YamlKind::Bool(*value),
+            Value::Number(number) => YamlKind::Number(number.clone(), number.to_string()),
+            Value::String(text) => YamlKind::Text(text.clone()),
+            Value::Array(items) => YamlKind::List(items.iter().map(YamlNode::from_json).collect()),
+            Value::Object(entries) => YamlKind::Map(
                 entries
                     .iter()
-                    .map(|(key, value)| (unwritten_key(key), Node::from_json(value)))
+                    .map(|(key, value)| (unwritten_key(key), YamlNode::from_json(value)))
                     .collect(),
             ),
         })
@@ -242,29 +242,29 @@ impl Node {
 
     fn take_number_texts(&mut self, source: &str) {
         match &mut self.kind {
-            Kind::Number(_, text) => source
+            YamlKind::Number(_, text) => source
                 .get(self.span.clone())
                 .unwrap_or_default()
                 .trim()
                 .clone_into(text),
-            Kind::List(items) => items
+            YamlKind::List(items) => items
                 .iter_mut()
                 .for_each(|item| item.take_number_texts(source)),
-            Kind::Map(entries) => entries
+            YamlKind::Map(entries) => entries
                 .iter_mut()
                 .for_each(|(_, value)| value.take_number_texts(source)),
-            Kind::Null | Kind::Bool(_) | Kind::Text(_) => {}
+            YamlKind::Null | YamlKind::Bool(_) | YamlKind::Text(_) => {}
         }
     }
 }
 
-impl PartialEq for Node {
+impl PartialEq for YamlNode {
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for YamlKey {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
@@ -279,105 +279,105 @@ fn shortened(text: &str) -> String {
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for YamlNode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Kind>::deserialize(deserializer)?;
-        Ok(Node {
+        let spanned = Spanned::<YamlKind>::deserialize(deserializer)?;
+        Ok(YamlNode {
             span: bytes(&spanned.defined),
             kind: spanned.value,
         })
     }
 }
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for YamlKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Key {
+        Ok(YamlKey {
             span: bytes(&spanned.defined),
             text: spanned.value,
         })
     }
 }
 
-impl<'de> Deserialize<'de> for Kind {
+impl<'de> Deserialize<'de> for YamlKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(KindVisitor)
+        deserializer.deserialize_any(YamlKindVisitor)
     }
 }
 
-struct KindVisitor;
+struct YamlKindVisitor;
 
-impl<'de> Visitor<'de> for KindVisitor {
-    type Value = Kind;
+impl<'de> Visitor<'de> for YamlKindVisitor {
+    type Value = YamlKind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
     }
 
-    fn visit_unit<E>(self) -> Result<Kind, E> {
-        Ok(Kind::Null)
+    fn visit_unit<E>(self) -> Result<YamlKind, E> {
+        Ok(YamlKind::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
-        Ok(Kind::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<YamlKind, E> {
+        Ok(YamlKind::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
-        Ok(Kind::Number(value.into(), String::new()))
+    fn visit_i64<E>(self, value: i64) -> Result<YamlKind, E> {
+        Ok(YamlKind::Number(value.into(), String::new()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
-        Ok(Kind::Number(value.into(), String::new()))
+    fn visit_u64<E>(self, value: u64) -> Result<YamlKind, E> {
+        Ok(YamlKind::Number(value.into(), String::new()))
     }
 
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Kind, E> {
-        Ok(Kind::Text(value.to_string()))
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<YamlKind, E> {
+        Ok(YamlKind::Text(value.to_string()))
     }
 
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Kind, E> {
-        Ok(Kind::Text(value.to_string()))
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<YamlKind, E> {
+        Ok(YamlKind::Text(value.to_string()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<YamlKind, E> {
         serde_json::Number::from_f64(value)
-            .map(|number| Kind::Number(number, String::new()))
+            .map(|number| YamlKind::Number(number, String::new()))
             .ok_or_else(|| E::custom("not a finite number"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
-        Ok(Kind::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<YamlKind, E> {
+        Ok(YamlKind::Text(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Kind, E> {
-        Ok(Kind::Text(value))
+    fn visit_string<E>(self, value: String) -> Result<YamlKind, E> {
+        Ok(YamlKind::Text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<YamlKind, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
-        Ok(Kind::List(list))
+        Ok(YamlKind::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<YamlKind, A::Error> {
         let mut map = Vec::new();
         while let Some(entry) = entries.next_entry()? {
             map.push(entry);
         }
-        Ok(Kind::Map(map))
+        Ok(YamlKind::Map(map))
     }
 }
 
-impl Serialize for Node {
+impl Serialize for YamlNode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.kind {
-            Kind::Null => serializer.serialize_unit(),
-            Kind::Bool(value) => serializer.serialize_bool(*value),
-            Kind::Number(number, _) => number.serialize(serializer),
-            Kind::Text(text) => serializer.serialize_str(text),
-            Kind::List(items) => serializer.collect_seq(items),
-            Kind::Map(entries) => {
+            YamlKind::Null => serializer.serialize_unit(),
+            YamlKind::Bool(value) => serializer.serialize_bool(*value),
+            YamlKind::Number(number, _) => number.serialize(serializer),
+            YamlKind::Text(text) => serializer.serialize_str(text),
+            YamlKind::List(items) => serializer.collect_seq(items),
+            YamlKind::Map(entries) => {
                 let mut map = serializer.serialize_map(Some(entries.len()))?;
                 entries
                     .iter()
@@ -392,7 +392,7 @@ impl Serialize for Node {
 mod tests {
     use super::*;
 
-    fn at<'t>(text: &'t str, node: &Node) -> &'t str {
+    fn at<'t>(text: &'t str, node: &YamlNode) -> &'t str {
         &text[node.span.clone()]
     }
 
@@ -402,7 +402,7 @@ mod tests {
         let documents = read(text).unwrap();
         assert_eq!(documents.len(), 2);
         assert_eq!(at(text, documents[0].get("api").unwrap()), "päyments");
-        let Kind::List(tools) = &documents[0].get("tools").unwrap().kind else {
+        let YamlKind::List(tools) = &documents[0].get("tools").unwrap().kind else {
             panic!()
         };
         assert_eq!(at(text, tools[0].get("tool").unwrap()), "refund");
@@ -412,7 +412,7 @@ mod tests {
         );
         assert_eq!(
             tools[0].get("n").unwrap().kind,
-            Kind::Number(
+            YamlKind::Number(
                 serde_json::Number::from_f64(2.5).unwrap(),
                 "2.50".to_owned()
             )
@@ -466,11 +466,14 @@ mod tests {
     #[test]
     fn only_the_booleans_of_yaml_1_2_are_booleans() {
         let document = &read("a: on\nb: yes\nc: true\n").unwrap()[0];
-        assert_eq!(document.get("a").unwrap().kind, Kind::Text("on".to_owned()));
+        assert_eq!(
+            document.get("a").unwrap().kind,
+            YamlKind::Text("on".to_owned())
+        );
         assert_eq!(
             document.get("b").unwrap().kind,
-            Kind::Text("yes".to_owned())
+            YamlKind::Text("yes".to_owned())
         );
-        assert_eq!(document.get("c").unwrap().kind, Kind::Bool(true));
+        assert_eq!(document.get("c").unwrap().kind, YamlKind::Bool(true));
     }
 }

@@ -11,28 +11,28 @@ use std::thread;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Fault;
+use super::OpenApiError;
 use super::reference::told;
 use crate::config::diagnostics::SourceFile;
 use crate::config::source::tree;
-use crate::config::source::tree::{Kind, Node};
+use crate::config::source::tree::{YamlKind, YamlNode};
 
 /// A YAML document may nest deeper than a policy, and the parser recurses.
 const STACK: usize = 64 << 20;
 
 /// Where the parts of a document are.
 #[derive(Debug)]
-pub(super) enum Places {
+pub(super) enum PointerIndex {
     /// Looked for in the text, when somebody asks.
     Json,
     /// Known for every node.
-    Yaml(Box<Node>),
+    Yaml(Box<YamlNode>),
 }
 
-impl Places {
+impl PointerIndex {
     /// The document in `file`, and where its parts are.
-    pub(super) fn read(file: &SourceFile) -> Result<(Value, Self), Fault> {
-        let broken = |span, message: String| Fault {
+    pub(super) fn read(file: &SourceFile) -> Result<(Value, Self), OpenApiError> {
+        let broken = |span, message: String| OpenApiError {
             pointer: String::new(),
             span: Some(span),
             message,
@@ -40,7 +40,7 @@ impl Places {
         };
         if file.name.ends_with(".json") || file.text.trim_start().starts_with('{') {
             match serde_json::from_str(&file.text) {
-                Ok(root) => return Ok((root, Places::Json)),
+                Ok(root) => return Ok((root, PointerIndex::Json)),
                 Err(error) if file.name.ends_with(".json") => {
                     let start = offset_of(&file.text, error.line(), error.column());
                     let message = error.to_string();
@@ -75,7 +75,7 @@ impl Places {
         };
         let mut documents = documents.into_iter();
         match (documents.next(), documents.next()) {
-            (Some(node), None) => Ok((node.to_json(), Places::Yaml(Box::new(node)))),
+            (Some(node), None) => Ok((node.to_json(), PointerIndex::Yaml(Box::new(node)))),
             (None, _) => Err(broken(0..0, "this file is empty".to_owned())),
             (Some(_), Some(second)) => Err(broken(
                 second.span,
@@ -92,22 +92,22 @@ impl Places {
             .skip(1)
             .map(|step| step.replace("~1", "/").replace("~0", "~"));
         match self {
-            Places::Json => in_json(text, steps),
-            Places::Yaml(node) => in_yaml(node, steps),
+            PointerIndex::Json => in_json(text, steps),
+            PointerIndex::Yaml(node) => in_yaml(node, steps),
         }
     }
 }
 
-fn in_yaml(node: &Node, steps: impl Iterator<Item = String>) -> Range<usize> {
+fn in_yaml(node: &YamlNode, steps: impl Iterator<Item = String>) -> Range<usize> {
     let mut at = node;
     for step in steps {
         let found = match &at.kind {
-            Kind::Map(_) => at.get(&step),
-            Kind::List(items) => step
+            YamlKind::Map(_) => at.get(&step),
+            YamlKind::List(items) => step
                 .parse::<usize>()
                 .ok()
                 .and_then(|index| items.get(index)),
-            Kind::Null | Kind::Bool(_) | Kind::Number(..) | Kind::Text(_) => None,
+            YamlKind::Null | YamlKind::Bool(_) | YamlKind::Number(..) | YamlKind::Text(_) => None,
         };
         let Some(found) = found else { break };
         at = found;

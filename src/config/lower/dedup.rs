@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{LoweredApi, mode};
-use super::rules::{Calls, condition};
+use super::rules::{CallShape, condition};
 use super::set::InFile;
 use super::written::{interval, items, place, required};
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::{At, Field};
+use crate::config::source::decode::{At, Setting};
 use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::{
-    Duplicate as WrittenDuplicate, Limit as WrittenLimit, Per as PerWord,
-    Reverses as WrittenReverses, ToolEntry, Twice as TwiceWord,
+    DuplicateEntry, DuplicateWord, LimitEntry, PerWord, ReversesEntry, ToolEntry,
 };
-use crate::config::source::tree::Span;
+use crate::config::source::tree::SourceSpan;
 use crate::gate::deed::Amount;
 use crate::gate::name::ToolName;
 use crate::gate::policy::condition::Scope;
@@ -30,19 +29,19 @@ const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=days(30);
 
 /// A tool whose work another one undoes, and where that is written.
 #[derive(Debug)]
-pub(super) struct Undoing {
+pub(super) struct PendingReversal {
     by: ToolName,
     tool: ToolName,
     within: Duration,
-    span: Span,
+    span: SourceSpan,
 }
 
-/// Lowers the rules of `tool`; what it undoes goes to `undoings`.
+/// Lowers the rules of `tool`; what it undoes goes to `pending_reversals`.
 pub(super) fn lower(
     tool: &ToolName,
     entry: &ToolEntry,
-    (calls, now): (Calls<'_>, Time),
-    undoings: &mut Vec<Undoing>,
+    (calls, now): (CallShape<'_>, Time),
+    pending_reversals: &mut Vec<PendingReversal>,
     notes: &mut Notes<'_>,
 ) -> Option<Box<DeedRules>> {
     let limits: Vec<_> = items(&entry.limits)
@@ -73,7 +72,7 @@ pub(super) fn lower(
         &reverses,
         entry.reverses.given().and_then(|at| at.value.tool.given()),
     ) {
-        undoings.push(Undoing {
+        pending_reversals.push(PendingReversal {
             by: tool.clone(),
             tool: reverses.tool.clone(),
             within: reverses.within,
@@ -91,30 +90,30 @@ pub(super) fn lower(
 
 /// Tells every tool whose work is undone by another to remember it. Complains of those that do not
 /// exist, and of those whose work cannot be found again.
-pub(super) fn undone(
+pub(super) fn resolve_reversals(
     apis: &mut [InFile<LoweredApi>],
     known: &BTreeMap<ToolName, Option<Risk>>,
     incomplete: bool,
     notes: &mut [Notes<'_>],
 ) {
-    let undoings: Vec<(usize, Undoing)> = apis
+    let pending_reversals: Vec<(usize, PendingReversal)> = apis
         .iter_mut()
         .flat_map(|api| {
-            std::mem::take(&mut api.value.undoings)
+            std::mem::take(&mut api.value.pending_reversals)
                 .into_iter()
-                .map(|undoing| (api.file, undoing))
+                .map(|reversal| (api.file, reversal))
                 .collect::<Vec<_>>()
         })
         .collect();
     for (
         file,
-        Undoing {
+        PendingReversal {
             by,
             tool,
             within,
             span,
         },
-    ) in undoings
+    ) in pending_reversals
     {
         let notes = &mut notes[file];
         if by == tool {
@@ -152,8 +151,8 @@ pub(super) fn undone(
 }
 
 fn duplicate(
-    At { value, span }: &At<WrittenDuplicate>,
-    (calls, now): (Calls<'_>, Time),
+    At { value, span }: &At<DuplicateEntry>,
+    (calls, now): (CallShape<'_>, Time),
     notes: &mut Notes<'_>,
 ) -> Option<Duplicate> {
     let within = window(&value.within, "`duplicate`", span, notes);
@@ -177,8 +176,8 @@ fn duplicate(
         .filter_map(|part| condition(part, "key", Scope::Request, calls, notes))
         .collect();
     let verdict = match value.verdict.value() {
-        Some(TwiceWord::Count) => Twice::Count,
-        Some(TwiceWord::Deny) | None => Twice::Deny,
+        Some(DuplicateWord::Count) => Twice::Count,
+        Some(DuplicateWord::Deny) | None => Twice::Deny,
     };
     if let (Twice::Count, Mode::Shadow { .. }, Some(at)) = (verdict, mode, value.mode.given()) {
         notes
@@ -195,7 +194,7 @@ fn duplicate(
 }
 
 fn reverses(
-    At { value, span }: &At<WrittenReverses>,
+    At { value, span }: &At<ReversesEntry>,
     tool: &ToolName,
     entry: &ToolEntry,
     notes: &mut Notes<'_>,
@@ -221,9 +220,9 @@ fn reverses(
 }
 
 fn limit(
-    At { value, span }: &At<WrittenLimit>,
+    At { value, span }: &At<LimitEntry>,
     entry: &ToolEntry,
-    (calls, now): (Calls<'_>, Time),
+    (calls, now): (CallShape<'_>, Time),
     notes: &mut Notes<'_>,
 ) -> Option<Limit> {
     let within = window(&value.within, "a limit", span, notes);
@@ -242,7 +241,7 @@ fn limit(
             .hint("such as `subject: args.order`");
     }
     let counts = match &value.count {
-        Field::Given(at) if !at.value => {
+        Setting::Given(at) if !at.value => {
             notes
                 .error(at.span.clone(), "`count: false` says nothing")
                 .hint("write `count: true`, or the `sum` of something");
@@ -284,16 +283,16 @@ fn limit(
 }
 
 fn window(
-    field: &Field<crate::config::quantity::Interval>,
+    field: &Setting<crate::config::quantity::Interval>,
     owner: &str,
-    span: &Span,
+    span: &SourceSpan,
     notes: &mut Notes<'_>,
 ) -> Option<Duration> {
     required(field, "within", owner, span, notes)?;
     Some(interval(field, "within", &WINDOWS, *WINDOWS.start(), notes))
 }
 
-fn bound(field: &Field<serde_json::Number>, key: &str, notes: &mut Notes<'_>) -> Option<Amount> {
+fn bound(field: &Setting<serde_json::Number>, key: &str, notes: &mut Notes<'_>) -> Option<Amount> {
     let at = field.given()?;
     let amount = Amount::parse(&at.value.to_string()).filter(|amount| !amount.is_negative());
     if amount.is_none() {
