@@ -10,7 +10,7 @@ use super::render::{Tone, escape, paint};
 use super::{files, render};
 use crate::app;
 use crate::app::Said;
-use crate::config::lower::process::socket_address;
+use crate::config::lower::listen::socket_address;
 use crate::config::{ListenAddress, Process};
 
 /// Run the gate

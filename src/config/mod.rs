@@ -17,11 +17,8 @@ pub mod starter;
 pub mod tiers;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile};
-pub use lower::{
-    Loaded, load,
-    process::{
-        AgentIdentity, ListenAddress, Process, ProcessBounds, ReviewerIdentity, ReviewerRole, Tls,
-        lower as process,
-    },
-    version,
-};
+pub use lower::identities::{AgentIdentity, ReviewerIdentity};
+pub use lower::listen::ListenAddress;
+pub use lower::process::{Process, ProcessBounds, Tls, lower as process};
+pub use lower::{Loaded, load, version};
+pub use source::process::ReviewerRole;

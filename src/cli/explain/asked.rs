@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::Explain;
 use crate::cli::failure::Failure;
-use crate::config::source::nearest::did_you_mean;
 use crate::gate::budget::burn::BurnRates;
 use crate::gate::json::Json;
 use crate::gate::name::ToolName;
+use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::facts::{Ambiguous, Facts, Lookup, RunFacts};
 use crate::gate::policy::judge::Case;
 use crate::gate::policy::{Api, Condition, Mount, PolicySet, Tool, Workflow};

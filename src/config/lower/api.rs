@@ -8,22 +8,22 @@ use std::time::Duration;
 
 use super::dedup::PendingReversal;
 use super::described::OpenApi;
+use super::expression::CallShape;
 use super::ladder::CONCURRENCY;
 use super::pending::{Owner, warn};
-use super::rules::{CallShape, condition, modal, rule};
+use super::rules::{condition, modal, rule};
 use super::written::{interval, items, name, number, place, required, span_of};
-use super::{address, dedup, described, version};
+use super::{address, dedup, described, mode, version};
 use crate::config::diagnostics::{Notes, SourceFile};
-use crate::config::quantity::{Date, Interval};
 use crate::config::source::decode::{At, Setting};
-use crate::config::source::policy::{ApiDocument, ModeWord, ToolEntry};
+use crate::config::source::policy::{ApiDocument, ToolEntry};
 use crate::config::source::tree::SourceSpan;
 use crate::config::tiers;
 use crate::gate::name::{ApiName, ToolName};
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::{Api, Mode, Pattern, Protocol, Schema, Tool, Upstream};
+use crate::gate::policy::{Api, Pattern, Protocol, Schema, Tool, Upstream};
 use crate::gate::risk::Risk;
-use crate::gate::time::{Time, days};
+use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
 /// How long a call may take where nothing says so.
@@ -32,9 +32,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// What a timeout may be. An hour is longer than any proxy between here and there waits.
 pub(super) const TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_hours(1);
-
-/// How long shadow may last: a rule that only watches must not be forgotten.
-pub(super) const MAX_SHADOW: Duration = days(60);
 
 /// The most tools of one API. Its list is searched on every call.
 pub(super) const MAX_TOOLS: usize = 1000;
@@ -257,7 +254,7 @@ impl ToolLowering<'_> {
         );
         let subject = condition(&entry.subject, "subject", Scope::Request, calls, notes);
         let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
-        let mode = mode(&entry.mode, &entry.until, self.around.now, notes);
+        let mode = mode::lower(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);
         let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
         let deeds = dedup::lower(
@@ -396,65 +393,6 @@ impl ToolLowering<'_> {
                 .ok(),
         }
     }
-}
-
-/// Does a verdict act, or only until when is it watched?
-pub(super) fn mode(
-    mode: &Setting<ModeWord>,
-    until: &Setting<Date>,
-    now: Time,
-    notes: &mut Notes<'_>,
-) -> Mode {
-    let shadow = mode.given().filter(|at| at.value == ModeWord::Shadow);
-    match (shadow, until) {
-        (None, Setting::Given(until)) if mode.value().is_some() || mode.is_absent() => {
-            notes
-                .error(until.span.clone(), "`until` without `mode: shadow`")
-                .hint("only shadow ends by itself; drop `until`, or write `mode: shadow`");
-            Mode::Enforce
-        }
-        (None, _) | (Some(_), Setting::Bad) => Mode::Enforce,
-        (Some(shadow), Setting::Absent) => {
-            let message = "`mode: shadow` lacks `until`".to_owned();
-            notes.error(shadow.span.clone(), message).hint(format!(
-                "write the day on which watching ends, such as `until: {}`",
-                Date(day_in(now, 30))
-            ));
-            Mode::Enforce
-        }
-        (Some(_), Setting::Given(until)) => {
-            let latest = now.plus(MAX_SHADOW);
-            if until.value.0 > latest {
-                notes
-                    .error(
-                        until.span.clone(),
-                        format!(
-                            "`until`: shadow lasts at most {} from now, found `{}`",
-                            Interval(MAX_SHADOW),
-                            until.value
-                        ),
-                    )
-                    .hint(format!("the latest day is {}", Date(day_in(now, 60))));
-            } else if until.value.0 <= now {
-                notes
-                    .warning(
-                        until.span.clone(),
-                        format!("shadow ended on {}: verdicts act", until.value),
-                    )
-                    .hint("drop `mode` and `until`");
-            }
-            Mode::Shadow {
-                until: until.value.0,
-            }
-        }
-    }
-}
-
-/// The first moment of the day that is `count` days after `now`.
-fn day_in(now: Time, count: u64) -> Time {
-    const DAY: i64 = 86_400_000;
-    let later = now.plus(days(count)).as_millis();
-    Time::from_millis(later - later.rem_euclid(DAY))
 }
 
 fn ceiling(field: &Setting<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {

@@ -1,17 +1,14 @@
 //! What a tool's `duplicate`, `reverses` and `limits` mean.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::api::{LoweredApi, mode};
-use super::rules::{CallShape, condition};
-use super::set::InFile;
+use super::expression::CallShape;
+use super::mode;
+use super::rules::condition;
 use super::written::{interval, items, place, required};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::{At, Setting};
-use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::{
     DuplicateEntry, DuplicateWord, LimitEntry, PerWord, ReversesEntry, ToolEntry,
 };
@@ -21,7 +18,6 @@ use crate::gate::name::ToolName;
 use crate::gate::policy::condition::Scope;
 use crate::gate::policy::deed::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice};
 use crate::gate::policy::{Condition, DeedRules, Mode};
-use crate::gate::risk::Risk;
 use crate::gate::time::{Time, days};
 
 /// What a window may be: what was done is remembered for as long, across restarts.
@@ -30,10 +26,10 @@ const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=days(30);
 /// A tool whose work another one undoes, and where that is written.
 #[derive(Debug)]
 pub(super) struct PendingReversal {
-    by: ToolName,
-    tool: ToolName,
-    within: Duration,
-    span: SourceSpan,
+    pub(super) by: ToolName,
+    pub(super) tool: ToolName,
+    pub(super) within: Duration,
+    pub(super) span: SourceSpan,
 }
 
 /// Lowers the rules of `tool`; what it undoes goes to `pending_reversals`.
@@ -88,75 +84,13 @@ pub(super) fn lower(
     (!rules.is_empty()).then(|| Box::new(rules))
 }
 
-/// Tells every tool whose work is undone by another to remember it. Complains of those that do not
-/// exist, and of those whose work cannot be found again.
-pub(super) fn resolve_reversals(
-    apis: &mut [InFile<LoweredApi>],
-    known: &BTreeMap<ToolName, Option<Risk>>,
-    incomplete: bool,
-    notes: &mut [Notes<'_>],
-) {
-    let pending_reversals: Vec<(usize, PendingReversal)> = apis
-        .iter_mut()
-        .flat_map(|api| {
-            std::mem::take(&mut api.value.pending_reversals)
-                .into_iter()
-                .map(|reversal| (api.file, reversal))
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    for (
-        file,
-        PendingReversal {
-            by,
-            tool,
-            within,
-            span,
-        },
-    ) in pending_reversals
-    {
-        let notes = &mut notes[file];
-        if by == tool {
-            notes.error(span, format!("`reverses`: `{by}` cannot undo itself"));
-            continue;
-        }
-        let found = apis
-            .iter_mut()
-            .flat_map(|api| &mut api.value.api.tools)
-            .find(|found| found.name == tool);
-        let Some(found) = found.and_then(Arc::get_mut) else {
-            // One that is written and wrong was complained of already, and one in a file that
-            // cannot be read may exist.
-            if !incomplete && !known.contains_key(&tool) {
-                let hint = did_you_mean(tool.as_str(), known.keys().map(ToolName::as_str))
-                    .unwrap_or_else(|| "a tool of another api is written as `api/tool`".to_owned());
-                notes
-                    .error(span, format!("`reverses`: there is no tool `{tool}`"))
-                    .hint(hint);
-            }
-            continue;
-        };
-        if found.subject.is_none() {
-            let message = format!(
-                "`reverses`: `{tool}` has no `subject`, so nobody can tell which of its calls is undone"
-            );
-            notes
-                .error(span, message)
-                .hint("give both tools a `subject`, such as `subject: args.order`");
-            continue;
-        }
-        let rules = found.deeds.get_or_insert_default();
-        rules.reversed_within = rules.reversed_within.max(Some(within));
-    }
-}
-
 fn duplicate(
     At { value, span }: &At<DuplicateEntry>,
     (calls, now): (CallShape<'_>, Time),
     notes: &mut Notes<'_>,
 ) -> Option<Duplicate> {
     let within = window(&value.within, "`duplicate`", span, notes);
-    let mode = mode(&value.mode, &value.until, now, notes);
+    let mode = mode::lower(&value.mode, &value.until, now, notes);
     let written = required(&value.key, "key", "`duplicate`", span, notes)?;
     if written.value.is_empty() || written.value.len() > MAX_PARTS {
         notes
@@ -226,7 +160,7 @@ fn limit(
     notes: &mut Notes<'_>,
 ) -> Option<Limit> {
     let within = window(&value.within, "a limit", span, notes);
-    let mode = mode(&value.mode, &value.until, now, notes);
+    let mode = mode::lower(&value.mode, &value.until, now, notes);
     let per = required(&value.per, "per", "a limit", span, notes).map(|at| match at.value {
         PerWord::Subject => Per::Subject,
         PerWord::Agent => Per::Agent,

@@ -8,9 +8,9 @@ use super::written::{items, required, span_of};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::openapi::{ApiOperation, Described, OpenApiDocument, OpenApiError, template};
 use crate::config::source::decode::{At, Setting};
-use crate::config::source::nearest::{did_you_mean, nearest};
 use crate::config::source::policy::{ApiDocument, ParameterEntry, ToolEntry};
 use crate::config::source::tree;
+use crate::gate::nearest::{did_you_mean, nearest};
 use crate::gate::policy::schema::parameter::{Form, Within};
 use crate::gate::policy::{Parameter, Pattern, Protocol, Schema, Upstream};
 

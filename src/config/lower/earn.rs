@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::expression::CallShape;
 use super::ladder::LoweredLadder;
-use super::rules::{CallShape, condition};
+use super::rules::condition;
 use super::written::{interval, items, name, required, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::quantity::{Growth, Percentage};

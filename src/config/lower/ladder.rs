@@ -11,11 +11,11 @@ use std::ops::RangeInclusive;
 use super::written::{items, name, number, required, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::At;
-use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::{LevelEntry, ListSetting};
 use crate::config::source::tree::SourceSpan;
 use crate::gate::level::{Changes, Ladder, Rung, Validation, Volume};
 use crate::gate::name::{LevelName, ToolName};
+use crate::gate::nearest::did_you_mean;
 use crate::gate::risk::Risk;
 
 /// What a cap on calls in flight can say.

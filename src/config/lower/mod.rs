@@ -9,26 +9,33 @@ use std::sync::Arc;
 use super::diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile};
 use super::evidence::Tables;
 use super::source::decode::{At, decode};
-use super::source::nearest::did_you_mean;
 use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
 use super::source::tree;
 use super::source::tree::YamlNode;
 use crate::gate::digest::Digest;
 use crate::gate::name::{ApiName, SignalName, ToolName, WorkflowName};
+use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::{Api, PolicySet, Protocol, Signal, Workflow};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 
 mod address;
 mod api;
+mod context;
 mod dedup;
 mod described;
 mod earn;
+mod expression;
+mod hold;
+pub mod identities;
 mod ladder;
+pub mod listen;
+mod mode;
 mod objective;
 mod pending;
 pub mod process;
 mod reads;
+mod reversals;
 mod rules;
 mod set;
 mod signal;
@@ -40,9 +47,9 @@ mod written;
 mod tests;
 
 use api::{LoweredApi, Surroundings};
+use context::LoadContext;
 use process::Process;
 use set::{InFile, TakenNames};
-use workflow::LoadContext;
 
 /// The most documents of one load.
 pub const MAX_DOCUMENTS: usize = 10_000;
@@ -100,7 +107,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
             signal::lower(value, &known, &names, &modes, &mut notes[*file])
         })
         .collect();
-    dedup::resolve_reversals(&mut apis, &known.tools, incomplete, &mut notes);
+    reversals::resolve(&mut apis, &known.tools, incomplete, &mut notes);
     let mut tables = Tables::default();
     let workflows: Vec<Workflow> = workflows
         .iter()

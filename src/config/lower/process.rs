@@ -1,38 +1,23 @@
 //! What `burngate.yaml` means: where the gate listens, who may call and decide, and what is
 //! bounded. Every default is here.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::identities::{AgentIdentity, ReviewerIdentity};
+use super::listen::{ListenAddress, socket_address};
+use super::pending::{Owner, warn};
+use super::written::{interval, number, required, span_of};
+use super::{identities, listen};
 use crate::config::diagnostics::{Diagnostics, Notes, SourceFile};
 use crate::config::quantity::Size;
 use crate::config::source::decode::{At, Setting, decode};
-use crate::config::source::nearest::did_you_mean;
-use crate::config::source::process::{
-    AgentEntry, BoundsEntry, OneOrMore, ProcessDocument, ReviewerEntry, TlsEntry,
-};
+use crate::config::source::process::{BoundsEntry, ProcessDocument, ReviewerRole, TlsEntry};
 use crate::config::source::tree;
-use crate::gate::digest::Digest;
 use crate::gate::level::BUILT_IN;
-use crate::gate::name::{AgentName, LevelName, PersonName, WorkflowName};
-use crate::gate::policy::Place;
-
-pub use crate::config::source::process::ReviewerRole;
-
-use super::pending::{Owner, warn};
-use super::written::{interval, items, name, number, place, required, span_of};
-
-/// The most addresses to listen on.
-pub const MAX_LISTEN: usize = 16;
-
-/// The most agents, and the most reviewers.
-pub const MAX_PEOPLE: usize = 10_000;
-
-/// The most tokens of one person.
-pub const MAX_TOKENS: usize = 16;
+use crate::gate::name::LevelName;
+use crate::gate::nearest::did_you_mean;
 
 /// How the process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,50 +49,6 @@ pub struct Process {
     pub warnings: Diagnostics,
 }
 
-/// An address of the data plane.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ListenAddress {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenAddress::Tcp(address) => address.fmt(f),
-            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl std::str::FromStr for ListenAddress {
-    type Err = String;
-
-    /// Reads `host:port`, `:port` for every interface, or `unix:/path`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("expected a path after `unix:`".to_owned()),
-            Some(path) => Ok(ListenAddress::Unix(path.into())),
-            None => socket_address(text).map(ListenAddress::Tcp),
-        }
-    }
-}
-
-/// Reads `address:port`, `localhost:port` or `:port`. Names are not looked up: what a gate listens
-/// on must not depend on DNS.
-pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let port = port.parse::<u16>().ok().filter(|_| !port.starts_with('+'));
-    let address = match (host, port) {
-        ("localhost", Some(port)) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        ("", Some(port)) => Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
-        _ => text.parse().ok(),
-    };
-    address.ok_or_else(|| format!("expected an address such as 127.0.0.1:8080, found `{text}`"))
-}
-
 /// Certificates of the data plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -117,32 +58,6 @@ pub struct Tls {
     pub key: PathBuf,
     /// The file of those who sign agents' certificates.
     pub client_ca: Option<PathBuf>,
-}
-
-/// One agent's identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentIdentity {
-    /// Its name.
-    pub agent: AgentName,
-    /// The workflows it may use.
-    pub workflows: BTreeSet<WorkflowName>,
-    /// SHA-256 of its token.
-    pub token_sha256: Option<Digest>,
-    /// The SPIFFE id in its certificate.
-    pub spiffe: Option<String>,
-    /// Where it was written.
-    pub place: Place,
-}
-
-/// One person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReviewerIdentity {
-    /// The name.
-    pub name: PersonName,
-    /// What they may do.
-    pub role: ReviewerRole,
-    /// SHA-256 of each of their tokens: several are one person all the same.
-    pub tokens_sha256: Vec<Digest>,
 }
 
 /// What is bounded (G7).
@@ -297,7 +212,7 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
     ] {
         warn(Owner::Process, key, span, notes);
     }
-    let listen = listen(&document.listen, notes);
+    let listen = listen::lower(&document.listen, notes);
     let admin = document.admin.given().and_then(|at| {
         let address = socket_address(&at.value);
         address
@@ -322,15 +237,15 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
             .hint(hint);
         None
     });
-    let mut tokens = Tokens::default();
+    let (agents, reviewers) = identities::lower(document, notes);
     Process {
         listen: listen.unwrap_or(defaults.listen),
         admin: admin.unwrap_or(defaults.admin),
         policies: path(&document.policies, notes).unwrap_or(defaults.policies),
         data: path(&document.data, notes).unwrap_or(defaults.data),
         tls: tls(&document.tls, notes),
-        agents: agents(document, &mut tokens, notes),
-        reviewers: reviewers(document, &mut tokens, notes),
+        agents,
+        reviewers,
         bounds: bounds(&document.bounds, notes),
         workers: number(&document.workers, "workers", &(1..=1024), notes)
             .and_then(|workers| usize::try_from(workers).ok()),
@@ -344,49 +259,6 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
         emergency: emergency.unwrap_or(defaults.emergency),
         warnings: Diagnostics::default(),
     }
-}
-
-fn listen(field: &Setting<OneOrMore>, notes: &mut Notes<'_>) -> Option<Vec<ListenAddress>> {
-    let written = field.given()?;
-    let all: Vec<At<&str>> = match &written.value {
-        OneOrMore::One(text) => vec![At {
-            span: written.span.clone(),
-            value: text,
-        }],
-        OneOrMore::More(list) => list
-            .iter()
-            .filter_map(Setting::given)
-            .map(|at| At {
-                span: at.span.clone(),
-                value: at.value.as_str(),
-            })
-            .collect(),
-    };
-    if all.is_empty() || all.len() > MAX_LISTEN {
-        notes.error(
-            written.span.clone(),
-            format!(
-                "`listen`: expected 1 to {MAX_LISTEN} addresses, found {}",
-                all.len()
-            ),
-        );
-        return None;
-    }
-    let mut addresses = Vec::new();
-    for at in all {
-        match at.value.parse::<ListenAddress>() {
-            Ok(address) if addresses.contains(&address) => {
-                notes.error(at.span, format!("`listen`: `{address}` is written twice"));
-            }
-            Ok(address) => addresses.push(address),
-            Err(message) => {
-                notes
-                    .error(at.span, format!("`listen`: {message}"))
-                    .hint("host names are not looked up; `:8080` means every interface, `unix:/run/burngate.sock` a socket");
-            }
-        }
-    }
-    Some(addresses)
 }
 
 fn path(field: &Setting<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
@@ -410,192 +282,6 @@ fn tls(field: &Setting<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
         key: path(&entry.key, notes)?,
         client_ca: path(&entry.client_ca, notes),
     })
-}
-
-/// Every token so far, so that one token never stands for two identities: an agent that is also a
-/// reviewer could approve its own calls (G11).
-#[derive(Default)]
-struct Tokens(BTreeMap<Digest, String>);
-
-impl Tokens {
-    fn read(&mut self, at: &At<String>, owner: &str, notes: &mut Notes<'_>) -> Option<Digest> {
-        let Ok(digest) = at.value.parse::<Digest>() else {
-            notes
-                .error(at.span.clone(), format!("`token_sha256` of {owner}: expected 64 lower-case hexadecimal digits"))
-                .hint("the SHA-256 of the token, never the token itself: printf %s \"$TOKEN\" | sha256sum");
-            return None;
-        };
-        if let Some(other) = self.0.insert(digest, owner.to_owned()) {
-            notes
-                .error(
-                    at.span.clone(),
-                    format!("{owner} has the same token as {other}"),
-                )
-                .hint("one token stands for one identity");
-        }
-        Some(digest)
-    }
-}
-
-fn agents(
-    document: &ProcessDocument,
-    tokens: &mut Tokens,
-    notes: &mut Notes<'_>,
-) -> Option<Vec<AgentIdentity>> {
-    let span = span_of(&document.agents)?;
-    let mut agents: Vec<AgentIdentity> = Vec::new();
-    for At {
-        value:
-            AgentEntry {
-                agent,
-                workflows,
-                token_sha256,
-                spiffe,
-            },
-        span,
-    } in items(&document.agents)
-    {
-        let Some(at) = required(agent, "agent", "an agent", span, notes) else {
-            continue;
-        };
-        let Some(agent_name) = name(at, "an agent", notes) else {
-            continue;
-        };
-        let owner = format!("agent `{agent_name}`");
-        if agents
-            .iter()
-            .any(|other| other.agent.as_str() == agent_name)
-        {
-            notes
-                .error(at.span.clone(), format!("{owner} is written twice"))
-                .hint("list all its workflows in one entry");
-        }
-        required(workflows, "workflows", &owner, &at.span, notes);
-        if token_sha256.is_absent() && spiffe.is_absent() {
-            notes
-                .error(at.span.clone(), format!("{owner} has no credential"))
-                .hint("write `token_sha256`, or `spiffe` with `tls`");
-        }
-        warn(Owner::Agent, "spiffe", span_of(spiffe), notes);
-        if let Some(at) = spiffe
-            .given()
-            .filter(|at| !at.value.starts_with("spiffe://"))
-        {
-            notes
-                .error(
-                    at.span.clone(),
-                    format!("`spiffe`: expected a SPIFFE id, found `{}`", at.value),
-                )
-                .hint("for example spiffe://corp/ns/agents/sa/payout");
-        }
-        let workflows = items(workflows)
-            .filter_map(|at| name(at, "a workflow", notes))
-            .map(WorkflowName::from)
-            .collect();
-        let place = place(&at.span, notes);
-        let token_sha256 = token_sha256
-            .given()
-            .and_then(|token| tokens.read(token, &owner, notes));
-        agents.push(AgentIdentity {
-            agent: AgentName::from(agent_name),
-            workflows,
-            token_sha256,
-            spiffe: spiffe.value().cloned(),
-            place,
-        });
-    }
-    if agents.len() > MAX_PEOPLE {
-        notes.error(span, format!("more than {MAX_PEOPLE} agents"));
-    } else if document.agents.value().is_some_and(Vec::is_empty) {
-        notes
-            .error(span, "`agents` is empty: nobody could call")
-            .hint("list the agents, or leave the key out to let any local caller in");
-    }
-    Some(agents)
-}
-
-fn reviewers(
-    document: &ProcessDocument,
-    tokens: &mut Tokens,
-    notes: &mut Notes<'_>,
-) -> Vec<ReviewerIdentity> {
-    let mut reviewers: Vec<ReviewerIdentity> = Vec::new();
-    for At {
-        value:
-            ReviewerEntry {
-                name: person,
-                role,
-                token_sha256,
-                tokens_sha256,
-            },
-        span,
-    } in items(&document.reviewers)
-    {
-        let Some(at) = required(person, "name", "a reviewer", span, notes) else {
-            continue;
-        };
-        let Some(person) = name(at, "a reviewer", notes) else {
-            continue;
-        };
-        let owner = format!("reviewer `{person}`");
-        if person == "operator" {
-            notes
-                .error(at.span.clone(), "a reviewer cannot be called `operator`")
-                .hint("that is the person behind the operator token");
-        } else if reviewers.iter().any(|other| other.name.as_str() == person) {
-            notes
-                .error(at.span.clone(), format!("{owner} is written twice"))
-                .hint("two approvals are two people");
-        }
-        let role = required(role, "role", &owner, &at.span, notes).map(|at| at.value);
-        let written: Vec<&At<String>> = token_sha256
-            .given()
-            .into_iter()
-            .chain(items(tokens_sha256))
-            .collect();
-        if tokens_sha256.is_absent() {
-            required(token_sha256, "token_sha256", &owner, &at.span, notes);
-        } else if written.is_empty() || written.len() > MAX_TOKENS {
-            notes.error(
-                at.span.clone(),
-                format!(
-                    "{owner} has {} tokens; expected 1 to {MAX_TOKENS}",
-                    written.len()
-                ),
-            );
-        }
-        if document.agents.value().is_some_and(|agents| {
-            agents.iter().filter_map(Setting::given).any(|entry| {
-                entry
-                    .value
-                    .agent
-                    .value()
-                    .is_some_and(|agent| agent.as_str() == person)
-            })
-        }) {
-            notes
-                .warning(at.span.clone(), format!("{owner} has the name of an agent, and decides on none of that agent's calls"))
-                .hint("people and agents are told apart by their names: give the person another");
-        }
-        let tokens_sha256: Vec<Digest> = written
-            .into_iter()
-            .filter_map(|token| tokens.read(token, &owner, notes))
-            .collect();
-        if let Some(role) = role.filter(|_| !tokens_sha256.is_empty()) {
-            reviewers.push(ReviewerIdentity {
-                name: PersonName::from(person),
-                role,
-                tokens_sha256,
-            });
-        }
-    }
-    if reviewers.len() > MAX_PEOPLE {
-        notes.error(
-            span_of(&document.reviewers).unwrap_or_default(),
-            format!("more than {MAX_PEOPLE} reviewers"),
-        );
-    }
-    reviewers
 }
 
 fn bounds(field: &Setting<BoundsEntry>, notes: &mut Notes<'_>) -> ProcessBounds {

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use super::rules::{CallShape, inside};
+use super::expression::{CallShape, inside};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::At;
-use crate::config::source::nearest::did_you_mean;
+use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::Condition;
 
 /// Keywords by which a schema describes members elsewhere than in `properties`. Where one of them

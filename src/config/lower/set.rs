@@ -9,10 +9,10 @@ use super::process::Process;
 use super::written::items;
 use crate::config::diagnostics::{Diagnostic, Notes, Severity};
 use crate::config::source::decode::At;
-use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::WorkflowDocument;
 use crate::config::source::tree::SourceSpan;
 use crate::gate::name::ToolName;
+use crate::gate::nearest::did_you_mean;
 use crate::gate::outcome::FailureMode;
 
 /// A lowered document and the file that it is written in, by index.

@@ -1,13 +1,14 @@
 //! What a signal document means.
 
-use super::rules::{CallShape, condition};
-use super::workflow::{LoadContext, find_tool};
+use super::context::{LoadContext, find_tool};
+use super::expression::CallShape;
+use super::rules::condition;
 use super::written::{name, place};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::{At, Setting};
-use crate::config::source::nearest::{did_you_mean, nearest};
 use crate::config::source::policy::SignalDocument;
 use crate::gate::name::{SignalName, WorkflowName};
+use crate::gate::nearest::{did_you_mean, nearest};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::condition::Scope;
 use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};

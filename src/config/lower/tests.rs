@@ -796,8 +796,8 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
             list(count, |n| format!("127.0.0.1:{}", 9000 + n))
         ))
     };
-    assert!(listen(process::MAX_LISTEN).is_ok());
-    assert!(listen(process::MAX_LISTEN + 1).is_err());
+    assert!(listen(listen::MAX_LISTEN).is_ok());
+    assert!(listen(listen::MAX_LISTEN + 1).is_err());
 
     assert!(tool(&format!("timeout: {}h", 1)).is_empty());
     assert!(tool("body: 1GiB").is_empty());

@@ -1,21 +1,22 @@
 //! What a workflow document means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::context::{LoadContext, find_tool, listed};
 use super::earn::Around;
+use super::expression::CallShape;
 use super::ladder::LoweredLadder;
-use super::rules::{CallShape, condition};
+use super::rules::condition;
 use super::written::{interval, items, name, number, place, required, span_of};
-use super::{api, earn, ladder, objective};
+use super::{earn, hold, ladder, mode, objective};
 use crate::config::diagnostics::Notes;
 use crate::config::evidence::Tables;
 use crate::config::source::decode::{At, Setting};
-use crate::config::source::nearest::did_you_mean;
 use crate::config::source::policy::{
-    ApprovalsEntry, CapsEntry, CheckEntry, Disclose, FinishWord, HoldEntry, InboxEntry, LoseEntry,
-    Record, RunEntry, Switch, WorkflowDocument,
+    CapsEntry, CheckEntry, Disclose, FinishWord, LoseEntry, Record, RunEntry, Switch,
+    WorkflowDocument,
 };
 use crate::config::tiers;
 use crate::config::tiers::Defaults;
@@ -23,9 +24,9 @@ use crate::gate::check::Check;
 use crate::gate::level::Validation;
 use crate::gate::name::{LevelName, ToolName, WorkflowName};
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::{Caps, EscalateRule, HoldRules, Inbox, Lose, RunRules, Terms, Workflow};
+use crate::gate::policy::{Caps, Lose, RunRules, Terms, Workflow};
 use crate::gate::risk::{Risk, Tier};
-use crate::gate::time::{Time, days, hours, minutes};
+use crate::gate::time::{days, hours, minutes};
 use crate::gate::verdict::Verdict;
 
 /// The most tools that one workflow reaches.
@@ -44,24 +45,6 @@ const LOOP: RangeInclusive<u64> = 2..=1_000_000;
 
 /// The most runs that a policy puts to people each week, whatever the share: nobody judges more.
 const MOST_CHECKS: u32 = 10_000;
-
-/// How many people can be asked for.
-const APPROVALS: RangeInclusive<u64> = 1..=10;
-
-/// What other documents say that a workflow needs to know.
-#[derive(Debug)]
-pub(super) struct LoadContext {
-    /// Every tool that is written, with its risk where that is known.
-    pub(super) tools: BTreeMap<ToolName, Option<Risk>>,
-    /// The tools without a schema for their arguments.
-    pub(super) without_schema: BTreeSet<ToolName>,
-    /// A file could not be read, so that there may be more.
-    pub(super) incomplete: bool,
-    /// How many people may approve: the reviewers and operators, and the operator token.
-    pub(super) approvers: u32,
-    /// The current time.
-    pub(super) now: Time,
-}
 
 /// Lowers `document`. Errors go to `notes`; `None` where there is no workflow to go on with.
 pub(super) fn lower(
@@ -88,14 +71,14 @@ pub(super) fn lower(
     );
     let starts = level(&document.starts, "starts", defaults.starts, &ladder, notes);
     let caps = caps(&document.caps, defaults, &ladder, notes);
-    let hold = hold(&document.hold, defaults, notes);
+    let hold = hold::lower(&document.hold, defaults, notes);
     let validation = document
         .validation
         .value()
         .copied()
         .unwrap_or(defaults.validation);
     strict_without_schema(document, validation, &tools, at, known, notes);
-    enough_approvers(document, &hold, &tools, at, known, notes);
+    hold::enough_approvers(document, &hold, &tools, at, known, notes);
     let (earn, skips) = earn::lower(
         document,
         &Around {
@@ -124,23 +107,11 @@ pub(super) fn lower(
             .copied()
             .unwrap_or(defaults.recovery),
         lose: lose(&document.lose, notes),
-        reads_only: !tools.is_empty()
-            && tools
-                .iter()
-                .all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read))),
+        reads_only: reads_only(&tools, known),
         grant: hold.grant,
         check: check(&document.check, notes),
         earn,
-        reach: tools
-            .iter()
-            .filter(|tool| {
-                known
-                    .tools
-                    .get(tool.as_str())
-                    .is_some_and(|risk| *risk != Some(Risk::Read))
-            })
-            .cloned()
-            .collect(),
+        reach: more_than_reads(&tools, known),
     };
     risk?;
     Some(Workflow {
@@ -167,7 +138,7 @@ pub(super) fn lower(
             .map_or(defaults.disclose_remaining, |disclose| {
                 *disclose == Disclose::Budget
             }),
-        mode: api::mode(&document.mode, &document.until, known.now, notes),
+        mode: mode::lower(&document.mode, &document.until, known.now, notes),
         place: place(&at.span, notes),
     })
 }
@@ -214,64 +185,20 @@ fn reach(
     tools
 }
 
-pub(super) fn find_tool(
-    at: &At<String>,
-    known: &LoadContext,
-    notes: &mut Notes<'_>,
-) -> Option<ToolName> {
-    let tool = ToolName::from(at.value.as_str());
-    if known.tools.contains_key(&tool) {
-        return Some(tool);
-    }
-    if known.incomplete
-        && !known
-            .tools
-            .keys()
-            .any(|tool| tool.api() == at.value.split('/').next().unwrap_or_default())
-    {
-        return None;
-    }
-    let hint = match at.value.split_once('/') {
-        None => known
-            .tools
-            .keys()
-            .find(|tool| tool.as_str().ends_with(&format!("/{}", at.value)))
-            .map(|tool| format!("tools are named with their api: `{tool}`")),
-        Some((api, _)) if !known.tools.keys().any(|tool| tool.api() == api) => {
-            let apis: BTreeSet<&str> = known.tools.keys().map(ToolName::api).collect();
-            did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str)).or_else(|| {
-                Some(format!(
-                    "no policy describes the api `{api}`; described are {}",
-                    listed(apis.into_iter())
-                ))
-            })
-        }
-        Some((api, _)) => did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str))
-            .or_else(|| {
-                let tools = known
-                    .tools
-                    .keys()
-                    .filter(|tool| tool.api() == api)
-                    .map(ToolName::as_str);
-                Some(format!("the tools of `{api}` are {}", listed(tools)))
-            }),
-    };
-    notes
-        .error(at.span.clone(), format!("unknown tool `{}`", at.value))
-        .hint = hint.or_else(|| Some("tools are named `api/tool`".to_owned()));
-    None
+fn reads_only(tools: &BTreeSet<ToolName>, known: &LoadContext) -> bool {
+    !tools.is_empty()
+        && tools
+            .iter()
+            .all(|tool| known.tools.get(tool) == Some(&Some(Risk::Read)))
 }
 
-/// The first few names.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 8;
-    let names: Vec<&str> = names.collect();
-    let more = if names.len() > SHOWN { ", …" } else { "" };
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names[..names.len().min(SHOWN)].join(", ") + more
-    }
+/// The tools that may do more than read.
+fn more_than_reads(tools: &BTreeSet<ToolName>, known: &LoadContext) -> BTreeSet<ToolName> {
+    let does_more = |tool: &&ToolName| {
+        let risk = known.tools.get(tool.as_str());
+        risk.is_some_and(|risk| *risk != Some(Risk::Read))
+    };
+    tools.iter().filter(does_more).cloned().collect()
 }
 
 /// A low-tier workflow has the laxest defaults; reaching a high-risk tool under them takes a
@@ -413,169 +340,6 @@ fn run(field: &Setting<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
         repeats: number(&entry.r#loop, "loop", &LOOP, notes).unwrap_or(REPEATS),
         finish_required: entry.finish.value() == Some(&FinishWord::Required),
     }
-}
-
-fn hold(field: &Setting<HoldEntry>, defaults: Defaults, notes: &mut Notes<'_>) -> HoldRules {
-    let nothing = HoldEntry::default();
-    let entry = field.value().unwrap_or(&nothing);
-    let expires = interval(
-        &entry.expires,
-        "expires",
-        &(Duration::from_secs(1)..=days(7)),
-        hours(1),
-        notes,
-    );
-    let waits = Duration::ZERO..=hours(1);
-    let wait = interval(&entry.wait, "wait", &waits, Duration::ZERO, notes);
-    let wait_mcp = if entry.wait.is_absent() {
-        Duration::from_secs(4)
-    } else {
-        wait
-    };
-    if wait > expires
-        && let Some(span) = span_of(&entry.wait)
-    {
-        notes
-            .error(span, "`wait` is longer than `expires`")
-            .hint("a call cannot wait for an approval that is gone");
-    }
-    let grant = interval(
-        &entry.grant,
-        "grant",
-        &(Duration::from_secs(1)..=days(1)),
-        minutes(10),
-        notes,
-    );
-    let (mut approvals_high, mut approvals) = (defaults.approvals_high, tiers::APPROVALS);
-    if let Some(at) = entry.approvals.given() {
-        match at.value {
-            ApprovalsEntry::Every(people) => (approvals_high, approvals) = (people, people),
-            ApprovalsEntry::ByRisk { high, other } => {
-                (approvals_high, approvals) =
-                    (high.unwrap_or(approvals_high), other.unwrap_or(approvals));
-            }
-        }
-        if ![approvals_high, approvals]
-            .into_iter()
-            .all(|people| APPROVALS.contains(&people.into()))
-        {
-            notes
-                .error(at.span.clone(), format!("`approvals`: expected a number of people from {} to {}", APPROVALS.start(), APPROVALS.end()))
-                .hint("to let calls pass without a person, change the level or the rule that holds them");
-        }
-    }
-    HoldRules {
-        wait,
-        wait_mcp,
-        expires,
-        grant,
-        approvals_high,
-        approvals,
-        inbox: inbox(&entry.inbox, notes),
-        escalate: escalate(entry, expires, notes),
-    }
-}
-
-/// Who is asked where nobody decided.
-fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Option<EscalateRule> {
-    let after = interval(
-        &entry.after,
-        "after",
-        &(Duration::from_secs(1)..=days(7)),
-        minutes(20).min(expires / 2),
-        notes,
-    );
-    let Some(to) = entry.escalate_to.given() else {
-        if let Some(span) = span_of(&entry.after) {
-            notes
-                .error(span, "`after` says when, and nothing says to whom")
-                .hint("write `escalate_to: operator` beside it");
-        }
-        return None;
-    };
-    if !["reviewer", "operator"].contains(&to.value.as_str()) {
-        notes
-            .error(
-                to.span.clone(),
-                format!(
-                    "`escalate_to`: expected reviewer or operator, found `{}`",
-                    to.value
-                ),
-            )
-            .hint("nobody else decides");
-        return None;
-    }
-    if after >= expires {
-        notes
-            .error(
-                to.span.clone(),
-                "a held call expires before it is put to anybody else",
-            )
-            .hint("write an `after` that is shorter than `expires`");
-    }
-    Some(EscalateRule {
-        to: to.value.as_str().into(),
-        after,
-    })
-}
-
-fn inbox(field: &Setting<InboxEntry>, notes: &mut Notes<'_>) -> Inbox {
-    let nothing = InboxEntry::default();
-    let entry = field.value().unwrap_or(&nothing);
-    let defaults = Inbox::default();
-    let mut most = |field, key, default| {
-        number(
-            field,
-            key,
-            &(1..=crate::gate::approval::queue::MAX as u64),
-            notes,
-        )
-        .unwrap_or(default)
-    };
-    Inbox {
-        run: most(&entry.run, "run", defaults.run),
-        agent: most(&entry.agent, "agent", defaults.agent),
-        workflow: most(&entry.workflow, "workflow", defaults.workflow),
-    }
-}
-
-/// A call that needs more people than there are would wait for nothing.
-fn enough_approvers(
-    document: &WorkflowDocument,
-    hold: &HoldRules,
-    tools: &BTreeSet<ToolName>,
-    at: &At<String>,
-    known: &LoadContext,
-    notes: &mut Notes<'_>,
-) {
-    let reaches_high = tools
-        .iter()
-        .any(|tool| known.tools.get(tool) == Some(&Some(Risk::High)));
-    let needed = if reaches_high {
-        hold.approvals_high.max(hold.approvals)
-    } else {
-        hold.approvals
-    };
-    if needed <= known.approvers {
-        return;
-    }
-    let written = document
-        .hold
-        .value()
-        .and_then(|hold| span_of(&hold.approvals));
-    let what = if needed == hold.approvals {
-        "a held call"
-    } else {
-        "a call of a high-risk tool"
-    };
-    let people = if known.approvers == 1 {
-        "1 person".to_owned()
-    } else {
-        format!("{} people", known.approvers)
-    };
-    notes
-        .error(written.unwrap_or_else(|| at.span.clone()), format!("{what} of `{}` needs {needed} approvals, and only {people} can approve", at.value))
-        .hint("add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`");
 }
 
 /// Strict validation holds every call of a tool without a schema, reads excepted: rarely what was

@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::{ApiOperation, OpenApiDocument, guess, template};
+use super::document::OpenApiDocument;
+use super::guess;
+use super::operation::{ApiOperation, template};
 use crate::gate::policy::Pattern;
 use crate::gate::risk::Risk;
 

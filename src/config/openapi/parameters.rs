@@ -5,15 +5,28 @@
 
 use serde_json::Value;
 
-use super::body::DescribedParameter;
+use super::document::OpenApiDocument;
+use super::error::OpenApiError;
+use super::operation::ApiOperation;
 use super::reference::{Reference, below};
-use super::schema::convert;
-use super::{ApiOperation, OpenApiDocument, OpenApiError};
+use super::schema::{Converted, convert};
 use crate::gate::policy::schema::parameter::{Form, Within};
 
 /// The most parameters of an operation.
 const MAX_PARAMETERS: usize = 200;
 
+/// A parameter before its schema is compiled.
+#[derive(Debug)]
+pub(super) struct DescribedParameter {
+    pub(super) name: String,
+    pub(super) within: Within,
+    pub(super) required: bool,
+    pub(super) form: Form,
+    pub(super) schema: Option<Converted>,
+}
+
+/// The parameters of `operation` by which a call can be judged. `captures` are the document's names
+/// of path parameters, each with the template's.
 pub(super) fn of(
     document: &OpenApiDocument<'_>,
     operation: &ApiOperation,

@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::OpenApiError;
+use super::error::OpenApiError;
 use super::reference::told;
 use crate::config::diagnostics::SourceFile;
 use crate::config::source::tree;

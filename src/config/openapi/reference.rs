@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::OpenApiError;
+use super::error::OpenApiError;
 use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::schema::decoded;
 

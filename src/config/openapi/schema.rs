@@ -8,8 +8,18 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::error::OpenApiError;
+use super::reference;
 use super::reference::{below, follow};
-use super::{Dialect, OpenApiError, reference};
+
+/// Which of the two languages for schemas the document speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// 3.0: nearly draft 4, with `nullable`.
+    V30,
+    /// 3.1: draft 2020-12.
+    V31,
+}
 
 /// The most schemas that one body or parameter is made of.
 const MAX_SCHEMAS: usize = 10_000;

@@ -2,9 +2,11 @@
 //! reader panic.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::pointer_index::PointerIndex;
 use super::*;
+use crate::config::diagnostics::SourceFile;
 use crate::gate::json::Json;
 
 const HEAD: &str = "openapi: 3.0.3\ninfo: { title: Shop, version: '1' }\n";

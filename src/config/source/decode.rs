@@ -16,9 +16,9 @@ use serde::de::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-use super::nearest::did_you_mean;
 use super::tree::{SourceSpan, YamlKey, YamlKind, YamlNode};
 use crate::config::diagnostics::Notes;
+use crate::gate::nearest::did_you_mean;
 
 /// The name by which [`Setting`] asks where it was written.
 const SETTING: &str = "burngate::Setting";

@@ -5,5 +5,3 @@ pub mod decode;
 pub mod policy;
 pub mod process;
 pub mod tree;
-
-pub use crate::gate::nearest;

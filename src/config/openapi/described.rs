@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
+use super::document::OpenApiDocument;
+use super::error::OpenApiError;
+use super::operation::ApiOperation;
+use super::parameters;
+use super::parameters::DescribedParameter;
 use super::reference::below;
 use super::schema::{Converted, convert};
-use super::{ApiOperation, OpenApiDocument, OpenApiError, parameters};
-use crate::gate::policy::schema::parameter::{Form, Within};
 use crate::gate::policy::{Parameter, Schema};
 
 /// What a document says about the calls of one operation.
@@ -17,16 +20,6 @@ pub struct Described {
     pub parameters: Vec<Parameter>,
     /// The media types of its body, where it takes one and none of them is JSON.
     pub other_body: Option<String>,
-}
-
-/// A parameter before its schema is compiled.
-#[derive(Debug)]
-pub struct DescribedParameter {
-    pub(super) name: String,
-    pub(super) within: Within,
-    pub(super) required: bool,
-    pub(super) form: Form,
-    pub(super) schema: Option<Converted>,
 }
 
 impl OpenApiDocument<'_> {
