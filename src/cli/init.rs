@@ -317,7 +317,7 @@ mod tests {
         assert!(
             failure.findings[0]
                 .to_string()
-                .contains("shop.yaml:1:1: this is Swagger 2.0, which is not read"),
+                .contains("shop.yaml:1:1: this is Swagger 2.0, which is not supported"),
             "{failure}"
         );
         assert!(

@@ -58,7 +58,7 @@ fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
     let base = uri.path().trim_end_matches('/');
     if !base.is_empty() && !is_plain_path(base) {
         return Err((
-            format!("the path `{base}` can be read in more than one way"),
+            format!("the path `{base}` is ambiguous"),
             "use a path without empty, `.` or `..` segments and without `%`",
         ));
     }
@@ -141,7 +141,7 @@ fn host_name(at: &At<String>, notes: &mut Notes<'_>) -> Option<Arc<str>> {
                 at.span.clone(),
                 format!("`hosts`: expected a host name, found `{}`", at.value),
             )
-            .hint("without scheme, port or wildcard");
+            .hint("write it without scheme, port or wildcard");
         return None;
     }
     Some(host.into())

@@ -327,7 +327,7 @@ impl ToolLowering<'_> {
             notes
                 .error(
                     at.span.clone(),
-                    "`fallback`: an MCP server keeps sessions, so no other one can answer for it",
+                    "`fallback` cannot be used with MCP: a server keeps sessions, so no other one can answer for it",
                 )
                 .hint("drop `fallback`");
             return None;
@@ -401,7 +401,7 @@ fn ceiling(field: &Setting<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {
         notes
             .error(
                 at.span.clone(),
-                "`always: allow` says nothing: it is a ceiling, and levels decide below it",
+                "`always: allow` has no effect: `always` can only make a verdict stricter",
             )
             .hint("write `hold` or `deny`; to allow more, change the tool's `risk` or a level");
         return None;
@@ -434,7 +434,7 @@ fn contradictions(entry: &ToolEntry, owner: &str, notes: &mut Notes<'_>) {
         notes
             .warning(
                 at.span.clone(),
-                format!("{owner} is an escalation that nobody can reach: it is {stopped}"),
+                format!("{owner} is an escalation that no agent can use: it is {stopped}"),
             )
             .hint("drop one of the two");
     }

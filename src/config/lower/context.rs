@@ -52,7 +52,7 @@ pub(super) fn find_tool(
             let apis: BTreeSet<&str> = known.tools.keys().map(ToolName::api).collect();
             did_you_mean(&at.value, known.tools.keys().map(ToolName::as_str)).or_else(|| {
                 Some(format!(
-                    "no policy describes the api `{api}`; described are {}",
+                    "no policy describes the api `{api}`; the described ones are {}",
                     listed(apis.into_iter())
                 ))
             })

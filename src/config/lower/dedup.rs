@@ -115,8 +115,8 @@ fn duplicate(
     };
     if let (Twice::Count, Mode::Shadow { .. }, Some(at)) = (verdict, mode, value.mode.given()) {
         notes
-            .error(at.span.clone(), "`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway")
-            .hint("drop `verdict: count` to watch what would be refused, or drop `mode` and `until`");
+            .error(at.span.clone(), "`mode: shadow` has no effect beside `verdict: count`: a duplicate that is only counted is never refused")
+            .hint("drop `verdict: count` to record what would be refused, or drop `mode` and `until`");
     }
     (key.len() == written.value.len()).then_some(Duplicate {
         key,
@@ -177,7 +177,7 @@ fn limit(
     let counts = match &value.count {
         Setting::Given(at) if !at.value => {
             notes
-                .error(at.span.clone(), "`count: false` says nothing")
+                .error(at.span.clone(), "`count: false` has no effect")
                 .hint("write `count: true`, or the `sum` of something");
             return None;
         }

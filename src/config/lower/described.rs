@@ -150,7 +150,7 @@ impl<'f> OpenApi<'f> {
         Pattern::http(&template)
             .map_err(|message| {
                 notes
-                    .error(at.span.clone(), format!("{owner} lacks `match`, and the operation of that name has none that fits: {message}"))
+                    .error(at.span.clone(), format!("{owner} lacks `match`, and the path of the operation with that name cannot be used: {message}"))
                     .hint(format!("the document writes it as `{} {}`", operation.method, operation.path));
             })
             .ok()
@@ -369,7 +369,7 @@ fn schema(
         Err(message) => complain(
             notes,
             message,
-            "arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside",
+            "arguments are a JSON Schema; nothing is fetched, so every `$ref` must point inside the schema",
         ),
     }
 }

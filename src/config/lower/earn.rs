@@ -58,7 +58,7 @@ pub(super) fn lower(
         if names.len() == MAX_STEPS {
             notes.error(
                 span.clone(),
-                format!("a workflow earns at most {MAX_STEPS} steps"),
+                format!("`earn`: expected at most {MAX_STEPS} steps, and this is one more"),
             );
             break;
         }
@@ -72,7 +72,7 @@ pub(super) fn lower(
             notes
                 .error(
                     at.span.clone(),
-                    format!("`{REGAINED}` is the name of the way back to a lost level"),
+                    format!("a step cannot be called `{REGAINED}`: the name is reserved for regaining a lost level"),
                 )
                 .hint("call the step something else");
         } else if !names.insert(step.clone()) {
@@ -84,7 +84,7 @@ pub(super) fn lower(
         };
         if matches!(gain, Gain::Skip { .. }) && document.check.is_absent() {
             notes
-                .warning(span.clone(), format!("step `{step}` counts checked runs only, and no run of this workflow is drawn for a check"))
+                .warning(span.clone(), format!("step `{step}` counts only checked runs, and no run of this workflow is ever drawn for a check"))
                 .hint("write `check: { sample: 5%, min: 20/week }`");
         }
         let how = match entry.how.value() {
@@ -115,9 +115,7 @@ fn spot_check(field: &Setting<Percentage>, default: u32, notes: &mut Notes<'_>) 
                     at.value
                 ),
             )
-            .hint(
-                "of a review that is skipped altogether nobody would see when it was needed again",
-            );
+            .hint("without spot checks nobody would notice when a skipped review is needed again");
         return default;
     }
     at.value.0
@@ -174,7 +172,9 @@ fn gain(
                 Growth::Times(times) if times > MAX_TIMES => {
                     notes.error(
                         volume.span.clone(),
-                        format!("`volume`: at most x{MAX_TIMES}"),
+                        format!(
+                            "`volume`: expected a factor of at most x{MAX_TIMES}, found `x{times}`"
+                        ),
                     );
                     None
                 }
@@ -203,9 +203,9 @@ fn gain(
             notes
                 .error(
                     span.clone(),
-                    format!("step `{step}` gives nothing, or more than one thing"),
+                    format!("step `{step}` must have exactly one of `volume`, `to` and `skip`"),
                 )
-                .hint("write one of `volume`, `to` and `skip`");
+                .hint("`volume` raises a cap, `to` reaches a level, `skip` leaves out a review");
             None
         }
     }
@@ -241,7 +241,7 @@ fn skip(
                 tool_at.span.clone(),
                 format!("`{tool}` is not among the tools of this workflow"),
             )
-            .hint(format!("those are {known}"));
+            .hint(format!("its tools are {known}"));
         return None;
     }
     let Some(rule) = SKIPPED

@@ -47,7 +47,7 @@ pub(super) fn lower(
     {
         notes
             .error(span, "`wait` is longer than `expires`")
-            .hint("a call cannot wait for an approval that is gone");
+            .hint("a call cannot wait for an approval that has expired");
     }
     let grant = interval(
         &entry.grant,
@@ -98,7 +98,10 @@ fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Opti
     let Some(to) = entry.escalate_to.given() else {
         if let Some(span) = span_of(&entry.after) {
             notes
-                .error(span, "`after` says when, and nothing says to whom")
+                .error(
+                    span,
+                    "`after` without `escalate_to` says when to escalate, but not to whom",
+                )
                 .hint("write `escalate_to: operator` beside it");
         }
         return None;
@@ -112,14 +115,14 @@ fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Opti
                     to.value
                 ),
             )
-            .hint("nobody else decides");
+            .hint("only these two roles decide on held calls");
         return None;
     }
     if after >= expires {
         notes
             .error(
                 to.span.clone(),
-                "a held call expires before it is put to anybody else",
+                "`after` is not shorter than `expires`, so a held call would expire before it is escalated",
             )
             .hint("write an `after` that is shorter than `expires`");
     }

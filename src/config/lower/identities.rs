@@ -74,7 +74,7 @@ impl Tokens {
                     at.span.clone(),
                     format!("{owner} has the same token as {other}"),
                 )
-                .hint("one token stands for one identity");
+                .hint("give each agent and each person a token of their own");
         }
         Some(digest)
     }
@@ -148,7 +148,13 @@ fn agents(
         });
     }
     if agents.len() > MAX_PEOPLE {
-        notes.error(span, format!("more than {MAX_PEOPLE} agents"));
+        notes.error(
+            span,
+            format!(
+                "`agents`: expected at most {MAX_PEOPLE}, found {}",
+                agents.len()
+            ),
+        );
     } else if document.agents.value().is_some_and(Vec::is_empty) {
         notes
             .error(span, "`agents` is empty: nobody could call")
@@ -184,11 +190,13 @@ fn reviewers(
         if person == "operator" {
             notes
                 .error(at.span.clone(), "a reviewer cannot be called `operator`")
-                .hint("that is the person behind the operator token");
+                .hint("that name stands for whoever holds the operator token");
         } else if reviewers.iter().any(|other| other.name.as_str() == person) {
             notes
                 .error(at.span.clone(), format!("{owner} is written twice"))
-                .hint("two approvals are two people");
+                .hint(
+                    "list each person once; several tokens of one person go under `tokens_sha256`",
+                );
         }
         let role = required(role, "role", &owner, &at.span, notes).map(|at| at.value);
         let written: Vec<&At<String>> = token_sha256
@@ -217,7 +225,7 @@ fn reviewers(
             })
         }) {
             notes
-                .warning(at.span.clone(), format!("{owner} has the name of an agent, and decides on none of that agent's calls"))
+                .warning(at.span.clone(), format!("{owner} has the same name as an agent, so this person cannot decide on that agent's calls"))
                 .hint("people and agents are told apart by their names: give the person another");
         }
         let tokens_sha256: Vec<Digest> = written
@@ -235,7 +243,10 @@ fn reviewers(
     if reviewers.len() > MAX_PEOPLE {
         notes.error(
             span_of(&document.reviewers).unwrap_or_default(),
-            format!("more than {MAX_PEOPLE} reviewers"),
+            format!(
+                "`reviewers`: expected at most {MAX_PEOPLE}, found {}",
+                reviewers.len()
+            ),
         );
     }
     reviewers

@@ -151,7 +151,7 @@ fn rung<'l>(
             if ladder.insert_above(&above.value, copy).is_err() {
                 notes.error(
                     at.span.clone(),
-                    format!("a ladder has at most {} levels", Ladder::MAX),
+                    format!("a workflow has at most {} levels", Ladder::MAX),
                 );
                 return None;
             }
@@ -261,7 +261,7 @@ fn excesses(below: &Rung, above: &Rung) -> Vec<String> {
     for risk in Risk::ALL {
         let (lower, upper) = (below.verdicts[risk as usize], above.verdicts[risk as usize]);
         if lower < upper {
-            found.push(format!("{lower} where that says {upper} to `{risk}` tools"));
+            found.push(format!("`{risk}` tools get {lower} instead of {upper}"));
         }
     }
     if let Some(allowed) = &above.tools {

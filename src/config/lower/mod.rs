@@ -157,7 +157,7 @@ fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
         };
         let name = &api.value.api.name;
         Some(format!(
-            "{count} {operations} of {file} {are} not listed as tools of `{name}`, so calls of {them} are unlisted: a tool needs a risk, which no document states"
+            "{count} {operations} of {file} {are} not listed as tools of `{name}`, so calls of {them} are unlisted; to allow {them}, list {them} with a `risk`"
         ))
     };
     apis.iter().filter_map(of).collect()
@@ -293,7 +293,7 @@ fn document(node: &YamlNode, notes: &mut Notes<'_>) -> Option<PolicyDocument> {
             notes
                 .error(
                     node.span.clone(),
-                    "a document is one api or one workflow, and this is both",
+                    "this document has both `api:` and `workflow:`, and may have only one of them",
                 )
                 .hint("put `---` on a line between the two");
             None
@@ -311,7 +311,7 @@ fn document(node: &YamlNode, notes: &mut Notes<'_>) -> Option<PolicyDocument> {
                 .find_map(|key| node.get(key));
             match slip {
                 None if let Some(version) = openapi => notes
-                    .error(version.span.clone(), "this is an OpenAPI document, and policies are looked for here")
+                    .error(version.span.clone(), "this is an OpenAPI document, not a policy")
                     .hint("let its name end with `.openapi.yaml`, and name it in an api: `openapi: FILE`; `burngate init --openapi FILE` writes that api"),
                 Some((key, hint)) => notes.error(key.span.clone(), format!("unknown key `{}`", key.text)).hint(hint),
                 None => notes.error(node.span.clone(), "a policy document begins with `api:`, `workflow:` or `signal:`").label("this has none of them"),

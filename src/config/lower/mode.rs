@@ -26,14 +26,14 @@ pub(super) fn lower(
         (None, Setting::Given(until)) if mode.value().is_some() || mode.is_absent() => {
             notes
                 .error(until.span.clone(), "`until` without `mode: shadow`")
-                .hint("only shadow ends by itself; drop `until`, or write `mode: shadow`");
+                .hint("only shadow mode ends by itself; drop `until`, or write `mode: shadow`");
             Mode::Enforce
         }
         (None, _) | (Some(_), Setting::Bad) => Mode::Enforce,
         (Some(shadow), Setting::Absent) => {
             let message = "`mode: shadow` lacks `until`".to_owned();
             notes.error(shadow.span.clone(), message).hint(format!(
-                "write the day on which watching ends, such as `until: {}`",
+                "write the day on which shadow mode ends, such as `until: {}`",
                 Date(day_in(now, 30))
             ));
             Mode::Enforce
@@ -45,7 +45,7 @@ pub(super) fn lower(
                     .error(
                         until.span.clone(),
                         format!(
-                            "`until`: shadow lasts at most {} from now, found `{}`",
+                            "`until`: shadow mode lasts at most {} from now, found `{}`",
                             Interval(MAX_SHADOW),
                             until.value
                         ),
@@ -55,7 +55,10 @@ pub(super) fn lower(
                 notes
                     .warning(
                         until.span.clone(),
-                        format!("shadow ended on {}: verdicts act", until.value),
+                        format!(
+                            "shadow mode ended on {}: verdicts are enforced",
+                            until.value
+                        ),
                     )
                     .hint("drop `mode` and `until`");
             }

@@ -194,9 +194,9 @@ fn read(notes: &mut Notes<'_>) -> Process {
         notes
             .error(
                 second.span.clone(),
-                "the process's configuration is one document",
+                "the configuration must be a single YAML document",
             )
-            .hint("policies belong into files of the policy directory");
+            .hint("policies belong in files of the policy directory");
     }
     let document = documents
         .first()
@@ -241,8 +241,8 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
     Process {
         listen: listen.unwrap_or(defaults.listen),
         admin: admin.unwrap_or(defaults.admin),
-        policies: path(&document.policies, notes).unwrap_or(defaults.policies),
-        data: path(&document.data, notes).unwrap_or(defaults.data),
+        policies: path(&document.policies, "policies", notes).unwrap_or(defaults.policies),
+        data: path(&document.data, "data", notes).unwrap_or(defaults.data),
         tls: tls(&document.tls, notes),
         agents,
         reviewers,
@@ -261,10 +261,13 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
     }
 }
 
-fn path(field: &Setting<String>, notes: &mut Notes<'_>) -> Option<PathBuf> {
+fn path(field: &Setting<String>, key: &str, notes: &mut Notes<'_>) -> Option<PathBuf> {
     let at = field.given()?;
     if at.value.is_empty() {
-        notes.error(at.span.clone(), "expected a path, found nothing");
+        notes.error(
+            at.span.clone(),
+            format!("`{key}`: expected a path, found an empty text"),
+        );
         return None;
     }
     let beside = Path::new(&*notes.file().name)
@@ -278,9 +281,9 @@ fn tls(field: &Setting<TlsEntry>, notes: &mut Notes<'_>) -> Option<Tls> {
     required(&entry.cert, "cert", "`tls`", span, notes);
     required(&entry.key, "key", "`tls`", span, notes);
     Some(Tls {
-        cert: path(&entry.cert, notes)?,
-        key: path(&entry.key, notes)?,
-        client_ca: path(&entry.client_ca, notes),
+        cert: path(&entry.cert, "cert", notes)?,
+        key: path(&entry.key, "key", notes)?,
+        client_ca: path(&entry.client_ca, "client_ca", notes),
     })
 }
 
@@ -315,14 +318,16 @@ fn bounds(field: &Setting<BoundsEntry>, notes: &mut Notes<'_>) -> ProcessBounds 
     if body > memory
         && let Some(at) = field.given()
     {
-        notes.error(
-            at.span.clone(),
-            format!(
-                "one body ({}) could take more than all memory for bodies ({})",
-                Size(body),
-                Size(memory)
-            ),
-        );
+        notes
+            .error(
+                at.span.clone(),
+                format!(
+                    "`bounds`: `body` ({}) is larger than `memory` ({}), the limit of all bodies together",
+                    Size(body),
+                    Size(memory)
+                ),
+            )
+            .hint("lower `body`, or raise `memory`");
     }
     ProcessBounds {
         body,

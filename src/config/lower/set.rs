@@ -64,7 +64,7 @@ pub(super) fn mounts(apis: &[InFile<LoweredApi>], notes: &mut [Notes<'_>]) {
                     &other.value.api.place,
                 );
                 notes[one.file]
-                    .error(one.value.mount_span.clone(), format!("api `{name}` and api `{other_name}` are both found at {meet}"))
+                    .error(one.value.mount_span.clone(), format!("api `{name}` and api `{other_name}` both take requests to {meet}"))
                     .hint(format!("`{other_name}` is written at {place}; give each its own `route`, neither below the other"));
             }
         }
@@ -110,7 +110,10 @@ pub(super) fn renames(workflows: &[InFile<Box<WorkflowDocument>>], notes: &mut [
         let before = was.value.as_str();
         if before == name {
             notes[*file]
-                .error(was.span.clone(), format!("`was`: `{name}` is its name now"))
+                .error(
+                    was.span.clone(),
+                    format!("`was`: `{name}` is already the name of this workflow"),
+                )
                 .hint("write the name that it had before, or drop `was`");
         } else if let Some(other) = claimed.insert(before, name) {
             notes[*file]

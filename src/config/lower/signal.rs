@@ -69,7 +69,7 @@ fn about(
     match (&document.run, &document.subject) {
         (Setting::Absent, Setting::Absent) => {
             notes
-                .error(at.span.clone(), format!("{owner} does not say which run is meant"))
+                .error(at.span.clone(), format!("{owner} does not say which run it is about"))
                 .hint("write `subject:` with the business object that the run touched, such as `body.order`, or `run:` with the run's id");
             None
         }
@@ -78,7 +78,7 @@ fn about(
                 notes
                     .error(
                         tool.span.clone(),
-                        "`tool` goes with `subject`, and this signal names a run",
+                        format!("`tool` is used with `subject` only, and {owner} has `run`"),
                     )
                     .hint("drop it");
             }
@@ -97,10 +97,7 @@ fn about(
                 .given()
                 .map_or_else(|| at.span.clone(), |run| run.span.clone());
             notes
-                .error(
-                    span,
-                    format!("{owner} names a run by `run` and by `subject`"),
-                )
+                .error(span, format!("{owner} has both `run` and `subject`"))
                 .hint("keep one of them");
             None
         }
@@ -117,7 +114,7 @@ fn says(
     let right = document.right.given().filter(|right| right.value);
     if let Some(no) = document.right.given().filter(|right| !right.value) {
         notes
-            .error(no.span.clone(), "`right: false` says nothing")
+            .error(no.span.clone(), "`right: false` has no effect")
             .hint("write what went wrong as `mode:`");
         return None;
     }
@@ -145,7 +142,9 @@ fn says(
             notes
                 .error(
                     mode.span.clone(),
-                    format!("{owner} says that a run went wrong and that it was right"),
+                    format!(
+                        "{owner} has both `mode`, for a run that went wrong, and `right: true`"
+                    ),
                 )
                 .hint("keep `mode` or `right: true`");
             None
@@ -153,7 +152,10 @@ fn says(
         (None, None) => {
             if document.mode.is_absent() {
                 notes
-                    .error(at.span.clone(), format!("{owner} says nothing of the run"))
+                    .error(
+                        at.span.clone(),
+                        format!("{owner} does not say whether the run went wrong"),
+                    )
                     .hint("write `mode:` with what went wrong, or `right: true`");
             }
             None

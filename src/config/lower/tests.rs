@@ -243,12 +243,12 @@ caps: { burned: supervized }
 
 #[test]
 fn a_tool_s_mistakes() {
-    insta::assert_snapshot!(tool("always: allow"), @"0.yaml:7:13: `always: allow` says nothing: it is a ceiling, and levels decide below it [write `hold` or `deny`; to allow more, change the tool's `risk` or a level]");
+    insta::assert_snapshot!(tool("always: allow"), @"0.yaml:7:13: `always: allow` has no effect: `always` can only make a verdict stricter [write `hold` or `deny`; to allow more, change the tool's `risk` or a level]");
     insta::assert_snapshot!(tool("timeout: 2h"), @"0.yaml:7:14: `timeout`: expected a duration from 1ms to 1h, found `2h` []");
     insta::assert_snapshot!(tool("body: 2GiB"), @"0.yaml:7:11: `body`: expected a size from 1B to 1GiB, found `2GiB` []");
-    insta::assert_snapshot!(tool("mode: shadow"), @"0.yaml:7:11: `mode: shadow` lacks `until` [write the day on which watching ends, such as `until: 2026-12-18`]");
-    insta::assert_snapshot!(tool("mode: shadow\nuntil: 2027-12-01"), @"0.yaml:8:12: `until`: shadow lasts at most 60d from now, found `2027-12-01` [the latest day is 2027-01-17]");
-    insta::assert_snapshot!(tool("until: 2026-12-01"), @"0.yaml:7:12: `until` without `mode: shadow` [only shadow ends by itself; drop `until`, or write `mode: shadow`]");
+    insta::assert_snapshot!(tool("mode: shadow"), @"0.yaml:7:11: `mode: shadow` lacks `until` [write the day on which shadow mode ends, such as `until: 2026-12-18`]");
+    insta::assert_snapshot!(tool("mode: shadow\nuntil: 2027-12-01"), @"0.yaml:8:12: `until`: shadow mode lasts at most 60d from now, found `2027-12-01` [the latest day is 2027-01-17]");
+    insta::assert_snapshot!(tool("until: 2026-12-01"), @"0.yaml:7:12: `until` without `mode: shadow` [only shadow mode ends by itself; drop `until`, or write `mode: shadow`]");
     insta::assert_snapshot!(tool("forbidden: true\nhold_when: args.a == 1"), @"0.yaml:8:16: `hold_when` has no effect: tool `a/t` is forbidden [drop one of the two]");
     insta::assert_snapshot!(tool("arguments: missing.json"), @"0.yaml:7:16: `arguments`: there is no file `missing.json` [files are looked up next to the policy file]");
 }
@@ -267,11 +267,12 @@ fn a_rule_s_own_mode() {
     for (written, said) in [
         (
             "deny_when: { if: args.a == 1, mode: shadow }",
-            &["0.yaml:7:41: `mode: shadow` lacks `until` [write the day on which watching ends"][..],
+            &["0.yaml:7:41: `mode: shadow` lacks `until` [write the day on which shadow mode ends"]
+                [..],
         ),
         (
             "deny_when: { if: args.a == 1, mode: shadow, until: 2027-12-01 }",
-            &["7:56: `until`: shadow lasts at most 60d from now, found `2027-12-01`"],
+            &["7:56: `until`: shadow mode lasts at most 60d from now, found `2027-12-01`"],
         ),
         (
             "deny_when: { if: args.a == 1, until: 2026-12-01 }",
@@ -279,7 +280,7 @@ fn a_rule_s_own_mode() {
         ),
         (
             "deny_when: { if: args.a == 1, mode: shadow, until: 2026-01-01 }",
-            &["7:56: shadow ended on 2026-01-01: verdicts act"],
+            &["7:56: shadow mode ended on 2026-01-01: verdicts are enforced"],
         ),
         (
             "deny_when: { when: args.a == 1, mode: shadow, until: 2026-12-01 }",
@@ -308,7 +309,7 @@ fn a_rule_s_own_mode() {
         (
             "duplicate: { key: [args.a], within: 1h, verdict: count, mode: shadow, until: 2026-12-01 }",
             &[
-                "`mode: shadow` beside `verdict: count`: a duplicate that is only counted goes anyway [drop `verdict: count` to watch what would be refused",
+                "`mode: shadow` has no effect beside `verdict: count`: a duplicate that is only counted is never refused [drop `verdict: count` to record what would be refused",
             ],
         ),
     ] {
@@ -361,9 +362,9 @@ fn a_workflow_s_mistakes() {
     insta::assert_snapshot!(workflow("objective: { target: 99%, expected_runs: 150 }"), @"1.yaml:5:42: two unacceptable runs would burn the budget of `triage`: 99% of 150 expected runs [with low traffic, choose a target of 98% or `expected_runs: 300`, so that at least three are allowed]");
     insta::assert_snapshot!(workflow("hold: { approvals: { high: 2 } }"), @"1.yaml:5:20: a call of a high-risk tool of `triage` needs 2 approvals, and only 1 person can approve [add `reviewers` to burngate.yaml (the operator token counts as one person), or write `hold: { approvals: 1 }`]");
     insta::assert_snapshot!(workflow("hold: { approvals: 0 }"), @"1.yaml:5:20: `approvals`: expected a number of people from 1 to 10 [to let calls pass without a person, change the level or the rule that holds them]");
-    insta::assert_snapshot!(workflow("hold: { wait: 10m, expires: 5m }"), @"1.yaml:5:15: `wait` is longer than `expires` [a call cannot wait for an approval that is gone]");
+    insta::assert_snapshot!(workflow("hold: { wait: 10m, expires: 5m }"), @"1.yaml:5:15: `wait` is longer than `expires` [a call cannot wait for an approval that has expired]");
     insta::assert_snapshot!(workflow("starts: standrad"), @"1.yaml:5:9: `starts`: unknown level `standrad` [did you mean `standard`?]");
-    insta::assert_snapshot!(workflow("caps: { at_risk: read_only, burned: supervised }"), @"1.yaml:5:7: a workflow that is burned may do more (supervised) than one that is at_risk (read_only) [a worse posture should not leave a higher level]");
+    insta::assert_snapshot!(workflow("caps: { at_risk: read_only, burned: supervised }"), @"1.yaml:5:7: `caps`: a workflow that is burned may do more (supervised) than one that is at_risk (read_only) [a worse posture should not leave a higher level]");
     // `get_order` has no schema either, but a read may go without.
     insta::assert_snapshot!(workflow("validation: strict"), @"");
     let undescribed = PAYMENTS.replace("risk: read", "risk: low");
@@ -392,15 +393,15 @@ fn a_step_gives_one_thing_and_says_what_it_takes() {
         ),
         (
             "step: up, after: 30d",
-            "step `up` gives nothing, or more than one thing",
+            "step `up` must have exactly one of `volume`, `to` and `skip`",
         ),
         (
             "step: up, after: 30d, to: autonomous, volume: x2",
-            "step `up` gives nothing, or more than one thing",
+            "step `up` must have exactly one of `volume`, `to` and `skip`",
         ),
         (
             "step: regain, after: 30d, to: autonomous",
-            "`regain` is the name of the way back to a lost level",
+            "a step cannot be called `regain`: the name is reserved for regaining a lost level",
         ),
         (
             "step: down, after: 30d, to: read_only",
@@ -422,7 +423,7 @@ fn a_step_gives_one_thing_and_says_what_it_takes() {
         workflow("earn: [ { step: s, after: 30d, skip: { tool: payments/refund, rule: level } } ]");
     assert!(
         unchecked.contains(
-            "step `s` counts checked runs only, and no run of this workflow is drawn for a check"
+            "step `s` counts only checked runs, and no run of this workflow is ever drawn for a check"
         ),
         "{unchecked}"
     );
@@ -439,13 +440,13 @@ fn a_share_of_runs_or_a_number_a_week_is_put_to_people() {
     assert!(workflow("check: { sample: 0% }").contains("`check` draws no run"));
     assert!(
         workflow("check: { min: 2000/day }")
-            .contains("`min`: at most 10000 runs a week, found 14000")
+            .contains("`min`: expected at most 10000 runs a week, found 14000")
     );
 }
 
 #[test]
 fn a_ladder_only_widens_upwards() {
-    insta::assert_snapshot!(workflow("levels: [ { level: read_only, low: allow, medium: allow } ]"), @"1.yaml:5:20: level `read_only` allows what `supervised` above it does not: allow where that says hold to `medium` tools [tighten `read_only`, or widen `supervised`]");
+    insta::assert_snapshot!(workflow("levels: [ { level: read_only, low: allow, medium: allow } ]"), @"1.yaml:5:20: level `read_only` allows what `supervised` above it does not: `medium` tools get allow instead of hold [tighten `read_only`, or widen `supervised`]");
     insta::assert_snapshot!(workflow("levels: [ { level: standard, volume: 10/min }, { level: supervised, volume: 20/min } ]"), @"1.yaml:5:57: level `supervised` allows what `standard` above it does not: a higher volume [tighten `supervised`, or widen `standard`]");
     insta::assert_snapshot!(workflow("levels: [ { level: careful, low: hold } ]"), @"1.yaml:5:20: unknown level `careful` [a new level says which one it stands right above, such as `above: supervised`]");
     insta::assert_snapshot!(workflow("levels: [ { level: careful, above: supervizd } ]"), @"1.yaml:5:36: `above`: unknown level `supervizd` [did you mean `supervised`?]");
@@ -478,7 +479,7 @@ fn what_only_all_documents_together_can_say() {
         "api: billing\nupstream: http://x\nroute: /payments/billing\ntools: [ { tool: t, match: GET /t, risk: read } ]\n",
         "api: payments\nupstream: http://x\n---\nworkflow: triage\nrisk: low\ntools: []\n",
     ]), @r#"
-    2.yaml:3:8: api `billing` and api `payments` are both found at `/payments/billing` [`payments` is written at 0.yaml:2; give each its own `route`, neither below the other]
+    2.yaml:3:8: api `billing` and api `payments` both take requests to `/payments/billing` [`payments` is written at 0.yaml:2; give each its own `route`, neither below the other]
     2.yaml:4:18: no workflow reaches tool `billing/t` [list `billing/t` under the `tools` of a workflow, or drop it: until then its calls are unlisted]
     3.yaml:1:6: api `payments` is written twice [the first is at 0.yaml:2]
     3.yaml:4:11: workflow `triage` is written twice [the first is at 1.yaml:2]
@@ -509,7 +510,7 @@ fn documents_that_are_none() {
     "#);
     insta::assert_snapshot!(lines(&["worflow: w\n"]), @"0.yaml:1:1: unknown key `worflow` [did you mean `workflow`?]");
     insta::assert_snapshot!(lines(&["- 1\n"]), @"0.yaml:1:1: a policy document begins with `api:`, `workflow:` or `signal:` []");
-    insta::assert_snapshot!(lines(&["api: a\nworkflow: b\n"]), @"0.yaml:1:1: a document is one api or one workflow, and this is both [put `---` on a line between the two]");
+    insta::assert_snapshot!(lines(&["api: a\nworkflow: b\n"]), @"0.yaml:1:1: this document has both `api:` and `workflow:`, and may have only one of them [put `---` on a line between the two]");
 }
 
 #[test]
@@ -605,7 +606,7 @@ fn a_history_goes_to_one_name_and_to_another_than_it_has() {
     };
     // Also a chain of them, and one that was left behind after the rename.
     assert_eq!(said(&[("b", "a"), ("c", "b"), ("d", "x")]), "");
-    insta::assert_snapshot!(said(&[("a", "a")]), @"1.yaml:2:6: `was`: `a` is its name now [write the name that it had before, or drop `was`]");
+    insta::assert_snapshot!(said(&[("a", "a")]), @"1.yaml:2:6: `was`: `a` is already the name of this workflow [write the name that it had before, or drop `was`]");
     insta::assert_snapshot!(said(&[("b", "a"), ("c", "a")]), @"2.yaml:2:6: `was: a` is written in `b` as well, and a history goes to one workflow [drop one of the two: a workflow that is new begins with a history of its own]");
     insta::assert_snapshot!(said(&[("a", "b"), ("b", "a")]), @"
     1.yaml:2:6: `was`: `a` and `b` take each other's history, in a circle [rename one of them to a name that is new, reload, and rename it again]
@@ -684,7 +685,7 @@ fn odd_documents_are_told_what_was_expected() {
     "#);
     insta::assert_snapshot!(workflow("objective: !secret { target: 97% }"), @"1.yaml:5:20: this cannot be read as YAML: unsupported tag `!secret` []");
     insta::assert_snapshot!(tool("arguments: 3"), @"0.yaml:7:16: `arguments`: expected a JSON Schema or the name of a file [for example `arguments: { type: object }`]");
-    insta::assert_snapshot!(tool("arguments: { type: strnig }"), @r#"0.yaml:7:16: `arguments`: `/type` of the schema is wrong: "strnig" is not valid under any of the schemas listed in the 'anyOf' keyword [arguments are a JSON Schema; nothing is fetched, so every `$ref` must be inside]"#);
+    insta::assert_snapshot!(tool("arguments: { type: strnig }"), @r#"0.yaml:7:16: `arguments`: `/type` of the schema is wrong: "strnig" is not valid under any of the schemas listed in the 'anyOf' keyword [arguments are a JSON Schema; nothing is fetched, so every `$ref` must point inside the schema]"#);
     insta::assert_snapshot!(tool("hold_when: |\n  args.a > 1 &&\n  args.b >"), @"0.yaml:8:7: `hold_when`: the expression ends too early []");
 }
 
@@ -784,10 +785,13 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
         )
     };
     let most = crate::gate::level::Ladder::MAX - 5;
-    assert!(!refuses(&[PAYMENTS, &levels(most)], "a ladder has at most"));
+    assert!(!refuses(
+        &[PAYMENTS, &levels(most)],
+        "a workflow has at most"
+    ));
     assert!(refuses(
         &[PAYMENTS, &levels(most + 1)],
-        "a ladder has at most"
+        "a workflow has at most"
     ));
 
     let listen = |count| {

@@ -277,7 +277,7 @@ fn caps(
             && let Some(at) = field.given()
         {
             notes
-                .warning(at.span.clone(), format!("a workflow that is {worse} may do more ({cap}) than one that is {better} ({other})"))
+                .warning(at.span.clone(), format!("`caps`: a workflow that is {worse} may do more ({cap}) than one that is {better} ({other})"))
                 .hint("a worse posture should not leave a higher level");
         }
     }
@@ -389,7 +389,7 @@ fn check(field: &Setting<CheckEntry>, notes: &mut Notes<'_>) -> Option<Check> {
         let weekly = u64::from(min.value.0.calls) * days(7).as_secs() / u64::from(min.value.0.per_seconds);
         u32::try_from(weekly).ok().filter(|weekly| *weekly <= MOST_CHECKS).unwrap_or_else(|| {
             notes
-                .error(min.span.clone(), format!("`min`: at most {MOST_CHECKS} runs a week, found {weekly}"))
+                .error(min.span.clone(), format!("`min`: expected at most {MOST_CHECKS} runs a week, found {weekly}"))
                 .hint("each of them is put to a person; `sample` draws a share of the runs instead");
             0
         })

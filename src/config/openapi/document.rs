@@ -213,7 +213,7 @@ fn dialect(root: &Value) -> Result<Dialect, OpenApiError> {
         let version = version.as_str().unwrap_or("2.0");
         return Err(OpenApiError::at(
             "/swagger",
-            format!("this is Swagger {version}, which is not read"),
+            format!("this is Swagger {version}, which is not supported"),
             "convert it to OpenAPI 3, for example with `swagger2openapi`",
         ));
     }
@@ -242,8 +242,8 @@ fn dialect(root: &Value) -> Result<Dialect, OpenApiError> {
         version if version.starts_with("3.1.") => Ok(Dialect::V31),
         version => Err(OpenApiError::at(
             "/openapi",
-            format!("OpenAPI {version} is not read"),
-            "versions 3.0 and 3.1 are",
+            format!("OpenAPI {version} is not supported"),
+            "versions 3.0 and 3.1 are supported",
         )),
     }
 }

@@ -36,7 +36,7 @@ impl PointerIndex {
             pointer: String::new(),
             span: Some(span),
             message,
-            hint: "nothing else of it was read".to_owned(),
+            hint: "correct the file; nothing in it is used".to_owned(),
         };
         if file.name.ends_with(".json") || file.text.trim_start().starts_with('{') {
             match serde_json::from_str(&file.text) {

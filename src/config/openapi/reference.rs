@@ -37,7 +37,7 @@ pub(super) fn follow<'v>(
     Err(OpenApiError::at(
         pointer,
         format!("`$ref` leads through more than {MAX_HOPS} references, or back to itself"),
-        "let it name the part itself",
+        "point `$ref` directly at the part",
     ))
 }
 

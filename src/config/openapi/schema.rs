@@ -204,7 +204,7 @@ impl Conversion<'_> {
         if self.count > MAX_SCHEMAS {
             return Err(OpenApiError::at(
                 pointer,
-                format!("this is made of more than {MAX_SCHEMAS} schemas"),
+                format!("this schema refers to more than {MAX_SCHEMAS} others"),
                 simpler,
             ));
         }

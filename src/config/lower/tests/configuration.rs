@@ -52,7 +52,7 @@ fn the_process_s_mistakes() {
     /etc/burngate/burngate.yaml:2:8: `admin`: expected an address such as 127.0.0.1:8080, found `1`
     /etc/burngate/burngate.yaml:3:12: `emergency`: unknown built-in level `stop`
     /etc/burngate/burngate.yaml:4:10: `workers`: expected a number from 1 to 1024, found `0`
-    /etc/burngate/burngate.yaml:5:9: one body (1GiB) could take more than all memory for bodies (512MiB)
+    /etc/burngate/burngate.yaml:5:9: `bounds`: `body` (1GiB) is larger than `memory` (512MiB), the limit of all bodies together
     /etc/burngate/burngate.yaml:5:17: `head`: expected a size from 1KiB to 64GiB, found `1B`
     /etc/burngate/burngate.yaml:6:130: agent `b` has no credential
     /etc/burngate/burngate.yaml:6:130: agent `b` lacks `workflows`

@@ -126,7 +126,7 @@ fn what_is_wrong_with_rules_about_what_was_done_is_told_where_it_is() {
         ),
         (
             "    limits: [ { count: false, per: agent, within: 24h, deny_above: 5 } ]",
-            "`count: false` says nothing",
+            "`count: false` has no effect",
         ),
         (
             "    limits: [ { count: true, within: 24h, deny_above: 5 } ]",

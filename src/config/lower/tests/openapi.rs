@@ -89,7 +89,7 @@ fn a_document_fills_in_what_tools_leave_out() {
     assert_eq!(
         loaded.remarks,
         [
-            "1 operation of policies/shop.openapi.yaml is not listed as tools of `shop`, so calls of it are unlisted: a tool needs a risk, which no document states"
+            "1 operation of policies/shop.openapi.yaml is not listed as tools of `shop`, so calls of it are unlisted; to allow it, list it with a `risk`"
         ]
     );
 }
@@ -205,9 +205,7 @@ fn what_is_wrong_is_told_where_it_is_written() {
         .unwrap_err()
         .to_string();
     assert!(
-        found.contains(
-            "shop.yaml:1:10: this is an OpenAPI document, and policies are looked for here"
-        ),
+        found.contains("shop.yaml:1:10: this is an OpenAPI document, not a policy"),
         "{found}"
     );
 }
