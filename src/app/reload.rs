@@ -148,7 +148,7 @@ impl Reload {
         for warning in &read.warnings {
             tracing::warn!(target: log::PROCESS, "{warning}");
         }
-        for key in self.configured.said().fixed_apart(&read) {
+        for key in self.configured.said().needs_restart(&read) {
             tracing::warn!(target: log::PROCESS, key, "this key of burngate.yaml changed, and is read by the next start");
         }
         anyhow::ensure!(

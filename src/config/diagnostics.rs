@@ -1,8 +1,8 @@
 //! What is wrong with what was written, and where: one [`Diagnostic`] a finding, all of them at
 //! once, in the order of the files.
 //!
-//! Messages are lower-case fragments that name the thing, the place and what was expected; a hint
-//! says what to do. Rendering is rustc's. Nothing here decides what is an error.
+//! Messages are lower-case fragments that name the thing and what was expected of it; a hint says
+//! what to do. They are rendered as rustc renders its own. Nothing here decides what is an error.
 
 use std::fmt;
 use std::ops::Range;
@@ -56,7 +56,7 @@ impl SourceFile {
 pub enum Severity {
     /// It does.
     Error,
-    /// It does not, but somebody should look.
+    /// It does not, but it may be a mistake.
     Warning,
 }
 
@@ -75,7 +75,7 @@ pub struct Diagnostic {
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// A few words at the place itself.
+    /// A few words beside the source line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// What to do.
@@ -330,7 +330,7 @@ impl<'f> Notes<'f> {
 }
 
 impl Diagnostic {
-    /// Adds a few words at the place.
+    /// Adds a few words beside the source line.
     pub fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.label = Some(label.into());
         self
@@ -342,7 +342,7 @@ impl Diagnostic {
         self
     }
 
-    /// A finding about no place in particular.
+    /// A finding without a line: about a whole file, or about none.
     #[must_use]
     pub fn without_place(severity: Severity, file: &str, message: impl Into<String>) -> Self {
         Diagnostic {

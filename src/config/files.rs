@@ -1,4 +1,4 @@
-//! Finds and reads the files: the one place of this layer that touches the file system.
+//! Finds and reads the files: the only part of this layer that touches the file system.
 //!
 //! Whatever lies in a policy directory is read without trust: bounded in size and number, regular
 //! files only (a FIFO would hang the gate), UTF-8 only. Symbolic links are followed, because a
@@ -27,7 +27,7 @@ pub const MAX_FILES: usize = 10_000;
 /// The most bytes of all files together.
 pub const MAX_TOTAL: usize = 64 << 20;
 
-/// The configuration's name where nobody names it.
+/// The configuration's default file name.
 const CONFIG: &str = "burngate.yaml";
 
 /// Where `burngate.yaml` is looked for, in this order.
@@ -50,7 +50,7 @@ pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> 
         .as_ref()
         .or(look_up.variable.as_ref())
         .filter(|path| !path.as_os_str().is_empty());
-    let places = match named {
+    let candidates = match named {
         Some(path) => vec![path.clone()],
         None => [
             Some(look_up.directory.join(CONFIG)),
@@ -64,7 +64,7 @@ pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> 
         .flatten()
         .collect(),
     };
-    for path in places {
+    for path in candidates {
         match read(&path) {
             Ok(file) => return Ok(Some(file)),
             Err(FileError::Missing) if named.is_none() => {}
@@ -90,8 +90,8 @@ pub fn load_from(paths: &[PathBuf], process: &Process, now: Time) -> Result<Load
     if !files.is_empty() {
         match load(&files, process, now) {
             Ok(loaded) => found.extend(loaded.warnings.iter().cloned()),
-            // Whatever names something in a file that cannot be read would be a second complaint
-            // about the same thing; it is still better than none.
+            // References to something in a file that cannot be read are reported too. That repeats
+            // the first error, but leaving them out could hide a second one.
             Err(others) => found.extend(others.iter().cloned()),
         }
     }
@@ -105,7 +105,7 @@ pub fn load_from(paths: &[PathBuf], process: &Process, now: Time) -> Result<Load
 pub fn gather(paths: &[PathBuf]) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     let (mut files, mut problems, mut total) = (Vec::new(), Vec::new(), 0);
     for path in paths {
-        match inside(path) {
+        match policy_files(path) {
             Ok(found) => {
                 for path in found {
                     match read(&path) {
@@ -142,7 +142,7 @@ pub fn read_attachment(path: &Path) -> Result<String, Diagnostics> {
 
 /// The policy files in a directory; or the file itself, and the schemas and documents beside it
 /// that it names.
-fn inside(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+fn policy_files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if fs::metadata(path)?.is_dir() {
         return listed(path);
     }

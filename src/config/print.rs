@@ -65,7 +65,7 @@ fn document(text: &mut String, remarks: &str, entries: MappingBuilder) {
     let _ = write!(text, "---\n{remarks}{}\n", yaml.trim_end());
 }
 
-/// What cannot be written without changing what is meant.
+/// Defaults that cannot be written out without changing their meaning, as comments.
 fn remarks(workflow: &Workflow) -> String {
     let mut remarks = String::new();
     let objective = &workflow.terms.objective;

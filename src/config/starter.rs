@@ -1,4 +1,4 @@
-//! The first policy that somebody gets: `burngate init` writes two commented files that load as
+//! The first policy of a new user: `burngate init` writes two commented files that load as
 //! they are.
 //!
 //! It is meant to be read by a person who has never seen one. What it cannot know, such as the
@@ -23,11 +23,11 @@ pub struct Wanted<'w> {
     pub upstream: &'w str,
     /// How many runs are expected in a window.
     pub expected_runs: Option<u64>,
-    /// What a history calls for instead.
+    /// The objective that imported history suggests instead.
     pub proposal: Option<&'w ObjectiveProposal>,
 }
 
-/// A target and a size that a history calls for.
+/// A target and a size that imported history suggests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectiveProposal {
     /// The target, in parts per million.
@@ -40,7 +40,7 @@ pub struct ObjectiveProposal {
     pub size: String,
 }
 
-/// The target of a tier where nobody says otherwise, in parts per million.
+/// The default target of a tier, in parts per million.
 #[must_use]
 pub fn default_target_ppm(risk: Tier) -> u32 {
     tiers::defaults(risk).target_ppm
@@ -80,7 +80,7 @@ pub fn starter_from(
 ) -> Vec<(String, String)> {
     let api = api_name(wanted.workflow);
     let server = document.server_path();
-    // What the upstream's address says already, the tools do not say again.
+    // A path that the upstream's address has is left out of the tools' patterns.
     let base = if wanted.upstream.trim_end_matches('/').ends_with(&server) {
         String::new()
     } else {
@@ -119,8 +119,8 @@ fn files(wanted: &Wanted<'_>, api_text: String, tools: &str) -> Vec<(String, Str
     let expected_runs = proposal
         .map(|proposal| proposal.expected_runs)
         .or(expected_runs);
-    // A high-tier budget over few runs would be burned by two failures: then the starter says how
-    // many runs the target is meant for.
+    // A high-tier budget over few runs would be burned by two failures: so the starter
+    // states how many runs the target is for.
     let enough_runs = 3_000_000_u64.div_ceil(u64::from(1_000_000 - target_ppm));
     let runs = expected_runs.unwrap_or_else(|| enough_runs.max(100));
     let allowed = (u64::from(1_000_000 - target_ppm) * runs / 1_000_000).max(2);

@@ -23,7 +23,7 @@ pub struct Defaults {
     pub unlisted: Verdict,
     /// How often an idempotent call may be sent again.
     pub retries: u32,
-    /// Are places for risky runs limited to what the budget has left?
+    /// Whether no more risky runs may be open at once than the budget can still absorb.
     pub exposure: bool,
     /// How many people must approve a call of a high-risk tool.
     pub approvals_high: u32,
@@ -33,7 +33,7 @@ pub struct Defaults {
     pub critical: &'static [FailureMode],
     /// How a burn is left without a probation.
     pub recovery: Recovery,
-    /// Is the agent told what remains of the budget?
+    /// Whether the agent sees what remains of the budget.
     pub disclose_remaining: bool,
 }
 

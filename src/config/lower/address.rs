@@ -70,7 +70,7 @@ fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
     })
 }
 
-/// Reads where on the gate `document` is, and the span to complain at.
+/// Lowers `route` or `hosts`: which requests belong to the API, and the span for errors about it.
 pub(super) fn mount(
     document: &ApiDocument,
     name: &str,
@@ -157,7 +157,7 @@ fn is_plain_path(path: &str) -> bool {
         .is_some_and(|rest| rest.split('/').all(plain))
 }
 
-/// Is there a request that belongs to both mounts? Says which part of them meets.
+/// What both mounts have in common, where one request could belong to both.
 pub(super) fn overlap(a: &Mount, b: &Mount) -> Option<String> {
     match (a, b) {
         (Mount::Route(a), Mount::Route(b)) => {

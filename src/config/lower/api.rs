@@ -26,7 +26,7 @@ use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
-/// How long a call may take where nothing says so.
+/// The default timeout of a call.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a timeout may be. An hour is longer than any proxy between here and there waits.
@@ -59,7 +59,7 @@ pub(super) struct Surroundings<'f> {
     pub(super) now: Time,
 }
 
-/// Lowers `document`. Errors go to `notes`; `None` where there is no API to go on with.
+/// Lowers `document`. Errors go to `notes`; `None` if nothing usable is left.
 pub(super) fn lower(
     document: &ApiDocument,
     around: Surroundings<'_>,
@@ -73,8 +73,7 @@ pub(super) fn lower(
     let mount = address::mount(document, &at.value, &at.span, notes);
     let protocol = document.protocol.value().copied().unwrap_or(Protocol::Http);
     if protocol == Protocol::Mcp {
-        // Its calls are refused, not waved through: the data plane has no route to an API that it
-        // cannot judge.
+        // Its calls are refused: the data plane has no route to an API that it cannot judge.
         warn(
             Owner::Api,
             "protocol: mcp",
@@ -313,8 +312,7 @@ impl ToolLowering<'_> {
         })
     }
 
-    /// Another upstream for reads alone: whatever changes something must not be done at a second
-    /// place.
+    /// Lowers `fallback`. For reads only: a change must not be made at a second upstream as well.
     fn fallback(
         &self,
         entry: &ToolEntry,

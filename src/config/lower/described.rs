@@ -1,5 +1,5 @@
-//! What a tool's calls must look like: as the policy says, inline or in a file of its own, else as
-//! the API's `OpenAPI` document says.
+//! What a tool's calls must look like: from the policy, inline or in a file of its own, or
+//! else from the API's `OpenAPI` document.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -25,7 +25,7 @@ const MAX_STEPS: usize = 32;
 /// The largest factor of a volume step.
 const MAX_TIMES: u32 = 1_000;
 /// The rules whose reviews can be skipped. An escalation hands a case to a person, strict
-/// validation holds what nobody described, and a ceiling is a ceiling.
+/// validation holds calls that no schema describes, and `always` is never relaxed.
 const SKIPPED: [RuleName; 2] = [RuleName::HoldWhen, RuleName::Level];
 /// The least share of the calls of a skipped review that is held all the same, in parts per
 /// million.

@@ -15,8 +15,8 @@ pub(super) struct CallShape<'t> {
     pub(super) schema: Option<&'t serde_json::Value>,
 }
 
-/// The place in the file of the byte at `offset` of an expression: exact where the file spells the
-/// expression as it is, else the whole of it.
+/// The bytes of the file at `offset` of an expression. Exact if the file has the expression as it
+/// is; otherwise, for example with escapes, the whole expression.
 pub(super) fn inside(at: &At<String>, offset: usize, file: &SourceFile) -> SourceSpan {
     let written = file.text.get(at.span.clone()).unwrap_or_default();
     let value = at.value.as_str();

@@ -86,7 +86,7 @@ pub(super) fn lower(
     }
 }
 
-/// Who is asked where nobody decided.
+/// Lowers `escalate_to` and `after`: who is asked next when nobody has decided.
 fn escalate(entry: &HoldEntry, expires: Duration, notes: &mut Notes<'_>) -> Option<EscalateRule> {
     let after = interval(
         &entry.after,

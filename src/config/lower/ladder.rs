@@ -3,7 +3,7 @@
 //!
 //! Caps on volume and concurrency, narrowed tools and strict validation flow down: a level that
 //! leaves them out has those of the level above it. So one cap on `standard` bounds every level
-//! below, and only a level that says that it wants more is refused.
+//! below, and only a level that asks for more is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use crate::gate::name::{LevelName, ToolName};
 use crate::gate::nearest::did_you_mean;
 use crate::gate::risk::Risk;
 
-/// What a cap on calls in flight can say.
+/// The range of a cap on calls in flight.
 pub(super) const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 
 /// A ladder, and what its policy wrote.
@@ -60,7 +60,7 @@ impl LoweredLadder {
     }
 }
 
-/// Lowers `levels`. `tool` resolves the name of a tool, and complains where there is none.
+/// Lowers `levels`. `tool` resolves the name of a tool, and reports one that does not exist.
 pub(super) fn lower(
     levels: &ListSetting<LevelEntry>,
     mut tool: impl FnMut(&At<String>, &mut Notes<'_>) -> Option<ToolName>,
@@ -231,7 +231,7 @@ fn flow_down(ladder: &mut Ladder) {
 fn widens_upwards(ladder: &Ladder, spans: &BTreeMap<String, SourceSpan>, notes: &mut Notes<'_>) {
     for pair in ladder.rungs().windows(2) {
         let [below, above] = pair else { continue };
-        // Complain at the one that was written; a built-in pair is never wrong.
+        // Report it at the level that was written; a built-in pair is never wrong.
         let Some(span) = spans
             .get(below.level.as_str())
             .or_else(|| spans.get(above.level.as_str()))

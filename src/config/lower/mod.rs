@@ -59,9 +59,9 @@ pub const MAX_DOCUMENTS: usize = 10_000;
 pub struct Loaded {
     /// The policies.
     pub policies: PolicySet,
-    /// What somebody should look at.
+    /// Warnings about what was accepted.
     pub warnings: Diagnostics,
-    /// What is as it should be, and still worth a sentence.
+    /// Facts that are worth a sentence, and are neither errors nor warnings.
     pub remarks: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ type ApiDocuments = Vec<InFile<Box<ApiDocument>>>;
 type WorkflowDocuments = Vec<InFile<Box<WorkflowDocument>>>;
 type SignalDocuments = Vec<InFile<Box<SignalDocument>>>;
 
-/// Lowers the policies in `files` at the time `now`, or says everything that is wrong with them.
+/// Lowers the policies in `files` at the time `now`, or reports everything that is wrong with them.
 pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
     let mut notes: Vec<Notes<'_>> = files.iter().map(Notes::on).collect();
     let (documents, incomplete) = read(files, &mut notes);
@@ -145,8 +145,8 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     }
 }
 
-/// Operations that no tool names: a document states no risk, so they are unlisted until somebody
-/// does.
+/// Operations that no tool names: they stay unlisted until a policy states their risk, which no
+/// document does.
 fn remarks(apis: &[InFile<LoweredApi>]) -> Vec<String> {
     let of = |api: &InFile<LoweredApi>| {
         let (count, file) = api.value.unlisted.as_ref()?;
@@ -278,7 +278,7 @@ fn not_yaml(broken: tree::YamlError, notes: &mut Notes<'_>) {
 }
 
 fn document(node: &YamlNode, notes: &mut Notes<'_>) -> Option<PolicyDocument> {
-    // First: a signal may say `workflow` too.
+    // First, because a signal may have a `workflow` too.
     if node.get("signal").is_some() {
         return decode(node, notes)
             .map(Box::new)
@@ -396,11 +396,11 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
     tools
 }
 
-/// The tools that strict validation holds: undescribed, and more than reads. The rule itself is the
+/// The tools that strict validation holds: those without a schema that do more than read. The rule itself is the
 /// gate's (`policy::judge`).
 fn without_schema(apis: &[InFile<LoweredApi>], notes: &[Notes<'_>]) -> BTreeSet<ToolName> {
-    // An MCP server describes its own tools; and a schema that could not be read was complained of
-    // already.
+    // An MCP server describes its own tools; and a schema that could not be read has been
+    // reported.
     let http = apis
         .iter()
         .filter(|api| api.value.api.protocol == Protocol::Http && !notes[api.file].has_errors());

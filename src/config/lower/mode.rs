@@ -10,11 +10,11 @@ use crate::config::source::policy::ModeWord;
 use crate::gate::policy::Mode;
 use crate::gate::time::{Time, days};
 
-/// How long shadow may last: a rule that only watches must not be forgotten.
+/// How long shadow mode may last: a rule that is not enforced must not be forgotten.
 const MAX_SHADOW: Duration = days(60);
 
-/// Do verdicts act, or are they only recorded, and until when? Complains of `until` without
-/// `mode: shadow`, and of shadow that has no end or a late one.
+/// Do verdicts act, or are they only recorded, and until when? Reports `until` without
+/// `mode: shadow`, and shadow mode with no end or with a late one.
 pub(super) fn lower(
     mode: &Setting<ModeWord>,
     until: &Setting<Date>,

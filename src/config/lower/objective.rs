@@ -27,10 +27,10 @@ pub(super) const TARGETS: RangeInclusive<u32> = 500_000..=999_990;
 /// What a window may be.
 pub(super) const WINDOWS: RangeInclusive<Duration> = days(1)..=days(90);
 
-/// The window where nothing says so.
+/// The default window.
 pub(super) const WINDOW: Duration = days(30);
 
-/// The runs that are expected where nothing says so.
+/// The default number of expected runs.
 pub(super) const EXPECTED_RUNS: u64 = 100;
 
 /// How many runs may be expected.
@@ -194,7 +194,7 @@ fn small_budget(objective: &Objective, workflow: &str, span: SourceSpan, notes: 
     let (miss, runs) = (u64::from(objective.miss_ppm()), objective.expected_runs);
     let enough_runs = (3 * u64::from(MILLION)).div_ceil(miss);
     let enough_target = u64::from(MILLION).saturating_sub((3 * u64::from(MILLION)).div_ceil(runs));
-    // Rounded down to a tenth of a percent: a target that people can say.
+    // Rounded down to a tenth of a percent, so that the suggested target is a round number.
     let enough_target = u32::try_from(enough_target / 1_000 * 1_000).unwrap_or(0);
     let lower_target = if TARGETS.contains(&enough_target) {
         format!("a target of {} or ", Percentage(enough_target))

@@ -36,7 +36,7 @@ pub struct Process {
     pub agents: Option<Vec<AgentIdentity>>,
     /// Who decides and reports, besides the operator token.
     pub reviewers: Vec<ReviewerIdentity>,
-    /// What is bounded.
+    /// Limits on sizes and counts.
     pub bounds: ProcessBounds,
     /// How many threads serve calls; `None` for one per processor.
     pub workers: Option<usize>,
@@ -45,7 +45,7 @@ pub struct Process {
     /// The built-in level that the last resorts clamp to: the `clamp` file, SIGUSR2, the
     /// dashboard's emergency button.
     pub emergency: LevelName,
-    /// What was accepted and somebody should look at.
+    /// Warnings about what was accepted.
     pub warnings: Diagnostics,
 }
 
@@ -60,7 +60,7 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
 }
 
-/// What is bounded (G7).
+/// Limits on sizes and counts (G7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessBounds {
     /// The largest request body, in bytes.
@@ -122,10 +122,10 @@ impl Process {
         u32::try_from(listed).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// The keys that `other` says something else under, and that nothing but a start reads. Who may
-    /// call and decide, and certificates, are read anew at a reload.
+    /// The keys whose values differ in `other` and take effect only at a restart. Agents, reviewers
+    /// and certificates are not among them: a reload applies those.
     #[must_use]
-    pub fn fixed_apart(&self, other: &Process) -> Vec<&'static str> {
+    pub fn needs_restart(&self, other: &Process) -> Vec<&'static str> {
         let Process {
             listen,
             admin,

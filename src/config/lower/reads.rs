@@ -1,5 +1,5 @@
-//! Does a condition read things that its calls have, and can it ever hold? A rule that never
-//! matches is a hole that looks like a fence.
+//! Checks that a condition reads only what its calls have, and that it can be true at all. A rule that can never
+//! match protects nothing, though it looks as if it did.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ const ELSEWHERE: [&str; 8] = [
     "dependentSchemas",
 ];
 
-/// Complains of every argument and path capture that the condition reads and no call has.
+/// Reports every argument and path capture that the condition reads and no call has.
 pub(super) fn known(
     condition: &Condition,
     at: &At<String>,
@@ -72,7 +72,7 @@ pub(super) fn known(
     }
 }
 
-/// Complains where no call whose arguments satisfy the schema can meet the condition.
+/// Reports a condition that no call whose arguments satisfy the schema can meet.
 pub(super) fn can_hold(
     condition: &Condition,
     at: &At<String>,
@@ -87,7 +87,7 @@ pub(super) fn can_hold(
             .iter()
             .any(|path| missing(schema, path).is_some())
     };
-    // An argument that does not exist was complained of already.
+    // An argument that does not exist has been reported.
     if let Some(why) = calls
         .schema
         .filter(|schema| !unknown(schema))

@@ -12,8 +12,8 @@ use crate::gate::name::ToolName;
 use crate::gate::nearest::did_you_mean;
 use crate::gate::risk::Risk;
 
-/// Tells every tool whose work is undone by another to remember it. Complains of those that do not
-/// exist, and of those whose work cannot be found again.
+/// Makes every tool whose work another one undoes remember its calls. Reports tools that do not
+/// exist, and tools without a `subject`, whose calls cannot be found again.
 pub(super) fn resolve(
     apis: &mut [InFile<LoweredApi>],
     known: &BTreeMap<ToolName, Option<Risk>>,
@@ -49,8 +49,8 @@ pub(super) fn resolve(
             .flat_map(|api| &mut api.value.api.tools)
             .find(|found| found.name == tool);
         let Some(found) = found.and_then(Arc::get_mut) else {
-            // One that is written and wrong was complained of already, and one in a file that
-            // cannot be read may exist.
+            // A tool with a mistake has been reported, and one in a file that cannot be read may
+            // exist.
             if !incomplete && !known.contains_key(&tool) {
                 let hint = did_you_mean(tool.as_str(), known.keys().map(ToolName::as_str))
                     .unwrap_or_else(|| "a tool of another api is written as `api/tool`".to_owned());

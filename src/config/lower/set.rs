@@ -1,5 +1,6 @@
-//! What only all documents together can say: names that are taken, mounts that meet, tools that
-//! nobody reaches, agents of workflows that do not exist, and histories that two workflows claim.
+//! Checks across all documents: names that are used twice, APIs that one request could belong to,
+//! tools that no workflow reaches, agents of workflows that do not exist, and histories that two
+//! workflows claim.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,12 +23,12 @@ pub(super) struct InFile<T> {
     pub(super) value: T,
 }
 
-/// The first place of every name, to tell the second one about.
+/// Where every name was first written, for the error about the second.
 #[derive(Debug, Default)]
 pub(super) struct TakenNames(BTreeMap<String, (usize, SourceSpan)>);
 
 impl TakenNames {
-    /// Takes the name at `at`. Complains and says no where it is taken.
+    /// Takes the name at `at`. Reports an error and answers `false` if it is taken.
     pub(super) fn take(
         &mut self,
         what: &str,

@@ -35,15 +35,15 @@ pub(super) const MAX_REACH: usize = 1000;
 /// How often an idempotent call may be sent again at most.
 pub(super) const RETRIES: RangeInclusive<u64> = 0..=5;
 
-/// The so-manieth same call of a run that is refused. A model that is stuck repeats itself in no
-/// time; work that is right to repeat so often in one run, such as taking the next item of a queue,
-/// has its policy say so.
+/// From which time on the same call is refused in one run, where the policy does not say. A model
+/// that is stuck repeats itself quickly. Work that rightly repeats so often in one run, such as
+/// taking the next item of a queue, needs a higher `loop` in its policy.
 const REPEATS: u32 = 10;
 
-/// What it may be. A run with so many calls is over anyway.
+/// The range of `loop`. Its end is the most calls that a run can have.
 const LOOP: RangeInclusive<u64> = 2..=1_000_000;
 
-/// The most runs that a policy puts to people each week, whatever the share: nobody judges more.
+/// The most runs that `check.min` can put to people each week: they could not judge more.
 const MOST_CHECKS: u32 = 10_000;
 
 /// Lowers `document`. Errors go to `notes`; `None` where there is no workflow to go on with.
@@ -343,7 +343,7 @@ fn run(field: &Setting<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
 }
 
 /// Strict validation holds every call of a tool without a schema, reads excepted: rarely what was
-/// meant.
+/// intended.
 fn strict_without_schema(
     document: &WorkflowDocument,
     validation: Validation,

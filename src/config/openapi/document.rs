@@ -22,7 +22,7 @@ pub struct OpenApiDocument<'f> {
     pub(super) root: Value,
     pub(super) dialect: Dialect,
     operations: Vec<ApiOperation>,
-    places: PointerIndex,
+    index: PointerIndex,
 }
 
 const METHODS: [(&str, &str); 7] = [
@@ -43,14 +43,14 @@ impl<'f> OpenApiDocument<'f> {
     /// # Errors
     /// What is wrong with it as a whole. Operations are read by [`OpenApiDocument::described`].
     pub fn read(file: &'f SourceFile) -> Result<Self, OpenApiError> {
-        let (root, places) = PointerIndex::read(file)?;
+        let (root, index) = PointerIndex::read(file)?;
         let dialect = dialect(&root)?;
         let mut document = OpenApiDocument {
             file,
             root,
             dialect,
             operations: Vec::new(),
-            places,
+            index,
         };
         document.operations = document.list()?;
         Ok(document)
@@ -80,7 +80,7 @@ impl<'f> OpenApiDocument<'f> {
         fault
             .span
             .clone()
-            .unwrap_or_else(|| self.places.find(&self.file.text, &fault.pointer))
+            .unwrap_or_else(|| self.index.find(&self.file.text, &fault.pointer))
     }
 
     /// The address of its first server, where that is a whole one.

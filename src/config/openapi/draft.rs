@@ -40,7 +40,7 @@ pub fn draft(document: &OpenApiDocument<'_>, base: &str) -> Draft {
     let mut patterns: Vec<Pattern> = Vec::new();
     for operation in document.operations() {
         let written = template(operation, base);
-        let comment = said(&format!("{} {}", operation.method, operation.path));
+        let comment = comment_text(&format!("{} {}", operation.method, operation.path));
         let why_not = match Pattern::http(&written) {
             Err(message) => Some(message),
             Ok(_) if draft.tools.len() >= MAX_TOOLS => {
@@ -59,7 +59,11 @@ pub fn draft(document: &OpenApiDocument<'_>, base: &str) -> Draft {
         };
         if let Some(why) = why_not {
             draft.left_out += 1;
-            let _ = writeln!(draft.text, "  # left out: {comment}: {}\n", said(&why));
+            let _ = writeln!(
+                draft.text,
+                "  # left out: {comment}: {}\n",
+                comment_text(&why)
+            );
             continue;
         }
         if let Some(pattern) = patterns.last() {
@@ -95,7 +99,7 @@ fn tool(
         .map(|(operation, captures)| document.described(operation, &captures));
     let text = &mut draft.text;
     if let Some(summary) = &operation.summary {
-        let _ = writeln!(text, "  # {}", said(summary));
+        let _ = writeln!(text, "  # {}", comment_text(summary));
     }
     let _ = writeln!(text, "  - tool: {}", scalar(&name));
     let _ = writeln!(text, "    match: {}", scalar(pattern.source()));
@@ -124,8 +128,8 @@ fn tool(
         let _ = writeln!(
             text,
             "    # The document cannot be used here: {}: {}",
-            said(&fault.pointer),
-            said(&fault.message)
+            comment_text(&fault.pointer),
+            comment_text(&fault.message)
         );
         let _ = writeln!(text, "    arguments: {{}}");
         let _ = writeln!(text, "    parameters: []");
@@ -138,7 +142,7 @@ fn tool(
 }
 
 /// A text as it can stand in a comment.
-fn said(text: &str) -> String {
+fn comment_text(text: &str) -> String {
     const LONGEST: usize = 100;
     let plain = |c: char| {
         if c.is_control()

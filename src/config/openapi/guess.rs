@@ -1,9 +1,9 @@
 //! Guesses for a person to correct: how much harm an operation can do, what it touches, and what to
 //! call it.
 //!
-//! A guess is a line in a policy that somebody reads before it counts, with its reason beside it.
-//! Where words are unclear it guesses the higher risk: a tool that is held too often is noticed on
-//! its first day.
+//! A guess is written into a draft policy with its reason beside it, and a person reads the draft
+//! before it is used. Unclear words give the higher risk, because a tool that is held too often is
+//! noticed on its first day.
 
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 //! A document fills in what a listed tool does not say itself: the schema of its JSON body and of
 //! its path and query parameters. It never makes a tool: a tool has a risk, and no document states
 //! one. Only the operations that tools name are read in full, so that a flaw elsewhere in a large
-//! document stops nobody.
+//! document stops no policy.
 //!
 //! Nothing is fetched and no other file is read: a reference that leaves the document is an error
 //! that says where it is written.

@@ -33,7 +33,7 @@ pub(super) fn of(
     captures: &[(String, String)],
 ) -> Result<Vec<DescribedParameter>, OpenApiError> {
     let mut found: Vec<(String, String, Reference<'_>)> = Vec::new();
-    // The operation's own come first, and count instead of what its path item says.
+    // The operation's own come first: they override those of its path item.
     for owner in [&operation.pointer, &operation.item] {
         let pointer = below(owner, "parameters");
         let Some(written) = document.root.pointer(&pointer) else {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::OpenApiError;
-use super::reference::told;
+use super::reference::one_line;
 use crate::config::diagnostics::SourceFile;
 use crate::config::source::tree;
 use crate::config::source::tree::{YamlKind, YamlNode};
@@ -23,7 +23,7 @@ const STACK: usize = 64 << 20;
 /// Where the parts of a document are.
 #[derive(Debug)]
 pub(super) enum PointerIndex {
-    /// Looked for in the text, when somebody asks.
+    /// Looked up in the text when an error is shown.
     Json,
     /// Known for every node.
     Yaml(Box<YamlNode>),
@@ -47,7 +47,7 @@ impl PointerIndex {
                     let message = message.split(" at line ").next().unwrap_or_default();
                     return Err(broken(
                         start..start,
-                        format!("this cannot be read as JSON: {}", told(message)),
+                        format!("this cannot be read as JSON: {}", one_line(message)),
                     ));
                 }
                 // A flow mapping is YAML.

@@ -48,7 +48,7 @@ pub(super) fn target<'v>(
     pointer: &str,
 ) -> Result<Reference<'v>, OpenApiError> {
     let at = below(pointer, "$ref");
-    let told = told(reference);
+    let shown = one_line(reference);
     let Some(fragment) = reference.strip_prefix('#') else {
         let what = if reference.contains("://") || reference.starts_with("//") {
             "another server"
@@ -57,7 +57,7 @@ pub(super) fn target<'v>(
         };
         return Err(OpenApiError::at(
             at,
-            format!("`$ref` names `{told}`, which is in {what}"),
+            format!("`$ref` names `{shown}`, which is in {what}"),
             "nothing is fetched and no other file is read: bundle the document into one file first (`npx @redocly/cli bundle`), or write `arguments` for the tool",
         ));
     };
@@ -65,7 +65,7 @@ pub(super) fn target<'v>(
         let hint = "such as `#/components/schemas/Order`";
         return Err(OpenApiError::at(
             at,
-            format!("`$ref` names `{told}`; expected `#/` and a JSON pointer"),
+            format!("`$ref` names `{shown}`; expected `#/` and a JSON pointer"),
             hint,
         ));
     }
@@ -78,7 +78,7 @@ pub(super) fn target<'v>(
     let (value, pointer) = found.ok_or_else(|| {
         OpenApiError::at(
             at,
-            format!("`$ref` names `{told}`, which this document does not have"),
+            format!("`$ref` names `{shown}`, which this document does not have"),
             neighbours(root, fragment),
         )
     })?;
@@ -90,8 +90,8 @@ pub(super) fn below(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A text as it is repeated: on one line and not too long.
-pub(super) fn told(text: &str) -> Cow<'_, str> {
+/// `text` as messages show it: on one line, and not too long.
+pub(super) fn one_line(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 120;
     if text.chars().nth(LONGEST).is_none() && !text.contains(char::is_control) {
         return Cow::Borrowed(text);

@@ -154,8 +154,8 @@ pub(super) fn convert(
         due: Vec::new(),
         count: 0,
     };
-    // Conditions are checked against what a schema says directly, so what the whole of it refers to
-    // is put in its place.
+    // Conditions are checked against what a schema says directly, so a schema that is nothing
+    // but a reference is replaced by what it refers to.
     let only_refers = schema.get("$ref").is_some()
         && (dialect == Dialect::V30
             || schema.as_object().is_some_and(|members| members.len() == 1));
@@ -204,7 +204,7 @@ impl Conversion<'_> {
         if self.count > MAX_SCHEMAS {
             return Err(OpenApiError::at(
                 pointer,
-                format!("this schema refers to more than {MAX_SCHEMAS} others"),
+                format!("this schema has more than {MAX_SCHEMAS} parts"),
                 simpler,
             ));
         }

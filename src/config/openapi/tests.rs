@@ -383,7 +383,7 @@ fn what_would_take_too_long_is_refused() {
     assert!(
         described("3.1.0", &json!({ "properties": many }), &json!({}))
             .unwrap_err()
-            .contains("more than 10000 others")
+            .contains("more than 10000 parts")
     );
     let chain: Map<String, Value> = (0..40)
         .map(|n| {

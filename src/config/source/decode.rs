@@ -1,7 +1,7 @@
 //! Reads typed documents from the tree, and goes on after an error.
 //!
-//! The source types derive `Deserialize`; this deserializer tells them where things are. Unknown
-//! and repeated keys are reported here with what was meant. A value that does not fit is reported
+//! The source types derive `Deserialize`; this deserializer gives them the position of every
+//! value. Unknown and repeated keys are reported here, with the key that was probably intended. A value that does not fit is reported
 //! and becomes [`Setting::Bad`], so that one bad tool hides neither its neighbours nor its own other
 //! mistakes.
 

@@ -1,5 +1,5 @@
-//! What was written: YAML as a tree with places, and the documents as serde types. What it means is
-//! `config::lower`.
+//! What was written: YAML as a tree in which every value has a position, and the documents as serde
+//! types. What it means is decided in `config::lower`.
 
 pub mod decode;
 pub mod policy;

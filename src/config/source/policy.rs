@@ -210,11 +210,11 @@ pub enum PerWord {
     Workflow,
 }
 
-/// Do verdicts act?
+/// Whether verdicts are enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeWord {
-    /// They do.
+    /// They are.
     Enforce,
     /// They are computed and recorded, and the call passes.
     Shadow,
@@ -266,13 +266,14 @@ pub struct WorkflowDocument {
     pub spot_check: Setting<Percentage>,
     /// How hard arguments are checked where the level does not say.
     pub validation: Setting<Validation>,
-    /// Are places for risky runs limited to what the budget has left?
+    /// Whether no more risky runs may be open at once than the budget can still absorb: `on` or
+    /// `off`.
     pub exposure: Setting<Switch>,
     /// How often the gate may send an idempotent call again.
     pub retries: Setting<u32>,
-    /// What the agent is told of its budget.
+    /// How much of its budget the agent sees: `budget` or `level`.
     pub disclose: Setting<Disclose>,
-    /// What is kept of a call besides its facts.
+    /// What is recorded of a call: `facts`, or its `arguments` as well.
     pub record: Setting<Record>,
     /// Whether its rules act: `enforce` or `shadow`.
     pub mode: Setting<ModeWord>,
@@ -290,7 +291,7 @@ pub struct SignalDocument {
     pub signal: Setting<String>,
     /// The workflow whose runs it is about; any where it is absent.
     pub workflow: Setting<String>,
-    /// An expression over `body` and `header`: which deliveries are news.
+    /// An expression over `body` and `header`: only deliveries for which it is true count.
     pub when: Setting<String>,
     /// An expression for the business object that the run touched.
     pub subject: Setting<String>,
@@ -343,14 +344,14 @@ pub struct RunEntry {
     pub max: Setting<Interval>,
     /// No run has more calls.
     pub calls: Setting<u32>,
-    /// The same call is refused when it comes for the so-manieth time in one run. Of reads, twenty
-    /// times as many pass within a minute.
+    /// From which time on the same call is refused in one run: with 10, the tenth is. Reads may come
+    /// twenty times as often within a minute.
     pub r#loop: Setting<u32>,
-    /// Is a run that was never finished a timeout?
+    /// Whether a run that is never finished counts as a timeout: `required` or `optional`.
     pub finish: Setting<FinishWord>,
 }
 
-/// Must a run be finished?
+/// Whether a run must be finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishWord {
@@ -418,7 +419,7 @@ pub struct EarnEntry {
     pub to: Setting<String>,
     /// A review step that is skipped.
     pub skip: Setting<SkipEntry>,
-    /// By itself, or as a proposal.
+    /// Whether the step is taken by itself (`automatic`) or proposed to the operator (`propose`).
     pub how: Setting<HowWord>,
 }
 
@@ -435,7 +436,7 @@ pub struct SkipEntry {
     pub r#where: Setting<String>,
 }
 
-/// How a promotion comes about.
+/// How an earned step is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HowWord {
@@ -463,7 +464,7 @@ pub struct LoseEntry {
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub struct HoldEntry {
-    /// How long a held call waits open when the agent does not say.
+    /// How long the answer to a held call waits for a decision when the agent does not say.
     pub wait: Setting<Interval>,
     /// When a pending approval expires.
     pub expires: Setting<Interval>,
@@ -473,9 +474,9 @@ pub struct HoldEntry {
     pub approvals: Setting<ApprovalsEntry>,
     /// How many held calls may wait at once.
     pub inbox: Setting<InboxEntry>,
-    /// The role that a held call is put to where nobody decided: `reviewer` or `operator`.
+    /// The role that is asked when nobody has decided for a while: `reviewer` or `operator`.
     pub escalate_to: Setting<String>,
-    /// After how long: 20m where `escalate_to` is written alone.
+    /// After how long that is; 20m where only `escalate_to` is written.
     pub after: Setting<Interval>,
 }
 
@@ -566,7 +567,7 @@ pub enum Switch {
     Off,
 }
 
-/// What the agent is told of its budget.
+/// How much of its budget the agent sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Disclose {
@@ -576,12 +577,12 @@ pub enum Disclose {
     Level,
 }
 
-/// What is kept of a call besides its facts.
+/// What is recorded of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
-    /// Nothing.
+    /// Its facts alone.
     Facts,
-    /// Its arguments.
+    /// Its facts and its arguments.
     Arguments,
 }

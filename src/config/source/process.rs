@@ -23,19 +23,19 @@ pub struct ProcessDocument {
     pub data: Setting<String>,
     /// Certificates of the data plane.
     pub tls: Setting<TlsEntry>,
-    /// Who may call. Absent: any local caller.
+    /// Which agents may call. Any local caller where it is absent.
     pub agents: ListSetting<AgentEntry>,
-    /// Who decides and reports.
+    /// The people who decide on held calls and report outcomes.
     pub reviewers: ListSetting<ReviewerEntry>,
-    /// What is bounded.
+    /// Limits on sizes and counts.
     pub bounds: Setting<BoundsEntry>,
-    /// Who is told.
+    /// Webhooks that are notified of events.
     pub notices: ListSetting<NoticeEntry>,
     /// Where traces go.
     pub telemetry: Setting<TelemetryEntry>,
     /// How many threads serve calls.
     pub workers: Setting<u32>,
-    /// How long calls in flight may take at shutdown.
+    /// How long a shutdown waits for calls in flight.
     pub drain: Setting<Interval>,
     /// The built-in level that the last resorts clamp to: the `clamp` file in the data directory,
     /// SIGUSR2, the dashboard's emergency button.
@@ -89,7 +89,7 @@ pub struct TlsEntry {
     pub cert: Setting<String>,
     /// The private key's file.
     pub key: Setting<String>,
-    /// The file of those who sign agents' certificates.
+    /// The file of the authorities that sign agents' certificates.
     pub client_ca: Setting<String>,
 }
 
@@ -143,17 +143,17 @@ pub struct ReviewerEntry {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewerRole {
-    /// Look.
+    /// Look at everything, change nothing.
     Viewer,
     /// Report outcomes.
     Reporter,
     /// Decide approvals.
     Reviewer,
-    /// Everything.
+    /// Everything, clamping and budgets included.
     Operator,
 }
 
-/// What is bounded.
+/// Limits on sizes and counts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
@@ -170,7 +170,7 @@ pub struct BoundsEntry {
     pub holds: Setting<u32>,
 }
 
-/// Who is told of what.
+/// A webhook, and the events that it is notified of.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
@@ -179,7 +179,7 @@ pub struct NoticeEntry {
     pub to: Setting<String>,
     /// The file that holds the signing secret.
     pub secret_file: Setting<String>,
-    /// Of what.
+    /// The events that it is notified of.
     pub on: ListSetting<String>,
 }
 

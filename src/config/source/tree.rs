@@ -117,7 +117,7 @@ fn broken(text: &str, error: &serde_saphyr::Error) -> YamlError {
         .map_or(start, |c| start + c.len_utf8());
     let formatted = error.render_with_formatter(&serde_saphyr::DefaultMessageFormatter);
     let first_line = formatted.lines().next().unwrap_or_default();
-    // The place is told once, by the diagnostic.
+    // The diagnostic shows the position already.
     let mut message = first_line
         .split(" at line ")
         .next()
