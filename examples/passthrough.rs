@@ -8,18 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burngate::gate::policy::Upstream;
+use burngate::gate::policy::pattern::Matched;
 use burngate::proxy;
 use burngate::proxy::accept::{Listen, Make, bind};
+use burngate::proxy::body::Content;
 use burngate::proxy::drain::Drain;
 use burngate::proxy::headers;
 use burngate::proxy::headers::{Destination, Traces};
+use burngate::proxy::message::{OutgoingMessage, OutgoingTarget};
 use burngate::proxy::observe::{Copied, Ending, OnEnd, ReplyBody};
 use burngate::proxy::outbound::OutBody;
 use burngate::proxy::pool::{Pool, PoolOptions};
 use burngate::proxy::upstream::{Patience, SendError};
 use burngate::proxy::worker::{AcceptOptions, Connection, Serve};
+use burngate::wire::target;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 #[global_allocator]
@@ -57,20 +61,20 @@ impl Serve for Passthrough {
                 StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST),
             );
         }
-        let (mut parts, body) = request.into_parts();
-        let (headers, asked) =
-            headers::to_upstream(&parts, &connection, &self.destination, &self.traces);
-        parts.headers = headers;
-        parts.uri = parts
-            .uri
-            .into_parts()
-            .path_and_query
-            .map(Uri::from)
-            .unwrap_or_default();
-        let mut request = Request::from_parts(
-            parts,
-            OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence),
-        );
+        let (head, body) = request.into_parts();
+        let target = target::read(head.uri.path(), head.uri.query()).ok();
+        let Some(target) = target
+            .and_then(|target| OutgoingTarget::new(&self.upstream.base, &target, &Matched::new()))
+        else {
+            return refusal(StatusCode::BAD_REQUEST);
+        };
+        let message = OutgoingMessage::new(head, target, Content::None);
+        let headers = headers::to_upstream(&message, &connection, &self.destination, &self.traces);
+        let body = OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence);
+        let mut request = Request::new(body);
+        *request.method_mut() = message.method;
+        *request.uri_mut() = message.target.whole().clone().into();
+        *request.headers_mut() = headers;
         loop {
             let Ok(lease) = self.pool.ready(&self.upstream, PATIENCE.answer).await else {
                 return refusal(StatusCode::BAD_GATEWAY);
@@ -80,7 +84,7 @@ impl Serve for Passthrough {
                     headers::to_agent(
                         &mut reply.parts.headers,
                         connection.scheme,
-                        asked.as_ref(),
+                        message.host.as_ref(),
                         &self.destination,
                     );
                     Response::from_parts(reply.parts, ReplyBody::observed(reply.body, Ended, None))

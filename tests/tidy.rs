@@ -375,7 +375,7 @@ const CYCLES: [(&str, usize, usize); 16] = [
     ("journal", 0, 0),
     ("ledger", 20, 20),
     ("telemetry", 2, 2),
-    ("proxy", 13, 13),
+    ("proxy", 6, 6),
     ("admin", 22, 22),
     ("store", 21, 21),
     ("app", 5, 8),

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use super::drain::Phase;
 use super::forward;
 use super::forward::{Attempt, Forwarded, From, Way};
+use super::parsed::ParsedCall;
 use super::plane::Plane;
-use super::read::Arrival;
+use super::read::CallRequest;
 use super::refusal::Refused;
 use super::respond::Heading;
 use super::upstream::Reply;
@@ -146,10 +147,10 @@ fn retry_after(value: &HeaderValue) -> Duration {
 
 /// Could anything be done, should the call fail? Then when it began matters.
 #[must_use]
-pub fn is_possible(heading: &Heading, arrival: &Arrival) -> bool {
-    let tool = arrival
+pub fn is_possible(heading: &Heading, request: &CallRequest) -> bool {
+    let tool = request
         .tool()
-        .filter(|tool| tool.idempotent && !arrival.is_unread());
+        .filter(|tool| tool.idempotent && !request.is_unread());
     tool.is_some_and(|tool| heading.caller().place.policy.retries > 0 || tool.fallback.is_some())
 }
 
@@ -165,7 +166,7 @@ pub async fn pursue(
     plane: &Plane,
     connection: &Connection,
     heading: &Heading,
-    arrival: &mut Arrival,
+    request: &mut CallRequest,
     first: Attempt,
     began: Instant,
 ) -> (Attempt, Pursuit) {
@@ -181,7 +182,7 @@ pub async fn pursue(
             so_far: SoFar::Failed(refused),
         },
     };
-    let deadline = began + arrival.timeout();
+    let deadline = began + request.timeout();
     let retries = heading.caller().place.policy.retries;
     while pursuit.attempts <= retries
         && let Some(wait) = outcome
@@ -191,7 +192,7 @@ pub async fn pursue(
         && Instant::now()
             .checked_add(wait)
             .is_some_and(|then| then < deadline)
-        && arrival.route().may_retry(plane.ledger().now())
+        && request.route().may_retry(plane.ledger().now())
     {
         tokio::time::sleep(wait).await;
         let way = Way {
@@ -199,26 +200,26 @@ pub async fn pursue(
             answer: deadline.saturating_duration_since(Instant::now()),
         };
         let went;
-        (outcome, went) = attempt(plane, connection, heading, arrival, outcome, way).await;
+        (outcome, went) = attempt(plane, connection, heading, request, outcome, way).await;
         if !went {
             return (outcome.into(), pursuit);
         }
         pursuit.attempts += 1;
-        plane.shared().metrics.retried(&arrival.route().api.name);
+        plane.shared().metrics.retried(&request.route().api.name);
     }
     if let Some(trouble) = outcome.so_far.trouble()
-        && let Some(upstream) = arrival.tool().and_then(|tool| tool.fallback.clone())
-        && let Some(destination) = arrival.route().destination.towards(&upstream)
+        && let Some(upstream) = request.tool().and_then(|tool| tool.fallback.clone())
+        && let Some(destination) = request.route().destination.towards(&upstream)
     {
         let way = Way {
             fallback: Some((&upstream, &destination)),
-            answer: arrival.timeout(),
+            answer: request.timeout(),
         };
-        (outcome, _) = attempt(plane, connection, heading, arrival, outcome, way).await;
+        (outcome, _) = attempt(plane, connection, heading, request, outcome, way).await;
         if outcome.so_far.is_fallback() {
             outcome.seat.fell_back();
             pursuit.fallback = Some(trouble);
-            plane.shared().metrics.fell_back(&arrival.route().api.name);
+            plane.shared().metrics.fell_back(&request.route().api.name);
         }
     }
     (outcome.into(), pursuit)
@@ -230,7 +231,7 @@ async fn attempt(
     plane: &Plane,
     connection: &Connection,
     heading: &Heading,
-    arrival: &mut Arrival,
+    request: &mut CallRequest,
     before: Outcome,
     way: Way<'_>,
 ) -> (Outcome, bool) {
@@ -241,7 +242,7 @@ async fn attempt(
     }
     let Outcome { seat, so_far } = before;
     let progress = seat.progress();
-    let permit = match permit(plane, heading, arrival, seat) {
+    let permit = match permit(plane, heading, request, seat) {
         Ok(permit) => permit,
         Err(seat) => {
             return (
@@ -254,7 +255,7 @@ async fn attempt(
         }
     };
     let is_fallback = way.fallback.is_some();
-    let (mut seat, news) = match forward::forward(plane, connection, permit, arrival, way).await {
+    let (mut seat, news) = match forward::forward(plane, connection, permit, request, way).await {
         Attempt::Again(seat) => (seat, None),
         Attempt::Answered(forwarded) => {
             let Outcome { seat, so_far: news } = Outcome::answered(*forwarded);
@@ -279,13 +280,14 @@ async fn attempt(
 fn permit(
     plane: &Plane,
     heading: &Heading,
-    arrival: &Arrival,
+    request: &CallRequest,
     seat: Seat,
 ) -> Result<Permit, Box<Seat>> {
-    match arrival.reading() {
-        Ok(reading) => reading.ask(&heading.caller().agent, |ask| {
-            plane.ledger().again(seat, ask, plane.ledger().now())
-        }),
+    match ParsedCall::of(request) {
+        Ok(parsed) => {
+            let (ledger, input) = (plane.ledger(), parsed.input(&heading.caller().agent));
+            ledger.again(seat, &input, ledger.now())
+        }
         Err(_) => Err(Box::new(seat)),
     }
 }
@@ -297,21 +299,16 @@ struct Outcome {
 }
 
 enum SoFar {
-    Answered(Box<Reply>, Option<HeaderValue>, From),
+    Answered(Box<Reply>, From),
     Failed(Box<Refused>),
 }
 
 impl Outcome {
     fn answered(forwarded: Forwarded) -> Self {
-        let Forwarded {
-            seat,
-            reply,
-            asked,
-            from,
-        } = forwarded;
+        let Forwarded { seat, reply, from } = forwarded;
         Outcome {
             seat,
-            so_far: SoFar::Answered(Box::new(reply), asked, from),
+            so_far: SoFar::Answered(Box::new(reply), from),
         }
     }
 }
@@ -319,10 +316,9 @@ impl Outcome {
 impl std::convert::From<Outcome> for Attempt {
     fn from(Outcome { seat, so_far }: Outcome) -> Self {
         match so_far {
-            SoFar::Answered(reply, asked, from) => Attempt::Answered(Box::new(Forwarded {
+            SoFar::Answered(reply, from) => Attempt::Answered(Box::new(Forwarded {
                 seat,
                 reply: *reply,
-                asked,
                 from,
             })),
             SoFar::Failed(refused) => Attempt::Failed(seat, refused),
@@ -339,7 +335,7 @@ impl SoFar {
     }
 
     const fn is_fallback(&self) -> bool {
-        matches!(self, SoFar::Answered(_, _, From::Fallback(_)))
+        matches!(self, SoFar::Answered(_, From::Fallback(_)))
     }
 
     /// Is it an answer that may stand in for another? That a fallback knows no such thing says

@@ -8,6 +8,7 @@
 //! The future of a call is moved as a whole when it begins, so what most calls never do is boxed:
 //! holding, and the agent's own paths.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Request;
@@ -17,11 +18,13 @@ use super::again::Pursuit;
 use super::forward::{Attempt, Way};
 use super::hold::Decided;
 use super::identify::Caller;
+use super::parsed::ParsedCall;
 use super::plane::Plane;
-use super::read::{Aftermath, Arrival, Intake, Reading};
+use super::read::{CallRequest, Intake};
 use super::refusal::Refused;
 use super::respond::{Answer, Heading};
-use super::worker::Connection;
+use super::settle::Settle;
+use super::worker::{Connection, Serve};
 use super::{again, agent, forward, hold, read, respond};
 use crate::gate::approval::Approval;
 use crate::gate::policy::judge::Finding;
@@ -47,13 +50,13 @@ pub async fn exchange(
         Err(refused) => respond::refused(plane, &refused, None),
         Ok(Intake::Options) => respond::options(),
         Ok(Intake::Reserved(request)) => Box::pin(agent::answer(plane, connection, *request)).await,
-        Ok(Intake::Call(mut arrival)) => {
-            let answer = match plane.identify(&arrival.parts.headers) {
+        Ok(Intake::Call(mut request)) => {
+            let answer = match plane.identify(&request.message.headers) {
                 Err(refused) => respond::refused(plane, &refused, None),
-                Ok(caller) => call(plane, connection, caller, &mut arrival).await,
+                Ok(caller) => call(plane, connection, caller, &mut request).await,
             };
-            if arrival.is_unread() {
-                Box::pin(arrival.part(connection, answer)).await
+            if request.is_unread() {
+                Box::pin(respond::part(*request, connection, answer)).await
             } else {
                 answer
             }
@@ -65,10 +68,10 @@ async fn call(
     plane: &Plane,
     connection: &Connection,
     caller: Caller,
-    arrival: &mut Arrival,
+    request: &mut CallRequest,
 ) -> Answer {
     let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
-    if let Err(refused) = arrival
+    if let Err(refused) = request
         .prepare(plane, connection, &heading.caller().place)
         .await
     {
@@ -76,33 +79,28 @@ async fn call(
     }
     let mut seat = None;
     for _ in 0..MAX_ROUNDS {
-        let judged = match arrival
-            .reading()
-            .and_then(|reading| judge(plane, &heading, &reading, seat.take()))
+        let judged = match ParsedCall::of(request)
+            .and_then(|parsed| judge(plane, &heading, &parsed, seat.take()))
         {
             Ok(judged) => judged,
             Err(refused) => return end(plane, heading, seat, &refused),
         };
         seat = Some(match judged {
-            Judged::Pass {
-                permit,
-                durable,
-                aftermath,
-            } => {
+            Judged::Pass { permit, durable } => {
                 if let Err(refused) = forward::durable(durable).await {
                     return end(plane, heading, permit.give_up(), &refused);
                 }
-                let began = again::is_possible(&heading, arrival).then(|| arrival.route().called());
+                let began = again::is_possible(&heading, request).then(|| request.route().called());
                 let way = Way {
                     fallback: None,
-                    answer: arrival.timeout(),
+                    answer: request.timeout(),
                 };
-                let first = forward::forward(plane, connection, permit, arrival, way).await;
+                let first = forward::forward(plane, connection, permit, request, way).await;
                 let (last, pursuit) = match began.filter(|_| again::is_failed(&first)) {
                     None => (first, Pursuit::default()),
                     Some(began) => {
                         Box::pin(again::pursue(
-                            plane, connection, &heading, arrival, first, began,
+                            plane, connection, &heading, request, first, began,
                         ))
                         .await
                     }
@@ -110,7 +108,7 @@ async fn call(
                 match last {
                     Attempt::Answered(forwarded) => {
                         return respond::answered(
-                            plane, connection, &heading, *forwarded, aftermath, pursuit,
+                            plane, connection, &heading, request, *forwarded, pursuit,
                         );
                     }
                     Attempt::Again(seat) => seat,
@@ -131,7 +129,7 @@ async fn call(
                 match Box::pin(hold::wait(
                     plane,
                     connection,
-                    &arrival.parts.headers,
+                    &request.message.headers,
                     &seat,
                     *approval,
                     durable,
@@ -139,7 +137,7 @@ async fn call(
                 .await
                 {
                     Decided::Approved => {
-                        match plane.still(&arrival.parts.headers, heading.caller()) {
+                        match plane.still(&request.message.headers, heading.caller()) {
                             Ok(()) => seat,
                             Err(refused) => return end(plane, heading, seat, &refused),
                         }
@@ -155,14 +153,14 @@ async fn call(
                     Decided::Refused(refused) => return end(plane, heading, seat, &refused),
                 }
             }
-            Judged::Edited { seat, args } => match arrival.edit(&args, plane) {
+            Judged::Edited { seat, args } => match request.edit(&args, plane) {
                 Ok(()) => {
                     heading.edited(&seat);
                     seat
                 }
                 Err(refused) => return end(plane, heading, seat, &refused),
             },
-            Judged::Unread { seat } => match arrival.buffer(plane, connection).await {
+            Judged::Unread { seat } => match request.buffer(plane, connection).await {
                 Ok(()) => seat,
                 Err(refused) => return end(plane, heading, seat, &refused),
             },
@@ -185,12 +183,11 @@ async fn call(
     )
 }
 
-/// What the ledger said, with what outlives the reading it was asked with.
+/// What the ledger said.
 enum Judged {
     Pass {
         permit: Permit,
         durable: Option<Receipt<Result<(), Unavailable>>>,
-        aftermath: Option<Box<Aftermath>>,
     },
     Held {
         seat: Seat,
@@ -219,27 +216,23 @@ enum Judged {
 fn judge(
     plane: &Plane,
     heading: &Heading,
-    reading: &Reading<'_>,
+    parsed: &ParsedCall<'_>,
     seat: Option<Seat>,
 ) -> Result<Judged, Refused> {
     let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
     let seat = if let Some(seat) = seat {
         seat
     } else {
-        let run = reading.run(caller, heading.standing())?;
+        let run = parsed.run(caller, heading.standing())?;
         ledger
             .seat(&caller.place, &caller.agent, run, heading.call, now)
             .ok_or_else(Refused::memory)?
     };
     let began = std::time::Instant::now();
-    let admit = reading.ask(&caller.agent, |ask| ledger.admit(seat, ask, now));
+    let admit = ledger.admit(seat, &parsed.input(&caller.agent), now);
     plane.shared().metrics.decision(began.elapsed());
     Ok(match admit {
-        Admit::Pass { permit, durable } => Judged::Pass {
-            permit,
-            durable,
-            aftermath: reading.aftermath(caller),
-        },
+        Admit::Pass { permit, durable } => Judged::Pass { permit, durable },
         Admit::Held {
             seat,
             approval,
@@ -279,4 +272,20 @@ fn end(
     }
     refused.settle(seat);
     answer
+}
+
+impl Serve for Plane {
+    type End = Settle;
+
+    async fn serve(
+        self: Rc<Self>,
+        connection: Rc<Connection>,
+        request: Request<Incoming>,
+    ) -> Answer {
+        exchange(&self, &connection, request).await
+    }
+
+    fn tend(&self) {
+        self.pool.tend();
+    }
 }

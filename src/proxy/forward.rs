@@ -5,21 +5,17 @@
 //! first byte: one that is older than a clamp goes back to be judged again (G2). A call is sent a
 //! second time only where provably not a byte of it was written the first time.
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request};
+use http::Request;
 
 use super::body::Content;
 use super::headers;
 use super::headers::Destination;
 use super::outbound::OutBody;
 use super::plane::Plane;
-use super::read::Arrival;
+use super::read::CallRequest;
 use super::refusal::Refused;
-use super::routes::Routes;
 use super::upstream::{Patience, Reply, SendError};
 use super::worker::Connection;
 use crate::gate::policy::Upstream;
@@ -43,29 +39,16 @@ pub struct Forwarded {
     pub seat: Seat,
     /// The answer.
     pub reply: Reply,
-    /// The host that the agent asked for.
-    pub asked: Option<HeaderValue>,
     /// Where it came from.
     pub from: From,
 }
 
 /// Whose answer it is.
 pub enum From {
-    /// The tool API's: the routes, and which one it went.
-    Api(Rc<Routes>, usize),
+    /// The tool API's.
+    Api,
     /// The fallback's.
     Fallback(Box<Destination>),
-}
-
-impl From {
-    /// Where the answer seems to come from.
-    #[must_use]
-    pub fn destination(&self) -> &Destination {
-        match self {
-            From::Api(routes, index) => &routes.at(*index).destination,
-            From::Fallback(destination) => destination,
-        }
-    }
 }
 
 /// Where a call goes, and how long that may take.
@@ -93,14 +76,13 @@ pub async fn forward(
     plane: &Plane,
     connection: &Connection,
     permit: Permit,
-    arrival: &mut Arrival,
+    request: &mut CallRequest,
     way: Way<'_>,
 ) -> Attempt {
-    let (silence, found) = (arrival.timeout(), arrival.found());
-    let route = found.0.at(found.1);
-    let (upstream, destination) = way
+    let silence = request.timeout();
+    let upstream = way
         .fallback
-        .unwrap_or((&route.api.upstream, &route.destination));
+        .map_or(&request.route().api.upstream, |(upstream, _)| upstream);
     let lease = match plane.pool.ready(upstream, way.answer).await {
         Ok(lease) => lease,
         Err(unreachable) => {
@@ -110,7 +92,7 @@ pub async fn forward(
             );
         }
     };
-    let Some((request, asked)) = outgoing(plane, connection, arrival, upstream, destination) else {
+    let Some(outgoing) = outgoing(plane, connection, request, way) else {
         return Attempt::Failed(
             permit.give_up(),
             Box::new(Refused::unreachable("its address is not one")),
@@ -119,14 +101,14 @@ pub async fn forward(
     let mut seat = match permit.check() {
         Ok(permit) => permit.spend(),
         Err(seat) => {
-            arrival.take_back(request);
+            request.take_back(outgoing);
             return Attempt::Again(*seat);
         }
     };
     let began = std::time::Instant::now();
     let sent = lease
         .send(
-            request,
+            outgoing,
             Patience {
                 answer: way.answer,
                 silence,
@@ -139,19 +121,14 @@ pub async fn forward(
             plane.shared().metrics.upstream(began.elapsed());
             seat.answered(reply.parts.status.as_u16());
             let from = match way.fallback {
-                None => From::Api(Rc::clone(&found.0), found.1),
+                None => From::Api,
                 Some((_, destination)) => From::Fallback(Box::new(destination.clone())),
             };
-            return Attempt::Answered(Box::new(Forwarded {
-                seat,
-                reply,
-                asked,
-                from,
-            }));
+            return Attempt::Answered(Box::new(Forwarded { seat, reply, from }));
         }
-        Err(SendError::Unsent(request)) => {
+        Err(SendError::Unsent(outgoing)) => {
             seat.unsent();
-            arrival.take_back(*request);
+            request.take_back(*outgoing);
             return Attempt::Again(seat);
         }
         Err(SendError::Body(failure)) => Refused::body(failure),
@@ -171,33 +148,35 @@ pub async fn forward(
 fn outgoing(
     plane: &Plane,
     connection: &Connection,
-    arrival: &mut Arrival,
-    upstream: &Upstream,
-    destination: &Destination,
-) -> Option<(Request<OutBody>, Option<HeaderValue>)> {
-    let target =
-        PathAndQuery::from_maybe_shared(Bytes::from(arrival.target_below(&upstream.base))).ok()?;
-    let bound = arrival
-        .tool()
-        .and_then(|tool| tool.body)
-        .unwrap_or(usize::MAX);
-    let timeout = arrival.timeout();
-    let body = match std::mem::replace(&mut arrival.content, Content::None) {
+    request: &mut CallRequest,
+    way: Way<'_>,
+) -> Option<Request<OutBody>> {
+    let bound = request.tool().and_then(|tool| tool.body);
+    let timeout = request.timeout();
+    let target = match way.fallback {
+        None => request.message.target.whole().clone(),
+        Some((upstream, _)) => request.message.target.below(&upstream.base)?,
+    };
+    let destination = way
+        .fallback
+        .map_or(&request.route().destination, |(_, destination)| destination);
+    let headers = headers::to_upstream(&request.message, connection, destination, &plane.traces);
+    let message = &mut request.message;
+    let body = match std::mem::replace(&mut message.body, Content::None) {
         Content::None => OutBody::Empty,
         Content::Read(bytes, share) => {
             let body = OutBody::Full(bytes.clone());
-            arrival.content = Content::Read(bytes, share);
+            message.body = Content::Read(bytes, share);
             body
         }
         Content::Unread(incoming) => {
-            OutBody::stream(incoming, connection.wire(), bound as u64, timeout)
+            let bound = bound.unwrap_or(usize::MAX) as u64;
+            OutBody::stream(incoming, connection.wire(), bound, timeout)
         }
     };
-    let mut request = Request::new(body);
-    let (headers, asked) =
-        headers::to_upstream(&arrival.parts, connection, destination, &plane.traces);
-    *request.headers_mut() = headers;
-    *request.method_mut() = arrival.parts.method.clone();
-    *request.uri_mut() = target.into();
-    Some((request, asked))
+    let mut outgoing = Request::new(body);
+    *outgoing.headers_mut() = headers;
+    *outgoing.method_mut() = message.method.clone();
+    *outgoing.uri_mut() = target.into();
+    Some(outgoing)
 }

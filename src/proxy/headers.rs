@@ -11,10 +11,10 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 
 use http::header::{HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{HeaderMap, Version, header};
 use smallvec::SmallVec;
 
+use super::message::OutgoingMessage;
 use super::worker::{Connection, Peer, Scheme};
 use crate::gate::policy::Upstream;
 use crate::ledger::caps::Capped;
@@ -107,25 +107,18 @@ impl Traces {
     }
 }
 
-/// The headers of a request as its upstream gets them, and the host that the client asked for. The
-/// request's own stay as they came: it may have to be judged again.
+/// The headers of a message as its upstream gets them. The message's own stay as they came: it may
+/// have to be judged again.
 ///
-/// Framing is set by whoever sends it (`Lease::send`); the target is the caller's.
+/// Framing is set by whoever sends it (`Lease::send`).
 #[must_use]
 pub fn to_upstream(
-    parts: &Parts,
+    message: &OutgoingMessage,
     connection: &Connection,
     destination: &Destination,
     traces: &Traces,
-) -> (HeaderMap, Option<HeaderValue>) {
-    let came = &parts.headers;
-    let asked = came.get(header::HOST).cloned();
-    let asked = asked.or_else(|| {
-        parts
-            .uri
-            .authority()
-            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
-    });
+) -> HeaderMap {
+    let came = &message.headers;
     let mut headers = HeaderMap::with_capacity(came.len() + MOST_ADDED);
     headers.insert(header::HOST, destination.host.clone());
     let hop = named_by_connection(came);
@@ -134,10 +127,10 @@ pub fn to_upstream(
             headers.append(name, value.clone());
         }
     }
-    if parts.version == Version::HTTP_2 {
+    if message.version == Version::HTTP_2 {
         join_cookies(&mut headers);
     }
-    if let Some(host) = &asked {
+    if let Some(host) = &message.host {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
     headers.insert(
@@ -156,7 +149,7 @@ pub fn to_upstream(
     {
         headers.insert(TRACEPARENT, parent);
     }
-    (headers, asked)
+    headers
 }
 
 /// Makes the headers of an answer those that the agent gets. `asked` is the host that it asked for.
@@ -341,9 +334,14 @@ mod tests {
     use std::sync::Arc;
 
     use http::Request;
+    use http::request::Parts;
     use rstest::rstest;
 
+    use super::super::body::Content;
+    use super::super::message::OutgoingTarget;
     use super::*;
+    use crate::gate::policy::pattern::Matched;
+    use crate::wire::target;
 
     fn upstream(tls: bool, host: &str, port: u16, base: &str) -> Upstream {
         Upstream {
@@ -364,7 +362,13 @@ mod tests {
         let destination =
             Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
         let connection = Connection::for_test(peer, Scheme::Https);
-        to_upstream(&parts, &connection, &destination, &Traces::new(7)).0
+        to_upstream(&message(parts), &connection, &destination, &Traces::new(7))
+    }
+
+    fn message(head: Parts) -> OutgoingMessage {
+        let target = target::read("/a", None).unwrap();
+        let target = OutgoingTarget::new("", &target, &Matched::new()).unwrap();
+        OutgoingMessage::new(head, target, Content::None)
     }
 
     fn local() -> Peer {
@@ -477,8 +481,9 @@ mod tests {
             .header("cookie", "b=2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let destination = Destination::new(&upstream(true, "tools", 443, ""), "/").unwrap();
-        let (headers, asked) = to_upstream(
-            &parts,
+        let message = message(parts);
+        let headers = to_upstream(
+            &message,
             &Connection::for_test(local(), Scheme::Https),
             &destination,
             &Traces::new(1),
@@ -488,7 +493,7 @@ mod tests {
             ["a=1; b=2"]
         );
         assert_eq!(
-            (asked.unwrap(), &headers["host"]),
+            (message.host.unwrap(), &headers["host"]),
             (
                 HeaderValue::from_static("gate"),
                 &HeaderValue::from_static("tools")

@@ -49,6 +49,7 @@ pub struct Identity {
 }
 
 /// Who asks.
+#[derive(Clone)]
 pub struct Caller {
     /// The agent.
     pub agent: AgentName,

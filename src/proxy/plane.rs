@@ -5,21 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderValue, Request};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 
 use super::body::Memory;
 use super::drain::Phase;
-use super::exchange::exchange;
 use super::headers::Traces;
 use super::identify::{Caller, Identities, Unknown};
 use super::pool::Pool;
 use super::refusal::Refused;
-use super::respond::Answer;
 use super::routes::Routes;
-use super::settle::Settle;
-use super::worker::{Connection, Serve};
 use crate::gate::policy::PolicySet;
 use crate::gate::standing::Standing;
 use crate::ledger::{Ledger, Table};
@@ -143,21 +138,5 @@ impl Plane {
             header: header.clone(),
         });
         header
-    }
-}
-
-impl Serve for Plane {
-    type End = Settle;
-
-    async fn serve(
-        self: Rc<Self>,
-        connection: Rc<Connection>,
-        request: Request<Incoming>,
-    ) -> Answer {
-        exchange(&self, &connection, request).await
-    }
-
-    fn tend(&self) {
-        self.pool.tend();
     }
 }

@@ -1,5 +1,4 @@
-//! What is asked: one canonical reading of a request, which is judged, shown to reviewers, and
-//! forwarded.
+//! What is asked: which tool a request calls, and the message that leaves for it.
 //!
 //! What is ambiguous is refused here and books nothing. The body is read only where a rule or an
 //! approval needs it.
@@ -7,35 +6,23 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Version, header};
+use http::{Request, Version, header};
 use hyper::body::Incoming;
 
 use super::body::Content;
-use super::exhibit::{Headers, Shown};
-use super::identify;
-use super::identify::Caller;
+use super::message::{OutgoingMessage, OutgoingTarget};
 use super::outbound::OutBody;
 use super::plane::Plane;
 use super::refusal::Refused;
-use super::respond::Answer;
 use super::routes::{Route, Routes, segments};
 use super::worker::Connection;
-use crate::gate::json::Json;
-use crate::gate::name::{AgentName, RunId};
 use crate::gate::policy::Tool;
 use crate::gate::policy::condition::Condition;
-use crate::gate::policy::facts::{Facts, Lookup, Nothing, ResponseFacts, RunFacts};
-use crate::gate::policy::pattern::Captures;
-use crate::gate::standing::Standing;
 use crate::ledger::Workplace;
-use crate::ledger::admit::Ask;
 use crate::ledger::unlisted::MAX_BODY;
 use crate::wire;
 use crate::wire::head::HeadLimits;
-use crate::wire::query::Query;
-use crate::wire::target::Target;
-use crate::wire::{Malformed, media, target};
+use crate::wire::{media, target};
 
 /// The paths that are the gate's own.
 pub const RESERVED: &str = "/.burngate/";
@@ -46,35 +33,20 @@ const REPLAYED: usize = 64 * 1024;
 /// What a request turns out to be.
 pub enum Intake {
     /// A call of a tool API.
-    Call(Box<Arrival>),
+    Call(Box<CallRequest>),
     /// For the gate itself.
     Reserved(Box<Request<Incoming>>),
     /// `OPTIONS *`: what the gate as a whole can do.
     Options,
 }
 
-/// A request for a tool API, before it is read.
-pub struct Arrival {
-    /// Its head.
-    pub parts: Parts,
-    /// Its body.
-    pub content: Content,
-    /// Its target in its one spelling, the API's prefix stripped.
-    path: Box<str>,
-    query: Option<Box<str>>,
+/// A request for a tool API: the message that leaves if it may, and which tool that calls.
+pub struct CallRequest {
+    /// The message.
+    pub message: OutgoingMessage,
     routes: Rc<Routes>,
     route: usize,
     tool: Option<Arc<Tool>>,
-}
-
-/// A request as it is judged: everything borrowed from the one arrival that is forwarded.
-pub struct Reading<'a> {
-    arrival: &'a Arrival,
-    target: Target<'a>,
-    captures: Captures<'a, 'a>,
-    args: Option<Json<'a>>,
-    headers: Headers<'a>,
-    query: Query<'a>,
 }
 
 /// Sorts a request: the guard's verdict on its head first, before anything else of it is believed.
@@ -107,29 +79,23 @@ pub fn intake(
     };
     let segments = segments(&rest);
     let api = &routes.at(route).api;
-    let tool = api
-        .tools
-        .iter()
-        .find(|tool| {
-            tool.pattern
-                .captures(parts.method.as_str(), &segments)
-                .is_some()
-        })
-        .map(Arc::clone);
-    let (path, query) = (rest.path().into(), rest.query().map(Into::into));
+    let matched = |tool: &Arc<Tool>| {
+        let matched = tool.pattern.matched(parts.method.as_str(), &segments)?;
+        Some((Arc::clone(tool), matched))
+    };
+    let (tool, captures) = api.tools.iter().find_map(matched).unzip();
+    let target = OutgoingTarget::new(&api.upstream.base, &rest, &captures.unwrap_or_default())
+        .ok_or_else(|| Refused::unreachable("its address is not one"))?;
     drop(segments);
-    Ok(Intake::Call(Box::new(Arrival {
-        content: Content::of(body),
-        path,
-        query,
+    Ok(Intake::Call(Box::new(CallRequest {
+        message: OutgoingMessage::new(parts, target, Content::of(body)),
         routes,
         route,
         tool,
-        parts,
     })))
 }
 
-impl Arrival {
+impl CallRequest {
     /// The tool API that it is for.
     #[must_use]
     pub fn route(&self) -> &Route {
@@ -159,12 +125,12 @@ impl Arrival {
     /// Puts what a reviewer approved in the place of the body. What only vouched for the old one
     /// goes with it.
     pub fn edit(&mut self, args: &str, plane: &Plane) -> Result<(), Refused> {
-        self.content = Content::held(
+        self.message.body = Content::held(
             bytes::Bytes::copy_from_slice(args.as_bytes()),
             &plane.shared().memory,
         )?;
         for name in ["content-digest", "repr-digest", "digest", "content-md5"] {
-            self.parts.headers.remove(name);
+            self.message.headers.remove(name);
         }
         Ok(())
     }
@@ -172,16 +138,26 @@ impl Arrival {
     /// A request that was not sent after all: its body is still there.
     pub fn take_back(&mut self, request: Request<OutBody>) {
         if let Some(incoming) = request.into_body().into_unread() {
-            self.content = Content::Unread(incoming);
+            self.message.body = Content::Unread(incoming);
         }
     }
 
-    /// Path and query as they go to an upstream with this base.
+    /// All of it for whoever reads it when the answer has ended. What stays is of no use but to be
+    /// dropped.
     #[must_use]
-    pub fn target_below(&self, base: &str) -> String {
-        match &self.query {
-            Some(query) => [base, &self.path, "?", query].concat(),
-            None => [base, &self.path].concat(),
+    pub fn take(&mut self) -> CallRequest {
+        CallRequest {
+            message: OutgoingMessage {
+                method: self.message.method.clone(),
+                target: self.message.target.clone(),
+                headers: std::mem::take(&mut self.message.headers),
+                host: self.message.host.clone(),
+                version: self.message.version,
+                body: std::mem::replace(&mut self.message.body, Content::None),
+            },
+            routes: Rc::clone(&self.routes),
+            route: self.route,
+            tool: self.tool.clone(),
         }
     }
 
@@ -207,7 +183,7 @@ impl Arrival {
                 .key
                 .as_ref()
                 .is_some_and(Condition::reads_args);
-        if matches!(self.content, Content::None) {
+        if matches!(self.message.body, Content::None) {
             return Ok(());
         }
         if !reads {
@@ -216,7 +192,7 @@ impl Arrival {
             if self.tool.is_none()
                 && place.policy.mode.is_shadow(plane.ledger().now())
                 && self.is_plain_json()
-                && self.content.is_short(MAX_BODY, &plane.shared().memory)
+                && self.message.body.is_short(MAX_BODY, &plane.shared().memory)
             {
                 return self.buffer(plane, connection).await;
             }
@@ -224,19 +200,19 @@ impl Arrival {
                 place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
             // Kept so that it can be sent again; a larger one, or one of unknown length, streams
             // past and is sent once.
-            return if repeats && self.content.is_short(REPLAYED, &plane.shared().memory) {
+            return if repeats && self.message.body.is_short(REPLAYED, &plane.shared().memory) {
                 self.buffer(plane, connection).await
             } else {
                 Ok(())
             };
         }
-        media::is_json(self.parts.headers.get(header::CONTENT_TYPE))?;
-        media::is_identity(self.parts.headers.get(header::CONTENT_ENCODING))?;
+        media::is_json(self.message.headers.get(header::CONTENT_TYPE))?;
+        media::is_identity(self.message.headers.get(header::CONTENT_ENCODING))?;
         self.buffer(plane, connection).await
     }
 
     fn is_plain_json(&self) -> bool {
-        let headers = &self.parts.headers;
+        let headers = &self.message.headers;
         media::is_json(headers.get(header::CONTENT_TYPE)).is_ok()
             && media::is_identity(headers.get(header::CONTENT_ENCODING)).is_ok()
     }
@@ -248,8 +224,8 @@ impl Arrival {
             .as_ref()
             .and_then(|tool| tool.body)
             .unwrap_or(plane.shared().body);
-        let content = std::mem::replace(&mut self.content, Content::None);
-        self.content = content
+        let content = std::mem::replace(&mut self.message.body, Content::None);
+        self.message.body = content
             .buffer(connection, bound, &plane.shared().memory)
             .await?;
         Ok(())
@@ -258,241 +234,6 @@ impl Arrival {
     /// Is there a body that nobody read?
     #[must_use]
     pub const fn is_unread(&self) -> bool {
-        matches!(self.content, Content::Unread(_))
+        matches!(self.message.body, Content::Unread(_))
     }
-
-    /// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can
-    /// go on, or says that it cannot.
-    pub async fn part(self, connection: &Connection, mut answer: Answer) -> Answer {
-        // Reading would tell a client that asks first to send what nobody wants.
-        let asks_first = self.parts.headers.contains_key(header::EXPECT);
-        if asks_first || !self.content.discard(connection).await {
-            answer
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        answer
-    }
-
-    /// The one reading.
-    pub fn reading(&self) -> Result<Reading<'_>, Refused> {
-        let target = target::read(&self.path, self.query.as_deref())?;
-        let captures = match &self.tool {
-            Some(tool) => captures(tool, self.parts.method.as_str(), &self.path)?,
-            None => Captures::new(),
-        };
-        let is_json = media::is_json(self.parts.headers.get(header::CONTENT_TYPE)).is_ok();
-        let args = match self.content.bytes() {
-            Some(bytes) if is_json && !bytes.is_empty() => {
-                Some(wire::json::parse(bytes).map_err(Malformed::from)?)
-            }
-            _ => None,
-        };
-        let query = Query::new(self.query.as_deref());
-        Ok(Reading {
-            arrival: self,
-            target,
-            captures,
-            args,
-            headers: Headers(&self.parts.headers),
-            query,
-        })
-    }
-}
-
-impl Reading<'_> {
-    /// Asks with it, for `agent`.
-    pub fn ask<R>(&self, agent: &AgentName, with: impl FnOnce(&Ask<'_>) -> R) -> R {
-        let route = self.arrival.route();
-        let shown = Shown {
-            api: route.api.name.as_str(),
-            upstream: &route.upstream,
-            tool: self.arrival.tool.as_ref(),
-            method: self.arrival.parts.method.as_str(),
-            target: &self.target,
-            content: &self.arrival.content,
-            args: self.args.as_ref(),
-        };
-        with(&Ask {
-            agent,
-            api: &route.api,
-            tool: self.arrival.tool.as_ref(),
-            args: self.args.as_ref(),
-            path: &self.captures,
-            query: &self.query,
-            header: &self.headers,
-            exhibit: &shown,
-        })
-    }
-
-    /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
-    /// else none but its own.
-    pub fn run(&self, caller: &Caller, standing: &Standing) -> Result<Option<RunId>, Refused> {
-        let headers = &self.arrival.parts.headers;
-        if let Some(run) = identify::named_run(headers)? {
-            return Ok(Some(run));
-        }
-        if let Some(key) = &caller.place.policy.run.key {
-            let text = key.text(&self.facts(caller, standing, None));
-            if let Some(run) = text.ok().flatten().as_deref().and_then(identify::run_id) {
-                return Ok(Some(run));
-            }
-        }
-        Ok(identify::traced_run(headers))
-    }
-
-    /// What a condition on the answer will need of the request; `None` where the tool has none.
-    #[must_use]
-    pub fn aftermath(&self, caller: &Caller) -> Option<Box<Aftermath>> {
-        let tool = self
-            .arrival
-            .tool
-            .as_ref()
-            .filter(|tool| tool.failure_when.is_some())?;
-        Some(Box::new(Aftermath {
-            tool: Arc::clone(tool),
-            agent: caller.agent.clone(),
-            place: Arc::clone(&caller.place),
-            method: self.arrival.parts.method.clone(),
-            headers: self.arrival.parts.headers.clone(),
-            path: self.arrival.path.clone(),
-            query: self.arrival.query.clone(),
-            body: self.arrival.content.bytes().cloned(),
-        }))
-    }
-
-    fn facts<'f>(
-        &'f self,
-        caller: &'f Caller,
-        standing: &'f Standing,
-        response: Option<ResponseFacts<'f>>,
-    ) -> Facts<'f> {
-        let tool = self
-            .arrival
-            .tool
-            .as_ref()
-            .map_or("?", |tool| tool.name.as_str());
-        let path: &dyn Lookup = &self.captures;
-        facts_of(
-            (self.args.as_ref(), path, &self.query, &self.headers),
-            tool,
-            caller,
-            standing,
-            response,
-        )
-    }
-}
-
-/// A request kept until its answer ends, for a condition that judges both.
-pub struct Aftermath {
-    tool: Arc<Tool>,
-    agent: AgentName,
-    place: Arc<Workplace>,
-    method: Method,
-    headers: http::HeaderMap,
-    path: Box<str>,
-    query: Option<Box<str>>,
-    body: Option<bytes::Bytes>,
-}
-
-impl Aftermath {
-    /// Does its condition read the answer's body?
-    #[must_use]
-    pub fn reads_body(&self) -> bool {
-        self.tool
-            .failure_when
-            .as_ref()
-            .is_some_and(|rule| rule.condition.reads().body)
-    }
-
-    /// Did the call fail, by the tool's `failure_when`? One that cannot be evaluated says so as a
-    /// failure: silence is not success.
-    #[must_use]
-    pub fn failed(&self, status: u16, body: Option<&[u8]>) -> bool {
-        let Some(rule) = &self.tool.failure_when else {
-            return false;
-        };
-        let args = self
-            .body
-            .as_deref()
-            .and_then(|bytes| wire::json::parse(bytes).ok());
-        let answer = body.and_then(|bytes| wire::json::parse(bytes).ok());
-        let captures = captures(&self.tool, self.method.as_str(), &self.path);
-        let path: &dyn Lookup = captures
-            .as_ref()
-            .map_or(&Nothing, |captures| captures as &dyn Lookup);
-        let (query, headers) = (Query::new(self.query.as_deref()), Headers(&self.headers));
-        let standing = self.place.shard.standing();
-        let caller = Caller {
-            agent: self.agent.clone(),
-            place: Arc::clone(&self.place),
-        };
-        let response = Some(ResponseFacts {
-            status,
-            body: answer.as_ref(),
-        });
-        let facts = facts_of(
-            (args.as_ref(), path, &query, &headers),
-            self.tool.name.as_str(),
-            &caller,
-            &standing,
-            response,
-        );
-        rule.condition.holds(&facts).unwrap_or(true)
-    }
-}
-
-type RequestFacts<'f> = (
-    Option<&'f Json<'f>>,
-    &'f dyn Lookup,
-    &'f dyn Lookup,
-    &'f dyn Lookup,
-);
-
-fn facts_of<'f>(
-    request: RequestFacts<'f>,
-    tool: &'f str,
-    caller: &'f Caller,
-    standing: &'f Standing,
-    response: Option<ResponseFacts<'f>>,
-) -> Facts<'f> {
-    let (args, path, query, header) = request;
-    Facts {
-        args,
-        path,
-        query,
-        header,
-        tool,
-        agent: caller.agent.as_str(),
-        workflow: caller.place.policy.name.as_str(),
-        run: RunFacts {
-            id: "",
-            calls: 0,
-            escalated: false,
-        },
-        level: standing.level().as_str(),
-        posture: standing.posture.as_str(),
-        remaining: standing.remaining,
-        burn: &standing.burn,
-        response,
-    }
-}
-
-/// What the tool's pattern captures of a path in its one spelling.
-fn captures<'a>(
-    tool: &'a Tool,
-    method: &str,
-    path: &'a str,
-) -> Result<Captures<'a, 'a>, Malformed> {
-    // The path is canonical, so its segments borrow from it wherever nothing is encoded; what is
-    // encoded is decoded once more.
-    let target = target::read(path, None)?;
-    let captured = tool
-        .pattern
-        .captures(method, &segments(&target))
-        .unwrap_or_default();
-    Ok(captured
-        .into_iter()
-        .map(|(name, value)| (name, std::borrow::Cow::Owned(value.into_owned())))
-        .collect())
 }

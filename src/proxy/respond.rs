@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::again::Pursuit;
-use super::forward::Forwarded;
+use super::failure_rule::FailureRule;
+use super::forward::{Forwarded, From};
 use super::headers;
 use super::hold::Waiting;
 use super::identify::Caller;
 use super::observe::ReplyBody;
 use super::plane::Plane;
-use super::read::Aftermath;
+use super::read::CallRequest;
 use super::refusal::Refused;
 use super::settle::Settle;
 use super::worker::Connection;
@@ -139,29 +140,28 @@ pub fn answered(
     plane: &Plane,
     connection: &Connection,
     heading: &Heading,
+    request: &mut CallRequest,
     forwarded: Forwarded,
-    aftermath: Option<Box<Aftermath>>,
     pursuit: Pursuit,
 ) -> Answer {
-    let Forwarded {
-        seat,
-        reply,
-        asked,
-        from,
-    } = forwarded;
-    let mut copy = aftermath
+    let Forwarded { seat, reply, from } = forwarded;
+    let failure_rule = FailureRule::of(request, heading.caller());
+    let mut copy = failure_rule
         .as_ref()
-        .filter(|aftermath| aftermath.reads_body())
+        .filter(|rule| rule.reads_body())
         .map(|_| plane.shared().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
     headers::to_agent(
         &mut parts.headers,
         connection.scheme,
-        asked.as_ref(),
-        from.destination(),
+        request.message.host.as_ref(),
+        match &from {
+            From::Api => &request.route().destination,
+            From::Fallback(destination) => destination,
+        },
     );
-    let mut settle = Settle::new(seat, status.as_u16(), aftermath);
+    let mut settle = Settle::new(seat, status.as_u16(), failure_rule);
     if settle.keeps_answer(&parts.headers) {
         copy = copy.max(Some(MAX_ANSWER));
     }
@@ -299,6 +299,19 @@ pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Findi
         headers.insert(PREFERENCE_APPLIED, applied);
     }
     heading.write(plane, headers, Some(Verdict::Hold));
+    answer
+}
+
+/// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can go
+/// on, or says that it cannot.
+pub async fn part(request: CallRequest, connection: &Connection, mut answer: Answer) -> Answer {
+    // Reading would tell a client that asks first to send what nobody wants.
+    let asks_first = request.message.headers.contains_key(header::EXPECT);
+    if asks_first || !request.message.body.discard(connection).await {
+        answer
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 

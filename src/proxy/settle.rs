@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::failure_rule::FailureRule;
 use super::observe::{Copied, Ending, OnEnd};
-use super::read::Aftermath;
 use crate::gate::outcome::FailureMode;
 use crate::ledger::answers::Answer;
 use crate::ledger::permit::{Seat, Settlement};
@@ -15,7 +15,7 @@ use crate::ledger::permit::{Seat, Settlement};
 pub struct Settle {
     seat: Option<Seat>,
     status: u16,
-    aftermath: Option<Box<Aftermath>>,
+    failure_rule: Option<Box<FailureRule>>,
     /// The headers of an answer that may be asked for again.
     kept: Option<Kept>,
 }
@@ -28,11 +28,11 @@ const KEPT: [&str; 4] = ["content-type", "content-encoding", "location", "etag"]
 impl Settle {
     /// The token of a call whose answer began with `status`.
     #[must_use]
-    pub const fn new(seat: Seat, status: u16, aftermath: Option<Box<Aftermath>>) -> Self {
+    pub const fn new(seat: Seat, status: u16, failure_rule: Option<Box<FailureRule>>) -> Self {
         Settle {
             seat: Some(seat),
             status,
-            aftermath,
+            failure_rule,
             kept: None,
         }
     }
@@ -81,9 +81,9 @@ impl OnEnd for Settle {
             .filter(|copy| copy.whole)
             .map(|copy| &*copy.bytes);
         if self
-            .aftermath
+            .failure_rule
             .as_ref()
-            .is_some_and(|aftermath| aftermath.failed(self.status, body))
+            .is_some_and(|rule| rule.failed(self.status, body))
         {
             modes.push((FailureMode::ToolError, "failure_when holds"));
         } else if self.status >= 500 {

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use super::Malformed;
 use super::query::percent_decode;
@@ -59,12 +60,17 @@ impl Target<'_> {
     /// The path's segments, decoded. A trailing slash is one last empty segment, and `/` is a
     /// single empty one: `/a` and `/a/` are two paths.
     pub fn segments(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        // A canonical path always decodes; an undecodable segment would stay as it is spelled,
-        // which matches nothing that was meant.
-        self.path
-            .split('/')
-            .skip(1)
-            .map(|segment| percent_decode(segment, false).unwrap_or(Cow::Borrowed(segment)))
+        self.path.split('/').skip(1).map(decoded)
+    }
+
+    /// Where in the path the segments `which` lie, counted as [`Target::segments`] gives them.
+    #[must_use]
+    pub fn span(&self, which: Range<usize>) -> Range<usize> {
+        let mut slashes = self.path.match_indices('/').map(|(at, _)| at);
+        let end = self.path.len();
+        let start = slashes.nth(which.start).map_or(end, |slash| slash + 1);
+        let more = which.len().saturating_sub(1);
+        start..slashes.nth(more).unwrap_or(end)
     }
 
     /// What is left of the path under `route`, which is matched in whole segments: `/payments`
@@ -90,6 +96,13 @@ impl fmt::Display for Target<'_> {
         f.write_str(&self.path)?;
         self.query.map_or(Ok(()), |query| write!(f, "?{query}"))
     }
+}
+
+/// A piece of a canonical path, decoded. Such a path always decodes; what did not would stay as it
+/// is spelled, which matches nothing that was meant.
+#[must_use]
+pub fn decoded(piece: &str) -> Cow<'_, str> {
+    percent_decode(piece, false).unwrap_or(Cow::Borrowed(piece))
 }
 
 /// One pass for the common path: only plain characters, no empty segment and none that begins with

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
@@ -23,6 +24,9 @@ pub struct Pattern {
 
 /// What a template's `{name}` segments matched.
 pub type Captures<'p, 'a> = SmallVec<[(&'p str, Cow<'a, str>); 2]>;
+
+/// Which segments a template's `{name}`s matched, in the order of [`Pattern::capture_names`].
+pub type Matched = SmallVec<[Range<usize>; 2]>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Shape {
@@ -80,18 +84,26 @@ impl Pattern {
         matches!(self.shape, Shape::Mcp).then_some(&self.source)
     }
 
-    /// What the path captured, where `method` and the decoded `segments` match. A HEAD request
-    /// matches where the GET request would (RFC 9110, 9.3.2).
+    /// What the path captured, where `method` and the decoded `segments` match.
     #[must_use]
     pub fn captures<'p, 'a>(
         &'p self,
         method: &str,
         segments: &[Cow<'a, str>],
     ) -> Option<Captures<'p, 'a>> {
+        let matched = self.matched(method, segments)?;
+        let texts = matched.into_iter().map(|which| join(&segments[which]));
+        Some(self.capture_names().zip(texts).collect())
+    }
+
+    /// Which segments the path captured, where `method` and the decoded `segments` match. A HEAD
+    /// request matches where the GET request would (RFC 9110, 9.3.2).
+    #[must_use]
+    pub fn matched(&self, method: &str, segments: &[Cow<'_, str>]) -> Option<Matched> {
         let Shape::Http(expected, template) = &self.shape else {
             return None;
         };
-        let mut captures = Captures::new();
+        let mut matched = Matched::new();
         if !expected.takes(method) {
             return None;
         }
@@ -100,14 +112,18 @@ impl Pattern {
             match segment {
                 Segment::Literal(literal) if **literal == **found => {}
                 Segment::Literal(_) => return None,
-                Segment::Capture(name) => captures.push((name, found.clone())),
-                Segment::Rest(name) => {
-                    captures.push((name, join(&segments[at..])?));
-                    return Some(captures);
+                Segment::Capture(_) => matched.push(at..at + 1),
+                Segment::Rest(_) => {
+                    let rest = &segments[at..];
+                    matched.push(at..segments.len());
+                    return rest
+                        .iter()
+                        .all(|segment| !segment.is_empty())
+                        .then_some(matched);
                 }
             }
         }
-        (segments.len() == template.len()).then_some(captures)
+        (segments.len() == template.len()).then_some(matched)
     }
 
     /// The names that the template captures, in their order.
@@ -324,13 +340,11 @@ fn read_segment(text: &str) -> Result<Segment, String> {
     })
 }
 
-/// One segment or more, none of them empty, as one text.
-fn join<'a>(segments: &[Cow<'a, str>]) -> Option<Cow<'a, str>> {
+/// One segment or more, as one text.
+fn join<'a>(segments: &[Cow<'a, str>]) -> Cow<'a, str> {
     match segments {
-        [] => None,
-        [one] => Some(one.clone()),
-        many if many.iter().any(|segment| segment.is_empty()) => None,
-        many => Some(Cow::Owned(many.join("/"))),
+        [one] => one.clone(),
+        many => Cow::Owned(many.join("/")),
     }
 }
 

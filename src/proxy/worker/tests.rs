@@ -13,14 +13,18 @@ use tokio::sync::Notify as Signal;
 
 use super::*;
 use crate::gate::policy::Upstream;
+use crate::gate::policy::pattern::Matched;
 use crate::proxy::accept::{Listen, Make, Running, bind};
+use crate::proxy::body::Content;
 use crate::proxy::drain::Drain;
 use crate::proxy::headers::{Destination, Traces};
+use crate::proxy::message::{OutgoingMessage, OutgoingTarget};
 use crate::proxy::observe::{Copied, Ending};
 use crate::proxy::outbound::{BodyFailure, OutBody};
 use crate::proxy::pool::{Pool, PoolOptions};
 use crate::proxy::upstream::{Patience, SendError};
 use crate::proxy::{headers, tls};
+use crate::wire::target;
 
 const PATIENCE: Patience = Patience {
     answer: Duration::from_secs(10),
@@ -120,20 +124,19 @@ impl Scripted {
             return say(404, "nowhere");
         };
         let destination = Destination::new(upstream, "/").unwrap();
-        let (mut parts, body) = request.into_parts();
-        parts.headers = headers::to_upstream(&parts, connection, &destination, &self.traces).0;
-        parts.uri = parts
-            .uri
-            .into_parts()
-            .path_and_query
-            .map(http::Uri::from)
-            .unwrap();
+        let (mut head, body) = request.into_parts();
+        let target = target::read(head.uri.path(), head.uri.query()).unwrap();
+        let target = OutgoingTarget::new("", &target, &Matched::new()).unwrap();
+        let uri = target.whole().clone().into();
+        let message = OutgoingMessage::new(head.clone(), target, Content::None);
+        head.headers = headers::to_upstream(&message, connection, &destination, &self.traces);
+        head.uri = uri;
         let lease = match self.pool.ready(upstream, PATIENCE.answer).await {
             Ok(lease) => lease,
             Err(error) => return say(502, &error.to_string()),
         };
         let body = OutBody::stream(body, connection.wire(), BOUND, PATIENCE.silence);
-        match lease.send(Request::from_parts(parts, body), PATIENCE).await {
+        match lease.send(Request::from_parts(head, body), PATIENCE).await {
             Ok(reply) => Response::from_parts(
                 reply.parts,
                 ReplyBody::observed(reply.body, Told(Arc::clone(&self.signals)), None),

@@ -1,0 +1,196 @@
+//! A call as it is judged: the outgoing message, and the arguments in its body.
+//!
+//! Borrowed from the message for one judgement. Target, captures and query are offsets in it; only
+//! the arguments are read anew each time, because a tree of them may be many times as large as the
+//! body, and nothing that large may be kept while a call waits for a person (G7).
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use http::header;
+
+use super::body::Content;
+use super::identify;
+use super::identify::Caller;
+use super::message::{HeaderParts, OutgoingMessage, PathParts};
+use super::read::CallRequest;
+use super::refusal::Refused;
+use crate::gate::digest::Digest;
+use crate::gate::json::Json;
+use crate::gate::name::{AgentName, RunId};
+use crate::gate::policy::Tool;
+use crate::gate::policy::facts::{Facts, ResponseFacts, RunFacts};
+use crate::gate::standing::Standing;
+use crate::ledger::admit::{Ask, Exhibit};
+use crate::wire;
+use crate::wire::canonical::{Approved, Body};
+use crate::wire::query::Query;
+use crate::wire::{Malformed, canonical, media};
+
+/// A call, ready to be judged.
+pub struct ParsedCall<'m> {
+    request: &'m CallRequest,
+    path: PathParts<'m>,
+    query: Query<'m>,
+    headers: HeaderParts<'m>,
+    args: Option<Json<'m>>,
+}
+
+impl<'m> ParsedCall<'m> {
+    /// Reads the arguments of a call, where its body has been read and is JSON.
+    pub fn of(request: &'m CallRequest) -> Result<Self, Refused> {
+        let message = &request.message;
+        let is_json = media::is_json(message.headers.get(header::CONTENT_TYPE)).is_ok();
+        let args = match message.body.bytes() {
+            Some(bytes) if is_json && !bytes.is_empty() => {
+                Some(wire::json::parse(bytes).map_err(Malformed::from)?)
+            }
+            _ => None,
+        };
+        Ok(ParsedCall {
+            request,
+            path: PathParts {
+                target: &message.target,
+                tool: request.tool().map(|tool| &**tool),
+            },
+            query: Query::new(message.target.query()),
+            headers: HeaderParts(&message.headers),
+            args,
+        })
+    }
+
+    /// What the ledger decides by, when `agent` asks.
+    #[must_use]
+    pub fn input<'a>(&'a self, agent: &'a AgentName) -> Ask<'a> {
+        Ask {
+            agent,
+            api: &self.request.route().api,
+            tool: self.request.tool(),
+            args: self.args.as_ref(),
+            path: &self.path,
+            query: &self.query,
+            header: &self.headers,
+            exhibit: self,
+        }
+    }
+
+    /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
+    /// else none but its own.
+    pub fn run(&self, caller: &Caller, standing: &Standing) -> Result<Option<RunId>, Refused> {
+        let headers = &self.message().headers;
+        if let Some(run) = identify::named_run(headers)? {
+            return Ok(Some(run));
+        }
+        if let Some(key) = &caller.place.policy.run.key {
+            let text = key.text(&self.facts(caller, standing, None));
+            if let Some(run) = text.ok().flatten().as_deref().and_then(identify::run_id) {
+                return Ok(Some(run));
+            }
+        }
+        Ok(identify::traced_run(headers))
+    }
+
+    /// What a condition outside the ledger's judgement reads: nothing of the run.
+    #[must_use]
+    pub fn facts<'f>(
+        &'f self,
+        caller: &'f Caller,
+        standing: &'f Standing,
+        response: Option<ResponseFacts<'f>>,
+    ) -> Facts<'f> {
+        Facts {
+            args: self.args.as_ref(),
+            path: &self.path,
+            query: &self.query,
+            header: &self.headers,
+            tool: self.tool_name(),
+            agent: caller.agent.as_str(),
+            workflow: caller.place.policy.name.as_str(),
+            run: RunFacts {
+                id: "",
+                calls: 0,
+                escalated: false,
+            },
+            level: standing.level().as_str(),
+            posture: standing.posture.as_str(),
+            remaining: standing.remaining,
+            burn: &standing.burn,
+            response,
+        }
+    }
+
+    fn message(&self) -> &'m OutgoingMessage {
+        &self.request.message
+    }
+
+    fn tool(&self) -> Option<&'m Arc<Tool>> {
+        self.request.tool()
+    }
+
+    fn tool_name(&self) -> &'m str {
+        self.tool().map_or("?", |tool| tool.name.as_str())
+    }
+}
+
+/// The call as reviewers are shown it, and as an approval is bound to it.
+impl Exhibit for ParsedCall<'_> {
+    fn digest(&self, workflow: &str, agent: &str) -> Option<Digest> {
+        let (message, route) = (self.message(), self.request.route());
+        let body = match (&message.body, &self.args) {
+            (Content::Unread(_), _) => return None,
+            (Content::None, _) => Body::None,
+            (Content::Read(..), Some(args)) => Body::Json(args),
+            (Content::Read(bytes, _), None) => Body::Bytes(bytes),
+        };
+        let undefined = Digest::new([0; 32]);
+        Some(canonical::approval_digest(&Approved {
+            workflow,
+            agent,
+            api: route.api.name.as_str(),
+            upstream: &route.upstream,
+            tool: self.tool_name(),
+            definition: self.tool().map_or(&undefined, |tool| &tool.definition),
+            method: message.method.as_str(),
+            target: message.target.as_str(),
+            body,
+        }))
+    }
+
+    fn alike(&self, into: &mut dyn Hasher) -> bool {
+        let (method, target) = (&self.message().method, &self.message().target);
+        into.write(method.as_str().as_bytes());
+        into.write_u8(0xff);
+        into.write(target.path().as_bytes());
+        into.write_u8(if target.query().is_some() { 0xfe } else { 0xff });
+        into.write(target.query().unwrap_or_default().as_bytes());
+        // No text has this byte: what ends here does not go on in what follows.
+        into.write_u8(0xff);
+        match (&self.message().body, &self.args) {
+            (Content::Unread(_), _) => return false,
+            (Content::None, _) => into.write_u8(0),
+            (Content::Read(bytes, _), Some(args)) => {
+                let mut text = Vec::with_capacity(bytes.len());
+                canonical::write(args, &mut text);
+                into.write_u8(1);
+                into.write(&text);
+            }
+            (Content::Read(bytes, _), None) => {
+                into.write_u8(2);
+                into.write(bytes);
+            }
+        }
+        true
+    }
+
+    fn target(&self) -> String {
+        let message = self.message();
+        [message.method.as_str(), " ", message.target.as_str()].concat()
+    }
+
+    fn args(&self) -> Option<String> {
+        let args = self.args.as_ref()?;
+        let mut text = Vec::new();
+        canonical::write(args, &mut text);
+        String::from_utf8(text).ok()
+    }
+}
