@@ -140,6 +140,17 @@ pub enum Refusal {
     Holds,
 }
 
+/// What the call was judged by changed meanwhile: it is to be judged again.
+struct Outdated(Box<Seat>);
+
+/// Does a call wait for a person?
+enum Hold {
+    /// It does, or there is another answer.
+    Ends(Admit),
+    /// It does not.
+    Released(Seat),
+}
+
 impl Ledger {
     /// Takes a seat for a call in its run: the run that `run` names, or one of its own. `None`
     /// where no more runs can be opened.
@@ -241,6 +252,16 @@ impl Ledger {
 
     /// Judges the call in `seat`.
     pub fn admit(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Admit {
+        loop {
+            match self.judge(seat, ask, now) {
+                Ok(admit) => return admit,
+                Err(Outdated(again)) => seat = *again,
+            }
+        }
+    }
+
+    /// Judges it once.
+    fn judge(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Admit, Outdated> {
         let epoch = self.epoch();
         let place = Arc::clone(&seat.place);
         // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
@@ -257,7 +278,7 @@ impl Ledger {
         if seat.edited.is_none() && place.shard.has_edits() {
             seat = match Self::find_edit(seat, ask, now) {
                 Ok(seat) => seat,
-                Err(admit) => return *admit,
+                Err(admit) => return Ok(*admit),
             };
         }
         // Judged again after a wait: it is not in flight until it may go.
@@ -280,10 +301,10 @@ impl Ledger {
         let judged = match judge::judge(&case) {
             Ok(judged) => judged,
             Err(Unreadable(what)) => {
-                return Admit::Refused {
+                return Ok(Admit::Refused {
                     seat,
                     refusal: Refusal::Unreadable(what),
-                };
+                });
             }
         };
         let escalated = case.facts.run.escalated;
@@ -311,31 +332,33 @@ impl Ledger {
         seat.escalated = escalated;
         seat.note_escalation(escalation);
         if !self.journal.room() {
-            return seat.turned_down(Refusal::Journal);
+            return Ok(seat.turned_down(Refusal::Journal));
         }
         let (mut seat, judged) = match asked {
             Asked::Nothing => (seat, judged),
-            Asked::Unread => return Admit::Unread { seat },
-            Asked::Refused(refusal) => return Admit::Refused { seat, refusal },
+            Asked::Unread => return Ok(Admit::Unread { seat }),
+            Asked::Refused(refusal) => return Ok(Admit::Refused { seat, refusal }),
             Asked::This(doing) => match self.recall(seat, doing, judged, now) {
                 Recall::On(seat, judged) => (seat, judged),
-                Recall::Ends(admit) => return admit.catch_escalation(),
+                Recall::Ends(admit) => return Ok(admit.catch_escalation()),
             },
         };
         seat.watched = judged
             .watched
             .as_ref()
             .map(|finding| (finding.verdict, finding.rule.as_str()));
-        let admit = match judged.acts {
-            Some(finding) if finding.verdict == Verdict::Deny => self.deny(seat, finding, now),
+        let hold = match judged.acts {
+            Some(finding) if finding.verdict == Verdict::Deny => {
+                Hold::Ends(self.deny(seat, finding, now))
+            }
             _ if let Some(edited) = seat.edited.filter(|_| !seat.granted) => {
-                self.send_edited(seat, edited, ask, epoch)
+                Hold::Ends(self.send_edited(seat, edited, ask, epoch))
             }
             None => {
                 if let Some(finding) = &judged.watched {
                     self.book_finding(&seat, finding, now);
                 }
-                self.pass(seat, ask, (&standing, epoch), now)
+                Hold::Released(seat)
             }
             Some(finding) => {
                 // What the book of deeds holds is nobody's review to skip.
@@ -347,7 +370,11 @@ impl Ledger {
                 self.hold(seat, ask, finding, steps, (&standing, epoch), now)
             }
         };
-        admit.catch_escalation()
+        let admit = match hold {
+            Hold::Released(seat) => self.pass(seat, ask, (&standing, epoch), now)?,
+            Hold::Ends(admit) => admit,
+        };
+        Ok(admit.catch_escalation())
     }
 
     #[cold]
@@ -372,12 +399,18 @@ impl Ledger {
     }
 
     /// No rule stops it. What it does beside other calls may.
-    fn pass(&self, mut seat: Seat, ask: &Ask<'_>, judged: (&Standing, u64), now: Time) -> Admit {
+    fn pass(
+        &self,
+        mut seat: Seat,
+        ask: &Ask<'_>,
+        judged: (&Standing, u64),
+        now: Time,
+    ) -> Result<Admit, Outdated> {
         let epoch = judged.1;
         seat.let_go();
         if let Some(finding) = self.count_repeat(&mut seat, ask, now) {
             if !watches_only(&seat, ask.tool, &finding, now) {
-                return self.deny(seat, finding, now);
+                return Ok(self.deny(seat, finding, now));
             }
             (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
             self.book_finding(&seat, &finding, now);
@@ -386,27 +419,27 @@ impl Ledger {
             Ok(()) => {}
             // A failure changed the level while this was judged. It changes again only with the
             // next failure or a person's hand.
-            Err(Exposed::Outdated) => return self.admit(seat, ask, now),
+            Err(Exposed::Outdated) => return Err(Outdated(Box::new(seat))),
             Err(Exposed::Full(finding)) if watches_only(&seat, ask.tool, &finding, now) => {
                 (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
             }
-            Err(Exposed::Full(finding)) => return self.deny(seat, *finding, now),
+            Err(Exposed::Full(finding)) => return Ok(self.deny(seat, *finding, now)),
         }
         if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
             if !watches_only(&seat, ask.tool, &finding, now) {
-                return capped_by(seat, finding, capped);
+                return Ok(capped_by(seat, finding, capped));
             }
             (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
         }
         if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered() || seat.under.is_some())
         {
-            return Admit::Pass {
+            return Ok(Admit::Pass {
                 permit: Permit { seat, epoch },
                 durable: None,
-            };
+            });
         }
         if !self.journal.ready() {
-            return seat.turned_down(Refusal::Journal);
+            return Ok(seat.turned_down(Refusal::Journal));
         }
         let place = Arc::clone(&seat.place);
         let mut live = place.shard.lock();
@@ -416,14 +449,14 @@ impl Ledger {
         {
             drop(live);
             // Others used it up since it was looked up.
-            return self.admit(seat, ask, now);
+            return Err(Outdated(Box::new(seat)));
         }
         let durable = self.journal_admission(&mut seat, &mut live, None, now);
         drop(live);
-        Admit::Pass {
+        Ok(Admit::Pass {
             permit: Permit { seat, epoch },
             durable: Some(durable),
-        }
+        })
     }
 
     fn deny(&self, mut seat: Seat, finding: Finding, now: Time) -> Admit {
@@ -435,6 +468,7 @@ impl Ledger {
         }
     }
 
+    /// It needs a person, unless one said yes before or need not be asked.
     fn hold(
         &self,
         mut seat: Seat,
@@ -443,24 +477,24 @@ impl Ledger {
         steps: Vec<StepName>,
         judged: (&Standing, u64),
         now: Time,
-    ) -> Admit {
+    ) -> Hold {
         let epoch = judged.1;
         if seat.granted
             || (seat.under.is_some() && seat.admitted && timed::applies(&finding, judged.0))
         {
-            return self.pass(seat, ask, judged, now);
+            return Hold::Released(seat);
         }
         seat.under = None;
         (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
         if !self.journal.ready() {
-            return seat.turned_down(Refusal::Journal);
+            return Hold::Ends(seat.turned_down(Refusal::Journal));
         }
         let place = Arc::clone(&seat.place);
         let Some(digest) = ask
             .exhibit
             .digest(place.policy.name.as_str(), ask.agent.as_str())
         else {
-            return Admit::Unread { seat };
+            return Hold::Ends(Admit::Unread { seat });
         };
         let mut live = place.shard.lock();
         // The time of the judgement may be old by now, and a grant is used before it expires by the
@@ -469,10 +503,10 @@ impl Ledger {
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);
             drop(live);
-            return self.deny(seat, finding, now);
+            return Hold::Ends(self.deny(seat, finding, now));
         }
         let standing = live.state().approvals().standing(&digest, now).cloned();
-        match standing {
+        Hold::Ends(match standing {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => self.use_grant(
                 seat,
                 ask,
@@ -496,7 +530,7 @@ impl Ledger {
                 && self.take_unreviewed(&mut seat, now) =>
             {
                 drop(live);
-                self.pass(seat, ask, judged, now)
+                return Hold::Released(seat);
             }
             None if denied_before(&live, &seat, now) => {
                 drop(live);
@@ -513,7 +547,7 @@ impl Ledger {
             {
                 drop(live);
                 seat.go_under(grant, finding);
-                self.pass(seat, ask, judged, now)
+                return Hold::Released(seat);
             }
             None if let Some(full) = full(&live, &seat) => {
                 drop(live);
@@ -538,7 +572,7 @@ impl Ledger {
                 let approval = live.state().approvals().get(id).cloned();
                 drop(live);
                 let Some(approval) = approval else {
-                    return seat.turned_down(Refusal::Holds);
+                    return Hold::Ends(seat.turned_down(Refusal::Holds));
                 };
                 seat.run.lock().wait_for(id);
                 Admit::Held {
@@ -548,7 +582,7 @@ impl Ledger {
                     finding: Box::new(finding),
                 }
             }
-        }
+        })
     }
 
     /// Takes a place among the approvals that the process holds, where there is one.
