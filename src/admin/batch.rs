@@ -16,10 +16,11 @@ use super::read::{Asked, name, sentence};
 use super::{Desk, runs};
 use crate::api::report::{Batch, Exclusion, Filter};
 use crate::api::{Problem, Slug};
+use crate::gate::booking::Change;
 use crate::gate::outcome::FailureMode;
 use crate::ids;
 use crate::journal::record::RunKey;
-use crate::journal::revise::{BatchOf, Change, MAX_BATCH};
+use crate::journal::revise::{BatchOf, MAX_BATCH};
 
 /// What is to happen to the runs that match.
 #[derive(Debug, Clone, Copy)]

@@ -17,10 +17,11 @@ use crate::api;
 use crate::api::check::{Accept, Check, CheckQuery, Checks, Drawn};
 use crate::api::operate::RunReport;
 use crate::api::{Moment, Problem};
+use crate::gate::booking::Change;
 use crate::gate::name::{RunId, WorkflowName};
 use crate::gate::time::days;
 use crate::journal::read::CheckView;
-use crate::journal::revise::{Change, RunTarget};
+use crate::journal::revise::RunTarget;
 
 /// How many runs are listed where nobody says.
 const LISTED: usize = 100;

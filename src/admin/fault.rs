@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use crate::api::problem::{Cause, FieldError, MEDIA_TYPE};
 use crate::api::report::Candidate;
 use crate::api::{Moment, Problem, Slug};
+use crate::gate::booking::ids;
 use crate::gate::name::WorkflowName;
 use crate::gate::policy::Place;
 use crate::gate::policy::schema::Violation;
-use crate::journal::revise;
 use crate::journal::revise::{ReviseError, RunTarget};
 use crate::ledger::edit::EditError;
 use crate::ledger::operate::OperateError;
@@ -233,7 +233,7 @@ pub(super) fn no_run(target: &RunTarget) -> String {
 }
 
 /// A run that may be meant, as people see it.
-pub(super) fn candidate(run: revise::Candidate) -> Candidate {
+pub(super) fn candidate(run: ids::Candidate) -> Candidate {
     Candidate {
         workflow: run.workflow.to_string(),
         agent: run.agent.to_string(),

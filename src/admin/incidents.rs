@@ -12,6 +12,7 @@ use super::runs::every;
 use super::{Desk, batch};
 use crate::api::incident::{Decided, ExcludeIncident, Incident, Incidents};
 use crate::api::{Problem, Slug};
+use crate::gate::booking::Change;
 use crate::gate::incident;
 use crate::gate::name::{CallId, IncidentId};
 use crate::gate::outcome::{FailureMode, Outcome};
@@ -19,7 +20,7 @@ use crate::gate::run::Charge;
 use crate::gate::time::minutes;
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::RunKey;
-use crate::journal::revise::{BatchOf, Change, MAX_BATCH, ReviseError};
+use crate::journal::revise::{BatchOf, MAX_BATCH, ReviseError};
 use crate::ledger::Table;
 
 /// So many unacceptable runs of an incident's time are looked at; of more, none is excluded.
@@ -136,11 +137,7 @@ fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Tags {
         .map(|place| &place.policy.terms.objective);
     // Of a workflow without a policy nobody knows any more which modes counted: all of them, so
     // that too little is excluded and not too much.
-    let counts = |mode: &FailureMode| {
-        objective.is_none_or(|objective| {
-            objective.unacceptable.contains(mode) || objective.critical.contains(mode)
-        })
-    };
+    let counts = |mode: &FailureMode| objective.is_none_or(|objective| objective.counts(mode));
     let has = |charge: &Charge| {
         charge
             .call

@@ -15,10 +15,11 @@ use super::read::{Asked, Segment, name, remark, sentence, some_name};
 use super::{Desk, batch};
 use crate::api::operate::{Exclude, Report, RunReport};
 use crate::api::{Moment, Problem};
+use crate::gate::booking::Change;
 use crate::gate::name::RunId;
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
-use crate::journal::revise::{Change, ReviseError, Revised, RunTarget};
+use crate::journal::revise::{ReviseError, Revised, RunTarget};
 use crate::ledger::operate::Reported;
 use crate::{api, ids};
 

@@ -2,6 +2,7 @@
 //! a file or the environment.
 
 pub mod approval;
+pub mod booking;
 pub mod budget;
 pub mod change_log;
 pub mod check;

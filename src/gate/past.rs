@@ -87,9 +87,7 @@ pub fn read(
     modes: &BTreeSet<FailureMode>,
     idle: bool,
 ) -> Reading {
-    let counts = modes
-        .iter()
-        .any(|mode| objective.unacceptable.contains(mode) || objective.critical.contains(mode));
+    let counts = modes.iter().any(|mode| objective.counts(mode));
     let good = if idle { Mark::Idle } else { Mark::Acceptable };
     let reading = |mark| Reading {
         mark,

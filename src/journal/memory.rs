@@ -15,15 +15,17 @@ mod checks;
 mod records;
 
 use super::port::{Appended, Journal, Projection, Ticket};
-use super::read::{CheckState, JournalView, RunView};
+use super::read::{JournalView, RunView};
 use super::receipt;
 use super::receipt::{Receipt, Stamp};
 use super::record::{CallRecord, RunRecord};
 use super::revise::{
-    Batch, BatchOf, Candidate, Change, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
-    RunTarget,
+    Batch, BatchOf, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll, RunTarget,
 };
 use super::unavailable::Unavailable;
+use crate::gate::booking::Change;
+use crate::gate::booking::CheckState;
+use crate::gate::booking::ids::Candidate;
 use crate::gate::event::{Cell, Entry, Event, Revision};
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::WorkflowName;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::record::{RunKey, RunRecord};
 use super::unavailable::Unavailable;
+use crate::gate::booking::CheckState;
 use crate::gate::digest::Digest;
 use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Shown;
@@ -14,21 +15,6 @@ use crate::gate::risk::Risk;
 use crate::gate::run::Charge;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-
-/// What became of a run that was drawn for people to judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckState {
-    /// It waits for somebody.
-    Waiting,
-    /// Somebody said that it was right.
-    Accepted,
-    /// Somebody said what was wrong with it.
-    Reported,
-    /// The queue was full and others were riskier or newer: nobody looked at it.
-    Unchecked,
-    /// It was taken out of the budget.
-    Excluded,
-}
 
 /// Reading what was kept. Every method may read a disk: not for the data plane.
 pub trait Records: Send + Sync {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::record::RunKey;
 use super::unavailable::Unavailable;
-use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
-use crate::gate::outcome::FailureMode;
-use crate::gate::risk::Risk;
-use crate::gate::run::{Charge, Mark};
+use crate::gate::booking::Change;
+use crate::gate::booking::ids::Candidate;
+use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
+use crate::gate::run::Mark;
 use crate::gate::time::Time;
 
 /// Which run is meant.
@@ -51,21 +51,6 @@ pub struct Revise {
     pub open: Vec<Candidate>,
 }
 
-/// A run that may be meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its workflow.
-    pub workflow: WorkflowName,
-    /// Its agent.
-    pub agent: AgentName,
-    /// Its id.
-    pub run: RunId,
-    /// The tool through which it touched the object, with its risk, where an object was asked for.
-    pub tool: Option<(Risk, ToolName)>,
-    /// When it was booked; of an open run, when it last touched the object.
-    pub at: Time,
-}
-
 /// A change to how many booked runs stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -97,63 +82,6 @@ pub struct RevisedAll {
     pub changed: BTreeMap<WorkflowName, u64>,
     /// Runs of which the same had been said before.
     pub repeated: u64,
-}
-
-/// What changes about a booked run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Something went wrong with it.
-    Report(Charge),
-    /// A report is taken back: the newest with this mode and this reference, as far as they are
-    /// given. At least one of them is.
-    Retract {
-        /// The mode.
-        mode: Option<FailureMode>,
-        /// The report's reference.
-        reference: Option<Arc<str>>,
-        /// Who.
-        by: PersonName,
-    },
-    /// It leaves the budget.
-    Exclude {
-        /// Why.
-        reason: Arc<str>,
-        /// The reference that it can be put back by.
-        reference: Option<Arc<str>>,
-        /// Who.
-        by: PersonName,
-    },
-    /// Somebody found out whether a call whose answer was lost was executed.
-    Reconcile {
-        /// The call.
-        call: CallId,
-        /// Whether it was.
-        executed: bool,
-        /// No harm was done: what the gate charged for the lost answer is taken back.
-        harmless: bool,
-        /// A note.
-        note: Option<Arc<str>>,
-        /// Who.
-        by: PersonName,
-    },
-    /// It comes back.
-    Reinstate {
-        /// Who.
-        by: PersonName,
-    },
-    /// A person looked at a run that was drawn, and it was right.
-    Accept {
-        /// Who.
-        by: PersonName,
-    },
-    /// A person or a system judged it, drawn or not. One that was not right is reported besides:
-    /// the judgement alone costs nothing.
-    Check {
-        /// Whether it was right.
-        right: bool,
-        /// Who.
-        by: PersonName,
-    },
 }
 
 /// What a revision did.

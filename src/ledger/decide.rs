@@ -10,12 +10,13 @@ use std::sync::Arc;
 use super::Ledger;
 use super::operate::{Durable, OperateError, Reported, decided};
 use crate::gate::approval::{Approval, Decision, DecisionKind, Stage};
+use crate::gate::booking::Change;
 use crate::gate::digest::Digest;
 use crate::gate::event::Event;
 use crate::gate::name::{ApprovalId, CallId, PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
-use crate::journal::revise::{Change, RunTarget};
+use crate::journal::revise::RunTarget;
 
 /// A decision that was handed over.
 pub struct Deciding {

@@ -20,6 +20,7 @@ use super::answers::{Answer, Answers};
 use super::permit::Seat;
 use super::runs::{charge, seen};
 use crate::api::Moment;
+use crate::gate::booking::Change;
 use crate::gate::deed::{
     Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Undone, Work, series,
 };
@@ -34,7 +35,7 @@ use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::journal::revise::{Change, Revise, RunTarget};
+use crate::journal::revise::{Revise, RunTarget};
 use crate::wire::canonical;
 
 /// The request header that carries an idempotency key.

@@ -16,6 +16,8 @@ use super::{Ledger, Workplace, runs};
 use crate::api::Moment;
 use crate::gate::approval::queue::Conflict;
 use crate::gate::approval::{Approval, Stage};
+use crate::gate::booking::Change;
+use crate::gate::booking::ids::Candidate;
 use crate::gate::event::{Clamp, Entry, Event};
 use crate::gate::name::{
     AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName,
@@ -27,9 +29,7 @@ use crate::gate::workflow::WorkflowState;
 use crate::journal::port::{Journal, Ticket};
 use crate::journal::receipt;
 use crate::journal::receipt::{Receipt, Stamp};
-use crate::journal::revise::{
-    Batch, BatchOf, Candidate, Change, Revise, ReviseError, Revised, RevisedAll, RunTarget,
-};
+use crate::journal::revise::{Batch, BatchOf, Revise, ReviseError, Revised, RevisedAll, RunTarget};
 use crate::journal::unavailable::Unavailable;
 
 /// One workflow or all of them.

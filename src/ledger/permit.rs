@@ -12,6 +12,7 @@ use super::deeds::Doing;
 use super::edit::Edited;
 use super::runs::OpenRun;
 use super::{Ledger, Workplace, runs};
+use crate::gate::booking::Change;
 use crate::gate::deed::Undone;
 use crate::gate::event::{Event, HeldBy};
 use crate::gate::incident;
@@ -22,7 +23,7 @@ use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::record::CallRecord;
-use crate::journal::revise::{Change, Revise, RunTarget};
+use crate::journal::revise::{Revise, RunTarget};
 
 /// A call's place in its run.
 #[must_use = "a seat that is dropped settles its call"]

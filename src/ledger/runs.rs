@@ -588,8 +588,7 @@ pub fn charge(
     now: Time,
 ) -> Option<Receipt<Result<(), Unavailable>>> {
     let objective = &place.policy.terms.objective;
-    let counts =
-        objective.unacceptable.contains(&charge.mode) || objective.critical.contains(&charge.mode);
+    let counts = objective.counts(&charge.mode);
     // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it.
     // What the gate saw itself is on the run.
     let is_told = match charge.source {

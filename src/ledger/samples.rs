@@ -54,9 +54,7 @@ impl Seat {
     /// such calls are known.
     pub(super) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
         let objective = &self.place.policy.terms.objective;
-        let counts = |mode: &FailureMode| {
-            objective.unacceptable.contains(mode) || objective.critical.contains(mode)
-        };
+        let counts = |mode: &FailureMode| objective.counts(mode);
         let modes: Vec<_> = run
             .charges
             .iter()

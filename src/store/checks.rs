@@ -13,13 +13,13 @@ use sha2::{Digest as _, Sha256};
 use super::codes;
 use super::database::{Fault, meta};
 use super::pen::Pen;
+use crate::gate::booking::CheckState;
 use crate::gate::check;
 use crate::gate::check::{Check, MOST_WAITING, Pace, Week};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::run::Executed;
 use crate::gate::time::{Minute, Time, days};
-use crate::journal::read::CheckState;
 use crate::journal::record::RunRecord;
 
 /// What draws need to know.

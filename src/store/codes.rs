@@ -1,11 +1,11 @@
 //! Enums as the small integers that rows hold. `schema.sql` lists them; a number never changes its
 //! meaning.
 
+use crate::gate::booking::CheckState;
 use crate::gate::outcome::Source;
 use crate::gate::risk::Risk;
 use crate::gate::run::{Executed, Mark};
 use crate::gate::verdict::Verdict;
-use crate::journal::read::CheckState;
 
 pub(super) const UNACCEPTABLE_OR_EXCLUDED: i64 = 1;
 pub(super) const AMBIGUOUS: i64 = 2;

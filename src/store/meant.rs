@@ -18,13 +18,15 @@ use super::pen::Pen;
 use super::revise::{Answer, Booked};
 use super::runs::{TIME_SHIFT, bytes};
 use super::{charges, codes};
+use crate::gate::booking::Change;
+use crate::gate::booking::ids::Candidate;
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::{AgentName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
 use crate::gate::run::{Mark, RunRef};
 use crate::gate::time::Time;
-use crate::journal::revise::{Candidate, Change, MAX_BATCH, ReviseError, RunTarget};
+use crate::journal::revise::{MAX_BATCH, ReviseError, RunTarget};
 
 /// How many runs are named when more than one matches.
 const NAMED: usize = 10;

@@ -14,6 +14,7 @@ use super::meant::run_id;
 use super::names::number;
 use super::runs::{TIME_SHIFT, bytes};
 use super::{charges, codes, spans};
+use crate::gate::booking::CheckState;
 use crate::gate::digest::Digest;
 use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Facets;
@@ -24,8 +25,8 @@ use crate::gate::run::{Executed, Mark};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::read::{
-    CheckState, CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView,
-    MOST_RECORDS, Records, RunFilter, RunView, Shadowed,
+    CheckView, Checks, Drawn, Entries, EntryFilter, Happened, JournalView, MOST_RECORDS, Records,
+    RunFilter, RunView, Shadowed,
 };
 use crate::journal::record::{CallRecord, RunKey, RunRecord};
 use crate::journal::revise::MAX_BATCH;

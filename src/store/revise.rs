@@ -15,16 +15,15 @@ use super::database::Fault;
 use super::meant::load;
 use super::pen::Pen;
 use super::runs::seen_code;
+use crate::gate::booking::Change;
+use crate::gate::booking::CheckState;
 use crate::gate::event::{Entry, Event, Revision};
 use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::{Charge, Mark, RunRef};
 use crate::gate::time::Time;
-use crate::journal::read::CheckState;
-use crate::journal::revise::{
-    Batch, BatchOf, Change, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll,
-};
+use crate::journal::revise::{Batch, BatchOf, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll};
 
 /// What a revision needs to know of a run.
 pub(super) struct Booked {

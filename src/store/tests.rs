@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use super::database::Fault;
 use super::{Clock, OpenError, Opened, Options, Queue, Readers, Running, Store};
+use crate::gate::booking::Change;
+use crate::gate::booking::ids::Candidate;
 use crate::gate::budget::Objective;
 use crate::gate::digest::Digest;
 use crate::gate::event::{Admission, Clamp, Entry, Event};
@@ -29,9 +31,7 @@ use crate::gate::workflow::WorkflowState;
 use crate::journal::port::{Journal as _, Projection, Ticket};
 use crate::journal::read::{EntryFilter, Records as _, RunFilter};
 use crate::journal::record::{CallRecord, RunKey, RunRecord};
-use crate::journal::revise::{
-    Batch, BatchOf, Candidate, Change, Revise, ReviseError, Revised, RevisedAll, RunTarget,
-};
+use crate::journal::revise::{Batch, BatchOf, Revise, ReviseError, Revised, RevisedAll, RunTarget};
 
 mod checks;
 mod damage;

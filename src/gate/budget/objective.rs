@@ -48,6 +48,12 @@ pub struct Remaining {
 }
 
 impl Objective {
+    /// Does a run with this mode count as unacceptable?
+    #[must_use]
+    pub fn counts(&self, mode: &FailureMode) -> bool {
+        self.unacceptable.contains(mode) || self.critical.contains(mode)
+    }
+
     /// The share of runs that may be unacceptable, in parts per million. Never zero.
     #[must_use]
     pub const fn miss_ppm(&self) -> u32 {

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::Books;
+use crate::gate::booking::CheckState;
 use crate::gate::name::WorkflowName;
 use crate::gate::risk::Risk;
 use crate::gate::run::Executed;
 use crate::gate::time::Time;
-use crate::journal::read::{CheckState, CheckView, Checks, Drawn};
+use crate::journal::read::{CheckView, Checks, Drawn};
 
 impl Books {
     pub(super) fn checks(

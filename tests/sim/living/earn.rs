@@ -2,6 +2,7 @@
 //! except where the draw says otherwise.
 
 use burngate::gate::approval::DecisionKind;
+use burngate::gate::booking::Change;
 use burngate::gate::check::Check;
 use burngate::gate::earn::{Earn, Gain, How, Step};
 use burngate::gate::event::{Effect, Event};
@@ -9,7 +10,7 @@ use burngate::gate::level::Volume;
 use burngate::gate::policy::judge::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::time::{days, minutes};
-use burngate::journal::revise::{Change, RunTarget};
+use burngate::journal::revise::RunTarget;
 use burngate::ledger::admit::Admit;
 
 use super::checks;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use burngate::clock::Clock as _;
 use burngate::gate::approval::DecisionKind;
+use burngate::gate::booking::Change;
 use burngate::gate::name::ApprovalId;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Terms;
 use burngate::gate::risk::Tier;
 use burngate::journal::port::Journal as _;
-use burngate::journal::revise::{Change, RunTarget};
+use burngate::journal::revise::RunTarget;
 use burngate::ledger::admit::{Admit, Refusal};
 use burngate::ledger::operate::{Reported, Scope};
 use burngate::ledger::permit::{Permit, Seat, Settlement};
