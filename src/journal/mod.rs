@@ -4,6 +4,7 @@
 //!
 //! Nothing here decides about a call, and nothing here touches a disk: `store` does.
 
+pub mod booked;
 pub mod import;
 pub mod memory;
 pub mod port;

@@ -4,19 +4,25 @@ use rusqlite::{Connection, Row};
 
 use super::codes;
 use super::database::Fault;
+use crate::gate::booking::BookedCharge;
 use crate::gate::name::CallId;
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
 
-/// The charges of a run in the order in which they became known, each with whether it was taken
-/// back.
-pub(super) fn of_run(connection: &Connection, id: i64) -> Result<Vec<(Charge, bool)>, Fault> {
+/// The charges of a run in the order in which they became known.
+pub(super) fn of_run(connection: &Connection, id: i64) -> Result<Vec<BookedCharge>, Fault> {
     let mut select = connection.prepare(
-        "SELECT m.name, c.source, c.by, c.call, t.name, c.note, c.reference, c.retracted IS NOT NULL
+        "SELECT m.name, c.source, c.by, c.call, t.name, c.note, c.reference, c.counts, c.retracted IS NOT NULL
          FROM charges c JOIN names m ON m.id = c.mode LEFT JOIN names t ON t.id = c.tool WHERE c.run = ?1 ORDER BY c.n",
     )?;
     let charges = select
-        .query_map([id], |row| Ok((charge(row)?, row.get(7)?)))?
+        .query_map([id], |row| {
+            Ok(BookedCharge {
+                charge: charge(row)?,
+                counts: row.get(7)?,
+                retracted: row.get(8)?,
+            })
+        })?
         .collect::<Result<_, _>>()?;
     Ok(charges)
 }

@@ -68,17 +68,6 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// What became of a drawn run; `None` where it was not drawn.
-    pub(super) fn check_state(&self, id: i64) -> Result<Option<CheckState>, Fault> {
-        let state = self
-            .connection
-            .query_row("SELECT state FROM checks WHERE run = ?1", [id], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        Ok(state.map(|code| codes::check::value(code).unwrap_or(CheckState::Unchecked)))
-    }
-
     /// Takes a run out of the queue, where it waits there.
     pub(super) fn leave_queue(
         &mut self,

@@ -14,13 +14,14 @@ use super::codes::notable_mark;
 use super::database::Fault;
 use super::pen::Pen;
 use super::runs::{Row, bytes};
+use crate::gate::booking::reasons;
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{PersonName, RunId, WorkflowName};
-use crate::gate::outcome::FailureMode;
 use crate::gate::past::{Imported, MOST_CRITICAL, PastCell, PastRun};
 use crate::gate::risk::Risk;
-use crate::gate::run::{Mark, RunRef};
+use crate::gate::run::{Charge, Mark, RunRef};
 use crate::gate::time::{Minute, Time};
+use crate::journal::booked::BookedRuns as _;
 use crate::journal::import::{ImportError, ImportReply, ImportStep};
 use crate::journal::record::RunRecord;
 
@@ -148,12 +149,22 @@ impl Pen<'_> {
             self.touch(id, workflow, call)?;
             self.keep_arguments(call)?;
         }
-        // Where the history calls the run unacceptable and the objective counts none of its modes,
-        // all of them are why.
-        let counted = |pen: &Self, mode: &FailureMode| pen.counts(&run.workflow, mode);
-        let named = run.charges.iter().any(|charge| counted(self, &charge.mode));
-        for (n, charge) in (1..).zip(&run.charges) {
-            let counts = counted(self, &charge.mode) || (run.mark == Mark::Unacceptable && !named);
+        let failed = run.mark == Mark::Unacceptable;
+        let counted: Vec<bool> = {
+            let is_why = reasons(&run.charges, |mode| self.counts(&run.workflow, mode));
+            let counts = |charge: &Charge| self.counts(&run.workflow, &charge.mode);
+            let charges = run.charges.iter();
+            charges
+                .map(|charge| {
+                    if failed {
+                        is_why(charge)
+                    } else {
+                        counts(charge)
+                    }
+                })
+                .collect()
+        };
+        for ((n, charge), counts) in (1..).zip(&run.charges).zip(counted) {
             self.insert_charge(id, n, charge, run.booked_at, counts)?;
         }
         if run.mark == Mark::Excluded {

@@ -40,3 +40,9 @@ pub(super) fn number(connection: &Connection, name: &str) -> Result<Option<i64>,
         })
         .optional()?)
 }
+
+/// The name with this number.
+pub(super) fn name_of(connection: &Connection, number: i64) -> Result<String, Fault> {
+    let mut select = connection.prepare("SELECT name FROM names WHERE id = ?1")?;
+    Ok(select.query_row([number], |row| row.get(0))?)
+}

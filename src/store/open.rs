@@ -20,6 +20,7 @@ use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed};
 use crate::gate::time::Time;
+use crate::journal::booked::BookedRuns as _;
 
 /// The note of the charge that a lost answer earns.
 const AMBIGUOUS: &str = "ambiguous: sent, and the answer was lost in a restart";
@@ -190,7 +191,9 @@ fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, Ope
             pen.booked_row(workflow, &admission.run)?
         };
         if let Some(row) = row.filter(|_| booked.is_some() && !admission.idempotent) {
-            pen.charge(row, &[charge], now, |pen, mode| pen.counts(workflow, mode))?;
+            pen.add_charges(row, &[charge], now, |pen, charge| {
+                pen.counts(workflow, &charge.mode)
+            })?;
         }
         if let Some(row) = row {
             pen.attach(row, workflow, admission, now)?;

@@ -16,7 +16,6 @@ use super::import::Importing;
 use super::runs::RunStatements;
 use crate::gate::event::{Cell, Entry, Event};
 use crate::gate::name::WorkflowName;
-use crate::gate::outcome::FailureMode;
 use crate::gate::run::Mark;
 use crate::gate::time::{Minute, Time};
 use crate::journal::port::Ticket;
@@ -115,10 +114,10 @@ impl<'c> Pen<'c> {
 
     /// Writes a run that ended, and tallies it unless it was booked by an event of its own.
     pub(super) fn record(&mut self, run: &RunRecord) -> Result<(), Fault> {
-        let (id, stood) = self.write_run(run)?;
-        if let Some(was) = stood {
-            return self.note_end(&was, run.ended);
-        }
+        let Some(id) = self.write_run(run)? else {
+            // It was booked before its end, and is counted.
+            return Ok(());
+        };
         match run.mark {
             Mark::Acceptable | Mark::Idle => {}
             Mark::Unacceptable | Mark::Excluded => return Ok(()),
@@ -172,15 +171,6 @@ impl<'c> Pen<'c> {
             self.write_tally(workflow, tally)?;
         }
         Ok(())
-    }
-
-    /// Does the objective in force count this mode? Where no objective is known, everything counts:
-    /// what cannot be judged is not forgiven (G3).
-    pub(super) fn counts(&self, workflow: &WorkflowName, mode: &FailureMode) -> bool {
-        self.books
-            .state
-            .workflow(workflow)
-            .is_none_or(|state| state.terms().objective.unacceptable.contains(mode))
     }
 
     /// Does a read count as a run of this workflow?

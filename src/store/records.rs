@@ -7,14 +7,14 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::audit::hexadecimal;
+use super::booked::{exclusion, run_id};
 use super::chain::{LedgerId, subject_hash};
 use super::charges::call_id;
 use super::database::{Fault, open_read_only};
-use super::meant::run_id;
 use super::names::number;
 use super::runs::{TIME_SHIFT, bytes};
 use super::{charges, codes, spans};
-use crate::gate::booking::CheckState;
+use crate::gate::booking::{BookedCharge, CheckState};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Facets;
@@ -404,28 +404,11 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
     }
     let (retracted, charges): (Vec<_>, Vec<_>) = charges::of_run(connection, id)?
         .into_iter()
-        .partition(|(_, retracted)| *retracted);
+        .partition(|known| known.retracted);
+    let charge = |known: BookedCharge| known.charge;
     let mark = codes::mark::value(row.get(6)?).unwrap_or(Mark::Unacceptable);
     let excluded = match mark {
-        Mark::Excluded => connection
-            .query_row(
-                "SELECT reason, by FROM exclusions WHERE run = ?1",
-                [id],
-                |row| {
-                    Ok((
-                        row.get::<_, String>(0)?.into(),
-                        row.get::<_, String>(1)?.into(),
-                    ))
-                },
-            )
-            .map(Some)
-            .or_else(|error| {
-                if error == rusqlite::Error::QueryReturnedNoRows {
-                    Ok(None)
-                } else {
-                    Err(error)
-                }
-            })?,
+        Mark::Excluded => exclusion(connection, id)?,
         Mark::Idle | Mark::Acceptable | Mark::Unacceptable => None,
     };
     let run = RunRecord {
@@ -439,14 +422,14 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
         mark,
         high: row.get(7)?,
         seen: Facets::from_bits(row.get::<_, Option<u8>>(18)?.unwrap_or(0)),
-        charges: charges.into_iter().map(|(charge, _)| charge).collect(),
+        charges: charges.into_iter().map(charge).collect(),
         calls,
     };
     Ok(RunView {
         position: u64::try_from(id).unwrap_or(0),
         run,
-        retracted: retracted.into_iter().map(|(charge, _)| charge).collect(),
-        excluded,
+        retracted: retracted.into_iter().map(charge).collect(),
+        excluded: excluded.map(|excluded| (excluded.reason, excluded.by)),
     })
 }
 

@@ -2,21 +2,21 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Statement, ffi, params};
 
+use super::booked::load;
 use super::chain::subject_hash;
 use super::codes;
 use super::codes::{AMBIGUOUS, OPEN, notable_mark};
 use super::database::Fault;
-use super::meant::load;
 use super::pen::Pen;
-use super::revise::Booked;
+use crate::gate::booking::ids::{Belongs, RunNames, split};
+use crate::gate::booking::{BookedRun, add_new, counts_anyway, ids, reasons};
 use crate::gate::event::Admission;
 use crate::gate::facets::Facets;
 use crate::gate::name::{CallId, PersonName, RunId, WorkflowName};
-use crate::gate::outcome::FailureMode;
-use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+use crate::journal::booked::BookedRuns as _;
 use crate::journal::record::{CallRecord, RunRecord};
 
 /// A row's id is its booking time shifted by so many bits, and a number that tells runs of one
@@ -74,6 +74,19 @@ impl<'c> RunStatements<'c> {
             era,
             in_era: u64::try_from(in_era).unwrap_or(0),
         })
+    }
+
+    /// The row of the run that is called exactly so, and whether the run goes on.
+    fn named(
+        &mut self,
+        workflow: i64,
+        agent: i64,
+        run: &str,
+    ) -> Result<Option<(i64, bool)>, Fault> {
+        let found = self.name.query_row(params![run, workflow, agent], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        Ok(found.optional()?)
     }
 }
 
@@ -163,64 +176,123 @@ impl Row<'_> {
     }
 }
 
-/// Where a run belongs.
-enum Place {
-    /// It was booked before it ended, and its row waits for the rest.
-    Booked(i64),
-    /// It needs a row: under this id, or under its call's where there is none.
-    New(Option<String>),
+/// The ids that one agent gave to runs of one workflow, as the run index has them.
+struct Names<'s, 'c> {
+    statements: &'s mut RunStatements<'c>,
+    connection: &'c Connection,
+    workflow: i64,
+    agent: i64,
 }
 
-impl Pen<'_> {
-    /// Writes a run that ended, and gives the id of its row, with how it stood where it was booked
-    /// before.
-    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<(i64, Option<Booked>), Fault> {
+impl RunNames for Names<'_, '_> {
+    type Row = i64;
+    type Error = Fault;
+
+    fn named(&mut self, run: &str) -> Result<Option<(i64, bool)>, Fault> {
+        self.statements.named(self.workflow, self.agent, run)
+    }
+
+    fn open_by_call(&mut self, call: CallId) -> Result<Option<i64>, Fault> {
+        let key = params![bytes(call), self.workflow, self.agent];
+        let find = &mut self.statements.booked;
+        Ok(find.query_row(key, |row| row.get(0)).optional()?)
+    }
+
+    fn open_continuation(&mut self, base: &str) -> Result<Option<i64>, Fault> {
+        let (from, to) = continuations(base);
+        Ok(self.connection.query_row(
+            "SELECT max(id) FROM runs WHERE run > ?1 AND run < ?2 AND workflow = ?3 AND agent = ?4 AND ended IS NULL",
+            params![from, to, self.workflow, self.agent],
+            |row| row.get(0),
+        )?)
+    }
+
+    fn last_number(&mut self, base: &str) -> Result<u64, Fault> {
+        last_number(self.connection, base, self.workflow, self.agent)
+    }
+}
+
+/// The highest number among the run that is called `base`, which counts as 1, and its continuations;
+/// 0 where there is none.
+fn last_number(
+    connection: &Connection,
+    base: &str,
+    workflow: i64,
+    agent: i64,
+) -> Result<u64, Fault> {
+    let (from, to) = continuations(base);
+    let mut select = connection.prepare(
+        "SELECT run FROM runs WHERE (run = ?1 OR (run > ?2 AND run < ?3)) AND workflow = ?4 AND agent = ?5",
+    )?;
+    let mut rows = select.query(params![base, from, to, workflow, agent])?;
+    let mut last = 0;
+    while let Some(row) = rows.next()? {
+        let (known, number) = split(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+        if known == base {
+            last = last.max(number);
+        }
+    }
+    Ok(last)
+}
+
+/// Between which names the continuations of `base` lie: `$` is the character after `#`.
+fn continuations(base: &str) -> (String, String) {
+    (format!("{base}#"), format!("{base}$"))
+}
+
+impl<'c> Pen<'c> {
+    /// Writes a run that ended, and gives the id of its row where it was not booked before its end.
+    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<Option<i64>, Fault> {
         let workflow = self.name(run.workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let first = run.calls.first();
         // Most runs are one acceptable call without a name: nothing can have booked them before, so
         // nothing is looked up.
-        let place = match &run.run {
-            Some(id) => self.place(workflow, agent, id.as_str(), None)?,
-            None if run.mark == Mark::Unacceptable => {
-                self.place_call(workflow, agent, first.map(|call| call.call))?
-            }
-            None => Place::New(None),
-        };
-        let forwarded = |call: &CallRecord| call.executed != Executed::No;
-        let counts = match run.mark {
-            Mark::Acceptable => true,
-            Mark::Idle => false,
-            Mark::Unacceptable | Mark::Excluded => {
-                run.calls
-                    .iter()
-                    .any(|call| forwarded(call) && call.risk > Risk::Read)
-                    || (self.reads_count(&run.workflow) && run.calls.iter().any(forwarded))
-            }
-        };
-        let ambiguous = if run
-            .calls
-            .iter()
-            .any(|call| call.executed == Executed::Unknown)
-        {
-            AMBIGUOUS
-        } else {
-            0
-        };
+        let belongs = ids::row_of_ended(
+            &mut self.names_of(workflow, agent),
+            run.run.as_ref(),
+            run.mark,
+            first.map(|call| call.call),
+        )?;
+        let calls = run.calls.iter().map(|call| (call.risk, call.executed));
+        let counts = counts_anyway(run.mark, calls, self.reads_count(&run.workflow));
+        let more = i64::try_from(run.calls.len().saturating_sub(1)).unwrap_or(i64::MAX);
         let booked = run.booked_at.as_millis();
         let began = booked.saturating_sub(run.started.as_millis());
         let ended = run.ended.as_millis().saturating_sub(booked);
-        let more = i64::try_from(run.calls.len().saturating_sub(1)).unwrap_or(i64::MAX);
-        let first_call = match first {
+        let described = match first {
             Some(call) => Some(self.first_call(call, run.started)?),
             None => None,
         };
-        let (id, stood) = match place {
-            Place::New(name) => {
+        let id = match &belongs {
+            Belongs::To(id) => {
+                self.connection.execute(
+                    "UPDATE runs SET run = coalesce(run, ?2), began = ?3, ended = ?4, more = ?5, call = ?6 WHERE id = ?1",
+                    params![
+                        id,
+                        run.run.as_ref().map(RunId::as_str),
+                        began,
+                        ended,
+                        more,
+                        first.map(|call| bytes(call.call)),
+                    ],
+                )?;
+                if let Some(call) = &described {
+                    self.describe_first(*id, call)?;
+                }
+                *id
+            }
+            Belongs::Nowhere(name) => {
+                let unknown = |call: &CallRecord| call.executed == Executed::Unknown;
+                let ambiguous = if run.calls.iter().any(unknown) {
+                    AMBIGUOUS
+                } else {
+                    0
+                };
                 let row = Row {
                     workflow,
                     agent,
-                    run: name.as_deref(),
+                    run: name.as_ref().map(RunId::as_str),
                     mark: run.mark,
                     counts,
                     high: run.high,
@@ -229,33 +301,10 @@ impl Pen<'_> {
                     ended: Some(ended),
                     more,
                     call: first.map(|call| call.call),
-                    first: first_call,
+                    first: described,
                     seen: run.seen,
                 };
-                (self.insert(run.booked_at, &row)?, None)
-            }
-            Place::Booked(id) => {
-                let stood = load(self.connection, id)?;
-                self.connection.execute(
-                    "UPDATE runs SET run = coalesce(run, ?2), counts = ?3, high = max(high, ?4), notable = (notable & 3) | ?5, began = ?6, ended = ?7,
-                     more = ?8, call = ?9, seen = ?10 WHERE id = ?1",
-                    params![
-                        id,
-                        run.run.as_ref().map(RunId::as_str),
-                        counts,
-                        run.high,
-                        ambiguous,
-                        began,
-                        ended,
-                        more,
-                        first.map(|call| bytes(call.call)),
-                        seen_code(stood.seen.or(run.seen))
-                    ],
-                )?;
-                if let Some(call) = &first_call {
-                    self.describe_first(id, call)?;
-                }
-                (id, Some(stood))
+                self.insert(run.booked_at, &row)?
             }
         };
         for (n, call) in run.calls.iter().enumerate().skip(1) {
@@ -265,13 +314,18 @@ impl Pen<'_> {
             self.touch(id, workflow, call)?;
             self.keep_arguments(call)?;
         }
-        if !run.charges.is_empty() {
-            let counted = run.mark == Mark::Unacceptable;
-            self.charge(id, &run.charges, run.ended, |pen, mode| {
-                counted && pen.counts(&run.workflow, mode)
-            })?;
+        if let Belongs::To(id) = belongs {
+            return self.end_booked(id, run, counts).map(|()| None);
         }
-        Ok((id, stood))
+        let failed = run.mark == Mark::Unacceptable;
+        let mut charges = Vec::new();
+        add_new(&mut charges, &run.charges, |charge| {
+            failed && self.counts(&run.workflow, &charge.mode)
+        });
+        for (n, charge) in (1..).zip(&charges) {
+            self.insert_charge(id, n, &charge.charge, run.ended, charge.counts)?;
+        }
+        Ok(Some(id))
     }
 
     /// Writes the row of a run that was booked before its end, so that it can be found whatever
@@ -284,48 +338,44 @@ impl Pen<'_> {
         high: bool,
         seen: Facets,
         charges: &[Charge],
-    ) -> Result<i64, Fault> {
-        let owner = self.name(workflow.as_str())?;
-        let agent = self.name(run.agent.as_str())?;
-        let call = run.run.as_str().parse().ok();
-        let id = match self.place(owner, agent, run.run.as_str(), call)? {
-            Place::Booked(id) => id,
-            Place::New(name) => {
+    ) -> Result<(), Fault> {
+        let (owner, agent, belongs) = self.row_of(workflow, run)?;
+        let (id, before) = match belongs {
+            Belongs::To(id) => (id, load(self.connection, id)?),
+            Belongs::Nowhere(name) => {
+                let begun = BookedRun::unfinished(workflow.clone(), run.clone(), at, high, seen);
                 let row = Row {
                     workflow: owner,
                     agent,
-                    run: name.as_deref(),
-                    mark: Mark::Unacceptable,
-                    counts: high,
+                    run: name.as_ref().map(RunId::as_str),
+                    mark: begun.mark,
+                    counts: begun.counts,
                     high,
-                    notable: notable_mark(Mark::Unacceptable) | OPEN,
+                    notable: notable_mark(begun.mark) | OPEN,
                     began: 0,
                     ended: None,
                     more: 0,
-                    call,
+                    call: run.run.as_str().parse().ok(),
                     first: None,
                     seen,
                 };
-                self.insert(at, &row)?
+                (self.insert(at, &row)?, begun)
             }
         };
-        // Somebody decided that these are unacceptable; where the objective names none of them, all
-        // of them are why.
-        let named = charges
-            .iter()
-            .any(|charge| self.counts(workflow, &charge.mode));
-        self.charge(id, charges, at, |pen, mode| {
-            !named || pen.counts(workflow, mode)
-        })?;
-        Ok(id)
+        let mut after = before.clone();
+        after.add(
+            charges,
+            reasons(charges, |mode| self.counts(workflow, mode)),
+        );
+        self.update(id, &before, &after, at, None)
     }
 
     pub(super) fn book_high(&mut self, workflow: &WorkflowName, run: &RunRef) -> Result<(), Fault> {
-        if let Some(id) = self.booked_row(workflow, run)? {
-            self.connection
-                .execute("UPDATE runs SET high = 1, counts = 1 WHERE id = ?1", [id])?;
-        }
-        Ok(())
+        let Some(id) = self.booked_row(workflow, run)? else {
+            return Ok(());
+        };
+        let before = load(self.connection, id)?;
+        self.update(id, &before, &before.with_high(), before.booked_at, None)
     }
 
     /// The row of a run that was booked and has not ended.
@@ -334,19 +384,23 @@ impl Pen<'_> {
         workflow: &WorkflowName,
         run: &RunRef,
     ) -> Result<Option<i64>, Fault> {
-        let owner = self.name(workflow.as_str())?;
+        Ok(match self.row_of(workflow, run)?.2 {
+            Belongs::To(id) => Some(id),
+            Belongs::Nowhere(_) => None,
+        })
+    }
+
+    /// The numbers of the workflow and of the agent, and where the run belongs.
+    fn row_of(
+        &mut self,
+        workflow: &WorkflowName,
+        run: &RunRef,
+    ) -> Result<(i64, i64, Belongs<i64>), Fault> {
+        let workflow = self.name(workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
-        Ok(
-            match self.place(
-                owner,
-                agent,
-                run.run.as_str(),
-                run.run.as_str().parse().ok(),
-            )? {
-                Place::Booked(id) => Some(id),
-                Place::New(_) => None,
-            },
-        )
+        let id = run.run.as_str();
+        let belongs = ids::row_of(&mut self.names_of(workflow, agent), id, id.parse().ok())?;
+        Ok((workflow, agent, belongs))
     }
 
     /// Puts an admitted call into the row of its run after a restart: that call is all that is
@@ -405,36 +459,10 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// Adds what the row does not have yet, with whether the objective counts it.
-    pub(super) fn charge(
-        &mut self,
-        id: i64,
-        charges: &[Charge],
-        at: Time,
-        counts: impl Fn(&Self, &FailureMode) -> bool,
-    ) -> Result<(), Fault> {
-        let mut known = super::charges::of_run(self.connection, id)?;
-        for charge in charges {
-            if known.iter().any(|(known, _)| known == charge) {
-                continue;
-            }
-            let counted = counts(self, &charge.mode);
-            self.insert_charge(
-                id,
-                i64::try_from(known.len()).unwrap_or(i64::MAX) + 1,
-                charge,
-                at,
-                counted,
-            )?;
-            known.push((charge.clone(), false));
-        }
-        Ok(())
-    }
-
     pub(super) fn insert_charge(
         &mut self,
         id: i64,
-        n: i64,
+        n: usize,
         charge: &Charge,
         at: Time,
         counted: bool,
@@ -449,7 +477,7 @@ impl Pen<'_> {
             "INSERT INTO charges VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL, NULL)",
             params![
                 id,
-                n,
+                i64::try_from(n).unwrap_or(i64::MAX),
                 mode,
                 codes::source::code(charge.source),
                 charge.by.as_ref().map(PersonName::as_str),
@@ -464,43 +492,13 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// A run booked under its call's id belongs there, and so does one that an agent named like a
-    /// call.
-    fn place(
-        &mut self,
-        workflow: i64,
-        agent: i64,
-        run: &str,
-        call: Option<CallId>,
-    ) -> Result<Place, Fault> {
-        match self.find(workflow, agent, run)? {
-            Some((id, true)) => Ok(Place::Booked(id)),
-            Some((_, false)) => self.continuation(workflow, agent, run),
-            None => match call.or_else(|| run.parse().ok()) {
-                Some(named) => match self.place_call(workflow, agent, Some(named))? {
-                    Place::New(_) if call.is_none() => Ok(Place::New(Some(run.into()))),
-                    place => Ok(place),
-                },
-                None => Ok(Place::New(Some(run.into()))),
-            },
+    fn names_of(&mut self, workflow: i64, agent: i64) -> Names<'_, 'c> {
+        Names {
+            statements: &mut self.runs,
+            connection: self.connection,
+            workflow,
+            agent,
         }
-    }
-
-    fn place_call(
-        &mut self,
-        workflow: i64,
-        agent: i64,
-        call: Option<CallId>,
-    ) -> Result<Place, Fault> {
-        let Some(call) = call else {
-            return Ok(Place::New(None));
-        };
-        let id = self
-            .runs
-            .booked
-            .query_row(params![bytes(call), workflow, agent], |row| row.get(0))
-            .optional()?;
-        Ok(id.map_or(Place::New(None), Place::Booked))
     }
 
     pub(super) fn find(
@@ -509,40 +507,7 @@ impl Pen<'_> {
         agent: i64,
         run: &str,
     ) -> Result<Option<(i64, bool)>, Fault> {
-        Ok(self
-            .runs
-            .name
-            .query_row(params![run, workflow, agent], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?)
-    }
-
-    /// The ledger forgets ended runs after a while, and all of them in a restart; their ids may
-    /// come again, and are then runs of their own.
-    fn continuation(&mut self, workflow: i64, agent: i64, run: &str) -> Result<Place, Fault> {
-        let base = match run.rsplit_once('#') {
-            Some((base, number)) if number.parse::<u64>().is_ok() => base,
-            _ => run,
-        };
-        // '$' is the character after '#'.
-        let range = params![format!("{base}#"), format!("{base}$"), workflow, agent];
-        let (others, open): (i64, Option<i64>) = self.connection.query_row(
-            "SELECT count(*), max(id) FILTER (WHERE ended IS NULL) FROM runs WHERE run > ?1 AND run < ?2 AND workflow = ?3 AND agent = ?4",
-            range,
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        if let Some(id) = open {
-            return Ok(Place::Booked(id));
-        }
-        let mut number = others + 2;
-        loop {
-            let name = format!("{base}#{number}");
-            if self.find(workflow, agent, &name)?.is_none() {
-                return Ok(Place::New(Some(name)));
-            }
-            number += 1;
-        }
+        self.runs.named(workflow, agent, run)
     }
 
     pub(super) fn first_call(
