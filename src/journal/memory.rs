@@ -7,45 +7,36 @@
 //! "handed over" and "durable"; [`MemoryJournal::write_until_closed`] is for a thread of its own.
 //! It forgets everything when it is dropped: never for a gate that runs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-mod checks;
-mod records;
-
 use super::port::{Appended, Journal, Projection, Ticket};
-use super::read::{JournalView, RunView};
+use super::read::{Checks, Entries, EntryFilter, Happened, Records, RunFilter, RunView, Shadowed};
 use super::receipt;
 use super::receipt::{Receipt, Stamp};
-use super::record::{CallRecord, RunRecord};
-use super::revise::{
-    Batch, BatchOf, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll, RunTarget,
-};
+use super::record::{RunKey, RunRecord};
+use super::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 use super::unavailable::Unavailable;
-use crate::gate::booking::Change;
-use crate::gate::booking::CheckState;
-use crate::gate::booking::ids::Candidate;
-use crate::gate::event::{Cell, Entry, Event, Revision};
-use crate::gate::facets::{Facets, Shown};
+use crate::gate::event::Entry;
 use crate::gate::name::WorkflowName;
-use crate::gate::outcome::FailureMode;
-use crate::gate::policy::Terms;
-use crate::gate::risk::Risk;
-use crate::gate::run::{Charge, Executed, Mark, RunRef};
 use crate::gate::state::State;
 use crate::gate::time::Time;
 
+mod books;
+mod checks;
+mod kept;
 mod matching;
+mod records;
 
-use matching::{key_of, matches, touching};
+use books::MemoryBooks;
 
 /// A journal that keeps everything in memory.
 #[derive(Default)]
 pub struct MemoryJournal {
     queue: Mutex<Queue>,
     filled: Condvar,
-    books: Mutex<Books>,
+    books: Mutex<MemoryBooks>,
     /// Is the disk unwell? A test can say so.
     refuses: AtomicBool,
     /// What was dropped since.
@@ -66,21 +57,6 @@ enum Item {
     ReviseAll(Batch, Stamp<Result<RevisedAll, ReviseError>>),
 }
 
-#[derive(Default)]
-struct Books {
-    state: State,
-    entries: Vec<JournalView>,
-    runs: Vec<RunView>,
-    /// The references of exclusions.
-    excluded_under: BTreeMap<(WorkflowName, RunRef), Arc<str>>,
-    /// By the run's place in `runs`. Without a secret there is no chance: every counted run of a
-    /// workflow that asks for checks is drawn.
-    checks: BTreeMap<usize, (Time, CheckState)>,
-    /// Runs that were booked and have not ended: what was seen of them so far.
-    booked: BTreeMap<(WorkflowName, RunRef), (Facets, Vec<Charge>)>,
-    projection: Option<Weak<dyn Projection>>,
-}
-
 impl MemoryJournal {
     /// An empty journal.
     #[must_use]
@@ -96,8 +72,7 @@ impl MemoryJournal {
         let mut books = lock(&journal.books);
         for entry in entries {
             books.state.replay(entry);
-            let seq = books.entries.len() as u64 + 1;
-            books.entries.push(JournalView::unchained(seq, entry));
+            books.keep(entry);
         }
         drop(books);
         Arc::new(journal)
@@ -194,13 +169,13 @@ impl MemoryJournal {
         let Some(item) = next else { return false };
         match item {
             Item::Entry(ticket, entry, stamp) => {
-                books.commit(ticket, *entry);
+                books.enter(ticket, *entry);
                 if let Some(stamp) = stamp {
                     stamp.answer(Ok(()));
                 }
             }
             Item::Run(run) => books.record(run),
-            Item::Revise(revise, stamp) => stamp.answer(books.revise(revise)),
+            Item::Revise(revise, stamp) => stamp.answer(books.revise(&revise)),
             Item::ReviseAll(batch, stamp) => stamp.answer(books.revise_all(&batch)),
         }
         true
@@ -213,8 +188,7 @@ impl MemoryJournal {
         let mut books = lock(&self.books);
         let followed = books.state.advance(now);
         for entry in &followed {
-            let seq = books.entries.len() as u64 + 1;
-            books.entries.push(JournalView::unchained(seq, entry));
+            books.keep(entry);
         }
         let Some(projection) = books.projection.as_ref().and_then(Weak::upgrade) else {
             return;
@@ -254,6 +228,13 @@ impl MemoryJournal {
     pub fn close(&self) {
         lock(&self.queue).closed = true;
         self.filled.notify_all();
+    }
+
+    fn read(&self) -> Result<MutexGuard<'_, MemoryBooks>, Unavailable> {
+        if self.is_refusing() {
+            return Err(Unavailable);
+        }
+        Ok(lock(&self.books))
     }
 
     fn is_refusing(&self) -> bool {
@@ -322,479 +303,47 @@ impl Journal for MemoryJournal {
     }
 }
 
-impl Books {
-    fn commit(&mut self, ticket: Ticket, mut entry: Entry) {
-        self.complete(&mut entry);
-        // The journal's times never go back.
-        entry.at = entry.at.max(self.state.now());
-        let entry = &entry;
-        let followed = self.state.apply(entry);
-        for entry in std::iter::once(entry).chain(&followed) {
-            self.entries
-                .push(JournalView::unchained(self.entries.len() as u64 + 1, entry));
-        }
-        let Some(projection) = self.projection.as_ref().and_then(Weak::upgrade) else {
-            return;
-        };
-        let concerned: Vec<_> = match &entry.workflow {
-            Some(name) => vec![name.clone()],
-            None => self
-                .state
-                .workflows()
-                .map(|(name, _)| name.clone())
-                .collect(),
-        };
-        for name in concerned {
-            let Some(state) = self.state.workflow(&name) else {
-                continue;
-            };
-            let own = followed
-                .iter()
-                .filter(|followed| followed.workflow.as_ref() == Some(&name));
-            let entries: Vec<_> = std::iter::once(entry).chain(own).cloned().collect();
-            projection.committed(&name, ticket, &entries, state);
-        }
+impl Records for MemoryJournal {
+    fn runs(&self, filter: &RunFilter) -> Result<Vec<RunView>, Unavailable> {
+        Ok(self.read()?.runs(filter))
     }
 
-    /// Puts what is known of a booked run that has not ended into what happens to it.
-    fn complete(&mut self, entry: &mut Entry) {
-        let Some(workflow) = &entry.workflow else {
-            return;
-        };
-        match &mut entry.event {
-            Event::Booked {
-                run, charges, seen, ..
-            } => {
-                self.booked
-                    .insert((workflow.clone(), run.clone()), (*seen, charges.clone()));
-            }
-            Event::Reported { revision, charge } => {
-                let Some((seen, charges)) = self
-                    .booked
-                    .get_mut(&(workflow.clone(), revision.run.clone()))
-                else {
-                    return;
-                };
-                let was = Shown::of(revision.was, *seen, &*charges);
-                if !charges.contains(charge) {
-                    charges.push(charge.clone());
-                }
-                let now = Shown::of(revision.now, *seen, &*charges);
-                *revision = revision.clone().showing(&was, &now);
-            }
-            _ => {}
-        }
+    fn keys(&self, filter: &RunFilter) -> Result<Vec<RunKey>, Unavailable> {
+        Ok(self.read()?.keys(filter))
     }
 
-    fn record(&mut self, run: RunRecord) {
-        let entry = |event| Entry {
-            at: run.ended,
-            workflow: Some(run.workflow.clone()),
-            event,
-        };
-        if matches!(run.mark, Mark::Acceptable | Mark::Idle) {
-            let mut cell = Cell::new(run.booked_at.minute());
-            cell.add(run.mark, run.high, run.seen, &run.charges);
-            self.commit(0, entry(Event::Tallied { cells: vec![cell] }));
-        } else {
-            let reference = RunRef {
-                agent: run.agent.clone(),
-                run: run.id(),
-            };
-            if let Some((seen, charges)) = self
-                .booked
-                .remove(&(run.workflow.clone(), reference.clone()))
-            {
-                let (was, now) = (Shown::of(run.mark, seen, &charges), run.shown(run.mark));
-                if was != now {
-                    let revision =
-                        Revision::new(reference, run.booked_at, run.high, run.mark, run.mark)
-                            .showing(&was, &now);
-                    self.commit(0, entry(Event::Noted { revision }));
-                }
-            }
-        }
-        let is_checked = self
-            .state
-            .workflow(&run.workflow)
-            .is_some_and(|state| state.terms().check.is_some());
-        if run.mark == Mark::Acceptable && is_checked {
-            self.checks
-                .insert(self.runs.len(), (run.ended, CheckState::Waiting));
-        }
-        self.runs.push(RunView {
-            position: self.runs.len() as u64,
-            run,
-            retracted: Vec::new(),
-            excluded: None,
-        });
+    fn checks(
+        &self,
+        workflow: Option<&WorkflowName>,
+        since: Time,
+        limit: usize,
+    ) -> Result<Checks, Unavailable> {
+        Ok(self.read()?.checks(workflow, since, limit))
     }
 
-    fn revise(&mut self, revise: Revise) -> Result<Revised, ReviseError> {
-        let index = self.find(&revise.target, &revise.open)?;
-        self.change(index, revise.at, revise.change)
+    fn ledger(&self) -> String {
+        "memory".to_owned()
     }
 
-    fn revise_all(&mut self, batch: &Batch) -> Result<RevisedAll, ReviseError> {
-        let is_meant = |view: &RunView| match (&batch.of, &batch.change) {
-            (BatchOf::Runs(keys), _) => keys.iter().any(|key| {
-                (&key.workflow, &key.agent, &key.run)
-                    == (&view.run.workflow, &view.run.agent, &view.run.id())
-            }),
-            (BatchOf::Reference(reference), Change::Retract { mode, .. }) => {
-                view.run.charges.iter().any(|charge| {
-                    charge.reference.as_ref() == Some(reference)
-                        && mode.as_ref().is_none_or(|mode| *mode == charge.mode)
-                })
-            }
-            (BatchOf::Reference(reference), _) => {
-                self.excluded_under.get(&key_of(&view.run)) == Some(reference)
-            }
-        };
-        let meant: Vec<_> = self
-            .runs
-            .iter()
-            .enumerate()
-            .filter(|(_, view)| is_meant(view))
-            .map(|(index, _)| index)
-            .collect();
-        if meant.len() > MAX_BATCH {
-            return Err(ReviseError::TooMany);
-        }
-        let mut done = RevisedAll::default();
-        for index in meant {
-            match self.change(index, batch.at, batch.change.clone()) {
-                Ok(revised) if !revised.repeated => {
-                    *done.changed.entry(revised.workflow).or_default() += 1;
-                }
-                Ok(_) | Err(_) => done.repeated += 1,
-            }
-            while matches!(
-                batch.change,
-                Change::Retract {
-                    reference: Some(_),
-                    ..
-                }
-            ) && self.change(index, batch.at, batch.change.clone()).is_ok()
-            {}
-        }
-        Ok(done)
+    fn entries(&self, filter: &EntryFilter) -> Result<Entries, Unavailable> {
+        Ok(self.read()?.entries(filter))
     }
 
-    fn change(&mut self, index: usize, at: Time, change: Change) -> Result<Revised, ReviseError> {
-        let workflow = self.runs[index].run.workflow.clone();
-        let terms = self
-            .state
-            .workflow(&workflow)
-            .map(|state| Arc::clone(state.terms()))
-            .ok_or(ReviseError::Unknown)?;
-        let view = &mut self.runs[index];
-        let (was, shown) = (view.run.mark, view.shown());
-        let mut change = change;
-        let unchanged = match &mut change {
-            Change::Report(charge) => !report(view, charge),
-            Change::Retract {
-                mode, reference, ..
-            } => {
-                *mode = Some(retract(view, mode.as_ref(), reference.as_ref())?);
-                false
-            }
-            Change::Exclude {
-                reason,
-                reference,
-                by,
-            } => {
-                let repeated = was == Mark::Excluded;
-                if let Some(reference) = reference.as_ref().filter(|_| !repeated) {
-                    self.excluded_under
-                        .insert(key_of(&view.run), Arc::clone(reference));
-                }
-                view.excluded
-                    .get_or_insert_with(|| (Arc::clone(reason), by.clone()));
-                repeated
-            }
-            Change::Reconcile {
-                call,
-                executed,
-                harmless,
-                ..
-            } => {
-                let now = if *executed {
-                    Executed::Yes
-                } else {
-                    Executed::No
-                };
-                let known = view
-                    .run
-                    .calls
-                    .iter_mut()
-                    .find(|known| known.call == *call)
-                    .ok_or(ReviseError::Unknown)?;
-                let repeated = known.executed == now;
-                if !repeated && known.executed != Executed::Unknown {
-                    return Err(ReviseError::Nothing("the call is not ambiguous"));
-                }
-                known.executed = now;
-                if *harmless {
-                    let lost = |charge: &Charge| {
-                        charge.call == Some(*call)
-                            && matches!(charge.mode, FailureMode::Timeout | FailureMode::ToolError)
-                    };
-                    view.run.charges.retain(|charge| !lost(charge));
-                }
-                repeated
-            }
-            Change::Reinstate { .. } => {
-                self.excluded_under.remove(&key_of(&view.run));
-                view.excluded
-                    .take()
-                    .map(|_| false)
-                    .ok_or(ReviseError::Nothing("the run is not excluded"))?
-            }
-            Change::Accept { .. } => match self.leave_queue(index, CheckState::Accepted) {
-                Some(CheckState::Waiting) => {
-                    let view = &mut self.runs[index];
-                    view.run.seen = view.run.seen.judged(true);
-                    false
-                }
-                Some(CheckState::Accepted) => true,
-                Some(CheckState::Reported | CheckState::Unchecked | CheckState::Excluded)
-                | None => {
-                    return Err(ReviseError::Nothing("the run does not wait for a check"));
-                }
-            },
-            Change::Check { right, .. } => {
-                let before = view.run.seen;
-                view.run.seen = before.judged(*right);
-                before == view.run.seen
-            }
-        };
-        let left = match &change {
-            Change::Report(_) | Change::Check { right: false, .. } => Some(CheckState::Reported),
-            Change::Exclude { .. } => Some(CheckState::Excluded),
-            Change::Check { right: true, .. } => Some(CheckState::Accepted),
-            Change::Retract { .. }
-            | Change::Reinstate { .. }
-            | Change::Accept { .. }
-            | Change::Reconcile { .. } => None,
-        };
-        if let Some(left) = left {
-            self.leave_queue(index, left);
-        }
-        let view = &mut self.runs[index];
-        view.run.mark = standing(view, &terms);
-        let reference = RunRef {
-            agent: view.run.agent.clone(),
-            run: view.run.id(),
-        };
-        let revision = Revision::new(
-            reference,
-            view.run.booked_at,
-            view.run.high,
-            was,
-            view.run.mark,
-        )
-        .showing(&shown, &view.shown());
-        let revised = Revised {
-            workflow: workflow.clone(),
-            agent: revision.run.agent.clone(),
-            run: revision.run.run.clone(),
-            booked_at: revision.booked_at,
-            was,
-            now: revision.now,
-            repeated: unchanged,
-        };
-        if !unchanged {
-            self.commit(
-                0,
-                Entry {
-                    at,
-                    workflow: Some(workflow),
-                    event: event(revision, change),
-                },
-            );
-        }
-        Ok(revised)
+    fn happened(
+        &self,
+        happened: &Happened,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Entry)>, Unavailable> {
+        Ok(self.read()?.happened(happened, after, limit))
     }
 
-    fn find(&self, target: &RunTarget, open: &[Candidate]) -> Result<usize, ReviseError> {
-        let meant = |view: &RunView| match target {
-            RunTarget::Run {
-                run,
-                workflow,
-                agent,
-            } => {
-                view.run.id() == *run
-                    && workflow
-                        .as_ref()
-                        .is_none_or(|workflow| *workflow == view.run.workflow)
-                    && agent.as_ref().is_none_or(|agent| *agent == view.run.agent)
-            }
-            RunTarget::Call(call) => view.run.calls.iter().any(|known| known.call == *call),
-            RunTarget::Subject { .. } => touching(target, view).is_some(),
-        };
-        let found: Vec<_> = self
-            .runs
-            .iter()
-            .enumerate()
-            .filter(|(_, view)| meant(view))
-            .map(|(index, _)| index)
-            .collect();
-        let candidate = |index: &usize| {
-            let run = &self.runs[*index].run;
-            Candidate {
-                workflow: run.workflow.clone(),
-                agent: run.agent.clone(),
-                run: run.id(),
-                tool: touching(target, &self.runs[*index]),
-                at: run.booked_at,
-            }
-        };
-        if let RunTarget::Subject { .. } = target {
-            // The newest of each workflow, and among those only the ones through the riskiest tool.
-            let risk = |candidate: &Candidate| candidate.tool.as_ref().map(|(risk, _)| *risk);
-            let mut best: BTreeMap<WorkflowName, (Option<usize>, Candidate)> = open
-                .iter()
-                .map(|open| (open.workflow.clone(), (None, open.clone())))
-                .collect();
-            for index in &found {
-                let candidate = candidate(index);
-                let known = best.get(&candidate.workflow);
-                if known.is_none_or(|(at, known)| {
-                    risk(&candidate) > risk(known)
-                        || (at.is_some() && risk(&candidate) == risk(known))
-                }) {
-                    best.insert(candidate.workflow.clone(), (Some(*index), candidate));
-                }
-            }
-            let riskiest = best
-                .values()
-                .map(|(_, candidate)| risk(candidate))
-                .max()
-                .flatten();
-            best.retain(|_, (_, candidate)| risk(candidate) == riskiest);
-            return match best.len() {
-                0 | 1 => best
-                    .into_values()
-                    .next()
-                    .and_then(|(index, _)| index)
-                    .ok_or(ReviseError::Unknown),
-                _ => Err(ReviseError::Several(
-                    best.into_values().map(|(_, candidate)| candidate).collect(),
-                )),
-            };
-        }
-        match found.as_slice() {
-            [] => Err(ReviseError::Unknown),
-            [one] => Ok(*one),
-            several => Err(ReviseError::Several(
-                several.iter().map(candidate).collect(),
-            )),
-        }
+    fn decided(&self, workflow: &WorkflowName, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        Ok(self.read()?.decided(workflow, limit))
     }
-}
 
-/// Adds `charge`; false where the same report was made before.
-fn report(view: &mut RunView, charge: &Charge) -> bool {
-    let is_known = view
-        .run
-        .charges
-        .iter()
-        .any(|known| known.mode == charge.mode && known.reference == charge.reference);
-    if !is_known {
-        view.run.charges.push(charge.clone());
-    }
-    !is_known
-}
-
-fn retract(
-    view: &mut RunView,
-    mode: Option<&FailureMode>,
-    reference: Option<&Arc<str>>,
-) -> Result<FailureMode, ReviseError> {
-    let is_meant = |charge: &Charge| {
-        mode.is_none_or(|mode| charge.mode == *mode)
-            && reference.is_none_or(|reference| charge.reference.as_ref() == Some(reference))
-    };
-    let index = view
-        .run
-        .charges
-        .iter()
-        .rposition(is_meant)
-        .ok_or(ReviseError::Nothing("the run was never reported so"))?;
-    let charge = view.run.charges.remove(index);
-    let mode = charge.mode.clone();
-    view.retracted.push(charge);
-    Ok(mode)
-}
-
-fn standing(view: &RunView, terms: &Terms) -> Mark {
-    let objective = &terms.objective;
-    let counts = |mode: &FailureMode| {
-        objective.unacceptable.contains(mode) || objective.critical.contains(mode)
-    };
-    let forwarded = |call: &CallRecord| {
-        call.executed != Executed::No && (call.risk != Risk::Read || terms.reads_only)
-    };
-    if view.excluded.is_some() {
-        Mark::Excluded
-    } else if view.run.charges.iter().any(|charge| counts(&charge.mode)) {
-        Mark::Unacceptable
-    } else if view.run.calls.iter().any(forwarded) {
-        Mark::Acceptable
-    } else {
-        Mark::Idle
-    }
-}
-
-fn event(revision: Revision, made: Change) -> Event {
-    match made {
-        Change::Report(charge) => Event::Reported { revision, charge },
-        Change::Retract {
-            mode,
-            reference,
-            by,
-        } => Event::Retracted {
-            revision,
-            mode: mode.unwrap_or(FailureMode::WrongAction),
-            reference,
-            by,
-        },
-        Change::Exclude {
-            reason,
-            reference,
-            by,
-        } => Event::Excluded {
-            revision,
-            reason,
-            reference,
-            by,
-        },
-        Change::Reinstate { by } => Event::Reinstated { revision, by },
-        Change::Accept { by } => Event::Checked {
-            revision,
-            by,
-            right: true,
-        },
-        Change::Check { right, by } => Event::Checked {
-            revision,
-            by,
-            right,
-        },
-        Change::Reconcile {
-            call,
-            executed,
-            note,
-            by,
-            ..
-        } => Event::Reconciled {
-            revision,
-            call,
-            executed,
-            retracted: Vec::new(),
-            note,
-            by,
-        },
+    fn shadowed(&self, since: Time, until: Time) -> Result<Vec<Shadowed>, Unavailable> {
+        Ok(self.read()?.shadowed(since, until))
     }
 }
 

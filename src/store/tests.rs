@@ -33,6 +33,7 @@ use crate::journal::read::{EntryFilter, Records as _, RunFilter};
 use crate::journal::record::{CallRecord, RunKey, RunRecord};
 use crate::journal::revise::{Batch, BatchOf, Revise, ReviseError, Revised, RevisedAll, RunTarget};
 
+mod both;
 mod checks;
 mod damage;
 mod disk;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Books;
+use super::books::MemoryBooks;
 use crate::gate::booking::CheckState;
 use crate::gate::name::WorkflowName;
 use crate::gate::risk::Risk;
@@ -11,7 +11,7 @@ use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::journal::read::{CheckView, Checks, Drawn};
 
-impl Books {
+impl MemoryBooks {
     pub(super) fn checks(
         &self,
         workflow: Option<&WorkflowName>,
@@ -20,30 +20,28 @@ impl Books {
     ) -> Checks {
         let mut waiting = Vec::new();
         let mut drawn: BTreeMap<WorkflowName, Drawn> = BTreeMap::new();
-        for (index, (drawn_at, state)) in &self.checks {
-            let view = &self.runs[*index];
-            if workflow.is_some_and(|workflow| *workflow != view.run.workflow)
-                || (*state != CheckState::Waiting && *drawn_at < since)
+        for (row, kept) in &self.runs.rows {
+            let Some((drawn_at, state)) = kept.drawn_at.zip(kept.run.check) else {
+                continue;
+            };
+            if workflow.is_some_and(|workflow| *workflow != kept.run.workflow)
+                || (state != CheckState::Waiting && drawn_at < since)
             {
                 continue;
             }
             drawn
-                .entry(view.run.workflow.clone())
+                .entry(kept.run.workflow.clone())
                 .or_default()
-                .add(*state, 1);
-            if *state == CheckState::Waiting {
-                let risk = view
-                    .run
-                    .calls
-                    .iter()
-                    .filter(|call| call.executed != Executed::No)
-                    .map(|call| call.risk)
-                    .max()
-                    .unwrap_or(Risk::Read);
+                .add(state, 1);
+            if state == CheckState::Waiting {
+                let view = kept.view(*row);
+                let executed = view.run.calls.iter();
+                let executed = executed.filter(|call| call.executed != Executed::No);
+                let risk = executed.map(|call| call.risk).max().unwrap_or(Risk::Read);
                 waiting.push(CheckView {
-                    view: view.clone(),
+                    view,
                     risk,
-                    drawn_at: *drawn_at,
+                    drawn_at,
                 });
             }
         }
@@ -53,15 +51,5 @@ impl Books {
             waiting,
             drawn: drawn.into_iter().collect(),
         }
-    }
-
-    /// A drawn run leaves the queue, where it waits there. `None` where it was not drawn.
-    pub(super) fn leave_queue(&mut self, index: usize, state: CheckState) -> Option<CheckState> {
-        let (_, known) = self.checks.get_mut(&index)?;
-        let before = *known;
-        if before == CheckState::Waiting {
-            *known = state;
-        }
-        Some(before)
     }
 }
