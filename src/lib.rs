@@ -23,7 +23,7 @@
 //!    earlier denials, full inboxes.
 //! 5. A verdict of *hold* becomes an approval, and the agent is told where to look; the connection
 //!    may wait a while for the answer.
-//! 6. A verdict of *allow* becomes a [`ledger::permit::Permit`]. If the call can do harm, its
+//! 6. A verdict of *allow* becomes a [`ledger::call::permit::Permit`]. If the call can do harm, its
 //!    admission is on disk before the next step.
 //! 7. `forward` gives the permit up for one send. It looks at the clamps once more, when the
 //!    upstream connection stands ready.
@@ -37,7 +37,7 @@
 //! compile (G2):
 //!
 //! ```compile_fail,E0599
-//! fn twice(permit: burngate::ledger::permit::Permit) -> [burngate::ledger::permit::Permit; 2] {
+//! fn twice(permit: burngate::ledger::call::permit::Permit) -> [burngate::ledger::call::permit::Permit; 2] {
 //!     [permit.clone(), permit]
 //! }
 //! ```

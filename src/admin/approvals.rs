@@ -23,8 +23,8 @@ use crate::gate::approval::{Decision, DecisionKind, Edit};
 use crate::gate::digest::Digest;
 use crate::gate::name::ApprovalId;
 use crate::gate::risk::Risk;
-use crate::ledger::decide;
-use crate::ledger::operate::{OperateError, Reported};
+use crate::ledger::people::decide;
+use crate::ledger::people::operate::{OperateError, Reported};
 
 /// How often a decision waits for the one before it. An approval needs few people, so few can be on
 /// their way to disk.

@@ -16,7 +16,7 @@ use crate::api::operate::{Change, Shipped, Waive};
 use crate::api::workflow::Workflow;
 use crate::gate::name::WorkflowName;
 use crate::gate::workflow::MAX_WAIVER;
-use crate::ledger::change::Shipping;
+use crate::ledger::people::changes::Shipping;
 
 /// May a change of the workflow ship? 200: it may, and it is on record. 409: changes are frozen;
 /// `detail` says why and what lifts that.

@@ -23,7 +23,7 @@ use crate::gate::time::{Time, days};
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::RunKey;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::sofar::{SoFar, Touching};
+use crate::ledger::runs::view::{SoFar, Touching};
 
 /// So many journal entries about held calls are looked through for like ones: some hundred
 /// decisions.

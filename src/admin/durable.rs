@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use crate::journal::receipt::{Abandoned, Receipt};
 use crate::journal::revise::ReviseError;
-use crate::ledger::operate::Durable;
+use crate::ledger::people::operate::Durable;
 
 /// How long an answer waits for the disk. Past that nobody knows: it may be on disk already.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

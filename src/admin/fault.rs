@@ -12,8 +12,8 @@ use crate::gate::name::WorkflowName;
 use crate::gate::policy::Place;
 use crate::gate::policy::schema::Violation;
 use crate::journal::revise::{ReviseError, RunTarget};
-use crate::ledger::edit::EditError;
-use crate::ledger::operate::OperateError;
+use crate::ledger::people::edit::EditError;
+use crate::ledger::people::operate::OperateError;
 
 /// A refusal.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::api::Problem;
 use crate::api::grant::{GiveGrant, Grant, GrantQuery, Grants, Revoke};
 use crate::gate::approval::timed::{MAX_CALLS, MAX_LASTS};
 use crate::gate::name::{GrantId, ToolName};
-use crate::ledger::operate::OperateError;
+use crate::ledger::people::operate::OperateError;
 
 /// Time-boxed grants, those that are over for a day.
 #[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = Grants), (status = "default", body = Problem)))]

@@ -27,7 +27,7 @@ use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};
 use crate::journal::read::{Happened, Records, RunFilter};
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::operate::{Scope, View};
+use crate::ledger::people::operate::{Scope, View};
 
 /// What is reviewed where nobody says: a week.
 pub(super) const USUAL: Duration = days(7);

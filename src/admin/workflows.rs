@@ -21,8 +21,8 @@ use crate::gate::pace::Pause;
 use crate::gate::policy::shadow::watched;
 use crate::gate::time::days;
 use crate::ledger::Workplace;
-use crate::ledger::operate::{Scope, View};
-use crate::ledger::promote::Promotion;
+use crate::ledger::people::operate::{Scope, View};
+use crate::ledger::people::promote::Promotion;
 
 /// The longest clamp that runs out by itself. A longer one is one without an end.
 const MAX_CLAMP: Duration = days(366);

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::api::operate::MAX_TEXT;
 use crate::gate::name::{LevelName, PersonName};
 use crate::ledger::Ledger;
-use crate::ledger::operate::Scope;
+use crate::ledger::people::operate::Scope;
 use crate::proxy::drain::Phase;
 use crate::telemetry::log;
 

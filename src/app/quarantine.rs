@@ -18,7 +18,7 @@ use crate::gate::policy::{PolicySet, Workflow};
 use crate::gate::time::{Time, minutes};
 use crate::gate::workflow::WorkflowState;
 use crate::ledger::Ledger;
-use crate::ledger::change::frozen;
+use crate::ledger::people::changes::frozen;
 
 /// So long an emergency change of the policy lets reloads through.
 const EMERGENCY: Duration = minutes(60);

@@ -26,7 +26,7 @@ use crate::config::{Diagnostics, Process};
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
 use crate::gate::policy::PolicySet;
-use crate::ledger::operate::Scope;
+use crate::ledger::people::operate::Scope;
 use crate::ledger::{Bounds, Ledger};
 use crate::proxy::accept::{Listen, Make, Running};
 use crate::proxy::body::Memory;

@@ -22,7 +22,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use super::permit::Seat;
+use super::call::permit::Seat;
 use crate::gate::level::{Ladder, Volume};
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::pace::{Busy, Pace};

@@ -12,8 +12,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::permit::Seat;
-use super::runs::RunState;
+use super::call::permit::Seat;
+use super::runs::open::RunState;
 use super::shard::Shard;
 use crate::gate::policy::judge::{Finding, RuleName};
 use crate::gate::risk::Risk;

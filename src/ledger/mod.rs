@@ -14,9 +14,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use self::call::dedup::Deeds;
 use self::caps::{Caps, Meters};
-use self::deeds::Deeds;
-use self::runs::Runs;
+use self::runs::open::Runs;
 use self::shard::Shard;
 use crate::clock::Clock;
 use crate::gate::event::{Entry, Event};
@@ -28,34 +28,15 @@ use crate::gate::verdict::Verdict;
 use crate::gate::workflow::WorkflowState;
 use crate::journal::port::{Journal, Projection, Ticket};
 
-pub mod admit;
-pub mod again;
-pub mod answers;
-pub mod approvers;
+pub mod call;
 pub mod caps;
-pub mod change;
-pub mod decide;
-pub mod deeds;
-pub mod edit;
-pub mod escalate;
 pub mod exposure;
-pub mod grant;
 mod incidents;
-mod meanwhile;
-pub mod operate;
-pub mod permit;
-pub mod promote;
+pub mod people;
 pub mod refused;
-pub mod repeat;
-pub mod reviewed;
 pub mod runs;
-mod samples;
 pub mod shard;
-pub mod sofar;
-pub mod timed;
 pub mod unlisted;
-mod unreviewed;
-pub mod withdraw;
 
 /// How much the process holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +60,7 @@ pub struct Ledger {
     /// and reaches every shard.
     everywhere: Mutex<Vec<(Ticket, Entry)>>,
     /// Who may decide on held calls.
-    approvers: approvers::Approvers,
+    approvers: people::approvers::Approvers,
     turned_away: refused::TurnedAway,
     seen: refused::Seen,
     /// What was done, in every workflow.
@@ -174,7 +155,7 @@ impl Ledger {
             approvals: DashMap::new(),
             pending: Arc::default(),
             everywhere: Mutex::default(),
-            approvers: approvers::Approvers::of(state.approvers().clone()),
+            approvers: people::approvers::Approvers::of(state.approvers().clone()),
             turned_away: refused::TurnedAway::default(),
             seen: refused::Seen::default(),
             deeds: Deeds::new(state.deeds().clone()),
@@ -193,7 +174,7 @@ impl Ledger {
         ledger
     }
 
-    /// At most `most` runs are open at once, instead of [`runs::MAX_OPEN`].
+    /// At most `most` runs are open at once, instead of [`runs::open::MAX_OPEN`].
     #[must_use]
     pub fn with_open_runs(mut self, most: usize) -> Self {
         self.runs = self.runs.at_most(most);
@@ -392,7 +373,7 @@ impl Ledger {
         self.shards.insert(name.clone(), Arc::clone(&shard));
         for (at, run) in state.escalated().iter() {
             self.runs.recall_escalated(
-                runs::Key {
+                runs::open::Key {
                     workflow: name.clone(),
                     agent: run.agent.clone(),
                     run: run.run.clone(),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::permit::Seat;
+use super::call::permit::Seat;
 use super::shard::Shard;
 use super::{Ledger, UNLISTED};
 use crate::gate::event::{Entry, Event, MOST_REFUSED, RefusedAlike, RefusedCall};

@@ -26,7 +26,7 @@ use super::worker::Connection;
 use crate::api::problem::Slug;
 use crate::gate::name::CallId;
 use crate::gate::run::Executed;
-use crate::ledger::permit::{Permit, Seat};
+use crate::ledger::call::permit::{Permit, Seat};
 
 /// How long the first wait is at most, where the API does not say. Each further one is at most
 /// twice as long.

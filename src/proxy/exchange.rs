@@ -2,7 +2,7 @@
 //! is needed, do it, and settle it when the answer ends.
 //!
 //! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded
-//! without a [`Permit`](crate::ledger::permit::Permit), and whatever happens, the call's seat is
+//! without a [`Permit`](crate::ledger::call::permit::Permit), and whatever happens, the call's seat is
 //! settled exactly once (G1, G2).
 //!
 //! The future of a call is moved as a whole when it begins, so what most calls never do is boxed:
@@ -32,9 +32,9 @@ use crate::gate::verdict::Verdict;
 use crate::ids;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::admit::Admit;
-use crate::ledger::answers::Answer as StoredAnswer;
-use crate::ledger::permit::{Permit, Seat, Settlement};
+use crate::ledger::call::admit::Admit;
+use crate::ledger::call::answers::Answer as StoredAnswer;
+use crate::ledger::call::permit::{Permit, Seat, Settlement};
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.

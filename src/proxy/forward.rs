@@ -21,7 +21,7 @@ use super::worker::Connection;
 use crate::gate::policy::Upstream;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::permit::{Permit, Seat};
+use crate::ledger::call::permit::{Permit, Seat};
 
 /// How an attempt ended.
 pub enum Attempt {

@@ -14,7 +14,7 @@ use crate::gate::name::ApprovalId;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
 use crate::ledger::Ledger;
-use crate::ledger::permit::Seat;
+use crate::ledger::call::permit::Seat;
 
 /// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
 /// minutes.

@@ -16,10 +16,10 @@ use crate::gate::outcome::FailureMode;
 use crate::gate::policy::judge::{Finding, RuleName};
 use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
-use crate::ledger::admit::Refusal;
+use crate::ledger::call::admit::Refusal;
+use crate::ledger::call::dedup::{MAX_KEY, Recalled};
+use crate::ledger::call::permit::{Seat, Settlement};
 use crate::ledger::caps::Capped;
-use crate::ledger::deeds::{MAX_KEY, Recalled};
-use crate::ledger::permit::{Seat, Settlement};
 use crate::wire::Malformed;
 
 /// A call that did not go through, with everything the agent is told of it.

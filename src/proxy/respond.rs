@@ -28,9 +28,9 @@ use crate::gate::run::Executed;
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::answers::{Answer as StoredAnswer, MAX_ANSWER};
-use crate::ledger::deeds::Reached;
-use crate::ledger::permit::Seat;
+use crate::ledger::call::answers::{Answer as StoredAnswer, MAX_ANSWER};
+use crate::ledger::call::dedup::Reached;
+use crate::ledger::call::permit::Seat;
 use crate::telemetry::log;
 
 /// Any answer of the data plane.

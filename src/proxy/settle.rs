@@ -8,8 +8,8 @@ use http::HeaderMap;
 use super::failure_rule::FailureRule;
 use super::observe::{Copied, Ending, OnEnd};
 use crate::gate::outcome::FailureMode;
-use crate::ledger::answers::Answer;
-use crate::ledger::permit::{Seat, Settlement};
+use crate::ledger::call::answers::Answer;
+use crate::ledger::call::permit::{Seat, Settlement};
 
 /// Settles one call by how its answer ended.
 pub struct Settle {

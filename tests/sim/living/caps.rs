@@ -12,9 +12,9 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::pace::ENOUGH;
 use burngate::gate::policy::judge::RuleName;
 use burngate::gate::time::{hours, minutes};
-use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::permit::Settlement;
 use burngate::ledger::caps::Capped;
-use burngate::ledger::permit::Settlement;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed, refused};

@@ -34,8 +34,8 @@ use burngate::journal::port::{Journal as _, Projection};
 use burngate::journal::read::{EntryFilter, Records as _, RunFilter, RunView};
 use burngate::journal::receipt::Receipt;
 use burngate::journal::unavailable::Unavailable;
-use burngate::ledger::admit::{Admit, Ask, Exhibit};
-use burngate::ledger::permit::{Permit, Seat};
+use burngate::ledger::call::admit::{Admit, Ask, Exhibit};
+use burngate::ledger::call::permit::{Permit, Seat};
 use burngate::ledger::{Bounds, Ledger, Workplace};
 
 use crate::world::{START, terms};
@@ -668,7 +668,7 @@ pub(crate) fn passed(admit: Admit) -> (Permit, Option<Written>) {
     }
 }
 
-pub(crate) fn refused(admit: Admit) -> burngate::ledger::admit::Refusal {
+pub(crate) fn refused(admit: Admit) -> burngate::ledger::call::admit::Refusal {
     match admit {
         Admit::Refused { refusal, .. } => refusal,
         _ => panic!("it was not refused"),

@@ -8,8 +8,8 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
 use burngate::gate::policy::judge::RuleName;
 use burngate::gate::time::Time;
-use burngate::ledger::admit::Admit;
-use burngate::ledger::permit::{Permit, Settlement};
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::permit::{Permit, Settlement};
 
 use super::checks;
 use super::desk::{Desk, LEASE, Rules, decision, passed};

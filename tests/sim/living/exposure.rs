@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burngate::gate::name::LevelName;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::judge::RuleName;
-use burngate::ledger::admit::{Admit, Refusal};
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::permit::{Permit, Settlement};
 use burngate::ledger::exposure::Places;
-use burngate::ledger::permit::{Permit, Settlement};
 
 use super::checks;
 use super::desk::{Desk, LEASE, Rules, passed, refused};

@@ -6,9 +6,9 @@ use burngate::gate::budget::posture::Posture;
 use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
-use burngate::ledger::admit::Admit;
-use burngate::ledger::operate::Scope;
-use burngate::ledger::permit::Settlement;
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::people::operate::Scope;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed};

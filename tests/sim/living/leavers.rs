@@ -6,8 +6,8 @@ use std::sync::Barrier;
 use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::Event;
 use burngate::gate::name::PersonName;
-use burngate::ledger::admit::Admit;
-use burngate::ledger::operate::OperateError;
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::people::operate::OperateError;
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, decision, passed};

@@ -5,9 +5,9 @@ use burngate::gate::budget::posture::Posture;
 use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
-use burngate::ledger::operate::{OperateError, Scope};
-use burngate::ledger::permit::Settlement;
-use burngate::ledger::promote::Promotion;
+use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::people::operate::{OperateError, Scope};
+use burngate::ledger::people::promote::Promotion;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed};

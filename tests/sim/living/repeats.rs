@@ -6,8 +6,8 @@ use burngate::gate::name::CallId;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::judge::{Finding, RuleName};
 use burngate::gate::time::minutes;
-use burngate::ledger::admit::{Admit, Refusal};
-use burngate::ledger::permit::Settlement;
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::permit::Settlement;
 
 use super::checks;
 use super::desk::{Desk, Rules, decision, passed, refused};

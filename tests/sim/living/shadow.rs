@@ -7,8 +7,8 @@ use burngate::gate::policy::Mode;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{Time, days, hours};
 use burngate::gate::verdict::Verdict;
-use burngate::ledger::admit::{Admit, Refusal};
-use burngate::ledger::operate::Scope;
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::people::operate::Scope;
 
 use super::checks;
 use super::desk::{Desk, Rules, SHADOW, decision, passed, refused};

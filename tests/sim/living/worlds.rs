@@ -12,9 +12,9 @@ use burngate::gate::policy::Terms;
 use burngate::gate::risk::Tier;
 use burngate::journal::port::Journal as _;
 use burngate::journal::revise::RunTarget;
-use burngate::ledger::admit::{Admit, Refusal};
-use burngate::ledger::operate::{Reported, Scope};
-use burngate::ledger::permit::{Permit, Seat, Settlement};
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::permit::{Permit, Seat, Settlement};
+use burngate::ledger::people::operate::{Reported, Scope};
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, Written, charge, decision};

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::Ledger;
 use super::operate::{Durable, OperateError, Scope};
-use super::shard::{Live, Shard};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{PersonName, WorkflowName};
+use crate::ledger::Ledger;
+use crate::ledger::shard::{Live, Shard};
 
 impl Ledger {
     /// Lifts the clamp of one workflow, or the one on all, and nothing else.
@@ -85,7 +85,11 @@ fn releasing(live: &Live, all: bool) -> Option<&PersonName> {
 }
 
 /// Refuses a recovery, a waiver or a promotion while another one is on its way.
-pub(super) fn alone(live: &Live, workflow: &WorkflowName, what: What) -> Result<(), OperateError> {
+pub(in crate::ledger) fn alone(
+    live: &Live,
+    workflow: &WorkflowName,
+    what: What,
+) -> Result<(), OperateError> {
     let by = live
         .on_its_way()
         .find_map(|entry| match (&entry.event, what) {
@@ -110,7 +114,7 @@ pub(super) fn alone(live: &Live, workflow: &WorkflowName, what: What) -> Result<
 
 /// What two operators may ask for at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(in crate::ledger) enum What {
     Recovery,
     Waiver,
     Promotion,

@@ -5,8 +5,6 @@ use std::sync::{Arc, MutexGuard};
 
 use super::admit::{Admit, Ask, Refusal, capped_by};
 use super::permit::{Permit, Seat};
-use super::shard::Live;
-use super::{Ledger, timed};
 use crate::gate::approval::queue::ENOUGH_DENIALS;
 use crate::gate::approval::{Approval, Escalate, Request, Stage};
 use crate::gate::digest::Digest;
@@ -15,14 +13,17 @@ use crate::gate::policy::judge::{Finding, RuleName};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ids;
+use crate::ledger::Ledger;
+use crate::ledger::people::grants;
+use crate::ledger::shard::Live;
 
 /// An approval that is used, the digest that was approved, and the one that is sent where that is
 /// another.
-pub(super) type Used = (ApprovalId, Digest, Option<Digest>);
+pub(in crate::ledger) type Used = (ApprovalId, Digest, Option<Digest>);
 
 impl Ledger {
     /// Lets the call go under the grant of an approval.
-    pub(super) fn use_grant(
+    pub(in crate::ledger) fn use_grant(
         &self,
         mut seat: Seat,
         ask: &Ask<'_>,
@@ -55,7 +56,7 @@ impl Ledger {
 impl Seat {
     /// No rule decided after all: the gate has no room for the call, or cannot write it down. That
     /// is a refusal, and on record as one, with what stood in the way.
-    pub(super) fn turned_down(mut self, refusal: Refusal) -> Admit {
+    pub(in crate::ledger) fn turned_down(mut self, refusal: Refusal) -> Admit {
         let why = match &refusal {
             Refusal::Journal => Some("journal"),
             Refusal::Inbox(_) => Some("inbox-full"),
@@ -85,7 +86,7 @@ pub struct Full {
 }
 
 /// Whose inbox is full, where one more call of `seat` would not fit.
-pub(super) fn full(live: &Live, seat: &Seat) -> Option<Full> {
+pub(in crate::ledger) fn full(live: &Live, seat: &Seat) -> Option<Full> {
     let inbox = seat.place.policy.hold.inbox;
     let (mut run, mut agent, mut workflow) = (0, 0, 0);
     for approval in live
@@ -106,17 +107,17 @@ pub(super) fn full(live: &Live, seat: &Seat) -> Option<Full> {
 }
 
 /// Was enough of the same tool and subject denied as wrong?
-pub(super) fn denied_before(live: &Live, seat: &Seat, now: Time) -> bool {
+pub(in crate::ledger) fn denied_before(live: &Live, seat: &Seat, now: Time) -> bool {
     seat.subject.as_ref().is_some_and(|subject| {
         live.state().approvals().denials(&seat.tool, subject, now) >= ENOUGH_DENIALS
     })
 }
 
-pub(super) fn denied_unasked() -> Finding {
+pub(in crate::ledger) fn denied_unasked() -> Finding {
     finding("calls of this tool about the same subject were denied as wrong more than once within 24 hours; nobody is asked about another".to_owned())
 }
 
-pub(super) fn denied(approval: &Approval) -> Finding {
+pub(in crate::ledger) fn denied(approval: &Approval) -> Finding {
     let by = approval
         .decisions
         .last()
@@ -134,7 +135,7 @@ fn finding(detail: String) -> Finding {
 }
 
 /// What people are asked.
-pub(super) fn request(
+pub(in crate::ledger) fn request(
     seat: &Seat,
     ask: &Ask<'_>,
     finding: &Finding,
@@ -157,7 +158,7 @@ pub(super) fn request(
         rule: finding.rule.as_str().into(),
         place: finding.place.clone(),
         reason: finding.detail.as_str().into(),
-        needed: timed::people(hold, seat.risk),
+        needed: grants::people(hold, seat.risk),
         expires_at: now.plus(hold.expires),
         escalate: hold.escalate.as_ref().map(|rule| Escalate {
             to: Arc::clone(&rule.to),

@@ -11,10 +11,10 @@ use burngate::gate::policy::judge::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{days, hours};
-use burngate::ledger::admit::{Admit, Refusal};
-use burngate::ledger::deeds::Recalled;
-use burngate::ledger::operate::Scope;
-use burngate::ledger::permit::Permit;
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::dedup::Recalled;
+use burngate::ledger::call::permit::Permit;
+use burngate::ledger::people::operate::Scope;
 
 use super::checks;
 use super::desk::{Desk, FEW, Rules, decision, passed, refused};

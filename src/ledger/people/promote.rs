@@ -5,14 +5,14 @@
 //! A level can be given without them, with a reason on record, but not to a workflow that is burned
 //! or breached: its way leads through a recovery.
 
-use super::Ledger;
-use super::meanwhile::{What, alone};
+use super::conflict::{What, alone};
 use super::operate::{Durable, OperateError, known_level};
 use crate::gate::budget::posture::Posture;
 use crate::gate::earn::{Gain, Progress};
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName, StepName, WorkflowName};
 use crate::gate::workflow::WorkflowState;
+use crate::ledger::Ledger;
 
 /// At tier high nothing is promoted that nobody looked at.
 const NO_REVIEW: &str = "nobody has reviewed it for 30 days: `burngate review` shows it, `burngate review --done` records that somebody looked";

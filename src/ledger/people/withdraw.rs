@@ -1,12 +1,12 @@
 //! Takes back what was asked and what was approved, and not used yet: an emergency leaves no door
 //! ajar for the moment after its clamp is lifted.
 
-use super::Ledger;
 use super::operate::{Durable, OperateError, Scope};
-use super::shard::Shard;
 use crate::gate::approval::Stage;
 use crate::gate::event::Event;
 use crate::gate::name::{ApprovalId, PersonName};
+use crate::ledger::Ledger;
+use crate::ledger::shard::Shard;
 
 impl Ledger {
     /// Withdraws every pending approval and every unused grant of one workflow or all. Each is gone

@@ -2,17 +2,13 @@
 //!
 //! A [`Seat`] is a call's place in its run: taken when the call is read, and settled exactly once,
 //! however the call ends (G1); a seat that is dropped settles itself. A [`Permit`] is a seat that
-//! the verdict has passed. Only `ledger::admit` mints one, nothing is forwarded without one, and
+//! the verdict has passed. Only `ledger::call::admit` mints one, nothing is forwarded without one, and
 //! one that is older than a clamp is worth nothing (G2).
 
 use std::sync::Arc;
 
-use super::caps::{Aloft, Metered};
-use super::deeds::Doing;
-use super::edit::Edited;
-use super::runs::OpenRun;
-use super::{Ledger, Workplace, runs};
 use crate::gate::booking::Change;
+use super::dedup::Doing;
 use crate::gate::deed::Undone;
 use crate::gate::event::{Event, HeldBy};
 use crate::gate::incident;
@@ -24,60 +20,65 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::record::CallRecord;
 use crate::journal::revise::{Revise, RunTarget};
+use crate::ledger::caps::{Aloft, Metered};
+use crate::ledger::people::edit::Edited;
+use crate::ledger::runs::open;
+use crate::ledger::runs::open::OpenRun;
+use crate::ledger::{Ledger, Workplace};
 
 /// A call's place in its run.
 #[must_use = "a seat that is dropped settles its call"]
 pub struct Seat {
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) place: Arc<Workplace>,
-    pub(super) run: Arc<OpenRun>,
-    pub(super) key: Option<super::runs::Key>,
-    pub(super) run_id: RunId,
-    pub(super) call: CallId,
-    pub(super) at: Time,
-    pub(super) tool: ToolName,
-    pub(super) risk: Risk,
-    pub(super) idempotent: bool,
-    pub(super) subject: Option<Subject>,
+    pub(in crate::ledger) ledger: Arc<Ledger>,
+    pub(in crate::ledger) place: Arc<Workplace>,
+    pub(in crate::ledger) run: Arc<OpenRun>,
+    pub(in crate::ledger) key: Option<crate::ledger::runs::open::Key>,
+    pub(in crate::ledger) run_id: RunId,
+    pub(in crate::ledger) call: CallId,
+    pub(in crate::ledger) at: Time,
+    pub(in crate::ledger) tool: ToolName,
+    pub(in crate::ledger) risk: Risk,
+    pub(in crate::ledger) idempotent: bool,
+    pub(in crate::ledger) subject: Option<Subject>,
     /// What its arguments look like, where that is of interest.
-    pub(super) sample: Option<Box<str>>,
+    pub(in crate::ledger) sample: Option<Box<str>>,
     /// The arguments, where they are to be recorded.
-    pub(super) args: Option<Arc<str>>,
-    pub(super) verdict: Verdict,
-    pub(super) rule: Option<&'static str>,
+    pub(in crate::ledger) args: Option<Arc<str>>,
+    pub(in crate::ledger) verdict: Verdict,
+    pub(in crate::ledger) rule: Option<&'static str>,
     /// What was only watched when it was judged: on record where it goes all the same.
-    pub(super) watched: Option<(Verdict, &'static str)>,
+    pub(in crate::ledger) watched: Option<(Verdict, &'static str)>,
     /// The admission is in the journal.
-    pub(super) admitted: bool,
+    pub(in crate::ledger) admitted: bool,
     /// A grant was used for it.
-    pub(super) granted: bool,
+    pub(in crate::ledger) granted: bool,
     /// The time-boxed grant that it goes under.
-    pub(super) under: Option<GrantId>,
+    pub(in crate::ledger) under: Option<GrantId>,
     /// The rule that would have held it, where it does.
-    pub(super) held_by: Option<Box<HeldBy>>,
+    pub(in crate::ledger) held_by: Option<Box<HeldBy>>,
     /// Its run escalated when it was judged.
-    pub(super) escalated: bool,
+    pub(in crate::ledger) escalated: bool,
     /// What a reviewer approved in its place.
-    pub(super) edited: Option<Edited>,
+    pub(in crate::ledger) edited: Option<Edited>,
     /// Its place among the calls in flight.
-    pub(super) aloft: Option<Aloft>,
+    pub(in crate::ledger) aloft: Option<Aloft>,
     /// It took from the volumes.
-    pub(super) metered: Option<Metered>,
+    pub(in crate::ledger) metered: Option<Metered>,
     /// It is one of the risky calls that its run has a place for.
-    pub(super) exposed: bool,
+    pub(in crate::ledger) exposed: bool,
     /// It counts among the same calls of its run.
-    pub(super) print: Option<u64>,
+    pub(in crate::ledger) print: Option<u64>,
     /// Its tool hands the case to a person.
-    pub(super) escalation: bool,
+    pub(in crate::ledger) escalation: bool,
     /// A person should see it first, and its run did not escalate.
-    pub(super) unescalated: bool,
+    pub(in crate::ledger) unescalated: bool,
     /// It went upstream although no person saw it who should have.
-    pub(super) missed: bool,
+    pub(in crate::ledger) missed: bool,
     /// What it does, where that is remembered.
-    pub(super) doing: Option<Box<Doing>>,
+    pub(in crate::ledger) doing: Option<Box<Doing>>,
     /// Its tool API failed it, whoever answered at last.
-    pub(super) failed: bool,
-    pub(super) progress: Progress,
+    pub(in crate::ledger) failed: bool,
+    pub(in crate::ledger) progress: Progress,
 }
 
 /// How far a call has come.
@@ -105,8 +106,8 @@ pub struct Settlement {
 /// The right to forward one call, once.
 #[must_use = "a permit that is dropped settles its call as not executed"]
 pub struct Permit {
-    pub(super) seat: Seat,
-    pub(super) epoch: u64,
+    pub(in crate::ledger) seat: Seat,
+    pub(in crate::ledger) epoch: u64,
 }
 
 impl Permit {
@@ -170,7 +171,7 @@ impl Seat {
 
     /// It goes: allowed, or in spite of what is only watched. What would have held it held nothing
     /// back where a person approved it.
-    pub(super) fn let_go(&mut self) {
+    pub(in crate::ledger) fn let_go(&mut self) {
         let watched = self
             .watched
             .filter(|(verdict, _)| !self.granted || *verdict == Verdict::Deny);
@@ -287,13 +288,13 @@ impl Seat {
         let failed = !result.modes.is_empty();
         let undid = self.undid(executed, result.status, failed);
         for (mode, note) in result.modes {
-            let charge = runs::seen(
+            let charge = open::seen(
                 mode,
                 self.call,
                 &self.tool,
                 Some(note).filter(|note| !note.is_empty()),
             );
-            drop(runs::charge(
+            drop(open::charge(
                 &*self.ledger.journal,
                 &self.place,
                 &self.run,
@@ -303,13 +304,13 @@ impl Seat {
             ));
         }
         if let Some(note) = self.repeated(executed) {
-            let charge = runs::seen(
+            let charge = open::seen(
                 FailureMode::DuplicateWork,
                 self.call,
                 &self.tool,
                 Some(&note),
             );
-            drop(runs::charge(
+            drop(open::charge(
                 &*self.ledger.journal,
                 &self.place,
                 &self.run,
@@ -343,7 +344,7 @@ impl Seat {
                 self.key.as_ref(),
                 &self.run,
                 now,
-                runs::End::Finished,
+                open::End::Finished,
             );
         }
         // Last, so that whoever finds the work done finds its run in the journal as well.
@@ -371,14 +372,14 @@ impl Seat {
 
     /// The gate stopped while the call was under way, and its run was booked without it: what went
     /// wrong is late news.
-    pub(super) fn close_late(&self, result: Settlement) {
+    pub(in crate::ledger) fn close_late(&self, result: Settlement) {
         let target = RunTarget::Run {
             run: self.run_id.clone(),
             workflow: Some(self.place.policy.name.clone()),
             agent: Some(self.run.agent.clone()),
         };
         for (mode, note) in result.modes {
-            let change = Change::Report(runs::seen(
+            let change = Change::Report(open::seen(
                 mode,
                 self.call,
                 &self.tool,

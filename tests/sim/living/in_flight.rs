@@ -7,9 +7,9 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
 use burngate::gate::run::{Executed, Mark};
 use burngate::gate::time::{Time, days};
-use burngate::ledger::admit::{Admit, Refusal};
-use burngate::ledger::operate::Scope;
-use burngate::ledger::permit::Settlement;
+use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::people::operate::Scope;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed, refused};

@@ -10,15 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::answers::Answer;
-use super::caps::Capped;
-use super::deeds::{Asked, Recall, Recalled};
-use super::exposure::Exposed;
+use super::dedup::{Asked, Recall, Recalled};
+use super::escalate;
 use super::grant::{Full, Used, denied, denied_before, denied_unasked, full, request};
 use super::permit::{Permit, Progress, Seat, Settlement};
-use super::runs::{End, Key, OpenRun, RunState, charge, seen};
-use super::shard::Live;
-use super::unlisted::Sight;
-use super::{Ledger, UNLISTED, Workplace, escalate, timed};
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Admission, Event};
@@ -34,6 +29,13 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
+use crate::ledger::caps::Capped;
+use crate::ledger::exposure::Exposed;
+use crate::ledger::people::grants;
+use crate::ledger::runs::open::{End, Key, OpenRun, RunState, charge, seen};
+use crate::ledger::shard::Live;
+use crate::ledger::unlisted::Sight;
+use crate::ledger::{Ledger, UNLISTED, Workplace};
 
 /// What is asked: one call, read once.
 pub struct Ask<'a> {
@@ -480,7 +482,7 @@ impl Ledger {
     ) -> Hold {
         let epoch = judged.1;
         if seat.granted
-            || (seat.under.is_some() && seat.admitted && timed::applies(&finding, judged.0))
+            || (seat.under.is_some() && seat.admitted && grants::applies(&finding, judged.0))
         {
             return Hold::Released(seat);
         }
@@ -536,7 +538,7 @@ impl Ledger {
                 drop(live);
                 self.deny(seat, denied_unasked(), now)
             }
-            None if let Some(grant) = timed::open(
+            None if let Some(grant) = grants::open(
                 &live,
                 &seat,
                 ask.tool.map(|tool| &**tool),
@@ -595,7 +597,7 @@ impl Ledger {
                 .is_ok()
     }
 
-    pub(super) fn journal_admission(
+    pub(in crate::ledger) fn journal_admission(
         &self,
         seat: &mut Seat,
         live: &mut Live,
@@ -655,7 +657,7 @@ impl Ledger {
     }
 
     /// A booked run executed its first `high` call.
-    pub(super) fn book_high(
+    pub(in crate::ledger) fn book_high(
         &self,
         place: &Workplace,
         open: &OpenRun,
@@ -676,7 +678,7 @@ impl Ledger {
 
     /// Ends a run and hands it to the journal; one with calls in flight takes no more and ends with
     /// the last of them.
-    pub(super) fn end_run(
+    pub(in crate::ledger) fn end_run(
         &self,
         place: &Workplace,
         key: Option<&Key>,
@@ -738,7 +740,7 @@ impl Ledger {
 
     /// Ends the runs whose lease is over. A run whose workflow has no policy any more ends under
     /// the one it began with.
-    pub(super) fn end_leases(&self, now: Time) {
+    pub(in crate::ledger) fn end_leases(&self, now: Time) {
         let table = self.table_full();
         for (key, open) in self.runs.due(now) {
             let place = table.entries.get(&key.workflow).unwrap_or(&open.place);
@@ -800,7 +802,7 @@ impl RunState {
     }
 }
 
-pub(super) fn facts<'a>(
+pub(in crate::ledger) fn facts<'a>(
     ask: &'a Ask<'_>,
     seat: &'a Seat,
     standing: &'a Standing,
@@ -849,7 +851,7 @@ fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: T
 }
 
 /// A cap costs nothing (G6), and its call may come again.
-pub(super) fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
+pub(in crate::ledger) fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
     (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
     Admit::Refused {
         seat,

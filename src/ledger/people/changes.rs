@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ledger;
-use super::meanwhile::{What, alone};
+use super::conflict::{What, alone};
 use super::operate::{Durable, OperateError};
-use super::shard::Shard;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
 use crate::gate::level::Changes;
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::workflow::{MAX_WAIVERS, WAIVERS_WITHIN, WorkflowState};
+use crate::ledger::Ledger;
+use crate::ledger::shard::Shard;
 
 /// A change that somebody is about to ship.
 #[derive(Debug, Clone, Copy)]

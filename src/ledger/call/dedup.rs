@@ -14,11 +14,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Ledger;
 use super::admit::{Admit, Ask, Refusal};
 use super::answers::{Answer, Answers};
 use super::permit::Seat;
-use super::runs::{charge, seen};
 use crate::api::Moment;
 use crate::gate::booking::Change;
 use crate::gate::deed::{
@@ -36,6 +34,8 @@ use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::revise::{Revise, RunTarget};
+use crate::ledger::Ledger;
+use crate::ledger::runs::open::{charge, seen};
 use crate::wire::canonical;
 
 /// The request header that carries an idempotency key.
@@ -44,7 +44,7 @@ const KEY_HEADER: &str = "idempotency-key";
 pub const MAX_KEY: usize = 255;
 
 /// What was done, and the answers to it.
-pub(super) struct Deeds(Mutex<Living>);
+pub(in crate::ledger) struct Deeds(Mutex<Living>);
 
 struct Living {
     book: Book,
@@ -52,7 +52,7 @@ struct Living {
 }
 
 /// What a call is about to do.
-pub(super) struct Doing {
+pub(in crate::ledger) struct Doing {
     tool: Arc<Tool>,
     deed: Deed,
     /// The work that nobody may do twice.
@@ -100,7 +100,7 @@ pub struct Reached {
 }
 
 /// What is asked of the book, before it is looked into.
-pub(super) enum Asked {
+pub(in crate::ledger) enum Asked {
     /// Nothing.
     Nothing,
     /// This.
@@ -112,7 +112,7 @@ pub(super) enum Asked {
 }
 
 /// What the book says.
-pub(super) enum Recall {
+pub(in crate::ledger) enum Recall {
     /// Judge on, with what was found by now.
     On(Seat, Judged),
     /// That is the answer.
@@ -131,7 +131,7 @@ struct Checked {
 
 impl Deeds {
     /// What was done by the journal.
-    pub(super) fn new(book: Book) -> Self {
+    pub(in crate::ledger) fn new(book: Book) -> Self {
         Deeds(Mutex::new(Living {
             book,
             answers: Answers::default(),
@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// What the call in `seat` is about to do. A branch where nobody wants that remembered.
-    pub(super) fn doing(
+    pub(in crate::ledger) fn doing(
         seat: &Seat,
         ask: &Ask<'_>,
         facts: &Facts<'_>,
@@ -205,7 +205,7 @@ impl Ledger {
     }
 
     /// Looks up whether it was done, and takes its place where nothing stops it.
-    pub(super) fn recall(
+    pub(in crate::ledger) fn recall(
         &self,
         mut seat: Seat,
         mut doing: Box<Doing>,
@@ -244,7 +244,7 @@ impl Ledger {
 
     /// A person approved the call in `seat`: takes its place, unless it was done meanwhile or is
     /// denied by a limit. What only held it does not hold it again.
-    pub(super) fn take_approved(&self, seat: &mut Seat, now: Time) -> Option<Recalled> {
+    pub(in crate::ledger) fn take_approved(&self, seat: &mut Seat, now: Time) -> Option<Recalled> {
         let mut doing = seat.doing.take_if(|doing| !doing.taken)?;
         let mut living = self.deeds.lock();
         let checked = living.check(&doing, seat, true, now);
@@ -259,7 +259,7 @@ impl Ledger {
 
     /// A review of the call in `seat` is skipped: takes its place. False where the book knows
     /// something that nobody looked at: then somebody has to.
-    pub(super) fn take_unreviewed(&self, seat: &mut Seat, now: Time) -> bool {
+    pub(in crate::ledger) fn take_unreviewed(&self, seat: &mut Seat, now: Time) -> bool {
         let Some(mut doing) = seat.doing.take_if(|doing| !doing.taken) else {
             return true;
         };
@@ -276,7 +276,12 @@ impl Ledger {
     }
 
     /// Refuses the call for what the book knows, and books it where the agent should have known.
-    pub(super) fn deny_recalled(&self, mut seat: Seat, recalled: Recalled, now: Time) -> Admit {
+    pub(in crate::ledger) fn deny_recalled(
+        &self,
+        mut seat: Seat,
+        recalled: Recalled,
+        now: Time,
+    ) -> Admit {
         (seat.verdict, seat.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));
         let answered = recalled.earlier.as_ref().filter(|earlier| {
             recalled.finding.rule == RuleName::Duplicate && earlier.stage == Stage::Done
@@ -310,7 +315,12 @@ impl Ledger {
     /// The call `by` undid this work: the run that did it did it for nothing, and is charged,
     /// whether it is open or was booked. Of several calls that did it, each is undone once, the
     /// newest first. The same undoing call is one report.
-    pub(super) fn undo(&self, undoing: &Undoing, by: &Seat, now: Time) -> Option<Undone> {
+    pub(in crate::ledger) fn undo(
+        &self,
+        undoing: &Undoing,
+        by: &Seat,
+        now: Time,
+    ) -> Option<Undone> {
         let mut living = self.deeds.lock();
         let Done { doer, .. } = living
             .book
@@ -357,7 +367,7 @@ impl Ledger {
 
 /// Work that a call undoes.
 #[derive(Debug, Clone)]
-pub(super) struct Undoing {
+pub(in crate::ledger) struct Undoing {
     work: Digest,
     tool: ToolName,
     within: Duration,
@@ -365,12 +375,12 @@ pub(super) struct Undoing {
 
 impl Seat {
     /// Is what it does remembered? Then it is in the journal before it may go.
-    pub(super) fn is_remembered(&self) -> bool {
+    pub(in crate::ledger) fn is_remembered(&self) -> bool {
         self.doing.as_ref().is_some_and(|doing| doing.taken)
     }
 
     /// What is remembered of it.
-    pub(super) fn deed(&self) -> Option<Box<Deed>> {
+    pub(in crate::ledger) fn deed(&self) -> Option<Box<Deed>> {
         self.doing
             .as_ref()
             .filter(|doing| doing.taken)
@@ -395,7 +405,7 @@ impl Seat {
     }
 
     /// What it did a second time, where it was executed all the same.
-    pub(super) fn repeated(&self, executed: Executed) -> Option<String> {
+    pub(in crate::ledger) fn repeated(&self, executed: Executed) -> Option<String> {
         let earlier = self
             .doing
             .as_ref()?
@@ -409,13 +419,18 @@ impl Seat {
     }
 
     /// What it undid: work is undone by a call that succeeded, and by no other.
-    pub(super) fn undid(&self, executed: Executed, status: u16, failed: bool) -> Option<Undoing> {
+    pub(in crate::ledger) fn undid(
+        &self,
+        executed: Executed,
+        status: u16,
+        failed: bool,
+    ) -> Option<Undoing> {
         let succeeded = executed == Executed::Yes && (200..400).contains(&status) && !failed;
         self.doing.as_ref().filter(|_| succeeded)?.undoes.clone()
     }
 
     /// The call is over, and that is journaled.
-    pub(super) fn close_deed(&mut self, executed: Executed, now: Time) {
+    pub(in crate::ledger) fn close_deed(&mut self, executed: Executed, now: Time) {
         let Some(doing) = self.doing.take().filter(|doing| doing.taken) else {
             return;
         };

@@ -9,10 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use super::meanwhile::{What, alone};
-use super::runs::{End, Key, OpenRun};
-use super::shard::Shard;
-use super::{Ledger, Workplace, runs};
+use super::conflict::{What, alone};
 use crate::api::Moment;
 use crate::gate::approval::queue::Conflict;
 use crate::gate::approval::{Approval, Stage};
@@ -31,6 +28,10 @@ use crate::journal::receipt;
 use crate::journal::receipt::{Receipt, Stamp};
 use crate::journal::revise::{Batch, BatchOf, Revise, ReviseError, Revised, RevisedAll, RunTarget};
 use crate::journal::unavailable::Unavailable;
+use crate::ledger::runs::open;
+use crate::ledger::runs::open::{End, Key, OpenRun};
+use crate::ledger::shard::Shard;
+use crate::ledger::{Ledger, Workplace};
 
 /// One workflow or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -581,7 +582,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn report_open(
+    pub(in crate::ledger) fn report_open(
         &self,
         open: &OpenRun,
         target: RunTarget,
@@ -637,12 +638,12 @@ impl Ledger {
         Reported::Booked(receipt)
     }
 
-    pub(super) fn shard_of(&self, id: ApprovalId) -> Option<Arc<Shard>> {
+    pub(in crate::ledger) fn shard_of(&self, id: ApprovalId) -> Option<Arc<Shard>> {
         let workflow = self.approvals.get(&id)?.clone();
         self.shard(&workflow)
     }
 
-    pub(super) fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
+    pub(in crate::ledger) fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
         match scope {
             Scope::One(name) => self
                 .shard(name)
@@ -670,7 +671,7 @@ impl Ledger {
     }
 
     /// One such event after the other: each has reached every shard before the next is handed over.
-    pub(super) fn append_everywhere(&self, now: Time, event: Event) -> Durable {
+    pub(in crate::ledger) fn append_everywhere(&self, now: Time, event: Event) -> Durable {
         self.append_to_all(
             self.everywhere(),
             Entry {
@@ -681,7 +682,7 @@ impl Ledger {
         )
     }
 
-    pub(super) fn append_to_all(
+    pub(in crate::ledger) fn append_to_all(
         &self,
         mut everywhere: MutexGuard<'_, Vec<(Ticket, Entry)>>,
         entry: Entry,
@@ -735,7 +736,7 @@ fn charged(
     } else {
         Mark::Idle
     };
-    let durable = runs::charge(journal, &open.place, open, &mut run, charge, now);
+    let durable = open::charge(journal, &open.place, open, &mut run, charge, now);
     let revised = Revised {
         workflow: open.place.policy.name.clone(),
         agent: open.agent.clone(),
@@ -771,7 +772,7 @@ pub enum Reported {
     Booked(Receipt<Result<Revised, ReviseError>>),
 }
 
-pub(super) fn known_level(shard: &Shard, level: &LevelName) -> Result<(), OperateError> {
+pub(in crate::ledger) fn known_level(shard: &Shard, level: &LevelName) -> Result<(), OperateError> {
     let live = shard.lock();
     let ladder = &live.state().terms().ladder;
     if ladder.find(level.as_str()).is_some() {
@@ -803,7 +804,7 @@ const fn ended(stage: Stage) -> &'static str {
     }
 }
 
-pub(super) fn decided(conflict: &Conflict) -> OperateError {
+pub(in crate::ledger) fn decided(conflict: &Conflict) -> OperateError {
     match conflict {
         Conflict::Unknown => OperateError::NoApproval,
         Conflict::Wrong(stage) => OperateError::Conflict(format!(

@@ -2,18 +2,18 @@
 
 use std::hash::BuildHasher as _;
 
-use super::Ledger;
 use super::permit::Seat;
-use super::shard::Live;
 use crate::gate::check;
 use crate::gate::digest::Digest;
 use crate::gate::name::StepName;
+use crate::ledger::Ledger;
+use crate::ledger::shard::Live;
 
 impl Ledger {
     /// Has one of `steps` been earned, and is this not one of the calls that are held all the same?
     /// The draw holds for what the call touches, so that repeating it or changing a word in it
     /// draws no other; it comes from a key of this process that no agent knows (G11).
-    pub(super) fn skips_review(
+    pub(in crate::ledger) fn skips_review(
         &self,
         seat: &Seat,
         live: &Live,

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Ledger;
 use super::operate::{Durable, OperateError, Reported, decided};
 use crate::gate::approval::{Approval, Decision, DecisionKind, Stage};
 use crate::gate::booking::Change;
@@ -17,6 +16,7 @@ use crate::gate::name::{ApprovalId, CallId, PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
 use crate::journal::revise::RunTarget;
+use crate::ledger::Ledger;
 
 /// A decision that was handed over.
 pub struct Deciding {

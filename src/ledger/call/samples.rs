@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::permit::Seat;
-use super::runs::RunState;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
 use crate::gate::json::Json;
@@ -15,13 +14,14 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::gate::{incident, sample};
 use crate::journal::record::MAX_RECORDED;
+use crate::ledger::runs::open::RunState;
 use crate::wire::canonical;
 
 impl Seat {
     /// Keeps of the call's arguments what may be needed once it is over: all of them where the
     /// policy says so, and what they look like where the workflow is not healthy or where this call
     /// alone may burn it.
-    pub(super) fn keep_arguments(
+    pub(in crate::ledger) fn keep_arguments(
         &mut self,
         args: Option<&Json<'_>>,
         standing: &Standing,
@@ -52,7 +52,7 @@ impl Seat {
 
     /// Tells the journal what the call looked like, where it did something to the budget and few
     /// such calls are known.
-    pub(super) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
+    pub(in crate::ledger) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
         let objective = &self.place.policy.terms.objective;
         let counts = |mode: &FailureMode| objective.counts(mode);
         let modes: Vec<_> = run

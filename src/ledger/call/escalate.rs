@@ -11,8 +11,6 @@
 
 use super::admit::{Admit, Refusal};
 use super::permit::{Seat, Settlement};
-use super::runs::{Key, charge, seen};
-use super::{Ledger, Workplace};
 use crate::gate::event::Event;
 use crate::gate::facets::Facet;
 use crate::gate::name::RunId;
@@ -22,10 +20,12 @@ use crate::gate::policy::judge::Case;
 use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::Time;
 use crate::journal::port::Journal;
+use crate::ledger::runs::open::{Key, charge, seen};
+use crate::ledger::{Ledger, Workplace};
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(in crate::ledger) enum Call {
     /// Nothing.
     Plain,
     /// A person should see it first, and its run escalated.
@@ -35,7 +35,7 @@ pub(super) enum Call {
 }
 
 /// Is the call one that a person should see first?
-pub(super) fn weigh(case: &Case<'_>) -> Call {
+pub(in crate::ledger) fn weigh(case: &Case<'_>) -> Call {
     match case.tool {
         Some(tool) if tool.escalate_when.is_some() && judge::should_escalate(case) => {
             if case.facts.run.escalated {
@@ -50,7 +50,7 @@ pub(super) fn weigh(case: &Case<'_>) -> Call {
 
 impl Seat {
     /// Notes what the call has to do with escalating.
-    pub(super) fn note_escalation(&mut self, call: Call) {
+    pub(in crate::ledger) fn note_escalation(&mut self, call: Call) {
         self.unescalated = call == Call::Unescalated && !self.missed;
         if call != Call::Plain {
             let mut run = self.run.lock();
@@ -60,7 +60,7 @@ impl Seat {
 
     /// The call goes upstream. Where nobody saw it who should have, that is a failure of the run,
     /// and known now.
-    pub(super) fn miss_escalation(&mut self) {
+    pub(in crate::ledger) fn miss_escalation(&mut self) {
         if !std::mem::take(&mut self.unescalated) {
             return;
         }
@@ -92,7 +92,12 @@ impl Seat {
 
     /// Did this call hand the case over? Only an answer says so: nobody was told by a call that
     /// failed, or whose answer was lost.
-    pub(super) fn escalates(&self, executed: Executed, status: u16, failed: bool) -> bool {
+    pub(in crate::ledger) fn escalates(
+        &self,
+        executed: Executed,
+        status: u16,
+        failed: bool,
+    ) -> bool {
         self.escalation && executed == Executed::Yes && status < 400 && !failed
     }
 }
@@ -100,7 +105,7 @@ impl Seat {
 impl Admit {
     /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and
     /// a caught one.
-    pub(super) fn catch_escalation(mut self) -> Self {
+    pub(in crate::ledger) fn catch_escalation(mut self) -> Self {
         let seat = match &mut self {
             Admit::Held { seat, .. }
             | Admit::Refused {
@@ -126,7 +131,7 @@ impl Admit {
 impl Workplace {
     /// The journal knows that the id `key` escalated, so that a restart does not take the case back
     /// from the person.
-    pub(super) fn note_escalated(&self, journal: &dyn Journal, key: &Key, now: Time) {
+    pub(in crate::ledger) fn note_escalated(&self, journal: &dyn Journal, key: &Key, now: Time) {
         let run = RunRef {
             agent: key.agent.clone(),
             run: key.run.clone(),
@@ -143,7 +148,7 @@ impl Workplace {
 impl Ledger {
     /// A call of the run `id` escalated. The run that goes on under the same key has escalated as
     /// well.
-    pub(super) fn escalated(&self, key: &Key, id: &RunId, now: Time) {
+    pub(in crate::ledger) fn escalated(&self, key: &Key, id: &RunId, now: Time) {
         if let Some(open) = self.runs.get(key) {
             let mut run = open.lock();
             run.escalated = true;

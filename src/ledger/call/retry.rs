@@ -4,7 +4,6 @@
 //! repeat that may not go simply does not. A permit that is minted here is as good as any other,
 //! until the next clamp (G2).
 
-use super::Ledger;
 use super::admit::{Ask, facts};
 use super::permit::{Permit, Seat};
 use crate::gate::policy::facts::RunFacts;
@@ -12,6 +11,7 @@ use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+use crate::ledger::Ledger;
 
 impl Ledger {
     /// A permit for sending the call in `seat` once more; the seat back where the verdict is not

@@ -1,9 +1,9 @@
 //! A person says that they looked at how workflows do.
 
-use super::Ledger;
 use super::operate::{Durable, OperateError, Scope};
 use crate::gate::event::Event;
 use crate::gate::name::PersonName;
+use crate::ledger::Ledger;
 
 impl Ledger {
     /// Records that `by` looked at one workflow or at all of them. Promotions that wait for it come
@@ -18,7 +18,7 @@ impl Ledger {
         note: Option<&str>,
     ) -> Result<Vec<Durable>, OperateError> {
         let now = self.now();
-        let record = |shard: std::sync::Arc<super::shard::Shard>| {
+        let record = |shard: std::sync::Arc<crate::ledger::shard::Shard>| {
             shard.advance(now);
             let mut live = shard.lock();
             shard

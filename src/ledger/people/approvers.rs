@@ -8,22 +8,22 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use super::Ledger;
 use super::operate::{Durable, OperateError};
 use crate::gate::event::Event;
 use crate::gate::name::PersonName;
+use crate::ledger::Ledger;
 
 /// Who may decide. Its lock is taken before every other of this folder.
 #[derive(Debug)]
 pub struct Approvers(RwLock<BTreeSet<PersonName>>);
 
 /// Keeps the approvers as they are until a decision is handed over.
-pub(super) struct Entitled<'l>(
+pub(in crate::ledger) struct Entitled<'l>(
     #[expect(dead_code, reason = "held for its drop")] RwLockReadGuard<'l, BTreeSet<PersonName>>,
 );
 
 impl Approvers {
-    pub(super) const fn of(people: BTreeSet<PersonName>) -> Self {
+    pub(in crate::ledger) const fn of(people: BTreeSet<PersonName>) -> Self {
         Approvers(RwLock::new(people))
     }
 }
@@ -52,7 +52,10 @@ impl Ledger {
     }
 
     /// May `person` decide? They may for as long as the answer is held.
-    pub(super) fn entitled(&self, person: &PersonName) -> Result<Entitled<'_>, OperateError> {
+    pub(in crate::ledger) fn entitled(
+        &self,
+        person: &PersonName,
+    ) -> Result<Entitled<'_>, OperateError> {
         let named = self
             .approvers
             .0

@@ -12,15 +12,15 @@
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use super::Ledger;
 use super::admit::Ask;
 use super::permit::Seat;
-use super::runs::RunState;
 use crate::gate::name::CallId;
 use crate::gate::policy::judge::{Finding, RuleName};
 use crate::gate::risk::Risk;
 use crate::gate::time::{Time, minutes};
 use crate::gate::verdict::Verdict;
+use crate::ledger::Ledger;
+use crate::ledger::runs::open::RunState;
 
 /// Reads count within so much time, and so many times as many of them pass.
 const READS: (Duration, u32) = (minutes(1), 20);
@@ -87,7 +87,7 @@ impl Repeats {
     }
 
     /// A call that was counted does not count after all.
-    pub(super) fn give_back(&mut self, print: u64) {
+    pub(in crate::ledger) fn give_back(&mut self, print: u64) {
         if let Some(seen) = self.seen.iter_mut().find(|seen| seen.print == print) {
             seen.count = seen.count.saturating_sub(1);
         }
@@ -102,7 +102,7 @@ impl Repeats {
 impl Ledger {
     /// Counts the call in `seat` among its run's; a finding where the same call was let go as often
     /// as the policy lets it.
-    pub(super) fn count_repeat(
+    pub(in crate::ledger) fn count_repeat(
         &self,
         seat: &mut Seat,
         ask: &Ask<'_>,
@@ -153,12 +153,12 @@ impl Ledger {
 impl Seat {
     /// Was work done again and again that is not the same done once? A loop of it costs its run,
     /// and once. One that reads, or does no more each time, costs nothing.
-    pub(super) const fn breaks_loop(&self, run: &mut RunState) -> bool {
+    pub(in crate::ledger) const fn breaks_loop(&self, run: &mut RunState) -> bool {
         !matches!(self.risk, Risk::Read) && !self.idempotent && run.repeats.break_once()
     }
 
     /// Did the call count although it was not sent, or was put off?
-    pub(super) fn uncounts_repeat(&self, sent: bool, status: u16) -> Option<u64> {
+    pub(in crate::ledger) fn uncounts_repeat(&self, sent: bool, status: u16) -> Option<u64> {
         self.print.filter(|_| !sent || matches!(status, 429 | 503))
     }
 }

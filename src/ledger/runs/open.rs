@@ -10,9 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
-use super::Workplace;
-use super::exposure::Holds;
-use super::repeat::Repeats;
 use crate::gate::event::{Event, Revision};
 use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName};
@@ -25,6 +22,9 @@ use crate::journal::port::Journal;
 use crate::journal::receipt::Receipt;
 use crate::journal::record::{CallRecord, RunRecord};
 use crate::journal::unavailable::Unavailable;
+use crate::ledger::Workplace;
+use crate::ledger::call::loops::Repeats;
+use crate::ledger::exposure::Holds;
 
 /// The most runs that are open at once. At it, a call of a new run is refused.
 pub const MAX_OPEN: usize = 1_000_000;
@@ -115,9 +115,9 @@ pub struct RunState {
     /// ends.
     pub seen: Facets,
     /// What it did again and again.
-    pub(super) repeats: Repeats,
+    pub(in crate::ledger) repeats: Repeats,
     /// What it has taken of the places for risky runs.
-    pub(super) exposed: Holds,
+    pub(in crate::ledger) exposed: Holds,
     blocked: u32,
     forwarded: bool,
     forwarded_above_read: bool,
@@ -289,14 +289,14 @@ impl Runs {
 
     /// The id `key` escalated, by a call of a run that takes no more of them: so have its
     /// continuations.
-    pub(super) fn keep_escalated(&self, key: &Key, now: Time) {
+    pub(in crate::ledger) fn keep_escalated(&self, key: &Key, now: Time) {
         if let Some(mut ended) = self.ended.get_mut(key) {
             (ended.escalated, ended.at) = (true, ended.at.max(now));
         }
     }
 
     /// The id `key` escalated before this process began.
-    pub(super) fn recall_escalated(&self, key: Key, at: Time) {
+    pub(in crate::ledger) fn recall_escalated(&self, key: Key, at: Time) {
         self.ended.insert(
             key,
             Ended {

@@ -8,10 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ledger;
 use super::operate::{Durable, OperateError};
-use super::permit::Seat;
-use super::shard::Live;
 use crate::gate::approval::TimedGrant;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::{Event, HeldBy};
@@ -22,6 +19,9 @@ use crate::gate::risk::Risk;
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::ids;
+use crate::ledger::Ledger;
+use crate::ledger::call::permit::Seat;
+use crate::ledger::shard::Live;
 
 impl Ledger {
     /// Lets at most `max` held calls of `tool` go, for as long as `lasts`.
@@ -153,7 +153,7 @@ impl Ledger {
 impl Seat {
     /// It goes under `grant` instead of being held by `finding`, and that is counted against the
     /// rule.
-    pub(super) fn go_under(&mut self, grant: GrantId, finding: Finding) {
+    pub(in crate::ledger) fn go_under(&mut self, grant: GrantId, finding: Finding) {
         self.under = Some(grant);
         self.held_by = Some(Box::new(HeldBy {
             rule: finding.rule.as_str().into(),
@@ -163,7 +163,7 @@ impl Seat {
 }
 
 /// How many people a held call of this risk needs.
-pub(super) fn people(hold: &HoldRules, risk: Risk) -> u32 {
+pub(in crate::ledger) fn people(hold: &HoldRules, risk: Risk) -> u32 {
     if risk == Risk::High {
         hold.approvals_high
     } else {
@@ -173,7 +173,7 @@ pub(super) fn people(hold: &HoldRules, risk: Risk) -> u32 {
 }
 
 /// The time-boxed grant that lets the held call go.
-pub(super) fn open(
+pub(in crate::ledger) fn open(
     live: &Live,
     seat: &Seat,
     tool: Option<&Tool>,
@@ -192,7 +192,7 @@ pub(super) fn open(
 }
 
 /// Is what holds the call something that a time-boxed grant stands for?
-pub(super) fn applies(finding: &Finding, standing: &Standing) -> bool {
+pub(in crate::ledger) fn applies(finding: &Finding, standing: &Standing) -> bool {
     let rule = matches!(
         finding.rule,
         RuleName::Level | RuleName::HoldWhen | RuleName::Validation

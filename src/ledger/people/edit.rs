@@ -7,9 +7,6 @@
 
 use std::sync::Arc;
 
-use super::admit::{Admit, Ask, Refusal};
-use super::permit::Seat;
-use super::{Ledger, Workplace};
 use crate::gate::approval::{Approval, Edit, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
@@ -20,6 +17,9 @@ use crate::gate::policy::pattern::Captures;
 use crate::gate::policy::{Api, Tool, judge};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+use crate::ledger::call::admit::{Admit, Ask, Refusal};
+use crate::ledger::call::permit::Seat;
+use crate::ledger::{Ledger, Workplace};
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;
 use crate::wire::target::Target;
@@ -63,7 +63,7 @@ pub enum EditError {
 
 /// The approved edit that a call in its seat is to be sent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Edited {
+pub(in crate::ledger) struct Edited {
     approval: ApprovalId,
     /// The digest of what was asked for.
     asked: Digest,
@@ -144,7 +144,11 @@ impl Ledger {
 
     /// Did the tool change since the call was held, or where it is? Then its approval opens
     /// nothing: the agent's repeat is another call.
-    pub(super) fn has_changed(&self, workflow: &WorkflowName, approval: &Approval) -> bool {
+    pub(in crate::ledger) fn has_changed(
+        &self,
+        workflow: &WorkflowName,
+        approval: &Approval,
+    ) -> bool {
         let table = self.table();
         let Some(api) = table.policies.apis.get(approval.request.tool.api()) else {
             return false;
@@ -169,7 +173,11 @@ impl Ledger {
     /// The edit that a reviewer approved in the place of the call in `seat`. Costs a look at the
     /// workflow's approvals, and only while an edited call waits to be sent.
     #[cold]
-    pub(super) fn find_edit(mut seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Seat, Box<Admit>> {
+    pub(in crate::ledger) fn find_edit(
+        mut seat: Seat,
+        ask: &Ask<'_>,
+        now: Time,
+    ) -> Result<Seat, Box<Admit>> {
         let place = Arc::clone(&seat.place);
         let live = place.shard.lock();
         let is_meant = |approval: &&Approval| {
@@ -215,7 +223,7 @@ impl Ledger {
     }
 
     /// No rule refuses the edited call: uses its grant, where that is still there.
-    pub(super) fn send_edited(
+    pub(in crate::ledger) fn send_edited(
         &self,
         seat: Seat,
         edited: Edited,

@@ -39,7 +39,7 @@ impl Answer {
 
 /// Answers by call.
 #[derive(Default)]
-pub(super) struct Answers {
+pub(in crate::ledger) struct Answers {
     kept: BTreeMap<CallId, (Answer, Time)>,
     bytes: usize,
     passes_at: Time,
@@ -47,7 +47,7 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Keeps the answer to `call`, where there is room for it.
-    pub(super) fn keep(&mut self, call: CallId, answer: Answer, now: Time) {
+    pub(in crate::ledger) fn keep(&mut self, call: CallId, answer: Answer, now: Time) {
         let size = answer.size();
         if answer.body.len() > MAX_ANSWER
             || self.kept.len() >= MAX_ANSWERS
@@ -60,12 +60,12 @@ impl Answers {
     }
 
     /// The answer to `call`.
-    pub(super) fn of(&self, call: CallId) -> Option<Answer> {
+    pub(in crate::ledger) fn of(&self, call: CallId) -> Option<Answer> {
         self.kept.get(&call).map(|(answer, _)| answer.clone())
     }
 
     /// Forgets answers to keys that are forgotten, now and then.
-    pub(super) fn pass(&mut self, now: Time) {
+    pub(in crate::ledger) fn pass(&mut self, now: Time) {
         if now < self.passes_at {
             return;
         }

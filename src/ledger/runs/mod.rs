@@ -1,0 +1,4 @@
+//! Runs that have not ended.
+
+pub mod open;
+pub mod view;
