@@ -92,7 +92,7 @@ fn fill(home: &Path, entries: u64) -> anyhow::Result<u64> {
     let running = opened
         .store
         .start(Arc::new(Nobody), Arc::new(move || end))?;
-    let spent = Spent::so_far("self")?;
+    let spent = Spent::open_run("self")?;
     drop(journal.append(Entry {
         at: BEGIN,
         workflow: None,
@@ -113,7 +113,7 @@ fn fill(home: &Path, entries: u64) -> anyhow::Result<u64> {
     }
     running.drain()?;
     drop(records);
-    let spent = Spent::so_far("self")?.since(spent);
+    let spent = Spent::open_run("self")?.since(spent);
     let rows = burngate::app::audit::entries(&home.join("data"))?;
     println!(
         "{rows} entries, {} MiB on disk; written with {:.1} µs of processor time each",
@@ -357,7 +357,7 @@ impl Gate {
 
     fn page(&mut self, what: &str, query: &str) -> anyhow::Result<()> {
         let id = self.child.id().to_string();
-        let (before, mut bytes) = (Spent::so_far(&id)?, 0);
+        let (before, mut bytes) = (Spent::open_run(&id)?, 0);
         for _ in 0..PAGES {
             let mut stream = TcpStream::connect(&self.admin)?;
             let (host, token) = (&self.admin, &self.token);
@@ -374,7 +374,7 @@ impl Gate {
             );
             bytes = answer.len();
         }
-        let spent = Spent::so_far(&id)?.since(before);
+        let spent = Spent::open_run(&id)?.since(before);
         println!(
             "{what:<44} {:>8.1} ms of processor time, {} KiB",
             spent.micros_each(u64::from(PAGES)) / 1_000.0,
@@ -389,7 +389,7 @@ impl Gate {
 struct Spent(u64);
 
 impl Spent {
-    fn so_far(process: &str) -> anyhow::Result<Self> {
+    fn open_run(process: &str) -> anyhow::Result<Self> {
         Self::of(process).context("no processor time")
     }
 

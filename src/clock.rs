@@ -37,7 +37,7 @@ pub trait Clock: Send + Sync {
 }
 
 /// Where a [`GateClock`] reads, in milliseconds.
-pub trait Hands: Send + Sync {
+pub trait TimeSource: Send + Sync {
     /// Since the Unix epoch, by the wall clock, which anybody may set.
     fn wall(&self) -> i64;
     /// Since some moment, by a clock that nobody sets and that runs on while the machine sleeps.
@@ -46,12 +46,12 @@ pub trait Hands: Send + Sync {
 
 /// The machine's own clocks.
 #[derive(Debug)]
-pub struct Machine(#[cfg(not(target_os = "linux"))] std::time::Instant);
+pub struct MachineTime(#[cfg(not(target_os = "linux"))] std::time::Instant);
 
 /// The wall clock, held to the pace of the machine, with a high-water mark.
 #[derive(Debug)]
-pub struct GateClock<H = Machine> {
-    hands: H,
+pub struct GateClock<H = MachineTime> {
+    source: H,
     highest: AtomicI64,
     /// What boot time lacks to the time that is expected.
     ahead: AtomicI64,
@@ -70,22 +70,22 @@ impl GateClock {
     /// A clock that tells no time before `floor`, and believes where the wall clock stands now.
     #[must_use]
     pub fn starting_at(floor: Time) -> Self {
-        GateClock::reading(Machine::default(), floor)
+        GateClock::reading(MachineTime::default(), floor)
     }
 }
 
-impl<H: Hands> GateClock<H> {
-    /// A clock that reads `hands`, tells no time before `floor`, and believes where the wall clock
+impl<H: TimeSource> GateClock<H> {
+    /// A clock that reads `source`, tells no time before `floor`, and believes where the wall clock
     /// stands now.
     #[must_use]
-    pub fn reading(hands: H, floor: Time) -> Self {
-        let (wall, boot) = (hands.wall(), hands.boot());
+    pub fn reading(source: H, floor: Time) -> Self {
+        let (wall, boot) = (source.wall(), source.boot());
         let leap = Mutex::new(Leap {
             to: None,
             followed: boot,
         });
         GateClock {
-            hands,
+            source,
             highest: AtomicI64::new(floor.as_millis()),
             ahead: AtomicI64::new(wall.saturating_sub(boot)),
             leap,
@@ -97,9 +97,9 @@ impl<H: Hands> GateClock<H> {
     }
 }
 
-impl<H: Hands> Clock for GateClock<H> {
+impl<H: TimeSource> Clock for GateClock<H> {
     fn now(&self) -> Time {
-        let (wall, boot) = (self.hands.wall(), self.hands.boot());
+        let (wall, boot) = (self.source.wall(), self.source.boot());
         let expected = boot.saturating_add(self.ahead.load(Ordering::Relaxed));
         let now = if wall.saturating_sub(expected) > leap() {
             expected
@@ -116,7 +116,7 @@ impl<H: Hands> Clock for GateClock<H> {
     /// To be asked every now and then: drift is followed here too.
     fn jumped(&self) -> Option<Time> {
         let mut last = self.leap();
-        let (wall, boot) = (self.hands.wall(), self.hands.boot());
+        let (wall, boot) = (self.source.wall(), self.source.boot());
         let (stands, ahead) = (
             wall.saturating_sub(boot),
             self.ahead.load(Ordering::Relaxed),
@@ -142,7 +142,7 @@ impl<H: Hands> Clock for GateClock<H> {
 
     fn accept(&self) {
         let mut last = self.leap();
-        let (wall, boot) = (self.hands.wall(), self.hands.boot());
+        let (wall, boot) = (self.source.wall(), self.source.boot());
         self.ahead
             .store(wall.saturating_sub(boot), Ordering::Relaxed);
         *last = Leap {
@@ -156,22 +156,22 @@ fn leap() -> i64 {
     i64::try_from(LEAP.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Machine {
+impl MachineTime {
     fn new() -> Self {
-        Machine(
+        MachineTime(
             #[cfg(not(target_os = "linux"))]
             std::time::Instant::now(),
         )
     }
 }
 
-impl Default for Machine {
+impl Default for MachineTime {
     fn default() -> Self {
-        Machine::new()
+        MachineTime::new()
     }
 }
 
-impl Hands for Machine {
+impl TimeSource for MachineTime {
     fn wall(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |since| {
@@ -203,7 +203,7 @@ mod tests {
     const MINUTE: i64 = 60 * SECOND;
     const DAY: i64 = 24 * 60 * MINUTE;
 
-    /// Hands that a test moves: wall and boot.
+    /// A time source that a test moves: wall and boot.
     #[derive(Clone, Default)]
     struct Moved(Arc<[AtomicI64; 2]>);
 
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    impl Hands for Moved {
+    impl TimeSource for Moved {
         fn wall(&self) -> i64 {
             self.0[0].load(Ordering::Relaxed)
         }
@@ -225,11 +225,11 @@ mod tests {
     }
 
     fn clock(floor: i64) -> (Moved, GateClock<Moved>) {
-        let hands = Moved::default();
-        hands.run(7 * MINUTE, 1_000 * DAY);
+        let source = Moved::default();
+        source.run(7 * MINUTE, 1_000 * DAY);
         (
-            hands.clone(),
-            GateClock::reading(hands, Time::from_millis(floor)),
+            source.clone(),
+            GateClock::reading(source, Time::from_millis(floor)),
         )
     }
 
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_machine_has_a_boot_time_that_runs() {
-        let machine = Machine::default();
+        let machine = MachineTime::default();
         let before = machine.boot();
         assert!(machine.boot() >= before && before >= 0 && machine.wall() > 0);
     }
@@ -253,21 +253,21 @@ mod tests {
     /// G5.
     #[test]
     fn a_wall_clock_that_goes_back_stops_the_time_and_is_no_leap_when_it_comes_back() {
-        let (hands, clock) = clock(0);
-        hands.run(MINUTE, MINUTE);
+        let (source, clock) = clock(0);
+        source.run(MINUTE, MINUTE);
         assert_eq!(now(&clock), MINUTE);
-        hands.run(MINUTE, -DAY);
+        source.run(MINUTE, -DAY);
         assert_eq!((now(&clock), clock.jumped()), (MINUTE, None));
-        hands.run(MINUTE, DAY + 2 * MINUTE);
+        source.run(MINUTE, DAY + 2 * MINUTE);
         assert_eq!((now(&clock), clock.jumped()), (3 * MINUTE, None));
     }
 
     #[test]
     fn five_minutes_are_followed_and_a_millisecond_more_is_a_leap() {
-        let (hands, clock) = clock(0);
-        hands.run(SECOND, SECOND + 5 * MINUTE);
+        let (source, clock) = clock(0);
+        source.run(SECOND, SECOND + 5 * MINUTE);
         assert_eq!((now(&clock), clock.jumped()), (SECOND + 5 * MINUTE, None));
-        hands.run(0, 1);
+        source.run(0, 1);
         // What was told is not taken back, and goes on once boot time has caught up.
         assert_eq!(now(&clock), SECOND + 5 * MINUTE);
         assert_eq!(
@@ -275,37 +275,37 @@ mod tests {
             Some(Time::from_millis(1_000 * DAY + SECOND + 5 * MINUTE + 1))
         );
         assert_eq!(clock.jumped(), None);
-        hands.run(6 * MINUTE, 6 * MINUTE);
+        source.run(6 * MINUTE, 6 * MINUTE);
         assert_eq!(now(&clock), SECOND + 6 * MINUTE);
     }
 
     #[test]
     fn a_leap_is_told_once_and_time_goes_on_at_boot_pace_until_it_is_accepted() {
-        let (hands, clock) = clock(0);
-        hands.run(SECOND, 30 * DAY);
+        let (source, clock) = clock(0);
+        source.run(SECOND, 30 * DAY);
         assert_eq!(now(&clock), SECOND);
         assert_eq!(clock.jumped(), Some(Time::from_millis(1_030 * DAY)));
-        hands.run(DAY, DAY);
+        source.run(DAY, DAY);
         assert_eq!((now(&clock), clock.jumped()), (DAY + SECOND, None));
         // Another leap on top is told again.
-        hands.run(0, 30 * DAY);
+        source.run(0, 30 * DAY);
         assert_eq!(
             (now(&clock), clock.jumped()),
             (DAY + SECOND, Some(Time::from_millis(1_061 * DAY)))
         );
         clock.accept();
         assert_eq!((now(&clock), clock.jumped()), (61 * DAY, None));
-        hands.run(MINUTE, MINUTE);
+        source.run(MINUTE, MINUTE);
         assert_eq!(now(&clock), 61 * DAY + MINUTE);
     }
 
     #[test]
     fn a_leap_that_was_taken_back_can_come_again() {
-        let (hands, clock) = clock(0);
+        let (source, clock) = clock(0);
         for _ in 0..2 {
-            hands.run(SECOND, DAY + SECOND);
+            source.run(SECOND, DAY + SECOND);
             assert!(clock.jumped().is_some());
-            hands.run(SECOND, SECOND - DAY);
+            source.run(SECOND, SECOND - DAY);
             assert_eq!(clock.jumped(), None);
         }
         assert_eq!(now(&clock), 4 * SECOND);
@@ -313,16 +313,16 @@ mod tests {
 
     #[test]
     fn drift_is_no_leap_and_many_small_leaps_are_one() {
-        let (hands, drifting) = clock(0);
+        let (source, drifting) = clock(0);
         for _ in 0..400 {
             // 40 seconds a day for more than a year.
-            hands.run(DAY, DAY + 40 * SECOND);
+            source.run(DAY, DAY + 40 * SECOND);
             assert_eq!(drifting.jumped(), None);
         }
         assert_eq!(now(&drifting), 400 * (DAY + 40 * SECOND));
-        let (hands, leaping) = clock(0);
+        let (source, leaping) = clock(0);
         let told = (0..10).filter(|_| {
-            hands.run(SECOND, 4 * MINUTE);
+            source.run(SECOND, 4 * MINUTE);
             leaping.jumped().is_some()
         });
         assert!(told.count() >= 1);
@@ -335,9 +335,9 @@ mod tests {
 
     #[test]
     fn a_floor_ahead_of_the_wall_clock_is_waited_for() {
-        let (hands, clock) = clock(1_000 * DAY + MINUTE);
+        let (source, clock) = clock(1_000 * DAY + MINUTE);
         assert_eq!(now(&clock), MINUTE);
-        hands.run(2 * MINUTE, 2 * MINUTE);
+        source.run(2 * MINUTE, 2 * MINUTE);
         assert_eq!((now(&clock), clock.jumped()), (2 * MINUTE, None));
     }
 }

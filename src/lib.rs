@@ -17,7 +17,7 @@
 //!    may use.
 //! 2. `read` brings path, query and body into one canonical form with [`wire`]. Rules judge this
 //!    form, reviewers see it, the upstream gets it.
-//! 3. The ledger gives the call a seat in its run. From here on the call will be settled, whatever
+//! 3. The ledger opens the call in its run. From here on the call will be settled, whatever
 //!    happens to it.
 //! 4. `admit` asks [`gate::policy::judge`] for a verdict, and adds what only memory knows: grants,
 //!    earlier denials, full inboxes.

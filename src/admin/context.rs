@@ -23,7 +23,7 @@ use crate::gate::time::{Time, days};
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::RunKey;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::runs::view::{SoFar, Touching};
+use crate::ledger::runs::view::{OpenRunView, Touching};
 
 /// So many journal entries about held calls are looked through for like ones: some hundred
 /// decisions.
@@ -47,7 +47,7 @@ pub(super) async fn of(
     };
     let open = desk
         .ledger()
-        .so_far(name, &request.agent, &request.run, request.call, MOST_CALLS);
+        .open_run(name, &request.agent, &request.run, request.call, MOST_CALLS);
     let touching = request.subject.as_ref().map_or_else(Vec::new, |subject| {
         desk.ledger().touching(subject, &key, MOST_ALIKE)
     });
@@ -131,7 +131,7 @@ fn look(
 }
 
 /// The run so far: what was booked of it, and what is open.
-fn run(open: Option<SoFar>, parts: &[RunView], request: &Request) -> RunSoFar {
+fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> RunSoFar {
     let booked = parts
         .iter()
         .rev()

@@ -38,7 +38,7 @@ use crate::gate::verdict::Verdict;
 use crate::ids;
 use crate::journal::import::{ImportError, ImportReply, ImportStep};
 use crate::journal::record::{CallRecord, MAX_RECORDED, RunRecord};
-use crate::ledger::Workplace;
+use crate::ledger::WorkflowHandle;
 use crate::wire::json;
 
 /// So many runs go to the journal at once: few enough that whoever waits for a commit does not
@@ -127,7 +127,7 @@ async fn step(desk: &Desk, step: ImportStep) -> Result<ImportReply, Fault> {
 struct Intake<'d> {
     desk: &'d Desk,
     person: &'d Person,
-    places: BTreeMap<WorkflowName, (Arc<Workplace>, Standing)>,
+    places: BTreeMap<WorkflowName, (Arc<WorkflowHandle>, Standing)>,
     tools: BTreeMap<ToolName, Arc<Tool>>,
     /// Runs on their way to the journal, each with its line.
     batch: Vec<(u64, RunRecord)>,

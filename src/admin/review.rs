@@ -120,7 +120,7 @@ pub(super) async fn done(
 }
 
 fn subject(name: WorkflowName, view: View, policies: &PolicySet) -> Subject {
-    let policy = view.place.map(|place| Arc::clone(&place.policy));
+    let policy = view.handle.map(|place| Arc::clone(&place.policy));
     let without_schema = policy
         .as_ref()
         .map_or_else(Vec::new, |policy| bare(policy, policies));

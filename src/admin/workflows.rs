@@ -20,7 +20,7 @@ use crate::gate::name::{LevelName, WorkflowName};
 use crate::gate::pace::Pause;
 use crate::gate::policy::shadow::watched;
 use crate::gate::time::days;
-use crate::ledger::Workplace;
+use crate::ledger::WorkflowHandle;
 use crate::ledger::people::operate::{Scope, View};
 use crate::ledger::people::promote::Promotion;
 
@@ -261,11 +261,11 @@ pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Faul
 fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
     let mut shown = Workflow::of(
         name,
-        view.place.as_ref().map(|place| place.policy.mode),
+        view.handle.as_ref().map(|place| place.policy.mode),
         &view.state,
         &view.standing,
     );
-    if let Some(place) = &view.place {
+    if let Some(place) = &view.handle {
         shown.shadow = watched(
             &place.policy,
             &desk.ledger().table().policies,
@@ -275,11 +275,11 @@ fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
         .map(Into::into)
         .collect();
     }
-    shown.traffic = view.place.as_ref().map(|place| traffic(place, view));
+    shown.traffic = view.handle.as_ref().map(|place| traffic(place, view));
     shown
 }
 
-fn traffic(place: &Workplace, view: &View) -> Traffic {
+fn traffic(place: &WorkflowHandle, view: &View) -> Traffic {
     let (now, traffic) = (view.state.now(), place.shard.traffic());
     let places = place
         .policy

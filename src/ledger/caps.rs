@@ -22,7 +22,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use super::call::permit::Seat;
+use super::call::permit::InFlightCall;
 use crate::gate::level::{Ladder, Volume};
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::pace::{Busy, Pace};
@@ -392,25 +392,25 @@ pub(super) struct Metered {
 
 /// A call's place among those in flight.
 #[derive(Debug)]
-pub(super) struct Aloft {
+pub(super) struct ConcurrencySlot {
     tool: Option<Arc<ToolCaps>>,
 }
 
 /// What a cap says that is reached, in words and in numbers.
 pub(super) type Reached = (Finding, Capped);
 
-impl Seat {
+impl InFlightCall {
     /// Takes what the call needs of every cap, or nothing. Once a call has it, it keeps it until it
     /// settles.
     pub(super) fn take_caps(&mut self, tool: Option<&Tool>, now: Time) -> Result<(), Reached> {
-        if self.aloft.is_some() {
+        if self.slot.is_some() {
             return Ok(());
         }
-        let place = &self.place;
-        let (standing, traffic) = (place.shard.standing(), place.shard.traffic());
-        let level = place
+        let handle = &self.handle;
+        let (standing, traffic) = (handle.shard.standing(), handle.shard.traffic());
+        let level = handle
             .caps
-            .level(&place.policy.terms.ladder, standing.level().as_str());
+            .level(&handle.policy.terms.ladder, standing.level().as_str());
         let of_level = || format!("level `{}`", standing.level());
         let refuse = |rule: RuleName, at: &Place, capped: Capped, whose: String| {
             let detail = match capped {
@@ -446,12 +446,12 @@ impl Seat {
             let whose = if paused { usual() } else { of_level() };
             return Err(refuse(
                 RuleName::Concurrency,
-                &place.policy.place,
+                &handle.policy.place,
                 Capped::Concurrency { cap },
                 whose,
             ));
         }
-        let tool_caps = place.caps.tools.get(&self.tool).filter(|_| tool.is_some());
+        let tool_caps = handle.caps.tools.get(&self.tool).filter(|_| tool.is_some());
         if let (Some(caps), Some(tool)) = (tool_caps, tool) {
             let more = |count: u32| {
                 caps.concurrency
@@ -473,11 +473,11 @@ impl Seat {
                 ));
             }
         }
-        let aloft = Aloft {
+        let slot = ConcurrencySlot {
             tool: tool_caps.map(Arc::clone),
         };
         if self.metered.is_some() {
-            self.aloft = Some(aloft);
+            self.slot = Some(slot);
             return Ok(());
         }
         let hourly = pause.map(|pause| Volume {
@@ -497,7 +497,7 @@ impl Seat {
             };
             Err(refuse(
                 RuleName::Volume,
-                &place.policy.place,
+                &handle.policy.place,
                 capped,
                 usual(),
             ))
@@ -513,7 +513,7 @@ impl Seat {
             taken = by_level
                 .map_or(Ok(()), |meter| meter.take(now))
                 .map_err(|capped| {
-                    refuse(RuleName::Volume, &place.policy.place, capped, of_level())
+                    refuse(RuleName::Volume, &handle.policy.place, capped, of_level())
                 });
             if taken.is_ok() {
                 metered.level = by_level.map(Arc::clone);
@@ -536,8 +536,8 @@ impl Seat {
             }
         }
         match taken {
-            Ok(()) => (self.aloft, self.metered) = (Some(aloft), Some(metered)),
-            Err(_) => aloft.land(traffic),
+            Ok(()) => (self.slot, self.metered) = (Some(slot), Some(metered)),
+            Err(_) => slot.release(traffic),
         }
         taken
     }
@@ -554,9 +554,9 @@ impl Metered {
     }
 }
 
-impl Aloft {
+impl ConcurrencySlot {
     /// The call is not in flight any more.
-    pub(super) fn land(self, traffic: &Traffic) {
+    pub(super) fn release(self, traffic: &Traffic) {
         traffic.leave();
         if let Some(tool) = self.tool {
             tool.in_flight.fetch_sub(1, Ordering::Relaxed);

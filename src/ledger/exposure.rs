@@ -12,7 +12,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::call::permit::Seat;
+use super::call::permit::InFlightCall;
 use super::runs::open::RunState;
 use super::shard::Shard;
 use crate::gate::policy::judge::{Finding, RuleName};
@@ -75,12 +75,12 @@ impl Taken {
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// Takes a place for the call's run, where it needs one and has none. A call that a person
     /// approved needs none.
     pub(super) fn take_place(&mut self, judged: &Standing) -> Result<(), Exposed> {
-        let place = std::sync::Arc::clone(&self.place);
-        if !place.policy.exposure || self.risk < Risk::Medium || self.granted || self.exposed {
+        let handle = std::sync::Arc::clone(&self.handle);
+        if !handle.policy.exposure || self.risk < Risk::Medium || self.granted || self.exposed {
             return Ok(());
         }
         let mut run = self.run.lock();
@@ -88,8 +88,8 @@ impl Seat {
         let needs_all = !booked && !run.exposed.all;
         // A run that is in B counts for the high budget only from its first high call on.
         let needs_high = self.risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
-        let live = place.shard.lock();
-        let (taken, standing) = (place.shard.taken(), place.shard.standing());
+        let live = handle.shard.lock();
+        let (taken, standing) = (handle.shard.taken(), handle.shard.standing());
         // Of many that were judged while all was well, those that come after the failure that burns
         // are not let go one by one.
         if standing.level() != judged.level() {
@@ -112,7 +112,7 @@ impl Seat {
             let detail = format!(
                 "{taken} {kind} runs are under way, and {balance} has room for no more that could fail"
             );
-            let at = Some(place.policy.place.clone());
+            let at = Some(handle.policy.place.clone());
             return Err(Exposed::Full(Box::new(Finding {
                 place: at,
                 ..Finding::nowhere(Verdict::Deny, RuleName::Exposure, detail)

@@ -89,11 +89,11 @@ pub struct Table {
     /// The policies.
     pub policies: Arc<PolicySet>,
     /// By workflow.
-    pub entries: BTreeMap<WorkflowName, Arc<Workplace>>,
+    pub entries: BTreeMap<WorkflowName, Arc<WorkflowHandle>>,
 }
 
 /// A workflow's policy beside its living state.
-pub struct Workplace {
+pub struct WorkflowHandle {
     /// The policy.
     pub policy: Arc<Workflow>,
     /// The living state.
@@ -207,7 +207,7 @@ impl Ledger {
             let unlisted = self.counts_of(name, &ToolName::from(UNLISTED));
             entries.insert(
                 name.clone(),
-                Arc::new(Workplace {
+                Arc::new(WorkflowHandle {
                     policy: Arc::clone(policy),
                     shard,
                     caps: caps.remove(name).unwrap_or_default(),
@@ -395,7 +395,7 @@ impl Ledger {
     }
 }
 
-impl Workplace {
+impl WorkflowHandle {
     fn fail(&self, tool: &ToolName) {
         self.counts
             .get(tool)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::call::permit::Seat;
+use super::call::permit::InFlightCall;
 use super::shard::Shard;
 use super::{Ledger, UNLISTED};
 use crate::gate::event::{Entry, Event, MOST_REFUSED, RefusedAlike, RefusedCall};
@@ -115,7 +115,7 @@ impl Default for TurnedAway {
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// A call that was denied, or would have been where a rule only watches, goes into the journal.
     pub(super) fn note_refused(&self, executed: Executed, status: u16, now: Time) {
         if self.verdict != Verdict::Deny {
@@ -127,7 +127,7 @@ impl Seat {
         };
         let rule = self.rule.map(Into::into);
         let call = RefusedCall {
-            call: self.call,
+            call: self.id,
             run,
             at: self.at,
             tool: self.tool.clone(),
@@ -135,8 +135,8 @@ impl Seat {
             status,
             executed,
         };
-        if let Some(calls) = self.place.shard.refusals().add(call, now) {
-            self.place
+        if let Some(calls) = self.handle.shard.refusals().add(call, now) {
+            self.handle
                 .shard
                 .write_refused(&*self.ledger.journal, (calls, Vec::new()), now);
         }

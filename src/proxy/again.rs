@@ -26,7 +26,7 @@ use super::worker::Connection;
 use crate::api::problem::Slug;
 use crate::gate::name::CallId;
 use crate::gate::run::Executed;
-use crate::ledger::call::permit::{Permit, Seat};
+use crate::ledger::call::permit::{InFlightCall, Permit};
 
 /// How long the first wait is at most, where the API does not say. Each further one is at most
 /// twice as long.
@@ -175,10 +175,10 @@ pub async fn pursue(
         fallback: None,
     };
     let mut outcome = match first {
-        Attempt::Again(seat) => return (Attempt::Again(seat), pursuit),
+        Attempt::Again(call) => return (Attempt::Again(call), pursuit),
         Attempt::Answered(forwarded) => Outcome::answered(*forwarded),
-        Attempt::Failed(seat, refused) => Outcome {
-            seat,
+        Attempt::Failed(call, refused) => Outcome {
+            call,
             so_far: SoFar::Failed(refused),
         },
     };
@@ -217,7 +217,7 @@ pub async fn pursue(
         };
         (outcome, _) = attempt(plane, connection, heading, request, outcome, way).await;
         if outcome.so_far.is_fallback() {
-            outcome.seat.fell_back();
+            outcome.call.fell_back();
             pursuit.fallback = Some(trouble);
             plane.shared().metrics.fell_back(&request.route().api.name);
         }
@@ -240,14 +240,14 @@ async fn attempt(
     if connection.is_blind() || *plane.shared().phase.borrow() != Phase::Running {
         return (before, false);
     }
-    let Outcome { seat, so_far } = before;
-    let progress = seat.progress();
-    let permit = match permit(plane, heading, request, seat) {
+    let Outcome { call, so_far } = before;
+    let progress = call.progress();
+    let permit = match permit(plane, heading, request, call) {
         Ok(permit) => permit,
-        Err(seat) => {
+        Err(call) => {
             return (
                 Outcome {
-                    seat: *seat,
+                    call: *call,
                     so_far,
                 },
                 false,
@@ -255,25 +255,25 @@ async fn attempt(
         }
     };
     let is_fallback = way.fallback.is_some();
-    let (mut seat, news) = match forward::forward(plane, connection, permit, request, way).await {
-        Attempt::Again(seat) => (seat, None),
+    let (mut call, news) = match forward::forward(plane, connection, permit, request, way).await {
+        Attempt::Again(call) => (call, None),
         Attempt::Answered(forwarded) => {
-            let Outcome { seat, so_far: news } = Outcome::answered(*forwarded);
+            let Outcome { call, so_far: news } = Outcome::answered(*forwarded);
             (
-                seat,
+                call,
                 Some(news).filter(|news| !is_fallback || news.is_fit()),
             )
         }
-        Attempt::Failed(seat, refused) => (
-            seat,
+        Attempt::Failed(call, refused) => (
+            call,
             Some(SoFar::Failed(refused)).filter(|news| !is_fallback && news.was_sent()),
         ),
     };
     if let Some(news) = news {
-        return (Outcome { seat, so_far: news }, true);
+        return (Outcome { call, so_far: news }, true);
     }
-    seat.stand_at(progress);
-    (Outcome { seat, so_far }, true)
+    call.stand_at(progress);
+    (Outcome { call, so_far }, true)
 }
 
 /// May it be sent once more?
@@ -281,20 +281,20 @@ fn permit(
     plane: &Plane,
     heading: &Heading,
     request: &CallRequest,
-    seat: Seat,
-) -> Result<Permit, Box<Seat>> {
+    call: InFlightCall,
+) -> Result<Permit, Box<InFlightCall>> {
     match ParsedCall::of(request) {
         Ok(parsed) => {
             let (ledger, input) = (plane.ledger(), parsed.input(&heading.caller().agent));
-            ledger.again(seat, &input, ledger.now())
+            ledger.again(call, &input, ledger.now())
         }
-        Err(_) => Err(Box::new(seat)),
+        Err(_) => Err(Box::new(call)),
     }
 }
 
 /// What a call has come to so far.
 struct Outcome {
-    seat: Seat,
+    call: InFlightCall,
     so_far: SoFar,
 }
 
@@ -305,23 +305,23 @@ enum SoFar {
 
 impl Outcome {
     fn answered(forwarded: Forwarded) -> Self {
-        let Forwarded { seat, reply, from } = forwarded;
+        let Forwarded { call, reply, from } = forwarded;
         Outcome {
-            seat,
+            call,
             so_far: SoFar::Answered(Box::new(reply), from),
         }
     }
 }
 
 impl std::convert::From<Outcome> for Attempt {
-    fn from(Outcome { seat, so_far }: Outcome) -> Self {
+    fn from(Outcome { call, so_far }: Outcome) -> Self {
         match so_far {
             SoFar::Answered(reply, from) => Attempt::Answered(Box::new(Forwarded {
-                seat,
+                call,
                 reply: *reply,
                 from,
             })),
-            SoFar::Failed(refused) => Attempt::Failed(seat, refused),
+            SoFar::Failed(refused) => Attempt::Failed(call, refused),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! is needed, do it, and settle it when the answer ends.
 //!
 //! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded
-//! without a [`Permit`](crate::ledger::call::permit::Permit), and whatever happens, the call's seat is
+//! without a [`Permit`](crate::ledger::call::permit::Permit), and whatever happens, the call is
 //! settled exactly once (G1, G2).
 //!
 //! The future of a call is moved as a whole when it begins, so what most calls never do is boxed:
@@ -34,7 +34,7 @@ use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
 use crate::ledger::call::admit::Admit;
 use crate::ledger::call::answers::Answer as StoredAnswer;
-use crate::ledger::call::permit::{Permit, Seat, Settlement};
+use crate::ledger::call::permit::{InFlightCall, Permit, Settlement};
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.
@@ -77,15 +77,15 @@ async fn call(
     {
         return respond::refused(plane, &refused, Some(&heading));
     }
-    let mut seat = None;
+    let mut call = None;
     for _ in 0..MAX_ROUNDS {
         let judged = match ParsedCall::of(request)
-            .and_then(|parsed| judge(plane, &heading, &parsed, seat.take()))
+            .and_then(|parsed| judge(plane, &heading, &parsed, call.take()))
         {
             Ok(judged) => judged,
-            Err(refused) => return end(plane, heading, seat, &refused),
+            Err(refused) => return end(plane, heading, call, &refused),
         };
-        seat = Some(match judged {
+        call = Some(match judged {
             Judged::Pass { permit, durable } => {
                 if let Err(refused) = forward::durable(durable).await {
                     return end(plane, heading, permit.give_up(), &refused);
@@ -111,26 +111,26 @@ async fn call(
                             plane, connection, &heading, request, *forwarded, pursuit,
                         );
                     }
-                    Attempt::Again(seat) => seat,
-                    Attempt::Failed(seat, refused) => {
-                        let mut answer = end(plane, heading, seat, &refused);
+                    Attempt::Again(call) => call,
+                    Attempt::Failed(call, refused) => {
+                        let mut answer = end(plane, heading, call, &refused);
                         pursuit.write(answer.headers_mut());
                         return answer;
                     }
                 }
             }
             Judged::Held {
-                seat,
+                call,
                 approval,
                 durable,
                 finding,
             } => {
-                heading.describe(&seat);
+                heading.describe(&call);
                 match Box::pin(hold::wait(
                     plane,
                     connection,
                     &request.message.headers,
-                    &seat,
+                    &call,
                     *approval,
                     durable,
                 ))
@@ -138,47 +138,47 @@ async fn call(
                 {
                     Decided::Approved => {
                         match plane.still(&request.message.headers, heading.caller()) {
-                            Ok(()) => seat,
-                            Err(refused) => return end(plane, heading, seat, &refused),
+                            Ok(()) => call,
+                            Err(refused) => return end(plane, heading, call, &refused),
                         }
                     }
                     Decided::Waiting(waiting) => {
                         let answer = respond::held(plane, &heading, &waiting, &finding);
-                        seat.settle(Settlement {
+                        call.settle(Settlement {
                             status: answer.status().as_u16(),
                             modes: Vec::new(),
                         });
                         return answer;
                     }
-                    Decided::Refused(refused) => return end(plane, heading, seat, &refused),
+                    Decided::Refused(refused) => return end(plane, heading, call, &refused),
                 }
             }
-            Judged::Edited { seat, args } => match request.edit(&args, plane) {
+            Judged::Edited { call, args } => match request.edit(&args, plane) {
                 Ok(()) => {
-                    heading.edited(&seat);
-                    seat
+                    heading.edited(&call);
+                    call
                 }
-                Err(refused) => return end(plane, heading, seat, &refused),
+                Err(refused) => return end(plane, heading, call, &refused),
             },
-            Judged::Unread { seat } => match request.buffer(plane, connection).await {
-                Ok(()) => seat,
-                Err(refused) => return end(plane, heading, seat, &refused),
+            Judged::Unread { call } => match request.buffer(plane, connection).await {
+                Ok(()) => call,
+                Err(refused) => return end(plane, heading, call, &refused),
             },
-            Judged::Answered { seat, answer } => {
-                heading.describe(&seat);
-                seat.settle(Settlement {
+            Judged::Answered { call, answer } => {
+                heading.describe(&call);
+                call.settle(Settlement {
                     status: answer.status,
                     modes: Vec::new(),
                 });
                 return respond::replayed(plane, &heading, &answer);
             }
-            Judged::Refused { seat, refused } => return end(plane, heading, seat, &refused),
+            Judged::Refused { call, refused } => return end(plane, heading, call, &refused),
         });
     }
     end(
         plane,
         heading,
-        seat,
+        call,
         &Refused::unreachable("the connection kept closing before the call was sent"),
     )
 }
@@ -190,65 +190,65 @@ enum Judged {
         durable: Option<Receipt<Result<(), Unavailable>>>,
     },
     Held {
-        seat: Seat,
+        call: InFlightCall,
         approval: Box<Approval>,
         durable: Option<Receipt<Result<(), Unavailable>>>,
         finding: Box<Finding>,
     },
     Edited {
-        seat: Seat,
+        call: InFlightCall,
         args: Arc<str>,
     },
     Unread {
-        seat: Seat,
+        call: InFlightCall,
     },
     Answered {
-        seat: Seat,
+        call: InFlightCall,
         answer: StoredAnswer,
     },
     Refused {
-        seat: Seat,
+        call: InFlightCall,
         refused: Box<Refused>,
     },
 }
 
-/// May it go? The first time, the call takes its seat in its run; an error is a call without one.
+/// May it go? The first time, the call is opened in its run; an error is a call without a run.
 fn judge(
     plane: &Plane,
     heading: &Heading,
     parsed: &ParsedCall<'_>,
-    seat: Option<Seat>,
+    call: Option<InFlightCall>,
 ) -> Result<Judged, Refused> {
     let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
-    let seat = if let Some(seat) = seat {
-        seat
+    let call = if let Some(call) = call {
+        call
     } else {
         let run = parsed.run(caller, heading.standing())?;
         ledger
-            .seat(&caller.place, &caller.agent, run, heading.call, now)
+            .open_call(&caller.place, &caller.agent, run, heading.call, now)
             .ok_or_else(Refused::memory)?
     };
     let began = std::time::Instant::now();
-    let admit = ledger.admit(seat, &parsed.input(&caller.agent), now);
+    let admit = ledger.admit(call, &parsed.input(&caller.agent), now);
     plane.shared().metrics.decision(began.elapsed());
     Ok(match admit {
         Admit::Pass { permit, durable } => Judged::Pass { permit, durable },
         Admit::Held {
-            seat,
+            call,
             approval,
             durable,
             finding,
         } => Judged::Held {
-            seat,
+            call,
             approval,
             durable,
             finding,
         },
-        Admit::Edited { seat, args } => Judged::Edited { seat, args },
-        Admit::Unread { seat } => Judged::Unread { seat },
-        Admit::Answered { seat, answer } => Judged::Answered { seat, answer },
-        Admit::Refused { seat, refusal } => Judged::Refused {
-            seat,
+        Admit::Edited { call, args } => Judged::Edited { call, args },
+        Admit::Unread { call } => Judged::Unread { call },
+        Admit::Answered { call, answer } => Judged::Answered { call, answer },
+        Admit::Refused { call, refusal } => Judged::Refused {
+            call,
             refused: Box::new(Refused::from(refusal)),
         },
     })
@@ -258,19 +258,19 @@ fn judge(
 fn end(
     plane: &Plane,
     mut heading: Heading,
-    seat: impl Into<Option<Seat>>,
+    call: impl Into<Option<InFlightCall>>,
     refused: &Refused,
 ) -> Answer {
-    let Some(seat) = seat.into() else {
+    let Some(call) = call.into() else {
         return respond::refused(plane, refused, Some(&heading));
     };
-    heading.describe(&seat);
+    heading.describe(&call);
     let answer = respond::refused(plane, refused, Some(&heading));
     // No rule said no, so no list of denied calls has it.
-    if refused.is_the_gates() && seat.verdict() != Verdict::Deny {
+    if refused.is_the_gates() && call.verdict() != Verdict::Deny {
         plane.ledger().turn_away(refused.slug.as_str());
     }
-    refused.settle(seat);
+    refused.settle(call);
     answer
 }
 

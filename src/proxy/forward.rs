@@ -21,22 +21,22 @@ use super::worker::Connection;
 use crate::gate::policy::Upstream;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::call::permit::{Permit, Seat};
+use crate::ledger::call::permit::{InFlightCall, Permit};
 
 /// How an attempt ended.
 pub enum Attempt {
     /// The upstream's answer began.
     Answered(Box<Forwarded>),
     /// Nothing was sent: a clamp came, or the pooled connection had died. To be judged again.
-    Again(Seat),
+    Again(InFlightCall),
     /// There is no answer.
-    Failed(Seat, Box<Refused>),
+    Failed(InFlightCall, Box<Refused>),
 }
 
 /// A call whose answer has begun.
 pub struct Forwarded {
     /// Settles the call.
-    pub seat: Seat,
+    pub call: InFlightCall,
     /// The answer.
     pub reply: Reply,
     /// Where it came from.
@@ -98,11 +98,11 @@ pub async fn forward(
             Box::new(Refused::unreachable("its address is not one")),
         );
     };
-    let mut seat = match permit.check() {
+    let mut call = match permit.check() {
         Ok(permit) => permit.spend(),
-        Err(seat) => {
+        Err(call) => {
             request.take_back(outgoing);
-            return Attempt::Again(*seat);
+            return Attempt::Again(*call);
         }
     };
     let began = std::time::Instant::now();
@@ -115,32 +115,32 @@ pub async fn forward(
             },
         )
         .await;
-    let idempotent = seat.is_idempotent();
+    let idempotent = call.is_idempotent();
     let refused = match sent {
         Ok(reply) => {
             plane.shared().metrics.upstream(began.elapsed());
-            seat.answered(reply.parts.status.as_u16());
+            call.answered(reply.parts.status.as_u16());
             let from = match way.fallback {
                 None => From::Api,
                 Some((_, destination)) => From::Fallback(Box::new(destination.clone())),
             };
-            return Attempt::Answered(Box::new(Forwarded { seat, reply, from }));
+            return Attempt::Answered(Box::new(Forwarded { call, reply, from }));
         }
         Err(SendError::Unsent(outgoing)) => {
-            seat.unsent();
+            call.unsent();
             request.take_back(*outgoing);
-            return Attempt::Again(seat);
+            return Attempt::Again(call);
         }
         Err(SendError::Body(failure)) => Refused::body(failure),
         Err(SendError::Timeout) => Refused::timeout(),
         Err(SendError::Malformed) => Refused::upstream_malformed(idempotent),
         Err(SendError::Reset { written: true }) => Refused::ambiguous(idempotent),
         Err(SendError::Reset { written: false }) => {
-            seat.unsent();
+            call.unsent();
             Refused::unreachable("it closed the connection before the call was sent")
         }
     };
-    Attempt::Failed(seat, Box::new(refused))
+    Attempt::Failed(call, Box::new(refused))
 }
 
 /// The request as its upstream gets it. What was judged stays behind, so that it can be judged

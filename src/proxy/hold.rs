@@ -14,7 +14,7 @@ use crate::gate::name::ApprovalId;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
 use crate::ledger::Ledger;
-use crate::ledger::call::permit::Seat;
+use crate::ledger::call::permit::InFlightCall;
 
 /// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
 /// minutes.
@@ -85,7 +85,7 @@ pub async fn wait(
     plane: &Plane,
     connection: &Connection,
     headers: &HeaderMap,
-    seat: &Seat,
+    call: &InFlightCall,
     approval: Approval,
     durable: Option<Receipt<Result<(), Unavailable>>>,
 ) -> Decided {
@@ -102,7 +102,7 @@ pub async fn wait(
             respond_async: true,
             ..
         } => Duration::ZERO,
-        Preference { .. } => seat.place().policy.hold.wait,
+        Preference { .. } => call.workflow().policy.hold.wait,
     };
     let id = approval.request.approval;
     let waiting = |approval| {

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::gate::name::{AgentName, RunId, WorkflowName};
-use crate::ledger::{Table, Workplace};
+use crate::ledger::{Table, WorkflowHandle};
 
 /// The agent's credential.
 pub const AUTHORIZATION: HeaderName = HeaderName::from_static("burngate-authorization");
@@ -54,7 +54,7 @@ pub struct Caller {
     /// The agent.
     pub agent: AgentName,
     /// The workflow it works for, with its living state.
-    pub place: Arc<Workplace>,
+    pub place: Arc<WorkflowHandle>,
 }
 
 /// Why nobody could be identified.
@@ -185,8 +185,8 @@ fn find<'a>(known: &'a [Identity], digest: &[u8; 32]) -> Option<&'a Identity> {
 fn choose(
     headers: &HeaderMap,
     allowed: Option<&[WorkflowName]>,
-    entries: &BTreeMap<WorkflowName, Arc<Workplace>>,
-) -> Result<Arc<Workplace>, Unknown> {
+    entries: &BTreeMap<WorkflowName, Arc<WorkflowHandle>>,
+) -> Result<Arc<WorkflowHandle>, Unknown> {
     let may = |name: &WorkflowName| allowed.is_none_or(|allowed| allowed.contains(name));
     if let Some(value) = headers.get(WORKFLOW) {
         let named = value.to_str().unwrap_or_default();
@@ -203,8 +203,8 @@ fn choose(
 }
 
 fn the_only<'a>(
-    mut possible: impl Iterator<Item = &'a Arc<Workplace>>,
-) -> Result<Arc<Workplace>, Unknown> {
+    mut possible: impl Iterator<Item = &'a Arc<WorkflowHandle>>,
+) -> Result<Arc<WorkflowHandle>, Unknown> {
     match (possible.next(), possible.next()) {
         (Some(place), None) => Ok(Arc::clone(place)),
         (Some(_), Some(_)) => Err(Unknown::Several),

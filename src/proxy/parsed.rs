@@ -21,7 +21,7 @@ use crate::gate::name::{AgentName, RunId};
 use crate::gate::policy::Tool;
 use crate::gate::policy::facts::{Facts, ResponseFacts, RunFacts};
 use crate::gate::standing::Standing;
-use crate::ledger::call::admit::{Ask, Exhibit};
+use crate::ledger::call::admit::{DecisionInput, ReviewView};
 use crate::wire;
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;
@@ -61,8 +61,8 @@ impl<'m> ParsedCall<'m> {
 
     /// What the ledger decides by, when `agent` asks.
     #[must_use]
-    pub fn input<'a>(&'a self, agent: &'a AgentName) -> Ask<'a> {
-        Ask {
+    pub fn input<'a>(&'a self, agent: &'a AgentName) -> DecisionInput<'a> {
+        DecisionInput {
             agent,
             api: &self.request.route().api,
             tool: self.request.tool(),
@@ -70,7 +70,7 @@ impl<'m> ParsedCall<'m> {
             path: &self.path,
             query: &self.query,
             header: &self.headers,
-            exhibit: self,
+            review: self,
         }
     }
 
@@ -133,7 +133,7 @@ impl<'m> ParsedCall<'m> {
 }
 
 /// The call as reviewers are shown it, and as an approval is bound to it.
-impl Exhibit for ParsedCall<'_> {
+impl ReviewView for ParsedCall<'_> {
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest> {
         let (message, route) = (self.message(), self.request.route());
         let body = match (&message.body, &self.args) {

@@ -18,7 +18,7 @@ use super::routes::{Route, Routes, segments};
 use super::worker::Connection;
 use crate::gate::policy::Tool;
 use crate::gate::policy::condition::Condition;
-use crate::ledger::Workplace;
+use crate::ledger::WorkflowHandle;
 use crate::ledger::unlisted::MAX_BODY;
 use crate::wire;
 use crate::wire::head::HeadLimits;
@@ -166,7 +166,7 @@ impl CallRequest {
         &mut self,
         plane: &Plane,
         connection: &Connection,
-        place: &Workplace,
+        place: &WorkflowHandle,
     ) -> Result<(), Refused> {
         let skips = |tool: &Tool| {
             place.policy.skips.iter().any(|skip| {

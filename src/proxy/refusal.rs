@@ -18,7 +18,7 @@ use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
 use crate::ledger::call::admit::Refusal;
 use crate::ledger::call::dedup::{MAX_KEY, Recalled};
-use crate::ledger::call::permit::{Seat, Settlement};
+use crate::ledger::call::permit::{InFlightCall, Settlement};
 use crate::ledger::caps::Capped;
 use crate::wire::Malformed;
 
@@ -216,9 +216,9 @@ impl Refused {
         self.verdict.is_none() && matches!(self.executed, Executed::No)
     }
 
-    /// Settles the seat of the call that this refusal ends.
-    pub fn settle(&self, seat: Seat) {
-        seat.settle(Settlement {
+    /// Settles the call that this refusal ends.
+    pub fn settle(&self, call: InFlightCall) {
+        call.settle(Settlement {
             status: self.status.as_u16(),
             modes: self.modes.clone(),
         });

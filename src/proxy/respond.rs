@@ -30,7 +30,7 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ledger::call::answers::{Answer as StoredAnswer, MAX_ANSWER};
 use crate::ledger::call::dedup::Reached;
-use crate::ledger::call::permit::Seat;
+use crate::ledger::call::permit::InFlightCall;
 use crate::telemetry::log;
 
 /// Any answer of the data plane.
@@ -86,15 +86,15 @@ impl Heading {
         &self.standing
     }
 
-    /// Adds what a seat knows.
-    pub fn describe(&mut self, seat: &Seat) {
-        self.run = Some(seat.run().clone());
-        self.tool = Some(seat.tool().clone());
+    /// Adds what the call in flight knows.
+    pub fn describe(&mut self, call: &InFlightCall) {
+        self.run = Some(call.run().clone());
+        self.tool = Some(call.tool().clone());
     }
 
     /// A reviewer put other arguments in the place of those that were asked for: the agent is told.
-    pub fn edited(&mut self, seat: &Seat) {
-        self.edited = seat.edited().copied();
+    pub fn edited(&mut self, call: &InFlightCall) {
+        self.edited = call.edited().copied();
     }
 
     /// The budget before the call, as the agent is told of it.
@@ -144,7 +144,7 @@ pub fn answered(
     forwarded: Forwarded,
     pursuit: Pursuit,
 ) -> Answer {
-    let Forwarded { seat, reply, from } = forwarded;
+    let Forwarded { call, reply, from } = forwarded;
     let failure_rule = FailureRule::of(request, heading.caller());
     let mut copy = failure_rule
         .as_ref()
@@ -161,7 +161,7 @@ pub fn answered(
             From::Fallback(destination) => destination,
         },
     );
-    let mut settle = Settle::new(seat, status.as_u16(), failure_rule);
+    let mut settle = Settle::new(call, status.as_u16(), failure_rule);
     if settle.keeps_answer(&parts.headers) {
         copy = copy.max(Some(MAX_ANSWER));
     }

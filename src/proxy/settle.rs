@@ -9,11 +9,11 @@ use super::failure_rule::FailureRule;
 use super::observe::{Copied, Ending, OnEnd};
 use crate::gate::outcome::FailureMode;
 use crate::ledger::call::answers::Answer;
-use crate::ledger::call::permit::{Seat, Settlement};
+use crate::ledger::call::permit::{InFlightCall, Settlement};
 
 /// Settles one call by how its answer ended.
 pub struct Settle {
-    seat: Option<Seat>,
+    call: Option<InFlightCall>,
     status: u16,
     failure_rule: Option<Box<FailureRule>>,
     /// The headers of an answer that may be asked for again.
@@ -28,9 +28,13 @@ const KEPT: [&str; 4] = ["content-type", "content-encoding", "location", "etag"]
 impl Settle {
     /// The token of a call whose answer began with `status`.
     #[must_use]
-    pub const fn new(seat: Seat, status: u16, failure_rule: Option<Box<FailureRule>>) -> Self {
+    pub const fn new(
+        call: InFlightCall,
+        status: u16,
+        failure_rule: Option<Box<FailureRule>>,
+    ) -> Self {
         Settle {
-            seat: Some(seat),
+            call: Some(call),
             status,
             failure_rule,
             kept: None,
@@ -40,7 +44,7 @@ impl Settle {
     /// Will the answer with these headers be asked for again? Then it is kept, if it comes to a
     /// good end and is not too large.
     pub fn keeps_answer(&mut self, headers: &HeaderMap) -> bool {
-        let keeps = self.seat.as_ref().is_some_and(Seat::keeps_answer);
+        let keeps = self.call.as_ref().is_some_and(InFlightCall::keeps_answer);
         self.kept = keeps.then(|| {
             let text = |name: &str| {
                 headers
@@ -58,11 +62,11 @@ impl Settle {
 
 impl OnEnd for Settle {
     fn on_end(mut self, ending: Ending, copy: Option<Copied>) {
-        let Some(mut seat) = self.seat.take() else {
+        let Some(mut call) = self.call.take() else {
             return;
         };
         let mut modes = Vec::new();
-        let lost = if seat.is_idempotent() {
+        let lost = if call.is_idempotent() {
             FailureMode::ToolError
         } else {
             FailureMode::Timeout
@@ -93,13 +97,13 @@ impl OnEnd for Settle {
             ));
         }
         if let (Ending::Complete, Some(headers), Some(body)) = (ending, self.kept.take(), body) {
-            seat.keep_answer(Answer {
+            call.keep_answer(Answer {
                 status: self.status,
                 headers,
                 body: body.into(),
             });
         }
-        seat.settle(Settlement {
+        call.settle(Settlement {
             status: self.status,
             modes,
         });

@@ -230,7 +230,7 @@ struct Gauges {
 
 impl Gauges {
     fn of(name: &WorkflowName, view: &View) -> Self {
-        let mode = view.place.as_ref().map(|place| place.policy.mode);
+        let mode = view.handle.as_ref().map(|place| place.policy.mode);
         Gauges {
             workflow: name.to_string(),
             api: api::workflow::Workflow::of(name, mode, &view.state, &view.standing),

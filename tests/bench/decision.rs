@@ -1,7 +1,7 @@
 //! What deciding on an allowed `low` call costs, with one workflow and with a hundred thousand, and
 //! what its parts cost alone.
 //!
-//! A whole decision is: find the workflow, take a seat, judge by schema, condition and level,
+//! A whole decision is: find the workflow, open the call, judge by schema, condition and level,
 //! settle, and hand the run to a journal that discards it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -28,7 +28,7 @@ use burngate::journal::receipt::Receipt;
 use burngate::journal::record::RunRecord;
 use burngate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 use burngate::journal::unavailable::Unavailable;
-use burngate::ledger::call::admit::{Admit, Ask, Exhibit};
+use burngate::ledger::call::admit::{Admit, DecisionInput, ReviewView};
 use burngate::ledger::call::permit::Settlement;
 use burngate::ledger::{Bounds, Ledger};
 use burngate::{ids, wire};
@@ -102,7 +102,7 @@ impl Journal for Discarding {
 /// Never asked: nothing is held here.
 struct Unseen;
 
-impl Exhibit for Unseen {
+impl ReviewView for Unseen {
     fn digest(&self, _workflow: &str, _agent: &str) -> Option<Digest> {
         None
     }
@@ -220,10 +220,10 @@ impl World {
     fn decide(&self, workflow: &str, agent: &AgentName, args: &burngate::gate::json::Json<'_>) {
         let ledger = &self.ledger;
         let place = Arc::clone(&ledger.table().entries[workflow]);
-        let seat = ledger
-            .seat(&place, agent, None, ids::call(), ledger.now())
+        let call = ledger
+            .open_call(&place, agent, None, ids::call(), ledger.now())
             .unwrap();
-        let ask = Ask {
+        let input = DecisionInput {
             agent,
             api: &self.api,
             tool: Some(&self.tool),
@@ -231,14 +231,14 @@ impl World {
             path: &Nothing,
             query: &Nothing,
             header: &Nothing,
-            exhibit: &Unseen,
+            review: &Unseen,
         };
-        let Admit::Pass { permit, .. } = ledger.admit(seat, &ask, ledger.now()) else {
+        let Admit::Pass { permit, .. } = ledger.admit(call, &input, ledger.now()) else {
             unreachable!("the call is allowed")
         };
-        let mut seat = permit.spend();
-        seat.answered(200);
-        seat.settle(Settlement {
+        let mut call = permit.spend();
+        call.answered(200);
+        call.settle(Settlement {
             status: 200,
             modes: Vec::new(),
         });

@@ -18,7 +18,7 @@ async fn shown(operator: &Operator, id: &str) -> Value {
 }
 
 /// Tool, verdict and whether it was executed, of each call of the run so far.
-fn so_far(shown: &Value) -> Vec<(String, String, Value)> {
+fn open_run(shown: &Value) -> Vec<(String, String, Value)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     shown["context"]["run"]["calls"]
         .as_array()
@@ -69,7 +69,7 @@ fn the_run_so_far_is_told_while_it_is_open_and_when_it_has_ended() {
             (tool.to_owned(), verdict.to_owned(), json!(executed))
         };
         assert_eq!(
-            so_far(&told),
+            open_run(&told),
             [
                 call("shop/look", "allow", true),
                 call("shop/note", "allow", true),
@@ -83,7 +83,7 @@ fn the_run_so_far_is_told_while_it_is_open_and_when_it_has_ended() {
         }
         let told = shown(&operator, &id).await;
         assert_eq!(
-            (so_far(&told).len(), &told["context"]["run"]["left_out"]),
+            (open_run(&told).len(), &told["context"]["run"]["left_out"]),
             (50, &json!(13))
         );
         let page = gate.cli(&["approvals", "show", &id]);
@@ -105,7 +105,7 @@ fn the_run_so_far_is_told_while_it_is_open_and_when_it_has_ended() {
         assert_eq!(
             (
                 &told["context"]["run"]["state"],
-                so_far(&told).len(),
+                open_run(&told).len(),
                 &told["context"]["run"]["left_out"]
             ),
             (&json!("acceptable"), 50, &json!(13))
@@ -117,7 +117,7 @@ fn the_run_so_far_is_told_while_it_is_open_and_when_it_has_ended() {
             .await
             .refused(403, "held");
         let told = shown(&operator, alone["approval"].as_str().unwrap()).await;
-        assert_eq!(so_far(&told), []);
+        assert_eq!(open_run(&told), []);
     });
 }
 

@@ -478,9 +478,9 @@ async fn a_report_by_subject_books_the_run_once_and_can_be_taken_back() {
 async fn a_report_on_an_open_run_books_it_at_once() {
     let world = World::new(&[], Vec::new());
     let place = Arc::clone(&world.ledger.table().entries[TRIAGE]);
-    let seat = world
+    let call = world
         .ledger
-        .seat(
+        .open_call(
             &place,
             &"triage-bot".into(),
             Some("open-1".into()),
@@ -513,7 +513,7 @@ async fn a_report_on_an_open_run_books_it_at_once() {
         .post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#)
         .await
         .is(409);
-    drop(seat);
+    drop(call);
     // A person who judges an open run in any other way ends it.
     let excluded = world
         .post("operator", "/v1/runs/open-1/exclude", r#"{"reason": "r"}"#)

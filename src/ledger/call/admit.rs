@@ -13,7 +13,7 @@ use super::answers::Answer;
 use super::dedup::{Asked, Recall, Recalled};
 use super::escalate;
 use super::grant::{Full, Used, denied, denied_before, denied_unasked, full, request};
-use super::permit::{Permit, Progress, Seat, Settlement};
+use super::permit::{InFlightCall, Permit, Progress, Settlement};
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Admission, Event};
@@ -32,13 +32,13 @@ use crate::journal::unavailable::Unavailable;
 use crate::ledger::caps::Capped;
 use crate::ledger::exposure::Exposed;
 use crate::ledger::people::grants;
-use crate::ledger::runs::open::{End, Key, OpenRun, RunState, charge, seen};
+use crate::ledger::runs::open::{End, Key, OpenRun, RunState, charge, wire_charge};
 use crate::ledger::shard::Live;
 use crate::ledger::unlisted::Sight;
-use crate::ledger::{Ledger, UNLISTED, Workplace};
+use crate::ledger::{Ledger, UNLISTED, WorkflowHandle};
 
 /// What is asked: one call, read once.
-pub struct Ask<'a> {
+pub struct DecisionInput<'a> {
     /// Who asks.
     pub agent: &'a AgentName,
     /// The tool API it is for.
@@ -55,11 +55,11 @@ pub struct Ask<'a> {
     pub header: &'a dyn Lookup,
     /// What a reviewer would be shown; only asked where the call is held or its approval looked
     /// for.
-    pub exhibit: &'a dyn Exhibit,
+    pub review: &'a dyn ReviewView,
 }
 
 /// A call as a reviewer is shown it, and as an approval is bound to it.
-pub trait Exhibit {
+pub trait ReviewView {
     /// The digest of exactly this call; `None` while its body has not been read.
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
     /// Feeds what makes this call the same as another into a hash; false while its body has not
@@ -82,8 +82,8 @@ pub enum Admit {
     },
     /// It needs a person.
     Held {
-        /// The call's seat, to be admitted again.
-        seat: Seat,
+        /// The call, to be admitted again.
+        call: InFlightCall,
         /// The approval it waits for.
         approval: Box<Approval>,
         /// What must be on disk before the agent may be told of it.
@@ -93,27 +93,27 @@ pub enum Admit {
     },
     /// A reviewer approved it with other arguments: those are to be judged, and sent.
     Edited {
-        /// The call's seat, to be admitted again.
-        seat: Seat,
+        /// The call, to be admitted again.
+        call: InFlightCall,
         /// The arguments, as canonical JSON.
         args: Arc<str>,
     },
     /// It may need a person, and its body must be read first: an approval is bound to it.
     Unread {
-        /// The call's seat, to be admitted again.
-        seat: Seat,
+        /// The call, to be admitted again.
+        call: InFlightCall,
     },
     /// It went before, under the same idempotency key: this is the answer that it got then.
     Answered {
-        /// The call's seat: settles as not executed.
-        seat: Seat,
+        /// The call: settles as not executed.
+        call: InFlightCall,
         /// The answer.
         answer: Answer,
     },
     /// It may not go.
     Refused {
-        /// The call's seat: settles as not executed.
-        seat: Seat,
+        /// The call: settles as not executed.
+        call: InFlightCall,
         /// Why.
         refusal: Refusal,
     },
@@ -143,41 +143,41 @@ pub enum Refusal {
 }
 
 /// What the call was judged by changed meanwhile: it is to be judged again.
-struct Outdated(Box<Seat>);
+struct Outdated(Box<InFlightCall>);
 
 /// Does a call wait for a person?
 enum Hold {
     /// It does, or there is another answer.
     Ends(Admit),
     /// It does not.
-    Released(Seat),
+    Released(InFlightCall),
 }
 
 impl Ledger {
-    /// Takes a seat for a call in its run: the run that `run` names, or one of its own. `None`
+    /// Opens a call in its run: the run that `run` names, or one of its own. `None`
     /// where no more runs can be opened.
-    pub fn seat(
+    pub fn open_call(
         self: &Arc<Self>,
-        place: &Arc<Workplace>,
+        handle: &Arc<WorkflowHandle>,
         agent: &AgentName,
         run: Option<RunId>,
         call: CallId,
         now: Time,
-    ) -> Option<Seat> {
+    ) -> Option<InFlightCall> {
         let (key, open) = if let Some(run) = run {
             let key = Key {
-                workflow: place.policy.name.clone(),
+                workflow: handle.policy.name.clone(),
                 agent: agent.clone(),
                 run,
             };
-            let open = self.join_run(place, &key, call, now)?;
+            let open = self.join_run(handle, &key, call, now)?;
             (Some(key), open)
         } else {
             let id = RunId::from(call.spell().as_str());
             (
                 None,
                 Arc::new(OpenRun::of_one_call(
-                    Arc::clone(place),
+                    Arc::clone(handle),
                     agent.clone(),
                     id,
                     now,
@@ -185,13 +185,13 @@ impl Ledger {
             )
         };
         let run_id = open.lock().id.clone();
-        Some(Seat {
+        Some(InFlightCall {
             ledger: Arc::clone(self),
-            place: Arc::clone(place),
+            handle: Arc::clone(handle),
             run: open,
             key,
             run_id,
-            call,
+            id: call,
             at: now,
             tool: ToolName::from(UNLISTED),
             risk: Risk::High,
@@ -208,7 +208,7 @@ impl Ledger {
             held_by: None,
             escalated: false,
             edited: None,
-            aloft: None,
+            slot: None,
             metered: None,
             exposed: false,
             print: None,
@@ -225,17 +225,17 @@ impl Ledger {
     /// continued.
     fn join_run(
         &self,
-        place: &Arc<Workplace>,
+        handle: &Arc<WorkflowHandle>,
         key: &Key,
         call: CallId,
         now: Time,
     ) -> Option<Arc<OpenRun>> {
         loop {
-            let open = self.runs.open(key, place, now)?;
+            let open = self.runs.open(key, handle, now)?;
             let mut facts = open.lock();
-            let end = if facts.is_over(&place.policy.run, now) {
+            let end = if facts.is_over(&handle.policy.run, now) {
                 End::Lease
-            } else if facts.is_full(&place.policy, now) {
+            } else if facts.is_full(&handle.policy, now) {
                 End::Full
             } else if facts.has_ended() || facts.ending {
                 End::Finished
@@ -248,55 +248,60 @@ impl Ledger {
                 return Some(open);
             };
             drop(facts);
-            self.end_run(place, Some(key), &open, now, end);
+            self.end_run(handle, Some(key), &open, now, end);
         }
     }
 
-    /// Judges the call in `seat`.
-    pub fn admit(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Admit {
+    /// Judges the call.
+    pub fn admit(&self, mut call: InFlightCall, input: &DecisionInput<'_>, now: Time) -> Admit {
         loop {
-            match self.judge(seat, ask, now) {
+            match self.judge(call, input, now) {
                 Ok(admit) => return admit,
-                Err(Outdated(again)) => seat = *again,
+                Err(Outdated(again)) => call = *again,
             }
         }
     }
 
     /// Judges it once.
-    fn judge(&self, mut seat: Seat, ask: &Ask<'_>, now: Time) -> Result<Admit, Outdated> {
+    fn judge(
+        &self,
+        mut call: InFlightCall,
+        input: &DecisionInput<'_>,
+        now: Time,
+    ) -> Result<Admit, Outdated> {
         let epoch = self.epoch();
-        let place = Arc::clone(&seat.place);
+        let handle = Arc::clone(&call.handle);
         // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
-        place.shard.advance(now);
-        let standing = place.shard.standing();
-        let tool = ask
+        handle.shard.advance(now);
+        let standing = handle.shard.standing();
+        let tool = input
             .tool
-            .filter(|tool| place.policy.tools.contains(&tool.name));
+            .filter(|tool| handle.policy.tools.contains(&tool.name));
         // Once a call, however often it is judged.
-        if tool.is_none() && seat.rule.is_none() {
-            self.see_unlisted(&seat, ask, now);
+        if tool.is_none() && call.rule.is_none() {
+            self.see_unlisted(&call, input, now);
         }
-        seat.describe(ask, tool);
-        if seat.edited.is_none() && place.shard.has_edits() {
-            seat = match Self::find_edit(seat, ask, now) {
-                Ok(seat) => seat,
+        call.describe(input, tool);
+        if call.edited.is_none() && handle.shard.has_edits() {
+            call = match Self::find_edit(call, input, now) {
+                Ok(call) => call,
                 Err(admit) => return Ok(*admit),
             };
         }
         // Judged again after a wait: it is not in flight until it may go.
-        if let Some(aloft) = seat.aloft.take() {
-            aloft.land(place.shard.traffic());
+        if let Some(slot) = call.slot.take() {
+            slot.release(handle.shard.traffic());
         }
         let run = RunFacts {
-            id: seat.run_id.as_str(),
+            id: call.run_id.as_str(),
             calls: 0,
             escalated: false,
         };
-        let facts = facts(ask, &seat, &standing, run);
+        let facts = facts(input, &call, &standing, run);
         let case = Case {
-            workflow: &place.policy,
+            workflow: &handle.policy,
             standing: &standing,
-            tool: ask.tool.map(|tool| &**tool),
+            tool: input.tool.map(|tool| &**tool),
             facts,
             now,
         };
@@ -304,7 +309,7 @@ impl Ledger {
             Ok(judged) => judged,
             Err(Unreadable(what)) => {
                 return Ok(Admit::Refused {
-                    seat,
+                    call,
                     refusal: Refusal::Unreadable(what),
                 });
             }
@@ -320,47 +325,47 @@ impl Ledger {
         } else {
             Vec::new()
         };
-        let (escalation, touched) = (escalate::weigh(&case), subject(ask.tool, &case));
+        let (escalation, touched) = (escalate::weigh(&case), subject(input.tool, &case));
         let asked = Self::doing(
-            &seat,
-            ask,
+            &call,
+            input,
             &case.facts,
             touched.as_ref(),
             judged.acts.as_ref(),
             now,
         );
-        (seat.subject, seat.rule) = (tool.and(touched), None);
-        seat.keep_arguments(ask.args, &standing, &judged);
-        seat.escalated = escalated;
-        seat.note_escalation(escalation);
+        (call.subject, call.rule) = (tool.and(touched), None);
+        call.keep_arguments(input.args, &standing, &judged);
+        call.escalated = escalated;
+        call.note_escalation(escalation);
         if !self.journal.room() {
-            return Ok(seat.turned_down(Refusal::Journal));
+            return Ok(call.turned_down(Refusal::Journal));
         }
-        let (mut seat, judged) = match asked {
-            Asked::Nothing => (seat, judged),
-            Asked::Unread => return Ok(Admit::Unread { seat }),
-            Asked::Refused(refusal) => return Ok(Admit::Refused { seat, refusal }),
-            Asked::This(doing) => match self.recall(seat, doing, judged, now) {
-                Recall::On(seat, judged) => (seat, judged),
+        let (mut call, judged) = match asked {
+            Asked::Nothing => (call, judged),
+            Asked::Unread => return Ok(Admit::Unread { call }),
+            Asked::Refused(refusal) => return Ok(Admit::Refused { call, refusal }),
+            Asked::This(doing) => match self.recall(call, doing, judged, now) {
+                Recall::On(call, judged) => (call, judged),
                 Recall::Ends(admit) => return Ok(admit.catch_escalation()),
             },
         };
-        seat.watched = judged
+        call.watched = judged
             .watched
             .as_ref()
             .map(|finding| (finding.verdict, finding.rule.as_str()));
         let hold = match judged.acts {
             Some(finding) if finding.verdict == Verdict::Deny => {
-                Hold::Ends(self.deny(seat, finding, now))
+                Hold::Ends(self.deny(call, finding, now))
             }
-            _ if let Some(edited) = seat.edited.filter(|_| !seat.granted) => {
-                Hold::Ends(self.send_edited(seat, edited, ask, epoch))
+            _ if let Some(edited) = call.edited.filter(|_| !call.granted) => {
+                Hold::Ends(self.send_edited(call, edited, input, epoch))
             }
             None => {
                 if let Some(finding) = &judged.watched {
-                    self.book_finding(&seat, finding, now);
+                    self.book_finding(&call, finding, now);
                 }
-                Hold::Released(seat)
+                Hold::Released(call)
             }
             Some(finding) => {
                 // What the book of deeds holds is nobody's review to skip.
@@ -369,26 +374,26 @@ impl Ledger {
                 } else {
                     Vec::new()
                 };
-                self.hold(seat, ask, finding, steps, (&standing, epoch), now)
+                self.hold(call, input, finding, steps, (&standing, epoch), now)
             }
         };
         let admit = match hold {
-            Hold::Released(seat) => self.pass(seat, ask, (&standing, epoch), now)?,
+            Hold::Released(call) => self.pass(call, input, (&standing, epoch), now)?,
             Hold::Ends(admit) => admit,
         };
         Ok(admit.catch_escalation())
     }
 
     #[cold]
-    fn see_unlisted(&self, seat: &Seat, ask: &Ask<'_>, now: Time) {
-        let (target, tool) = (ask.exhibit.target(), ask.tool.map(|tool| &tool.name));
+    fn see_unlisted(&self, call: &InFlightCall, input: &DecisionInput<'_>, now: Time) {
+        let (target, tool) = (input.review.target(), input.tool.map(|tool| &tool.name));
         self.unlisted.see(
             &Sight {
-                workflow: &seat.place.policy.name,
-                api: &ask.api.name,
+                workflow: &call.handle.policy.name,
+                api: &input.api.name,
                 tool,
                 target: &target,
-                args: ask.args,
+                args: input.args,
             },
             now,
         );
@@ -403,69 +408,69 @@ impl Ledger {
     /// No rule stops it. What it does beside other calls may.
     fn pass(
         &self,
-        mut seat: Seat,
-        ask: &Ask<'_>,
+        mut call: InFlightCall,
+        input: &DecisionInput<'_>,
         judged: (&Standing, u64),
         now: Time,
     ) -> Result<Admit, Outdated> {
         let epoch = judged.1;
-        seat.let_go();
-        if let Some(finding) = self.count_repeat(&mut seat, ask, now) {
-            if !watches_only(&seat, ask.tool, &finding, now) {
-                return Ok(self.deny(seat, finding, now));
+        call.let_go();
+        if let Some(finding) = self.count_repeat(&mut call, input, now) {
+            if !watches_only(&call, input.tool, &finding, now) {
+                return Ok(self.deny(call, finding, now));
             }
-            (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
-            self.book_finding(&seat, &finding, now);
+            (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            self.book_finding(&call, &finding, now);
         }
-        match seat.take_place(judged.0) {
+        match call.take_place(judged.0) {
             Ok(()) => {}
             // A failure changed the level while this was judged. It changes again only with the
             // next failure or a person's hand.
-            Err(Exposed::Outdated) => return Err(Outdated(Box::new(seat))),
-            Err(Exposed::Full(finding)) if watches_only(&seat, ask.tool, &finding, now) => {
-                (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            Err(Exposed::Outdated) => return Err(Outdated(Box::new(call))),
+            Err(Exposed::Full(finding)) if watches_only(&call, input.tool, &finding, now) => {
+                (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
             }
-            Err(Exposed::Full(finding)) => return Ok(self.deny(seat, *finding, now)),
+            Err(Exposed::Full(finding)) => return Ok(self.deny(call, *finding, now)),
         }
-        if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
-            if !watches_only(&seat, ask.tool, &finding, now) {
-                return Ok(capped_by(seat, finding, capped));
+        if let Err((finding, capped)) = call.take_caps(input.tool.map(|tool| &**tool), now) {
+            if !watches_only(&call, input.tool, &finding, now) {
+                return Ok(capped_by(call, finding, capped));
             }
-            (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
         }
-        if seat.admitted || !(seat.risk.is_risky() || seat.is_remembered() || seat.under.is_some())
+        if call.admitted || !(call.risk.is_risky() || call.is_remembered() || call.under.is_some())
         {
             return Ok(Admit::Pass {
-                permit: Permit { seat, epoch },
+                permit: Permit { call, epoch },
                 durable: None,
             });
         }
         if !self.journal.ready() {
-            return Ok(seat.turned_down(Refusal::Journal));
+            return Ok(call.turned_down(Refusal::Journal));
         }
-        let place = Arc::clone(&seat.place);
-        let mut live = place.shard.lock();
-        if seat
+        let handle = Arc::clone(&call.handle);
+        let mut live = handle.shard.lock();
+        if call
             .under
             .is_some_and(|grant| !live.state().timed().is_open(grant, now.max(self.now())))
         {
             drop(live);
             // Others used it up since it was looked up.
-            return Err(Outdated(Box::new(seat)));
+            return Err(Outdated(Box::new(call)));
         }
-        let durable = self.journal_admission(&mut seat, &mut live, None, now);
+        let durable = self.journal_admission(&mut call, &mut live, None, now);
         drop(live);
         Ok(Admit::Pass {
-            permit: Permit { seat, epoch },
+            permit: Permit { call, epoch },
             durable: Some(durable),
         })
     }
 
-    fn deny(&self, mut seat: Seat, finding: Finding, now: Time) -> Admit {
-        (seat.verdict, seat.rule) = (Verdict::Deny, Some(finding.rule.as_str()));
-        self.book_finding(&seat, &finding, now);
+    fn deny(&self, mut call: InFlightCall, finding: Finding, now: Time) -> Admit {
+        (call.verdict, call.rule) = (Verdict::Deny, Some(finding.rule.as_str()));
+        self.book_finding(&call, &finding, now);
         Admit::Refused {
-            seat,
+            call,
             refusal: Refusal::Rule(Box::new(finding)),
         }
     }
@@ -473,45 +478,45 @@ impl Ledger {
     /// It needs a person, unless one said yes before or need not be asked.
     fn hold(
         &self,
-        mut seat: Seat,
-        ask: &Ask<'_>,
+        mut call: InFlightCall,
+        input: &DecisionInput<'_>,
         finding: Finding,
         steps: Vec<StepName>,
         judged: (&Standing, u64),
         now: Time,
     ) -> Hold {
         let epoch = judged.1;
-        if seat.granted
-            || (seat.under.is_some() && seat.admitted && grants::applies(&finding, judged.0))
+        if call.granted
+            || (call.under.is_some() && call.admitted && grants::applies(&finding, judged.0))
         {
-            return Hold::Released(seat);
+            return Hold::Released(call);
         }
-        seat.under = None;
-        (seat.verdict, seat.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
+        call.under = None;
+        (call.verdict, call.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
         if !self.journal.ready() {
-            return Hold::Ends(seat.turned_down(Refusal::Journal));
+            return Hold::Ends(call.turned_down(Refusal::Journal));
         }
-        let place = Arc::clone(&seat.place);
-        let Some(digest) = ask
-            .exhibit
-            .digest(place.policy.name.as_str(), ask.agent.as_str())
+        let handle = Arc::clone(&call.handle);
+        let Some(digest) = input
+            .review
+            .digest(handle.policy.name.as_str(), input.agent.as_str())
         else {
-            return Hold::Ends(Admit::Unread { seat });
+            return Hold::Ends(Admit::Unread { call });
         };
-        let mut live = place.shard.lock();
+        let mut live = handle.shard.lock();
         // The time of the judgement may be old by now, and a grant is used before it expires by the
         // journal's time (G4).
         let now = now.max(self.now());
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);
             drop(live);
-            return Hold::Ends(self.deny(seat, finding, now));
+            return Hold::Ends(self.deny(call, finding, now));
         }
         let standing = live.state().approvals().standing(&digest, now).cloned();
         Hold::Ends(match standing {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => self.use_grant(
-                seat,
-                ask,
+                call,
+                input,
                 live,
                 (approval.request.approval, digest, None),
                 epoch,
@@ -520,50 +525,50 @@ impl Ledger {
             Some(approval) => {
                 let durable = live.holding(approval.request.approval);
                 drop(live);
-                seat.run.lock().wait_for(approval.request.approval);
+                call.run.lock().wait_for(approval.request.approval);
                 Admit::Held {
-                    seat,
+                    call,
                     approval: Box::new(approval),
                     durable,
                     finding: Box::new(finding),
                 }
             }
-            None if self.skips_review(&seat, &live, &steps, &digest)
-                && self.take_unreviewed(&mut seat, now) =>
+            None if self.skips_review(&call, &live, &steps, &digest)
+                && self.take_unreviewed(&mut call, now) =>
             {
                 drop(live);
-                return Hold::Released(seat);
+                return Hold::Released(call);
             }
-            None if denied_before(&live, &seat, now) => {
+            None if denied_before(&live, &call, now) => {
                 drop(live);
-                self.deny(seat, denied_unasked(), now)
+                self.deny(call, denied_unasked(), now)
             }
             None if let Some(grant) = grants::open(
                 &live,
-                &seat,
-                ask.tool.map(|tool| &**tool),
+                &call,
+                input.tool.map(|tool| &**tool),
                 &finding,
                 judged.0,
                 now,
-            ) && self.take_unreviewed(&mut seat, now) =>
+            ) && self.take_unreviewed(&mut call, now) =>
             {
                 drop(live);
-                seat.go_under(grant, finding);
-                return Hold::Released(seat);
+                call.go_under(grant, finding);
+                return Hold::Released(call);
             }
-            None if let Some(full) = full(&live, &seat) => {
+            None if let Some(full) = full(&live, &call) => {
                 drop(live);
-                seat.turned_down(Refusal::Inbox(full))
+                call.turned_down(Refusal::Inbox(full))
             }
             None if !self.has_room_to_hold(&live) => {
                 drop(live);
-                seat.turned_down(Refusal::Holds)
+                call.turned_down(Refusal::Holds)
             }
             None => {
-                let request = request(&seat, ask, &finding, digest, steps, now);
+                let request = request(&call, input, &finding, digest, steps, now);
                 let id = request.approval;
-                self.approvals.insert(id, place.policy.name.clone());
-                let appended = place.shard.append(
+                self.approvals.insert(id, handle.policy.name.clone());
+                let appended = handle.shard.append(
                     &mut live,
                     &*self.journal,
                     now,
@@ -574,11 +579,11 @@ impl Ledger {
                 let approval = live.state().approvals().get(id).cloned();
                 drop(live);
                 let Some(approval) = approval else {
-                    return Hold::Ends(seat.turned_down(Refusal::Holds));
+                    return Hold::Ends(call.turned_down(Refusal::Holds));
                 };
-                seat.run.lock().wait_for(id);
+                call.run.lock().wait_for(id);
                 Admit::Held {
-                    seat,
+                    call,
                     approval: Box::new(approval),
                     durable: Some(appended.durable),
                     finding: Box::new(finding),
@@ -599,35 +604,35 @@ impl Ledger {
 
     pub(in crate::ledger) fn journal_admission(
         &self,
-        seat: &mut Seat,
+        call: &mut InFlightCall,
         live: &mut Live,
         used: Option<Used>,
         now: Time,
     ) -> Receipt<Result<(), Unavailable>> {
         let run = crate::gate::run::RunRef {
-            agent: seat.run.agent.clone(),
-            run: seat.run_id.clone(),
+            agent: call.run.agent.clone(),
+            run: call.run_id.clone(),
         };
         let admission = Admission {
-            call: seat.call,
+            call: call.id,
             run,
-            tool: seat.tool.clone(),
-            risk: seat.risk,
-            idempotent: seat.idempotent,
-            subject: seat.subject.clone(),
+            tool: call.tool.clone(),
+            risk: call.risk,
+            idempotent: call.idempotent,
+            subject: call.subject.clone(),
             approval: used.map(|(approval, ..)| approval),
             digest: used.map(|(_, digest, _)| digest),
             sent: used.and_then(|(.., sent)| sent),
-            under: seat.under.filter(|_| used.is_none()),
-            held_by: seat
+            under: call.under.filter(|_| used.is_none()),
+            held_by: call
                 .held_by
                 .as_deref()
-                .filter(|_| seat.under.is_some() && used.is_none())
+                .filter(|_| call.under.is_some() && used.is_none())
                 .cloned(),
-            deed: seat.deed(),
+            deed: call.deed(),
         };
-        seat.admitted = true;
-        seat.place
+        call.admitted = true;
+        call.handle
             .shard
             .append(live, &*self.journal, now, Event::Admitted(admission))
             .durable
@@ -635,11 +640,11 @@ impl Ledger {
 
     /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments
     /// only when it is the third of its run, a loop the first time.
-    fn book_finding(&self, seat: &Seat, finding: &Finding, now: Time) {
-        let mut run = seat.run.lock();
+    fn book_finding(&self, call: &InFlightCall, finding: &Finding, now: Time) {
+        let mut run = call.run.lock();
         let mode = match finding.rule {
             RuleName::Arguments => run.block().then_some(FailureMode::WrongArguments),
-            RuleName::Loop => seat
+            RuleName::Loop => call
                 .breaks_loop(&mut run)
                 .then_some(FailureMode::DuplicateWork),
             _ => finding.books(),
@@ -647,10 +652,10 @@ impl Ledger {
         if let Some(mode) = mode {
             drop(charge(
                 &*self.journal,
-                &seat.place,
-                &seat.run,
+                &call.handle,
+                &call.run,
                 &mut run,
-                seen(mode, seat.call, &seat.tool, Some(finding.rule.as_str())),
+                wire_charge(mode, call.id, &call.tool, Some(finding.rule.as_str())),
                 now,
             ));
         }
@@ -659,7 +664,7 @@ impl Ledger {
     /// A booked run executed its first `high` call.
     pub(in crate::ledger) fn book_high(
         &self,
-        place: &Workplace,
+        handle: &WorkflowHandle,
         open: &OpenRun,
         run: &RunState,
         booked_at: Time,
@@ -670,9 +675,9 @@ impl Ledger {
             booked_at,
         };
         drop(
-            place
+            handle
                 .shard
-                .append(&mut place.shard.lock(), &*self.journal, now, event),
+                .append(&mut handle.shard.lock(), &*self.journal, now, event),
         );
     }
 
@@ -680,7 +685,7 @@ impl Ledger {
     /// the last of them.
     pub(in crate::ledger) fn end_run(
         &self,
-        place: &Workplace,
+        handle: &WorkflowHandle,
         key: Option<&Key>,
         open: &Arc<OpenRun>,
         now: Time,
@@ -696,7 +701,7 @@ impl Ledger {
             }
             return;
         }
-        if end == End::Lease && place.policy.run.finish_required && !run.has_ended() {
+        if end == End::Lease && handle.policy.run.finish_required && !run.has_ended() {
             let call = run
                 .calls
                 .last()
@@ -707,10 +712,10 @@ impl Ledger {
                 .map_or_else(|| ToolName::from(UNLISTED), |call| call.tool.clone());
             drop(charge(
                 &*self.journal,
-                place,
+                handle,
                 open,
                 &mut run,
-                seen(
+                wire_charge(
                     FailureMode::Timeout,
                     call,
                     &tool,
@@ -719,10 +724,10 @@ impl Ledger {
                 now,
             ));
         }
-        run.leave_places(&place.shard);
+        run.leave_places(&handle.shard);
         let record = run.end(
-            &place.policy,
-            place.shard.name(),
+            &handle.policy,
+            handle.shard.name(),
             &open.agent,
             open.asked.as_ref(),
             now,
@@ -743,11 +748,11 @@ impl Ledger {
     pub(in crate::ledger) fn end_leases(&self, now: Time) {
         let table = self.table_full();
         for (key, open) in self.runs.due(now) {
-            let place = table.entries.get(&key.workflow).unwrap_or(&open.place);
-            let rules = &place.policy.run;
+            let handle = table.entries.get(&key.workflow).unwrap_or(&open.handle);
+            let rules = &handle.policy.run;
             let mut run = open.lock();
             let before = run.held.len();
-            let shard = &open.place.shard;
+            let shard = &open.handle.shard;
             run.held.retain(|id| {
                 shard
                     .approval(*id)
@@ -771,7 +776,7 @@ impl Ledger {
             drop(run);
             if over || full {
                 self.end_run(
-                    place,
+                    handle,
                     Some(&key),
                     &open,
                     now,
@@ -782,11 +787,11 @@ impl Ledger {
     }
 }
 
-impl Seat {
-    fn describe(&mut self, ask: &Ask<'_>, tool: Option<&Arc<Tool>>) {
-        match tool.or(ask.tool) {
+impl InFlightCall {
+    fn describe(&mut self, input: &DecisionInput<'_>, tool: Option<&Arc<Tool>>) {
+        match tool.or(input.tool) {
             Some(known) => self.tool = known.name.clone(),
-            None => self.tool = ToolName::of(ask.api.name.as_str(), UNLISTED),
+            None => self.tool = ToolName::of(input.api.name.as_str(), UNLISTED),
         }
         self.risk = tool.map_or(Risk::High, |tool| tool.risk);
         self.idempotent = tool.is_some_and(|tool| tool.idempotent);
@@ -803,25 +808,25 @@ impl RunState {
 }
 
 pub(in crate::ledger) fn facts<'a>(
-    ask: &'a Ask<'_>,
-    seat: &'a Seat,
+    input: &'a DecisionInput<'_>,
+    call: &'a InFlightCall,
     standing: &'a Standing,
     run: RunFacts<'a>,
 ) -> Facts<'a> {
-    let state = seat.run.lock();
+    let state = call.run.lock();
     let run = RunFacts {
         calls: state.judged.saturating_sub(1),
         escalated: state.escalated,
         ..run
     };
     Facts {
-        args: ask.args,
-        path: ask.path,
-        query: ask.query,
-        header: ask.header,
-        tool: seat.tool.as_str(),
-        agent: ask.agent.as_str(),
-        workflow: seat.place.policy.name.as_str(),
+        args: input.args,
+        path: input.path,
+        query: input.query,
+        header: input.header,
+        tool: call.tool.as_str(),
+        agent: input.agent.as_str(),
+        workflow: call.handle.policy.name.as_str(),
         run,
         level: standing.level().as_str(),
         posture: standing.posture.as_str(),
@@ -844,24 +849,33 @@ fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
 }
 
 /// Does the verdict only watch? A clamp acts all the same.
-fn watches_only(seat: &Seat, tool: Option<&Arc<Tool>>, finding: &Finding, now: Time) -> bool {
+fn watches_only(
+    call: &InFlightCall,
+    tool: Option<&Arc<Tool>>,
+    finding: &Finding,
+    now: Time,
+) -> bool {
     !finding.clamped
-        && (seat.place.policy.mode.is_shadow(now)
+        && (call.handle.policy.mode.is_shadow(now)
             || tool.is_some_and(|tool| tool.mode.is_shadow(now)))
 }
 
 /// A cap costs nothing (G6), and its call may come again.
-pub(in crate::ledger) fn capped_by(mut seat: Seat, finding: Finding, capped: Capped) -> Admit {
-    (seat.verdict, seat.rule) = (finding.verdict, Some(finding.rule.as_str()));
+pub(in crate::ledger) fn capped_by(
+    mut call: InFlightCall,
+    finding: Finding,
+    capped: Capped,
+) -> Admit {
+    (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
     Admit::Refused {
-        seat,
+        call,
         refusal: Refusal::Capped(Box::new(finding), capped),
     }
 }
 
-/// Ends a seat that could not be admitted, with the status the agent gets.
-pub fn refuse(seat: Seat, status: u16) {
-    seat.settle(Settlement {
+/// Ends a call that could not be admitted, with the status the agent gets.
+pub fn refuse(call: InFlightCall, status: u16) {
+    call.settle(Settlement {
         status,
         modes: Vec::new(),
     });

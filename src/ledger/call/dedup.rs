@@ -14,9 +14,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::admit::{Admit, Ask, Refusal};
+use super::admit::{Admit, DecisionInput, Refusal};
 use super::answers::{Answer, Answers};
-use super::permit::Seat;
+use super::permit::InFlightCall;
 use crate::api::Moment;
 use crate::gate::booking::Change;
 use crate::gate::deed::{
@@ -35,7 +35,7 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::revise::{Revise, RunTarget};
 use crate::ledger::Ledger;
-use crate::ledger::runs::open::{charge, seen};
+use crate::ledger::runs::open::{charge, wire_charge};
 use crate::wire::canonical;
 
 /// The request header that carries an idempotency key.
@@ -114,7 +114,7 @@ pub(in crate::ledger) enum Asked {
 /// What the book says.
 pub(in crate::ledger) enum Recall {
     /// Judge on, with what was found by now.
-    On(Seat, Judged),
+    On(InFlightCall, Judged),
     /// That is the answer.
     Ends(Admit),
 }
@@ -150,42 +150,42 @@ impl Ledger {
         self.deeds.lock().book.clone()
     }
 
-    /// What the call in `seat` is about to do. A branch where nobody wants that remembered.
+    /// What the call is about to do. A branch where nobody wants that remembered.
     pub(in crate::ledger) fn doing(
-        seat: &Seat,
-        ask: &Ask<'_>,
+        call: &InFlightCall,
+        input: &DecisionInput<'_>,
         facts: &Facts<'_>,
         subject: Option<&Subject>,
         finding: Option<&Finding>,
         now: Time,
     ) -> Asked {
-        let Some(tool) = ask
+        let Some(tool) = input
             .tool
             .filter(|tool| tool.deeds.is_some() || tool.risk != Risk::Read)
         else {
             return Asked::Nothing;
         };
-        if seat.doing.as_ref().is_some_and(|doing| doing.taken) {
+        if call.doing.as_ref().is_some_and(|doing| doing.taken) {
             return Asked::Nothing;
         }
         // What is denied does nothing.
         if finding.is_some_and(|finding| finding.verdict == Verdict::Deny) {
             return Asked::Nothing;
         }
-        let watched = seat.place.policy.mode.is_shadow(now) || tool.mode.is_shadow(now);
+        let watched = call.handle.policy.mode.is_shadow(now) || tool.mode.is_shadow(now);
         // In shadow the key is between the agent and the upstream.
-        let key = match if watched { Ok(None) } else { key_of(ask) } {
+        let key = match if watched { Ok(None) } else { key_of(input) } {
             Ok(key) => key,
             Err(why) => return Asked::Refused(Refusal::IdempotencyKey(why)),
         };
         if tool.deeds.is_none() && key.is_none() {
             return Asked::Nothing;
         }
-        let (workflow, agent) = (seat.place.policy.name.as_str(), ask.agent.as_str());
+        let (workflow, agent) = (call.handle.policy.name.as_str(), input.agent.as_str());
         let key = match key.map(|key| {
             (
                 digest(&["key", workflow, agent, tool.name.as_str(), &key]),
-                ask.exhibit.digest(workflow, agent),
+                input.review.digest(workflow, agent),
             )
         }) {
             Some((_, None)) => return Asked::Unread,
@@ -207,34 +207,34 @@ impl Ledger {
     /// Looks up whether it was done, and takes its place where nothing stops it.
     pub(in crate::ledger) fn recall(
         &self,
-        mut seat: Seat,
+        mut call: InFlightCall,
         mut doing: Box<Doing>,
         judged: Judged,
         now: Time,
     ) -> Recall {
         let mut living = self.deeds.lock();
         living.pass(now);
-        let checked = living.check(&doing, &seat, false, now);
+        let checked = living.check(&doing, &call, false, now);
         if let Some(answer) = checked.answer {
             drop(living);
-            (seat.verdict, seat.rule) = (Verdict::Allow, Some(RuleName::Idempotency.as_str()));
-            return Recall::Ends(Admit::Answered { seat, answer });
+            (call.verdict, call.rule) = (Verdict::Allow, Some(RuleName::Idempotency.as_str()));
+            return Recall::Ends(Admit::Answered { call, answer });
         }
         doing.repeats = checked.repeats;
         if checked.found.is_none() && judged.acts.is_none() {
-            living.take(&mut doing, &seat, now);
+            living.take(&mut doing, &call, now);
         }
         drop(living);
-        seat.doing = Some(doing);
+        call.doing = Some(doing);
         let acts = match checked.found {
             Some(recalled) if recalled.finding.verdict == Verdict::Deny => {
-                return Recall::Ends(self.deny_recalled(seat, recalled, now));
+                return Recall::Ends(self.deny_recalled(call, recalled, now));
             }
             found => found.map(|recalled| recalled.finding),
         };
         // The book is asked before what else may hold a call.
         Recall::On(
-            seat,
+            call,
             judged.after(Judged {
                 acts,
                 watched: checked.watched,
@@ -242,47 +242,51 @@ impl Ledger {
         )
     }
 
-    /// A person approved the call in `seat`: takes its place, unless it was done meanwhile or is
+    /// A person approved the call: takes its place, unless it was done meanwhile or is
     /// denied by a limit. What only held it does not hold it again.
-    pub(in crate::ledger) fn take_approved(&self, seat: &mut Seat, now: Time) -> Option<Recalled> {
-        let mut doing = seat.doing.take_if(|doing| !doing.taken)?;
+    pub(in crate::ledger) fn take_approved(
+        &self,
+        call: &mut InFlightCall,
+        now: Time,
+    ) -> Option<Recalled> {
+        let mut doing = call.doing.take_if(|doing| !doing.taken)?;
         let mut living = self.deeds.lock();
-        let checked = living.check(&doing, seat, true, now);
+        let checked = living.check(&doing, call, true, now);
         if checked.found.is_none() {
             doing.repeats = checked.repeats;
-            living.take(&mut doing, seat, now);
+            living.take(&mut doing, call, now);
         }
         drop(living);
-        seat.doing = Some(doing);
+        call.doing = Some(doing);
         checked.found
     }
 
-    /// A review of the call in `seat` is skipped: takes its place. False where the book knows
+    /// A review of the call is skipped: takes its place. False where the book knows
     /// something that nobody looked at: then somebody has to.
-    pub(in crate::ledger) fn take_unreviewed(&self, seat: &mut Seat, now: Time) -> bool {
-        let Some(mut doing) = seat.doing.take_if(|doing| !doing.taken) else {
+    pub(in crate::ledger) fn take_unreviewed(&self, call: &mut InFlightCall, now: Time) -> bool {
+        let Some(mut doing) = call.doing.take_if(|doing| !doing.taken) else {
             return true;
         };
         let mut living = self.deeds.lock();
-        let checked = living.check(&doing, seat, false, now);
+        let checked = living.check(&doing, call, false, now);
         let is_free = checked.found.is_none() && checked.answer.is_none();
         if is_free {
             doing.repeats = checked.repeats;
-            living.take(&mut doing, seat, now);
+            living.take(&mut doing, call, now);
         }
         drop(living);
-        seat.doing = Some(doing);
+        call.doing = Some(doing);
         is_free
     }
 
     /// Refuses the call for what the book knows, and books it where the agent should have known.
     pub(in crate::ledger) fn deny_recalled(
         &self,
-        mut seat: Seat,
+        mut call: InFlightCall,
         recalled: Recalled,
         now: Time,
     ) -> Admit {
-        (seat.verdict, seat.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));
+        (call.verdict, call.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));
         let answered = recalled.earlier.as_ref().filter(|earlier| {
             recalled.finding.rule == RuleName::Duplicate && earlier.stage == Stage::Done
         });
@@ -291,23 +295,18 @@ impl Ledger {
                 "refused: done already by call {} of run {}",
                 earlier.doer.call, earlier.doer.run.run
             );
-            let charged = seen(
-                FailureMode::DuplicateWork,
-                seat.call,
-                &seat.tool,
-                Some(&note),
-            );
+            let charged = wire_charge(FailureMode::DuplicateWork, call.id, &call.tool, Some(&note));
             drop(charge(
                 &*self.journal,
-                &seat.place,
-                &seat.run,
-                &mut seat.run.lock(),
+                &call.handle,
+                &call.run,
+                &mut call.run.lock(),
                 charged,
                 now,
             ));
         }
         Admit::Refused {
-            seat,
+            call,
             refusal: Refusal::Recalled(Box::new(recalled)),
         }
     }
@@ -318,13 +317,13 @@ impl Ledger {
     pub(in crate::ledger) fn undo(
         &self,
         undoing: &Undoing,
-        by: &Seat,
+        by: &InFlightCall,
         now: Time,
     ) -> Option<Undone> {
         let mut living = self.deeds.lock();
         let Done { doer, .. } = living
             .book
-            .undoable(&undoing.work, undoing.within, now, by.call)?
+            .undoable(&undoing.work, undoing.within, now, by.id)?
             .clone();
         // What the journal is not told of is not forgotten here either.
         let undone = by.admitted.then_some(Undone {
@@ -341,8 +340,8 @@ impl Ledger {
             by: None,
             call: Some(doer.call),
             tool: Some(undoing.tool.clone()),
-            note: Some(format!("undone by call {} of `{}`", by.call, by.tool).into()),
-            reference: Some(by.call.to_string().into()),
+            note: Some(format!("undone by call {} of `{}`", by.id, by.tool).into()),
+            reference: Some(by.id.to_string().into()),
         };
         let target = RunTarget::Run {
             run: doer.run.run.clone(),
@@ -373,7 +372,7 @@ pub(in crate::ledger) struct Undoing {
     within: Duration,
 }
 
-impl Seat {
+impl InFlightCall {
     /// Is what it does remembered? Then it is in the journal before it may go.
     pub(in crate::ledger) fn is_remembered(&self) -> bool {
         self.doing.as_ref().is_some_and(|doing| doing.taken)
@@ -435,16 +434,16 @@ impl Seat {
             return;
         };
         let mut living = self.ledger.deeds.lock();
-        living.book.settle(self.call, executed);
+        living.book.settle(self.id, executed);
         if let Some(answer) = doing.answer.filter(|_| executed == Executed::Yes) {
-            living.answers.keep(self.call, answer, now);
+            living.answers.keep(self.id, answer, now);
         }
     }
 
     fn doer(&self) -> Doer {
         Doer {
-            call: self.call,
-            workflow: self.place.policy.name.clone(),
+            call: self.id,
+            workflow: self.handle.policy.name.clone(),
             run: RunRef {
                 agent: self.run.agent.clone(),
                 run: self.run_id.clone(),
@@ -555,8 +554,8 @@ impl Living {
         self.answers.pass(now);
     }
 
-    fn take(&mut self, doing: &mut Doing, seat: &Seat, now: Time) {
-        let doer = seat.doer();
+    fn take(&mut self, doing: &mut Doing, call: &InFlightCall, now: Time) {
+        let doer = call.doer();
         // A call that is only watched passes a full book, and is not remembered: what is watched
         // must not grow without bound either.
         if doing.spare && self.book.room(&doer.workflow, &doing.deed).is_err() {
@@ -568,7 +567,7 @@ impl Living {
     }
 
     /// What is known against the call. An approved one is past what would only hold it.
-    fn check(&self, doing: &Doing, seat: &Seat, approved: bool, now: Time) -> Checked {
+    fn check(&self, doing: &Doing, call: &InFlightCall, approved: bool, now: Time) -> Checked {
         let mut checked = Checked::default();
         if let Some(used) = doing
             .deed
@@ -590,7 +589,7 @@ impl Living {
         let held_watched = doing.unread_watched.clone().map(Recalled::of);
         let room = self
             .book
-            .room(&seat.place.policy.name, &doing.deed)
+            .room(&call.handle.policy.name, &doing.deed)
             .err()
             .filter(|_| !approved && !doing.spare);
         let full = room.map(|full| {
@@ -610,7 +609,7 @@ impl Living {
             return checked;
         };
         if let (Some(duplicate), Some(work)) = (&rules.duplicate, &doing.work)
-            && let Some(earlier) = self.book.done(work, duplicate.within, now, seat.call)
+            && let Some(earlier) = self.book.done(work, duplicate.within, now, call.id)
         {
             if duplicate.verdict == Twice::Deny {
                 found.push(done_already(duplicate, earlier, now));
@@ -787,8 +786,8 @@ fn rule_of(doing: &Doing) -> RuleName {
     }
 }
 
-fn key_of(ask: &Ask<'_>) -> Result<Option<String>, &'static str> {
-    let written = ask
+fn key_of(input: &DecisionInput<'_>) -> Result<Option<String>, &'static str> {
+    let written = input
         .header
         .find(KEY_HEADER)
         .map_err(|_| "it is given twice, or not in ASCII")?;

@@ -10,7 +10,7 @@
 //! person, and neither does a restart of the gate.
 
 use super::admit::{Admit, Refusal};
-use super::permit::{Seat, Settlement};
+use super::permit::{InFlightCall, Settlement};
 use crate::gate::event::Event;
 use crate::gate::facets::Facet;
 use crate::gate::name::RunId;
@@ -20,8 +20,8 @@ use crate::gate::policy::judge::Case;
 use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::Time;
 use crate::journal::port::Journal;
-use crate::ledger::runs::open::{Key, charge, seen};
-use crate::ledger::{Ledger, Workplace};
+use crate::ledger::runs::open::{Key, charge, wire_charge};
+use crate::ledger::{Ledger, WorkflowHandle};
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(in crate::ledger) fn weigh(case: &Case<'_>) -> Call {
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// Notes what the call has to do with escalating.
     pub(in crate::ledger) fn note_escalation(&mut self, call: Call) {
         self.unescalated = call == Call::Unescalated && !self.missed;
@@ -74,15 +74,15 @@ impl Seat {
                 modes: vec![(FailureMode::MissedEscalation, note)],
             });
         }
-        let missed = seen(
+        let missed = wire_charge(
             FailureMode::MissedEscalation,
-            self.call,
+            self.id,
             &self.tool,
             Some(note),
         );
         drop(charge(
             &*self.ledger.journal,
-            &self.place,
+            &self.handle,
             &self.run,
             &mut run,
             missed,
@@ -106,13 +106,13 @@ impl Admit {
     /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and
     /// a caught one.
     pub(in crate::ledger) fn catch_escalation(mut self) -> Self {
-        let seat = match &mut self {
-            Admit::Held { seat, .. }
+        let call = match &mut self {
+            Admit::Held { call, .. }
             | Admit::Refused {
-                seat,
+                call,
                 refusal: Refusal::Rule(_) | Refusal::Recalled(_),
-            } => seat,
-            Admit::Pass { permit, .. } if permit.seat.granted => &mut permit.seat,
+            } => call,
+            Admit::Pass { permit, .. } if permit.call.granted => &mut permit.call,
             // Not stopped yet, or not for what it asks.
             Admit::Pass { .. }
             | Admit::Edited { .. }
@@ -120,15 +120,15 @@ impl Admit {
             | Admit::Answered { .. }
             | Admit::Refused { .. } => return self,
         };
-        if std::mem::take(&mut seat.unescalated) {
-            let mut run = seat.run.lock();
+        if std::mem::take(&mut call.unescalated) {
+            let mut run = call.run.lock();
             run.seen = run.seen.with(Facet::EscalationCaught);
         }
         self
     }
 }
 
-impl Workplace {
+impl WorkflowHandle {
     /// The journal knows that the id `key` escalated, so that a restart does not take the case back
     /// from the person.
     pub(in crate::ledger) fn note_escalated(&self, journal: &dyn Journal, key: &Key, now: Time) {

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::admit::{Admit, Ask, Refusal, capped_by};
-use super::permit::{Permit, Seat};
+use super::admit::{Admit, DecisionInput, Refusal, capped_by};
+use super::permit::{InFlightCall, Permit};
 use crate::gate::approval::queue::ENOUGH_DENIALS;
 use crate::gate::approval::{Approval, Escalate, Request, Stage};
 use crate::gate::digest::Digest;
@@ -25,35 +25,35 @@ impl Ledger {
     /// Lets the call go under the grant of an approval.
     pub(in crate::ledger) fn use_grant(
         &self,
-        mut seat: Seat,
-        ask: &Ask<'_>,
+        mut call: InFlightCall,
+        input: &DecisionInput<'_>,
         mut live: MutexGuard<'_, Live>,
         used: Used,
         epoch: u64,
         now: Time,
     ) -> Admit {
-        if let Some(recalled) = self.take_approved(&mut seat, now) {
+        if let Some(recalled) = self.take_approved(&mut call, now) {
             drop(live);
-            return self.deny_recalled(seat, recalled, now);
+            return self.deny_recalled(call, recalled, now);
         }
         // Before the grant is used: a cap puts the call off, and the grant is still there when it
         // comes again.
-        if let Err((finding, capped)) = seat.take_caps(ask.tool.map(|tool| &**tool), now) {
+        if let Err((finding, capped)) = call.take_caps(input.tool.map(|tool| &**tool), now) {
             drop(live);
-            return capped_by(seat, finding, capped);
+            return capped_by(call, finding, capped);
         }
-        seat.granted = true;
-        seat.let_go();
-        let durable = self.journal_admission(&mut seat, &mut live, Some(used), now);
+        call.granted = true;
+        call.let_go();
+        let durable = self.journal_admission(&mut call, &mut live, Some(used), now);
         drop(live);
         Admit::Pass {
-            permit: Permit { seat, epoch },
+            permit: Permit { call, epoch },
             durable: Some(durable),
         }
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// No rule decided after all: the gate has no room for the call, or cannot write it down. That
     /// is a refusal, and on record as one, with what stood in the way.
     pub(in crate::ledger) fn turned_down(mut self, refusal: Refusal) -> Admit {
@@ -70,7 +70,7 @@ impl Seat {
         };
         (self.verdict, self.rule) = (Verdict::Deny, why);
         Admit::Refused {
-            seat: self,
+            call: self,
             refusal,
         }
     }
@@ -85,9 +85,9 @@ pub struct Full {
     pub most: u32,
 }
 
-/// Whose inbox is full, where one more call of `seat` would not fit.
-pub(in crate::ledger) fn full(live: &Live, seat: &Seat) -> Option<Full> {
-    let inbox = seat.place.policy.hold.inbox;
+/// Whose inbox is full, where one more call of `call` would not fit.
+pub(in crate::ledger) fn full(live: &Live, call: &InFlightCall) -> Option<Full> {
+    let inbox = call.handle.policy.hold.inbox;
     let (mut run, mut agent, mut workflow) = (0, 0, 0);
     for approval in live
         .state()
@@ -95,10 +95,10 @@ pub(in crate::ledger) fn full(live: &Live, seat: &Seat) -> Option<Full> {
         .iter()
         .filter(|approval| approval.stage == Stage::Pending)
     {
-        let of_agent = approval.request.agent == seat.run.agent;
+        let of_agent = approval.request.agent == call.run.agent;
         workflow += 1;
         agent += u32::from(of_agent);
-        run += u32::from(of_agent && approval.request.run == seat.run_id);
+        run += u32::from(of_agent && approval.request.run == call.run_id);
     }
     let full = |of, waiting: u32, most| (waiting >= most).then_some(Full { of, most });
     full("run", run, inbox.run)
@@ -107,9 +107,9 @@ pub(in crate::ledger) fn full(live: &Live, seat: &Seat) -> Option<Full> {
 }
 
 /// Was enough of the same tool and subject denied as wrong?
-pub(in crate::ledger) fn denied_before(live: &Live, seat: &Seat, now: Time) -> bool {
-    seat.subject.as_ref().is_some_and(|subject| {
-        live.state().approvals().denials(&seat.tool, subject, now) >= ENOUGH_DENIALS
+pub(in crate::ledger) fn denied_before(live: &Live, call: &InFlightCall, now: Time) -> bool {
+    call.subject.as_ref().is_some_and(|subject| {
+        live.state().approvals().denials(&call.tool, subject, now) >= ENOUGH_DENIALS
     })
 }
 
@@ -136,29 +136,29 @@ fn finding(detail: String) -> Finding {
 
 /// What people are asked.
 pub(in crate::ledger) fn request(
-    seat: &Seat,
-    ask: &Ask<'_>,
+    call: &InFlightCall,
+    input: &DecisionInput<'_>,
     finding: &Finding,
     digest: Digest,
     steps: Vec<StepName>,
     now: Time,
 ) -> Request {
-    let hold = &seat.place.policy.hold;
+    let hold = &call.handle.policy.hold;
     Request {
         approval: ids::approval(),
-        run: seat.run_id.clone(),
-        call: seat.call,
-        agent: ask.agent.clone(),
-        tool: seat.tool.clone(),
-        risk: seat.risk,
-        target: ask.exhibit.target().into(),
-        args: ask.exhibit.args().map(Into::into),
-        subject: seat.subject.clone(),
+        run: call.run_id.clone(),
+        call: call.id,
+        agent: input.agent.clone(),
+        tool: call.tool.clone(),
+        risk: call.risk,
+        target: input.review.target().into(),
+        args: input.review.args().map(Into::into),
+        subject: call.subject.clone(),
         digest,
         rule: finding.rule.as_str().into(),
         place: finding.place.clone(),
         reason: finding.detail.as_str().into(),
-        needed: grants::people(hold, seat.risk),
+        needed: grants::people(hold, call.risk),
         expires_at: now.plus(hold.expires),
         escalate: hold.escalate.as_ref().map(|rule| Escalate {
             to: Arc::clone(&rule.to),

@@ -12,8 +12,8 @@
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use super::admit::Ask;
-use super::permit::Seat;
+use super::admit::DecisionInput;
+use super::permit::InFlightCall;
 use crate::gate::name::CallId;
 use crate::gate::policy::judge::{Finding, RuleName};
 use crate::gate::risk::Risk;
@@ -100,37 +100,37 @@ impl Repeats {
 }
 
 impl Ledger {
-    /// Counts the call in `seat` among its run's; a finding where the same call was let go as often
+    /// Counts the call among its run's; a finding where the same call was let go as often
     /// as the policy lets it.
     pub(in crate::ledger) fn count_repeat(
         &self,
-        seat: &mut Seat,
-        ask: &Ask<'_>,
+        call: &mut InFlightCall,
+        input: &DecisionInput<'_>,
         now: Time,
     ) -> Option<Finding> {
-        if seat.key.is_none() || seat.granted || seat.print.is_some() {
+        if call.key.is_none() || call.granted || call.print.is_some() {
             return None;
         }
         let mut hasher = self.alike.build_hasher();
-        seat.tool.hash(&mut hasher);
-        if !ask.exhibit.alike(&mut hasher) {
+        call.tool.hash(&mut hasher);
+        if !input.review.alike(&mut hasher) {
             return None;
         }
         let print = hasher.finish();
-        let most = seat.place.policy.run.repeats.saturating_sub(1);
-        let (most, window) = if seat.risk == Risk::Read {
+        let most = call.handle.policy.run.repeats.saturating_sub(1);
+        let (most, window) = if call.risk == Risk::Read {
             (most.saturating_mul(READS.1), Some(READS.0))
         } else {
             (most, None)
         };
-        let counted = seat
+        let counted = call
             .run
             .lock()
             .repeats
-            .count(print, seat.call, most, window, now);
+            .count(print, call.id, most, window, now);
         match counted {
             Ok(()) => {
-                seat.print = Some(print);
+                call.print = Some(print);
                 None
             }
             Err(first) => {
@@ -142,7 +142,7 @@ impl Ledger {
                 let detail =
                     format!("exactly this call was let go {most} times {when}, first as {first}");
                 Some(Finding {
-                    place: Some(seat.place.policy.place.clone()),
+                    place: Some(call.handle.policy.place.clone()),
                     ..Finding::nowhere(Verdict::Deny, RuleName::Loop, detail)
                 })
             }
@@ -150,7 +150,7 @@ impl Ledger {
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// Was work done again and again that is not the same done once? A loop of it costs its run,
     /// and once. One that reads, or does no more each time, costs nothing.
     pub(in crate::ledger) const fn breaks_loop(&self, run: &mut RunState) -> bool {

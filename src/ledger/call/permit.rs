@@ -1,14 +1,14 @@
 //! The right to forward one call, and the duty to settle it.
 //!
-//! A [`Seat`] is a call's place in its run: taken when the call is read, and settled exactly once,
-//! however the call ends (G1); a seat that is dropped settles itself. A [`Permit`] is a seat that
+//! A [`InFlightCall`] is a call's place in its run: taken when the call is read, and settled exactly once,
+//! however the call ends (G1); a call that is dropped settles itself. A [`Permit`] is a call that
 //! the verdict has passed. Only `ledger::call::admit` mints one, nothing is forwarded without one, and
 //! one that is older than a clamp is worth nothing (G2).
 
 use std::sync::Arc;
 
-use crate::gate::booking::Change;
 use super::dedup::Doing;
+use crate::gate::booking::Change;
 use crate::gate::deed::Undone;
 use crate::gate::event::{Event, HeldBy};
 use crate::gate::incident;
@@ -20,21 +20,21 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::record::CallRecord;
 use crate::journal::revise::{Revise, RunTarget};
-use crate::ledger::caps::{Aloft, Metered};
+use crate::ledger::caps::{ConcurrencySlot, Metered};
 use crate::ledger::people::edit::Edited;
 use crate::ledger::runs::open;
 use crate::ledger::runs::open::OpenRun;
-use crate::ledger::{Ledger, Workplace};
+use crate::ledger::{Ledger, WorkflowHandle};
 
 /// A call's place in its run.
-#[must_use = "a seat that is dropped settles its call"]
-pub struct Seat {
+#[must_use = "a call that is dropped settles its call"]
+pub struct InFlightCall {
     pub(in crate::ledger) ledger: Arc<Ledger>,
-    pub(in crate::ledger) place: Arc<Workplace>,
+    pub(in crate::ledger) handle: Arc<WorkflowHandle>,
     pub(in crate::ledger) run: Arc<OpenRun>,
     pub(in crate::ledger) key: Option<crate::ledger::runs::open::Key>,
     pub(in crate::ledger) run_id: RunId,
-    pub(in crate::ledger) call: CallId,
+    pub(in crate::ledger) id: CallId,
     pub(in crate::ledger) at: Time,
     pub(in crate::ledger) tool: ToolName,
     pub(in crate::ledger) risk: Risk,
@@ -61,7 +61,7 @@ pub struct Seat {
     /// What a reviewer approved in its place.
     pub(in crate::ledger) edited: Option<Edited>,
     /// Its place among the calls in flight.
-    pub(in crate::ledger) aloft: Option<Aloft>,
+    pub(in crate::ledger) slot: Option<ConcurrencySlot>,
     /// It took from the volumes.
     pub(in crate::ledger) metered: Option<Metered>,
     /// It is one of the risky calls that its run has a place for.
@@ -106,49 +106,49 @@ pub struct Settlement {
 /// The right to forward one call, once.
 #[must_use = "a permit that is dropped settles its call as not executed"]
 pub struct Permit {
-    pub(in crate::ledger) seat: Seat,
+    pub(in crate::ledger) call: InFlightCall,
     pub(in crate::ledger) epoch: u64,
 }
 
 impl Permit {
-    /// The seat back, where a clamp came after this permit: the call must be admitted again.
-    pub fn check(self) -> Result<Permit, Box<Seat>> {
-        if self.epoch == self.seat.ledger.epoch() {
+    /// The call back, where a clamp came after this permit: the call must be admitted again.
+    pub fn check(self) -> Result<Permit, Box<InFlightCall>> {
+        if self.epoch == self.call.ledger.epoch() {
             Ok(self)
         } else {
-            Err(Box::new(self.seat))
+            Err(Box::new(self.call))
         }
     }
 
     /// Spends the permit on the call's first byte. What comes back settles the call.
-    pub fn spend(mut self) -> Seat {
-        self.seat.miss_escalation();
-        self.seat.progress = Progress::Sent;
-        self.seat
+    pub fn spend(mut self) -> InFlightCall {
+        self.call.miss_escalation();
+        self.call.progress = Progress::Sent;
+        self.call
     }
 
-    /// The seat back: the call is not forwarded after all.
-    pub fn give_up(self) -> Seat {
-        self.seat
+    /// The call back: it is not forwarded after all.
+    pub fn give_up(self) -> InFlightCall {
+        self.call
     }
 
     /// The call.
-    pub const fn seat(&self) -> &Seat {
-        &self.seat
+    pub const fn call(&self) -> &InFlightCall {
+        &self.call
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// The call's id.
     #[must_use]
-    pub const fn call(&self) -> CallId {
-        self.call
+    pub const fn id(&self) -> CallId {
+        self.id
     }
 
     /// The workflow's policy and living state.
     #[must_use]
-    pub const fn place(&self) -> &Arc<Workplace> {
-        &self.place
+    pub const fn workflow(&self) -> &Arc<WorkflowHandle> {
+        &self.handle
     }
 
     /// The agent.
@@ -226,7 +226,7 @@ impl Seat {
                 .iter()
                 .any(|(mode, _)| incident::is_failure(mode))
         {
-            self.place.fail(&self.tool);
+            self.handle.fail(&self.tool);
             self.ledger
                 .failures
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -242,15 +242,15 @@ impl Seat {
             Progress::Answered(_) => Executed::Yes,
         };
         let now = self.ledger.now();
-        if let Some(aloft) = self.aloft.take() {
-            aloft.land(self.place.shard.traffic());
+        if let Some(slot) = self.slot.take() {
+            slot.release(self.handle.shard.traffic());
         }
         if executed == Executed::No
             && let Some(metered) = self.metered.take()
         {
-            metered.give_back(self.place.shard.traffic());
+            metered.give_back(self.handle.shard.traffic());
         }
-        self.place.count(Some(&self.tool), self.verdict);
+        self.handle.count(Some(&self.tool), self.verdict);
         self.note_refused(executed, result.status, now);
         let mut run = self.run.lock();
         if run.has_ended() {
@@ -260,7 +260,7 @@ impl Seat {
             return self.close_deed(executed, now);
         }
         if self.exposed && executed == Executed::No {
-            run.spare(&self.place.shard);
+            run.spare(&self.handle.shard);
         }
         if let Some(print) = self.uncounts_repeat(executed != Executed::No, result.status) {
             run.repeats.give_back(print);
@@ -270,11 +270,11 @@ impl Seat {
             && let Some(booked_at) = booked_before
         {
             self.ledger
-                .book_high(&self.place, &self.run, &run, booked_at, now);
-            run.leave_places(&self.place.shard);
+                .book_high(&self.handle, &self.run, &run, booked_at, now);
+            run.leave_places(&self.handle.shard);
         }
         run.calls.push(CallRecord {
-            call: self.call,
+            call: self.id,
             at: self.at,
             tool: self.tool.clone(),
             risk: self.risk,
@@ -288,15 +288,15 @@ impl Seat {
         let failed = !result.modes.is_empty();
         let undid = self.undid(executed, result.status, failed);
         for (mode, note) in result.modes {
-            let charge = open::seen(
+            let charge = open::wire_charge(
                 mode,
-                self.call,
+                self.id,
                 &self.tool,
                 Some(note).filter(|note| !note.is_empty()),
             );
             drop(open::charge(
                 &*self.ledger.journal,
-                &self.place,
+                &self.handle,
                 &self.run,
                 &mut run,
                 charge,
@@ -304,15 +304,11 @@ impl Seat {
             ));
         }
         if let Some(note) = self.repeated(executed) {
-            let charge = open::seen(
-                FailureMode::DuplicateWork,
-                self.call,
-                &self.tool,
-                Some(&note),
-            );
+            let charge =
+                open::wire_charge(FailureMode::DuplicateWork, self.id, &self.tool, Some(&note));
             drop(open::charge(
                 &*self.ledger.journal,
-                &self.place,
+                &self.handle,
                 &self.run,
                 &mut run,
                 charge,
@@ -323,24 +319,24 @@ impl Seat {
             self.show_sample(&run, &sample, now);
         }
         run.in_flight -= 1;
-        run.flying.retain(|call| *call != self.call);
+        run.flying.retain(|call| *call != self.id);
         run.touched = now;
         let escalates = self.escalates(executed, result.status, failed);
         let first = escalates && run.escalate();
         let over = self.key.is_none()
-            || (run.in_flight == 0 && (run.ending || run.is_full(&self.place.policy, now)));
+            || (run.in_flight == 0 && (run.ending || run.is_full(&self.handle.policy, now)));
         drop(run);
         if escalates && let Some(key) = &self.key {
             self.ledger.escalated(key, &self.run_id, now);
             if first {
-                self.place.note_escalated(&*self.ledger.journal, key, now);
+                self.handle.note_escalated(&*self.ledger.journal, key, now);
             }
         }
         let undone = undid.and_then(|undoing| self.ledger.undo(&undoing, self, now));
         self.settled(executed, undone, now);
         if over {
             self.ledger.end_run(
-                &self.place,
+                &self.handle,
                 self.key.as_ref(),
                 &self.run,
                 now,
@@ -356,14 +352,14 @@ impl Seat {
     /// that is over and cost nothing (G9).
     fn settled(&self, executed: Executed, undid: Option<Undone>, now: Time) {
         if self.admitted {
-            let mut live = self.place.shard.lock();
+            let mut live = self.handle.shard.lock();
             let settled = Event::Settled {
-                call: self.call,
+                call: self.id,
                 executed,
                 undid,
             };
             drop(
-                self.place
+                self.handle
                     .shard
                     .append(&mut live, &*self.ledger.journal, now, settled),
             );
@@ -375,13 +371,13 @@ impl Seat {
     pub(in crate::ledger) fn close_late(&self, result: Settlement) {
         let target = RunTarget::Run {
             run: self.run_id.clone(),
-            workflow: Some(self.place.policy.name.clone()),
+            workflow: Some(self.handle.policy.name.clone()),
             agent: Some(self.run.agent.clone()),
         };
         for (mode, note) in result.modes {
-            let change = Change::Report(open::seen(
+            let change = Change::Report(open::wire_charge(
                 mode,
-                self.call,
+                self.id,
                 &self.tool,
                 Some(note).filter(|note| !note.is_empty()),
             ));
@@ -395,7 +391,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for InFlightCall {
     /// A call that nobody settled: sent and abandoned is ambiguous, which is a failure unless
     /// sending it again would do no harm.
     fn drop(&mut self) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::permit::Seat;
+use super::permit::InFlightCall;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
 use crate::gate::json::Json;
@@ -17,7 +17,7 @@ use crate::journal::record::MAX_RECORDED;
 use crate::ledger::runs::open::RunState;
 use crate::wire::canonical;
 
-impl Seat {
+impl InFlightCall {
     /// Keeps of the call's arguments what may be needed once it is over: all of them where the
     /// policy says so, and what they look like where the workflow is not healthy or where this call
     /// alone may burn it.
@@ -34,7 +34,7 @@ impl Seat {
             .flatten()
             .any(|finding| finding.verdict == Verdict::Deny && !finding.watched);
         let may_burn = || {
-            self.place
+            self.handle
                 .policy
                 .terms
                 .objective
@@ -45,7 +45,7 @@ impl Seat {
         if is_denied || standing.posture != Posture::Healthy || may_burn() {
             self.sample = args.map(|args| sample::redacted(args).into());
         }
-        if self.place.policy.record_arguments {
+        if self.handle.policy.record_arguments {
             self.args = args.and_then(recorded);
         }
     }
@@ -53,18 +53,18 @@ impl Seat {
     /// Tells the journal what the call looked like, where it did something to the budget and few
     /// such calls are known.
     pub(in crate::ledger) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
-        let objective = &self.place.policy.terms.objective;
+        let objective = &self.handle.policy.terms.objective;
         let counts = |mode: &FailureMode| objective.counts(mode);
         let modes: Vec<_> = run
             .charges
             .iter()
-            .filter(|charge| charge.call == Some(self.call) && counts(&charge.mode))
+            .filter(|charge| charge.call == Some(self.id) && counts(&charge.mode))
             .map(|charge| charge.mode.clone())
             .collect();
         if modes.is_empty() {
             return;
         }
-        let mut live = self.place.shard.lock();
+        let mut live = self.handle.shard.lock();
         let state = live.state();
         if state.account().posture() == Posture::Healthy || !state.samples().wants(&modes) {
             return;
@@ -72,14 +72,14 @@ impl Seat {
         let run = run.reference(self.agent());
         let event = Event::Sampled {
             run,
-            call: self.call,
+            call: self.id,
             tool: self.tool.clone(),
             modes,
             arguments: sample.into(),
         };
         // A fact, written in the end.
         drop(
-            self.place
+            self.handle
                 .shard
                 .append(&mut live, &*self.ledger.journal, now, event),
         );

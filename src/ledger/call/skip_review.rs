@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher as _;
 
-use super::permit::Seat;
+use super::permit::InFlightCall;
 use crate::gate::check;
 use crate::gate::digest::Digest;
 use crate::gate::name::StepName;
@@ -15,7 +15,7 @@ impl Ledger {
     /// draws no other; it comes from a key of this process that no agent knows (G11).
     pub(in crate::ledger) fn skips_review(
         &self,
-        seat: &Seat,
+        call: &InFlightCall,
         live: &Live,
         steps: &[StepName],
         digest: &Digest,
@@ -26,13 +26,13 @@ impl Ledger {
         let skipped = live.state().skipped();
         let spot_check = live.state().terms().earn.spot_check_ppm;
         let is_spot_checked = |step: &StepName| {
-            let number = match &seat.subject {
+            let number = match &call.subject {
                 Some(subject) => self
                     .alike
-                    .hash_one(("spot check", &seat.tool, step, subject)),
+                    .hash_one(("spot check", &call.tool, step, subject)),
                 None => self
                     .alike
-                    .hash_one(("spot check", &seat.tool, step, digest)),
+                    .hash_one(("spot check", &call.tool, step, digest)),
             };
             check::is_drawn(number, spot_check)
         };

@@ -17,9 +17,9 @@ use crate::gate::policy::pattern::Captures;
 use crate::gate::policy::{Api, Tool, judge};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::call::admit::{Admit, Ask, Refusal};
-use crate::ledger::call::permit::Seat;
-use crate::ledger::{Ledger, Workplace};
+use crate::ledger::call::admit::{Admit, DecisionInput, Refusal};
+use crate::ledger::call::permit::InFlightCall;
+use crate::ledger::{Ledger, WorkflowHandle};
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;
 use crate::wire::target::Target;
@@ -61,7 +61,7 @@ pub enum EditError {
     Unreadable(String),
 }
 
-/// The approved edit that a call in its seat is to be sent as.
+/// The approved edit that a call in flight is to be sent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ledger) struct Edited {
     approval: ApprovalId,
@@ -111,7 +111,7 @@ impl Ledger {
             .as_deref()
             .ok_or(EditError::NoArguments)?;
         let table = self.table();
-        let place = table.entries.get(&workflow).ok_or(EditError::Changed)?;
+        let handle = table.entries.get(&workflow).ok_or(EditError::Changed)?;
         let api = table
             .policies
             .apis
@@ -132,7 +132,7 @@ impl Ledger {
         if text == current.as_bytes() {
             return Err(EditError::Same);
         }
-        weigh(&known, place, &approval, &after, self.now())?;
+        weigh(&known, handle, &approval, &after, self.now())?;
         let digest = known.digest(&workflow, approval.request.agent.as_str(), &after);
         let args =
             String::from_utf8(text).map_err(|_| EditError::Malformed(Malformed::BodyIncomplete))?;
@@ -170,31 +170,31 @@ impl Ledger {
         known.digest(workflow, approval.request.agent.as_str(), &args) != approval.request.digest
     }
 
-    /// The edit that a reviewer approved in the place of the call in `seat`. Costs a look at the
+    /// The edit that a reviewer approved in the place of the call. Costs a look at the
     /// workflow's approvals, and only while an edited call waits to be sent.
     #[cold]
     pub(in crate::ledger) fn find_edit(
-        mut seat: Seat,
-        ask: &Ask<'_>,
+        mut call: InFlightCall,
+        input: &DecisionInput<'_>,
         now: Time,
-    ) -> Result<Seat, Box<Admit>> {
-        let place = Arc::clone(&seat.place);
-        let live = place.shard.lock();
+    ) -> Result<InFlightCall, Box<Admit>> {
+        let handle = Arc::clone(&call.handle);
+        let live = handle.shard.lock();
         let is_meant = |approval: &&Approval| {
             let is_open = matches!(approval.stage, Stage::Approved { until } if now < until);
             is_open
                 && approval.edit().is_some()
-                && approval.request.tool == seat.tool
-                && approval.request.agent == *ask.agent
+                && approval.request.tool == call.tool
+                && approval.request.agent == *input.agent
         };
         if live.state().approvals().iter().find(is_meant).is_none() {
-            return Ok(seat);
+            return Ok(call);
         }
-        let Some(digest) = ask
-            .exhibit
-            .digest(place.policy.name.as_str(), ask.agent.as_str())
+        let Some(digest) = input
+            .review
+            .digest(handle.policy.name.as_str(), input.agent.as_str())
         else {
-            return Err(Box::new(Admit::Unread { seat }));
+            return Err(Box::new(Admit::Unread { call }));
         };
         let found = live
             .state()
@@ -209,15 +209,15 @@ impl Ledger {
                 .edit()
                 .map(|edit| (approval.request.approval, edit))
         }) else {
-            return Ok(seat);
+            return Ok(call);
         };
-        seat.edited = Some(Edited {
+        call.edited = Some(Edited {
             approval,
             asked: digest,
             sent: edit.digest,
         });
         Err(Box::new(Admit::Edited {
-            seat,
+            call,
             args: Arc::clone(&edit.args),
         }))
     }
@@ -225,25 +225,25 @@ impl Ledger {
     /// No rule refuses the edited call: uses its grant, where that is still there.
     pub(in crate::ledger) fn send_edited(
         &self,
-        seat: Seat,
+        call: InFlightCall,
         edited: Edited,
-        ask: &Ask<'_>,
+        input: &DecisionInput<'_>,
         epoch: u64,
     ) -> Admit {
         if !self.journal.ready() {
-            return seat.turned_down(Refusal::Journal);
+            return call.turned_down(Refusal::Journal);
         }
-        let place = Arc::clone(&seat.place);
-        let Some(sent) = ask
-            .exhibit
-            .digest(place.policy.name.as_str(), ask.agent.as_str())
+        let handle = Arc::clone(&call.handle);
+        let Some(sent) = input
+            .review
+            .digest(handle.policy.name.as_str(), input.agent.as_str())
         else {
-            return Admit::Unread { seat };
+            return Admit::Unread { call };
         };
-        let live = place.shard.lock();
+        let live = handle.shard.lock();
         // The time of the judgement may be old by now, and a grant is used before it expires by the
         // journal's time (G4).
-        let now = self.now().max(seat.at);
+        let now = self.now().max(call.at);
         let approval = live.state().approvals().get(edited.approval).cloned();
         match approval {
             Some(approval)
@@ -252,8 +252,8 @@ impl Ledger {
                     && edited.sent == sent =>
             {
                 self.use_grant(
-                    seat,
-                    ask,
+                    call,
+                    input,
                     live,
                     (edited.approval, edited.asked, Some(sent)),
                     epoch,
@@ -263,19 +263,19 @@ impl Ledger {
             Some(approval) => {
                 drop(live);
                 Admit::Refused {
-                    seat,
+                    call,
                     refusal: Refusal::Spent(Box::new(approval)),
                 }
             }
             None => {
                 drop(live);
-                seat.turned_down(Refusal::Holds)
+                call.turned_down(Refusal::Holds)
             }
         }
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// The digest of what is sent in the place of what was asked for, where a reviewer edited it.
     #[must_use]
     pub fn edited(&self) -> Option<&Digest> {
@@ -320,13 +320,13 @@ fn captures<'a>(tool: &'a Tool, method: &str, target: &Target<'_>) -> Option<Cap
 /// What the policies in force say of the call with `args`.
 fn weigh(
     known: &Known<'_>,
-    place: &Workplace,
+    handle: &WorkflowHandle,
     approval: &Approval,
     args: &Json<'_>,
     now: Time,
 ) -> Result<(), EditError> {
     let request = &approval.request;
-    let standing = place.shard.standing();
+    let standing = handle.shard.standing();
     let path = captures(known.tool, known.method, &known.target).unwrap_or_default();
     let query = Query::new(known.target.query());
     let facts = Facts {
@@ -336,7 +336,7 @@ fn weigh(
         header: &Nothing,
         tool: known.tool.name.as_str(),
         agent: request.agent.as_str(),
-        workflow: place.policy.name.as_str(),
+        workflow: handle.policy.name.as_str(),
         run: RunFacts {
             id: request.run.as_str(),
             calls: 0,
@@ -349,7 +349,7 @@ fn weigh(
         response: None,
     };
     let case = Case {
-        workflow: &place.policy,
+        workflow: &handle.policy,
         standing: &standing,
         tool: Some(known.tool),
         facts,

@@ -20,7 +20,7 @@ use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::ids;
 use crate::ledger::Ledger;
-use crate::ledger::call::permit::Seat;
+use crate::ledger::call::permit::InFlightCall;
 use crate::ledger::shard::Live;
 
 impl Ledger {
@@ -40,14 +40,14 @@ impl Ledger {
             .shard(workflow)
             .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         let table = self.table();
-        let place = table
+        let handle = table
             .entries
             .get(workflow)
             .ok_or_else(|| OperateError::NoWorkflow(workflow.clone()))?;
         let api = table.policies.apis.get(tool.api());
         let known = api
             .and_then(|api| api.tools.iter().find(|known| known.name == *tool))
-            .filter(|known| place.policy.tools.contains(&known.name));
+            .filter(|known| handle.policy.tools.contains(&known.name));
         let Some(known) = known else {
             return Err(OperateError::Tool(format!(
                 "`{workflow}` reaches no tool `{tool}`"
@@ -58,7 +58,7 @@ impl Ledger {
                 "the policy's own ceiling stands over `{tool}`: no grant lifts it"
             )));
         }
-        let needed = people(&place.policy.hold, known.risk);
+        let needed = people(&handle.policy.hold, known.risk);
         if needed > 1 {
             return Err(OperateError::Tool(format!(
                 "a call of `{tool}` needs {needed} people, and a grant is one person's"
@@ -150,7 +150,7 @@ impl Ledger {
     }
 }
 
-impl Seat {
+impl InFlightCall {
     /// It goes under `grant` instead of being held by `finding`, and that is counted against the
     /// rule.
     pub(in crate::ledger) fn go_under(&mut self, grant: GrantId, finding: Finding) {
@@ -175,7 +175,7 @@ pub(in crate::ledger) fn people(hold: &HoldRules, risk: Risk) -> u32 {
 /// The time-boxed grant that lets the held call go.
 pub(in crate::ledger) fn open(
     live: &Live,
-    seat: &Seat,
+    call: &InFlightCall,
     tool: Option<&Tool>,
     finding: &Finding,
     standing: &Standing,
@@ -184,10 +184,10 @@ pub(in crate::ledger) fn open(
     let tool = tool?;
     let grant = live.state().timed().open(&tool.name, now)?;
     (applies(finding, standing)
-        && !seat.unescalated
-        && !seat.escalated
+        && !call.unescalated
+        && !call.escalated
         && tool.always.is_none()
-        && people(&seat.place.policy.hold, tool.risk) == 1)
+        && people(&call.handle.policy.hold, tool.risk) == 1)
         .then_some(grant.id)
 }
 

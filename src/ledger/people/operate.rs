@@ -31,7 +31,7 @@ use crate::journal::unavailable::Unavailable;
 use crate::ledger::runs::open;
 use crate::ledger::runs::open::{End, Key, OpenRun};
 use crate::ledger::shard::Shard;
-use crate::ledger::{Ledger, Workplace};
+use crate::ledger::{Ledger, WorkflowHandle};
 
 /// One workflow or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub struct Clamped {
 /// One workflow as an operator sees it.
 pub struct View {
     /// Its policy, where it has one in force.
-    pub place: Option<Arc<Workplace>>,
+    pub handle: Option<Arc<WorkflowHandle>>,
     /// What the journal adds up to.
     pub state: WorkflowState,
     /// Where it stands.
@@ -151,7 +151,7 @@ impl Ledger {
         state.advance(now);
         let standing = state.standing();
         Some(View {
-            place: self.table().entries.get(workflow).map(Arc::clone),
+            handle: self.table().entries.get(workflow).map(Arc::clone),
             state,
             standing,
         })
@@ -487,12 +487,12 @@ impl Ledger {
             return Err(ReviseError::Open(run.id.clone(), key.workflow.clone()));
         }
         drop(run);
-        let place = self
+        let handle = self
             .table()
             .entries
             .get(&key.workflow)
-            .map_or_else(|| Arc::clone(&open.place), Arc::clone);
-        self.end_run(&place, Some(key), open, self.now(), End::Finished);
+            .map_or_else(|| Arc::clone(&open.handle), Arc::clone);
+        self.end_run(&handle, Some(key), open, self.now(), End::Finished);
         Ok(())
     }
 
@@ -523,15 +523,15 @@ impl Ledger {
             run: run.clone(),
         };
         let open = self.runs.get(&key)?;
-        let place = self.table().entries.get(workflow).map(Arc::clone)?;
+        let handle = self.table().entries.get(workflow).map(Arc::clone)?;
         let mut facts = open.lock();
         let first = escalated && facts.escalate();
         let id = facts.id.clone();
         drop(facts);
         if first {
-            place.note_escalated(&*self.journal, &key, self.now());
+            handle.note_escalated(&*self.journal, &key, self.now());
         }
-        self.end_run(&place, Some(&key), &open, self.now(), End::Finished);
+        self.end_run(&handle, Some(&key), &open, self.now(), End::Finished);
         Some(id)
     }
 
@@ -540,8 +540,8 @@ impl Ledger {
         let now = self.now();
         let table = self.table_full();
         for (key, open) in self.runs.snapshot() {
-            let place = table.entries.get(&key.workflow).unwrap_or(&open.place);
-            self.end_run(place, Some(&key), &open, now, End::Stopped);
+            let handle = table.entries.get(&key.workflow).unwrap_or(&open.handle);
+            self.end_run(handle, Some(&key), &open, now, End::Stopped);
         }
         self.write_pace(now, true);
         self.write_refusals(now, true);
@@ -736,9 +736,9 @@ fn charged(
     } else {
         Mark::Idle
     };
-    let durable = open::charge(journal, &open.place, open, &mut run, charge, now);
+    let durable = open::charge(journal, &open.handle, open, &mut run, charge, now);
     let revised = Revised {
-        workflow: open.place.policy.name.clone(),
+        workflow: open.handle.policy.name.clone(),
         agent: open.agent.clone(),
         run: run.id.clone(),
         booked_at: run.booked_at.unwrap_or(now),

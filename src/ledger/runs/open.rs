@@ -22,7 +22,7 @@ use crate::journal::port::Journal;
 use crate::journal::receipt::Receipt;
 use crate::journal::record::{CallRecord, RunRecord};
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::Workplace;
+use crate::ledger::WorkflowHandle;
 use crate::ledger::call::loops::Repeats;
 use crate::ledger::exposure::Holds;
 
@@ -73,7 +73,7 @@ pub struct Key {
 /// A run that has not ended.
 pub struct OpenRun {
     /// The workflow it began in.
-    pub place: Arc<Workplace>,
+    pub handle: Arc<WorkflowHandle>,
     /// Its agent.
     pub agent: AgentName,
     /// The id that calls gave; `None` where its only call is the run.
@@ -170,7 +170,7 @@ impl Runs {
 
     /// The open run of `key`, opened where there is none; `None` where no more can be opened.
     #[must_use]
-    pub fn open(&self, key: &Key, place: &Arc<Workplace>, now: Time) -> Option<Arc<OpenRun>> {
+    pub fn open(&self, key: &Key, handle: &Arc<WorkflowHandle>, now: Time) -> Option<Arc<OpenRun>> {
         if let Some(run) = self.open.get(key) {
             return Some(Arc::clone(&run));
         }
@@ -188,7 +188,7 @@ impl Runs {
                 key.run.clone()
             };
             let mut run = OpenRun::new(
-                Arc::clone(place),
+                Arc::clone(handle),
                 key.agent.clone(),
                 Some(key.run.clone()),
                 id,
@@ -371,7 +371,7 @@ impl OpenRun {
     /// A run that begins.
     #[must_use]
     pub fn new(
-        place: Arc<Workplace>,
+        handle: Arc<WorkflowHandle>,
         agent: AgentName,
         asked: Option<RunId>,
         id: RunId,
@@ -400,7 +400,7 @@ impl OpenRun {
             ended: false,
         };
         OpenRun {
-            place,
+            handle,
             agent,
             asked,
             facts: Mutex::new(facts),
@@ -413,10 +413,15 @@ impl OpenRun {
         self.due.store(due.as_millis(), Ordering::Relaxed);
     }
 
-    /// The run of a call that is a run of its own, and that has been seated in it.
+    /// The run of a call that is a run of its own, and that is in flight in it.
     #[must_use]
-    pub fn of_one_call(place: Arc<Workplace>, agent: AgentName, id: RunId, now: Time) -> Self {
-        let mut run = Self::new(place, agent, None, id, now);
+    pub fn of_one_call(
+        handle: Arc<WorkflowHandle>,
+        agent: AgentName,
+        id: RunId,
+        now: Time,
+    ) -> Self {
+        let mut run = Self::new(handle, agent, None, id, now);
         let facts = run.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
         (facts.judged, facts.in_flight) = (1, 1);
         // A list that grows by itself begins with room for four.
@@ -581,13 +586,13 @@ impl RunState {
 /// receipt is of the event, where there is one.
 pub fn charge(
     journal: &dyn Journal,
-    place: &Workplace,
+    handle: &WorkflowHandle,
     open: &OpenRun,
     run: &mut RunState,
     charge: Charge,
     now: Time,
 ) -> Option<Receipt<Result<(), Unavailable>>> {
-    let objective = &place.policy.terms.objective;
+    let objective = &handle.policy.terms.objective;
     let counts = objective.counts(&charge.mode);
     // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it.
     // What the gate saw itself is on the run.
@@ -625,27 +630,27 @@ pub fn charge(
                 charge,
             };
             return Some(
-                place
+                handle
                     .shard
-                    .append(&mut place.shard.lock(), journal, now, remarked)
+                    .append(&mut handle.shard.lock(), journal, now, remarked)
                     .durable,
             );
         }
         Some(_) | None => return None,
     };
-    let mut live = place.shard.lock();
+    let mut live = handle.shard.lock();
     let booked_at = now.max(live.state().now());
-    let appended = place.shard.append(&mut live, journal, now, event);
+    let appended = handle.shard.append(&mut live, journal, now, event);
     drop(live);
     run.booked_at.get_or_insert(booked_at);
     // Last: whoever sees the place free sees the failure too.
-    run.leave_booked(&place.shard);
+    run.leave_booked(&handle.shard);
     Some(appended.durable)
 }
 
 /// A charge of what the gate saw on the wire.
 #[must_use]
-pub fn seen(
+pub fn wire_charge(
     mode: FailureMode,
     call: CallId,
     tool: &crate::gate::name::ToolName,

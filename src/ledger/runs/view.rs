@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 
 /// An open run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoFar {
+pub struct OpenRunView {
     /// When it began.
     pub started: Time,
     /// The newest of its calls that are settled, oldest first.
@@ -46,19 +46,19 @@ pub struct Touching {
 impl Ledger {
     /// What a run has done, where it is open: its newest `most` calls without `except`.
     #[must_use]
-    pub fn so_far(
+    pub fn open_run(
         &self,
         workflow: &WorkflowName,
         agent: &AgentName,
         run: &RunId,
         except: CallId,
         most: usize,
-    ) -> Option<SoFar> {
+    ) -> Option<OpenRunView> {
         let open = self.runs.by_id(workflow, agent, run)?;
         let run = open.lock();
         let others = || run.calls.iter().filter(|call| call.call != except);
         let left_out = others().count().saturating_sub(most);
-        Some(SoFar {
+        Some(OpenRunView {
             started: run.started,
             calls: others().skip(left_out).cloned().collect(),
             left_out,

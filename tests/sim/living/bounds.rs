@@ -18,7 +18,7 @@ fn as_many_holds_as_the_process_holds_and_not_one_more() {
     );
     let hold = |workflow: &str, digest| {
         desk.admit(
-            desk.seat_in(workflow, "clerk", None).unwrap(),
+            desk.open_call_in(workflow, "clerk", None).unwrap(),
             "api/pay",
             digest,
         )
@@ -56,22 +56,25 @@ fn as_many_holds_as_the_process_holds_and_not_one_more() {
 #[test]
 fn as_many_open_runs_as_the_bound_and_not_one_more() {
     let desk = Desk::of(&[("refunds", Rules::default())], 10, 3);
-    let seats: Vec<_> = ["a", "b", "c"]
-        .map(|run| desk.seat(Some(run)).unwrap())
+    let calls: Vec<_> = ["a", "b", "c"]
+        .map(|run| desk.open_call(Some(run)).unwrap())
         .into();
-    assert!(desk.seat(Some("d")).is_none());
+    assert!(desk.open_call(Some("d")).is_none());
     assert!(
-        desk.seat(Some("a")).is_some(),
+        desk.open_call(Some("a")).is_some(),
         "an open run takes more calls"
     );
-    assert!(desk.seat(None).is_some(), "a call of its own opens none");
-    drop(seats);
+    assert!(
+        desk.open_call(None).is_some(),
+        "a call of its own opens none"
+    );
+    drop(calls);
     assert_eq!(
         desk.ledger
             .finish(&"refunds".into(), &"clerk".into(), &"a".into(), false),
         Some("a".into())
     );
-    assert!(desk.seat(Some("d")).is_some());
+    assert!(desk.open_call(Some("d")).is_some());
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn a_sweep_over_a_hundred_thousand_runs_in_which_nothing_is_due_is_cheap() {
     const RUNS: usize = 100_000;
     let desk = Desk::of(&[("refunds", Rules::default())], 10, RUNS);
     for n in 0..RUNS {
-        drop(desk.seat(Some(&format!("r{n}"))));
+        drop(desk.open_call(Some(&format!("r{n}"))));
     }
     desk.ledger.sweep();
     let best = (0..5)

@@ -1,4 +1,4 @@
-//! Caps: what uses them up and what does not, that a seat among the calls in flight comes back
+//! Caps: what uses them up and what does not, that a place among the calls in flight comes back
 //! once, and the pause of expansion.
 
 use std::sync::Barrier;
@@ -169,15 +169,15 @@ fn calls_in_flight_are_bounded_and_each_place_comes_back_once_however_the_call_e
     );
     assert_eq!(traffic(&desk), 2);
     drop(first);
-    let mut seat = second.spend();
-    seat.unsent();
+    let mut call = second.spend();
+    call.unsent();
     assert_eq!(traffic(&desk), 1);
     // Judged again, it keeps the place it has.
-    let (again, _) = passed(desk.admit(seat, "api/look", 1));
+    let (again, _) = passed(desk.admit(call, "api/look", 1));
     assert_eq!(traffic(&desk), 1);
-    let mut seat = again.spend();
-    seat.answered(200);
-    seat.settle(Settlement {
+    let mut call = again.spend();
+    call.answered(200);
+    call.settle(Settlement {
         status: 200,
         modes: Vec::new(),
     });
@@ -214,7 +214,7 @@ fn a_tool_caps_everybody_who_calls_it() {
     let desk = Desk::of(&[("refunds", reaches()), ("returns", reaches())], 100, 100);
     let moves = |workflow: &str| {
         desk.admit(
-            desk.seat_in(workflow, "clerk", None).unwrap(),
+            desk.open_call_in(workflow, "clerk", None).unwrap(),
             "api/move",
             1,
         )
@@ -231,7 +231,7 @@ fn a_tool_caps_everybody_who_calls_it() {
     );
     drop(
         passed(desk.admit(
-            desk.seat_in("returns", "clerk", None).unwrap(),
+            desk.open_call_in("returns", "clerk", None).unwrap(),
             "api/note",
             1,
         ))
@@ -256,9 +256,9 @@ fn busy(desk: &Desk, hours_with_traffic: usize, calls: usize) {
 /// Puts the workflow at risk and no further.
 fn puts_at_risk(desk: &Desk, failures: usize) {
     for _ in 0..failures {
-        let mut seat = passed(desk.call(None, "api/note", 1)).0.spend();
-        seat.answered(500);
-        seat.settle(Settlement {
+        let mut call = passed(desk.call(None, "api/note", 1)).0.spend();
+        call.answered(500);
+        call.settle(Settlement {
             status: 500,
             modes: vec![(FailureMode::Timeout, "")],
         });

@@ -37,7 +37,7 @@ fn two_of(tier: Tier) -> Desk {
 
 fn ask(desk: &Desk, workflow: &str, tool: &str, order: &'static str) -> Admit {
     desk.admit_about(
-        desk.seat_in(workflow, "clerk", None).unwrap(),
+        desk.open_call_in(workflow, "clerk", None).unwrap(),
         tool,
         1,
         order,
@@ -53,13 +53,13 @@ fn recalled(admit: Admit) -> Recalled {
 
 /// The call is sent, and ends so.
 fn end(permit: Permit, executed: Option<u16>) {
-    let mut seat = permit.spend();
+    let mut call = permit.spend();
     match executed {
         Some(status) => {
-            seat.answered(status);
-            drop(seat);
+            call.answered(status);
+            drop(call);
         }
-        None => drop(seat),
+        None => drop(call),
     }
 }
 
@@ -158,7 +158,7 @@ fn of_a_thousand_who_ask_for_the_same_work_one_does_it_and_no_limit_is_overdrawn
 fn the_earlier_call_is_named_and_only_an_answered_one_makes_a_repeat_duplicate_work() {
     let desk = two_workflows();
     let first = passed(ask(&desk, "refunds", "api/once", "A-1")).0;
-    let call = first.seat().call();
+    let call = first.call().id();
     let repeat = recalled(ask(&desk, "triage", "api/once", "A-1"));
     assert_eq!(
         (
@@ -252,7 +252,7 @@ fn work_that_is_undone_is_charged_to_the_run_that_did_it_once() {
     desk.journal.write();
     assert_eq!(duplicates(&desk), 0);
     let undo = passed(ask(&desk, "triage", "api/undo", "A-1")).0;
-    let by = undo.seat().call();
+    let by = undo.call().id();
     end(undo, Some(200));
     desk.journal.write();
     let charged: Vec<_> = desk
@@ -285,7 +285,7 @@ fn of_several_that_did_the_work_each_is_charged_once_the_newest_first_also_acros
         // A day apart, so that none is a duplicate, and within the week in which they can be
         // undone.
         let permit = passed(ask(&desk, "refunds", "api/once", "A-1")).0;
-        calls.push(permit.seat().call());
+        calls.push(permit.call().id());
         end(permit, Some(200));
         desk.pass(days(1));
     }
@@ -328,16 +328,16 @@ fn what_a_clamp_held_and_a_person_approved_is_remembered_as_well() {
     );
     let held = |digest: u8| {
         desk.admit_about(
-            desk.seat_in("refunds", "clerk", None).unwrap(),
+            desk.open_call_in("refunds", "clerk", None).unwrap(),
             "api/twin",
             digest,
             "A-1",
         )
     };
-    let Admit::Held { approval, seat, .. } = held(1) else {
+    let Admit::Held { approval, call, .. } = held(1) else {
         panic!("it was not held")
     };
-    drop(seat);
+    drop(call);
     drop(
         desk.ledger
             .decide(

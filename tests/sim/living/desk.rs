@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use burngate::clock::{Clock, GateClock, Hands};
+use burngate::clock::{Clock, GateClock, TimeSource};
 use burngate::gate::approval::{Decision, DecisionKind};
 use burngate::gate::deed::Amount;
 use burngate::gate::digest::Digest;
@@ -34,9 +34,9 @@ use burngate::journal::port::{Journal as _, Projection};
 use burngate::journal::read::{EntryFilter, Records as _, RunFilter, RunView};
 use burngate::journal::receipt::Receipt;
 use burngate::journal::unavailable::Unavailable;
-use burngate::ledger::call::admit::{Admit, Ask, Exhibit};
-use burngate::ledger::call::permit::{Permit, Seat};
-use burngate::ledger::{Bounds, Ledger, Workplace};
+use burngate::ledger::call::admit::{Admit, DecisionInput, ReviewView};
+use burngate::ledger::call::permit::{InFlightCall, Permit};
+use burngate::ledger::{Bounds, Ledger, WorkflowHandle};
 
 use crate::world::{START, terms};
 
@@ -44,7 +44,7 @@ use crate::world::{START, terms};
 #[derive(Clone, Default)]
 pub(crate) struct Moved(Arc<[AtomicI64; 2]>);
 
-impl Hands for Moved {
+impl TimeSource for Moved {
     fn wall(&self) -> i64 {
         self.0[0].load(Ordering::SeqCst)
     }
@@ -74,7 +74,7 @@ pub(crate) type Written = Answer<Result<(), Unavailable>>;
 
 struct Shown(u8);
 
-impl Exhibit for Shown {
+impl ReviewView for Shown {
     fn digest(&self, _: &str, _: &str) -> Option<Digest> {
         Some(Digest::new([self.0; 32]))
     }
@@ -142,7 +142,7 @@ impl Default for Rules {
 }
 
 pub(crate) struct Desk {
-    hands: Moved,
+    source: Moved,
     pub(crate) clock: Arc<GateClock<Moved>>,
     pub(crate) journal: Arc<MemoryJournal>,
     pub(crate) ledger: Arc<Ledger>,
@@ -388,21 +388,21 @@ impl Desk {
 
     pub(crate) fn of(workflows: &[(&str, Rules)], holds: usize, open: usize) -> Self {
         let (policies, api) = policies(workflows);
-        let hands = Moved::default();
-        hands.0[0].store(START, Ordering::SeqCst);
-        Self::start(MemoryJournal::new(), policies, api, hands, holds, open)
+        let source = Moved::default();
+        source.0[0].store(START, Ordering::SeqCst);
+        Self::start(MemoryJournal::new(), policies, api, source, holds, open)
     }
 
     fn start(
         journal: Arc<MemoryJournal>,
         policies: Arc<PolicySet>,
         api: Arc<Api>,
-        hands: Moved,
+        source: Moved,
         holds: usize,
         open: usize,
     ) -> Self {
         let state: State = journal.state();
-        let clock = Arc::new(GateClock::reading(hands.clone(), state.now()));
+        let clock = Arc::new(GateClock::reading(source.clone(), state.now()));
         let ledger = Ledger::new(
             &state,
             Arc::clone(&policies),
@@ -423,7 +423,7 @@ impl Desk {
         journal.write();
         ledger.install(Arc::clone(&policies)).unwrap();
         Desk {
-            hands,
+            source,
             clock,
             journal,
             ledger,
@@ -481,7 +481,7 @@ impl Desk {
             journal,
             Arc::clone(&self.policies),
             Arc::clone(&self.api),
-            self.hands.clone(),
+            self.source.clone(),
             1_000,
             1_000,
         );
@@ -520,27 +520,32 @@ impl Desk {
     }
 
     pub(crate) fn turn(&self, boot: i64, wall: i64) {
-        self.hands.0[0].fetch_add(wall, Ordering::SeqCst);
-        self.hands.0[1].fetch_add(boot, Ordering::SeqCst);
+        self.source.0[0].fetch_add(wall, Ordering::SeqCst);
+        self.source.0[1].fetch_add(boot, Ordering::SeqCst);
     }
 
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
     }
 
-    pub(crate) fn place(&self, workflow: &str) -> Arc<Workplace> {
+    pub(crate) fn place(&self, workflow: &str) -> Arc<WorkflowHandle> {
         Arc::clone(
             &self.ledger.table().entries[&burngate::gate::name::WorkflowName::from(workflow)],
         )
     }
 
-    pub(crate) fn seat(&self, run: Option<&str>) -> Option<Seat> {
-        self.seat_in("refunds", "clerk", run)
+    pub(crate) fn open_call(&self, run: Option<&str>) -> Option<InFlightCall> {
+        self.open_call_in("refunds", "clerk", run)
     }
 
-    pub(crate) fn seat_in(&self, workflow: &str, agent: &str, run: Option<&str>) -> Option<Seat> {
+    pub(crate) fn open_call_in(
+        &self,
+        workflow: &str,
+        agent: &str,
+        run: Option<&str>,
+    ) -> Option<InFlightCall> {
         let call = CallId::from_bits(u128::from(self.calls.fetch_add(1, Ordering::SeqCst)));
-        self.ledger.seat(
+        self.ledger.open_call(
             &self.place(workflow),
             &agent.into(),
             run.map(Into::into),
@@ -549,26 +554,26 @@ impl Desk {
         )
     }
 
-    pub(crate) fn admit(&self, seat: Seat, tool: &str, digest: u8) -> Admit {
-        self.admit_about(seat, tool, digest, "A-1")
+    pub(crate) fn admit(&self, call: InFlightCall, tool: &str, digest: u8) -> Admit {
+        self.admit_about(call, tool, digest, "A-1")
     }
 
     pub(crate) fn admit_about(
         &self,
-        seat: Seat,
+        call: InFlightCall,
         tool: &str,
         digest: u8,
         order: &'static str,
     ) -> Admit {
         let query = Order(order);
-        let agent = seat.agent().clone();
+        let agent = call.agent().clone();
         let found = self
             .api
             .tools
             .iter()
             .find(|known| known.name.as_str() == tool);
-        let exhibit = Shown(digest);
-        let ask = Ask {
+        let review = Shown(digest);
+        let input = DecisionInput {
             agent: &agent,
             api: &self.api,
             tool: found,
@@ -576,41 +581,41 @@ impl Desk {
             path: &Nothing,
             query: &query,
             header: &Nothing,
-            exhibit: &exhibit,
+            review: &review,
         };
-        self.ledger.admit(seat, &ask, self.now())
+        self.ledger.admit(call, &input, self.now())
     }
 
     pub(crate) fn call(&self, run: Option<&str>, tool: &str, digest: u8) -> Admit {
-        self.admit(self.seat(run).unwrap(), tool, digest)
+        self.admit(self.open_call(run).unwrap(), tool, digest)
     }
 
     /// A call that goes through, and what came of it.
     pub(crate) fn done(&self, run: Option<&str>, tool: &str) -> CallId {
-        let mut seat = passed(self.call(run, tool, 1)).0.spend();
-        let call = seat.call();
-        seat.answered(200);
-        drop(seat);
-        call
+        let mut call = passed(self.call(run, tool, 1)).0.spend();
+        let id = call.id();
+        call.answered(200);
+        drop(call);
+        id
     }
 
     /// A call with this digest that goes through.
     pub(crate) fn done_with(&self, tool: &str, digest: u8) -> CallId {
-        let mut seat = passed(self.call(None, tool, digest)).0.spend();
-        let call = seat.call();
-        seat.answered(200);
-        drop(seat);
-        call
+        let mut call = passed(self.call(None, tool, digest)).0.spend();
+        let id = call.id();
+        call.answered(200);
+        drop(call);
+        id
     }
 
     pub(crate) fn done_about(&self, run: Option<&str>, tool: &str, order: &'static str) -> CallId {
-        let mut seat = passed(self.admit_about(self.seat(run).unwrap(), tool, 1, order))
+        let mut call = passed(self.admit_about(self.open_call(run).unwrap(), tool, 1, order))
             .0
             .spend();
-        let call = seat.call();
-        seat.answered(200);
-        drop(seat);
-        call
+        let id = call.id();
+        call.answered(200);
+        drop(call);
+        id
     }
 
     pub(crate) fn held(&self, digest: u8) -> ApprovalId {

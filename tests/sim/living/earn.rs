@@ -149,7 +149,7 @@ fn g11_the_draw_holds_for_what_a_call_touches_so_that_repeating_it_draws_no_othe
     let desk = skipping(500_000);
     let held = |order: &'static str, digest: u8| {
         let is_held = matches!(
-            desk.admit_about(desk.seat(None).unwrap(), "api/pay", digest, order),
+            desk.admit_about(desk.open_call(None).unwrap(), "api/pay", digest, order),
             Admit::Held { .. }
         );
         desk.journal.write();

@@ -34,7 +34,7 @@ fn watching() -> Rules {
 }
 
 fn moves(desk: &Desk, run: &str) -> Admit {
-    desk.admit_about(desk.seat(Some(run)).unwrap(), "api/move", 1, RISKY)
+    desk.admit_about(desk.open_call(Some(run)).unwrap(), "api/move", 1, RISKY)
 }
 
 fn held_by(admit: Admit) -> Option<RuleName> {
@@ -52,9 +52,9 @@ fn held_by(admit: Admit) -> Option<RuleName> {
 }
 
 fn answer(permit: Permit, status: u16) {
-    let mut seat = permit.spend();
-    seat.answered(status);
-    seat.settle(Settlement {
+    let mut call = permit.spend();
+    call.answered(status);
+    call.settle(Settlement {
         status,
         modes: Vec::new(),
     });
@@ -93,14 +93,14 @@ fn a_miss_that_is_held_is_caught_and_costs_nothing_also_when_a_person_approves_i
     let Admit::Held {
         approval,
         finding,
-        seat,
+        call,
         ..
     } = moves(&desk, "r")
     else {
         panic!("not held")
     };
     assert_eq!(finding.rule, RuleName::EscalateWhen);
-    drop(seat);
+    drop(call);
     desk.journal.write();
     drop(
         desk.ledger
@@ -128,11 +128,11 @@ fn a_miss_costs_the_moment_it_goes_upstream_and_once() {
     let desk = Desk::new(watching());
     drop(passed(moves(&desk, "r")).0);
     assert_eq!(missed(&desk), 0, "it was not sent");
-    let mut seat = passed(moves(&desk, "r")).0.spend();
+    let mut call = passed(moves(&desk, "r")).0.spend();
     assert_eq!(missed(&desk), 1, "it is known before any answer");
     // The pooled connection had died: it is sent again.
-    seat.unsent();
-    answer(passed(desk.admit_about(seat, "api/move", 1, RISKY)).0, 200);
+    call.unsent();
+    answer(passed(desk.admit_about(call, "api/move", 1, RISKY)).0, 200);
     answer(passed(moves(&desk, "r")).0, 200);
     assert_eq!(
         desk.journal
@@ -171,12 +171,12 @@ fn at_a_tier_where_it_is_critical_one_miss_burns_at_once() {
         desk.place("refunds").shard.standing().posture.as_str(),
         "healthy"
     );
-    let seat = permit.spend();
+    let call = permit.spend();
     assert_eq!(
         desk.place("refunds").shard.standing().posture.as_str(),
         "burned"
     );
-    drop(seat);
+    drop(call);
 }
 
 #[test]
@@ -230,10 +230,10 @@ fn a_run_that_escalated_cannot_shake_that_off_by_ending() {
             escalates(&desk, "r", 200);
         }
         end(&desk);
-        let seat = desk.seat(Some("r")).unwrap();
-        assert_eq!(seat.run().as_str(), "r#2", "{name}");
+        let call = desk.open_call(Some("r")).unwrap();
+        assert_eq!(call.run().as_str(), "r#2", "{name}");
         assert_eq!(
-            held_by(desk.admit(seat, "api/note", 1)),
+            held_by(desk.admit(call, "api/note", 1)),
             Some(RuleName::Escalated),
             "{name}"
         );
@@ -251,13 +251,13 @@ fn a_run_that_escalated_cannot_shake_that_off_by_ending() {
 fn a_run_that_goes_on_while_the_escalation_is_under_way_has_escalated_too() {
     for opened in [false, true] {
         let desk = Desk::new(rules());
-        let mut seat = passed(desk.call(Some("r"), "api/ask", 1)).0.spend();
-        seat.answered(200);
+        let mut call = passed(desk.call(Some("r"), "api/ask", 1)).0.spend();
+        call.answered(200);
         finish(&desk, "r", false);
         if opened {
             assert_eq!(held_by(desk.call(Some("r"), "api/note", 1)), None);
         }
-        seat.settle(Settlement {
+        call.settle(Settlement {
             status: 200,
             modes: Vec::new(),
         });

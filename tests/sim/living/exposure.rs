@@ -41,9 +41,9 @@ fn taken(desk: &Desk) -> (u32, u32) {
 }
 
 fn ends(permit: Permit, modes: Vec<(FailureMode, &'static str)>) {
-    let mut seat = permit.spend();
-    seat.answered(200);
-    seat.settle(Settlement { status: 200, modes });
+    let mut call = permit.spend();
+    call.answered(200);
+    call.settle(Settlement { status: 200, modes });
 }
 
 fn no_place(admit: Admit) {

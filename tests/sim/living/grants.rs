@@ -77,11 +77,11 @@ fn a_policy_tightened_after_the_approval_refuses_its_use() {
             )
             .unwrap(),
     );
-    let Err(seat) = permit.check() else {
+    let Err(call) = permit.check() else {
         panic!("an old permit passed")
     };
     assert!(
-        matches!(refused(desk.admit(*seat, "api/pay", 1)), Refusal::Rule(finding) if finding.rule.as_str() == "level")
+        matches!(refused(desk.admit(*call, "api/pay", 1)), Refusal::Rule(finding) if finding.rule.as_str() == "level")
     );
     desk.journal.write();
     checks::journal(&desk.entries(), true);
@@ -282,12 +282,12 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
         )
         .unwrap();
     write("clamped", Answer::of(clamped.durable), &mut acknowledged);
-    let Err(seat) = permit.check() else {
+    let Err(call) = permit.check() else {
         panic!("an old permit passed")
     };
-    let mut seat = passed(desk.admit(*seat, "api/pay", 1)).0.spend();
-    seat.answered(200);
-    drop(seat);
+    let mut call = passed(desk.admit(*call, "api/pay", 1)).0.spend();
+    call.answered(200);
+    drop(call);
     desk.ledger.end_all();
     desk.journal.write();
     let entries = desk.entries();

@@ -50,26 +50,26 @@ fn a_call_is_settled_once_wherever_it_is_dropped() {
         ),
         (
             |desk| {
-                let mut seat = passed(desk.call(None, "api/mail", 1)).0.spend();
-                seat.unsent();
-                drop(seat);
+                let mut call = passed(desk.call(None, "api/mail", 1)).0.spend();
+                call.unsent();
+                drop(call);
             },
             &[Executed::No],
             Mark::Idle,
         ),
         (
             |desk| {
-                let mut seat = passed(desk.call(None, "api/mail", 1)).0.spend();
-                seat.answered(200);
-                drop(seat);
+                let mut call = passed(desk.call(None, "api/mail", 1)).0.spend();
+                call.answered(200);
+                drop(call);
             },
             &[Executed::Yes],
             Mark::Acceptable,
         ),
         (
             |desk| {
-                let seat = passed(desk.call(None, "api/mail", 1)).0.spend();
-                seat.settle(Settlement {
+                let call = passed(desk.call(None, "api/mail", 1)).0.spend();
+                call.settle(Settlement {
                     status: 504,
                     modes: vec![(FailureMode::Timeout, "late")],
                 });
@@ -78,13 +78,13 @@ fn a_call_is_settled_once_wherever_it_is_dropped() {
             Mark::Unacceptable,
         ),
         (
-            // Sent, not a byte written, admitted again on the same seat, and sent once more.
+            // Sent, not a byte written, admitted again as the same call, and sent once more.
             |desk| {
-                let mut seat = passed(desk.call(None, "api/mail", 1)).0.spend();
-                seat.unsent();
-                let mut seat = passed(desk.admit(seat, "api/mail", 1)).0.spend();
-                seat.answered(200);
-                seat.settle(Settlement {
+                let mut call = passed(desk.call(None, "api/mail", 1)).0.spend();
+                call.unsent();
+                let mut call = passed(desk.admit(call, "api/mail", 1)).0.spend();
+                call.answered(200);
+                call.settle(Settlement {
                     status: 200,
                     modes: Vec::new(),
                 });
@@ -94,9 +94,9 @@ fn a_call_is_settled_once_wherever_it_is_dropped() {
         ),
         (
             |desk| {
-                let seat = passed(desk.call(None, "api/mail", 1)).0.spend();
+                let call = passed(desk.call(None, "api/mail", 1)).0.spend();
                 let panicked = catch_unwind(AssertUnwindSafe(move || {
-                    let _in_hand = seat;
+                    let _in_hand = call;
                     std::panic::resume_unwind(Box::new("in between"));
                 }));
                 assert!(panicked.is_err());
@@ -137,13 +137,13 @@ fn a_permit_that_is_older_than_a_clamp_is_worthless_and_halted_passes_nothing() 
             .unwrap();
         assert_eq!(clamped.in_flight, 1);
         for (tool, permit) in permits {
-            let seat = permit
+            let call = permit
                 .check()
                 .map(|_| ())
                 .err()
                 .expect("an old permit passed");
             assert!(
-                matches!(refused(desk.admit(*seat, tool, 1)), Refusal::Rule(finding) if finding.rule.as_str() == "level")
+                matches!(refused(desk.admit(*call, tool, 1)), Refusal::Rule(finding) if finding.rule.as_str() == "level")
             );
         }
         for tool in ["api/look", "api/note", "api/mail", "api/pay"] {
@@ -213,7 +213,11 @@ fn a_clamp_on_all_reaches_a_workflow_that_joins_meanwhile() {
     assert!(desk.journal.write_one());
     desk.ledger.install(more).unwrap();
     let joined = |desk: &Desk| {
-        refused(desk.admit(desk.seat_in("mail", "clerk", None).unwrap(), "api/look", 1))
+        refused(desk.admit(
+            desk.open_call_in("mail", "clerk", None).unwrap(),
+            "api/look",
+            1,
+        ))
     };
     assert!(matches!(joined(&desk), Refusal::Rule(_)));
     desk.journal.write();

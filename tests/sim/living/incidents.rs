@@ -14,18 +14,18 @@ use super::desk::{Desk, Rules, passed};
 /// gate sweeps.
 fn minute(desk: &Desk, workflows: &[&str], failing: usize) {
     for n in 0..10 {
-        let seat = desk
-            .seat_in(workflows[n % workflows.len()], "clerk", None)
+        let call = desk
+            .open_call_in(workflows[n % workflows.len()], "clerk", None)
             .unwrap();
-        let mut seat = passed(desk.admit(seat, "api/note", 1)).0.spend();
+        let mut call = passed(desk.admit(call, "api/note", 1)).0.spend();
         if n < failing {
-            seat.settle(Settlement {
+            call.settle(Settlement {
                 status: 504,
                 modes: vec![(FailureMode::Timeout, "no answer in time")],
             });
         } else {
-            seat.answered(200);
-            seat.settle(Settlement {
+            call.answered(200);
+            call.settle(Settlement {
                 status: 200,
                 modes: Vec::new(),
             });

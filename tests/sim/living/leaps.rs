@@ -24,8 +24,8 @@ fn leap(desk: &Desk, by: i64) {
 }
 
 fn fail(desk: &Desk) {
-    let seat = passed(desk.call(None, "api/note", 1)).0.spend();
-    seat.settle(Settlement {
+    let call = passed(desk.call(None, "api/note", 1)).0.spend();
+    call.settle(Settlement {
         status: 504,
         modes: vec![(FailureMode::Timeout, "")],
     });

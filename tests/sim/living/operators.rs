@@ -18,8 +18,8 @@ fn burned() -> Desk {
         desk.done(None, "api/note");
     }
     for _ in 0..3 {
-        let seat = passed(desk.call(None, "api/note", 1)).0.spend();
-        seat.settle(Settlement {
+        let call = passed(desk.call(None, "api/note", 1)).0.spend();
+        call.settle(Settlement {
             status: 504,
             modes: vec![(FailureMode::Timeout, "")],
         });

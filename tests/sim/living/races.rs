@@ -75,9 +75,9 @@ fn of_a_thousand_who_end_an_approval_one_does() {
                                 {
                                     permits.fetch_add(1, Ordering::Relaxed);
                                     assert_eq!(durable.expect("durable first").wait(), Ok(Ok(())));
-                                    let mut seat = permit.spend();
-                                    seat.answered(200);
-                                    drop(seat);
+                                    let mut call = permit.spend();
+                                    call.answered(200);
+                                    drop(call);
                                 }
                             }
                         }

@@ -20,14 +20,14 @@ fn desk() -> Desk {
 }
 
 fn done(desk: &Desk, tool: &str, digest: u8, status: u16) -> CallId {
-    let mut seat = passed(desk.call(Some("r"), tool, digest)).0.spend();
-    let call = seat.call();
-    seat.answered(status);
-    seat.settle(Settlement {
+    let mut call = passed(desk.call(Some("r"), tool, digest)).0.spend();
+    let id = call.id();
+    call.answered(status);
+    call.settle(Settlement {
         status,
         modes: Vec::new(),
     });
-    call
+    id
 }
 
 fn broken(admit: Admit) -> Finding {

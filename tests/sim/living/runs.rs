@@ -45,9 +45,9 @@ fn count(desk: &Desk, kind: &str) -> usize {
 }
 
 fn fails(desk: &Desk, run: Option<&str>, tool: &str, mode: FailureMode) {
-    let mut seat = passed(desk.call(run, tool, 1)).0.spend();
-    seat.answered(500);
-    seat.settle(Settlement {
+    let mut call = passed(desk.call(run, tool, 1)).0.spend();
+    call.answered(500);
+    call.settle(Settlement {
         status: 500,
         modes: vec![(mode, "")],
     });
@@ -108,9 +108,9 @@ fn a_run_is_booked_once_at_its_first_failure_and_later_ones_are_added() {
     );
     // The first high call comes after the booking.
     desk.approved(1);
-    let mut seat = passed(desk.call(Some("r"), "api/pay", 1)).0.spend();
-    seat.answered(200);
-    drop(seat);
+    let mut call = passed(desk.call(Some("r"), "api/pay", 1)).0.spend();
+    call.answered(200);
+    drop(call);
     assert!(finish(&desk, "r").is_some() && finish(&desk, "r").is_none());
     assert_eq!(
         marks(&desk)
@@ -132,7 +132,7 @@ fn reads_are_idle_and_count_where_there_is_nothing_else() {
         rules.terms.reads_only = reads_only;
         let desk = Desk::new(rules);
         desk.done(None, "api/look");
-        drop(desk.seat(Some("empty")));
+        drop(desk.open_call(Some("empty")));
         finish(&desk, "empty");
         let read = if reads_only {
             Mark::Acceptable
@@ -207,14 +207,14 @@ fn past_its_calls_its_time_or_its_lease_a_run_is_continued() {
 #[test]
 fn the_lease_stands_still_while_a_call_is_in_flight_or_held() {
     let desk = Desk::new(Rules::default());
-    let seat = passed(desk.call(Some("r"), "api/note", 1)).0.spend();
+    let call = passed(desk.call(Some("r"), "api/note", 1)).0.spend();
     drop(desk.call(Some("h"), "api/pay", 1));
     for _ in 0..3 {
         desk.pass(minutes(19));
         desk.ledger.sweep();
         assert_eq!(desk.ledger.open_runs(), 2);
     }
-    drop(seat);
+    drop(call);
     // The hold expires after an hour; the lease begins then.
     desk.pass(minutes(4));
     desk.ledger.sweep();
@@ -263,9 +263,9 @@ fn a_run_that_ends_with_calls_in_flight_ends_with_the_last_of_them_and_is_one_ru
     desk.journal.write();
     assert!(desk.records().is_empty());
     drop(first);
-    let answered = |mut seat: burngate::ledger::call::permit::Seat| {
-        seat.answered(200);
-        drop(seat);
+    let answered = |mut call: burngate::ledger::call::permit::InFlightCall| {
+        call.answered(200);
+        drop(call);
     };
     answered(second);
     answered(third);
@@ -322,9 +322,9 @@ fn a_report_finds_its_run_open_ending_ended_or_booked() {
                 ("r", Mark::Unacceptable),
                 "{moment} {how}"
             );
-            if let Some(mut seat) = in_flight {
-                seat.answered(200);
-                drop(seat);
+            if let Some(mut call) = in_flight {
+                call.answered(200);
+                drop(call);
             }
             finish(&desk, "r");
             assert_eq!(
@@ -381,7 +381,7 @@ fn a_report_by_object_means_the_riskiest_call_open_or_booked() {
 fn two_open_runs_of_one_name_are_told_apart_or_asked_about() {
     let desk = Desk::new(Rules::default());
     for agent in ["clerk", "robot"] {
-        drop(desk.seat_in("refunds", agent, Some("r")));
+        drop(desk.open_call_in("refunds", agent, Some("r")));
     }
     assert!(
         matches!(report(&desk, by_run("r"), None), Err(ReviseError::Several(runs)) if runs.len() == 2)
@@ -401,10 +401,10 @@ fn a_run_whose_workflow_left_the_policies_ends_all_the_same() {
         10,
         10,
     );
-    let seat = desk.seat_in("mail", "clerk", Some("r")).unwrap();
-    let mut seat = passed(desk.admit(seat, "api/note", 1)).0.spend();
-    seat.answered(200);
-    drop(seat);
+    let call = desk.open_call_in("mail", "clerk", Some("r")).unwrap();
+    let mut call = passed(desk.admit(call, "api/note", 1)).0.spend();
+    call.answered(200);
+    drop(call);
     let (fewer, _) = super::desk::policies(&[("refunds", Rules::default())]);
     drop(desk.ledger.announce(super::desk::accepted(&fewer)));
     desk.journal.write();

@@ -21,21 +21,21 @@ fn desk() -> Desk {
 }
 
 fn ask(desk: &Desk, tool: &str, digest: u8, order: &'static str) -> Admit {
-    desk.admit_about(desk.seat(None).unwrap(), tool, digest, order)
+    desk.admit_about(desk.open_call(None).unwrap(), tool, digest, order)
 }
 
 /// The call goes, is answered, and leaves this on record.
 fn goes(desk: &Desk, admit: Admit) -> (Verdict, Option<String>) {
-    let mut seat = passed(admit).0.spend();
-    let call = seat.call();
-    seat.answered(200);
-    drop(seat);
+    let mut call = passed(admit).0.spend();
+    let id = call.id();
+    call.answered(200);
+    drop(call);
     desk.journal.write();
     let records = desk.records();
     let found = records
         .iter()
         .flat_map(|view| &view.run.calls)
-        .find(|record| record.call == call)
+        .find(|record| record.call == id)
         .unwrap();
     (found.verdict, found.rule.as_ref().map(ToString::to_string))
 }

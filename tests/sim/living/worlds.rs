@@ -13,7 +13,7 @@ use burngate::gate::risk::Tier;
 use burngate::journal::port::Journal as _;
 use burngate::journal::revise::RunTarget;
 use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::permit::{Permit, Seat, Settlement};
+use burngate::ledger::call::permit::{InFlightCall, Permit, Settlement};
 use burngate::ledger::people::operate::{Reported, Scope};
 
 use super::checks;
@@ -33,8 +33,8 @@ struct World {
     /// Passed, and perhaps not durable yet; with the clamps seen by then.
     permits: Vec<(Permit, Option<Written>, u64)>,
     /// Sent.
-    sent: Vec<Seat>,
-    waiting: Vec<(Seat, &'static str, u8)>,
+    sent: Vec<InFlightCall>,
+    waiting: Vec<(InFlightCall, &'static str, u8)>,
     approvals: Vec<ApprovalId>,
     /// Entries of the journal when something was last acknowledged.
     acknowledged: usize,
@@ -84,20 +84,20 @@ impl World {
         match rng.below(24) {
             0..=6 => {
                 let workflow = rng.pick(&WORKFLOWS);
-                let Some(seat) = self
-                    .desk
-                    .seat_in(workflow, rng.pick(&AGENTS), rng.pick(&RUNS))
+                let Some(call) =
+                    self.desk
+                        .open_call_in(workflow, rng.pick(&AGENTS), rng.pick(&RUNS))
                 else {
                     return;
                 };
                 let (tool, digest) = (rng.pick(&TOOLS), rng.below(4) as u8);
-                self.judge(rng, seat, tool, digest);
+                self.judge(rng, call, tool, digest);
             }
             7 | 8 if !self.waiting.is_empty() => {
-                let (seat, tool, digest) = self
+                let (call, tool, digest) = self
                     .waiting
                     .swap_remove(rng.below(self.waiting.len() as u64) as usize);
-                self.judge(rng, seat, tool, digest);
+                self.judge(rng, call, tool, digest);
             }
             9..=11 if !self.permits.is_empty() => {
                 let (permit, durable, clamps) = self
@@ -119,19 +119,19 @@ impl World {
                             assert_eq!(clamps, self.clamps, "a permit outlived a clamp");
                             self.sent.push(permit.spend());
                         }
-                        Err(seat) => {
+                        Err(call) => {
                             assert!(clamps < self.clamps);
-                            drop(seat);
+                            drop(call);
                         }
                     }
                 }
             }
             12..=14 if !self.sent.is_empty() => {
-                let mut seat = self
+                let mut call = self
                     .sent
                     .swap_remove(rng.below(self.sent.len() as u64) as usize);
                 if !rng.one_in(5) {
-                    seat.answered(200);
+                    call.answered(200);
                 }
                 if rng.one_in(4) {
                     let mode = [
@@ -140,12 +140,12 @@ impl World {
                         FailureMode::WrongAction,
                     ][rng.below(3) as usize]
                         .clone();
-                    seat.settle(Settlement {
+                    call.settle(Settlement {
                         status: 200,
                         modes: vec![(mode, "")],
                     });
                 } else {
-                    drop(seat);
+                    drop(call);
                 }
             }
             15 | 16 if !self.approvals.is_empty() => {
@@ -222,18 +222,18 @@ impl World {
         }
     }
 
-    fn judge(&mut self, rng: &mut Rng, seat: Seat, tool: &'static str, digest: u8) {
+    fn judge(&mut self, rng: &mut Rng, call: InFlightCall, tool: &'static str, digest: u8) {
         // A clamp that has run out by now has ended, whoever looks.
-        seat.place().shard.advance(self.desk.now());
-        let halted = seat.place().shard.standing().level().as_str() == "halted";
-        match self.desk.admit_about(seat, tool, digest, rng.pick(&ORDERS)) {
+        call.workflow().shard.advance(self.desk.now());
+        let halted = call.workflow().shard.standing().level().as_str() == "halted";
+        match self.desk.admit_about(call, tool, digest, rng.pick(&ORDERS)) {
             Admit::Pass { permit, durable } => {
                 assert!(!halted, "halted passed a call");
                 let durable = durable.map(Answer::of);
                 self.permits.push((permit, durable, self.clamps));
             }
             Admit::Held {
-                seat,
+                call,
                 approval,
                 durable,
                 ..
@@ -241,7 +241,7 @@ impl World {
                 self.approvals.push(approval.request.approval);
                 self.receipts.extend(durable.map(Answer::of));
                 if rng.one_in(2) {
-                    self.waiting.push((seat, tool, digest));
+                    self.waiting.push((call, tool, digest));
                 }
             }
             Admit::Refused { refusal, .. } => match refusal {
