@@ -14,10 +14,11 @@ use super::fault::Fault;
 use super::read::{Asked, Params, Segment, remark, sentence};
 use super::{Desk, context};
 use crate::api::Problem;
-use crate::api::approval::{Approval, ApprovalQuery, Approvals};
+use crate::api::approval::{ApprovalList, ApprovalQuery, ApprovalView};
 use crate::api::context::ContextQuery;
 use crate::api::operate::{
-    Approve, Decide, Decided, DecidedOne, Deciding, Denial, Deny, Looked, Withdraw,
+    ApproveRequest, BatchDecision, DecideItem, DecideRequest, DecideResponse, DecideResult,
+    DenialVerdict, DenyRequest, WithdrawRequest,
 };
 use crate::gate::approval::{Decision, DecisionKind, Edit};
 use crate::gate::digest::Digest;
@@ -42,12 +43,12 @@ const STATES: [&str; 6] = [
 ];
 
 /// Held calls and what became of them. Ended ones are remembered for a day.
-#[utoipa::path(get, path = "/v1/approvals", params(ApprovalQuery), responses((status = 200, body = Approvals), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/approvals", params(ApprovalQuery), responses((status = 200, body = ApprovalList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Params(query): Params<ApprovalQuery>,
-) -> Result<Json<Approvals>, Fault> {
+) -> Result<Json<ApprovalList>, Fault> {
     if let Some(state) = &query.state
         && !STATES.contains(&state.as_str())
     {
@@ -93,10 +94,10 @@ pub(super) async fn list(
             .map(|(_, approval)| approval.request.approval)
             .collect::<Vec<_>>(),
     );
-    Ok(Json(Approvals {
+    Ok(Json(ApprovalList {
         approvals: asked
             .into_iter()
-            .map(|(workflow, approval)| Approval::of(workflow, approval))
+            .map(|(workflow, approval)| ApprovalView::of(workflow, approval))
             .collect(),
     }))
 }
@@ -108,14 +109,14 @@ pub(super) async fn list(
     get,
     path = "/v1/approvals/{id}",
     params(("id" = String, Path), ContextQuery),
-    responses((status = 200, body = Approval), (status = "default", body = Problem))
+    responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(id): Segment,
     Params(query): Params<ContextQuery>,
-) -> Result<Json<Approval>, Fault> {
+) -> Result<Json<ApprovalView>, Fault> {
     let id = read_id(&id)?;
     see(&desk, &person, &[id]);
     let (name, approval) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
@@ -124,9 +125,9 @@ pub(super) async fn show(
     } else {
         None
     };
-    Ok(Json(Approval {
+    Ok(Json(ApprovalView {
         context,
-        ..Approval::of(&name, &approval)
+        ..ApprovalView::of(&name, &approval)
     }))
 }
 
@@ -135,15 +136,15 @@ pub(super) async fn show(
     post,
     path = "/v1/approvals/{id}/approve",
     params(("id" = String, Path)),
-    request_body = Approve,
-    responses((status = 200, body = Approval), (status = "default", body = Problem))
+    request_body = ApproveRequest,
+    responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn approve(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(id): Segment,
-    Asked(approve): Asked<Approve>,
-) -> Result<Json<Approval>, Fault> {
+    Asked(approve): Asked<ApproveRequest>,
+) -> Result<Json<ApprovalView>, Fault> {
     let (id, reason) = (read_id(&id)?, remark("/reason", approve.reason.as_deref())?);
     let seen = approve
         .digest
@@ -178,18 +179,18 @@ pub(super) async fn approve(
     post,
     path = "/v1/approvals/{id}/deny",
     params(("id" = String, Path)),
-    request_body = Deny,
-    responses((status = 200, body = Approval), (status = "default", body = Problem))
+    request_body = DenyRequest,
+    responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn deny(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(id): Segment,
-    Asked(deny): Asked<Deny>,
-) -> Result<Json<Approval>, Fault> {
+    Asked(deny): Asked<DenyRequest>,
+) -> Result<Json<ApprovalView>, Fault> {
     let kind = match deny.verdict {
-        Denial::Wrong => DecisionKind::DenyWrong,
-        Denial::NotNow => DecisionKind::DenyNotNow,
+        DenialVerdict::Wrong => DecisionKind::DenyWrong,
+        DenialVerdict::NotNow => DecisionKind::DenyNotNow,
     };
     let said = Said {
         decision: kind,
@@ -212,19 +213,19 @@ fn see(desk: &Desk, person: &Person, approvals: &[ApprovalId]) {
 #[utoipa::path(
     post,
     path = "/v1/approvals/decide",
-    request_body = Decide,
-    responses((status = 200, body = Decided), (status = "default", body = Problem))
+    request_body = DecideRequest,
+    responses((status = 200, body = DecideResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn decide_many(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(asked): Asked<Decide>,
-) -> Result<Json<Decided>, Fault> {
+    Asked(asked): Asked<DecideRequest>,
+) -> Result<Json<DecideResponse>, Fault> {
     let reason = remark("/reason", asked.reason.as_deref())?;
     let kind = match asked.decision {
-        Deciding::Approve => DecisionKind::Approve,
-        Deciding::DenyWrong => DecisionKind::DenyWrong,
-        Deciding::DenyNotNow => DecisionKind::DenyNotNow,
+        BatchDecision::Approve => DecisionKind::Approve,
+        BatchDecision::DenyWrong => DecisionKind::DenyWrong,
+        BatchDecision::DenyNotNow => DecisionKind::DenyNotNow,
     };
     if kind != DecisionKind::Approve && reason.is_none() {
         return Err(Fault::field("/reason", "a denial says why"));
@@ -237,7 +238,7 @@ pub(super) async fn decide_many(
     }
     let mut looked = Vec::with_capacity(asked.approvals.len());
     let mut seen = BTreeSet::new();
-    for (index, Looked { id, digest }) in asked.approvals.iter().enumerate() {
+    for (index, DecideItem { id, digest }) in asked.approvals.iter().enumerate() {
         let at = |member: &str| format!("/approvals/{index}/{member}");
         let id = read_id(id)?;
         let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
@@ -264,13 +265,13 @@ pub(super) async fn decide_many(
             Ok(Json(approval)) => (Some(approval.state), None),
             Err(fault) => (None, Some(fault.detail().to_owned())),
         };
-        decided.push(DecidedOne {
+        decided.push(DecideResult {
             id: id.to_string(),
             state,
             refused,
         });
     }
-    Ok(Json(Decided { decided }))
+    Ok(Json(DecideResponse { decided }))
 }
 
 /// Takes a held call back, or its unused grant.
@@ -278,15 +279,15 @@ pub(super) async fn decide_many(
     post,
     path = "/v1/approvals/{id}/withdraw",
     params(("id" = String, Path)),
-    request_body = Withdraw,
-    responses((status = 200, body = Approval), (status = "default", body = Problem))
+    request_body = WithdrawRequest,
+    responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn withdraw(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(id): Segment,
-    Asked(withdraw): Asked<Withdraw>,
-) -> Result<Json<Approval>, Fault> {
+    Asked(withdraw): Asked<WithdrawRequest>,
+) -> Result<Json<ApprovalView>, Fault> {
     let (id, reason) = (read_id(&id)?, sentence("/reason", &withdraw.reason)?);
     durable(
         desk.ledger()
@@ -310,7 +311,7 @@ async fn decide(
     person: &Person,
     id: ApprovalId,
     said: Said<'_>,
-) -> Result<Json<Approval>, Fault> {
+) -> Result<Json<ApprovalView>, Fault> {
     let Said {
         decision,
         reason,
@@ -375,9 +376,9 @@ fn read_digest(pointer: &str, text: &str) -> Result<Digest, Fault> {
         .map_err(|_| Fault::field(pointer, "must be 64 lower-case hexadecimal digits"))
 }
 
-fn shown(desk: &Desk, id: ApprovalId) -> Result<Approval, Fault> {
+fn shown(desk: &Desk, id: ApprovalId) -> Result<ApprovalView, Fault> {
     let (workflow, approval) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
-    Ok(Approval::of(&workflow, &approval))
+    Ok(ApprovalView::of(&workflow, &approval))
 }
 
 /// An id that is not spelled like one belongs to nothing.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::Desk;
 use super::fault::Fault;
 use super::read::{Params, limit, moment, name, some_name};
-use crate::api::audit::{Audit, AuditEntry, AuditQuery};
+use crate::api::audit::{AuditEntry, AuditQuery, JournalPage};
 use crate::api::{Moment, Problem, Slug};
 use crate::journal::read::{EntryFilter, JournalView};
 
@@ -19,11 +19,11 @@ const PAGE: usize = 100;
 const MAX_PAGE: usize = 1_000;
 
 /// Journal entries, oldest first.
-#[utoipa::path(get, path = "/v1/audit", params(AuditQuery), responses((status = 200, body = Audit), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/audit", params(AuditQuery), responses((status = 200, body = JournalPage), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Params(query): Params<AuditQuery>,
-) -> Result<Json<Audit>, Fault> {
+) -> Result<Json<JournalPage>, Fault> {
     let now = desk.ledger().now();
     let bad_after = |_| Fault::field("/after", "must be a sequence number");
     let limit = limit(query.limit.as_deref(), PAGE, MAX_PAGE)?;
@@ -49,7 +49,7 @@ pub(super) async fn list(
     let entries = found.views.iter().map(entry).collect::<Result<_, _>>();
     let entries =
         entries.map_err(|_| Fault::new(Slug::Internal, "an entry cannot be written as JSON"))?;
-    Ok(Json(Audit {
+    Ok(Json(JournalPage {
         ledger,
         entries,
         next: found.next,

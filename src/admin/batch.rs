@@ -14,7 +14,7 @@ use super::durable::revised;
 use super::fault::Fault;
 use super::read::{Asked, name, sentence};
 use super::{Desk, runs};
-use crate::api::report::{Batch, Exclusion, Filter};
+use crate::api::report::{BatchResult, ExcludeRunsRequest, RunFilter};
 use crate::api::{Problem, Slug};
 use crate::gate::booking::Change;
 use crate::gate::outcome::FailureMode;
@@ -33,14 +33,14 @@ pub(super) struct Asking {
 #[utoipa::path(
     post,
     path = "/v1/exclusions",
-    request_body = Exclusion,
-    responses((status = 200, body = Batch), (status = "default", body = Problem))
+    request_body = ExcludeRunsRequest,
+    responses((status = 200, body = BatchResult), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(asked): Asked<Exclusion>,
-) -> Result<Json<Batch>, Fault> {
+    Asked(asked): Asked<ExcludeRunsRequest>,
+) -> Result<Json<BatchResult>, Fault> {
     let reason: Arc<str> = sentence("/reason", &asked.reason)?.into();
     let reference = asked
         .reference
@@ -82,11 +82,11 @@ pub(super) async fn exclude(
 /// Does `change` to every run that matches.
 pub(super) async fn matching(
     desk: &Arc<Desk>,
-    filter: &Filter,
+    filter: &RunFilter,
     reference: &Arc<str>,
     change: Change,
     asking: Asking,
-) -> Result<Batch, Fault> {
+) -> Result<BatchResult, Fault> {
     if filter.is_empty() {
         return Err(Fault::field(
             "/filter",
@@ -108,10 +108,10 @@ pub(super) async fn matching(
     let matched = keys.len() as u64;
     let workflows = by_workflow(&keys);
     if asking.dry_run {
-        return Ok(Batch {
+        return Ok(BatchResult {
             matched,
             workflows,
-            ..Batch::default()
+            ..BatchResult::default()
         });
     }
     if keys.is_empty() {
@@ -146,7 +146,7 @@ pub(super) async fn under(
     desk: &Arc<Desk>,
     reference: &str,
     change: Change,
-) -> Result<Batch, Fault> {
+) -> Result<BatchResult, Fault> {
     let reference: Arc<str> = reference.into();
     let done = apply(
         desk,
@@ -163,7 +163,7 @@ pub(super) async fn under(
             format!("nothing stands under the reference `{reference}`"),
         ));
     }
-    Ok(Batch { matched, ..done })
+    Ok(BatchResult { matched, ..done })
 }
 
 /// A report, with whatever mode it names, taken back under its reference.
@@ -186,9 +186,9 @@ pub(super) async fn apply(
     change: Change,
     matched: u64,
     reference: Option<&Arc<str>>,
-) -> Result<Batch, Fault> {
+) -> Result<BatchResult, Fault> {
     let done = revised(desk.ledger().revise_all(of, change)).await??;
-    Ok(Batch {
+    Ok(BatchResult {
         batch: reference.map(ToString::to_string),
         applied: true,
         matched,

@@ -12,8 +12,8 @@ use super::fault::Fault;
 use super::read::{Asked, Segment, lasting, name, remark, sentence};
 use super::workflows::one;
 use crate::api::Problem;
-use crate::api::operate::{Change, Shipped, Waive};
-use crate::api::workflow::Workflow;
+use crate::api::operate::{ChangeRequest, ChangeResponse, WaiveRequest};
+use crate::api::workflow::WorkflowView;
 use crate::gate::name::WorkflowName;
 use crate::gate::workflow::MAX_WAIVER;
 use crate::ledger::people::changes::Shipping;
@@ -24,15 +24,15 @@ use crate::ledger::people::changes::Shipping;
     post,
     path = "/v1/workflows/{workflow}/changes",
     params(("workflow" = String, Path)),
-    request_body = Change,
-    responses((status = 200, body = Shipped), (status = "default", body = Problem))
+    request_body = ChangeRequest,
+    responses((status = 200, body = ChangeResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn change(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(change): Asked<Change>,
-) -> Result<Json<Shipped>, Fault> {
+    Asked(change): Asked<ChangeRequest>,
+) -> Result<Json<ChangeResponse>, Fault> {
     let workflow = WorkflowName::from(workflow);
     let reference = name("/ref", &change.reference)?;
     let reason = remark("/reason", change.reason.as_deref())?;
@@ -52,7 +52,7 @@ pub(super) async fn change(
     )
     .await?;
     let changes = one(&desk, &workflow)?.changes;
-    Ok(Json(Shipped {
+    Ok(Json(ChangeResponse {
         workflow: workflow.to_string(),
         kind: change.kind,
         reference: reference.to_owned(),
@@ -65,15 +65,15 @@ pub(super) async fn change(
     post,
     path = "/v1/workflows/{workflow}/waive",
     params(("workflow" = String, Path)),
-    request_body = Waive,
-    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+    request_body = WaiveRequest,
+    responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn waive(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(waive): Asked<Waive>,
-) -> Result<Json<Workflow>, Fault> {
+    Asked(waive): Asked<WaiveRequest>,
+) -> Result<Json<WorkflowView>, Fault> {
     let workflow = WorkflowName::from(workflow);
     let (reason, lasts) = (
         sentence("/reason", &waive.reason)?,

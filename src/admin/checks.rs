@@ -14,8 +14,8 @@ use super::read::{Asked, Params, Segment, limit, some_name};
 use super::runs::Beside;
 use super::{Desk, reports, runs};
 use crate::api;
-use crate::api::check::{Accept, Check, CheckQuery, Checks, Drawn};
-use crate::api::operate::RunReport;
+use crate::api::check::{AcceptRequest, CheckQuery, CheckQueue, CheckTally, QueuedCheck};
+use crate::api::operate::ReportRunRequest;
 use crate::api::{Moment, Problem};
 use crate::gate::booking::Change;
 use crate::gate::name::{RunId, WorkflowName};
@@ -29,18 +29,18 @@ const LISTED: usize = 100;
 const LOOKS_BACK: Duration = days(30);
 
 /// Runs that were drawn for people to judge, and what became of those drawn in the last 30 days.
-#[utoipa::path(get, path = "/v1/checks", params(CheckQuery), responses((status = 200, body = Checks), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/checks", params(CheckQuery), responses((status = 200, body = CheckQueue), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Params(query): Params<CheckQuery>,
-) -> Result<Json<Checks>, Fault> {
+) -> Result<Json<CheckQueue>, Fault> {
     let workflow = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
     let limit = limit(query.limit.as_deref(), LISTED, runs::MAX_LISTED)?;
     let since = desk.ledger().now().minus(LOOKS_BACK);
     let found = desk
         .look_up(move |records| records.checks(workflow.as_ref(), since, limit))
         .await?;
-    let drawn = found.drawn.iter().map(|(workflow, drawn)| Drawn {
+    let drawn = found.drawn.iter().map(|(workflow, drawn)| CheckTally {
         workflow: workflow.to_string(),
         waiting: drawn.waiting,
         accepted: drawn.accepted,
@@ -60,7 +60,7 @@ pub(super) async fn list(
         .iter()
         .map(|waiting| check(waiting, &beside))
         .collect();
-    Ok(Json(Checks {
+    Ok(Json(CheckQueue {
         checks,
         drawn: drawn.collect(),
     }))
@@ -71,15 +71,15 @@ pub(super) async fn list(
     post,
     path = "/v1/checks/{run}/accept",
     params(("run" = String, Path)),
-    request_body = Accept,
-    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+    request_body = AcceptRequest,
+    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn accept(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(run): Segment,
-    Asked(accept): Asked<Accept>,
-) -> Result<Json<api::operate::Revised>, Fault> {
+    Asked(accept): Asked<AcceptRequest>,
+) -> Result<Json<api::operate::RevisedRun>, Fault> {
     let target = RunTarget::Run {
         run: RunId::from(run),
         workflow: some_name("/workflow", accept.workflow.as_deref())?,
@@ -102,20 +102,20 @@ pub(super) async fn accept(
     post,
     path = "/v1/checks/{run}/report",
     params(("run" = String, Path)),
-    request_body = RunReport,
-    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+    request_body = ReportRunRequest,
+    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn report(
     desk: State<Arc<Desk>>,
     person: Extension<Arc<Person>>,
     run: Segment,
-    report: Asked<RunReport>,
-) -> Result<Json<api::operate::Revised>, Fault> {
+    report: Asked<ReportRunRequest>,
+) -> Result<Json<api::operate::RevisedRun>, Fault> {
     reports::report_run(desk, person, run, report).await
 }
 
-fn check(check: &CheckView, beside: &Beside) -> Check {
-    Check {
+fn check(check: &CheckView, beside: &Beside) -> QueuedCheck {
+    QueuedCheck {
         drawn_at: Moment(check.drawn_at),
         risk: check.risk.as_str().to_owned(),
         run: runs::detail(&check.view, beside),

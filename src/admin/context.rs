@@ -10,11 +10,12 @@ use super::fault::Fault;
 use super::runs::{call, modes};
 use super::{Desk, feedback, workflows};
 use crate::api::Moment;
-use crate::api::approval::Decision;
+use crate::api::approval::DecisionView;
 use crate::api::context::{
-    Alike, AlikeDecision, Change, Context, MOST_ALIKE, MOST_CALLS, RunSoFar, Touch, changes,
+    ApprovalContext, HeldCallRun, MOST_ALIKE, MOST_CALLS, MemberChange, RelatedRun, SimilarCall,
+    SimilarCallDecision, changes,
 };
-use crate::api::review::RuleReviewed;
+use crate::api::review::RuleSummary;
 use crate::gate::approval::{Approval, Request};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{ApprovalId, RunId, WorkflowName};
@@ -38,7 +39,7 @@ pub(super) async fn of(
     desk: &Desk,
     name: &WorkflowName,
     approval: &Approval,
-) -> Result<Context, Fault> {
+) -> Result<ApprovalContext, Fault> {
     let request = approval.request.clone();
     let key = RunKey {
         workflow: name.clone(),
@@ -65,7 +66,7 @@ pub(super) async fn of(
             )],
         ),
     };
-    Ok(Context {
+    Ok(ApprovalContext {
         changes: changed(approval),
         workflow: workflows::one(desk, name)?,
         run: run(open, &found.parts, &approval.request),
@@ -82,8 +83,8 @@ struct Found {
     /// The run, as far as it is booked.
     parts: Vec<RunView>,
     touched: Vec<RunView>,
-    alike: Vec<Alike>,
-    rule: Option<RuleReviewed>,
+    alike: Vec<SimilarCall>,
+    rule: Option<RuleSummary>,
 }
 
 fn look(
@@ -131,7 +132,7 @@ fn look(
 }
 
 /// The run so far: what was booked of it, and what is open.
-fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> RunSoFar {
+fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> HeldCallRun {
     let booked = parts
         .iter()
         .rev()
@@ -154,7 +155,7 @@ fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> RunSo
         .map(|view| view.run.started)
         .chain(open.as_ref().map(|open| open.started))
         .min();
-    RunSoFar {
+    HeldCallRun {
         state: match (&open, newest) {
             (Some(_), _) => "open",
             (None, Some(view)) => view.run.mark.outcome().as_str(),
@@ -174,9 +175,9 @@ fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> RunSo
     }
 }
 
-fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<Touch> {
+fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<RelatedRun> {
     let texts = |tools: BTreeSet<String>| tools.into_iter().collect();
-    let open = open.into_iter().map(|open| Touch {
+    let open = open.into_iter().map(|open| RelatedRun {
         workflow: open.workflow.to_string(),
         agent: open.agent.to_string(),
         run: open.run.to_string(),
@@ -185,7 +186,7 @@ fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<Touch> {
         tools: open.tools.iter().map(ToString::to_string).collect(),
         modes: open.modes.iter().map(ToString::to_string).collect(),
     });
-    let booked = booked.iter().map(|view| Touch {
+    let booked = booked.iter().map(|view| RelatedRun {
         workflow: view.run.workflow.to_string(),
         agent: view.run.agent.to_string(),
         run: view.run.id().to_string(),
@@ -207,7 +208,7 @@ fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<Touch> {
     all
 }
 
-fn changed(approval: &Approval) -> Vec<Change> {
+fn changed(approval: &Approval) -> Vec<MemberChange> {
     approval.edit().map_or_else(Vec::new, |edit| {
         changes(
             approval.request.args.as_deref().unwrap_or("null"),
@@ -221,9 +222,9 @@ fn alike(
     records: &dyn Records,
     workflow: &WorkflowName,
     asked: &Request,
-) -> Result<Vec<Alike>, Unavailable> {
+) -> Result<Vec<SimilarCall>, Unavailable> {
     let (mut decisions, mut used) = (
-        BTreeMap::<ApprovalId, Vec<AlikeDecision>>::new(),
+        BTreeMap::<ApprovalId, Vec<SimilarCallDecision>>::new(),
         BTreeMap::<ApprovalId, RunRef>::new(),
     );
     let mut held = Vec::new();
@@ -233,7 +234,7 @@ fn alike(
             Event::Decided { approval, decision } => decisions
                 .entry(approval)
                 .or_default()
-                .insert(0, AlikeDecision::of(&Decision::of(&decision))),
+                .insert(0, SimilarCallDecision::of(&DecisionView::of(&decision))),
             Event::Admitted(admission) => drop(
                 admission
                     .approval
@@ -259,7 +260,7 @@ fn alike(
                 .map(|run| came_to(records, workflow, run))
                 .transpose()?
                 .flatten();
-            Ok(Alike {
+            Ok(SimilarCall {
                 id: request.approval.to_string(),
                 created_at: Moment(at),
                 same_subject: is_same(&request),

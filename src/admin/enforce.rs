@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::read::Segment;
 use super::runs::every;
 use super::workflows::one;
-use crate::api::enforce::{Flip, FlipRule};
+use crate::api::enforce::{EnforcePreview, EnforcePreviewRule};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::Mode;
@@ -35,12 +35,12 @@ const MAX_RUNS: usize = 50_000;
     get,
     path = "/v1/workflows/{workflow}/enforce",
     params(("workflow" = String, Path)),
-    responses((status = 200, body = Flip), (status = "default", body = Problem))
+    responses((status = 200, body = EnforcePreview), (status = "default", body = Problem))
 )]
 pub(super) async fn preview(
     State(desk): State<Arc<Desk>>,
     Segment(workflow): Segment,
-) -> Result<Json<Flip>, Fault> {
+) -> Result<Json<EnforcePreview>, Fault> {
     let name = WorkflowName::from(workflow);
     let standing = one(&desk, &name)?;
     let now = desk.ledger().now();
@@ -92,7 +92,7 @@ pub(super) async fn preview(
         .map(|((tool, rule, verdict), calls)| shown(tool, rule, *verdict, *calls))
         .collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.calls));
-    Ok(Json(Flip {
+    Ok(Json(EnforcePreview {
         workflow: name.to_string(),
         whole,
         shadow: shadow.into_iter().map(Into::into).collect(),
@@ -180,8 +180,8 @@ async fn look(
     desk.look_up(looked).await
 }
 
-fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> FlipRule {
-    FlipRule {
+fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> EnforcePreviewRule {
+    EnforcePreviewRule {
         tool: tool.to_string(),
         rule: rule.to_owned(),
         verdict: verdict.as_str().to_owned(),

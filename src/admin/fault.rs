@@ -4,8 +4,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::problem::{Cause, FieldError, MEDIA_TYPE};
-use crate::api::report::Candidate;
+use crate::api::problem::{FieldError, MEDIA_TYPE, UnavailableCause};
+use crate::api::report::CandidateRun;
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::booking::ids;
 use crate::gate::name::WorkflowName;
@@ -47,7 +47,7 @@ impl Fault {
     /// The journal or the records are out of reach.
     pub(super) fn journal(detail: &str) -> Self {
         let mut fault = Fault::new(Slug::Unavailable, detail);
-        fault.0.cause = Some(Cause::Journal);
+        fault.0.cause = Some(UnavailableCause::Journal);
         fault
     }
 
@@ -57,8 +57,8 @@ impl Fault {
     }
 
     /// Several runs match: each is named, and how to tell them apart is said.
-    pub(super) fn several(runs: impl IntoIterator<Item = Candidate>) -> Self {
-        let candidates: Vec<Candidate> = runs.into_iter().collect();
+    pub(super) fn several(runs: impl IntoIterator<Item = CandidateRun>) -> Self {
+        let candidates: Vec<CandidateRun> = runs.into_iter().collect();
         let by_object = candidates.iter().any(|run| run.tool.is_some());
         let detail = if by_object {
             "runs of several workflows touched it, and nothing was changed; say which is meant with `workflow`"
@@ -66,7 +66,7 @@ impl Fault {
             "several runs match; say which with `workflow` and `agent`"
         };
         let mut fault = Fault::new(Slug::Conflict, detail);
-        let named = candidates.iter().map(|Candidate { workflow, agent, run, tool, at }| FieldError {
+        let named = candidates.iter().map(|CandidateRun { workflow, agent, run, tool, at }| FieldError {
             pointer: "/workflow".to_owned(),
             detail: match tool {
                 Some(tool) => format!("workflow `{workflow}`, agent `{agent}`, run `{run}`, through `{tool}` at {at}"),
@@ -233,8 +233,8 @@ pub(super) fn no_run(target: &RunTarget) -> String {
 }
 
 /// A run that may be meant, as people see it.
-pub(super) fn candidate(run: ids::Candidate) -> Candidate {
-    Candidate {
+pub(super) fn candidate(run: ids::Candidate) -> CandidateRun {
+    CandidateRun {
         workflow: run.workflow.to_string(),
         agent: run.agent.to_string(),
         run: run.run.to_string(),

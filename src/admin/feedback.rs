@@ -15,7 +15,7 @@ use super::review::{USUAL, each, unknown};
 use crate::api::numbers::SpanQuery;
 use crate::api::review::approvals::KINDS;
 use crate::api::review::gather::HOLDS;
-use crate::api::review::{ApprovalsOver, approvals};
+use crate::api::review::{SpanApprovals, approvals};
 use crate::api::{Moment, Problem};
 use crate::gate::event::Event;
 use crate::gate::name::WorkflowName;
@@ -30,13 +30,13 @@ use crate::journal::unavailable::Unavailable;
     get,
     path = "/v1/workflows/{workflow}/approvals",
     params(("workflow" = String, Path), SpanQuery),
-    responses((status = 200, body = ApprovalsOver), (status = "default", body = Problem))
+    responses((status = 200, body = SpanApprovals), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Segment(workflow): Segment,
     Params(query): Params<SpanQuery>,
-) -> Result<Json<ApprovalsOver>, Fault> {
+) -> Result<Json<SpanApprovals>, Fault> {
     let name = WorkflowName::from(workflow);
     let now = desk
         .ledger()
@@ -60,8 +60,8 @@ pub(super) fn look(
     name: &WorkflowName,
     since: Time,
     until: Time,
-) -> Result<ApprovalsOver, Unavailable> {
-    let (mut read, mut missing) = (approvals::Desk::default(), Vec::new());
+) -> Result<SpanApprovals, Unavailable> {
+    let (mut read, mut missing) = (approvals::ApprovalFollower::default(), Vec::new());
     let end = until.plus(Duration::from_millis(1));
     // What was held before the span may be decided in it.
     let before = Happened {
@@ -86,7 +86,7 @@ pub(super) fn look(
             }
         })?;
     }
-    Ok(ApprovalsOver {
+    Ok(SpanApprovals {
         workflow: name.to_string(),
         since: Moment(since),
         until: Moment(until),

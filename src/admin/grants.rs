@@ -11,17 +11,17 @@ use super::durable::{MAY_STILL, durable};
 use super::fault::Fault;
 use super::read::{Asked, Params, Segment, lasting, name, sentence};
 use crate::api::Problem;
-use crate::api::grant::{GiveGrant, Grant, GrantQuery, Grants, Revoke};
+use crate::api::grant::{GrantList, GrantQuery, GrantRequest, GrantView, RevokeRequest};
 use crate::gate::approval::timed::{MAX_CALLS, MAX_LASTS};
 use crate::gate::name::{GrantId, ToolName};
 use crate::ledger::people::operate::OperateError;
 
 /// Time-boxed grants, those that are over for a day.
-#[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = Grants), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = GrantList), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Params(query): Params<GrantQuery>,
-) -> Json<Grants> {
+) -> Json<GrantList> {
     let now = desk.ledger().now();
     let all = desk.ledger().grants();
     let asked = all.iter().filter(|(workflow, _)| {
@@ -30,9 +30,9 @@ pub(super) async fn list(
             .as_ref()
             .is_none_or(|name| name == workflow.as_str())
     });
-    Json(Grants {
+    Json(GrantList {
         grants: asked
-            .map(|(workflow, grant)| Grant::of(workflow, grant, now))
+            .map(|(workflow, grant)| GrantView::of(workflow, grant, now))
             .collect(),
     })
 }
@@ -43,15 +43,15 @@ pub(super) async fn list(
     post,
     path = "/v1/workflows/{workflow}/grants",
     params(("workflow" = String, Path)),
-    request_body = GiveGrant,
-    responses((status = 200, body = Grant), (status = "default", body = Problem))
+    request_body = GrantRequest,
+    responses((status = 200, body = GrantView), (status = "default", body = Problem))
 )]
 pub(super) async fn give(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(asked): Asked<GiveGrant>,
-) -> Result<Json<Grant>, Fault> {
+    Asked(asked): Asked<GrantRequest>,
+) -> Result<Json<GrantView>, Fault> {
     let (tool, reason) = (
         ToolName::from(name("/tool", &asked.tool)?),
         sentence("/reason", &asked.reason)?,
@@ -79,15 +79,15 @@ pub(super) async fn give(
     post,
     path = "/v1/grants/{id}/revoke",
     params(("id" = String, Path)),
-    request_body = Revoke,
-    responses((status = 200, body = Grant), (status = "default", body = Problem))
+    request_body = RevokeRequest,
+    responses((status = 200, body = GrantView), (status = "default", body = Problem))
 )]
 pub(super) async fn revoke(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(id): Segment,
-    Asked(revoke): Asked<Revoke>,
-) -> Result<Json<Grant>, Fault> {
+    Asked(revoke): Asked<RevokeRequest>,
+) -> Result<Json<GrantView>, Fault> {
     let id: GrantId = id.parse().map_err(|_| OperateError::NoGrant)?;
     durable(
         desk.ledger()
@@ -98,12 +98,12 @@ pub(super) async fn revoke(
     shown(&desk, id)
 }
 
-fn shown(desk: &Desk, id: GrantId) -> Result<Json<Grant>, Fault> {
+fn shown(desk: &Desk, id: GrantId) -> Result<Json<GrantView>, Fault> {
     let now = desk.ledger().now();
     let all = desk.ledger().grants();
     let found = all
         .iter()
         .find(|(_, grant)| grant.id == id)
         .ok_or(OperateError::NoGrant)?;
-    Ok(Json(Grant::of(&found.0, &found.1, now)))
+    Ok(Json(GrantView::of(&found.0, &found.1, now)))
 }

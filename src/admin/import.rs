@@ -21,7 +21,8 @@ use super::auth::{LetIn, Person};
 use super::durable::patient;
 use super::fault::Fault;
 use crate::api::history::{
-    FindingKind, Findings, Imported, ImportedWorkflow, Line, LineCall, MAX_LINE, MEDIA_TYPE,
+    HistoryCall, HistoryRun, ImportFindingKind, ImportFindings, ImportResponse, ImportedWorkflow,
+    MAX_LINE, MEDIA_TYPE,
 };
 use crate::api::{Problem, Slug};
 use crate::gate::facets::Facets;
@@ -55,13 +56,13 @@ const REACH: Duration = days(90);
     post,
     path = "/v1/import",
     request_body(content = String, content_type = MEDIA_TYPE, description = "one run a line: `at`, `workflow`, `run`, `outcome`, and where they are known `agent`, `modes`, `calls`"),
-    responses((status = 200, body = Imported), (status = "default", body = Problem))
+    responses((status = 200, body = ImportResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn import(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     request: Request,
-) -> Result<Json<Imported>, Fault> {
+) -> Result<Json<ImportResponse>, Fault> {
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -133,12 +134,12 @@ struct Intake<'d> {
     batch: Vec<(u64, RunRecord)>,
     line: u64,
     booked: BTreeMap<WorkflowName, u64>,
-    findings: Findings,
-    told: Imported,
+    findings: ImportFindings,
+    told: ImportResponse,
 }
 
 /// Why a line is skipped.
-type Skip = (FindingKind, String);
+type Skip = (ImportFindingKind, String);
 
 impl<'d> Intake<'d> {
     fn new(desk: &'d Desk, person: &'d Person) -> Self {
@@ -161,8 +162,8 @@ impl<'d> Intake<'d> {
             batch: Vec::with_capacity(BATCH),
             line: 0,
             booked: BTreeMap::new(),
-            findings: Findings::default(),
-            told: Imported::default(),
+            findings: ImportFindings::default(),
+            told: ImportResponse::default(),
         }
     }
 
@@ -213,7 +214,10 @@ impl<'d> Intake<'d> {
         }
         self.told.lines += 1;
         let read = if overlong {
-            Err((FindingKind::Broken, format!("longer than {MAX_LINE} bytes")))
+            Err((
+                ImportFindingKind::Broken,
+                format!("longer than {MAX_LINE} bytes"),
+            ))
         } else {
             self.read(text)
         };
@@ -253,7 +257,7 @@ impl<'d> Intake<'d> {
         for (n, (line, workflow, run, mark)) in lines.into_iter().enumerate() {
             if known.contains(&n) {
                 self.findings.note(
-                    FindingKind::Duplicate,
+                    ImportFindingKind::Duplicate,
                     line,
                     run.map_or_else(String::new, |run| format!("run `{run}` of `{workflow}`")),
                 );
@@ -274,14 +278,18 @@ impl<'d> Intake<'d> {
 
     /// What a line says, as a run to be booked.
     fn read(&mut self, text: &[u8]) -> Result<RunRecord, Skip> {
-        let line = Line::read(text).map_err(|bad| (FindingKind::Broken, bad.to_string()))?;
+        let line =
+            HistoryRun::read(text).map_err(|bad| (ImportFindingKind::Broken, bad.to_string()))?;
         let now = self.desk.ledger().now();
         let at = line.at.0;
         if at > now {
-            return Err((FindingKind::Future, line.at.to_string()));
+            return Err((ImportFindingKind::Future, line.at.to_string()));
         }
         let Some((place, standing)) = self.places.get(&*line.workflow) else {
-            return Err((FindingKind::UnknownWorkflow, format!("`{}`", line.workflow)));
+            return Err((
+                ImportFindingKind::UnknownWorkflow,
+                format!("`{}`", line.workflow),
+            ));
         };
         let (policy, objective) = (&place.policy, &place.policy.terms.objective);
         let unknown = |mode: &&FailureMode| {
@@ -290,7 +298,7 @@ impl<'d> Intake<'d> {
                 && !objective.critical.contains(*mode)
         };
         if let Some(mode) = line.modes.iter().find(unknown) {
-            return Err((FindingKind::UnknownMode, format!("`{mode}`")));
+            return Err((ImportFindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);
         let mut calls = Vec::with_capacity(line.calls.len());
@@ -299,7 +307,7 @@ impl<'d> Intake<'d> {
             let risk = judge::risk(policy, tool);
             if !tool.is_some_and(|tool| policy.tools.contains(&tool.name)) {
                 self.findings.note(
-                    FindingKind::UnknownTool,
+                    ImportFindingKind::UnknownTool,
                     self.line,
                     format!("`{}`", call.tool),
                 );
@@ -334,11 +342,11 @@ impl<'d> Intake<'d> {
         let reading = past::read(objective, line.outcome, &line.modes, idle);
         if let Some(contradiction) = reading.contradiction {
             self.findings
-                .note(FindingKind::Contradiction, self.line, contradiction);
+                .note(ImportFindingKind::Contradiction, self.line, contradiction);
         }
         if now.since(at) > REACH {
             self.findings
-                .note(FindingKind::Old, self.line, line.at.to_string());
+                .note(ImportFindingKind::Old, self.line, line.at.to_string());
         }
         let mut modes: Vec<_> = line.modes.into_iter().collect();
         if reading.mark == Mark::Unacceptable && modes.is_empty() {
@@ -372,7 +380,7 @@ impl<'d> Intake<'d> {
     }
 
     /// What is told in the end.
-    fn told(self) -> Imported {
+    fn told(self) -> ImportResponse {
         let standing = |(workflow, booked): (WorkflowName, u64)| {
             let standing = self.desk.ledger().view(&workflow)?.standing;
             Some(ImportedWorkflow {
@@ -384,7 +392,7 @@ impl<'d> Intake<'d> {
             })
         };
         let workflows = self.booked.into_iter().filter_map(standing).collect();
-        Imported {
+        ImportResponse {
             skipped: self.findings.skipped(),
             findings: self.findings.into_list(),
             workflows,
@@ -397,7 +405,7 @@ impl<'d> Intake<'d> {
 /// today.
 fn subject(
     tool: &Tool,
-    call: &LineCall<'_>,
+    call: &HistoryCall<'_>,
     agent: &str,
     workflow: &str,
     run: RunFacts<'_>,

@@ -10,7 +10,9 @@ use super::fault::Fault;
 use super::read::{Asked, Segment, sentence};
 use super::runs::every;
 use super::{Desk, batch};
-use crate::api::incident::{Decided, ExcludeIncident, Incident, Incidents};
+use crate::api::incident::{
+    ExcludeIncidentRequest, ExcludeIncidentResponse, IncidentList, IncidentView,
+};
 use crate::api::{Problem, Slug};
 use crate::gate::booking::Change;
 use crate::gate::incident;
@@ -30,15 +32,15 @@ const MOST_RUNS: usize = 100_000;
 const SETTLES: std::time::Duration = minutes(61);
 
 /// The incidents that are remembered, newest first.
-#[utoipa::path(get, path = "/v1/incidents", responses((status = 200, body = Incidents), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Incidents> {
-    Json(Incidents {
+#[utoipa::path(get, path = "/v1/incidents", responses((status = 200, body = IncidentList), (status = "default", body = Problem)))]
+pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<IncidentList> {
+    Json(IncidentList {
         incidents: desk
             .ledger()
             .incidents()
             .iter()
             .rev()
-            .map(Incident::of)
+            .map(IncidentView::of)
             .collect(),
     })
 }
@@ -48,15 +50,15 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Incidents> {
     post,
     path = "/v1/incidents/{incident}/exclude",
     params(("incident" = String, Path)),
-    request_body = ExcludeIncident,
-    responses((status = 200, body = Decided), (status = "default", body = Problem))
+    request_body = ExcludeIncidentRequest,
+    responses((status = 200, body = ExcludeIncidentResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(id): Segment,
-    Asked(exclude): Asked<ExcludeIncident>,
-) -> Result<Json<Decided>, Fault> {
+    Asked(exclude): Asked<ExcludeIncidentRequest>,
+) -> Result<Json<ExcludeIncidentResponse>, Fault> {
     let id: IncidentId = id.parse().map_err(|_| unknown(&id))?;
     let reason = sentence("/reason", &exclude.reason)?;
     let incident = desk
@@ -68,7 +70,7 @@ pub(super) async fn exclude(
     let by = person.name.clone();
     if exclude.retract {
         let done = batch::under(&desk, &id.to_string(), Change::Reinstate { by }).await?;
-        return Ok(Json(Decided {
+        return Ok(Json(ExcludeIncidentResponse {
             incident: id.to_string(),
             runs: done.workflows.values().sum(),
             left: 0,
@@ -104,7 +106,7 @@ pub(super) async fn exclude(
     };
     let runs = keys.len() as u64;
     let done = batch::apply(&desk, BatchOf::Runs(keys), change, runs, None).await?;
-    Ok(Json(Decided {
+    Ok(Json(ExcludeIncidentResponse {
         incident: id.to_string(),
         runs: done.workflows.values().sum(),
         left,

@@ -8,7 +8,7 @@ use axum::extract::State;
 use super::Desk;
 use super::fault::Fault;
 use super::read::{Params, Segment, moment};
-use crate::api::numbers::{NumbersOver, SpanQuery};
+use crate::api::numbers::{SpanNumbers, SpanQuery};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::budget::window::{KEPT_HOURS, starts};
 use crate::gate::name::WorkflowName;
@@ -19,13 +19,13 @@ use crate::gate::time::{Hour, Time};
     get,
     path = "/v1/workflows/{workflow}/numbers",
     params(("workflow" = String, Path), SpanQuery),
-    responses((status = 200, body = NumbersOver), (status = "default", body = Problem))
+    responses((status = 200, body = SpanNumbers), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Segment(workflow): Segment,
     Params(query): Params<SpanQuery>,
-) -> Result<Json<NumbersOver>, Fault> {
+) -> Result<Json<SpanNumbers>, Fault> {
     let name = WorkflowName::from(workflow);
     let view = desk
         .ledger()
@@ -40,7 +40,7 @@ pub(super) async fn show(
         starts(window, now),
     )?;
     let totals = view.state.account().between(since, until);
-    Ok(Json(NumbersOver::of(
+    Ok(Json(SpanNumbers::of(
         name.to_string(),
         Moment(since.hour().start()),
         Moment(until),

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::auth::LetIn;
 use super::fault::Fault;
 use crate::api::operate::{MAX_NAME, MAX_TEXT};
-use crate::api::{Moment, Slug, Span};
+use crate::api::{Moment, Slug, TimeSpan};
 use crate::gate::time::Time;
 
 /// The largest body.
@@ -187,11 +187,11 @@ pub(super) fn some_name<'t, T: From<&'t str>>(
 }
 
 /// A duration that is not zero and at most `max`.
-pub(super) fn lasting(pointer: &str, span: Span, max: Duration) -> Result<Duration, Fault> {
+pub(super) fn lasting(pointer: &str, span: TimeSpan, max: Duration) -> Result<Duration, Fault> {
     if span.0.is_zero() || span.0 > max {
         return Err(Fault::field(
             pointer,
-            format!("must be longer than nothing and at most {}", Span(max)),
+            format!("must be longer than nothing and at most {}", TimeSpan(max)),
         ));
     }
     Ok(span.0)

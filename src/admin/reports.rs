@@ -13,7 +13,7 @@ use super::durable::{MAY_STILL, durable, revised};
 use super::fault::Fault;
 use super::read::{Asked, Segment, name, remark, sentence, some_name};
 use super::{Desk, batch};
-use crate::api::operate::{Exclude, Report, RunReport};
+use crate::api::operate::{ExcludeRunRequest, ReportRequest, ReportRunRequest};
 use crate::api::{Moment, Problem};
 use crate::gate::booking::Change;
 use crate::gate::name::RunId;
@@ -27,25 +27,25 @@ use crate::{api, ids};
 #[utoipa::path(
     post,
     path = "/v1/reports",
-    request_body = Report,
-    responses((status = 200, body = api::report::Reported), (status = "default", body = Problem))
+    request_body = ReportRequest,
+    responses((status = 200, body = api::report::ReportResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn report(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(report): Asked<Report>,
-) -> Result<Json<api::report::Reported>, Fault> {
+    Asked(report): Asked<ReportRequest>,
+) -> Result<Json<api::report::ReportResponse>, Fault> {
     if report.filter.is_some() || takes_back_all(&report) {
         return make_many(&desk, &person, &report)
             .await
-            .map(|batch| Json(api::report::Reported::Many(batch)));
+            .map(|batch| Json(api::report::ReportResponse::Many(batch)));
     }
     stray("/confirm", report.confirm, "goes with `filter` alone")?;
     stray("/dry_run", report.dry_run, "goes with `filter` alone")?;
     let target = target(&report)?;
     make(&desk, &person, target, &report)
         .await
-        .map(|Json(one)| Json(api::report::Reported::One(one)))
+        .map(|Json(one)| Json(api::report::ReportResponse::One(one)))
 }
 
 /// Reports how the run in the path turned out, or takes such a report back.
@@ -53,16 +53,16 @@ pub(super) async fn report(
     post,
     path = "/v1/runs/{run}/report",
     params(("run" = String, Path)),
-    request_body = RunReport,
-    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+    request_body = ReportRunRequest,
+    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn report_run(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(run): Segment,
-    Asked(report): Asked<RunReport>,
-) -> Result<Json<api::operate::Revised>, Fault> {
-    let report = Report {
+    Asked(report): Asked<ReportRunRequest>,
+) -> Result<Json<api::operate::RevisedRun>, Fault> {
+    let report = ReportRequest {
         run: Some(run),
         ..report.into()
     };
@@ -75,15 +75,15 @@ pub(super) async fn report_run(
     post,
     path = "/v1/runs/{run}/exclude",
     params(("run" = String, Path)),
-    request_body = Exclude,
-    responses((status = 200, body = api::operate::Revised), (status = "default", body = Problem))
+    request_body = ExcludeRunRequest,
+    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(run): Segment,
-    Asked(exclude): Asked<Exclude>,
-) -> Result<Json<api::operate::Revised>, Fault> {
+    Asked(exclude): Asked<ExcludeRunRequest>,
+) -> Result<Json<api::operate::RevisedRun>, Fault> {
     let reason = sentence("/reason", &exclude.reason)?.into();
     let by = person.name.clone();
     let reference = some_reference(exclude.reference.as_deref())?;
@@ -111,8 +111,8 @@ async fn make(
     desk: &Desk,
     person: &Person,
     target: RunTarget,
-    report: &Report,
-) -> Result<Json<api::operate::Revised>, Fault> {
+    report: &ReportRequest,
+) -> Result<Json<api::operate::RevisedRun>, Fault> {
     let mode = some_mode(desk, report)?;
     let note: Option<Arc<str>> = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
@@ -203,7 +203,7 @@ async fn make(
 }
 
 /// Does it take back all that was reported under one reference?
-fn takes_back_all(report: &Report) -> bool {
+fn takes_back_all(report: &ReportRequest) -> bool {
     let named = [&report.run, &report.call, &report.subject]
         .into_iter()
         .any(Option::is_some);
@@ -213,8 +213,8 @@ fn takes_back_all(report: &Report) -> bool {
 async fn make_many(
     desk: &Arc<Desk>,
     person: &Person,
-    report: &Report,
-) -> Result<api::report::Batch, Fault> {
+    report: &ReportRequest,
+) -> Result<api::report::BatchResult, Fault> {
     for (pointer, given) in [
         ("/run", &report.run),
         ("/call", &report.call),
@@ -237,7 +237,7 @@ async fn make_many(
     let mode = match &report.filter {
         Some(filter) => some_mode(
             desk,
-            &Report {
+            &ReportRequest {
                 workflow: filter.workflow.clone(),
                 ..report.clone()
             },
@@ -298,7 +298,7 @@ async fn make_many(
 pub(super) fn answer(
     target: &RunTarget,
     revised: Result<Revised, ReviseError>,
-) -> Result<Json<api::operate::Revised>, Fault> {
+) -> Result<Json<api::operate::RevisedRun>, Fault> {
     match revised {
         Ok(revised) => Ok(Json(told(&revised))),
         Err(ReviseError::Unknown) => Err(Fault::no_run(target)),
@@ -326,7 +326,7 @@ fn stray(pointer: &str, given: bool, what: &str) -> Result<(), Fault> {
 }
 
 /// Which run is meant: exactly one of run, call and subject, and nothing that would be looked past.
-fn target(report: &Report) -> Result<RunTarget, Fault> {
+fn target(report: &ReportRequest) -> Result<RunTarget, Fault> {
     let workflow = some_name("/workflow", report.workflow.as_deref())?;
     match (
         report.run.as_deref(),
@@ -374,7 +374,7 @@ fn target(report: &Report) -> Result<RunTarget, Fault> {
 
 /// A built-in mode, or one that the workflow's objective names; that of any workflow where the
 /// report does not say which. A slip of the keyboard is no new mode.
-fn some_mode(desk: &Desk, report: &Report) -> Result<Option<FailureMode>, Fault> {
+fn some_mode(desk: &Desk, report: &ReportRequest) -> Result<Option<FailureMode>, Fault> {
     let Some(mode) = &report.mode else {
         return Ok(None);
     };
@@ -407,8 +407,8 @@ fn some_mode(desk: &Desk, report: &Report) -> Result<Option<FailureMode>, Fault>
     ))
 }
 
-pub(super) fn told(revised: &Revised) -> api::operate::Revised {
-    api::operate::Revised {
+pub(super) fn told(revised: &Revised) -> api::operate::RevisedRun {
+    api::operate::RevisedRun {
         run: revised.run.to_string(),
         workflow: revised.workflow.to_string(),
         agent: revised.agent.to_string(),

@@ -14,9 +14,10 @@ use super::fault::Fault;
 use super::numbers::span;
 use super::read::{Asked, Params, remark, some_name};
 use super::runs::every;
-use crate::api::review::gather::{CALL_KINDS, Gathering, HOLDS, KINDS, Subject};
+use crate::api::review::gather::{CALL_KINDS, HOLDS, KINDS, ReviewGathering, ReviewSubject};
 use crate::api::review::{
-    ExecutedCalls, Review, ReviewDone, ReviewQuery, ReviewRecorded, ShadowFinding,
+    ExecutedCalls, ReviewDoneRequest, ReviewDoneResponse, ReviewQuery, ReviewResponse,
+    ShadowFinding,
 };
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::event::Entry;
@@ -39,11 +40,11 @@ const MOST_ENTRIES: usize = 200_000;
 const MOST_RUNS: usize = 10_000;
 
 /// How workflows did over a span of time.
-#[utoipa::path(get, path = "/v1/review", params(ReviewQuery), responses((status = 200, body = Review), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/review", params(ReviewQuery), responses((status = 200, body = ReviewResponse), (status = "default", body = Problem)))]
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Params(query): Params<ReviewQuery>,
-) -> Result<Json<Review>, Fault> {
+) -> Result<Json<ReviewResponse>, Fault> {
     let only = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
     let with_timeline = query.timeline.unwrap_or(false);
     if with_timeline && only.is_none() {
@@ -71,7 +72,7 @@ pub(super) async fn show(
         .into_iter()
         .map(|(name, view)| subject(name, view, &policies.policies))
         .collect();
-    let gathering = Gathering::new(
+    let gathering = ReviewGathering::new(
         since,
         until.plus(Duration::from_millis(1)),
         subjects,
@@ -92,12 +93,12 @@ pub(super) async fn show(
 }
 
 /// Records that a person looked, at one workflow or at all.
-#[utoipa::path(post, path = "/v1/review", request_body = ReviewDone, responses((status = 200, body = ReviewRecorded), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/review", request_body = ReviewDoneRequest, responses((status = 200, body = ReviewDoneResponse), (status = "default", body = Problem)))]
 pub(super) async fn done(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(done): Asked<ReviewDone>,
-) -> Result<Json<ReviewRecorded>, Fault> {
+    Asked(done): Asked<ReviewDoneRequest>,
+) -> Result<Json<ReviewDoneResponse>, Fault> {
     let scope = some_name::<WorkflowName>("/workflow", done.workflow.as_deref())?
         .map_or(Scope::All, Scope::One);
     let note = remark("/note", done.note.as_deref())?;
@@ -113,18 +114,18 @@ pub(super) async fn done(
             .map(|(name, _)| name.to_string())
             .collect(),
     };
-    Ok(Json(ReviewRecorded {
+    Ok(Json(ReviewDoneResponse {
         workflows,
         by: person.name.to_string(),
     }))
 }
 
-fn subject(name: WorkflowName, view: View, policies: &PolicySet) -> Subject {
+fn subject(name: WorkflowName, view: View, policies: &PolicySet) -> ReviewSubject {
     let policy = view.handle.map(|place| Arc::clone(&place.policy));
     let without_schema = policy
         .as_ref()
         .map_or_else(Vec::new, |policy| bare(policy, policies));
-    Subject {
+    ReviewSubject {
         name,
         mode: policy.map(|policy| policy.mode),
         state: view.state,
@@ -147,11 +148,11 @@ fn bare(workflow: &Workflow, policies: &PolicySet) -> Vec<ToolName> {
 
 fn look(
     records: &dyn Records,
-    mut gathering: Gathering,
+    mut gathering: ReviewGathering,
     workflow: Option<WorkflowName>,
     (since, until): (Time, Time),
     with_timeline: bool,
-) -> Result<Review, Unavailable> {
+) -> Result<ReviewResponse, Unavailable> {
     let mut missing = Vec::new();
     // What was held before the span may be decided in it.
     let before = Happened {

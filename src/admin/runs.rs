@@ -10,9 +10,11 @@ use super::Desk;
 use super::fault::Fault;
 use super::incidents::incident_of;
 use super::read::{Params, Segment, limit, moment, name, some_name};
-use crate::api::problem::Executed;
-use crate::api::report::Candidate;
-use crate::api::run::{Call, Excluded, Run, RunDetail, RunQuery, RunScope, Runs, Said};
+use crate::api::problem::ExecutedView;
+use crate::api::report::CandidateRun;
+use crate::api::run::{
+    CallView, ChargeView, ExclusionView, RunDetail, RunPage, RunQuery, RunScope, RunSummary,
+};
 use crate::api::workflow::redacted;
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::incident::Incident;
@@ -32,11 +34,11 @@ const LISTED: usize = 100;
 pub(super) const MAX_LISTED: usize = 1_000;
 
 /// Booked runs, newest first.
-#[utoipa::path(get, path = "/v1/runs", params(RunQuery), responses((status = 200, body = Runs), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/runs", params(RunQuery), responses((status = 200, body = RunPage), (status = "default", body = Problem)))]
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Params(query): Params<RunQuery>,
-) -> Result<Json<Runs>, Fault> {
+) -> Result<Json<RunPage>, Fault> {
     let filter = filter(&query, desk.ledger().now())?;
     let limit = filter.limit;
     // One more than is shown tells whether there is a next page.
@@ -51,7 +53,7 @@ pub(super) async fn list(
         .last()
         .filter(|_| more)
         .map(|last| last.position.to_string());
-    Ok(Json(Runs {
+    Ok(Json(RunPage {
         runs: found.iter().map(run).collect(),
         next,
     }))
@@ -91,7 +93,7 @@ pub(super) async fn show(
             "no booked run has this id; one that is still open is shown when it ends",
         )),
         [one] => Ok(Json(detail(one, &Beside::of(&desk, [&one.run.workflow])))),
-        several => Err(Fault::several(several.iter().map(|view| Candidate {
+        several => Err(Fault::several(several.iter().map(|view| CandidateRun {
             workflow: view.run.workflow.to_string(),
             agent: view.run.agent.to_string(),
             run: view.run.id().to_string(),
@@ -196,7 +198,7 @@ pub(super) fn every(
     }
 }
 
-fn run(view: &RunView) -> Run {
+fn run(view: &RunView) -> RunSummary {
     let run = &view.run;
     let subjects: BTreeSet<_> = run
         .calls
@@ -204,7 +206,7 @@ fn run(view: &RunView) -> Run {
         .filter_map(|call| call.subject.as_ref())
         .map(ToString::to_string)
         .collect();
-    Run {
+    RunSummary {
         run: run.id().to_string(),
         workflow: run.workflow.to_string(),
         agent: run.agent.to_string(),
@@ -272,18 +274,18 @@ pub(super) fn detail(view: &RunView, beside: &Beside) -> RunDetail {
             .iter()
             .map(|charge| said(charge, view, &beside.incidents))
             .collect(),
-        retracted: view.retracted.iter().map(Said::of).collect(),
-        excluded: view.excluded.as_ref().map(|(reason, by)| Excluded {
+        retracted: view.retracted.iter().map(ChargeView::of).collect(),
+        excluded: view.excluded.as_ref().map(|(reason, by)| ExclusionView {
             reason: reason.to_string(),
             by: by.to_string(),
         }),
     }
 }
 
-fn said(charge: &run::Charge, view: &RunView, incidents: &[Incident]) -> Said {
-    Said {
+fn said(charge: &run::Charge, view: &RunView, incidents: &[Incident]) -> ChargeView {
+    ChargeView {
         incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()),
-        ..Said::of(charge)
+        ..ChargeView::of(charge)
     }
 }
 
@@ -296,15 +298,15 @@ pub(super) fn modes(run: &RunRecord) -> Vec<String> {
     modes.into_iter().map(ToString::to_string).collect()
 }
 
-pub(super) fn call(call: &CallRecord, samples: &[Sample]) -> Call {
-    Call {
+pub(super) fn call(call: &CallRecord, samples: &[Sample]) -> CallView {
+    CallView {
         call: call.call.to_string(),
         at: Moment(call.at),
         tool: call.tool.to_string(),
         risk: call.risk.as_str().to_owned(),
         verdict: call.verdict.as_str().to_owned(),
         rule: call.rule.as_deref().map(ToOwned::to_owned),
-        executed: Executed(call.executed),
+        executed: ExecutedView(call.executed),
         status: call.status,
         subject: call.subject.as_ref().map(ToString::to_string),
         sample: samples

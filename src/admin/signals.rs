@@ -19,7 +19,7 @@ use super::durable::{MAY_STILL, durable, revised};
 use super::fault::Fault;
 use super::read::Segment;
 use super::{Desk, fault, read, reports};
-use crate::api::report::Signalled;
+use crate::api::report::SignalResponse;
 use crate::api::{Problem, Slug, operate};
 use crate::gate::booking::Change;
 use crate::gate::budget::burn::BurnRates;
@@ -44,14 +44,14 @@ const MAX_SECRETS_FILE: u64 = 16 * 1024;
     path = "/v1/signals/{name}",
     params(("name" = String, Path, description = "the policy's `signal:`")),
     request_body(content = serde_json::Value, description = "whatever the system sends; signed as Standard Webhooks where the policy names a secret"),
-    responses((status = 200, body = Signalled), (status = "default", body = Problem)),
+    responses((status = 200, body = SignalResponse), (status = "default", body = Problem)),
     security((), ("token" = []))
 )]
 pub(super) async fn receive(
     State(desk): State<Arc<Desk>>,
     Segment(name): Segment,
     request: Request,
-) -> Result<Json<Signalled>, Fault> {
+) -> Result<Json<SignalResponse>, Fault> {
     let (parts, body) = request.into_parts();
     let policies = Arc::clone(&desk.ledger().table().policies);
     let signal = policies.signals.get(name.as_str()).map(Arc::clone);
@@ -93,20 +93,20 @@ pub(super) async fn receive(
 fn counted(
     desk: &Desk,
     signal: &Signal,
-    answer: Result<Signalled, Fault>,
-) -> Result<Json<Signalled>, Fault> {
+    answer: Result<SignalResponse, Fault>,
+) -> Result<Json<SignalResponse>, Fault> {
     let outcome = match &answer {
-        Ok(Signalled {
+        Ok(SignalResponse {
             matched: false,
             candidates,
             ..
         }) if !candidates.is_empty() => "ambiguous",
-        Ok(Signalled { matched: false, .. }) => "unmatched",
-        Ok(Signalled {
+        Ok(SignalResponse { matched: false, .. }) => "unmatched",
+        Ok(SignalResponse {
             result: Some(revised),
             ..
         }) if revised.repeated => "repeated",
-        Ok(Signalled { .. }) => "booked",
+        Ok(SignalResponse { .. }) => "booked",
         Err(_) => "failed",
     };
     desk.admin.metrics.signal(&signal.name, outcome);
@@ -188,11 +188,11 @@ async fn news(
     headers: &HeaderMap,
     body: &[u8],
     by: &PersonName,
-) -> Result<Signalled, Fault> {
-    let unmatched = |why: String| Signalled {
+) -> Result<SignalResponse, Fault> {
+    let unmatched = |why: String| SignalResponse {
         matched: false,
         why: Some(why),
-        ..Signalled::default()
+        ..SignalResponse::default()
     };
     let (target, note, reference) = match understood(signal, headers, body)? {
         Understood::Nothing(why) => return Ok(unmatched(why)),
@@ -242,10 +242,10 @@ async fn news(
         }
     };
     match answer {
-        Ok(done) => Ok(Signalled {
+        Ok(done) => Ok(SignalResponse {
             matched: true,
             result: Some(reports::told(&done)),
-            ..Signalled::default()
+            ..SignalResponse::default()
         }),
         Err(ReviseError::Unknown) => Ok(unmatched(fault::no_run(&target))),
         Err(ReviseError::Several(runs)) => {
@@ -255,7 +255,7 @@ async fn news(
                 "runs of several workflows may be meant by a signal, and none was charged"
             );
             let why = "runs of several workflows may be meant, and none was charged: give the signal a `workflow` or a `tool`".to_owned();
-            Ok(Signalled {
+            Ok(SignalResponse {
                 candidates: runs.into_iter().map(fault::candidate).collect(),
                 ..unmatched(why)
             })

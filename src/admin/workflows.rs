@@ -12,8 +12,10 @@ use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
 use super::fault::Fault;
 use super::read::{Asked, Segment, lasting, name, remark, sentence, some_name};
-use crate::api::operate::{Clamp, Clamped, Promote, Recover, Release};
-use crate::api::workflow::{ExposureView, PauseView, Traffic, Workflow, Workflows};
+use crate::api::operate::{
+    ClampRequest, ClampResponse, PromoteRequest, RecoverRequest, ReleaseRequest,
+};
+use crate::api::workflow::{ExposureView, PauseView, TrafficView, WorkflowList, WorkflowView};
 use crate::api::{Moment, Problem, Slug};
 use crate::config::quantity::Rate;
 use crate::gate::name::{LevelName, WorkflowName};
@@ -32,8 +34,8 @@ const PROBATION: Duration = days(7);
 const MAX_PROBATION: Duration = days(90);
 
 /// Every workflow as it stands, by name.
-#[utoipa::path(get, path = "/v1/workflows", responses((status = 200, body = Workflows), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Workflows> {
+#[utoipa::path(get, path = "/v1/workflows", responses((status = 200, body = WorkflowList), (status = "default", body = Problem)))]
+pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<WorkflowList> {
     Json(all(&desk))
 }
 
@@ -42,12 +44,12 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<Workflows> {
     get,
     path = "/v1/workflows/{workflow}",
     params(("workflow" = String, Path)),
-    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+    responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Segment(workflow): Segment,
-) -> Result<Json<Workflow>, Fault> {
+) -> Result<Json<WorkflowView>, Fault> {
     one(&desk, &workflow.into()).map(Json)
 }
 
@@ -56,25 +58,25 @@ pub(super) async fn show(
     post,
     path = "/v1/workflows/{workflow}/clamp",
     params(("workflow" = String, Path)),
-    request_body = Clamp,
-    responses((status = 200, body = Clamped), (status = "default", body = Problem))
+    request_body = ClampRequest,
+    responses((status = 200, body = ClampResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn clamp(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(clamp): Asked<Clamp>,
-) -> Result<Json<Clamped>, Fault> {
+    Asked(clamp): Asked<ClampRequest>,
+) -> Result<Json<ClampResponse>, Fault> {
     clamp_scope(&desk, &person, Scope::One(workflow.into()), clamp).await
 }
 
 /// Sets a ceiling on every workflow's level, those to come included.
-#[utoipa::path(post, path = "/v1/clamp", request_body = Clamp, responses((status = 200, body = Clamped), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/clamp", request_body = ClampRequest, responses((status = 200, body = ClampResponse), (status = "default", body = Problem)))]
 pub(super) async fn clamp_all(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(clamp): Asked<Clamp>,
-) -> Result<Json<Clamped>, Fault> {
+    Asked(clamp): Asked<ClampRequest>,
+) -> Result<Json<ClampResponse>, Fault> {
     clamp_scope(&desk, &person, Scope::All, clamp).await
 }
 
@@ -83,34 +85,34 @@ pub(super) async fn clamp_all(
     post,
     path = "/v1/workflows/{workflow}/release",
     params(("workflow" = String, Path)),
-    request_body = Release,
-    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+    request_body = ReleaseRequest,
+    responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn release(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(release): Asked<Release>,
-) -> Result<Json<Workflow>, Fault> {
+    Asked(release): Asked<ReleaseRequest>,
+) -> Result<Json<WorkflowView>, Fault> {
     let workflow = WorkflowName::from(workflow);
     release_scope(&desk, &person, &Scope::One(workflow.clone()), &release).await?;
     one(&desk, &workflow).map(Json)
 }
 
 /// Lifts the clamp on every workflow, and nothing else: a workflow's own clamp stays.
-#[utoipa::path(post, path = "/v1/release", request_body = Release, responses((status = 200, body = Workflows), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/release", request_body = ReleaseRequest, responses((status = 200, body = WorkflowList), (status = "default", body = Problem)))]
 pub(super) async fn release_all(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(release): Asked<Release>,
-) -> Result<Json<Workflows>, Fault> {
+    Asked(release): Asked<ReleaseRequest>,
+) -> Result<Json<WorkflowList>, Fault> {
     release_scope(&desk, &person, &Scope::All, &release).await?;
     let note = desk
         .admin
         .health
         .clamp_file()
         .map(|file| format!("the file `{file}` is still there: it does not clamp again while this gate runs, and it will at the next start; remove it"));
-    Ok(Json(Workflows { note, ..all(&desk) }))
+    Ok(Json(WorkflowList { note, ..all(&desk) }))
 }
 
 /// Puts the cause of a burn on record and opens a probation.
@@ -118,15 +120,15 @@ pub(super) async fn release_all(
     post,
     path = "/v1/workflows/{workflow}/recover",
     params(("workflow" = String, Path)),
-    request_body = Recover,
-    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+    request_body = RecoverRequest,
+    responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn recover(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(recover): Asked<Recover>,
-) -> Result<Json<Workflow>, Fault> {
+    Asked(recover): Asked<RecoverRequest>,
+) -> Result<Json<WorkflowView>, Fault> {
     let workflow = WorkflowName::from(workflow);
     let (cause, fix) = (
         sentence("/cause", &recover.cause)?,
@@ -148,15 +150,15 @@ pub(super) async fn recover(
     post,
     path = "/v1/workflows/{workflow}/promote",
     params(("workflow" = String, Path)),
-    request_body = Promote,
-    responses((status = 200, body = Workflow), (status = "default", body = Problem))
+    request_body = PromoteRequest,
+    responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn promote(
     State(desk): State<Arc<Desk>>,
     Extension(person): Extension<Arc<Person>>,
     Segment(workflow): Segment,
-    Asked(promote): Asked<Promote>,
-) -> Result<Json<Workflow>, Fault> {
+    Asked(promote): Asked<PromoteRequest>,
+) -> Result<Json<WorkflowView>, Fault> {
     let workflow = WorkflowName::from(workflow);
     let what = match (
         some_name("/to", promote.to.as_deref())?,
@@ -186,8 +188,8 @@ async fn clamp_scope(
     desk: &Desk,
     person: &Person,
     scope: Scope,
-    clamp: Clamp,
-) -> Result<Json<Clamped>, Fault> {
+    clamp: ClampRequest,
+) -> Result<Json<ClampResponse>, Fault> {
     let (to, reason) = (
         LevelName::from(name("/to", &clamp.to)?),
         sentence("/reason", &clamp.reason)?,
@@ -213,7 +215,7 @@ async fn clamp_scope(
         Scope::One(workflow) => Some(workflow.to_string()),
         Scope::All => None,
     };
-    Ok(Json(Clamped {
+    Ok(Json(ClampResponse {
         workflow,
         to: to.to_string(),
         until: until.map(Moment),
@@ -228,7 +230,7 @@ async fn release_scope(
     desk: &Desk,
     person: &Person,
     scope: &Scope,
-    release: &Release,
+    release: &ReleaseRequest,
 ) -> Result<(), Fault> {
     let receipt =
         desk.ledger()
@@ -236,8 +238,8 @@ async fn release_scope(
     durable(receipt, MAY_STILL).await
 }
 
-fn all(desk: &Desk) -> Workflows {
-    Workflows {
+fn all(desk: &Desk) -> WorkflowList {
+    WorkflowList {
         workflows: desk
             .ledger()
             .views()
@@ -248,7 +250,7 @@ fn all(desk: &Desk) -> Workflows {
     }
 }
 
-pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Fault> {
+pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<WorkflowView, Fault> {
     let view = desk.ledger().view(workflow).ok_or_else(|| {
         Fault::new(
             Slug::NotFound,
@@ -258,8 +260,8 @@ pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<Workflow, Faul
     Ok(shown(desk, workflow, &view))
 }
 
-fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
-    let mut shown = Workflow::of(
+fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> WorkflowView {
+    let mut shown = WorkflowView::of(
         name,
         view.handle.as_ref().map(|place| place.policy.mode),
         &view.state,
@@ -279,13 +281,13 @@ fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> Workflow {
     shown
 }
 
-fn traffic(place: &WorkflowHandle, view: &View) -> Traffic {
+fn traffic(place: &WorkflowHandle, view: &View) -> TrafficView {
     let (now, traffic) = (view.state.now(), place.shard.traffic());
     let places = place
         .policy
         .exposure
         .then(|| place.shard.taken().places(&view.standing));
-    Traffic {
+    TrafficView {
         in_flight: traffic.in_flight(),
         this_hour: traffic.calls(now),
         hours: view.state.pace().hours(now) as u64,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Moment;
-use super::context::Context;
+use super::context::ApprovalContext;
 use crate::gate::approval;
 use crate::gate::name::WorkflowName;
 
@@ -28,14 +28,14 @@ pub struct ApprovalQuery {
 /// Approvals. Pending ones that were put to other people first, then by risk, the riskiest first,
 /// and of those the first to expire; any others oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Approvals {
+pub struct ApprovalList {
     /// The approvals.
-    pub approvals: Vec<Approval>,
+    pub approvals: Vec<ApprovalView>,
 }
 
 /// One held call and what became of it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Approval {
+pub struct ApprovalView {
     /// Its id.
     pub id: String,
     /// pending, approved, used, denied, expired or withdrawn.
@@ -66,7 +66,7 @@ pub struct Approval {
     /// What a reviewer put in the place of the arguments: that is what is up for a decision, and
     /// what is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edit: Option<Edit>,
+    pub edit: Option<EditView>,
     /// The rule that held it.
     pub rule: String,
     /// Where that rule was written, as `file:line`.
@@ -90,15 +90,15 @@ pub struct Approval {
     /// How many people must approve.
     pub needed: u32,
     /// What was decided, in order.
-    pub decisions: Vec<Decision>,
+    pub decisions: Vec<DecisionView>,
     /// What surrounds it, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<Box<Context>>,
+    pub context: Option<Box<ApprovalContext>>,
 }
 
 /// The arguments that a reviewer put in the place of those that were asked for.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Edit {
+pub struct EditView {
     /// The arguments as canonical JSON, exactly as they are forwarded.
     #[schema(value_type = serde_json::Value)]
     pub args: Box<RawValue>,
@@ -108,7 +108,7 @@ pub struct Edit {
 
 /// What one reviewer decided.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Decision {
+pub struct DecisionView {
     /// Who.
     pub reviewer: String,
     /// In which role, where that is known.
@@ -122,14 +122,14 @@ pub struct Decision {
     pub at: Moment,
     /// Other arguments, where they approved those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edit: Option<Edit>,
+    pub edit: Option<EditView>,
     /// An approval that no longer counts: whoever gave it may not decide any more, or somebody
     /// edited the call since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }
 
-impl Approval {
+impl ApprovalView {
     /// `approval` of `workflow` as reviewers see it.
     #[must_use]
     pub fn of(workflow: &WorkflowName, approval: &approval::Approval) -> Self {
@@ -138,7 +138,7 @@ impl Approval {
             approval::Stage::Approved { until } => until,
             _ => request.expires_at,
         };
-        Approval {
+        ApprovalView {
             id: request.approval.to_string(),
             state: approval.stage.as_str().to_owned(),
             workflow: workflow.to_string(),
@@ -155,7 +155,7 @@ impl Approval {
                 .and_then(|args| RawValue::from_string(args.to_string()).ok()),
             subject: request.subject.as_ref().map(ToString::to_string),
             digest: request.digest.to_string(),
-            edit: approval.edit().map(Edit::of),
+            edit: approval.edit().map(EditView::of),
             rule: request.rule.to_string(),
             place: request.place.as_ref().map(ToString::to_string),
             reason: request.reason.to_string(),
@@ -176,30 +176,30 @@ impl Approval {
                 .filter(|_| approval.stage == approval::Stage::Pending)
                 .map(ToString::to_string),
             needed: request.needed,
-            decisions: approval.decisions.iter().map(Decision::of).collect(),
+            decisions: approval.decisions.iter().map(DecisionView::of).collect(),
             context: None,
         }
     }
 }
 
-impl Edit {
+impl EditView {
     /// `edit` as people and agents see it.
     #[must_use]
     pub fn of(edit: &approval::Edit) -> Self {
         let args = RawValue::from_string(edit.args.to_string())
             .unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Edit {
+        EditView {
             args,
             digest: edit.digest.to_string(),
         }
     }
 }
 
-impl Decision {
+impl DecisionView {
     /// `decision` as people see it.
     #[must_use]
     pub fn of(decision: &approval::Decision) -> Self {
-        Decision {
+        DecisionView {
             reviewer: decision.reviewer.to_string(),
             role: decision.role.as_ref().map(ToString::to_string),
             decision: match decision.decision {
@@ -210,7 +210,7 @@ impl Decision {
             .to_owned(),
             reason: decision.reason.as_ref().map(ToString::to_string),
             at: Moment(decision.at),
-            edit: decision.edit.as_ref().map(Edit::of),
+            edit: decision.edit.as_ref().map(EditView::of),
             void: decision.void,
         }
     }

@@ -33,7 +33,7 @@ pub struct AuditQuery {
 
 /// One page of the journal, oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Audit {
+pub struct JournalPage {
     /// The random id of the ledger: the chain begins with it.
     pub ledger: String,
     /// The entries.

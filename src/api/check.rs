@@ -20,16 +20,16 @@ pub struct CheckQuery {
 
 /// The queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Checks {
+pub struct CheckQueue {
     /// Runs that wait for somebody to judge them: the riskiest first, of those the oldest.
-    pub checks: Vec<Check>,
+    pub checks: Vec<QueuedCheck>,
     /// What became of the runs that were drawn in the last 30 days, by workflow.
-    pub drawn: Vec<Drawn>,
+    pub drawn: Vec<CheckTally>,
 }
 
 /// A run that waits for somebody to judge it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Check {
+pub struct QueuedCheck {
     /// When it was drawn.
     pub drawn_at: Moment,
     /// The risk of its riskiest executed call: read, low, medium or high.
@@ -41,7 +41,7 @@ pub struct Check {
 
 /// What became of the runs of a workflow that were drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Drawn {
+pub struct CheckTally {
     /// The workflow.
     pub workflow: String,
     /// Runs that wait, however long.
@@ -59,7 +59,7 @@ pub struct Drawn {
 /// Says that a run was right.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Accept {
+pub struct AcceptRequest {
     /// The workflow, where several have such a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,

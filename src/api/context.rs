@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Moment;
-use super::approval::Decision;
-use super::review::RuleReviewed;
-use super::run::Call;
-use super::workflow::Workflow;
+use super::approval::DecisionView;
+use super::review::RuleSummary;
+use super::run::CallView;
+use super::workflow::WorkflowView;
 
 /// So many calls of the run are told, the newest.
 pub const MOST_CALLS: usize = 50;
@@ -31,29 +31,29 @@ pub struct ContextQuery {
 
 /// What surrounds a held call.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Context {
+pub struct ApprovalContext {
     /// What the latest edit changes, member by member; empty where nobody edited it.
-    pub changes: Vec<Change>,
+    pub changes: Vec<MemberChange>,
     /// How the workflow stands: budget, posture, level.
-    pub workflow: Workflow,
+    pub workflow: WorkflowView,
     /// What the run did besides.
-    pub run: RunSoFar,
+    pub run: HeldCallRun,
     /// Other runs that touched the same business object, the latest first.
-    pub lately: Vec<Touch>,
+    pub lately: Vec<RelatedRun>,
     /// The newest decisions on calls of the same tool, those about the same object first, and how
     /// they turned out.
-    pub alike: Vec<Alike>,
+    pub alike: Vec<SimilarCall>,
     /// How decisions on calls that the same rule held came out in the last thirty days; `null`
     /// where it held none besides.
     #[serde(default)]
-    pub rule: Option<RuleReviewed>,
+    pub rule: Option<RuleSummary>,
     /// What of this could not be read.
     pub missing: Vec<String>,
 }
 
 /// One member of the arguments that an edit changes.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Change {
+pub struct MemberChange {
     /// Its name.
     pub member: String,
     /// What the agent asked for; absent where the edit adds the member.
@@ -76,14 +76,14 @@ pub struct Change {
 
 /// The run of a held call, without that call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RunSoFar {
+pub struct HeldCallRun {
     /// `open`; once it has ended what it came to, which is acceptable, unacceptable or excluded; or
     /// `unknown`, such as after a crash.
     pub state: String,
     /// When it began.
     pub started: Option<Moment>,
     /// Its newest calls that are over, oldest first.
-    pub calls: Vec<Call>,
+    pub calls: Vec<CallView>,
     /// How many older calls are left out.
     pub left_out: u64,
     /// Its calls that are under way.
@@ -96,7 +96,7 @@ pub struct RunSoFar {
 
 /// A run that touched the same business object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Touch {
+pub struct RelatedRun {
     /// Its workflow.
     pub workflow: String,
     /// Its agent.
@@ -116,7 +116,7 @@ pub struct Touch {
 
 /// A call of the same tool that people decided on.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Alike {
+pub struct SimilarCall {
     /// The approval's id.
     pub id: String,
     /// When the call was held.
@@ -128,7 +128,7 @@ pub struct Alike {
     /// The rule that held it.
     pub rule: String,
     /// What was decided, in order. The arguments of edits are left out.
-    pub decisions: Vec<AlikeDecision>,
+    pub decisions: Vec<SimilarCallDecision>,
     /// Whether the call went.
     pub sent: bool,
     /// What the run came to that sent it: acceptable, unacceptable or excluded; `null` where it did
@@ -140,7 +140,7 @@ pub struct Alike {
 
 /// A decision on such a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct AlikeDecision {
+pub struct SimilarCallDecision {
     /// Who.
     pub reviewer: String,
     /// `approve`, `deny_wrong` or `deny_not_now`.
@@ -153,11 +153,11 @@ pub struct AlikeDecision {
     pub at: Moment,
 }
 
-impl AlikeDecision {
+impl SimilarCallDecision {
     /// `decision` without what it would send.
     #[must_use]
-    pub fn of(decision: &Decision) -> Self {
-        AlikeDecision {
+    pub fn of(decision: &DecisionView) -> Self {
+        SimilarCallDecision {
             reviewer: decision.reviewer.clone(),
             decision: decision.decision.clone(),
             edited: decision.edit.is_some(),
@@ -174,7 +174,7 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, 
 
 /// What an edit changes, member by member; nothing where one of the two is no object.
 #[must_use]
-pub fn changes(asked: &str, edited: &str) -> Vec<Change> {
+pub fn changes(asked: &str, edited: &str) -> Vec<MemberChange> {
     type Members = BTreeMap<String, Box<RawValue>>;
     let (Ok(asked), Ok(edited)) = (
         serde_json::from_str::<Members>(asked),
@@ -187,7 +187,7 @@ pub fn changes(asked: &str, edited: &str) -> Vec<Change> {
         asked.get(*name).map(|value| value.get()) != edited.get(*name).map(|value| value.get())
     });
     changed
-        .map(|name| Change {
+        .map(|name| MemberChange {
             member: name.clone(),
             asked: asked.get(name).cloned(),
             edited: edited.get(name).cloned(),
@@ -209,7 +209,8 @@ mod tests {
             ),
             r#"[{"member":"amount","asked":900,"edited":60.00},{"member":"by","edited":"\u202e"},{"member":"note","asked":"x"}]"#
         );
-        let to_null: Change = serde_json::from_str(r#"{"member":"a","edited":null}"#).unwrap();
+        let to_null: MemberChange =
+            serde_json::from_str(r#"{"member":"a","edited":null}"#).unwrap();
         assert_eq!(
             (
                 to_null.asked.is_none(),

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Moment, Span};
+use super::{Moment, TimeSpan};
 use crate::gate::earn;
 use crate::gate::earn::{Gain, How, Progress};
 use crate::gate::level::Volume;
@@ -12,7 +12,7 @@ use crate::gate::workflow::WorkflowState;
 
 /// What a workflow may earn next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Earn {
+pub struct NextStep {
     /// The step.
     pub next: String,
     /// Whole UTC days within budget since the level last changed.
@@ -41,7 +41,7 @@ pub struct EarnEvidence {
 
 /// A step of the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Step {
+pub struct StepView {
     /// Its name.
     pub step: String,
     /// What it gives.
@@ -62,7 +62,7 @@ pub struct Step {
 
 /// Something that waits for the operator's word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Proposal {
+pub struct ProposalView {
     /// promotion or demotion.
     pub proposal: String,
     /// The step, where it is one.
@@ -77,24 +77,24 @@ pub struct Proposal {
 
 /// What would cost the workflow its level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Lose {
+pub struct LevelLoss {
     /// Burns that count towards it.
     pub burns: u64,
     /// How many it takes.
     pub of: u32,
     /// Within which time.
-    pub within: Span,
+    pub within: TimeSpan,
     /// The level that is left then; `null` at the lowest.
     pub to: Option<String>,
     /// When the oldest of these burns counts no more.
     pub until: Option<Moment>,
 }
 
-impl Earn {
+impl NextStep {
     /// The first step of `state` that is not taken.
     #[must_use]
     pub fn of(state: &WorkflowState) -> Option<Self> {
-        state.progress().first().map(|progress| Earn {
+        state.progress().first().map(|progress| NextStep {
             next: progress.step.name.to_string(),
             days: progress.days,
             of: progress.step.after_days,
@@ -115,7 +115,7 @@ impl EarnEvidence {
     }
 }
 
-impl Step {
+impl StepView {
     /// Every step of `state`, the taken ones first.
     #[must_use]
     pub fn of(state: &WorkflowState) -> Vec<Self> {
@@ -124,16 +124,16 @@ impl Step {
         let taken = terms.steps.iter().filter_map(|step| {
             let taken_at = taken.get(&step.name);
             let is_open = open.iter().any(|progress| progress.step.name == step.name);
-            (!is_open).then(|| Step {
+            (!is_open).then(|| StepView {
                 state: "taken".to_owned(),
                 since: taken_at.map(|taken| Moment(taken.at)),
                 by: taken_at
                     .and_then(|taken| taken.by.as_ref())
                     .map(ToString::to_string),
-                ..Step::open(step)
+                ..StepView::open(step)
             })
         });
-        let waiting = open.iter().map(|progress| Step {
+        let waiting = open.iter().map(|progress| StepView {
             state: if progress.proposed.is_some() {
                 "proposed"
             } else {
@@ -142,13 +142,13 @@ impl Step {
             .to_owned(),
             since: progress.proposed.map(Moment),
             evidence: Some(EarnEvidence::of(progress)),
-            ..Step::open(&progress.step)
+            ..StepView::open(&progress.step)
         });
         taken.chain(waiting).collect()
     }
 
     fn open(step: &earn::Step) -> Self {
-        Step {
+        StepView {
             step: step.name.to_string(),
             gives: gives(&step.gain),
             how: match step.how {
@@ -165,7 +165,7 @@ impl Step {
     }
 }
 
-impl Proposal {
+impl ProposalView {
     /// Everything that is proposed for `state`.
     #[must_use]
     pub fn of(state: &WorkflowState) -> Vec<Self> {
@@ -175,7 +175,7 @@ impl Proposal {
             } else {
                 None
             };
-            progress.proposed.map(|since| Proposal {
+            progress.proposed.map(|since| ProposalView {
                 proposal: "promotion".to_owned(),
                 step: Some(progress.step.name.to_string()),
                 to,
@@ -183,7 +183,7 @@ impl Proposal {
                 since: Moment(since),
             })
         });
-        let demotion = state.demotion().map(|(to, since)| Proposal {
+        let demotion = state.demotion().map(|(to, since)| ProposalView {
             proposal: "demotion".to_owned(),
             step: None,
             to: Some(to.to_string()),
@@ -194,16 +194,16 @@ impl Proposal {
     }
 }
 
-impl Lose {
+impl LevelLoss {
     /// What would cost `state` its level.
     #[must_use]
     pub fn of(state: &WorkflowState) -> Self {
         let (terms, earned) = (state.terms(), state.effective().earned);
         let lower = earned.index().saturating_sub(terms.lose.drop as usize);
-        Lose {
+        LevelLoss {
             burns: state.costly_burns().count() as u64,
             of: terms.lose.burns,
-            within: Span(terms.lose.within),
+            within: TimeSpan(terms.lose.within),
             to: (lower < earned.index()).then(|| terms.ladder.rungs()[lower].level.to_string()),
             until: state
                 .costly_burns()
@@ -236,6 +236,6 @@ fn rate(cap: Volume) -> String {
     format!(
         "{} in {}",
         cap.calls,
-        Span(std::time::Duration::from_secs(cap.per_seconds.into()))
+        TimeSpan(std::time::Duration::from_secs(cap.per_seconds.into()))
     )
 }

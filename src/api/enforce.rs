@@ -38,7 +38,7 @@ impl From<Watched> for ShadowView {
 
 /// What the flip from shadow to enforce would do, judged by the calls of the last days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Flip {
+pub struct EnforcePreview {
     /// The workflow.
     pub workflow: String,
     /// The whole workflow is in shadow. Where it is not, only what the tools and rules in `shadow`
@@ -67,7 +67,7 @@ pub struct Flip {
     /// Denials on a day, rounded up.
     pub denials_a_day: u64,
     /// Which rules would have acted at which tools, the most frequent first.
-    pub rules: Vec<FlipRule>,
+    pub rules: Vec<EnforcePreviewRule>,
     /// The posture on the flip: that of the runs which are booked, and which stay booked.
     pub posture: String,
     /// The level on the flip.
@@ -78,7 +78,7 @@ pub struct Flip {
 
 /// A rule that would act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FlipRule {
+pub struct EnforcePreviewRule {
     /// The tool.
     pub tool: String,
     /// The rule.

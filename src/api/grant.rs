@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Moment, Span};
+use super::{Moment, TimeSpan};
 use crate::gate::approval::TimedGrant;
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Time;
@@ -11,12 +11,12 @@ use crate::gate::time::Time;
 /// Lets held calls of a tool go for a while, without asking anybody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GiveGrant {
+pub struct GrantRequest {
     /// The tool, as `api/tool`.
     pub tool: String,
     /// For how long: at most a day.
     #[serde(rename = "for")]
-    pub lasts: Span,
+    pub lasts: TimeSpan,
     /// For how many calls: at most 1,000.
     pub max: u32,
     /// Why.
@@ -26,7 +26,7 @@ pub struct GiveGrant {
 /// Takes a grant back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Revoke {
+pub struct RevokeRequest {
     /// Why.
     pub reason: String,
 }
@@ -42,14 +42,14 @@ pub struct GrantQuery {
 
 /// Grants, in the order in which they were given. Those that are over are remembered for a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Grants {
+pub struct GrantList {
     /// The grants.
-    pub grants: Vec<Grant>,
+    pub grants: Vec<GrantView>,
 }
 
 /// One time-boxed grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Grant {
+pub struct GrantView {
     /// Its id.
     pub id: String,
     /// The workflow.
@@ -74,11 +74,11 @@ pub struct Grant {
     pub open: bool,
 }
 
-impl Grant {
+impl GrantView {
     /// `grant` of `workflow` at `now`.
     #[must_use]
     pub fn of(workflow: &WorkflowName, grant: &TimedGrant, now: Time) -> Self {
-        Grant {
+        GrantView {
             id: grant.id.to_string(),
             workflow: workflow.to_string(),
             tool: grant.tool.to_string(),

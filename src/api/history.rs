@@ -31,7 +31,7 @@ pub const MAX_NAMED: usize = 20;
 /// One run of a history.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Line<'a> {
+pub struct HistoryRun<'a> {
     /// When it was booked.
     pub at: Moment,
     /// Its workflow.
@@ -50,13 +50,13 @@ pub struct Line<'a> {
     pub modes: BTreeSet<FailureMode>,
     /// Its calls, in order, where the history has them.
     #[serde(borrow, default)]
-    pub calls: Vec<LineCall<'a>>,
+    pub calls: Vec<HistoryCall<'a>>,
 }
 
 /// One call of a run in a history.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LineCall<'a> {
+pub struct HistoryCall<'a> {
     /// Its tool, as `api/tool`.
     #[serde(borrow)]
     pub tool: Cow<'a, str>,
@@ -70,7 +70,7 @@ pub struct LineCall<'a> {
 #[error("{0}")]
 pub struct BadLine(String);
 
-impl<'a> Line<'a> {
+impl<'a> HistoryRun<'a> {
     /// Reads one line.
     pub fn read(text: &'a [u8]) -> Result<Self, BadLine> {
         let text = std::str::from_utf8(text).map_err(|_| BadLine("not UTF-8".to_owned()))?;
@@ -78,7 +78,8 @@ impl<'a> Line<'a> {
         if !text.trim_start().starts_with('{') {
             return Err(BadLine("not a JSON object".to_owned()));
         }
-        let line: Line<'a> = serde_json::from_str(text).map_err(|error| BadLine(said(&error)))?;
+        let line: HistoryRun<'a> =
+            serde_json::from_str(text).map_err(|error| BadLine(said(&error)))?;
         let bad = |what: &str| Err(BadLine(what.to_owned()));
         let is_name = |name: &str| {
             !name.is_empty()
@@ -123,7 +124,7 @@ fn said(error: &serde_json::Error) -> String {
 
 /// What became of a history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Imported {
+pub struct ImportResponse {
     /// Lines that were not empty.
     pub lines: u64,
     /// Runs that were booked.
@@ -140,28 +141,28 @@ pub struct Imported {
     pub skipped: u64,
     /// What was found, and where: why lines were skipped, and what is odd about runs that were
     /// booked all the same.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ImportFinding>,
     /// The workflows that runs were booked to, as they stand now.
     pub workflows: Vec<ImportedWorkflow>,
 }
 
 /// One kind of finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Finding {
+pub struct ImportFinding {
     /// What kind.
-    pub kind: FindingKind,
+    pub kind: ImportFindingKind,
     /// Whether its lines were skipped.
     pub skipped: bool,
     /// How many lines.
     pub count: u64,
     /// The first of them.
-    pub lines: Vec<FoundLine>,
+    pub lines: Vec<ImportFindingLine>,
 }
 
 /// What is odd about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum FindingKind {
+pub enum ImportFindingKind {
     /// It is not a run.
     Broken,
     /// No policy in force has the workflow.
@@ -180,17 +181,19 @@ pub enum FindingKind {
     Old,
 }
 
-impl FindingKind {
+impl ImportFindingKind {
     /// Is a line skipped for it?
     #[must_use]
     pub const fn skips(self) -> bool {
         match self {
-            FindingKind::Broken
-            | FindingKind::UnknownWorkflow
-            | FindingKind::UnknownMode
-            | FindingKind::Future
-            | FindingKind::Duplicate => true,
-            FindingKind::Contradiction | FindingKind::UnknownTool | FindingKind::Old => false,
+            ImportFindingKind::Broken
+            | ImportFindingKind::UnknownWorkflow
+            | ImportFindingKind::UnknownMode
+            | ImportFindingKind::Future
+            | ImportFindingKind::Duplicate => true,
+            ImportFindingKind::Contradiction
+            | ImportFindingKind::UnknownTool
+            | ImportFindingKind::Old => false,
         }
     }
 
@@ -198,23 +201,23 @@ impl FindingKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            FindingKind::Broken => "not a run",
-            FindingKind::UnknownWorkflow => "unknown workflow",
-            FindingKind::UnknownMode => "unknown failure mode",
-            FindingKind::Future => "in the future",
-            FindingKind::Duplicate => "known already",
-            FindingKind::Contradiction => "outcome and modes disagree; the modes decided",
-            FindingKind::UnknownTool => {
+            ImportFindingKind::Broken => "not a run",
+            ImportFindingKind::UnknownWorkflow => "unknown workflow",
+            ImportFindingKind::UnknownMode => "unknown failure mode",
+            ImportFindingKind::Future => "in the future",
+            ImportFindingKind::Duplicate => "known already",
+            ImportFindingKind::Contradiction => "outcome and modes disagree; the modes decided",
+            ImportFindingKind::UnknownTool => {
                 "a tool that the workflow does not reach, taken for a high one"
             }
-            FindingKind::Old => "older than every window: kept, and in no budget",
+            ImportFindingKind::Old => "older than every window: kept, and in no budget",
         }
     }
 }
 
 /// A line with something odd about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FoundLine {
+pub struct ImportFindingLine {
     /// Its number, from 1.
     pub line: u64,
     /// What exactly.
@@ -238,15 +241,17 @@ pub struct ImportedWorkflow {
 
 /// Findings as they are gathered: counted by kind, the first ones named.
 #[derive(Debug, Clone, Default)]
-pub struct Findings(std::collections::BTreeMap<FindingKind, (u64, Vec<FoundLine>)>);
+pub struct ImportFindings(
+    std::collections::BTreeMap<ImportFindingKind, (u64, Vec<ImportFindingLine>)>,
+);
 
-impl Findings {
+impl ImportFindings {
     /// Notes a finding; lines come in any order.
-    pub fn note(&mut self, kind: FindingKind, line: u64, what: impl Into<String>) {
+    pub fn note(&mut self, kind: ImportFindingKind, line: u64, what: impl Into<String>) {
         let (count, lines) = self.0.entry(kind).or_default();
         *count += 1;
         if lines.len() < MAX_NAMED {
-            lines.push(FoundLine {
+            lines.push(ImportFindingLine {
                 line,
                 what: what.into(),
             });
@@ -265,16 +270,17 @@ impl Findings {
 
     /// The findings by kind, what was skipped first.
     #[must_use]
-    pub fn into_list(self) -> Vec<Finding> {
-        let finding = |(kind, (count, mut lines)): (FindingKind, (u64, Vec<FoundLine>))| {
-            lines.sort_by_key(|found| found.line);
-            Finding {
-                kind,
-                skipped: kind.skips(),
-                count,
-                lines,
-            }
-        };
+    pub fn into_list(self) -> Vec<ImportFinding> {
+        let finding =
+            |(kind, (count, mut lines)): (ImportFindingKind, (u64, Vec<ImportFindingLine>))| {
+                lines.sort_by_key(|found| found.line);
+                ImportFinding {
+                    kind,
+                    skipped: kind.skips(),
+                    count,
+                    lines,
+                }
+            };
         self.0.into_iter().map(finding).collect()
     }
 }
@@ -286,7 +292,7 @@ mod tests {
     #[test]
     fn a_line_is_read_as_it_is_written() {
         let text = br#"{"at":"2026-11-23T09:30:00+01:00","workflow":"w","run":"r","outcome":"unacceptable","modes":["timeout","odd"],"calls":[{"tool":"a/t","args":{"n":1.50}}]}"#;
-        let line = Line::read(text).unwrap();
+        let line = HistoryRun::read(text).unwrap();
         assert_eq!(
             (
                 line.at.to_string().as_str(),
@@ -308,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_is_no_run_says_why() {
-        let bad = |text: &str| Line::read(text.as_bytes()).unwrap_err().to_string();
+        let bad = |text: &str| HistoryRun::read(text.as_bytes()).unwrap_err().to_string();
         let with = |member: &str| {
             bad(&format!(
                 r#"{{"at":"2026-01-01T00:00:00Z","workflow":"w","run":"r","outcome":"acceptable"{member}}}"#
@@ -347,7 +353,7 @@ mod tests {
         );
         assert!(with("} {").starts_with("not JSON: trailing characters"));
         assert!(
-            Line::read(b"{\"at\":\"\xff\"}")
+            HistoryRun::read(b"{\"at\":\"\xff\"}")
                 .unwrap_err()
                 .to_string()
                 .contains("UTF-8")
@@ -356,11 +362,11 @@ mod tests {
 
     #[test]
     fn findings_are_counted_and_the_first_are_named() {
-        let mut findings = Findings::default();
+        let mut findings = ImportFindings::default();
         for line in (1..=30).rev() {
-            findings.note(FindingKind::Duplicate, line, "r");
+            findings.note(ImportFindingKind::Duplicate, line, "r");
         }
-        findings.note(FindingKind::Contradiction, 7, "odd");
+        findings.note(ImportFindingKind::Contradiction, 7, "odd");
         assert_eq!(findings.skipped(), 30);
         let list = findings.into_list();
         assert_eq!(

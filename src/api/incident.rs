@@ -9,14 +9,14 @@ use crate::gate::incident;
 
 /// The incidents that are remembered, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Incidents {
+pub struct IncidentList {
     /// The incidents.
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<IncidentView>,
 }
 
 /// An incident of a tool API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Incident {
+pub struct IncidentView {
     /// Its id.
     pub incident: String,
     /// The tool API.
@@ -33,11 +33,11 @@ pub struct Incident {
     pub failures: u64,
 }
 
-impl Incident {
+impl IncidentView {
     /// An incident as it is shown.
     #[must_use]
     pub fn of(incident: &incident::Incident) -> Self {
-        Incident {
+        IncidentView {
             incident: incident.incident.to_string(),
             api: incident.api.to_string(),
             since: Moment(incident.since),
@@ -52,7 +52,7 @@ impl Incident {
 /// Takes the runs out of the budget that failed by an incident alone, or puts them back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ExcludeIncident {
+pub struct ExcludeIncidentRequest {
     /// Why.
     pub reason: String,
     /// Puts them back.
@@ -62,7 +62,7 @@ pub struct ExcludeIncident {
 
 /// What that did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Decided {
+pub struct ExcludeIncidentResponse {
     /// The incident.
     pub incident: String,
     /// Runs that were excluded, or put back.

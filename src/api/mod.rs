@@ -28,4 +28,4 @@ pub mod workflow;
 
 pub use number::Decimal;
 pub use problem::{Problem, Slug};
-pub use span::{Moment, Span};
+pub use span::{Moment, TimeSpan};

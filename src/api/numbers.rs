@@ -29,7 +29,7 @@ pub struct SpanQuery {
 
 /// A workflow's numbers over a span of time, by when its runs were booked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct NumbersOver {
+pub struct SpanNumbers {
     /// Its name.
     pub workflow: String,
     /// The beginning of the first hour that is counted.
@@ -57,7 +57,7 @@ pub struct NumbersOver {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Numbers {
     /// The four numbers.
-    pub metrics: Metrics,
+    pub metrics: MetricRates,
     /// The four numbers with what they were counted from.
     pub metrics_detail: MetricsDetail,
     /// How many runs had each failure mode.
@@ -70,7 +70,7 @@ pub struct Numbers {
 
 /// The four numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Metrics {
+pub struct MetricRates {
     /// Acceptable runs.
     pub success_rate: Option<Decimal>,
     /// Runs that a person had to correct materially; unknown until something was checked.
@@ -85,18 +85,18 @@ pub struct Metrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MetricsDetail {
     /// Acceptable runs.
-    pub success_rate: Rate,
+    pub success_rate: RateDetail,
     /// Runs that a person had to correct materially.
-    pub correction_rate: Rate,
+    pub correction_rate: RateDetail,
     /// Runs that should have escalated and did not.
-    pub escalation_miss_rate: Rate,
+    pub escalation_miss_rate: RateDetail,
     /// Runs that caused duplicate, undone or follow-on work.
-    pub rework_rate: Rate,
+    pub rework_rate: RateDetail,
 }
 
 /// One number with what it was counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Rate {
+pub struct RateDetail {
     /// The rate; `null` with nothing to count.
     pub rate: Option<Decimal>,
     /// How many.
@@ -114,7 +114,7 @@ pub struct Rate {
     pub caught: Option<u64>,
 }
 
-impl NumbersOver {
+impl SpanNumbers {
     /// What `workflow` came to from `since` to `until`.
     #[must_use]
     pub fn of(workflow: String, since: Moment, until: Moment, totals: &Totals) -> Self {
@@ -124,7 +124,7 @@ impl NumbersOver {
             idle,
             facets,
         } = totals.tally;
-        NumbersOver {
+        SpanNumbers {
             workflow,
             since,
             until,
@@ -167,7 +167,7 @@ impl MetricsDetail {
             // Late facts about runs that have left the window may be missing from one of the two.
             let numerator = numerator.min(denominator);
             let interval = interval(numerator, denominator);
-            Rate {
+            RateDetail {
                 rate: Decimal::ratio(numerator, denominator),
                 numerator,
                 denominator,
@@ -184,7 +184,7 @@ impl MetricsDetail {
             .interval
             .zip(alike)
             .map(|([low, high], [_, alike])| [low, high.max(alike)]);
-        let correction_rate = Rate {
+        let correction_rate = RateDetail {
             rate: corrected.rate.filter(|_| checked > 0),
             interval: between,
             ..corrected
@@ -192,7 +192,7 @@ impl MetricsDetail {
         MetricsDetail {
             success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
             correction_rate,
-            escalation_miss_rate: Rate {
+            escalation_miss_rate: RateDetail {
                 caught: Some(seen(Facet::EscalationCaught)),
                 ..rate(seen(Facet::EscalationMissed), seen(Facet::EscalationDue))
             },
@@ -200,8 +200,8 @@ impl MetricsDetail {
         }
     }
 
-    const fn rates(&self) -> Metrics {
-        Metrics {
+    const fn rates(&self) -> MetricRates {
+        MetricRates {
             success_rate: self.success_rate.rate,
             correction_rate: self.correction_rate.rate,
             escalation_miss_rate: self.escalation_miss_rate.rate,
@@ -260,7 +260,7 @@ mod tests {
         let detail = MetricsDetail::of(&Tally::default());
         assert_eq!(
             detail.rates(),
-            Metrics {
+            MetricRates {
                 success_rate: None,
                 correction_rate: None,
                 escalation_miss_rate: None,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::report::{Filter, text};
-use super::{Moment, Span};
+use super::report::{RunFilter, text};
+use super::{Moment, TimeSpan};
 
 /// The longest reason, cause or note, in characters.
 pub const MAX_TEXT: usize = 2_000;
@@ -16,14 +16,14 @@ pub const MAX_NAME: usize = 256;
 /// Sets a ceiling on a level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Clamp {
+pub struct ClampRequest {
     /// The highest level left.
     pub to: String,
     /// Why.
     pub reason: String,
     /// For how long; until it is released where it is absent.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
-    pub lasts: Option<Span>,
+    pub lasts: Option<TimeSpan>,
     /// Withdraws unused grants and pending approvals as well: nothing of them is left when the
     /// clamp is lifted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -32,7 +32,7 @@ pub struct Clamp {
 
 /// What a clamp found when it came into force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Clamped {
+pub struct ClampResponse {
     /// The workflow; `null` for every one.
     pub workflow: Option<String>,
     /// The highest level left.
@@ -53,7 +53,7 @@ pub struct Clamped {
 /// Lifts a clamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Release {
+pub struct ReleaseRequest {
     /// Why.
     pub reason: String,
 }
@@ -61,7 +61,7 @@ pub struct Release {
 /// Puts the cause of a burn on record and opens a probation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Recover {
+pub struct RecoverRequest {
     /// The cause.
     pub cause: String,
     /// A reference to the fix.
@@ -72,16 +72,16 @@ pub struct Recover {
     pub to: Option<String>,
     /// How long the probation lasts: 7 days where it is absent.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
-    pub lasts: Option<Span>,
+    pub lasts: Option<TimeSpan>,
 }
 
 /// Suspends the cap that the budget's posture puts on the level.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Waive {
+pub struct WaiveRequest {
     /// For how long: at most a day.
     #[serde(rename = "for")]
-    pub lasts: Span,
+    pub lasts: TimeSpan,
     /// Why.
     pub reason: String,
 }
@@ -90,7 +90,7 @@ pub struct Waive {
 /// proposed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Promote {
+pub struct PromoteRequest {
     /// The level to give, above the earned one; or the lower one that is proposed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
@@ -104,7 +104,7 @@ pub struct Promote {
 /// A change that is about to ship.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct ChangeRequest {
     /// What changes.
     pub kind: ChangeKind,
     /// A reference to it, such as a commit.
@@ -147,7 +147,7 @@ impl ChangeKind {
 
 /// A change that may ship, and is on record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Shipped {
+pub struct ChangeResponse {
     /// The workflow.
     pub workflow: String,
     /// What changes.
@@ -162,7 +162,7 @@ pub struct Shipped {
 /// Lets a held call go, once.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Approve {
+pub struct ApproveRequest {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -191,32 +191,32 @@ fn given<'de, D: serde::Deserializer<'de>>(
 /// Says no to a held call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Deny {
+pub struct DenyRequest {
     /// Why.
     pub reason: String,
     /// Whether the call is wrong or only comes at the wrong time: `not_now` where it is absent.
     #[serde(default)]
-    pub verdict: Denial,
+    pub verdict: DenialVerdict,
 }
 
 /// Decides on many held calls at once. Each is named with the digest of what was looked at; calls
 /// of risk `high` are decided one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Decide {
+pub struct DecideRequest {
     /// What.
-    pub decision: Deciding,
+    pub decision: BatchDecision,
     /// Why. A denial must say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// On what.
-    pub approvals: Vec<Looked>,
+    pub approvals: Vec<DecideItem>,
 }
 
 /// A held call as somebody looked at it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Looked {
+pub struct DecideItem {
     /// The approval's id.
     pub id: String,
     /// The digest of what was looked at.
@@ -226,7 +226,7 @@ pub struct Looked {
 /// A decision on many calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Deciding {
+pub enum BatchDecision {
     /// They may go, each once.
     Approve,
     /// They are wrong.
@@ -237,14 +237,14 @@ pub enum Deciding {
 
 /// What became of each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Decided {
+pub struct DecideResponse {
     /// In the order in which they were named.
-    pub decided: Vec<DecidedOne>,
+    pub decided: Vec<DecideResult>,
 }
 
 /// What became of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DecidedOne {
+pub struct DecideResult {
     /// The approval's id.
     pub id: String,
     /// Its state by now, where the decision was taken.
@@ -258,7 +258,7 @@ pub struct DecidedOne {
 /// Takes a held call back, or its unused grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Withdraw {
+pub struct WithdrawRequest {
     /// Why.
     pub reason: String,
 }
@@ -266,7 +266,7 @@ pub struct Withdraw {
 /// What a denial says of the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Denial {
+pub enum DenialVerdict {
     /// It is wrong: that stands for exactly this call for a day.
     Wrong,
     /// Not now: says nothing about the call.
@@ -278,7 +278,7 @@ pub enum Denial {
 /// many; with `retract`, a `ref` alone takes back all that was reported under it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Report {
+pub struct ReportRequest {
     /// The run.
     #[serde(
         default,
@@ -323,7 +323,7 @@ pub struct Report {
     pub agent: Option<String>,
     /// Every run that matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Filter>,
+    pub filter: Option<RunFilter>,
     /// What went wrong. May be absent where a report is taken back by its reference.
     #[serde(
         default,
@@ -364,7 +364,7 @@ pub struct Report {
 /// Reports how the run in the path turned out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RunReport {
+pub struct ReportRunRequest {
     /// The workflow, where several have such a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
@@ -392,7 +392,7 @@ pub struct RunReport {
 /// Takes the run in the path out of the budget, or puts it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Exclude {
+pub struct ExcludeRunRequest {
     /// The workflow, where several have such a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
@@ -416,7 +416,7 @@ pub struct Exclude {
 
 /// What a report, a retraction or an exclusion did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Revised {
+pub struct RevisedRun {
     /// The run.
     pub run: String,
     /// Its workflow.
@@ -433,9 +433,9 @@ pub struct Revised {
     pub repeated: bool,
 }
 
-impl From<RunReport> for Report {
-    fn from(report: RunReport) -> Self {
-        let RunReport {
+impl From<ReportRunRequest> for ReportRequest {
+    fn from(report: ReportRunRequest) -> Self {
+        let ReportRunRequest {
             workflow,
             agent,
             mode,
@@ -443,14 +443,14 @@ impl From<RunReport> for Report {
             reference,
             retract,
         } = report;
-        Report {
+        ReportRequest {
             workflow,
             agent,
             mode,
             note,
             reference,
             retract,
-            ..Report::default()
+            ..ReportRequest::default()
         }
     }
 }
@@ -462,18 +462,20 @@ mod tests {
     #[test]
     fn a_request_with_a_member_nobody_knows_is_refused() {
         assert!(
-            serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "untill": "1h"}"#)
-                .is_err()
+            serde_json::from_str::<ClampRequest>(
+                r#"{"to": "halted", "reason": "r", "untill": "1h"}"#
+            )
+            .is_err()
         );
         assert!(
-            serde_json::from_str::<Clamp>(r#"{"to": "halted", "reason": "r", "for": "1h"}"#)
+            serde_json::from_str::<ClampRequest>(r#"{"to": "halted", "reason": "r", "for": "1h"}"#)
                 .is_ok()
         );
         assert_eq!(
-            serde_json::from_str::<Deny>(r#"{"reason": "r"}"#)
+            serde_json::from_str::<DenyRequest>(r#"{"reason": "r"}"#)
                 .unwrap()
                 .verdict,
-            Denial::NotNow
+            DenialVerdict::NotNow
         );
     }
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use super::report::Candidate;
+use super::report::CandidateRun;
 use super::{Decimal, Moment};
 use crate::gate::run;
 
@@ -111,12 +111,12 @@ slugs! {
 /// Was the call executed? `true`, `false` or `"unknown"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = serde_json::Value)]
-pub struct Executed(pub run::Executed);
+pub struct ExecutedView(pub run::Executed);
 
 /// What the gate could not get hold of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum UnavailableCause {
     /// The journal.
     Journal,
     /// It is stopping.
@@ -129,7 +129,7 @@ pub enum Cause {
 
 /// A budget as an agent is told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Disclosed {
+pub struct BudgetDisclosure {
     /// The posture.
     pub posture: String,
     /// What remains, where the policy discloses it.
@@ -175,13 +175,13 @@ pub struct Problem {
     pub rule: Option<String>,
     /// Whether the call was executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub executed: Option<Executed>,
+    pub executed: Option<ExecutedView>,
     /// The effective level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
     /// The budget before this call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget: Option<Disclosed>,
+    pub budget: Option<BudgetDisclosure>,
     /// The approval that the call waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
@@ -199,13 +199,13 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// What the gate could not get hold of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
+    pub cause: Option<UnavailableCause>,
     /// Runs that may be meant, where it is not clear which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<CandidateRun>,
     /// The call that did the same before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub earlier: Option<Earlier>,
+    pub earlier: Option<EarlierCall>,
     /// The limit that is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitReached>,
@@ -213,7 +213,7 @@ pub struct Problem {
 
 /// A call that did the same before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Earlier {
+pub struct EarlierCall {
     /// Its id.
     pub call: String,
     /// Its run.
@@ -278,7 +278,7 @@ impl Problem {
     }
 }
 
-impl Serialize for Executed {
+impl Serialize for ExecutedView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             run::Executed::Yes => serializer.serialize_bool(true),
@@ -288,13 +288,13 @@ impl Serialize for Executed {
     }
 }
 
-impl<'de> Deserialize<'de> for Executed {
+impl<'de> Deserialize<'de> for ExecutedView {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Bool(true) => Ok(Executed(run::Executed::Yes)),
-            serde_json::Value::Bool(false) => Ok(Executed(run::Executed::No)),
+            serde_json::Value::Bool(true) => Ok(ExecutedView(run::Executed::Yes)),
+            serde_json::Value::Bool(false) => Ok(ExecutedView(run::Executed::No)),
             serde_json::Value::String(text) if text == "unknown" => {
-                Ok(Executed(run::Executed::Unknown))
+                Ok(ExecutedView(run::Executed::Unknown))
             }
             _ => Err(de::Error::custom("expected true, false or \"unknown\"")),
         }
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn a_problem_says_only_what_applies_and_is_read_back() {
         let mut problem = Problem::new(Slug::Ambiguous, "The call was sent.");
-        problem.executed = Some(Executed(run::Executed::Unknown));
+        problem.executed = Some(ExecutedView(run::Executed::Unknown));
         let text = serde_json::to_string(&problem).unwrap();
         let expected = concat!(
             r#"{"type":"urn:burngate:problem:ambiguous","title":"The call was sent and its answer was lost","status":502,"#,

@@ -6,13 +6,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::Moment;
-use super::operate::Revised;
+use super::operate::RevisedRun;
 use super::run::RunQuery;
 
 /// Which booked runs. At least one member; moments are RFC 3339, or how long ago: `1d`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Filter {
+pub struct RunFilter {
     /// Of this workflow.
     #[serde(
         default,
@@ -71,10 +71,10 @@ pub struct Filter {
 /// under one reference.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Exclusion {
+pub struct ExcludeRunsRequest {
     /// Which runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Filter>,
+    pub filter: Option<RunFilter>,
     /// Why.
     pub reason: String,
     /// What they can be put back by; one is made up where it is absent.
@@ -99,7 +99,7 @@ pub struct Exclusion {
 
 /// What a report or an exclusion of many runs did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Batch {
+pub struct BatchResult {
     /// The reference under which all of it can be taken back; `null` where nothing was done.
     pub batch: Option<String>,
     /// Whether it was done: all of it, or nothing.
@@ -115,16 +115,16 @@ pub struct Batch {
 /// What came of a report: of one run, or of many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
-pub enum Reported {
+pub enum ReportResponse {
     /// Of one.
-    One(Revised),
+    One(RevisedRun),
     /// Of many.
-    Many(Batch),
+    Many(BatchResult),
 }
 
 /// A run that may be meant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Candidate {
+pub struct CandidateRun {
     /// Its workflow.
     pub workflow: String,
     /// Its agent.
@@ -140,7 +140,7 @@ pub struct Candidate {
 
 /// What a signal came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Signalled {
+pub struct SignalResponse {
     /// Whether it was about a run.
     pub matched: bool,
     /// Why not.
@@ -148,23 +148,23 @@ pub struct Signalled {
     pub why: Option<String>,
     /// What became of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Revised>,
+    pub result: Option<RevisedRun>,
     /// Runs that may be meant, where it is not clear which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<CandidateRun>,
 }
 
-impl Filter {
+impl RunFilter {
     /// Is nothing filtered?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Filter::default()
+        *self == RunFilter::default()
     }
 }
 
-impl From<Filter> for RunQuery {
-    fn from(filter: Filter) -> Self {
-        let Filter {
+impl From<RunFilter> for RunQuery {
+    fn from(filter: RunFilter) -> Self {
+        let RunFilter {
             workflow,
             since,
             until,
@@ -197,7 +197,7 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::operate::Report;
+    use crate::api::operate::ReportRequest;
 
     #[test]
     fn what_names_a_run_is_text_or_absent() {
@@ -206,12 +206,12 @@ mod tests {
             r#"{"mode": "timeout", "subject": {}}"#,
             r#"{"mode": "timeout", "run": 7}"#,
         ] {
-            assert!(serde_json::from_str::<Report>(bad).is_err(), "{bad}");
+            assert!(serde_json::from_str::<ReportRequest>(bad).is_err(), "{bad}");
         }
         assert!(
-            Filter::default().is_empty()
-                && serde_json::from_str::<Filter>("{}").unwrap().is_empty()
+            RunFilter::default().is_empty()
+                && serde_json::from_str::<RunFilter>("{}").unwrap().is_empty()
         );
-        assert!(serde_json::from_str::<Filter>(r#"{"worfklow": "w"}"#).is_err());
+        assert!(serde_json::from_str::<RunFilter>(r#"{"worfklow": "w"}"#).is_err());
     }
 }

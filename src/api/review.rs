@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::incident::Incident;
-use super::numbers::NumbersOver;
-use super::workflow::Workflow;
+use super::incident::IncidentView;
+use super::numbers::SpanNumbers;
+use super::workflow::WorkflowView;
 use super::{Decimal, Moment};
 
 pub mod approvals;
@@ -20,7 +20,9 @@ pub mod gather;
 mod line;
 pub mod suggest;
 
-pub use approvals::{ApprovalsOver, ApprovalsReviewed, Figures, Reviewer, RuleReviewed};
+pub use approvals::{
+    ApprovalsSummary, DecisionFigures, ReviewerSummary, RuleSummary, SpanApprovals,
+};
 pub use suggest::Suggestion;
 
 /// Over what.
@@ -45,7 +47,7 @@ pub struct ReviewQuery {
 /// Somebody looked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReviewDone {
+pub struct ReviewDoneRequest {
     /// At this workflow; at all of them where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
@@ -56,7 +58,7 @@ pub struct ReviewDone {
 
 /// What was recorded of that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ReviewRecorded {
+pub struct ReviewDoneResponse {
     /// The workflows.
     pub workflows: Vec<String>,
     /// Who looked.
@@ -65,7 +67,7 @@ pub struct ReviewRecorded {
 
 /// A review.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Review {
+pub struct ReviewResponse {
     /// From when.
     pub since: Moment,
     /// Until when.
@@ -73,18 +75,18 @@ pub struct Review {
     /// What is missing from it.
     pub missing: Vec<String>,
     /// What happened to the gate as a whole: policies in force and refused, starts and stops.
-    pub gate: Vec<Line>,
+    pub gate: Vec<ReviewLine>,
     /// Incidents of tool APIs.
-    pub incidents: Vec<IncidentReviewed>,
+    pub incidents: Vec<IncidentReview>,
     /// Each workflow.
-    pub workflows: Vec<Reviewed>,
+    pub workflows: Vec<WorkflowReview>,
     /// What happened to one workflow, in order.
     pub timeline: Option<Timeline>,
 }
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Line {
+pub struct ReviewLine {
     /// When.
     pub at: Moment,
     /// Who did it: a person, an agent or a system; `null` where it followed from the rules.
@@ -95,48 +97,48 @@ pub struct Line {
 
 /// An incident of a tool API, and what was decided about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct IncidentReviewed {
+pub struct IncidentReview {
     /// The incident.
     #[serde(flatten)]
-    pub incident: Incident,
+    pub incident: IncidentView,
     /// Runs that were excluded for it.
     pub excluded: u64,
 }
 
 /// How one workflow did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reviewed {
+pub struct WorkflowReview {
     /// How it stands now.
-    pub standing: Workflow,
+    pub standing: WorkflowView,
     /// When somebody last looked, and who.
-    pub last_review: Option<Line>,
+    pub last_review: Option<ReviewLine>,
     /// Since when a review is overdue.
     pub overdue_since: Option<Moment>,
     /// The four numbers over the span.
-    pub numbers: NumbersOver,
+    pub numbers: SpanNumbers,
     /// The same over as long a span before it, where counts reach back that far.
-    pub before: Option<NumbersOver>,
+    pub before: Option<SpanNumbers>,
     /// What went wrong, the most frequent first.
-    pub spent: Vec<Spent>,
+    pub spent: Vec<FailureModeCount>,
     /// Burns that were on.
-    pub burns: Vec<BurnReviewed>,
+    pub burns: Vec<BurnReview>,
     /// Held calls and decisions.
-    pub approvals: ApprovalsReviewed,
+    pub approvals: ApprovalsSummary,
     /// What shadow mode let through that the rules would have held or denied.
     pub shadow: Vec<ShadowFinding>,
     /// Runs that were taken out of the budget.
-    pub exclusions: Exclusions,
+    pub exclusions: ExclusionSummary,
     /// How its level moved: clamps, waivers, steps, promotions and demotions.
-    pub levels: Vec<Line>,
+    pub levels: Vec<ReviewLine>,
     /// What changed: prompts, models, tools, policies.
-    pub changes: Vec<Line>,
+    pub changes: Vec<ReviewLine>,
     /// What to talk about.
     pub suggestions: Vec<Suggestion>,
 }
 
 /// A failure mode of the span.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Spent {
+pub struct FailureModeCount {
     /// The mode.
     pub mode: String,
     /// Runs that had it.
@@ -149,7 +151,7 @@ pub struct Spent {
 
 /// A burn, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BurnReviewed {
+pub struct BurnReview {
     /// When it began.
     pub at: Moment,
     /// When it was left.
@@ -167,7 +169,7 @@ pub struct BurnReviewed {
     /// The failures behind it were retracted or excluded.
     pub voided: bool,
     /// What was done while it was on, as far as the span reaches.
-    pub done: Vec<Line>,
+    pub done: Vec<ReviewLine>,
 }
 
 /// Calls that went in shadow although a rule said otherwise.
@@ -185,7 +187,7 @@ pub struct ShadowFinding {
 
 /// Runs that were taken out of the budget.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Exclusions {
+pub struct ExclusionSummary {
     /// How many, over the span.
     pub runs: u64,
     /// As a share of the counted runs.
@@ -193,12 +195,12 @@ pub struct Exclusions {
     /// More than 2%: it stops promotion.
     pub too_many: bool,
     /// Why and by whom.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<ExclusionReason>,
 }
 
 /// Why runs were excluded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reason {
+pub struct ExclusionReason {
     /// Why.
     pub reason: String,
     /// By whom.
@@ -211,7 +213,7 @@ pub struct Reason {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Timeline {
     /// What happened, oldest first.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ReviewLine>,
     /// Lines that are left out, the oldest ones.
     pub left_out: u64,
     /// What was executed, by tool, of runs that have ended.

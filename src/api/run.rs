@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Moment;
-use super::problem::Executed;
+use super::problem::ExecutedView;
 use crate::gate::run::Charge;
 
 /// Which runs. Moments are RFC 3339, or how long ago: `1d`.
@@ -63,10 +63,10 @@ pub struct RunScope {
 
 /// Runs, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Runs {
+pub struct RunPage {
     /// The runs.
     #[serde(default)]
-    pub runs: Vec<Run>,
+    pub runs: Vec<RunSummary>,
     /// `before` of the next page; `null` where this is the last.
     #[serde(default)]
     pub next: Option<String>,
@@ -74,7 +74,7 @@ pub struct Runs {
 
 /// A booked run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Run {
+pub struct RunSummary {
     /// Its id.
     pub run: String,
     /// Its workflow.
@@ -127,18 +127,18 @@ pub struct RunDetail {
     /// What went wrong with it, counted or not.
     pub modes: Vec<String>,
     /// Its calls, in order.
-    pub calls: Vec<Call>,
+    pub calls: Vec<CallView>,
     /// What was seen or reported of it, in order.
-    pub reports: Vec<Said>,
+    pub reports: Vec<ChargeView>,
     /// Reports that were taken back.
-    pub retracted: Vec<Said>,
+    pub retracted: Vec<ChargeView>,
     /// Why and by whom it was taken out of the budget.
-    pub excluded: Option<Excluded>,
+    pub excluded: Option<ExclusionView>,
 }
 
 /// One call of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Call {
+pub struct CallView {
     /// Its id.
     pub call: String,
     /// When it was judged.
@@ -152,7 +152,7 @@ pub struct Call {
     /// The rule that decided, where it was not allowed.
     pub rule: Option<String>,
     /// Whether it was executed.
-    pub executed: Executed,
+    pub executed: ExecutedView,
     /// The status that the agent got.
     pub status: u16,
     /// The business object that it touched.
@@ -165,7 +165,7 @@ pub struct Call {
 
 /// Something that was seen or reported of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Said {
+pub struct ChargeView {
     /// What went wrong.
     pub mode: String,
     /// wire, agent, person or system.
@@ -188,18 +188,18 @@ pub struct Said {
 
 /// Why and by whom a run was taken out of the budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Excluded {
+pub struct ExclusionView {
     /// Why.
     pub reason: String,
     /// Who.
     pub by: String,
 }
 
-impl Said {
+impl ChargeView {
     /// `charge` as people see it.
     #[must_use]
     pub fn of(charge: &Charge) -> Self {
-        Said {
+        ChargeView {
             mode: charge.mode.to_string(),
             source: charge.source.as_str().to_owned(),
             by: charge.by.as_ref().map(ToString::to_string),

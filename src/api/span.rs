@@ -30,11 +30,11 @@ pub struct Moment(pub Time);
 /// A duration, written as `7d` or `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String, examples("7d", "1h30m"))]
-pub struct Span(pub Duration);
+pub struct TimeSpan(pub Duration);
 
 /// A text that is no moment or no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadSpan {
+pub enum BadTimeSpan {
     /// Not RFC 3339.
     #[error("expected a time in RFC 3339, such as 2026-11-23T09:30:00Z")]
     Moment,
@@ -50,10 +50,10 @@ pub enum BadSpan {
 
 impl Moment {
     /// What `text` means at `now`: a moment, or a duration before now.
-    pub fn at_or_ago(text: &str, now: Time) -> Result<Self, BadSpan> {
+    pub fn at_or_ago(text: &str, now: Time) -> Result<Self, BadTimeSpan> {
         text.parse()
-            .or_else(|_| text.parse().map(|ago: Span| Moment(now.minus(ago.0))))
-            .map_err(|_| BadSpan::Either)
+            .or_else(|_| text.parse().map(|ago: TimeSpan| Moment(now.minus(ago.0))))
+            .map_err(|_| BadTimeSpan::Either)
     }
 }
 
@@ -75,16 +75,16 @@ impl fmt::Display for Moment {
 }
 
 impl FromStr for Moment {
-    type Err = BadSpan;
+    type Err = BadTimeSpan;
 
-    fn from_str(text: &str) -> Result<Self, BadSpan> {
+    fn from_str(text: &str) -> Result<Self, BadTimeSpan> {
         text.parse::<Timestamp>()
             .map(|at| Moment(Time::from_millis(at.as_millisecond())))
-            .map_err(|_| BadSpan::Moment)
+            .map_err(|_| BadTimeSpan::Moment)
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = self.0.as_secs();
         let mut text = String::new();
@@ -99,32 +99,34 @@ impl fmt::Display for Span {
     }
 }
 
-impl FromStr for Span {
-    type Err = BadSpan;
+impl FromStr for TimeSpan {
+    type Err = BadTimeSpan;
 
-    fn from_str(text: &str) -> Result<Self, BadSpan> {
+    fn from_str(text: &str) -> Result<Self, BadTimeSpan> {
         let (mut rest, mut total, mut smaller_than) = (text, Duration::ZERO, 0);
         while !rest.is_empty() {
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let (count, tail) = rest.split_at(digits);
-            let count: u64 = count.parse().map_err(|_| BadSpan::Duration)?;
+            let count: u64 = count.parse().map_err(|_| BadTimeSpan::Duration)?;
             let mut tail = tail.chars();
-            let unit = tail.next().ok_or(BadSpan::Duration)?;
+            let unit = tail.next().ok_or(BadTimeSpan::Duration)?;
             let place = UNITS
                 .iter()
                 .position(|(known, _)| *known == unit)
                 .filter(|place| *place >= smaller_than)
-                .ok_or(BadSpan::Duration)?;
-            let seconds = count.checked_mul(UNITS[place].1).ok_or(BadSpan::Duration)?;
+                .ok_or(BadTimeSpan::Duration)?;
+            let seconds = count
+                .checked_mul(UNITS[place].1)
+                .ok_or(BadTimeSpan::Duration)?;
             total = total
                 .checked_add(Duration::from_secs(seconds))
-                .ok_or(BadSpan::Duration)?;
+                .ok_or(BadTimeSpan::Duration)?;
             (rest, smaller_than) = (tail.as_str(), place + 1);
         }
         if text.is_empty() || total > MAX {
-            Err(BadSpan::Duration)
+            Err(BadTimeSpan::Duration)
         } else {
-            Ok(Span(total))
+            Ok(TimeSpan(total))
         }
     }
 }
@@ -147,7 +149,7 @@ macro_rules! as_text {
 }
 
 as_text!(Moment);
-as_text!(Span);
+as_text!(TimeSpan);
 
 #[cfg(test)]
 mod tests {
@@ -166,7 +168,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse(),
-                Ok(Span(Duration::from_secs(seconds))),
+                Ok(TimeSpan(Duration::from_secs(seconds))),
                 "{text}"
             );
         }
@@ -183,11 +185,11 @@ mod tests {
             "99999999999999999999s",
             "40000d",
         ] {
-            assert_eq!(bad.parse::<Span>(), Err(BadSpan::Duration), "{bad}");
+            assert_eq!(bad.parse::<TimeSpan>(), Err(BadTimeSpan::Duration), "{bad}");
         }
-        assert_eq!(Span(minutes(90)).to_string(), "1h30m");
-        assert_eq!(Span(days(30)).to_string(), "30d");
-        assert_eq!("0s".parse(), Ok(Span(Duration::ZERO)));
+        assert_eq!(TimeSpan(minutes(90)).to_string(), "1h30m");
+        assert_eq!(TimeSpan(days(30)).to_string(), "30d");
+        assert_eq!("0s".parse(), Ok(TimeSpan(Duration::ZERO)));
     }
 
     #[test]
@@ -204,7 +206,7 @@ mod tests {
         );
         assert_eq!(
             Moment::at_or_ago("yesterday", Time::default()),
-            Err(BadSpan::Either)
+            Err(BadTimeSpan::Either)
         );
     }
 }

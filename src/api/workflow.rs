@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::earn::{Earn, Lose, Proposal, Step};
+use super::earn::{LevelLoss, NextStep, ProposalView, StepView};
 use super::enforce::ShadowView;
 use super::numbers::{Numbers, counts};
-use super::{Decimal, Moment, Span};
+use super::{Decimal, Moment, TimeSpan};
 use crate::gate::budget::account::BurnRecord;
 use crate::gate::budget::books::Balance;
 use crate::gate::budget::objective::{MILLION, Objective};
@@ -30,9 +30,9 @@ use crate::gate::workflow::WorkflowState;
 
 /// Every workflow, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Workflows {
+pub struct WorkflowList {
     /// The workflows.
-    pub workflows: Vec<Workflow>,
+    pub workflows: Vec<WorkflowView>,
     /// What else whoever released a clamp should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -40,7 +40,7 @@ pub struct Workflows {
 
 /// One workflow as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Workflow {
+pub struct WorkflowView {
     /// Its name.
     pub workflow: String,
     /// Its risk tier: low, medium or high.
@@ -53,22 +53,22 @@ pub struct Workflow {
     /// What failure means for it and how much is acceptable.
     pub objective: ObjectiveView,
     /// Its budget.
-    pub budget: Budget,
+    pub budget: BudgetView,
     /// healthy, `at_risk`, burned or breached.
     pub posture: String,
     /// The posture in a sentence.
     pub why: String,
     /// How fast the budget is being spent.
-    pub burn_rate: BurnRate,
+    pub burn_rate: BurnRateView,
     /// Its level and what bounds it.
-    pub level: Level,
+    pub level: LevelView,
     /// open or frozen.
     pub changes: String,
     /// The four numbers over the budget's window.
     #[serde(flatten)]
     pub numbers: Numbers,
     /// Its burns, oldest first.
-    pub burns: Vec<Burn>,
+    pub burns: Vec<BurnView>,
     /// Some of the calls behind its failures since it was healthy, oldest first.
     #[serde(default)]
     pub samples: Vec<SampleView>,
@@ -79,27 +79,27 @@ pub struct Workflow {
     #[serde(default)]
     pub changes_shipped: Vec<ChangeView>,
     /// What it may earn next.
-    pub earn: Option<Earn>,
+    pub earn: Option<NextStep>,
     /// The steps of its policy, the taken ones first.
     #[serde(default)]
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepView>,
     /// What waits for the operator's word.
     #[serde(default)]
-    pub proposals: Vec<Proposal>,
+    pub proposals: Vec<ProposalView>,
     /// What would cost it its level.
     #[serde(default)]
-    pub lose: Option<Lose>,
+    pub lose: Option<LevelLoss>,
     /// When somebody last looked at how it does.
     #[serde(default)]
-    pub review: Option<ReviewState>,
+    pub review: Option<LastReviewView>,
     /// How busy it is, and what bounds that.
     #[serde(default)]
-    pub traffic: Option<Traffic>,
+    pub traffic: Option<TrafficView>,
 }
 
 /// When somebody last looked at how a workflow does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ReviewState {
+pub struct LastReviewView {
     /// When; `null` where nobody ever did.
     pub last: Option<Moment>,
     /// Who.
@@ -112,7 +112,7 @@ pub struct ReviewState {
 
 /// How busy a workflow is, and what bounds that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Traffic {
+pub struct TrafficView {
     /// Calls in flight.
     pub in_flight: u32,
     /// Calls that were let go in this hour (UTC).
@@ -188,9 +188,9 @@ pub struct ChangeView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectiveView {
     /// The share of runs that must be acceptable.
-    pub target: Target,
+    pub target: TargetShare,
     /// The rolling window.
-    pub window: Span,
+    pub window: TimeSpan,
     /// How many runs are expected in a window.
     pub expected_runs: u64,
     /// The modes that make a run unacceptable.
@@ -203,11 +203,11 @@ pub struct ObjectiveView {
 /// `0.99999`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = f64, examples(0.97))]
-pub struct Target(pub u32);
+pub struct TargetShare(pub u32);
 
 /// A budget over all runs, and the same over the runs that executed a `high` call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Budget {
+pub struct BudgetView {
     /// Counted runs.
     pub runs: u64,
     /// Unacceptable runs among them.
@@ -220,18 +220,18 @@ pub struct Budget {
     pub provisional: bool,
     /// When the budget is used up at the pace of the last three days; `null` while that pace is one
     /// that lasts.
-    pub exhausts_in: Option<Span>,
+    pub exhausts_in: Option<TimeSpan>,
     /// Runs that do not count.
     pub idle_runs: u64,
     /// Counted runs that somebody judged.
     pub checked: u64,
     /// The budget over the runs that executed a `high` call.
-    pub high: HighBudget,
+    pub high: HighBudgetView,
 }
 
 /// The budget over the runs that executed a `high` call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct HighBudget {
+pub struct HighBudgetView {
     /// Counted runs.
     pub runs: u64,
     /// Unacceptable runs among them.
@@ -244,7 +244,7 @@ pub struct HighBudget {
 
 /// Burn rates by look-back; `null` where the pair is not in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BurnRate {
+pub struct BurnRateView {
     /// Over five minutes.
     #[serde(rename = "5m")]
     pub five_minutes: Option<Decimal>,
@@ -270,7 +270,7 @@ pub struct BurnRate {
 
 /// The effective level and its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Level {
+pub struct LevelView {
     /// The lowest of the three.
     pub effective: String,
     /// What was earned.
@@ -326,7 +326,7 @@ pub struct ProbationView {
 
 /// An entry into burned or breached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Burn {
+pub struct BurnView {
     /// When it was entered.
     pub at: Moment,
     /// When it was left.
@@ -340,10 +340,10 @@ pub struct Burn {
     pub voided: bool,
 }
 
-impl ReviewState {
+impl LastReviewView {
     fn of(state: &WorkflowState) -> Self {
         let reviews = state.reviews();
-        ReviewState {
+        LastReviewView {
             last: reviews.last().map(|last| Moment(last.at)),
             by: reviews.last().map(|last| last.by.to_string()),
             overdue_since: reviews.overdue_since().map(Moment),
@@ -352,7 +352,7 @@ impl ReviewState {
     }
 }
 
-impl Workflow {
+impl WorkflowView {
     /// The workflow called `name` as it stands. `mode` is its policy's, where one is in force.
     #[must_use]
     pub fn of(
@@ -364,7 +364,7 @@ impl Workflow {
         let (terms, account, now) = (state.terms(), state.account(), state.now());
         let totals = account.totals(&terms.objective, now);
         let numbers = Numbers::of(&totals);
-        Workflow {
+        WorkflowView {
             workflow: name.to_string(),
             risk: terms.tier.as_str().to_owned(),
             mode: mode.map(|mode| match mode {
@@ -373,25 +373,25 @@ impl Workflow {
             }),
             shadow: Vec::new(),
             objective: ObjectiveView::of(&terms.objective),
-            budget: Budget::of(&terms.objective, &totals.tally, standing),
+            budget: BudgetView::of(&terms.objective, &totals.tally, standing),
             posture: standing.posture.as_str().to_owned(),
             why: standing.why.to_string(),
-            burn_rate: BurnRate::of(standing),
-            level: Level::of(state, standing),
+            burn_rate: BurnRateView::of(standing),
+            level: LevelView::of(state, standing),
             changes: match standing.changes {
                 Changes::Frozen => "frozen".to_owned(),
                 Changes::Open => "open".to_owned(),
             },
             numbers,
-            burns: account.burns().iter().map(Burn::of).collect(),
+            burns: account.burns().iter().map(BurnView::of).collect(),
             samples: state.samples().iter().map(SampleView::of).collect(),
             policy_held_back: state.change_log().held_back().map(ToString::to_string),
             changes_shipped: state.change_log().shipped().map(ChangeView::of).collect(),
-            earn: Earn::of(state),
-            steps: Step::of(state),
-            proposals: Proposal::of(state),
-            lose: Some(Lose::of(state)),
-            review: Some(ReviewState::of(state)),
+            earn: NextStep::of(state),
+            steps: StepView::of(state),
+            proposals: ProposalView::of(state),
+            lose: Some(LevelLoss::of(state)),
+            review: Some(LastReviewView::of(state)),
             traffic: None,
         }
     }
@@ -434,8 +434,8 @@ impl ObjectiveView {
             modes.iter().map(ToString::to_string).collect()
         };
         ObjectiveView {
-            target: Target(objective.target_ppm),
-            window: Span(objective.window),
+            target: TargetShare(objective.target_ppm),
+            window: TimeSpan(objective.window),
             expected_runs: objective.expected_runs,
             unacceptable: names(&objective.unacceptable),
             critical: names(&objective.critical),
@@ -443,10 +443,10 @@ impl ObjectiveView {
     }
 }
 
-impl Budget {
+impl BudgetView {
     fn of(objective: &Objective, tally: &Tally, standing: &Standing) -> Self {
         let all = &standing.all;
-        Budget {
+        BudgetView {
             runs: all.runs,
             unacceptable: all.unacceptable,
             allowed: Decimal::allowed(all.allowed),
@@ -455,7 +455,7 @@ impl Budget {
             exhausts_in: exhausts_in(objective.window, all, standing.burn.get("3d")),
             idle_runs: tally.idle,
             checked: tally.facets.get(Facet::Checked),
-            high: HighBudget {
+            high: HighBudgetView {
                 runs: standing.high.runs,
                 unacceptable: standing.high.unacceptable,
                 allowed: Decimal::allowed(standing.high.allowed),
@@ -467,24 +467,24 @@ impl Budget {
 
 /// A whole budget lasts a window at rate 1; so what remains lasts `remaining × window / rate`. Down
 /// to whole minutes: nobody plans by its seconds.
-fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<Span> {
+fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<TimeSpan> {
     let rate = u128::from(rate?);
     if rate <= 10_000 {
         return None;
     }
     let remaining = u128::try_from(all.remaining().ten_thousandths()).unwrap_or(0);
     let minutes = remaining * u128::from(window.as_secs() / 60) / rate;
-    Some(Span(Duration::from_secs(
+    Some(TimeSpan(Duration::from_secs(
         u64::try_from(minutes)
             .unwrap_or(u64::MAX)
             .saturating_mul(60),
     )))
 }
 
-impl BurnRate {
+impl BurnRateView {
     fn of(standing: &Standing) -> Self {
         let rate = |look_back| standing.burn.get(look_back).map(Decimal::rate);
-        BurnRate {
+        BurnRateView {
             five_minutes: rate("5m"),
             thirty_minutes: rate("30m"),
             one_hour: rate("1h"),
@@ -510,10 +510,10 @@ impl BurnRate {
     }
 }
 
-impl Level {
+impl LevelView {
     fn of(state: &WorkflowState, standing: &Standing) -> Self {
         let probation = state.account().probation();
-        Level {
+        LevelView {
             effective: standing.level().to_string(),
             earned: standing.earned.to_string(),
             cap: standing.cap.as_ref().map(ToString::to_string),
@@ -558,9 +558,9 @@ impl ClampView {
     }
 }
 
-impl Burn {
+impl BurnView {
     fn of(burn: &BurnRecord) -> Self {
-        Burn {
+        BurnView {
             at: Moment(burn.at),
             left: burn.left.map(Moment),
             modes: counts(&burn.modes),
@@ -570,19 +570,19 @@ impl Burn {
     }
 }
 
-impl Serialize for Target {
+impl Serialize for TargetShare {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(f64::from(self.0) / f64::from(MILLION))
     }
 }
 
-impl<'de> Deserialize<'de> for Target {
+impl<'de> Deserialize<'de> for TargetShare {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let share = f64::deserialize(deserializer)?;
         let digits = format!("{share:.6}").replace('.', "");
         digits
             .parse()
-            .map(Target)
+            .map(TargetShare)
             .map_err(|_| serde::de::Error::custom("a share out of range"))
     }
 }
@@ -594,8 +594,11 @@ mod tests {
     #[test]
     fn a_target_keeps_all_of_its_places() {
         for (ppm, text) in [(970_000, "0.97"), (999_990, "0.99999"), (995_000, "0.995")] {
-            assert_eq!(serde_json::to_string(&Target(ppm)).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Target>(text).unwrap(), Target(ppm));
+            assert_eq!(serde_json::to_string(&TargetShare(ppm)).unwrap(), text);
+            assert_eq!(
+                serde_json::from_str::<TargetShare>(text).unwrap(),
+                TargetShare(ppm)
+            );
         }
     }
 }

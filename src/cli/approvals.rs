@@ -7,8 +7,8 @@ use super::failure::{Exit, Failure};
 use super::render;
 use super::render::table::Columns;
 use super::render::{escape, when};
-use crate::api::approval::{Approval, Approvals as List};
-use crate::api::operate::{Approve, Deciding, Denial, Deny};
+use crate::api::approval::{ApprovalList as List, ApprovalView};
+use crate::api::operate::{ApproveRequest, BatchDecision, DenialVerdict, DenyRequest};
 use crate::gate::time::Time;
 
 mod context;
@@ -192,7 +192,7 @@ impl ApproveCall {
             Named::Many(looked) => {
                 return many::decide(
                     &client,
-                    Deciding::Approve,
+                    BatchDecision::Approve,
                     self.reason.clone(),
                     looked,
                     self.json,
@@ -208,7 +208,7 @@ impl ApproveCall {
 }
 
 impl ApproveCall {
-    fn said(&self) -> Result<Approve, Failure> {
+    fn said(&self) -> Result<ApproveRequest, Failure> {
         let text = match self
             .edit
             .as_deref()
@@ -231,7 +231,7 @@ impl ApproveCall {
             Failure::usage(format!("`--edit` is not JSON: {error}"))
                 .hint("write all arguments, such as '{\"order\":\"A-1\",\"amount\":90}'")
         })?;
-        Ok(Approve {
+        Ok(ApproveRequest {
             reason: self.reason.clone(),
             edit,
             digest: self.digest.clone(),
@@ -243,9 +243,9 @@ impl DenyCall {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let verdict = if self.wrong {
-            Denial::Wrong
+            DenialVerdict::Wrong
         } else {
-            Denial::NotNow
+            DenialVerdict::NotNow
         };
         // A denial is on record with a reason, also where somebody gave none.
         let reason = self
@@ -256,16 +256,16 @@ impl DenyCall {
             Named::One(id) => id,
             Named::Many(looked) => {
                 let decision = if self.wrong {
-                    Deciding::DenyWrong
+                    BatchDecision::DenyWrong
                 } else {
-                    Deciding::DenyNotNow
+                    BatchDecision::DenyNotNow
                 };
                 return many::decide(&client, decision, Some(reason), looked, self.json);
             }
         };
         let answer = client.post(
             &path(&["v1", "approvals", id, "deny"]),
-            &Deny { reason, verdict },
+            &DenyRequest { reason, verdict },
         )?;
         if self.json {
             return render::show_json(answer.json());
@@ -275,7 +275,7 @@ impl DenyCall {
 }
 
 /// The approval as it stands after a decision: from the answer, where it is one, or asked for.
-fn decided(client: &Client, id: &str, answer: &Answer) -> Result<Approval, Failure> {
+fn decided(client: &Client, id: &str, answer: &Answer) -> Result<ApprovalView, Failure> {
     answer
         .read()
         .or_else(|_| client.get(&path(&["v1", "approvals", id]))?.read())
@@ -320,7 +320,7 @@ fn list(list: &List, state: &str, now: Time) -> String {
 }
 
 /// What happens next.
-fn approved(approval: &Approval, now: Time) -> String {
+fn approved(approval: &ApprovalView, now: Time) -> String {
     let (id, tool) = (escape(&approval.id), escape(&approval.tool));
     if approval.state == "pending" {
         let missing = match u64::from(approval.needed).saturating_sub(page::approvals(approval)) {
@@ -348,13 +348,13 @@ fn approved(approval: &Approval, now: Time) -> String {
     )
 }
 
-fn denied(approval: &Approval, verdict: Denial) -> String {
+fn denied(approval: &ApprovalView, verdict: DenialVerdict) -> String {
     let id = escape(&approval.id);
     match verdict {
-        Denial::Wrong => format!(
+        DenialVerdict::Wrong => format!(
             "denied as wrong: {id}\nexactly this call is refused for 24 hours, without asking anybody\n"
         ),
-        Denial::NotNow => format!(
+        DenialVerdict::NotNow => format!(
             "denied for now: {id}\nthe agent may ask again; `--wrong` would have refused exactly this call for 24 hours\n"
         ),
     }
@@ -371,7 +371,7 @@ pub(super) mod tests {
     }
 
     /// A held refund, with these members instead.
-    pub(in crate::cli) fn approval(over: &serde_json::Value) -> Approval {
+    pub(in crate::cli) fn approval(over: &serde_json::Value) -> ApprovalView {
         let mut value = serde_json::json!({
             "id": "apr_0123456789abcdef0123456789abcdef", "state": "pending", "workflow": "support-triage", "run": "ticket-77", "call": "call_00000000000000000000000000000001",
             "agent": "triage-bot", "api": "payments", "tool": "payments/refund", "risk": "high", "target": "POST /refunds",
@@ -424,11 +424,11 @@ pub(super) mod tests {
             ),
             denied(
                 &approval(&serde_json::json!({ "state": "denied" })),
-                Denial::Wrong,
+                DenialVerdict::Wrong,
             ),
             denied(
                 &approval(&serde_json::json!({ "state": "denied" })),
-                Denial::NotNow,
+                DenialVerdict::NotNow,
             ),
         ];
         insta::assert_snapshot!(pages.join("\n"), @r"

@@ -13,7 +13,7 @@ use super::render;
 use super::render::escape;
 use super::render::number::counted;
 use super::render::progress::Progress;
-use crate::api::audit::Audit as Page;
+use crate::api::audit::JournalPage as Page;
 use crate::app::audit::{
     BadExport, Checkpoint, Export as Chain, entries, verify_export, verify_ledger,
 };

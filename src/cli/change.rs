@@ -58,7 +58,7 @@ impl Change {
             Kind::Tools => operate::ChangeKind::Tools,
             Kind::Policy => operate::ChangeKind::Policy,
         };
-        let body = operate::Change {
+        let body = operate::ChangeRequest {
             kind,
             reference: self.reference.clone(),
             emergency: self.emergency,
@@ -87,7 +87,7 @@ impl Change {
     }
 }
 
-fn page(change: &operate::Shipped) -> String {
+fn page(change: &operate::ChangeResponse) -> String {
     let (name, kind, reference) = (
         escape(&change.workflow),
         change.kind.as_str(),
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_change_that_ships_in_a_freeze_says_so() {
-        let shipped = |changes: &str| operate::Shipped {
+        let shipped = |changes: &str| operate::ChangeResponse {
             workflow: "support-triage".to_owned(),
             kind: operate::ChangeKind::Prompt,
             reference: "4f1c".to_owned(),

@@ -10,8 +10,8 @@ use super::render;
 use super::render::number::{counted, grouped};
 use super::render::{escape, when, word};
 use super::report::revised;
-use crate::api::check::{Accept, Check, Checks as List, Drawn};
-use crate::api::operate::RunReport;
+use crate::api::check::{AcceptRequest, CheckQueue as List, CheckTally, QueuedCheck};
+use crate::api::operate::ReportRunRequest;
 use crate::gate::time::Time;
 
 /// What is told to whoever names a run that is not there.
@@ -134,7 +134,7 @@ impl ListRuns {
 
 impl AcceptRun {
     fn run(&self) -> Result<(), Failure> {
-        let body = Accept {
+        let body = AcceptRequest {
             workflow: self.workflow.clone(),
             agent: self.agent.clone(),
         };
@@ -155,7 +155,7 @@ impl AcceptRun {
 
 impl ReportRun {
     fn run(&self) -> Result<(), Failure> {
-        let body = RunReport {
+        let body = ReportRunRequest {
             mode: Some(self.mode.clone()),
             note: self.note.clone(),
             reference: self.reference.clone(),
@@ -196,7 +196,7 @@ fn page(list: &List, now: Time) -> String {
 }
 
 /// One run, and a line for each of its calls.
-fn waiting(check: &Check, now: Time) -> String {
+fn waiting(check: &QueuedCheck, now: Time) -> String {
     let run = &check.run;
     let mut page = format!(
         "{} of {} ({}), ended {}, risk {}\n",
@@ -235,7 +235,7 @@ fn waiting(check: &Check, now: Time) -> String {
     page
 }
 
-fn became(drawn: &Drawn) -> String {
+fn became(drawn: &CheckTally) -> String {
     let all = drawn.waiting + drawn.accepted + drawn.reported + drawn.unchecked + drawn.excluded;
     let of = [
         (drawn.waiting, "waiting"),

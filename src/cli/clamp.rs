@@ -7,8 +7,8 @@ use super::failure::{Exit, Failure};
 use super::render::number::counted;
 use super::render::{Tone, escape, paint, when};
 use super::{render, status};
-use crate::api::operate::Clamped;
-use crate::api::{Span, operate};
+use crate::api::operate::ClampResponse;
+use crate::api::{TimeSpan, operate};
 use crate::gate::time::Time;
 
 /// Put a ceiling on the level of one workflow or of all, at once
@@ -28,7 +28,7 @@ pub(super) struct Clamp {
     reason: String,
     /// For how long, such as 30m or 1h; until it is released where it is left out
     #[arg(long = "for", value_name = "DURATION")]
-    lasts: Option<Span>,
+    lasts: Option<TimeSpan>,
     /// Withdraw unused grants and pending approvals as well
     #[arg(long)]
     withdraw: bool,
@@ -62,7 +62,7 @@ impl Scope {
 
 impl Clamp {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let body = operate::Clamp {
+        let body = operate::ClampRequest {
             to: self.to.clone(),
             reason: self.reason.clone(),
             lasts: self.lasts,
@@ -82,7 +82,7 @@ impl Clamp {
     }
 }
 
-fn page(clamped: &Clamped, now: Time) -> String {
+fn page(clamped: &ClampResponse, now: Time) -> String {
     let (who, release) = match &clamped.workflow {
         Some(workflow) => (escape(workflow), escape(workflow)),
         None => ("every workflow".to_owned(), "--all".to_owned()),
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_clamp_says_what_it_found() {
-        let one = Clamped {
+        let one = ClampResponse {
             workflow: Some("payouts".to_owned()),
             to: "read_only".to_owned(),
             until: Some("2026-11-23T19:00:00Z".parse().unwrap()),
@@ -147,11 +147,11 @@ mod tests {
             pending_approvals: 2,
             withdrawn: 0,
         };
-        let withdrawn = Clamped {
+        let withdrawn = ClampResponse {
             withdrawn: 3,
             ..one.clone()
         };
-        let all = Clamped {
+        let all = ClampResponse {
             workflow: None,
             until: None,
             in_flight: 0,

@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use super::render;
 use super::render::number::{counted, grouped, percent};
 use super::render::{Tone, escape, paint, tone_of, word};
-use crate::api::workflow::Workflow;
+use crate::api::workflow::WorkflowView;
 use crate::app;
 use crate::app::Passage;
 use crate::app::demo::Call;
@@ -122,7 +122,7 @@ fn column(painted: &str, text: &str, width: usize) -> String {
 }
 
 /// Where the workflow stands, in two lines.
-fn standing(workflow: &Workflow) -> String {
+fn standing(workflow: &WorkflowView) -> String {
     let budget = &workflow.budget;
     let level = paint(Tone::Strong, &escape(&workflow.level.effective));
     let binds = match workflow.level.binds.as_str() {
@@ -148,7 +148,7 @@ fn standing(workflow: &Workflow) -> String {
 }
 
 /// What is left of a budget, to the eye.
-fn bar(workflow: &Workflow) -> String {
+fn bar(workflow: &WorkflowView) -> String {
     let full =
         usize::try_from((workflow.budget.remaining.ten_thousandths() * BAR / 10_000).clamp(0, BAR))
             .unwrap_or_default();
@@ -200,7 +200,7 @@ fn status_head() -> String {
 }
 
 /// A run in passing, in one line.
-fn status(run: &str, call: &Call, workflow: &Workflow) -> String {
+fn status(run: &str, call: &Call, workflow: &WorkflowView) -> String {
     let (budget, level, answer) = (&workflow.budget, &workflow.level.effective, answer(call));
     let seen = anstream::adapter::strip_str(&answer).to_string();
     format!(

@@ -11,7 +11,7 @@ use super::render::number::{counted, grouped};
 use super::render::table::Columns;
 use super::render::{escape, when};
 use super::{render, status};
-use crate::api::enforce::Flip;
+use crate::api::enforce::EnforcePreview;
 use crate::gate::time::Time;
 
 /// Show what the flip from shadow to enforce would do: holds and denials a day, the posture on the
@@ -51,7 +51,7 @@ impl Enforce {
     }
 }
 
-fn page(flip: &Flip, now: Time) -> String {
+fn page(flip: &EnforcePreview, now: Time) -> String {
     let name = escape(&flip.workflow);
     let runs = counted(flip.runs, "run", "runs");
     let days = counted(flip.days, "day", "days");
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_flip_says_what_it_would_do_and_what_stays() {
         let at = |text: &str| text.parse::<Moment>().unwrap();
-        let flip: Flip = serde_json::from_value(serde_json::json!({
+        let flip: EnforcePreview = serde_json::from_value(serde_json::json!({
             "workflow": "support-triage", "whole": true, "until": "2026-12-01T00:00:00Z", "since": "2026-11-21T06:00:00Z", "days": 3, "runs": 1200, "calls": 4100,
             "holds": 61, "denials": 1, "holds_a_day": 21, "denials_a_day": 1, "posture": "healthy", "level": "standard", "binds": "earned",
             "rules": [

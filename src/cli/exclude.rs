@@ -9,9 +9,9 @@ use super::render::number::counted;
 use super::render::when;
 use super::report::revised;
 use super::{filters, render};
-use crate::api::incident::{Decided, ExcludeIncident};
+use crate::api::incident::{ExcludeIncidentRequest, ExcludeIncidentResponse};
 use crate::api::operate;
-use crate::api::report::{Batch, Exclusion, Filter};
+use crate::api::report::{BatchResult, ExcludeRunsRequest, RunFilter};
 
 /// Take runs out of the budget, or put them back
 #[derive(Debug, Args)]
@@ -68,21 +68,21 @@ impl Exclude {
             self.one(&client, run)?;
             return Ok(Exit::Did);
         }
-        let filter = Filter {
+        let filter = RunFilter {
             mode: self.mode.clone(),
             ..self.filters.filter()
         };
         let reference = self.reference.clone().or_else(|| self.batch.clone());
-        let exclusion = Exclusion {
+        let exclusion = ExcludeRunsRequest {
             reason: self.reason.clone(),
             reference,
             retract: self.retract,
-            ..Exclusion::default()
+            ..ExcludeRunsRequest::default()
         };
         let exclusion = match filter.is_empty() {
             true if self.retract && exclusion.reference.is_some() => exclusion,
             true => return Err(filters::which()),
-            false => Exclusion {
+            false => ExcludeRunsRequest {
                 filter: Some(filter),
                 confirm: self.yes,
                 dry_run: !self.yes,
@@ -90,7 +90,7 @@ impl Exclude {
             },
         };
         let answer = client.post("/v1/exclusions", &exclusion)?;
-        let batch: Batch = answer.read()?;
+        let batch: BatchResult = answer.read()?;
         if !batch.applied {
             return Err(filters::unconfirmed(&batch));
         }
@@ -108,7 +108,7 @@ impl Exclude {
     }
 
     fn incident(&self, client: &Client, incident: &str) -> Result<Exit, Failure> {
-        let body = ExcludeIncident {
+        let body = ExcludeIncidentRequest {
             reason: self.reason.clone(),
             retract: self.retract,
         };
@@ -121,7 +121,7 @@ impl Exclude {
             render::show_json(answer.json())?;
             return Ok(Exit::Did);
         }
-        let decided: Decided = answer.read()?;
+        let decided: ExcludeIncidentResponse = answer.read()?;
         let what = if self.retract { "put back" } else { "excluded" };
         let left = match decided.left {
             0 => String::new(),
@@ -139,7 +139,7 @@ impl Exclude {
 
     fn one(&self, client: &Client, run: &str) -> Result<(), Failure> {
         let (workflow, agent) = (self.filters.workflow.clone(), self.agent.clone());
-        let body = operate::Exclude {
+        let body = operate::ExcludeRunRequest {
             workflow,
             agent,
             reason: self.reason.clone(),

@@ -6,7 +6,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::render::escape;
 use super::render::number::{counted, grouped};
-use crate::api::report::{Batch, Filter};
+use crate::api::report::{BatchResult, RunFilter};
 
 /// Filters.
 #[derive(Debug, Clone, Default, Args)]
@@ -65,8 +65,8 @@ impl Filters {
 
     /// As a report's or an exclusion's body has them.
     #[must_use]
-    pub(super) fn filter(&self) -> Filter {
-        Filter {
+    pub(super) fn filter(&self) -> RunFilter {
+        RunFilter {
             workflow: self.workflow.clone(),
             since: self.since.clone(),
             until: self.until.clone(),
@@ -85,7 +85,7 @@ pub(super) fn which() -> Failure {
 }
 
 /// What a batch would change: said, and not done.
-pub(super) fn unconfirmed(batch: &Batch) -> Failure {
+pub(super) fn unconfirmed(batch: &BatchResult) -> Failure {
     if batch.matched == 0 {
         return Failure::new("no run matches")
             .hint("`burngate runs` with the same filters shows what there is");
@@ -100,7 +100,7 @@ pub(super) fn unconfirmed(batch: &Batch) -> Failure {
 
 /// What a batch changed: how many runs were `done`, such as `reported`.
 #[must_use]
-pub(super) fn batch(batch: &Batch, done: &str, undo: &str) -> String {
+pub(super) fn batch(batch: &BatchResult, done: &str, undo: &str) -> String {
     let changed = batch.workflows.values().sum();
     let mut text = format!(
         "{} {done}{}",
@@ -123,7 +123,7 @@ pub(super) fn batch(batch: &Batch, done: &str, undo: &str) -> String {
     }
 }
 
-fn by_workflow(batch: &Batch) -> String {
+fn by_workflow(batch: &BatchResult) -> String {
     let counts: Vec<_> = batch
         .workflows
         .iter()

@@ -22,7 +22,7 @@ use super::render;
 use super::render::number::{counted, grouped};
 use super::render::progress::Progress;
 use super::render::{escape, word};
-use crate::api::history::{FindingKind, Imported, MEDIA_TYPE};
+use crate::api::history::{ImportFindingKind, ImportResponse, MEDIA_TYPE};
 
 /// How much of the file is sent at once.
 const PIECE: usize = 64 * 1024;
@@ -68,7 +68,7 @@ impl Import {
             .connection
             .client()?
             .upload("/v1/import", MEDIA_TYPE, body)?;
-        let imported: Imported = answer.read()?;
+        let imported: ImportResponse = answer.read()?;
         if self.json {
             render::show_json(answer.json())?;
         } else {
@@ -77,7 +77,7 @@ impl Import {
         let broken = imported
             .findings
             .iter()
-            .any(|finding| finding.skipped && finding.kind != FindingKind::Duplicate);
+            .any(|finding| finding.skipped && finding.kind != ImportFindingKind::Duplicate);
         Ok(if imported.booked == 0 && broken {
             Exit::Failed
         } else {
@@ -87,7 +87,7 @@ impl Import {
 }
 
 /// What became of a history.
-fn page(imported: &Imported) -> String {
+fn page(imported: &ImportResponse) -> String {
     let parts = [
         (imported.acceptable, "acceptable"),
         (imported.unacceptable, "unacceptable"),
@@ -192,22 +192,22 @@ impl Body for FileBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::history::{Findings, ImportedWorkflow};
+    use crate::api::history::{ImportFindings, ImportedWorkflow};
     use crate::cli::render::plain;
 
     #[test]
     fn what_became_of_a_history_is_said_line_by_line() {
-        let mut findings = Findings::default();
-        findings.note(FindingKind::Broken, 3, "missing field `run`\u{1b}[2J");
+        let mut findings = ImportFindings::default();
+        findings.note(ImportFindingKind::Broken, 3, "missing field `run`\u{1b}[2J");
         (10..40).for_each(|line| {
             findings.note(
-                FindingKind::Duplicate,
+                ImportFindingKind::Duplicate,
                 line,
                 format!("run `r{line}` of `triage`"),
             );
         });
         findings.note(
-            FindingKind::Contradiction,
+            ImportFindingKind::Contradiction,
             5,
             "the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable",
         );
@@ -218,7 +218,7 @@ mod tests {
             level: "standard".to_owned(),
             why: "9 of 1,200 runs were unacceptable; 12 are allowed".to_owned(),
         };
-        let imported = Imported {
+        let imported = ImportResponse {
             lines: 1_231,
             booked: 1_200,
             acceptable: 1_190,

@@ -7,7 +7,7 @@ use super::failure::{Exit, Failure};
 use super::render::{escape, when};
 use super::{render, status};
 use crate::api::operate;
-use crate::api::workflow::Workflow;
+use crate::api::workflow::WorkflowView;
 use crate::gate::time::Time;
 
 /// Take a step that was earned, or give a level
@@ -41,7 +41,7 @@ pub(super) struct Promote {
 impl Promote {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Promote {
+        let body = operate::PromoteRequest {
             to: self.to.clone(),
             step: self.step.clone(),
             reason: self.reason.clone(),
@@ -64,7 +64,7 @@ impl Promote {
     }
 }
 
-fn page(workflow: &Workflow, now: Time) -> String {
+fn page(workflow: &WorkflowView, now: Time) -> String {
     let taken: Vec<_> = workflow
         .steps
         .iter()

@@ -6,8 +6,8 @@ use super::client::{Connection, path};
 use super::failure::{Exit, Failure};
 use super::render::{escape, when};
 use super::{render, status};
-use crate::api::workflow::Workflow;
-use crate::api::{Span, operate};
+use crate::api::workflow::WorkflowView;
+use crate::api::{TimeSpan, operate};
 use crate::gate::time::Time;
 
 /// Put the cause of a burn on record and open a probation
@@ -30,7 +30,7 @@ pub(super) struct Recover {
     to: Option<String>,
     /// How long the probation lasts
     #[arg(long = "for", value_name = "DURATION", default_value = "7d")]
-    lasts: Span,
+    lasts: TimeSpan,
     /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
@@ -41,7 +41,7 @@ pub(super) struct Recover {
 impl Recover {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Recover {
+        let body = operate::RecoverRequest {
             cause: self.cause.clone(),
             fix: self.fix.clone(),
             to: self.to.clone(),
@@ -65,7 +65,7 @@ impl Recover {
     }
 }
 
-fn page(workflow: &Workflow, now: Time) -> String {
+fn page(workflow: &WorkflowView, now: Time) -> String {
     let name = escape(&workflow.workflow);
     let probation = workflow.level.probation.as_ref().map_or_else(String::new, |probation| {
         format!(

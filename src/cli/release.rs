@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use super::render::{Tone, escape, paint, when};
 use super::{render, status};
 use crate::api::operate;
-use crate::api::workflow::Workflows;
+use crate::api::workflow::WorkflowList;
 
 /// Lift the clamp on one workflow, or the one on all
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(super) struct Release {
 impl Release {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Release {
+        let body = operate::ReleaseRequest {
             reason: self.reason.clone(),
         };
         let answer = client
@@ -41,7 +41,7 @@ impl Release {
             _ if self.json => render::show_json(answer.json())?,
             None => {
                 let note = answer
-                    .read::<Workflows>()?
+                    .read::<WorkflowList>()?
                     .note
                     .map_or_else(String::new, |note| {
                         format!("{}\n", paint(Tone::Odd, &escape(&note)))

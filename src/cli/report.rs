@@ -8,8 +8,8 @@ use super::filters::Filters;
 use super::render::{escape, when, word};
 use super::{filters, render};
 use crate::api::operate;
-use crate::api::operate::Revised;
-use crate::api::report::Batch;
+use crate::api::operate::RevisedRun;
+use crate::api::report::BatchResult;
 use crate::gate::time::Time;
 
 /// Report that a run went wrong, by run, call or the business object that it touched
@@ -69,19 +69,19 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let report = operate::Report {
+        let report = operate::ReportRequest {
             mode: self.mode.clone(),
             executed: self.executed.as_deref().map(|executed| executed == "yes"),
             harmless: self.harmless.then_some(true),
             note: self.note.clone(),
             reference: self.reference.clone().or_else(|| self.batch.clone()),
             retract: self.retract,
-            ..operate::Report::default()
+            ..operate::ReportRequest::default()
         };
         let known =
             |failure: Failure| failure.if_unknown("`burngate runs` lists the runs that are booked");
         if let Some(target) = self.target() {
-            let operate::Report {
+            let operate::ReportRequest {
                 run,
                 call,
                 subject,
@@ -93,7 +93,7 @@ impl Report {
             let answer = client
                 .post(
                     "/v1/reports",
-                    &operate::Report {
+                    &operate::ReportRequest {
                         run,
                         call,
                         subject,
@@ -115,7 +115,7 @@ impl Report {
         let report = match (self.filters.is_empty(), by_reference) {
             (true, true) => report,
             (true, false) => return Err(filters::which()),
-            (false, _) => operate::Report {
+            (false, _) => operate::ReportRequest {
                 filter: Some(self.filters.filter()),
                 confirm: self.yes,
                 dry_run: !self.yes,
@@ -123,7 +123,7 @@ impl Report {
             },
         };
         let answer = client.post("/v1/reports", &report).map_err(known)?;
-        let batch: Batch = answer.read()?;
+        let batch: BatchResult = answer.read()?;
         if !batch.applied {
             return Err(filters::unconfirmed(&batch));
         }
@@ -142,7 +142,7 @@ impl Report {
 
     /// The one run that is meant, where it is one: by id, by call, or by subject unless other
     /// filters make it a question of many.
-    fn target(&self) -> Option<operate::Report> {
+    fn target(&self) -> Option<operate::ReportRequest> {
         let filters = &self.filters;
         let narrowed = filters.since.is_some()
             || filters.until.is_some()
@@ -150,21 +150,21 @@ impl Report {
             || filters.ambiguous;
         let subject = filters.subject.clone().filter(|_| !narrowed);
         let named = self.run.is_some() || self.call.is_some() || subject.is_some();
-        named.then(|| operate::Report {
+        named.then(|| operate::ReportRequest {
             run: self.run.clone(),
             call: self.call.clone(),
             subject,
             tool: filters.tool.clone(),
             workflow: filters.workflow.clone(),
             agent: self.agent.clone(),
-            ..operate::Report::default()
+            ..operate::ReportRequest::default()
         })
     }
 }
 
 /// What became of a run.
 #[must_use]
-pub(super) fn revised(revised: &Revised, now: Time) -> String {
+pub(super) fn revised(revised: &RevisedRun, now: Time) -> String {
     let (run, workflow, agent) = (
         escape(&revised.run),
         escape(&revised.workflow),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_report_says_what_became_of_the_run() {
-        let one = Revised {
+        let one = RevisedRun {
             run: "ticket-77".to_owned(),
             workflow: "support-triage".to_owned(),
             agent: "triage-bot".to_owned(),
@@ -243,7 +243,7 @@ mod tests {
             now: "unacceptable".to_owned(),
             repeated: false,
         };
-        let again = Revised {
+        let again = RevisedRun {
             was: "unacceptable".to_owned(),
             repeated: true,
             ..one.clone()

@@ -9,8 +9,8 @@ use super::client::{Connection, query};
 use super::failure::{Exit, Failure};
 use super::render::escape;
 use super::{render, status};
-use crate::api::Span;
-use crate::api::review::{Review as Answer, ReviewDone, ReviewRecorded};
+use crate::api::TimeSpan;
+use crate::api::review::{ReviewDoneRequest, ReviewDoneResponse, ReviewResponse as Answer};
 use crate::gate::time::days;
 
 mod document;
@@ -114,14 +114,14 @@ impl Review {
     fn is_incident(&self) -> bool {
         let short = || {
             self.since
-                .parse::<Span>()
+                .parse::<TimeSpan>()
                 .is_ok_and(|span| span.0 <= INCIDENT)
         };
         self.timeline || (self.workflow.is_some() && short())
     }
 
     fn record(&self) -> Result<Exit, Failure> {
-        let body = ReviewDone {
+        let body = ReviewDoneRequest {
             workflow: self.workflow.clone(),
             note: self.note.clone(),
         };
@@ -133,7 +133,7 @@ impl Review {
         if self.json {
             render::show_json(answer.json())?;
         } else {
-            let recorded: ReviewRecorded = answer.read()?;
+            let recorded: ReviewDoneResponse = answer.read()?;
             let names: Vec<_> = recorded.workflows.iter().map(|name| escape(name)).collect();
             render::show(&format!(
                 "reviewed by {}: {}\n",

@@ -9,7 +9,7 @@ use super::render;
 use super::render::number::grouped;
 use super::render::table::Columns;
 use super::render::{escape, when};
-use crate::api::run::Runs as List;
+use crate::api::run::RunPage as List;
 use crate::gate::time::Time;
 
 /// How many runs are asked for at once.

@@ -16,7 +16,7 @@ use super::failure::{Exit, Failure};
 use super::render::progress::Progress;
 use super::render::when;
 use super::{files, render};
-use crate::api::Span;
+use crate::api::TimeSpan;
 use crate::app::simulate::{RECOVERS_AFTER, Simulated, history, journal};
 use crate::config::files::load_from;
 use crate::gate::policy::PolicySet;
@@ -50,7 +50,7 @@ pub(super) struct Simulate {
     data: PathBuf,
     /// How long after a burn began a person is taken to have found its cause, in a history, or
     /// `never`
-    #[arg(long, value_name = "DURATION", default_value_t = Span(RECOVERS_AFTER).to_string())]
+    #[arg(long, value_name = "DURATION", default_value_t = TimeSpan(RECOVERS_AFTER).to_string())]
     recovers_after: String,
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -147,7 +147,7 @@ impl Simulate {
         if self.recovers_after == "never" {
             return Ok(None);
         }
-        let span: Span = self.recovers_after.parse().map_err(|error| {
+        let span: TimeSpan = self.recovers_after.parse().map_err(|error| {
             Failure::usage(format!("--recovers-after: {error}")).hint("or `never`")
         })?;
         Ok(Some(span.0))

@@ -12,10 +12,10 @@ use super::render;
 use super::render::number::{grouped, percent};
 use super::render::table::Columns;
 use super::render::{escape, when};
-use crate::api::approval::Approvals;
-use crate::api::incident::{Incident, Incidents};
-use crate::api::review::ApprovalsOver;
-use crate::api::workflow::{Workflow, Workflows};
+use crate::api::approval::ApprovalList;
+use crate::api::incident::{IncidentList, IncidentView};
+use crate::api::review::SpanApprovals;
+use crate::api::workflow::{WorkflowList, WorkflowView};
 use crate::gate::time::{Time, days};
 
 mod decisions;
@@ -112,7 +112,7 @@ impl Status {
         if self.json {
             return Ok(answer.json().to_owned());
         }
-        let approvals: ApprovalsOver = client
+        let approvals: SpanApprovals = client
             .get(&path(&["v1", "workflows", workflow, "approvals"]))?
             .read()?;
         Ok(sentences::page(&answer.read()?, when::now()) + &decisions::line(&approvals.approvals))
@@ -125,7 +125,7 @@ pub(super) fn standing(
     client: &Client,
     workflow: &str,
     answer: &super::client::Answer,
-) -> Result<Workflow, Failure> {
+) -> Result<WorkflowView, Failure> {
     answer
         .read()
         .or_else(|_| client.get(&path(&["v1", "workflows", workflow]))?.read())
@@ -133,18 +133,18 @@ pub(super) fn standing(
 
 /// Where a workflow stands, in one sentence.
 #[must_use]
-pub(super) fn line(workflow: &Workflow, now: Time) -> String {
+pub(super) fn line(workflow: &WorkflowView, now: Time) -> String {
     sentences::stands(workflow) + " " + &sentences::binds(workflow, now)
 }
 
 /// Incidents of tool APIs that are open, or closed within a day.
-fn lately(incidents: &Incidents, now: Time) -> String {
-    let is_recent = |incident: &&Incident| {
+fn lately(incidents: &IncidentList, now: Time) -> String {
+    let is_recent = |incident: &&IncidentView| {
         incident
             .closed
             .is_none_or(|closed| now.since(closed.0) < days(1))
     };
-    let line = |incident: &Incident| {
+    let line = |incident: &IncidentView| {
         let (id, api) = (escape(&incident.incident), escape(&incident.api));
         let failed = format!(
             "{} of {} calls failed in five minutes",
@@ -168,7 +168,7 @@ fn lately(incidents: &Incidents, now: Time) -> String {
         .collect()
 }
 
-fn table(workflows: &Workflows, approvals: &Approvals) -> String {
+fn table(workflows: &WorkflowList, approvals: &ApprovalList) -> String {
     if workflows.workflows.is_empty() {
         return "no workflow is in force; `burngate init` writes a first policy\n".to_owned();
     }
@@ -225,7 +225,7 @@ pub(super) mod tests {
     use crate::cli::render::plain;
 
     /// The contract's example of a workflow, with these members put over it.
-    pub(in crate::cli) fn workflow(over: &serde_json::Value) -> Workflow {
+    pub(in crate::cli) fn workflow(over: &serde_json::Value) -> WorkflowView {
         let mut value = serde_json::json!({
             "workflow": "support-triage", "risk": "medium", "mode": "enforce",
             "objective": { "target": 0.97, "window": "30d", "expected_runs": 10000, "unacceptable": ["timeout"], "critical": [] },
@@ -267,11 +267,11 @@ pub(super) mod tests {
             "workflow": "payouts", "risk": "high", "mode": "shadow", "posture": "burned", "budget": { "remaining": -0.5, "unacceptable": 1500 },
             "level": { "effective": "read_only", "binds": "cap" },
         }));
-        let workflows = Workflows {
+        let workflows = WorkflowList {
             workflows: vec![burned, workflow(&serde_json::json!({}))],
             note: None,
         };
-        let approvals = Approvals {
+        let approvals = ApprovalList {
             approvals: vec![crate::cli::approvals::tests::approval(&serde_json::json!(
                 {}
             ))],
@@ -281,7 +281,7 @@ pub(super) mod tests {
         payouts          high     burned    read_only (shadow)   cap      1,234          1,500        -50%         0
         support-triage   medium   healthy   standard             earned   1,234             12      83.33%         1
         ");
-        let none = Workflows {
+        let none = WorkflowList {
             workflows: Vec::new(),
             note: None,
         };

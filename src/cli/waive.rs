@@ -6,7 +6,7 @@ use super::client::{Connection, path};
 use super::failure::{Exit, Failure};
 use super::render::{escape, when};
 use super::{render, status};
-use crate::api::{Span, operate};
+use crate::api::{TimeSpan, operate};
 
 /// Suspend the cap that a budget's posture puts on a workflow's level, for at most a day
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub(super) struct Waive {
     workflow: String,
     /// For how long, at most 24h
     #[arg(long = "for", value_name = "DURATION")]
-    lasts: Span,
+    lasts: TimeSpan,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -33,7 +33,7 @@ pub(super) struct Waive {
 impl Waive {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
-        let body = operate::Waive {
+        let body = operate::WaiveRequest {
             lasts: self.lasts,
             reason: self.reason.clone(),
         };

@@ -18,7 +18,7 @@ use super::respond::{Answer, Heading};
 use super::worker::Connection;
 use super::{hold, identify, respond};
 use crate::api::Moment;
-use crate::api::approval::Edit;
+use crate::api::approval::EditView;
 use crate::api::problem::Slug;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::name::{ApprovalId, RunId};
@@ -74,7 +74,7 @@ struct ApprovalStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    edit: Option<Edit>,
+    edit: Option<EditView>,
     next: &'static str,
 }
 
@@ -247,7 +247,7 @@ fn status(approval: &Approval) -> ApprovalStatus {
             .last()
             .and_then(|decision| decision.reason.as_deref())
             .map(ToOwned::to_owned),
-        edit: approval.edit().map(Edit::of),
+        edit: approval.edit().map(EditView::of),
         next,
     }
 }

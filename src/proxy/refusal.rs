@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::body::BodyError;
 use super::identify::Unknown;
 use super::outbound::BodyFailure;
-use crate::api::problem::{Cause, Slug};
+use crate::api::problem::{Slug, UnavailableCause};
 use crate::gate::approval::{Approval, Stage as Standing};
 use crate::gate::deed::Stage;
 use crate::gate::outcome::FailureMode;
@@ -38,7 +38,7 @@ pub struct Refused {
     /// The rule that said so, with its place.
     pub finding: Option<Box<Finding>>,
     /// What is unavailable.
-    pub cause: Option<Cause>,
+    pub cause: Option<UnavailableCause>,
     /// Seconds after which a repeat may help.
     pub retry_after: Option<u64>,
     /// The cap that it ran into.
@@ -93,7 +93,7 @@ impl Refused {
             "NOT EXECUTED. The gate holds as much as it may. Retry in a few seconds.",
         );
         Refused {
-            cause: Some(Cause::Memory),
+            cause: Some(UnavailableCause::Memory),
             retry_after: Some(5),
             ..refused
         }
@@ -105,7 +105,7 @@ impl Refused {
         let detail =
             "NOT EXECUTED. The gate's journal cannot take this call now. Retry in a few seconds.";
         Refused {
-            cause: Some(Cause::Journal),
+            cause: Some(UnavailableCause::Journal),
             retry_after: Some(5),
             ..Self::new(Slug::Unavailable, 503, detail)
         }
@@ -116,7 +116,7 @@ impl Refused {
     pub fn draining() -> Self {
         let detail = "NOT EXECUTED. The gate is about to stop. Retry in a few seconds.";
         Refused {
-            cause: Some(Cause::Draining),
+            cause: Some(UnavailableCause::Draining),
             retry_after: Some(5),
             ..Self::new(Slug::Unavailable, 503, detail)
         }
@@ -425,7 +425,7 @@ impl From<Refusal> for Refused {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";
                 Refused {
                     verdict: Some(Verdict::Deny),
-                    cause: Some(Cause::Holds),
+                    cause: Some(UnavailableCause::Holds),
                     retry_after: Some(60),
                     ..Self::new(Slug::Unavailable, 503, detail)
                 }

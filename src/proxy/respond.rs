@@ -18,7 +18,7 @@ use super::read::CallRequest;
 use super::refusal::Refused;
 use super::settle::Settle;
 use super::worker::Connection;
-use crate::api::problem::{Disclosed, FieldError, LimitReached, Problem, Slug};
+use crate::api::problem::{BudgetDisclosure, FieldError, LimitReached, Problem, Slug};
 use crate::api::{Decimal, Moment, problem};
 use crate::gate::deed::Done;
 use crate::gate::digest::Digest;
@@ -99,14 +99,14 @@ impl Heading {
 
     /// The budget before the call, as the agent is told of it.
     #[must_use]
-    pub fn budget(&self) -> Disclosed {
+    pub fn budget(&self) -> BudgetDisclosure {
         let remaining = self
             .caller
             .place
             .policy
             .disclose_remaining
             .then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
-        Disclosed {
+        BudgetDisclosure {
             posture: self.standing.posture.to_string(),
             remaining,
         }
@@ -356,7 +356,7 @@ fn problem_of(
 ) -> Problem {
     let mut problem = Problem::new(slug, detail);
     problem.status = status.as_u16();
-    problem.executed = Some(problem::Executed(executed));
+    problem.executed = Some(problem::ExecutedView(executed));
     if let Some(heading) = heading {
         problem.call = Some(heading.call.to_string());
         problem.workflow = Some(heading.caller.place.policy.name.to_string());
@@ -381,11 +381,11 @@ fn problem_of(
     problem
 }
 
-fn earlier(done: &Done) -> problem::Earlier {
+fn earlier(done: &Done) -> problem::EarlierCall {
     let Done {
         doer, at, stage, ..
     } = done;
-    problem::Earlier {
+    problem::EarlierCall {
         call: doer.call.to_string(),
         run: doer.run.run.to_string(),
         at: Moment(*at),

@@ -22,7 +22,7 @@ use super::histogram::Histogram;
 use super::people::People;
 use crate::api;
 use crate::api::Decimal;
-use crate::api::numbers::{Metrics as Ratios, Rate};
+use crate::api::numbers::{MetricRates as Ratios, RateDetail};
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{ApiName, SignalName, WorkflowName};
@@ -223,7 +223,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Gauges {
     workflow: String,
-    api: api::workflow::Workflow,
+    api: api::workflow::WorkflowView,
     levels: Vec<String>,
     pending: usize,
 }
@@ -233,7 +233,7 @@ impl Gauges {
         let mode = view.handle.as_ref().map(|place| place.policy.mode);
         Gauges {
             workflow: name.to_string(),
-            api: api::workflow::Workflow::of(name, mode, &view.state, &view.standing),
+            api: api::workflow::WorkflowView::of(name, mode, &view.state, &view.standing),
             levels: view
                 .state
                 .terms()
@@ -464,7 +464,7 @@ impl Scrape {
             });
             gauges(encoder, name, help, known)?;
         }
-        let parts = |part: fn(&Rate) -> u64| {
+        let parts = |part: fn(&RateDetail) -> u64| {
             self.workflows.iter().flat_map(move |gauges| {
                 let detail = &gauges.api.numbers.metrics_detail;
                 let rates = [

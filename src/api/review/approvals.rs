@@ -40,20 +40,20 @@ pub const KINDS: [&str; 9] = [
 
 /// Held calls and decisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ApprovalsReviewed {
+pub struct ApprovalsSummary {
     /// All of them together.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: DecisionFigures,
     /// By the rule that held them, most held calls first.
     #[serde(default)]
-    pub rules: Vec<RuleReviewed>,
+    pub rules: Vec<RuleSummary>,
     /// Who decided, whoever decided most first.
-    pub reviewers: Vec<Reviewer>,
+    pub reviewers: Vec<ReviewerSummary>,
 }
 
 /// What the decisions on some held calls come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Figures {
+pub struct DecisionFigures {
     /// Calls that were held.
     pub held: u64,
     /// Decisions of people.
@@ -97,19 +97,19 @@ pub struct Figures {
 
 /// One rule, as it was written at one place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RuleReviewed {
+pub struct RuleSummary {
     /// The rule.
     pub rule: String,
     /// Where it is written, as `file:line`.
     pub place: Option<String>,
     /// What the decisions on its calls come to.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: DecisionFigures,
 }
 
 /// The same over a span of time, for one workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ApprovalsOver {
+pub struct SpanApprovals {
     /// The workflow.
     pub workflow: String,
     /// From when.
@@ -121,12 +121,12 @@ pub struct ApprovalsOver {
     pub missing: Vec<String>,
     /// The figures.
     #[serde(flatten)]
-    pub approvals: ApprovalsReviewed,
+    pub approvals: ApprovalsSummary,
 }
 
 /// One reviewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reviewer {
+pub struct ReviewerSummary {
     /// Who.
     pub reviewer: String,
     /// Their decisions.
@@ -138,11 +138,11 @@ pub struct Reviewer {
 }
 
 /// A rule and its place.
-type Rule = (String, Option<String>);
+type RuleSource = (String, Option<String>);
 
 /// What is followed of held calls while the journal is read.
 #[derive(Debug, Default)]
-pub struct Desk {
+pub struct ApprovalFollower {
     held: BTreeMap<ApprovalId, (Time, Request)>,
     marks: BTreeMap<RunRef, Mark>,
     /// How many people approved each.
@@ -153,20 +153,20 @@ pub struct Desk {
     used: BTreeMap<ApprovalId, RunRef>,
     /// The runs of calls that went under a grant for a while, by the rule that would have held
     /// them.
-    unasked: Vec<(Option<Rule>, RunRef)>,
+    unasked: Vec<(Option<RuleSource>, RunRef)>,
     waits: BTreeMap<PersonName, Vec<u64>>,
-    counts: Figures,
-    rules: BTreeMap<Rule, Counted>,
+    counts: DecisionFigures,
+    rules: BTreeMap<RuleSource, RuleCount>,
 }
 
 /// What is counted of one rule.
 #[derive(Debug, Default)]
-struct Counted {
-    figures: Figures,
+struct RuleCount {
+    figures: DecisionFigures,
     waits: Vec<u64>,
 }
 
-impl Desk {
+impl ApprovalFollower {
     /// A call was held; it counts where that was in the span.
     pub fn hold(&mut self, at: Time, request: &Request, counts: bool) {
         if counts {
@@ -274,19 +274,19 @@ impl Desk {
         }
     }
 
-    fn rule(&self, approval: ApprovalId) -> Option<Rule> {
+    fn rule(&self, approval: ApprovalId) -> Option<RuleSource> {
         self.request(approval).map(rule_of)
     }
 
     /// Counts it in all, and of its rule.
-    fn count(&mut self, rule: Option<Rule>, count: impl Fn(&mut Figures)) {
+    fn count(&mut self, rule: Option<RuleSource>, count: impl Fn(&mut DecisionFigures)) {
         count(&mut self.counts);
         if let Some(counted) = rule.and_then(|rule| self.counted(rule)) {
             count(&mut counted.figures);
         }
     }
 
-    fn counted(&mut self, rule: Rule) -> Option<&mut Counted> {
+    fn counted(&mut self, rule: RuleSource) -> Option<&mut RuleCount> {
         // Ten times as many as are told: which have the most calls is known at the end.
         if self.rules.len() >= 10 * MOST_RULES && !self.rules.contains_key(&rule) {
             return None;
@@ -296,7 +296,7 @@ impl Desk {
 
     /// What it all comes to.
     #[must_use]
-    pub fn close(mut self) -> ApprovalsReviewed {
+    pub fn close(mut self) -> ApprovalsSummary {
         let is_bad = |run: &RunRef| self.marks.get(run) == Some(&Mark::Unacceptable);
         let mut let_go = Vec::new();
         for (approval, people) in &self.approved {
@@ -330,7 +330,7 @@ impl Desk {
             .map(|(reviewer, waits)| {
                 let (decisions, median) = (waits.len(), share(waits, 1, 2));
                 let hasty = decisions >= MANY && median.is_some_and(|ms| ms < HASTY_MS);
-                Reviewer {
+                ReviewerSummary {
                     reviewer: reviewer.to_string(),
                     decisions: decisions as u64,
                     median_seconds: median.map(seconds),
@@ -347,7 +347,7 @@ impl Desk {
         let mut rules: Vec<_> = self
             .rules
             .into_iter()
-            .map(|((rule, place), counted)| RuleReviewed {
+            .map(|((rule, place), counted)| RuleSummary {
                 rule,
                 place,
                 figures: closed(counted.figures, counted.waits),
@@ -359,7 +359,7 @@ impl Desk {
                 .then_with(|| one.rule.cmp(&other.rule))
         });
         rules.truncate(MOST_RULES);
-        ApprovalsReviewed {
+        ApprovalsSummary {
             figures: closed(self.counts, all),
             rules,
             reviewers,
@@ -367,7 +367,7 @@ impl Desk {
     }
 }
 
-fn rule_of(request: &Request) -> Rule {
+fn rule_of(request: &Request) -> RuleSource {
     (
         request.rule.to_string(),
         request.place.as_ref().map(ToString::to_string),
@@ -375,7 +375,7 @@ fn rule_of(request: &Request) -> Rule {
 }
 
 /// `figures` with what follows from them and from how long people took.
-fn closed(mut figures: Figures, waits: Vec<u64>) -> Figures {
+fn closed(mut figures: DecisionFigures, waits: Vec<u64>) -> DecisionFigures {
     let unedited = figures.approved - figures.edited;
     figures.median_seconds = share(waits.clone(), 1, 2).map(seconds);
     figures.p90_seconds = share(waits, 9, 10).map(seconds);

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::approvals::Desk;
+use super::approvals::ApprovalFollower;
 use super::line::{became, of};
 use super::{
-    BurnReviewed, Exclusions, IncidentReviewed, Line, Reason, Review, Reviewed, ShadowFinding,
-    Spent, Timeline, suggest,
+    BurnReview, ExclusionReason, ExclusionSummary, FailureModeCount, IncidentReview, ReviewLine,
+    ReviewResponse, ShadowFinding, Timeline, WorkflowReview, suggest,
 };
-use crate::api::incident::Incident;
-use crate::api::numbers::NumbersOver;
-use crate::api::workflow::Workflow;
+use crate::api::incident::IncidentView;
+use crate::api::numbers::SpanNumbers;
+use crate::api::workflow::WorkflowView;
 use crate::api::{Decimal, Moment};
 use crate::gate::budget::account::BurnRecord;
 use crate::gate::event::{Effect, Entry, Event};
@@ -69,7 +69,7 @@ pub const KINDS: [&str; 36] = [
 pub const CALL_KINDS: [&str; 3] = ["admitted", "settled", "refused"];
 
 /// A workflow as it is now, for a review of it.
-pub struct Subject {
+pub struct ReviewSubject {
     /// Its name.
     pub name: WorkflowName,
     /// Its policy's mode, where it has one in force.
@@ -81,42 +81,42 @@ pub struct Subject {
 }
 
 /// The review in the making.
-pub struct Gathering {
+pub struct ReviewGathering {
     since: Time,
     until: Time,
-    gate: Lines,
+    gate: RecentLines,
     incidents: Vec<incident::Incident>,
     excluded_for: BTreeMap<String, u64>,
-    files: BTreeMap<WorkflowName, File>,
-    timeline: Option<Chain>,
+    files: BTreeMap<WorkflowName, WorkflowGathering>,
+    timeline: Option<TimelineGathering>,
 }
 
 /// What was gathered of one workflow.
-struct File {
-    subject: Subject,
-    desk: Desk,
-    done: Lines,
-    levels: Lines,
-    changes: Lines,
+struct WorkflowGathering {
+    subject: ReviewSubject,
+    desk: ApprovalFollower,
+    done: RecentLines,
+    levels: RecentLines,
+    changes: RecentLines,
     reasons: BTreeMap<(String, String), i64>,
     excluded: HashMap<crate::gate::run::RunRef, (String, String)>,
 }
 
 #[derive(Default)]
-struct Lines {
-    lines: VecDeque<Line>,
+struct RecentLines {
+    lines: VecDeque<ReviewLine>,
     left_out: u64,
 }
 
 #[derive(Default)]
-struct Chain {
-    lines: Lines,
+struct TimelineGathering {
+    lines: RecentLines,
     /// Where the line of an admitted call is, counted from the first line ever.
     calls: HashMap<CallId, u64>,
 }
 
-impl Lines {
-    fn push(&mut self, line: Line) {
+impl RecentLines {
+    fn push(&mut self, line: ReviewLine) {
         if self.lines.len() >= MOST_LINES {
             self.lines.pop_front();
             self.left_out += 1;
@@ -124,29 +124,29 @@ impl Lines {
         self.lines.push_back(line);
     }
 
-    fn all(self) -> Vec<Line> {
+    fn all(self) -> Vec<ReviewLine> {
         self.lines.into()
     }
 }
 
-impl Gathering {
+impl ReviewGathering {
     /// A review from `since` to `until` of these workflows; with a timeline, where there is one of
     /// them and it is asked for.
     #[must_use]
     pub fn new(
         since: Time,
         until: Time,
-        subjects: Vec<Subject>,
+        subjects: Vec<ReviewSubject>,
         incidents: Vec<incident::Incident>,
         timeline: bool,
     ) -> Self {
-        let file = |subject: Subject| {
-            let file = File {
+        let file = |subject: ReviewSubject| {
+            let file = WorkflowGathering {
                 subject,
-                desk: Desk::default(),
-                done: Lines::default(),
-                levels: Lines::default(),
-                changes: Lines::default(),
+                desk: ApprovalFollower::default(),
+                done: RecentLines::default(),
+                levels: RecentLines::default(),
+                changes: RecentLines::default(),
                 reasons: BTreeMap::new(),
                 excluded: HashMap::new(),
             };
@@ -155,14 +155,14 @@ impl Gathering {
         let overlaps = |incident: &incident::Incident| {
             incident.since < until && incident.closed.is_none_or(|closed| closed >= since)
         };
-        Gathering {
+        ReviewGathering {
             since,
             until,
-            gate: Lines::default(),
+            gate: RecentLines::default(),
             incidents: incidents.into_iter().filter(overlaps).collect(),
             excluded_for: BTreeMap::new(),
             files: subjects.into_iter().map(file).collect(),
-            timeline: timeline.then(Chain::default),
+            timeline: timeline.then(TimelineGathering::default),
         }
     }
 
@@ -204,7 +204,7 @@ impl Gathering {
         }
         match &entry.event {
             Event::Clamped(_) | Event::Released { .. } => {
-                let line = Line {
+                let line = ReviewLine {
                     what: format!("{} (every workflow)", line.what),
                     ..line
                 };
@@ -223,8 +223,8 @@ impl Gathering {
         self,
         mut missing: Vec<String>,
         mut shadow: BTreeMap<WorkflowName, Vec<ShadowFinding>>,
-    ) -> Review {
-        let Gathering {
+    ) -> ReviewResponse {
+        let ReviewGathering {
             since,
             until,
             gate,
@@ -234,8 +234,8 @@ impl Gathering {
             timeline,
         } = self;
         let incident = |incident: &incident::Incident| {
-            let shown = Incident::of(incident);
-            IncidentReviewed {
+            let shown = IncidentView::of(incident);
+            IncidentReview {
                 excluded: excluded_for.remove(&shown.incident).unwrap_or(0),
                 incident: shown,
             }
@@ -258,7 +258,7 @@ impl Gathering {
             lines: chain.lines.all(),
             executed: Vec::new(),
         });
-        Review {
+        ReviewResponse {
             since: Moment(since),
             until: Moment(until),
             missing,
@@ -270,8 +270,8 @@ impl Gathering {
     }
 }
 
-impl Chain {
-    fn read(&mut self, entry: &Entry, file: &File) {
+impl TimelineGathering {
+    fn read(&mut self, entry: &Entry, file: &WorkflowGathering) {
         if let Event::Settled { call, executed, .. } = &entry.event {
             let place = self
                 .calls
@@ -301,7 +301,7 @@ impl Chain {
     }
 }
 
-impl File {
+impl WorkflowGathering {
     fn read(&mut self, entry: &Entry) {
         self.desk.read(entry);
         match &entry.event {
@@ -405,7 +405,7 @@ impl File {
         }
     }
 
-    fn line(&mut self, entry: &Entry, push: impl FnOnce(&mut Self, Line)) {
+    fn line(&mut self, entry: &Entry, push: impl FnOnce(&mut Self, ReviewLine)) {
         if let Some(line) = of(entry, None) {
             push(self, line);
         }
@@ -416,8 +416,8 @@ impl File {
         since: Time,
         until: Time,
         shadow: &mut BTreeMap<WorkflowName, Vec<ShadowFinding>>,
-    ) -> Reviewed {
-        let Subject {
+    ) -> WorkflowReview {
+        let ReviewSubject {
             name,
             mode,
             state,
@@ -425,7 +425,7 @@ impl File {
         } = self.subject;
         let over = |from: Time, to: Time| {
             let totals = state.account().between(from, to);
-            NumbersOver::of(
+            SpanNumbers::of(
                 name.to_string(),
                 Moment(from.hour().start()),
                 Moment(to),
@@ -441,7 +441,7 @@ impl File {
             .minus(std::time::Duration::from_millis(1));
         let begin = since.minus(until.since(since));
         let before = (begin >= kept).then(|| over(begin, end));
-        let standing = Workflow::of(&name, mode, &state, &state.standing());
+        let standing = WorkflowView::of(&name, mode, &state, &state.standing());
         let spent = spent(&numbers, &standing.objective.unacceptable);
         let reasons: Vec<_> = self
             .reasons
@@ -450,11 +450,11 @@ impl File {
                 u64::try_from(runs)
                     .ok()
                     .filter(|runs| *runs > 0)
-                    .map(|runs| Reason { reason, by, runs })
+                    .map(|runs| ExclusionReason { reason, by, runs })
             })
             .collect();
         let runs = reasons.iter().map(|reason| reason.runs).sum::<u64>();
-        let exclusions = Exclusions {
+        let exclusions = ExclusionSummary {
             runs,
             share: Decimal::ratio(runs, numbers.runs),
             too_many: runs.saturating_mul(50) > numbers.runs,
@@ -473,8 +473,8 @@ impl File {
         let approvals = self.desk.close();
         let suggestions = suggest::of(&state, &numbers, &approvals, &exclusions, &without_schema);
         let reviews = state.reviews();
-        Reviewed {
-            last_review: reviews.last().map(|last| Line {
+        WorkflowReview {
+            last_review: reviews.last().map(|last| ReviewLine {
                 at: Moment(last.at),
                 by: Some(last.by.to_string()),
                 what: last.note.as_ref().map_or_else(
@@ -498,10 +498,10 @@ impl File {
     }
 }
 
-fn burn_of(burn: &BurnRecord, done: &[Line]) -> BurnReviewed {
+fn burn_of(burn: &BurnRecord, done: &[ReviewLine]) -> BurnReview {
     let during =
-        |line: &&Line| line.at.0 >= burn.at && burn.left.is_none_or(|left| line.at.0 <= left);
-    BurnReviewed {
+        |line: &&ReviewLine| line.at.0 >= burn.at && burn.left.is_none_or(|left| line.at.0 <= left);
+    BurnReview {
         at: Moment(burn.at),
         left: burn.left.map(Moment),
         posture: burn.posture.to_string(),
@@ -518,7 +518,7 @@ fn burn_of(burn: &BurnRecord, done: &[Line]) -> BurnReviewed {
     }
 }
 
-fn spent(numbers: &NumbersOver, unacceptable: &[String]) -> Vec<Spent> {
+fn spent(numbers: &SpanNumbers, unacceptable: &[String]) -> Vec<FailureModeCount> {
     let by_tool = &numbers.numbers.failure_modes_by_tool;
     let named = |tool: &str| tool != NO_TOOL;
     let tools = |mode: &String| {
@@ -534,7 +534,7 @@ fn spent(numbers: &NumbersOver, unacceptable: &[String]) -> Vec<Spent> {
         .iter()
         .filter(|(_, runs)| **runs > 0);
     let mut spent: Vec<_> = spent
-        .map(|(mode, runs)| Spent {
+        .map(|(mode, runs)| FailureModeCount {
             mode: mode.clone(),
             runs: *runs,
             costs: unacceptable.contains(mode),

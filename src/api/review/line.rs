@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Line;
-use crate::api::{Moment, Span};
+use super::ReviewLine;
+use crate::api::{Moment, TimeSpan};
 use crate::gate::approval::{DecisionKind, Request};
 use crate::gate::event::{Effect, Entry, Event, RefusedAlike, RefusedCall};
 use crate::gate::name::Subject;
@@ -12,9 +12,9 @@ use crate::gate::time::Time;
 
 /// What `entry` says; `None` where it is nothing that a person reads one by one. `held` is the held
 /// call that a decision or a withdrawal is about.
-pub(super) fn of(entry: &Entry, held: Option<&Request>) -> Option<Line> {
+pub(super) fn of(entry: &Entry, held: Option<&Request>) -> Option<ReviewLine> {
     let (by, what) = words(&entry.event, held)?;
-    Some(Line {
+    Some(ReviewLine {
         at: Moment(entry.at),
         by,
         what,
@@ -197,7 +197,7 @@ fn words(event: &Event, held: Option<&Request>) -> Option<Words> {
                 by(person),
                 format!(
                     "recovered, with a probation of {}{to}; cause: {cause}{fix}",
-                    Span(*lasts)
+                    TimeSpan(*lasts)
                 ),
             )
         }

@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApprovalsReviewed, Exclusions};
-use crate::api::earn::Proposal;
-use crate::api::numbers::{MetricsDetail, NumbersOver};
-use crate::api::{Decimal, Span};
+use super::{ApprovalsSummary, ExclusionSummary};
+use crate::api::earn::ProposalView;
+use crate::api::numbers::{MetricsDetail, SpanNumbers};
+use crate::api::{Decimal, TimeSpan};
 use crate::gate::budget::objective::MILLION;
 use crate::gate::name::ToolName;
 use crate::gate::risk::Tier;
@@ -37,9 +37,9 @@ pub struct Suggestion {
 
 pub(super) fn of(
     state: &WorkflowState,
-    numbers: &NumbersOver,
-    approvals: &ApprovalsReviewed,
-    exclusions: &Exclusions,
+    numbers: &SpanNumbers,
+    approvals: &ApprovalsSummary,
+    exclusions: &ExclusionSummary,
     without_schema: &[ToolName],
 ) -> Vec<Suggestion> {
     let mut suggestions = proposals(state, &numbers.workflow);
@@ -76,7 +76,7 @@ pub(super) fn of(
 
 fn proposals(state: &WorkflowState, workflow: &str) -> Vec<Suggestion> {
     let proofs = state.progress();
-    let suggestion = |proposal: Proposal| {
+    let suggestion = |proposal: ProposalView| {
         let is_promotion = proposal.proposal == "promotion";
         let flag = match (&proposal.step, &proposal.to) {
             (Some(step), _) => format!("--step {step}"),
@@ -87,7 +87,7 @@ fn proposals(state: &WorkflowState, workflow: &str) -> Vec<Suggestion> {
             .iter()
             .find(|progress| proposal.step.as_deref() == Some(progress.step.name.as_str()));
         let why = proof.map_or_else(
-            || format!("burns within {} cost a level, and the failure rate alone does not decide it", Span(state.terms().lose.within)),
+            || format!("burns within {} cost a level, and the failure rate alone does not decide it", TimeSpan(state.terms().lose.within)),
             |progress| {
                 let proof = progress.proof;
                 format!(
@@ -103,7 +103,10 @@ fn proposals(state: &WorkflowState, workflow: &str) -> Vec<Suggestion> {
             how: format!("burngate promote {workflow} {flag} --reason TEXT"),
         }
     };
-    Proposal::of(state).into_iter().map(suggestion).collect()
+    ProposalView::of(state)
+        .into_iter()
+        .map(suggestion)
+        .collect()
 }
 
 /// Tighter where the workflow certainly does better than the next step, looser where it certainly
@@ -118,7 +121,7 @@ fn target(state: &WorkflowState) -> Option<Suggestion> {
         "{} of {} runs in {} were acceptable: with 95% confidence between {} and {} of all",
         rate.numerator,
         rate.denominator,
-        Span(objective.window),
+        TimeSpan(objective.window),
         percent(ppm(low)),
         percent(ppm(high))
     );
@@ -157,7 +160,7 @@ fn target(state: &WorkflowState) -> Option<Suggestion> {
     })
 }
 
-fn schema(numbers: &NumbersOver, without_schema: &[ToolName]) -> Option<Suggestion> {
+fn schema(numbers: &SpanNumbers, without_schema: &[ToolName]) -> Option<Suggestion> {
     let failures = |tool: &ToolName| {
         numbers
             .numbers
@@ -192,7 +195,7 @@ fn schema(numbers: &NumbersOver, without_schema: &[ToolName]) -> Option<Suggesti
     })
 }
 
-fn checks(state: &WorkflowState, numbers: &NumbersOver) -> Option<Suggestion> {
+fn checks(state: &WorkflowState, numbers: &SpanNumbers) -> Option<Suggestion> {
     let unknown = numbers.runs > 0 && numbers.checked == 0;
     unknown.then(|| {
         let is_drawn = state.terms().check.is_some();

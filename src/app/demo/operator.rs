@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::{WORKFLOW, exchange};
-use crate::api::approval::Approval;
-use crate::api::operate::{Approve, Clamp, Recover, Release};
-use crate::api::workflow::Workflow;
+use crate::api::approval::ApprovalView;
+use crate::api::operate::{ApproveRequest, ClampRequest, RecoverRequest, ReleaseRequest};
+use crate::api::workflow::WorkflowView;
 
 /// How long the numbers may take to catch up with a call that was answered.
 const SETTLES: Duration = Duration::from_secs(3);
@@ -30,7 +30,7 @@ pub(super) struct Operator {
 
 impl Operator {
     /// Where the workflow stands.
-    pub(super) async fn look(&self) -> anyhow::Result<Workflow> {
+    pub(super) async fn look(&self) -> anyhow::Result<WorkflowView> {
         self.ask(Method::GET, &format!("/v1/workflows/{WORKFLOW}"), None)
             .await
     }
@@ -39,8 +39,8 @@ impl Operator {
     /// well is written a moment after its last call.
     pub(super) async fn look_when(
         &self,
-        so: impl Fn(&Workflow) -> bool,
-    ) -> anyhow::Result<Workflow> {
+        so: impl Fn(&WorkflowView) -> bool,
+    ) -> anyhow::Result<WorkflowView> {
         let began = Instant::now();
         loop {
             let workflow = self.look().await?;
@@ -52,16 +52,16 @@ impl Operator {
     }
 
     /// How a held call stands.
-    pub(super) async fn approval(&self, id: &str) -> anyhow::Result<Approval> {
+    pub(super) async fn approval(&self, id: &str) -> anyhow::Result<ApprovalView> {
         self.ask(Method::GET, &format!("/v1/approvals/{id}"), None)
             .await
     }
 
     /// Lets a held call go, once.
-    pub(super) async fn approve(&self, id: &str, reason: &str) -> anyhow::Result<Approval> {
+    pub(super) async fn approve(&self, id: &str, reason: &str) -> anyhow::Result<ApprovalView> {
         self.tell(
             &format!("/v1/approvals/{id}/approve"),
-            &Approve {
+            &ApproveRequest {
                 reason: Some(reason.to_owned()),
                 edit: None,
                 digest: None,
@@ -72,7 +72,7 @@ impl Operator {
 
     /// Puts a ceiling on the workflow's level.
     pub(super) async fn clamp(&self, to: &str, reason: &str) -> anyhow::Result<()> {
-        let clamp = Clamp {
+        let clamp = ClampRequest {
             to: to.to_owned(),
             reason: reason.to_owned(),
             lasts: None,
@@ -87,7 +87,7 @@ impl Operator {
     pub(super) async fn release(&self, reason: &str) -> anyhow::Result<()> {
         self.tell(
             &format!("/v1/workflows/{WORKFLOW}/release"),
-            &Release {
+            &ReleaseRequest {
                 reason: reason.to_owned(),
             },
         )
@@ -97,7 +97,7 @@ impl Operator {
 
     /// Puts a cause on record and opens a probation.
     pub(super) async fn recover(&self, cause: &str, fix: &str) -> anyhow::Result<()> {
-        let recover = Recover {
+        let recover = RecoverRequest {
             cause: cause.to_owned(),
             fix: Some(fix.to_owned()),
             to: None,

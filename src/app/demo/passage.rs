@@ -1,6 +1,6 @@
 //! What the demonstration tells, piece by piece. How it looks is the command line's business.
 
-use crate::api::workflow::Workflow;
+use crate::api::workflow::WorkflowView;
 
 /// A piece of the story.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,14 +14,14 @@ pub enum Passage {
     /// What the agent called in a run, and what it got.
     Calls(Vec<Call>),
     /// Where the workflow stands, as the admin API says it.
-    Standing(Box<Workflow>),
+    Standing(Box<WorkflowView>),
     /// What to type in a second terminal: why, and the lines.
     Try(&'static str, Vec<String>),
     /// The story is over, and lines of [`Status`](Passage::Status) follow.
     StatusHead,
     /// The story is over and the agent goes on: its latest run, what that got, and where the
     /// workflow stands after it.
-    Status(String, Call, Box<Workflow>),
+    Status(String, Call, Box<WorkflowView>),
 }
 
 /// One call of the agent, and what it got.

@@ -11,8 +11,8 @@ use super::agent::{Agent, Reply, Run};
 use super::operator::Operator;
 use super::passage::Passage;
 use super::{WORKFLOW, shop};
-use crate::api::approval::Approval;
-use crate::api::workflow::Workflow;
+use crate::api::approval::ApprovalView;
+use crate::api::workflow::WorkflowView;
 
 /// How many runs the agent has behind it when the first thing goes wrong. With fewer, two failures
 /// would already be a pace that puts the budget at risk.
@@ -203,7 +203,7 @@ impl Story {
 
     /// What the reviewer decides, whenever that is. With `yes`, the story plays the reviewer, and
     /// says so.
-    async fn decision(&self, id: &str) -> anyhow::Result<Approval> {
+    async fn decision(&self, id: &str) -> anyhow::Result<ApprovalView> {
         if self.yes {
             self.text("(--yes: the demonstration plays the reviewer, over the same admin API.)");
             return self.operator.approve(id, "it came back").await;
@@ -224,7 +224,7 @@ impl Story {
     }
 
     /// The agent repeats a call that was decided, twice.
-    async fn repeat(&mut self, run: &Run, decided: &Approval) -> anyhow::Result<()> {
+    async fn repeat(&mut self, run: &Run, decided: &ApprovalView) -> anyhow::Result<()> {
         let by = decided.decisions.last().map_or_else(
             || "somebody".to_owned(),
             |decision| decision.reviewer.clone(),
@@ -419,7 +419,7 @@ impl Story {
         ));
     }
 
-    fn standing(&self, workflow: Workflow) {
+    fn standing(&self, workflow: WorkflowView) {
         self.say(Passage::Standing(Box::new(workflow)));
     }
 

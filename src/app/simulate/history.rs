@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PastCall, Progress, SimulateError, Simulated, Simulation};
-use crate::api::history::{FindingKind, Findings, Line, MAX_LINE};
-use crate::api::{Moment, Span};
+use crate::api::history::{HistoryRun, ImportFindingKind, ImportFindings, MAX_LINE};
+use crate::api::{Moment, TimeSpan};
 use crate::gate::outcome::{FailureMode, Outcome, Source};
 use crate::gate::past;
 use crate::gate::policy::PolicySet;
@@ -113,7 +113,7 @@ fn sorted(mut file: &File) -> Result<Vec<Place>, SimulateError> {
     let (mut places, mut offset, mut too_long) = (Vec::new(), 0, false);
     io::Seek::rewind(&mut file)?;
     each_line(file, &mut |_| {}, |number, text, whole| {
-        let at = Line::read(text.trim_ascii()).map_or(i64::MAX, |line| line.at.0.as_millis());
+        let at = HistoryRun::read(text.trim_ascii()).map_or(i64::MAX, |line| line.at.0.as_millis());
         let length = u32::try_from(whole.min(MAX_LINE)).unwrap_or(u32::MAX);
         places.push(Place {
             at,
@@ -144,7 +144,7 @@ struct Past<'p> {
     /// By the digests of the runs so far, where they were and what they came to: the same run twice
     /// is one run, and what was said of it first counts.
     known: HashMap<u64, (u32, Outcome), BuildHasherDefault<DefaultHasher>>,
-    findings: Findings,
+    findings: ImportFindings,
 }
 
 impl<'p> Past<'p> {
@@ -159,7 +159,7 @@ impl<'p> Past<'p> {
             now,
             lines: 0,
             known: HashMap::default(),
-            findings: Findings::default(),
+            findings: ImportFindings::default(),
         }
     }
 
@@ -169,19 +169,19 @@ impl<'p> Past<'p> {
         if text.is_empty() {
             return true;
         }
-        let line = match Line::read(text) {
+        let line = match HistoryRun::read(text) {
             Ok(line) => line,
             Err(bad) => {
                 self.lines += 1;
                 self.findings
-                    .note(FindingKind::Broken, number, bad.to_string());
+                    .note(ImportFindingKind::Broken, number, bad.to_string());
                 return true;
             }
         };
         if line.at.0 > self.today {
             self.lines += 1;
             self.findings
-                .note(FindingKind::Future, number, line.at.to_string());
+                .note(ImportFindingKind::Future, number, line.at.to_string());
             return true;
         }
         if self.simulation.is_some() && line.at.0 < self.now {
@@ -204,12 +204,19 @@ impl<'p> Past<'p> {
         true
     }
 
-    fn run(&mut self, number: u64, line: Line<'_>) -> Result<(), (FindingKind, String)> {
+    fn run(
+        &mut self,
+        number: u64,
+        line: HistoryRun<'_>,
+    ) -> Result<(), (ImportFindingKind, String)> {
         let Some(simulation) = &mut self.simulation else {
             return Ok(());
         };
         let Some(policy) = simulation.policy(&line.workflow).cloned() else {
-            return Err((FindingKind::UnknownWorkflow, format!("`{}`", line.workflow)));
+            return Err((
+                ImportFindingKind::UnknownWorkflow,
+                format!("`{}`", line.workflow),
+            ));
         };
         let (workflow, objective, at) = (&policy.name, &policy.terms.objective, line.at.0);
         let unknown = |mode: &&FailureMode| {
@@ -218,7 +225,7 @@ impl<'p> Past<'p> {
                 && !objective.critical.contains(*mode)
         };
         if let Some(mode) = line.modes.iter().find(unknown) {
-            return Err((FindingKind::UnknownMode, format!("`{mode}`")));
+            return Err((ImportFindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);
         match self.known.entry(
@@ -245,7 +252,7 @@ impl<'p> Past<'p> {
                         outcome.as_str()
                     )
                 };
-                return Err((FindingKind::Duplicate, what));
+                return Err((ImportFindingKind::Duplicate, what));
             }
         }
         simulation.pass(workflow, at);
@@ -261,8 +268,11 @@ impl<'p> Past<'p> {
             high |= risk == Risk::High;
             idle &= risk == Risk::Read;
             if !policy.tools.contains(&*call.tool) {
-                self.findings
-                    .note(FindingKind::UnknownTool, number, format!("`{}`", call.tool));
+                self.findings.note(
+                    ImportFindingKind::UnknownTool,
+                    number,
+                    format!("`{}`", call.tool),
+                );
             }
             let args = call
                 .args
@@ -292,7 +302,7 @@ impl<'p> Past<'p> {
         let reading = past::read(objective, line.outcome, &line.modes, idle);
         if let Some(contradiction) = reading.contradiction {
             self.findings
-                .note(FindingKind::Contradiction, number, contradiction);
+                .note(ImportFindingKind::Contradiction, number, contradiction);
         }
         let bad = reading.mark == Mark::Unacceptable;
         if let Some(told) = simulation.told(&line.workflow) {
@@ -344,7 +354,7 @@ impl<'p> Past<'p> {
             from: Moment(self.from),
             to: Moment(self.now),
             read: self.lines,
-            recovers_after: recovers_after.map(|after| Span(after).to_string()),
+            recovers_after: recovers_after.map(|after| TimeSpan(after).to_string()),
             findings: self.findings.into_list(),
             workflows: workflows
                 .into_iter()

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::told::Change;
 use super::{Difference, PastCall, Progress, SimulateError, Simulated, Simulation};
 use crate::api::Moment;
-use crate::api::history::Findings;
+use crate::api::history::ImportFindings;
 use crate::gate::event::{Cell, Entry, Event, Revision};
 use crate::gate::name::{CallId, RunId, WorkflowName};
 use crate::gate::outcome::FailureMode;
@@ -643,7 +643,7 @@ impl Replay {
             to: Moment(now),
             read: self.read,
             recovers_after: None,
-            findings: Findings::default().into_list(),
+            findings: ImportFindings::default().into_list(),
             workflows: workflows
                 .into_iter()
                 .map(|(name, told)| (name.to_string(), told))

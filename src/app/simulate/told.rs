@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::api::history::Finding;
+use crate::api::history::ImportFinding;
 use crate::api::{Decimal, Moment};
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Effect;
@@ -37,7 +37,7 @@ pub struct Simulated {
     /// decisions are on record.
     pub recovers_after: Option<String>,
     /// What was skipped, and what is odd.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ImportFinding>,
     /// By workflow.
     pub workflows: BTreeMap<String, SimulatedWorkflow>,
 }

@@ -6,11 +6,13 @@
 
 use std::fmt::Write as _;
 
-use crate::api::approval::Approval;
-use crate::api::context::{Alike, AlikeDecision, Context, RunSoFar, Touch};
-use crate::api::problem::Executed;
-use crate::api::review::Figures;
-use crate::api::run::Call;
+use crate::api::approval::ApprovalView;
+use crate::api::context::{
+    ApprovalContext, HeldCallRun, RelatedRun, SimilarCall, SimilarCallDecision,
+};
+use crate::api::problem::ExecutedView;
+use crate::api::review::DecisionFigures;
+use crate::api::run::CallView;
 use crate::cli::render::number::{counted, grouped, percent};
 use crate::cli::render::{escape, when};
 use crate::cli::status;
@@ -19,11 +21,11 @@ use crate::gate::time::Time;
 
 /// Everything about the surroundings of `approval`, as the gate tells it; nothing where it did not.
 #[must_use]
-pub(super) fn page(approval: &Approval, now: Time) -> String {
+pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
     let Some(context) = approval.context.as_deref() else {
         return String::new();
     };
-    let Context {
+    let ApprovalContext {
         workflow,
         run,
         lately,
@@ -53,7 +55,7 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
 }
 
 /// What the run did besides.
-fn so_far(approval: &Approval, run: &RunSoFar, now: Time) -> Vec<String> {
+fn so_far(approval: &ApprovalView, run: &HeldCallRun, now: Time) -> Vec<String> {
     if approval.run == approval.call {
         return vec!["the agent names no run: this call is all of it".to_owned()];
     }
@@ -89,16 +91,18 @@ fn so_far(approval: &Approval, run: &RunSoFar, now: Time) -> Vec<String> {
         .collect()
 }
 
-fn one(call: &Call, now: Time) -> String {
+fn one(call: &CallView, now: Time) -> String {
     let about = call
         .subject
         .as_deref()
         .map_or_else(String::new, |subject| format!(" about {}", escape(subject)));
     let verdict = match (call.verdict.as_str(), &call.executed) {
-        ("allow", Executed(run::Executed::Yes)) => "executed".to_owned(),
-        ("allow", Executed(run::Executed::Unknown)) => "sent, and the answer was lost".to_owned(),
-        ("allow", Executed(run::Executed::No)) => "allowed, not executed".to_owned(),
-        (verdict, Executed(executed)) => {
+        ("allow", ExecutedView(run::Executed::Yes)) => "executed".to_owned(),
+        ("allow", ExecutedView(run::Executed::Unknown)) => {
+            "sent, and the answer was lost".to_owned()
+        }
+        ("allow", ExecutedView(run::Executed::No)) => "allowed, not executed".to_owned(),
+        (verdict, ExecutedView(executed)) => {
             let by = call
                 .rule
                 .as_deref()
@@ -142,11 +146,11 @@ fn wrong(modes: &[String]) -> String {
 }
 
 /// The newest other runs that touched the same object.
-fn touched(approval: &Approval, lately: &[Touch], now: Time) -> Vec<String> {
+fn touched(approval: &ApprovalView, lately: &[RelatedRun], now: Time) -> Vec<String> {
     let Some(subject) = &approval.subject else {
         return vec!["the call names no object".to_owned()];
     };
-    let line = |touch: &Touch| {
+    let line = |touch: &RelatedRun| {
         let state = if touch.outcome == "open" {
             "is open".to_owned()
         } else {
@@ -172,7 +176,7 @@ fn touched(approval: &Approval, lately: &[Touch], now: Time) -> Vec<String> {
 
 /// The newest decisions on calls of the same tool, those about the same object first, and what
 /// became of the runs.
-fn before(approval: &Approval, alike: &[Alike], now: Time) -> Vec<String> {
+fn before(approval: &ApprovalView, alike: &[SimilarCall], now: Time) -> Vec<String> {
     if alike.is_empty() {
         vec![format!(
             "no call of {} was decided on before",
@@ -184,7 +188,7 @@ fn before(approval: &Approval, alike: &[Alike], now: Time) -> Vec<String> {
 }
 
 /// How calls that the same rule held were decided, and how that turned out.
-fn experience(figures: &Figures) -> String {
+fn experience(figures: &DecisionFigures) -> String {
     let mut told = format!(
         "in 30 days it held {}, of which {} approved",
         counted(figures.held, "call", "calls"),
@@ -209,7 +213,7 @@ fn experience(figures: &Figures) -> String {
     told
 }
 
-fn decided(one: &Alike, now: Time) -> String {
+fn decided(one: &SimilarCall, now: Time) -> String {
     let said: Vec<_> = one.decisions.iter().map(said).collect();
     let about = match one.subject.as_deref() {
         Some(_) if one.same_subject => " about the same object".to_owned(),
@@ -232,7 +236,7 @@ fn decided(one: &Alike, now: Time) -> String {
     )
 }
 
-fn said(decision: &AlikeDecision) -> String {
+fn said(decision: &SimilarCallDecision) -> String {
     let what = match (decision.decision.as_str(), decision.edited) {
         ("approve", true) => "approved it with other arguments",
         ("approve", false) => "approved it",

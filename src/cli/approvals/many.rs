@@ -1,8 +1,8 @@
 //! Deciding on several held calls at once: each is named with the digest of what was looked at, so
 //! that nothing else is decided on.
 
-use crate::api::approval::{Approval, Approvals};
-use crate::api::operate::{Decide, Decided, Deciding, Looked};
+use crate::api::approval::{ApprovalList, ApprovalView};
+use crate::api::operate::{BatchDecision, DecideItem, DecideRequest, DecideResponse};
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::render;
@@ -13,7 +13,7 @@ pub(super) enum Named<'a> {
     /// One approval.
     One(&'a str),
     /// Several, each as it was looked at.
-    Many(Vec<Looked>),
+    Many(Vec<DecideItem>),
 }
 
 /// Reads `ID`, or several `ID@DIGEST`.
@@ -24,7 +24,7 @@ pub(super) fn named(ids: &[String]) -> Result<Named<'_>, Failure> {
         return Ok(Named::One(id));
     }
     let looked = ids.iter().map(|id| match id.split_once('@') {
-        Some((id, digest)) => Ok(Looked { id: id.to_owned(), digest: digest.to_owned() }),
+        Some((id, digest)) => Ok(DecideItem { id: id.to_owned(), digest: digest.to_owned() }),
         None => Err(Failure::usage(format!("{} names no digest", escape(id)))
             .hint("several calls are named as ID@DIGEST each; `burngate approvals list --digests` prints them")),
     });
@@ -35,20 +35,20 @@ pub(super) fn named(ids: &[String]) -> Result<Named<'_>, Failure> {
 /// command.
 pub(super) fn decide(
     client: &Client,
-    decision: Deciding,
+    decision: BatchDecision,
     reason: Option<String>,
-    approvals: Vec<Looked>,
+    approvals: Vec<DecideItem>,
     json: bool,
 ) -> Result<(), Failure> {
     let answer = client.post(
         "/v1/approvals/decide",
-        &Decide {
+        &DecideRequest {
             decision,
             reason,
             approvals,
         },
     )?;
-    let decided: Decided = answer.read()?;
+    let decided: DecideResponse = answer.read()?;
     if json {
         render::show_json(answer.json())
     } else {
@@ -69,7 +69,7 @@ pub(super) fn decide(
     }
 }
 
-fn page(decided: &Decided) -> String {
+fn page(decided: &DecideResponse) -> String {
     let line = |(id, state, refused): (&str, Option<&str>, Option<&str>)| {
         format!(
             "{} {}\n",
@@ -85,11 +85,11 @@ fn page(decided: &Decided) -> String {
 }
 
 /// One line for each call: what names it, and what it is.
-pub(super) fn lines(list: &Approvals) -> String {
+pub(super) fn lines(list: &ApprovalList) -> String {
     list.approvals.iter().map(line).collect()
 }
 
-fn line(approval: &Approval) -> String {
+fn line(approval: &ApprovalView) -> String {
     let digest = approval
         .edit
         .as_ref()

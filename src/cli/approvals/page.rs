@@ -6,15 +6,15 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::context;
-use crate::api::approval::{Approval, Decision};
-use crate::api::context::Change;
+use crate::api::approval::{ApprovalView, DecisionView};
+use crate::api::context::MemberChange;
 use crate::cli::render::arguments::arguments;
 use crate::cli::render::{Tone, escape, paint, when, word};
 use crate::gate::time::Time;
 
 /// Everything that a reviewer needs to decide.
 #[must_use]
-pub(super) fn page(approval: &Approval, now: Time) -> String {
+pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
     let mut page = format!(
         "{} is {}\n\n",
         paint(Tone::Strong, &escape(&approval.id)),
@@ -87,7 +87,7 @@ pub(super) fn page(approval: &Approval, now: Time) -> String {
 }
 
 /// What an edit changes of one member.
-fn changed(change: &Change) -> String {
+fn changed(change: &MemberChange) -> String {
     let shown = |value: Option<&RawValue>| {
         value.map_or_else(|| "nothing".to_owned(), |value| escape(value.get()))
     };
@@ -101,7 +101,7 @@ fn changed(change: &Change) -> String {
 
 /// How many people approved so far.
 #[must_use]
-pub(super) fn approvals(approval: &Approval) -> u64 {
+pub(super) fn approvals(approval: &ApprovalView) -> u64 {
     let people: BTreeSet<_> = approval
         .decisions
         .iter()
@@ -111,7 +111,7 @@ pub(super) fn approvals(approval: &Approval) -> u64 {
     people.len() as u64
 }
 
-fn stands(approval: &Approval, now: Time) -> String {
+fn stands(approval: &ApprovalView, now: Time) -> String {
     let state = word(&approval.state);
     match approval.state.as_str() {
         "pending" => {
@@ -139,7 +139,7 @@ fn stands(approval: &Approval, now: Time) -> String {
     }
 }
 
-fn decided(decision: &Decision, now: Time) -> String {
+fn decided(decision: &DecisionView, now: Time) -> String {
     let said = match decision.decision.as_str() {
         "approve" if decision.edit.is_some() => "approve, with other arguments",
         "approve" => "approve",

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::api::Span;
-use crate::api::grant::{GiveGrant, Grant, Grants, Revoke};
+use crate::api::TimeSpan;
+use crate::api::grant::{GrantList, GrantRequest, GrantView, RevokeRequest};
 use crate::cli::client::{Connection, path, query};
 use crate::cli::failure::Failure;
 use crate::cli::render;
@@ -20,7 +20,7 @@ pub(super) struct Give {
     tool: String,
     /// For how long, such as 30m; at most a day
     #[arg(long = "for", value_name = "DURATION")]
-    lasts: Span,
+    lasts: TimeSpan,
     /// For how many calls; at most 1,000
     #[arg(long, value_name = "N")]
     max: u32,
@@ -62,7 +62,7 @@ pub(super) struct TakeBack {
 
 impl Give {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let body = GiveGrant {
+        let body = GrantRequest {
             tool: self.tool.clone(),
             lasts: self.lasts,
             max: self.max,
@@ -103,14 +103,14 @@ impl TakeBack {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let answer = self.connection.client()?.post(
             &path(&["v1", "grants", &self.id, "revoke"]),
-            &Revoke {
+            &RevokeRequest {
                 reason: self.reason.clone(),
             },
         )?;
         if self.json {
             return render::show_json(answer.json());
         }
-        let grant: Grant = answer.read()?;
+        let grant: GrantView = answer.read()?;
         render::show(&format!(
             "taken back: {}, after {} of {} calls\n",
             escape(&grant.id),
@@ -120,7 +120,7 @@ impl TakeBack {
     }
 }
 
-fn given(grant: &Grant, now: Time) -> String {
+fn given(grant: &GrantView, now: Time) -> String {
     format!(
         "{}: at most {} held calls of {} go without asking, until {}\na clamp, a burn or `burngate approvals revoke` ends it; what a limit holds, or should be escalated, is still put to people\n",
         escape(&grant.id),
@@ -130,7 +130,7 @@ fn given(grant: &Grant, now: Time) -> String {
     )
 }
 
-fn list(list: &Grants, now: Time) -> String {
+fn list(list: &GrantList, now: Time) -> String {
     if list.grants.is_empty() {
         return "no grants\n".to_owned();
     }

@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::history::{Line, MAX_LINE};
+use crate::api::history::{HistoryRun, MAX_LINE};
 use crate::cli::client::in_words;
 use crate::cli::failure::Failure;
 use crate::cli::render::escape;
@@ -77,7 +77,7 @@ pub(super) fn read(
         if text.trim_ascii().is_empty() {
             continue;
         }
-        match Line::read(text.trim_ascii()) {
+        match HistoryRun::read(text.trim_ascii()) {
             Ok(line) if workflow.is_none_or(|workflow| *workflow == *line.workflow) => {
                 if achieved.len() >= MOST_WORKFLOWS && !achieved.contains_key(&*line.workflow) {
                     return Err(Failure::new(format!(
@@ -126,7 +126,7 @@ pub(super) fn read(
 }
 
 impl Achieved {
-    fn add(&mut self, line: &Line<'_>, objective: &Objective) {
+    fn add(&mut self, line: &HistoryRun<'_>, objective: &Objective) {
         let mark = past::read(objective, line.outcome, &line.modes, false).mark;
         if mark == Mark::Excluded {
             return;

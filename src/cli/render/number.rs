@@ -4,7 +4,7 @@ pub(in crate::cli) use crate::gate::budget::sentence::grouped;
 
 use std::time::Duration;
 
-use crate::api::{Decimal, Span};
+use crate::api::{Decimal, TimeSpan};
 use crate::gate::budget::sentence;
 
 /// A ratio as a percentage, rounded down as the gate tells it: `96%`, `-33.34%`; `-` where there
@@ -24,8 +24,8 @@ pub(in crate::cli) fn percent(ratio: Option<Decimal>) -> String {
 
 /// How long people took, to the second above.
 #[must_use]
-pub(in crate::cli) fn took(seconds: Decimal) -> Span {
-    Span(Duration::from_secs(
+pub(in crate::cli) fn took(seconds: Decimal) -> TimeSpan {
+    TimeSpan(Duration::from_secs(
         seconds
             .ten_thousandths()
             .unsigned_abs()

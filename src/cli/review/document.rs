@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::review::Line;
+use crate::api::review::ReviewLine;
 use crate::api::{Decimal, Moment};
 use crate::cli::render::number::percent;
 
@@ -102,7 +102,7 @@ pub(super) fn second(at: Moment) -> String {
 }
 
 /// What happened, as an item.
-pub(super) fn told(line: &Line) -> Item {
+pub(super) fn told(line: &ReviewLine) -> Item {
     let by = line
         .by
         .as_ref()

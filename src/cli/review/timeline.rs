@@ -1,11 +1,11 @@
 //! One workflow's timeline: what happened, in order, and what executed.
 
 use super::document::{Document, Item, second};
-use crate::api::review::Review;
+use crate::api::review::ReviewResponse;
 use crate::cli::render::number::{counted, grouped};
 
 /// The page.
-pub(super) fn document(review: &Review) -> Document {
+pub(super) fn document(review: &ReviewResponse) -> Document {
     let name = review
         .workflows
         .first()

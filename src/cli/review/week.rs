@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::document::{Document, Item, change, minute, told};
 use crate::api::Decimal;
-use crate::api::numbers::Rate;
+use crate::api::numbers::RateDetail;
 use crate::api::review::{
-    ApprovalsReviewed, BurnReviewed, Figures, Review, Reviewed, Reviewer, RuleReviewed,
+    ApprovalsSummary, BurnReview, DecisionFigures, ReviewResponse, ReviewerSummary, RuleSummary,
+    WorkflowReview,
 };
 use crate::cli::render::number::{counted, grouped, percent, took};
 
@@ -15,7 +16,7 @@ use crate::cli::render::number::{counted, grouped, percent, took};
 const SHOWN: usize = 20;
 
 /// The page.
-pub(super) fn document(review: &Review) -> Document {
+pub(super) fn document(review: &ReviewResponse) -> Document {
     let mut page = Document::new(format!(
         "Review, {} to {} UTC",
         minute(review.since),
@@ -79,7 +80,7 @@ pub(super) fn document(review: &Review) -> Document {
     page
 }
 
-fn headline(review: &Review) -> String {
+fn headline(review: &ReviewResponse) -> String {
     let mut postures: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for reviewed in &review.workflows {
         postures
@@ -129,7 +130,7 @@ fn headline(review: &Review) -> String {
     )
 }
 
-fn to_decide(reviewed: &Reviewed) -> Vec<Item> {
+fn to_decide(reviewed: &WorkflowReview) -> Vec<Item> {
     let name = &reviewed.standing.workflow;
     let item = |suggestion: &crate::api::review::Suggestion| Item {
         text: format!("{name}: {}. {}.", suggestion.what, capital(&suggestion.why)),
@@ -138,7 +139,7 @@ fn to_decide(reviewed: &Reviewed) -> Vec<Item> {
     reviewed.suggestions.iter().map(item).collect()
 }
 
-fn row(reviewed: &Reviewed) -> Vec<String> {
+fn row(reviewed: &WorkflowReview) -> Vec<String> {
     let (standing, numbers) = (&reviewed.standing, &reviewed.numbers);
     let success = numbers.numbers.metrics.success_rate;
     vec![
@@ -161,7 +162,7 @@ fn row(reviewed: &Reviewed) -> Vec<String> {
     ]
 }
 
-fn workflow(page: &mut Document, reviewed: &Reviewed) {
+fn workflow(page: &mut Document, reviewed: &WorkflowReview) {
     let standing = &reviewed.standing;
     page.heading(2, format!("{} (risk {})", standing.workflow, standing.risk));
     page.text(format!(
@@ -236,7 +237,7 @@ fn workflow(page: &mut Document, reviewed: &Reviewed) {
     page.text(nothing(reviewed));
 }
 
-fn numbers(page: &mut Document, reviewed: &Reviewed) {
+fn numbers(page: &mut Document, reviewed: &WorkflowReview) {
     let detail = &reviewed.numbers.numbers.metrics_detail;
     let before = reviewed
         .before
@@ -249,7 +250,7 @@ fn numbers(page: &mut Document, reviewed: &Reviewed) {
         ));
         return;
     }
-    let row = |name: &str, rate: &Rate, before: Option<&Rate>| {
+    let row = |name: &str, rate: &RateDetail, before: Option<&RateDetail>| {
         let interval = rate.interval.map_or_else(
             || "-".to_owned(),
             |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))),
@@ -301,7 +302,7 @@ fn numbers(page: &mut Document, reviewed: &Reviewed) {
     );
 }
 
-fn burn_of(page: &mut Document, burn: &BurnReviewed) {
+fn burn_of(page: &mut Document, burn: &BurnReview) {
     let left = burn.left.map_or_else(
         || "still on".to_owned(),
         |left| format!("left {}", minute(left)),
@@ -332,7 +333,7 @@ fn burn_of(page: &mut Document, burn: &BurnReviewed) {
     page.list(burn.done.iter().rev().take(SHOWN).rev().map(told));
 }
 
-fn approvals(page: &mut Document, approvals: &ApprovalsReviewed) {
+fn approvals(page: &mut Document, approvals: &ApprovalsSummary) {
     let all = &approvals.figures;
     if idle(approvals) {
         return;
@@ -386,7 +387,7 @@ fn approvals(page: &mut Document, approvals: &ApprovalsReviewed) {
     );
 }
 
-fn rule(rule: &RuleReviewed) -> Vec<String> {
+fn rule(rule: &RuleSummary) -> Vec<String> {
     let figures = &rule.figures;
     let dash = || "-".to_owned();
     vec![
@@ -411,7 +412,7 @@ fn rule(rule: &RuleReviewed) -> Vec<String> {
     ]
 }
 
-fn reviewer(reviewer: &Reviewer) -> Vec<String> {
+fn reviewer(reviewer: &ReviewerSummary) -> Vec<String> {
     let remark = if reviewer.hasty {
         "faster than anybody reads"
     } else {
@@ -429,12 +430,12 @@ fn within(seconds: Option<Decimal>) -> String {
     seconds.map_or_else(|| "-".to_owned(), |seconds| took(seconds).to_string())
 }
 
-fn idle(approvals: &ApprovalsReviewed) -> bool {
+fn idle(approvals: &ApprovalsSummary) -> bool {
     let all = &approvals.figures;
     all.held == 0 && all.decisions == 0 && all.unasked == 0
 }
 
-fn held(figures: &Figures) -> String {
+fn held(figures: &DecisionFigures) -> String {
     let speed = match (figures.median_seconds, figures.p90_seconds) {
         (Some(median), Some(most)) if figures.decisions > 1 => format!(
             ", half of them within {} and nine of ten within {}",
@@ -455,7 +456,7 @@ fn held(figures: &Figures) -> String {
     )
 }
 
-fn turned_out(figures: &Figures) -> String {
+fn turned_out(figures: &DecisionFigures) -> String {
     format!(
         "Of those approved {} went without edits ({} with), and of these {} turned out bad ({})",
         percent(figures.without_edits),
@@ -466,7 +467,7 @@ fn turned_out(figures: &Figures) -> String {
 }
 
 /// What went without anybody looking at it by itself.
-fn unasked(figures: &Figures) -> Option<String> {
+fn unasked(figures: &DecisionFigures) -> Option<String> {
     let went = counted(figures.unasked, "call went", "calls went");
     let told = || {
         format!(
@@ -477,7 +478,7 @@ fn unasked(figures: &Figures) -> Option<String> {
     (figures.unasked > 0).then(told)
 }
 
-fn exclusions(page: &mut Document, reviewed: &Reviewed) {
+fn exclusions(page: &mut Document, reviewed: &WorkflowReview) {
     let exclusions = &reviewed.exclusions;
     if exclusions.runs == 0 {
         return;
@@ -503,7 +504,7 @@ fn exclusions(page: &mut Document, reviewed: &Reviewed) {
     }));
 }
 
-fn lines(page: &mut Document, lines: &[crate::api::review::Line]) {
+fn lines(page: &mut Document, lines: &[crate::api::review::ReviewLine]) {
     let left_out = lines.len().saturating_sub(SHOWN);
     page.list(lines.iter().skip(left_out).map(told));
     if left_out > 0 {
@@ -516,7 +517,7 @@ fn lines(page: &mut Document, lines: &[crate::api::review::Line]) {
 
 /// What there was none of, in one line: that nothing happened is worth knowing, and not worth a
 /// heading.
-fn nothing(reviewed: &Reviewed) -> String {
+fn nothing(reviewed: &WorkflowReview) -> String {
     let parts = [
         ("burns", reviewed.burns.is_empty()),
         ("held calls", idle(&reviewed.approvals)),

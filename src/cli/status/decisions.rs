@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use crate::api::review::ApprovalsReviewed;
+use crate::api::review::ApprovalsSummary;
 use crate::cli::render::number::{counted, grouped, percent, took};
 
 /// The sentence; nothing where nothing was held.
 #[must_use]
-pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
+pub(super) fn line(approvals: &ApprovalsSummary) -> String {
     let all = &approvals.figures;
     let mut told = Vec::new();
     if all.held > 0 || all.decisions > 0 {
@@ -60,20 +60,20 @@ pub(super) fn line(approvals: &ApprovalsReviewed) -> String {
 mod tests {
     use super::*;
     use crate::api::Decimal;
-    use crate::api::review::Figures;
+    use crate::api::review::DecisionFigures;
 
     #[test]
     fn one_decision_has_no_half() {
-        let figures = Figures {
+        let figures = DecisionFigures {
             held: 2,
             decisions: 1,
             median_seconds: Some(Decimal::of(45_000)),
             p90_seconds: Some(Decimal::of(45_000)),
-            ..Figures::default()
+            ..DecisionFigures::default()
         };
-        let told = line(&ApprovalsReviewed {
+        let told = line(&ApprovalsSummary {
             figures,
-            ..ApprovalsReviewed::default()
+            ..ApprovalsSummary::default()
         });
         assert_eq!(
             told,
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn how_people_decided_is_told_in_a_sentence_and_nothing_where_nothing_was_held() {
-        assert_eq!(line(&ApprovalsReviewed::default()), "");
-        let figures = Figures {
+        assert_eq!(line(&ApprovalsSummary::default()), "");
+        let figures = DecisionFigures {
             held: 12,
             decisions: 11,
             approved: 10,
@@ -96,9 +96,9 @@ mod tests {
             unseen: 1,
             unasked: 3,
             unasked_turned_bad: 1,
-            ..Figures::default()
+            ..DecisionFigures::default()
         };
-        insta::assert_snapshot!(line(&ApprovalsReviewed { figures, ..ApprovalsReviewed::default() }), @r"
+        insta::assert_snapshot!(line(&ApprovalsSummary { figures, ..ApprovalsSummary::default() }), @r"
         In the last week 12 calls were held for a person; half of 11 decisions came within 1m35s, nine of ten within 1h; of 10 approved calls 90% went as asked, and 2 of these turned out bad.
         1 held call expired and nobody who could decide ever saw it.
         3 calls went under a grant for a while, and 1 of them turned out bad.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::numbers::{Numbers, NumbersOver, Rate};
+use crate::api::numbers::{Numbers, RateDetail, SpanNumbers};
 use crate::cli::render::escape;
 use crate::cli::render::number::{counted, grouped, percent};
 use crate::cli::render::table::Columns;
 
 /// A workflow's numbers over a span of time.
 #[must_use]
-pub(super) fn page(over: &NumbersOver) -> String {
+pub(super) fn page(over: &SpanNumbers) -> String {
     let (from, until) = (over.since, over.until);
     let runs = counted(over.runs, "run", "runs");
     let head = format!(
@@ -34,7 +34,7 @@ pub(super) fn table(numbers: &Numbers) -> String {
     let detail = &numbers.metrics_detail;
     let mut table = Columns::new(&["NUMBER", "RATE", "95% INTERVAL", "RUNS", "OF", "CHECKED"]);
     table.numbers(&[1, 2, 3, 4, 5]);
-    let mut row = |name: &str, rate: &Rate| {
+    let mut row = |name: &str, rate: &RateDetail| {
         let interval = rate.interval.map_or_else(
             || "-".to_owned(),
             |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))),

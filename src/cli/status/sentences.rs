@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::numbers;
 use super::numbers::listed;
-use crate::api::workflow::{Burn, Workflow};
+use crate::api::workflow::{BurnView, WorkflowView};
 use crate::cli::render::number::{counted, grouped, percent};
 use crate::cli::render::{Tone, escape, paint, when, word};
 use crate::config::quantity::Percentage;
@@ -17,7 +17,7 @@ const SHOWN: usize = 5;
 
 /// Everything about `workflow` at `now`.
 #[must_use]
-pub(super) fn page(workflow: &Workflow, now: Time) -> String {
+pub(super) fn page(workflow: &WorkflowView, now: Time) -> String {
     let mut page = String::new();
     let mut say = |sentence: &str| {
         if !sentence.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn page(workflow: &Workflow, now: Time) -> String {
 }
 
 /// Where it stands.
-pub(super) fn stands(workflow: &Workflow) -> String {
+pub(super) fn stands(workflow: &WorkflowView) -> String {
     let name = paint(Tone::Strong, &escape(&workflow.workflow));
     format!(
         "{name} (risk {}) is {}, at level {}.",
@@ -61,7 +61,7 @@ pub(super) fn stands(workflow: &Workflow) -> String {
 }
 
 /// What binds its level.
-pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
+pub(super) fn binds(workflow: &WorkflowView, now: Time) -> String {
     let (level, name, earned) = (
         &workflow.level,
         escape(&workflow.workflow),
@@ -114,7 +114,7 @@ pub(super) fn binds(workflow: &Workflow, now: Time) -> String {
     }
 }
 
-fn mode(workflow: &Workflow, now: Time) -> String {
+fn mode(workflow: &WorkflowView, now: Time) -> String {
     match workflow.mode.as_deref() {
         Some("shadow") => {
             "It is in shadow: verdicts are recorded, and every call passes.".to_owned()
@@ -149,7 +149,7 @@ fn mode(workflow: &Workflow, now: Time) -> String {
 }
 
 /// Why the posture is what it is, where that is not just what is left of a budget.
-fn why(workflow: &Workflow) -> String {
+fn why(workflow: &WorkflowView) -> String {
     let budget = &workflow.budget;
     let counts = [budget.unacceptable, budget.high.unacceptable]
         .into_iter()
@@ -161,7 +161,7 @@ fn why(workflow: &Workflow) -> String {
     }
 }
 
-fn spent(workflow: &Workflow) -> String {
+fn spent(workflow: &WorkflowView) -> String {
     let (budget, objective) = (&workflow.budget, &workflow.objective);
     let (runs, unacceptable, remaining) = (
         counted(budget.runs, "run", "runs"),
@@ -181,7 +181,7 @@ fn spent(workflow: &Workflow) -> String {
     )
 }
 
-fn high(workflow: &Workflow) -> String {
+fn high(workflow: &WorkflowView) -> String {
     let high = &workflow.budget.high;
     if high.runs == 0 {
         return String::new();
@@ -205,7 +205,7 @@ fn was(count: u64) -> String {
     )
 }
 
-fn provisional(workflow: &Workflow) -> String {
+fn provisional(workflow: &WorkflowView) -> String {
     if !workflow.budget.provisional {
         return String::new();
     }
@@ -218,7 +218,7 @@ fn provisional(workflow: &Workflow) -> String {
 }
 
 /// What its level caps.
-fn caps(workflow: &Workflow) -> String {
+fn caps(workflow: &WorkflowView) -> String {
     let Some(traffic) = &workflow.traffic else {
         return String::new();
     };
@@ -246,7 +246,7 @@ fn caps(workflow: &Workflow) -> String {
 }
 
 /// What a pause of expansion leaves, or why there is none.
-fn expansion(workflow: &Workflow) -> String {
+fn expansion(workflow: &WorkflowView) -> String {
     let Some(traffic) = workflow
         .traffic
         .as_ref()
@@ -270,7 +270,7 @@ fn expansion(workflow: &Workflow) -> String {
 }
 
 /// How many risky runs may be under way.
-fn exposure(workflow: &Workflow) -> String {
+fn exposure(workflow: &WorkflowView) -> String {
     let Some(exposure) = workflow
         .traffic
         .as_ref()
@@ -292,7 +292,7 @@ fn exposure(workflow: &Workflow) -> String {
     )
 }
 
-fn pace(workflow: &Workflow) -> String {
+fn pace(workflow: &WorkflowView) -> String {
     if workflow
         .burn_rate
         .iter()
@@ -326,7 +326,7 @@ fn pace(workflow: &Workflow) -> String {
     }
 }
 
-fn way_back(workflow: &Workflow, now: Time) -> String {
+fn way_back(workflow: &WorkflowView, now: Time) -> String {
     let burn = workflow
         .burns
         .last()
@@ -356,7 +356,7 @@ fn way_back(workflow: &Workflow, now: Time) -> String {
 }
 
 /// What the calls behind the failures looked like: one of each failure mode at each tool.
-fn behind(workflow: &Workflow) -> String {
+fn behind(workflow: &WorkflowView) -> String {
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
     for sample in &workflow.samples {
@@ -385,7 +385,7 @@ fn behind(workflow: &Workflow) -> String {
     }
 }
 
-fn held_back(workflow: &Workflow) -> String {
+fn held_back(workflow: &WorkflowView) -> String {
     let Some(what) = &workflow.policy_held_back else {
         return String::new();
     };
@@ -403,7 +403,7 @@ fn held_back(workflow: &Workflow) -> String {
 }
 
 /// The last change that shipped.
-fn shipped(workflow: &Workflow, now: Time) -> String {
+fn shipped(workflow: &WorkflowView, now: Time) -> String {
     let Some(change) = workflow.changes_shipped.last() else {
         return String::new();
     };
@@ -422,7 +422,7 @@ fn shipped(workflow: &Workflow, now: Time) -> String {
 }
 
 /// What was earned, what comes next, and what is missing for it.
-fn earns(workflow: &Workflow, now: Time) -> String {
+fn earns(workflow: &WorkflowView, now: Time) -> String {
     let mut told: Vec<String> = Vec::new();
     for step in workflow.steps.iter().filter(|step| step.state == "taken") {
         let since = step
@@ -471,7 +471,7 @@ fn earns(workflow: &Workflow, now: Time) -> String {
 }
 
 /// What would cost the level that it has.
-fn loses(workflow: &Workflow, now: Time) -> String {
+fn loses(workflow: &WorkflowView, now: Time) -> String {
     let Some(lose) = &workflow.lose else {
         return String::new();
     };
@@ -498,7 +498,7 @@ fn loses(workflow: &Workflow, now: Time) -> String {
 }
 
 /// That somebody should look, and what waits for it.
-fn reviewed(workflow: &Workflow, now: Time) -> String {
+fn reviewed(workflow: &WorkflowView, now: Time) -> String {
     let Some(review) = &workflow.review else {
         return String::new();
     };
@@ -527,7 +527,7 @@ fn reviewed(workflow: &Workflow, now: Time) -> String {
 }
 
 /// That changes are refused, where it is the level that says so and not a burn without a cause.
-fn frozen(workflow: &Workflow) -> String {
+fn frozen(workflow: &WorkflowView) -> String {
     let burning = workflow
         .burns
         .last()
@@ -539,7 +539,7 @@ fn frozen(workflow: &Workflow) -> String {
     }
 }
 
-fn entered(burn: &Burn, now: Time) -> String {
+fn entered(burn: &BurnView, now: Time) -> String {
     let modes = listed(&burn.modes);
     let modes = if modes.is_empty() {
         String::new()
