@@ -10,9 +10,9 @@ use axum::{Extension, Json};
 
 use super::auth::{Person, Role};
 use super::durable::{MAY_STILL, durable, patient, revised};
-use super::fault::Fault;
-use super::read::{Asked, Params, Segment, remark, sentence};
-use super::{Desk, context};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, QueryParams, remark, sentence};
+use super::{AdminState, context};
 use crate::api::Problem;
 use crate::api::approval::{ApprovalList, ApprovalQuery, ApprovalView};
 use crate::api::context::ContextQuery;
@@ -45,19 +45,19 @@ const STATES: [&str; 6] = [
 /// Held calls and what became of them. Ended ones are remembered for a day.
 #[utoipa::path(get, path = "/v1/approvals", params(ApprovalQuery), responses((status = 200, body = ApprovalList), (status = "default", body = Problem)))]
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Params(query): Params<ApprovalQuery>,
-) -> Result<Json<ApprovalList>, Fault> {
+    QueryParams(query): QueryParams<ApprovalQuery>,
+) -> Result<Json<ApprovalList>, AdminError> {
     if let Some(state) = &query.state
         && !STATES.contains(&state.as_str())
     {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/state",
             format!("must be one of {}", STATES.join(", ")),
         ));
     }
-    let mut all = desk.ledger().approvals();
+    let mut all = state.ledger().approvals();
     let is_pending = query.state.as_deref() == Some("pending");
     if is_pending {
         // A person's time goes to what nobody decided on for too long, then to what can do most
@@ -87,7 +87,7 @@ pub(super) async fn list(
     });
     let asked: Vec<_> = asked.collect();
     see(
-        &desk,
+        &state,
         &person,
         &asked
             .iter()
@@ -112,16 +112,19 @@ pub(super) async fn list(
     responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(id): Segment,
-    Params(query): Params<ContextQuery>,
-) -> Result<Json<ApprovalView>, Fault> {
+    PathSegment(id): PathSegment,
+    QueryParams(query): QueryParams<ContextQuery>,
+) -> Result<Json<ApprovalView>, AdminError> {
     let id = read_id(&id)?;
-    see(&desk, &person, &[id]);
-    let (name, approval) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+    see(&state, &person, &[id]);
+    let (name, approval) = state
+        .ledger()
+        .approval(id)
+        .ok_or(OperateError::NoApproval)?;
     let context = if query.context.unwrap_or(false) {
-        Some(Box::new(context::of(&desk, &name, &approval).await?))
+        Some(Box::new(context::of(&state, &name, &approval).await?))
     } else {
         None
     };
@@ -140,11 +143,11 @@ pub(super) async fn show(
     responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn approve(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(id): Segment,
-    Asked(approve): Asked<ApproveRequest>,
-) -> Result<Json<ApprovalView>, Fault> {
+    PathSegment(id): PathSegment,
+    JsonBody(approve): JsonBody<ApproveRequest>,
+) -> Result<Json<ApprovalView>, AdminError> {
     let (id, reason) = (read_id(&id)?, remark("/reason", approve.reason.as_deref())?);
     let seen = approve
         .digest
@@ -152,19 +155,22 @@ pub(super) async fn approve(
         .map(|text| read_digest("/digest", text))
         .transpose()?;
     // Who may not decide learns nothing of what an edit would do.
-    let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+    let (_, held) = state
+        .ledger()
+        .approval(id)
+        .ok_or(OperateError::NoApproval)?;
     if held.request.agent.as_str() == person.name.as_str() {
         return Err(OperateError::Own.into());
     }
     let edit = approve
         .edit
-        .map(|edit| desk.ledger().edit(id, edit.get().as_bytes()))
+        .map(|edit| state.ledger().edit(id, edit.get().as_bytes()))
         .transpose()?;
     decide(
-        &desk,
+        &state,
         &person,
         id,
-        Said {
+        ReviewerInput {
             decision: DecisionKind::Approve,
             reason,
             edit,
@@ -183,28 +189,28 @@ pub(super) async fn approve(
     responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn deny(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(id): Segment,
-    Asked(deny): Asked<DenyRequest>,
-) -> Result<Json<ApprovalView>, Fault> {
+    PathSegment(id): PathSegment,
+    JsonBody(deny): JsonBody<DenyRequest>,
+) -> Result<Json<ApprovalView>, AdminError> {
     let kind = match deny.verdict {
         DenialVerdict::Wrong => DecisionKind::DenyWrong,
         DenialVerdict::NotNow => DecisionKind::DenyNotNow,
     };
-    let said = Said {
+    let said = ReviewerInput {
         decision: kind,
         reason: Some(sentence("/reason", &deny.reason)?),
         edit: None,
         seen: None,
     };
-    decide(&desk, &person, read_id(&id)?, said).await
+    decide(&state, &person, read_id(&id)?, said).await
 }
 
 /// Whoever can decide saw them.
-fn see(desk: &Desk, person: &Person, approvals: &[ApprovalId]) {
+fn see(state: &AdminState, person: &Person, approvals: &[ApprovalId]) {
     if person.role >= Role::Reviewer {
-        desk.ledger().see(approvals, &person.name);
+        state.ledger().see(approvals, &person.name);
     }
 }
 
@@ -217,10 +223,10 @@ fn see(desk: &Desk, person: &Person, approvals: &[ApprovalId]) {
     responses((status = 200, body = DecideResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn decide_many(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(asked): Asked<DecideRequest>,
-) -> Result<Json<DecideResponse>, Fault> {
+    JsonBody(asked): JsonBody<DecideRequest>,
+) -> Result<Json<DecideResponse>, AdminError> {
     let reason = remark("/reason", asked.reason.as_deref())?;
     let kind = match asked.decision {
         BatchDecision::Approve => DecisionKind::Approve,
@@ -228,10 +234,10 @@ pub(super) async fn decide_many(
         BatchDecision::DenyNotNow => DecisionKind::DenyNotNow,
     };
     if kind != DecisionKind::Approve && reason.is_none() {
-        return Err(Fault::field("/reason", "a denial says why"));
+        return Err(AdminError::field("/reason", "a denial says why"));
     }
     if asked.approvals.is_empty() || asked.approvals.len() > MAX_BATCH {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/approvals",
             format!("must name 1 to {MAX_BATCH} calls"),
         ));
@@ -241,29 +247,32 @@ pub(super) async fn decide_many(
     for (index, DecideItem { id, digest }) in asked.approvals.iter().enumerate() {
         let at = |member: &str| format!("/approvals/{index}/{member}");
         let id = read_id(id)?;
-        let (_, held) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+        let (_, held) = state
+            .ledger()
+            .approval(id)
+            .ok_or(OperateError::NoApproval)?;
         if held.request.risk == Risk::High {
-            return Err(Fault::field(
+            return Err(AdminError::field(
                 &at("id"),
                 "calls of risk high are decided one by one",
             ));
         }
         if !seen.insert(id) {
-            return Err(Fault::field(&at("id"), "is named twice"));
+            return Err(AdminError::field(&at("id"), "is named twice"));
         }
         looked.push((id, read_digest(&at("digest"), digest)?));
     }
     let mut decided = Vec::with_capacity(looked.len());
     for (id, digest) in looked {
-        let said = Said {
+        let said = ReviewerInput {
             decision: kind,
             reason,
             edit: None,
             seen: Some(digest),
         };
-        let (state, refused) = match decide(&desk, &person, id, said).await {
+        let (state, refused) = match decide(&state, &person, id, said).await {
             Ok(Json(approval)) => (Some(approval.state), None),
-            Err(fault) => (None, Some(fault.detail().to_owned())),
+            Err(error) => (None, Some(error.detail().to_owned())),
         };
         decided.push(DecideResult {
             id: id.to_string(),
@@ -283,23 +292,24 @@ pub(super) async fn decide_many(
     responses((status = 200, body = ApprovalView), (status = "default", body = Problem))
 )]
 pub(super) async fn withdraw(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(id): Segment,
-    Asked(withdraw): Asked<WithdrawRequest>,
-) -> Result<Json<ApprovalView>, Fault> {
+    PathSegment(id): PathSegment,
+    JsonBody(withdraw): JsonBody<WithdrawRequest>,
+) -> Result<Json<ApprovalView>, AdminError> {
     let (id, reason) = (read_id(&id)?, sentence("/reason", &withdraw.reason)?);
     durable(
-        desk.ledger()
+        state
+            .ledger()
             .withdraw(id, &format!("{}: {reason}", person.name))?,
         MAY_STILL,
     )
     .await?;
-    shown(&desk, id).map(Json)
+    shown(&state, id).map(Json)
 }
 
 /// What a reviewer says.
-struct Said<'a> {
+struct ReviewerInput<'a> {
     decision: DecisionKind,
     reason: Option<&'a str>,
     edit: Option<Edit>,
@@ -307,12 +317,12 @@ struct Said<'a> {
 }
 
 async fn decide(
-    desk: &Desk,
+    state: &AdminState,
     person: &Person,
     id: ApprovalId,
-    said: Said<'_>,
-) -> Result<Json<ApprovalView>, Fault> {
-    let Said {
+    said: ReviewerInput<'_>,
+) -> Result<Json<ApprovalView>, AdminError> {
+    let ReviewerInput {
         decision,
         reason,
         edit,
@@ -323,14 +333,14 @@ async fn decide(
         role: Some(person.role.as_str().into()),
         decision,
         reason: reason.map(Into::into),
-        at: desk.ledger().now(),
+        at: state.ledger().now(),
         edit,
         void: false,
     };
     let decide::Deciding {
         durable: written,
         charged,
-    } = hand_over(desk, id, &decision, seen.as_ref()).await?;
+    } = hand_over(state, id, &decision, seen.as_ref()).await?;
     durable(written, MAY_STILL).await?;
     match charged {
         Some(Reported::Open {
@@ -342,46 +352,49 @@ async fn decide(
         Some(Reported::Booked(receipt)) => drop(revised(receipt).await?),
         Some(Reported::Open { durable: None, .. }) | None => {}
     }
-    shown(desk, id).map(Json)
+    shown(state, id).map(Json)
 }
 
 /// Hands the decision over, after those that are on their way to disk already.
 async fn hand_over(
-    desk: &Desk,
+    state: &AdminState,
     id: ApprovalId,
     decision: &Decision,
     seen: Option<&Digest>,
-) -> Result<decide::Deciding, Fault> {
+) -> Result<decide::Deciding, AdminError> {
     for _ in 0..TRIES {
         // Only who has to wait watches: a watcher stays until the approval changes, and one that
         // has ended may never change again.
-        match desk.ledger().decide(id, decision, seen) {
+        match state.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
-        let (_, watch) = desk.ledger().watch(id).ok_or(OperateError::NoApproval)?;
+        let (_, watch) = state.ledger().watch(id).ok_or(OperateError::NoApproval)?;
         // The decision before this one may have come through before the watch began, and would not
         // wake it.
-        match desk.ledger().decide(id, decision, seen) {
+        match state.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
-        patient(watch).await.ok_or_else(|| Fault::journal("another decision on this approval does not reach the disk; nothing was decided"))?.ok();
+        patient(watch).await.ok_or_else(|| AdminError::journal("another decision on this approval does not reach the disk; nothing was decided"))?.ok();
     }
     Err(OperateError::Deciding.into())
 }
 
-fn read_digest(pointer: &str, text: &str) -> Result<Digest, Fault> {
+fn read_digest(pointer: &str, text: &str) -> Result<Digest, AdminError> {
     text.parse()
-        .map_err(|_| Fault::field(pointer, "must be 64 lower-case hexadecimal digits"))
+        .map_err(|_| AdminError::field(pointer, "must be 64 lower-case hexadecimal digits"))
 }
 
-fn shown(desk: &Desk, id: ApprovalId) -> Result<ApprovalView, Fault> {
-    let (workflow, approval) = desk.ledger().approval(id).ok_or(OperateError::NoApproval)?;
+fn shown(state: &AdminState, id: ApprovalId) -> Result<ApprovalView, AdminError> {
+    let (workflow, approval) = state
+        .ledger()
+        .approval(id)
+        .ok_or(OperateError::NoApproval)?;
     Ok(ApprovalView::of(&workflow, &approval))
 }
 
 /// An id that is not spelled like one belongs to nothing.
-fn read_id(text: &str) -> Result<ApprovalId, Fault> {
+fn read_id(text: &str) -> Result<ApprovalId, AdminError> {
     text.parse().map_err(|_| OperateError::NoApproval.into())
 }

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::value::RawValue;
 
-use super::Desk;
-use super::fault::Fault;
-use super::read::{Params, limit, moment, name, some_name};
+use super::AdminState;
+use super::error::AdminError;
+use super::read::{QueryParams, limit, moment, name, some_name};
 use crate::api::audit::{AuditEntry, AuditQuery, JournalPage};
 use crate::api::{Moment, Problem, Slug};
 use crate::journal::read::{EntryFilter, JournalView};
@@ -21,11 +21,11 @@ const MAX_PAGE: usize = 1_000;
 /// Journal entries, oldest first.
 #[utoipa::path(get, path = "/v1/audit", params(AuditQuery), responses((status = 200, body = JournalPage), (status = "default", body = Problem)))]
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Params(query): Params<AuditQuery>,
-) -> Result<Json<JournalPage>, Fault> {
-    let now = desk.ledger().now();
-    let bad_after = |_| Fault::field("/after", "must be a sequence number");
+    State(state): State<Arc<AdminState>>,
+    QueryParams(query): QueryParams<AuditQuery>,
+) -> Result<Json<JournalPage>, AdminError> {
+    let now = state.ledger().now();
+    let bad_after = |_| AdminError::field("/after", "must be a sequence number");
     let limit = limit(query.limit.as_deref(), PAGE, MAX_PAGE)?;
     let filter = EntryFilter {
         after: query
@@ -43,12 +43,12 @@ pub(super) async fn list(
         until: moment("/until", query.until.as_deref(), now)?,
         limit,
     };
-    let (ledger, found) = desk
+    let (ledger, found) = state
         .look_up(move |records| Ok((records.ledger(), records.entries(&filter)?)))
         .await?;
     let entries = found.views.iter().map(entry).collect::<Result<_, _>>();
-    let entries =
-        entries.map_err(|_| Fault::new(Slug::Internal, "an entry cannot be written as JSON"))?;
+    let entries = entries
+        .map_err(|_| AdminError::new(Slug::Internal, "an entry cannot be written as JSON"))?;
     Ok(Json(JournalPage {
         ledger,
         entries,

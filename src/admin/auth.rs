@@ -21,8 +21,8 @@ use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::Desk;
-use super::fault::Fault;
+use super::AdminState;
+use super::error::AdminError;
 use crate::api::Slug;
 use crate::gate::digest::Digest;
 use crate::gate::name::PersonName;
@@ -63,8 +63,8 @@ pub struct Auth {
 
 /// A request that was let in, as its handler finds it.
 #[derive(Clone)]
-pub(super) struct LetIn {
-    desk: Arc<Desk>,
+pub(super) struct AdmittedRequest {
+    state: Arc<AdminState>,
     person: Arc<Person>,
 }
 
@@ -194,13 +194,13 @@ impl Auth {
     }
 }
 
-impl LetIn {
+impl AdmittedRequest {
     /// Is the person that was let in still on the list, as they were?
-    pub(super) fn still(&self) -> Result<(), Fault> {
-        if self.desk.admin.auth.knows(&self.person) {
+    pub(super) fn still(&self) -> Result<(), AdminError> {
+        if self.state.admin.auth.knows(&self.person) {
             return Ok(());
         }
-        Err(Fault::new(
+        Err(AdminError::new(
             Slug::Unauthorized,
             format!(
                 "what `{}` may do was changed while this request arrived; nothing was done",
@@ -216,16 +216,16 @@ pub fn digest(token: &str) -> Digest {
     Digest::new(Sha256::digest(token.as_bytes()).into())
 }
 
-impl Desk {
+impl AdminState {
     /// Who asks, if they hold the role.
-    pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, Fault> {
+    pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, AdminError> {
         let Some(person) = self.admin.auth.identify(headers) else {
             let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
-            return Err(Fault::new(Slug::Unauthorized, detail));
+            return Err(AdminError::new(Slug::Unauthorized, detail));
         };
         self.ledger().signed_in(&person.name, person.role.as_str());
         if person.role < role {
-            return Err(Fault::new(
+            return Err(AdminError::new(
                 Slug::Forbidden,
                 format!(
                     "this needs the role {role}; `{}` is a {}",
@@ -239,32 +239,36 @@ impl Desk {
 
 /// Counts who was turned away for want of a token, a role, a signature or an origin, wherever that
 /// was found out.
-pub(super) async fn count(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+pub(super) async fn count(
+    State(state): State<Arc<AdminState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let response = next.run(request).await;
     match response.status() {
-        StatusCode::UNAUTHORIZED => desk.ledger().turn_away(Slug::Unauthorized.as_str()),
-        StatusCode::FORBIDDEN => desk.ledger().turn_away(Slug::Forbidden.as_str()),
+        StatusCode::UNAUTHORIZED => state.ledger().turn_away(Slug::Unauthorized.as_str()),
+        StatusCode::FORBIDDEN => state.ledger().turn_away(Slug::Forbidden.as_str()),
         _ => {}
     }
     response
 }
 
 /// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a
-/// body asks [`LetIn::still`] behind it.
+/// body asks [`AdmittedRequest::still`] behind it.
 pub(super) async fn require(
-    State((desk, role)): State<(Arc<Desk>, Role)>,
+    State((state, role)): State<(Arc<AdminState>, Role)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match desk.may(request.headers(), role) {
+    match state.may(request.headers(), role) {
         Ok(person) => {
-            request.extensions_mut().insert(LetIn {
-                desk: Arc::clone(&desk),
+            request.extensions_mut().insert(AdmittedRequest {
+                state: Arc::clone(&state),
                 person: Arc::clone(&person),
             });
             request.extensions_mut().insert(person);
         }
-        Err(fault) => return fault.into_response(),
+        Err(error) => return error.into_response(),
     }
     next.run(request).await
 }

@@ -11,10 +11,10 @@ use axum::{Extension, Json};
 
 use super::auth::Person;
 use super::durable::revised;
-use super::fault::Fault;
-use super::read::{Asked, name, sentence};
-use super::{Desk, runs};
-use crate::api::report::{BatchResult, ExcludeRunsRequest, RunFilter};
+use super::error::AdminError;
+use super::read::{JsonBody, name, sentence};
+use super::{AdminState, runs};
+use crate::api::report::{BatchResult, ExcludeRunsRequest, RunSelection};
 use crate::api::{Problem, Slug};
 use crate::gate::booking::Change;
 use crate::gate::outcome::FailureMode;
@@ -24,7 +24,7 @@ use crate::journal::revise::{BatchOf, MAX_BATCH};
 
 /// What is to happen to the runs that match.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asking {
+pub(super) struct BatchMode {
     pub(super) confirm: bool,
     pub(super) dry_run: bool,
 }
@@ -37,10 +37,10 @@ pub(super) struct Asking {
     responses((status = 200, body = BatchResult), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(asked): Asked<ExcludeRunsRequest>,
-) -> Result<Json<BatchResult>, Fault> {
+    JsonBody(asked): JsonBody<ExcludeRunsRequest>,
+) -> Result<Json<BatchResult>, AdminError> {
     let reason: Arc<str> = sentence("/reason", &asked.reason)?.into();
     let reference = asked
         .reference
@@ -48,7 +48,7 @@ pub(super) async fn exclude(
         .map(|reference| name("/ref", reference))
         .transpose()?;
     let by = person.name.clone();
-    let asking = Asking {
+    let asking = BatchMode {
         confirm: asked.confirm,
         dry_run: asked.dry_run,
     };
@@ -64,13 +64,13 @@ pub(super) async fn exclude(
                     by,
                 }
             };
-            matching(&desk, filter, &reference, change, asking).await?
+            matching(&state, filter, &reference, change, asking).await?
         }
         (None, Some(reference)) if asked.retract => {
-            under(&desk, reference, Change::Reinstate { by }).await?
+            under(&state, reference, Change::Reinstate { by }).await?
         }
         (None, _) => {
-            return Err(Fault::field(
+            return Err(AdminError::field(
                 "/filter",
                 "must say which runs; with `retract`, a `ref` alone may",
             ));
@@ -81,27 +81,28 @@ pub(super) async fn exclude(
 
 /// Does `change` to every run that matches.
 pub(super) async fn matching(
-    desk: &Arc<Desk>,
-    filter: &RunFilter,
+    state: &Arc<AdminState>,
+    filter: &RunSelection,
     reference: &Arc<str>,
     change: Change,
-    asking: Asking,
-) -> Result<BatchResult, Fault> {
+    asking: BatchMode,
+) -> Result<BatchResult, AdminError> {
     if filter.is_empty() {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/filter",
             "must narrow the runs down, such as with `workflow` and `since`",
         ));
     }
-    let wanted = runs::filter(&filter.clone().into(), desk.ledger().now())?;
+    let wanted = runs::filter(&filter.clone().into(), state.ledger().now())?;
     // What was handed over before is looked at too: an answer to a change of nothing comes after
     // it.
     revised(
-        desk.ledger()
+        state
+            .ledger()
             .revise_all(BatchOf::Runs(Vec::new()), change.clone()),
     )
     .await??;
-    let keys = desk.look_up(move |records| records.keys(&wanted)).await?;
+    let keys = state.look_up(move |records| records.keys(&wanted)).await?;
     if keys.len() > MAX_BATCH {
         return Err(crate::journal::revise::ReviseError::TooMany.into());
     }
@@ -115,7 +116,7 @@ pub(super) async fn matching(
         });
     }
     if keys.is_empty() {
-        return Err(Fault::new(Slug::NotFound, "no run matches"));
+        return Err(AdminError::new(Slug::NotFound, "no run matches"));
     }
     if !asking.confirm {
         let counts: Vec<_> = workflows
@@ -130,7 +131,7 @@ pub(super) async fn matching(
             },
             "say `confirm: true` to do it",
         );
-        return Err(Fault::new(
+        return Err(AdminError::new(
             Slug::Conflict,
             format!(
                 "{matched} {runs} ({}), and nothing was changed; {say}",
@@ -138,18 +139,18 @@ pub(super) async fn matching(
             ),
         ));
     }
-    apply(desk, BatchOf::Runs(keys), change, matched, Some(reference)).await
+    apply(state, BatchOf::Runs(keys), change, matched, Some(reference)).await
 }
 
 /// Does `change` to every run of which something stands under this reference.
 pub(super) async fn under(
-    desk: &Arc<Desk>,
+    state: &Arc<AdminState>,
     reference: &str,
     change: Change,
-) -> Result<BatchResult, Fault> {
+) -> Result<BatchResult, AdminError> {
     let reference: Arc<str> = reference.into();
     let done = apply(
-        desk,
+        state,
         BatchOf::Reference(Arc::clone(&reference)),
         change,
         0,
@@ -158,7 +159,7 @@ pub(super) async fn under(
     .await?;
     let matched = done.workflows.values().sum::<u64>() + done.repeated;
     if matched == 0 {
-        return Err(Fault::new(
+        return Err(AdminError::new(
             Slug::NotFound,
             format!("nothing stands under the reference `{reference}`"),
         ));
@@ -181,13 +182,13 @@ pub(super) fn retraction(
 
 /// Does it, to all of them or none.
 pub(super) async fn apply(
-    desk: &Arc<Desk>,
+    state: &Arc<AdminState>,
     of: BatchOf,
     change: Change,
     matched: u64,
     reference: Option<&Arc<str>>,
-) -> Result<BatchResult, Fault> {
-    let done = revised(desk.ledger().revise_all(of, change)).await??;
+) -> Result<BatchResult, AdminError> {
+    let done = revised(state.ledger().revise_all(of, change)).await??;
     Ok(BatchResult {
         batch: reference.map(ToString::to_string),
         applied: true,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::Desk;
+use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
-use super::fault::Fault;
-use super::read::{Asked, Segment, lasting, name, remark, sentence};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, lasting, name, remark, sentence};
 use super::workflows::one;
 use crate::api::Problem;
 use crate::api::operate::{ChangeRequest, ChangeResponse, WaiveRequest};
@@ -28,17 +28,17 @@ use crate::ledger::people::changes::Shipping;
     responses((status = 200, body = ChangeResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn change(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(change): Asked<ChangeRequest>,
-) -> Result<Json<ChangeResponse>, Fault> {
+    PathSegment(workflow): PathSegment,
+    JsonBody(change): JsonBody<ChangeRequest>,
+) -> Result<Json<ChangeResponse>, AdminError> {
     let workflow = WorkflowName::from(workflow);
     let reference = name("/ref", &change.reference)?;
     let reason = remark("/reason", change.reason.as_deref())?;
     let emergency = match (change.emergency, reason) {
-        (true, None) => return Err(Fault::field("/reason", "an emergency needs one")),
-        (false, Some(_)) => return Err(Fault::field("/reason", "only an emergency has one")),
+        (true, None) => return Err(AdminError::field("/reason", "an emergency needs one")),
+        (false, Some(_)) => return Err(AdminError::field("/reason", "only an emergency has one")),
         (_, reason) => reason,
     };
     let shipping = Shipping {
@@ -47,11 +47,11 @@ pub(super) async fn change(
         emergency,
     };
     durable(
-        desk.ledger().change(&workflow, shipping, &person.name)?,
+        state.ledger().change(&workflow, shipping, &person.name)?,
         MAY_STILL,
     )
     .await?;
-    let changes = one(&desk, &workflow)?.changes;
+    let changes = one(&state, &workflow)?.changes;
     Ok(Json(ChangeResponse {
         workflow: workflow.to_string(),
         kind: change.kind,
@@ -69,21 +69,22 @@ pub(super) async fn change(
     responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn waive(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(waive): Asked<WaiveRequest>,
-) -> Result<Json<WorkflowView>, Fault> {
+    PathSegment(workflow): PathSegment,
+    JsonBody(waive): JsonBody<WaiveRequest>,
+) -> Result<Json<WorkflowView>, AdminError> {
     let workflow = WorkflowName::from(workflow);
     let (reason, lasts) = (
         sentence("/reason", &waive.reason)?,
         lasting("/for", waive.lasts, MAX_WAIVER)?,
     );
     durable(
-        desk.ledger()
+        state
+            .ledger()
             .waive(&workflow, &person.name, reason, lasts)?,
         MAY_STILL,
     )
     .await?;
-    one(&desk, &workflow).map(Json)
+    one(&state, &workflow).map(Json)
 }

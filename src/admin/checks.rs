@@ -9,10 +9,10 @@ use axum::{Extension, Json};
 
 use super::auth::Person;
 use super::durable::revised;
-use super::fault::Fault;
-use super::read::{Asked, Params, Segment, limit, some_name};
-use super::runs::Beside;
-use super::{Desk, reports, runs};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, QueryParams, limit, some_name};
+use super::runs::RunContext;
+use super::{AdminState, reports, runs};
 use crate::api;
 use crate::api::check::{AcceptRequest, CheckQuery, CheckQueue, CheckTally, QueuedCheck};
 use crate::api::operate::ReportRunRequest;
@@ -31,13 +31,13 @@ const LOOKS_BACK: Duration = days(30);
 /// Runs that were drawn for people to judge, and what became of those drawn in the last 30 days.
 #[utoipa::path(get, path = "/v1/checks", params(CheckQuery), responses((status = 200, body = CheckQueue), (status = "default", body = Problem)))]
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Params(query): Params<CheckQuery>,
-) -> Result<Json<CheckQueue>, Fault> {
+    State(state): State<Arc<AdminState>>,
+    QueryParams(query): QueryParams<CheckQuery>,
+) -> Result<Json<CheckQueue>, AdminError> {
     let workflow = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
     let limit = limit(query.limit.as_deref(), LISTED, runs::MAX_LISTED)?;
-    let since = desk.ledger().now().minus(LOOKS_BACK);
-    let found = desk
+    let since = state.ledger().now().minus(LOOKS_BACK);
+    let found = state
         .look_up(move |records| records.checks(workflow.as_ref(), since, limit))
         .await?;
     let drawn = found.drawn.iter().map(|(workflow, drawn)| CheckTally {
@@ -48,8 +48,8 @@ pub(super) async fn list(
         unchecked: drawn.unchecked,
         excluded: drawn.excluded,
     });
-    let beside = Beside::of(
-        &desk,
+    let beside = RunContext::of(
+        &state,
         found
             .waiting
             .iter()
@@ -75,11 +75,11 @@ pub(super) async fn list(
     responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn accept(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(run): Segment,
-    Asked(accept): Asked<AcceptRequest>,
-) -> Result<Json<api::operate::RevisedRun>, Fault> {
+    PathSegment(run): PathSegment,
+    JsonBody(accept): JsonBody<AcceptRequest>,
+) -> Result<Json<api::operate::RevisedRun>, AdminError> {
     let target = RunTarget::Run {
         run: RunId::from(run),
         workflow: some_name("/workflow", accept.workflow.as_deref())?,
@@ -87,7 +87,7 @@ pub(super) async fn accept(
     };
     reports::answer(
         &target,
-        revised(desk.ledger().revise(
+        revised(state.ledger().revise(
             target.clone(),
             Change::Accept {
                 by: person.name.clone(),
@@ -106,15 +106,15 @@ pub(super) async fn accept(
     responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn report(
-    desk: State<Arc<Desk>>,
+    state: State<Arc<AdminState>>,
     person: Extension<Arc<Person>>,
-    run: Segment,
-    report: Asked<ReportRunRequest>,
-) -> Result<Json<api::operate::RevisedRun>, Fault> {
-    reports::report_run(desk, person, run, report).await
+    run: PathSegment,
+    report: JsonBody<ReportRunRequest>,
+) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+    reports::report_run(state, person, run, report).await
 }
 
-fn check(check: &CheckView, beside: &Beside) -> QueuedCheck {
+fn check(check: &CheckView, beside: &RunContext) -> QueuedCheck {
     QueuedCheck {
         drawn_at: Moment(check.drawn_at),
         risk: check.risk.as_str().to_owned(),

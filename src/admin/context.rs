@@ -6,9 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::error::AdminError;
 use super::runs::{call, modes};
-use super::{Desk, feedback, workflows};
+use super::{AdminState, feedback, workflows};
 use crate::api::Moment;
 use crate::api::approval::DecisionView;
 use crate::api::context::{
@@ -36,39 +36,39 @@ const MOST_PARTS: usize = 10;
 
 /// Everything around `approval` of the workflow `name`.
 pub(super) async fn of(
-    desk: &Desk,
+    state: &AdminState,
     name: &WorkflowName,
     approval: &Approval,
-) -> Result<ApprovalContext, Fault> {
+) -> Result<ApprovalContext, AdminError> {
     let request = approval.request.clone();
     let key = RunKey {
         workflow: name.clone(),
         agent: request.agent.clone(),
         run: request.run.clone(),
     };
-    let open = desk
+    let open = state
         .ledger()
         .open_run(name, &request.agent, &request.run, request.call, MOST_CALLS);
     let touching = request.subject.as_ref().map_or_else(Vec::new, |subject| {
-        desk.ledger().touching(subject, &key, MOST_ALIKE)
+        state.ledger().touching(subject, &key, MOST_ALIKE)
     });
-    let now = desk.ledger().now();
-    let looked = desk
+    let now = state.ledger().now();
+    let looked = state
         .look_up(move |records| look(records, &key, &request, now))
         .await;
     let (found, missing) = match looked {
         Ok(found) => (found, Vec::new()),
-        Err(fault) => (
-            Found::default(),
+        Err(error) => (
+            ContextRecords::default(),
             vec![format!(
                 "calls of earlier runs, and earlier decisions: {}",
-                fault.detail()
+                error.detail()
             )],
         ),
     };
     Ok(ApprovalContext {
         changes: changed(approval),
-        workflow: workflows::one(desk, name)?,
+        workflow: workflows::one(state, name)?,
         run: run(open, &found.parts, &approval.request),
         lately: lately(touching, &found.touched),
         alike: found.alike,
@@ -79,7 +79,7 @@ pub(super) async fn of(
 
 /// What the records say.
 #[derive(Default)]
-struct Found {
+struct ContextRecords {
     /// The run, as far as it is booked.
     parts: Vec<RunView>,
     touched: Vec<RunView>,
@@ -92,7 +92,7 @@ fn look(
     key: &RunKey,
     request: &Request,
     now: Time,
-) -> Result<Found, Unavailable> {
+) -> Result<ContextRecords, Unavailable> {
     let workflow = Some(key.workflow.clone());
     let mut parts = records.runs(&RunFilter {
         workflow,
@@ -123,7 +123,7 @@ fn look(
     let rule = rule.filter(|rule| {
         rule.figures.held > 1 || rule.figures.decisions > 0 || rule.figures.unasked > 0
     });
-    Ok(Found {
+    Ok(ContextRecords {
         parts,
         touched,
         alike,

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::error::AdminError;
 use crate::journal::receipt::{Abandoned, Receipt};
 use crate::journal::revise::ReviseError;
 use crate::ledger::people::operate::Durable;
@@ -13,20 +13,20 @@ use crate::ledger::people::operate::Durable;
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers once it is durable. `else_say` tells what is known when the disk does not answer.
-pub(super) async fn durable(receipt: Durable, else_say: &str) -> Result<(), Fault> {
+pub(super) async fn durable(receipt: Durable, else_say: &str) -> Result<(), AdminError> {
     match patient(receipt).await {
         Some(Ok(Ok(()))) => Ok(()),
-        Some(Ok(Err(_)) | Err(Abandoned)) | None => Err(Fault::journal(else_say)),
+        Some(Ok(Err(_)) | Err(Abandoned)) | None => Err(AdminError::journal(else_say)),
     }
 }
 
 /// Answers once the run index has been asked.
 pub(super) async fn revised<T>(
     receipt: Receipt<Result<T, ReviseError>>,
-) -> Result<Result<T, ReviseError>, Fault> {
+) -> Result<Result<T, ReviseError>, AdminError> {
     match patient(receipt).await {
         Some(Ok(result)) => Ok(result),
-        Some(Err(Abandoned)) | None => Err(Fault::journal(MAY_STILL)),
+        Some(Err(Abandoned)) | None => Err(AdminError::journal(MAY_STILL)),
     }
 }
 

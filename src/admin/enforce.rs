@@ -7,9 +7,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::Desk;
-use super::fault::Fault;
-use super::read::Segment;
+use super::AdminState;
+use super::error::AdminError;
+use super::read::PathSegment;
 use super::runs::every;
 use super::workflows::one;
 use crate::api::enforce::{EnforcePreview, EnforcePreviewRule};
@@ -38,15 +38,15 @@ const MAX_RUNS: usize = 50_000;
     responses((status = 200, body = EnforcePreview), (status = "default", body = Problem))
 )]
 pub(super) async fn preview(
-    State(desk): State<Arc<Desk>>,
-    Segment(workflow): Segment,
-) -> Result<Json<EnforcePreview>, Fault> {
+    State(state): State<Arc<AdminState>>,
+    PathSegment(workflow): PathSegment,
+) -> Result<Json<EnforcePreview>, AdminError> {
     let name = WorkflowName::from(workflow);
-    let standing = one(&desk, &name)?;
-    let now = desk.ledger().now();
-    let table = desk.ledger().table();
+    let standing = one(&state, &name)?;
+    let now = state.ledger().now();
+    let table = state.ledger().table();
     let Some(policy) = table.entries.get(&name).map(|place| &place.policy) else {
-        return Err(Fault::new(
+        return Err(AdminError::new(
             Slug::Conflict,
             format!("no policy of `{name}` is in force"),
         ));
@@ -59,7 +59,7 @@ pub(super) async fn preview(
         (Mode::Shadow { until }, _) if now < until => (true, until),
         (Mode::Shadow { .. } | Mode::Enforce, Some(first)) => (false, first),
         (Mode::Shadow { .. } | Mode::Enforce, None) => {
-            return Err(Fault::new(
+            return Err(AdminError::new(
                 Slug::Conflict,
                 format!("the verdicts on `{name}` act already"),
             ));
@@ -76,7 +76,7 @@ pub(super) async fn preview(
                 .collect(),
         )
     };
-    let (seen, since) = look(&desk, &name, counted, now).await?;
+    let (seen, since) = look(&state, &name, counted, now).await?;
     let days = (now.since(since).as_secs().div_ceil(86_400)).max(1);
     let of = |verdict: Verdict| {
         seen.rules
@@ -113,12 +113,12 @@ pub(super) async fn preview(
 }
 
 /// Tools and rules that are in shadow: a tool without a rule is in shadow as a whole.
-type Counted = BTreeSet<(ToolName, Option<&'static str>)>;
+type ShadowedRules = BTreeSet<(ToolName, Option<&'static str>)>;
 
 #[derive(Default)]
-struct Seen {
+struct PreviewCounts {
     /// What is counted; everything where the workflow is in shadow.
-    counted: Option<Counted>,
+    counted: Option<ShadowedRules>,
     runs: u64,
     calls: u64,
     /// Calls that passed because verdicts are only watched, by tool, rule and verdict. There are no
@@ -126,13 +126,13 @@ struct Seen {
     rules: BTreeMap<(ToolName, Arc<str>, Verdict), u64>,
 }
 
-impl Seen {
+impl PreviewCounts {
     fn see(&mut self, call: &CallRecord) {
         if call.executed == Executed::No {
             return;
         }
         self.calls += 1;
-        let is_counted = |counted: &Counted| {
+        let is_counted = |counted: &ShadowedRules| {
             counted.iter().any(|(tool, rule)| {
                 *tool == call.tool && rule.is_none_or(|rule| call.rule.as_deref() == Some(rule))
             })
@@ -150,11 +150,11 @@ impl Seen {
 /// What passed, and since when: seven days back, or as far as the newest runs reach that are looked
 /// at.
 async fn look(
-    desk: &Arc<Desk>,
+    state: &Arc<AdminState>,
     workflow: &WorkflowName,
-    counted: Option<Counted>,
+    counted: Option<ShadowedRules>,
     now: Time,
-) -> Result<(Seen, Time), Fault> {
+) -> Result<(PreviewCounts, Time), AdminError> {
     let filter = RunFilter {
         workflow: Some(workflow.clone()),
         since: Some(now.minus(days(DAYS))),
@@ -162,9 +162,9 @@ async fn look(
     };
     let looked = move |records: &dyn Records| {
         let (mut seen, mut since) = (
-            Seen {
+            PreviewCounts {
                 counted,
-                ..Seen::default()
+                ..PreviewCounts::default()
             },
             now,
         );
@@ -177,7 +177,7 @@ async fn look(
         })?;
         Ok((seen, since))
     };
-    desk.look_up(looked).await
+    state.look_up(looked).await
 }
 
 fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> EnforcePreviewRule {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
-use super::Desk;
-use super::fault::Fault;
+use super::AdminState;
+use super::error::AdminError;
 use super::numbers::span;
-use super::read::{Params, Segment};
+use super::read::{PathSegment, QueryParams};
 use super::review::{USUAL, each, unknown};
 use crate::api::numbers::SpanQuery;
 use crate::api::review::approvals::KINDS;
@@ -33,12 +33,12 @@ use crate::journal::unavailable::Unavailable;
     responses((status = 200, body = SpanApprovals), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Segment(workflow): Segment,
-    Params(query): Params<SpanQuery>,
-) -> Result<Json<SpanApprovals>, Fault> {
+    State(state): State<Arc<AdminState>>,
+    PathSegment(workflow): PathSegment,
+    QueryParams(query): QueryParams<SpanQuery>,
+) -> Result<Json<SpanApprovals>, AdminError> {
     let name = WorkflowName::from(workflow);
-    let now = desk
+    let now = state
         .ledger()
         .view(&name)
         .ok_or_else(|| unknown(&name))?
@@ -50,7 +50,8 @@ pub(super) async fn show(
         now,
         now.minus(USUAL),
     )?;
-    desk.look_up(move |records| look(records, &name, since, until))
+    state
+        .look_up(move |records| look(records, &name, since, until))
         .await
         .map(Json)
 }

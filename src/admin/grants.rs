@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::Desk;
+use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
-use super::fault::Fault;
-use super::read::{Asked, Params, Segment, lasting, name, sentence};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, QueryParams, lasting, name, sentence};
 use crate::api::Problem;
 use crate::api::grant::{GrantList, GrantQuery, GrantRequest, GrantView, RevokeRequest};
 use crate::gate::approval::timed::{MAX_CALLS, MAX_LASTS};
@@ -19,11 +19,11 @@ use crate::ledger::people::operate::OperateError;
 /// Time-boxed grants, those that are over for a day.
 #[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = GrantList), (status = "default", body = Problem)))]
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Params(query): Params<GrantQuery>,
+    State(state): State<Arc<AdminState>>,
+    QueryParams(query): QueryParams<GrantQuery>,
 ) -> Json<GrantList> {
-    let now = desk.ledger().now();
-    let all = desk.ledger().grants();
+    let now = state.ledger().now();
+    let all = state.ledger().grants();
     let asked = all.iter().filter(|(workflow, _)| {
         query
             .workflow
@@ -47,23 +47,23 @@ pub(super) async fn list(
     responses((status = 200, body = GrantView), (status = "default", body = Problem))
 )]
 pub(super) async fn give(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(asked): Asked<GrantRequest>,
-) -> Result<Json<GrantView>, Fault> {
+    PathSegment(workflow): PathSegment,
+    JsonBody(asked): JsonBody<GrantRequest>,
+) -> Result<Json<GrantView>, AdminError> {
     let (tool, reason) = (
         ToolName::from(name("/tool", &asked.tool)?),
         sentence("/reason", &asked.reason)?,
     );
     let lasts = lasting("/for", asked.lasts, MAX_LASTS)?;
     if asked.max == 0 || asked.max > MAX_CALLS {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/max",
             format!("must be a number from 1 to {MAX_CALLS}"),
         ));
     }
-    let (id, written) = desk.ledger().give_grant(
+    let (id, written) = state.ledger().give_grant(
         &workflow.as_str().into(),
         &tool,
         (lasts, asked.max),
@@ -71,7 +71,7 @@ pub(super) async fn give(
         reason,
     )?;
     durable(written, MAY_STILL).await?;
-    shown(&desk, id)
+    shown(&state, id)
 }
 
 /// Takes a time-boxed grant back, at once.
@@ -83,24 +83,25 @@ pub(super) async fn give(
     responses((status = 200, body = GrantView), (status = "default", body = Problem))
 )]
 pub(super) async fn revoke(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(id): Segment,
-    Asked(revoke): Asked<RevokeRequest>,
-) -> Result<Json<GrantView>, Fault> {
+    PathSegment(id): PathSegment,
+    JsonBody(revoke): JsonBody<RevokeRequest>,
+) -> Result<Json<GrantView>, AdminError> {
     let id: GrantId = id.parse().map_err(|_| OperateError::NoGrant)?;
     durable(
-        desk.ledger()
+        state
+            .ledger()
             .revoke_grant(id, &person.name, sentence("/reason", &revoke.reason)?)?,
         MAY_STILL,
     )
     .await?;
-    shown(&desk, id)
+    shown(&state, id)
 }
 
-fn shown(desk: &Desk, id: GrantId) -> Result<Json<GrantView>, Fault> {
-    let now = desk.ledger().now();
-    let all = desk.ledger().grants();
+fn shown(state: &AdminState, id: GrantId) -> Result<Json<GrantView>, AdminError> {
+    let now = state.ledger().now();
+    let all = state.ledger().grants();
     let found = all
         .iter()
         .find(|(_, grant)| grant.id == id)

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::fault::Fault;
+use super::error::AdminError;
 use crate::api::Slug;
 
 /// From where a listener can be reached.
@@ -57,20 +57,20 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn check(headers: &HeaderMap, uri: &Uri, reach: Reach) -> Result<(), Fault> {
+fn check(headers: &HeaderMap, uri: &Uri, reach: Reach) -> Result<(), AdminError> {
     let host = match (sole(headers, &header::HOST)?, uri.authority()) {
         (Some(host), None) => host,
         (None, Some(authority)) => authority.as_str(),
         (Some(host), Some(authority)) if host.eq_ignore_ascii_case(authority.as_str()) => host,
         _ => {
-            return Err(Fault::new(
+            return Err(AdminError::new(
                 Slug::Malformed,
                 "the request must name one host",
             ));
         }
     };
     if reach == Reach::Loopback && !is_loopback(host) {
-        return Err(Fault::new(
+        return Err(AdminError::new(
             Slug::Forbidden,
             "this listener is reached as localhost or by its address, under no other name",
         ));
@@ -89,16 +89,16 @@ fn check(headers: &HeaderMap, uri: &Uri, reach: Reach) -> Result<(), Fault> {
     }
 }
 
-fn foreign() -> Fault {
-    Fault::new(Slug::Forbidden, "a page of another site sent this request")
+fn foreign() -> AdminError {
+    AdminError::new(Slug::Forbidden, "a page of another site sent this request")
 }
 
 /// The header's only value: two that disagree are read differently by two readers.
-fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Fault> {
+fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, AdminError> {
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
-        return Err(Fault::new(
+        return Err(AdminError::new(
             Slug::Malformed,
             format!("the header `{name}` comes twice"),
         ));
@@ -106,7 +106,7 @@ fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>
     first
         .map(|value| {
             value.to_str().map_err(|_| {
-                Fault::new(Slug::Malformed, format!("the header `{name}` is not text"))
+                AdminError::new(Slug::Malformed, format!("the header `{name}` is not text"))
             })
         })
         .transpose()

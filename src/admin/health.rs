@@ -9,8 +9,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::Desk;
-use super::fault::Fault;
+use super::AdminState;
+use super::error::AdminError;
 use crate::api::Slug;
 use crate::telemetry::metrics::CONTENT_TYPE;
 
@@ -18,7 +18,7 @@ use crate::telemetry::metrics::CONTENT_TYPE;
 pub trait Health: Send + Sync {
     /// What readiness rests on. Told without a token: names and short words, no paths and no
     /// numbers.
-    fn checks(&self) -> Vec<Check>;
+    fn checks(&self) -> Vec<HealthCheck>;
 
     /// Where the file is that clamps everything, while it is there. Told to operators.
     fn clamp_file(&self) -> Option<String> {
@@ -28,16 +28,16 @@ pub trait Health: Send + Sync {
 
 /// One thing that readiness rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct HealthCheck {
     /// What: `policies`, `store`, `draining`.
     pub what: &'static str,
     /// How it is.
-    pub state: Condition,
+    pub state: HealthState,
 }
 
 /// How something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
+pub enum HealthState {
     /// Well.
     Well,
     /// Well enough to go on, and somebody should look.
@@ -57,14 +57,14 @@ pub(super) async fn alive() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "ok" }))
 }
 
-pub(super) async fn ready(State(desk): State<Arc<Desk>>) -> Response {
-    let checks = desk.admin.health.checks();
+pub(super) async fn ready(State(state): State<Arc<AdminState>>) -> Response {
+    let checks = state.admin.health.checks();
     let ready = !checks
         .iter()
-        .any(|check| matches!(check.state, Condition::Failed(_)));
+        .any(|check| matches!(check.state, HealthState::Failed(_)));
     let told = checks.into_iter().map(|check| match check.state {
-        Condition::Well => (check.what, "ok"),
-        Condition::Warned(word) | Condition::Failed(word) => (check.what, word),
+        HealthState::Well => (check.what, "ok"),
+        HealthState::Warned(word) | HealthState::Failed(word) => (check.what, word),
     });
     let status = if ready {
         StatusCode::OK
@@ -81,11 +81,11 @@ pub(super) async fn ready(State(desk): State<Arc<Desk>>) -> Response {
         .into_response()
 }
 
-pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Result<Response, Fault> {
-    let text = desk
+pub(super) async fn metrics(State(state): State<Arc<AdminState>>) -> Result<Response, AdminError> {
+    let text = state
         .admin
         .metrics
-        .render(desk.ledger())
-        .map_err(|_| Fault::new(Slug::Internal, "the metrics could not be written"))?;
+        .render(state.ledger())
+        .map_err(|_| AdminError::new(Slug::Internal, "the metrics could not be written"))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }

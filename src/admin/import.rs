@@ -16,10 +16,10 @@ use axum::{Extension, Json};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 
-use super::Desk;
-use super::auth::{LetIn, Person};
+use super::AdminState;
+use super::auth::{AdmittedRequest, Person};
 use super::durable::patient;
-use super::fault::Fault;
+use super::error::AdminError;
 use crate::api::history::{
     HistoryCall, HistoryRun, ImportFindingKind, ImportFindings, ImportResponse, ImportedWorkflow,
     MAX_LINE, MEDIA_TYPE,
@@ -59,10 +59,10 @@ const REACH: Duration = days(90);
     responses((status = 200, body = ImportResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn import(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
     request: Request,
-) -> Result<Json<ImportResponse>, Fault> {
+) -> Result<Json<ImportResponse>, AdminError> {
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -73,29 +73,29 @@ pub(super) async fn import(
         .next()
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MEDIA_TYPE))
     {
-        return Err(Fault::new(
+        return Err(AdminError::new(
             Slug::Unsupported,
             format!("a history is one JSON object a line: `Content-Type: {MEDIA_TYPE}`"),
         ));
     }
-    let Ok(_only) = Arc::clone(&desk.imports).try_acquire_owned() else {
-        return Err(Fault::new(
+    let Ok(_only) = Arc::clone(&state.imports).try_acquire_owned() else {
+        return Err(AdminError::new(
             Slug::Conflict,
             "another history is being imported; one at a time",
         ));
     };
-    while step(&desk, ImportStep::Begin).await? == ImportReply::Clearing {}
-    let let_in = request.extensions().get::<LetIn>().cloned();
-    let mut intake = Intake::new(&desk, &person);
+    while step(&state, ImportStep::Begin).await? == ImportReply::Clearing {}
+    let let_in = request.extensions().get::<AdmittedRequest>().cloned();
+    let mut intake = HistoryImport::new(&state, &person);
     let taken = match intake
         .take_in(request.into_body())
         .await
         .and_then(|()| let_in.map_or(Ok(()), |let_in| let_in.still()))
     {
         Ok(()) => step(
-            &desk,
+            &state,
             ImportStep::Finish {
-                at: desk.ledger().now(),
+                at: state.ledger().now(),
                 by: person.name.clone(),
             },
         )
@@ -106,7 +106,7 @@ pub(super) async fn import(
     if let Err(fault) = taken {
         // If this does not reach the journal either, the next import clears what is left.
         while matches!(
-            step(&desk, ImportStep::Abandon).await,
+            step(&state, ImportStep::Abandon).await,
             Ok(ImportReply::Clearing)
         ) {}
         return Err(fault);
@@ -114,19 +114,19 @@ pub(super) async fn import(
     Ok(Json(intake.told()))
 }
 
-async fn step(desk: &Desk, step: ImportStep) -> Result<ImportReply, Fault> {
-    match patient(desk.ledger().journal().import(step)).await {
+async fn step(state: &AdminState, step: ImportStep) -> Result<ImportReply, AdminError> {
+    match patient(state.ledger().journal().import(step)).await {
         Some(Ok(Ok(reply))) => Ok(reply),
-        Some(Ok(Err(error @ ImportError::Lost))) => Err(Fault::journal(&error.to_string())),
-        Some(_) | None => Err(Fault::journal(
+        Some(Ok(Err(error @ ImportError::Lost))) => Err(AdminError::journal(&error.to_string())),
+        Some(_) | None => Err(AdminError::journal(
             "the journal did not answer: import the same history again, what is booked already is skipped",
         )),
     }
 }
 
 /// An import that is on.
-struct Intake<'d> {
-    desk: &'d Desk,
+struct HistoryImport<'d> {
+    state: &'d AdminState,
     person: &'d Person,
     places: BTreeMap<WorkflowName, (Arc<WorkflowHandle>, Standing)>,
     tools: BTreeMap<ToolName, Arc<Tool>>,
@@ -139,17 +139,17 @@ struct Intake<'d> {
 }
 
 /// Why a line is skipped.
-type Skip = (ImportFindingKind, String);
+type SkippedLine = (ImportFindingKind, String);
 
-impl<'d> Intake<'d> {
-    fn new(desk: &'d Desk, person: &'d Person) -> Self {
-        let table = desk.ledger().table_full();
+impl<'d> HistoryImport<'d> {
+    fn new(state: &'d AdminState, person: &'d Person) -> Self {
+        let table = state.ledger().table_full();
         let places = table.entries.iter().filter_map(|(name, place)| {
-            let standing = desk.ledger().view(name)?.standing;
+            let standing = state.ledger().view(name)?.standing;
             Some((name.clone(), (Arc::clone(place), standing)))
         });
-        Intake {
-            desk,
+        HistoryImport {
+            state,
             person,
             places: places.collect(),
             tools: table
@@ -167,7 +167,7 @@ impl<'d> Intake<'d> {
         }
     }
 
-    async fn take_in(&mut self, mut body: Body) -> Result<(), Fault> {
+    async fn take_in(&mut self, mut body: Body) -> Result<(), AdminError> {
         // At most a line that has not ended; of one that is too long the rest is passed over.
         let (mut rest, mut overlong) = (BytesMut::new(), false);
         loop {
@@ -175,13 +175,13 @@ impl<'d> Intake<'d> {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(Some(Err(_))) => {
-                    return Err(Fault::new(
+                    return Err(AdminError::new(
                         Slug::Malformed,
                         "the history broke off: nothing of it was booked",
                     ));
                 }
                 Err(_) => {
-                    return Err(Fault::new(
+                    return Err(AdminError::new(
                         Slug::Malformed,
                         "the history did not go on in time: nothing of it was booked",
                     )
@@ -206,7 +206,7 @@ impl<'d> Intake<'d> {
         self.flush().await
     }
 
-    async fn line(&mut self, text: &[u8], overlong: bool) -> Result<(), Fault> {
+    async fn line(&mut self, text: &[u8], overlong: bool) -> Result<(), AdminError> {
         self.line += 1;
         let text = text.trim_ascii();
         if text.is_empty() && !overlong {
@@ -232,7 +232,7 @@ impl<'d> Intake<'d> {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    async fn flush(&mut self) -> Result<(), AdminError> {
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl<'d> Intake<'d> {
             .map(|(line, run)| ((line, run.workflow.clone(), run.run.clone(), run.mark), run))
             .unzip();
         let reply = step(
-            self.desk,
+            self.state,
             ImportStep::Runs {
                 runs,
                 by: self.person.name.clone(),
@@ -277,10 +277,10 @@ impl<'d> Intake<'d> {
     }
 
     /// What a line says, as a run to be booked.
-    fn read(&mut self, text: &[u8]) -> Result<RunRecord, Skip> {
+    fn read(&mut self, text: &[u8]) -> Result<RunRecord, SkippedLine> {
         let line =
             HistoryRun::read(text).map_err(|bad| (ImportFindingKind::Broken, bad.to_string()))?;
-        let now = self.desk.ledger().now();
+        let now = self.state.ledger().now();
         let at = line.at.0;
         if at > now {
             return Err((ImportFindingKind::Future, line.at.to_string()));
@@ -382,7 +382,7 @@ impl<'d> Intake<'d> {
     /// What is told in the end.
     fn told(self) -> ImportResponse {
         let standing = |(workflow, booked): (WorkflowName, u64)| {
-            let standing = self.desk.ledger().view(&workflow)?.standing;
+            let standing = self.state.ledger().view(&workflow)?.standing;
             Some(ImportedWorkflow {
                 workflow: workflow.to_string(),
                 booked,

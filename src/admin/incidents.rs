@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::auth::Person;
-use super::fault::Fault;
-use super::read::{Asked, Segment, sentence};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, sentence};
 use super::runs::every;
-use super::{Desk, batch};
+use super::{AdminState, batch};
 use crate::api::incident::{
     ExcludeIncidentRequest, ExcludeIncidentResponse, IncidentList, IncidentView,
 };
@@ -33,9 +33,9 @@ const SETTLES: std::time::Duration = minutes(61);
 
 /// The incidents that are remembered, newest first.
 #[utoipa::path(get, path = "/v1/incidents", responses((status = 200, body = IncidentList), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<IncidentList> {
+pub(super) async fn list(State(state): State<Arc<AdminState>>) -> Json<IncidentList> {
     Json(IncidentList {
-        incidents: desk
+        incidents: state
             .ledger()
             .incidents()
             .iter()
@@ -54,14 +54,14 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<IncidentList> {
     responses((status = 200, body = ExcludeIncidentResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(id): Segment,
-    Asked(exclude): Asked<ExcludeIncidentRequest>,
-) -> Result<Json<ExcludeIncidentResponse>, Fault> {
+    PathSegment(id): PathSegment,
+    JsonBody(exclude): JsonBody<ExcludeIncidentRequest>,
+) -> Result<Json<ExcludeIncidentResponse>, AdminError> {
     let id: IncidentId = id.parse().map_err(|_| unknown(&id))?;
     let reason = sentence("/reason", &exclude.reason)?;
-    let incident = desk
+    let incident = state
         .ledger()
         .incidents()
         .into_iter()
@@ -69,7 +69,7 @@ pub(super) async fn exclude(
         .ok_or_else(|| unknown(&id.to_string()))?;
     let by = person.name.clone();
     if exclude.retract {
-        let done = batch::under(&desk, &id.to_string(), Change::Reinstate { by }).await?;
+        let done = batch::under(&state, &id.to_string(), Change::Reinstate { by }).await?;
         return Ok(Json(ExcludeIncidentResponse {
             incident: id.to_string(),
             runs: done.workflows.values().sum(),
@@ -83,19 +83,19 @@ pub(super) async fn exclude(
         outcome: Some(Outcome::Unacceptable),
         ..RunFilter::default()
     };
-    let table = desk.ledger().table_full();
+    let table = state.ledger().table_full();
     let sort = move |records: &dyn Records| {
         let (mut keys, mut left) = (Vec::new(), 0);
         let more = every(records, filter, MOST_RUNS, |view| {
             match tags(&table, &incident, view) {
-                Tags { any: false, .. } => {}
-                Tags { all: true, .. } => keys.push(key(view)),
-                Tags { .. } => left += 1,
+                IncidentShare { any: false, .. } => {}
+                IncidentShare { all: true, .. } => keys.push(key(view)),
+                IncidentShare { .. } => left += 1,
             }
         })?;
         Ok((keys, left, more))
     };
-    let (keys, left, more) = desk.look_up(sort).await?;
+    let (keys, left, more) = state.look_up(sort).await?;
     if more || keys.len() > MAX_BATCH {
         return Err(ReviseError::TooMany.into());
     }
@@ -105,7 +105,7 @@ pub(super) async fn exclude(
         by,
     };
     let runs = keys.len() as u64;
-    let done = batch::apply(&desk, BatchOf::Runs(keys), change, runs, None).await?;
+    let done = batch::apply(&state, BatchOf::Runs(keys), change, runs, None).await?;
     Ok(Json(ExcludeIncidentResponse {
         incident: id.to_string(),
         runs: done.workflows.values().sum(),
@@ -127,12 +127,12 @@ pub(super) fn incident_of(
 }
 
 /// What of a run's failures that count belongs to an incident.
-struct Tags {
+struct IncidentShare {
     any: bool,
     all: bool,
 }
 
-fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Tags {
+fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> IncidentShare {
     let objective = table
         .entries
         .get(&view.run.workflow)
@@ -153,7 +153,7 @@ fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Tags {
         .filter(|charge| counts(&charge.mode))
         .map(has)
         .collect();
-    Tags {
+    IncidentShare {
         any: counting.contains(&true),
         all: !counting.contains(&false),
     }
@@ -175,8 +175,8 @@ fn key(view: &RunView) -> RunKey {
     }
 }
 
-fn unknown(id: &str) -> Fault {
-    Fault::new(
+fn unknown(id: &str) -> AdminError {
+    AdminError::new(
         Slug::NotFound,
         format!("no incident `{id}` is remembered; GET /v1/incidents lists them"),
     )

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::auth::{Auth, Role};
-use self::fault::Fault;
+use self::error::AdminError;
 use self::health::Health;
 use crate::api::Slug;
 use crate::journal::read::Records;
@@ -35,7 +35,7 @@ mod checks;
 mod context;
 mod durable;
 mod enforce;
-mod fault;
+mod error;
 mod feedback;
 mod grants;
 pub mod guard;
@@ -75,14 +75,14 @@ pub struct Admin {
 }
 
 /// What every handler works with.
-struct Desk {
+struct AdminState {
     admin: Admin,
     look_ups: Arc<Semaphore>,
     /// One history is imported at a time.
     imports: Arc<Semaphore>,
 }
 
-impl Desk {
+impl AdminState {
     fn ledger(&self) -> &Arc<Ledger> {
         &self.admin.ledger
     }
@@ -91,7 +91,7 @@ impl Desk {
     async fn look_up<T: Send + 'static>(
         &self,
         look_up: impl FnOnce(&dyn Records) -> Result<T, Unavailable> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, AdminError> {
         let records = Arc::clone(&self.admin.records);
         let permit = tokio::time::timeout(
             durable::PATIENCE,
@@ -99,7 +99,7 @@ impl Desk {
         )
         .await;
         let Ok(Ok(permit)) = permit else {
-            return Err(Fault::journal(
+            return Err(AdminError::journal(
                 "too many look-ups are waiting for the disk; try again",
             ));
         };
@@ -110,25 +110,25 @@ impl Desk {
         });
         match found.await {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(Unavailable)) => Err(Fault::journal("the records cannot be read now")),
-            Err(_) => Err(Fault::new(Slug::Internal, "the look-up failed")),
+            Ok(Err(Unavailable)) => Err(AdminError::journal("the records cannot be read now")),
+            Err(_) => Err(AdminError::new(Slug::Internal, "the look-up failed")),
         }
     }
 }
 
-type Routes = OpenApiRouter<Arc<Desk>>;
+type AdminRouter = OpenApiRouter<Arc<AdminState>>;
 
 /// The admin API over `admin`.
 pub fn router(admin: Admin) -> Router {
     let open_metrics = admin.open_metrics;
-    let desk = Arc::new(Desk {
+    let state = Arc::new(AdminState {
         admin,
         look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
         imports: Arc::new(Semaphore::new(1)),
     });
-    let (api, document) = by_role(&desk).split_for_parts();
+    let (api, document) = by_role(&state).split_for_parts();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
-    let require = |role| middleware::from_fn_with_state((Arc::clone(&desk), role), auth::require);
+    let require = |role| middleware::from_fn_with_state((Arc::clone(&state), role), auth::require);
     let show_document =
         get(move || async move { ([("content-type", "application/json")], document.to_string()) });
     let mut show_metrics = get(health::metrics);
@@ -146,16 +146,16 @@ pub fn router(admin: Admin) -> Router {
     .method_not_allowed_fallback(not_so)
     .layer(middleware::from_fn(guard::guard))
     .layer(middleware::from_fn_with_state(
-        Arc::clone(&desk),
+        Arc::clone(&state),
         auth::count,
     ))
-    .with_state(desk)
+    .with_state(state)
 }
 
 /// The document of the admin API (`OpenAPI` 3.1), as JSON.
 #[must_use]
 pub fn openapi() -> String {
-    let mut routes = Routes::with_openapi(Document::openapi());
+    let mut routes = AdminRouter::with_openapi(OpenApiDocument::openapi());
     for (_, more) in table() {
         routes = routes.merge(more);
     }
@@ -164,11 +164,11 @@ pub fn openapi() -> String {
 }
 
 /// Every endpoint with the role that it needs. One that is not in this table does not exist.
-fn table() -> [(Role, Routes); 4] {
+fn table() -> [(Role, AdminRouter); 4] {
     [
         (
             Role::Viewer,
-            Routes::new()
+            AdminRouter::new()
                 .routes(routes!(workflows::list))
                 .routes(routes!(workflows::show))
                 .routes(routes!(numbers::show))
@@ -187,7 +187,7 @@ fn table() -> [(Role, Routes); 4] {
         ),
         (
             Role::Reporter,
-            Routes::new()
+            AdminRouter::new()
                 .routes(routes!(reports::report))
                 .routes(routes!(reports::report_run))
                 .routes(routes!(checks::accept))
@@ -195,7 +195,7 @@ fn table() -> [(Role, Routes); 4] {
         ),
         (
             Role::Reviewer,
-            Routes::new()
+            AdminRouter::new()
                 .routes(routes!(approvals::approve))
                 .routes(routes!(approvals::deny))
                 .routes(routes!(approvals::decide_many))
@@ -203,7 +203,7 @@ fn table() -> [(Role, Routes); 4] {
         ),
         (
             Role::Operator,
-            Routes::new()
+            AdminRouter::new()
                 .routes(routes!(grants::give))
                 .routes(routes!(grants::revoke))
                 .routes(routes!(workflows::clamp))
@@ -224,44 +224,44 @@ fn table() -> [(Role, Routes); 4] {
 }
 
 /// What a signature lets in as well as a token: who asks is looked at by the handler.
-fn signed() -> Routes {
-    Routes::new().routes(routes!(signals::receive))
+fn signed() -> AdminRouter {
+    AdminRouter::new().routes(routes!(signals::receive))
 }
 
-fn by_role(desk: &Arc<Desk>) -> Routes {
-    let mut all = Routes::with_openapi(Document::openapi()).merge(signed());
+fn by_role(state: &Arc<AdminState>) -> AdminRouter {
+    let mut all = AdminRouter::with_openapi(OpenApiDocument::openapi()).merge(signed());
     for (role, routes) in table() {
         all = all.merge(routes.route_layer(middleware::from_fn_with_state(
-            (Arc::clone(desk), role),
+            (Arc::clone(state), role),
             auth::require,
         )));
     }
     all
 }
 
-async fn nothing_here() -> Fault {
-    Fault::new(
+async fn nothing_here() -> AdminError {
+    AdminError::new(
         Slug::NotFound,
         "there is nothing at this path; /openapi.json lists what there is",
     )
 }
 
-async fn not_so() -> Fault {
-    Fault::new(Slug::Malformed, "this path does not take this method").with_status(405)
+async fn not_so() -> AdminError {
+    AdminError::new(Slug::Malformed, "this path does not take this method").with_status(405)
 }
 
 /// The document's frame.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "burngate admin API", description = "What operators, reviewers and their systems ask of the gate."),
-    modifiers(&Bearer),
+    modifiers(&BearerScheme),
     security(("token" = []))
 )]
-struct Document;
+struct OpenApiDocument;
 
-struct Bearer;
+struct BearerScheme;
 
-impl Modify for Bearer {
+impl Modify for BearerScheme {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme =
             SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());

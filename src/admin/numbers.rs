@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::Desk;
-use super::fault::Fault;
-use super::read::{Params, Segment, moment};
+use super::AdminState;
+use super::error::AdminError;
+use super::read::{PathSegment, QueryParams, moment};
 use crate::api::numbers::{SpanNumbers, SpanQuery};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::budget::window::{KEPT_HOURS, starts};
@@ -22,15 +22,14 @@ use crate::gate::time::{Hour, Time};
     responses((status = 200, body = SpanNumbers), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Segment(workflow): Segment,
-    Params(query): Params<SpanQuery>,
-) -> Result<Json<SpanNumbers>, Fault> {
+    State(state): State<Arc<AdminState>>,
+    PathSegment(workflow): PathSegment,
+    QueryParams(query): QueryParams<SpanQuery>,
+) -> Result<Json<SpanNumbers>, AdminError> {
     let name = WorkflowName::from(workflow);
-    let view = desk
-        .ledger()
-        .view(&name)
-        .ok_or_else(|| Fault::new(Slug::NotFound, format!("no workflow is called `{name}`")))?;
+    let view = state.ledger().view(&name).ok_or_else(|| {
+        AdminError::new(Slug::NotFound, format!("no workflow is called `{name}`"))
+    })?;
     let now = view.state.now();
     let window = view.state.terms().objective.window;
     let (since, until) = span(
@@ -54,18 +53,18 @@ pub(super) fn span(
     until: Option<&str>,
     now: Time,
     usual: Time,
-) -> Result<(Time, Time), Fault> {
+) -> Result<(Time, Time), AdminError> {
     let ends = until.is_some();
     let since = moment("/since", since, now)?.unwrap_or(usual);
     let until = moment("/until", until, now)?.unwrap_or(now).min(now);
     if since > now {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/since",
             "lies in the future, and nothing is booked there",
         ));
     }
     if until <= since && ends {
-        return Err(Fault::field("/until", "must lie after `since`"));
+        return Err(AdminError::field("/until", "must lie after `since`"));
     }
     let kept = Hour(now.hour().0 - KEPT_HOURS + 1).start();
     if since < kept {
@@ -74,7 +73,7 @@ pub(super) fn span(
             Moment(kept),
             KEPT_HOURS / 24
         );
-        return Err(Fault::field("/since", detail));
+        return Err(AdminError::field("/since", detail));
     }
     Ok((since, until))
 }

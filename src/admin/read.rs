@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::auth::LetIn;
-use super::fault::Fault;
+use super::auth::AdmittedRequest;
+use super::error::AdminError;
 use crate::api::operate::{MAX_NAME, MAX_TEXT};
 use crate::api::{Moment, Slug, TimeSpan};
 use crate::gate::time::Time;
@@ -23,33 +23,33 @@ pub(super) const MAX_BODY: usize = 1024 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The one name in the path.
-pub(super) struct Segment(pub(super) String);
+pub(super) struct PathSegment(pub(super) String);
 
 /// The query, read into `T`.
-pub(super) struct Params<T>(pub(super) T);
+pub(super) struct QueryParams<T>(pub(super) T);
 
 /// The JSON body, read into `T`. Only JSON: a form of another site's page can send nothing else
 /// than a form (A102).
-pub(super) struct Asked<T>(pub(super) T);
+pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
-    type Rejection = Fault;
+impl<S: Send + Sync> FromRequestParts<S> for PathSegment {
+    type Rejection = AdminError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
         let Path(name) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|_| Fault::new(Slug::Malformed, "the path is not text"))?;
+            .map_err(|_| AdminError::new(Slug::Malformed, "the path is not text"))?;
         if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(Fault::new(Slug::NotFound, "nothing has such a name"));
+            return Err(AdminError::new(Slug::NotFound, "nothing has such a name"));
         }
-        Ok(Segment(name))
+        Ok(PathSegment(name))
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
-    type Rejection = Fault;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = AdminError;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, AdminError> {
         let Query(params) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
             bad(
                 "",
@@ -57,21 +57,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
                     .map_or_else(|| rejection.to_string(), ToString::to_string),
             )
         })?;
-        Ok(Params(params))
+        Ok(QueryParams(params))
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
-    type Rejection = Fault;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = AdminError;
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, AdminError> {
         if !is_json(request.headers()) {
-            return Err(Fault::new(
+            return Err(AdminError::new(
                 Slug::Unsupported,
                 "the body must be JSON: `Content-Type: application/json`",
             ));
         }
-        let let_in = request.extensions().get::<LetIn>().cloned();
+        let let_in = request.extensions().get::<AdmittedRequest>().cloned();
         let body = bounded(request.into_body()).await?;
         let_in.map_or(Ok(()), |let_in| let_in.still())?;
         // No body is an empty one: approving needs no member.
@@ -82,30 +82,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Asked<T> {
             if inner.is_data() {
                 bad(&error.path().to_string(), &inner.to_string())
             } else {
-                Fault::new(Slug::Malformed, format!("the body is not JSON: {inner}"))
+                AdminError::new(Slug::Malformed, format!("the body is not JSON: {inner}"))
             }
         })?;
         reader.end().map_err(|error| {
-            Fault::new(
+            AdminError::new(
                 Slug::Malformed,
                 format!("the body is not one JSON value: {error}"),
             )
         })?;
-        Ok(Asked(asked))
+        Ok(JsonBody(asked))
     }
 }
 
-pub(super) async fn bounded(body: Body) -> Result<Bytes, Fault> {
+pub(super) async fn bounded(body: Body) -> Result<Bytes, AdminError> {
     match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::new(
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(AdminError::new(
             Slug::TooLarge,
             format!("the body is larger than {MAX_BODY} bytes"),
         )),
-        Ok(Err(_)) => Err(Fault::new(Slug::Malformed, "the body broke off")),
-        Err(_) => {
-            Err(Fault::new(Slug::Malformed, "the body did not arrive in time").with_status(408))
-        }
+        Ok(Err(_)) => Err(AdminError::new(Slug::Malformed, "the body broke off")),
+        Err(_) => Err(
+            AdminError::new(Slug::Malformed, "the body did not arrive in time").with_status(408),
+        ),
     }
 }
 
@@ -123,7 +123,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// A member that cannot be read. Where the reader stopped in front of an object's end or at an
 /// unknown member, the name is in its message alone.
-fn bad(path: &str, message: &str) -> Fault {
+fn bad(path: &str, message: &str) -> AdminError {
     let message = message.split(" at line ").next().unwrap_or(message);
     let named = || {
         ["missing field `", "unknown field `", "duplicate field `"]
@@ -131,22 +131,24 @@ fn bad(path: &str, message: &str) -> Fault {
             .find_map(|start| message.split_once(start)?.1.split('`').next())
     };
     match path {
-        "" | "." => Fault::field(&format!("/{}", named().unwrap_or_default()), message),
+        "" | "." => AdminError::field(&format!("/{}", named().unwrap_or_default()), message),
         path => match named().filter(|name| path.rsplit('.').next() != Some(*name)) {
-            Some(name) => Fault::field(&format!("/{}/{name}", path.replace('.', "/")), message),
-            None => Fault::field(&format!("/{}", path.replace('.', "/")), message),
+            Some(name) => {
+                AdminError::field(&format!("/{}/{name}", path.replace('.', "/")), message)
+            }
+            None => AdminError::field(&format!("/{}", path.replace('.', "/")), message),
         },
     }
 }
 
 /// A sentence that somebody must give.
-pub(super) fn sentence<'t>(pointer: &str, text: &'t str) -> Result<&'t str, Fault> {
+pub(super) fn sentence<'t>(pointer: &str, text: &'t str) -> Result<&'t str, AdminError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Fault::field(pointer, "must not be empty"));
+        return Err(AdminError::field(pointer, "must not be empty"));
     }
     if text.chars().count() > MAX_TEXT {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             pointer,
             format!("must have at most {MAX_TEXT} characters"),
         ));
@@ -156,20 +158,26 @@ pub(super) fn sentence<'t>(pointer: &str, text: &'t str) -> Result<&'t str, Faul
         .chars()
         .any(|c| c.is_control() && c != '\n' && c != '\t')
     {
-        return Err(Fault::field(pointer, "must not hold control characters"));
+        return Err(AdminError::field(
+            pointer,
+            "must not hold control characters",
+        ));
     }
     Ok(text)
 }
 
 /// A sentence that somebody may give.
-pub(super) fn remark<'t>(pointer: &str, text: Option<&'t str>) -> Result<Option<&'t str>, Fault> {
+pub(super) fn remark<'t>(
+    pointer: &str,
+    text: Option<&'t str>,
+) -> Result<Option<&'t str>, AdminError> {
     text.map(|text| sentence(pointer, text)).transpose()
 }
 
 /// A name, an id or a reference: taken as it is, byte for byte.
-pub(super) fn name<'t>(pointer: &str, text: &'t str) -> Result<&'t str, Fault> {
+pub(super) fn name<'t>(pointer: &str, text: &'t str) -> Result<&'t str, AdminError> {
     if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             pointer,
             format!("must have 1 to {MAX_NAME} characters, none of them a control character"),
         ));
@@ -181,15 +189,19 @@ pub(super) fn name<'t>(pointer: &str, text: &'t str) -> Result<&'t str, Fault> {
 pub(super) fn some_name<'t, T: From<&'t str>>(
     pointer: &str,
     text: Option<&'t str>,
-) -> Result<Option<T>, Fault> {
+) -> Result<Option<T>, AdminError> {
     text.map(|text| name(pointer, text).map(T::from))
         .transpose()
 }
 
 /// A duration that is not zero and at most `max`.
-pub(super) fn lasting(pointer: &str, span: TimeSpan, max: Duration) -> Result<Duration, Fault> {
+pub(super) fn lasting(
+    pointer: &str,
+    span: TimeSpan,
+    max: Duration,
+) -> Result<Duration, AdminError> {
     if span.0.is_zero() || span.0 > max {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             pointer,
             format!("must be longer than nothing and at most {}", TimeSpan(max)),
         ));
@@ -198,20 +210,24 @@ pub(super) fn lasting(pointer: &str, span: TimeSpan, max: Duration) -> Result<Du
 }
 
 /// How many, from 1 to `max`; `default` where nobody says.
-pub(super) fn limit(text: Option<&str>, default: usize, max: usize) -> Result<usize, Fault> {
+pub(super) fn limit(text: Option<&str>, default: usize, max: usize) -> Result<usize, AdminError> {
     let Some(text) = text else { return Ok(default) };
     text.parse()
         .ok()
         .filter(|limit| (1..=max).contains(limit))
-        .ok_or_else(|| Fault::field("/limit", format!("must be a number from 1 to {max}")))
+        .ok_or_else(|| AdminError::field("/limit", format!("must be a number from 1 to {max}")))
 }
 
 /// A moment, or how long ago.
-pub(super) fn moment(pointer: &str, text: Option<&str>, now: Time) -> Result<Option<Time>, Fault> {
+pub(super) fn moment(
+    pointer: &str,
+    text: Option<&str>,
+    now: Time,
+) -> Result<Option<Time>, AdminError> {
     text.map(|text| {
         Moment::at_or_ago(text, now)
             .map(|moment| moment.0)
-            .map_err(|error| Fault::field(pointer, error.to_string()))
+            .map_err(|error| AdminError::field(pointer, error.to_string()))
     })
     .transpose()
 }

@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::auth::Person;
-use super::batch::Asking;
+use super::batch::BatchMode;
 use super::durable::{MAY_STILL, durable, revised};
-use super::fault::Fault;
-use super::read::{Asked, Segment, name, remark, sentence, some_name};
-use super::{Desk, batch};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, name, remark, sentence, some_name};
+use super::{AdminState, batch};
 use crate::api::operate::{ExcludeRunRequest, ReportRequest, ReportRunRequest};
 use crate::api::{Moment, Problem};
 use crate::gate::booking::Change;
@@ -31,19 +31,19 @@ use crate::{api, ids};
     responses((status = 200, body = api::report::ReportResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn report(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(report): Asked<ReportRequest>,
-) -> Result<Json<api::report::ReportResponse>, Fault> {
+    JsonBody(report): JsonBody<ReportRequest>,
+) -> Result<Json<api::report::ReportResponse>, AdminError> {
     if report.filter.is_some() || takes_back_all(&report) {
-        return make_many(&desk, &person, &report)
+        return make_many(&state, &person, &report)
             .await
             .map(|batch| Json(api::report::ReportResponse::Many(batch)));
     }
     stray("/confirm", report.confirm, "goes with `filter` alone")?;
     stray("/dry_run", report.dry_run, "goes with `filter` alone")?;
     let target = target(&report)?;
-    make(&desk, &person, target, &report)
+    make(&state, &person, target, &report)
         .await
         .map(|Json(one)| Json(api::report::ReportResponse::One(one)))
 }
@@ -57,17 +57,17 @@ pub(super) async fn report(
     responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn report_run(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(run): Segment,
-    Asked(report): Asked<ReportRunRequest>,
-) -> Result<Json<api::operate::RevisedRun>, Fault> {
+    PathSegment(run): PathSegment,
+    JsonBody(report): JsonBody<ReportRunRequest>,
+) -> Result<Json<api::operate::RevisedRun>, AdminError> {
     let report = ReportRequest {
         run: Some(run),
         ..report.into()
     };
     let target = target(&report)?;
-    make(&desk, &person, target, &report).await
+    make(&state, &person, target, &report).await
 }
 
 /// Takes the run in the path out of the budget, or puts it back.
@@ -79,11 +79,11 @@ pub(super) async fn report_run(
     responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(run): Segment,
-    Asked(exclude): Asked<ExcludeRunRequest>,
-) -> Result<Json<api::operate::RevisedRun>, Fault> {
+    PathSegment(run): PathSegment,
+    JsonBody(exclude): JsonBody<ExcludeRunRequest>,
+) -> Result<Json<api::operate::RevisedRun>, AdminError> {
     let reason = sentence("/reason", &exclude.reason)?.into();
     let by = person.name.clone();
     let reference = some_reference(exclude.reference.as_deref())?;
@@ -103,23 +103,23 @@ pub(super) async fn exclude(
     };
     answer(
         &target,
-        revised(desk.ledger().revise(target.clone(), change)).await?,
+        revised(state.ledger().revise(target.clone(), change)).await?,
     )
 }
 
 async fn make(
-    desk: &Desk,
+    state: &AdminState,
     person: &Person,
     target: RunTarget,
     report: &ReportRequest,
-) -> Result<Json<api::operate::RevisedRun>, Fault> {
-    let mode = some_mode(desk, report)?;
+) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+    let mode = some_mode(state, report)?;
     let note: Option<Arc<str>> = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
     let by = person.name.clone();
     if let Some(executed) = report.executed {
         let RunTarget::Call(call) = target else {
-            return Err(Fault::field(
+            return Err(AdminError::field(
                 "/executed",
                 "settles a call whose answer was lost: `call` names it",
             ));
@@ -148,7 +148,7 @@ async fn make(
         };
         return answer(
             &target,
-            revised(desk.ledger().revise(target.clone(), change)).await?,
+            revised(state.ledger().revise(target.clone(), change)).await?,
         );
     }
     stray(
@@ -158,7 +158,7 @@ async fn make(
     )?;
     if report.retract {
         if mode.is_none() && reference.is_none() {
-            return Err(Fault::field(
+            return Err(AdminError::field(
                 "/mode",
                 "or `ref` must say which report is taken back",
             ));
@@ -170,7 +170,7 @@ async fn make(
         };
         return answer(
             &target,
-            revised(desk.ledger().revise(target.clone(), change)).await?,
+            revised(state.ledger().revise(target.clone(), change)).await?,
         );
     }
     let mode = mode.ok_or_else(no_mode)?;
@@ -188,7 +188,7 @@ async fn make(
         note,
         reference,
     };
-    match desk.ledger().report(target.clone(), charge) {
+    match state.ledger().report(target.clone(), charge) {
         Reported::Booked(receipt) => answer(&target, revised(receipt).await?),
         Reported::Open {
             revised,
@@ -211,10 +211,10 @@ fn takes_back_all(report: &ReportRequest) -> bool {
 }
 
 async fn make_many(
-    desk: &Arc<Desk>,
+    state: &Arc<AdminState>,
     person: &Person,
     report: &ReportRequest,
-) -> Result<api::report::BatchResult, Fault> {
+) -> Result<api::report::BatchResult, AdminError> {
     for (pointer, given) in [
         ("/run", &report.run),
         ("/call", &report.call),
@@ -236,40 +236,40 @@ async fn make_many(
     )?;
     let mode = match &report.filter {
         Some(filter) => some_mode(
-            desk,
+            state,
             &ReportRequest {
                 workflow: filter.workflow.clone(),
                 ..report.clone()
             },
         )?,
-        None => some_mode(desk, report)?,
+        None => some_mode(state, report)?,
     };
     let note = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
     let Some(filter) = &report.filter else {
         let reference = reference.unwrap_or_default();
         return batch::under(
-            desk,
+            state,
             &reference,
             batch::retraction(mode, &reference, person),
         )
         .await;
     };
-    let asking = Asking {
+    let asking = BatchMode {
         confirm: report.confirm,
         dry_run: report.dry_run,
     };
     let by = person.name.clone();
     if report.retract {
         if mode.is_none() && reference.is_none() {
-            return Err(Fault::field(
+            return Err(AdminError::field(
                 "/mode",
                 "or `ref` must say which reports are taken back",
             ));
         }
         let name = reference.clone().unwrap_or_default();
         return batch::matching(
-            desk,
+            state,
             filter,
             &name,
             Change::Retract {
@@ -292,41 +292,41 @@ async fn make_many(
         note,
         reference: Some(Arc::clone(&reference)),
     };
-    batch::matching(desk, filter, &reference, Change::Report(charge), asking).await
+    batch::matching(state, filter, &reference, Change::Report(charge), asking).await
 }
 
 pub(super) fn answer(
     target: &RunTarget,
     revised: Result<Revised, ReviseError>,
-) -> Result<Json<api::operate::RevisedRun>, Fault> {
+) -> Result<Json<api::operate::RevisedRun>, AdminError> {
     match revised {
         Ok(revised) => Ok(Json(told(&revised))),
-        Err(ReviseError::Unknown) => Err(Fault::no_run(target)),
+        Err(ReviseError::Unknown) => Err(AdminError::no_run(target)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn no_mode() -> Fault {
-    Fault::field("/mode", "must say what went wrong")
+fn no_mode() -> AdminError {
+    AdminError::field("/mode", "must say what went wrong")
 }
 
-fn some_reference(reference: Option<&str>) -> Result<Option<Arc<str>>, Fault> {
+fn some_reference(reference: Option<&str>) -> Result<Option<Arc<str>>, AdminError> {
     Ok(reference
         .map(|reference| name("/ref", reference))
         .transpose()?
         .map(Into::into))
 }
 
-fn stray(pointer: &str, given: bool, what: &str) -> Result<(), Fault> {
+fn stray(pointer: &str, given: bool, what: &str) -> Result<(), AdminError> {
     if given {
-        Err(Fault::field(pointer, what))
+        Err(AdminError::field(pointer, what))
     } else {
         Ok(())
     }
 }
 
 /// Which run is meant: exactly one of run, call and subject, and nothing that would be looked past.
-fn target(report: &ReportRequest) -> Result<RunTarget, Fault> {
+fn target(report: &ReportRequest) -> Result<RunTarget, AdminError> {
     let workflow = some_name("/workflow", report.workflow.as_deref())?;
     match (
         report.run.as_deref(),
@@ -354,7 +354,7 @@ fn target(report: &ReportRequest) -> Result<RunTarget, Fault> {
                 "a call's id says its agent",
             )?;
             Ok(RunTarget::Call(call.parse().map_err(|error| {
-                Fault::field("/call", format!("{error}"))
+                AdminError::field("/call", format!("{error}"))
             })?))
         }
         (None, None, Some(subject)) => {
@@ -365,7 +365,7 @@ fn target(report: &ReportRequest) -> Result<RunTarget, Fault> {
                 workflow,
             })
         }
-        _ => Err(Fault::field(
+        _ => Err(AdminError::field(
             "/run",
             "exactly one of `run`, `call` and `subject` must say which run is meant",
         )),
@@ -374,7 +374,10 @@ fn target(report: &ReportRequest) -> Result<RunTarget, Fault> {
 
 /// A built-in mode, or one that the workflow's objective names; that of any workflow where the
 /// report does not say which. A slip of the keyboard is no new mode.
-fn some_mode(desk: &Desk, report: &ReportRequest) -> Result<Option<FailureMode>, Fault> {
+fn some_mode(
+    state: &AdminState,
+    report: &ReportRequest,
+) -> Result<Option<FailureMode>, AdminError> {
     let Some(mode) = &report.mode else {
         return Ok(None);
     };
@@ -382,7 +385,7 @@ fn some_mode(desk: &Desk, report: &ReportRequest) -> Result<Option<FailureMode>,
     if !matches!(mode, FailureMode::Named(_)) {
         return Ok(Some(mode));
     }
-    let table = desk.ledger().table_full();
+    let table = state.ledger().table_full();
     let meant = table.entries.iter().filter(|(workflow, _)| {
         report
             .workflow
@@ -398,7 +401,7 @@ fn some_mode(desk: &Desk, report: &ReportRequest) -> Result<Option<FailureMode>,
         return Ok(Some(mode));
     }
     let known: Vec<_> = known.into_iter().map(FailureMode::as_str).collect();
-    Err(Fault::field(
+    Err(AdminError::field(
         "/mode",
         format!(
             "no failure mode is called `{mode}`; known are {}",

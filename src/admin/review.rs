@@ -7,12 +7,12 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::Desk;
+use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
-use super::fault::Fault;
+use super::error::AdminError;
 use super::numbers::span;
-use super::read::{Asked, Params, remark, some_name};
+use super::read::{JsonBody, QueryParams, remark, some_name};
 use super::runs::every;
 use crate::api::review::gather::{CALL_KINDS, HOLDS, KINDS, ReviewGathering, ReviewSubject};
 use crate::api::review::{
@@ -42,18 +42,18 @@ const MOST_RUNS: usize = 10_000;
 /// How workflows did over a span of time.
 #[utoipa::path(get, path = "/v1/review", params(ReviewQuery), responses((status = 200, body = ReviewResponse), (status = "default", body = Problem)))]
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Params(query): Params<ReviewQuery>,
-) -> Result<Json<ReviewResponse>, Fault> {
+    State(state): State<Arc<AdminState>>,
+    QueryParams(query): QueryParams<ReviewQuery>,
+) -> Result<Json<ReviewResponse>, AdminError> {
     let only = some_name::<WorkflowName>("/workflow", query.workflow.as_deref())?;
     let with_timeline = query.timeline.unwrap_or(false);
     if with_timeline && only.is_none() {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/timeline",
             "is one workflow's: name it with `workflow`",
         ));
     }
-    let now = desk.ledger().now();
+    let now = state.ledger().now();
     let (since, until) = span(
         query.since.as_deref(),
         query.until.as_deref(),
@@ -63,11 +63,11 @@ pub(super) async fn show(
     let views = match &only {
         Some(name) => vec![(
             name.clone(),
-            desk.ledger().view(name).ok_or_else(|| unknown(name))?,
+            state.ledger().view(name).ok_or_else(|| unknown(name))?,
         )],
-        None => desk.ledger().views(),
+        None => state.ledger().views(),
     };
-    let policies = desk.ledger().table();
+    let policies = state.ledger().table();
     let subjects = views
         .into_iter()
         .map(|(name, view)| subject(name, view, &policies.policies))
@@ -76,38 +76,39 @@ pub(super) async fn show(
         since,
         until.plus(Duration::from_millis(1)),
         subjects,
-        desk.ledger().incidents(),
+        state.ledger().incidents(),
         with_timeline,
     );
-    desk.look_up(move |records| {
-        look(
-            records,
-            gathering,
-            only,
-            (since, until.plus(Duration::from_millis(1))),
-            with_timeline,
-        )
-    })
-    .await
-    .map(Json)
+    state
+        .look_up(move |records| {
+            look(
+                records,
+                gathering,
+                only,
+                (since, until.plus(Duration::from_millis(1))),
+                with_timeline,
+            )
+        })
+        .await
+        .map(Json)
 }
 
 /// Records that a person looked, at one workflow or at all.
 #[utoipa::path(post, path = "/v1/review", request_body = ReviewDoneRequest, responses((status = 200, body = ReviewDoneResponse), (status = "default", body = Problem)))]
 pub(super) async fn done(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(done): Asked<ReviewDoneRequest>,
-) -> Result<Json<ReviewDoneResponse>, Fault> {
+    JsonBody(done): JsonBody<ReviewDoneRequest>,
+) -> Result<Json<ReviewDoneResponse>, AdminError> {
     let scope = some_name::<WorkflowName>("/workflow", done.workflow.as_deref())?
         .map_or(Scope::All, Scope::One);
     let note = remark("/note", done.note.as_deref())?;
-    for receipt in desk.ledger().reviewed(&scope, &person.name, note)? {
+    for receipt in state.ledger().reviewed(&scope, &person.name, note)? {
         durable(receipt, MAY_STILL).await?;
     }
     let workflows = match scope {
         Scope::One(name) => vec![name.to_string()],
-        Scope::All => desk
+        Scope::All => state
             .ledger()
             .views()
             .into_iter()
@@ -268,6 +269,6 @@ fn executed(
     Ok((counts.into_iter().map(shown).collect(), more))
 }
 
-pub(super) fn unknown(name: &WorkflowName) -> Fault {
-    Fault::new(Slug::NotFound, format!("no workflow is called `{name}`"))
+pub(super) fn unknown(name: &WorkflowName) -> AdminError {
+    AdminError::new(Slug::NotFound, format!("no workflow is called `{name}`"))
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::Desk;
-use super::fault::Fault;
+use super::AdminState;
+use super::error::AdminError;
 use super::incidents::incident_of;
-use super::read::{Params, Segment, limit, moment, name, some_name};
+use super::read::{PathSegment, QueryParams, limit, moment, name, some_name};
 use crate::api::problem::ExecutedView;
 use crate::api::report::CandidateRun;
 use crate::api::run::{
@@ -36,17 +36,17 @@ pub(super) const MAX_LISTED: usize = 1_000;
 /// Booked runs, newest first.
 #[utoipa::path(get, path = "/v1/runs", params(RunQuery), responses((status = 200, body = RunPage), (status = "default", body = Problem)))]
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Params(query): Params<RunQuery>,
-) -> Result<Json<RunPage>, Fault> {
-    let filter = filter(&query, desk.ledger().now())?;
+    State(state): State<Arc<AdminState>>,
+    QueryParams(query): QueryParams<RunQuery>,
+) -> Result<Json<RunPage>, AdminError> {
+    let filter = filter(&query, state.ledger().now())?;
     let limit = filter.limit;
     // One more than is shown tells whether there is a next page.
     let filter = RunFilter {
         limit: limit + 1,
         ..filter
     };
-    let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
+    let mut found = state.look_up(move |records| records.runs(&filter)).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found
@@ -67,10 +67,10 @@ pub(super) async fn list(
     responses((status = 200, body = RunDetail), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Segment(asked): Segment,
-    Params(scope): Params<RunScope>,
-) -> Result<Json<RunDetail>, Fault> {
+    State(state): State<Arc<AdminState>>,
+    PathSegment(asked): PathSegment,
+    QueryParams(scope): QueryParams<RunScope>,
+) -> Result<Json<RunDetail>, AdminError> {
     let workflow = some_name::<WorkflowName>("/workflow", scope.workflow.as_deref())?;
     let filter = RunFilter {
         run: Some(RunId::from(asked.as_str())),
@@ -78,7 +78,7 @@ pub(super) async fn show(
         limit: MAX_LISTED,
         ..RunFilter::default()
     };
-    let mut found = desk.look_up(move |records| records.runs(&filter)).await?;
+    let mut found = state.look_up(move |records| records.runs(&filter)).await?;
     // Continuations answer to the id that the agent gave, and have one of their own.
     found.retain(|view| {
         view.run.id().as_str() == asked
@@ -88,28 +88,33 @@ pub(super) async fn show(
                 .is_none_or(|agent| agent == view.run.agent.as_str())
     });
     match found.as_slice() {
-        [] => Err(Fault::new(
+        [] => Err(AdminError::new(
             Slug::NotFound,
             "no booked run has this id; one that is still open is shown when it ends",
         )),
-        [one] => Ok(Json(detail(one, &Beside::of(&desk, [&one.run.workflow])))),
-        several => Err(Fault::several(several.iter().map(|view| CandidateRun {
-            workflow: view.run.workflow.to_string(),
-            agent: view.run.agent.to_string(),
-            run: view.run.id().to_string(),
-            tool: None,
-            at: Moment(view.run.booked_at),
+        [one] => Ok(Json(detail(
+            one,
+            &RunContext::of(&state, [&one.run.workflow]),
+        ))),
+        several => Err(AdminError::several(several.iter().map(|view| {
+            CandidateRun {
+                workflow: view.run.workflow.to_string(),
+                agent: view.run.agent.to_string(),
+                run: view.run.id().to_string(),
+                tool: None,
+                at: Moment(view.run.booked_at),
+            }
         }))),
     }
 }
 
-pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
+pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, AdminError> {
     let (since, until) = (
         moment("/since", query.since.as_deref(), now)?,
         moment("/until", query.until.as_deref(), now)?,
     );
     if since.is_some_and(|since| since > now) {
-        return Err(Fault::field(
+        return Err(AdminError::field(
             "/since",
             "lies in the future, and nothing is booked there",
         ));
@@ -117,14 +122,14 @@ pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
     if let (Some(since), Some(until)) = (since, until)
         && until <= since
     {
-        return Err(Fault::field("/until", "must lie after `since`"));
+        return Err(AdminError::field("/until", "must lie after `since`"));
     }
     let call = query
         .call
         .as_deref()
         .map(|call| {
             call.parse()
-                .map_err(|error| Fault::field("/call", format!("{error}")))
+                .map_err(|error| AdminError::field("/call", format!("{error}")))
         })
         .transpose()?;
     Ok(RunFilter {
@@ -144,13 +149,13 @@ pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
         ambiguous: match query.ambiguous.as_deref() {
             None | Some("false") => false,
             Some("true" | "") => true,
-            Some(_) => return Err(Fault::field("/ambiguous", "must be true or false")),
+            Some(_) => return Err(AdminError::field("/ambiguous", "must be true or false")),
         },
         before: match query.before.as_deref().map(str::parse) {
             None => None,
             Some(Ok(position)) => Some(position),
             Some(Err(_)) => {
-                return Err(Fault::field(
+                return Err(AdminError::field(
                     "/before",
                     "must be what the page before gave as `next`",
                 ));
@@ -160,7 +165,7 @@ pub(super) fn filter(query: &RunQuery, now: Time) -> Result<RunFilter, Fault> {
     })
 }
 
-fn outcome(text: &str) -> Result<Outcome, Fault> {
+fn outcome(text: &str) -> Result<Outcome, AdminError> {
     let known = [
         Outcome::Acceptable,
         Outcome::Unacceptable,
@@ -169,7 +174,9 @@ fn outcome(text: &str) -> Result<Outcome, Fault> {
     known
         .into_iter()
         .find(|outcome| outcome.as_str() == text)
-        .ok_or_else(|| Fault::field("/outcome", "must be acceptable, unacceptable or excluded"))
+        .ok_or_else(|| {
+            AdminError::field("/outcome", "must be acceptable, unacceptable or excluded")
+        })
 }
 
 /// Shows every run of `filter` to `see`, newest first, page by page, until `most` were shown. Says
@@ -227,31 +234,31 @@ fn run(view: &RunView) -> RunSummary {
 }
 
 /// What is known of runs beside what stands in the run index.
-pub(super) struct Beside {
+pub(super) struct RunContext {
     incidents: Vec<Incident>,
     samples: Vec<Sample>,
 }
 
-impl Beside {
+impl RunContext {
     /// For runs of these workflows.
     pub(super) fn of<'w>(
-        desk: &Desk,
+        state: &AdminState,
         workflows: impl IntoIterator<Item = &'w WorkflowName>,
     ) -> Self {
         let workflows: BTreeSet<_> = workflows.into_iter().collect();
         let samples = |workflow: &WorkflowName| {
-            desk.ledger().view(workflow).map_or_else(Vec::new, |view| {
+            state.ledger().view(workflow).map_or_else(Vec::new, |view| {
                 view.state.samples().iter().cloned().collect()
             })
         };
-        Beside {
-            incidents: desk.ledger().incidents(),
+        RunContext {
+            incidents: state.ledger().incidents(),
             samples: workflows.into_iter().flat_map(samples).collect(),
         }
     }
 }
 
-pub(super) fn detail(view: &RunView, beside: &Beside) -> RunDetail {
+pub(super) fn detail(view: &RunView, beside: &RunContext) -> RunDetail {
     let run = &view.run;
     RunDetail {
         run: run.id().to_string(),

@@ -16,9 +16,9 @@ use axum::http::{HeaderMap, header};
 
 use super::auth::Role;
 use super::durable::{MAY_STILL, durable, revised};
-use super::fault::Fault;
-use super::read::Segment;
-use super::{Desk, fault, read, reports};
+use super::error::AdminError;
+use super::read::PathSegment;
+use super::{AdminState, error, read, reports};
 use crate::api::report::SignalResponse;
 use crate::api::{Problem, Slug, operate};
 use crate::gate::booking::Change;
@@ -48,38 +48,38 @@ const MAX_SECRETS_FILE: u64 = 16 * 1024;
     security((), ("token" = []))
 )]
 pub(super) async fn receive(
-    State(desk): State<Arc<Desk>>,
-    Segment(name): Segment,
+    State(state): State<Arc<AdminState>>,
+    PathSegment(name): PathSegment,
     request: Request,
-) -> Result<Json<SignalResponse>, Fault> {
+) -> Result<Json<SignalResponse>, AdminError> {
     let (parts, body) = request.into_parts();
-    let policies = Arc::clone(&desk.ledger().table().policies);
+    let policies = Arc::clone(&state.ledger().table().policies);
     let signal = policies.signals.get(name.as_str()).map(Arc::clone);
     let Some(signal) = signal.filter(|signal| signal.secret.is_some()) else {
         // Who has no token is not told which signals there are.
-        let person = desk.may(&parts.headers, Role::Reporter)?;
+        let person = state.may(&parts.headers, Role::Reporter)?;
         let signal = policies.signals.get(name.as_str()).ok_or_else(|| {
-            Fault::new(Slug::NotFound, format!("no policy has a signal `{name}`"))
+            AdminError::new(Slug::NotFound, format!("no policy has a signal `{name}`"))
         })?;
         let body = read::bounded(body).await?;
         // It may have taken its time, and people leave.
-        desk.may(&parts.headers, Role::Reporter)?;
+        state.may(&parts.headers, Role::Reporter)?;
         return counted(
-            &desk,
+            &state,
             signal,
-            news(&desk, signal, &parts.headers, &body, &person.name).await,
+            news(&state, signal, &parts.headers, &body, &person.name).await,
         );
     };
     let body = read::bounded(body).await?;
-    if let Err(fault) = signed(&desk, &signal, &parts.headers, &body).await {
-        desk.admin.metrics.signal(&signal.name, "refused");
-        return Err(fault);
+    if let Err(error) = signed(&state, &signal, &parts.headers, &body).await {
+        state.admin.metrics.signal(&signal.name, "refused");
+        return Err(error);
     }
     counted(
-        &desk,
+        &state,
         &signal,
         news(
-            &desk,
+            &state,
             &signal,
             &parts.headers,
             &body,
@@ -91,10 +91,10 @@ pub(super) async fn receive(
 
 /// What it said, counted.
 fn counted(
-    desk: &Desk,
+    state: &AdminState,
     signal: &Signal,
-    answer: Result<SignalResponse, Fault>,
-) -> Result<Json<SignalResponse>, Fault> {
+    answer: Result<SignalResponse, AdminError>,
+) -> Result<Json<SignalResponse>, AdminError> {
     let outcome = match &answer {
         Ok(SignalResponse {
             matched: false,
@@ -109,17 +109,17 @@ fn counted(
         Ok(SignalResponse { .. }) => "booked",
         Err(_) => "failed",
     };
-    desk.admin.metrics.signal(&signal.name, outcome);
+    state.admin.metrics.signal(&signal.name, outcome);
     answer.map(Json)
 }
 
 /// Is it by somebody who has the secret, and from now?
 async fn signed(
-    desk: &Arc<Desk>,
+    state: &Arc<AdminState>,
     signal: &Signal,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(), Fault> {
+) -> Result<(), AdminError> {
     let Some(place) = signal.secret.clone() else {
         return Ok(());
     };
@@ -127,7 +127,7 @@ async fn signed(
         let mut values = headers.get_all(name).iter();
         match (values.next().map(|value| value.to_str()), values.next()) {
             (Some(Ok(value)), None) => Ok(value),
-            _ => Err(Fault::new(
+            _ => Err(AdminError::new(
                 Slug::Unauthorized,
                 format!("`{name}` must be there once: this signal is signed as Standard Webhooks"),
             )),
@@ -139,7 +139,7 @@ async fn signed(
         signature: one("webhook-signature")?,
     };
     let (file, name) = (Arc::clone(&signal.place.file), signal.name.clone());
-    let text = desk
+    let text = state
         .look_up(move |_| Ok(secret_text(&place, &file)))
         .await?;
     let secrets = text.and_then(|text| webhook::secrets(&text).map_err(|error| error.to_string()));
@@ -149,13 +149,13 @@ async fn signed(
             why,
             "a signal cannot be checked: its secret cannot be read"
         );
-        Fault::new(
+        AdminError::new(
             Slug::Unavailable,
             "the gate cannot read this signal's secret, so that it cannot be checked",
         )
     })?;
-    webhook::verify(&secrets, signed, body, desk.ledger().now())
-        .map_err(|refused| Fault::new(Slug::Unauthorized, refused.to_string()))
+    webhook::verify(&secrets, signed, body, state.ledger().now())
+        .map_err(|refused| AdminError::new(Slug::Unauthorized, refused.to_string()))
 }
 
 fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
@@ -163,7 +163,7 @@ fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
         SecretPlace::Variable(name) => std::env::var(&**name)
             .map_err(|_| format!("the environment variable {name} is not set")),
         SecretPlace::File(written) => {
-            // Beside the policy that names it.
+            // RunContext the policy that names it.
             let path = Path::new(policy)
                 .parent()
                 .unwrap_or(Path::new(""))
@@ -183,20 +183,20 @@ fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
 
 /// What the delivery says, booked.
 async fn news(
-    desk: &Desk,
+    state: &AdminState,
     signal: &Signal,
     headers: &HeaderMap,
     body: &[u8],
     by: &PersonName,
-) -> Result<SignalResponse, Fault> {
+) -> Result<SignalResponse, AdminError> {
     let unmatched = |why: String| SignalResponse {
         matched: false,
         why: Some(why),
         ..SignalResponse::default()
     };
     let (target, note, reference) = match understood(signal, headers, body)? {
-        Understood::Nothing(why) => return Ok(unmatched(why)),
-        Understood::News {
+        ParsedSignal::Nothing(why) => return Ok(unmatched(why)),
+        ParsedSignal::News {
             target,
             note,
             reference,
@@ -204,7 +204,7 @@ async fn news(
     };
     let answer = match &signal.says {
         Says::Right => {
-            revised(desk.ledger().revise(
+            revised(state.ledger().revise(
                 target.clone(),
                 Change::Check {
                     right: true,
@@ -227,7 +227,7 @@ async fn news(
                 note,
                 reference,
             };
-            match desk.ledger().report(target.clone(), charge) {
+            match state.ledger().report(target.clone(), charge) {
                 Reported::Booked(receipt) => revised(receipt).await?,
                 Reported::Open {
                     revised,
@@ -247,7 +247,7 @@ async fn news(
             result: Some(reports::told(&done)),
             ..SignalResponse::default()
         }),
-        Err(ReviseError::Unknown) => Ok(unmatched(fault::no_run(&target))),
+        Err(ReviseError::Unknown) => Ok(unmatched(error::no_run(&target))),
         Err(ReviseError::Several(runs)) => {
             tracing::warn!(
                 signal = signal.name.as_str(),
@@ -256,7 +256,7 @@ async fn news(
             );
             let why = "runs of several workflows may be meant, and none was charged: give the signal a `workflow` or a `tool`".to_owned();
             Ok(SignalResponse {
-                candidates: runs.into_iter().map(fault::candidate).collect(),
+                candidates: runs.into_iter().map(error::candidate).collect(),
                 ..unmatched(why)
             })
         }
@@ -267,7 +267,7 @@ async fn news(
     }
 }
 
-enum Understood {
+enum ParsedSignal {
     /// No news, and why.
     Nothing(String),
     News {
@@ -278,14 +278,18 @@ enum Understood {
 }
 
 /// What the policy makes of the delivery.
-fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Understood, Fault> {
+fn understood(
+    signal: &Signal,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<ParsedSignal, AdminError> {
     let parsed = json::parse(body).map_err(|error| {
-        Fault::new(
+        AdminError::new(
             Slug::Malformed,
             format!("the body is not JSON that can be read in one way: {error}"),
         )
     })?;
-    let (burn, lookup) = (BurnRates::default(), Headers(headers));
+    let (burn, lookup) = (BurnRates::default(), SignalHeaders(headers));
     let facts = Facts {
         args: Some(&parsed),
         header: &lookup,
@@ -297,7 +301,7 @@ fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Under
             .holds(&facts)
             .map_err(|undecided| unreadable(rule, "when", &undecided))?
     {
-        return Ok(Understood::Nothing(format!(
+        return Ok(ParsedSignal::Nothing(format!(
             "`when` ({}) does not hold",
             rule.place
         )));
@@ -311,14 +315,14 @@ fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Under
         text(rule, key)?
             .map(|text| Ok(Arc::from(read::name(&format!("/{key}"), &text)?)))
             .transpose()
-            .map_err(|fault: Fault| fault.at(&rule.place))
+            .map_err(|error: AdminError| error.at(&rule.place))
     };
     let (rule, key) = match &signal.about {
         About::Run(rule) => (rule, "run"),
         About::Subject(rule, _) => (rule, "subject"),
     };
     let Some(meant): Option<Arc<str>> = named(rule, key)? else {
-        return Ok(Understood::Nothing(format!(
+        return Ok(ParsedSignal::Nothing(format!(
             "`{key}` ({}) gives nothing",
             rule.place
         )));
@@ -347,7 +351,7 @@ fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Under
         Some(rule) => match named(rule, "ref")? {
             Some(reference) => Some(reference),
             None => {
-                return Ok(Understood::Nothing(format!(
+                return Ok(ParsedSignal::Nothing(format!(
                     "`ref` ({}) gives nothing",
                     rule.place
                 )));
@@ -360,14 +364,14 @@ fn understood(signal: &Signal, headers: &HeaderMap, body: &[u8]) -> Result<Under
             .transpose()?
             .map(Arc::from),
     };
-    Ok(Understood::News {
+    Ok(ParsedSignal::News {
         target,
         note,
         reference,
     })
 }
 
-fn unreadable(rule: &Rule, key: &str, undecided: &Undecided) -> Fault {
+fn unreadable(rule: &Rule, key: &str, undecided: &Undecided) -> AdminError {
     let why = match undecided {
         Undecided::Ambiguous(part) => format!("{part} can be read in two ways"),
         Undecided::Inexact(pointer) => {
@@ -375,7 +379,7 @@ fn unreadable(rule: &Rule, key: &str, undecided: &Undecided) -> Fault {
         }
         Undecided::Failed(why) => why.clone(),
     };
-    Fault::new(
+    AdminError::new(
         Slug::Invalid,
         format!("{}: `{key}` cannot be evaluated: {why}", rule.place),
     )
@@ -392,9 +396,9 @@ fn clipped(note: &str) -> Arc<str> {
 
 /// The headers that expressions read. Credentials are not among them: what a policy could copy into
 /// a note would be in the journal for good.
-struct Headers<'h>(&'h HeaderMap);
+struct SignalHeaders<'h>(&'h HeaderMap);
 
-impl Lookup for Headers<'_> {
+impl Lookup for SignalHeaders<'_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
         if [
             header::AUTHORIZATION.as_str(),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::Desk;
-use super::fault::Fault;
-use super::read::{Params, moment};
+use super::AdminState;
+use super::error::AdminError;
+use super::read::{QueryParams, moment};
 use crate::api::unlisted::{UnlistedCall, UnlistedCalls, UnlistedQuery};
 use crate::api::{Moment, Problem};
 use crate::ledger::unlisted::Kind;
@@ -16,11 +16,11 @@ use crate::ledger::unlisted::Kind;
 /// Unlisted calls, those that look alike together: shapes, and no values.
 #[utoipa::path(get, path = "/v1/unlisted", params(UnlistedQuery), responses((status = 200, body = UnlistedCalls), (status = "default", body = Problem)))]
 pub(super) async fn list(
-    State(desk): State<Arc<Desk>>,
-    Params(query): Params<UnlistedQuery>,
-) -> Result<Json<UnlistedCalls>, Fault> {
-    let since = moment("/since", query.since.as_deref(), desk.ledger().now())?;
-    let seen = desk.ledger().unlisted().seen();
+    State(state): State<Arc<AdminState>>,
+    QueryParams(query): QueryParams<UnlistedQuery>,
+) -> Result<Json<UnlistedCalls>, AdminError> {
+    let since = moment("/since", query.since.as_deref(), state.ledger().now())?;
+    let seen = state.ledger().unlisted().seen();
     let is_meant = |kind: &Kind| {
         since.is_none_or(|since| kind.last >= since)
             && query

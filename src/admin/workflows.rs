@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::Desk;
+use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
-use super::fault::Fault;
-use super::read::{Asked, Segment, lasting, name, remark, sentence, some_name};
+use super::error::AdminError;
+use super::read::{JsonBody, PathSegment, lasting, name, remark, sentence, some_name};
 use crate::api::operate::{
     ClampRequest, ClampResponse, PromoteRequest, RecoverRequest, ReleaseRequest,
 };
@@ -35,8 +35,8 @@ const MAX_PROBATION: Duration = days(90);
 
 /// Every workflow as it stands, by name.
 #[utoipa::path(get, path = "/v1/workflows", responses((status = 200, body = WorkflowList), (status = "default", body = Problem)))]
-pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<WorkflowList> {
-    Json(all(&desk))
+pub(super) async fn list(State(state): State<Arc<AdminState>>) -> Json<WorkflowList> {
+    Json(all(&state))
 }
 
 /// One workflow as it stands.
@@ -47,10 +47,10 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Json<WorkflowList> {
     responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn show(
-    State(desk): State<Arc<Desk>>,
-    Segment(workflow): Segment,
-) -> Result<Json<WorkflowView>, Fault> {
-    one(&desk, &workflow.into()).map(Json)
+    State(state): State<Arc<AdminState>>,
+    PathSegment(workflow): PathSegment,
+) -> Result<Json<WorkflowView>, AdminError> {
+    one(&state, &workflow.into()).map(Json)
 }
 
 /// Sets a ceiling on one workflow's level, in force for the next call.
@@ -62,22 +62,22 @@ pub(super) async fn show(
     responses((status = 200, body = ClampResponse), (status = "default", body = Problem))
 )]
 pub(super) async fn clamp(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(clamp): Asked<ClampRequest>,
-) -> Result<Json<ClampResponse>, Fault> {
-    clamp_scope(&desk, &person, Scope::One(workflow.into()), clamp).await
+    PathSegment(workflow): PathSegment,
+    JsonBody(clamp): JsonBody<ClampRequest>,
+) -> Result<Json<ClampResponse>, AdminError> {
+    clamp_scope(&state, &person, Scope::One(workflow.into()), clamp).await
 }
 
 /// Sets a ceiling on every workflow's level, those to come included.
 #[utoipa::path(post, path = "/v1/clamp", request_body = ClampRequest, responses((status = 200, body = ClampResponse), (status = "default", body = Problem)))]
 pub(super) async fn clamp_all(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(clamp): Asked<ClampRequest>,
-) -> Result<Json<ClampResponse>, Fault> {
-    clamp_scope(&desk, &person, Scope::All, clamp).await
+    JsonBody(clamp): JsonBody<ClampRequest>,
+) -> Result<Json<ClampResponse>, AdminError> {
+    clamp_scope(&state, &person, Scope::All, clamp).await
 }
 
 /// Lifts the clamp of one workflow, and nothing else.
@@ -89,30 +89,33 @@ pub(super) async fn clamp_all(
     responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn release(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(release): Asked<ReleaseRequest>,
-) -> Result<Json<WorkflowView>, Fault> {
+    PathSegment(workflow): PathSegment,
+    JsonBody(release): JsonBody<ReleaseRequest>,
+) -> Result<Json<WorkflowView>, AdminError> {
     let workflow = WorkflowName::from(workflow);
-    release_scope(&desk, &person, &Scope::One(workflow.clone()), &release).await?;
-    one(&desk, &workflow).map(Json)
+    release_scope(&state, &person, &Scope::One(workflow.clone()), &release).await?;
+    one(&state, &workflow).map(Json)
 }
 
 /// Lifts the clamp on every workflow, and nothing else: a workflow's own clamp stays.
 #[utoipa::path(post, path = "/v1/release", request_body = ReleaseRequest, responses((status = 200, body = WorkflowList), (status = "default", body = Problem)))]
 pub(super) async fn release_all(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Asked(release): Asked<ReleaseRequest>,
-) -> Result<Json<WorkflowList>, Fault> {
-    release_scope(&desk, &person, &Scope::All, &release).await?;
-    let note = desk
+    JsonBody(release): JsonBody<ReleaseRequest>,
+) -> Result<Json<WorkflowList>, AdminError> {
+    release_scope(&state, &person, &Scope::All, &release).await?;
+    let note = state
         .admin
         .health
         .clamp_file()
         .map(|file| format!("the file `{file}` is still there: it does not clamp again while this gate runs, and it will at the next start; remove it"));
-    Ok(Json(WorkflowList { note, ..all(&desk) }))
+    Ok(Json(WorkflowList {
+        note,
+        ..all(&state)
+    }))
 }
 
 /// Puts the cause of a burn on record and opens a probation.
@@ -124,11 +127,11 @@ pub(super) async fn release_all(
     responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn recover(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(recover): Asked<RecoverRequest>,
-) -> Result<Json<WorkflowView>, Fault> {
+    PathSegment(workflow): PathSegment,
+    JsonBody(recover): JsonBody<RecoverRequest>,
+) -> Result<Json<WorkflowView>, AdminError> {
     let workflow = WorkflowName::from(workflow);
     let (cause, fix) = (
         sentence("/cause", &recover.cause)?,
@@ -138,11 +141,12 @@ pub(super) async fn recover(
     let lasts = recover
         .lasts
         .map_or(Ok(PROBATION), |lasts| lasting("/for", lasts, MAX_PROBATION))?;
-    let receipt = desk
-        .ledger()
-        .recover(&workflow, &person.name, cause, fix, to.as_ref(), lasts)?;
+    let receipt =
+        state
+            .ledger()
+            .recover(&workflow, &person.name, cause, fix, to.as_ref(), lasts)?;
     durable(receipt, MAY_STILL).await?;
-    one(&desk, &workflow).map(Json)
+    one(&state, &workflow).map(Json)
 }
 
 /// Takes a step that was earned, or gives a level, with a reason on record.
@@ -154,11 +158,11 @@ pub(super) async fn recover(
     responses((status = 200, body = WorkflowView), (status = "default", body = Problem))
 )]
 pub(super) async fn promote(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
-    Segment(workflow): Segment,
-    Asked(promote): Asked<PromoteRequest>,
-) -> Result<Json<WorkflowView>, Fault> {
+    PathSegment(workflow): PathSegment,
+    JsonBody(promote): JsonBody<PromoteRequest>,
+) -> Result<Json<WorkflowView>, AdminError> {
     let workflow = WorkflowName::from(workflow);
     let what = match (
         some_name("/to", promote.to.as_deref())?,
@@ -168,28 +172,28 @@ pub(super) async fn promote(
         (None, Some(step)) => Promotion::Step(step),
         (None, None) => Promotion::Proposed,
         (Some(_), Some(_)) => {
-            return Err(Fault::field(
+            return Err(AdminError::field(
                 "/step",
                 "goes without `to`: a level is given, or a step is taken",
             ));
         }
     };
-    let receipt = desk.ledger().promote(
+    let receipt = state.ledger().promote(
         &workflow,
         &person.name,
         &what,
         sentence("/reason", &promote.reason)?,
     )?;
     durable(receipt, MAY_STILL).await?;
-    one(&desk, &workflow).map(Json)
+    one(&state, &workflow).map(Json)
 }
 
 async fn clamp_scope(
-    desk: &Desk,
+    state: &AdminState,
     person: &Person,
     scope: Scope,
     clamp: ClampRequest,
-) -> Result<Json<ClampResponse>, Fault> {
+) -> Result<Json<ClampResponse>, AdminError> {
     let (to, reason) = (
         LevelName::from(name("/to", &clamp.to)?),
         sentence("/reason", &clamp.reason)?,
@@ -198,12 +202,12 @@ async fn clamp_scope(
         .lasts
         .map(|lasts| lasting("/for", lasts, MAX_CLAMP))
         .transpose()?;
-    let until = lasts.map(|lasts| desk.ledger().now().plus(lasts));
-    let found = desk
+    let until = lasts.map(|lasts| state.ledger().now().plus(lasts));
+    let found = state
         .ledger()
         .clamp(&scope, &to, &person.name, reason, until)?;
     let withdrawn = if clamp.withdraw {
-        desk.ledger().withdraw_all(&scope, &person.name, reason)?
+        state.ledger().withdraw_all(&scope, &person.name, reason)?
     } else {
         Vec::new()
     };
@@ -227,40 +231,41 @@ async fn clamp_scope(
 }
 
 async fn release_scope(
-    desk: &Desk,
+    state: &AdminState,
     person: &Person,
     scope: &Scope,
     release: &ReleaseRequest,
-) -> Result<(), Fault> {
+) -> Result<(), AdminError> {
     let receipt =
-        desk.ledger()
+        state
+            .ledger()
             .release(scope, &person.name, sentence("/reason", &release.reason)?)?;
     durable(receipt, MAY_STILL).await
 }
 
-fn all(desk: &Desk) -> WorkflowList {
+fn all(state: &AdminState) -> WorkflowList {
     WorkflowList {
-        workflows: desk
+        workflows: state
             .ledger()
             .views()
             .iter()
-            .map(|(name, view)| shown(desk, name, view))
+            .map(|(name, view)| shown(state, name, view))
             .collect(),
         note: None,
     }
 }
 
-pub(super) fn one(desk: &Desk, workflow: &WorkflowName) -> Result<WorkflowView, Fault> {
-    let view = desk.ledger().view(workflow).ok_or_else(|| {
-        Fault::new(
+pub(super) fn one(state: &AdminState, workflow: &WorkflowName) -> Result<WorkflowView, AdminError> {
+    let view = state.ledger().view(workflow).ok_or_else(|| {
+        AdminError::new(
             Slug::NotFound,
             format!("no workflow is called `{workflow}`"),
         )
     })?;
-    Ok(shown(desk, workflow, &view))
+    Ok(shown(state, workflow, &view))
 }
 
-fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> WorkflowView {
+fn shown(state: &AdminState, name: &WorkflowName, view: &View) -> WorkflowView {
     let mut shown = WorkflowView::of(
         name,
         view.handle.as_ref().map(|place| place.policy.mode),
@@ -270,8 +275,8 @@ fn shown(desk: &Desk, name: &WorkflowName, view: &View) -> WorkflowView {
     if let Some(place) = &view.handle {
         shown.shadow = watched(
             &place.policy,
-            &desk.ledger().table().policies,
-            desk.ledger().now(),
+            &state.ledger().table().policies,
+            state.ledger().now(),
         )
         .into_iter()
         .map(Into::into)

@@ -175,10 +175,10 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, 
 /// What an edit changes, member by member; nothing where one of the two is no object.
 #[must_use]
 pub fn changes(asked: &str, edited: &str) -> Vec<MemberChange> {
-    type Members = BTreeMap<String, Box<RawValue>>;
+    type JsonMembers = BTreeMap<String, Box<RawValue>>;
     let (Ok(asked), Ok(edited)) = (
-        serde_json::from_str::<Members>(asked),
-        serde_json::from_str::<Members>(edited),
+        serde_json::from_str::<JsonMembers>(asked),
+        serde_json::from_str::<JsonMembers>(edited),
     ) else {
         return Vec::new();
     };

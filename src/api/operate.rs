@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::report::{RunFilter, text};
+use super::report::{RunSelection, text};
 use super::{Moment, TimeSpan};
 
 /// The longest reason, cause or note, in characters.
@@ -323,7 +323,7 @@ pub struct ReportRequest {
     pub agent: Option<String>,
     /// Every run that matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<RunFilter>,
+    pub filter: Option<RunSelection>,
     /// What went wrong. May be absent where a report is taken back by its reference.
     #[serde(
         default,

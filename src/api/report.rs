@@ -12,7 +12,7 @@ use super::run::RunQuery;
 /// Which booked runs. At least one member; moments are RFC 3339, or how long ago: `1d`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RunFilter {
+pub struct RunSelection {
     /// Of this workflow.
     #[serde(
         default,
@@ -74,7 +74,7 @@ pub struct RunFilter {
 pub struct ExcludeRunsRequest {
     /// Which runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<RunFilter>,
+    pub filter: Option<RunSelection>,
     /// Why.
     pub reason: String,
     /// What they can be put back by; one is made up where it is absent.
@@ -154,17 +154,17 @@ pub struct SignalResponse {
     pub candidates: Vec<CandidateRun>,
 }
 
-impl RunFilter {
+impl RunSelection {
     /// Is nothing filtered?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == RunFilter::default()
+        *self == RunSelection::default()
     }
 }
 
-impl From<RunFilter> for RunQuery {
-    fn from(filter: RunFilter) -> Self {
-        let RunFilter {
+impl From<RunSelection> for RunQuery {
+    fn from(filter: RunSelection) -> Self {
+        let RunSelection {
             workflow,
             since,
             until,
@@ -209,9 +209,11 @@ mod tests {
             assert!(serde_json::from_str::<ReportRequest>(bad).is_err(), "{bad}");
         }
         assert!(
-            RunFilter::default().is_empty()
-                && serde_json::from_str::<RunFilter>("{}").unwrap().is_empty()
+            RunSelection::default().is_empty()
+                && serde_json::from_str::<RunSelection>("{}")
+                    .unwrap()
+                    .is_empty()
         );
-        assert!(serde_json::from_str::<RunFilter>(r#"{"worfklow": "w"}"#).is_err());
+        assert!(serde_json::from_str::<RunSelection>(r#"{"worfklow": "w"}"#).is_err());
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::emergency::Emergency;
 use super::reload::Reload;
-use crate::admin::health::{Check, Condition, Health};
+use crate::admin::health::{Health, HealthCheck, HealthState};
 use crate::journal::port::Journal;
 use crate::ledger::Ledger;
 use crate::proxy::drain::Phase;
@@ -26,43 +26,43 @@ pub struct GateHealth {
 }
 
 impl Health for GateHealth {
-    fn checks(&self) -> Vec<Check> {
+    fn checks(&self) -> Vec<HealthCheck> {
         let policies = if self.reload.is_broken() {
-            Condition::Warned("the last reload failed")
+            HealthState::Warned("the last reload failed")
         } else {
-            Condition::Well
+            HealthState::Well
         };
         let store = if self.journal.ready() {
-            Condition::Well
+            HealthState::Well
         } else {
-            Condition::Failed("the journal is unavailable")
+            HealthState::Failed("the journal is unavailable")
         };
         let draining = if *self.phase.borrow() == Phase::Running {
-            Condition::Well
+            HealthState::Well
         } else {
-            Condition::Failed("the gate is stopping")
+            HealthState::Failed("the gate is stopping")
         };
         // Held calls that nobody saw are the gate's failure, and whoever looks at its health should
         // know.
         let approvals = if self.ledger.unseen() == 0 {
-            Condition::Well
+            HealthState::Well
         } else {
-            Condition::Warned("held calls expired and nobody saw them")
+            HealthState::Warned("held calls expired and nobody saw them")
         };
         vec![
-            Check {
+            HealthCheck {
                 what: "approvals",
                 state: approvals,
             },
-            Check {
+            HealthCheck {
                 what: "policies",
                 state: policies,
             },
-            Check {
+            HealthCheck {
                 what: "store",
                 state: store,
             },
-            Check {
+            HealthCheck {
                 what: "draining",
                 state: draining,
             },

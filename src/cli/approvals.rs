@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::client::{Answer, Client, Connection, path, query};
+use super::client::{Client, ConnectionArgs, GateAnswer, path, query};
 use super::failure::{Exit, Failure};
 use super::render;
 use super::render::table::Columns;
@@ -16,7 +16,7 @@ mod many;
 mod page;
 mod timed;
 
-use many::Named;
+use many::NamedApprovals;
 
 /// What is told to whoever names an approval that the gate does not have.
 const KNOWN: &str =
@@ -24,33 +24,33 @@ const KNOWN: &str =
 
 /// List, show and decide calls that are held for a person
 #[derive(Debug, Args)]
-pub(super) struct Approvals {
+pub(super) struct ApprovalsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: ApprovalsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ApprovalsCommand {
     /// List the calls that wait: those put to other people first, then the riskiest, of those the
     /// first to expire
-    List(ListCalls),
+    List(ListApprovalsArgs),
     /// Show one call in full: what it would send, which rule held it, its run so far, how calls
     /// like it were decided
-    Show(Show),
+    Show(ShowApprovalArgs),
     /// Let exactly this call through, once
-    Approve(ApproveCall),
+    Approve(ApproveArgs),
     /// Refuse this call
-    Deny(DenyCall),
+    Deny(DenyArgs),
     /// Let held calls of a tool go for a while, without asking anybody
-    Grant(timed::Give),
+    Grant(timed::GiveGrantArgs),
     /// List the grants that were given for a while
-    Grants(timed::List),
+    Grants(timed::ListGrantsArgs),
     /// Take such a grant back, at once
-    Revoke(timed::TakeBack),
+    Revoke(timed::TakeBackGrantArgs),
 }
 
 #[derive(Debug, Args)]
-struct ListCalls {
+struct ListApprovalsArgs {
     /// Only of this workflow
     #[arg(short, long)]
     workflow: Option<String>,
@@ -67,22 +67,22 @@ struct ListCalls {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-struct Show {
+struct ShowApprovalArgs {
     /// The approval's id
     id: String,
     /// Print the gate's answer as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-struct ApproveCall {
+struct ApproveArgs {
     /// The approval's id; or several calls that are not of risk high, each as ID@DIGEST
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
@@ -100,11 +100,11 @@ struct ApproveCall {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-struct DenyCall {
+struct DenyArgs {
     /// The approval's id; or several calls that are not of risk high, each as ID@DIGEST
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
@@ -121,26 +121,26 @@ struct DenyCall {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Approvals {
+impl ApprovalsArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
-            Command::List(list) => list.run(),
-            Command::Show(show) => show.run(),
-            Command::Approve(approve) => approve.run(),
-            Command::Deny(deny) => deny.run(),
-            Command::Grant(give) => give.run(),
-            Command::Grants(list) => list.run(),
-            Command::Revoke(revoke) => revoke.run(),
+            ApprovalsCommand::List(list) => list.run(),
+            ApprovalsCommand::Show(show) => show.run(),
+            ApprovalsCommand::Approve(approve) => approve.run(),
+            ApprovalsCommand::Deny(deny) => deny.run(),
+            ApprovalsCommand::Grant(give) => give.run(),
+            ApprovalsCommand::Grants(list) => list.run(),
+            ApprovalsCommand::Revoke(revoke) => revoke.run(),
         }
         .map_err(|failure| failure.if_unknown(KNOWN))?;
         Ok(Exit::Did)
     }
 }
 
-impl ListCalls {
+impl ListApprovalsArgs {
     fn run(&self) -> Result<(), Failure> {
         let mut pairs = Vec::new();
         if self.state != "all" {
@@ -169,7 +169,7 @@ impl ListCalls {
     }
 }
 
-impl Show {
+impl ShowApprovalArgs {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let answer = client.get(&(path(&["v1", "approvals", &self.id]) + "?context=true"))?;
@@ -180,16 +180,16 @@ impl Show {
     }
 }
 
-impl ApproveCall {
+impl ApproveArgs {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let id = match many::named(&self.ids)? {
-            Named::One(id) => id,
-            Named::Many(_) if self.edit.is_some() || self.digest.is_some() => {
+            NamedApprovals::One(id) => id,
+            NamedApprovals::Many(_) if self.edit.is_some() || self.digest.is_some() => {
                 return Err(Failure::usage("`--edit` and `--digest` are about one call")
                     .hint("name one approval"));
             }
-            Named::Many(looked) => {
+            NamedApprovals::Many(looked) => {
                 return many::decide(
                     &client,
                     BatchDecision::Approve,
@@ -207,7 +207,7 @@ impl ApproveCall {
     }
 }
 
-impl ApproveCall {
+impl ApproveArgs {
     fn said(&self) -> Result<ApproveRequest, Failure> {
         let text = match self
             .edit
@@ -239,7 +239,7 @@ impl ApproveCall {
     }
 }
 
-impl DenyCall {
+impl DenyArgs {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let verdict = if self.wrong {
@@ -253,8 +253,8 @@ impl DenyCall {
             .clone()
             .unwrap_or_else(|| "no reason given".to_owned());
         let id = match many::named(&self.ids)? {
-            Named::One(id) => id,
-            Named::Many(looked) => {
+            NamedApprovals::One(id) => id,
+            NamedApprovals::Many(looked) => {
                 let decision = if self.wrong {
                     BatchDecision::DenyWrong
                 } else {
@@ -275,7 +275,7 @@ impl DenyCall {
 }
 
 /// The approval as it stands after a decision: from the answer, where it is one, or asked for.
-fn decided(client: &Client, id: &str, answer: &Answer) -> Result<ApprovalView, Failure> {
+fn decided(client: &Client, id: &str, answer: &GateAnswer) -> Result<ApprovalView, Failure> {
     answer
         .read()
         .or_else(|_| client.get(&path(&["v1", "approvals", id]))?.read())

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::client::{Client, Connection, in_words, query};
+use super::client::{Client, ConnectionArgs, in_words, query};
 use super::failure::{Exit, Failure};
 use super::render;
 use super::render::escape;
 use super::render::number::counted;
-use super::render::progress::Progress;
+use super::render::progress::ByteProgress;
 use crate::api::audit::JournalPage as Page;
 use crate::app::audit::{
     BadExport, Checkpoint, Export as Chain, entries, verify_export, verify_ledger,
@@ -73,7 +73,7 @@ struct Export {
     #[arg(long, value_name = "SEQ", conflicts_with = "out")]
     after: Option<u64>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 impl Audit {
@@ -139,7 +139,7 @@ impl Verify {
         let rows = entries(&self.data).map_err(|error| {
             unreadable(error.to_string()).hint("--data names the data directory of a gate")
         })?;
-        let mut progress = Progress::new("verifying", rows);
+        let mut progress = ByteProgress::new("verifying", rows);
         Ok(
             match verify_ledger(&self.data, &known, &mut |rows| progress.add(rows)) {
                 Ok(verified) => Ok(Checkpoint {
@@ -301,7 +301,7 @@ fn read_export(path: &Path) -> Result<Result<Chain, String>, Failure> {
     };
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let size = file.metadata().map_err(|error| unreadable(&error))?.len();
-    let mut progress = Progress::new("verifying", size);
+    let mut progress = ByteProgress::new("verifying", size);
     match verify_export(file, &mut |bytes| progress.add(bytes)) {
         Ok(chain) => Ok(Ok(chain)),
         Err(BadExport::Unreadable(error)) => Err(unreadable(&error)),

@@ -4,7 +4,7 @@
 use clap::{Args, ValueEnum};
 use http::StatusCode;
 
-use super::client::{Connection, path};
+use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::escape;
 use super::{render, status};
@@ -19,12 +19,12 @@ Examples:
 
 Exit codes: 0 it may ship and is on record, 3 changes are frozen, 1 the gate could not be asked. A pipeline ships on 0 alone.
 Advisory for prompts, models and tools, which the gate cannot see ship; enforced for policies, whose widening reloads wait while changes are frozen.")]
-pub(super) struct Change {
+pub(super) struct ChangeArgs {
     /// The workflow
     workflow: String,
     /// What changes
     #[arg(long)]
-    kind: Kind,
+    kind: ChangeKindArg,
     /// A reference to it, such as a commit or a pull request
     #[arg(long = "ref", value_name = "REF")]
     reference: String,
@@ -38,25 +38,25 @@ pub(super) struct Change {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// What changes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum ChangeKindArg {
     Prompt,
     Model,
     Tools,
     Policy,
 }
 
-impl Change {
+impl ChangeArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let kind = match self.kind {
-            Kind::Prompt => operate::ChangeKind::Prompt,
-            Kind::Model => operate::ChangeKind::Model,
-            Kind::Tools => operate::ChangeKind::Tools,
-            Kind::Policy => operate::ChangeKind::Policy,
+            ChangeKindArg::Prompt => operate::ChangeKind::Prompt,
+            ChangeKindArg::Model => operate::ChangeKind::Model,
+            ChangeKindArg::Tools => operate::ChangeKind::Tools,
+            ChangeKindArg::Policy => operate::ChangeKind::Policy,
         };
         let body = operate::ChangeRequest {
             kind,

@@ -23,7 +23,7 @@ Examples:
   burngate check                         ./policies (or the directory that burngate.yaml names) and ./burngate.yaml
   burngate check policies/refunds.yaml policies/triage.yaml
   burngate check --print > understood.yaml")]
-pub(super) struct Check {
+pub(super) struct CheckArgs {
     /// Policy files or directories
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -38,7 +38,7 @@ pub(super) struct Check {
     json: bool,
 }
 
-impl Check {
+impl CheckArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let checked = self.check();
         if self.json {
@@ -65,7 +65,7 @@ impl Check {
         Ok(Exit::Did)
     }
 
-    fn check(&self) -> Checked {
+    fn check(&self) -> CheckResult {
         let mut findings = Vec::new();
         // A `burngate.yaml` among the paths is meant as what it is.
         let (configs, mut paths): (Vec<_>, Vec<_>) = self
@@ -91,7 +91,7 @@ impl Check {
             .load(&paths, &assumed, &mut findings)
             .filter(|_| process.is_some());
         findings.retain(|findings| !findings.is_empty());
-        Checked {
+        CheckResult {
             paths,
             loaded,
             findings,
@@ -131,13 +131,13 @@ impl Check {
 }
 
 /// What came of it.
-struct Checked {
+struct CheckResult {
     paths: Vec<PathBuf>,
     loaded: Option<Loaded>,
     findings: Vec<Diagnostics>,
 }
 
-impl Checked {
+impl CheckResult {
     fn all(&self) -> impl Iterator<Item = &Diagnostic> {
         self.findings.iter().flatten()
     }
@@ -228,7 +228,7 @@ mod tests {
     const API: &str =
         "api: a\nupstream: http://x\ntools:\n  - tool: t\n    match: GET /t\n    risk: read\n";
 
-    fn check(files: &[(&str, &str)], paths: &[&str]) -> Checked {
+    fn check(files: &[(&str, &str)], paths: &[&str]) -> CheckResult {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(dir.path().join(name), text).unwrap();
@@ -240,7 +240,7 @@ mod tests {
             .iter()
             .all(|(name, _)| *name != "burngate.yaml")
             .then(|| dir.path().join("empty.yml"));
-        Check {
+        CheckArgs {
             paths,
             config,
             print: false,

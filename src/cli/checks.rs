@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 
-use super::client::{Connection, path, query};
+use super::client::{ConnectionArgs, path, query};
 use super::failure::{Exit, Failure};
 use super::render;
 use super::render::number::{counted, grouped};
@@ -26,23 +26,23 @@ Examples:
   burngate checks list -w support-triage
   burngate checks accept ticket-77
   burngate checks report ticket-78 --mode wrong_action --note \"refunded twice\"")]
-pub(super) struct Checks {
+pub(super) struct ChecksArgs {
     #[command(subcommand)]
-    command: Command,
+    command: ChecksCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ChecksCommand {
     /// List the runs that wait, the riskiest first, with what they did
-    List(ListRuns),
+    List(ListChecksArgs),
     /// Say that a run was right
-    Accept(AcceptRun),
+    Accept(AcceptArgs),
     /// Say what was wrong with a run
-    Report(ReportRun),
+    Report(ReportCheckArgs),
 }
 
 #[derive(Debug, Args)]
-struct ListRuns {
+struct ListChecksArgs {
     /// Only of this workflow
     #[arg(short, long)]
     workflow: Option<String>,
@@ -53,11 +53,11 @@ struct ListRuns {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-struct AcceptRun {
+struct AcceptArgs {
     /// The run
     run: String,
     /// The workflow, where several have such a run
@@ -70,11 +70,11 @@ struct AcceptRun {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-struct ReportRun {
+struct ReportCheckArgs {
     /// The run
     run: String,
     /// What went wrong: `wrong_action`, `misclassified`, `missed_escalation`, `major_correction`,
@@ -97,22 +97,22 @@ struct ReportRun {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Checks {
+impl ChecksArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
-            Command::List(list) => list.run(),
-            Command::Accept(accept) => accept.run(),
-            Command::Report(report) => report.run(),
+            ChecksCommand::List(list) => list.run(),
+            ChecksCommand::Accept(accept) => accept.run(),
+            ChecksCommand::Report(report) => report.run(),
         }
         .map_err(|failure| failure.if_unknown(KNOWN))?;
         Ok(Exit::Did)
     }
 }
 
-impl ListRuns {
+impl ListChecksArgs {
     fn run(&self) -> Result<(), Failure> {
         let mut pairs = vec![("limit", self.limit.to_string())];
         pairs.extend(
@@ -132,7 +132,7 @@ impl ListRuns {
     }
 }
 
-impl AcceptRun {
+impl AcceptArgs {
     fn run(&self) -> Result<(), Failure> {
         let body = AcceptRequest {
             workflow: self.workflow.clone(),
@@ -153,7 +153,7 @@ impl AcceptRun {
     }
 }
 
-impl ReportRun {
+impl ReportCheckArgs {
     fn run(&self) -> Result<(), Failure> {
         let body = ReportRunRequest {
             mode: Some(self.mode.clone()),

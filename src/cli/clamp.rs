@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::client::{Connection, path};
+use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::number::counted;
 use super::render::{Tone, escape, paint, when};
@@ -16,9 +16,9 @@ use crate::gate::time::Time;
 #[command(
     after_help = "Example: burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h"
 )]
-pub(super) struct Clamp {
+pub(super) struct ClampArgs {
     #[command(flatten)]
-    scope: Scope,
+    scope: ScopeArgs,
     /// The highest level left: halted, `read_only`, supervised, standard, or one that the policy
     /// adds
     #[arg(long, value_name = "LEVEL")]
@@ -36,13 +36,13 @@ pub(super) struct Clamp {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// One workflow or all of them.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Scope {
+pub(super) struct ScopeArgs {
     /// The workflow
     pub workflow: Option<String>,
     /// Every workflow, those to come included
@@ -50,7 +50,7 @@ pub(super) struct Scope {
     pub all: bool,
 }
 
-impl Scope {
+impl ScopeArgs {
     /// Where `operation` on it is asked for.
     pub(super) fn path(&self, operation: &str) -> String {
         self.workflow.as_ref().map_or_else(
@@ -60,7 +60,7 @@ impl Scope {
     }
 }
 
-impl Clamp {
+impl ClampArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let body = operate::ClampRequest {
             to: self.to.clone(),
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_scope_is_one_place_of_the_api() {
-        let scope = |workflow: Option<&str>| Scope {
+        let scope = |workflow: Option<&str>| ScopeArgs {
             workflow: workflow.map(str::to_owned),
             all: workflow.is_none(),
         };

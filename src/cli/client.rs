@@ -47,7 +47,7 @@ const MAX_TOKEN: usize = 4096;
 /// How a command finds the gate.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gate")]
-pub(super) struct Connection {
+pub(super) struct ConnectionArgs {
     /// Where the admin API of the gate is
     #[arg(long, env = "BURNGATE_ADMIN", value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
@@ -60,17 +60,17 @@ pub(super) struct Connection {
 
 /// The gate, and how it is found.
 pub(super) struct Client {
-    address: Address,
-    connection: Connection,
+    address: GateAddress,
+    connection: ConnectionArgs,
 }
 
 /// What the gate answered: a body of JSON.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct GateAnswer {
     body: String,
 }
 
-impl Answer {
+impl GateAnswer {
     /// The answer as it came.
     #[must_use]
     pub(super) fn json(&self) -> &str {
@@ -87,11 +87,11 @@ impl Answer {
     }
 }
 
-impl Connection {
+impl ConnectionArgs {
     /// The gate that is meant.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         Ok(Client {
-            address: Address::read(&self.admin)?,
+            address: GateAddress::read(&self.admin)?,
             connection: self.clone(),
         })
     }
@@ -99,12 +99,12 @@ impl Connection {
 
 impl Client {
     /// Asks for what is at `path`.
-    pub(super) fn get(&self, path: &str) -> Result<Answer, Failure> {
+    pub(super) fn get(&self, path: &str) -> Result<GateAnswer, Failure> {
         self.exchange(Method::GET, path, Bytes::new())
     }
 
     /// Sends `body` to `path`.
-    pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer, Failure> {
+    pub(super) fn post(&self, path: &str, body: &impl Serialize) -> Result<GateAnswer, Failure> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Failure::new(format!("cannot write the request: {error}")))?;
         self.exchange(Method::POST, path, body.into())
@@ -116,7 +116,7 @@ impl Client {
         path: &str,
         kind: &'static str,
         body: B,
-    ) -> Result<Answer, Failure>
+    ) -> Result<GateAnswer, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -124,7 +124,7 @@ impl Client {
         self.exchange_as(Method::POST, path, kind, UPLOAD, body)
     }
 
-    fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Failure> {
+    fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<GateAnswer, Failure> {
         self.exchange_as(method, path, "application/json", ANSWER, Full::new(body))
     }
 
@@ -135,7 +135,7 @@ impl Client {
         kind: &'static str,
         limit: Duration,
         body: B,
-    ) -> Result<Answer, Failure>
+    ) -> Result<GateAnswer, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -148,7 +148,7 @@ impl Client {
         let body =
             String::from_utf8(answer.into()).map_err(|_| self.broken("the answer is not UTF-8"))?;
         if status.is_success() {
-            Ok(Answer { body })
+            Ok(GateAnswer { body })
         } else {
             Err(problem::read(status, &body))
         }
@@ -255,12 +255,12 @@ where
 
 /// Where the gate is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Address {
+struct GateAddress {
     authority: String,
     base: String,
 }
 
-impl Address {
+impl GateAddress {
     fn read(text: &str) -> Result<Self, Failure> {
         let bad = || {
             Failure::usage(format!("`{text}` is not the address of a gate"))
@@ -291,7 +291,7 @@ impl Address {
         } else {
             format!("{}:80", parsed.host())
         };
-        Ok(Address {
+        Ok(GateAddress {
             authority,
             base: if base.is_empty() {
                 String::new()
@@ -302,7 +302,7 @@ impl Address {
     }
 }
 
-impl std::fmt::Display for Address {
+impl std::fmt::Display for GateAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "http://{}{}", self.authority, self.base)
     }
@@ -312,7 +312,7 @@ impl std::fmt::Display for Address {
 fn token(
     said: Option<String>,
     file: Option<PathBuf>,
-    connection: &Connection,
+    connection: &ConnectionArgs,
 ) -> Result<String, Failure> {
     if let Some(token) = said {
         return Ok(token.trim().to_owned());

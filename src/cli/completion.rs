@@ -9,12 +9,12 @@ use super::{Cli, render};
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "Example: burngate completion bash > /etc/bash_completion.d/burngate")]
-pub(super) struct Completion {
+pub(super) struct CompletionArgs {
     /// For which shell
     shell: Shell,
 }
 
-impl Completion {
+impl CompletionArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let mut script = Vec::new();
         generate(self.shell, &mut Cli::command(), "burngate", &mut script);

@@ -25,13 +25,13 @@ const BAR: i64 = 20;
 #[command(after_help = "\
 Listens on free ports of this machine, keeps its files in a private directory for temporary files, and leaves nothing behind.
 It waits for you to approve a call from a second terminal, and then runs until Ctrl-C.")]
-pub(super) struct Demo {
+pub(super) struct DemoArgs {
     /// Play the reviewer too, wait for nobody, and end with the story: for scripts
     #[arg(long)]
     yes: bool,
 }
 
-impl Demo {
+impl DemoArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         app::demo(app::DemoOptions { yes: self.yes, say })?;
         Ok(Exit::Did)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::client::{Connection, path};
+use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::number::{counted, grouped};
 use super::render::table::Columns;
@@ -22,7 +22,7 @@ Example: burngate enforce support-triage --dry-run
 
 It speaks of the whole workflow where that is in shadow, else of those of its tools and rules that are.
 The flip itself is a line of the policy: drop `mode: shadow` and `until`. Booked runs stay booked.")]
-pub(super) struct Enforce {
+pub(super) struct EnforceArgs {
     /// The workflow
     workflow: String,
     /// Change nothing; the flip itself is made in the policy
@@ -32,10 +32,10 @@ pub(super) struct Enforce {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Enforce {
+impl EnforceArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let asked =
             self.connection

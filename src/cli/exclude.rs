@@ -2,16 +2,16 @@
 
 use clap::Args;
 
-use super::client::{Client, Connection, path};
+use super::client::{Client, ConnectionArgs, path};
 use super::failure::{Exit, Failure};
-use super::filters::Filters;
+use super::filters::FilterArgs;
 use super::render::number::counted;
 use super::render::when;
 use super::report::revised;
 use super::{filters, render};
 use crate::api::incident::{ExcludeIncidentRequest, ExcludeIncidentResponse};
 use crate::api::operate;
-use crate::api::report::{BatchResult, ExcludeRunsRequest, RunFilter};
+use crate::api::report::{BatchResult, ExcludeRunsRequest, RunSelection};
 
 /// Take runs out of the budget, or put them back
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ Examples:
   burngate exclude --incident inc_0199… --reason \"bank outage INC-4\"
   burngate exclude -w support-triage --since 2h --until 1h --reason \"bank outage INC-4\" --yes
   burngate exclude --retract --batch INC-4 --reason \"not an outage after all\"")]
-pub(super) struct Exclude {
+pub(super) struct ExcludeArgs {
     /// The run
     #[arg(long)]
     run: Option<String>,
@@ -53,12 +53,12 @@ pub(super) struct Exclude {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    filters: Filters,
+    filters: FilterArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Exclude {
+impl ExcludeArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         if let Some(incident) = &self.incident {
@@ -68,7 +68,7 @@ impl Exclude {
             self.one(&client, run)?;
             return Ok(Exit::Did);
         }
-        let filter = RunFilter {
+        let filter = RunSelection {
             mode: self.mode.clone(),
             ..self.filters.filter()
         };

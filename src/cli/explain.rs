@@ -26,8 +26,8 @@ mod asked;
 mod page;
 mod rules;
 
-use asked::Asked;
-use rules::Line;
+use asked::ExplainedCall;
+use rules::RuleAnswer;
 
 /// Tell the verdict on a call, rule by rule, without a gate
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ Examples:
   burngate explain --workflow support-triage --tool payments/get_order --request 'GET /orders/A-1?expand=items' --at read_only
 
 Exit code 3 says that the call would be held or denied.")]
-pub(super) struct Explain {
+pub(super) struct ExplainArgs {
     /// The workflow
     #[arg(long, value_name = "W")]
     workflow: String,
@@ -72,7 +72,7 @@ pub(super) struct Explain {
 
 /// The answer.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct ExplainAnswer {
     workflow: String,
     tool: String,
     level: String,
@@ -85,12 +85,12 @@ struct Answer {
     rule: Option<&'static str>,
     /// Why no rule could judge it: the gate answers 400.
     malformed: Option<String>,
-    rules: Vec<Line>,
+    rules: Vec<RuleAnswer>,
     notes: Vec<String>,
     version: String,
 }
 
-impl Explain {
+impl ExplainArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let process = files::configuration(self.config.as_ref())
             .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
@@ -116,13 +116,13 @@ impl Explain {
         })
     }
 
-    fn explain(&self, policies: &PolicySet, now: Time) -> Result<Answer, Failure> {
+    fn explain(&self, policies: &PolicySet, now: Time) -> Result<ExplainAnswer, Failure> {
         let workflow = policies
             .workflows
             .get(self.workflow.as_str())
             .ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
         let standing = self.standing(workflow, now)?;
-        let asked = Asked::read(self, policies, workflow)?;
+        let asked = ExplainedCall::read(self, policies, workflow)?;
         let case = asked.case(workflow, &standing, now);
         let (rules, malformed) = match rules::every(&case) {
             Ok(rules) => (rules, None),
@@ -142,7 +142,7 @@ impl Explain {
         let rule = acting()
             .find(|line| line.verdict == verdict && verdict != Verdict::Allow)
             .map(|line| line.rule.as_str());
-        Ok(Answer {
+        Ok(ExplainAnswer {
             workflow: workflow.name.to_string(),
             tool: asked.name.to_string(),
             level: standing.level().to_string(),

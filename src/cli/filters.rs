@@ -6,12 +6,12 @@ use clap::Args;
 use super::failure::Failure;
 use super::render::escape;
 use super::render::number::{counted, grouped};
-use crate::api::report::{BatchResult, RunFilter};
+use crate::api::report::{BatchResult, RunSelection};
 
 /// Filters.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Filters")]
-pub(super) struct Filters {
+pub(super) struct FilterArgs {
     /// Of this workflow
     #[arg(short, long)]
     pub workflow: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Filters {
     pub ambiguous: bool,
 }
 
-impl Filters {
+impl FilterArgs {
     /// Is nothing filtered?
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
@@ -65,8 +65,8 @@ impl Filters {
 
     /// As a report's or an exclusion's body has them.
     #[must_use]
-    pub(super) fn filter(&self) -> RunFilter {
-        RunFilter {
+    pub(super) fn filter(&self) -> RunSelection {
+        RunSelection {
             workflow: self.workflow.clone(),
             since: self.since.clone(),
             until: self.until.clone(),

@@ -16,11 +16,11 @@ use bytes::Bytes;
 use clap::Args;
 use hyper::body::{Body, Frame};
 
-use super::client::{Connection, in_words};
+use super::client::{ConnectionArgs, in_words};
 use super::failure::{Exit, Failure};
 use super::render;
 use super::render::number::{counted, grouped};
-use super::render::progress::Progress;
+use super::render::progress::ByteProgress;
 use super::render::{escape, word};
 use crate::api::history::{ImportFindingKind, ImportResponse, MEDIA_TYPE};
 
@@ -37,7 +37,7 @@ A history has one run a line, in any order:
 Only at, workflow, run and outcome (acceptable, unacceptable, excluded) are required. Importing a file again books nothing twice.
 
 Example: burngate import --history 2026.jsonl")]
-pub(super) struct Import {
+pub(super) struct ImportArgs {
     /// The history: one JSON object a line
     #[arg(long, value_name = "FILE")]
     history: PathBuf,
@@ -45,10 +45,10 @@ pub(super) struct Import {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Import {
+impl ImportArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let shown = self.history.display();
         let unreadable =
@@ -62,7 +62,7 @@ impl Import {
         }
         let body = FileBody {
             file,
-            progress: Progress::new("importing", about.len()),
+            progress: ByteProgress::new("importing", about.len()),
         };
         let answer = self
             .connection
@@ -157,7 +157,7 @@ fn page(imported: &ImportResponse) -> String {
 /// A file as the body of a request, read as it is sent.
 struct FileBody {
     file: File,
-    progress: Progress,
+    progress: ByteProgress,
 }
 
 impl Body for FileBody {

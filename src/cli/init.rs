@@ -32,13 +32,13 @@ Examples:
   burngate init --from 2026.jsonl --risk medium --upstream http://127.0.0.1:3000
   burngate init --workflow support-triage --risk medium --openapi shop.openapi.yaml
   burngate init --workflow support-triage --risk medium --openapi http://127.0.0.1:3000/openapi.json --upstream http://127.0.0.1:3000")]
-pub(super) struct Init {
+pub(super) struct InitArgs {
     /// The workflow's name; with --from, the only one of the history where it is left out
     #[arg(long, value_name = "NAME", required_unless_present = "from")]
     workflow: Option<String>,
     /// How much the workflow is trusted to risk; it chooses every default
     #[arg(long)]
-    risk: Risk,
+    risk: RiskArg,
     /// Where the tool API is [default, with --openapi: the document's first server]
     #[arg(long, value_name = "URL", required_unless_present = "openapi")]
     upstream: Option<String>,
@@ -59,7 +59,7 @@ pub(super) struct Init {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Risk {
+enum RiskArg {
     /// Internal work whose mistakes stay inside
     Low,
     /// Work that customers see
@@ -68,17 +68,17 @@ enum Risk {
     High,
 }
 
-impl From<Risk> for Tier {
-    fn from(risk: Risk) -> Self {
+impl From<RiskArg> for Tier {
+    fn from(risk: RiskArg) -> Self {
         match risk {
-            Risk::Low => Tier::Low,
-            Risk::Medium => Tier::Medium,
-            Risk::High => Tier::High,
+            RiskArg::Low => Tier::Low,
+            RiskArg::Medium => Tier::Medium,
+            RiskArg::High => Tier::High,
         }
     }
 }
 
-impl Init {
+impl InitArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         render::show(&self.write()?)?;
         Ok(Exit::Did)
@@ -259,11 +259,11 @@ fn next(directory: &Path, files: &[(String, String)], drafted: bool) -> String {
 mod tests {
     use super::*;
 
-    fn init(directory: &Path, workflow: &str) -> Init {
-        Init {
+    fn init(directory: &Path, workflow: &str) -> InitArgs {
+        InitArgs {
             workflow: Some(workflow.to_owned()),
             from: None,
-            risk: Risk::Medium,
+            risk: RiskArg::Medium,
             upstream: Some("http://127.0.0.1:3000".to_owned()),
             expected_runs: Some(10_000),
             openapi: None,
@@ -306,7 +306,7 @@ mod tests {
         let (file, policies) = (dir.path().join("shop.yaml"), dir.path().join("policies"));
         let of = |text: &str, upstream: Option<&str>| {
             fs::write(&file, text).unwrap();
-            Init {
+            InitArgs {
                 openapi: Some(file.display().to_string()),
                 upstream: upstream.map(str::to_owned),
                 ..init(&policies, "triage")

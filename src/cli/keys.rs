@@ -16,12 +16,12 @@ Examples:
   burngate keys triage-bot --agent --workflow support-triage
 
 The token is printed once and kept nowhere. A person with several tokens lists their digests: tokens_sha256: [\"…\", \"…\"].")]
-pub(super) struct Keys {
+pub(super) struct KeysArgs {
     /// Whose it is
     name: String,
     /// What the person may do
     #[arg(long, value_enum, default_value = "reviewer", conflicts_with = "agent")]
-    role: Role,
+    role: RoleArg,
     /// It is an agent's, not a person's
     #[arg(long, requires = "workflow")]
     agent: bool,
@@ -34,25 +34,25 @@ pub(super) struct Keys {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Role {
+enum RoleArg {
     Viewer,
     Reporter,
     Reviewer,
     Operator,
 }
 
-impl Role {
+impl RoleArg {
     const fn as_str(self) -> &'static str {
         match self {
-            Role::Viewer => "viewer",
-            Role::Reporter => "reporter",
-            Role::Reviewer => "reviewer",
-            Role::Operator => "operator",
+            RoleArg::Viewer => "viewer",
+            RoleArg::Reporter => "reporter",
+            RoleArg::Reviewer => "reviewer",
+            RoleArg::Operator => "operator",
         }
     }
 }
 
-impl Keys {
+impl KeysArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let token = make_token(if self.agent { "bgag" } else { "bgre" });
         if self.json {
@@ -104,15 +104,15 @@ mod tests {
 
     #[test]
     fn an_entry_holds_the_digest_and_never_the_token() {
-        let dana = Keys {
+        let dana = KeysArgs {
             name: "dana".to_owned(),
-            role: Role::Reviewer,
+            role: RoleArg::Reviewer,
             agent: false,
             workflow: Vec::new(),
             json: false,
         };
         insta::assert_snapshot!(dana.entry("t"), @r#"- { name: "dana", role: reviewer, token_sha256: "e3b98a4da31a127d4bde6e43033f66ba274cab0eb7eb1c70ec41402bf6273dd8" }"#);
-        let bot = Keys {
+        let bot = KeysArgs {
             name: "bot".to_owned(),
             agent: true,
             workflow: vec!["w".to_owned()],

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::client::{Connection, query};
+use super::client::{ConnectionArgs, query};
 use super::failure::{Exit, Failure};
 use super::render;
 use super::render::number::counted;
@@ -25,7 +25,7 @@ A gate keeps what unlisted calls look like, in shadow and when it refuses them: 
 the names and types of their JSON. It keeps no values.
 
 Example: burngate learn --since 1d -w support-triage")]
-pub(super) struct Learn {
+pub(super) struct LearnArgs {
     /// Seen at or after: RFC 3339, or how long ago
     #[arg(long, value_name = "WHEN", default_value = "1d")]
     since: String,
@@ -36,10 +36,10 @@ pub(super) struct Learn {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Learn {
+impl LearnArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let mut pairs = vec![("since", self.since.clone())];
         pairs.extend(
@@ -62,7 +62,7 @@ impl Learn {
 
 /// Calls of one kind, whoever made them.
 #[derive(Default)]
-struct Alike<'a> {
+struct SimilarUnlisted<'a> {
     calls: Vec<&'a UnlistedCall>,
 }
 
@@ -71,7 +71,7 @@ fn page(found: &UnlistedCalls, since: &str, now: Time) -> String {
     if found.calls.is_empty() {
         let _ = writeln!(text, "# no unlisted call since {}", escape(since));
     }
-    let mut apis: BTreeMap<&str, BTreeMap<(&str, &str), Alike<'_>>> = BTreeMap::new();
+    let mut apis: BTreeMap<&str, BTreeMap<(&str, &str), SimilarUnlisted<'_>>> = BTreeMap::new();
     for call in &found.calls {
         apis.entry(&call.api)
             .or_default()
@@ -118,7 +118,7 @@ fn page(found: &UnlistedCalls, since: &str, now: Time) -> String {
     text
 }
 
-fn entry(alike: &Alike<'_>, names: &mut Vec<String>, now: Time, text: &mut String) {
+fn entry(alike: &SimilarUnlisted<'_>, names: &mut Vec<String>, now: Time, text: &mut String) {
     let Some(first) = alike.calls.first() else {
         return;
     };

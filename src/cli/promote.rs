@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::client::{Connection, path};
+use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::{escape, when};
 use super::{render, status};
@@ -19,7 +19,7 @@ Examples:
   burngate promote support-triage --reason \"agreed in Monday's review\"
   burngate promote support-triage --step small-refunds --reason \"60 days without a wrong one\"
   burngate promote support-triage --to standard --reason \"the prompt was mended, PR-218\"")]
-pub(super) struct Promote {
+pub(super) struct PromoteArgs {
     /// The workflow
     workflow: String,
     /// The level to give, above the earned one; or the lower one that is proposed
@@ -35,10 +35,10 @@ pub(super) struct Promote {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Promote {
+impl PromoteArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         let body = operate::PromoteRequest {

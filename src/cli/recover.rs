@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::client::{Connection, path};
+use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::{escape, when};
 use super::{render, status};
@@ -15,7 +15,7 @@ use crate::gate::time::Time;
 #[command(
     after_help = "Example: burngate recover support-triage --cause \"prompt 14 dropped the currency\" --fix PR-218 --to standard"
 )]
-pub(super) struct Recover {
+pub(super) struct RecoverArgs {
     /// The workflow
     workflow: String,
     /// What caused the failures
@@ -35,10 +35,10 @@ pub(super) struct Recover {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Recover {
+impl RecoverArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         let body = operate::RecoverRequest {

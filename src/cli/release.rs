@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::clamp::Scope;
-use super::client::Connection;
+use super::clamp::ScopeArgs;
+use super::client::ConnectionArgs;
 use super::failure::{Exit, Failure};
 use super::render::{Tone, escape, paint, when};
 use super::{render, status};
@@ -15,9 +15,9 @@ use crate::api::workflow::WorkflowList;
 #[command(
     after_help = "A clamp on every workflow and a clamp on one are two clamps: each is lifted by itself."
 )]
-pub(super) struct Release {
+pub(super) struct ReleaseArgs {
     #[command(flatten)]
-    scope: Scope,
+    scope: ScopeArgs,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -25,10 +25,10 @@ pub(super) struct Release {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Release {
+impl ReleaseArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         let body = operate::ReleaseRequest {

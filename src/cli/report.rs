@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::client::Connection;
+use super::client::ConnectionArgs;
 use super::failure::{Exit, Failure};
-use super::filters::Filters;
+use super::filters::FilterArgs;
 use super::render::{escape, when, word};
 use super::{filters, render};
 use crate::api::operate;
@@ -21,7 +21,7 @@ Examples:
   burngate report -w support-triage --since 2h --tool crm/update --mode wrong_action --ref INC-4 --yes
   burngate report --retract --batch INC-4
   burngate report --call call_0190... --executed no --note \"the bank has no such transfer\"")]
-pub(super) struct Report {
+pub(super) struct ReportArgs {
     /// The run
     #[arg(long, conflicts_with_all = ["call", "subject"])]
     run: Option<String>,
@@ -61,12 +61,12 @@ pub(super) struct Report {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    filters: Filters,
+    filters: FilterArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Report {
+impl ReportArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         let report = operate::ReportRequest {
@@ -193,7 +193,7 @@ mod tests {
     use crate::cli::render::plain;
     use crate::cli::{Cli, Command};
 
-    fn report(flags: &[&str]) -> Report {
+    fn report(flags: &[&str]) -> ReportArgs {
         let cli = Cli::try_parse_from(
             ["burngate", "report", "--mode", "wrong_action"]
                 .iter()

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::client::{Connection, query};
+use super::client::{ConnectionArgs, query};
 use super::failure::{Exit, Failure};
 use super::render::escape;
 use super::{render, status};
 use crate::api::TimeSpan;
-use crate::api::review::{ReviewDoneRequest, ReviewDoneResponse, ReviewResponse as Answer};
+use crate::api::review::{ReviewDoneRequest, ReviewDoneResponse, ReviewResponse};
 use crate::gate::time::days;
 
 mod document;
@@ -33,7 +33,7 @@ Examples:
   burngate review --done --note \"tightened payouts\"    record that somebody looked
 
 A review is overdue a week after the first run that nobody has looked at. At tier high nothing is promoted after 30 days without one.")]
-pub(super) struct Review {
+pub(super) struct ReviewArgs {
     /// Only this workflow
     #[arg(short, long, value_name = "NAME")]
     workflow: Option<String>,
@@ -44,8 +44,8 @@ pub(super) struct Review {
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
     /// How to print it
-    #[arg(long, value_enum, default_value_t = Format::Markdown)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = ReviewFormat::Markdown)]
+    format: ReviewFormat,
     /// Print the gate's answer as JSON: the same as `--format json`
     #[arg(long)]
     json: bool,
@@ -59,12 +59,12 @@ pub(super) struct Review {
     #[arg(long, value_name = "TEXT", requires = "done")]
     note: Option<String>,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 /// How a review is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ReviewFormat {
     /// For notes
     Markdown,
     /// One page
@@ -73,7 +73,7 @@ enum Format {
     Json,
 }
 
-impl Review {
+impl ReviewArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         if self.done {
             return self.record();
@@ -93,17 +93,17 @@ impl Review {
             .client()?
             .get(&format!("/v1/review{}", query(&pairs)))
             .map_err(|failure| failure.if_unknown(status::KNOWN))?;
-        if self.json || self.format == Format::Json {
+        if self.json || self.format == ReviewFormat::Json {
             render::show_json(answer.json())?;
             return Ok(Exit::Did);
         }
-        let review: Answer = answer.read()?;
+        let review: ReviewResponse = answer.read()?;
         let document = if review.timeline.is_some() {
             timeline::document(&review)
         } else {
             week::document(&review)
         };
-        render::show(&if self.format == Format::Html {
+        render::show(&if self.format == ReviewFormat::Html {
             html::page(&document)
         } else {
             markdown::page(&document)

@@ -19,7 +19,7 @@ use crate::config::{ListenAddress, Process};
 Flags go over `burngate.yaml`: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml.
 Without either: policies ./policies, listen 127.0.0.1:8080, admin 127.0.0.1:9901, data ./burngate-data. The addresses go to standard output, a line each.
 SIGHUP or a changed file reloads the policies, all or none, and who may call and decide; SIGTERM finishes what is in flight and stops.")]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     /// The process's configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub(super) struct Run {
     accept_loss: bool,
 }
 
-impl Run {
+impl RunArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let configured = files::configured(self.config.as_ref())
             .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
@@ -107,7 +107,7 @@ mod tests {
     use crate::cli::render::plain;
     use crate::cli::{Cli, Command};
 
-    fn run(flags: &[&str]) -> Run {
+    fn run(flags: &[&str]) -> RunArgs {
         let Command::Run(run) = Cli::try_parse_from(["burngate", "run"].iter().chain(flags))
             .unwrap()
             .command

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::client::{Client, Connection, query};
+use super::client::{Client, ConnectionArgs, query};
 use super::failure::{Exit, Failure};
-use super::filters::Filters;
+use super::filters::FilterArgs;
 use super::render;
 use super::render::number::grouped;
 use super::render::table::Columns;
@@ -20,9 +20,9 @@ const PAGE: usize = 1_000;
 #[command(
     after_help = "Example: burngate runs -w support-triage --since 1d --outcome unacceptable"
 )]
-pub(super) struct Runs {
+pub(super) struct RunsArgs {
     #[command(flatten)]
-    filters: Filters,
+    filters: FilterArgs,
     /// With this failure mode
     #[arg(long, help_heading = "Filters")]
     mode: Option<String>,
@@ -36,10 +36,10 @@ pub(super) struct Runs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Runs {
+impl RunsArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let list = self.list(&self.connection.client()?)?;
         if self.json {

@@ -14,13 +14,13 @@ use crate::config::schema;
 Example, for an editor with the YAML language server:
   burngate schema policy > policy.schema.json
   # first line of a policy file:  # yaml-language-server: $schema=../policy.schema.json")]
-pub(super) struct Schema {
+pub(super) struct SchemaArgs {
     /// Of what
-    of: Document,
+    of: SchemaKind,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Document {
+enum SchemaKind {
     /// Policy files
     Policy,
     /// burngate.yaml
@@ -29,12 +29,12 @@ enum Document {
     Openapi,
 }
 
-impl Schema {
+impl SchemaArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let schema = match self.of {
-            Document::Policy => format!("{:#}", schema::policy()),
-            Document::Config => format!("{:#}", schema::process()),
-            Document::Openapi => app::openapi(),
+            SchemaKind::Policy => format!("{:#}", schema::policy()),
+            SchemaKind::Config => format!("{:#}", schema::process()),
+            SchemaKind::Openapi => app::openapi(),
         };
         render::show_json(&schema)?;
         Ok(Exit::Did)

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use super::client::in_words;
 use super::failure::{Exit, Failure};
-use super::render::progress::Progress;
+use super::render::progress::ByteProgress;
 use super::render::when;
 use super::{files, render};
 use crate::api::TimeSpan;
@@ -37,7 +37,7 @@ Examples:
 
 A run with a call that would have been denied counts as prevented and is not booked. One with a call that would have been held is booked as it was. Caps on volume,
 limits and duplicates are not judged.")]
-pub(super) struct Simulate {
+pub(super) struct SimulateArgs {
     /// Policy files or a directory, instead of the configured one
     #[arg(long, value_name = "PATH")]
     policies: Option<PathBuf>,
@@ -53,8 +53,8 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "DURATION", default_value_t = TimeSpan(RECOVERS_AFTER).to_string())]
     recovers_after: String,
     /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = SimulateFormat::Table)]
+    format: SimulateFormat,
     /// Write it to a file instead
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -67,14 +67,14 @@ pub(super) struct Simulate {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum SimulateFormat {
     /// A table, and what changed when
     Table,
     /// A page with a picture of postures and levels over time, in one file
     Html,
 }
 
-impl Simulate {
+impl SimulateArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let recovers_after = self.recovers_after()?;
         let process = files::configuration(self.config.as_ref())
@@ -92,14 +92,14 @@ impl Simulate {
             return self.put(&json, render::show_json);
         }
         match self.format {
-            Format::Table if self.out.is_none() => {
+            SimulateFormat::Table if self.out.is_none() => {
                 render::show(&page::page(&simulated)).map(|()| Exit::Did)
             }
-            Format::Table => self.put(
+            SimulateFormat::Table => self.put(
                 &render::without_colours(&page::page(&simulated)),
                 render::show,
             ),
-            Format::Html => self.put(&picture::page(&simulated), render::show),
+            SimulateFormat::Html => self.put(&picture::page(&simulated), render::show),
         }
     }
 
@@ -113,7 +113,7 @@ impl Simulate {
             let rows = journal::entries(&self.data).map_err(|error| failed(error.into()))?;
             // The journal is gone through twice: by number of rows, and nothing is told of the
             // first time.
-            let mut progress = Progress::new("simulating", rows);
+            let mut progress = ByteProgress::new("simulating", rows);
             return journal::simulate(&self.data, policies, &mut |rows| progress.add(rows))
                 .map_err(|error| failed(error.into()));
         }
@@ -132,7 +132,7 @@ impl Simulate {
                     .hint("`journal` means the ledger in --data"),
             );
         }
-        let mut progress = Progress::new("simulating", about.len());
+        let mut progress = ByteProgress::new("simulating", about.len());
         history::simulate(
             &file,
             &policies,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::client::{Client, Connection, path, query};
+use super::client::{Client, ConnectionArgs, path, query};
 use super::failure::{Exit, Failure};
 use super::render;
 use super::render::number::{grouped, percent};
@@ -30,7 +30,7 @@ pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
 
 /// Show where every workflow stands, or one and why
 #[derive(Debug, Args)]
-pub(super) struct Status {
+pub(super) struct StatusArgs {
     /// Only this workflow, in sentences
     workflow: Option<String>,
     /// Only its four numbers, of the runs booked since then: a moment, or how long ago (`7d`; at
@@ -47,10 +47,10 @@ pub(super) struct Status {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Status {
+impl StatusArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         let mut page = self.page(&client)?;
@@ -124,7 +124,7 @@ impl Status {
 pub(super) fn standing(
     client: &Client,
     workflow: &str,
-    answer: &super::client::Answer,
+    answer: &super::client::GateAnswer,
 ) -> Result<WorkflowView, Failure> {
     answer
         .read()

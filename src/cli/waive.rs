@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::client::{Connection, path};
+use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::{escape, when};
 use super::{render, status};
@@ -14,7 +14,7 @@ use crate::api::{TimeSpan, operate};
 Example: burngate waive support-triage --for 4h --reason \"the bank's outage is over, INC-4\"
 
 Never in breached, at most twice in 30 days; two unacceptable runs end it. Clamps and freezes stay.")]
-pub(super) struct Waive {
+pub(super) struct WaiveArgs {
     /// The workflow
     workflow: String,
     /// For how long, at most 24h
@@ -27,10 +27,10 @@ pub(super) struct Waive {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Waive {
+impl WaiveArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         let body = operate::WaiveRequest {

@@ -1002,13 +1002,13 @@ async fn a_signal_without_a_secret_needs_a_reporter_and_charges_nobody_where_it_
         r"{}".to_owned(),
         r"[]".to_owned(),
     ] {
-        let fault = world
+        let error = world
             .post("rob", "/v1/signals/corrected", &unclear)
             .await
             .is(422);
         assert!(
-            fault["detail"].as_str().unwrap().starts_with("p.yaml:8: "),
-            "{fault}"
+            error["detail"].as_str().unwrap().starts_with("p.yaml:8: "),
+            "{error}"
         );
     }
     world

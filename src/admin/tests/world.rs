@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use crate::admin::auth::{Auth, Person, Role};
-use crate::admin::health::{Check, Condition, Health};
+use crate::admin::health::{Health, HealthCheck, HealthState};
 use crate::admin::{Admin, auth, router};
 use crate::clock::Clock;
 use crate::gate::approval::Request as Held;
@@ -63,15 +63,15 @@ impl Clock for Still {
 struct Well;
 
 impl Health for Well {
-    fn checks(&self) -> Vec<Check> {
+    fn checks(&self) -> Vec<HealthCheck> {
         vec![
-            Check {
+            HealthCheck {
                 what: "policies",
-                state: Condition::Well,
+                state: HealthState::Well,
             },
-            Check {
+            HealthCheck {
                 what: "store",
-                state: Condition::Warned("nearly_full"),
+                state: HealthState::Warned("nearly_full"),
             },
         ]
     }

@@ -9,7 +9,7 @@ use crate::cli::render;
 use crate::cli::render::escape;
 
 /// What the command line names.
-pub(super) enum Named<'a> {
+pub(super) enum NamedApprovals<'a> {
     /// One approval.
     One(&'a str),
     /// Several, each as it was looked at.
@@ -17,18 +17,18 @@ pub(super) enum Named<'a> {
 }
 
 /// Reads `ID`, or several `ID@DIGEST`.
-pub(super) fn named(ids: &[String]) -> Result<Named<'_>, Failure> {
+pub(super) fn named(ids: &[String]) -> Result<NamedApprovals<'_>, Failure> {
     if let [id] = ids
         && !id.contains('@')
     {
-        return Ok(Named::One(id));
+        return Ok(NamedApprovals::One(id));
     }
     let looked = ids.iter().map(|id| match id.split_once('@') {
         Some((id, digest)) => Ok(DecideItem { id: id.to_owned(), digest: digest.to_owned() }),
         None => Err(Failure::usage(format!("{} names no digest", escape(id)))
             .hint("several calls are named as ID@DIGEST each; `burngate approvals list --digests` prints them")),
     });
-    looked.collect::<Result<_, _>>().map(Named::Many)
+    looked.collect::<Result<_, _>>().map(NamedApprovals::Many)
 }
 
 /// Decides, and says what became of each. A call that could not be decided is a failure of the
@@ -118,7 +118,7 @@ mod tests {
     fn several_calls_are_each_named_with_what_was_looked_at() {
         let named = |ids: &[&str]| {
             super::named(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
-                .map(|named| matches!(named, Named::Many(_)))
+                .map(|named| matches!(named, NamedApprovals::Many(_)))
         };
         assert_eq!(
             (

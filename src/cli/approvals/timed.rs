@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::api::TimeSpan;
 use crate::api::grant::{GrantList, GrantRequest, GrantView, RevokeRequest};
-use crate::cli::client::{Connection, path, query};
+use crate::cli::client::{ConnectionArgs, path, query};
 use crate::cli::failure::Failure;
 use crate::cli::render;
 use crate::cli::render::table::Columns;
@@ -12,7 +12,7 @@ use crate::cli::render::{escape, when};
 use crate::gate::time::Time;
 
 #[derive(Debug, Args)]
-pub(super) struct Give {
+pub(super) struct GiveGrantArgs {
     /// The workflow
     workflow: String,
     /// The tool, as `api/tool`
@@ -31,11 +31,11 @@ pub(super) struct Give {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListGrantsArgs {
     /// Only of this workflow
     #[arg(short, long)]
     workflow: Option<String>,
@@ -43,11 +43,11 @@ pub(super) struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct TakeBack {
+pub(super) struct TakeBackGrantArgs {
     /// The grant's id
     id: String,
     /// Why
@@ -57,10 +57,10 @@ pub(super) struct TakeBack {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Give {
+impl GiveGrantArgs {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let body = GrantRequest {
             tool: self.tool.clone(),
@@ -80,7 +80,7 @@ impl Give {
     }
 }
 
-impl List {
+impl ListGrantsArgs {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let pairs: Vec<_> = self
             .workflow
@@ -99,7 +99,7 @@ impl List {
     }
 }
 
-impl TakeBack {
+impl TakeBackGrantArgs {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let answer = self.connection.client()?.post(
             &path(&["v1", "grants", &self.id, "revoke"]),

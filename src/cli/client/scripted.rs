@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::thread::JoinHandle;
 use std::{fs, thread};
 
-use super::{Client, Connection};
+use super::{Client, ConnectionArgs};
 
 /// A gate with a script.
 pub(in crate::cli) struct Scripted {
@@ -43,7 +43,7 @@ impl Scripted {
     }
 
     pub(in crate::cli) fn client(&self) -> Client {
-        Connection {
+        ConnectionArgs {
             admin: self.admin.clone(),
             data: self.data.path().to_owned(),
         }

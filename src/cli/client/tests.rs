@@ -59,7 +59,7 @@ fn a_gate_that_is_not_there_is_said_to_be_not_there() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let connection = Connection {
+    let connection = ConnectionArgs {
         admin: address.to_string(),
         data: "no-such-directory".into(),
     };
@@ -91,7 +91,7 @@ fn an_answer_that_breaks_off_is_no_answer() {
 #[test]
 fn addresses_are_read_with_and_without_a_scheme() {
     let read = |text: &str| {
-        Address::read(text)
+        GateAddress::read(text)
             .map(|address| address.to_string())
             .map_err(|failure| failure.message)
     };
@@ -143,7 +143,7 @@ fn a_name_cannot_leave_its_place_in_a_path() {
 #[test]
 fn the_token_is_said_or_in_a_file_or_the_one_that_the_gate_made() {
     let dir = tempfile::tempdir().unwrap();
-    let connection = Connection {
+    let connection = ConnectionArgs {
         admin: DEFAULT_ADMIN.to_owned(),
         data: dir.path().to_owned(),
     };

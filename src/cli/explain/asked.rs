@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Explain;
+use super::ExplainArgs;
 use crate::cli::failure::Failure;
 use crate::gate::budget::burn::BurnRates;
 use crate::gate::json::Json;
@@ -18,7 +18,7 @@ use crate::wire::target::Target;
 use crate::wire::{json, target};
 
 /// A call: what was typed, against the policies.
-pub(super) struct Asked<'a> {
+pub(super) struct ExplainedCall<'a> {
     /// The tool's full name.
     pub(super) name: ToolName,
     /// The tool, where a policy describes it.
@@ -27,16 +27,16 @@ pub(super) struct Asked<'a> {
     pub(super) notes: Vec<String>,
     agent: &'a str,
     args: Option<Json<'a>>,
-    path: Named,
-    query: Pairs<'a>,
-    headers: Named,
+    path: NamedParts,
+    query: QueryParts<'a>,
+    headers: NamedParts,
     burn: BurnRates,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ExplainedCall<'a> {
     /// Reads what was typed.
     pub(super) fn read(
-        typed: &'a Explain,
+        typed: &'a ExplainArgs,
         policies: &'a PolicySet,
         workflow: &Workflow,
     ) -> Result<Self, Failure> {
@@ -56,7 +56,7 @@ impl<'a> Asked<'a> {
                 .map(|tool| (&**api, &**tool))
         });
         let mut notes = Vec::new();
-        let (mut path, mut query) = (Named::default(), Pairs(Query::new(None)));
+        let (mut path, mut query) = (NamedParts::default(), QueryParts(Query::new(None)));
         match (found, &typed.request) {
             (Some((api, tool)), Some(request)) => (path, query) = matched(request, api, tool)?,
             (Some((_, tool)), None) if reads_request(tool) => {
@@ -81,7 +81,7 @@ impl<'a> Asked<'a> {
             .iter()
             .map(|text| header(text))
             .collect::<Result<_, _>>()?;
-        Ok(Asked {
+        Ok(ExplainedCall {
             name,
             tool: found.map(|(_, tool)| tool),
             notes,
@@ -89,7 +89,7 @@ impl<'a> Asked<'a> {
             args,
             path,
             query,
-            headers: Named(headers),
+            headers: NamedParts(headers),
             burn: BurnRates::default(),
         })
     }
@@ -164,7 +164,11 @@ fn reads_request(tool: &Tool) -> bool {
 
 /// What `request` gives to the rules of `tool`, below the API's route on the gate or as the API
 /// itself knows it.
-fn matched<'a>(request: &'a str, api: &Api, tool: &Tool) -> Result<(Named, Pairs<'a>), Failure> {
+fn matched<'a>(
+    request: &'a str,
+    api: &Api,
+    tool: &Tool,
+) -> Result<(NamedParts, QueryParts<'a>), Failure> {
     let expected = || {
         Failure::usage(format!("`{request}` is not a request"))
             .hint("such as --request 'GET /orders/A-1?expand=items'")
@@ -183,7 +187,7 @@ fn matched<'a>(request: &'a str, api: &Api, tool: &Tool) -> Result<(Named, Pairs
     let captured = |target: &Target<'_>| {
         let segments: Vec<Cow<'_, str>> = target.segments().collect();
         let captures = tool.pattern.captures(method, &segments)?;
-        Some(Named(
+        Some(NamedParts(
             captures
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.into_owned()))
@@ -195,7 +199,7 @@ fn matched<'a>(request: &'a str, api: &Api, tool: &Tool) -> Result<(Named, Pairs
         .and_then(&captured)
         .or_else(|| captured(&target))
     {
-        Some(path) => Ok((path, Pairs(Query::new(raw_query)))),
+        Some(path) => Ok((path, QueryParts(Query::new(raw_query)))),
         None => Err(
             Failure::usage(format!("`{request}` is not a call of `{}`", tool.name)).hint(format!(
                 "that tool's calls match `{}`",
@@ -217,9 +221,9 @@ fn header(text: &str) -> Result<(String, String), Failure> {
 
 /// Parts by name: captures or headers.
 #[derive(Default)]
-struct Named(Vec<(String, String)>);
+struct NamedParts(Vec<(String, String)>);
 
-impl Lookup for Named {
+impl Lookup for NamedParts {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
         let mut found = self.0.iter().filter(|(key, _)| key == name);
         match (found.next(), found.next()) {
@@ -231,9 +235,9 @@ impl Lookup for Named {
 }
 
 /// The query.
-struct Pairs<'a>(Query<'a>);
+struct QueryParts<'a>(Query<'a>);
 
-impl Lookup for Pairs<'_> {
+impl Lookup for QueryParts<'_> {
     fn find(&self, name: &str) -> Result<Option<Cow<'_, str>>, Ambiguous> {
         self.0.get(name).map_err(|_| Ambiguous)
     }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::Answer;
+use super::ExplainAnswer;
 use crate::cli::render::table::Columns;
 use crate::cli::render::{Tone, escape, paint, word};
 use crate::gate::verdict::Verdict;
 
 /// `answer` as it is shown.
-pub(super) fn page(answer: &Answer) -> String {
+pub(super) fn page(answer: &ExplainAnswer) -> String {
     let mut table = Columns::new(&["RULE", "VERDICT", "PLACE", "DETAIL"]);
     for line in &answer.rules {
         let place = line.place.clone().unwrap_or_else(|| "-".to_owned());
@@ -61,7 +61,7 @@ pub(super) fn page(answer: &Answer) -> String {
         + " not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided\n"
 }
 
-fn assumed(answer: &Answer) -> String {
+fn assumed(answer: &ExplainAnswer) -> String {
     let level = paint(Tone::Strong, &escape(&answer.level));
     let from = if answer.level_from == "at" {
         "as asked"
@@ -74,7 +74,7 @@ fn assumed(answer: &Answer) -> String {
     )
 }
 
-fn verdict(answer: &Answer) -> String {
+fn verdict(answer: &ExplainAnswer) -> String {
     let verdict = word(answer.verdict.as_str());
     let shadow = if answer.mode == "shadow" && answer.verdict != Verdict::Allow {
         "; in shadow it is recorded, and the call passes"

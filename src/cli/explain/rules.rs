@@ -15,7 +15,7 @@ use crate::gate::verdict::Verdict;
 
 /// One rule's answer.
 #[derive(Debug, Serialize)]
-pub(super) struct Line {
+pub(super) struct RuleAnswer {
     /// The rule.
     pub(super) rule: RuleName,
     /// What it says.
@@ -33,7 +33,7 @@ pub(super) struct Line {
 }
 
 /// Every rule's answer to `case`.
-pub(super) fn every(case: &Case<'_>) -> Result<Vec<Line>, Unreadable> {
+pub(super) fn every(case: &Case<'_>) -> Result<Vec<RuleAnswer>, Unreadable> {
     let mut findings = judge::explain(case)?;
     let mut lines = Vec::new();
     for silent in written(case) {
@@ -54,7 +54,7 @@ pub(super) fn every(case: &Case<'_>) -> Result<Vec<Line>, Unreadable> {
 
 /// The rules about what was done before, as they answer where nothing was. They stand before
 /// `deny_when`, as when a call is judged.
-fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> {
+fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unreadable> {
     let Some(tool) = case.tool else { return Ok(()) };
     let Some(rules) = &tool.deeds else {
         return Ok(());
@@ -65,7 +65,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> 
         .and_then(|subject| subject.text(&case.facts).ok().flatten())
         .map(Subject::from);
     let reading = deed::read(tool, rules, &case.facts, subject.as_ref(), case.now)?;
-    let line = |rule, verdict, place: &Place, mode: Mode, detail| Line {
+    let line = |rule, verdict, place: &Place, mode: Mode, detail| RuleAnswer {
         rule,
         verdict,
         place: Some(place.to_string()),
@@ -119,7 +119,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> 
             .flatten()
             .map(|finding| found(finding, case)),
     );
-    let before = |line: &Line| {
+    let before = |line: &RuleAnswer| {
         matches!(
             line.rule,
             RuleName::Unlisted | RuleName::Arguments | RuleName::Forbidden
@@ -130,7 +130,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<Line>) -> Result<(), Unreadable> 
     Ok(())
 }
 
-fn found(finding: Finding, case: &Case<'_>) -> Line {
+fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
     let Finding {
         verdict,
         rule,
@@ -150,7 +150,7 @@ fn found(finding: Finding, case: &Case<'_>) -> Line {
     } else {
         detail
     };
-    Line {
+    RuleAnswer {
         rule,
         verdict,
         place: place.map(|place| place.to_string()),
@@ -162,8 +162,8 @@ fn found(finding: Finding, case: &Case<'_>) -> Line {
 
 /// The rules that there are for the call, in their order, as they answer where they have nothing
 /// against it.
-fn written(case: &Case<'_>) -> Vec<Line> {
-    let allow = |rule, place: Option<&Place>, detail: String| Line {
+fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
+    let allow = |rule, place: Option<&Place>, detail: String| RuleAnswer {
         rule,
         verdict: Verdict::Allow,
         place: place.map(ToString::to_string),
@@ -196,7 +196,7 @@ fn written(case: &Case<'_>) -> Vec<Line> {
             Some(&written.place),
             format!("`{}` does not hold", written.condition.source()),
         );
-        Some(Line {
+        Some(RuleAnswer {
             shadow: written.mode.is_shadow(case.now),
             ..line
         })

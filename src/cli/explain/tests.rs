@@ -51,7 +51,7 @@ mode: shadow
 until: 2026-12-01
 ";
 
-fn explain(flags: &[&str]) -> Result<Answer, Failure> {
+fn explain(flags: &[&str]) -> Result<ExplainAnswer, Failure> {
     let files = [
         SourceFile::new("payments.yaml", API),
         SourceFile::new(

@@ -16,7 +16,7 @@ use crate::cli::client::in_words;
 use crate::cli::failure::Failure;
 use crate::cli::render::escape;
 use crate::cli::render::number::grouped;
-use crate::cli::render::progress::Progress;
+use crate::cli::render::progress::ByteProgress;
 use crate::config::starter::ObjectiveProposal;
 use crate::gate::budget::Evidence;
 use crate::gate::budget::objective::Objective;
@@ -37,7 +37,7 @@ const HIGHEST: u64 = 999_990;
 
 /// What one workflow achieved.
 #[derive(Debug, Default)]
-pub(super) struct Achieved {
+pub(super) struct WorkflowHistory {
     runs: u64,
     unacceptable: u64,
     modes: BTreeMap<FailureMode, u64>,
@@ -52,16 +52,17 @@ pub(super) fn read(
     file: &Path,
     workflow: Option<&str>,
     tier: Tier,
-) -> Result<(String, Achieved), Failure> {
+) -> Result<(String, WorkflowHistory), Failure> {
     let shown = file.display().to_string();
     let unreadable =
         |error: &std::io::Error| Failure::new(format!("cannot read {shown}: {}", in_words(error)));
     let opened = File::open(file).map_err(|error| unreadable(&error))?;
-    let mut progress = Progress::new("reading", opened.metadata().map_or(0, |about| about.len()));
+    let mut progress =
+        ByteProgress::new("reading", opened.metadata().map_or(0, |about| about.len()));
     let mut reader = BufReader::with_capacity(256 * 1024, opened);
     let objective = objective(tier);
     let (mut text, mut number, mut broken) = (Vec::new(), 0_u64, Vec::new());
-    let mut achieved: BTreeMap<String, Achieved> = BTreeMap::new();
+    let mut achieved: BTreeMap<String, WorkflowHistory> = BTreeMap::new();
     loop {
         text.clear();
         let read = reader
@@ -125,7 +126,7 @@ pub(super) fn read(
     }
 }
 
-impl Achieved {
+impl WorkflowHistory {
     fn add(&mut self, line: &HistoryRun<'_>, objective: &Objective) {
         let mark = past::read(objective, line.outcome, &line.modes, false).mark;
         if mark == Mark::Excluded {
@@ -263,13 +264,13 @@ fn two_digits(number: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn achieved(runs: u64, unacceptable: u64, over: u64) -> Achieved {
-        Achieved {
+    fn achieved(runs: u64, unacceptable: u64, over: u64) -> WorkflowHistory {
+        WorkflowHistory {
             runs,
             unacceptable,
             first: Some(Time::from_millis(0)),
             last: Time::default().plus(days(over)),
-            ..Achieved::default()
+            ..WorkflowHistory::default()
         }
     }
 

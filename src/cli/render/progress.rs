@@ -13,7 +13,7 @@ use super::tell;
 const WORTH_A_LINE: u64 = 16 << 20;
 
 /// How far a command has come through `whole` bytes.
-pub(in crate::cli) struct Progress {
+pub(in crate::cli) struct ByteProgress {
     bar: Option<ProgressBar>,
     what: &'static str,
     whole: u64,
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Progress {
     told: u64,
 }
 
-impl Progress {
+impl ByteProgress {
     /// Nothing of `whole` bytes is done yet; `what` is a verb in its -ing form.
     pub(in crate::cli) fn new(what: &'static str, whole: u64) -> Self {
         let watched = io::stderr().is_terminal() && whole > 0;
@@ -34,7 +34,7 @@ impl Progress {
                 .with_style(style.progress_chars("=> "))
                 .with_prefix(what)
         });
-        Progress {
+        ByteProgress {
             bar,
             what,
             whole,
@@ -67,7 +67,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ByteProgress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -11,7 +11,7 @@ const SAME: &str = "same";
 
 /// A page.
 #[derive(Debug, Default)]
-pub(super) struct Document {
+pub(super) struct ReviewDocument {
     pub(super) title: String,
     pub(super) blocks: Vec<Block>,
 }
@@ -24,27 +24,27 @@ pub(super) enum Block {
     /// A paragraph.
     Text(String),
     /// Items.
-    List(Vec<Item>),
+    List(Vec<ListItem>),
     /// A head and rows; columns of numbers are flush right.
     Table(Vec<&'static str>, Vec<Vec<String>>),
 }
 
 /// An item of a list, with something to type where there is.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct ListItem {
     pub(super) text: String,
     pub(super) code: Option<String>,
 }
 
-impl From<String> for Item {
+impl From<String> for ListItem {
     fn from(text: String) -> Self {
-        Item { text, code: None }
+        ListItem { text, code: None }
     }
 }
 
-impl Document {
+impl ReviewDocument {
     pub(super) fn new(title: String) -> Self {
-        Document {
+        ReviewDocument {
             title,
             blocks: Vec::new(),
         }
@@ -63,7 +63,7 @@ impl Document {
     }
 
     /// A list, unless it is empty.
-    pub(super) fn list(&mut self, items: impl IntoIterator<Item = Item>) {
+    pub(super) fn list(&mut self, items: impl IntoIterator<Item = ListItem>) {
         let items: Vec<_> = items.into_iter().collect();
         if !items.is_empty() {
             self.blocks.push(Block::List(items));
@@ -102,7 +102,7 @@ pub(super) fn second(at: Moment) -> String {
 }
 
 /// What happened, as an item.
-pub(super) fn told(line: &ReviewLine) -> Item {
+pub(super) fn told(line: &ReviewLine) -> ListItem {
     let by = line
         .by
         .as_ref()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::document::{Block, Document, Item, is_of_numbers};
+use super::document::{Block, ListItem, ReviewDocument, is_of_numbers};
 use crate::cli::render::escape as seen;
 
 const STYLE: &str = "body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1.2rem;color:#222;background:#fff}\
@@ -15,7 +15,7 @@ const STYLE: &str = "body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;ma
  .burned,.breached{color:#ef9a9a}.at_risk{color:#ffcc80}.healthy{color:#a5d6a7}}";
 
 /// The whole page.
-pub(super) fn page(document: &Document) -> String {
+pub(super) fn page(document: &ReviewDocument) -> String {
     let title = escape(&document.title);
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n"
@@ -37,7 +37,7 @@ fn put(html: &mut String, block: &Block) {
         }
         Block::List(items) => {
             html.push_str("<ul>\n");
-            for Item { text, code } in items {
+            for ListItem { text, code } in items {
                 let code = code.as_ref().map_or_else(String::new, |code| {
                     format!(" <code>{}</code>", escape(code))
                 });
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn a103_what_an_agent_wrote_is_no_markup() {
-        let mut document = Document::new("Review".to_owned());
-        document.list([Item {
+        let mut document = ReviewDocument::new("Review".to_owned());
+        document.list([ListItem {
             text: "run <script>\"x\"</script> & more\u{202e}\u{200b}".to_owned(),
             code: Some("</code>".to_owned()),
         }]);

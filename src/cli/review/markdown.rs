@@ -1,10 +1,10 @@
 //! A page as Markdown that reads well also where nobody renders it.
 
-use super::document::{Block, Document, Item, is_of_numbers};
+use super::document::{Block, ListItem, ReviewDocument, is_of_numbers};
 use crate::cli::render::escape;
 
 /// The whole page.
-pub(super) fn page(document: &Document) -> String {
+pub(super) fn page(document: &ReviewDocument) -> String {
     let mut parts = vec![format!("# {}", text(&document.title))];
     parts.extend(document.blocks.iter().map(block));
     parts.join("\n\n") + "\n"
@@ -21,7 +21,7 @@ fn block(block: &Block) -> String {
     }
 }
 
-fn item(item: &Item) -> String {
+fn item(item: &ListItem) -> String {
     match &item.code {
         None => format!("- {}", text(&item.text)),
         Some(code) => format!(
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn what_an_agent_wrote_is_no_markup() {
-        let mut document = Document::new("Review".to_owned());
-        document.list([Item::from("run <img src=x> [a](b) |*\n# x".to_owned())]);
+        let mut document = ReviewDocument::new("Review".to_owned());
+        document.list([ListItem::from("run <img src=x> [a](b) |*\n# x".to_owned())]);
         document.table(
             vec!["tool", "calls"],
             vec![vec!["a|b".to_owned(), "7".to_owned()]],

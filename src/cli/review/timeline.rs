@@ -1,16 +1,16 @@
 //! One workflow's timeline: what happened, in order, and what executed.
 
-use super::document::{Document, Item, second};
+use super::document::{ListItem, ReviewDocument, second};
 use crate::api::review::ReviewResponse;
 use crate::cli::render::number::{counted, grouped};
 
 /// The page.
-pub(super) fn document(review: &ReviewResponse) -> Document {
+pub(super) fn document(review: &ReviewResponse) -> ReviewDocument {
     let name = review
         .workflows
         .first()
         .map_or("", |reviewed| reviewed.standing.workflow.as_str());
-    let mut page = Document::new(format!(
+    let mut page = ReviewDocument::new(format!(
         "Timeline of {name}, {} to {} UTC",
         second(review.since),
         second(review.until)
@@ -40,7 +40,7 @@ pub(super) fn document(review: &ReviewResponse) -> Document {
             .by
             .as_ref()
             .map_or_else(String::new, |by| format!("{by}: "));
-        Item::from(format!("{} {by}{}", second(line.at), line.what))
+        ListItem::from(format!("{} {by}{}", second(line.at), line.what))
     }));
     page.heading(2, "What executed");
     if timeline.executed.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn document(review: &ReviewResponse) -> Document {
         review
             .missing
             .iter()
-            .map(|missing| Item::from(format!("Not in here: {missing}"))),
+            .map(|missing| ListItem::from(format!("Not in here: {missing}"))),
     );
     page
 }

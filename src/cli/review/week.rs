@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Document, Item, change, minute, told};
+use super::document::{ListItem, ReviewDocument, change, minute, told};
 use crate::api::Decimal;
 use crate::api::numbers::RateDetail;
 use crate::api::review::{
@@ -16,14 +16,14 @@ use crate::cli::render::number::{counted, grouped, percent, took};
 const SHOWN: usize = 20;
 
 /// The page.
-pub(super) fn document(review: &ReviewResponse) -> Document {
-    let mut page = Document::new(format!(
+pub(super) fn document(review: &ReviewResponse) -> ReviewDocument {
+    let mut page = ReviewDocument::new(format!(
         "Review, {} to {} UTC",
         minute(review.since),
         minute(review.until)
     ));
     page.text(headline(review));
-    let decide: Vec<Item> = review.workflows.iter().flat_map(to_decide).collect();
+    let decide: Vec<ListItem> = review.workflows.iter().flat_map(to_decide).collect();
     page.heading(2, "To decide");
     if decide.is_empty() {
         page.text("Nothing is proposed.");
@@ -59,7 +59,7 @@ pub(super) fn document(review: &ReviewResponse) -> Document {
                 runs => format!("{} excluded for it", counted(runs, "run was", "runs were")),
             };
             let (failures, calls) = (grouped(incident.failures), grouped(incident.calls));
-            Item::from(format!(
+            ListItem::from(format!(
                 "{}: {failures} of {calls} calls failed from {}, {until}; {excluded} ({})",
                 incident.api,
                 minute(incident.since),
@@ -75,7 +75,7 @@ pub(super) fn document(review: &ReviewResponse) -> Document {
         review
             .missing
             .iter()
-            .map(|missing| Item::from(format!("Not in here: {missing}"))),
+            .map(|missing| ListItem::from(format!("Not in here: {missing}"))),
     );
     page
 }
@@ -130,9 +130,9 @@ fn headline(review: &ReviewResponse) -> String {
     )
 }
 
-fn to_decide(reviewed: &WorkflowReview) -> Vec<Item> {
+fn to_decide(reviewed: &WorkflowReview) -> Vec<ListItem> {
     let name = &reviewed.standing.workflow;
-    let item = |suggestion: &crate::api::review::Suggestion| Item {
+    let item = |suggestion: &crate::api::review::Suggestion| ListItem {
         text: format!("{name}: {}. {}.", suggestion.what, capital(&suggestion.why)),
         code: Some(suggestion.how.clone()),
     };
@@ -162,7 +162,7 @@ fn row(reviewed: &WorkflowReview) -> Vec<String> {
     ]
 }
 
-fn workflow(page: &mut Document, reviewed: &WorkflowReview) {
+fn workflow(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
     let standing = &reviewed.standing;
     page.heading(2, format!("{} (risk {})", standing.workflow, standing.risk));
     page.text(format!(
@@ -197,7 +197,7 @@ fn workflow(page: &mut Document, reviewed: &WorkflowReview) {
                 format!(", at {}", tools.join(", "))
             };
             let costs = if spent.costs { "" } else { "; costs nothing" };
-            Item::from(format!(
+            ListItem::from(format!(
                 "{}: {}{at}{costs}",
                 spent.mode,
                 counted(spent.runs, "run", "runs")
@@ -217,7 +217,7 @@ fn workflow(page: &mut Document, reviewed: &WorkflowReview) {
             } else {
                 format!(" by {}", finding.rule)
             };
-            Item::from(format!(
+            ListItem::from(format!(
                 "{}: {} would have been {}{rule}",
                 finding.tool,
                 counted(finding.calls, "call", "calls"),
@@ -237,7 +237,7 @@ fn workflow(page: &mut Document, reviewed: &WorkflowReview) {
     page.text(nothing(reviewed));
 }
 
-fn numbers(page: &mut Document, reviewed: &WorkflowReview) {
+fn numbers(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
     let detail = &reviewed.numbers.numbers.metrics_detail;
     let before = reviewed
         .before
@@ -302,7 +302,7 @@ fn numbers(page: &mut Document, reviewed: &WorkflowReview) {
     );
 }
 
-fn burn_of(page: &mut Document, burn: &BurnReview) {
+fn burn_of(page: &mut ReviewDocument, burn: &BurnReview) {
     let left = burn.left.map_or_else(
         || "still on".to_owned(),
         |left| format!("left {}", minute(left)),
@@ -333,7 +333,7 @@ fn burn_of(page: &mut Document, burn: &BurnReview) {
     page.list(burn.done.iter().rev().take(SHOWN).rev().map(told));
 }
 
-fn approvals(page: &mut Document, approvals: &ApprovalsSummary) {
+fn approvals(page: &mut ReviewDocument, approvals: &ApprovalsSummary) {
     let all = &approvals.figures;
     if idle(approvals) {
         return;
@@ -478,7 +478,7 @@ fn unasked(figures: &DecisionFigures) -> Option<String> {
     (figures.unasked > 0).then(told)
 }
 
-fn exclusions(page: &mut Document, reviewed: &WorkflowReview) {
+fn exclusions(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
     let exclusions = &reviewed.exclusions;
     if exclusions.runs == 0 {
         return;
@@ -495,7 +495,7 @@ fn exclusions(page: &mut Document, reviewed: &WorkflowReview) {
         percent(exclusions.share)
     ));
     page.list(exclusions.reasons.iter().take(SHOWN).map(|reason| {
-        Item::from(format!(
+        ListItem::from(format!(
             "{} by {}: {}",
             grouped(reason.runs),
             reason.by,
@@ -504,7 +504,7 @@ fn exclusions(page: &mut Document, reviewed: &WorkflowReview) {
     }));
 }
 
-fn lines(page: &mut Document, lines: &[crate::api::review::ReviewLine]) {
+fn lines(page: &mut ReviewDocument, lines: &[crate::api::review::ReviewLine]) {
     let left_out = lines.len().saturating_sub(SHOWN);
     page.list(lines.iter().skip(left_out).map(told));
     if left_out > 0 {

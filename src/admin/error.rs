@@ -17,11 +17,11 @@ use crate::ledger::people::operate::OperateError;
 
 /// A refusal.
 #[derive(Debug)]
-pub(super) struct Fault(Box<Problem>);
+pub(super) struct AdminError(Box<Problem>);
 
-impl Fault {
+impl AdminError {
     pub(super) fn new(slug: Slug, detail: impl Into<String>) -> Self {
-        Fault(Box::new(Problem::new(slug, detail)))
+        AdminError(Box::new(Problem::new(slug, detail)))
     }
 
     /// What is wrong, as a sentence.
@@ -33,22 +33,22 @@ impl Fault {
     /// behind a slash.
     pub(super) fn field(pointer: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let mut fault = Fault::new(
+        let mut answer = AdminError::new(
             Slug::Invalid,
             format!("`{}`: {detail}", pointer.trim_start_matches('/')),
         );
-        fault.0.errors.push(FieldError {
+        answer.0.errors.push(FieldError {
             pointer: pointer.to_owned(),
             detail,
         });
-        fault
+        answer
     }
 
     /// The journal or the records are out of reach.
     pub(super) fn journal(detail: &str) -> Self {
-        let mut fault = Fault::new(Slug::Unavailable, detail);
-        fault.0.cause = Some(UnavailableCause::Journal);
-        fault
+        let mut answer = AdminError::new(Slug::Unavailable, detail);
+        answer.0.cause = Some(UnavailableCause::Journal);
+        answer
     }
 
     pub(super) fn with_status(mut self, status: u16) -> Self {
@@ -65,7 +65,7 @@ impl Fault {
         } else {
             "several runs match; say which with `workflow` and `agent`"
         };
-        let mut fault = Fault::new(Slug::Conflict, detail);
+        let mut answer = AdminError::new(Slug::Conflict, detail);
         let named = candidates.iter().map(|CandidateRun { workflow, agent, run, tool, at }| FieldError {
             pointer: "/workflow".to_owned(),
             detail: match tool {
@@ -73,14 +73,14 @@ impl Fault {
                 None => format!("workflow `{workflow}`, agent `{agent}`, run `{run}`"),
             },
         });
-        fault.0.errors.extend(named);
-        fault.0.candidates = candidates;
-        fault
+        answer.0.errors.extend(named);
+        answer.0.candidates = candidates;
+        answer
     }
 
     /// There is no such run.
     pub(super) fn no_run(target: &RunTarget) -> Self {
-        Fault::new(Slug::NotFound, no_run(target))
+        AdminError::new(Slug::NotFound, no_run(target))
     }
 
     /// The same, with the place of the expression that gave the value.
@@ -90,7 +90,7 @@ impl Fault {
     }
 }
 
-impl IntoResponse for Fault {
+impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -116,63 +116,63 @@ impl IntoResponse for Fault {
     }
 }
 
-impl From<OperateError> for Fault {
+impl From<OperateError> for AdminError {
     fn from(error: OperateError) -> Self {
         match error {
             OperateError::NoWorkflow(_) | OperateError::NoApproval | OperateError::NoGrant => {
-                Fault::new(Slug::NotFound, error.to_string())
+                AdminError::new(Slug::NotFound, error.to_string())
             }
-            OperateError::NoLevel { .. } => Fault::field("/to", error.to_string()),
-            OperateError::NoStep { .. } => Fault::field("/step", error.to_string()),
-            OperateError::Tool(_) => Fault::field("/tool", error.to_string()),
+            OperateError::NoLevel { .. } => AdminError::field("/to", error.to_string()),
+            OperateError::NoStep { .. } => AdminError::field("/step", error.to_string()),
+            OperateError::Tool(_) => AdminError::field("/tool", error.to_string()),
             OperateError::Own | OperateError::NoApprover(_) => {
-                Fault::new(Slug::Forbidden, error.to_string())
+                AdminError::new(Slug::Forbidden, error.to_string())
             }
             OperateError::Conflict(_) | OperateError::Deciding => {
-                Fault::new(Slug::Conflict, error.to_string())
+                AdminError::new(Slug::Conflict, error.to_string())
             }
         }
     }
 }
 
-impl From<EditError> for Fault {
+impl From<EditError> for AdminError {
     fn from(error: EditError) -> Self {
         match &error {
-            EditError::NoApproval => Fault::new(Slug::NotFound, error.to_string()),
+            EditError::NoApproval => AdminError::new(Slug::NotFound, error.to_string()),
             EditError::NoArguments | EditError::Changed => {
-                Fault::new(Slug::Conflict, error.to_string())
+                AdminError::new(Slug::Conflict, error.to_string())
             }
             EditError::Malformed(_)
             | EditError::TooLong
             | EditError::Same
-            | EditError::Unreadable(_) => Fault::field("/edit", error.to_string()),
+            | EditError::Unreadable(_) => AdminError::field("/edit", error.to_string()),
             EditError::Refused(finding) => {
-                let mut fault = Fault::field("/edit", error.to_string());
-                fault.0.rule = Some(finding.rule.to_string());
+                let mut answer = AdminError::field("/edit", error.to_string());
+                answer.0.rule = Some(finding.rule.to_string());
                 let violation = |violation: &Violation| FieldError {
                     pointer: format!("/edit{}", violation.pointer),
                     detail: violation.detail.clone(),
                 };
-                fault
+                answer
                     .0
                     .errors
                     .extend(finding.violations.iter().map(violation));
-                fault
+                answer
             }
         }
     }
 }
 
-impl From<ReviseError> for Fault {
+impl From<ReviseError> for AdminError {
     fn from(error: ReviseError) -> Self {
         match error {
-            ReviseError::Unknown => Fault::new(Slug::NotFound, "no run matches"),
-            ReviseError::Several(runs) => Fault::several(runs.into_iter().map(candidate)),
-            ReviseError::Open(..) => Fault::new(Slug::Conflict, error.to_string()),
-            ReviseError::TooMany => Fault::field("/filter", error.to_string()),
-            ReviseError::Nothing(why) => Fault::new(Slug::Conflict, why),
+            ReviseError::Unknown => AdminError::new(Slug::NotFound, "no run matches"),
+            ReviseError::Several(runs) => AdminError::several(runs.into_iter().map(candidate)),
+            ReviseError::Open(..) => AdminError::new(Slug::Conflict, error.to_string()),
+            ReviseError::TooMany => AdminError::field("/filter", error.to_string()),
+            ReviseError::Nothing(why) => AdminError::new(Slug::Conflict, why),
             ReviseError::Unavailable(_) => {
-                Fault::journal("the journal is unavailable: nothing was changed")
+                AdminError::journal("the journal is unavailable: nothing was changed")
             }
         }
     }
