@@ -9,10 +9,11 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::auth::{Person, Role};
+use super::context;
 use super::durable::{MAY_STILL, durable, patient, revised};
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, QueryParams, remark, sentence};
-use super::{AdminState, context};
+use super::state::AdminState;
 use crate::api::Problem;
 use crate::api::approval::{ApprovalList, ApprovalQuery, ApprovalView};
 use crate::api::context::ContextQuery;

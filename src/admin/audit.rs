@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::value::RawValue;
 
-use super::AdminState;
 use super::error::AdminError;
 use super::read::{QueryParams, limit, moment, name, some_name};
+use super::state::AdminState;
 use crate::api::audit::{AuditEntry, AuditQuery, JournalPage};
 use crate::api::{Moment, Problem, Slug};
 use crate::journal::read::{EntryFilter, JournalView};

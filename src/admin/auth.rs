@@ -4,26 +4,16 @@
 //! Tokens are kept as SHA-256 digests, and every one of them is compared in constant time, so that
 //! neither a memory image nor a clock tells one. An agent's credential is not looked at: the two
 //! planes have nothing in common (G11, A93).
-//!
-//! Who holds a token may change while requests are served: a request that took its time is asked
-//! again once all of it has arrived.
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::AdminState;
-use super::error::AdminError;
-use crate::api::Slug;
 use crate::gate::digest::Digest;
 use crate::gate::name::PersonName;
 
@@ -59,13 +49,6 @@ pub struct Person {
 pub struct Auth {
     operator: Arc<Person>,
     listed: ArcSwap<Vec<Arc<Person>>>,
-}
-
-/// A request that was let in, as its handler finds it.
-#[derive(Clone)]
-pub(super) struct AdmittedRequest {
-    state: Arc<AdminState>,
-    person: Arc<Person>,
 }
 
 impl Role {
@@ -164,7 +147,7 @@ impl Auth {
     }
 
     /// Whose token the request carries: exactly one `Authorization: Bearer`.
-    fn identify(&self, headers: &HeaderMap) -> Option<Arc<Person>> {
+    pub(super) fn identify(&self, headers: &HeaderMap) -> Option<Arc<Person>> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return None;
@@ -189,24 +172,8 @@ impl Auth {
     }
 
     /// Is `person` still who they were?
-    fn knows(&self, person: &Person) -> bool {
+    pub(super) fn knows(&self, person: &Person) -> bool {
         *self.operator == *person || self.listed.load().iter().any(|known| **known == *person)
-    }
-}
-
-impl AdmittedRequest {
-    /// Is the person that was let in still on the list, as they were?
-    pub(super) fn still(&self) -> Result<(), AdminError> {
-        if self.state.admin.auth.knows(&self.person) {
-            return Ok(());
-        }
-        Err(AdminError::new(
-            Slug::Unauthorized,
-            format!(
-                "what `{}` may do was changed while this request arrived; nothing was done",
-                self.person.name
-            ),
-        ))
     }
 }
 
@@ -214,61 +181,4 @@ impl AdmittedRequest {
 #[must_use]
 pub fn digest(token: &str) -> Digest {
     Digest::new(Sha256::digest(token.as_bytes()).into())
-}
-
-impl AdminState {
-    /// Who asks, if they hold the role.
-    pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, AdminError> {
-        let Some(person) = self.admin.auth.identify(headers) else {
-            let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
-            return Err(AdminError::new(Slug::Unauthorized, detail));
-        };
-        self.ledger().signed_in(&person.name, person.role.as_str());
-        if person.role < role {
-            return Err(AdminError::new(
-                Slug::Forbidden,
-                format!(
-                    "this needs the role {role}; `{}` is a {}",
-                    person.name, person.role
-                ),
-            ));
-        }
-        Ok(person)
-    }
-}
-
-/// Counts who was turned away for want of a token, a role, a signature or an origin, wherever that
-/// was found out.
-pub(super) async fn count(
-    State(state): State<Arc<AdminState>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
-    match response.status() {
-        StatusCode::UNAUTHORIZED => state.ledger().turn_away(Slug::Unauthorized.as_str()),
-        StatusCode::FORBIDDEN => state.ledger().turn_away(Slug::Forbidden.as_str()),
-        _ => {}
-    }
-    response
-}
-
-/// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a
-/// body asks [`AdmittedRequest::still`] behind it.
-pub(super) async fn require(
-    State((state, role)): State<(Arc<AdminState>, Role)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match state.may(request.headers(), role) {
-        Ok(person) => {
-            request.extensions_mut().insert(AdmittedRequest {
-                state: Arc::clone(&state),
-                person: Arc::clone(&person),
-            });
-            request.extensions_mut().insert(person);
-        }
-        Err(error) => return error.into_response(),
-    }
-    next.run(request).await
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, lasting, name, remark, sentence};
+use super::state::AdminState;
 use super::workflows::one;
 use crate::api::Problem;
 use crate::api::operate::{ChangeRequest, ChangeResponse, WaiveRequest};

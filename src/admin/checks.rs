@@ -12,7 +12,8 @@ use super::durable::revised;
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, QueryParams, limit, some_name};
 use super::runs::RunContext;
-use super::{AdminState, reports, runs};
+use super::state::AdminState;
+use super::{reports, runs};
 use crate::api;
 use crate::api::check::{AcceptRequest, CheckQuery, CheckQueue, CheckTally, QueuedCheck};
 use crate::api::operate::ReportRunRequest;
@@ -72,14 +73,14 @@ pub(super) async fn list(
     path = "/v1/checks/{run}/accept",
     params(("run" = String, Path)),
     request_body = AcceptRequest,
-    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
+    responses((status = 200, body = api::report::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn accept(
     State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
     PathSegment(run): PathSegment,
     JsonBody(accept): JsonBody<AcceptRequest>,
-) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+) -> Result<Json<api::report::RevisedRun>, AdminError> {
     let target = RunTarget::Run {
         run: RunId::from(run),
         workflow: some_name("/workflow", accept.workflow.as_deref())?,
@@ -103,14 +104,14 @@ pub(super) async fn accept(
     path = "/v1/checks/{run}/report",
     params(("run" = String, Path)),
     request_body = ReportRunRequest,
-    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
+    responses((status = 200, body = api::report::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn report(
     state: State<Arc<AdminState>>,
     person: Extension<Arc<Person>>,
     run: PathSegment,
     report: JsonBody<ReportRunRequest>,
-) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+) -> Result<Json<api::report::RevisedRun>, AdminError> {
     reports::report_run(state, person, run, report).await
 }
 

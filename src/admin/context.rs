@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use super::error::AdminError;
 use super::runs::{call, modes};
-use super::{AdminState, feedback, workflows};
+use super::state::AdminState;
+use super::{feedback, workflows};
 use crate::api::Moment;
-use crate::api::approval::DecisionView;
 use crate::api::context::{
     ApprovalContext, HeldCallRun, MOST_ALIKE, MOST_CALLS, MemberChange, RelatedRun, SimilarCall,
     SimilarCallDecision, changes,
 };
+use crate::api::decision::DecisionView;
 use crate::api::review::RuleSummary;
 use crate::gate::approval::{Approval, Request};
 use crate::gate::event::{Entry, Event};

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::AdminState;
 use super::error::AdminError;
 use super::read::PathSegment;
 use super::runs::every;
+use super::state::AdminState;
 use super::workflows::one;
 use crate::api::enforce::{EnforcePreview, EnforcePreviewRule};
 use crate::api::{Moment, Problem, Slug};

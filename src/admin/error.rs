@@ -4,8 +4,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::problem::{FieldError, MEDIA_TYPE, UnavailableCause};
-use crate::api::report::CandidateRun;
+use crate::api::problem::{CandidateRun, FieldError, MEDIA_TYPE, UnavailableCause};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::booking::ids;
 use crate::gate::name::WorkflowName;

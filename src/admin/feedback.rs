@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
-use super::AdminState;
 use super::error::AdminError;
 use super::numbers::span;
 use super::read::{PathSegment, QueryParams};
 use super::review::{USUAL, each, unknown};
+use super::state::AdminState;
 use crate::api::numbers::SpanQuery;
 use crate::api::review::approvals::KINDS;
 use crate::api::review::gather::HOLDS;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, QueryParams, lasting, name, sentence};
+use super::state::AdminState;
 use crate::api::Problem;
 use crate::api::grant::{GrantList, GrantQuery, GrantRequest, GrantView, RevokeRequest};
 use crate::gate::approval::timed::{MAX_CALLS, MAX_LASTS};

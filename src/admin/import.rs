@@ -16,10 +16,11 @@ use axum::{Extension, Json};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 
-use super::AdminState;
-use super::auth::{AdmittedRequest, Person};
+use super::admit::AdmittedRequest;
+use super::auth::Person;
 use super::durable::patient;
 use super::error::AdminError;
+use super::state::AdminState;
 use crate::api::history::{
     HistoryCall, HistoryRun, ImportFindingKind, ImportFindings, ImportResponse, ImportedWorkflow,
     MAX_LINE, MEDIA_TYPE,

@@ -6,17 +6,18 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::auth::Person;
+use super::batch;
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, sentence};
-use super::runs::every;
-use super::{AdminState, batch};
+use super::runs::{called_at, every};
+use super::state::AdminState;
 use crate::api::incident::{
     ExcludeIncidentRequest, ExcludeIncidentResponse, IncidentList, IncidentView,
 };
 use crate::api::{Problem, Slug};
 use crate::gate::booking::Change;
 use crate::gate::incident;
-use crate::gate::name::{CallId, IncidentId};
+use crate::gate::name::IncidentId;
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::run::Charge;
 use crate::gate::time::minutes;
@@ -113,19 +114,6 @@ pub(super) async fn exclude(
     }))
 }
 
-/// Which of the incidents a charge of `run` belongs to.
-pub(super) fn incident_of(
-    incidents: &[incident::Incident],
-    run: &RunView,
-    charge: &Charge,
-) -> Option<IncidentId> {
-    let at = at(run, charge.call?)?;
-    incidents
-        .iter()
-        .find(|incident| incident.has(charge, at))
-        .map(|incident| incident.incident)
-}
-
 /// What of a run's failures that count belongs to an incident.
 struct IncidentShare {
     any: bool,
@@ -143,7 +131,7 @@ fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Inciden
     let has = |charge: &Charge| {
         charge
             .call
-            .and_then(|call| at(view, call))
+            .and_then(|call| called_at(view, call))
             .is_some_and(|at| incident.has(charge, at))
     };
     let counting: Vec<bool> = view
@@ -157,14 +145,6 @@ fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Inciden
         any: counting.contains(&true),
         all: !counting.contains(&false),
     }
-}
-
-fn at(view: &RunView, call: CallId) -> Option<crate::gate::time::Time> {
-    view.run
-        .calls
-        .iter()
-        .find(|known| known.call == call)
-        .map(|known| known.at)
 }
 
 fn key(view: &RunView) -> RunKey {

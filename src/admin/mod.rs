@@ -11,21 +11,17 @@ use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Router, middleware};
-use tokio::sync::Semaphore;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::auth::{Auth, Role};
+use self::auth::Role;
 use self::error::AdminError;
-use self::health::Health;
+use self::state::AdminState;
 use crate::api::Slug;
-use crate::journal::read::Records;
-use crate::journal::unavailable::Unavailable;
-use crate::ledger::Ledger;
-use crate::telemetry::Metrics;
 
+mod admit;
 mod approvals;
 mod audit;
 pub mod auth;
@@ -43,95 +39,33 @@ pub mod health;
 mod import;
 mod incidents;
 mod numbers;
+mod probes;
 mod read;
 mod reports;
 mod review;
 mod runs;
 pub mod serve;
 mod signals;
+mod state;
 mod unlisted;
 mod workflows;
 
 pub use guard::Reach;
 pub use serve::serve;
-
-/// The most look-ups in the records at once: each holds a thread that waits for a disk.
-pub const MAX_LOOK_UPS: usize = 4;
-
-/// What the admin API stands on.
-pub struct Admin {
-    /// The living state.
-    pub ledger: Arc<Ledger>,
-    /// What was kept.
-    pub records: Arc<dyn Records>,
-    /// Who may ask what.
-    pub auth: Arc<Auth>,
-    /// Whether the gate is ready.
-    pub health: Arc<dyn Health>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// Whether metrics are told to anybody who asks.
-    pub open_metrics: bool,
-}
-
-/// What every handler works with.
-struct AdminState {
-    admin: Admin,
-    look_ups: Arc<Semaphore>,
-    /// One history is imported at a time.
-    imports: Arc<Semaphore>,
-}
-
-impl AdminState {
-    fn ledger(&self) -> &Arc<Ledger> {
-        &self.admin.ledger
-    }
-
-    /// Looks something up in the records, on a thread that may wait for a disk.
-    async fn look_up<T: Send + 'static>(
-        &self,
-        look_up: impl FnOnce(&dyn Records) -> Result<T, Unavailable> + Send + 'static,
-    ) -> Result<T, AdminError> {
-        let records = Arc::clone(&self.admin.records);
-        let permit = tokio::time::timeout(
-            durable::PATIENCE,
-            Arc::clone(&self.look_ups).acquire_owned(),
-        )
-        .await;
-        let Ok(Ok(permit)) = permit else {
-            return Err(AdminError::journal(
-                "too many look-ups are waiting for the disk; try again",
-            ));
-        };
-        let found = tokio::task::spawn_blocking(move || {
-            let found = look_up(&*records);
-            drop(permit);
-            found
-        });
-        match found.await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(Unavailable)) => Err(AdminError::journal("the records cannot be read now")),
-            Err(_) => Err(AdminError::new(Slug::Internal, "the look-up failed")),
-        }
-    }
-}
+pub use state::{Admin, MAX_LOOK_UPS};
 
 type AdminRouter = OpenApiRouter<Arc<AdminState>>;
 
 /// The admin API over `admin`.
 pub fn router(admin: Admin) -> Router {
     let open_metrics = admin.open_metrics;
-    let state = Arc::new(AdminState {
-        admin,
-        look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)),
-        imports: Arc::new(Semaphore::new(1)),
-    });
+    let state = Arc::new(AdminState::new(admin));
     let (api, document) = by_role(&state).split_for_parts();
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
-    let require = |role| middleware::from_fn_with_state((Arc::clone(&state), role), auth::require);
+    let require = |role| middleware::from_fn_with_state((Arc::clone(&state), role), admit::require);
     let show_document =
         get(move || async move { ([("content-type", "application/json")], document.to_string()) });
-    let mut show_metrics = get(health::metrics);
+    let mut show_metrics = get(probes::metrics);
     if !open_metrics {
         show_metrics = show_metrics.route_layer(require(Role::Viewer));
     }
@@ -140,14 +74,14 @@ pub fn router(admin: Admin) -> Router {
         show_document.route_layer(require(Role::Viewer)),
     )
     .route("/metrics", show_metrics)
-    .route("/healthz", get(health::alive))
-    .route("/readyz", get(health::ready))
+    .route("/healthz", get(probes::alive))
+    .route("/readyz", get(probes::ready))
     .fallback(nothing_here)
     .method_not_allowed_fallback(not_so)
     .layer(middleware::from_fn(guard::guard))
     .layer(middleware::from_fn_with_state(
         Arc::clone(&state),
-        auth::count,
+        admit::count,
     ))
     .with_state(state)
 }
@@ -233,7 +167,7 @@ fn by_role(state: &Arc<AdminState>) -> AdminRouter {
     for (role, routes) in table() {
         all = all.merge(routes.route_layer(middleware::from_fn_with_state(
             (Arc::clone(state), role),
-            auth::require,
+            admit::require,
         )));
     }
     all

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::AdminState;
 use super::error::AdminError;
 use super::read::{PathSegment, QueryParams, moment};
+use super::state::AdminState;
 use crate::api::numbers::{SpanNumbers, SpanQuery};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::budget::window::{KEPT_HOURS, starts};

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::auth::AdmittedRequest;
+use super::admit::AdmittedRequest;
 use super::error::AdminError;
 use crate::api::operate::{MAX_NAME, MAX_TEXT};
 use crate::api::{Moment, Slug, TimeSpan};

@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::auth::Person;
+use super::batch;
 use super::batch::BatchMode;
 use super::durable::{MAY_STILL, durable, revised};
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, name, remark, sentence, some_name};
-use super::{AdminState, batch};
+use super::state::AdminState;
 use crate::api::operate::{ExcludeRunRequest, ReportRequest, ReportRunRequest};
 use crate::api::{Moment, Problem};
 use crate::gate::booking::Change;
@@ -54,14 +55,14 @@ pub(super) async fn report(
     path = "/v1/runs/{run}/report",
     params(("run" = String, Path)),
     request_body = ReportRunRequest,
-    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
+    responses((status = 200, body = api::report::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn report_run(
     State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
     PathSegment(run): PathSegment,
     JsonBody(report): JsonBody<ReportRunRequest>,
-) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+) -> Result<Json<api::report::RevisedRun>, AdminError> {
     let report = ReportRequest {
         run: Some(run),
         ..report.into()
@@ -76,14 +77,14 @@ pub(super) async fn report_run(
     path = "/v1/runs/{run}/exclude",
     params(("run" = String, Path)),
     request_body = ExcludeRunRequest,
-    responses((status = 200, body = api::operate::RevisedRun), (status = "default", body = Problem))
+    responses((status = 200, body = api::report::RevisedRun), (status = "default", body = Problem))
 )]
 pub(super) async fn exclude(
     State(state): State<Arc<AdminState>>,
     Extension(person): Extension<Arc<Person>>,
     PathSegment(run): PathSegment,
     JsonBody(exclude): JsonBody<ExcludeRunRequest>,
-) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+) -> Result<Json<api::report::RevisedRun>, AdminError> {
     let reason = sentence("/reason", &exclude.reason)?.into();
     let by = person.name.clone();
     let reference = some_reference(exclude.reference.as_deref())?;
@@ -112,7 +113,7 @@ async fn make(
     person: &Person,
     target: RunTarget,
     report: &ReportRequest,
-) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+) -> Result<Json<api::report::RevisedRun>, AdminError> {
     let mode = some_mode(state, report)?;
     let note: Option<Arc<str>> = remark("/note", report.note.as_deref())?.map(Into::into);
     let reference = some_reference(report.reference.as_deref())?;
@@ -298,7 +299,7 @@ async fn make_many(
 pub(super) fn answer(
     target: &RunTarget,
     revised: Result<Revised, ReviseError>,
-) -> Result<Json<api::operate::RevisedRun>, AdminError> {
+) -> Result<Json<api::report::RevisedRun>, AdminError> {
     match revised {
         Ok(revised) => Ok(Json(told(&revised))),
         Err(ReviseError::Unknown) => Err(AdminError::no_run(target)),
@@ -410,8 +411,8 @@ fn some_mode(
     ))
 }
 
-pub(super) fn told(revised: &Revised) -> api::operate::RevisedRun {
-    api::operate::RevisedRun {
+pub(super) fn told(revised: &Revised) -> api::report::RevisedRun {
+    api::report::RevisedRun {
         run: revised.run.to_string(),
         workflow: revised.workflow.to_string(),
         agent: revised.agent.to_string(),

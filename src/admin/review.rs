@@ -7,13 +7,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
 use super::error::AdminError;
 use super::numbers::span;
 use super::read::{JsonBody, QueryParams, remark, some_name};
 use super::runs::every;
+use super::state::AdminState;
 use crate::api::review::gather::{CALL_KINDS, HOLDS, KINDS, ReviewGathering, ReviewSubject};
 use crate::api::review::{
     ExecutedCalls, ReviewDoneRequest, ReviewDoneResponse, ReviewQuery, ReviewResponse,

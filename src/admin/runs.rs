@@ -6,19 +6,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::AdminState;
 use super::error::AdminError;
-use super::incidents::incident_of;
 use super::read::{PathSegment, QueryParams, limit, moment, name, some_name};
-use crate::api::problem::ExecutedView;
-use crate::api::report::CandidateRun;
+use super::state::AdminState;
+use crate::api::problem::{CandidateRun, ExecutedView};
 use crate::api::run::{
     CallView, ChargeView, ExclusionView, RunDetail, RunPage, RunQuery, RunScope, RunSummary,
 };
 use crate::api::workflow::redacted;
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::incident::Incident;
-use crate::gate::name::{RunId, WorkflowName};
+use crate::gate::name::{CallId, IncidentId, RunId, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::run;
 use crate::gate::run::Mark;
@@ -294,6 +292,24 @@ fn said(charge: &run::Charge, view: &RunView, incidents: &[Incident]) -> ChargeV
         incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()),
         ..ChargeView::of(charge)
     }
+}
+
+/// Which of the incidents a charge of `run` belongs to.
+fn incident_of(incidents: &[Incident], run: &RunView, charge: &run::Charge) -> Option<IncidentId> {
+    let at = called_at(run, charge.call?)?;
+    incidents
+        .iter()
+        .find(|incident| incident.has(charge, at))
+        .map(|incident| incident.incident)
+}
+
+/// When `call` of this run was judged.
+pub(super) fn called_at(view: &RunView, call: CallId) -> Option<Time> {
+    view.run
+        .calls
+        .iter()
+        .find(|known| known.call == call)
+        .map(|known| known.at)
 }
 
 const fn counts(mark: Mark) -> bool {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use super::AdminState;
 use super::error::AdminError;
 use super::read::{QueryParams, moment};
+use super::state::AdminState;
 use crate::api::unlisted::{UnlistedCall, UnlistedCalls, UnlistedQuery};
 use crate::api::{Moment, Problem};
 use crate::ledger::unlisted::Kind;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::AdminState;
 use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, lasting, name, remark, sentence, some_name};
+use super::state::AdminState;
 use crate::api::operate::{
     ClampRequest, ClampResponse, PromoteRequest, RecoverRequest, ReleaseRequest,
 };

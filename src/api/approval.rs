@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Moment;
 use super::context::ApprovalContext;
+use super::decision::{DecisionView, EditView};
 use crate::gate::approval;
 use crate::gate::name::WorkflowName;
 
@@ -96,39 +97,6 @@ pub struct ApprovalView {
     pub context: Option<Box<ApprovalContext>>,
 }
 
-/// The arguments that a reviewer put in the place of those that were asked for.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct EditView {
-    /// The arguments as canonical JSON, exactly as they are forwarded.
-    #[schema(value_type = serde_json::Value)]
-    pub args: Box<RawValue>,
-    /// The digest of the call that is forwarded.
-    pub digest: String,
-}
-
-/// What one reviewer decided.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct DecisionView {
-    /// Who.
-    pub reviewer: String,
-    /// In which role, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// `approve`, `deny_wrong` or `deny_not_now`.
-    pub decision: String,
-    /// Why, where they said.
-    pub reason: Option<String>,
-    /// When.
-    pub at: Moment,
-    /// Other arguments, where they approved those.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edit: Option<EditView>,
-    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody
-    /// edited the call since.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub void: bool,
-}
-
 impl ApprovalView {
     /// `approval` of `workflow` as reviewers see it.
     #[must_use]
@@ -178,40 +146,6 @@ impl ApprovalView {
             needed: request.needed,
             decisions: approval.decisions.iter().map(DecisionView::of).collect(),
             context: None,
-        }
-    }
-}
-
-impl EditView {
-    /// `edit` as people and agents see it.
-    #[must_use]
-    pub fn of(edit: &approval::Edit) -> Self {
-        let args = RawValue::from_string(edit.args.to_string())
-            .unwrap_or_else(|_| RawValue::NULL.to_owned());
-        EditView {
-            args,
-            digest: edit.digest.to_string(),
-        }
-    }
-}
-
-impl DecisionView {
-    /// `decision` as people see it.
-    #[must_use]
-    pub fn of(decision: &approval::Decision) -> Self {
-        DecisionView {
-            reviewer: decision.reviewer.to_string(),
-            role: decision.role.as_ref().map(ToString::to_string),
-            decision: match decision.decision {
-                approval::DecisionKind::Approve => "approve",
-                approval::DecisionKind::DenyWrong => "deny_wrong",
-                approval::DecisionKind::DenyNotNow => "deny_not_now",
-            }
-            .to_owned(),
-            reason: decision.reason.as_ref().map(ToString::to_string),
-            at: Moment(decision.at),
-            edit: decision.edit.as_ref().map(EditView::of),
-            void: decision.void,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Moment;
-use super::approval::DecisionView;
+use super::decision::DecisionView;
 use super::review::RuleSummary;
 use super::run::CallView;
 use super::workflow::WorkflowView;

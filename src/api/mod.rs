@@ -10,6 +10,7 @@ pub mod approval;
 pub mod audit;
 pub mod check;
 pub mod context;
+pub mod decision;
 pub mod earn;
 pub mod enforce;
 pub mod grant;

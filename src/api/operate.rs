@@ -414,25 +414,6 @@ pub struct ExcludeRunRequest {
     pub retract: bool,
 }
 
-/// What a report, a retraction or an exclusion did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RevisedRun {
-    /// The run.
-    pub run: String,
-    /// Its workflow.
-    pub workflow: String,
-    /// Its agent.
-    pub agent: String,
-    /// When it was booked: the change is booked there too.
-    pub booked_at: Moment,
-    /// What it stood as: `idle`, `acceptable`, `unacceptable` or `excluded`.
-    pub was: String,
-    /// What it stands as.
-    pub now: String,
-    /// The same report had been made before: nothing changed.
-    pub repeated: bool,
-}
-
 impl From<ReportRunRequest> for ReportRequest {
     fn from(report: ReportRunRequest) -> Self {
         let ReportRunRequest {

@@ -7,8 +7,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use super::report::CandidateRun;
-use super::{Decimal, Moment};
+use super::number::Decimal;
+use super::span::Moment;
 use crate::gate::run;
 
 /// The media type of a problem.
@@ -236,6 +236,22 @@ pub struct LimitReached {
     /// When enough will have left the window for this call; absent where no waiting helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Moment>,
+}
+
+/// A run that may be meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CandidateRun {
+    /// Its workflow.
+    pub workflow: String,
+    /// Its agent.
+    pub agent: String,
+    /// Its id.
+    pub run: String,
+    /// The tool through which it touched the object, where an object was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// When it was booked, or last touched the object.
+    pub at: Moment,
 }
 
 impl Problem {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::Moment;
-use super::operate::RevisedRun;
+use super::problem::CandidateRun;
 use super::run::RunQuery;
 
 /// Which booked runs. At least one member; moments are RFC 3339, or how long ago: `1d`.
@@ -97,6 +97,25 @@ pub struct ExcludeRunsRequest {
     pub dry_run: bool,
 }
 
+/// What a report, a retraction or an exclusion did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevisedRun {
+    /// The run.
+    pub run: String,
+    /// Its workflow.
+    pub workflow: String,
+    /// Its agent.
+    pub agent: String,
+    /// When it was booked: the change is booked there too.
+    pub booked_at: Moment,
+    /// What it stood as: `idle`, `acceptable`, `unacceptable` or `excluded`.
+    pub was: String,
+    /// What it stands as.
+    pub now: String,
+    /// The same report had been made before: nothing changed.
+    pub repeated: bool,
+}
+
 /// What a report or an exclusion of many runs did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchResult {
@@ -120,22 +139,6 @@ pub enum ReportResponse {
     One(RevisedRun),
     /// Of many.
     Many(BatchResult),
-}
-
-/// A run that may be meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CandidateRun {
-    /// Its workflow.
-    pub workflow: String,
-    /// Its agent.
-    pub agent: String,
-    /// Its id.
-    pub run: String,
-    /// The tool through which it touched the object, where an object was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
-    /// When it was booked, or last touched the object.
-    pub at: Moment,
 }
 
 /// What a signal came to.

@@ -23,7 +23,6 @@ pub mod suggest;
 pub use approvals::{
     ApprovalsSummary, DecisionFigures, ReviewerSummary, RuleSummary, SpanApprovals,
 };
-pub use suggest::Suggestion;
 
 /// Over what.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -207,6 +206,20 @@ pub struct ExclusionReason {
     pub by: String,
     /// How many runs.
     pub runs: u64,
+}
+
+/// Something to talk about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Suggestion {
+    /// What kind: `promote`, `demote`, `tighten_target`, `loosen_target`, `add_schema`,
+    /// `add_checks`, `look_closer`.
+    pub kind: String,
+    /// What, in words.
+    pub what: String,
+    /// What it follows from.
+    pub why: String,
+    /// The command or the line of policy that does it.
+    pub how: String,
 }
 
 /// Everything that happened to one workflow.

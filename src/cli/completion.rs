@@ -1,10 +1,10 @@
 //! `burngate completion`: what a shell needs to complete commands and flags.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 use super::failure::{Exit, Failure};
-use super::{Cli, render};
+use super::render;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -15,9 +15,10 @@ pub(super) struct CompletionArgs {
 }
 
 impl CompletionArgs {
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
+    /// Prints the script for `command`, the whole command line.
+    pub(super) fn run(&self, mut command: Command) -> Result<Exit, Failure> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "burngate", &mut script);
+        generate(self.shell, &mut command, "burngate", &mut script);
         render::show(&String::from_utf8_lossy(&script))?;
         Ok(Exit::Did)
     }
@@ -25,7 +26,10 @@ impl CompletionArgs {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_shell_has_a_script_that_knows_the_commands() {

@@ -7,7 +7,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::failure::{Exit, Failure};
 use super::render::when;
@@ -26,8 +25,8 @@ mod asked;
 mod page;
 mod rules;
 
-use asked::ExplainedCall;
-use rules::RuleAnswer;
+use asked::{CallArgs, ExplainedCall};
+use page::ExplainAnswer;
 
 /// Tell the verdict on a call, rule by rule, without a gate
 #[derive(Debug, Args)]
@@ -41,21 +40,8 @@ pub(super) struct ExplainArgs {
     /// The workflow
     #[arg(long, value_name = "W")]
     workflow: String,
-    /// The tool, as api/tool
-    #[arg(long, value_name = "T")]
-    tool: String,
-    /// The arguments: the JSON body, or those of the MCP call
-    #[arg(long, value_name = "JSON")]
-    args: Option<String>,
-    /// The request line, for rules that read `path` or `query`
-    #[arg(long, value_name = "METHOD PATH")]
-    request: Option<String>,
-    /// A request header, for rules that read `header`; may be given several times
-    #[arg(long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
-    /// The agent, for rules that read `agent`
-    #[arg(long, default_value = "agent")]
-    agent: String,
+    #[command(flatten)]
+    call: CallArgs,
     /// The level to assume, instead of the one that the workflow starts at
     #[arg(long, value_name = "LEVEL")]
     at: Option<String>,
@@ -68,26 +54,6 @@ pub(super) struct ExplainArgs {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// The answer.
-#[derive(Debug, Serialize)]
-struct ExplainAnswer {
-    workflow: String,
-    tool: String,
-    level: String,
-    /// Where the level comes from: `starts` or `at`.
-    level_from: &'static str,
-    posture: &'static str,
-    mode: &'static str,
-    verdict: Verdict,
-    /// The rule that decided; `null` where every rule allows.
-    rule: Option<&'static str>,
-    /// Why no rule could judge it: the gate answers 400.
-    malformed: Option<String>,
-    rules: Vec<RuleAnswer>,
-    notes: Vec<String>,
-    version: String,
 }
 
 impl ExplainArgs {
@@ -122,7 +88,7 @@ impl ExplainArgs {
             .get(self.workflow.as_str())
             .ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
         let standing = self.standing(workflow, now)?;
-        let asked = ExplainedCall::read(self, policies, workflow)?;
+        let asked = ExplainedCall::read(&self.call, policies, workflow)?;
         let case = asked.case(workflow, &standing, now);
         let (rules, malformed) = match rules::every(&case) {
             Ok(rules) => (rules, None),

@@ -8,7 +8,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use failure::{Exit, Failure};
 
 mod approvals;
@@ -140,7 +140,7 @@ impl Command {
             Command::Audit(command) => command.run(),
             Command::Review(command) => command.run(),
             Command::Schema(command) => command.run(),
-            Command::Completion(command) => command.run(),
+            Command::Completion(command) => command.run(Cli::command()),
         }
     }
 }

@@ -8,8 +8,7 @@ use super::filters::FilterArgs;
 use super::render::{escape, when, word};
 use super::{filters, render};
 use crate::api::operate;
-use crate::api::operate::RevisedRun;
-use crate::api::report::BatchResult;
+use crate::api::report::{BatchResult, RevisedRun};
 use crate::gate::time::Time;
 
 /// Report that a run went wrong, by run, call or the business object that it touched

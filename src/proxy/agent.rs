@@ -18,7 +18,7 @@ use super::respond::{Answer, Heading};
 use super::worker::Connection;
 use super::{hold, identify, respond};
 use crate::api::Moment;
-use crate::api::approval::EditView;
+use crate::api::decision::EditView;
 use crate::api::problem::Slug;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::name::{ApprovalId, RunId};

@@ -1,10 +1,7 @@
 //! What a review suggests to talk about: the target, the next step, a schema. Each with the numbers
 //! that it follows from, and the command that would do it.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
-use super::{ApprovalsSummary, ExclusionSummary};
+use super::{ApprovalsSummary, ExclusionSummary, Suggestion};
 use crate::api::earn::ProposalView;
 use crate::api::numbers::{MetricsDetail, SpanNumbers};
 use crate::api::{Decimal, TimeSpan};
@@ -20,20 +17,6 @@ const TARGETS: [u32; 12] = [
 ];
 /// So many tools are named.
 const NAMED: usize = 5;
-
-/// Something to talk about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Suggestion {
-    /// What kind: `promote`, `demote`, `tighten_target`, `loosen_target`, `add_schema`,
-    /// `add_checks`, `look_closer`.
-    pub kind: String,
-    /// What, in words.
-    pub what: String,
-    /// What it follows from.
-    pub why: String,
-    /// The command or the line of policy that does it.
-    pub how: String,
-}
 
 pub(super) fn of(
     state: &WorkflowState,

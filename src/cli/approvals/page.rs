@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use super::context;
-use crate::api::approval::{ApprovalView, DecisionView};
+use crate::api::approval::ApprovalView;
 use crate::api::context::MemberChange;
+use crate::api::decision::DecisionView;
 use crate::cli::render::arguments::arguments;
 use crate::cli::render::{Tone, escape, paint, when, word};
 use crate::gate::time::Time;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::ExplainArgs;
+use clap::Args;
+
 use crate::cli::failure::Failure;
 use crate::gate::budget::burn::BurnRates;
 use crate::gate::json::Json;
@@ -16,6 +17,26 @@ use crate::gate::time::Time;
 use crate::wire::query::Query;
 use crate::wire::target::Target;
 use crate::wire::{json, target};
+
+/// The call, as it is typed.
+#[derive(Debug, Args)]
+pub(super) struct CallArgs {
+    /// The tool, as api/tool
+    #[arg(long, value_name = "T")]
+    tool: String,
+    /// The arguments: the JSON body, or those of the MCP call
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// The request line, for rules that read `path` or `query`
+    #[arg(long, value_name = "METHOD PATH")]
+    request: Option<String>,
+    /// A request header, for rules that read `header`; may be given several times
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// The agent, for rules that read `agent`
+    #[arg(long, default_value = "agent")]
+    agent: String,
+}
 
 /// A call: what was typed, against the policies.
 pub(super) struct ExplainedCall<'a> {
@@ -36,7 +57,7 @@ pub(super) struct ExplainedCall<'a> {
 impl<'a> ExplainedCall<'a> {
     /// Reads what was typed.
     pub(super) fn read(
-        typed: &'a ExplainArgs,
+        typed: &'a CallArgs,
         policies: &'a PolicySet,
         workflow: &Workflow,
     ) -> Result<Self, Failure> {

@@ -2,10 +2,32 @@
 
 use std::fmt::Write as _;
 
-use super::ExplainAnswer;
+use serde::Serialize;
+
+use super::rules::RuleAnswer;
 use crate::cli::render::table::Columns;
 use crate::cli::render::{Tone, escape, paint, word};
 use crate::gate::verdict::Verdict;
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub(super) struct ExplainAnswer {
+    pub(super) workflow: String,
+    pub(super) tool: String,
+    pub(super) level: String,
+    /// Where the level comes from: `starts` or `at`.
+    pub(super) level_from: &'static str,
+    pub(super) posture: &'static str,
+    pub(super) mode: &'static str,
+    pub(super) verdict: Verdict,
+    /// The rule that decided; `null` where every rule allows.
+    pub(super) rule: Option<&'static str>,
+    /// Why no rule could judge it: the gate answers 400.
+    pub(super) malformed: Option<String>,
+    pub(super) rules: Vec<RuleAnswer>,
+    pub(super) notes: Vec<String>,
+    pub(super) version: String,
+}
 
 /// `answer` as it is shown.
 pub(super) fn page(answer: &ExplainAnswer) -> String {
