@@ -18,6 +18,7 @@ use crate::gate::facets::NO_TOOL;
 use crate::gate::incident;
 use crate::gate::name::{CallId, ToolName, WorkflowName};
 use crate::gate::policy::Mode;
+use crate::gate::run::RunRef;
 use crate::gate::time::{Hour, Time, days};
 use crate::gate::workflow::WorkflowState;
 
@@ -94,12 +95,12 @@ pub struct ReviewGathering {
 /// What was gathered of one workflow.
 struct WorkflowGathering {
     subject: ReviewSubject,
-    desk: ApprovalFollower,
+    approvals: ApprovalFollower,
     done: RecentLines,
     levels: RecentLines,
     changes: RecentLines,
     reasons: BTreeMap<(String, String), i64>,
-    excluded: HashMap<crate::gate::run::RunRef, (String, String)>,
+    excluded: HashMap<RunRef, (String, String)>,
 }
 
 #[derive(Default)]
@@ -143,7 +144,7 @@ impl ReviewGathering {
         let file = |subject: ReviewSubject| {
             let file = WorkflowGathering {
                 subject,
-                desk: ApprovalFollower::default(),
+                approvals: ApprovalFollower::default(),
                 done: RecentLines::default(),
                 levels: RecentLines::default(),
                 changes: RecentLines::default(),
@@ -179,7 +180,7 @@ impl ReviewGathering {
             return;
         };
         if let Event::Held(request) = &entry.event {
-            file.desk.hold(entry.at, request, in_span);
+            file.approvals.hold(entry.at, request, in_span);
         }
         if !in_span {
             return;
@@ -286,7 +287,7 @@ impl TimelineGathering {
         }
         let held = match &entry.event {
             Event::Decided { approval, .. } | Event::Withdrawn { approval, .. } => {
-                file.desk.request(*approval)
+                file.approvals.request(*approval)
             }
             _ => None,
         };
@@ -303,7 +304,7 @@ impl TimelineGathering {
 
 impl WorkflowGathering {
     fn read(&mut self, entry: &Entry) {
-        self.desk.read(entry);
+        self.approvals.read(entry);
         match &entry.event {
             Event::Reported { .. } | Event::Retracted { .. } | Event::Reconciled { .. } => {
                 self.line(entry, |file, line| file.done.push(line));
@@ -313,25 +314,8 @@ impl WorkflowGathering {
                 reason,
                 by,
                 ..
-            } => {
-                let why = (reason.to_string(), by.to_string());
-                if self
-                    .excluded
-                    .insert(revision.run.clone(), why.clone())
-                    .is_none()
-                {
-                    *self.reasons.entry(why).or_default() += 1;
-                }
-            }
-            Event::Reinstated { revision, .. } => {
-                if let Some(count) = self
-                    .excluded
-                    .remove(&revision.run)
-                    .and_then(|why| self.reasons.get_mut(&why))
-                {
-                    *count -= 1;
-                }
-            }
+            } => self.exclude(&revision.run, (reason.to_string(), by.to_string())),
+            Event::Reinstated { revision, .. } => self.reinstate(&revision.run),
             Event::Clamped(_)
             | Event::Released { .. }
             | Event::Waived { .. }
@@ -371,7 +355,7 @@ impl WorkflowGathering {
                 | Effect::ProbationEnded { .. }
                 | Effect::ReviewOverdue { .. } => {}
             },
-            // Told in the timeline alone, or counted elsewhere.
+            // Shown in the timeline only, or counted elsewhere.
             Event::Booked { .. }
             | Event::Decided { .. }
             | Event::Admitted(_)
@@ -402,6 +386,20 @@ impl WorkflowGathering {
             | Event::Seen { .. }
             | Event::IncidentOpened { .. }
             | Event::IncidentClosed { .. } => {}
+        }
+    }
+
+    /// Counts an excluded run by why and by whom; the first exclusion of a run is the one that counts.
+    fn exclude(&mut self, run: &RunRef, why: (String, String)) {
+        if self.excluded.insert(run.clone(), why.clone()).is_none() {
+            *self.reasons.entry(why).or_default() += 1;
+        }
+    }
+
+    fn reinstate(&mut self, run: &RunRef) {
+        let why = self.excluded.remove(run);
+        if let Some(count) = why.and_then(|why| self.reasons.get_mut(&why)) {
+            *count -= 1;
         }
     }
 
@@ -470,7 +468,7 @@ impl WorkflowGathering {
             .filter(was_on)
             .map(|burn| burn_of(burn, &done))
             .collect();
-        let approvals = self.desk.close();
+        let approvals = self.approvals.close();
         let suggestions = suggest::of(&state, &numbers, &approvals, &exclusions, &without_schema);
         let reviews = state.reviews();
         WorkflowReview {
