@@ -1,5 +1,5 @@
-//! What every handler works with: the ledger, the records, who may ask what. Look-ups in the records
-//! wait for a disk, so they run on threads of their own, and only so many at once (G7).
+//! What every handler works with: the ledger, the records, who may ask what. Look-ups in the
+//! records wait for a disk, so they run on threads of their own, and only so many at once (G7).
 
 use std::sync::Arc;
 

@@ -31,21 +31,20 @@ pub(super) struct ApprovalsArgs {
 
 #[derive(Debug, Subcommand)]
 enum ApprovalsCommand {
-    /// List the calls that wait: those put to other people first, then the riskiest, of those the
-    /// first to expire
+    /// List the calls that wait: escalated ones first, then by risk, then by time left
     List(ListApprovalsArgs),
-    /// Show one call in full: what it would send, which rule held it, its run so far, how calls
-    /// like it were decided
+    /// Show one call in full: what it would send, which rule held it, its run so far, and earlier
+    /// decisions on similar calls
     Show(ShowApprovalArgs),
     /// Let exactly this call through, once
     Approve(ApproveArgs),
     /// Refuse this call
     Deny(DenyArgs),
-    /// Let held calls of a tool go for a while, without asking anybody
+    /// Let held calls of a tool through for a limited time, without a decision on each
     Grant(timed::GiveGrantArgs),
-    /// List the grants that were given for a while
+    /// List the grants for a limited time
     Grants(timed::ListGrantsArgs),
-    /// Take such a grant back, at once
+    /// Take back a grant for a limited time; the next call is held again
     Revoke(timed::TakeBackGrantArgs),
 }
 
@@ -57,10 +56,10 @@ struct ListApprovalsArgs {
     /// In this state: pending, approved, used, denied, expired, withdrawn or all
     #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "used", "denied", "expired", "withdrawn", "all"])]
     state: String,
-    /// Only those that were put to other people, because nobody decided for a while
+    /// Only escalated calls: those put to other people because nobody decided in time
     #[arg(long)]
     escalated: bool,
-    /// One line each, beginning with ID@DIGEST: what `approve` and `deny` take several of
+    /// Print one line a call, starting with ID@DIGEST, which `approve` and `deny` take
     #[arg(long, conflicts_with = "json")]
     digests: bool,
     /// Print the gate's answer as JSON
@@ -83,17 +82,16 @@ struct ShowApprovalArgs {
 
 #[derive(Debug, Args)]
 struct ApproveArgs {
-    /// The approval's id; or several calls that are not of risk high, each as ID@DIGEST
+    /// The approval's id; or several calls, none of risk high, each as ID@DIGEST
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Forward these arguments instead: JSON, or `@FILE`. It is on record as a correction of the
-    /// run
+    /// Forward these arguments instead: JSON, or `@FILE`. This counts as a correction of the run
     #[arg(long, value_name = "JSON")]
     edit: Option<String>,
-    /// The digest of what you looked at; needed once somebody edited the call
+    /// The digest of the call as you saw it; required once somebody has edited the call
     #[arg(long, value_name = "SHA256")]
     digest: Option<String>,
     /// Print the gate's answer as JSON
@@ -105,16 +103,16 @@ struct ApproveArgs {
 
 #[derive(Debug, Args)]
 struct DenyArgs {
-    /// The approval's id; or several calls that are not of risk high, each as ID@DIGEST
+    /// The approval's id; or several calls, none of risk high, each as ID@DIGEST
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
-    /// The call is wrong: that stands for exactly this call for 24 hours
+    /// The call is wrong: exactly this call is denied for 24 hours
     #[arg(long, conflicts_with = "not_now")]
     wrong: bool,
-    /// Not now, which says nothing about the call (the default)
+    /// The time is wrong, not the call; the agent may ask again (the default)
     #[arg(long)]
     not_now: bool,
-    /// Why; the agent is told
+    /// Why; the agent sees it
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Print the gate's answer as JSON

@@ -10,15 +10,15 @@ use super::render::escape;
 use super::{render, status};
 use crate::api::operate;
 
-/// Ask whether a change of a workflow may ship, and record that it does
+/// Ask whether a change to a workflow may ship, and record that it ships
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   burngate change support-triage --kind prompt --ref \"$GIT_COMMIT\" && ./deploy-prompt
   burngate change support-triage --kind policy --ref PR-219 --emergency --reason \"the bank closed the account\"
 
-Exit codes: 0 it may ship and is on record, 3 changes are frozen, 1 the gate could not be asked. A pipeline ships on 0 alone.
-Advisory for prompts, models and tools, which the gate cannot see ship; enforced for policies, whose widening reloads wait while changes are frozen.")]
+Exit codes: 0 it may ship and is on record, 3 changes are frozen, 1 the gate could not be reached. A pipeline ships only on 0.
+For prompts, models and tools this is advice, because the gate cannot see them ship. For policies it is enforced: while changes are frozen, a reload that widens one waits.")]
 pub(super) struct ChangeArgs {
     /// The workflow
     workflow: String,

@@ -16,7 +16,7 @@ use crate::config::files::{gather, load_from};
 use crate::config::print::print;
 use crate::config::{Diagnostic, Diagnostics, Loaded, Process, Severity};
 
-/// Check policies and `burngate.yaml`, every finding at once
+/// Check policies and `burngate.yaml`, and print every finding
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,10 +27,10 @@ pub(super) struct CheckArgs {
     /// Policy files or directories
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The process's configuration
+    /// The configuration file, burngate.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the policies as they are understood, with the tier's defaults filled in
+    /// Print the policies as the gate reads them, with the tier's defaults filled in
     #[arg(long, conflicts_with = "json")]
     print: bool,
     /// Print the findings as JSON

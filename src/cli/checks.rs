@@ -17,10 +17,10 @@ use crate::gate::time::Time;
 /// What is told to whoever names a run that is not there.
 const KNOWN: &str = "`burngate checks list` lists the runs that wait";
 
-/// List and judge finished runs that were drawn at random
+/// List and judge finished runs that were picked at random
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A policy asks for them with `check: { sample: 5%, min: 20/week }`. Nobody who calls the gate can tell which runs are drawn.
+A policy turns them on with `check: { sample: 5%, min: 20/week }`. An agent cannot tell which of its runs are picked.
 
 Examples:
   burngate checks list -w support-triage
@@ -33,11 +33,11 @@ pub(super) struct ChecksArgs {
 
 #[derive(Debug, Subcommand)]
 enum ChecksCommand {
-    /// List the runs that wait, the riskiest first, with what they did
+    /// List the runs that wait to be judged, with their calls, the riskiest first
     List(ListChecksArgs),
-    /// Say that a run was right
+    /// Record that a run was right
     Accept(AcceptArgs),
-    /// Say what was wrong with a run
+    /// Record what was wrong with a run
     Report(ReportCheckArgs),
 }
 
@@ -60,10 +60,10 @@ struct ListChecksArgs {
 struct AcceptArgs {
     /// The run
     run: String,
-    /// The workflow, where several have such a run
+    /// The workflow, if several have a run with this id
     #[arg(short, long)]
     workflow: Option<String>,
-    /// The agent, where several have such a run
+    /// The agent, if several have a run with this id
     #[arg(long)]
     agent: Option<String>,
     /// Print the gate's answer as JSON
@@ -84,13 +84,13 @@ struct ReportCheckArgs {
     /// A note
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Your reference, such as a ticket: the same one twice is one report
+    /// Your reference, such as a ticket; a second report under the same one changes nothing
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// The workflow, where several have such a run
+    /// The workflow, if several have a run with this id
     #[arg(short, long)]
     workflow: Option<String>,
-    /// The agent, where several have such a run
+    /// The agent, if several have a run with this id
     #[arg(long)]
     agent: Option<String>,
     /// Print the gate's answer as JSON

@@ -11,7 +11,7 @@ use crate::api::operate::ClampResponse;
 use crate::api::{TimeSpan, operate};
 use crate::gate::time::Time;
 
-/// Put a ceiling on the level of one workflow or of all, at once
+/// Put a ceiling on the level of one workflow or of all, from the next call on
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h"
@@ -19,14 +19,14 @@ use crate::gate::time::Time;
 pub(super) struct ClampArgs {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// The highest level left: halted, `read_only`, supervised, standard, or one that the policy
+    /// The ceiling: halted, `read_only`, supervised, standard, or one that the policy
     /// adds
     #[arg(long, value_name = "LEVEL")]
     to: String,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// For how long, such as 30m or 1h; until it is released where it is left out
+    /// For how long, such as 30m or 1h; without this, until it is released
     #[arg(long = "for", value_name = "DURATION")]
     lasts: Option<TimeSpan>,
     /// Withdraw unused grants and pending approvals as well
@@ -45,7 +45,7 @@ pub(super) struct ClampArgs {
 pub(super) struct ScopeArgs {
     /// The workflow
     pub workflow: Option<String>,
-    /// Every workflow, those to come included
+    /// Every workflow, including those added later
     #[arg(long)]
     pub all: bool,
 }

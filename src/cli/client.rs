@@ -48,12 +48,12 @@ const MAX_TOKEN: usize = 4096;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gate")]
 pub(super) struct ConnectionArgs {
-    /// Where the admin API of the gate is
+    /// The URL of the gate's admin API
     #[arg(long, env = "BURNGATE_ADMIN", value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
 
-    /// The gate's data directory, where the operator's token is (`BURNGATE_TOKEN` or
-    /// `BURNGATE_TOKEN_FILE` take its place)
+    /// The gate's data directory, from which the operator's token is read unless `BURNGATE_TOKEN`
+    /// or `BURNGATE_TOKEN_FILE` is set
     #[arg(long, value_name = "DIR", default_value = "burngate-data")]
     pub data: PathBuf,
 }

@@ -10,7 +10,7 @@ use super::render;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: burngate completion bash > /etc/bash_completion.d/burngate")]
 pub(super) struct CompletionArgs {
-    /// For which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -26,7 +26,7 @@ const BAR: i64 = 20;
 Listens on free ports of this machine, keeps its files in a private directory for temporary files, and leaves nothing behind.
 It waits for you to approve a call from a second terminal, and then runs until Ctrl-C.")]
 pub(super) struct DemoArgs {
-    /// Play the reviewer too, wait for nobody, and end with the story: for scripts
+    /// Approve the held call without waiting for you, and end when the story does: for scripts
     #[arg(long)]
     yes: bool,
 }

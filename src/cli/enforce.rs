@@ -14,18 +14,18 @@ use super::{render, status};
 use crate::api::enforce::EnforcePreview;
 use crate::gate::time::Time;
 
-/// Show what the flip from shadow to enforce would do: holds and denials a day, the posture on the
-/// flip
+/// Show what switching from shadow to enforce would do: holds and denials a day, and the posture at
+/// that moment
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example: burngate enforce support-triage --dry-run
 
-It speaks of the whole workflow where that is in shadow, else of those of its tools and rules that are.
-The flip itself is a line of the policy: drop `mode: shadow` and `until`. Booked runs stay booked.")]
+It covers the whole workflow if that is in shadow, otherwise only those of its tools and rules that are.
+To switch, remove `mode: shadow` and `until` from the policy. Booked runs stay booked.")]
 pub(super) struct EnforceArgs {
     /// The workflow
     workflow: String,
-    /// Change nothing; the flip itself is made in the policy
+    /// Change nothing; the switch itself is made in the policy
     #[arg(long, required = true)]
     dry_run: bool,
     /// Print the gate's answer as JSON

@@ -25,7 +25,7 @@ pub(super) struct ExcludeArgs {
     /// The run
     #[arg(long)]
     run: Option<String>,
-    /// Every run that failed by this incident of a tool API and by nothing else
+    /// Every run that failed only because of this incident of a tool API
     #[arg(long, value_name = "INCIDENT", conflicts_with = "run")]
     incident: Option<String>,
     /// Why
@@ -34,19 +34,19 @@ pub(super) struct ExcludeArgs {
     /// Put them back; with --ref alone, all that was excluded under it
     #[arg(long)]
     retract: bool,
-    /// Your reference, such as an incident, by which they can be put back
+    /// Your reference, such as an incident: with it they can be put back
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
-    /// The batch that is put back: its reference
+    /// The reference of the batch to put back
     #[arg(long, value_name = "ID", requires = "retract", conflicts_with_all = ["reference", "run"])]
     batch: Option<String>,
-    /// The agent, where several have such a run
+    /// The agent, if several have a run with this id
     #[arg(long)]
     agent: Option<String>,
     /// With this failure mode
     #[arg(long, help_heading = "Filters")]
     mode: Option<String>,
-    /// Do it to every run that the filters leave: without this they are counted
+    /// Change every run that matches the filters; without this they are only counted
     #[arg(long)]
     yes: bool,
     /// Print the gate's answer as JSON

@@ -28,14 +28,14 @@ mod rules;
 use asked::{CallArgs, ExplainedCall};
 use page::ExplainAnswer;
 
-/// Tell the verdict on a call, rule by rule, without a gate
+/// Show the verdict on a call, rule by rule, without a running gate
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   burngate explain --workflow support-triage --tool payments/refund --args '{\"order\":\"A-1\",\"amount\":900}'
   burngate explain --workflow support-triage --tool payments/get_order --request 'GET /orders/A-1?expand=items' --at read_only
 
-Exit code 3 says that the call would be held or denied.")]
+Exit code 3: the call would be held or denied.")]
 pub(super) struct ExplainArgs {
     /// The workflow
     #[arg(long, value_name = "W")]
@@ -48,7 +48,7 @@ pub(super) struct ExplainArgs {
     /// Policy files or a directory, instead of the configured one
     #[arg(long, value_name = "PATH")]
     policies: Option<PathBuf>,
-    /// The process's configuration
+    /// The configuration file, burngate.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the answer as JSON

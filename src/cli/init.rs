@@ -33,13 +33,13 @@ Examples:
   burngate init --workflow support-triage --risk medium --openapi shop.openapi.yaml
   burngate init --workflow support-triage --risk medium --openapi http://127.0.0.1:3000/openapi.json --upstream http://127.0.0.1:3000")]
 pub(super) struct InitArgs {
-    /// The workflow's name; with --from, the only one of the history where it is left out
+    /// The workflow's name; may be left out with --from if the history has only one workflow
     #[arg(long, value_name = "NAME", required_unless_present = "from")]
     workflow: Option<String>,
-    /// How much the workflow is trusted to risk; it chooses every default
+    /// How much harm the workflow can do; every default follows from it
     #[arg(long)]
     risk: RiskArg,
-    /// Where the tool API is [default, with --openapi: the document's first server]
+    /// The URL of the tool API [default, with --openapi: the document's first server]
     #[arg(long, value_name = "URL", required_unless_present = "openapi")]
     upstream: Option<String>,
     /// An OpenAPI document of the API (3.0 or 3.1): every operation becomes a tool, with a guess at
@@ -49,11 +49,11 @@ pub(super) struct InitArgs {
     /// How many runs are expected in 30 days
     #[arg(long, value_name = "N")]
     expected_runs: Option<u64>,
-    /// A history (one JSON object a line, as for `import`): proposes the target and the size that
-    /// it bears out
+    /// A history (one JSON object a line, as for `import`): proposes the target and the number of
+    /// expected runs from it
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Where to write
+    /// The directory to write to
     #[arg(long, value_name = "DIR", default_value = "policies")]
     policies: PathBuf,
 }

@@ -8,21 +8,21 @@ use super::failure::{Exit, Failure};
 use super::render;
 use crate::app::{digest, make_token};
 
-/// Make a token for a person or an agent, and print the line of burngate.yaml that lets it in
+/// Make a token for a person or an agent, and print the line of burngate.yaml that admits it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   burngate keys dana --role reviewer
   burngate keys triage-bot --agent --workflow support-triage
 
-The token is printed once and kept nowhere. A person with several tokens lists their digests: tokens_sha256: [\"…\", \"…\"].")]
+The token is printed once and not stored anywhere. A person with several tokens lists their digests: tokens_sha256: [\"…\", \"…\"].")]
 pub(super) struct KeysArgs {
-    /// Whose it is
+    /// The name of the person or agent
     name: String,
     /// What the person may do
     #[arg(long, value_enum, default_value = "reviewer", conflicts_with = "agent")]
     role: RoleArg,
-    /// It is an agent's, not a person's
+    /// The token is for an agent, not for a person
     #[arg(long, requires = "workflow")]
     agent: bool,
     /// A workflow that the agent may use; may be repeated

@@ -21,8 +21,8 @@ use crate::gate::time::Time;
 /// the risk
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A gate keeps what unlisted calls look like, in shadow and when it refuses them: methods, paths without what looks like an id, and
-the names and types of their JSON. It keeps no values.
+A gate keeps the shape of unlisted calls, whether it refuses them or lets them pass in shadow: methods, paths with anything that looks
+like an id left out, and the names and types of their JSON. It keeps no values.
 
 Example: burngate learn --since 1d -w support-triage")]
 pub(super) struct LearnArgs {

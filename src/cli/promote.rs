@@ -10,10 +10,10 @@ use crate::api::operate;
 use crate::api::workflow::WorkflowView;
 use crate::gate::time::Time;
 
-/// Take a step that was earned, or give a level
+/// Take a step that was earned, or grant a level
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --to and --step, the one thing that is proposed. A step is taken only when it is earned; a level can be given without, with the reason on record.
+Without --to and --step it takes what is proposed. A step can be taken only when it is earned; a level can be granted without being earned, with the reason on record.
 
 Examples:
   burngate promote support-triage --reason \"agreed in Monday's review\"
@@ -22,7 +22,7 @@ Examples:
 pub(super) struct PromoteArgs {
     /// The workflow
     workflow: String,
-    /// The level to give, above the earned one; or the lower one that is proposed
+    /// The level to grant, above the earned one; or the lower level that is proposed
     #[arg(long, value_name = "LEVEL", conflicts_with = "step")]
     to: Option<String>,
     /// The step to take

@@ -24,8 +24,7 @@ pub(super) struct RecoverArgs {
     /// A reference to the fix
     #[arg(long, value_name = "REF")]
     fix: Option<String>,
-    /// The level that the probation opens, at most the earned one; the earned one where it is left
-    /// out
+    /// The level that the probation opens, at most the earned one [default: the earned one]
     #[arg(long, value_name = "LEVEL")]
     to: Option<String>,
     /// How long the probation lasts

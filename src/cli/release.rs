@@ -10,10 +10,10 @@ use super::{render, status};
 use crate::api::operate;
 use crate::api::workflow::WorkflowList;
 
-/// Lift the clamp on one workflow, or the one on all
+/// Lift the clamp on one workflow, or the one on every workflow
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A clamp on every workflow and a clamp on one are two clamps: each is lifted by itself."
+    after_help = "A clamp on every workflow and a clamp on one workflow are separate: each is released on its own."
 )]
 pub(super) struct ReleaseArgs {
     #[command(flatten)]

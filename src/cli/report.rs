@@ -31,29 +31,29 @@ pub(super) struct ReportArgs {
     /// …, or a mode that the policy names
     #[arg(long, required_unless_present_any = ["retract", "executed"])]
     mode: Option<String>,
-    /// Whether the call, whose answer was lost, was executed: settles it, and takes back what the
-    /// gate charged for it where it was not
+    /// Settle a call whose answer was lost: was it executed? `no` also takes back what the gate
+    /// charged for it
     #[arg(long, value_name = "yes|no", value_parser = ["yes", "no"], requires = "call", conflicts_with_all = ["mode", "retract"])]
     executed: Option<String>,
-    /// It was executed and did no harm: what the gate charged for the lost answer is taken back
+    /// With --executed yes: it did no harm, so take back what the gate charged for the lost answer
     #[arg(long, requires = "executed")]
     harmless: bool,
     /// A note
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// Your reference, such as a ticket: the same one twice is one report
+    /// Your reference, such as a ticket; a second report under the same one changes nothing
     #[arg(long = "ref", value_name = "REF")]
     reference: Option<String>,
     /// Take the report back; with --ref alone, all that was reported under it
     #[arg(long)]
     retract: bool,
-    /// The batch that is taken back: its reference
+    /// The reference of the batch to take back
     #[arg(long, value_name = "ID", requires = "retract", conflicts_with_all = ["reference", "run", "call"])]
     batch: Option<String>,
-    /// The agent, where several have such a run
+    /// The agent, if several have a run with this id
     #[arg(long)]
     agent: Option<String>,
-    /// Do it to every run that the filters leave: without this they are counted
+    /// Change every run that matches the filters; without this they are only counted
     #[arg(long)]
     yes: bool,
     /// Print the gate's answer as JSON

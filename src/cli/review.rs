@@ -22,8 +22,8 @@ mod week;
 /// One workflow over so short a span is an incident: its timeline is shown.
 const INCIDENT: Duration = days(2);
 
-/// Show how workflows did, for a weekly review; of one workflow over hours, show what happened in
-/// order
+/// Show how workflows did, for a weekly review; or, for one workflow over some hours, what happened
+/// in order
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +32,7 @@ Examples:
   burngate review -w support-triage --since 3h         an incident's timeline: what executed, on which subjects, who did what when
   burngate review --done --note \"tightened payouts\"    record that somebody looked
 
-A review is overdue a week after the first run that nobody has looked at. At tier high nothing is promoted after 30 days without one.")]
+A review is overdue a week after the first run since the last one. At tier high nothing is promoted after 30 days without a review.")]
 pub(super) struct ReviewArgs {
     /// Only this workflow
     #[arg(short, long, value_name = "NAME")]
@@ -49,10 +49,10 @@ pub(super) struct ReviewArgs {
     /// Print the gate's answer as JSON: the same as `--format json`
     #[arg(long)]
     json: bool,
-    /// Show what happened in order; as by itself for one workflow and at most two days
+    /// Show what happened in order (the default for one workflow over at most two days)
     #[arg(long, requires = "workflow")]
     timeline: bool,
-    /// Record that you have looked, at this workflow or at all of them
+    /// Record that you have reviewed this workflow, or all of them
     #[arg(long, conflicts_with_all = ["until", "timeline", "format"])]
     done: bool,
     /// A note to record with it

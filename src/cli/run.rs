@@ -16,30 +16,31 @@ use crate::config::{ListenAddress, Process};
 /// Run the gate
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Flags go over `burngate.yaml`: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml.
-Without either: policies ./policies, listen 127.0.0.1:8080, admin 127.0.0.1:9901, data ./burngate-data. The addresses go to standard output, a line each.
-SIGHUP or a changed file reloads the policies, all or none, and who may call and decide; SIGTERM finishes what is in flight and stops.")]
+Flags override `burngate.yaml`, which is the first of: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml.
+Defaults: policies ./policies, listen 127.0.0.1:8080, admin 127.0.0.1:9901, data ./burngate-data. The addresses are printed to standard output, one a line.
+SIGHUP or a changed file reloads the policies (all of them or none), and the lists of agents and people. SIGTERM finishes the calls in flight and stops.")]
 pub(super) struct RunArgs {
-    /// The process's configuration
+    /// The configuration file, burngate.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The directory of the policies
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Where agents call: address:port (port 0 for any free one) or `unix:/path`; may be given
+    /// Where agents connect: address:port (port 0 for any free port) or `unix:/path`; may be given
     /// several times
     #[arg(long, value_name = "ADDR")]
     listen: Vec<ListenAddress>,
-    /// Where operators call
+    /// Where the admin API listens: address:port
     #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     admin: Option<SocketAddr>,
     /// The directory of the data
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Refuse to start without data: no budget begins anew by mistake
+    /// Refuse to start if the data directory holds no data, so that no budget starts from zero by
+    /// mistake
     #[arg(long)]
     existing: bool,
-    /// Start although the data cannot be verified; every workflow starts burned
+    /// Start even if the data cannot be verified; every workflow then starts burned
     #[arg(long)]
     accept_loss: bool,
 }

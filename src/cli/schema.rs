@@ -15,7 +15,7 @@ Example, for an editor with the YAML language server:
   burngate schema policy > policy.schema.json
   # first line of a policy file:  # yaml-language-server: $schema=../policy.schema.json")]
 pub(super) struct SchemaArgs {
-    /// Of what
+    /// What to describe
     of: SchemaKind,
 }
 

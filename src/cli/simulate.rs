@@ -27,7 +27,7 @@ mod picture;
 /// What `--history` says for the gate's own ledger.
 const JOURNAL: &str = "journal";
 
-/// Tell what policies would have done: over a history, or over this gate's own journal
+/// Show what policies would have done: over a history, or over this gate's own journal
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,23 +45,22 @@ pub(super) struct SimulateArgs {
     /// recorded
     #[arg(long, value_name = "FILE|journal")]
     history: String,
-    /// The data directory, for `journal`
+    /// The data directory to read the journal from, with `--history journal`
     #[arg(long, value_name = "DIR", default_value = "burngate-data")]
     data: PathBuf,
-    /// How long after a burn began a person is taken to have found its cause, in a history, or
-    /// `never`
+    /// In a history: how long after a burn begins a person is assumed to find its cause, or `never`
     #[arg(long, value_name = "DURATION", default_value_t = TimeSpan(RECOVERS_AFTER).to_string())]
     recovers_after: String,
     /// What to print
     #[arg(long, value_enum, default_value_t = SimulateFormat::Table)]
     format: SimulateFormat,
-    /// Write it to a file instead
+    /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print everything as JSON
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// The process's configuration
+    /// The configuration file, burngate.yaml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

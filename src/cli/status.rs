@@ -28,19 +28,19 @@ const EVERY: Duration = Duration::from_secs(2);
 /// What is told to whoever names a workflow that the gate does not have.
 pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
 
-/// Show where every workflow stands, or one and why
+/// Show the state of every workflow, or of one with the reasons
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// Only this workflow, in sentences
     workflow: Option<String>,
-    /// Only its four numbers, of the runs booked since then: a moment, or how long ago (`7d`; at
-    /// most 90 days)
+    /// Show only the workflow's four numbers, over runs booked since then: RFC 3339, or how long
+    /// ago (`7d`; at most 90 days)
     #[arg(long, value_name = "WHEN", requires = "workflow")]
     since: Option<String>,
-    /// Of the runs booked until then
+    /// Count only runs booked before then
     #[arg(long, value_name = "WHEN", requires = "since")]
     until: Option<String>,
-    /// Look again every two seconds, until interrupted
+    /// Refresh every two seconds until interrupted
     #[arg(long)]
     watch: bool,
     /// Print the gate's answer as JSON

@@ -13,7 +13,7 @@ use crate::api::{TimeSpan, operate};
 #[command(after_help = "\
 Example: burngate waive support-triage --for 4h --reason \"the bank's outage is over, INC-4\"
 
-Never in breached, at most twice in 30 days; two unacceptable runs end it. Clamps and freezes stay.")]
+Not possible in breached, and at most twice in 30 days; two unacceptable runs end it. Clamps and freezes stay in force.")]
 pub(super) struct WaiveArgs {
     /// The workflow
     workflow: String,

@@ -389,7 +389,8 @@ impl WorkflowGathering {
         }
     }
 
-    /// Counts an excluded run by why and by whom; the first exclusion of a run is the one that counts.
+    /// Counts an excluded run by why and by whom; the first exclusion of a run is the one that
+    /// counts.
     fn exclude(&mut self, run: &RunRef, why: (String, String)) {
         if self.excluded.insert(run.clone(), why.clone()).is_none() {
             *self.reasons.entry(why).or_default() += 1;
