@@ -1,7 +1,7 @@
 //! Lets a request in or turns it away: who asks, by their token, and whether their role is enough.
 //!
-//! Who holds a token may change while requests are served, so whoever reads a body asks again once
-//! all of it has arrived ([`AdmittedRequest::still`]).
+//! Tokens and roles may change while requests are served, so a reader of a body asks again once all
+//! of it has arrived ([`AdmittedRequest::still`]).
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl AdmittedRequest {
 }
 
 impl AdminState {
-    /// Who asks, if they hold the role.
+    /// The person who asks, if they hold the role.
     pub(super) fn may(&self, headers: &HeaderMap, role: Role) -> Result<Arc<Person>, AdminError> {
         let Some(person) = self.admin.auth.identify(headers) else {
             let detail = "this needs a valid token: `Authorization: Bearer …`, from BURNGATE_TOKEN or the file operator.token in the data directory";
@@ -59,8 +59,8 @@ impl AdminState {
     }
 }
 
-/// Counts who was turned away for want of a token, a role, a signature or an origin, wherever that
-/// was found out.
+/// Counts requests that were turned away for a missing token, role, signature or origin, whichever
+/// layer found it.
 pub(super) async fn count(
     State(state): State<Arc<AdminState>>,
     request: Request,
@@ -75,8 +75,8 @@ pub(super) async fn count(
     response
 }
 
-/// Lets through who holds the role; the handler finds them as [`Arc<Person>`], and whoever reads a
-/// body asks [`AdmittedRequest::still`] behind it.
+/// Lets a request through if its person holds the role. The handler finds them as [`Arc<Person>`];
+/// a reader of a body asks [`AdmittedRequest::still`] after it.
 pub(super) async fn require(
     State((state, role)): State<(Arc<AdminState>, Role)>,
     mut request: Request,

@@ -28,8 +28,8 @@ use crate::gate::risk::Risk;
 use crate::ledger::people::decide;
 use crate::ledger::people::operate::{OperateError, Reported};
 
-/// How often a decision waits for the one before it. An approval needs few people, so few can be on
-/// their way to disk.
+/// How many times a decision waits for an earlier one on the same approval. An approval needs few
+/// people, so few decisions can be on their way to disk.
 const TRIES: usize = 8;
 /// The most calls that are decided at once.
 const MAX_BATCH: usize = 100;
@@ -87,7 +87,7 @@ pub(super) async fn list(
                 .is_none_or(|escalated| escalated == approval.attended.escalated)
     });
     let asked: Vec<_> = asked.collect();
-    see(
+    mark_seen(
         &state,
         &person,
         &asked
@@ -119,7 +119,7 @@ pub(super) async fn show(
     QueryParams(query): QueryParams<ContextQuery>,
 ) -> Result<Json<ApprovalView>, AdminError> {
     let id = read_id(&id)?;
-    see(&state, &person, &[id]);
+    mark_seen(&state, &person, &[id]);
     let (name, approval) = state
         .ledger()
         .approval(id)
@@ -155,7 +155,7 @@ pub(super) async fn approve(
         .as_deref()
         .map(|text| read_digest("/digest", text))
         .transpose()?;
-    // Who may not decide learns nothing of what an edit would do.
+    // Somebody who may not decide must not learn what an edit would do.
     let (_, held) = state
         .ledger()
         .approval(id)
@@ -199,17 +199,17 @@ pub(super) async fn deny(
         DenialVerdict::Wrong => DecisionKind::DenyWrong,
         DenialVerdict::NotNow => DecisionKind::DenyNotNow,
     };
-    let said = ReviewerInput {
+    let input = ReviewerInput {
         decision: kind,
         reason: Some(sentence("/reason", &deny.reason)?),
         edit: None,
         seen: None,
     };
-    decide(&state, &person, read_id(&id)?, said).await
+    decide(&state, &person, read_id(&id)?, input).await
 }
 
-/// Whoever can decide saw them.
-fn see(state: &AdminState, person: &Person, approvals: &[ApprovalId]) {
+/// Records that somebody who can decide has seen these calls.
+fn mark_seen(state: &AdminState, person: &Person, approvals: &[ApprovalId]) {
     if person.role >= Role::Reviewer {
         state.ledger().see(approvals, &person.name);
     }
@@ -244,7 +244,7 @@ pub(super) async fn decide_many(
         ));
     }
     let mut looked = Vec::with_capacity(asked.approvals.len());
-    let mut seen = BTreeSet::new();
+    let mut named = BTreeSet::new();
     for (index, DecideItem { id, digest }) in asked.approvals.iter().enumerate() {
         let at = |member: &str| format!("/approvals/{index}/{member}");
         let id = read_id(id)?;
@@ -258,20 +258,20 @@ pub(super) async fn decide_many(
                 "calls of risk high are decided one by one",
             ));
         }
-        if !seen.insert(id) {
+        if !named.insert(id) {
             return Err(AdminError::field(&at("id"), "is named twice"));
         }
         looked.push((id, read_digest(&at("digest"), digest)?));
     }
     let mut decided = Vec::with_capacity(looked.len());
     for (id, digest) in looked {
-        let said = ReviewerInput {
+        let input = ReviewerInput {
             decision: kind,
             reason,
             edit: None,
             seen: Some(digest),
         };
-        let (state, refused) = match decide(&state, &person, id, said).await {
+        let (state, refused) = match decide(&state, &person, id, input).await {
             Ok(Json(approval)) => (Some(approval.state), None),
             Err(error) => (None, Some(error.detail().to_owned())),
         };
@@ -306,10 +306,10 @@ pub(super) async fn withdraw(
         MAY_STILL,
     )
     .await?;
-    shown(&state, id).map(Json)
+    approval_view(&state, id).map(Json)
 }
 
-/// What a reviewer says.
+/// A decision as the request gives it.
 struct ReviewerInput<'a> {
     decision: DecisionKind,
     reason: Option<&'a str>,
@@ -321,14 +321,14 @@ async fn decide(
     state: &AdminState,
     person: &Person,
     id: ApprovalId,
-    said: ReviewerInput<'_>,
+    input: ReviewerInput<'_>,
 ) -> Result<Json<ApprovalView>, AdminError> {
     let ReviewerInput {
         decision,
         reason,
         edit,
         seen,
-    } = said;
+    } = input;
     let decision = Decision {
         reviewer: person.name.clone(),
         role: Some(person.role.as_str().into()),
@@ -353,7 +353,7 @@ async fn decide(
         Some(Reported::Booked(receipt)) => drop(revised(receipt).await?),
         Some(Reported::Open { durable: None, .. }) | None => {}
     }
-    shown(state, id).map(Json)
+    approval_view(state, id).map(Json)
 }
 
 /// Hands the decision over, after those that are on their way to disk already.
@@ -364,7 +364,7 @@ async fn hand_over(
     seen: Option<&Digest>,
 ) -> Result<decide::Deciding, AdminError> {
     for _ in 0..TRIES {
-        // Only who has to wait watches: a watcher stays until the approval changes, and one that
+        // Watch only if we have to wait: a watcher stays until the approval changes, and one that
         // has ended may never change again.
         match state.ledger().decide(id, decision, seen) {
             Err(OperateError::Deciding) => {}
@@ -387,7 +387,7 @@ fn read_digest(pointer: &str, text: &str) -> Result<Digest, AdminError> {
         .map_err(|_| AdminError::field(pointer, "must be 64 lower-case hexadecimal digits"))
 }
 
-fn shown(state: &AdminState, id: ApprovalId) -> Result<ApprovalView, AdminError> {
+fn approval_view(state: &AdminState, id: ApprovalId) -> Result<ApprovalView, AdminError> {
     let (workflow, approval) = state
         .ledger()
         .approval(id)

@@ -1,9 +1,9 @@
-//! Who asks, and what they may: bearer tokens and four roles, each of which may what the one before
-//! it may.
+//! Who asks, and what they may do: bearer tokens and four roles, each of which includes the one
+//! before it.
 //!
 //! Tokens are kept as SHA-256 digests, and every one of them is compared in constant time, so that
-//! neither a memory image nor a clock tells one. An agent's credential is not looked at: the two
-//! planes have nothing in common (G11, A93).
+//! neither a memory image nor a measured delay reveals one. An agent's credential is not looked at:
+//! the two planes have nothing in common (G11, A93).
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -119,8 +119,8 @@ impl Auth {
             .collect()
     }
 
-    /// Nobody may more than `listed` says from here on: a token that is not in it opens nothing,
-    /// and a role is the lesser of two. Nobody may more than before either.
+    /// Takes away what `listed` no longer gives: a token that is not in it opens nothing, and of
+    /// two roles the lesser counts. It never gives anybody more than before.
     pub fn narrow(&self, listed: &[Person]) {
         let same = |known: &Person| {
             listed
@@ -140,7 +140,7 @@ impl Auth {
         ));
     }
 
-    /// From here on these are the people.
+    /// Replaces the people, from the next request on.
     pub fn replace(&self, listed: Vec<Person>) {
         self.listed
             .store(Arc::new(listed.into_iter().map(Arc::new).collect()));
@@ -159,7 +159,7 @@ impl Auth {
         }
         let digest = digest(token);
         let listed = self.listed.load();
-        // Every digest is compared, also behind a match: how long this takes says nothing.
+        // Every digest is compared, also after a match, so that the time it takes says nothing.
         std::iter::once(&self.operator)
             .chain(listed.iter())
             .fold(None, |found, person| {
@@ -171,7 +171,7 @@ impl Auth {
             })
     }
 
-    /// Is `person` still who they were?
+    /// Is `person` still listed, with the same role?
     pub(super) fn knows(&self, person: &Person) -> bool {
         *self.operator == *person || self.listed.load().iter().any(|known| **known == *person)
     }

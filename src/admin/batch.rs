@@ -1,6 +1,7 @@
-//! Reports and exclusions of many runs at once: counted first, done as one, and taken back as one.
+//! Reports and exclusions of many runs at once: counted first, then changed all together, and taken
+//! back together.
 //!
-//! Which runs match is looked up beside the writer, because that may take a while; the writer then
+//! Matching runs are looked up outside the writer, because that may take a while; the writer then
 //! changes exactly those, all or none.
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use crate::ids;
 use crate::journal::record::RunKey;
 use crate::journal::revise::{BatchOf, MAX_BATCH};
 
-/// What is to happen to the runs that match.
+/// Whether the runs that match are changed or only counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchMode {
     pub(super) confirm: bool,
@@ -80,7 +81,7 @@ pub(super) async fn exclude(
     Ok(Json(batch))
 }
 
-/// Does `change` to every run that matches.
+/// Applies `change` to every run that matches.
 pub(super) async fn matching(
     state: &Arc<AdminState>,
     filter: &RunSelection,
@@ -95,8 +96,8 @@ pub(super) async fn matching(
         ));
     }
     let wanted = runs::filter(&filter.clone().into(), state.ledger().now())?;
-    // What was handed over before is looked at too: an answer to a change of nothing comes after
-    // it.
+    // An empty change goes first: its answer comes after every change handed over before, so the
+    // look-up sees those too.
     revised(
         state
             .ledger()
@@ -143,7 +144,7 @@ pub(super) async fn matching(
     apply(state, BatchOf::Runs(keys), change, matched, Some(reference)).await
 }
 
-/// Does `change` to every run of which something stands under this reference.
+/// Applies `change` to every run that has a report or an exclusion under this reference.
 pub(super) async fn under(
     state: &Arc<AdminState>,
     reference: &str,
@@ -168,7 +169,7 @@ pub(super) async fn under(
     Ok(BatchResult { matched, ..done })
 }
 
-/// A report, with whatever mode it names, taken back under its reference.
+/// The retraction of all reports under `reference`: those of one mode, or of any.
 pub(super) fn retraction(
     mode: Option<FailureMode>,
     reference: &Arc<str>,
@@ -181,7 +182,7 @@ pub(super) fn retraction(
     }
 }
 
-/// Does it, to all of them or none.
+/// Applies the change to all of the runs or none.
 pub(super) async fn apply(
     state: &Arc<AdminState>,
     of: BatchOf,

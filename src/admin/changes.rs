@@ -1,4 +1,4 @@
-//! What operators ask before they ship, and how long they work around a cap.
+//! Changes that operators announce before they ship them, and waivers of a cap.
 
 use std::sync::Arc;
 

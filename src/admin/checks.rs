@@ -1,5 +1,5 @@
-//! The queue of finished runs that were drawn for people to judge. Whoever may report may judge; no
-//! agent's credential opens it (G11).
+//! The queue of finished runs that were picked for people to judge. Everybody who may report may
+//! judge; an agent's credential does not open it (G11).
 
 use std::sync::Arc;
 use std::time::Duration;

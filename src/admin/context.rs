@@ -1,6 +1,6 @@
 //! What surrounds a held call, in one answer: for the command line, a chat bot, a dashboard. Where
-//! the records cannot be read, what is in memory is told all the same, and what is missing is
-//! named: somebody has to decide.
+//! the records cannot be read, what is in memory is shown all the same, and the answer names what
+//! is missing: a person has to decide anyway.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +27,11 @@ use crate::journal::record::RunKey;
 use crate::journal::unavailable::Unavailable;
 use crate::ledger::runs::view::{OpenRunView, Touching};
 
-/// So many journal entries about held calls are looked through for like ones: some hundred
-/// decisions.
+/// The most journal entries that are searched for similar held calls: some hundred decisions.
 const MOST_ENTRIES: usize = 1_000;
-/// Decisions on the calls of the same rule are counted over so long.
+/// How far back decisions on calls of the same rule are counted.
 const LOOKS_BACK: Duration = days(30);
-/// A run has so many continuations that are looked at.
+/// The most continuations of a run that are read.
 const MOST_PARTS: usize = 10;
 
 /// Everything around `approval` of the workflow `name`.
@@ -47,17 +46,18 @@ pub(super) async fn of(
         agent: request.agent.clone(),
         run: request.run.clone(),
     };
-    let open = state
-        .ledger()
-        .open_run(name, &request.agent, &request.run, request.call, MOST_CALLS);
+    let open =
+        state
+            .ledger()
+            .open_run(name, &request.agent, &request.run, request.call, MOST_CALLS);
     let touching = request.subject.as_ref().map_or_else(Vec::new, |subject| {
         state.ledger().touching(subject, &key, MOST_ALIKE)
     });
     let now = state.ledger().now();
-    let looked = state
-        .look_up(move |records| look(records, &key, &request, now))
+    let read = state
+        .look_up(move |records| read_records(records, &key, &request, now))
         .await;
-    let (found, missing) = match looked {
+    let (found, missing) = match read {
         Ok(found) => (found, Vec::new()),
         Err(error) => (
             ContextRecords::default(),
@@ -68,10 +68,10 @@ pub(super) async fn of(
         ),
     };
     Ok(ApprovalContext {
-        changes: changed(approval),
+        changes: edited_members(approval),
         workflow: workflows::one(state, name)?,
-        run: run(open, &found.parts, &approval.request),
-        lately: lately(touching, &found.touched),
+        run: call_run(open, &found.parts, &approval.request),
+        lately: related_runs(touching, &found.touched),
         alike: found.alike,
         rule: found.rule,
         missing,
@@ -88,7 +88,7 @@ struct ContextRecords {
     rule: Option<RuleSummary>,
 }
 
-fn look(
+fn read_records(
     records: &dyn Records,
     key: &RunKey,
     request: &Request,
@@ -112,15 +112,15 @@ fn look(
         let is_own = |view: &RunView| parts.iter().any(|part| part.position == view.position);
         touched.retain(|view| !is_own(view));
     }
-    let alike = alike(records, &key.workflow, request)?;
+    let alike = similar_calls(records, &key.workflow, request)?;
     let place = request.place.as_ref().map(ToString::to_string);
-    let rules = feedback::look(records, &key.workflow, now.minus(LOOKS_BACK), now)?
+    let rules = feedback::read_decisions(records, &key.workflow, now.minus(LOOKS_BACK), now)?
         .approvals
         .rules;
     let rule = rules
         .into_iter()
         .find(|rule| *rule.rule == *request.rule && rule.place == place);
-    // The one that is asked about is no experience with the rule.
+    // The held call itself says nothing about how the rule does.
     let rule = rule.filter(|rule| {
         rule.figures.held > 1 || rule.figures.decisions > 0 || rule.figures.unasked > 0
     });
@@ -133,7 +133,7 @@ fn look(
 }
 
 /// The run so far: what was booked of it, and what is open.
-fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> HeldCallRun {
+fn call_run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> HeldCallRun {
     let booked = parts
         .iter()
         .rev()
@@ -176,7 +176,7 @@ fn run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> HeldC
     }
 }
 
-fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<RelatedRun> {
+fn related_runs(open: Vec<Touching>, booked: &[RunView]) -> Vec<RelatedRun> {
     let texts = |tools: BTreeSet<String>| tools.into_iter().collect();
     let open = open.into_iter().map(|open| RelatedRun {
         workflow: open.workflow.to_string(),
@@ -209,7 +209,7 @@ fn lately(open: Vec<Touching>, booked: &[RunView]) -> Vec<RelatedRun> {
     all
 }
 
-fn changed(approval: &Approval) -> Vec<MemberChange> {
+fn edited_members(approval: &Approval) -> Vec<MemberChange> {
     approval.edit().map_or_else(Vec::new, |edit| {
         changes(
             approval.request.args.as_deref().unwrap_or("null"),
@@ -219,7 +219,7 @@ fn changed(approval: &Approval) -> Vec<MemberChange> {
 }
 
 /// Calls of the same tool that people decided on.
-fn alike(
+fn similar_calls(
     records: &dyn Records,
     workflow: &WorkflowName,
     asked: &Request,
@@ -258,7 +258,7 @@ fn alike(
         .map(|(at, request)| {
             let run = used
                 .get(&request.approval)
-                .map(|run| came_to(records, workflow, run))
+                .map(|run| booked_run(records, workflow, run))
                 .transpose()?
                 .flatten();
             Ok(SimilarCall {
@@ -279,7 +279,7 @@ fn alike(
 }
 
 /// The booked run.
-fn came_to(
+fn booked_run(
     records: &dyn Records,
     workflow: &WorkflowName,
     run: &RunRef,

@@ -1,5 +1,5 @@
-//! Waiting until what was asked is on disk. Every answer to a change is sent after that, so that
-//! what was acknowledged survives a crash (G9).
+//! Waiting until a change is on disk. It is answered only after that, so that what was acknowledged
+//! survives a crash (G9).
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use crate::journal::receipt::{Abandoned, Receipt};
 use crate::journal::revise::ReviseError;
 use crate::ledger::people::operate::Durable;
 
-/// How long an answer waits for the disk. Past that nobody knows: it may be on disk already.
+/// How long an answer waits for the disk. After that the outcome is unknown: the change may be on
+/// disk already.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers once it is durable. `else_say` tells what is known when the disk does not answer.
+/// Waits until the change is durable. `else_say` is the answer if the disk does not reply.
 pub(super) async fn durable(receipt: Durable, else_say: &str) -> Result<(), AdminError> {
     match patient(receipt).await {
         Some(Ok(Ok(()))) => Ok(()),
@@ -20,7 +21,7 @@ pub(super) async fn durable(receipt: Durable, else_say: &str) -> Result<(), Admi
     }
 }
 
-/// Answers once the run index has been asked.
+/// Waits for the run index to answer.
 pub(super) async fn revised<T>(
     receipt: Receipt<Result<T, ReviseError>>,
 ) -> Result<Result<T, ReviseError>, AdminError> {
@@ -30,10 +31,10 @@ pub(super) async fn revised<T>(
     }
 }
 
-/// What is known of a change that only acts when it is durable.
+/// The answer about a change that takes effect only when it is durable.
 pub(super) const MAY_STILL: &str = "the journal did not answer: this is not known to be on disk, and may still take effect; ask how it stands before asking again";
 
-/// What a future comes to within [`PATIENCE`].
+/// The result of a future, if it comes within [`PATIENCE`].
 pub(super) async fn patient<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, future).await.ok()
 }

@@ -1,5 +1,5 @@
-//! What the flip from shadow to enforce would do, of a workflow or of single tools and rules. The
-//! flip itself is a line of the policy, so there is nothing here that does it.
+//! What switching from shadow to enforce would do, for a workflow or for single tools and rules.
+//! The switch itself is made in the policy, so nothing here makes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use crate::gate::verdict::Verdict;
 use crate::journal::read::{Records, RunFilter};
 use crate::journal::record::CallRecord;
 
-/// So far back runs are looked at.
+/// How many days of runs are read.
 const DAYS: u64 = 7;
-/// So many runs are looked at; of more, the newest.
+/// The most runs that are read, the newest first.
 const MAX_RUNS: usize = 50_000;
 
-/// What the flip from shadow to enforce would do, judged by the calls of the last seven days: of
+/// What switching from shadow to enforce would do, judged by the calls of the last seven days: of
 /// the workflow, or of those of its tools and rules that are in shadow.
 #[utoipa::path(
     get,
@@ -52,10 +52,7 @@ pub(super) async fn preview(
         ));
     };
     let shadow = watched(policy, &table.policies, now);
-    let (whole, until) = match (
-        policy.mode,
-        shadow.iter().map(|watched| watched.until).min(),
-    ) {
+    let (whole, until) = match (policy.mode, shadow.iter().map(|rule| rule.until).min()) {
         (Mode::Shadow { until }, _) if now < until => (true, until),
         (Mode::Shadow { .. } | Mode::Enforce, Some(first)) => (false, first),
         (Mode::Shadow { .. } | Mode::Enforce, None) => {
@@ -72,24 +69,25 @@ pub(super) async fn preview(
         Some(
             shadow
                 .iter()
-                .map(|watched| (watched.tool.clone(), watched.rule.map(RuleName::as_str)))
+                .map(|rule| (rule.tool.clone(), rule.rule.map(RuleName::as_str)))
                 .collect(),
         )
     };
-    let (seen, since) = look(&state, &name, counted, now).await?;
+    let (counts, since) = count_calls(&state, &name, counted, now).await?;
     let days = (now.since(since).as_secs().div_ceil(86_400)).max(1);
     let of = |verdict: Verdict| {
-        seen.rules
+        counts
+            .rules
             .iter()
             .filter(|((_, _, known), _)| *known == verdict)
             .map(|(_, calls)| calls)
             .sum::<u64>()
     };
     let (holds, denials) = (of(Verdict::Hold), of(Verdict::Deny));
-    let mut rules: Vec<_> = seen
+    let mut rules: Vec<_> = counts
         .rules
         .iter()
-        .map(|((tool, rule, verdict), calls)| shown(tool, rule, *verdict, *calls))
+        .map(|((tool, rule, verdict), calls)| preview_rule(tool, rule, *verdict, *calls))
         .collect();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.calls));
     Ok(Json(EnforcePreview {
@@ -99,8 +97,8 @@ pub(super) async fn preview(
         until: Moment(until),
         since: Moment(since),
         days,
-        runs: seen.runs,
-        calls: seen.calls,
+        runs: counts.runs,
+        calls: counts.calls,
         holds,
         denials,
         holds_a_day: holds.div_ceil(days),
@@ -121,13 +119,13 @@ struct PreviewCounts {
     counted: Option<ShadowedRules>,
     runs: u64,
     calls: u64,
-    /// Calls that passed because verdicts are only watched, by tool, rule and verdict. There are no
-    /// more tools than a policy and its paths have.
+    /// Calls that passed because verdicts have no effect in shadow, by tool, rule and verdict.
+    /// There are no more tools than a policy and its paths have.
     rules: BTreeMap<(ToolName, Arc<str>, Verdict), u64>,
 }
 
 impl PreviewCounts {
-    fn see(&mut self, call: &CallRecord) {
+    fn add(&mut self, call: &CallRecord) {
         if call.executed == Executed::No {
             return;
         }
@@ -147,9 +145,9 @@ impl PreviewCounts {
     }
 }
 
-/// What passed, and since when: seven days back, or as far as the newest runs reach that are looked
-/// at.
-async fn look(
+/// The calls that passed, and since when: seven days back, or as far back as the newest
+/// [`MAX_RUNS`] runs reach.
+async fn count_calls(
     state: &Arc<AdminState>,
     workflow: &WorkflowName,
     counted: Option<ShadowedRules>,
@@ -160,8 +158,8 @@ async fn look(
         since: Some(now.minus(days(DAYS))),
         ..RunFilter::default()
     };
-    let looked = move |records: &dyn Records| {
-        let (mut seen, mut since) = (
+    let count = move |records: &dyn Records| {
+        let (mut counts, mut since) = (
             PreviewCounts {
                 counted,
                 ..PreviewCounts::default()
@@ -169,18 +167,18 @@ async fn look(
             now,
         );
         every(records, filter, MAX_RUNS, |view| {
-            seen.runs += 1;
+            counts.runs += 1;
             since = since.min(view.run.booked_at);
             for call in &view.run.calls {
-                seen.see(call);
+                counts.add(call);
             }
         })?;
-        Ok((seen, since))
+        Ok((counts, since))
     };
-    state.look_up(looked).await
+    state.look_up(count).await
 }
 
-fn shown(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> EnforcePreviewRule {
+fn preview_rule(tool: &ToolName, rule: &str, verdict: Verdict, calls: u64) -> EnforcePreviewRule {
     EnforcePreviewRule {
         tool: tool.to_string(),
         rule: rule.to_owned(),

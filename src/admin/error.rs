@@ -55,7 +55,7 @@ impl AdminError {
         self
     }
 
-    /// Several runs match: each is named, and how to tell them apart is said.
+    /// Several runs match: names each, and says how to choose one.
     pub(super) fn several(runs: impl IntoIterator<Item = CandidateRun>) -> Self {
         let candidates: Vec<CandidateRun> = runs.into_iter().collect();
         let by_object = candidates.iter().any(|run| run.tool.is_some());
@@ -82,7 +82,7 @@ impl AdminError {
         AdminError::new(Slug::NotFound, no_run(target))
     }
 
-    /// The same, with the place of the expression that gave the value.
+    /// The same, with the source location of the expression that gave the value.
     pub(super) fn at(mut self, place: &Place) -> Self {
         self.0.detail = format!("{place}: {}", self.0.detail);
         self
@@ -177,8 +177,9 @@ impl From<ReviseError> for AdminError {
     }
 }
 
-/// A name, with the spaces said that nobody sees: one that differs by them is another.
-fn told(name: &str) -> String {
+/// A name in quotes, with invisible spaces pointed out: a name that differs only by them is another
+/// name.
+fn quoted(name: &str) -> String {
     let (leads, trails) = (
         name.starts_with(char::is_whitespace),
         name.ends_with(char::is_whitespace),
@@ -191,7 +192,7 @@ fn told(name: &str) -> String {
     }
 }
 
-/// That there is no such run, as a sentence.
+/// Says that there is no such run.
 pub(super) fn no_run(target: &RunTarget) -> String {
     let of = |workflow: &Option<WorkflowName>| {
         workflow
@@ -210,7 +211,7 @@ pub(super) fn no_run(target: &RunTarget) -> String {
             format!(
                 "no run{}{by} is called {}",
                 of(workflow),
-                told(run.as_str())
+                quoted(run.as_str())
             )
         }
         RunTarget::Call(call) => format!("no run has a call `{call}`"),
@@ -225,13 +226,13 @@ pub(super) fn no_run(target: &RunTarget) -> String {
             format!(
                 "no run{} touched {}{through}",
                 of(workflow),
-                told(subject.as_str())
+                quoted(subject.as_str())
             )
         }
     }
 }
 
-/// A run that may be meant, as people see it.
+/// A candidate run, as people see it.
 pub(super) fn candidate(run: ids::Candidate) -> CandidateRun {
     CandidateRun {
         workflow: run.workflow.to_string(),

@@ -1,5 +1,5 @@
-//! How people's decisions on a workflow's held calls turned out, and those on the calls of each
-//! rule, over any span of the days that are kept.
+//! How people's decisions on a workflow's held calls turned out, in all and by rule, over any span
+//! that the journal still covers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,12 +51,12 @@ pub(super) async fn show(
         now.minus(USUAL),
     )?;
     state
-        .look_up(move |records| look(records, &name, since, until))
+        .look_up(move |records| read_decisions(records, &name, since, until))
         .await
         .map(Json)
 }
 
-pub(super) fn look(
+pub(super) fn read_decisions(
     records: &dyn Records,
     name: &WorkflowName,
     since: Time,

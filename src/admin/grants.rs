@@ -1,4 +1,4 @@
-//! Time-boxed grants: given, looked at and taken back by operators.
+//! Timed grants: operators give, list and revoke them.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub(super) async fn give(
         reason,
     )?;
     durable(written, MAY_STILL).await?;
-    shown(&state, id)
+    grant_view(&state, id)
 }
 
 /// Takes a time-boxed grant back, at once.
@@ -96,10 +96,10 @@ pub(super) async fn revoke(
         MAY_STILL,
     )
     .await?;
-    shown(&state, id)
+    grant_view(&state, id)
 }
 
-fn shown(state: &AdminState, id: GrantId) -> Result<Json<GrantView>, AdminError> {
+fn grant_view(state: &AdminState, id: GrantId) -> Result<Json<GrantView>, AdminError> {
     let now = state.ledger().now();
     let all = state.ledger().grants();
     let found = all

@@ -1,8 +1,9 @@
-//! What holds for every request and every answer: no request that another site's page sent, no name
-//! that was rebound to this host, no answer that a browser may keep, frame or guess at.
+//! Checks on every request and headers on every answer: refuses requests that a page of another
+//! site sent, and names that DNS rebound to this host; keeps browsers from storing, framing or
+//! sniffing answers.
 //!
-//! A token in a header cannot be sent by a foreign page, so this is the second wall (A102); the
-//! first one is `auth`.
+//! A token in a header cannot be sent by a foreign page, so this is the second line of defence
+//! (A102); the first is `auth`.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -17,7 +18,7 @@ use crate::api::Slug;
 pub enum Reach {
     /// From this host alone: a `Host` that names anything else was rebound to it by DNS.
     Loopback,
-    /// From other hosts, under names that nobody told the gate.
+    /// From other hosts, under names that the gate does not know.
     Network,
 }
 

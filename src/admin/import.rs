@@ -1,9 +1,8 @@
-//! Taking a history in: the body is read line by line, each line judged against the policies in
-//! force, and what is good goes to the journal in batches.
+//! Importing a history: the body is read line by line, each line is checked against the policies in
+//! force, and good ones go to the journal in batches.
 //!
-//! The request is the import: its body's end finishes it, and a body that breaks off has booked
-//! nothing. What is wrong with a line skips that line and is said; what is wrong with the journal
-//! ends the import.
+//! The request is the import: the end of its body finishes it, and a body that breaks off books
+//! nothing. A bad line is skipped and reported; a fault of the journal ends the import.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -87,8 +86,8 @@ pub(super) async fn import(
     };
     while step(&state, ImportStep::Begin).await? == ImportReply::Clearing {}
     let let_in = request.extensions().get::<AdmittedRequest>().cloned();
-    let mut intake = HistoryImport::new(&state, &person);
-    let taken = match intake
+    let mut import = HistoryImport::new(&state, &person);
+    let taken = match import
         .take_in(request.into_body())
         .await
         .and_then(|()| let_in.map_or(Ok(()), |let_in| let_in.still()))
@@ -112,7 +111,7 @@ pub(super) async fn import(
         ) {}
         return Err(fault);
     }
-    Ok(Json(intake.told()))
+    Ok(Json(import.finish()))
 }
 
 async fn step(state: &AdminState, step: ImportStep) -> Result<ImportReply, AdminError> {
@@ -125,7 +124,7 @@ async fn step(state: &AdminState, step: ImportStep) -> Result<ImportReply, Admin
     }
 }
 
-/// An import that is on.
+/// An import in progress.
 struct HistoryImport<'d> {
     state: &'d AdminState,
     person: &'d Person,
@@ -136,7 +135,7 @@ struct HistoryImport<'d> {
     line: u64,
     booked: BTreeMap<WorkflowName, u64>,
     findings: ImportFindings,
-    told: ImportResponse,
+    response: ImportResponse,
 }
 
 /// Why a line is skipped.
@@ -164,7 +163,7 @@ impl<'d> HistoryImport<'d> {
             line: 0,
             booked: BTreeMap::new(),
             findings: ImportFindings::default(),
-            told: ImportResponse::default(),
+            response: ImportResponse::default(),
         }
     }
 
@@ -213,7 +212,7 @@ impl<'d> HistoryImport<'d> {
         if text.is_empty() && !overlong {
             return Ok(());
         }
-        self.told.lines += 1;
+        self.response.lines += 1;
         let read = if overlong {
             Err((
                 ImportFindingKind::Broken,
@@ -264,13 +263,13 @@ impl<'d> HistoryImport<'d> {
                 );
                 continue;
             }
-            let told = &mut self.told;
-            told.booked += 1;
+            let response = &mut self.response;
+            response.booked += 1;
             *match mark {
-                Mark::Acceptable => &mut told.acceptable,
-                Mark::Unacceptable => &mut told.unacceptable,
-                Mark::Excluded => &mut told.excluded,
-                Mark::Idle => &mut told.idle,
+                Mark::Acceptable => &mut response.acceptable,
+                Mark::Unacceptable => &mut response.unacceptable,
+                Mark::Excluded => &mut response.excluded,
+                Mark::Idle => &mut response.idle,
             } += 1;
             *self.booked.entry(workflow).or_default() += 1;
         }
@@ -380,8 +379,8 @@ impl<'d> HistoryImport<'d> {
         }
     }
 
-    /// What is told in the end.
-    fn told(self) -> ImportResponse {
+    /// The answer.
+    fn finish(self) -> ImportResponse {
         let standing = |(workflow, booked): (WorkflowName, u64)| {
             let standing = self.state.ledger().view(&workflow)?.standing;
             Some(ImportedWorkflow {
@@ -397,7 +396,7 @@ impl<'d> HistoryImport<'d> {
             skipped: self.findings.skipped(),
             findings: self.findings.into_list(),
             workflows,
-            ..self.told
+            ..self.response
         }
     }
 }

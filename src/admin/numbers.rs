@@ -1,4 +1,4 @@
-//! The four numbers over any span of the days that are kept.
+//! The four numbers over any span for which counts are kept.
 
 use std::sync::Arc;
 

@@ -198,7 +198,7 @@ async fn make(
             if let Some(receipt) = receipt {
                 durable(receipt, MAY_STILL).await?;
             }
-            Ok(Json(told(&revised)))
+            Ok(Json(revised_run(&revised)))
         }
     }
 }
@@ -301,7 +301,7 @@ pub(super) fn answer(
     revised: Result<Revised, ReviseError>,
 ) -> Result<Json<api::report::RevisedRun>, AdminError> {
     match revised {
-        Ok(revised) => Ok(Json(told(&revised))),
+        Ok(revised) => Ok(Json(revised_run(&revised))),
         Err(ReviseError::Unknown) => Err(AdminError::no_run(target)),
         Err(error) => Err(error.into()),
     }
@@ -326,7 +326,8 @@ fn stray(pointer: &str, given: bool, what: &str) -> Result<(), AdminError> {
     }
 }
 
-/// Which run is meant: exactly one of run, call and subject, and nothing that would be looked past.
+/// The run that a report names, by exactly one of run, call and subject. A member that would be
+/// ignored is an error.
 fn target(report: &ReportRequest) -> Result<RunTarget, AdminError> {
     let workflow = some_name("/workflow", report.workflow.as_deref())?;
     match (
@@ -374,7 +375,7 @@ fn target(report: &ReportRequest) -> Result<RunTarget, AdminError> {
 }
 
 /// A built-in mode, or one that the workflow's objective names; that of any workflow where the
-/// report does not say which. A slip of the keyboard is no new mode.
+/// report does not say which. A misspelt mode is an error, not a new mode.
 fn some_mode(
     state: &AdminState,
     report: &ReportRequest,
@@ -387,14 +388,14 @@ fn some_mode(
         return Ok(Some(mode));
     }
     let table = state.ledger().table_full();
-    let meant = table.entries.iter().filter(|(workflow, _)| {
+    let named_workflows = table.entries.iter().filter(|(workflow, _)| {
         report
             .workflow
             .as_deref()
             .is_none_or(|name| name == workflow.as_str())
     });
     let mut known: BTreeSet<&FailureMode> = FailureMode::BUILT_IN.iter().collect();
-    for (_, place) in meant {
+    for (_, place) in named_workflows {
         let objective = &place.policy.terms.objective;
         known.extend(objective.unacceptable.iter().chain(&objective.critical));
     }
@@ -411,7 +412,7 @@ fn some_mode(
     ))
 }
 
-pub(super) fn told(revised: &Revised) -> api::report::RevisedRun {
+pub(super) fn revised_run(revised: &Revised) -> api::report::RevisedRun {
     api::report::RevisedRun {
         run: revised.run.to_string(),
         workflow: revised.workflow.to_string(),

@@ -1,4 +1,4 @@
-//! The review of a week, an incident's timeline, and the word of a person that they looked.
+//! The weekly review, an incident's timeline, and the record that a person reviewed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

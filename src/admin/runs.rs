@@ -1,4 +1,4 @@
-//! Looking runs up. Only booked runs: one that is open is shown when it is booked.
+//! Looking runs up. Only booked runs are shown, so an open run appears once it is booked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::{CallRecord, RunRecord};
 use crate::journal::unavailable::Unavailable;
 
-/// How many runs are listed where nobody says.
+/// How many runs are listed by default.
 const LISTED: usize = 100;
 /// The most runs that are listed at once.
 pub(super) const MAX_LISTED: usize = 1_000;
@@ -39,7 +39,7 @@ pub(super) async fn list(
 ) -> Result<Json<RunPage>, AdminError> {
     let filter = filter(&query, state.ledger().now())?;
     let limit = filter.limit;
-    // One more than is shown tells whether there is a next page.
+    // One more than fits the page: if it exists there is a next page.
     let filter = RunFilter {
         limit: limit + 1,
         ..filter
@@ -77,7 +77,7 @@ pub(super) async fn show(
         ..RunFilter::default()
     };
     let mut found = state.look_up(move |records| records.runs(&filter)).await?;
-    // Continuations answer to the id that the agent gave, and have one of their own.
+    // The filter also finds continuations, which have ids of their own.
     found.retain(|view| {
         view.run.id().as_str() == asked
             && scope
@@ -177,8 +177,8 @@ fn outcome(text: &str) -> Result<Outcome, AdminError> {
         })
 }
 
-/// Shows every run of `filter` to `see`, newest first, page by page, until `most` were shown. Says
-/// whether there are more.
+/// Calls `see` with every run of `filter`, newest first, page by page, until it has seen `most`.
+/// Returns whether there are more.
 pub(super) fn every(
     records: &dyn Records,
     mut filter: RunFilter,
@@ -231,7 +231,7 @@ fn run(view: &RunView) -> RunSummary {
     }
 }
 
-/// What is known of runs beside what stands in the run index.
+/// What the ledger adds to runs of the run index.
 pub(super) struct RunContext {
     incidents: Vec<Incident>,
     samples: Vec<Sample>,
@@ -277,7 +277,7 @@ pub(super) fn detail(view: &RunView, beside: &RunContext) -> RunDetail {
         reports: run
             .charges
             .iter()
-            .map(|charge| said(charge, view, &beside.incidents))
+            .map(|charge| charge_view(charge, view, &beside.incidents))
             .collect(),
         retracted: view.retracted.iter().map(ChargeView::of).collect(),
         excluded: view.excluded.as_ref().map(|(reason, by)| ExclusionView {
@@ -287,7 +287,7 @@ pub(super) fn detail(view: &RunView, beside: &RunContext) -> RunDetail {
     }
 }
 
-fn said(charge: &run::Charge, view: &RunView, incidents: &[Incident]) -> ChargeView {
+fn charge_view(charge: &run::Charge, view: &RunView, incidents: &[Incident]) -> ChargeView {
     ChargeView {
         incident: incident_of(incidents, view, charge).map(|incident| incident.to_string()),
         ..ChargeView::of(charge)

@@ -1,6 +1,7 @@
-//! The admin listener: accepts, bounds what is open at once, and drains when told to.
+//! The admin listener: accepts connections, bounds how many are open at once, and drains on
+//! shutdown.
 //!
-//! HTTP/1 alone. Connections are tasks of one set that this function owns and awaits; when it
+//! HTTP/1 only. Connections are tasks of one set that this function owns and awaits; when it
 //! returns, nothing of it runs any more.
 
 use std::convert::Infallible;

@@ -1,10 +1,10 @@
-//! Signals: webhooks of other systems, mapped by the policy onto what became of a run.
+//! Signals: webhooks of other systems, mapped by the policy onto the outcome of a run.
 //!
-//! A signed signal needs no token: its signature says who sent it, and is looked at before a byte
-//! of the body is parsed. One without a secret needs a reporter's. A delivery that says nothing
+//! A signed signal needs no token: its signature says who sent it, and is checked before any of the
+//! body is parsed. A signal without a secret needs a reporter's token. A delivery that says nothing
 //! about any run is answered with 200 and why: a sender that gets anything else repeats it for
-//! days. It books modes and confirms; it never retracts and never excludes (G11), and what it
-//! cannot tell apart it does not charge.
+//! days. A signal charges failure modes or confirms; it never retracts and never excludes (G11),
+//! and if several runs match it charges none.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -57,7 +57,7 @@ pub(super) async fn receive(
     let policies = Arc::clone(&state.ledger().table().policies);
     let signal = policies.signals.get(name.as_str()).map(Arc::clone);
     let Some(signal) = signal.filter(|signal| signal.secret.is_some()) else {
-        // Who has no token is not told which signals there are.
+        // Without a token nobody learns which signals exist.
         let person = state.may(&parts.headers, Role::Reporter)?;
         let signal = policies.signals.get(name.as_str()).ok_or_else(|| {
             AdminError::new(Slug::NotFound, format!("no policy has a signal `{name}`"))
@@ -169,15 +169,15 @@ fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
                 .parent()
                 .unwrap_or(Path::new(""))
                 .join(&**written);
-            let told = |error: std::io::Error| format!("{}: {error}", path.display());
-            let file = std::fs::metadata(&path).map_err(told)?;
+            let unreadable_file = |error: std::io::Error| format!("{}: {error}", path.display());
+            let file = std::fs::metadata(&path).map_err(unreadable_file)?;
             if !file.is_file() || file.len() > MAX_SECRETS_FILE {
                 return Err(format!(
                     "{} is not a file of at most 16 KiB",
                     path.display()
                 ));
             }
-            std::fs::read_to_string(&path).map_err(told)
+            std::fs::read_to_string(&path).map_err(unreadable_file)
         }
     }
 }
@@ -245,7 +245,7 @@ async fn news(
     match answer {
         Ok(done) => Ok(SignalResponse {
             matched: true,
-            result: Some(reports::told(&done)),
+            result: Some(reports::revised_run(&done)),
             ..SignalResponse::default()
         }),
         Err(ReviseError::Unknown) => Ok(unmatched(error::no_run(&target))),
@@ -322,7 +322,7 @@ fn understood(
         About::Run(rule) => (rule, "run"),
         About::Subject(rule, _) => (rule, "subject"),
     };
-    let Some(meant): Option<Arc<str>> = named(rule, key)? else {
+    let Some(value): Option<Arc<str>> = named(rule, key)? else {
         return Ok(ParsedSignal::Nothing(format!(
             "`{key}` ({}) gives nothing",
             rule.place
@@ -331,12 +331,12 @@ fn understood(
     let workflow = signal.workflow.clone();
     let target = match &signal.about {
         About::Run(_) => RunTarget::Run {
-            run: RunId::from(&*meant),
+            run: RunId::from(&*value),
             workflow,
             agent: None,
         },
         About::Subject(_, tool) => RunTarget::Subject {
-            subject: Subject::from(&*meant),
+            subject: Subject::from(&*value),
             tool: tool.clone(),
             workflow,
         },

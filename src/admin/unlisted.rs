@@ -21,14 +21,14 @@ pub(super) async fn list(
 ) -> Result<Json<UnlistedCalls>, AdminError> {
     let since = moment("/since", query.since.as_deref(), state.ledger().now())?;
     let seen = state.ledger().unlisted().seen();
-    let is_meant = |kind: &Kind| {
+    let matches = |kind: &Kind| {
         since.is_none_or(|since| kind.last >= since)
             && query
                 .workflow
                 .as_ref()
                 .is_none_or(|name| kind.workflow.as_str() == name)
     };
-    let mut calls: Vec<_> = seen.calls.into_iter().filter(is_meant).map(call).collect();
+    let mut calls: Vec<_> = seen.calls.into_iter().filter(matches).map(call).collect();
     calls.sort_by_key(|call| Reverse(call.count));
     Ok(Json(UnlistedCalls {
         calls,

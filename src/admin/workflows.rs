@@ -1,5 +1,5 @@
-//! Workflows as they stand, and what operators do to their levels. A change is answered with what
-//! it made of the workflow.
+//! Workflows as they stand, and what operators do to their levels. The answer to a change is the
+//! workflow after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::ledger::people::promote::Promotion;
 
 /// The longest clamp that runs out by itself. A longer one is one without an end.
 const MAX_CLAMP: Duration = days(366);
-/// How long a probation lasts where nobody says.
+/// How long a probation lasts by default.
 const PROBATION: Duration = days(7);
 /// The longest probation: the longest window.
 const MAX_PROBATION: Duration = days(90);
@@ -249,7 +249,7 @@ fn all(state: &AdminState) -> WorkflowList {
             .ledger()
             .views()
             .iter()
-            .map(|(name, view)| shown(state, name, view))
+            .map(|(name, view)| workflow_view(state, name, view))
             .collect(),
         note: None,
     }
@@ -262,10 +262,10 @@ pub(super) fn one(state: &AdminState, workflow: &WorkflowName) -> Result<Workflo
             format!("no workflow is called `{workflow}`"),
         )
     })?;
-    Ok(shown(state, workflow, &view))
+    Ok(workflow_view(state, workflow, &view))
 }
 
-fn shown(state: &AdminState, name: &WorkflowName, view: &View) -> WorkflowView {
+fn workflow_view(state: &AdminState, name: &WorkflowName, view: &View) -> WorkflowView {
     let mut shown = WorkflowView::of(
         name,
         view.handle.as_ref().map(|place| place.policy.mode),

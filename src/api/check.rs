@@ -1,4 +1,5 @@
-//! Finished runs that were drawn for people to judge: what each did, and what became of the others.
+//! Finished runs that were picked for people to judge: those that wait, and what became of the
+//! others.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

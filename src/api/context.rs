@@ -1,7 +1,7 @@
 //! What surrounds a held call: everything that a reviewer looks at before deciding, in one answer.
 //!
-//! Put together from what is known at that moment, and bounded: of long lists the newest, with how
-//! many are left out.
+//! It is put together when it is asked for, and bounded: long lists show their newest entries, and
+//! how many are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +15,12 @@ use super::review::RuleSummary;
 use super::run::CallView;
 use super::workflow::WorkflowView;
 
-/// So many calls of the run are told, the newest.
+/// The most calls of the run that are shown, the newest.
 pub const MOST_CALLS: usize = 50;
-/// So many runs that touched the same object, and so many earlier decisions, are told.
+/// The most runs that touched the same object, and the most earlier decisions, that are shown.
 pub const MOST_ALIKE: usize = 5;
 
-/// What else is told of one held call.
+/// What to show of one held call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ContextQuery {

@@ -35,8 +35,8 @@ pub struct DecisionView {
     /// Other arguments, where they approved those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edit: Option<EditView>,
-    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody
-    /// edited the call since.
+    /// Set if the approval no longer counts: the reviewer may not decide any more, or the call was
+    /// edited since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }

@@ -1,4 +1,4 @@
-//! What of a workflow is in shadow, and what it would mean if that acted.
+//! What of a workflow is in shadow, and what would happen if that were enforced.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ pub struct ShadowView {
     pub tool: String,
     /// The rule; `null` where every rule of the tool is in shadow.
     pub rule: Option<String>,
-    /// From then on it acts.
+    /// From then on it is enforced.
     pub until: Moment,
     /// Where it is written.
     pub place: String,
@@ -36,7 +36,7 @@ impl From<Watched> for ShadowView {
     }
 }
 
-/// What the flip from shadow to enforce would do, judged by the calls of the last days.
+/// What switching from shadow to enforce would do, judged by the calls of the last days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnforcePreview {
     /// The workflow.
@@ -47,8 +47,8 @@ pub struct EnforcePreview {
     /// The tools and rules that are in shadow by themselves.
     #[serde(default)]
     pub shadow: Vec<ShadowView>,
-    /// When watching ends by itself: from then on verdicts act. Where the workflow acts, the first
-    /// such moment of its tools and rules.
+    /// When shadow mode ends by itself: from then on verdicts are enforced. If only tools and rules
+    /// are in shadow, the first such moment among them.
     pub until: Moment,
     /// The runs that were looked at were booked at or after.
     pub since: Moment,
@@ -66,17 +66,17 @@ pub struct EnforcePreview {
     pub holds_a_day: u64,
     /// Denials on a day, rounded up.
     pub denials_a_day: u64,
-    /// Which rules would have acted at which tools, the most frequent first.
+    /// Which rules would have held or denied calls of which tools, the most frequent first.
     pub rules: Vec<EnforcePreviewRule>,
-    /// The posture on the flip: that of the runs which are booked, and which stay booked.
+    /// The posture at the switch: booked runs stay booked.
     pub posture: String,
-    /// The level on the flip.
+    /// The level at the switch.
     pub level: String,
     /// What binds that level.
     pub binds: String,
 }
 
-/// A rule that would act.
+/// A rule that would hold or deny calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnforcePreviewRule {
     /// The tool.

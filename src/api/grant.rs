@@ -1,4 +1,4 @@
-//! Time-boxed grants as operators give and see them.
+//! Timed grants as operators give and see them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -8,7 +8,7 @@ use crate::gate::approval::TimedGrant;
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Time;
 
-/// Lets held calls of a tool go for a while, without asking anybody.
+/// Lets held calls of a tool through for a limited time, without a decision on each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantRequest {
@@ -47,7 +47,7 @@ pub struct GrantList {
     pub grants: Vec<GrantView>,
 }
 
-/// One time-boxed grant.
+/// One timed grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantView {
     /// Its id.
@@ -62,7 +62,7 @@ pub struct GrantView {
     pub until: Moment,
     /// For how many calls.
     pub max: u32,
-    /// How many went under it.
+    /// How many calls it has let through.
     pub used: u32,
     /// Who gave it.
     pub by: String,
@@ -70,7 +70,7 @@ pub struct GrantView {
     pub reason: String,
     /// When somebody took it back.
     pub revoked: Option<Moment>,
-    /// Whether it lets another call go.
+    /// Whether it still lets calls through.
     pub open: bool,
 }
 

@@ -1,9 +1,9 @@
-//! A history: what runs came to before the gate was there, one JSON object a line, for `import`,
-//! `simulate` and `init --from`.
+//! A history: the outcomes of runs before the gate was installed, one JSON object a line, for
+//! `import`, `simulate` and `init --from`.
 //!
-//! Reads one line at a time and knows no policy: whether a workflow, a mode or a tool exists is for
-//! whoever has one. A member that is not known is an error, so that a misspelt `mods` does not turn
-//! failures into successes.
+//! Reads one line at a time and knows no policy: the caller knows which workflows, modes and tools
+//! exist. A member that is not known is an error, so that a misspelt `mods` does not turn failures
+//! into successes.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub const MAX_LINE: usize = 1024 * 1024;
 pub const MAX_CALLS: usize = 1_000;
 /// The most failure modes of a run.
 pub const MAX_MODES: usize = 64;
-/// So many lines of a kind are named one by one; the rest is counted.
+/// The most lines of a kind that are named one by one; the rest is counted.
 pub const MAX_NAMED: usize = 20;
 
 /// One run of a history.
@@ -79,7 +79,7 @@ impl<'a> HistoryRun<'a> {
             return Err(BadLine("not a JSON object".to_owned()));
         }
         let line: HistoryRun<'a> =
-            serde_json::from_str(text).map_err(|error| BadLine(said(&error)))?;
+            serde_json::from_str(text).map_err(|error| BadLine(describe(&error)))?;
         let bad = |what: &str| Err(BadLine(what.to_owned()));
         let is_name = |name: &str| {
             !name.is_empty()
@@ -111,8 +111,8 @@ impl<'a> HistoryRun<'a> {
     }
 }
 
-/// A line is the only line there is: of its place the column is left.
-fn said(error: &serde_json::Error) -> String {
+/// The error without its line number, which is always 1.
+fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
     if error.is_data() {

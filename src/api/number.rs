@@ -1,7 +1,7 @@
 //! Decimals as they are shown: four places, rounded down, exact in JSON.
 //!
-//! Decisions never read these. They are kept in ten-thousandths, and reach JSON through their own
-//! text, so that `0.8333` is never `0.83330000000000004`.
+//! Decisions never read them. They are kept in ten-thousandths and written to JSON as text, so that
+//! `0.8333` is never `0.83330000000000004`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use utoipa::ToSchema;

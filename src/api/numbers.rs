@@ -1,7 +1,6 @@
 //! The four numbers, with what they were counted from and the failure modes behind them.
 //!
-//! Everything here is shown and nothing decides. A rate with nothing to count is `null`, not zero:
-//! silence is not success.
+//! Nothing here decides. A rate with nothing to count is `null`, not zero: silence is not success.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +62,7 @@ pub struct Numbers {
     /// How many runs had each failure mode.
     pub failure_modes: BTreeMap<String, u64>,
     /// The same by the tool that each was seen at; `none` for what names no tool, `other` for tools
-    /// that are not told apart.
+    /// beyond the number that is counted separately.
     #[serde(default)]
     pub failure_modes_by_tool: BTreeMap<String, BTreeMap<String, u64>>,
 }

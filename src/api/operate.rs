@@ -166,8 +166,8 @@ pub struct ApproveRequest {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Other arguments than those that were asked for: they are judged, and forwarded in their
-    /// place. That is a `major_correction` of the run.
+    /// Arguments that replace those of the agent: they are judged and forwarded instead. That
+    /// counts as a `major_correction` of the run.
     #[serde(
         default,
         deserialize_with = "given",
@@ -181,7 +181,8 @@ pub struct ApproveRequest {
     pub digest: Option<String>,
 }
 
-/// What is given, also where that is `null`: it must not be taken for a call that nobody edited.
+/// Reads a given member even if it is `null`, so that `null` is not mistaken for a call that nobody
+/// edited.
 fn given<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Box<RawValue>>, D::Error> {
@@ -213,7 +214,7 @@ pub struct DecideRequest {
     pub approvals: Vec<DecideItem>,
 }
 
-/// A held call as somebody looked at it.
+/// A held call, as the reviewer saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecideItem {

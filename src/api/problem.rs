@@ -127,7 +127,7 @@ pub enum UnavailableCause {
     Holds,
 }
 
-/// A budget as an agent is told of it.
+/// A budget as the agent sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetDisclosure {
     /// The posture.
@@ -200,7 +200,7 @@ pub struct Problem {
     /// What the gate could not get hold of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<UnavailableCause>,
-    /// Runs that may be meant, where it is not clear which.
+    /// Candidate runs, if it is not clear which one was named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateRun>,
     /// The call that did the same before.
@@ -238,7 +238,7 @@ pub struct LimitReached {
     pub resets_at: Option<Moment>,
 }
 
-/// A run that may be meant.
+/// A run that matches, where several do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CandidateRun {
     /// Its workflow.

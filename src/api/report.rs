@@ -127,7 +127,7 @@ pub struct BatchResult {
     pub matched: u64,
     /// How many of them changed, by workflow; how many would, where nothing was done.
     pub workflows: BTreeMap<String, u64>,
-    /// Of how many the same had been said before.
+    /// How many of them already had the same report or exclusion.
     pub repeated: u64,
 }
 
@@ -141,7 +141,7 @@ pub enum ReportResponse {
     Many(BatchResult),
 }
 
-/// What a signal came to.
+/// What a signal did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignalResponse {
     /// Whether it was about a run.
@@ -152,7 +152,7 @@ pub struct SignalResponse {
     /// What became of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RevisedRun>,
-    /// Runs that may be meant, where it is not clear which.
+    /// Candidate runs, if it is not clear which one was named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateRun>,
 }
@@ -191,7 +191,7 @@ impl From<RunSelection> for RunQuery {
     }
 }
 
-/// A member that may be absent, and is text where it is not: `null` is no business object and no
+/// A member that may be absent but must be text if present: `null` names no business object and no
 /// run.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)

@@ -1,9 +1,9 @@
-//! A review: how workflows did over a span of time, as people talk it over once a week; or, for one
-//! workflow and some hours, an incident's timeline.
+//! A review: how workflows did over a span of time, for people to talk over once a week; or, for
+//! one workflow and some hours, an incident's timeline.
 //!
-//! Worked out from the journal, from counts that the budget keeps, and from how workflows stand
-//! now. Everything here is shown and nothing decides: what it suggests is for people to do, with
-//! the numbers that it follows from.
+//! It is computed from the journal, from the counts that the budget keeps, and from how workflows
+//! stand now. It decides nothing: people act on what it suggests, and every suggestion comes with
+//! its numbers.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Runs as people look them up: what each came to, with its calls and what was said of it since.
+//! Runs as people look them up: their outcome, their calls, and what was reported of them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

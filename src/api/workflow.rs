@@ -1,7 +1,6 @@
 //! Workflows as operators see them: budget, posture, level, and the four numbers.
 //!
-//! Everything here is shown and nothing decides. A rate with nothing to count is `null`, not zero:
-//! silence is not success.
+//! Nothing here decides. A rate with nothing to count is `null`, not zero: silence is not success.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +32,7 @@ use crate::gate::workflow::WorkflowState;
 pub struct WorkflowList {
     /// The workflows.
     pub workflows: Vec<WorkflowView>,
-    /// What else whoever released a clamp should know.
+    /// A note for the operator who released a clamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

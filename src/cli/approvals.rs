@@ -18,7 +18,7 @@ mod timed;
 
 use many::NamedApprovals;
 
-/// What is told to whoever names an approval that the gate does not have.
+/// The hint for an approval that the gate does not have.
 const KNOWN: &str =
     "`burngate approvals list` lists those that wait; decided ones are forgotten after a while";
 
@@ -197,7 +197,7 @@ impl ApproveArgs {
                 );
             }
         };
-        let answer = client.post(&path(&["v1", "approvals", id, "approve"]), &self.said()?)?;
+        let answer = client.post(&path(&["v1", "approvals", id, "approve"]), &self.request()?)?;
         if self.json {
             return render::show_json(answer.json());
         }
@@ -206,7 +206,7 @@ impl ApproveArgs {
 }
 
 impl ApproveArgs {
-    fn said(&self) -> Result<ApproveRequest, Failure> {
+    fn request(&self) -> Result<ApproveRequest, Failure> {
         let text = match self
             .edit
             .as_deref()

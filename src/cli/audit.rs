@@ -284,7 +284,7 @@ fn write_line(out: &mut impl Write, line: &impl serde::Serialize) -> std::io::Re
 fn told(chain: &Chain, count: u64) {
     let head = chain.checkpoint();
     let kept = format!("{}:{}", head.seq, head.hash);
-    render::tell(&format!(
+    render::to_stderr(&format!(
         "exported {}; the journal ends with\n{kept}\nhint: keep that elsewhere; `burngate audit verify --head {kept}` finds what is cut off later\n",
         counted(count, "entry", "entries")
     ));

@@ -55,7 +55,7 @@ impl CheckArgs {
         checked
             .findings
             .iter()
-            .for_each(|findings| render::tell(&findings.render(true)));
+            .for_each(|findings| render::to_stderr(&findings.render(true)));
         if self.print {
             let (files, _) = gather(&checked.paths);
             render::show(&print(&loaded.policies, &files))?;
@@ -67,7 +67,7 @@ impl CheckArgs {
 
     fn check(&self) -> CheckResult {
         let mut findings = Vec::new();
-        // A `burngate.yaml` among the paths is meant as what it is.
+        // A `burngate.yaml` among the paths is the configuration, not a policy.
         let (configs, mut paths): (Vec<_>, Vec<_>) = self
             .paths
             .iter()

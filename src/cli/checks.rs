@@ -14,7 +14,7 @@ use crate::api::check::{AcceptRequest, CheckQueue as List, CheckTally, QueuedChe
 use crate::api::operate::ReportRunRequest;
 use crate::gate::time::Time;
 
-/// What is told to whoever names a run that is not there.
+/// The hint for a run that does not wait.
 const KNOWN: &str = "`burngate checks list` lists the runs that wait";
 
 /// List and judge finished runs that were picked at random

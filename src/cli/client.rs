@@ -2,9 +2,8 @@
 //!
 //! Over hyper, which the gate brings anyway, on a runtime of this thread alone; the connection is
 //! driven in the same place as the exchange, so nothing is spawned and nothing is left behind.
-//! Whatever can go wrong is said in words that tell what to look at: the address, the token, the
-//! role. No proxy variables and no redirects are followed: a token goes where it was told to go and
-//! nowhere else.
+//! Every error says what to check: the address, the token, the role. No proxy variables and no
+//! redirects are followed: a token goes where it was told to go and nowhere else.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -88,7 +87,7 @@ impl GateAnswer {
 }
 
 impl ConnectionArgs {
-    /// The gate that is meant.
+    /// The gate to ask.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         Ok(Client {
             address: GateAddress::read(&self.admin)?,

@@ -40,10 +40,10 @@ impl DemoArgs {
 
 /// Tells the reader. A closed standard output ends nothing: the gate still has to be put away.
 fn say(passage: &Passage) {
-    drop(render::show(&told(passage)));
+    drop(render::show(&describe(passage)));
 }
 
-fn told(passage: &Passage) -> String {
+fn describe(passage: &Passage) -> String {
     match passage {
         Passage::Title(what) => format!(
             "\n{}: {}\n",
@@ -262,7 +262,7 @@ mod tests {
                 Box::new(burned),
             ),
         ];
-        insta::assert_snapshot!(plain(&passages.iter().map(told).collect::<String>()), @r#"
+        insta::assert_snapshot!(plain(&passages.iter().map(describe).collect::<String>()), @r#"
 
         burngate demo: a gate
 

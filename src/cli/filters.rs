@@ -1,4 +1,4 @@
-//! Which runs are meant: one set of filters for looking them up, reporting them and taking them
+//! Which runs: one set of filters for looking them up, reporting them and taking them
 //! out.
 
 use clap::Args;
@@ -79,7 +79,7 @@ impl FilterArgs {
     }
 }
 
-/// Nothing says which runs are meant.
+/// The error if no flag says which runs.
 pub(super) fn which() -> Failure {
     Failure::usage("which runs?").hint("name one with --run, or many with filters such as --workflow, --since and --tool together with --yes")
 }

@@ -60,7 +60,7 @@ impl LearnArgs {
     }
 }
 
-/// Calls of one kind, whoever made them.
+/// Calls of one kind, of all workflows.
 #[derive(Default)]
 struct SimilarUnlisted<'a> {
     calls: Vec<&'a UnlistedCall>,
@@ -86,7 +86,7 @@ fn page(found: &UnlistedCalls, since: &str, now: Time) -> String {
             .partition(|alike| alike.calls.iter().any(|call| call.tool.is_some()));
         for call in known.iter().flat_map(|alike| &alike.calls) {
             let tool = call.tool.as_deref().unwrap_or_default();
-            let seen = seen(call, now);
+            let seen = how_often(call, now);
             let _ = writeln!(
                 text,
                 "# {} {seen}: to let it, add `- {}` to its `tools`",
@@ -126,7 +126,7 @@ fn entry(alike: &SimilarUnlisted<'_>, names: &mut Vec<String>, now: Time, text: 
         let _ = writeln!(
             text,
             "  # {} by {}",
-            seen(call, now),
+            how_often(call, now),
             escape(&call.workflow)
         );
     }
@@ -182,7 +182,7 @@ fn entry(alike: &SimilarUnlisted<'_>, names: &mut Vec<String>, now: Time, text: 
     }
 }
 
-fn seen(call: &UnlistedCall, now: Time) -> String {
+fn how_often(call: &UnlistedCall, now: Time) -> String {
     format!(
         "seen {}, last {}",
         counted(call.count, "time", "times"),

@@ -10,7 +10,7 @@ use crate::api::Problem;
 #[must_use]
 pub(super) fn read(status: StatusCode, body: &str) -> Failure {
     let message = match serde_json::from_str::<Problem>(body) {
-        Ok(problem) if !problem.detail.trim().is_empty() => told(&problem),
+        Ok(problem) if !problem.detail.trim().is_empty() => describe(&problem),
         Ok(problem) => fragment(&problem.title),
         Err(_) => format!("the gate answered {status}"),
     };
@@ -25,7 +25,7 @@ pub(super) fn read(status: StatusCode, body: &str) -> Failure {
 }
 
 /// The detail, and whatever is wrong with single fields that it does not say already.
-fn told(problem: &Problem) -> String {
+fn describe(problem: &Problem) -> String {
     let mut message = fragment(&problem.detail);
     for error in problem
         .errors
@@ -83,7 +83,7 @@ mod tests {
     use crate::api::Slug;
     use crate::api::problem::FieldError;
 
-    fn said(status: u16, body: &str) -> (String, Option<String>) {
+    fn described(status: u16, body: &str) -> (String, Option<String>) {
         let failure = read(StatusCode::from_u16(status).unwrap(), body);
         (failure.message, failure.hint)
     }
@@ -95,11 +95,17 @@ mod tests {
     #[test]
     fn a_problem_is_said_as_a_fragment() {
         assert_eq!(
-            said(409, &problem("The approval is used already.")),
+            described(409, &problem("The approval is used already.")),
             ("the approval is used already".to_owned(), None)
         );
-        assert_eq!(said(409, &problem("NOT EXECUTED: x")).0, "NOT EXECUTED: x");
-        assert_eq!(said(409, &problem(" ")).0, "the state does not permit it");
+        assert_eq!(
+            described(409, &problem("NOT EXECUTED: x")).0,
+            "NOT EXECUTED: x"
+        );
+        assert_eq!(
+            described(409, &problem(" ")).0,
+            "the state does not permit it"
+        );
     }
 
     #[test]
@@ -113,15 +119,18 @@ mod tests {
             ..Problem::new(Slug::Invalid, "A field is not valid.")
         };
         assert_eq!(
-            said(422, &serde_json::to_string(&problem).unwrap()).0,
+            described(422, &serde_json::to_string(&problem).unwrap()).0,
             "a field is not valid; `/for`: expected a duration, such as 1h"
         );
     }
 
     #[test]
     fn what_is_no_problem_is_told_by_its_status() {
-        assert_eq!(said(502, "<html>").0, "the gate answered 502 Bad Gateway");
-        assert!(said(401, "{}").1.unwrap().contains("--data"));
-        assert!(said(403, "").1.unwrap().contains("operator"));
+        assert_eq!(
+            described(502, "<html>").0,
+            "the gate answered 502 Bad Gateway"
+        );
+        assert!(described(401, "{}").1.unwrap().contains("--data"));
+        assert!(described(403, "").1.unwrap().contains("operator"));
     }
 }

@@ -1,4 +1,4 @@
-//! `burngate report`: how a run turned out, by whoever knows.
+//! `burngate report`: report how a run turned out.
 
 use clap::Args;
 
@@ -139,8 +139,8 @@ impl ReportArgs {
         Ok(Exit::Did)
     }
 
-    /// The one run that is meant, where it is one: by id, by call, or by subject unless other
-    /// filters make it a question of many.
+    /// The one run that the flags name, if they name one: by id, by call, or by subject unless
+    /// other filters make it a question of many.
     fn target(&self) -> Option<operate::ReportRequest> {
         let filters = &self.filters;
         let narrowed = filters.since.is_some()

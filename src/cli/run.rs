@@ -49,7 +49,7 @@ impl RunArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let configured = files::configured(self.config.as_ref())
             .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
-        render::tell(&configured.said().warnings.render(true));
+        render::to_stderr(&configured.said().warnings.render(true));
         app::run(app::RunOptions {
             process: self.over(configured.said().clone()),
             configured,
@@ -79,15 +79,15 @@ impl RunArgs {
 /// Tells the operator: addresses on standard output, where scripts read them, everything else on
 /// standard error.
 pub(super) fn say(said: &Said) {
-    let line = told(said);
+    let line = describe(said);
     match said {
         // A closed standard output is no reason to stop serving agents.
         Said::Listening(_) | Said::Admin(_) => drop(render::show(&line)),
-        Said::FirstStart(_) | Said::Note(_) => render::tell(&line),
+        Said::FirstStart(_) | Said::Note(_) => render::to_stderr(&line),
     }
 }
 
-fn told(said: &Said) -> String {
+fn describe(said: &Said) -> String {
     match said {
         Said::Listening(address) => format!("listening {}\n", escape(address)),
         Said::Admin(address) => format!("admin {}\n", escape(address)),
@@ -169,7 +169,7 @@ mod tests {
             Said::Listening("http://127.0.0.1:41234".to_owned()),
             Said::Admin("http://127.0.0.1:41235".to_owned()),
         ];
-        insta::assert_snapshot!(plain(&said.iter().map(told).collect::<String>()), @r"
+        insta::assert_snapshot!(plain(&said.iter().map(describe).collect::<String>()), @r"
         first start: ./burngate-data holds no data, so every budget starts empty and every level at its first
         hint: `--existing` refuses to start like this
         listening http://127.0.0.1:41234

@@ -52,7 +52,7 @@ impl RunsArgs {
             table(&list, when::now())
         })?;
         if list.next.is_some() {
-            render::tell(&format!(
+            render::to_stderr(&format!(
                 "these are the newest {}; there are more\nhint: --limit shows up to 100,000, --until goes back further\n",
                 self.limit
             ));

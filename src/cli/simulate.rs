@@ -110,7 +110,7 @@ impl SimulateArgs {
         let failed = |error: anyhow::Error| Failure::from(error);
         if self.history == JOURNAL {
             let rows = journal::entries(&self.data).map_err(|error| failed(error.into()))?;
-            // The journal is gone through twice: by number of rows, and nothing is told of the
+            // The journal is gone through twice: by number of rows, and nothing is printed of the
             // first time.
             let mut progress = ByteProgress::new("simulating", rows);
             return journal::simulate(&self.data, policies, &mut |rows| progress.add(rows))
@@ -163,7 +163,7 @@ impl SimulateArgs {
                         in_words(&error)
                     ))
                 })?;
-                render::tell(&format!("wrote {}\n", path.display()));
+                render::to_stderr(&format!("wrote {}\n", path.display()));
             }
         }
         Ok(Exit::Did)

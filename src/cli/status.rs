@@ -25,7 +25,7 @@ mod sentences;
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What is told to whoever names a workflow that the gate does not have.
+/// The hint for a workflow that the gate does not have.
 pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
 
 /// Show the state of every workflow, or of one with the reasons

@@ -1,7 +1,7 @@
-//! How people decided: how many, how fast, how often just so, and how many of the calls that they
-//! let go turned out bad; of a workflow, and of each rule that held its calls. A rule whose calls
-//! are always approved as asked asks too much; one whose approved calls turn out bad is not looked
-//! at well enough.
+//! How people decided on held calls: how many, how fast, how often without edits, and how many of
+//! the approved calls turned out bad; for a workflow, and for each rule that held its calls. A rule
+//! whose calls are always approved unchanged holds too much; the calls of a rule whose approved
+//! calls turn out bad are not reviewed well enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,8 @@ pub const MANY: usize = 20;
 pub const HASTY_MS: u64 = 5_000;
 /// The most held calls and runs that one review follows.
 pub const MOST_FOLLOWED: usize = 100_000;
-/// The most rules that are told apart, those with the most held calls; an edit of a policy moves
-/// its rules, and each place is one.
+/// The most rules that are listed, those with the most held calls. Editing a policy moves its
+/// rules, and a rule at another line counts as another rule.
 pub const MOST_RULES: usize = 100;
 /// What is asked of the journal for this alone, besides the calls that people let go.
 pub const KINDS: [&str; 9] = [
@@ -47,7 +47,7 @@ pub struct ApprovalsSummary {
     /// By the rule that held them, most held calls first.
     #[serde(default)]
     pub rules: Vec<RuleSummary>,
-    /// Who decided, whoever decided most first.
+    /// Who decided, those with the most decisions first.
     pub reviewers: Vec<ReviewerSummary>,
 }
 
@@ -86,8 +86,8 @@ pub struct DecisionFigures {
     pub turned_bad: u64,
     /// As a share of those approved without edits.
     pub turned_bad_share: Option<Decimal>,
-    /// Calls that went under a grant that was given for a while: nobody looked at them one by one,
-    /// and they are in none of the numbers above.
+    /// Calls that a timed grant let through: nobody decided on them one by one, and none of the
+    /// numbers above includes them.
     #[serde(default)]
     pub unasked: u64,
     /// Of those, calls whose run stands as unacceptable.
@@ -140,7 +140,7 @@ pub struct ReviewerSummary {
 /// A rule and its place.
 type RuleSource = (String, Option<String>);
 
-/// What is followed of held calls while the journal is read.
+/// Held calls and their decisions, while the journal is read.
 #[derive(Debug, Default)]
 pub struct ApprovalFollower {
     held: BTreeMap<ApprovalId, (Time, Request)>,
@@ -191,8 +191,7 @@ impl ApprovalFollower {
         self.held.get(&approval).map(|(_, request)| request)
     }
 
-    /// Reads what an entry of the span says of decisions, of calls that went, and of runs; whatever
-    /// else it says is somebody else's.
+    /// Reads what an entry of the span says of decisions, of calls that were sent, and of runs.
     pub fn read(&mut self, entry: &Entry) {
         match &entry.event {
             Event::Booked { run, .. } => self.stands(run, Mark::Unacceptable),
@@ -287,14 +286,14 @@ impl ApprovalFollower {
     }
 
     fn counted(&mut self, rule: RuleSource) -> Option<&mut RuleCount> {
-        // Ten times as many as are told: which have the most calls is known at the end.
+        // Ten times as many as are listed: which have the most calls is known at the end.
         if self.rules.len() >= 10 * MOST_RULES && !self.rules.contains_key(&rule) {
             return None;
         }
         Some(self.rules.entry(rule).or_default())
     }
 
-    /// What it all comes to.
+    /// The summary.
     #[must_use]
     pub fn close(mut self) -> ApprovalsSummary {
         let is_bad = |run: &RunRef| self.marks.get(run) == Some(&Mark::Unacceptable);
@@ -384,8 +383,8 @@ fn closed(mut figures: DecisionFigures, waits: Vec<u64>) -> DecisionFigures {
     figures
 }
 
-/// The wait that `part` of `whole` of them do not exceed, such as the middle one or, of two, the
-/// lower; `None` of none, and where it is not known.
+/// The quantile of `waits` at `part` of `whole`, such as the median (of two, the lower); `None` if
+/// there are none or it is not known.
 fn share(mut waits: Vec<u64>, part: usize, whole: usize) -> Option<u64> {
     waits.sort_unstable();
     let rank = (waits.len() * part).div_ceil(whole);

@@ -1,4 +1,4 @@
-//! Reading the journal of a span once, and sorting what it says by workflow.
+//! Reads the journal of a span once, and sorts what it says by workflow.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -22,7 +22,7 @@ use crate::gate::run::RunRef;
 use crate::gate::time::{Hour, Time, days};
 use crate::gate::workflow::WorkflowState;
 
-/// The most lines of one kind, and of a timeline. The oldest make room.
+/// The most lines of one kind, and of a timeline. The oldest are dropped.
 pub const MOST_LINES: usize = 2_000;
 /// Calls that were held so long before the span are followed: no hold lasts longer.
 pub const HOLDS: std::time::Duration = days(7);
@@ -81,7 +81,7 @@ pub struct ReviewSubject {
     pub without_schema: Vec<ToolName>,
 }
 
-/// The review in the making.
+/// A review while the journal is read.
 pub struct ReviewGathering {
     since: Time,
     until: Time,

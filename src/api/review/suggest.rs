@@ -1,5 +1,5 @@
-//! What a review suggests to talk about: the target, the next step, a schema. Each with the numbers
-//! that it follows from, and the command that would do it.
+//! What a review suggests to talk about: the target, the next step, a schema. Each suggestion has
+//! the numbers behind it, and the command that would do it.
 
 use super::{ApprovalsSummary, ExclusionSummary, Suggestion};
 use crate::api::earn::ProposalView;
@@ -15,7 +15,7 @@ const TARGETS: [u32; 12] = [
     800_000, 850_000, 900_000, 930_000, 950_000, 970_000, 980_000, 990_000, 995_000, 998_000,
     999_000, 999_900,
 ];
-/// So many tools are named.
+/// The most tools that are named.
 const NAMED: usize = 5;
 
 pub(super) fn of(

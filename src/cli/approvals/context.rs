@@ -19,7 +19,7 @@ use crate::cli::status;
 use crate::gate::run;
 use crate::gate::time::Time;
 
-/// Everything about the surroundings of `approval`, as the gate tells it; nothing where it did not.
+/// Everything about the surroundings of `approval` that the gate sent; empty if it sent nothing.
 #[must_use]
 pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
     let Some(context) = approval.context.as_deref() else {
@@ -189,14 +189,14 @@ fn before(approval: &ApprovalView, alike: &[SimilarCall], now: Time) -> Vec<Stri
 
 /// How calls that the same rule held were decided, and how that turned out.
 fn experience(figures: &DecisionFigures) -> String {
-    let mut told = format!(
+    let mut text = format!(
         "in 30 days it held {}, of which {} approved",
         counted(figures.held, "call", "calls"),
         counted(figures.approved, "was", "were")
     );
     if figures.approved > 0 {
         let _ = write!(
-            told,
+            text,
             ", {} as asked; {} of those turned out bad",
             percent(figures.without_edits),
             grouped(figures.turned_bad)
@@ -204,17 +204,17 @@ fn experience(figures: &DecisionFigures) -> String {
     }
     if figures.unasked > 0 {
         let _ = write!(
-            told,
+            text,
             "; {} went under a grant for a while, {} of them bad",
             grouped(figures.unasked),
             grouped(figures.unasked_turned_bad)
         );
     }
-    told
+    text
 }
 
 fn decided(one: &SimilarCall, now: Time) -> String {
-    let said: Vec<_> = one.decisions.iter().map(said).collect();
+    let said: Vec<_> = one.decisions.iter().map(describe_decision).collect();
     let about = match one.subject.as_deref() {
         Some(_) if one.same_subject => " about the same object".to_owned(),
         Some(subject) => format!(" about {}", escape(subject)),
@@ -236,7 +236,7 @@ fn decided(one: &SimilarCall, now: Time) -> String {
     )
 }
 
-fn said(decision: &SimilarCallDecision) -> String {
+fn describe_decision(decision: &SimilarCallDecision) -> String {
     let what = match (decision.decision.as_str(), decision.edited) {
         ("approve", true) => "approved it with other arguments",
         ("approve", false) => "approved it",
@@ -260,7 +260,7 @@ mod tests {
     use crate::cli::render::plain;
     use crate::cli::status::tests::workflow;
 
-    fn told(
+    fn rendered(
         over: &serde_json::Value,
         run: &serde_json::Value,
         lately: &serde_json::Value,
@@ -317,7 +317,7 @@ mod tests {
             { "id": "apr_3", "created_at": "2026-11-20T15:00:00Z", "subject": null, "same_subject": false, "rule": "level", "decisions": decision("approve", true, json!(null)),
               "sent": true, "outcome": null, "modes": [] },
         ]);
-        insta::assert_snapshot!(told(&json!({}), &run, &lately, &alike), @r"
+        insta::assert_snapshot!(rendered(&json!({}), &run, &lately, &alike), @r"
           stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
           run       open, began 10m ago (wrong_arguments); 1 call under way; 3 calls before these
                     4m ago: payments/get_order (risk read): executed (200)
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn what_there_is_not_is_said() {
         let run = |state: &str| json!({ "state": state, "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": true, "calls": [] });
-        let plainly = told(
+        let plainly = rendered(
             &json!({ "subject": null }),
             &run("unknown"),
             &json!([]),
@@ -349,10 +349,10 @@ mod tests {
           before    no call of payments/refund was decided on before
         ");
         assert!(
-            told(&json!({}), &run("open"), &json!([]), &json!([]))
+            rendered(&json!({}), &run("open"), &json!([]), &json!([]))
                 .contains("open, handed to a person; no other call so far")
         );
-        let alone = told(
+        let alone = rendered(
             &json!({ "run": "call_00000000000000000000000000000001" }),
             &run("acceptable"),
             &json!([]),

@@ -275,9 +275,9 @@ mod tests {
             r#"{"amount":900,"note":"x"}"#,
             r#"{"amount":60,"by":"\u202e"}"#,
         );
-        let told: Vec<_> = changes.iter().map(changed).collect();
+        let rendered: Vec<_> = changes.iter().map(changed).collect();
         assert_eq!(
-            told,
+            rendered,
             [
                 "amount: 900 becomes 60",
                 r#"by: nothing becomes "\u202e""#,

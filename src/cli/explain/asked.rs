@@ -153,12 +153,12 @@ impl<'a> ExplainedCall<'a> {
 
 /// `refund` is `payments/refund` where the workflow reaches only one tool of that name.
 fn full_name(typed: &str, workflow: &Workflow) -> ToolName {
-    let mut meant = workflow.tools.iter().filter(|tool| {
+    let mut matching = workflow.tools.iter().filter(|tool| {
         tool.as_str()
             .split_once('/')
             .is_some_and(|(_, name)| name == typed)
     });
-    match (meant.next(), meant.next()) {
+    match (matching.next(), matching.next()) {
         (Some(tool), None) => tool.clone(),
         _ => ToolName::from(typed),
     }

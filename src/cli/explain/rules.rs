@@ -73,7 +73,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         shadow: mode.is_shadow(case.now),
         violations: Vec::new(),
     };
-    let mut told = Vec::new();
+    let mut answers = Vec::new();
     if let (Some(duplicate), Some(key)) = (&rules.duplicate, &reading.key) {
         let parts = duplicate
             .key
@@ -86,7 +86,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
             "{parts}: the same within {} is done already",
             deed::Spelled(duplicate.within)
         );
-        told.push(line(
+        answers.push(line(
             RuleName::Duplicate,
             Verdict::Allow,
             &duplicate.place,
@@ -105,7 +105,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         let verdict = limit
             .says(*amount)
             .map_or(Verdict::Allow, |(verdict, _)| verdict);
-        told.push(line(
+        answers.push(line(
             RuleName::Limits,
             verdict,
             &limit.place,
@@ -113,7 +113,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
             format!("{limit}{bounds}: this call adds {amount}"),
         ));
     }
-    told.extend(
+    answers.extend(
         [reading.unread, reading.unread_watched]
             .into_iter()
             .flatten()
@@ -126,7 +126,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         )
     };
     let at = lines.iter().take_while(|line| before(line)).count();
-    lines.splice(at..at, told);
+    lines.splice(at..at, answers);
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use crate::gate::risk::Tier;
 use crate::gate::run::Mark;
 use crate::gate::time::{Time, days};
 
-/// The most workflows that are told apart in a history.
+/// The most workflows that a history may have.
 const MOST_WORKFLOWS: usize = 1_000;
 /// The span that `expected_runs` is for.
 const WINDOW: u64 = 30 * 86_400_000;

@@ -46,14 +46,14 @@ pub(super) fn show_json(json: &str) -> Result<(), Failure> {
 }
 
 /// Prints `text` on standard error.
-pub(super) fn tell(text: &str) {
-    // Where standard error is gone there is nobody left to tell.
+pub(super) fn to_stderr(text: &str) {
+    // If standard error is closed there is nowhere to report that.
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Prints why a command failed.
 pub(super) fn fail(failure: &Failure) {
-    tell(&failed(failure));
+    to_stderr(&failed(failure));
 }
 
 /// Prints clap's own page: help and version on standard output, as asked; complaints on standard
@@ -61,7 +61,7 @@ pub(super) fn fail(failure: &Failure) {
 pub(super) fn usage(page: &clap::Error) -> Exit {
     let text = page.render().ansi().to_string();
     if page.use_stderr() {
-        tell(&text);
+        to_stderr(&text);
         return Exit::Usage;
     }
     show(&text).map_or(Exit::Failed, |()| Exit::Did)

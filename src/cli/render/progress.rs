@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::number::grouped;
-use super::tell;
+use super::to_stderr;
 
 /// Below this, a command is over before anybody asks.
 const WORTH_A_LINE: u64 = 16 << 20;
@@ -18,7 +18,7 @@ pub(in crate::cli) struct ByteProgress {
     what: &'static str,
     whole: u64,
     done: u64,
-    told: u64,
+    shown_tenths: u64,
 }
 
 impl ByteProgress {
@@ -39,7 +39,7 @@ impl ByteProgress {
             what,
             whole,
             done: 0,
-            told: 0,
+            shown_tenths: 0,
         }
     }
 
@@ -55,9 +55,9 @@ impl ByteProgress {
         } else {
             (self.done * 10 / self.whole).min(10)
         };
-        if tenths > self.told {
-            self.told = tenths;
-            tell(&format!(
+        if tenths > self.shown_tenths {
+            self.shown_tenths = tenths;
+            to_stderr(&format!(
                 "{}: {}0% of {} MB\n",
                 self.what,
                 tenths,

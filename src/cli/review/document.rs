@@ -16,7 +16,7 @@ pub(super) struct ReviewDocument {
     pub(super) blocks: Vec<Block>,
 }
 
-/// A part of it. Text is as it came: whoever prints it makes it harmless there.
+/// A part of it. The text is not escaped yet: each output format does that.
 #[derive(Debug)]
 pub(super) enum Block {
     /// A heading under the title, and how deep.
@@ -102,7 +102,7 @@ pub(super) fn second(at: Moment) -> String {
 }
 
 /// What happened, as an item.
-pub(super) fn told(line: &ReviewLine) -> ListItem {
+pub(super) fn line_item(line: &ReviewLine) -> ListItem {
     let by = line
         .by
         .as_ref()

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{ListItem, ReviewDocument, change, minute, told};
+use super::document::{ListItem, ReviewDocument, change, line_item, minute};
 use crate::api::Decimal;
 use crate::api::numbers::RateDetail;
 use crate::api::review::{
@@ -88,28 +88,28 @@ fn headline(review: &ReviewResponse) -> String {
             .or_default()
             .push(&reviewed.standing.workflow);
     }
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     for posture in ["breached", "burned", "at_risk"] {
         if let Some(names) = postures.get(posture) {
-            told.push(format!("{posture}: {}", names.join(", ")));
+            parts.push(format!("{posture}: {}", names.join(", ")));
         }
     }
     match postures.get("healthy").map_or(0, Vec::len) {
         0 => {}
-        all if all == review.workflows.len() => told.push(if all == 1 {
+        all if all == review.workflows.len() => parts.push(if all == 1 {
             "it is healthy".to_owned()
         } else {
             "all are healthy".to_owned()
         }),
-        healthy => told.push(format!("healthy: {healthy}")),
+        healthy => parts.push(format!("healthy: {healthy}")),
     }
     let burns: usize = review
         .workflows
         .iter()
         .map(|reviewed| reviewed.burns.len())
         .sum();
-    told.push(counted(burns as u64, "burn", "burns"));
-    told.push(counted(
+    parts.push(counted(burns as u64, "burn", "burns"));
+    parts.push(counted(
         review.incidents.len() as u64,
         "incident",
         "incidents",
@@ -121,12 +121,12 @@ fn headline(review: &ReviewResponse) -> String {
         .map(|reviewed| reviewed.standing.workflow.as_str())
         .collect();
     if !overdue.is_empty() {
-        told.push(format!("review overdue: {}", overdue.join(", ")));
+        parts.push(format!("review overdue: {}", overdue.join(", ")));
     }
     format!(
         "{}; {}.",
         counted(review.workflows.len() as u64, "workflow", "workflows"),
-        told.join("; ")
+        parts.join("; ")
     )
 }
 
@@ -330,7 +330,7 @@ fn burn_of(page: &mut ReviewDocument, burn: &BurnReview) {
         (Some(cause), None) => format!("Cause: {cause}. No fix is on record."),
         (None, _) => "No cause is on record.".to_owned(),
     });
-    page.list(burn.done.iter().rev().take(SHOWN).rev().map(told));
+    page.list(burn.done.iter().rev().take(SHOWN).rev().map(line_item));
 }
 
 fn approvals(page: &mut ReviewDocument, approvals: &ApprovalsSummary) {
@@ -469,13 +469,13 @@ fn turned_out(figures: &DecisionFigures) -> String {
 /// What went without anybody looking at it by itself.
 fn unasked(figures: &DecisionFigures) -> Option<String> {
     let went = counted(figures.unasked, "call went", "calls went");
-    let told = || {
+    let sentence = || {
         format!(
             "{went} under a grant that was given for a while, not looked at one by one; {} turned out bad",
             grouped(figures.unasked_turned_bad)
         )
     };
-    (figures.unasked > 0).then(told)
+    (figures.unasked > 0).then(sentence)
 }
 
 fn exclusions(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
@@ -506,7 +506,7 @@ fn exclusions(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
 
 fn lines(page: &mut ReviewDocument, lines: &[crate::api::review::ReviewLine]) {
     let left_out = lines.len().saturating_sub(SHOWN);
-    page.list(lines.iter().skip(left_out).map(told));
+    page.list(lines.iter().skip(left_out).map(line_item));
     if left_out > 0 {
         page.text(format!(
             "And {}.",

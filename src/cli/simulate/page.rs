@@ -39,26 +39,26 @@ pub(super) fn page(simulated: &Simulated) -> String {
         "LEVEL",
     ]);
     table.numbers(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    for (name, told) in &simulated.workflows {
+    for (name, result) in &simulated.workflows {
         table.row([
             name.clone(),
-            grouped(told.runs),
-            grouped(told.unacceptable),
-            grouped(told.prevented.runs),
-            grouped(told.prevented.unacceptable),
-            grouped(told.calls.held),
-            grouped(told.calls.denied),
-            grouped(told.burns),
-            grouped(told.promotions),
-            grouped(told.proposed),
-            grouped(told.demotions),
-            told.posture.to_owned(),
-            told.level.clone(),
+            grouped(result.runs),
+            grouped(result.unacceptable),
+            grouped(result.prevented.runs),
+            grouped(result.prevented.unacceptable),
+            grouped(result.calls.held),
+            grouped(result.calls.denied),
+            grouped(result.burns),
+            grouped(result.promotions),
+            grouped(result.proposed),
+            grouped(result.demotions),
+            result.posture.to_owned(),
+            result.level.clone(),
         ]);
     }
     page += &table.page();
-    for (name, told) in &simulated.workflows {
-        workflow(&mut page, name, told);
+    for (name, result) in &simulated.workflows {
+        workflow(&mut page, name, result);
     }
     page.push('\n');
     for finding in &simulated.findings {
@@ -87,9 +87,9 @@ pub(super) fn page(simulated: &Simulated) -> String {
     page
 }
 
-fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
-    let whole: u64 = told.seconds.values().sum();
-    let shares: Vec<_> = told
+fn workflow(page: &mut String, name: &str, result: &SimulatedWorkflow) {
+    let whole: u64 = result.seconds.values().sum();
+    let shares: Vec<_> = result
         .seconds
         .iter()
         .filter(|(_, seconds)| **seconds > 0)
@@ -100,17 +100,17 @@ fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
         "\n{}: {}; at the end {}",
         paint(Tone::Strong, &escape(name)),
         shares.join(", "),
-        escape(&told.why)
+        escape(&result.why)
     );
-    if told.calls.unknown > 0 {
+    if result.calls.unknown > 0 {
         let _ = writeln!(
             page,
             "  {} could not be judged by every rule: what a rule reads is not on record",
-            counted(told.calls.unknown, "call", "calls")
+            counted(result.calls.unknown, "call", "calls")
         );
     }
-    if told.held.runs > 0 {
-        let names: Vec<_> = told
+    if result.held.runs > 0 {
+        let names: Vec<_> = result
             .held
             .named
             .iter()
@@ -120,15 +120,15 @@ fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
         let _ = writeln!(
             page,
             "  {} with a held call, {} of them unacceptable: {}",
-            counted(told.held.runs, "run", "runs"),
-            grouped(told.held.unacceptable),
+            counted(result.held.runs, "run", "runs"),
+            grouped(result.held.unacceptable),
             names.join(", ")
         );
     }
-    for change in told.changes.iter().take(LISTED) {
+    for change in result.changes.iter().take(LISTED) {
         let _ = writeln!(page, "  {}  {}", change.at, words(change));
     }
-    let more = told.changes.len().saturating_sub(LISTED) as u64 + told.more_changes;
+    let more = result.changes.len().saturating_sub(LISTED) as u64 + result.more_changes;
     if more > 0 {
         let _ = writeln!(
             page,
@@ -136,7 +136,7 @@ fn workflow(page: &mut String, name: &str, told: &SimulatedWorkflow) {
             counted(more, "more change", "more changes")
         );
     }
-    let Some(difference) = &told.difference else {
+    let Some(difference) = &result.difference else {
         return;
     };
     if difference.is_none() {

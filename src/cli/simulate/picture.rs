@@ -35,27 +35,27 @@ pub(super) fn page(simulated: &Simulated) -> String {
         simulated.from,
         simulated.to
     );
-    for (name, told) in &simulated.workflows {
+    for (name, result) in &simulated.workflows {
         let _ = writeln!(
             html,
             "<h2>{}</h2>\n{}",
             escape(name),
-            picture(told, simulated.from.0, simulated.to.0)
+            picture(result, simulated.from.0, simulated.to.0)
         );
         let _ = writeln!(
             html,
             "<table><tr><th>runs</th><th>unacceptable</th><th>prevented</th><th>of them unacceptable</th><th>held calls</th><th>denied calls</th><th>burns</th><th>promotions</th><th>proposed</th><th>demotions</th></tr>\
              <tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr></table>",
-            grouped(told.runs),
-            grouped(told.unacceptable),
-            grouped(told.prevented.runs),
-            grouped(told.prevented.unacceptable),
-            grouped(told.calls.held),
-            grouped(told.calls.denied),
-            grouped(told.burns),
-            grouped(told.promotions),
-            grouped(told.proposed),
-            grouped(told.demotions)
+            grouped(result.runs),
+            grouped(result.unacceptable),
+            grouped(result.prevented.runs),
+            grouped(result.prevented.unacceptable),
+            grouped(result.calls.held),
+            grouped(result.calls.denied),
+            grouped(result.burns),
+            grouped(result.promotions),
+            grouped(result.proposed),
+            grouped(result.demotions)
         );
     }
     let _ = writeln!(
@@ -66,14 +66,14 @@ pub(super) fn page(simulated: &Simulated) -> String {
     html
 }
 
-fn picture(told: &SimulatedWorkflow, from: Time, to: Time) -> String {
+fn picture(result: &SimulatedWorkflow, from: Time, to: Time) -> String {
     let span = to.since(from).as_millis().max(1);
     let x = |at: Time| {
         u64::try_from(at.since(from).as_millis() * u128::from(WIDTH) / span)
             .unwrap_or(WIDTH)
             .min(WIDTH)
     };
-    let bottom = BAND + 8 + told.levels.len() * RUNG;
+    let bottom = BAND + 8 + result.levels.len() * RUNG;
     let mut svg = format!(
         "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"postures and levels over time\">\n",
         WIDTH + 110,
@@ -89,14 +89,14 @@ fn picture(told: &SimulatedWorkflow, from: Time, to: Time) -> String {
         );
     };
     let rung = |level: &str| {
-        let place = told
+        let place = result
             .levels
             .iter()
             .position(|known| known == level)
             .unwrap_or(0);
-        BAND + 8 + (told.levels.len() - 1 - place) * RUNG + RUNG / 2
+        BAND + 8 + (result.levels.len() - 1 - place) * RUNG + RUNG / 2
     };
-    for level in &told.levels {
+    for level in &result.levels {
         let y = rung(level);
         let _ = writeln!(
             svg,
@@ -106,8 +106,8 @@ fn picture(told: &SimulatedWorkflow, from: Time, to: Time) -> String {
             escape(level)
         );
     }
-    let mut line = format!("M0 {}", rung(&told.starts));
-    for change in told.changes.iter().take(DRAWN) {
+    let mut line = format!("M0 {}", rung(&result.starts));
+    for change in result.changes.iter().take(DRAWN) {
         let value = serde_json::to_value(&change.effect).unwrap_or_default();
         let here = x(change.at.0);
         match (value["effect"].as_str(), value["to"].as_str()) {

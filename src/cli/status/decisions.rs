@@ -10,7 +10,7 @@ use crate::cli::render::number::{counted, grouped, percent, took};
 #[must_use]
 pub(super) fn line(approvals: &ApprovalsSummary) -> String {
     let all = &approvals.figures;
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     if all.held > 0 || all.decisions > 0 {
         let mut text = format!(
             "In the last week {} for a person",
@@ -38,22 +38,22 @@ pub(super) fn line(approvals: &ApprovalsSummary) -> String {
                 grouped(all.turned_bad)
             );
         }
-        told.push(text);
+        lines.push(text);
     }
     if all.unseen > 0 {
-        told.push(format!(
+        lines.push(format!(
             "{} expired and nobody who could decide ever saw it",
             counted(all.unseen, "held call", "held calls")
         ));
     }
     if all.unasked > 0 {
         let went = counted(all.unasked, "call went", "calls went");
-        told.push(format!(
+        lines.push(format!(
             "{went} under a grant for a while, and {} of them turned out bad",
             grouped(all.unasked_turned_bad)
         ));
     }
-    told.into_iter().map(|text| text + ".\n").collect()
+    lines.into_iter().map(|text| text + ".\n").collect()
 }
 
 #[cfg(test)]
@@ -71,12 +71,12 @@ mod tests {
             p90_seconds: Some(Decimal::of(45_000)),
             ..DecisionFigures::default()
         };
-        let told = line(&ApprovalsSummary {
+        let shown = line(&ApprovalsSummary {
             figures,
             ..ApprovalsSummary::default()
         });
         assert_eq!(
-            told,
+            shown,
             "In the last week 2 calls were held for a person; the only decision came within 5s.\n"
         );
     }

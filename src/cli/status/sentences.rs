@@ -423,12 +423,12 @@ fn shipped(workflow: &WorkflowView, now: Time) -> String {
 
 /// What was earned, what comes next, and what is missing for it.
 fn earns(workflow: &WorkflowView, now: Time) -> String {
-    let mut told: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     for step in workflow.steps.iter().filter(|step| step.state == "taken") {
         let since = step
             .since
             .map_or_else(String::new, |since| format!(" {}", when::ago(now, since)));
-        told.push(format!(
+        lines.push(format!(
             "Earned{since}: {} ({}).",
             escape(&step.step),
             escape(&step.gives)
@@ -446,7 +446,7 @@ fn earns(workflow: &WorkflowView, now: Time) -> String {
         } else {
             "not enough yet"
         };
-        told.push(format!(
+        lines.push(format!(
             "Next is {}{gives}: {} of {} days within budget, and {} with {} unacceptable, where {} are needed: {enough}.",
             escape(&earn.next),
             earn.days,
@@ -465,9 +465,9 @@ fn earns(workflow: &WorkflowView, now: Time) -> String {
         };
         let what = escape(&proposal.proposal);
         let (since, gives) = (when::ago(now, proposal.since), escape(&proposal.gives));
-        told.push(format!("A {what} was proposed {since} ({gives}): `burngate promote {name} {flag} --reason TEXT` agrees to it."));
+        lines.push(format!("A {what} was proposed {since} ({gives}): `burngate promote {name} {flag} --reason TEXT` agrees to it."));
     }
-    told.join("\n")
+    lines.join("\n")
 }
 
 /// What would cost the level that it has.
