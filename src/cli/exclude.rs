@@ -11,7 +11,7 @@ use super::report::revised;
 use super::{filters, render};
 use crate::api::incident::{ExcludeIncidentRequest, ExcludeIncidentResponse};
 use crate::api::operate;
-use crate::api::report::{BatchResult, ExcludeRunsRequest, RunSelection};
+use crate::api::report::{ExcludeRunsRequest, RunSelection};
 
 /// Take runs out of the budget, or put them back
 #[derive(Debug, Args)]
@@ -90,21 +90,12 @@ impl ExcludeArgs {
             },
         };
         let answer = client.post("/v1/exclusions", &exclusion)?;
-        let batch: BatchResult = answer.read()?;
-        if !batch.applied {
-            return Err(filters::unconfirmed(&batch));
-        }
         let (done, undo) = if self.retract {
             ("put back", "")
         } else {
             ("excluded", "exclude --retract")
         };
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show(&filters::batch(&batch, done, undo))?;
-        }
-        Ok(Exit::Did)
+        filters::show_batch(&answer, self.json, done, undo)
     }
 
     fn incident(&self, client: &Client, incident: &str) -> Result<Exit, Failure> {

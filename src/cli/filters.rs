@@ -1,9 +1,10 @@
-//! Which runs: one set of filters for looking them up, reporting them and taking them
-//! out.
+//! Which runs: one set of filters for looking them up, reporting them and taking them out.
 
 use clap::Args;
 
-use super::failure::Failure;
+use super::client::GateAnswer;
+use super::failure::{Exit, Failure};
+use super::render;
 use super::render::escape;
 use super::render::number::{counted, grouped};
 use crate::api::report::{BatchResult, RunSelection};
@@ -84,8 +85,8 @@ pub(super) fn which() -> Failure {
     Failure::usage("which runs?").hint("name one with --run, or many with filters such as --workflow, --since and --tool together with --yes")
 }
 
-/// What a batch would change: said, and not done.
-pub(super) fn unconfirmed(batch: &BatchResult) -> Failure {
+/// What a batch would change, if it is repeated with `--yes`.
+fn unconfirmed(batch: &BatchResult) -> Failure {
     if batch.matched == 0 {
         return Failure::new("no run matches")
             .hint("`burngate runs` with the same filters shows what there is");
@@ -96,6 +97,26 @@ pub(super) fn unconfirmed(batch: &BatchResult) -> Failure {
         by_workflow(batch)
     ))
     .hint("look at them with `burngate runs` and the same filters, then repeat this with --yes")
+}
+
+/// Prints what a change of many runs did, or says what it would do. `done` says what happened to
+/// the runs, such as `reported`; `undo` is the command that takes it back, where there is one.
+pub(super) fn show_batch(
+    answer: &GateAnswer,
+    json: bool,
+    done: &str,
+    undo: &str,
+) -> Result<Exit, Failure> {
+    let result: BatchResult = answer.read()?;
+    if !result.applied {
+        return Err(unconfirmed(&result));
+    }
+    if json {
+        render::show_json(answer.json())?;
+    } else {
+        render::show(&batch(&result, done, undo))?;
+    }
+    Ok(Exit::Did)
 }
 
 /// What a batch changed: how many runs were `done`, such as `reported`.

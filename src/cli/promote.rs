@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::client::{ConnectionArgs, path};
+use super::client::ConnectionArgs;
 use super::failure::{Exit, Failure};
-use super::render::{escape, when};
-use super::{render, status};
+use super::render::escape;
+use super::status;
 use crate::api::operate;
 use crate::api::workflow::WorkflowView;
 use crate::gate::time::Time;
@@ -40,27 +40,18 @@ pub(super) struct PromoteArgs {
 
 impl PromoteArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let client = self.connection.client()?;
         let body = operate::PromoteRequest {
             to: self.to.clone(),
             step: self.step.clone(),
             reason: self.reason.clone(),
         };
-        let answer = client
-            .post(
-                &path(&["v1", "workflows", &self.workflow, "promote"]),
-                &body,
-            )
-            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show(&page(
-                &status::standing(&client, &self.workflow, &answer)?,
-                when::now(),
-            ))?;
-        }
-        Ok(Exit::Did)
+        status::operate(
+            &self.connection,
+            (&self.workflow, "promote"),
+            &body,
+            self.json,
+            page,
+        )
     }
 }
 

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::client::{ConnectionArgs, path};
+use super::client::ConnectionArgs;
 use super::failure::{Exit, Failure};
 use super::render::{escape, when};
-use super::{render, status};
+use super::status;
 use crate::api::workflow::WorkflowView;
 use crate::api::{TimeSpan, operate};
 use crate::gate::time::Time;
@@ -39,28 +39,19 @@ pub(super) struct RecoverArgs {
 
 impl RecoverArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let client = self.connection.client()?;
         let body = operate::RecoverRequest {
             cause: self.cause.clone(),
             fix: self.fix.clone(),
             to: self.to.clone(),
             lasts: Some(self.lasts),
         };
-        let answer = client
-            .post(
-                &path(&["v1", "workflows", &self.workflow, "recover"]),
-                &body,
-            )
-            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show(&page(
-                &status::standing(&client, &self.workflow, &answer)?,
-                when::now(),
-            ))?;
-        }
-        Ok(Exit::Did)
+        status::operate(
+            &self.connection,
+            (&self.workflow, "recover"),
+            &body,
+            self.json,
+            page,
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use super::filters::FilterArgs;
 use super::render::{escape, when, word};
 use super::{filters, render};
 use crate::api::operate;
-use crate::api::report::{BatchResult, RevisedRun};
+use crate::api::report::RevisedRun;
 use crate::gate::time::Time;
 
 /// Report that a run went wrong, by run, call or the business object that it touched
@@ -122,21 +122,12 @@ impl ReportArgs {
             },
         };
         let answer = client.post("/v1/reports", &report).map_err(known)?;
-        let batch: BatchResult = answer.read()?;
-        if !batch.applied {
-            return Err(filters::unconfirmed(&batch));
-        }
         let (done, undo) = if self.retract {
             ("taken back", "")
         } else {
             ("reported", "report --retract")
         };
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show(&filters::batch(&batch, done, undo))?;
-        }
-        Ok(Exit::Did)
+        filters::show_batch(&answer, self.json, done, undo)
     }
 
     /// The one run that the flags name, if they name one: by id, by call, or by subject unless

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::client::{Client, ConnectionArgs, path, query};
 use super::failure::{Exit, Failure};
@@ -117,6 +118,27 @@ impl StatusArgs {
             .read()?;
         Ok(sentences::page(&answer.read()?, when::now()) + &decisions::line(&approvals.approvals))
     }
+}
+
+/// Asks for `operation` on a workflow, and prints the answer, or `page` of the workflow after it.
+pub(super) fn operate(
+    connection: &ConnectionArgs,
+    (workflow, operation): (&str, &str),
+    body: &impl Serialize,
+    json: bool,
+    page: impl FnOnce(&WorkflowView, Time) -> String,
+) -> Result<Exit, Failure> {
+    let client = connection.client()?;
+    let answer = client
+        .post(&path(&["v1", "workflows", workflow, operation]), body)
+        .map_err(|failure| failure.if_unknown(KNOWN))?;
+    if json {
+        render::show_json(answer.json())?;
+    } else {
+        let workflow = standing(&client, workflow, &answer)?;
+        render::show(&page(&workflow, when::now()))?;
+    }
+    Ok(Exit::Did)
 }
 
 /// The workflow as it stands now, for commands that changed something about it: from their own

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::client::{ConnectionArgs, path};
+use super::client::ConnectionArgs;
 use super::failure::{Exit, Failure};
-use super::render::{escape, when};
-use super::{render, status};
+use super::render::escape;
+use super::status;
 use crate::api::{TimeSpan, operate};
 
 /// Suspend the cap that a budget's posture puts on a workflow's level, for at most a day
@@ -32,24 +32,22 @@ pub(super) struct WaiveArgs {
 
 impl WaiveArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let client = self.connection.client()?;
         let body = operate::WaiveRequest {
             lasts: self.lasts,
             reason: self.reason.clone(),
         };
-        let answer = client
-            .post(&path(&["v1", "workflows", &self.workflow, "waive"]), &body)
-            .map_err(|failure| failure.if_unknown(status::KNOWN))?;
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            let workflow = status::standing(&client, &self.workflow, &answer)?;
-            render::show(&format!(
-                "the budget's cap on {} is waived\n{}\n",
-                escape(&workflow.workflow),
-                status::line(&workflow, when::now())
-            ))?;
-        }
-        Ok(Exit::Did)
+        status::operate(
+            &self.connection,
+            (&self.workflow, "waive"),
+            &body,
+            self.json,
+            |workflow, now| {
+                format!(
+                    "the budget's cap on {} is waived\n{}\n",
+                    escape(&workflow.workflow),
+                    status::line(workflow, now)
+                )
+            },
+        )
     }
 }
