@@ -74,7 +74,7 @@ pub(super) async fn exclude(
         (None, _) => {
             return Err(AdminError::field(
                 "/filter",
-                "must say which runs; with `retract`, a `ref` alone may",
+                "must say which runs; with `retract`, a `ref` may say it instead",
             ));
         }
     };
@@ -131,7 +131,7 @@ pub(super) async fn matching(
             } else {
                 "runs match"
             },
-            "say `confirm: true` to do it",
+            "send `confirm: true` to do it",
         );
         return Err(AdminError::new(
             Slug::Conflict,
@@ -163,7 +163,7 @@ pub(super) async fn under(
     if matched == 0 {
         return Err(AdminError::new(
             Slug::NotFound,
-            format!("nothing stands under the reference `{reference}`"),
+            format!("no report or exclusion has the reference `{reference}`"),
         ));
     }
     Ok(BatchResult { matched, ..done })

@@ -37,8 +37,13 @@ pub(super) async fn change(
     let reference = name("/ref", &change.reference)?;
     let reason = remark("/reason", change.reason.as_deref())?;
     let emergency = match (change.emergency, reason) {
-        (true, None) => return Err(AdminError::field("/reason", "an emergency needs one")),
-        (false, Some(_)) => return Err(AdminError::field("/reason", "only an emergency has one")),
+        (true, None) => return Err(AdminError::field("/reason", "is required with `emergency`")),
+        (false, Some(_)) => {
+            return Err(AdminError::field(
+                "/reason",
+                "is only allowed with `emergency`",
+            ));
+        }
         (_, reason) => reason,
     };
     let shipping = Shipping {

@@ -32,7 +32,7 @@ pub(super) async fn revised<T>(
 }
 
 /// The answer about a change that takes effect only when it is durable.
-pub(super) const MAY_STILL: &str = "the journal did not answer: this is not known to be on disk, and may still take effect; ask how it stands before asking again";
+pub(super) const MAY_STILL: &str = "the journal did not answer in time: the change may or may not be on disk, and may still take effect; check the state before you repeat it";
 
 /// The result of a future, if it comes within [`PATIENCE`].
 pub(super) async fn patient<T>(future: impl Future<Output = T>) -> Option<T> {

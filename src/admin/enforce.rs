@@ -58,7 +58,7 @@ pub(super) async fn preview(
         (Mode::Shadow { .. } | Mode::Enforce, None) => {
             return Err(AdminError::new(
                 Slug::Conflict,
-                format!("the verdicts on `{name}` act already"),
+                format!("`{name}` is not in shadow: its verdicts are enforced already"),
             ));
         }
     };

@@ -60,9 +60,9 @@ impl AdminError {
         let candidates: Vec<CandidateRun> = runs.into_iter().collect();
         let by_object = candidates.iter().any(|run| run.tool.is_some());
         let detail = if by_object {
-            "runs of several workflows touched it, and nothing was changed; say which is meant with `workflow`"
+            "runs of several workflows touched it, and nothing was changed; name one with `workflow`"
         } else {
-            "several runs match; say which with `workflow` and `agent`"
+            "several runs match; choose one with `workflow` and `agent`"
         };
         let mut answer = AdminError::new(Slug::Conflict, detail);
         let named = candidates.iter().map(|CandidateRun { workflow, agent, run, tool, at }| FieldError {

@@ -41,8 +41,8 @@ pub(super) async fn report(
             .await
             .map(|batch| Json(api::report::ReportResponse::Many(batch)));
     }
-    stray("/confirm", report.confirm, "goes with `filter` alone")?;
-    stray("/dry_run", report.dry_run, "goes with `filter` alone")?;
+    stray("/confirm", report.confirm, "is only allowed with `filter`")?;
+    stray("/dry_run", report.dry_run, "is only allowed with `filter`")?;
     let target = target(&report)?;
     make(&state, &person, target, &report)
         .await
@@ -122,23 +122,23 @@ async fn make(
         let RunTarget::Call(call) = target else {
             return Err(AdminError::field(
                 "/executed",
-                "settles a call whose answer was lost: `call` names it",
+                "settles a call whose answer was lost: name that call with `call`",
             ));
         };
         stray(
             "/mode",
             mode.is_some(),
-            "is a report of its own; `executed` only settles the call",
+            "is not allowed with `executed`, which only settles the call: report the mode in a request of its own",
         )?;
         stray(
             "/ref",
             reference.is_some(),
-            "is of no use here: a call is settled once",
+            "is not allowed with `executed`: a call is settled only once",
         )?;
         stray(
             "/retract",
             report.retract,
-            "does not go with `executed`: a call is settled once",
+            "is not allowed with `executed`: a call is settled only once",
         )?;
         let change = Change::Reconcile {
             call,
@@ -155,13 +155,13 @@ async fn make(
     stray(
         "/harmless",
         report.harmless.is_some(),
-        "goes with `executed` alone",
+        "is only allowed with `executed`",
     )?;
     if report.retract {
         if mode.is_none() && reference.is_none() {
             return Err(AdminError::field(
                 "/mode",
-                "or `ref` must say which report is taken back",
+                "`mode` or `ref` must say which report to take back",
             ));
         }
         let change = Change::Retract {
@@ -226,14 +226,18 @@ async fn make_many(
         stray(
             pointer,
             given.is_some(),
-            "does not go with `filter`, nor with a `ref` alone",
+            "is not allowed with `filter`, nor with a `ref` alone",
         )?;
     }
-    stray("/executed", report.executed.is_some(), "settles one `call`")?;
+    stray(
+        "/executed",
+        report.executed.is_some(),
+        "is only allowed with `call`",
+    )?;
     stray(
         "/workflow",
         report.workflow.is_some(),
-        "belongs into `filter` here",
+        "belongs in `filter` here",
     )?;
     let mode = match &report.filter {
         Some(filter) => some_mode(
@@ -265,7 +269,7 @@ async fn make_many(
         if mode.is_none() && reference.is_none() {
             return Err(AdminError::field(
                 "/mode",
-                "or `ref` must say which reports are taken back",
+                "`mode` or `ref` must say which reports to take back",
             ));
         }
         let name = reference.clone().unwrap_or_default();
@@ -336,7 +340,11 @@ fn target(report: &ReportRequest) -> Result<RunTarget, AdminError> {
         report.subject.as_deref(),
     ) {
         (Some(run), None, None) => {
-            stray("/tool", report.tool.is_some(), "goes with `subject` alone")?;
+            stray(
+                "/tool",
+                report.tool.is_some(),
+                "is only allowed with `subject`",
+            )?;
             Ok(RunTarget::Run {
                 run: name("/run", run)?.into(),
                 workflow,
@@ -344,23 +352,31 @@ fn target(report: &ReportRequest) -> Result<RunTarget, AdminError> {
             })
         }
         (None, Some(call), None) => {
-            stray("/tool", report.tool.is_some(), "goes with `subject` alone")?;
+            stray(
+                "/tool",
+                report.tool.is_some(),
+                "is only allowed with `subject`",
+            )?;
             stray(
                 "/workflow",
                 workflow.is_some(),
-                "a call's id says its workflow",
+                "is not allowed with `call`, whose id already says the workflow",
             )?;
             stray(
                 "/agent",
                 report.agent.is_some(),
-                "a call's id says its agent",
+                "is not allowed with `call`, whose id already says the agent",
             )?;
             Ok(RunTarget::Call(call.parse().map_err(|error| {
                 AdminError::field("/call", format!("{error}"))
             })?))
         }
         (None, None, Some(subject)) => {
-            stray("/agent", report.agent.is_some(), "goes with `run` alone")?;
+            stray(
+                "/agent",
+                report.agent.is_some(),
+                "is only allowed with `run`",
+            )?;
             Ok(RunTarget::Subject {
                 subject: name("/subject", subject)?.into(),
                 tool: some_name("/tool", report.tool.as_deref())?,
@@ -369,7 +385,7 @@ fn target(report: &ReportRequest) -> Result<RunTarget, AdminError> {
         }
         _ => Err(AdminError::field(
             "/run",
-            "exactly one of `run`, `call` and `subject` must say which run is meant",
+            "exactly one of `run`, `call` and `subject` is required",
         )),
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn show(
     if with_timeline && only.is_none() {
         return Err(AdminError::field(
             "/timeline",
-            "is one workflow's: name it with `workflow`",
+            "needs one workflow: name it with `workflow`",
         ));
     }
     let now = state.ledger().now();

@@ -253,9 +253,9 @@ async fn news(
             tracing::warn!(
                 signal = signal.name.as_str(),
                 runs = runs.len(),
-                "runs of several workflows may be meant by a signal, and none was charged"
+                "a signal matches runs of several workflows; none was charged"
             );
-            let why = "runs of several workflows may be meant, and none was charged: give the signal a `workflow` or a `tool`".to_owned();
+            let why = "runs of several workflows match, and none was charged: give the signal a `workflow` or a `tool`".to_owned();
             Ok(SignalResponse {
                 candidates: runs.into_iter().map(error::candidate).collect(),
                 ..unmatched(why)

@@ -111,7 +111,7 @@ pub(super) async fn release_all(
         .admin
         .health
         .clamp_file()
-        .map(|file| format!("the file `{file}` is still there: it does not clamp again while this gate runs, and it will at the next start; remove it"));
+        .map(|file| format!("the file `{file}` still exists: it does not clamp again while this gate runs, but it will at the next start, so remove it"));
     Ok(Json(WorkflowList {
         note,
         ..all(&state)
@@ -174,7 +174,7 @@ pub(super) async fn promote(
         (Some(_), Some(_)) => {
             return Err(AdminError::field(
                 "/step",
-                "goes without `to`: a level is given, or a step is taken",
+                "is not allowed with `to`: either grant a level or take a step",
             ));
         }
     };

@@ -326,7 +326,7 @@ fn approved(approval: &ApprovalView, now: Time) -> String {
             missing => format!(" needs {missing} more of {} people, and", approval.needed),
         };
         let to = approval.waits_for.as_ref().map_or_else(String::new, |role| {
-            format!("\nit was put to role {0}, because nobody decided for too long: one of those who approve it must be {0}", escape(role))
+            format!("\nit was escalated to role {0}, because nobody decided in time: one of the people who approve it must have that role", escape(role))
         });
         return format!(
             "noted; {id}{missing} expires {}{to}\n",

@@ -1,4 +1,4 @@
-//! `burngate checks`: the finished runs that were drawn for people to judge.
+//! `burngate checks`: the finished runs that were picked for people to judge.
 
 use std::fmt::Write as _;
 
@@ -177,7 +177,7 @@ impl ReportCheckArgs {
 
 fn page(list: &List, now: Time) -> String {
     if list.drawn.is_empty() {
-        return "no run was drawn for a check; a policy asks for them with `check: { sample: 5%, min: 20/week }`\n".to_owned();
+        return "no run was picked for a check; a policy turns checks on with `check: { sample: 5%, min: 20/week }`\n".to_owned();
     }
     let mut page: String = list
         .checks
@@ -241,7 +241,10 @@ fn became(drawn: &CheckTally) -> String {
         (drawn.waiting, "waiting"),
         (drawn.accepted, "accepted"),
         (drawn.reported, "reported"),
-        (drawn.unchecked, "left the full queue unchecked"),
+        (
+            drawn.unchecked,
+            "dropped unchecked because the queue was full",
+        ),
         (drawn.excluded, "excluded"),
     ];
     let of: Vec<_> = of
@@ -250,7 +253,7 @@ fn became(drawn: &CheckTally) -> String {
         .map(|(count, what)| format!("{} {what}", grouped(*count)))
         .collect();
     format!(
-        "{}: {} drawn in 30d: {}\n",
+        "{}: {} picked in 30d: {}\n",
         escape(&drawn.workflow),
         counted(all, "run", "runs"),
         of.join(", ")
@@ -296,12 +299,12 @@ mod tests {
           2026-11-23T17:00:01Z hold by hold_when payments/refund on sha256:0011: status 200
           tool_error by wire
         2 more; --limit shows up to 1000
-        support-triage: 34 runs drawn in 30d: 3 waiting, 30 accepted, 1 reported
+        support-triage: 34 runs picked in 30d: 3 waiting, 30 accepted, 1 reported
         --
         no run waits for a check
-        support-triage: 31 runs drawn in 30d: 30 accepted, 1 reported
+        support-triage: 31 runs picked in 30d: 30 accepted, 1 reported
         --
-        no run was drawn for a check; a policy asks for them with `check: { sample: 5%, min: 20/week }`
+        no run was picked for a check; a policy turns checks on with `check: { sample: 5%, min: 20/week }`
         ");
     }
 }

@@ -61,7 +61,7 @@ fn page(flip: &EnforcePreview, now: Time) -> String {
         format!("what is in shadow of {name}")
     };
     let mut page = format!(
-        "Of {} calls in {runs} of the last {days}, {} would have been held and {} denied if {what} acted: up to {} and {} a day.\n",
+        "Of {} calls in {runs} of the last {days}, {} would have been held and {} denied if {what} were enforced: up to {} and {} a day.\n",
         grouped(flip.calls),
         grouped(flip.holds),
         grouped(flip.denials),
@@ -70,7 +70,7 @@ fn page(flip: &EnforcePreview, now: Time) -> String {
     );
     let _ = writeln!(
         page,
-        "On the flip it is {}, at level {} ({} binds): booked runs stay booked. Watching ends by itself {}.",
+        "At the switch it is {}, at level {} ({} binds): booked runs stay booked. Shadow mode ends by itself {}.",
         escape(&flip.posture),
         escape(&flip.level),
         escape(&flip.binds),
@@ -124,8 +124,8 @@ mod tests {
         }))
         .unwrap();
         insta::assert_snapshot!(plain(&page(&flip, at("2026-11-23T18:00:00Z").0)), @r"
-        Of 4,100 calls in 1,200 runs of the last 3 days, 61 would have been held and 1 denied if the verdicts on support-triage acted: up to 21 and 1 a day.
-        On the flip it is healthy, at level standard (earned binds): booked runs stay booked. Watching ends by itself 2026-12-01T00:00:00Z (in 7d).
+        Of 4,100 calls in 1,200 runs of the last 3 days, 61 would have been held and 1 denied if the verdicts on support-triage were enforced: up to 21 and 1 a day.
+        At the switch it is healthy, at level standard (earned binds): booked runs stay booked. Shadow mode ends by itself 2026-12-01T00:00:00Z (in 7d).
 
         TOOL              RULE        VERDICT   CALLS
         payments/refund   hold_when   hold         61

@@ -89,7 +89,7 @@ fn page(found: &UnlistedCalls, since: &str, now: Time) -> String {
             let seen = how_often(call, now);
             let _ = writeln!(
                 text,
-                "# {} {seen}: to let it, add `- {}` to its `tools`",
+                "# {} {seen}: to allow it, add `- {}` to its `tools`",
                 escape(&call.workflow),
                 escape(tool)
             );
@@ -111,7 +111,7 @@ fn page(found: &UnlistedCalls, since: &str, now: Time) -> String {
     if found.overflow > 0 {
         let _ = writeln!(
             text,
-            "# {} of further kinds found no room and are not here; kinds that were not seen for a week make room",
+            "# {} of other kinds are missing because the list is full; kinds not seen for a week are dropped",
             counted(found.overflow, "call", "calls")
         );
     }

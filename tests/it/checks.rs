@@ -155,7 +155,7 @@ fn on_the_command_line() {
         for told in [
             "ticket-1 of desk (local)",
             "allow shop/change on sha256:",
-            "desk: 2 runs drawn in 30d: 2 waiting",
+            "desk: 2 runs picked in 30d: 2 waiting",
         ] {
             assert!(list.contains(told), "{told}:\n{list}");
         }
@@ -168,7 +168,7 @@ fn on_the_command_line() {
                 .contains("unacceptable, was acceptable")
         );
         assert!(says(&["checks", "list", "-w", "desk"]).contains(
-            "no run waits for a check\ndesk: 2 runs drawn in 30d: 1 accepted, 1 reported"
+            "no run waits for a check\ndesk: 2 runs picked in 30d: 1 accepted, 1 reported"
         ));
         let unknown = gate.cli(&["checks", "accept", "nothing"]);
         assert_eq!(unknown.status.code(), Some(1));

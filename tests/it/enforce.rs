@@ -96,7 +96,10 @@ fn what_the_flip_would_do_is_known_before_it_and_booked_runs_stay_booked() {
             .get("/v1/workflows/desk/enforce")
             .await
             .refused(409, "conflict");
-        assert_eq!(problem["detail"], "the verdicts on `desk` act already");
+        assert_eq!(
+            problem["detail"],
+            "`desk` is not in shadow: its verdicts are enforced already"
+        );
         operator
             .get("/v1/workflows/nobody/enforce")
             .await

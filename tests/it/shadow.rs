@@ -133,7 +133,7 @@ fn people_see_what_it_says_and_the_agent_does_not() {
         assert!(page.contains("In shadow, recorded and without effect: deny_when of shop/note (policies/shop.yaml:"), "{page}");
         let page = String::from_utf8(gate.cli(&["review", "-w", "desk"]).stdout).unwrap();
         assert!(
-            page.contains("Shadow let through") && page.contains("deny_when"),
+            page.contains("Let through in shadow") && page.contains("deny_when"),
             "{page}"
         );
         let metrics = operator.get("/metrics").await.passed().clone();

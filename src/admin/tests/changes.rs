@@ -608,7 +608,7 @@ async fn runs_of_several_workflows_are_put_to_the_person() {
         problem["detail"]
             .as_str()
             .unwrap()
-            .contains("say which is meant with `workflow`"),
+            .contains("name one with `workflow`"),
         "{problem}"
     );
     assert_eq!(
@@ -682,7 +682,7 @@ async fn many_runs_are_counted_first_then_changed_as_one_and_put_back_as_one() {
         .is(409);
     assert_eq!(
         refused["detail"],
-        "4 runs match (support-triage: 4), and nothing was changed; say `confirm: true` to do it"
+        "4 runs match (support-triage: 4), and nothing was changed; send `confirm: true` to do it"
     );
     assert_eq!(bad(&world), 0);
     let done = world

@@ -210,7 +210,7 @@ fn workflow(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
     }
     approvals(page, &reviewed.approvals);
     if !reviewed.shadow.is_empty() {
-        page.heading(3, "Shadow let through");
+        page.heading(3, "Let through in shadow");
         page.list(reviewed.shadow.iter().take(SHOWN).map(|finding| {
             let rule = if finding.rule.is_empty() {
                 String::new()
@@ -471,7 +471,7 @@ fn unasked(figures: &DecisionFigures) -> Option<String> {
     let went = counted(figures.unasked, "call went", "calls went");
     let sentence = || {
         format!(
-            "{went} under a grant that was given for a while, not looked at one by one; {} turned out bad",
+            "{went} under a timed grant, without a decision on each; {} turned out bad",
             grouped(figures.unasked_turned_bad)
         )
     };
