@@ -150,7 +150,7 @@ pub(super) async fn approve(
     JsonBody(approve): JsonBody<ApproveRequest>,
 ) -> Result<Json<ApprovalView>, AdminError> {
     let (id, reason) = (read_id(&id)?, remark("/reason", approve.reason.as_deref())?);
-    let seen = approve
+    let digest = approve
         .digest
         .as_deref()
         .map(|text| read_digest("/digest", text))
@@ -175,7 +175,7 @@ pub(super) async fn approve(
             decision: DecisionKind::Approve,
             reason,
             edit,
-            seen,
+            digest,
         },
     )
     .await
@@ -203,7 +203,7 @@ pub(super) async fn deny(
         decision: kind,
         reason: Some(sentence("/reason", &deny.reason)?),
         edit: None,
-        seen: None,
+        digest: None,
     };
     decide(&state, &person, read_id(&id)?, input).await
 }
@@ -269,7 +269,7 @@ pub(super) async fn decide_many(
             decision: kind,
             reason,
             edit: None,
-            seen: Some(digest),
+            digest: Some(digest),
         };
         let (state, refused) = match decide(&state, &person, id, input).await {
             Ok(Json(approval)) => (Some(approval.state), None),
@@ -314,7 +314,7 @@ struct ReviewerInput<'a> {
     decision: DecisionKind,
     reason: Option<&'a str>,
     edit: Option<Edit>,
-    seen: Option<Digest>,
+    digest: Option<Digest>,
 }
 
 async fn decide(
@@ -327,7 +327,7 @@ async fn decide(
         decision,
         reason,
         edit,
-        seen,
+        digest,
     } = input;
     let decision = Decision {
         reviewer: person.name.clone(),
@@ -341,7 +341,7 @@ async fn decide(
     let decide::Deciding {
         durable: written,
         charged,
-    } = hand_over(state, id, &decision, seen.as_ref()).await?;
+    } = hand_over(state, id, &decision, digest.as_ref()).await?;
     durable(written, MAY_STILL).await?;
     match charged {
         Some(Reported::Open {
@@ -361,19 +361,19 @@ async fn hand_over(
     state: &AdminState,
     id: ApprovalId,
     decision: &Decision,
-    seen: Option<&Digest>,
+    digest: Option<&Digest>,
 ) -> Result<decide::Deciding, AdminError> {
     for _ in 0..TRIES {
         // Watch only if we have to wait: a watcher stays until the approval changes, and one that
         // has ended may never change again.
-        match state.ledger().decide(id, decision, seen) {
+        match state.ledger().decide(id, decision, digest) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }
         let (_, watch) = state.ledger().watch(id).ok_or(OperateError::NoApproval)?;
         // The decision before this one may have come through before the watch began, and would not
         // wake it.
-        match state.ledger().decide(id, decision, seen) {
+        match state.ledger().decide(id, decision, digest) {
             Err(OperateError::Deciding) => {}
             decided => return Ok(decided?),
         }

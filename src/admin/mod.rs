@@ -89,7 +89,7 @@ pub fn router(admin: Admin) -> Router {
 /// The document of the admin API (`OpenAPI` 3.1), as JSON.
 #[must_use]
 pub fn openapi() -> String {
-    let mut routes = AdminRouter::with_openapi(OpenApiDocument::openapi());
+    let mut routes = AdminRouter::with_openapi(AdminDocument::openapi());
     for (_, more) in table() {
         routes = routes.merge(more);
     }
@@ -163,7 +163,7 @@ fn signed() -> AdminRouter {
 }
 
 fn by_role(state: &Arc<AdminState>) -> AdminRouter {
-    let mut all = AdminRouter::with_openapi(OpenApiDocument::openapi()).merge(signed());
+    let mut all = AdminRouter::with_openapi(AdminDocument::openapi()).merge(signed());
     for (role, routes) in table() {
         all = all.merge(routes.route_layer(middleware::from_fn_with_state(
             (Arc::clone(state), role),
@@ -191,7 +191,7 @@ async fn not_so() -> AdminError {
     modifiers(&BearerScheme),
     security(("token" = []))
 )]
-struct OpenApiDocument;
+struct AdminDocument;
 
 struct BearerScheme;
 

@@ -186,17 +186,17 @@ pub(super) fn every(
     mut see: impl FnMut(&RunView),
 ) -> Result<bool, Unavailable> {
     filter.limit = MAX_LISTED;
-    let mut seen = 0;
+    let mut count = 0;
     loop {
         let page = records.runs(&filter)?;
         for view in &page {
             see(view);
         }
-        seen += page.len();
+        count += page.len();
         let Some(last) = page.last().filter(|_| page.len() == MAX_LISTED) else {
             return Ok(false);
         };
-        if seen >= most {
+        if count >= most {
             return Ok(true);
         }
         filter.before = Some(last.position);

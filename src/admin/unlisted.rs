@@ -20,7 +20,7 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<UnlistedQuery>,
 ) -> Result<Json<UnlistedCalls>, AdminError> {
     let since = moment("/since", query.since.as_deref(), state.ledger().now())?;
-    let seen = state.ledger().unlisted().seen();
+    let kept = state.ledger().unlisted().seen();
     let matches = |kind: &Kind| {
         since.is_none_or(|since| kind.last >= since)
             && query
@@ -28,11 +28,11 @@ pub(super) async fn list(
                 .as_ref()
                 .is_none_or(|name| kind.workflow.as_str() == name)
     };
-    let mut calls: Vec<_> = seen.calls.into_iter().filter(matches).map(call).collect();
+    let mut calls: Vec<_> = kept.calls.into_iter().filter(matches).map(call).collect();
     calls.sort_by_key(|call| Reverse(call.count));
     Ok(Json(UnlistedCalls {
         calls,
-        overflow: seen.overflow,
+        overflow: kept.overflow,
     }))
 }
 

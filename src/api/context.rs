@@ -201,9 +201,9 @@ mod tests {
 
     #[test]
     fn what_an_edit_changes_is_told_member_by_member() {
-        let told = |asked, edited| serde_json::to_string(&changes(asked, edited)).unwrap();
+        let rendered = |asked, edited| serde_json::to_string(&changes(asked, edited)).unwrap();
         assert_eq!(
-            told(
+            rendered(
                 r#"{"order":"A-1","amount":900,"note":"x"}"#,
                 r#"{"order":"A-1","amount":60.00,"by":"\u202e"}"#
             ),
@@ -222,7 +222,7 @@ mod tests {
             (true, Some("null"))
         );
         assert_eq!(
-            (told("[1]", "[2]"), told(r#"{"a":1}"#, r#"{"a":1}"#)),
+            (rendered("[1]", "[2]"), rendered(r#"{"a":1}"#, r#"{"a":1}"#)),
             ("[]".to_owned(), "[]".to_owned())
         );
     }

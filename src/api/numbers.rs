@@ -161,7 +161,7 @@ impl MetricsDetail {
     #[must_use]
     pub fn of(tally: &Tally) -> Self {
         let (runs, checked) = (tally.all.runs, tally.facets.get(Facet::Checked));
-        let seen = |facet| tally.facets.get(facet);
+        let count = |facet| tally.facets.get(facet);
         let rate = |numerator: u64, denominator: u64| {
             // Late facts about runs that have left the window may be missing from one of the two.
             let numerator = numerator.min(denominator);
@@ -175,7 +175,7 @@ impl MetricsDetail {
                 caught: None,
             }
         };
-        let corrected = rate(seen(Facet::Corrected), runs);
+        let corrected = rate(count(Facet::Corrected), runs);
         // From what it is if every run that nobody looked at was right, to what it is if they are
         // like those that somebody looked at.
         let alike = interval(corrected.numerator.min(checked), checked);
@@ -192,10 +192,10 @@ impl MetricsDetail {
             success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
             correction_rate,
             escalation_miss_rate: RateDetail {
-                caught: Some(seen(Facet::EscalationCaught)),
-                ..rate(seen(Facet::EscalationMissed), seen(Facet::EscalationDue))
+                caught: Some(count(Facet::EscalationCaught)),
+                ..rate(count(Facet::EscalationMissed), count(Facet::EscalationDue))
             },
-            rework_rate: rate(seen(Facet::Rework), runs),
+            rework_rate: rate(count(Facet::Rework), runs),
         }
     }
 

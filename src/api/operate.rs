@@ -122,7 +122,7 @@ pub struct ChangeRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// What the agent is told.
+    /// The agent's prompt.
     Prompt,
     /// The model behind it.
     Model,

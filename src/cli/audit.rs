@@ -32,20 +32,20 @@ Examples:
   burngate audit verify                            the ledger in ./burngate-data, row by row
   burngate audit verify --against audit.jsonl      and that it still is the one that was exported
   burngate audit verify audit.jsonl                the export by itself")]
-pub(super) struct Audit {
+pub(super) struct AuditArgs {
     #[command(subcommand)]
-    command: Command,
+    command: AuditCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Verify(Verify),
-    Export(Export),
+enum AuditCommand {
+    Verify(VerifyArgs),
+    Export(ExportArgs),
 }
 
 /// Verify a ledger, or an export: names the first entry that is not what was written
 #[derive(Debug, Args)]
-struct Verify {
+struct VerifyArgs {
     /// An export to verify, instead of a ledger
     #[arg(conflicts_with_all = ["data", "head", "against"])]
     export: Option<PathBuf>,
@@ -65,7 +65,7 @@ struct Verify {
 
 /// Export the journal as JSON lines, each with its digest
 #[derive(Debug, Args)]
-struct Export {
+struct ExportArgs {
     /// Goes on behind what the file holds already; without it, everything goes to standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -76,16 +76,16 @@ struct Export {
     connection: ConnectionArgs,
 }
 
-impl Audit {
+impl AuditArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         match &self.command {
-            Command::Verify(command) => command.run(),
-            Command::Export(command) => command.run(),
+            AuditCommand::Verify(command) => command.run(),
+            AuditCommand::Export(command) => command.run(),
         }
     }
 }
 
-impl Verify {
+impl VerifyArgs {
     fn run(&self) -> Result<Exit, Failure> {
         let (what, found) = match &self.export {
             Some(export) => (
@@ -153,7 +153,7 @@ impl Verify {
     }
 }
 
-impl Export {
+impl ExportArgs {
     fn run(&self) -> Result<Exit, Failure> {
         let client = self.connection.client()?;
         match &self.out {
@@ -165,7 +165,7 @@ impl Export {
                 };
                 write_line(&mut out, &chain.head()).map_err(unwritable)?;
                 let (chain, count) = follow(&client, chain, &mut out, &unwritable)?;
-                told(&chain, count);
+                print_end(&chain, count);
             }
             Some(path) => append(&client, path)?,
         }
@@ -207,7 +207,7 @@ fn append(client: &Client, path: &Path) -> Result<(), Failure> {
         .map_err(|error| unwritable(error.into_error()))?
         .sync_all()
         .map_err(unwritable)?;
-    told(&chain, count);
+    print_end(&chain, count);
     Ok(())
 }
 
@@ -281,7 +281,7 @@ fn write_line(out: &mut impl Write, line: &impl serde::Serialize) -> std::io::Re
 }
 
 /// What to keep elsewhere.
-fn told(chain: &Chain, count: u64) {
+fn print_end(chain: &Chain, count: u64) {
     let head = chain.checkpoint();
     let kept = format!("{}:{}", head.seq, head.hash);
     render::to_stderr(&format!(

@@ -1,5 +1,4 @@
-//! `burngate enforce`: what it would mean if the verdicts on a workflow acted that are only watched
-//! now.
+//! `burngate enforce`: what would happen if the verdicts that are in shadow were enforced now.
 
 use std::fmt::Write as _;
 
@@ -76,17 +75,17 @@ fn page(flip: &EnforcePreview, now: Time) -> String {
         escape(&flip.binds),
         when::exactly(now, flip.until)
     );
-    for watched in &flip.shadow {
-        let rule = watched
+    for shadow in &flip.shadow {
+        let rule = shadow
             .rule
             .as_deref()
             .map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
         let _ = writeln!(
             page,
             "In shadow: {rule}{} ({}), until {}.",
-            escape(&watched.tool),
-            escape(&watched.place),
-            when::exactly(now, watched.until)
+            escape(&shadow.tool),
+            escape(&shadow.place),
+            when::exactly(now, shadow.until)
         );
     }
     if flip.rules.is_empty() {

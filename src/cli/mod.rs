@@ -90,7 +90,7 @@ enum Command {
     Change(change::ChangeArgs),
     Enforce(enforce::EnforceArgs),
     Promote(promote::PromoteArgs),
-    Audit(audit::Audit),
+    Audit(audit::AuditArgs),
     Review(review::ReviewArgs),
     Schema(schema::SchemaArgs),
     Completion(completion::CompletionArgs),

@@ -297,13 +297,13 @@ impl ApprovalFollower {
     #[must_use]
     pub fn close(mut self) -> ApprovalsSummary {
         let is_bad = |run: &RunRef| self.marks.get(run) == Some(&Mark::Unacceptable);
-        let mut let_go = Vec::new();
+        let mut released = Vec::new();
         for (approval, people) in &self.approved {
             let request = self.held.get(approval).map(|(_, request)| request);
             if *people >= request.map_or(1, |request| request.needed) {
                 let edited = self.edited.contains(approval);
                 let bad = !edited && self.used.get(approval).is_some_and(is_bad);
-                let_go.push((request.map(rule_of), edited, bad));
+                released.push((request.map(rule_of), edited, bad));
             }
         }
         let unasked: Vec<_> = self
@@ -312,7 +312,7 @@ impl ApprovalFollower {
             .filter(|(_, run)| is_bad(run))
             .map(|(rule, _)| rule.clone())
             .collect();
-        for (rule, edited, bad) in let_go {
+        for (rule, edited, bad) in released {
             self.count(rule, |figures| {
                 figures.approved += 1;
                 figures.edited += u64::from(edited);

@@ -36,7 +36,7 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
     } = context;
     let parts = [
         ("stands", vec![status::line(workflow, now)]),
-        ("run", so_far(approval, run, now)),
+        ("run", run_lines(approval, run, now)),
         ("lately", touched(approval, lately, now)),
         ("before", before(approval, alike, now)),
         (
@@ -55,7 +55,7 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
 }
 
 /// What the run did besides.
-fn so_far(approval: &ApprovalView, run: &HeldCallRun, now: Time) -> Vec<String> {
+fn run_lines(approval: &ApprovalView, run: &HeldCallRun, now: Time) -> Vec<String> {
     if approval.run == approval.call {
         return vec!["the agent names no run: this call is all of it".to_owned()];
     }

@@ -24,8 +24,8 @@ pub(in crate::cli) struct ByteProgress {
 impl ByteProgress {
     /// Nothing of `whole` bytes is done yet; `what` is a verb in its -ing form.
     pub(in crate::cli) fn new(what: &'static str, whole: u64) -> Self {
-        let watched = io::stderr().is_terminal() && whole > 0;
-        let bar = watched.then(|| {
+        let is_shown = io::stderr().is_terminal() && whole > 0;
+        let bar = is_shown.then(|| {
             let style = ProgressStyle::with_template(
                 "{prefix} [{bar:40}] {percent}% of {total_bytes}, {eta} left",
             )

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::document::{Block, ListItem, ReviewDocument, is_of_numbers};
-use crate::cli::render::escape as seen;
+use crate::cli::render::escape as escape_controls;
 
 const STYLE: &str = "body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1.2rem;color:#222;background:#fff}\
  h1{font-size:1.6rem}h2{margin:2.4rem 0 .4rem;padding-top:1rem;border-top:1px solid #ddd;font-size:1.25rem}h3{margin:1.3rem 0 .3rem;font-size:1rem}\
@@ -82,7 +82,7 @@ fn posture(cell: &str) -> Option<String> {
 
 /// For HTML, in text and in attributes, with nothing unseen.
 fn escape(text: &str) -> String {
-    seen(text)
+    escape_controls(text)
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -121,16 +121,16 @@ fn mode(workflow: &WorkflowView, now: Time) -> String {
         }
         Some(_) if workflow.shadow.is_empty() => String::new(),
         Some(_) => {
-            let named = workflow.shadow.iter().take(SHOWN).map(|watched| {
-                let rule = watched
+            let named = workflow.shadow.iter().take(SHOWN).map(|rule| {
+                let name = rule
                     .rule
                     .as_deref()
                     .map_or_else(String::new, |rule| format!("{} of ", escape(rule)));
                 format!(
-                    "{rule}{} ({}, until {})",
-                    escape(&watched.tool),
-                    escape(&watched.place),
-                    when::exactly(now, watched.until)
+                    "{name}{} ({}, until {})",
+                    escape(&rule.tool),
+                    escape(&rule.place),
+                    when::exactly(now, rule.until)
                 )
             });
             let more = workflow.shadow.len().saturating_sub(SHOWN);
