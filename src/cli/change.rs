@@ -1,5 +1,4 @@
-//! `burngate change`: may a change of a workflow ship? The question that a pipeline asks before it
-//! does.
+//! `burngate change`: may a change to a workflow ship? A pipeline asks this before it ships one.
 
 use clap::{Args, ValueEnum};
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! `burngate check`: is everything that is written right?
+//! `burngate check`: are the policies and the configuration right?
 //!
 //! Findings go to standard error as a compiler's do; with `--json` they are the answer and go to
 //! standard output.
@@ -130,7 +130,7 @@ impl CheckArgs {
     }
 }
 
-/// What came of it.
+/// What the check found.
 struct CheckResult {
     paths: Vec<PathBuf>,
     loaded: Option<Loaded>,

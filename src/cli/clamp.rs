@@ -1,4 +1,4 @@
-//! `burngate clamp`: an operator's emergency ceiling, in force on the very next call.
+//! `burngate clamp`: an operator's emergency ceiling, in force from the next call on.
 
 use clap::Args;
 

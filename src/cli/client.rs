@@ -24,17 +24,16 @@ use tokio::time::timeout;
 use super::failure::Failure;
 use super::problem;
 
-/// Where the admin API is when nobody says.
+/// The default address of the admin API.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9901";
 
-/// How long a connection may take: the gate is close by.
+/// How long connecting may take: the gate is usually on this host.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take. A decision is answered once it is on disk.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// How long something that is sent piece by piece may take as a whole. The gate hangs up on one
-/// that stands still.
+/// How long an upload may take in all. The gate closes one that makes no progress.
 const UPLOAD: Duration = Duration::from_hours(1);
 
 /// The largest answer that is read: a hundred thousand runs.
@@ -307,7 +306,8 @@ impl std::fmt::Display for GateAddress {
     }
 }
 
-/// The token: said outright, or in a file that is named, or the one that the gate made.
+/// The token: from BURNGATE_TOKEN, from the file that BURNGATE_TOKEN_FILE names, or the one that
+/// the gate made.
 fn token(
     said: Option<String>,
     file: Option<PathBuf>,
@@ -352,7 +352,7 @@ pub(super) fn in_words(error: &io::Error) -> String {
     }
 }
 
-/// `segments` as a path: each one encoded, so that no name can leave its place.
+/// `segments` as a path: each one encoded, so that a name cannot add segments.
 #[must_use]
 pub(super) fn path(segments: &[&str]) -> String {
     segments

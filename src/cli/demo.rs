@@ -13,11 +13,11 @@ use crate::app;
 use crate::app::Passage;
 use crate::app::demo::Call;
 
-/// No line is longer, where nobody chose its words.
+/// The longest line, except where its words come from elsewhere.
 const WIDTH: usize = 98;
 /// How far everything below an act is set in.
 const INDENT: &str = "   ";
-/// How many characters a whole budget is.
+/// The width of a whole budget, in characters.
 const BAR: i64 = 20;
 
 /// See it work: a real gate, a sample tool API and a scripted agent, in one process
@@ -38,7 +38,8 @@ impl DemoArgs {
     }
 }
 
-/// Tells the reader. A closed standard output ends nothing: the gate still has to be put away.
+/// Prints a passage. A closed standard output does not end the demo: the gate still has to be
+/// stopped.
 fn say(passage: &Passage) {
     drop(render::show(&describe(passage)));
 }
@@ -147,7 +148,7 @@ fn standing(workflow: &WorkflowView) -> String {
     )
 }
 
-/// What is left of a budget, to the eye.
+/// What is left of a budget, as a bar.
 fn bar(workflow: &WorkflowView) -> String {
     let full =
         usize::try_from((workflow.budget.remaining.ten_thousandths() * BAR / 10_000).clamp(0, BAR))

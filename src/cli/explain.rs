@@ -1,8 +1,8 @@
 //! `burngate explain`: the verdict on a call, rule by rule, without a gate.
 //!
-//! Judged by the gate's own code, at a level that is assumed and said: the one the workflow starts
-//! at, or `--at`. What needs a gate's memory (caps, exposure, what was done before, reviewers'
-//! decisions) is not judged, and that is said too.
+//! The gate's own code judges the call, at an assumed level that the answer names: the one the
+//! workflow starts at, or `--at`. What needs a gate's state (caps, exposure, earlier calls,
+//! reviewers' decisions) is not judged, and the answer says so.
 
 use std::path::PathBuf;
 

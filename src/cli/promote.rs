@@ -1,4 +1,4 @@
-//! `burngate promote`: a step that was earned is taken, or a level is given.
+//! `burngate promote`: takes a step that was earned, or grants a level.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `burngate recover`: the cause of a burn goes on record, and a probation opens.
+//! `burngate recover`: puts the cause of a burn on record and opens a probation.
 
 use clap::Args;
 

@@ -60,7 +60,7 @@ impl RunArgs {
         Ok(Exit::Did)
     }
 
-    /// `process` with the flags over it.
+    /// `process`, with the flags overriding it.
     fn over(&self, process: Process) -> Process {
         Process {
             policies: self.policies.clone().unwrap_or(process.policies),
@@ -76,8 +76,8 @@ impl RunArgs {
     }
 }
 
-/// Tells the operator: addresses on standard output, where scripts read them, everything else on
-/// standard error.
+/// Prints to the operator: addresses on standard output, where scripts read them, everything else
+/// on standard error.
 pub(super) fn say(said: &Said) {
     let line = describe(said);
     match said {

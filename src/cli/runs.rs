@@ -1,4 +1,4 @@
-//! `burngate runs`: what runs came to.
+//! `burngate runs`: lists booked runs.
 
 use clap::Args;
 

@@ -1,4 +1,5 @@
-//! `burngate schema`: the shape of what is written and answered, for editors and generators.
+//! `burngate schema`: the schemas of policies, configuration and admin API, for editors and
+//! generators.
 
 use clap::{Args, ValueEnum};
 

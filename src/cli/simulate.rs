@@ -1,8 +1,8 @@
 //! `burngate simulate`: what these policies would have done, over a history or over the gate's own
 //! ledger.
 //!
-//! Needs no gate; a ledger is only read, and a gate may be running on it. The judging is the gate's
-//! own, in `app::simulate`; here is what is asked and shown.
+//! Needs no gate; a ledger is only read, and a gate may be running on it. `app::simulate` judges,
+//! with the gate's own code; this file reads the flags and prints.
 
 use std::fs;
 use std::path::PathBuf;

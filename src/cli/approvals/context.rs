@@ -1,8 +1,8 @@
 //! What surrounds a held call: how the workflow stands, what its run did so far, what else touched
 //! its object lately, how calls like it were decided and turned out.
 //!
-//! The gate puts it together in one answer. What it could not read is said, because a person has to
-//! decide all the same.
+//! The gate puts it together in one answer. It names what it could not read, because a person has
+//! to decide anyway.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! Deciding on several held calls at once: each is named with the digest of what was looked at, so
-//! that nothing else is decided on.
+//! Deciding on several held calls at once: each is named with the digest of the call as the
+//! reviewer saw it, so that a call edited since is not decided on.
 
 use crate::api::approval::{ApprovalList, ApprovalView};
 use crate::api::operate::{BatchDecision, DecideItem, DecideRequest, DecideResponse};

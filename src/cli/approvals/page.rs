@@ -1,4 +1,4 @@
-//! One held call as a reviewer reads it: in full, with nothing unseen.
+//! One held call as a reviewer reads it: in full, with nothing hidden.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

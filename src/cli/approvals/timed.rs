@@ -1,4 +1,4 @@
-//! Time-boxed grants: for a while, held calls of a tool go without asking anybody.
+//! Timed grants: for a limited time, held calls of a tool go through without a decision on each.
 
 use clap::Args;
 

@@ -1,5 +1,5 @@
-//! A gate for tests: gives the answers it was told to, one a connection, and tells what it was
-//! asked.
+//! A gate for tests: gives scripted answers, one a connection, and returns the requests that it
+//! got.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -1,8 +1,8 @@
-//! Every rule that a call passes, in the order of judging, with what it says: also those that
+//! Every rule that a call passes, in the order of judging, with its answer, including those that
 //! allow.
 //!
-//! The verdicts are the gate's ([`judge::explain`]). What is added here is only which rules there
-//! were besides, and that they had nothing to say.
+//! The verdicts are the gate's ([`judge::explain`]). This file adds only the rules that had no
+//! objection.
 
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ pub(super) fn every(case: &Case<'_>) -> Result<Vec<RuleAnswer>, Unreadable> {
     Ok(lines)
 }
 
-/// The rules about what was done before, as they answer where nothing was. They stand before
+/// The rules about earlier calls, with the answer they give if there was none. They stand before
 /// `deny_when`, as when a call is judged.
 fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unreadable> {
     let Some(tool) = case.tool else { return Ok(()) };
@@ -160,8 +160,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
     }
 }
 
-/// The rules that there are for the call, in their order, as they answer where they have nothing
-/// against it.
+/// The rules that apply to the call, in order, with the answer they give if they have no objection.
 fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
     let allow = |rule, place: Option<&Place>, detail: String| RuleAnswer {
         rule,

@@ -1,9 +1,9 @@
-//! Text from elsewhere, made safe for a terminal and for a reviewer's eye (A103).
+//! Makes text from elsewhere safe for a terminal and for a reviewer (A103).
 //!
-//! What a terminal acts upon, what no eye sees and what turns text around is spelled out. So are
-//! blanks that only look like a space and the characters that spell hidden text: a reviewer
-//! approves what is there, not what it looks like. Letters that look alike in two scripts stay as
-//! they are; a digest tells those apart.
+//! Control characters, invisible characters and those that change the direction of text are spelled
+//! out. So are blanks that only look like a space, and characters that can hide text: a
+//! reviewer approves what is there, not what it looks like. Letters that look alike in two scripts
+//! stay as they are; a digest tells those apart.
 
 use std::fmt::Write as _;
 

@@ -1,9 +1,9 @@
 //! The one place that prints. Everything else of the command line makes text, so that it can be
 //! tested as text.
 //!
-//! Facts go to standard output, complaints to standard error. Colours are written always and taken
-//! out here where nobody wants them: no terminal, `NO_COLOR`, `TERM=dumb`. Whatever comes from an
-//! agent, a file or a gate passes [`escape`] on its way into a line (A103).
+//! Facts go to standard output, complaints to standard error. Text is always made with colours,
+//! which are taken out here if they are not wanted: no terminal, `NO_COLOR`, `TERM=dumb`. Whatever
+//! comes from an agent, a file or a gate passes [`escape`] on its way into a line (A103).
 
 use std::io;
 use std::io::{IsTerminal as _, Write};

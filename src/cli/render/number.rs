@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::{Decimal, TimeSpan};
 use crate::gate::budget::sentence;
 
-/// A ratio as a percentage, rounded down as the gate tells it: `96%`, `-33.34%`; `-` where there
+/// A ratio as a percentage, rounded down, as the gate does: `96%`, `-33.34%`; `-` where there
 /// was nothing to count.
 #[must_use]
 pub(in crate::cli) fn percent(ratio: Option<Decimal>) -> String {

@@ -1,5 +1,4 @@
-//! How far a long command has come: a bar where somebody watches, a line now and then where
-//! somebody reads the log later.
+//! The progress of a long command: a bar on a terminal, else a line now and then for the log.
 
 use std::io;
 use std::io::IsTerminal as _;
@@ -9,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::number::grouped;
 use super::to_stderr;
 
-/// Below this, a command is over before anybody asks.
+/// Below this size no progress is shown: the command ends soon enough.
 const WORTH_A_LINE: u64 = 16 << 20;
 
 /// How far a command has come through `whole` bytes.

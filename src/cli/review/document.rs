@@ -1,4 +1,5 @@
-//! A page before it is Markdown or HTML: headings, paragraphs, lists and tables of plain text.
+//! A page that can be printed as Markdown or as HTML: headings, paragraphs, lists and tables of
+//! plain text.
 
 use std::fmt::Write as _;
 

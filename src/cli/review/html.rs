@@ -1,4 +1,4 @@
-//! A page of HTML that needs nothing else.
+//! A page as one self-contained HTML file.
 
 use std::fmt::Write as _;
 
@@ -80,7 +80,7 @@ fn posture(cell: &str) -> Option<String> {
         .then(|| format!(" class=\"{cell}\""))
 }
 
-/// For HTML, in text and in attributes, with nothing unseen.
+/// For HTML, in text and in attributes, with nothing hidden.
 fn escape(text: &str) -> String {
     escape_controls(text)
         .replace('&', "&amp;")

@@ -1,4 +1,4 @@
-//! A page as Markdown that reads well also where nobody renders it.
+//! A page as Markdown that also reads well unrendered.
 
 use super::document::{Block, ListItem, ReviewDocument, is_of_numbers};
 use crate::cli::render::escape;

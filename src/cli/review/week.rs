@@ -1,5 +1,4 @@
-//! A review of workflows, as people talk it over: what to decide first, then a table of all, then
-//! each.
+//! A review of workflows for a meeting: first what to decide, then a table of all, then each one.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use crate::api::review::{
 };
 use crate::cli::render::number::{counted, grouped, percent, took};
 
-/// So many lines of one kind are shown; `--format json` has all.
+/// The most lines of one kind that are shown; `--format json` has all.
 const SHOWN: usize = 20;
 
 /// The page.
@@ -466,7 +465,7 @@ fn turned_out(figures: &DecisionFigures) -> String {
     )
 }
 
-/// What went without anybody looking at it by itself.
+/// Calls that a timed grant let through.
 fn unasked(figures: &DecisionFigures) -> Option<String> {
     let went = counted(figures.unasked, "call went", "calls went");
     let sentence = || {
@@ -515,8 +514,7 @@ fn lines(page: &mut ReviewDocument, lines: &[crate::api::review::ReviewLine]) {
     }
 }
 
-/// What there was none of, in one line: that nothing happened is worth knowing, and not worth a
-/// heading.
+/// What did not happen, in one line: worth knowing, but not worth a heading.
 fn nothing(reviewed: &WorkflowReview) -> String {
     let parts = [
         ("burns", reviewed.burns.is_empty()),

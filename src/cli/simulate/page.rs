@@ -7,7 +7,7 @@ use crate::cli::render::number::{counted, grouped};
 use crate::cli::render::table::Columns;
 use crate::cli::render::{Tone, escape, paint, word};
 
-/// So many changes of a workflow are listed; `--json` has more.
+/// The most changes of a workflow that are listed; `--json` has more.
 const LISTED: usize = 40;
 
 /// The whole page.

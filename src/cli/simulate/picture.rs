@@ -1,4 +1,4 @@
-//! A simulation as one page of HTML that needs nothing else: a band of postures and a line of
+//! A simulation as one self-contained HTML page: a band of postures and a line of
 //! levels over time for each workflow, and the table under it.
 
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::gate::time::Time;
 const WIDTH: u64 = 1_000;
 const BAND: usize = 18;
 const RUNG: usize = 22;
-/// So many changes are drawn: more than a screen has columns.
+/// The most changes that are drawn: more than a screen has columns.
 const DRAWN: usize = 4_000;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\

@@ -12,7 +12,7 @@ use crate::cli::render::{Tone, escape, paint, when, word};
 use crate::config::quantity::Percentage;
 use crate::gate::time::Time;
 
-/// So many tools and rules in shadow are named.
+/// The most tools and rules in shadow that are named.
 const SHOWN: usize = 5;
 
 /// Everything about `workflow` at `now`.
@@ -497,7 +497,7 @@ fn loses(workflow: &WorkflowView, now: Time) -> String {
     }
 }
 
-/// That somebody should look, and what waits for it.
+/// That a review is due, and what waits for it.
 fn reviewed(workflow: &WorkflowView, now: Time) -> String {
     let Some(review) = &workflow.review else {
         return String::new();
@@ -526,7 +526,7 @@ fn reviewed(workflow: &WorkflowView, now: Time) -> String {
     }
 }
 
-/// That changes are refused, where it is the level that says so and not a burn without a cause.
+/// That changes are refused, if it is because of the level and not of a burn without a cause.
 fn frozen(workflow: &WorkflowView) -> String {
     let burning = workflow
         .burns
