@@ -88,7 +88,7 @@ pub struct ReviewGathering {
     gate: RecentLines,
     incidents: Vec<incident::Incident>,
     excluded_for: BTreeMap<String, u64>,
-    files: BTreeMap<WorkflowName, WorkflowGathering>,
+    workflows: BTreeMap<WorkflowName, WorkflowGathering>,
     timeline: Option<TimelineGathering>,
 }
 
@@ -141,8 +141,8 @@ impl ReviewGathering {
         incidents: Vec<incident::Incident>,
         timeline: bool,
     ) -> Self {
-        let file = |subject: ReviewSubject| {
-            let file = WorkflowGathering {
+        let gathering = |subject: ReviewSubject| {
+            let gathering = WorkflowGathering {
                 subject,
                 approvals: ApprovalFollower::default(),
                 done: RecentLines::default(),
@@ -151,7 +151,7 @@ impl ReviewGathering {
                 reasons: BTreeMap::new(),
                 excluded: HashMap::new(),
             };
-            (file.subject.name.clone(), file)
+            (gathering.subject.name.clone(), gathering)
         };
         let overlaps = |incident: &incident::Incident| {
             incident.since < until && incident.closed.is_none_or(|closed| closed >= since)
@@ -162,7 +162,7 @@ impl ReviewGathering {
             gate: RecentLines::default(),
             incidents: incidents.into_iter().filter(overlaps).collect(),
             excluded_for: BTreeMap::new(),
-            files: subjects.into_iter().map(file).collect(),
+            workflows: subjects.into_iter().map(gathering).collect(),
             timeline: timeline.then(TimelineGathering::default),
         }
     }
@@ -176,11 +176,11 @@ impl ReviewGathering {
             }
             return;
         };
-        let Some(file) = self.files.get_mut(name) else {
+        let Some(gathering) = self.workflows.get_mut(name) else {
             return;
         };
         if let Event::Held(request) = &entry.event {
-            file.approvals.hold(entry.at, request, in_span);
+            gathering.approvals.hold(entry.at, request, in_span);
         }
         if !in_span {
             return;
@@ -192,16 +192,16 @@ impl ReviewGathering {
         {
             *self.excluded_for.entry(reference.to_string()).or_default() += 1;
         }
-        file.read(entry);
-        if let Some(chain) = &mut self.timeline {
-            chain.read(entry, file);
+        gathering.read(entry);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.read(entry, gathering);
         }
     }
 
     fn read_for_all(&mut self, entry: &Entry) {
         let Some(line) = of(entry, None) else { return };
-        if let Some(chain) = &mut self.timeline {
-            chain.lines.push(line.clone());
+        if let Some(timeline) = &mut self.timeline {
+            timeline.lines.push(line.clone());
         }
         match &entry.event {
             Event::Clamped(_) | Event::Released { .. } => {
@@ -209,9 +209,9 @@ impl ReviewGathering {
                     what: format!("{} (every workflow)", line.what),
                     ..line
                 };
-                for file in self.files.values_mut() {
-                    file.done.push(line.clone());
-                    file.levels.push(line.clone());
+                for gathering in self.workflows.values_mut() {
+                    gathering.done.push(line.clone());
+                    gathering.levels.push(line.clone());
                 }
             }
             _ => self.gate.push(line),
@@ -231,7 +231,7 @@ impl ReviewGathering {
             gate,
             incidents,
             mut excluded_for,
-            files,
+            workflows,
             timeline,
         } = self;
         let incident = |incident: &incident::Incident| {
@@ -243,20 +243,20 @@ impl ReviewGathering {
         };
         let incidents = incidents.iter().map(incident).collect();
         let left_out: u64 = gate.left_out
-            + files
+            + workflows
                 .values()
-                .map(|file| file.levels.left_out + file.changes.left_out)
+                .map(|gathering| gathering.levels.left_out + gathering.changes.left_out)
                 .sum::<u64>();
         if left_out > 0 {
             missing.push(format!("{left_out} older lines: choose a shorter span"));
         }
-        let workflows = files
+        let workflows = workflows
             .into_values()
-            .map(|file| file.close(since, until, &mut shadow))
+            .map(|gathering| gathering.close(since, until, &mut shadow))
             .collect();
-        let timeline = timeline.map(|chain| Timeline {
-            left_out: chain.lines.left_out,
-            lines: chain.lines.all(),
+        let timeline = timeline.map(|timeline| Timeline {
+            left_out: timeline.lines.left_out,
+            lines: timeline.lines.all(),
             executed: Vec::new(),
         });
         ReviewResponse {
@@ -272,7 +272,7 @@ impl ReviewGathering {
 }
 
 impl TimelineGathering {
-    fn read(&mut self, entry: &Entry, file: &WorkflowGathering) {
+    fn read(&mut self, entry: &Entry, gathering: &WorkflowGathering) {
         if let Event::Settled { call, executed, .. } = &entry.event {
             let place = self
                 .calls
@@ -287,7 +287,7 @@ impl TimelineGathering {
         }
         let held = match &entry.event {
             Event::Decided { approval, .. } | Event::Withdrawn { approval, .. } => {
-                file.approvals.request(*approval)
+                gathering.approvals.request(*approval)
             }
             _ => None,
         };
@@ -307,7 +307,7 @@ impl WorkflowGathering {
         self.approvals.read(entry);
         match &entry.event {
             Event::Reported { .. } | Event::Retracted { .. } | Event::Reconciled { .. } => {
-                self.line(entry, |file, line| file.done.push(line));
+                self.line(entry, |gathering, line| gathering.done.push(line));
             }
             Event::Excluded {
                 revision,
@@ -324,14 +324,14 @@ impl WorkflowGathering {
             | Event::StepTaken { .. }
             | Event::GrantGiven(_)
             | Event::GrantRevoked { .. }
-            | Event::Demoted { .. } => self.line(entry, |file, line| {
-                file.done.push(line.clone());
-                file.levels.push(line);
+            | Event::Demoted { .. } => self.line(entry, |gathering, line| {
+                gathering.done.push(line.clone());
+                gathering.levels.push(line);
             }),
             Event::Changed { .. } | Event::ChangeRefused { .. } | Event::PolicyHeldBack { .. } => {
-                self.line(entry, |file, line| {
-                    file.done.push(line.clone());
-                    file.changes.push(line);
+                self.line(entry, |gathering, line| {
+                    gathering.done.push(line.clone());
+                    gathering.changes.push(line);
                 });
             }
             Event::Followed(effect) => match effect {
@@ -344,7 +344,7 @@ impl WorkflowGathering {
                 | Effect::StepLost { .. }
                 | Effect::ApprovalUnseen { .. }
                 | Effect::DemotionProposed { .. } => {
-                    self.line(entry, |file, line| file.levels.push(line));
+                    self.line(entry, |gathering, line| gathering.levels.push(line));
                 }
                 Effect::ApprovalDue { .. }
                 | Effect::ApprovalExpired { .. }
