@@ -145,24 +145,38 @@ fn retry_after(value: &HeaderValue) -> Duration {
         .map_or(Duration::MAX, Duration::from_secs)
 }
 
-/// Could anything be done, should the call fail? Then when it began matters.
-#[must_use]
-pub fn is_possible(heading: &Heading, request: &CallRequest) -> bool {
+/// Sends an admitted call, and again as often as that is permitted and helps.
+pub async fn forward(
+    plane: &Plane,
+    connection: &Connection,
+    heading: &Heading,
+    request: &mut CallRequest,
+    permit: Permit,
+) -> (Attempt, Pursuit) {
+    // When it was first sent matters only where something can be done about a failure.
+    let began = is_possible(heading, request).then(|| request.route().called());
+    let way = Way {
+        fallback: None,
+        answer: request.timeout(),
+    };
+    let first = forward::forward(plane, connection, permit, request, way).await;
+    match began.filter(|_| Trouble::of(&first).is_some()) {
+        None => (first, Pursuit::default()),
+        Some(began) => Box::pin(pursue(plane, connection, heading, request, first, began)).await,
+    }
+}
+
+/// Could anything be done, should the call fail?
+fn is_possible(heading: &Heading, request: &CallRequest) -> bool {
     let tool = request
         .tool()
         .filter(|tool| tool.idempotent && !request.is_unread());
     tool.is_some_and(|tool| heading.caller().place.policy.retries > 0 || tool.fallback.is_some())
 }
 
-/// Did its tool API fail it?
-#[must_use]
-pub fn is_failed(attempt: &Attempt) -> bool {
-    Trouble::of(attempt).is_some()
-}
-
 /// Sends the call again, as often as that is permitted and helps, and at last to its fallback.
 /// `began` is when it was first sent.
-pub async fn pursue(
+async fn pursue(
     plane: &Plane,
     connection: &Connection,
     heading: &Heading,

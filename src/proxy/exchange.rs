@@ -1,23 +1,22 @@
 //! The life of a call, on one screen: who asks, what is asked, may it go, a person's yes where one
 //! is needed, do it, and settle it when the answer ends.
 //!
-//! All branching of the data plane sits here; the stages hold none of it. Nothing is forwarded
-//! without a [`Permit`](crate::ledger::call::permit::Permit), and whatever happens, the call is
-//! settled exactly once (G1, G2).
+//! All branching of the data plane sits here: each stage answers one question, and what follows
+//! from its answer is decided in this file. Nothing is forwarded without a
+//! [`Permit`](crate::ledger::call::permit::Permit), and whatever happens, the call is settled exactly
+//! once (G1, G2).
 //!
 //! The future of a call is moved as a whole when it begins, so what most calls never do is boxed:
-//! holding, and the agent's own paths.
+//! holding, sending once more, and the agent's own paths.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::Request;
 use hyper::body::Incoming;
 
 use super::again::Pursuit;
-use super::forward::{Attempt, Way};
+use super::forward::Attempt;
 use super::hold::Decided;
-use super::identify::Caller;
 use super::parsed::ParsedCall;
 use super::plane::Plane;
 use super::read::{CallRequest, Intake};
@@ -26,15 +25,10 @@ use super::respond::{Answer, Heading};
 use super::settle::Settle;
 use super::worker::{Connection, Serve};
 use super::{again, agent, forward, hold, read, respond};
-use crate::gate::approval::Approval;
-use crate::gate::policy::judge::Finding;
 use crate::gate::verdict::Verdict;
 use crate::ids;
-use crate::journal::receipt::Receipt;
-use crate::journal::unavailable::Unavailable;
 use crate::ledger::call::admit::Admit;
-use crate::ledger::call::answers::Answer as StoredAnswer;
-use crate::ledger::call::permit::{InFlightCall, Permit, Settlement};
+use crate::ledger::call::permit::{InFlightCall, Settlement};
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.
@@ -47,14 +41,11 @@ pub async fn exchange(
     request: Request<Incoming>,
 ) -> Answer {
     match read::intake(plane, connection, request) {
-        Err(refused) => respond::refused(plane, &refused, None),
+        Err(problem) => respond::refused(plane, &problem, None),
         Ok(Intake::Options) => respond::options(),
         Ok(Intake::Reserved(request)) => Box::pin(agent::answer(plane, connection, *request)).await,
         Ok(Intake::Call(mut request)) => {
-            let answer = match plane.identify(&request.message.headers) {
-                Err(refused) => respond::refused(plane, &refused, None),
-                Ok(caller) => call(plane, connection, caller, &mut request).await,
-            };
+            let answer = identified(plane, connection, &mut request).await;
             if request.is_unread() {
                 Box::pin(respond::part(*request, connection, answer)).await
             } else {
@@ -64,161 +55,96 @@ pub async fn exchange(
     }
 }
 
+/// Answers one call.
+async fn identified(plane: &Plane, connection: &Connection, request: &mut CallRequest) -> Answer {
+    let caller = match plane.identify(&request.message.headers) {
+        Ok(caller) => caller,
+        Err(problem) => return respond::refused(plane, &problem, None),
+    };
+    let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
+    match call(plane, connection, &mut heading, request).await {
+        Ok(answer) => answer,
+        Err(stopped) => stop(plane, heading, *stopped),
+    }
+}
+
+/// The spine: from an identified call to its answer. What does not go through ends as an error.
 async fn call(
     plane: &Plane,
     connection: &Connection,
-    caller: Caller,
+    heading: &mut Heading,
     request: &mut CallRequest,
-) -> Answer {
-    let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
-    if let Err(refused) = request
-        .prepare(plane, connection, &heading.caller().place)
-        .await
-    {
-        return respond::refused(plane, &refused, Some(&heading));
-    }
-    let mut call = None;
+) -> Result<Answer, Box<Stopped>> {
+    let place = &heading.caller().place;
+    request.prepare(plane, connection, place).await?;
+    let mut judged = None;
     for _ in 0..MAX_ROUNDS {
-        let judged = match ParsedCall::of(request)
-            .and_then(|parsed| judge(plane, &heading, &parsed, call.take()))
-        {
-            Ok(judged) => judged,
-            Err(refused) => return end(plane, heading, call, &refused),
-        };
-        call = Some(match judged {
-            Judged::Pass { permit, durable } => {
-                if let Err(refused) = forward::durable(durable).await {
-                    return end(plane, heading, permit.give_up(), &refused);
+        let again = match admit(plane, heading, request, judged.take())? {
+            Admit::Pass { permit, durable } => {
+                if let Err(problem) = forward::durable(durable).await {
+                    return Err(Stopped::new(permit.give_up(), problem));
                 }
-                let began = again::is_possible(&heading, request).then(|| request.route().called());
-                let way = Way {
-                    fallback: None,
-                    answer: request.timeout(),
-                };
-                let first = forward::forward(plane, connection, permit, request, way).await;
-                let (last, pursuit) = match began.filter(|_| again::is_failed(&first)) {
-                    None => (first, Pursuit::default()),
-                    Some(began) => {
-                        Box::pin(again::pursue(
-                            plane, connection, &heading, request, first, began,
-                        ))
-                        .await
+                let sent = again::forward(plane, connection, heading, request, permit).await;
+                match sent {
+                    (Attempt::Answered(forwarded), retries) => {
+                        return Ok(respond::answered(
+                            plane, connection, heading, request, *forwarded, retries,
+                        ));
                     }
-                };
-                match last {
-                    Attempt::Answered(forwarded) => {
-                        return respond::answered(
-                            plane, connection, &heading, request, *forwarded, pursuit,
-                        );
-                    }
-                    Attempt::Again(call) => call,
-                    Attempt::Failed(call, refused) => {
-                        let mut answer = end(plane, heading, call, &refused);
-                        pursuit.write(answer.headers_mut());
-                        return answer;
+                    (Attempt::Again(call), _) => call,
+                    (Attempt::Failed(call, problem), retries) => {
+                        return Err(Stopped::after(retries, call, *problem));
                     }
                 }
             }
-            Judged::Held {
+            Admit::Held {
                 call,
                 approval,
                 durable,
                 finding,
             } => {
                 heading.describe(&call);
-                match Box::pin(hold::wait(
-                    plane,
-                    connection,
-                    &request.message.headers,
-                    &call,
-                    *approval,
-                    durable,
-                ))
-                .await
-                {
-                    Decided::Approved => {
-                        match plane.still(&request.message.headers, heading.caller()) {
-                            Ok(()) => call,
-                            Err(refused) => return end(plane, heading, call, &refused),
-                        }
+                let headers = &request.message.headers;
+                let wait = hold::wait(plane, connection, headers, &call, *approval, durable);
+                match Box::pin(wait).await {
+                    Ok(Decided::Approved) => on(call, plane.still(headers, heading.caller()))?,
+                    Ok(Decided::Waiting(waiting)) => {
+                        let answer = respond::held(plane, heading, &waiting, &finding);
+                        return Ok(settled(call, answer));
                     }
-                    Decided::Waiting(waiting) => {
-                        let answer = respond::held(plane, &heading, &waiting, &finding);
-                        call.settle(Settlement {
-                            status: answer.status().as_u16(),
-                            modes: Vec::new(),
-                        });
-                        return answer;
-                    }
-                    Decided::Refused(refused) => return end(plane, heading, call, &refused),
+                    Err(problem) => return Err(Stopped::new(call, problem)),
                 }
             }
-            Judged::Edited { call, args } => match request.edit(&args, plane) {
-                Ok(()) => {
-                    heading.edited(&call);
-                    call
-                }
-                Err(refused) => return end(plane, heading, call, &refused),
-            },
-            Judged::Unread { call } => match request.buffer(plane, connection).await {
-                Ok(()) => call,
-                Err(refused) => return end(plane, heading, call, &refused),
-            },
-            Judged::Answered { call, answer } => {
+            Admit::Edited { call, args } => {
+                let call = on(call, request.edit(&args, plane))?;
+                heading.edited(&call);
+                call
+            }
+            Admit::Unread { call } => on(call, request.buffer(plane, connection).await)?,
+            Admit::Answered { call, answer } => {
                 heading.describe(&call);
-                call.settle(Settlement {
-                    status: answer.status,
-                    modes: Vec::new(),
-                });
-                return respond::replayed(plane, &heading, &answer);
+                return Ok(settled(call, respond::replayed(plane, heading, &answer)));
             }
-            Judged::Refused { call, refused } => return end(plane, heading, call, &refused),
-        });
+            Admit::Refused { call, refusal } => return Err(Stopped::new(call, refusal.into())),
+        };
+        judged = Some(again);
     }
-    end(
-        plane,
-        heading,
-        call,
-        &Refused::unreachable("the connection kept closing before the call was sent"),
-    )
+    let problem = Refused::unreachable("the connection kept closing before the call was sent");
+    Err(Stopped::new(judged, problem))
 }
 
-/// What the ledger said.
-enum Judged {
-    Pass {
-        permit: Permit,
-        durable: Option<Receipt<Result<(), Unavailable>>>,
-    },
-    Held {
-        call: InFlightCall,
-        approval: Box<Approval>,
-        durable: Option<Receipt<Result<(), Unavailable>>>,
-        finding: Box<Finding>,
-    },
-    Edited {
-        call: InFlightCall,
-        args: Arc<str>,
-    },
-    Unread {
-        call: InFlightCall,
-    },
-    Answered {
-        call: InFlightCall,
-        answer: StoredAnswer,
-    },
-    Refused {
-        call: InFlightCall,
-        refused: Box<Refused>,
-    },
-}
-
-/// May it go? The first time, the call is opened in its run; an error is a call without a run.
-fn judge(
+/// May it go? The first time, the call takes its place in its run; what is refused before that has
+/// none.
+fn admit(
     plane: &Plane,
     heading: &Heading,
-    parsed: &ParsedCall<'_>,
+    request: &CallRequest,
     call: Option<InFlightCall>,
-) -> Result<Judged, Refused> {
+) -> Result<Admit, Box<Stopped>> {
+    let parsed = match ParsedCall::of(request) {
+        Ok(parsed) => parsed,
+        Err(problem) => return Err(Stopped::new(call, problem)),
+    };
     let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
     let call = if let Some(call) = call {
         call
@@ -231,46 +157,76 @@ fn judge(
     let began = std::time::Instant::now();
     let admit = ledger.admit(call, &parsed.input(&caller.agent), now);
     plane.shared().metrics.decision(began.elapsed());
-    Ok(match admit {
-        Admit::Pass { permit, durable } => Judged::Pass { permit, durable },
-        Admit::Held {
-            call,
-            approval,
-            durable,
-            finding,
-        } => Judged::Held {
-            call,
-            approval,
-            durable,
-            finding,
-        },
-        Admit::Edited { call, args } => Judged::Edited { call, args },
-        Admit::Unread { call } => Judged::Unread { call },
-        Admit::Answered { call, answer } => Judged::Answered { call, answer },
-        Admit::Refused { call, refusal } => Judged::Refused {
-            call,
-            refused: Box::new(Refused::from(refusal)),
-        },
-    })
+    Ok(admit)
+}
+
+/// A call that does not go through, and why.
+struct Stopped {
+    /// Without one, it was refused before it took its place in a run.
+    call: Option<InFlightCall>,
+    problem: Refused,
+    retries: Pursuit,
+}
+
+impl Stopped {
+    fn new(call: impl Into<Option<InFlightCall>>, problem: Refused) -> Box<Self> {
+        Self::after(Pursuit::default(), call, problem)
+    }
+
+    fn after(
+        retries: Pursuit,
+        call: impl Into<Option<InFlightCall>>,
+        problem: Refused,
+    ) -> Box<Self> {
+        Box::new(Stopped {
+            call: call.into(),
+            problem,
+            retries,
+        })
+    }
+}
+
+impl From<Refused> for Box<Stopped> {
+    fn from(problem: Refused) -> Self {
+        Stopped::new(None, problem)
+    }
+}
+
+/// The call goes on where a stage went well, and stops where it did not.
+fn on(call: InFlightCall, stage: Result<(), Refused>) -> Result<InFlightCall, Box<Stopped>> {
+    match stage {
+        Ok(()) => Ok(call),
+        Err(problem) => Err(Stopped::new(call, problem)),
+    }
+}
+
+/// The answer to a call that was not sent for it.
+fn settled(call: InFlightCall, answer: Answer) -> Answer {
+    call.settle(Settlement {
+        status: answer.status().as_u16(),
+        modes: Vec::new(),
+    });
+    answer
 }
 
 /// Ends a call that does not go through.
-fn end(
-    plane: &Plane,
-    mut heading: Heading,
-    call: impl Into<Option<InFlightCall>>,
-    refused: &Refused,
-) -> Answer {
-    let Some(call) = call.into() else {
-        return respond::refused(plane, refused, Some(&heading));
+fn stop(plane: &Plane, mut heading: Heading, stopped: Stopped) -> Answer {
+    let Stopped {
+        call,
+        problem,
+        retries,
+    } = stopped;
+    let Some(call) = call else {
+        return respond::refused(plane, &problem, Some(&heading));
     };
     heading.describe(&call);
-    let answer = respond::refused(plane, refused, Some(&heading));
+    let mut answer = respond::refused(plane, &problem, Some(&heading));
     // No rule said no, so no list of denied calls has it.
-    if refused.is_the_gates() && call.verdict() != Verdict::Deny {
-        plane.ledger().turn_away(refused.slug.as_str());
+    if problem.is_the_gates() && call.verdict() != Verdict::Deny {
+        plane.ledger().turn_away(problem.slug.as_str());
     }
-    refused.settle(call);
+    problem.settle(call);
+    retries.write(answer.headers_mut());
     answer
 }
 

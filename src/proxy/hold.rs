@@ -26,8 +26,6 @@ pub enum Decided {
     Approved,
     /// Still undecided.
     Waiting(Box<Waiting>),
-    /// It will not go.
-    Refused(Box<Refused>),
 }
 
 /// A call that goes on waiting without its connection.
@@ -79,8 +77,8 @@ impl Preference {
     }
 }
 
-/// Waits for a decision on `approval`. Dropped when the agent leaves: then nothing is executed, and
-/// the approval stays for a repeat (A91).
+/// Waits for a decision on `approval`; an error where the call will not go. Dropped when the agent
+/// leaves: then nothing is executed, and the approval stays for a repeat (A91).
 pub async fn wait(
     plane: &Plane,
     connection: &Connection,
@@ -88,10 +86,8 @@ pub async fn wait(
     call: &InFlightCall,
     approval: Approval,
     durable: Option<Receipt<Result<(), Unavailable>>>,
-) -> Decided {
-    if let Err(refused) = super::forward::durable(durable).await {
-        return Decided::Refused(Box::new(refused));
-    }
+) -> Result<Decided, Refused> {
+    super::forward::durable(durable).await?;
     let preference = Preference::of(headers);
     let wait = match preference {
         Preference {
@@ -106,11 +102,11 @@ pub async fn wait(
     };
     let id = approval.request.approval;
     let waiting = |approval| {
-        Decided::Waiting(Box::new(Waiting {
+        Ok(Decided::Waiting(Box::new(Waiting {
             approval,
             respond_async: preference.respond_async,
             applied_wait: preference.wait,
-        }))
+        })))
     };
     let decided = tokio::select! {
         decided = decision(plane.ledger(), id) => decided,
@@ -124,10 +120,10 @@ pub async fn wait(
             if connection.is_blind() {
                 waiting(approval)
             } else {
-                Decided::Approved
+                Ok(Decided::Approved)
             }
         }
-        Some(approval) => Decided::Refused(Box::new(Refused::decided(&approval))),
+        Some(approval) => Err(Refused::decided(&approval)),
         None => waiting(approval),
     }
 }

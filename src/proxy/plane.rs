@@ -44,11 +44,11 @@ pub struct Plane {
     /// Makes trace ids.
     pub traces: Traces,
     routes: RefCell<Option<(Arc<PolicySet>, Rc<Routes>)>>,
-    disclosed: RefCell<Option<Disclosed>>,
+    disclosed: RefCell<Option<BudgetDisclosure>>,
 }
 
 /// The last `Burngate-Budget` that was written: standings change far less often than calls come.
-struct Disclosed {
+struct BudgetDisclosure {
     standing: Arc<Standing>,
     remaining: bool,
     header: HeaderValue,
@@ -132,7 +132,7 @@ impl Plane {
         }
         let header = HeaderValue::from_str(&standing.disclosure(remaining))
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        *disclosed = Some(Disclosed {
+        *disclosed = Some(BudgetDisclosure {
             standing: Arc::clone(standing),
             remaining,
             header: header.clone(),

@@ -216,7 +216,7 @@ impl Refused {
         self.verdict.is_none() && matches!(self.executed, Executed::No)
     }
 
-    /// Settles the call that this refusal ends.
+    /// Settles the seat of the call that this refusal ends.
     pub fn settle(&self, call: InFlightCall) {
         call.settle(Settlement {
             status: self.status.as_u16(),

@@ -86,7 +86,7 @@ impl Heading {
         &self.standing
     }
 
-    /// Adds what the call in flight knows.
+    /// Adds what a seat knows.
     pub fn describe(&mut self, call: &InFlightCall) {
         self.run = Some(call.run().clone());
         self.tool = Some(call.tool().clone());
