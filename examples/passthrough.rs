@@ -11,16 +11,17 @@ use burngate::gate::policy::Upstream;
 use burngate::gate::policy::pattern::Matched;
 use burngate::proxy;
 use burngate::proxy::accept::{Listen, Make, bind};
-use burngate::proxy::body::Content;
+use burngate::proxy::body::RequestBody;
+use burngate::proxy::connection::ClientConnection;
 use burngate::proxy::drain::Drain;
 use burngate::proxy::headers;
-use burngate::proxy::headers::{Destination, Traces};
+use burngate::proxy::headers::{AddressMap, Traces};
 use burngate::proxy::message::{OutgoingMessage, OutgoingTarget};
-use burngate::proxy::observe::{Copied, Ending, OnEnd, ReplyBody};
+use burngate::proxy::observe::{AnswerEnding, Copied, OnEnd, ReplyBody};
 use burngate::proxy::outbound::OutBody;
-use burngate::proxy::pool::{Pool, PoolOptions};
+use burngate::proxy::pool::{PoolOptions, UpstreamPool};
 use burngate::proxy::upstream::{Patience, SendError};
-use burngate::proxy::worker::{AcceptOptions, Connection, Serve};
+use burngate::proxy::worker::{AcceptOptions, Serve};
 use burngate::wire::target;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -36,24 +37,24 @@ const PATIENCE: Patience = Patience {
 const BODY: u64 = 1024 * 1024;
 
 struct Passthrough {
-    pool: Pool,
+    pool: UpstreamPool,
     upstream: Upstream,
-    destination: Destination,
+    addresses: AddressMap,
     traces: Traces,
 }
 
 struct Ended;
 
 impl OnEnd for Ended {
-    fn on_end(self, _: Ending, _: Option<Copied>) {}
+    fn on_end(self, _: AnswerEnding, _: Option<Copied>) {}
 }
 
 impl Serve for Passthrough {
-    type End = Ended;
+    type EndToken = Ended;
 
     async fn serve(
         self: Rc<Self>,
-        connection: Rc<Connection>,
+        connection: Rc<ClientConnection>,
         request: Request<Incoming>,
     ) -> Response<ReplyBody<Ended>> {
         if let Err(malformed) = connection.next_head() {
@@ -68,8 +69,8 @@ impl Serve for Passthrough {
         else {
             return refusal(StatusCode::BAD_REQUEST);
         };
-        let message = OutgoingMessage::new(head, target, Content::None);
-        let headers = headers::to_upstream(&message, &connection, &self.destination, &self.traces);
+        let message = OutgoingMessage::new(head, target, RequestBody::None);
+        let headers = headers::to_upstream(&message, &connection, &self.addresses, &self.traces);
         let body = OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence);
         let mut request = Request::new(body);
         *request.method_mut() = message.method;
@@ -85,7 +86,7 @@ impl Serve for Passthrough {
                         &mut reply.parts.headers,
                         connection.scheme,
                         message.host.as_ref(),
-                        &self.destination,
+                        &self.addresses,
                     );
                     Response::from_parts(reply.parts, ReplyBody::observed(reply.body, Ended, None))
                 }
@@ -124,13 +125,13 @@ fn main() -> anyhow::Result<()> {
     };
     let options = PoolOptions::new(proxy::tls::client(None)?);
     let make: Make<Passthrough> = Arc::new(move |local| {
-        let destination =
-            Destination::new(&upstream, "/").unwrap_or_else(|| unreachable!("the host was parsed"));
+        let addresses =
+            AddressMap::new(&upstream, "/").unwrap_or_else(|| unreachable!("the host was parsed"));
         let seed = u64::try_from(local.worker.0).unwrap_or(0);
         Rc::new(Passthrough {
-            pool: Pool::new(options.clone()),
+            pool: UpstreamPool::new(options.clone()),
             upstream: upstream.clone(),
-            destination,
+            addresses,
             traces: Traces::new(seed),
         })
     });

@@ -28,18 +28,18 @@ use crate::gate::name::{LevelName, PersonName};
 use crate::gate::policy::PolicySet;
 use crate::ledger::people::operate::Scope;
 use crate::ledger::{Bounds, Ledger};
-use crate::proxy::accept::{Listen, Make, Running};
+use crate::proxy::accept::{Listen, Make, RunningWorkers};
 use crate::proxy::body::Memory;
 use crate::proxy::drain::{Drain, Phase};
 use crate::proxy::headers::Traces;
 use crate::proxy::identify::Identities;
-use crate::proxy::plane::{Plane, Shared};
-use crate::proxy::pool::{Pool, PoolOptions};
+use crate::proxy::pool::{PoolOptions, UpstreamPool};
 use crate::proxy::worker::{AcceptOptions, Local};
+use crate::proxy::worker_state::{ProcessState, WorkerState};
 use crate::proxy::{accept, tls};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
-use crate::wire::head::HeadLimits;
+use crate::wire::framing::HeadLimits;
 use crate::{admin, config, store};
 
 /// The most header fields that a request has.
@@ -76,7 +76,7 @@ pub struct Gate {
     reload: Arc<Reload>,
     emergency: Arc<Emergency>,
     drain: Arc<Drain>,
-    workers: Running,
+    workers: RunningWorkers,
     store: store::Running,
     tasks: tokio::task::JoinSet<()>,
     patience: Duration,
@@ -321,7 +321,7 @@ fn serve_agents(
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     metrics: &Arc<Metrics>,
     drain: &Arc<Drain>,
-) -> anyhow::Result<(Vec<Listen>, Running)> {
+) -> anyhow::Result<(Vec<Listen>, RunningWorkers)> {
     let workers = process
         .workers
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
@@ -332,7 +332,7 @@ fn serve_agents(
         format!("cannot listen on {asked}\nhint: is another process using the address? `listen: 127.0.0.1:0` takes a free port")
     })?;
     let addresses = bound.addresses().to_vec();
-    let shared = Arc::new(Shared {
+    let state = Arc::new(ProcessState {
         ledger: Arc::clone(ledger),
         identities: Arc::clone(identities),
         body: process.bounds.body,
@@ -351,11 +351,11 @@ fn serve_agents(
         head,
         ..AcceptOptions::default()
     };
-    let make: Make<Plane> = Arc::new(move |local: &Local| {
-        let seed = (local.worker.0 as u64) << 48 ^ shared.ledger.now().as_millis().unsigned_abs();
-        Rc::new(Plane::new(
-            Arc::clone(&shared),
-            Pool::new(PoolOptions::new(connector.clone())),
+    let make: Make<WorkerState> = Arc::new(move |local: &Local| {
+        let seed = (local.worker.0 as u64) << 48 ^ state.ledger.now().as_millis().unsigned_abs();
+        Rc::new(WorkerState::new(
+            Arc::clone(&state),
+            UpstreamPool::new(PoolOptions::new(connector.clone())),
             Traces::new(seed),
         ))
     });

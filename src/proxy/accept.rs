@@ -10,7 +10,6 @@
 //! the wait, and the runtime's end drops what is left, so that each call still in flight is settled
 //! (G1).
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -23,10 +22,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, watch};
-use tokio_util::task::TaskTracker;
 
+use super::connection::{Peer, WorkerIndex};
 use super::drain::Phase;
-use super::worker::{AcceptOptions, Arrived, Local, Peer, Serve, Worker, WorkerIndex};
+use super::spawner::Spawner;
+use super::worker::{AcceptOptions, Arrived, Local, Serve, Worker};
 
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 1024;
@@ -70,7 +70,7 @@ impl fmt::Display for Listen {
 
 /// Sockets that are listening, and not yet served.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundListeners {
     addresses: Vec<Listen>,
     workers: Vec<Vec<Listener>>,
 }
@@ -93,8 +93,8 @@ impl Drop for SocketFile {
 }
 
 /// Listens at every one of `specs`, for so many workers.
-pub fn bind(specs: &[Listen], workers: usize) -> io::Result<Bound> {
-    let mut bound = Bound {
+pub fn bind(specs: &[Listen], workers: usize) -> io::Result<BoundListeners> {
+    let mut bound = BoundListeners {
         addresses: Vec::new(),
         workers: (0..workers.max(1)).map(|_| Vec::new()).collect(),
     };
@@ -167,27 +167,13 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
     Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
 }
 
-/// Starts tasks on the worker it belongs to.
-#[derive(Debug, Clone, Default)]
-pub struct Spawner(TaskTracker);
-
-impl Spawner {
-    /// Starts `task`, which is awaited when the worker drains and dropped when its deadline passes.
-    /// `name` is for whoever looks at a stuck process.
-    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static) {
-        tracing::trace!(name, "task");
-        // Detached on purpose: the tracker awaits it.
-        drop(self.0.spawn_local(task));
-    }
-}
-
 /// Workers at work.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningWorkers {
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-impl Running {
+impl RunningWorkers {
     /// Blocks until every worker has ended. They end when `stop` says so.
     pub fn join(self) -> thread::Result<()> {
         self.threads
@@ -200,7 +186,7 @@ impl Running {
 /// Makes one worker's service, on its thread.
 pub type Make<S> = Arc<dyn Fn(&Local) -> Rc<S> + Send + Sync>;
 
-impl Bound {
+impl BoundListeners {
     /// Where it listens, ports resolved, in the order asked for.
     #[must_use]
     pub fn addresses(&self) -> &[Listen] {
@@ -213,18 +199,18 @@ impl Bound {
         make: &Make<S>,
         options: &AcceptOptions,
         stop: &watch::Receiver<Phase>,
-    ) -> io::Result<Running> {
+    ) -> io::Result<RunningWorkers> {
         // Every listener may hold one accepted connection more, which waits for its place.
-        let places = Arc::new(Semaphore::new(
+        let permits = Arc::new(Semaphore::new(
             options.connections.clamp(1, Semaphore::MAX_PERMITS),
         ));
         let mut threads = Vec::new();
         for (index, listeners) in self.workers.into_iter().enumerate() {
-            let (make, options, stop, places) = (
+            let (make, options, stop, permits) = (
                 Arc::clone(make),
                 options.clone(),
                 stop.clone(),
-                Arc::clone(&places),
+                Arc::clone(&permits),
             );
             let mut runtime = Builder::new_current_thread();
             runtime.enable_all();
@@ -237,7 +223,7 @@ impl Bound {
                             spawner: Spawner::default(),
                         };
                         let worker = Rc::new(Worker::new(make(&local), local, options));
-                        work(worker, listeners, places, stop).await;
+                        work(worker, listeners, permits, stop).await;
                     };
                     match runtime.build_local(LocalOptions::default()) {
                         Ok(runtime) => runtime.block_on(work),
@@ -246,7 +232,7 @@ impl Bound {
                 })?;
             threads.push(thread);
         }
-        Ok(Running { threads })
+        Ok(RunningWorkers { threads })
     }
 }
 
@@ -254,15 +240,15 @@ impl Bound {
 async fn work<S: Serve>(
     worker: Rc<Worker<S>>,
     listeners: Vec<Listener>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     mut stop: watch::Receiver<Phase>,
 ) {
     let spawner = worker.local().spawner.clone();
     for listener in listeners {
-        let (worker, places, mut stop) = (Rc::clone(&worker), Arc::clone(&places), stop.clone());
+        let (worker, permits, mut stop) = (Rc::clone(&worker), Arc::clone(&permits), stop.clone());
         spawner.spawn("accept", async move {
             tokio::select! {
-                () = accept(worker, listener, places) => {}
+                () = accept(worker, listener, permits) => {}
                 _ = stop.wait_for(|phase| *phase != Phase::Running) => {}
             }
         });
@@ -275,15 +261,14 @@ async fn work<S: Serve>(
             _ = tick.tick() => worker.tend(),
         }
     }
-    worker.leaving.tell();
-    spawner.0.close();
+    worker.leaving.begin();
     loop {
         let phase = *stop.borrow_and_update();
         let Phase::Draining { until } = phase else {
             return;
         };
         tokio::select! {
-            () = spawner.0.wait() => return,
+            () = spawner.ended() => return,
             () = tokio::time::sleep_until(until) => return,
             // A second request may have brought the deadline forward.
             changed = stop.changed() => if changed.is_err() { return },
@@ -292,7 +277,7 @@ async fn work<S: Serve>(
 }
 
 /// Accepts until it is dropped.
-async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc<Semaphore>) {
+async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, permits: Arc<Semaphore>) {
     let listener = match Listener::open(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot listen"),
@@ -311,7 +296,7 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc
         };
         pause = FIRST_PAUSE;
         // With no place left the worker stops accepting here, holding one connection more.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         let served = Rc::clone(&worker);
@@ -330,7 +315,7 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc
                                 tls,
                             })
                             .await;
-                        drop(place);
+                        drop(permit);
                     });
                 }
             }
@@ -342,7 +327,7 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, places: Arc
                         tls: false,
                     })
                     .await;
-                drop(place);
+                drop(permit);
             }),
         }
     }
@@ -358,7 +343,7 @@ fn is_the_clients(error: &io::Error) -> bool {
     )
 }
 
-enum Open {
+enum OpenListener {
     Tcp(TcpListener),
     Unix(
         UnixListener,
@@ -373,15 +358,17 @@ enum Accepted {
 
 impl Listener {
     /// Registers it with the runtime of the worker that it is opened on.
-    fn open(self) -> io::Result<Open> {
+    fn open(self) -> io::Result<OpenListener> {
         Ok(match self {
-            Self::Tcp(listener) => Open::Tcp(TcpListener::from_std(listener)?),
-            Self::Unix(listener, file) => Open::Unix(UnixListener::from_std(listener)?, file),
+            Self::Tcp(listener) => OpenListener::Tcp(TcpListener::from_std(listener)?),
+            Self::Unix(listener, file) => {
+                OpenListener::Unix(UnixListener::from_std(listener)?, file)
+            }
         })
     }
 }
 
-impl Open {
+impl OpenListener {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => listener

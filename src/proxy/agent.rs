@@ -9,13 +9,14 @@ use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
-use super::body::Content;
+use super::body::RequestBody;
+use super::connection::ClientConnection;
+use super::context::ResponseContext;
 use super::identify::Caller;
-use super::plane::Plane;
+use super::problem_reply::ProblemReply;
 use super::read::RESERVED;
-use super::refusal::Refused;
-use super::respond::{Answer, Heading};
-use super::worker::Connection;
+use super::respond::AgentAnswer;
+use super::worker_state::WorkerState;
 use super::{hold, identify, respond};
 use crate::api::Moment;
 use crate::api::decision::EditView;
@@ -39,7 +40,7 @@ const MAX_POLL: Duration = Duration::from_secs(55);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Finish {
+struct FinishRequest {
     status: FinishStatus,
 }
 
@@ -94,54 +95,58 @@ struct BudgetStatus {
 }
 
 /// Answers a request for the gate itself.
-pub async fn answer(plane: &Plane, connection: &Connection, request: Request<Incoming>) -> Answer {
+pub async fn answer(
+    worker: &WorkerState,
+    connection: &ClientConnection,
+    request: Request<Incoming>,
+) -> AgentAnswer {
     let (parts, body) = request.into_parts();
-    let caller = match plane.identify(&parts.headers) {
+    let caller = match worker.identify(&parts.headers) {
         Ok(caller) => caller,
-        Err(refused) => return respond::refused(plane, &refused, None),
+        Err(problem) => return respond::problem(worker, &problem, None),
     };
-    let heading = Heading::new(caller, ids::call(), plane.ledger().now());
-    match route(plane, connection, &heading, &parts, Content::of(body)).await {
+    let context = ResponseContext::new(caller, ids::call(), worker.ledger().now());
+    match route(worker, connection, &context, &parts, RequestBody::of(body)).await {
         Ok(answer) => answer,
-        Err(refused) => respond::refused(plane, &refused, Some(&heading)),
+        Err(problem) => respond::problem(worker, &problem, Some(&context)),
     }
 }
 
 async fn route(
-    plane: &Plane,
-    connection: &Connection,
-    heading: &Heading,
+    worker: &WorkerState,
+    connection: &ClientConnection,
+    context: &ResponseContext,
     parts: &http::request::Parts,
-    content: Content,
-) -> Result<Answer, Refused> {
+    content: RequestBody,
+) -> Result<AgentAnswer, ProblemReply> {
     let target = target::read(parts.uri.path(), parts.uri.query())?;
     let rest = target.path().strip_prefix(RESERVED).unwrap_or_default();
     let words: Vec<&str> = rest.split('/').collect();
     match (&parts.method, words.as_slice()) {
-        (&Method::GET, ["budget"]) => Ok(budget(heading)),
-        (&Method::DELETE, ["approvals", id]) => withdrawn(plane, heading.caller(), id).await,
+        (&Method::GET, ["budget"]) => Ok(budget(context)),
+        (&Method::DELETE, ["approvals", id]) => withdrawn(worker, context.caller(), id).await,
         (&Method::GET, ["approvals", id]) => {
-            approval(plane, heading.caller(), id, parts.uri.query()).await
+            approval(worker, context.caller(), id, parts.uri.query()).await
         }
         (&Method::POST, ["runs", run, "finish"]) => {
-            let finish: Finish = read(plane, connection, parts, content).await?;
-            finished(plane, heading, run, finish.status).await
+            let finish: FinishRequest = read(worker, connection, parts, content).await?;
+            finished(worker, context, run, finish.status).await
         }
         (&Method::POST, ["runs", run, "report"]) => {
-            let report: AgentReport = read(plane, connection, parts, content).await?;
-            reported(plane, heading.caller(), run, report).await
+            let report: AgentReport = read(worker, connection, parts, content).await?;
+            reported(worker, context.caller(), run, report).await
         }
-        _ => Err(Refused::own(
+        _ => Err(ProblemReply::own(
             Slug::NotFound,
             "The gate has no such path. It has /.burngate/budget, /.burngate/approvals/{id} and /.burngate/runs/{run}/finish and /report.",
         )),
     }
 }
 
-fn budget(heading: &Heading) -> Answer {
-    let disclosed = heading.budget();
-    let level = heading.standing().level().to_string();
-    let workflow = heading.caller().place.policy.name.to_string();
+fn budget(context: &ResponseContext) -> AgentAnswer {
+    let disclosed = context.budget();
+    let level = context.standing().level().to_string();
+    let workflow = context.caller().workplace.policy.name.to_string();
     respond::json(
         StatusCode::OK,
         &BudgetStatus {
@@ -156,17 +161,17 @@ fn budget(heading: &Heading) -> Answer {
 /// How a held call stands. Only the agent that asked may know; to any other there is no such
 /// approval.
 async fn approval(
-    plane: &Plane,
+    worker: &WorkerState,
     caller: &Caller,
     id: &str,
     query: Option<&str>,
-) -> Result<Answer, Refused> {
-    let unknown = || Refused::own(Slug::NotFound, "No approval of this agent has this id.");
+) -> Result<AgentAnswer, ProblemReply> {
+    let unknown = || ProblemReply::own(Slug::NotFound, "No approval of this agent has this id.");
     let id: ApprovalId = id.parse().map_err(|_| unknown())?;
     let own = |found: &(_, Approval)| {
-        found.0 == caller.place.policy.name && found.1.request.agent == caller.agent
+        found.0 == caller.workplace.policy.name && found.1.request.agent == caller.agent
     };
-    let (_, mut approval) = plane
+    let (_, mut approval) = worker
         .ledger()
         .approval(id)
         .filter(own)
@@ -177,9 +182,9 @@ async fn approval(
         .map_or(Duration::ZERO, Duration::from_secs);
     if approval.stage == Stage::Pending && !wait.is_zero() {
         tokio::select! {
-            Some(decided) = hold::decision(plane.ledger(), id) => approval = decided,
+            Some(decided) = hold::decision(worker.ledger(), id) => approval = decided,
             () = tokio::time::sleep(wait.min(MAX_POLL)) => {}
-            () = plane.stopping() => {}
+            () = worker.stopping() => {}
         }
     }
     Ok(respond::json(StatusCode::OK, &status(&approval)))
@@ -187,29 +192,33 @@ async fn approval(
 
 /// The agent takes its own held call back, or the grant that it did not use: nobody need look at it
 /// any more.
-async fn withdrawn(plane: &Plane, caller: &Caller, id: &str) -> Result<Answer, Refused> {
-    let unknown = || Refused::own(Slug::NotFound, "No approval of this agent has this id.");
+async fn withdrawn(
+    worker: &WorkerState,
+    caller: &Caller,
+    id: &str,
+) -> Result<AgentAnswer, ProblemReply> {
+    let unknown = || ProblemReply::own(Slug::NotFound, "No approval of this agent has this id.");
     let id: ApprovalId = id.parse().map_err(|_| unknown())?;
     let own = |found: &(_, Approval)| {
-        found.0 == caller.place.policy.name && found.1.request.agent == caller.agent
+        found.0 == caller.workplace.policy.name && found.1.request.agent == caller.agent
     };
-    plane
+    worker
         .ledger()
         .approval(id)
         .filter(own)
         .ok_or_else(unknown)?;
     let ended = |_| {
-        Refused::own(
+        ProblemReply::own(
             Slug::Conflict,
             "It has ended already: there is nothing to take back.",
         )
     };
-    let durable = plane
+    let durable = worker
         .ledger()
         .withdraw(id, "the agent took it back")
         .map_err(ended)?;
     super::forward::durable(Some(durable)).await?;
-    let (_, approval) = plane.ledger().approval(id).ok_or_else(unknown)?;
+    let (_, approval) = worker.ledger().approval(id).ok_or_else(unknown)?;
     Ok(respond::json(StatusCode::OK, &status(&approval)))
 }
 
@@ -253,20 +262,20 @@ fn status(approval: &Approval) -> ApprovalStatus {
 }
 
 async fn finished(
-    plane: &Plane,
-    heading: &Heading,
+    worker: &WorkerState,
+    context: &ResponseContext,
     run: &str,
     status: FinishStatus,
-) -> Result<Answer, Refused> {
+) -> Result<AgentAnswer, ProblemReply> {
     let unknown = || {
-        Refused::own(
+        ProblemReply::own(
             Slug::NotFound,
             "No run of this agent is open under this id.",
         )
     };
-    let caller = heading.caller();
+    let caller = context.caller();
     let run = identify::run_id(run).ok_or_else(unknown)?;
-    let (workflow, agent) = (&caller.place.policy.name, &caller.agent);
+    let (workflow, agent) = (&caller.workplace.policy.name, &caller.agent);
     if status == FinishStatus::Failed {
         // The agent says that it failed: for the worse, so it is believed.
         let charge = charge(
@@ -275,11 +284,11 @@ async fn finished(
             Some("the agent finished the run as failed".into()),
             None,
         );
-        if plane.ledger().is_open(workflow, agent, &run) {
-            acknowledge(plane, caller, &run, charge).await?;
+        if worker.ledger().is_open(workflow, agent, &run) {
+            acknowledge(worker, caller, &run, charge).await?;
         }
     }
-    let id = plane
+    let id = worker
         .ledger()
         .finish(workflow, agent, &run, status == FinishStatus::Escalated)
         .ok_or_else(unknown)?;
@@ -298,17 +307,17 @@ async fn finished(
 }
 
 async fn reported(
-    plane: &Plane,
+    worker: &WorkerState,
     caller: &Caller,
     run: &str,
     report: AgentReport,
-) -> Result<Answer, Refused> {
-    let unknown = || Refused::own(Slug::NotFound, "No run of this agent has this id.");
+) -> Result<AgentAnswer, ProblemReply> {
+    let unknown = || ProblemReply::own(Slug::NotFound, "No run of this agent has this id.");
     let run = identify::run_id(run.split("%23").next().unwrap_or_default()).ok_or_else(unknown)?;
     let mode = FailureMode::from(report.mode.as_str());
-    let objective = &caller.place.policy.terms.objective;
+    let objective = &caller.workplace.policy.terms.objective;
     if matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(&mode) {
-        return Err(Refused::own(
+        return Err(ProblemReply::own(
             Slug::Invalid,
             "No failure mode of this workflow has this name. An agent reports only what went wrong.",
         ));
@@ -318,7 +327,7 @@ async fn reported(
         .as_ref()
         .is_some_and(|note| note.len() > MAX_NOTE)
     {
-        return Err(Refused::own(
+        return Err(ProblemReply::own(
             Slug::Invalid,
             "The note is longer than 4 KiB.",
         ));
@@ -329,7 +338,7 @@ async fn reported(
         report.note.map(Into::into),
         report.reference.map(Into::into),
     );
-    acknowledge(plane, caller, &run, charge).await?;
+    acknowledge(worker, caller, &run, charge).await?;
     Ok(respond::json(
         StatusCode::OK,
         &Finished {
@@ -358,22 +367,22 @@ fn charge(
 
 /// Reports, and waits until that is on disk.
 async fn acknowledge(
-    plane: &Plane,
+    worker: &WorkerState,
     caller: &Caller,
     run: &RunId,
     charge: Charge,
-) -> Result<(), Refused> {
+) -> Result<(), ProblemReply> {
     let target = RunTarget::Run {
         run: run.clone(),
-        workflow: Some(caller.place.policy.name.clone()),
+        workflow: Some(caller.workplace.policy.name.clone()),
         agent: Some(caller.agent.clone()),
     };
-    match plane.ledger().report(target, charge) {
+    match worker.ledger().report(target, charge) {
         Reported::Open { durable, .. } => super::forward::durable(durable).await,
         Reported::Booked(receipt) => match receipt.await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(ReviseError::Unavailable(_))) | Err(_) => Err(Refused::journal()),
-            Ok(Err(_)) => Err(Refused::own(
+            Ok(Err(ReviseError::Unavailable(_))) | Err(_) => Err(ProblemReply::journal()),
+            Ok(Err(_)) => Err(ProblemReply::own(
                 Slug::NotFound,
                 "No run of this agent has this id.",
             )),
@@ -383,19 +392,20 @@ async fn acknowledge(
 
 /// The JSON body of a request for the gate itself.
 async fn read<T: for<'de> Deserialize<'de>>(
-    plane: &Plane,
-    connection: &Connection,
+    worker: &WorkerState,
+    connection: &ClientConnection,
     parts: &http::request::Parts,
-    content: Content,
-) -> Result<T, Refused> {
+    content: RequestBody,
+) -> Result<T, ProblemReply> {
     media::is_json(parts.headers.get(header::CONTENT_TYPE))?;
     let content = content
-        .buffer(connection, MAX_BODY, &plane.shared().memory)
+        .buffer(connection, MAX_BODY, &worker.process().memory)
         .await
-        .map_err(Refused::from)?;
+        .map_err(ProblemReply::from)?;
     let bytes = content.bytes().map(|bytes| &**bytes).unwrap_or_default();
     let value = crate::wire::json::parse(bytes).map_err(Malformed::from)?;
     drop(value);
-    serde_json::from_slice(bytes)
-        .map_err(|error| Refused::own(Slug::Invalid, &format!("The body does not fit: {error}.")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        ProblemReply::own(Slug::Invalid, &format!("The body does not fit: {error}."))
+    })
 }

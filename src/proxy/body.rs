@@ -8,8 +8,8 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
 
-use super::alarm::Alarm;
-use super::worker::Connection;
+use super::connection::ClientConnection;
+use super::lazy_deadline::LazyDeadline;
 use crate::wire::Malformed;
 
 /// How long a client may take between two pieces of a body that is buffered.
@@ -29,7 +29,7 @@ pub struct Memory {
 
 /// A share of the memory, given back when dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct MemoryShare {
     free: Arc<AtomicUsize>,
     bytes: usize,
 }
@@ -43,31 +43,31 @@ impl Memory {
         }
     }
 
-    fn take(&self, bytes: usize) -> Option<Share> {
+    fn take(&self, bytes: usize) -> Option<MemoryShare> {
         let taken = self
             .free
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
                 free.checked_sub(bytes)
             });
-        taken.ok().map(|_| Share {
+        taken.ok().map(|_| MemoryShare {
             free: Arc::clone(&self.free),
             bytes,
         })
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         self.free.fetch_add(self.bytes, Ordering::AcqRel);
     }
 }
 
 /// A request's body.
-pub enum Content {
+pub enum RequestBody {
     /// There is none.
     None,
     /// Read: these bytes are judged, and these are forwarded.
-    Read(Bytes, Share),
+    Read(Bytes, MemoryShare),
     /// Not read yet: it streams past, or is read when an approval needs it.
     Unread(Incoming),
 }
@@ -87,27 +87,27 @@ impl From<Malformed> for BodyError {
     }
 }
 
-impl Content {
+impl RequestBody {
     /// The content of a body that has not been looked at.
     #[must_use]
     pub fn of(body: Incoming) -> Self {
         if body.is_end_stream() {
-            Content::None
+            RequestBody::None
         } else {
-            Content::Unread(body)
+            RequestBody::Unread(body)
         }
     }
 
     /// These bytes, where there is room for them.
     pub fn held(bytes: Bytes, memory: &Memory) -> Result<Self, BodyError> {
         let share = memory.take(bytes.len()).ok_or(BodyError::Memory)?;
-        Ok(Content::Read(bytes, share))
+        Ok(RequestBody::Read(bytes, share))
     }
 
     /// Was at most `most` announced, and is there room for that?
     #[must_use]
     pub fn is_short(&self, most: usize, memory: &Memory) -> bool {
-        let Content::Unread(body) = self else {
+        let RequestBody::Unread(body) = self else {
             return false;
         };
         let announced = body
@@ -121,11 +121,11 @@ impl Content {
     /// Reads the body whole: at most `bound` bytes.
     pub async fn buffer(
         self,
-        connection: &Connection,
+        connection: &ClientConnection,
         bound: usize,
         memory: &Memory,
     ) -> Result<Self, BodyError> {
-        let Content::Unread(mut body) = self else {
+        let RequestBody::Unread(mut body) = self else {
             return Ok(self);
         };
         let announced = body
@@ -140,7 +140,7 @@ impl Content {
             .ok_or(BodyError::Memory)?;
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
-        let mut silence = Alarm::default();
+        let mut silence = LazyDeadline::default();
         // A body whose length was announced says so with its last piece.
         while !body.is_end_stream() {
             let frame = std::future::poll_fn(|cx| match connection.poll_body(&mut body, cx) {
@@ -183,13 +183,13 @@ impl Content {
         } else {
             rest.freeze()
         };
-        Ok(Content::Read(bytes, share))
+        Ok(RequestBody::Read(bytes, share))
     }
 
     /// Takes what is left of a body that nobody wants; false where that is too much, too slow, or
     /// broken.
-    pub async fn discard(self, connection: &Connection) -> bool {
-        let Content::Unread(mut body) = self else {
+    pub async fn discard(self, connection: &ClientConnection) -> bool {
+        let RequestBody::Unread(mut body) = self else {
             return true;
         };
         let mut left = DISCARDED;
@@ -216,8 +216,8 @@ impl Content {
     #[must_use]
     pub const fn bytes(&self) -> Option<&Bytes> {
         match self {
-            Content::Read(bytes, _) => Some(bytes),
-            Content::None | Content::Unread(_) => None,
+            RequestBody::Read(bytes, _) => Some(bytes),
+            RequestBody::None | RequestBody::Unread(_) => None,
         }
     }
 }

@@ -14,17 +14,19 @@ use std::rc::Rc;
 use http::Request;
 use hyper::body::Incoming;
 
-use super::again::Pursuit;
+use super::connection::ClientConnection;
+use super::context::ResponseContext;
 use super::forward::Attempt;
-use super::hold::Decided;
+use super::hold::HoldOutcome;
 use super::parsed::ParsedCall;
-use super::plane::Plane;
-use super::read::{CallRequest, Intake};
-use super::refusal::Refused;
-use super::respond::{Answer, Heading};
+use super::problem_reply::ProblemReply;
+use super::read::{CallRequest, RequestKind};
+use super::respond::AgentAnswer;
+use super::retry::RetryOutcome;
 use super::settle::Settle;
-use super::worker::{Connection, Serve};
-use super::{again, agent, forward, hold, read, respond};
+use super::worker::Serve;
+use super::worker_state::WorkerState;
+use super::{agent, forward, hold, read, respond, retry};
 use crate::gate::verdict::Verdict;
 use crate::ids;
 use crate::ledger::call::admit::Admit;
@@ -36,16 +38,18 @@ const MAX_ROUNDS: u32 = 8;
 
 /// Answers one request.
 pub async fn exchange(
-    plane: &Plane,
-    connection: &Connection,
+    worker: &WorkerState,
+    connection: &ClientConnection,
     request: Request<Incoming>,
-) -> Answer {
-    match read::intake(plane, connection, request) {
-        Err(problem) => respond::refused(plane, &problem, None),
-        Ok(Intake::Options) => respond::options(),
-        Ok(Intake::Reserved(request)) => Box::pin(agent::answer(plane, connection, *request)).await,
-        Ok(Intake::Call(mut request)) => {
-            let answer = identified(plane, connection, &mut request).await;
+) -> AgentAnswer {
+    match read::read(worker, connection, request) {
+        Err(problem) => respond::problem(worker, &problem, None),
+        Ok(RequestKind::Options) => respond::options(),
+        Ok(RequestKind::Reserved(request)) => {
+            Box::pin(agent::answer(worker, connection, *request)).await
+        }
+        Ok(RequestKind::Call(mut request)) => {
+            let answer = identified(worker, connection, &mut request).await;
             if request.is_unread() {
                 Box::pin(respond::part(*request, connection, answer)).await
             } else {
@@ -56,39 +60,43 @@ pub async fn exchange(
 }
 
 /// Answers one call.
-async fn identified(plane: &Plane, connection: &Connection, request: &mut CallRequest) -> Answer {
-    let caller = match plane.identify(&request.message.headers) {
+async fn identified(
+    worker: &WorkerState,
+    connection: &ClientConnection,
+    request: &mut CallRequest,
+) -> AgentAnswer {
+    let caller = match worker.identify(&request.message.headers) {
         Ok(caller) => caller,
-        Err(problem) => return respond::refused(plane, &problem, None),
+        Err(problem) => return respond::problem(worker, &problem, None),
     };
-    let mut heading = Heading::new(caller, ids::call(), plane.ledger().now());
-    match call(plane, connection, &mut heading, request).await {
+    let mut context = ResponseContext::new(caller, ids::call(), worker.ledger().now());
+    match call(worker, connection, &mut context, request).await {
         Ok(answer) => answer,
-        Err(stopped) => stop(plane, heading, *stopped),
+        Err(stopped) => stop(worker, context, *stopped),
     }
 }
 
 /// The spine: from an identified call to its answer. What does not go through ends as an error.
 async fn call(
-    plane: &Plane,
-    connection: &Connection,
-    heading: &mut Heading,
+    worker: &WorkerState,
+    connection: &ClientConnection,
+    context: &mut ResponseContext,
     request: &mut CallRequest,
-) -> Result<Answer, Box<Stopped>> {
-    let place = &heading.caller().place;
-    request.prepare(plane, connection, place).await?;
+) -> Result<AgentAnswer, Box<Stopped>> {
+    let workplace = &context.caller().workplace;
+    request.prepare(worker, connection, workplace).await?;
     let mut judged = None;
     for _ in 0..MAX_ROUNDS {
-        let again = match admit(plane, heading, request, judged.take())? {
+        let again = match admit(worker, context, request, judged.take())? {
             Admit::Pass { permit, durable } => {
                 if let Err(problem) = forward::durable(durable).await {
                     return Err(Stopped::new(permit.give_up(), problem));
                 }
-                let sent = again::forward(plane, connection, heading, request, permit).await;
+                let sent = retry::forward(worker, connection, context, request, permit).await;
                 match sent {
                     (Attempt::Answered(forwarded), retries) => {
                         return Ok(respond::answered(
-                            plane, connection, heading, request, *forwarded, retries,
+                            worker, connection, context, request, *forwarded, retries,
                         ));
                     }
                     (Attempt::Again(call), _) => call,
@@ -103,41 +111,41 @@ async fn call(
                 durable,
                 finding,
             } => {
-                heading.describe(&call);
+                context.describe(&call);
                 let headers = &request.message.headers;
-                let wait = hold::wait(plane, connection, headers, &call, *approval, durable);
+                let wait = hold::wait(worker, connection, headers, &call, *approval, durable);
                 match Box::pin(wait).await {
-                    Ok(Decided::Approved) => on(call, plane.still(headers, heading.caller()))?,
-                    Ok(Decided::Waiting(waiting)) => {
-                        let answer = respond::held(plane, heading, &waiting, &finding);
+                    Ok(HoldOutcome::Approved) => on(call, worker.still(headers, context.caller()))?,
+                    Ok(HoldOutcome::Waiting(waiting)) => {
+                        let answer = respond::held(worker, context, &waiting, &finding);
                         return Ok(settled(call, answer));
                     }
                     Err(problem) => return Err(Stopped::new(call, problem)),
                 }
             }
             Admit::Edited { call, args } => {
-                let call = on(call, request.edit(&args, plane))?;
-                heading.edited(&call);
+                let call = on(call, request.edit(&args, worker))?;
+                context.edited(&call);
                 call
             }
-            Admit::Unread { call } => on(call, request.buffer(plane, connection).await)?,
+            Admit::Unread { call } => on(call, request.buffer(worker, connection).await)?,
             Admit::Answered { call, answer } => {
-                heading.describe(&call);
-                return Ok(settled(call, respond::replayed(plane, heading, &answer)));
+                context.describe(&call);
+                return Ok(settled(call, respond::replayed(worker, context, &answer)));
             }
             Admit::Refused { call, refusal } => return Err(Stopped::new(call, refusal.into())),
         };
         judged = Some(again);
     }
-    let problem = Refused::unreachable("the connection kept closing before the call was sent");
+    let problem = ProblemReply::unreachable("the connection kept closing before the call was sent");
     Err(Stopped::new(judged, problem))
 }
 
 /// May it go? The first time, the call takes its place in its run; what is refused before that has
 /// none.
 fn admit(
-    plane: &Plane,
-    heading: &Heading,
+    worker: &WorkerState,
+    context: &ResponseContext,
     request: &CallRequest,
     call: Option<InFlightCall>,
 ) -> Result<Admit, Box<Stopped>> {
@@ -145,18 +153,18 @@ fn admit(
         Ok(parsed) => parsed,
         Err(problem) => return Err(Stopped::new(call, problem)),
     };
-    let (ledger, caller, now) = (plane.ledger(), heading.caller(), plane.ledger().now());
+    let (ledger, caller, now) = (worker.ledger(), context.caller(), worker.ledger().now());
     let call = if let Some(call) = call {
         call
     } else {
-        let run = parsed.run(caller, heading.standing())?;
+        let run = parsed.run(caller, context.standing())?;
         ledger
-            .open_call(&caller.place, &caller.agent, run, heading.call, now)
-            .ok_or_else(Refused::memory)?
+            .open_call(&caller.workplace, &caller.agent, run, context.call, now)
+            .ok_or_else(ProblemReply::memory)?
     };
     let began = std::time::Instant::now();
     let admit = ledger.admit(call, &parsed.input(&caller.agent), now);
-    plane.shared().metrics.decision(began.elapsed());
+    worker.process().metrics.decision(began.elapsed());
     Ok(admit)
 }
 
@@ -164,19 +172,19 @@ fn admit(
 struct Stopped {
     /// Without one, it was refused before it took its place in a run.
     call: Option<InFlightCall>,
-    problem: Refused,
-    retries: Pursuit,
+    problem: ProblemReply,
+    retries: RetryOutcome,
 }
 
 impl Stopped {
-    fn new(call: impl Into<Option<InFlightCall>>, problem: Refused) -> Box<Self> {
-        Self::after(Pursuit::default(), call, problem)
+    fn new(call: impl Into<Option<InFlightCall>>, problem: ProblemReply) -> Box<Self> {
+        Self::after(RetryOutcome::default(), call, problem)
     }
 
     fn after(
-        retries: Pursuit,
+        retries: RetryOutcome,
         call: impl Into<Option<InFlightCall>>,
-        problem: Refused,
+        problem: ProblemReply,
     ) -> Box<Self> {
         Box::new(Stopped {
             call: call.into(),
@@ -186,14 +194,14 @@ impl Stopped {
     }
 }
 
-impl From<Refused> for Box<Stopped> {
-    fn from(problem: Refused) -> Self {
+impl From<ProblemReply> for Box<Stopped> {
+    fn from(problem: ProblemReply) -> Self {
         Stopped::new(None, problem)
     }
 }
 
 /// The call goes on where a stage went well, and stops where it did not.
-fn on(call: InFlightCall, stage: Result<(), Refused>) -> Result<InFlightCall, Box<Stopped>> {
+fn on(call: InFlightCall, stage: Result<(), ProblemReply>) -> Result<InFlightCall, Box<Stopped>> {
     match stage {
         Ok(()) => Ok(call),
         Err(problem) => Err(Stopped::new(call, problem)),
@@ -201,7 +209,7 @@ fn on(call: InFlightCall, stage: Result<(), Refused>) -> Result<InFlightCall, Bo
 }
 
 /// The answer to a call that was not sent for it.
-fn settled(call: InFlightCall, answer: Answer) -> Answer {
+fn settled(call: InFlightCall, answer: AgentAnswer) -> AgentAnswer {
     call.settle(Settlement {
         status: answer.status().as_u16(),
         modes: Vec::new(),
@@ -210,34 +218,34 @@ fn settled(call: InFlightCall, answer: Answer) -> Answer {
 }
 
 /// Ends a call that does not go through.
-fn stop(plane: &Plane, mut heading: Heading, stopped: Stopped) -> Answer {
+fn stop(worker: &WorkerState, mut context: ResponseContext, stopped: Stopped) -> AgentAnswer {
     let Stopped {
         call,
         problem,
         retries,
     } = stopped;
     let Some(call) = call else {
-        return respond::refused(plane, &problem, Some(&heading));
+        return respond::problem(worker, &problem, Some(&context));
     };
-    heading.describe(&call);
-    let mut answer = respond::refused(plane, &problem, Some(&heading));
+    context.describe(&call);
+    let mut answer = respond::problem(worker, &problem, Some(&context));
     // No rule said no, so no list of denied calls has it.
     if problem.is_the_gates() && call.verdict() != Verdict::Deny {
-        plane.ledger().turn_away(problem.slug.as_str());
+        worker.ledger().turn_away(problem.slug.as_str());
     }
     problem.settle(call);
     retries.write(answer.headers_mut());
     answer
 }
 
-impl Serve for Plane {
-    type End = Settle;
+impl Serve for WorkerState {
+    type EndToken = Settle;
 
     async fn serve(
         self: Rc<Self>,
-        connection: Rc<Connection>,
+        connection: Rc<ClientConnection>,
         request: Request<Incoming>,
-    ) -> Answer {
+    ) -> AgentAnswer {
         exchange(&self, &connection, request).await
     }
 

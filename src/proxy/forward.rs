@@ -1,5 +1,4 @@
-//! Does it: sends one admitted call upstream, once. Whether it is sent once more is decided in
-//! `again`.
+//! Sends one admitted call upstream, once. Whether it is sent once more is decided in `retry`.
 //!
 //! The permit is compared with the clamp epoch when the connection stands ready, right before the
 //! first byte: one that is older than a clamp goes back to be judged again (G2). A call is sent a
@@ -9,15 +8,15 @@ use std::time::Duration;
 
 use http::Request;
 
-use super::body::Content;
+use super::body::RequestBody;
+use super::connection::ClientConnection;
 use super::headers;
-use super::headers::Destination;
+use super::headers::AddressMap;
 use super::outbound::OutBody;
-use super::plane::Plane;
+use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
-use super::refusal::Refused;
-use super::upstream::{Patience, Reply, SendError};
-use super::worker::Connection;
+use super::upstream::{Patience, SendError, UpstreamReply};
+use super::worker_state::WorkerState;
 use crate::gate::policy::Upstream;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
@@ -30,7 +29,7 @@ pub enum Attempt {
     /// Nothing was sent: a clamp came, or the pooled connection had died. To be judged again.
     Again(InFlightCall),
     /// There is no answer.
-    Failed(InFlightCall, Box<Refused>),
+    Failed(InFlightCall, Box<ProblemReply>),
 }
 
 /// A call whose answer has begun.
@@ -38,64 +37,66 @@ pub struct Forwarded {
     /// Settles the call.
     pub call: InFlightCall,
     /// The answer.
-    pub reply: Reply,
+    pub reply: UpstreamReply,
     /// Where it came from.
-    pub from: From,
+    pub answered_by: AnsweredBy,
 }
 
 /// Whose answer it is.
-pub enum From {
+pub enum AnsweredBy {
     /// The tool API's.
     Api,
     /// The fallback's.
-    Fallback(Box<Destination>),
+    Fallback(Box<AddressMap>),
 }
 
 /// Where a call goes, and how long that may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Way<'a> {
+pub struct Destination<'a> {
     /// To another upstream than its tool API's.
-    pub fallback: Option<(&'a Upstream, &'a Destination)>,
+    pub fallback: Option<(&'a Upstream, &'a AddressMap)>,
     /// Until a connection stands, and from the last byte sent until the answer begins.
     pub answer: Duration,
 }
 
 /// Waits until the admission is on disk.
-pub async fn durable(receipt: Option<Receipt<Result<(), Unavailable>>>) -> Result<(), Refused> {
+pub async fn durable(
+    receipt: Option<Receipt<Result<(), Unavailable>>>,
+) -> Result<(), ProblemReply> {
     match receipt {
         None => Ok(()),
         Some(receipt) => match receipt.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Refused::journal()),
+            Ok(Err(_)) | Err(_) => Err(ProblemReply::journal()),
         },
     }
 }
 
 /// Sends the call.
 pub async fn forward(
-    plane: &Plane,
-    connection: &Connection,
+    worker: &WorkerState,
+    connection: &ClientConnection,
     permit: Permit,
     request: &mut CallRequest,
-    way: Way<'_>,
+    destination: Destination<'_>,
 ) -> Attempt {
     let silence = request.timeout();
-    let upstream = way
+    let upstream = destination
         .fallback
         .map_or(&request.route().api.upstream, |(upstream, _)| upstream);
-    let lease = match plane.pool.ready(upstream, way.answer).await {
+    let lease = match worker.pool.ready(upstream, destination.answer).await {
         Ok(lease) => lease,
         Err(unreachable) => {
             return Attempt::Failed(
                 permit.give_up(),
-                Box::new(Refused::unreachable(&unreachable.to_string())),
+                Box::new(ProblemReply::unreachable(&unreachable.to_string())),
             );
         }
     };
-    let Some(outgoing) = outgoing(plane, connection, request, way) else {
+    let Some(outgoing) = outgoing(worker, connection, request, destination) else {
         return Attempt::Failed(
             permit.give_up(),
-            Box::new(Refused::unreachable("its address is not one")),
+            Box::new(ProblemReply::unreachable("its address is not one")),
         );
     };
     let mut call = match permit.check() {
@@ -110,66 +111,70 @@ pub async fn forward(
         .send(
             outgoing,
             Patience {
-                answer: way.answer,
+                answer: destination.answer,
                 silence,
             },
         )
         .await;
     let idempotent = call.is_idempotent();
-    let refused = match sent {
+    let problem = match sent {
         Ok(reply) => {
-            plane.shared().metrics.upstream(began.elapsed());
+            worker.process().metrics.upstream(began.elapsed());
             call.answered(reply.parts.status.as_u16());
-            let from = match way.fallback {
-                None => From::Api,
-                Some((_, destination)) => From::Fallback(Box::new(destination.clone())),
+            let answered_by = match destination.fallback {
+                None => AnsweredBy::Api,
+                Some((_, addresses)) => AnsweredBy::Fallback(Box::new(addresses.clone())),
             };
-            return Attempt::Answered(Box::new(Forwarded { call, reply, from }));
+            return Attempt::Answered(Box::new(Forwarded {
+                call,
+                reply,
+                answered_by,
+            }));
         }
         Err(SendError::Unsent(outgoing)) => {
             call.unsent();
             request.take_back(*outgoing);
             return Attempt::Again(call);
         }
-        Err(SendError::Body(failure)) => Refused::body(failure),
-        Err(SendError::Timeout) => Refused::timeout(),
-        Err(SendError::Malformed) => Refused::upstream_malformed(idempotent),
-        Err(SendError::Reset { written: true }) => Refused::ambiguous(idempotent),
+        Err(SendError::Body(failure)) => ProblemReply::body(failure),
+        Err(SendError::Timeout) => ProblemReply::timeout(),
+        Err(SendError::Malformed) => ProblemReply::upstream_malformed(idempotent),
+        Err(SendError::Reset { written: true }) => ProblemReply::ambiguous(idempotent),
         Err(SendError::Reset { written: false }) => {
             call.unsent();
-            Refused::unreachable("it closed the connection before the call was sent")
+            ProblemReply::unreachable("it closed the connection before the call was sent")
         }
     };
-    Attempt::Failed(call, Box::new(refused))
+    Attempt::Failed(call, Box::new(problem))
 }
 
 /// The request as its upstream gets it. What was judged stays behind, so that it can be judged
 /// again; only a body that streams goes along.
 fn outgoing(
-    plane: &Plane,
-    connection: &Connection,
+    worker: &WorkerState,
+    connection: &ClientConnection,
     request: &mut CallRequest,
-    way: Way<'_>,
+    destination: Destination<'_>,
 ) -> Option<Request<OutBody>> {
     let bound = request.tool().and_then(|tool| tool.body);
     let timeout = request.timeout();
-    let target = match way.fallback {
+    let target = match destination.fallback {
         None => request.message.target.whole().clone(),
         Some((upstream, _)) => request.message.target.below(&upstream.base)?,
     };
-    let destination = way
+    let addresses = destination
         .fallback
-        .map_or(&request.route().destination, |(_, destination)| destination);
-    let headers = headers::to_upstream(&request.message, connection, destination, &plane.traces);
+        .map_or(&request.route().addresses, |(_, addresses)| addresses);
+    let headers = headers::to_upstream(&request.message, connection, addresses, &worker.traces);
     let message = &mut request.message;
-    let body = match std::mem::replace(&mut message.body, Content::None) {
-        Content::None => OutBody::Empty,
-        Content::Read(bytes, share) => {
+    let body = match std::mem::replace(&mut message.body, RequestBody::None) {
+        RequestBody::None => OutBody::Empty,
+        RequestBody::Read(bytes, share) => {
             let body = OutBody::Full(bytes.clone());
-            message.body = Content::Read(bytes, share);
+            message.body = RequestBody::Read(bytes, share);
             body
         }
-        Content::Unread(incoming) => {
+        RequestBody::Unread(incoming) => {
             let bound = bound.unwrap_or(usize::MAX) as u64;
             OutBody::stream(incoming, connection.wire(), bound, timeout)
         }

@@ -8,7 +8,7 @@
 //!
 //! - a client's bad head becomes a small request of our own, so that hyper still answers what was
 //!   pipelined before it, in order, and the service finds the verdict at its place
-//!   ([`Wire::next_head`]); after it the connection reads as ended;
+//!   ([`WireState::next_head`]); after it the connection reads as ended;
 //! - a bad chunk, and anything bad from an upstream, is a read error: the message that was begun is
 //!   broken off, never completed (hostile.md A18, A26).
 //!
@@ -17,12 +17,11 @@
 //! is decided by whoever reads it.
 //!
 //! And it notices when a client leaves. hyper does not listen while a call is in flight, so whoever
-//! drives it asks here ([`Watched::poll_gone`]): what the client sends meanwhile is kept for later,
-//! and its end ends the call, which may be one that a person is about to approve (A91). A client
-//! that only closes its sending side cannot be told from one that left, and is taken for one.
-//! hyper's own `half_close(false)` does the same until a single byte was pipelined.
+//! drives it asks here ([`WatchedStream::poll_gone`]): what the client sends meanwhile is kept for
+//! later, and its end ends the call, which may be one that a person is about to approve (A91). A
+//! client that only closes its sending side cannot be told from one that left, and is taken for
+//! one. hyper's own `half_close(false)` does the same until a single byte was pipelined.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,9 +30,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::alarm::Alarm;
+use super::lazy_deadline::LazyDeadline;
+use super::wire_state::WireState;
 use crate::wire::Malformed;
-use crate::wire::head::{Guard, HeadLimits, Scan};
+use crate::wire::head::Scan;
 
 /// What hyper reads in place of a head that was refused. The reserved prefix keeps it apart from
 /// every route, should a service forget to ask.
@@ -55,7 +55,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const MAX_LINGER_BYTES: usize = 256 * 1024;
 
 /// What is kept of requests that were pipelined behind a call in flight. With more, nobody knows
-/// any longer whether the client is there ([`Wire::is_blind`]).
+/// any longer whether the client is there ([`WireState::is_blind`]).
 const MAX_AHEAD: usize = 64 * 1024;
 
 /// Read at once while watching; nearly always nothing comes.
@@ -82,112 +82,8 @@ impl Default for ClientPatience {
     }
 }
 
-/// What the guard has seen, shared between the stream that hyper owns and whoever serves what hyper
-/// reads.
-#[derive(Debug)]
-pub struct Wire {
-    guard: Option<RefCell<Guard>>,
-    refused: Cell<Option<Malformed>>,
-    broken: Cell<Option<Malformed>>,
-    written: Cell<u64>,
-    /// The refused head was asked for: it is being answered, and nothing follows.
-    told: Cell<bool>,
-    blind: Cell<bool>,
-}
-
-impl Wire {
-    /// Of a client's HTTP/1 connection.
-    #[must_use]
-    pub fn client(limits: HeadLimits) -> Rc<Self> {
-        Self::new(Some(Guard::request(limits)))
-    }
-
-    /// Of an upstream's connection.
-    #[must_use]
-    pub fn upstream(limits: HeadLimits) -> Rc<Self> {
-        Self::new(Some(Guard::response(limits)))
-    }
-
-    /// Of a connection whose framing somebody else checks: HTTP/2.
-    #[must_use]
-    pub fn unguarded() -> Rc<Self> {
-        Self::new(None)
-    }
-
-    fn new(guard: Option<Guard>) -> Rc<Self> {
-        Rc::new(Self {
-            guard: guard.map(RefCell::new),
-            refused: Cell::default(),
-            broken: Cell::default(),
-            written: Cell::default(),
-            told: Cell::default(),
-            blind: Cell::default(),
-        })
-    }
-
-    /// The verdict on the next head, in the order in which hyper makes requests of them. To be
-    /// asked exactly once for each.
-    pub fn next_head(&self) -> Result<(), Malformed> {
-        let Some(guard) = &self.guard else {
-            return Ok(());
-        };
-        if guard.borrow_mut().next_head().is_some() {
-            return Ok(());
-        }
-        // A request whose head nobody judged does not exist; if it did, it would not pass (G3).
-        self.told.set(true);
-        Err(self.refused.get().unwrap_or(Malformed::RequestLine))
-    }
-
-    /// More came behind the call in flight than is kept, so that its client could leave unseen.
-    #[must_use]
-    pub fn is_blind(&self) -> bool {
-        self.blind.get()
-    }
-
-    /// What broke off a message that was begun.
-    #[must_use]
-    pub fn broken(&self) -> Option<Malformed> {
-        self.broken.get()
-    }
-
-    /// How many bytes were handed to the socket.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.written.get()
-    }
-
-    /// A request goes out on this upstream connection; `to_head` because answers to HEAD have no
-    /// body.
-    pub fn expect_response(&self, to_head: bool) {
-        if let Some(guard) = &self.guard {
-            guard.borrow_mut().expect_response(to_head);
-        }
-    }
-
-    fn scan(&self, bytes: &[u8]) -> Scan {
-        self.guard
-            .as_ref()
-            .map_or(Scan::Pass, |guard| guard.borrow_mut().scan(bytes))
-    }
-
-    fn at_rest(&self) -> Result<(), Malformed> {
-        self.guard
-            .as_ref()
-            .map_or(Ok(()), |guard| guard.borrow().end())
-    }
-
-    /// The body of the message at hand is on its way: no later head was seen.
-    fn in_first_body(&self) -> bool {
-        self.guard.as_ref().is_some_and(|guard| {
-            let guard = guard.borrow();
-            guard.end() == Err(Malformed::BodyIncomplete) && !guard.has_waiting()
-        })
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
+enum ReadState {
     Open,
     /// Nothing more is read; what was kept may still be given.
     Ended,
@@ -199,17 +95,17 @@ enum Reading {
 #[derive(Debug)]
 pub struct Guarded<I> {
     io: I,
-    wire: Rc<Wire>,
+    wire: Rc<WireState>,
     /// Bytes on their way: up to `given` they were handed on, up to `judged` they may be, behind
     /// that they are on hold.
     kept: Vec<u8>,
     given: usize,
     judged: usize,
-    reading: Reading,
+    reading: ReadState,
     /// `None` for an upstream: whoever sent the request keeps the clock.
     patience: Option<ClientPatience>,
-    read_wait: Alarm,
-    write_wait: Alarm,
+    read_wait: LazyDeadline,
+    write_wait: LazyDeadline,
     /// Where small pieces are put together before they are written.
     flat: Vec<u8>,
     lingered: usize,
@@ -220,7 +116,7 @@ pub struct Guarded<I> {
 
 impl<I> Guarded<I> {
     /// A client's stream; `early` are bytes that were already read from it.
-    pub fn client(io: I, wire: Rc<Wire>, early: Vec<u8>, patience: ClientPatience) -> Self {
+    pub fn client(io: I, wire: Rc<WireState>, early: Vec<u8>, patience: ClientPatience) -> Self {
         let mut guarded = Self::new(io, wire, Some(patience));
         guarded.kept = early;
         guarded.judge_kept();
@@ -228,21 +124,21 @@ impl<I> Guarded<I> {
     }
 
     /// An upstream's stream.
-    pub fn upstream(io: I, wire: Rc<Wire>) -> Self {
+    pub fn upstream(io: I, wire: Rc<WireState>) -> Self {
         Self::new(io, wire, None)
     }
 
-    fn new(io: I, wire: Rc<Wire>, patience: Option<ClientPatience>) -> Self {
+    fn new(io: I, wire: Rc<WireState>, patience: Option<ClientPatience>) -> Self {
         Self {
             io,
             wire,
             kept: Vec::new(),
             given: 0,
             judged: 0,
-            reading: Reading::Open,
+            reading: ReadState::Open,
             patience,
-            read_wait: Alarm::default(),
-            write_wait: Alarm::default(),
+            read_wait: LazyDeadline::default(),
+            write_wait: LazyDeadline::default(),
             flat: Vec::new(),
             lingered: 0,
             listening: true,
@@ -273,12 +169,12 @@ impl<I> Guarded<I> {
     fn refuse(&mut self, reason: Malformed, in_body: bool) {
         self.read_wait.rest();
         if self.patience.is_some() && !in_body {
-            self.wire.refused.set(Some(reason));
+            self.wire.refuse_head(reason);
             self.kept.extend_from_slice(REFUSED);
-            self.reading = Reading::Ended;
+            self.reading = ReadState::Ended;
         } else {
-            self.wire.broken.set(Some(reason));
-            self.reading = Reading::Broken;
+            self.wire.break_off(reason);
+            self.reading = ReadState::Broken;
         }
     }
 
@@ -309,7 +205,7 @@ impl<I> Guarded<I> {
         match self.wire.at_rest() {
             Ok(()) => {
                 ready!(self.read_wait.poll_over(patience.idle, cx));
-                self.reading = Reading::Ended;
+                self.reading = ReadState::Ended;
             }
             Err(Malformed::HeadIncomplete) => {
                 ready!(self.read_wait.poll_over(patience.head, cx));
@@ -339,7 +235,7 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
         self.read_wait.rest();
         let fresh = buf.filled().get(before..).unwrap_or_default();
         if fresh.is_empty() {
-            self.reading = Reading::Ended;
+            self.reading = ReadState::Ended;
             return Poll::Ready(Ok(true));
         }
         let passed = match self.wire.scan(fresh) {
@@ -378,7 +274,7 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
             // Half a head, and then nothing: as if it had not been begun.
             self.kept.clear();
             (self.given, self.judged) = (0, 0);
-            self.reading = Reading::Ended;
+            self.reading = ReadState::Ended;
         } else {
             // A head has one deadline, however many bytes of it dribble in; a chunk line has none
             // here.
@@ -419,19 +315,19 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guarded<I> {
                 return Poll::Ready(Ok(()));
             }
             match this.reading {
-                Reading::Ended => return Poll::Ready(Ok(())),
-                Reading::Broken => {
+                ReadState::Ended => return Poll::Ready(Ok(())),
+                ReadState::Broken => {
                     return Poll::Ready(Err(io::Error::new(
                         io::ErrorKind::InvalidData,
                         this.wire.broken().unwrap_or(Malformed::BodyIncomplete),
                     )));
                 }
-                Reading::Open if this.kept.is_empty() => {
+                ReadState::Open if this.kept.is_empty() => {
                     if ready!(this.poll_in_place(cx, buf))? {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Reading::Open => ready!(this.poll_behind(cx))?,
+                ReadState::Open => ready!(this.poll_behind(cx))?,
             }
         }
     }
@@ -445,9 +341,7 @@ impl<I: AsyncWrite + Unpin> Guarded<I> {
     ) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(count)) => {
-                self.wire
-                    .written
-                    .set(self.wire.written.get() + *count as u64);
+                self.wire.count_written(*count);
                 self.write_wait.rest();
             }
             Poll::Ready(Err(_)) => {}
@@ -514,14 +408,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
 
 impl<I: AsyncRead + Unpin> Guarded<I> {
     /// Has the client left, while hyper does not listen?
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // A body at hand is read at the pace of whoever wants it, and its end is an error there.
-        if self.listening || self.closing || self.wire.told.get() || self.wire.in_first_body() {
+        if self.listening
+            || self.closing
+            || self.wire.is_refusal_asked()
+            || self.wire.in_first_body()
+        {
             return Poll::Pending;
         }
         loop {
-            let is_open = self.reading == Reading::Open;
-            self.wire.blind.set(if is_open {
+            let is_open = self.reading == ReadState::Open;
+            self.wire.set_blind(if is_open {
                 self.kept.len() >= MAX_AHEAD
             } else {
                 self.lingered >= MAX_LINGER_BYTES
@@ -543,6 +441,11 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
         }
     }
 
+    /// hyper waits for bytes, or has not asked for any since it was driven.
+    pub(super) fn set_listening(&mut self, listening: bool) {
+        self.listening = listening;
+    }
+
     /// Keeps `fresh` bytes for when hyper asks again.
     fn keep(&mut self, fresh: &[u8]) {
         self.kept.extend_from_slice(fresh);
@@ -562,80 +465,6 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
                 self.kept.len() - self.judged
             }
         };
-    }
-}
-
-/// A client's stream in two hands: hyper reads and writes it, and whoever drives hyper watches
-/// whether the client is still there.
-#[derive(Debug)]
-pub struct Watched<I>(Rc<RefCell<Guarded<I>>>);
-
-impl<I> Clone for Watched<I> {
-    fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
-    }
-}
-
-impl<I> From<Guarded<I>> for Watched<I> {
-    fn from(guarded: Guarded<I>) -> Self {
-        Self(Rc::new(RefCell::new(guarded)))
-    }
-}
-
-impl<I: AsyncRead + Unpin> Watched<I> {
-    /// Ready when the client has left in the middle of a call. To be asked before hyper is driven,
-    /// so that nothing is decided for a client that is gone, and again behind it, so that its
-    /// leaving wakes the task.
-    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.borrow_mut().poll_gone(cx)
-    }
-
-    /// hyper is about to be driven, and has not asked for bytes yet.
-    pub fn begin(&self) {
-        self.0.borrow_mut().listening = false;
-    }
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut guarded = self.0.borrow_mut();
-        let read = Pin::new(&mut *guarded).poll_read(cx, buf);
-        guarded.listening = read.is_pending();
-        read
-    }
-}
-
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.borrow().is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
     }
 }
 

@@ -14,8 +14,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Version, header};
 use smallvec::SmallVec;
 
+use super::connection::{ClientConnection, Peer, Scheme};
 use super::message::OutgoingMessage;
-use super::worker::{Connection, Peer, Scheme};
 use crate::gate::policy::Upstream;
 use crate::ledger::caps::Capped;
 
@@ -33,11 +33,11 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 burngate");
 const MOST_ADDED: usize = 6;
 
 /// Names that one message rarely exceeds; more cost an allocation.
-type Names = SmallVec<[HeaderName; 8]>;
+type HeaderNames = SmallVec<[HeaderName; 8]>;
 
 /// Where requests for one tool API go, and where its answers seem to come from.
 #[derive(Debug, Clone)]
-pub struct Destination {
+pub struct AddressMap {
     upstream: Upstream,
     /// What the upstream knows itself as: `host`, or `host:port` where the port is not its scheme's
     /// own.
@@ -46,7 +46,7 @@ pub struct Destination {
     route: Box<str>,
 }
 
-impl Destination {
+impl AddressMap {
     /// `route` is the prefix that was stripped from the path, `/` or empty for none. `None` if the
     /// upstream's host cannot stand in a header.
     #[must_use]
@@ -114,13 +114,13 @@ impl Traces {
 #[must_use]
 pub fn to_upstream(
     message: &OutgoingMessage,
-    connection: &Connection,
-    destination: &Destination,
+    connection: &ClientConnection,
+    addresses: &AddressMap,
     traces: &Traces,
 ) -> HeaderMap {
     let came = &message.headers;
     let mut headers = HeaderMap::with_capacity(came.len() + MOST_ADDED);
-    headers.insert(header::HOST, destination.host.clone());
+    headers.insert(header::HOST, addresses.host.clone());
     let hop = named_by_connection(came);
     for (name, value) in came {
         if name != header::HOST && !is_kept_from_upstream(name.as_str()) && !hop.contains(name) {
@@ -157,14 +157,14 @@ pub fn to_agent(
     headers: &mut HeaderMap,
     scheme: Scheme,
     asked: Option<&HeaderValue>,
-    destination: &Destination,
+    addresses: &AddressMap,
 ) {
     strip(headers, is_kept_from_agent);
     if let Some(location) = headers.get(header::LOCATION)
         && let Some(rewritten) = location
             .to_str()
             .ok()
-            .and_then(|location| rewrite(location, scheme, asked, destination))
+            .and_then(|location| rewrite(location, scheme, asked, addresses))
     {
         headers.insert(header::LOCATION, rewritten);
     }
@@ -172,7 +172,7 @@ pub fn to_agent(
 
 /// Removes what `is_kept` names, and what Connection names.
 fn strip(headers: &mut HeaderMap, is_kept: fn(&str) -> bool) {
-    let mut names: Names = headers
+    let mut names: HeaderNames = headers
         .keys()
         .filter(|name| is_kept(name.as_str()))
         .cloned()
@@ -185,8 +185,8 @@ fn strip(headers: &mut HeaderMap, is_kept: fn(&str) -> bool) {
 
 /// What Connection names. The guard has refused a Connection that names a header that decides
 /// something (A54).
-fn named_by_connection(headers: &HeaderMap) -> Names {
-    let mut names = Names::new();
+fn named_by_connection(headers: &HeaderMap) -> HeaderNames {
+    let mut names = HeaderNames::new();
     for value in headers.get_all(header::CONNECTION) {
         for name in value.as_bytes().split(|&byte| byte == b',') {
             // Nobody may take the message's length from it: it belongs to the whole way.
@@ -255,11 +255,11 @@ fn rewrite(
     location: &str,
     scheme: Scheme,
     asked: Option<&HeaderValue>,
-    destination: &Destination,
+    addresses: &AddressMap,
 ) -> Option<HeaderValue> {
-    let Destination {
+    let AddressMap {
         upstream, route, ..
-    } = destination;
+    } = addresses;
     let absolute = |rest: &str| {
         let path = below(rest, &upstream.base)?;
         Some(format!(
@@ -337,7 +337,7 @@ mod tests {
     use http::request::Parts;
     use rstest::rstest;
 
-    use super::super::body::Content;
+    use super::super::body::RequestBody;
     use super::super::message::OutgoingTarget;
     use super::*;
     use crate::gate::policy::pattern::Matched;
@@ -359,16 +359,15 @@ mod tests {
                 builder.header(*name, *value)
             });
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let destination =
-            Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
-        let connection = Connection::for_test(peer, Scheme::Https);
-        to_upstream(&message(parts), &connection, &destination, &Traces::new(7))
+        let addresses = AddressMap::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
+        let connection = ClientConnection::for_test(peer, Scheme::Https);
+        to_upstream(&message(parts), &connection, &addresses, &Traces::new(7))
     }
 
     fn message(head: Parts) -> OutgoingMessage {
         let target = target::read("/a", None).unwrap();
         let target = OutgoingTarget::new("", &target, &Matched::new()).unwrap();
-        OutgoingMessage::new(head, target, Content::None)
+        OutgoingMessage::new(head, target, RequestBody::None)
     }
 
     fn local() -> Peer {
@@ -480,12 +479,12 @@ mod tests {
             .header("cookie", "a=1")
             .header("cookie", "b=2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let destination = Destination::new(&upstream(true, "tools", 443, ""), "/").unwrap();
+        let addresses = AddressMap::new(&upstream(true, "tools", 443, ""), "/").unwrap();
         let message = message(parts);
         let headers = to_upstream(
             &message,
-            &Connection::for_test(local(), Scheme::Https),
-            &destination,
+            &ClientConnection::for_test(local(), Scheme::Https),
+            &addresses,
             &Traces::new(1),
         );
         assert_eq!(
@@ -531,7 +530,7 @@ mod tests {
             &mut headers,
             Scheme::Http,
             None,
-            &Destination::new(&upstream(false, "tools", 80, ""), "/p").unwrap(),
+            &AddressMap::new(&upstream(false, "tools", 80, ""), "/p").unwrap(),
         );
         let mut names: Vec<_> = headers
             .iter()
@@ -567,11 +566,10 @@ mod tests {
         #[case] location: &str,
         #[case] rewritten: Option<&str>,
     ) {
-        let destination =
-            Destination::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
+        let addresses = AddressMap::new(&upstream(false, "tools", 3000, ""), "/payments").unwrap();
         let asked = HeaderValue::from_static("gate");
         assert_eq!(
-            rewrite(location, Scheme::Https, Some(&asked), &destination),
+            rewrite(location, Scheme::Https, Some(&asked), &addresses),
             rewritten.map(|text| HeaderValue::from_str(text).unwrap())
         );
     }
@@ -588,10 +586,10 @@ mod tests {
         #[case] route: &str,
         #[case] rewritten: Option<&str>,
     ) {
-        let destination = Destination::new(&upstream(true, "[::1]", 443, "/v2"), route).unwrap();
+        let addresses = AddressMap::new(&upstream(true, "[::1]", 443, "/v2"), route).unwrap();
         let asked = HeaderValue::from_static("gate");
         assert_eq!(
-            rewrite(location, Scheme::Http, Some(&asked), &destination),
+            rewrite(location, Scheme::Http, Some(&asked), &addresses),
             rewritten.map(|text| HeaderValue::from_str(text).unwrap())
         );
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::plane::Plane;
-use super::refusal::Refused;
-use super::worker::Connection;
+use super::connection::ClientConnection;
+use super::problem_reply::ProblemReply;
+use super::worker_state::WorkerState;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::name::ApprovalId;
 use crate::journal::receipt::Receipt;
@@ -21,15 +21,15 @@ use crate::ledger::call::permit::InFlightCall;
 pub const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// What became of the wait.
-pub enum Decided {
+pub enum HoldOutcome {
     /// A grant for exactly this call exists: judge it again.
     Approved,
     /// Still undecided.
-    Waiting(Box<Waiting>),
+    Waiting(Box<StillWaiting>),
 }
 
 /// A call that goes on waiting without its connection.
-pub struct Waiting {
+pub struct StillWaiting {
     /// The approval.
     pub approval: Approval,
     /// The agent asked not to wait: 202 instead of 403.
@@ -80,13 +80,13 @@ impl Preference {
 /// Waits for a decision on `approval`; an error where the call will not go. Dropped when the agent
 /// leaves: then nothing is executed, and the approval stays for a repeat (A91).
 pub async fn wait(
-    plane: &Plane,
-    connection: &Connection,
+    worker: &WorkerState,
+    connection: &ClientConnection,
     headers: &HeaderMap,
     call: &InFlightCall,
     approval: Approval,
     durable: Option<Receipt<Result<(), Unavailable>>>,
-) -> Result<Decided, Refused> {
+) -> Result<HoldOutcome, ProblemReply> {
     super::forward::durable(durable).await?;
     let preference = Preference::of(headers);
     let wait = match preference {
@@ -102,28 +102,29 @@ pub async fn wait(
     };
     let id = approval.request.approval;
     let waiting = |approval| {
-        Ok(Decided::Waiting(Box::new(Waiting {
+        Ok(HoldOutcome::Waiting(Box::new(StillWaiting {
             approval,
             respond_async: preference.respond_async,
             applied_wait: preference.wait,
         })))
     };
     let decided = tokio::select! {
-        decided = decision(plane.ledger(), id) => decided,
+        decided = decision(worker.ledger(), id) => decided,
         () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
         // A gate that stops keeps nobody waiting: the approval outlives it.
-        () = plane.stopping() => None,
+        () = worker.stopping() => None,
     };
     match decided {
         Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
-            // So much was pipelined behind the call that its agent may be gone: a repeat will tell.
+            // So much was pipelined behind the call that its agent may be gone. If it is not,
+            // it repeats the call.
             if connection.is_blind() {
                 waiting(approval)
             } else {
-                Ok(Decided::Approved)
+                Ok(HoldOutcome::Approved)
             }
         }
-        Some(approval) => Err(Refused::decided(&approval)),
+        Some(approval) => Err(ProblemReply::decided(&approval)),
         None => waiting(approval),
     }
 }

@@ -54,7 +54,7 @@ pub struct Caller {
     /// The agent.
     pub agent: AgentName,
     /// The workflow it works for, with its living state.
-    pub place: Arc<WorkflowHandle>,
+    pub workplace: Arc<WorkflowHandle>,
 }
 
 /// Why nobody could be identified.
@@ -123,8 +123,8 @@ impl Identities {
                 (identity.agent.clone(), Some(&identity.workflows))
             }
         };
-        let place = choose(headers, workflows.map(Vec::as_slice), &table.entries)?;
-        Ok(Caller { agent, place })
+        let workplace = choose(headers, workflows.map(Vec::as_slice), &table.entries)?;
+        Ok(Caller { agent, workplace })
     }
 }
 
@@ -190,8 +190,8 @@ fn choose(
     let may = |name: &WorkflowName| allowed.is_none_or(|allowed| allowed.contains(name));
     if let Some(value) = headers.get(WORKFLOW) {
         let named = value.to_str().unwrap_or_default();
-        let place = entries.get(named).filter(|place| may(&place.policy.name));
-        return place
+        let named_one = entries.get(named).filter(|one| may(&one.policy.name));
+        return named_one
             .map(Arc::clone)
             .ok_or_else(|| Unknown::NotYours(shown(named)));
     }
@@ -206,7 +206,7 @@ fn the_only<'a>(
     mut possible: impl Iterator<Item = &'a Arc<WorkflowHandle>>,
 ) -> Result<Arc<WorkflowHandle>, Unknown> {
     match (possible.next(), possible.next()) {
-        (Some(place), None) => Ok(Arc::clone(place)),
+        (Some(only), None) => Ok(Arc::clone(only)),
         (Some(_), Some(_)) => Err(Unknown::Several),
         (None, _) => Err(Unknown::None),
     }

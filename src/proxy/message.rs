@@ -18,12 +18,12 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Version, header};
 use smallvec::SmallVec;
 
-use super::body::Content;
+use super::body::RequestBody;
 use crate::gate::policy::Tool;
 use crate::gate::policy::facts::{Ambiguous, Lookup};
 use crate::gate::policy::pattern::Matched;
 use crate::wire::target;
-use crate::wire::target::Target;
+use crate::wire::target::CanonicalTarget;
 
 /// A request as it leaves for its tool API.
 pub struct OutgoingMessage {
@@ -38,13 +38,13 @@ pub struct OutgoingMessage {
     /// The version that the agent speaks.
     pub version: Version,
     /// The body.
-    pub body: Content,
+    pub body: RequestBody,
 }
 
 impl OutgoingMessage {
     /// The message of a request with this head.
     #[must_use]
-    pub fn new(head: Parts, target: OutgoingTarget, body: Content) -> Self {
+    pub fn new(head: Parts, target: OutgoingTarget, body: RequestBody) -> Self {
         let host = head.headers.get(header::HOST).cloned();
         let authority = || head.uri.authority().map(Authority::as_str);
         OutgoingMessage {
@@ -73,7 +73,7 @@ impl OutgoingTarget {
     /// `target` on an upstream whose paths begin with `base`, with what the tool's pattern matched
     /// of it. `None` if an upstream could not be asked for it.
     #[must_use]
-    pub fn new(base: &str, target: &Target<'_>, matched: &Matched) -> Option<Self> {
+    pub fn new(base: &str, target: &CanonicalTarget<'_>, matched: &Matched) -> Option<Self> {
         let below = |which: &Range<usize>| {
             let span = target.span(which.clone());
             base.len() + span.start..base.len() + span.end

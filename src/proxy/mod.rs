@@ -17,31 +17,37 @@
 
 pub mod exchange;
 
-pub mod again;
 pub mod agent;
 pub mod body;
+pub mod context;
 pub mod failure_rule;
 pub mod forward;
 pub mod hold;
 pub mod identify;
 pub mod message;
 pub mod parsed;
-pub mod plane;
+pub mod problem_reply;
 pub mod read;
-pub mod refusal;
 pub mod respond;
+pub mod retry;
 pub mod routes;
 pub mod settle;
+pub mod worker_state;
 
 pub mod accept;
-pub mod alarm;
+pub mod connection;
 pub mod drain;
 pub mod guard;
 pub mod headers;
-mod hush;
+pub mod lazy_deadline;
+mod muted_waker;
 pub mod observe;
 pub mod outbound;
 pub mod pool;
+mod socket;
+pub mod spawner;
 pub mod tls;
 pub mod upstream;
+mod watched_stream;
+pub mod wire_state;
 pub mod worker;

@@ -1,8 +1,8 @@
 //! Answers on their way to the agent, and how they ended.
 //!
-//! Decides what the end of an answer was, and tells it exactly once (G1): a token travels with the
-//! body and is used up by its end, its failure or its drop, whichever comes first. Pieces pass as
-//! they come; a bounded copy may be kept for conditions on `response.body`, which delays none of
+//! Decides what the end of an answer was, and reports it exactly once (G1): a token travels with
+//! the body and is used up by its end, its failure or its drop, whichever comes first. Pieces pass
+//! as they come; a bounded copy may be kept for conditions on `response.body`, which delays none of
 //! them.
 
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::upstream::{Broken, UpstreamBody};
+use super::upstream::{BrokenAnswer, UpstreamBody};
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum AnswerEnding {
     /// All of it was handed on.
     Complete,
     /// The upstream closed or broke inside it.
@@ -28,10 +28,10 @@ pub enum Ending {
     ClientGone,
 }
 
-/// Who is told how an answer ended.
+/// What learns how an answer ended.
 pub trait OnEnd: Unpin + 'static {
     /// Called exactly once. `copy` is what was kept, if that was asked for.
-    fn on_end(self, ending: Ending, copy: Option<Copied>);
+    fn on_end(self, ending: AnswerEnding, copy: Option<Copied>);
 }
 
 /// The beginning of an answer's body.
@@ -86,7 +86,7 @@ impl<E: OnEnd> ReplyBody<E> {
 }
 
 impl<E: OnEnd> Observed<E> {
-    fn ended(&mut self, ending: Ending) {
+    fn ended(&mut self, ending: AnswerEnding) {
         if let Some(end) = self.end.take() {
             let copy = self.copy.take().map(|copy| Copied {
                 bytes: copy.kept.freeze(),
@@ -96,7 +96,7 @@ impl<E: OnEnd> Observed<E> {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         match &frame {
             Poll::Pending => {}
@@ -106,15 +106,15 @@ impl<E: OnEnd> Observed<E> {
                 }
                 // Nobody asks again after a last frame whose length was known.
                 if self.body.is_end_stream() {
-                    self.ended(Ending::Complete);
+                    self.ended(AnswerEnding::Complete);
                 }
             }
             Poll::Ready(Some(Err(broken))) => self.ended(match broken {
-                Broken::Reset => Ending::UpstreamReset,
-                Broken::Timeout => Ending::UpstreamTimeout,
-                Broken::Malformed => Ending::UpstreamMalformed,
+                BrokenAnswer::Reset => AnswerEnding::UpstreamReset,
+                BrokenAnswer::Timeout => AnswerEnding::UpstreamTimeout,
+                BrokenAnswer::Malformed => AnswerEnding::UpstreamMalformed,
             }),
-            Poll::Ready(None) => self.ended(Ending::Complete),
+            Poll::Ready(None) => self.ended(AnswerEnding::Complete),
         }
         frame
     }
@@ -133,9 +133,9 @@ impl<E: OnEnd> Drop for Observed<E> {
     fn drop(&mut self) {
         // A body without content is never polled.
         let ending = if self.body.is_end_stream() {
-            Ending::Complete
+            AnswerEnding::Complete
         } else {
-            Ending::ClientGone
+            AnswerEnding::ClientGone
         };
         self.ended(ending);
     }
@@ -143,12 +143,12 @@ impl<E: OnEnd> Drop for Observed<E> {
 
 impl<E: OnEnd> Body for ReplyBody<E> {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = BrokenAnswer;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),

@@ -1,7 +1,7 @@
 //! The body of a request on its way to an upstream.
 //!
-//! Decides how a body that fails is kept apart from one that ends: hyper is told of an error and
-//! breaks the request off, so that an upstream never sees a whole request that the client did not
+//! Decides how a body that fails is kept apart from one that ends: hyper gets an error and breaks
+//! the request off, so that an upstream never sees a whole request that the client did not
 //! send (hostile.md A18, A22), and why it failed stays readable when the send has failed. Trailers
 //! are dropped (A19).
 
@@ -14,9 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::alarm::Alarm;
-use super::guard::Wire;
-use super::hush::take_frame;
+use super::lazy_deadline::LazyDeadline;
+use super::muted_waker::take_frame;
+use super::wire_state::WireState;
 use crate::wire::Malformed;
 
 /// Why a client's body did not arrive.
@@ -51,10 +51,10 @@ pub enum OutBody {
 #[derive(Debug)]
 pub struct Streaming {
     body: Incoming,
-    wire: Rc<Wire>,
+    wire: Rc<WireState>,
     left: u64,
     silence: Duration,
-    wait: Alarm,
+    wait: LazyDeadline,
     failure: Rc<Cell<Option<BodyFailure>>>,
 }
 
@@ -62,7 +62,7 @@ impl OutBody {
     /// Passes `body` on, which comes from the connection of `wire`: at most `bound` bytes, never
     /// silent for longer than `silence`.
     #[must_use]
-    pub fn stream(body: Incoming, wire: Rc<Wire>, bound: u64, silence: Duration) -> Self {
+    pub fn stream(body: Incoming, wire: Rc<WireState>, bound: u64, silence: Duration) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }
@@ -71,7 +71,7 @@ impl OutBody {
             wire,
             left: bound,
             silence,
-            wait: Alarm::default(),
+            wait: LazyDeadline::default(),
             failure: Rc::default(),
         })
     }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use http::header;
 
-use super::body::Content;
+use super::body::RequestBody;
 use super::identify;
 use super::identify::Caller;
 use super::message::{HeaderParts, OutgoingMessage, PathParts};
+use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
-use super::refusal::Refused;
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::name::{AgentName, RunId};
@@ -38,7 +38,7 @@ pub struct ParsedCall<'m> {
 
 impl<'m> ParsedCall<'m> {
     /// Reads the arguments of a call, where its body has been read and is JSON.
-    pub fn of(request: &'m CallRequest) -> Result<Self, Refused> {
+    pub fn of(request: &'m CallRequest) -> Result<Self, ProblemReply> {
         let message = &request.message;
         let is_json = media::is_json(message.headers.get(header::CONTENT_TYPE)).is_ok();
         let args = match message.body.bytes() {
@@ -76,12 +76,12 @@ impl<'m> ParsedCall<'m> {
 
     /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
     /// else none but its own.
-    pub fn run(&self, caller: &Caller, standing: &Standing) -> Result<Option<RunId>, Refused> {
+    pub fn run(&self, caller: &Caller, standing: &Standing) -> Result<Option<RunId>, ProblemReply> {
         let headers = &self.message().headers;
         if let Some(run) = identify::named_run(headers)? {
             return Ok(Some(run));
         }
-        if let Some(key) = &caller.place.policy.run.key {
+        if let Some(key) = &caller.workplace.policy.run.key {
             let text = key.text(&self.facts(caller, standing, None));
             if let Some(run) = text.ok().flatten().as_deref().and_then(identify::run_id) {
                 return Ok(Some(run));
@@ -105,7 +105,7 @@ impl<'m> ParsedCall<'m> {
             header: &self.headers,
             tool: self.tool_name(),
             agent: caller.agent.as_str(),
-            workflow: caller.place.policy.name.as_str(),
+            workflow: caller.workplace.policy.name.as_str(),
             run: RunFacts {
                 id: "",
                 calls: 0,
@@ -137,10 +137,10 @@ impl ReviewView for ParsedCall<'_> {
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest> {
         let (message, route) = (self.message(), self.request.route());
         let body = match (&message.body, &self.args) {
-            (Content::Unread(_), _) => return None,
-            (Content::None, _) => Body::None,
-            (Content::Read(..), Some(args)) => Body::Json(args),
-            (Content::Read(bytes, _), None) => Body::Bytes(bytes),
+            (RequestBody::Unread(_), _) => return None,
+            (RequestBody::None, _) => Body::None,
+            (RequestBody::Read(..), Some(args)) => Body::Json(args),
+            (RequestBody::Read(bytes, _), None) => Body::Bytes(bytes),
         };
         let undefined = Digest::new([0; 32]);
         Some(canonical::approval_digest(&Approved {
@@ -166,15 +166,15 @@ impl ReviewView for ParsedCall<'_> {
         // No text has this byte: what ends here does not go on in what follows.
         into.write_u8(0xff);
         match (&self.message().body, &self.args) {
-            (Content::Unread(_), _) => return false,
-            (Content::None, _) => into.write_u8(0),
-            (Content::Read(bytes, _), Some(args)) => {
+            (RequestBody::Unread(_), _) => return false,
+            (RequestBody::None, _) => into.write_u8(0),
+            (RequestBody::Read(bytes, _), Some(args)) => {
                 let mut text = Vec::with_capacity(bytes.len());
                 canonical::write(args, &mut text);
                 into.write_u8(1);
                 into.write(&text);
             }
-            (Content::Read(bytes, _), None) => {
+            (RequestBody::Read(bytes, _), None) => {
                 into.write_u8(2);
                 into.write(bytes);
             }

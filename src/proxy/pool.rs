@@ -8,20 +8,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::upstream::{Lease, Live, Shelf, in_turn};
+use super::socket::Socket;
+use super::upstream::{IdleList, Lease, UpstreamConnection, in_turn};
 use crate::gate::policy::Upstream;
-use crate::wire::head::HeadLimits;
+use crate::wire::framing::HeadLimits;
 
 /// How a pool keeps connections.
 #[derive(Clone)]
@@ -71,20 +68,20 @@ pub enum Unreachable {
 }
 
 /// The connections of one worker.
-pub struct Pool {
+pub struct UpstreamPool {
     options: PoolOptions,
-    shelves: RefCell<HashMap<Upstream, Rc<Shelf>>>,
+    idle: RefCell<HashMap<Upstream, Rc<IdleList>>>,
     #[cfg(test)]
     pub(super) memory: RefCell<std::collections::VecDeque<tokio::io::DuplexStream>>,
 }
 
-impl Pool {
+impl UpstreamPool {
     /// An empty pool.
     #[must_use]
     pub fn new(options: PoolOptions) -> Self {
         Self {
             options,
-            shelves: RefCell::default(),
+            idle: RefCell::default(),
             #[cfg(test)]
             memory: RefCell::default(),
         }
@@ -96,21 +93,25 @@ impl Pool {
         // Here and not in the sending: nothing else may run between the last look at the clamp and
         // the first byte (G2).
         in_turn().await;
-        let found = self.shelf(upstream);
-        if let Some(live) = found.take() {
-            return Ok(Lease::new(live, found));
+        let found = self.idle(upstream);
+        if let Some(connection) = found.take() {
+            return Ok(Lease::new(connection, found));
         }
         // Boxed, because it is rare and large: most calls would carry the room for a handshake that
         // they never make.
-        let live = Box::pin(self.open(upstream, within)).await?;
-        Ok(Lease::new(live, found))
+        let connection = Box::pin(self.open(upstream, within)).await?;
+        Ok(Lease::new(connection, found))
     }
 
-    async fn open(&self, upstream: &Upstream, within: Duration) -> Result<Box<Live>, Unreachable> {
+    async fn open(
+        &self,
+        upstream: &Upstream,
+        within: Duration,
+    ) -> Result<Box<UpstreamConnection>, Unreachable> {
         let connected =
             tokio::time::timeout(self.options.connect.min(within), self.connect(upstream)).await;
         let socket = connected.map_err(|_| Unreachable::Timeout)??;
-        Live::over(socket, self.options.head)
+        UpstreamConnection::over(socket, self.options.head)
             .await
             .map_err(|error| Unreachable::Connect(io::Error::other(error)))
     }
@@ -118,17 +119,17 @@ impl Pool {
     /// Closes what has waited too long. To be called every few seconds; what is checked out is
     /// checked anyway.
     pub fn tend(&self) {
-        self.shelves
+        self.idle
             .borrow_mut()
-            .retain(|_, shelf| shelf.tidy() || Rc::strong_count(shelf) > 1);
+            .retain(|_, idle| idle.tidy() || Rc::strong_count(idle) > 1);
     }
 
-    fn shelf(&self, upstream: &Upstream) -> Rc<Shelf> {
-        if let Some(shelf) = self.shelves.borrow().get(upstream) {
-            return Rc::clone(shelf);
+    fn idle(&self, upstream: &Upstream) -> Rc<IdleList> {
+        if let Some(idle) = self.idle.borrow().get(upstream) {
+            return Rc::clone(idle);
         }
-        let empty = Shelf::new(self.options.waiting, self.options.keep);
-        self.shelves
+        let empty = IdleList::new(self.options.waiting, self.options.keep);
+        self.idle
             .borrow_mut()
             .insert(upstream.clone(), Rc::clone(&empty));
         empty
@@ -176,74 +177,10 @@ impl Pool {
 
     #[cfg(test)]
     pub(super) fn waiting(&self, upstream: &Upstream) -> usize {
-        self.shelves
+        self.idle
             .borrow()
             .get(upstream)
-            .map_or(0, |shelf| shelf.len())
-    }
-}
-
-/// A stream to an upstream.
-pub(super) enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    #[cfg(test)]
-    Memory(tokio::io::DuplexStream),
-}
-
-macro_rules! each {
-    ($socket:expr, $stream:ident => $call:expr) => {
-        match $socket.get_mut() {
-            Socket::Plain($stream) => $call,
-            Socket::Tls($stream) => $call,
-            #[cfg(test)]
-            Socket::Memory($stream) => $call,
-        }
-    };
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-            #[cfg(test)]
-            Self::Memory(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+            .map_or(0, |idle| idle.len())
     }
 }
 

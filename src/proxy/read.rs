@@ -9,19 +9,19 @@ use std::sync::Arc;
 use http::{Request, Version, header};
 use hyper::body::Incoming;
 
-use super::body::Content;
+use super::body::RequestBody;
+use super::connection::ClientConnection;
 use super::message::{OutgoingMessage, OutgoingTarget};
 use super::outbound::OutBody;
-use super::plane::Plane;
-use super::refusal::Refused;
-use super::routes::{Route, Routes, segments};
-use super::worker::Connection;
+use super::problem_reply::ProblemReply;
+use super::routes::{ApiRoute, RouteTable, segments};
+use super::worker_state::WorkerState;
 use crate::gate::policy::Tool;
 use crate::gate::policy::condition::Condition;
 use crate::ledger::WorkflowHandle;
 use crate::ledger::unlisted::MAX_BODY;
 use crate::wire;
-use crate::wire::head::HeadLimits;
+use crate::wire::framing::HeadLimits;
 use crate::wire::{media, target};
 
 /// The paths that are the gate's own.
@@ -31,7 +31,7 @@ pub const RESERVED: &str = "/.burngate/";
 const REPLAYED: usize = 64 * 1024;
 
 /// What a request turns out to be.
-pub enum Intake {
+pub enum RequestKind {
     /// A call of a tool API.
     Call(Box<CallRequest>),
     /// For the gate itself.
@@ -44,30 +44,32 @@ pub enum Intake {
 pub struct CallRequest {
     /// The message.
     pub message: OutgoingMessage,
-    routes: Rc<Routes>,
+    routes: Rc<RouteTable>,
     route: usize,
     tool: Option<Arc<Tool>>,
 }
 
-/// Sorts a request: the guard's verdict on its head first, before anything else of it is believed.
-pub fn intake(
-    plane: &Plane,
-    connection: &Connection,
+/// Reads a request: the guard's verdict on its head first, before anything else of it is believed.
+pub fn read(
+    worker: &WorkerState,
+    connection: &ClientConnection,
     request: Request<Incoming>,
-) -> Result<Intake, Refused> {
+) -> Result<RequestKind, ProblemReply> {
     connection.next_head()?;
     let (parts, body) = request.into_parts();
     if parts.version == Version::HTTP_2 {
         wire::http::check_h2(&parts, HeadLimits::default())?;
     }
     if parts.uri.path() == "*" {
-        return Ok(Intake::Options);
+        return Ok(RequestKind::Options);
     }
     if parts.uri.path().starts_with(RESERVED) {
-        return Ok(Intake::Reserved(Box::new(Request::from_parts(parts, body))));
+        return Ok(RequestKind::Reserved(Box::new(Request::from_parts(
+            parts, body,
+        ))));
     }
-    let table = plane.ledger().table();
-    let routes = plane.routes(&table);
+    let table = worker.ledger().table();
+    let routes = worker.routes(&table);
     let target = target::read(parts.uri.path(), parts.uri.query())?;
     let host = parts
         .headers
@@ -75,7 +77,7 @@ pub fn intake(
         .and_then(|host| host.to_str().ok())
         .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     let Some((route, rest)) = routes.find(host.unwrap_or_default(), &target)? else {
-        return Err(Refused::no_api(target.path()));
+        return Err(ProblemReply::no_api(target.path()));
     };
     let segments = segments(&rest);
     let api = &routes.at(route).api;
@@ -85,10 +87,10 @@ pub fn intake(
     };
     let (tool, captures) = api.tools.iter().find_map(matched).unzip();
     let target = OutgoingTarget::new(&api.upstream.base, &rest, &captures.unwrap_or_default())
-        .ok_or_else(|| Refused::unreachable("its address is not one"))?;
+        .ok_or_else(|| ProblemReply::unreachable("its address is not one"))?;
     drop(segments);
-    Ok(Intake::Call(Box::new(CallRequest {
-        message: OutgoingMessage::new(parts, target, Content::of(body)),
+    Ok(RequestKind::Call(Box::new(CallRequest {
+        message: OutgoingMessage::new(parts, target, RequestBody::of(body)),
         routes,
         route,
         tool,
@@ -98,14 +100,8 @@ pub fn intake(
 impl CallRequest {
     /// The tool API that it is for.
     #[must_use]
-    pub fn route(&self) -> &Route {
+    pub fn route(&self) -> &ApiRoute {
         self.routes.at(self.route)
-    }
-
-    /// The routes that it was found by, and which of them it is for.
-    #[must_use]
-    pub fn found(&self) -> (Rc<Routes>, usize) {
-        (Rc::clone(&self.routes), self.route)
     }
 
     /// The tool, where one matches.
@@ -124,10 +120,10 @@ impl CallRequest {
 
     /// Puts what a reviewer approved in the place of the body. What only vouched for the old one
     /// goes with it.
-    pub fn edit(&mut self, args: &str, plane: &Plane) -> Result<(), Refused> {
-        self.message.body = Content::held(
+    pub fn edit(&mut self, args: &str, worker: &WorkerState) -> Result<(), ProblemReply> {
+        self.message.body = RequestBody::held(
             bytes::Bytes::copy_from_slice(args.as_bytes()),
-            &plane.shared().memory,
+            &worker.process().memory,
         )?;
         for name in ["content-digest", "repr-digest", "digest", "content-md5"] {
             self.message.headers.remove(name);
@@ -138,7 +134,7 @@ impl CallRequest {
     /// A request that was not sent after all: its body is still there.
     pub fn take_back(&mut self, request: Request<OutBody>) {
         if let Some(incoming) = request.into_body().into_unread() {
-            self.message.body = Content::Unread(incoming);
+            self.message.body = RequestBody::Unread(incoming);
         }
     }
 
@@ -153,7 +149,7 @@ impl CallRequest {
                 headers: std::mem::take(&mut self.message.headers),
                 host: self.message.host.clone(),
                 version: self.message.version,
-                body: std::mem::replace(&mut self.message.body, Content::None),
+                body: std::mem::replace(&mut self.message.body, RequestBody::None),
             },
             routes: Rc::clone(&self.routes),
             route: self.route,
@@ -164,12 +160,12 @@ impl CallRequest {
     /// Reads the body where a rule of the tool needs it.
     pub async fn prepare(
         &mut self,
-        plane: &Plane,
-        connection: &Connection,
-        place: &WorkflowHandle,
-    ) -> Result<(), Refused> {
+        worker: &WorkerState,
+        connection: &ClientConnection,
+        workplace: &WorkflowHandle,
+    ) -> Result<(), ProblemReply> {
         let skips = |tool: &Tool| {
-            place.policy.skips.iter().any(|skip| {
+            workplace.policy.skips.iter().any(|skip| {
                 skip.tool == tool.name && skip.cases.as_ref().is_some_and(Condition::reads_args)
             })
         };
@@ -177,38 +173,46 @@ impl CallRequest {
             .tool
             .as_ref()
             .is_some_and(|tool| tool.reads_body() || skips(tool))
-            || place
+            || workplace
                 .policy
                 .run
                 .key
                 .as_ref()
                 .is_some_and(Condition::reads_args);
-        if matches!(self.message.body, Content::None) {
+        if matches!(self.message.body, RequestBody::None) {
             return Ok(());
         }
         if !reads {
             // A small body of an unlisted call shows what a tool for it would take. Only where the
             // call passes: a refusal waits for no body.
             if self.tool.is_none()
-                && place.policy.mode.is_shadow(plane.ledger().now())
+                && workplace.policy.mode.is_shadow(worker.ledger().now())
                 && self.is_plain_json()
-                && self.message.body.is_short(MAX_BODY, &plane.shared().memory)
+                && self
+                    .message
+                    .body
+                    .is_short(MAX_BODY, &worker.process().memory)
             {
-                return self.buffer(plane, connection).await;
+                return self.buffer(worker, connection).await;
             }
-            let repeats =
-                place.policy.retries > 0 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
+            let repeats = workplace.policy.retries > 0
+                && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
             // Kept so that it can be sent again; a larger one, or one of unknown length, streams
             // past and is sent once.
-            return if repeats && self.message.body.is_short(REPLAYED, &plane.shared().memory) {
-                self.buffer(plane, connection).await
+            return if repeats
+                && self
+                    .message
+                    .body
+                    .is_short(REPLAYED, &worker.process().memory)
+            {
+                self.buffer(worker, connection).await
             } else {
                 Ok(())
             };
         }
         media::is_json(self.message.headers.get(header::CONTENT_TYPE))?;
         media::is_identity(self.message.headers.get(header::CONTENT_ENCODING))?;
-        self.buffer(plane, connection).await
+        self.buffer(worker, connection).await
     }
 
     fn is_plain_json(&self) -> bool {
@@ -218,15 +222,19 @@ impl CallRequest {
     }
 
     /// Reads the body, whatever it is.
-    pub async fn buffer(&mut self, plane: &Plane, connection: &Connection) -> Result<(), Refused> {
+    pub async fn buffer(
+        &mut self,
+        worker: &WorkerState,
+        connection: &ClientConnection,
+    ) -> Result<(), ProblemReply> {
         let bound = self
             .tool
             .as_ref()
             .and_then(|tool| tool.body)
-            .unwrap_or(plane.shared().body);
-        let content = std::mem::replace(&mut self.message.body, Content::None);
+            .unwrap_or(worker.process().body);
+        let content = std::mem::replace(&mut self.message.body, RequestBody::None);
         self.message.body = content
-            .buffer(connection, bound, &plane.shared().memory)
+            .buffer(connection, bound, &worker.process().memory)
             .await?;
         Ok(())
     }
@@ -234,6 +242,6 @@ impl CallRequest {
     /// Is there a body that nobody read?
     #[must_use]
     pub const fn is_unread(&self) -> bool {
-        matches!(self.message.body, Content::Unread(_))
+        matches!(self.message.body, RequestBody::Unread(_))
     }
 }

@@ -1,164 +1,65 @@
 //! What the agent gets: an upstream's answer with the gate's headers on it, or a problem (RFC
 //! 9457).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::again::Pursuit;
+use super::connection::ClientConnection;
+use super::context::ResponseContext;
 use super::failure_rule::FailureRule;
-use super::forward::{Forwarded, From};
+use super::forward::{AnsweredBy, Forwarded};
 use super::headers;
-use super::hold::Waiting;
-use super::identify::Caller;
+use super::hold::StillWaiting;
 use super::observe::ReplyBody;
-use super::plane::Plane;
+use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
-use super::refusal::Refused;
+use super::retry::RetryOutcome;
 use super::settle::Settle;
-use super::worker::Connection;
-use crate::api::problem::{BudgetDisclosure, FieldError, LimitReached, Problem, Slug};
-use crate::api::{Decimal, Moment, problem};
+use super::worker_state::WorkerState;
+use crate::api::problem::{FieldError, LimitReached, Problem, Slug};
+use crate::api::{Moment, problem};
 use crate::gate::deed::Done;
-use crate::gate::digest::Digest;
-use crate::gate::name::{CallId, RunId, ToolName};
 use crate::gate::policy::judge::Finding;
 use crate::gate::run::Executed;
-use crate::gate::standing::Standing;
-use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ledger::call::answers::{Answer as StoredAnswer, MAX_ANSWER};
 use crate::ledger::call::dedup::Reached;
-use crate::ledger::call::permit::InFlightCall;
 use crate::telemetry::log;
 
 /// Any answer of the data plane.
-pub type Answer = Response<ReplyBody<Settle>>;
+pub type AgentAnswer = Response<ReplyBody<Settle>>;
 
-const CALL: HeaderName = HeaderName::from_static("burngate-call");
-const VERDICT: HeaderName = HeaderName::from_static("burngate-verdict");
-const BUDGET: HeaderName = HeaderName::from_static("burngate-budget");
-const EDITED: HeaderName = HeaderName::from_static("burngate-edited");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// What every answer to one call says of it: the call, and where the workflow stood before it.
-pub struct Heading {
-    /// The call's id.
-    pub call: CallId,
-    caller: Caller,
-    standing: Arc<Standing>,
-    run: Option<RunId>,
-    tool: Option<ToolName>,
-    /// What is sent in the place of what was asked for.
-    edited: Option<Digest>,
-    /// The agent sees no verdict in shadow.
-    shadow: bool,
-}
-
-impl Heading {
-    /// The heading of a call that was not read yet.
-    #[must_use]
-    pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
-        let standing = caller.place.shard.standing_full();
-        let shadow = caller.place.policy.mode.is_shadow(now);
-        Heading {
-            call,
-            caller,
-            standing,
-            run: None,
-            tool: None,
-            edited: None,
-            shadow,
-        }
-    }
-
-    /// Who asks.
-    #[must_use]
-    pub const fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    /// Where the workflow stood before the call.
-    #[must_use]
-    pub const fn standing(&self) -> &Arc<Standing> {
-        &self.standing
-    }
-
-    /// Adds what a seat knows.
-    pub fn describe(&mut self, call: &InFlightCall) {
-        self.run = Some(call.run().clone());
-        self.tool = Some(call.tool().clone());
-    }
-
-    /// A reviewer put other arguments in the place of those that were asked for: the agent is told.
-    pub fn edited(&mut self, call: &InFlightCall) {
-        self.edited = call.edited().copied();
-    }
-
-    /// The budget before the call, as the agent is told of it.
-    #[must_use]
-    pub fn budget(&self) -> BudgetDisclosure {
-        let remaining = self
-            .caller
-            .place
-            .policy
-            .disclose_remaining
-            .then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
-        BudgetDisclosure {
-            posture: self.standing.posture.to_string(),
-            remaining,
-        }
-    }
-
-    fn write(&self, plane: &Plane, headers: &mut HeaderMap, verdict: Option<Verdict>) {
-        if let Ok(call) = HeaderValue::from_str(self.call.spell().as_str()) {
-            headers.insert(CALL, call);
-        }
-        if let Some(edited) = self
-            .edited
-            .and_then(|digest| HeaderValue::from_str(&digest.to_string()).ok())
-        {
-            headers.insert(EDITED, edited);
-        }
-        if self.shadow {
-            return;
-        }
-        if let Some(verdict) = verdict {
-            headers.insert(VERDICT, HeaderValue::from_static(verdict.as_str()));
-        }
-        headers.insert(
-            BUDGET,
-            plane.budget_header(&self.standing, self.caller.place.policy.disclose_remaining),
-        );
-    }
-}
-
 /// The upstream's answer, observed to its end.
 pub fn answered(
-    plane: &Plane,
-    connection: &Connection,
-    heading: &Heading,
+    worker: &WorkerState,
+    connection: &ClientConnection,
+    context: &ResponseContext,
     request: &mut CallRequest,
     forwarded: Forwarded,
-    pursuit: Pursuit,
-) -> Answer {
-    let Forwarded { call, reply, from } = forwarded;
-    let failure_rule = FailureRule::of(request, heading.caller());
+    retries: RetryOutcome,
+) -> AgentAnswer {
+    let Forwarded {
+        call,
+        reply,
+        answered_by,
+    } = forwarded;
+    let failure_rule = FailureRule::of(request, context.caller());
     let mut copy = failure_rule
         .as_ref()
         .filter(|rule| rule.reads_body())
-        .map(|_| plane.shared().body);
+        .map(|_| worker.process().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
     headers::to_agent(
         &mut parts.headers,
         connection.scheme,
         request.message.host.as_ref(),
-        match &from {
-            From::Api => &request.route().destination,
-            From::Fallback(destination) => destination,
+        match &answered_by {
+            AnsweredBy::Api => &request.route().addresses,
+            AnsweredBy::Fallback(addresses) => addresses,
         },
     );
     let mut settle = Settle::new(call, status.as_u16(), failure_rule);
@@ -166,14 +67,18 @@ pub fn answered(
         copy = copy.max(Some(MAX_ANSWER));
     }
     // What was forwarded was allowed, also where a rule that only watches would have held it.
-    heading.write(plane, &mut parts.headers, Some(Verdict::Allow));
-    pursuit.write(&mut parts.headers);
+    context.write(worker, &mut parts.headers, Some(Verdict::Allow));
+    retries.write(&mut parts.headers);
     Response::from_parts(parts, ReplyBody::observed(reply.body, settle, copy))
 }
 
 /// The answer that the call got when it went, under the same idempotency key. Nothing was executed
 /// for it.
-pub fn replayed(plane: &Plane, heading: &Heading, stored: &StoredAnswer) -> Answer {
+pub fn replayed(
+    worker: &WorkerState,
+    context: &ResponseContext,
+    stored: &StoredAnswer,
+) -> AgentAnswer {
     let mut answer = Response::new(ReplyBody::Full(Bytes::copy_from_slice(&stored.body)));
     *answer.status_mut() =
         StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -184,58 +89,53 @@ pub fn replayed(plane: &Plane, heading: &Heading, stored: &StoredAnswer) -> Answ
         }
     }
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    heading.write(plane, headers, Some(Verdict::Allow));
+    context.write(worker, headers, Some(Verdict::Allow));
     answer
 }
 
 /// A problem, and one log line.
-pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> Answer {
-    log(
-        refused.slug,
-        refused.status,
-        refused.finding.as_deref(),
-        heading,
-    );
-    if heading.is_none_or(|heading| heading.run.is_none()) {
-        plane.ledger().turn_away(refused.slug.as_str());
+pub fn problem(
+    worker: &WorkerState,
+    reply: &ProblemReply,
+    context: Option<&ResponseContext>,
+) -> AgentAnswer {
+    log(reply.slug, reply.status, reply.finding.as_deref(), context);
+    if context.is_none_or(|context| context.run().is_none()) {
+        worker.ledger().turn_away(reply.slug.as_str());
     }
     let mut problem = problem_of(
-        refused.slug,
-        refused.status,
-        refused.detail.clone(),
-        refused.executed,
-        refused.finding.as_deref(),
-        heading,
+        reply.slug,
+        reply.status,
+        reply.detail.clone(),
+        reply.executed,
+        reply.finding.as_deref(),
+        context,
     );
-    problem.cause = refused.cause;
-    let mut retry_after = refused.retry_after;
-    if let Some(recalled) = &refused.recalled {
+    problem.cause = reply.cause;
+    let mut retry_after = reply.retry_after;
+    if let Some(recalled) = &reply.recalled {
         problem.earlier = recalled.earlier.as_ref().map(earlier);
         problem.limit = recalled.reached.as_ref().map(limit);
         let waits = recalled
             .reached
             .as_ref()
             .and_then(|reached| reached.frees_at)
-            .map(|at| at.since(plane.ledger().now()));
+            .map(|at| at.since(worker.ledger().now()));
         // Up to the whole second: a repeat within the last one would come too early.
         retry_after = waits
             .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
             .or(retry_after);
     }
-    let mut answer = json(refused.status, &problem);
+    let mut answer = json(reply.status, &problem);
     if let Some(seconds) = retry_after {
         answer
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(capped) = refused.capped {
-        headers::rate_limit(
-            answer.headers_mut(),
-            capped,
-            refused.retry_after.unwrap_or(1),
-        );
+    if let Some(capped) = reply.capped {
+        headers::rate_limit(answer.headers_mut(), capped, reply.retry_after.unwrap_or(1));
     }
-    match refused.slug {
+    match reply.slug {
         Slug::Unidentified => drop(answer.headers_mut().insert(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("Bearer realm=\"burngate\""),
@@ -248,21 +148,26 @@ pub fn refused(plane: &Plane, refused: &Refused, heading: Option<&Heading>) -> A
         ),
         _ => {}
     }
-    if let Some(heading) = heading {
-        heading.write(plane, answer.headers_mut(), refused.verdict);
+    if let Some(context) = context {
+        context.write(worker, answer.headers_mut(), reply.verdict);
     }
     answer
 }
 
 /// The call waits for a person: 403, or 202 for an agent that prefers not to wait.
-pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Finding) -> Answer {
+pub fn held(
+    worker: &WorkerState,
+    context: &ResponseContext,
+    waiting: &StillWaiting,
+    finding: &Finding,
+) -> AgentAnswer {
     let request = &waiting.approval.request;
     let status = if waiting.respond_async {
         StatusCode::ACCEPTED
     } else {
         StatusCode::FORBIDDEN
     };
-    log(Slug::Held, status, Some(finding), Some(heading));
+    log(Slug::Held, status, Some(finding), Some(context));
     let detail = format!(
         "NOT EXECUTED. This call is held for a person: {}. The gate never sends it by itself: repeat exactly this call once approval {} is approved.",
         finding.detail, request.approval
@@ -273,7 +178,7 @@ pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Findi
         detail,
         Executed::No,
         Some(finding),
-        Some(heading),
+        Some(context),
     );
     let status_url = format!("{}approvals/{}", super::read::RESERVED, request.approval);
     problem.approval = Some(request.approval.to_string());
@@ -298,13 +203,17 @@ pub fn held(plane: &Plane, heading: &Heading, waiting: &Waiting, finding: &Findi
     if let Some(applied) = applied {
         headers.insert(PREFERENCE_APPLIED, applied);
     }
-    heading.write(plane, headers, Some(Verdict::Hold));
+    context.write(worker, headers, Some(Verdict::Hold));
     answer
 }
 
 /// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can go
 /// on, or says that it cannot.
-pub async fn part(request: CallRequest, connection: &Connection, mut answer: Answer) -> Answer {
+pub async fn part(
+    request: CallRequest,
+    connection: &ClientConnection,
+    mut answer: AgentAnswer,
+) -> AgentAnswer {
     // Reading would tell a client that asks first to send what nobody wants.
     let asks_first = request.message.headers.contains_key(header::EXPECT);
     if asks_first || !request.message.body.discard(connection).await {
@@ -317,7 +226,7 @@ pub async fn part(request: CallRequest, connection: &Connection, mut answer: Ans
 
 /// What the gate as a whole can do.
 #[must_use]
-pub fn options() -> Answer {
+pub fn options() -> AgentAnswer {
     let mut answer = Response::new(ReplyBody::Empty);
     *answer.status_mut() = StatusCode::NO_CONTENT;
     answer.headers_mut().insert(
@@ -328,7 +237,7 @@ pub fn options() -> Answer {
 }
 
 /// JSON of the gate's own.
-pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+pub fn json(status: StatusCode, value: &impl serde::Serialize) -> AgentAnswer {
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut answer = Response::new(ReplyBody::Full(Bytes::from(body)));
     *answer.status_mut() = status;
@@ -352,19 +261,19 @@ fn problem_of(
     detail: String,
     executed: Executed,
     finding: Option<&Finding>,
-    heading: Option<&Heading>,
+    context: Option<&ResponseContext>,
 ) -> Problem {
     let mut problem = Problem::new(slug, detail);
     problem.status = status.as_u16();
     problem.executed = Some(problem::ExecutedView(executed));
-    if let Some(heading) = heading {
-        problem.call = Some(heading.call.to_string());
-        problem.workflow = Some(heading.caller.place.policy.name.to_string());
-        problem.run = heading.run.as_ref().map(ToString::to_string);
-        problem.tool = heading.tool.as_ref().map(ToString::to_string);
-        if !heading.shadow {
-            problem.level = Some(heading.standing.level().to_string());
-            problem.budget = Some(heading.budget());
+    if let Some(context) = context {
+        problem.call = Some(context.call.to_string());
+        problem.workflow = Some(context.caller().workplace.policy.name.to_string());
+        problem.run = context.run().map(ToString::to_string);
+        problem.tool = context.tool().map(ToString::to_string);
+        if !context.is_shadow() {
+            problem.level = Some(context.standing().level().to_string());
+            problem.budget = Some(context.budget());
         }
     }
     if let Some(finding) = finding {
@@ -415,16 +324,21 @@ fn rule(finding: &Finding) -> String {
     }
 }
 
-fn log(slug: Slug, status: StatusCode, finding: Option<&Finding>, heading: Option<&Heading>) {
+fn log(
+    slug: Slug,
+    status: StatusCode,
+    finding: Option<&Finding>,
+    context: Option<&ResponseContext>,
+) {
     let rule = finding.map(rule);
     log::refusal(&log::Refusal {
         slug: slug.as_str(),
         status: status.as_u16(),
-        workflow: heading.map(|heading| &heading.caller.place.policy.name),
-        agent: heading.map(|heading| &heading.caller.agent),
-        run: heading.and_then(|heading| heading.run.as_ref()),
-        call: heading.map(|heading| heading.call),
-        tool: heading.and_then(|heading| heading.tool.as_ref()),
+        workflow: context.map(|context| &context.caller().workplace.policy.name),
+        agent: context.map(|context| &context.caller().agent),
+        run: context.and_then(ResponseContext::run),
+        call: context.map(|context| context.call),
+        tool: context.and_then(ResponseContext::tool),
         rule: rule.as_deref(),
     });
 }

@@ -8,36 +8,36 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::headers::Destination;
+use super::headers::AddressMap;
 use crate::gate::policy::{Api, Mount, PolicySet, Protocol};
 use crate::gate::retry::RetryBudget;
 use crate::gate::time::Time;
 use crate::wire::Malformed;
-use crate::wire::target::Target;
+use crate::wire::target::CanonicalTarget;
 
 /// The tool APIs of one policy version, with everything that forwarding to them needs. One for each
 /// worker: built when the policies change.
-pub struct Routes {
+pub struct RouteTable {
     by_host: Vec<(Arc<str>, usize)>,
     /// Longest prefix first.
     by_prefix: Vec<(Arc<str>, usize)>,
-    apis: Vec<Route>,
+    apis: Vec<ApiRoute>,
 }
 
 /// One tool API on the gate.
-pub struct Route {
+pub struct ApiRoute {
     /// The API.
     pub api: Arc<Api>,
     /// Where it is, as an approval names it.
     pub upstream: Box<str>,
     /// Where requests go, and where answers seem to come from.
-    pub destination: Destination,
+    pub addresses: AddressMap,
     /// What is left for sending calls again. Each worker has its own, so that counting a call costs
     /// no lock; together they keep the same share.
     pub retries: Cell<RetryBudget>,
 }
 
-impl Route {
+impl ApiRoute {
     /// Counts a call that is sent for the first time, now.
     pub fn called(&self) -> Instant {
         let mut retries = self.retries.get();
@@ -56,12 +56,12 @@ impl Route {
     }
 }
 
-impl Routes {
+impl RouteTable {
     /// The routes of `policies`. An API that speaks a protocol the gate cannot judge has none: it
     /// is unreachable, not unguarded.
     #[must_use]
     pub fn new(policies: &PolicySet, now: Time) -> Self {
-        let mut routes = Routes {
+        let mut routes = RouteTable {
             by_host: Vec::new(),
             by_prefix: Vec::new(),
             apis: Vec::new(),
@@ -75,7 +75,7 @@ impl Routes {
                 Mount::Route(prefix) => prefix,
                 Mount::Hosts(_) => "/",
             };
-            let Some(destination) = Destination::new(&api.upstream, prefix) else {
+            let Some(addresses) = AddressMap::new(&api.upstream, prefix) else {
                 continue;
             };
             let (index, retries) = (routes.apis.len(), Cell::new(RetryBudget::new(now)));
@@ -85,10 +85,10 @@ impl Routes {
                     .by_host
                     .extend(hosts.iter().map(|host| (Arc::clone(host), index))),
             }
-            routes.apis.push(Route {
+            routes.apis.push(ApiRoute {
                 api: Arc::clone(api),
                 upstream: api.upstream.to_string().into(),
-                destination,
+                addresses,
                 retries,
             });
         }
@@ -98,9 +98,9 @@ impl Routes {
         routes
     }
 
-    /// The route that [`Routes::find`] found.
+    /// The route that [`RouteTable::find`] found.
     #[must_use]
-    pub fn at(&self, index: usize) -> &Route {
+    pub fn at(&self, index: usize) -> &ApiRoute {
         &self.apis[index]
     }
 
@@ -112,8 +112,8 @@ impl Routes {
     pub fn find<'a>(
         &self,
         host: &str,
-        target: &'a Target<'_>,
-    ) -> Result<Option<(usize, Target<'a>)>, Malformed> {
+        target: &'a CanonicalTarget<'_>,
+    ) -> Result<Option<(usize, CanonicalTarget<'a>)>, Malformed> {
         let name = host
             .rsplit_once(':')
             .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
@@ -138,7 +138,7 @@ impl Routes {
 
 /// The decoded segments of a path, as patterns match them: `/` has none.
 #[must_use]
-pub fn segments<'a>(target: &'a Target<'_>) -> SmallVec<[Cow<'a, str>; 8]> {
+pub fn segments<'a>(target: &'a CanonicalTarget<'_>) -> SmallVec<[Cow<'a, str>; 8]> {
     if target.path() == "/" {
         SmallVec::new()
     } else {

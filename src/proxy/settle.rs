@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::failure_rule::FailureRule;
-use super::observe::{Copied, Ending, OnEnd};
+use super::observe::{AnswerEnding, Copied, OnEnd};
 use crate::gate::outcome::FailureMode;
 use crate::ledger::call::answers::Answer;
 use crate::ledger::call::permit::{InFlightCall, Settlement};
@@ -61,7 +61,7 @@ impl Settle {
 }
 
 impl OnEnd for Settle {
-    fn on_end(mut self, ending: Ending, copy: Option<Copied>) {
+    fn on_end(mut self, ending: AnswerEnding, copy: Option<Copied>) {
         let Some(mut call) = self.call.take() else {
             return;
         };
@@ -72,13 +72,13 @@ impl OnEnd for Settle {
             FailureMode::Timeout
         };
         match ending {
-            Ending::UpstreamTimeout => {
+            AnswerEnding::UpstreamTimeout => {
                 modes.push((FailureMode::Timeout, "the answer stopped in the middle"));
             }
-            Ending::UpstreamReset | Ending::UpstreamMalformed => {
+            AnswerEnding::UpstreamReset | AnswerEnding::UpstreamMalformed => {
                 modes.push((lost, "the answer broke off"));
             }
-            Ending::Complete | Ending::ClientGone => {}
+            AnswerEnding::Complete | AnswerEnding::ClientGone => {}
         }
         let body = copy
             .as_ref()
@@ -96,7 +96,9 @@ impl OnEnd for Settle {
                 "the tool answered with a server error",
             ));
         }
-        if let (Ending::Complete, Some(headers), Some(body)) = (ending, self.kept.take(), body) {
+        if let (AnswerEnding::Complete, Some(headers), Some(body)) =
+            (ending, self.kept.take(), body)
+        {
             call.keep_answer(Answer {
                 status: self.status,
                 headers,

@@ -24,13 +24,14 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
-use super::guard::{Guarded, Wire};
-use super::hush::take_frame;
+use super::guard::Guarded;
+use super::lazy_deadline::LazyDeadline;
+use super::muted_waker::take_frame;
 use super::outbound::{BodyFailure, OutBody};
-use super::pool::Socket;
+use super::socket::Socket;
+use super::wire_state::WireState;
 use crate::wire::Malformed;
-use crate::wire::head::HeadLimits;
+use crate::wire::framing::HeadLimits;
 
 /// hyper's buffer for each direction of an upstream connection: room for the largest head, and
 /// little enough to hold for every connection of a slow agent.
@@ -72,7 +73,7 @@ pub enum SendError {
 
 /// Why an answer's body broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum BrokenAnswer {
     /// The connection closed or broke before the body's end.
     #[error("the upstream closed the connection inside its answer")]
     Reset,
@@ -86,17 +87,17 @@ pub enum Broken {
 
 /// Connections to one upstream that wait for a request, the one used last on top.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct IdleList {
     #[expect(
         clippy::vec_box,
-        reason = "a connection moves between lease, body and shelf for every call; its box is all that is copied"
+        reason = "a connection moves between lease, body and idle for every call; its box is all that is copied"
     )]
-    waiting: RefCell<Vec<Box<Live>>>,
+    waiting: RefCell<Vec<Box<UpstreamConnection>>>,
     room: usize,
     limit: Duration,
 }
 
-impl Shelf {
+impl IdleList {
     pub(super) fn new(room: usize, limit: Duration) -> Rc<Self> {
         Rc::new(Self {
             waiting: RefCell::default(),
@@ -106,7 +107,7 @@ impl Shelf {
     }
 
     /// The connection used last, if it is still good.
-    pub(super) fn take(&self) -> Option<Box<Live>> {
+    pub(super) fn take(&self) -> Option<Box<UpstreamConnection>> {
         loop {
             let mut live = self.waiting.borrow_mut().pop()?;
             if live.since.elapsed() >= self.limit {
@@ -120,7 +121,7 @@ impl Shelf {
         }
     }
 
-    pub(super) fn put(&self, mut live: Box<Live>) {
+    pub(super) fn put(&self, mut live: Box<UpstreamConnection>) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() < self.room && live.is_ready() {
             live.since = Instant::now();
@@ -143,28 +144,28 @@ impl Shelf {
 }
 
 /// A connection and its sender. `driver` is `None` once it has ended.
-pub(super) struct Live {
+pub(super) struct UpstreamConnection {
     sender: SendRequest<OutBody>,
     driver: Option<Driver>,
-    wire: Rc<Wire>,
-    wait: Alarm,
+    wire: Rc<WireState>,
+    wait: LazyDeadline,
     since: Instant,
 }
 
 type Driver = Connection<TokioIo<Guarded<Socket>>, OutBody>;
 
-impl std::fmt::Debug for Live {
+impl std::fmt::Debug for UpstreamConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live")
+        f.debug_struct("UpstreamConnection")
             .field("wire", &self.wire)
             .finish_non_exhaustive()
     }
 }
 
-impl Live {
+impl UpstreamConnection {
     /// Speaks HTTP/1.1 over a connected socket.
     pub(super) async fn over(socket: Socket, limits: HeadLimits) -> hyper::Result<Box<Self>> {
-        let wire = Wire::upstream(limits);
+        let wire = WireState::upstream(limits);
         let io = TokioIo::new(Guarded::upstream(socket, Rc::clone(&wire)));
         let (sender, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)
@@ -174,7 +175,7 @@ impl Live {
             sender,
             driver: Some(driver),
             wire,
-            wait: Alarm::default(),
+            wait: LazyDeadline::default(),
             since: Instant::now(),
         }))
     }
@@ -185,7 +186,7 @@ impl Live {
         self.driver.is_some() && self.sender.is_ready()
     }
 
-    /// How it ended is told to the waiter through hyper's channels.
+    /// The waiter learns how it ended through hyper's channels.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(driver) = &mut self.driver
             && Pin::new(driver).poll(cx).is_ready()
@@ -199,23 +200,23 @@ impl Live {
 #[derive(Debug)]
 #[must_use]
 pub struct Lease {
-    live: Option<Box<Live>>,
-    shelf: Rc<Shelf>,
+    live: Option<Box<UpstreamConnection>>,
+    idle: Rc<IdleList>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(live) = self.live.take() {
-            self.shelf.put(live);
+            self.idle.put(live);
         }
     }
 }
 
 impl Lease {
-    pub(super) fn new(live: Box<Live>, shelf: Rc<Shelf>) -> Self {
+    pub(super) fn new(live: Box<UpstreamConnection>, idle: Rc<IdleList>) -> Self {
         Self {
             live: Some(live),
-            shelf,
+            idle,
         }
     }
 
@@ -227,11 +228,11 @@ impl Lease {
         mut self,
         mut request: Request<OutBody>,
         patience: Patience,
-    ) -> Result<Reply, SendError> {
+    ) -> Result<UpstreamReply, SendError> {
         let Some(mut live) = self.live.take() else {
             return Err(SendError::Unsent(Box::new(request)));
         };
-        let home = Rc::clone(&self.shelf);
+        let home = Rc::clone(&self.idle);
         frame(&mut request);
         let failure = request.body().failure();
         let (wire, begun) = (Rc::clone(&live.wire), live.wire.written());
@@ -268,13 +269,13 @@ impl Lease {
                 let mut body = UpstreamBody {
                     incoming,
                     live: Some(live),
-                    shelf: home,
+                    idle: home,
                     silence: patience.silence,
                 };
                 if body.incoming.is_end_stream() {
                     body.finish();
                 }
-                return Ok(Reply { parts, body });
+                return Ok(UpstreamReply { parts, body });
             }
             None => return Err(SendError::Timeout),
             Some(Err(mut error)) => match error.take_message() {
@@ -342,7 +343,7 @@ fn frame(request: &mut Request<OutBody>) {
 
 /// An answer whose head has come.
 #[derive(Debug)]
-pub struct Reply {
+pub struct UpstreamReply {
     /// Status and headers, as the upstream sent them.
     pub parts: response::Parts,
     /// The rest.
@@ -354,8 +355,8 @@ pub struct Reply {
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
-    live: Option<Box<Live>>,
-    shelf: Rc<Shelf>,
+    live: Option<Box<UpstreamConnection>>,
+    idle: Rc<IdleList>,
     silence: Duration,
 }
 
@@ -364,19 +365,19 @@ impl UpstreamBody {
     /// closed (hostile.md A23).
     fn finish(&mut self) {
         if let Some(live) = self.live.take() {
-            self.shelf.put(live);
+            self.idle.put(live);
         }
     }
 }
 
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = BrokenAnswer;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenAnswer>>> {
         let this = &mut *self;
         if let Some(live) = &mut this.live {
             live.drive(cx);
@@ -398,10 +399,10 @@ impl Body for UpstreamBody {
             Poll::Ready(Some(Err(_))) => {
                 let broken = this.live.take().and_then(|live| live.wire.broken());
                 Poll::Ready(Some(Err(broken.map_or(
-                    Broken::Reset,
+                    BrokenAnswer::Reset,
                     |reason: Malformed| match reason {
-                        Malformed::BodyIncomplete => Broken::Reset,
-                        _ => Broken::Malformed,
+                        Malformed::BodyIncomplete => BrokenAnswer::Reset,
+                        _ => BrokenAnswer::Malformed,
                     },
                 ))))
             }
@@ -414,7 +415,7 @@ impl Body for UpstreamBody {
                     return Poll::Pending;
                 }
                 this.live = None;
-                Poll::Ready(Some(Err(Broken::Timeout)))
+                Poll::Ready(Some(Err(BrokenAnswer::Timeout)))
             }
         }
     }

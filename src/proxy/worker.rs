@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -20,25 +19,24 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Frame, Incoming};
-use hyper::rt::Executor;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use super::accept::Spawner;
-use super::alarm::Alarm;
-use super::guard::{ClientPatience, Guarded, Watched, Wire};
-use super::hush;
-use super::hush::Hush;
+use super::connection::{ClientConnection, Peer, Scheme, WorkerIndex};
+use super::guard::{ClientPatience, Guarded};
+use super::lazy_deadline::LazyDeadline;
+use super::muted_waker::MutedWaker;
 use super::observe::{OnEnd, ReplyBody};
-use crate::wire::Malformed;
-use crate::wire::head::HeadLimits;
+use super::spawner::Spawner;
+use super::watched_stream::WatchedStream;
+use super::wire_state::WireState;
+use crate::wire::framing::HeadLimits;
 
 /// What a client of HTTP/2 sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -89,23 +87,19 @@ impl Default for AcceptOptions {
 
 /// Answers requests. One for each worker: nothing of it crosses threads.
 pub trait Serve: 'static {
-    /// Who is told how an upstream's answer ended.
-    type End: OnEnd;
+    /// What learns how an upstream's answer ended.
+    type EndToken: OnEnd;
 
     /// Answers one request of `connection`. Dropped, unfinished, when the connection goes first.
     fn serve(
         self: Rc<Self>,
-        connection: Rc<Connection>,
+        connection: Rc<ClientConnection>,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<ReplyBody<Self::End>>>;
+    ) -> impl Future<Output = Response<ReplyBody<Self::EndToken>>>;
 
     /// Called on the worker every second: the place to close what has been idle.
     fn tend(&self) {}
 }
-
-/// Which worker, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerIndex(pub usize);
 
 /// What a service learns about the worker it lives on.
 #[derive(Debug, Clone)]
@@ -116,109 +110,17 @@ pub struct Local {
     pub spawner: Spawner,
 }
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// An address.
-    Tcp(SocketAddr),
-    /// A process of this machine.
-    Unix,
-}
-
-/// How the client reached the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// In clear text.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    /// As it is written in a URL.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
-
-/// What is known about a client's connection.
-#[derive(Debug)]
-pub struct Connection {
-    /// Who is at the other end.
-    pub peer: Peer,
-    /// How it reached the gate.
-    pub scheme: Scheme,
-    /// The chain of its certificate, its own first. Verified; `None` without a client CA.
-    pub certificates: Option<Vec<CertificateDer<'static>>>,
-    /// The worker it belongs to.
-    pub worker: WorkerIndex,
-    wire: Rc<Wire>,
-}
-
-impl Connection {
-    /// The guard's verdict on the head of the request at hand; to be asked exactly once for each
-    /// request, before anything else is believed of it. Fine for HTTP/2, where
-    /// `wire::http::check_h2` judges the head.
-    pub fn next_head(&self) -> Result<(), Malformed> {
-        self.wire.next_head()
-    }
-
-    /// What broke the body that is being read, if it was its framing and not the client's leaving.
-    #[must_use]
-    pub fn broken(&self) -> Option<Malformed> {
-        self.wire.broken()
-    }
-
-    /// The next piece of the body of the request at hand. Cheaper than polling the body itself,
-    /// which wakes its own task for every piece.
-    pub fn poll_body(
-        &self,
-        body: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        hush::take_frame(body, cx.waker(), cx)
-    }
-
-    /// Could its client leave unseen while a call is in flight? Then no call may start that has
-    /// waited meanwhile.
-    #[must_use]
-    pub fn is_blind(&self) -> bool {
-        self.wire.is_blind()
-    }
-
-    /// For [`super::outbound::OutBody::stream`].
-    #[must_use]
-    pub fn wire(&self) -> Rc<Wire> {
-        Rc::clone(&self.wire)
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_test(peer: Peer, scheme: Scheme) -> Self {
-        Self {
-            peer,
-            scheme,
-            certificates: None,
-            worker: WorkerIndex(0),
-            wire: Wire::unguarded(),
-        }
-    }
-}
-
 /// Tells every connection of a worker to finish.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
-    told: Cell<bool>,
-    tell: Notify,
+    begun: Cell<bool>,
+    notify: Notify,
 }
 
 impl Leaving {
-    pub(super) fn tell(&self) {
-        self.told.set(true);
-        self.tell.notify_waiters();
+    pub(super) fn begin(&self) {
+        self.begun.set(true);
+        self.notify.notify_waiters();
     }
 }
 
@@ -281,8 +183,8 @@ impl<S: Serve> Worker<S> {
         &self.options
     }
 
-    /// Serves one connection to its end. How it ended concerns nobody: what mattered was told by
-    /// the calls.
+    /// Serves one connection to its end. How it ended is only logged: each call has been settled
+    /// by its own token.
     pub(super) async fn converse<I>(self: Rc<Self>, arrived: Arrived<I>)
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -301,7 +203,7 @@ impl<S: Serve> Worker<S> {
                             chain.iter().map(|one| one.clone().into_owned()).collect()
                         });
                         let is_http2 = session.alpn_protocol() == Some(b"h2");
-                        let facts = |wire| Connection {
+                        let facts = |wire| ClientConnection {
                             peer,
                             scheme: Scheme::Https,
                             certificates,
@@ -337,10 +239,10 @@ impl<S: Serve> Worker<S> {
             io::Result::Ok(())
         };
         // A drain does not wait for a client that has not said anything yet.
-        let mut told = pin!(self.leaving.tell.notified());
+        let mut drain = pin!(self.leaving.notify.notified());
         let mut first = pin!(tokio::time::timeout(self.options.patience.idle, first));
         let greeted = std::future::poll_fn(|cx| {
-            if told.as_mut().poll(cx).is_ready() || self.leaving.told.get() {
+            if drain.as_mut().poll(cx).is_ready() || self.leaving.begun.get() {
                 Poll::Ready(None)
             } else {
                 first.as_mut().poll(cx).map(Some)
@@ -351,7 +253,7 @@ impl<S: Serve> Worker<S> {
             return Ok(());
         };
         read?;
-        let facts = |wire| Connection {
+        let facts = |wire| ClientConnection {
             peer,
             scheme: Scheme::Http,
             certificates: None,
@@ -369,13 +271,13 @@ impl<S: Serve> Worker<S> {
         &self,
         io: I,
         early: Vec<u8>,
-        facts: impl FnOnce(Rc<Wire>) -> Connection,
+        facts: impl FnOnce(Rc<WireState>) -> ClientConnection,
     ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let wire = Wire::client(self.options.head);
-        let watched = Watched::from(Guarded::client(
+        let wire = WireState::client(self.options.head);
+        let client = WatchedStream::from(Guarded::client(
             io,
             Rc::clone(&wire),
             early,
@@ -386,31 +288,31 @@ impl<S: Serve> Worker<S> {
             service_fn(|request| answer(Rc::clone(&self.serve), Rc::clone(&connection), request));
         let mut http = pin!(
             self.http1
-                .serve_connection(TokioIo::new(watched.clone()), service)
+                .serve_connection(TokioIo::new(client.clone()), service)
         );
-        let mut told = pin!(self.leaving.tell.notified());
-        let (mut listening, mut leaving, mut hush) = (false, false, Hush::default());
+        let mut drain = pin!(self.leaving.notify.notified());
+        let (mut listening, mut leaving, mut muted) = (false, false, MutedWaker::default());
         std::future::poll_fn(|cx| {
-            let cx = &mut Context::from_waker(hush.waker(cx.waker()));
+            let cx = &mut Context::from_waker(muted.waker(cx.waker()));
             if !leaving {
                 // Once is enough: the same task is woken then. Asking each time would take a lock
                 // for each request.
                 if !listening {
-                    listening = told.as_mut().poll(cx).is_pending();
+                    listening = drain.as_mut().poll(cx).is_pending();
                 }
-                if self.leaving.told.get() {
+                if self.leaving.begun.get() {
                     leaving = true;
                     http.as_mut().graceful_shutdown();
                 }
             }
             // What ends the wait here drops the call with everything it was about to do.
-            if watched.poll_gone(cx).is_ready() {
+            if client.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
-            watched.begin();
+            client.begin();
             match http.as_mut().poll(cx) {
                 Poll::Ready(ended) => Poll::Ready(ended.map_err(io::Error::other)),
-                Poll::Pending => watched
+                Poll::Pending => client
                     .poll_gone(cx)
                     .map(|()| Err(io::ErrorKind::ConnectionAborted.into())),
             }
@@ -422,12 +324,12 @@ impl<S: Serve> Worker<S> {
         &self,
         io: I,
         early: Vec<u8>,
-        facts: impl FnOnce(Rc<Wire>) -> Connection,
+        facts: impl FnOnce(Rc<WireState>) -> ClientConnection,
     ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let wire = Wire::unguarded();
+        let wire = WireState::unguarded();
         let io = TokioIo::new(Guarded::client(
             io,
             Rc::clone(&wire),
@@ -449,18 +351,18 @@ impl<S: Serve> Worker<S> {
             }
         });
         let mut http = pin!(self.http2.serve_connection(io, service));
-        let mut told = pin!(self.leaving.tell.notified());
-        let mut idle = Alarm::default();
+        let mut drain = pin!(self.leaving.notify.notified());
+        let mut idle = LazyDeadline::default();
         let mut leaving = false;
         std::future::poll_fn(|cx| {
             if streams.get() > 0 {
                 idle.rest();
             }
             if !leaving {
-                let told = told.as_mut().poll(cx).is_ready() || self.leaving.told.get();
+                let drains = drain.as_mut().poll(cx).is_ready() || self.leaving.begun.get();
                 let is_over =
                     idle.poll_over(self.options.patience.idle, cx).is_ready() && streams.get() == 0;
-                if told || is_over {
+                if drains || is_over {
                     leaving = true;
                     http.as_mut().graceful_shutdown();
                 } else if streams.get() > 0 {
@@ -493,9 +395,9 @@ impl Drop for InFlight {
 /// Asks the service, and answers for it if it panics.
 async fn answer<S: Serve>(
     serve: Rc<S>,
-    connection: Rc<Connection>,
+    connection: Rc<ClientConnection>,
     request: Request<Incoming>,
-) -> Result<Response<ReplyBody<S::End>>, Infallible> {
+) -> Result<Response<ReplyBody<S::EndToken>>, Infallible> {
     let mut answer = pin!(serve.serve(connection, request));
     // Unwind safe: the future is not polled again, and what it shared with others was theirs to
     // keep whole.
@@ -519,17 +421,6 @@ async fn answer<S: Serve>(
 
 /// Nothing is known about the call any more, not even whether it was executed.
 const INTERNAL: &[u8] = br#"{"type":"urn:burngate:problem:internal","title":"internal error","status":500,"detail":"The gate failed while serving this call.","executed":"unknown"}"#;
-
-impl<F> Executor<F> for Spawner
-where
-    F: Future + 'static,
-{
-    fn execute(&self, stream: F) {
-        self.spawn("http2 stream", async move {
-            stream.await;
-        });
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ pub(super) enum Chunked {
 
 /// What a step found at the beginning of the bytes it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ChunkStep {
     /// An incomplete line: show it again with more behind it.
     More,
     /// So many bytes are fine; the body goes on.
@@ -41,17 +41,17 @@ pub(super) enum Step {
 
 impl Chunked {
     /// Judges what stands at the beginning of `bytes`, which are not empty.
-    pub(super) fn step(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+    pub(super) fn step(&mut self, bytes: &[u8]) -> Result<ChunkStep, Malformed> {
         match *self {
             Self::Size => {
                 let Some(line) = line(bytes, MAX_CHUNK_LINE, Malformed::ChunkExtension)? else {
-                    return Ok(Step::More);
+                    return Ok(ChunkStep::More);
                 };
                 *self = match size(line)? {
                     0 => Self::Trailers(0),
                     size => Self::Data(size),
                 };
-                Ok(Step::Took(line.len() + 2))
+                Ok(ChunkStep::Took(line.len() + 2))
             }
             Self::Data(left) => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
@@ -61,14 +61,14 @@ impl Chunked {
                 } else {
                     Self::Data(left)
                 };
-                Ok(Step::Took(taken))
+                Ok(ChunkStep::Took(taken))
             }
             Self::DataEnd => match bytes {
                 [b'\r', b'\n', ..] => {
                     *self = Self::Size;
-                    Ok(Step::Took(2))
+                    Ok(ChunkStep::Took(2))
                 }
-                [b'\r'] => Ok(Step::More),
+                [b'\r'] => Ok(ChunkStep::More),
                 _ => Err(Malformed::ChunkEnd),
             },
             Self::Trailers(passed) => {
@@ -78,18 +78,18 @@ impl Chunked {
                     Malformed::TrailersTooLarge,
                 )?
                 else {
-                    return Ok(Step::More);
+                    return Ok(ChunkStep::More);
                 };
                 let taken = line.len() + 2;
                 if line.is_empty() {
-                    return Ok(Step::Ended(taken));
+                    return Ok(ChunkStep::Ended(taken));
                 }
                 let (name, _) = fields::split(line)?;
                 if fields::is_forbidden_trailer(name) {
                     return Err(Malformed::TrailerForbidden);
                 }
                 *self = Self::Trailers(passed + taken);
-                Ok(Step::Took(taken))
+                Ok(ChunkStep::Took(taken))
             }
         }
     }
@@ -182,9 +182,9 @@ mod tests {
         let (mut state, mut at) = (Chunked::Size, 0);
         while at < body.len() {
             match state.step(&body[at..])? {
-                Step::More => return Ok(None),
-                Step::Took(taken) => at += taken,
-                Step::Ended(taken) => return Ok(Some(at + taken)),
+                ChunkStep::More => return Ok(None),
+                ChunkStep::Took(taken) => at += taken,
+                ChunkStep::Ended(taken) => return Ok(Some(at + taken)),
             }
         }
         Ok(None)

@@ -23,7 +23,7 @@ pub const MAX_METHOD: usize = 32;
 
 /// What a header field is to the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum FieldRole {
     ContentLength,
     TransferEncoding,
     Host,
@@ -39,39 +39,39 @@ pub(super) enum Field {
 
 /// Classifies a name in any case. Length and first letter leave at most one candidate, so that an
 /// uninteresting header costs one comparison of two integers.
-pub(super) fn field(name: &[u8]) -> Field {
+pub(super) fn field(name: &[u8]) -> FieldRole {
     let first = name.first().map_or(0, u8::to_ascii_lowercase);
-    let (word, found): (&[u8], Field) = match (name.len(), first) {
-        (4, b'h') => (b"host", Field::Host),
-        (6, b'e') => (b"expect", Field::Expect),
-        (6, b'o') => (b"origin", Field::Once(1)),
-        (7, b'u') => (b"upgrade", Field::Upgrade),
-        (10, b'c') => (b"connection", Field::Connection),
-        (11, b't') => (b"traceparent", Field::Once(2)),
-        (12, b'c') => (b"content-type", Field::Once(4)),
-        (13, b'a') => (b"authorization", Field::Once(8)),
-        (13, b'l') => (b"last-event-id", Field::Once(16)),
-        (14, b'c') => (b"content-length", Field::ContentLength),
-        (15, b'i') => (b"idempotency-key", Field::Once(32)),
-        (16, b'c') => (b"content-encoding", Field::Once(64)),
-        (17, b't') => (b"transfer-encoding", Field::TransferEncoding),
+    let (word, found): (&[u8], FieldRole) = match (name.len(), first) {
+        (4, b'h') => (b"host", FieldRole::Host),
+        (6, b'e') => (b"expect", FieldRole::Expect),
+        (6, b'o') => (b"origin", FieldRole::Once(1)),
+        (7, b'u') => (b"upgrade", FieldRole::Upgrade),
+        (10, b'c') => (b"connection", FieldRole::Connection),
+        (11, b't') => (b"traceparent", FieldRole::Once(2)),
+        (12, b'c') => (b"content-type", FieldRole::Once(4)),
+        (13, b'a') => (b"authorization", FieldRole::Once(8)),
+        (13, b'l') => (b"last-event-id", FieldRole::Once(16)),
+        (14, b'c') => (b"content-length", FieldRole::ContentLength),
+        (15, b'i') => (b"idempotency-key", FieldRole::Once(32)),
+        (16, b'c') => (b"content-encoding", FieldRole::Once(64)),
+        (17, b't') => (b"transfer-encoding", FieldRole::TransferEncoding),
         (_, b'b') => return family(name, b"burngate-"),
         (_, b'm') => return family(name, b"mcp-"),
         (_, b'x') => return family(name, b"x-burngate-"),
-        _ => return Field::Other,
+        _ => return FieldRole::Other,
     };
     if name.eq_ignore_ascii_case(word) {
         found
     } else {
-        Field::Other
+        FieldRole::Other
     }
 }
 
-fn family(name: &[u8], prefix: &[u8]) -> Field {
+fn family(name: &[u8], prefix: &[u8]) -> FieldRole {
     if starts_with(name, prefix) {
-        Field::Family
+        FieldRole::Family
     } else {
-        Field::Other
+        FieldRole::Other
     }
 }
 
@@ -84,8 +84,8 @@ fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
 /// with an underscore.
 pub(super) fn is_protected(name: &[u8]) -> bool {
     match field(name) {
-        Field::Connection | Field::Upgrade => false,
-        Field::Other => {
+        FieldRole::Connection | FieldRole::Upgrade => false,
+        FieldRole::Other => {
             const NAMES: [&[u8]; 6] = [
                 b"cookie",
                 b"forwarded",
@@ -97,12 +97,12 @@ pub(super) fn is_protected(name: &[u8]) -> bool {
             NAMES.iter().any(|word| name.eq_ignore_ascii_case(word))
                 || starts_with(name, b"x-forwarded-")
         }
-        Field::ContentLength
-        | Field::TransferEncoding
-        | Field::Host
-        | Field::Expect
-        | Field::Once(_)
-        | Field::Family => true,
+        FieldRole::ContentLength
+        | FieldRole::TransferEncoding
+        | FieldRole::Host
+        | FieldRole::Expect
+        | FieldRole::Once(_)
+        | FieldRole::Family => true,
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn hides_protected(name: &[u8]) -> bool {
         *to = if *from == b'_' { b'-' } else { *from };
     }
     let folded = folded.get(..name.len().min(32)).unwrap_or_default();
-    is_protected(folded) || matches!(field(folded), Field::Connection | Field::Upgrade)
+    is_protected(folded) || matches!(field(folded), FieldRole::Connection | FieldRole::Upgrade)
 }
 
 /// Whether a trailer of this name would change how the message is framed, routed, judged or
@@ -134,7 +134,7 @@ pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
         b"trailer",
         b"www-authenticate",
     ];
-    field(name) != Field::Other
+    field(name) != FieldRole::Other
         || is_protected(name)
         || hides_protected(name)
         || NAMES.iter().any(|word| name.eq_ignore_ascii_case(word))

@@ -18,29 +18,11 @@ mod reading;
 
 use std::collections::VecDeque;
 
-use reading::{Progress, Reading};
+use reading::{HeadProgress, HeadScan};
 
 use super::Malformed;
-use super::chunked::{Chunked, Step};
-
-/// How large a head may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// First line, headers and line ends together.
-    pub bytes: usize,
-    /// Header lines.
-    pub headers: usize,
-}
-
-impl Default for HeadLimits {
-    /// The bounds of the contract: 32 KiB, and as many headers as hyper takes.
-    fn default() -> Self {
-        Self {
-            bytes: 32 * 1024,
-            headers: 100,
-        }
-    }
-}
+use super::chunked::{ChunkStep, Chunked};
+use super::framing::{Framing, HeadFacts, HeadLimits};
 
 /// Heads that were read ahead and not yet asked for. More than any client pipelines; a caller that
 /// never asks must not grow without bound.
@@ -73,41 +55,13 @@ pub enum Scan {
     },
 }
 
-/// How a message's body is delimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// No body.
-    None,
-    /// So many bytes; never 0.
-    Length(u64),
-    /// Chunks.
-    Chunked,
-    /// A response that ends with its connection.
-    UntilClose,
-}
-
-/// What was seen in a request's head, for pairing it with the request that hyper makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadFacts {
-    /// The request line and headers, with their line ends.
-    pub bytes: usize,
-    /// Header lines.
-    pub headers: usize,
-    /// How the body is delimited.
-    pub body: Framing,
-    /// `Expect: 100-continue`, in HTTP/1.1.
-    pub expects_continue: bool,
-    /// An `Upgrade` header. What follows the head is read as HTTP/1 all the same.
-    pub upgrade: bool,
-}
-
 /// The state of one direction of one connection.
 #[derive(Debug)]
 pub struct Guard {
     side: Side,
     limits: HeadLimits,
-    state: State,
-    reading: Reading,
+    state: GuardState,
+    reading: HeadScan,
     waiting: VecDeque<HeadFacts>,
 }
 
@@ -122,7 +76,7 @@ enum Side {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum GuardState {
     Head,
     Length(u64),
     Chunked(Chunked),
@@ -154,8 +108,8 @@ impl Guard {
         Self {
             side,
             limits,
-            state: State::Head,
-            reading: Reading::default(),
+            state: GuardState::Head,
+            reading: HeadScan::default(),
             waiting: VecDeque::new(),
         }
     }
@@ -173,33 +127,33 @@ impl Guard {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             match self.state {
-                State::Head => match self.head(rest) {
+                GuardState::Head => match self.head(rest) {
                     Ok(Some(taken)) => at += taken,
                     Ok(None) => return Scan::Hold { from: at },
                     Err(reason) => return self.refuse(at, reason, false),
                 },
-                State::Length(left) => {
+                GuardState::Length(left) => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     at += taken;
                     self.state = match left - taken as u64 {
                         0 => self.message_end(),
-                        left => State::Length(left),
+                        left => GuardState::Length(left),
                     };
                 }
-                State::Chunked(mut chunked) => match chunked.step(rest) {
-                    Ok(Step::More) => return Scan::Hold { from: at },
-                    Ok(Step::Took(taken)) => {
+                GuardState::Chunked(mut chunked) => match chunked.step(rest) {
+                    Ok(ChunkStep::More) => return Scan::Hold { from: at },
+                    Ok(ChunkStep::Took(taken)) => {
                         at += taken;
-                        self.state = State::Chunked(chunked);
+                        self.state = GuardState::Chunked(chunked);
                     }
-                    Ok(Step::Ended(taken)) => {
+                    Ok(ChunkStep::Ended(taken)) => {
                         at += taken;
                         self.state = self.message_end();
                     }
                     Err(reason) => return self.refuse(at, reason, true),
                 },
-                State::UntilClose => return Scan::Pass,
-                State::Refused { reason, in_body } => {
+                GuardState::UntilClose => return Scan::Pass,
+                GuardState::Refused { reason, in_body } => {
                     return Scan::Refuse {
                         at,
                         reason,
@@ -226,16 +180,16 @@ impl Guard {
     /// caller.
     pub fn end(&self) -> Result<(), Malformed> {
         match self.state {
-            State::Head if self.reading.is_empty() => Ok(()),
-            State::Head => Err(Malformed::HeadIncomplete),
-            State::Length(_) | State::Chunked(_) => Err(Malformed::BodyIncomplete),
-            State::UntilClose => Ok(()),
-            State::Refused { reason, .. } => Err(reason),
+            GuardState::Head if self.reading.is_empty() => Ok(()),
+            GuardState::Head => Err(Malformed::HeadIncomplete),
+            GuardState::Length(_) | GuardState::Chunked(_) => Err(Malformed::BodyIncomplete),
+            GuardState::UntilClose => Ok(()),
+            GuardState::Refused { reason, .. } => Err(reason),
         }
     }
 
     fn refuse(&mut self, at: usize, reason: Malformed, in_body: bool) -> Scan {
-        self.state = State::Refused { reason, in_body };
+        self.state = GuardState::Refused { reason, in_body };
         Scan::Refuse {
             at,
             reason,
@@ -243,11 +197,11 @@ impl Guard {
         }
     }
 
-    fn message_end(&mut self) -> State {
+    fn message_end(&mut self) -> GuardState {
         if let Side::Response { expected, .. } = &mut self.side {
             *expected = None;
         }
-        State::Head
+        GuardState::Head
     }
 
     /// The length of the head at the beginning of `rest`, once it is complete and fine.
@@ -259,7 +213,8 @@ impl Guard {
             } => false,
             Side::Response { expected: None, .. } => return Err(Malformed::Unsolicited),
         };
-        let Progress::Complete(taken) = self.reading.advance(rest, self.limits, is_request)? else {
+        let HeadProgress::Complete(taken) = self.reading.advance(rest, self.limits, is_request)?
+        else {
             return Ok(None);
         };
         let reading = std::mem::take(&mut self.reading);
@@ -285,11 +240,11 @@ impl Guard {
         };
         self.state = match body {
             // An interim response: the real one is still to come.
-            None => State::Head,
+            None => GuardState::Head,
             Some(Framing::None | Framing::Length(0)) => self.message_end(),
-            Some(Framing::Length(length)) => State::Length(length),
-            Some(Framing::Chunked) => State::Chunked(Chunked::Size),
-            Some(Framing::UntilClose) => State::UntilClose,
+            Some(Framing::Length(length)) => GuardState::Length(length),
+            Some(Framing::Chunked) => GuardState::Chunked(Chunked::Size),
+            Some(Framing::UntilClose) => GuardState::UntilClose,
         };
         Ok(Some(taken))
     }

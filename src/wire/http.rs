@@ -8,8 +8,8 @@
 use http::header::{HOST, TE};
 use http::request::Parts;
 
-use super::fields::Field;
-use super::head::HeadLimits;
+use super::fields::FieldRole;
+use super::framing::HeadLimits;
 use super::target::MAX_TARGET;
 use super::{Malformed, fields};
 
@@ -27,20 +27,20 @@ pub fn check_h2(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {
         fields::check_value(value)?;
         let name = name.as_str().as_bytes();
         match fields::field(name) {
-            Field::Connection | Field::TransferEncoding | Field::Upgrade => {
+            FieldRole::Connection | FieldRole::TransferEncoding | FieldRole::Upgrade => {
                 return Err(Malformed::ConnectionSpecific);
             }
-            Field::ContentLength if !is_single => return Err(Malformed::LengthTwice),
-            Field::ContentLength => {
+            FieldRole::ContentLength if !is_single => return Err(Malformed::LengthTwice),
+            FieldRole::ContentLength => {
                 fields::content_length(value)?;
             }
-            Field::Host if !is_single => return Err(Malformed::HostTwice),
-            Field::Expect | Field::Once(_) | Field::Family if !is_single => {
+            FieldRole::Host if !is_single => return Err(Malformed::HostTwice),
+            FieldRole::Expect | FieldRole::Once(_) | FieldRole::Family if !is_single => {
                 return Err(Malformed::FieldTwice);
             }
-            Field::Expect => fields::check_expect(value)?,
-            Field::Host | Field::Once(_) | Field::Family => {}
-            Field::Other => check_other(name, value, is_single)?,
+            FieldRole::Expect => fields::check_expect(value)?,
+            FieldRole::Host | FieldRole::Once(_) | FieldRole::Family => {}
+            FieldRole::Other => check_other(name, value, is_single)?,
         }
     }
     Ok(())

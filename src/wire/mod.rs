@@ -12,11 +12,13 @@
 pub mod canonical;
 pub mod chunked;
 pub mod fields;
+pub mod framing;
 pub mod head;
 pub mod http;
 pub mod json;
 pub mod malformed;
 pub mod media;
+mod percent;
 pub mod query;
 pub mod target;
 pub mod webhook;

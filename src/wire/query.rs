@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::Malformed;
-use super::target::hex_pair;
+use super::percent::percent_decode;
 use crate::gate::policy::facts::{Ambiguous, Lookup};
 
 /// A query string, read on demand.
@@ -99,29 +99,6 @@ fn are_twins(key: &str, name: &str) -> bool {
         key.split('[').next().unwrap_or(key)
     };
     key.trim().eq_ignore_ascii_case(name)
-}
-
-/// Decodes percent-encodings, and `+` where a form is read; borrows where there are none. An error
-/// for an invalid encoding or text that is not UTF-8.
-pub(super) fn percent_decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Malformed> {
-    if !text
-        .bytes()
-        .any(|byte| byte == b'%' || (plus_is_space && byte == b'+'))
-    {
-        return Ok(Cow::Borrowed(text));
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => hex_pair(bytes.next(), bytes.next()).ok_or(Malformed::TargetEncoding)?,
-            b'+' if plus_is_space => b' ',
-            other => other,
-        });
-    }
-    String::from_utf8(decoded)
-        .map(Cow::Owned)
-        .map_err(|_| Malformed::TargetUtf8)
 }
 
 #[cfg(test)]

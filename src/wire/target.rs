@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::Malformed;
-use super::query::percent_decode;
+use super::percent::{hex_pair, percent_decode};
 
 /// The longest path and query together. The usual bound of servers, so that nothing passes here
 /// that an upstream would cut.
@@ -20,13 +20,16 @@ pub const MAX_TARGET: usize = 8 * 1024;
 
 /// A request target in its one spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target<'a> {
+pub struct CanonicalTarget<'a> {
     path: Cow<'a, str>,
     query: Option<&'a str>,
 }
 
 /// Reads a path (with its leading slash) and the query after the `?`, if there was one.
-pub fn read<'a>(raw_path: &'a str, raw_query: Option<&'a str>) -> Result<Target<'a>, Malformed> {
+pub fn read<'a>(
+    raw_path: &'a str,
+    raw_query: Option<&'a str>,
+) -> Result<CanonicalTarget<'a>, Malformed> {
     if raw_path.len() + raw_query.map_or(0, |query| query.len() + 1) > MAX_TARGET {
         return Err(Malformed::TargetTooLong);
     }
@@ -38,13 +41,13 @@ pub fn read<'a>(raw_path: &'a str, raw_query: Option<&'a str>) -> Result<Target<
     } else {
         Cow::Owned(canonical_path(raw_path)?)
     };
-    Ok(Target {
+    Ok(CanonicalTarget {
         path,
         query: raw_query,
     })
 }
 
-impl Target<'_> {
+impl CanonicalTarget<'_> {
     /// The canonical path, percent-encoded where it must be, beginning with `/`.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -63,7 +66,8 @@ impl Target<'_> {
         self.path.split('/').skip(1).map(decoded)
     }
 
-    /// Where in the path the segments `which` lie, counted as [`Target::segments`] gives them.
+    /// Where in the path the segments `which` lie, counted as [`CanonicalTarget::segments`] gives
+    /// them.
     #[must_use]
     pub fn span(&self, which: Range<usize>) -> Range<usize> {
         let mut slashes = self.path.match_indices('/').map(|(at, _)| at);
@@ -76,14 +80,14 @@ impl Target<'_> {
     /// What is left of the path under `route`, which is matched in whole segments: `/payments`
     /// covers `/payments` and `/payments/x`, never `/payments-old`.
     #[must_use]
-    pub fn strip_prefix(&self, route: &str) -> Option<Target<'_>> {
+    pub fn strip_prefix(&self, route: &str) -> Option<CanonicalTarget<'_>> {
         let rest = self.path.strip_prefix(route.trim_end_matches('/'))?;
         let path = match rest.as_bytes().first() {
             None => "/",
             Some(b'/') => rest,
             Some(_) => return None,
         };
-        Some(Target {
+        Some(CanonicalTarget {
             path: Cow::Borrowed(path),
             query: self.query,
         })
@@ -91,7 +95,7 @@ impl Target<'_> {
 }
 
 /// The origin form: path, and `?query` where there is one.
-impl fmt::Display for Target<'_> {
+impl fmt::Display for CanonicalTarget<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
         self.query.map_or(Ok(()), |query| write!(f, "?{query}"))
@@ -242,15 +246,6 @@ fn push_encoded(byte: u8, out: &mut String) {
             b'A' + nibble - 10
         }));
     }
-}
-
-/// The byte that two hex digits spell.
-pub(super) fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
-    let digit = |byte: Option<u8>| {
-        byte.and_then(|byte| char::from(byte).to_digit(16))
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    Some(digit(high)? << 4 | digit(low)?)
 }
 
 #[cfg(test)]

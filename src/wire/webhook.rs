@@ -69,7 +69,7 @@ pub struct Signed<'h> {
 
 /// Why a delivery is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum SignatureError {
     /// The id cannot be one.
     #[error("`webhook-id` must have 1 to {MAX_ID} characters that can be seen")]
     Id,
@@ -119,14 +119,14 @@ pub fn verify(
     signed: Signed<'_>,
     body: &[u8],
     now: Time,
-) -> Result<(), Refused> {
+) -> Result<(), SignatureError> {
     let Signed {
         id,
         timestamp,
         signature,
     } = signed;
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Refused::Id);
+        return Err(SignatureError::Id);
     }
     let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
     let at = timestamp
@@ -134,7 +134,7 @@ pub fn verify(
         .ok()
         .filter(|_| digits)
         .and_then(|seconds| seconds.checked_mul(1_000))
-        .ok_or(Refused::Timestamp)?;
+        .ok_or(SignatureError::Timestamp)?;
     let at = Time::from_millis(at);
     let mut fits = subtle::Choice::from(0);
     for secret in secrets.iter().take(MAX_SECRETS) {
@@ -149,9 +149,9 @@ pub fn verify(
     }
     // After the signature: whoever has no secret learns nothing about our clock.
     match () {
-        () if !bool::from(fits) => Err(Refused::Signature),
-        () if now.since(at) > TOLERANCE => Err(Refused::Stale),
-        () if at.since(now) > TOLERANCE => Err(Refused::Early),
+        () if !bool::from(fits) => Err(SignatureError::Signature),
+        () if now.since(at) > TOLERANCE => Err(SignatureError::Stale),
+        () if at.since(now) > TOLERANCE => Err(SignatureError::Early),
         () => Ok(()),
     }
 }
@@ -190,7 +190,7 @@ mod tests {
         signature: &str,
         body: &[u8],
         now_at: i64,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), SignatureError> {
         verify(
             &secrets(text).unwrap(),
             Signed {
@@ -224,7 +224,7 @@ mod tests {
         );
         assert_eq!(
             check(other, ID, AT, SIGNATURE, BODY, 1_614_265_330),
-            Err(Refused::Signature)
+            Err(SignatureError::Signature)
         );
     }
 
@@ -240,15 +240,15 @@ mod tests {
                 b"{\"test\": 2432232315}",
                 at
             ),
-            Err(Refused::Signature)
+            Err(SignatureError::Signature)
         );
         assert_eq!(
             check(SECRET_TEXT, "msg_other", AT, SIGNATURE, BODY, at),
-            Err(Refused::Signature)
+            Err(SignatureError::Signature)
         );
         assert_eq!(
             check(SECRET_TEXT, ID, "1614265331", SIGNATURE, BODY, at),
-            Err(Refused::Signature)
+            Err(SignatureError::Signature)
         );
         for signature in [
             "",
@@ -260,7 +260,7 @@ mod tests {
         ] {
             assert_eq!(
                 check(SECRET_TEXT, ID, AT, signature, BODY, at),
-                Err(Refused::Signature),
+                Err(SignatureError::Signature),
                 "{signature}"
             );
         }
@@ -281,8 +281,14 @@ mod tests {
                 Time::from_millis(sent * 1_000 + millis),
             )
         };
-        assert_eq!((at(300_000), at(300_001)), (Ok(()), Err(Refused::Stale)));
-        assert_eq!((at(-300_000), at(-300_001)), (Ok(()), Err(Refused::Early)));
+        assert_eq!(
+            (at(300_000), at(300_001)),
+            (Ok(()), Err(SignatureError::Stale))
+        );
+        assert_eq!(
+            (at(-300_000), at(-300_001)),
+            (Ok(()), Err(SignatureError::Early))
+        );
         for bad in [
             "",
             "-1",
@@ -293,14 +299,14 @@ mod tests {
         ] {
             assert_eq!(
                 check(SECRET_TEXT, ID, bad, SIGNATURE, BODY, sent),
-                Err(Refused::Timestamp),
+                Err(SignatureError::Timestamp),
                 "{bad}"
             );
         }
         for bad in ["", "a b", &"x".repeat(MAX_ID + 1)] {
             assert_eq!(
                 check(SECRET_TEXT, bad, AT, SIGNATURE, BODY, sent),
-                Err(Refused::Id)
+                Err(SignatureError::Id)
             );
         }
     }

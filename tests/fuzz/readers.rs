@@ -1,7 +1,8 @@
 //! What holds for the readers whatever they are fed. Shared by the fuzz targets and the test that
 //! replays their corpus.
 
-use burngate::wire::head::{Guard, HeadLimits, Scan};
+use burngate::wire::framing::HeadLimits;
+use burngate::wire::head::{Guard, Scan};
 use burngate::wire::{Malformed, canonical, json, target as wire_target};
 
 /// What is read has one canonical spelling, which is read as itself.

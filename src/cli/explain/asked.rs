@@ -15,7 +15,7 @@ use crate::gate::policy::{Api, Condition, Mount, PolicySet, Tool, Workflow};
 use crate::gate::standing::Standing;
 use crate::gate::time::Time;
 use crate::wire::query::Query;
-use crate::wire::target::Target;
+use crate::wire::target::CanonicalTarget;
 use crate::wire::{json, target};
 
 /// The call, as it is typed.
@@ -205,7 +205,7 @@ fn matched<'a>(
         Mount::Route(route) => target.strip_prefix(route),
         Mount::Hosts(_) => None,
     };
-    let captured = |target: &Target<'_>| {
+    let captured = |target: &CanonicalTarget<'_>| {
         let segments: Vec<Cow<'_, str>> = target.segments().collect();
         let captures = tool.pattern.captures(method, &segments)?;
         Some(NamedParts(

@@ -22,7 +22,7 @@ use crate::ledger::call::permit::InFlightCall;
 use crate::ledger::{Ledger, WorkflowHandle};
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;
-use crate::wire::target::Target;
+use crate::wire::target::CanonicalTarget;
 use crate::wire::{Malformed, canonical, json, target};
 
 /// The longest arguments of an edit, in bytes.
@@ -76,7 +76,7 @@ struct Known<'a> {
     api: &'a Api,
     tool: &'a Tool,
     method: &'a str,
-    target: Target<'a>,
+    target: CanonicalTarget<'a>,
 }
 
 impl Known<'_> {
@@ -302,7 +302,11 @@ fn known<'a>(api: &'a Api, approval: &'a Approval) -> Option<Known<'a>> {
     })
 }
 
-fn captures<'a>(tool: &'a Tool, method: &str, target: &Target<'_>) -> Option<Captures<'a, 'a>> {
+fn captures<'a>(
+    tool: &'a Tool,
+    method: &str,
+    target: &CanonicalTarget<'_>,
+) -> Option<Captures<'a, 'a>> {
     let segments: Vec<_> = if target.path() == "/" {
         Vec::new()
     } else {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn tcp(bound: &Bound) -> Listen {
+fn tcp(bound: &BoundListeners) -> Listen {
     bound.addresses()[0].clone()
 }
 

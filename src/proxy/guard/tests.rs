@@ -1,5 +1,5 @@
 //! The adapter: what hyper gets to read, for every way the bytes may come in pieces, and what the
-//! service is told.
+//! service learns.
 
 use std::time::Duration;
 
@@ -8,15 +8,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 
 use super::*;
+use crate::wire::framing::HeadLimits;
 
 const GOOD: &str = "POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc";
 const CHUNKED: &str =
     "POST /a HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 const BAD: &str = "POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
 
-fn client(early: &[u8]) -> (Guarded<DuplexStream>, DuplexStream, Rc<Wire>) {
+fn client(early: &[u8]) -> (Guarded<DuplexStream>, DuplexStream, Rc<WireState>) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let wire = Wire::client(HeadLimits::default());
+    let wire = WireState::client(HeadLimits::default());
     (
         Guarded::client(
             near,
@@ -30,7 +31,7 @@ fn client(early: &[u8]) -> (Guarded<DuplexStream>, DuplexStream, Rc<Wire>) {
 }
 
 /// What hyper would read of `sent`, coming in pieces of `piece` bytes.
-async fn read(sent: &str, piece: usize) -> (io::Result<String>, Rc<Wire>) {
+async fn read(sent: &str, piece: usize) -> (io::Result<String>, Rc<WireState>) {
     let (mut guarded, mut far, wire) = client(b"");
     let mut text = Vec::new();
     let mut failed = None;
@@ -187,7 +188,7 @@ async fn f30_a_client_that_does_not_take_its_answer_is_dropped() {
     let (near, _far) = tokio::io::duplex(16);
     let mut guarded = Guarded::client(
         near,
-        Wire::client(HeadLimits::default()),
+        WireState::client(HeadLimits::default()),
         Vec::new(),
         ClientPatience::default(),
     );
@@ -247,7 +248,7 @@ async fn a91_with_too_much_pipelined_nobody_knows_whether_the_client_is_there() 
 #[tokio::test]
 async fn a26_a_bad_answer_is_an_error(#[case] answer: &str) {
     let (near, mut far) = tokio::io::duplex(4096);
-    let wire = Wire::upstream(HeadLimits::default());
+    let wire = WireState::upstream(HeadLimits::default());
     let mut guarded = Guarded::upstream(near, Rc::clone(&wire));
     wire.expect_response(false);
     far.write_all(answer.as_bytes()).await.unwrap();

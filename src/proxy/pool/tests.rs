@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 
 use super::*;
-use crate::proxy::observe::{Copied, Ending, OnEnd, ReplyBody};
+use crate::proxy::observe::{AnswerEnding, Copied, OnEnd, ReplyBody};
 use crate::proxy::outbound::OutBody;
 use crate::proxy::tls;
-use crate::proxy::upstream::{Broken, Patience, Reply, SendError};
+use crate::proxy::upstream::{BrokenAnswer, Patience, SendError, UpstreamReply};
 
 const PATIENCE: Patience = Patience {
     answer: Duration::from_secs(10),
@@ -34,15 +34,15 @@ fn upstream() -> Upstream {
     }
 }
 
-fn pool() -> Pool {
-    Pool::new(PoolOptions {
+fn pool() -> UpstreamPool {
+    UpstreamPool::new(PoolOptions {
         waiting: 2,
         ..PoolOptions::new(tls::client(None).unwrap())
     })
 }
 
 /// The upstream's end of the next connection that the pool makes.
-fn next(pool: &Pool) -> DuplexStream {
+fn next(pool: &UpstreamPool) -> DuplexStream {
     let (near, far) = tokio::io::duplex(64 * 1024);
     pool.memory.borrow_mut().push_back(near);
     far
@@ -70,7 +70,7 @@ async fn take(far: &mut DuplexStream) -> String {
     text
 }
 
-async fn send(pool: &Pool, request: Request<OutBody>) -> Result<Reply, SendError> {
+async fn send(pool: &UpstreamPool, request: Request<OutBody>) -> Result<UpstreamReply, SendError> {
     pool.ready(&upstream(), PATIENCE.answer)
         .await
         .unwrap()
@@ -81,10 +81,10 @@ async fn send(pool: &Pool, request: Request<OutBody>) -> Result<Reply, SendError
 /// Sends `post` on a new connection that answers it with `answer` and then, if `closes`, with its
 /// end.
 async fn exchange(
-    pool: &Pool,
+    pool: &UpstreamPool,
     answer: &str,
     closes: bool,
-) -> (Result<Reply, SendError>, DuplexStream) {
+) -> (Result<UpstreamReply, SendError>, DuplexStream) {
     let mut far = next(pool);
     let answered = async {
         take(&mut far).await;
@@ -167,7 +167,7 @@ async fn tending_closes_what_is_old_or_dead_and_forgets_the_upstream() {
     tokio::time::advance(pool.options.keep).await;
     pool.tend();
     assert_eq!(old.read(&mut [0]).await.unwrap(), 0);
-    assert!(pool.shelves.borrow().is_empty());
+    assert!(pool.idle.borrow().is_empty());
 }
 
 #[tokio::test]
@@ -271,19 +271,23 @@ async fn f18_an_upstream_that_hangs_runs_out_of_time_and_loses_its_connection() 
 }
 
 #[rstest]
-#[case("content-length: 5\r\n\r\nhel", true, Broken::Reset)]
-#[case("transfer-encoding: chunked\r\n\r\n5\r\nhel", true, Broken::Reset)]
+#[case("content-length: 5\r\n\r\nhel", true, BrokenAnswer::Reset)]
+#[case(
+    "transfer-encoding: chunked\r\n\r\n5\r\nhel",
+    true,
+    BrokenAnswer::Reset
+)]
 #[case(
     "transfer-encoding: chunked\r\n\r\n3\r\nhelX\r\n",
     false,
-    Broken::Malformed
+    BrokenAnswer::Malformed
 )]
-#[case("content-length: 5\r\n\r\nhel", false, Broken::Timeout)]
+#[case("content-length: 5\r\n\r\nhel", false, BrokenAnswer::Timeout)]
 #[tokio::test(start_paused = true)]
 async fn f18_f19_a_body_that_breaks_off_says_how(
     #[case] rest: &str,
     #[case] closes: bool,
-    #[case] broken: Broken,
+    #[case] broken: BrokenAnswer,
 ) {
     let pool = pool();
     let (reply, _far) = exchange(&pool, &format!("HTTP/1.1 200 OK\r\n{rest}"), closes).await;
@@ -291,7 +295,7 @@ async fn f18_f19_a_body_that_breaks_off_says_how(
     assert_eq!(reply.unwrap().body.collect().await.unwrap_err(), broken);
     assert_eq!(
         start.elapsed(),
-        if broken == Broken::Timeout {
+        if broken == BrokenAnswer::Timeout {
             PATIENCE.silence
         } else {
             Duration::ZERO
@@ -496,56 +500,56 @@ async fn nobody_listening_is_unreachable() {
     );
 }
 
-/// Counts how often it was told, and what.
+/// Records every ending that is reported to it.
 #[derive(Clone, Default)]
-struct Told(Rc<RefCell<Vec<End>>>);
+struct Endings(Rc<RefCell<Vec<End>>>);
 
-type End = (Ending, Option<Copied>);
+type End = (AnswerEnding, Option<Copied>);
 
-impl OnEnd for Told {
-    fn on_end(self, ending: Ending, copy: Option<Copied>) {
+impl OnEnd for Endings {
+    fn on_end(self, ending: AnswerEnding, copy: Option<Copied>) {
         self.0.borrow_mut().push((ending, copy));
     }
 }
 
 #[rstest]
-#[case(OK, false, Ending::Complete)]
+#[case(OK, false, AnswerEnding::Complete)]
 #[case(
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     false,
-    Ending::Complete
+    AnswerEnding::Complete
 )]
 #[case(
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: 1\r\n\r\n",
     false,
-    Ending::Complete
+    AnswerEnding::Complete
 )]
-#[case("HTTP/1.1 204 No Content\r\n\r\n", false, Ending::Complete)]
-#[case("HTTP/1.1 200 OK\r\n\r\nok", true, Ending::Complete)]
+#[case("HTTP/1.1 204 No Content\r\n\r\n", false, AnswerEnding::Complete)]
+#[case("HTTP/1.1 200 OK\r\n\r\nok", true, AnswerEnding::Complete)]
 #[case(
     "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok",
     true,
-    Ending::UpstreamReset
+    AnswerEnding::UpstreamReset
 )]
 #[case(
     "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nok",
     false,
-    Ending::UpstreamTimeout
+    AnswerEnding::UpstreamTimeout
 )]
 #[case(
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n+0\r\n\r\n",
     false,
-    Ending::UpstreamMalformed
+    AnswerEnding::UpstreamMalformed
 )]
 #[tokio::test(start_paused = true)]
 async fn g1_the_end_is_told_exactly_once(
     #[case] answer: &str,
     #[case] closes: bool,
-    #[case] ending: Ending,
+    #[case] ending: AnswerEnding,
 ) {
     let (reply, _far) = exchange(&pool(), answer, closes).await;
-    let told = Told::default();
-    let mut body = ReplyBody::observed(reply.unwrap().body, told.clone(), Some(2));
+    let endings = Endings::default();
+    let mut body = ReplyBody::observed(reply.unwrap().body, endings.clone(), Some(2));
     let mut data = Vec::new();
     // As hyper does it: no further poll once the end is known.
     while !body.is_end_stream() {
@@ -559,7 +563,7 @@ async fn g1_the_end_is_told_exactly_once(
         bytes: Bytes::copy_from_slice(&data),
         whole: true,
     };
-    assert_eq!(*told.0.borrow(), [(ending, Some(expected))]);
+    assert_eq!(*endings.0.borrow(), [(ending, Some(expected))]);
 }
 
 #[tokio::test]
@@ -571,14 +575,14 @@ async fn g1_a_client_that_leaves_is_told_once_and_takes_the_connection_along() {
         false,
     )
     .await;
-    let told = Told::default();
-    let mut body = ReplyBody::observed(reply.unwrap().body, told.clone(), Some(2));
+    let endings = Endings::default();
+    let mut body = ReplyBody::observed(reply.unwrap().body, endings.clone(), Some(2));
     assert!(body.frame().await.unwrap().is_ok());
     drop(body);
     assert_eq!(
-        *told.0.borrow(),
+        *endings.0.borrow(),
         [(
-            Ending::ClientGone,
+            AnswerEnding::ClientGone,
             Some(Copied {
                 bytes: Bytes::from_static(b"ok"),
                 whole: false
@@ -592,15 +596,15 @@ async fn g1_a_client_that_leaves_is_told_once_and_takes_the_connection_along() {
 #[tokio::test]
 async fn a_known_length_stays_known() {
     let (reply, _far) = exchange(&pool(), OK, false).await;
-    let body = ReplyBody::observed(reply.unwrap().body, Told::default(), None);
+    let body = ReplyBody::observed(reply.unwrap().body, Endings::default(), None);
     assert_eq!(body.size_hint().exact(), Some(2));
     assert_eq!(
-        ReplyBody::<Told>::Full(Bytes::from_static(b"abc"))
+        ReplyBody::<Endings>::Full(Bytes::from_static(b"abc"))
             .size_hint()
             .exact(),
         Some(3)
     );
-    assert_eq!(ReplyBody::<Told>::Empty.size_hint().exact(), Some(0));
+    assert_eq!(ReplyBody::<Endings>::Empty.size_hint().exact(), Some(0));
 }
 
 #[tokio::test(start_paused = true)]

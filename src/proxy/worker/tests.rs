@@ -1,12 +1,14 @@
 //! Whole connections over loopback: both protocols, TLS on both sides, refusals at their place, and
 //! the way down.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use rstest::rstest;
+use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify as Signal;
@@ -14,14 +16,14 @@ use tokio::sync::Notify as Signal;
 use super::*;
 use crate::gate::policy::Upstream;
 use crate::gate::policy::pattern::Matched;
-use crate::proxy::accept::{Listen, Make, Running, bind};
-use crate::proxy::body::Content;
+use crate::proxy::accept::{Listen, Make, RunningWorkers, bind};
+use crate::proxy::body::RequestBody;
 use crate::proxy::drain::Drain;
-use crate::proxy::headers::{Destination, Traces};
+use crate::proxy::headers::{AddressMap, Traces};
 use crate::proxy::message::{OutgoingMessage, OutgoingTarget};
-use crate::proxy::observe::{Copied, Ending};
+use crate::proxy::observe::{AnswerEnding, Copied};
 use crate::proxy::outbound::{BodyFailure, OutBody};
-use crate::proxy::pool::{Pool, PoolOptions};
+use crate::proxy::pool::{PoolOptions, UpstreamPool};
 use crate::proxy::upstream::{Patience, SendError};
 use crate::proxy::{headers, tls};
 use crate::wire::target;
@@ -42,7 +44,7 @@ struct Signals {
     complete: AtomicUsize,
 }
 
-struct Told(Arc<Signals>);
+struct EndSignal(Arc<Signals>);
 
 /// Tells that a call was dropped.
 struct Left<'a>(&'a Signals);
@@ -53,9 +55,9 @@ impl Drop for Left<'_> {
     }
 }
 
-impl OnEnd for Told {
-    fn on_end(self, ending: Ending, _: Option<Copied>) {
-        if ending == Ending::Complete {
+impl OnEnd for EndSignal {
+    fn on_end(self, ending: AnswerEnding, _: Option<Copied>) {
+        if ending == AnswerEnding::Complete {
             self.0.complete.fetch_add(1, Ordering::SeqCst);
         }
         self.0.ended.notify_one();
@@ -65,19 +67,19 @@ impl OnEnd for Told {
 /// Answers by path; what it does not know goes to the upstream.
 struct Scripted {
     signals: Arc<Signals>,
-    pool: Pool,
+    pool: UpstreamPool,
     upstream: Option<Upstream>,
     traces: Traces,
 }
 
 impl Serve for Scripted {
-    type End = Told;
+    type EndToken = EndSignal;
 
     async fn serve(
         self: Rc<Self>,
-        connection: Rc<Connection>,
+        connection: Rc<ClientConnection>,
         request: Request<Incoming>,
-    ) -> Response<ReplyBody<Told>> {
+    ) -> Response<ReplyBody<EndSignal>> {
         if let Err(malformed) = connection.next_head() {
             return say(malformed.status(), &malformed.to_string());
         }
@@ -117,19 +119,19 @@ impl Serve for Scripted {
 impl Scripted {
     async fn forward(
         &self,
-        connection: &Connection,
+        connection: &ClientConnection,
         request: Request<Incoming>,
-    ) -> Response<ReplyBody<Told>> {
+    ) -> Response<ReplyBody<EndSignal>> {
         let Some(upstream) = &self.upstream else {
             return say(404, "nowhere");
         };
-        let destination = Destination::new(upstream, "/").unwrap();
+        let addresses = AddressMap::new(upstream, "/").unwrap();
         let (mut head, body) = request.into_parts();
         let target = target::read(head.uri.path(), head.uri.query()).unwrap();
         let target = OutgoingTarget::new("", &target, &Matched::new()).unwrap();
         let uri = target.whole().clone().into();
-        let message = OutgoingMessage::new(head.clone(), target, Content::None);
-        head.headers = headers::to_upstream(&message, connection, &destination, &self.traces);
+        let message = OutgoingMessage::new(head.clone(), target, RequestBody::None);
+        head.headers = headers::to_upstream(&message, connection, &addresses, &self.traces);
         head.uri = uri;
         let lease = match self.pool.ready(upstream, PATIENCE.answer).await {
             Ok(lease) => lease,
@@ -139,7 +141,7 @@ impl Scripted {
         match lease.send(Request::from_parts(head, body), PATIENCE).await {
             Ok(reply) => Response::from_parts(
                 reply.parts,
-                ReplyBody::observed(reply.body, Told(Arc::clone(&self.signals)), None),
+                ReplyBody::observed(reply.body, EndSignal(Arc::clone(&self.signals)), None),
             ),
             Err(SendError::Body(failure)) => {
                 self.signals.ended.notify_one();
@@ -154,7 +156,7 @@ impl Scripted {
     }
 }
 
-fn say(status: u16, text: &str) -> Response<ReplyBody<Told>> {
+fn say(status: u16, text: &str) -> Response<ReplyBody<EndSignal>> {
     Response::builder()
         .status(status)
         .body(ReplyBody::Full(Bytes::copy_from_slice(text.as_bytes())))
@@ -164,7 +166,7 @@ fn say(status: u16, text: &str) -> Response<ReplyBody<Told>> {
 struct Gate {
     address: SocketAddr,
     drain: Drain,
-    running: Running,
+    running: RunningWorkers,
     signals: Arc<Signals>,
 }
 
@@ -181,7 +183,7 @@ impl Gate {
         let signals = Arc::<Signals>::default();
         let (shared, trust) = (Arc::clone(&signals), tls::client(trust).unwrap());
         let make: Make<Scripted> = Arc::new(move |_| {
-            let pool = Pool::new(PoolOptions::new(trust.clone()));
+            let pool = UpstreamPool::new(PoolOptions::new(trust.clone()));
             Rc::new(Scripted {
                 signals: Arc::clone(&shared),
                 pool,
@@ -752,7 +754,7 @@ async fn a22_a_body_that_breaks_off_never_becomes_a_whole_request() {
             false,
         ),
     ] {
-        let seen = async {
+        let served = async {
             let (mut upstream, _) = listener.accept().await.unwrap();
             let begun = until(&mut upstream, end).await;
             let mut rest = String::new();
@@ -767,7 +769,7 @@ async fn a22_a_body_that_breaks_off_never_becomes_a_whole_request() {
             }
             gate.signals.ended.notified().await;
         };
-        let ((begun, rest), ()) = tokio::join!(seen, client);
+        let ((begun, rest), ()) = tokio::join!(served, client);
         assert!(begun.contains("POST /a"), "{begun}");
         assert_eq!(rest, "", "nothing that could end the message");
     }
@@ -807,7 +809,7 @@ async fn a23_an_early_answer_is_relayed_and_neither_connection_used_again() {
 async fn a_body_over_its_bound_is_not_passed_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gate = Gate::before(listener.local_addr().unwrap());
-    let seen = async {
+    let served = async {
         let (mut upstream, _) = listener.accept().await.unwrap();
         let mut taken = Vec::new();
         let _ = upstream.read_to_end(&mut taken).await;
@@ -822,7 +824,7 @@ async fn a_body_over_its_bound_is_not_passed_on() {
         let piece = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
         while stream.write_all(piece.as_bytes()).await.is_ok() {}
     };
-    let (taken, ()) = tokio::join!(seen, client);
+    let (taken, ()) = tokio::join!(served, client);
     assert!(u64::try_from(taken).unwrap() < BOUND + 4096, "{taken}");
     gate.stop().await;
 }

@@ -7,14 +7,14 @@
 
 use smallvec::SmallVec;
 
-use super::super::fields::Field;
+use super::super::fields::FieldRole;
+use super::super::framing::{Framing, HeadFacts, HeadLimits};
 use super::super::target::MAX_TARGET;
 use super::super::{Malformed, fields};
-use super::{Framing, HeadFacts, HeadLimits};
 
 /// What the lines seen so far have shown. Spans are offsets from the head's first byte.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct HeadScan {
     /// Where the next line begins.
     next: usize,
     /// How far the end of that line was looked for in vain.
@@ -24,31 +24,31 @@ pub(super) struct Reading {
     status: u16,
     length: Option<u64>,
     chunked: bool,
-    host: Option<Span>,
-    authority: Option<Span>,
+    host: Option<HeadSpan>,
+    authority: Option<HeadSpan>,
     expects: bool,
     upgrade: bool,
-    /// Bits of `Field::Once`.
+    /// Bits of `FieldRole::Once`.
     once: u8,
-    /// Names of `Field::Family`.
-    family: SmallVec<[Span; 8]>,
+    /// Names of `FieldRole::Family`.
+    family: SmallVec<[HeadSpan; 8]>,
 }
 
 /// Whether the head is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum HeadProgress {
     Incomplete,
     /// So many bytes, the empty line included.
     Complete(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct HeadSpan {
     start: usize,
     end: usize,
 }
 
-impl Span {
+impl HeadSpan {
     /// Where `part` lies in the head; `part` is a slice of it that begins `start` bytes in.
     fn of(start: usize, part: &[u8]) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Span {
     }
 }
 
-impl Reading {
+impl HeadScan {
     pub(super) fn is_empty(&self) -> bool {
         self.searched == 0
     }
@@ -73,7 +73,7 @@ impl Reading {
         head: &[u8],
         limits: HeadLimits,
         is_request: bool,
-    ) -> Result<Progress, Malformed> {
+    ) -> Result<HeadProgress, Malformed> {
         if self.next == 0 {
             let beginning = head.get(..limits.bytes).unwrap_or(head);
             if is_request {
@@ -92,7 +92,7 @@ impl Reading {
                     return Err(Malformed::HeadTooLarge);
                 }
                 self.searched = head.len();
-                return Ok(Progress::Incomplete);
+                return Ok(HeadProgress::Incomplete);
             };
             if end >= limits.bytes {
                 return Err(Malformed::HeadTooLarge);
@@ -108,7 +108,7 @@ impl Reading {
                     self.status_line(line)?;
                 }
             } else if line.is_empty() {
-                return Ok(Progress::Complete(end + 1));
+                return Ok(HeadProgress::Complete(end + 1));
             } else if self.headers >= limits.headers {
                 return Err(Malformed::TooManyFields);
             } else {
@@ -157,7 +157,7 @@ impl Reading {
                     .next()
                     .unwrap_or_default();
                 fields::check_host(authority)?;
-                self.authority = Some(Span::of(
+                self.authority = Some(HeadSpan::of(
                     method.len() + 1 + target.len() - after.len(),
                     authority,
                 ));
@@ -197,11 +197,11 @@ impl Reading {
         self.headers += 1;
         let (name, value) = fields::split(line)?;
         match fields::field(name) {
-            Field::ContentLength => match self.length.replace(fields::content_length(value)?) {
+            FieldRole::ContentLength => match self.length.replace(fields::content_length(value)?) {
                 None => Ok(()),
                 Some(_) => Err(Malformed::LengthTwice),
             },
-            Field::TransferEncoding => {
+            FieldRole::TransferEncoding => {
                 if std::mem::replace(&mut self.chunked, true)
                     || !value.eq_ignore_ascii_case(b"chunked")
                 {
@@ -211,40 +211,40 @@ impl Reading {
             }
             // What else an upstream says is not about framing, and judged where it is read.
             _ if !is_request => Ok(()),
-            Field::Host => {
+            FieldRole::Host => {
                 fields::check_host(value)?;
                 let leading_blanks = line
                     .iter()
                     .skip(name.len() + 1)
                     .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
                     .count();
-                match self
-                    .host
-                    .replace(Span::of(self.next + name.len() + 1 + leading_blanks, value))
-                {
+                match self.host.replace(HeadSpan::of(
+                    self.next + name.len() + 1 + leading_blanks,
+                    value,
+                )) {
                     None => Ok(()),
                     Some(_) => Err(Malformed::HostTwice),
                 }
             }
-            Field::Connection => fields::check_connection(value),
-            Field::Expect => {
+            FieldRole::Connection => fields::check_connection(value),
+            FieldRole::Expect => {
                 if std::mem::replace(&mut self.expects, true) {
                     return Err(Malformed::FieldTwice);
                 }
                 fields::check_expect(value)
             }
-            Field::Upgrade => {
+            FieldRole::Upgrade => {
                 self.upgrade = true;
                 Ok(())
             }
-            Field::Once(bit) => {
+            FieldRole::Once(bit) => {
                 if self.once & bit != 0 {
                     return Err(Malformed::FieldTwice);
                 }
                 self.once |= bit;
                 Ok(())
             }
-            Field::Family => {
+            FieldRole::Family => {
                 // Few and short, and at most `limits.headers`: comparing all of them is cheaper
                 // than any set.
                 if self
@@ -254,11 +254,11 @@ impl Reading {
                 {
                     return Err(Malformed::FieldTwice);
                 }
-                self.family.push(Span::of(self.next, name));
+                self.family.push(HeadSpan::of(self.next, name));
                 Ok(())
             }
-            Field::Other if fields::hides_protected(name) => Err(Malformed::FieldUnderscore),
-            Field::Other => Ok(()),
+            FieldRole::Other if fields::hides_protected(name) => Err(Malformed::FieldUnderscore),
+            FieldRole::Other => Ok(()),
         }
     }
 

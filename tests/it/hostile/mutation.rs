@@ -1,7 +1,8 @@
 //! Whatever a request is changed into: what reaches the upstream is what the gate's own readers
 //! make of it, or nothing does.
 
-use burngate::wire::head::{Guard, HeadLimits, Scan};
+use burngate::wire::framing::HeadLimits;
+use burngate::wire::head::{Guard, Scan};
 use burngate::wire::{json, target};
 
 use super::{ORDINARY, World, framed, post};

@@ -1,9 +1,9 @@
-//! A wait's deadline, made cheap for waits that almost never last.
+//! A deadline for waits that almost never last until it.
 //!
-//! Decides when a wait is over. A timer that is set and removed for every request is work for
-//! nothing, since nearly all end early. So a set timer stays, too early for the next wait: when it
-//! rings, the wait asks again and it is set anew. It rings at most once per span, and the usual
-//! wait reads the clock only.
+//! Decides when a wait is over. Setting and removing a timer for every request would be work for
+//! nothing, since nearly all waits end early. So a timer stays set when a wait ends. For the next
+//! wait it fires too early; then it is set anew. It fires at most once per span, and the usual wait
+//! only reads the clock.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use tokio::time::{Instant, Sleep};
 
 /// One wait at a time, for the task that polls it.
 #[derive(Debug, Default)]
-pub struct Alarm {
+pub struct LazyDeadline {
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// When `timer` rings, if it will wake the task that polls now.
-    rings: Option<Instant>,
+    /// When `timer` fires, if it will wake the task that polls now.
+    fires: Option<Instant>,
 }
 
-impl Alarm {
+impl LazyDeadline {
     /// What was waited for has come: the next poll begins another wait.
     pub fn rest(&mut self) {
         self.since = None;
@@ -30,7 +30,7 @@ impl Alarm {
     /// Another task polls from here on.
     pub fn hand_over(&mut self) {
         self.since = None;
-        self.rings = None;
+        self.fires = None;
     }
 
     /// Is the wait, which began with the first poll since the last rest, longer than `span`?
@@ -43,8 +43,8 @@ impl Alarm {
         if now >= due {
             return Poll::Ready(());
         }
-        // A timer that rings before `due` will do, as long as it has not rung yet.
-        if self.rings.is_some_and(|rings| now < rings && rings <= due) {
+        // A timer that fires before `due` will do, as long as it has not fired yet.
+        if self.fires.is_some_and(|fires| now < fires && fires <= due) {
             return Poll::Pending;
         }
         let timer = self
@@ -59,7 +59,7 @@ impl Alarm {
             }
             timer.as_mut().reset(due);
         }
-        self.rings = Some(timer.deadline());
+        self.fires = Some(timer.deadline());
         Poll::Pending
     }
 
@@ -75,35 +75,41 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_is_over_when_its_span_has_passed_since_it_began() {
-        let mut alarm = Alarm::default();
+        let mut deadline = LazyDeadline::default();
         let start = Instant::now();
-        alarm.over(Duration::from_secs(5)).await;
+        deadline.over(Duration::from_secs(5)).await;
         assert_eq!(start.elapsed().as_secs(), 5);
-        alarm.rest();
-        alarm.over(Duration::from_secs(7)).await;
+        deadline.rest();
+        deadline.over(Duration::from_secs(7)).await;
         assert_eq!(start.elapsed().as_secs(), 12);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_timer_left_from_an_earlier_wait_ends_no_later_one() {
-        let mut alarm = Alarm::default();
+        let mut deadline = LazyDeadline::default();
         let start = Instant::now();
-        let begun =
-            tokio::time::timeout(Duration::from_secs(4), alarm.over(Duration::from_secs(5))).await;
+        let begun = tokio::time::timeout(
+            Duration::from_secs(4),
+            deadline.over(Duration::from_secs(5)),
+        )
+        .await;
         assert!(begun.is_err());
-        alarm.rest();
-        alarm.over(Duration::from_secs(5)).await;
+        deadline.rest();
+        deadline.over(Duration::from_secs(5)).await;
         assert_eq!(start.elapsed().as_secs(), 9);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_wait_does_not_last_as_long_as_the_one_before() {
-        let mut alarm = Alarm::default();
+        let mut deadline = LazyDeadline::default();
         let start = Instant::now();
-        let _ =
-            tokio::time::timeout(Duration::from_secs(1), alarm.over(Duration::from_mins(1))).await;
-        alarm.hand_over();
-        alarm.over(Duration::from_secs(2)).await;
+        let _ = tokio::time::timeout(
+            Duration::from_secs(1),
+            deadline.over(Duration::from_mins(1)),
+        )
+        .await;
+        deadline.hand_over();
+        deadline.over(Duration::from_secs(2)).await;
         assert_eq!(start.elapsed().as_secs(), 3);
     }
 }

@@ -1,13 +1,13 @@
-//! Wake-ups that nobody needs, left out.
+//! A waker that can be muted while a piece of a body is taken.
 //!
 //! hyper hands bodies over through a channel whose ends may live in two tasks, so taking a piece
 //! wakes whoever puts in the next. Here both ends live in one task, which is awake: the wake-up
-//! makes it run once more for nothing, twice for each call. Whether there is a next piece is known
-//! only after this one was taken. So a connection's task polls with a waker that can be told to
-//! hold its tongue while a piece is taken; if more may come, the wake-up is made up for.
+//! would only make it run once more for nothing, twice for each call. Whether another piece may
+//! come is known only after this one was taken. So a connection's task polls with a waker that
+//! holds wake-ups back while a piece is taken; if another may come, the wake-up is made up for.
 //!
-//! Silence is a matter of one thread and of one poll of one body: a wake-up from anywhere else,
-//! such as a durable journal, is never held back.
+//! Muting covers one thread and one poll of one body: a wake-up from anywhere else, such as a
+//! durable journal, is never held back.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -18,48 +18,46 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming};
 
 thread_local! {
-    static HEARD: Cell<Heard> = const { Cell::new(Heard::Pass) };
+    static WAKE_UPS: Cell<WakeUps> = const { Cell::new(WakeUps::Pass) };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// Wake-ups pass.
+enum WakeUps {
+    /// They pass.
     Pass,
     /// They are held back, and there was none so far.
-    Nothing,
-    /// One was held back.
-    Something,
+    HeldNone,
+    /// They are held back, and there was one.
+    HeldSome,
 }
 
-/// A task's waker, and the one that can be silent.
+/// A task's waker, and the one that can be muted.
 #[derive(Debug, Default)]
-pub(super) struct Hush(Option<(Waker, Waker)>);
+pub(super) struct MutedWaker(Option<(Waker, Waker)>);
 
-impl Hush {
+impl MutedWaker {
     /// The waker to poll with in place of `task`, which stays the same as long as `task` does.
     pub(super) fn waker(&mut self, task: &Waker) -> &Waker {
         let known = self.0.take().filter(|(known, _)| known.will_wake(task));
-        let (_, silent) =
-            self.0
-                .insert(known.unwrap_or_else(|| {
-                    (task.clone(), Waker::from(Arc::new(Silent(task.clone()))))
-                }));
-        silent
+        let (_, mutable) = self.0.insert(
+            known.unwrap_or_else(|| (task.clone(), Waker::from(Arc::new(Mutable(task.clone()))))),
+        );
+        mutable
     }
 }
 
-struct Silent(Waker);
+struct Mutable(Waker);
 
-impl Wake for Silent {
+impl Wake for Mutable {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if HEARD.get() == Heard::Pass {
+        if WAKE_UPS.get() == WakeUps::Pass {
             self.0.wake_by_ref();
         } else {
-            HEARD.set(Heard::Something);
+            WAKE_UPS.set(WakeUps::HeldSome);
         }
     }
 }
@@ -71,11 +69,11 @@ pub(super) fn take_frame(
     waiter: &Waker,
     cx: &Context<'_>,
 ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-    HEARD.set(Heard::Nothing);
+    WAKE_UPS.set(WakeUps::HeldNone);
     let taken = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(waiter));
-    let heard = HEARD.replace(Heard::Pass);
+    let held = WAKE_UPS.replace(WakeUps::Pass);
     let ended = matches!(taken, Poll::Ready(None)) || body.is_end_stream();
-    if heard == Heard::Something && !ended {
+    if held == WakeUps::HeldSome && !ended {
         cx.waker().wake_by_ref();
     }
     taken
@@ -97,21 +95,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_thread_that_asked_for_silence_is_silent() {
+    fn only_the_thread_that_takes_a_piece_holds_wake_ups_back() {
         let count = Arc::new(Count::default());
         let task = Waker::from(Arc::clone(&count));
-        let mut hush = Hush::default();
-        let waker = hush.waker(&task).clone();
+        let mut muted = MutedWaker::default();
+        let waker = muted.waker(&task).clone();
         assert!(
-            hush.waker(&task).will_wake(&waker),
+            muted.waker(&task).will_wake(&waker),
             "the same task, the same waker"
         );
         waker.wake_by_ref();
-        HEARD.set(Heard::Nothing);
+        WAKE_UPS.set(WakeUps::HeldNone);
         waker.wake_by_ref();
         let elsewhere = waker.clone();
         std::thread::spawn(move || elsewhere.wake()).join().unwrap();
-        assert_eq!(HEARD.replace(Heard::Pass), Heard::Something);
+        assert_eq!(WAKE_UPS.replace(WakeUps::Pass), WakeUps::HeldSome);
         assert_eq!(count.0.load(Ordering::SeqCst), 2);
     }
 }

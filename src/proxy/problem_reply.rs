@@ -1,5 +1,5 @@
-//! What an agent gets when its call does not go through: one situation, one slug, one status, and a
-//! sentence that says what to do next.
+//! What an agent gets when its call does not go through, before it is written as problem+json: one
+//! situation, one slug, one status, and a sentence that says what to do next.
 //!
 //! The text that reaches an agent never repeats bytes of its request beyond names the policy knows,
 //! and never tells what an upstream's error was.
@@ -22,9 +22,9 @@ use crate::ledger::call::permit::{InFlightCall, Settlement};
 use crate::ledger::caps::Capped;
 use crate::wire::Malformed;
 
-/// A call that did not go through, with everything the agent is told of it.
+/// A call that did not go through, with everything that the agent gets to know about it.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct ProblemReply {
     /// Which problem.
     pub slug: Slug,
     /// The status.
@@ -49,9 +49,9 @@ pub struct Refused {
     modes: Vec<(FailureMode, &'static str)>,
 }
 
-impl Refused {
+impl ProblemReply {
     fn new(slug: Slug, status: u16, detail: impl Into<String>) -> Self {
-        Refused {
+        ProblemReply {
             slug,
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             detail: detail.into(),
@@ -87,15 +87,15 @@ impl Refused {
     /// The process holds as much as it may.
     #[must_use]
     pub fn memory() -> Self {
-        let refused = Self::new(
+        let problem = Self::new(
             Slug::Unavailable,
             503,
             "NOT EXECUTED. The gate holds as much as it may. Retry in a few seconds.",
         );
-        Refused {
+        ProblemReply {
             cause: Some(UnavailableCause::Memory),
             retry_after: Some(5),
-            ..refused
+            ..problem
         }
     }
 
@@ -104,7 +104,7 @@ impl Refused {
     pub fn journal() -> Self {
         let detail =
             "NOT EXECUTED. The gate's journal cannot take this call now. Retry in a few seconds.";
-        Refused {
+        ProblemReply {
             cause: Some(UnavailableCause::Journal),
             retry_after: Some(5),
             ..Self::new(Slug::Unavailable, 503, detail)
@@ -115,7 +115,7 @@ impl Refused {
     #[must_use]
     pub fn draining() -> Self {
         let detail = "NOT EXECUTED. The gate is about to stop. Retry in a few seconds.";
-        Refused {
+        ProblemReply {
             cause: Some(UnavailableCause::Draining),
             retry_after: Some(5),
             ..Self::new(Slug::Unavailable, 503, detail)
@@ -127,7 +127,7 @@ impl Refused {
     pub fn unreachable(why: &str) -> Self {
         let detail =
             format!("NOT EXECUTED. The tool API could not be reached: {why}. Retry later.");
-        Refused {
+        ProblemReply {
             verdict: Some(Verdict::Allow),
             modes: vec![(FailureMode::ToolError, "the upstream could not be reached")],
             ..Self::new(Slug::UpstreamUnreachable, 502, detail)
@@ -138,7 +138,7 @@ impl Refused {
     #[must_use]
     pub fn timeout() -> Self {
         let detail = "The tool API did not answer in time. Whether the call was executed is unknown: check before you repeat it.";
-        Refused {
+        ProblemReply {
             executed: Executed::Unknown,
             modes: vec![(FailureMode::Timeout, "no answer in time")],
             ..Self::new(Slug::UpstreamTimeout, 504, detail)
@@ -149,7 +149,7 @@ impl Refused {
     #[must_use]
     pub fn upstream_malformed(idempotent: bool) -> Self {
         let detail = "The tool API's answer was malformed and was not passed on. Whether the call was executed is unknown: check before you repeat it.";
-        Refused {
+        ProblemReply {
             executed: Executed::Unknown,
             modes: vec![lost(idempotent, "the answer was malformed")],
             ..Self::new(Slug::UpstreamMalformed, 502, detail)
@@ -160,7 +160,7 @@ impl Refused {
     #[must_use]
     pub fn ambiguous(idempotent: bool) -> Self {
         let detail = "The connection to the tool API broke after the call was sent. Whether it was executed is unknown: check before you repeat it.";
-        Refused {
+        ProblemReply {
             executed: Executed::Unknown,
             verdict: Some(Verdict::Allow),
             modes: vec![lost(idempotent, "sent, and the answer was lost")],
@@ -204,7 +204,7 @@ impl Refused {
                 "The approval of this call was used already.".to_owned()
             }
         };
-        Refused {
+        ProblemReply {
             verdict: Some(Verdict::Deny),
             ..Self::new(Slug::Denied, 403, format!("NOT EXECUTED. {what}"))
         }
@@ -276,7 +276,7 @@ impl Refused {
             | RuleName::Escalated => (Slug::Denied, 403, "Hand over to a person."),
         };
         let detail = format!("NOT EXECUTED. {}. {next}", capitalised(&finding.detail));
-        Refused {
+        ProblemReply {
             verdict: Some(finding.verdict),
             finding: Some(Box::new(finding)),
             ..Self::new(slug, status, detail)
@@ -284,10 +284,10 @@ impl Refused {
     }
 }
 
-impl Refused {
+impl ProblemReply {
     /// What was done before stands in the call's way.
     fn recalled(recalled: Box<Recalled>) -> Self {
-        let refused = Self::rule(recalled.finding.clone());
+        let problem = Self::rule(recalled.finding.clone());
         let stage = recalled.earlier.as_ref().map(|earlier| earlier.stage);
         let next = match (recalled.finding.rule, stage) {
             (RuleName::Idempotency, _) if recalled.mismatch => "Use a new key for a new call.",
@@ -313,14 +313,14 @@ impl Refused {
         let (slug, status) = if recalled.mismatch {
             (Slug::IdempotencyMismatch, StatusCode::UNPROCESSABLE_ENTITY)
         } else {
-            (refused.slug, refused.status)
+            (problem.slug, problem.status)
         };
-        Refused {
+        ProblemReply {
             slug,
             status,
             detail,
             recalled: Some(recalled),
-            ..refused
+            ..problem
         }
     }
 }
@@ -342,7 +342,7 @@ fn capitalised(text: &str) -> String {
     })
 }
 
-impl From<Malformed> for Refused {
+impl From<Malformed> for ProblemReply {
     fn from(malformed: Malformed) -> Self {
         let slug = match malformed.slug() {
             "too-large" => Slug::TooLarge,
@@ -359,7 +359,7 @@ impl From<Malformed> for Refused {
     }
 }
 
-impl From<BodyError> for Refused {
+impl From<BodyError> for ProblemReply {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::Malformed(malformed) => Self::from(malformed),
@@ -368,7 +368,7 @@ impl From<BodyError> for Refused {
     }
 }
 
-impl From<Unknown> for Refused {
+impl From<Unknown> for ProblemReply {
     fn from(unknown: Unknown) -> Self {
         let detail = format!("NOT EXECUTED. {}.", capitalised(&unknown.to_string()));
         match unknown {
@@ -379,7 +379,7 @@ impl From<Unknown> for Refused {
     }
 }
 
-impl From<Refusal> for Refused {
+impl From<Refusal> for ProblemReply {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Rule(finding) => Self::rule(*finding),
@@ -395,7 +395,7 @@ impl From<Refusal> for Refused {
                     // Nobody knows when a call ends.
                     Capped::Concurrency { .. } => 1,
                 };
-                Refused {
+                ProblemReply {
                     retry_after: u64::try_from(wait).ok(),
                     capped: Some(capped),
                     ..Self::rule(*finding)
@@ -415,7 +415,7 @@ impl From<Refusal> for Refused {
                     "NOT EXECUTED. {} calls of this {} wait for a person, and no more may. Go on without it, and ask again when some were decided.",
                     full.most, full.of
                 );
-                Refused {
+                ProblemReply {
                     verdict: Some(Verdict::Deny),
                     retry_after: Some(60),
                     ..Self::new(Slug::InboxFull, 429, detail)
@@ -423,7 +423,7 @@ impl From<Refusal> for Refused {
             }
             Refusal::Holds => {
                 let detail = "NOT EXECUTED. As many calls wait for a person as may. Retry when some were decided.";
-                Refused {
+                ProblemReply {
                     verdict: Some(Verdict::Deny),
                     cause: Some(UnavailableCause::Holds),
                     retry_after: Some(60),

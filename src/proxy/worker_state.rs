@@ -1,4 +1,4 @@
-//! What the stages of a call share: of the process, and of one worker.
+//! What the stages of a call read besides the call: state of the process, and of one worker.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,16 +12,16 @@ use super::body::Memory;
 use super::drain::Phase;
 use super::headers::Traces;
 use super::identify::{Caller, Identities, Unknown};
-use super::pool::Pool;
-use super::refusal::Refused;
-use super::routes::Routes;
+use super::pool::UpstreamPool;
+use super::problem_reply::ProblemReply;
+use super::routes::RouteTable;
 use crate::gate::policy::PolicySet;
 use crate::gate::standing::Standing;
 use crate::ledger::{Ledger, Table};
 use crate::telemetry::metrics::Metrics;
 
 /// What every worker shares.
-pub struct Shared {
+pub struct ProcessState {
     /// The living state.
     pub ledger: Arc<Ledger>,
     /// Who may call; swapped when that is read anew.
@@ -30,76 +30,76 @@ pub struct Shared {
     pub body: usize,
     /// The bytes of bodies that the process holds at once.
     pub memory: Memory,
-    /// Told how long decisions and upstreams take.
+    /// Where decision and upstream times are counted.
     pub metrics: Arc<Metrics>,
     /// Whether the gate is about to stop.
     pub phase: watch::Receiver<Phase>,
 }
 
-/// The data plane of one worker.
-pub struct Plane {
-    shared: Arc<Shared>,
+/// What one worker holds for the calls it serves.
+pub struct WorkerState {
+    process: Arc<ProcessState>,
     /// Connections to upstreams.
-    pub pool: Pool,
+    pub pool: UpstreamPool,
     /// Makes trace ids.
     pub traces: Traces,
-    routes: RefCell<Option<(Arc<PolicySet>, Rc<Routes>)>>,
-    disclosed: RefCell<Option<BudgetDisclosure>>,
+    routes: RefCell<Option<(Arc<PolicySet>, Rc<RouteTable>)>>,
+    last_budget_header: RefCell<Option<LastBudgetHeader>>,
 }
 
-/// The last `Burngate-Budget` that was written: standings change far less often than calls come.
-struct BudgetDisclosure {
+/// The last `Burngate-Budget` that was written: it changes far less often than calls come.
+struct LastBudgetHeader {
     standing: Arc<Standing>,
     remaining: bool,
     header: HeaderValue,
 }
 
-impl Plane {
-    /// The data plane of a worker.
+impl WorkerState {
+    /// The state of a worker that serves nothing yet.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, pool: Pool, traces: Traces) -> Self {
-        Plane {
-            shared,
+    pub fn new(process: Arc<ProcessState>, pool: UpstreamPool, traces: Traces) -> Self {
+        WorkerState {
+            process,
             pool,
             traces,
             routes: RefCell::new(None),
-            disclosed: RefCell::new(None),
+            last_budget_header: RefCell::new(None),
         }
     }
 
     /// The living state.
     #[must_use]
     pub fn ledger(&self) -> &Arc<Ledger> {
-        &self.shared.ledger
+        &self.process.ledger
     }
 
     /// What every worker shares.
     #[must_use]
-    pub fn shared(&self) -> &Shared {
-        &self.shared
+    pub fn process(&self) -> &ProcessState {
+        &self.process
     }
 
     /// Resolves when the gate begins to stop.
     pub async fn stopping(&self) {
-        let mut phase = self.shared.phase.clone();
+        let mut phase = self.process.phase.clone();
         // A sender that is gone has stopped.
         let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
     }
 
     /// Who sent these headers.
-    pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+    pub fn identify(&self, headers: &HeaderMap) -> Result<Caller, ProblemReply> {
         Ok(self
-            .shared
+            .process
             .identities
             .load()
-            .identify(headers, &self.shared.ledger.table())?)
+            .identify(headers, &self.process.ledger.table())?)
     }
 
-    /// Is who sent these headers still `caller`? Asked where a call has waited: its agent may have
-    /// been taken off the list meanwhile.
-    pub fn still(&self, headers: &HeaderMap, caller: &Caller) -> Result<(), Refused> {
+    /// Is `caller` still who these headers identify? Asked after a call has waited: its agent may
+    /// have been taken off the list meanwhile.
+    pub fn still(&self, headers: &HeaderMap, caller: &Caller) -> Result<(), ProblemReply> {
         let now = self.identify(headers)?;
-        if now.agent == caller.agent && now.place.policy.name == caller.place.policy.name {
+        if now.agent == caller.agent && now.workplace.policy.name == caller.workplace.policy.name {
             Ok(())
         } else {
             Err(Unknown::NoCredential.into())
@@ -108,12 +108,12 @@ impl Plane {
 
     /// The routes of the policies in `table`.
     #[must_use]
-    pub fn routes(&self, table: &Table) -> Rc<Routes> {
+    pub fn routes(&self, table: &Table) -> Rc<RouteTable> {
         let mut routes = self.routes.borrow_mut();
         match &*routes {
             Some((policies, routes)) if Arc::ptr_eq(policies, &table.policies) => Rc::clone(routes),
             _ => {
-                let built = Rc::new(Routes::new(&table.policies, self.ledger().now()));
+                let built = Rc::new(RouteTable::new(&table.policies, self.ledger().now()));
                 *routes = Some((Arc::clone(&table.policies), Rc::clone(&built)));
                 built
             }
@@ -123,8 +123,8 @@ impl Plane {
     /// The `Burngate-Budget` header for `standing`.
     #[must_use]
     pub fn budget_header(&self, standing: &Arc<Standing>, remaining: bool) -> HeaderValue {
-        let mut disclosed = self.disclosed.borrow_mut();
-        if let Some(last) = &*disclosed
+        let mut last_budget_header = self.last_budget_header.borrow_mut();
+        if let Some(last) = &*last_budget_header
             && Arc::ptr_eq(&last.standing, standing)
             && last.remaining == remaining
         {
@@ -132,7 +132,7 @@ impl Plane {
         }
         let header = HeaderValue::from_str(&standing.disclosure(remaining))
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        *disclosed = Some(BudgetDisclosure {
+        *last_budget_header = Some(LastBudgetHeader {
             standing: Arc::clone(standing),
             remaining,
             header: header.clone(),

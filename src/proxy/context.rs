@@ -1,0 +1,135 @@
+//! What every answer to one call says of it: the call, its run and tool, and the budget before it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::identify::Caller;
+use super::worker_state::WorkerState;
+use crate::api::Decimal;
+use crate::api::problem::BudgetDisclosure;
+use crate::gate::digest::Digest;
+use crate::gate::name::{CallId, RunId, ToolName};
+use crate::gate::standing::Standing;
+use crate::gate::time::Time;
+use crate::gate::verdict::Verdict;
+use crate::ledger::call::permit::InFlightCall;
+
+const CALL: HeaderName = HeaderName::from_static("burngate-call");
+const VERDICT: HeaderName = HeaderName::from_static("burngate-verdict");
+const BUDGET: HeaderName = HeaderName::from_static("burngate-budget");
+const EDITED: HeaderName = HeaderName::from_static("burngate-edited");
+
+/// What every answer to one call says of it: the call, and where the workflow stood before it.
+pub struct ResponseContext {
+    /// The call's id.
+    pub call: CallId,
+    caller: Caller,
+    standing: Arc<Standing>,
+    run: Option<RunId>,
+    tool: Option<ToolName>,
+    /// What is sent in the place of what was asked for.
+    edited: Option<Digest>,
+    /// The agent sees no verdict in shadow.
+    shadow: bool,
+}
+
+impl ResponseContext {
+    /// The context of a call that was not judged yet.
+    #[must_use]
+    pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
+        let standing = caller.workplace.shard.standing_full();
+        let shadow = caller.workplace.policy.mode.is_shadow(now);
+        ResponseContext {
+            call,
+            caller,
+            standing,
+            run: None,
+            tool: None,
+            edited: None,
+            shadow,
+        }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The call's run, once it has one.
+    #[must_use]
+    pub const fn run(&self) -> Option<&RunId> {
+        self.run.as_ref()
+    }
+
+    /// The call's tool, once it has a run.
+    #[must_use]
+    pub const fn tool(&self) -> Option<&ToolName> {
+        self.tool.as_ref()
+    }
+
+    /// Is the workflow in shadow mode?
+    #[must_use]
+    pub const fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// Where the workflow stood before the call.
+    #[must_use]
+    pub const fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
+    /// Adds the run and the tool of the call.
+    pub fn describe(&mut self, call: &InFlightCall) {
+        self.run = Some(call.run().clone());
+        self.tool = Some(call.tool().clone());
+    }
+
+    /// A reviewer replaced the arguments: the answer says which were sent.
+    pub fn edited(&mut self, call: &InFlightCall) {
+        self.edited = call.edited().copied();
+    }
+
+    /// The budget before the call, as far as the agent may know it.
+    #[must_use]
+    pub fn budget(&self) -> BudgetDisclosure {
+        let remaining = self
+            .caller
+            .workplace
+            .policy
+            .disclose_remaining
+            .then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
+        BudgetDisclosure {
+            posture: self.standing.posture.to_string(),
+            remaining,
+        }
+    }
+
+    /// Writes it on an answer.
+    pub fn write(&self, worker: &WorkerState, headers: &mut HeaderMap, verdict: Option<Verdict>) {
+        if let Ok(call) = HeaderValue::from_str(self.call.spell().as_str()) {
+            headers.insert(CALL, call);
+        }
+        if let Some(edited) = self
+            .edited
+            .and_then(|digest| HeaderValue::from_str(&digest.to_string()).ok())
+        {
+            headers.insert(EDITED, edited);
+        }
+        if self.shadow {
+            return;
+        }
+        if let Some(verdict) = verdict {
+            headers.insert(VERDICT, HeaderValue::from_static(verdict.as_str()));
+        }
+        headers.insert(
+            BUDGET,
+            worker.budget_header(
+                &self.standing,
+                self.caller.workplace.policy.disclose_remaining,
+            ),
+        );
+    }
+}
