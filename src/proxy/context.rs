@@ -18,7 +18,19 @@ use crate::ledger::call::permit::InFlightCall;
 const CALL: HeaderName = HeaderName::from_static("burngate-call");
 const VERDICT: HeaderName = HeaderName::from_static("burngate-verdict");
 const BUDGET: HeaderName = HeaderName::from_static("burngate-budget");
+const ATTEMPTS: HeaderName = HeaderName::from_static("burngate-attempts");
+const FALLBACK: HeaderName = HeaderName::from_static("burngate-fallback");
 const EDITED: HeaderName = HeaderName::from_static("burngate-edited");
+
+/// How many attempts an answer took, and what the tool API did where its fallback gave the answer.
+/// An answer to the first attempt says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryOutcome {
+    /// How often the call was sent to its tool API.
+    pub attempts: u32,
+    /// How the tool API failed a call that the fallback answered.
+    pub fallback: Option<HeaderValue>,
+}
 
 /// What every answer to one call says of it: the call, and where the workflow stood before it.
 pub struct ResponseContext {
@@ -30,6 +42,7 @@ pub struct ResponseContext {
     tool: Option<ToolName>,
     /// What is sent in the place of what was asked for.
     edited: Option<Digest>,
+    retries: RetryOutcome,
     /// The agent sees no verdict in shadow.
     shadow: bool,
 }
@@ -47,6 +60,7 @@ impl ResponseContext {
             run: None,
             tool: None,
             edited: None,
+            retries: RetryOutcome::default(),
             shadow,
         }
     }
@@ -92,6 +106,11 @@ impl ResponseContext {
         self.edited = call.edited().copied();
     }
 
+    /// The call was sent as often as this.
+    pub fn sent(&mut self, retries: RetryOutcome) {
+        self.retries = retries;
+    }
+
     /// The budget before the call, as far as the agent may know it.
     #[must_use]
     pub fn budget(&self) -> BudgetDisclosure {
@@ -117,6 +136,12 @@ impl ResponseContext {
             .and_then(|digest| HeaderValue::from_str(&digest.to_string()).ok())
         {
             headers.insert(EDITED, edited);
+        }
+        if self.retries.attempts > 1 {
+            headers.insert(ATTEMPTS, HeaderValue::from(self.retries.attempts));
+        }
+        if let Some(failure) = &self.retries.fallback {
+            headers.insert(FALLBACK, failure.clone());
         }
         if self.shadow {
             return;

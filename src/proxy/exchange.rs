@@ -16,14 +16,14 @@ use hyper::body::Incoming;
 
 use super::connection::ClientConnection;
 use super::context::ResponseContext;
-use super::forward::Attempt;
 use super::hold::HoldOutcome;
 use super::parsed::ParsedCall;
 use super::problem_reply::ProblemReply;
 use super::read::{CallRequest, RequestKind};
 use super::respond::AgentAnswer;
-use super::retry::RetryOutcome;
+use super::retry::Sent;
 use super::settle::Settle;
+use super::stopped::Stopped;
 use super::worker::Serve;
 use super::worker_state::WorkerState;
 use super::{agent, forward, hold, read, respond, retry};
@@ -76,33 +76,29 @@ async fn identified(
     }
 }
 
-/// The spine: from an identified call to its answer. What does not go through ends as an error.
+/// The spine: from an identified call to its answer. A stage whose error ends the call returns it
+/// with the call.
 async fn call(
     worker: &WorkerState,
     connection: &ClientConnection,
     context: &mut ResponseContext,
     request: &mut CallRequest,
 ) -> Result<AgentAnswer, Box<Stopped>> {
-    let workplace = &context.caller().workplace;
-    request.prepare(worker, connection, workplace).await?;
     let mut judged = None;
+    request
+        .prepare(worker, connection, &context.caller().workplace)
+        .await?;
     for _ in 0..MAX_ROUNDS {
-        let again = match admit(worker, context, request, judged.take())? {
+        judged = Some(match admit(worker, context, request, judged.take())? {
             Admit::Pass { permit, durable } => {
-                if let Err(problem) = forward::durable(durable).await {
-                    return Err(Stopped::new(permit.give_up(), problem));
-                }
-                let sent = retry::forward(worker, connection, context, request, permit).await;
-                match sent {
-                    (Attempt::Answered(forwarded), retries) => {
+                let permit = forward::admitted(permit, durable).await?;
+                match retry::forward(worker, connection, context, request, permit).await? {
+                    Sent::Answered(sent) => {
                         return Ok(respond::answered(
-                            worker, connection, context, request, *forwarded, retries,
+                            worker, connection, context, request, *sent,
                         ));
                     }
-                    (Attempt::Again(call), _) => call,
-                    (Attempt::Failed(call, problem), retries) => {
-                        return Err(Stopped::after(retries, call, *problem));
-                    }
+                    Sent::Unsent(call) => call,
                 }
             }
             Admit::Held {
@@ -113,14 +109,15 @@ async fn call(
             } => {
                 context.describe(&call);
                 let headers = &request.message.headers;
-                let wait = hold::wait(worker, connection, headers, &call, *approval, durable);
-                match Box::pin(wait).await {
-                    Ok(HoldOutcome::Approved) => on(call, worker.still(headers, context.caller()))?,
-                    Ok(HoldOutcome::Waiting(waiting)) => {
+                let wait = hold::wait(worker, connection, headers, call, *approval, durable);
+                match Box::pin(wait).await? {
+                    HoldOutcome::Approved(call) => {
+                        on(call, worker.still(headers, context.caller()))?
+                    }
+                    HoldOutcome::Waiting(call, waiting) => {
                         let answer = respond::held(worker, context, &waiting, &finding);
                         return Ok(settled(call, answer));
                     }
-                    Err(problem) => return Err(Stopped::new(call, problem)),
                 }
             }
             Admit::Edited { call, args } => {
@@ -134,11 +131,9 @@ async fn call(
                 return Ok(settled(call, respond::replayed(worker, context, &answer)));
             }
             Admit::Refused { call, refusal } => return Err(Stopped::new(call, refusal.into())),
-        };
-        judged = Some(again);
+        });
     }
-    let problem = ProblemReply::unreachable("the connection kept closing before the call was sent");
-    Err(Stopped::new(judged, problem))
+    Err(Stopped::new(judged, ProblemReply::unsent()))
 }
 
 /// May it go? The first time, the call takes its place in its run; what is refused before that has
@@ -168,38 +163,6 @@ fn admit(
     Ok(admit)
 }
 
-/// A call that does not go through, and why.
-struct Stopped {
-    /// Without one, it was refused before it took its place in a run.
-    call: Option<InFlightCall>,
-    problem: ProblemReply,
-    retries: RetryOutcome,
-}
-
-impl Stopped {
-    fn new(call: impl Into<Option<InFlightCall>>, problem: ProblemReply) -> Box<Self> {
-        Self::after(RetryOutcome::default(), call, problem)
-    }
-
-    fn after(
-        retries: RetryOutcome,
-        call: impl Into<Option<InFlightCall>>,
-        problem: ProblemReply,
-    ) -> Box<Self> {
-        Box::new(Stopped {
-            call: call.into(),
-            problem,
-            retries,
-        })
-    }
-}
-
-impl From<ProblemReply> for Box<Stopped> {
-    fn from(problem: ProblemReply) -> Self {
-        Stopped::new(None, problem)
-    }
-}
-
 /// The call goes on where a stage went well, and stops where it did not.
 fn on(call: InFlightCall, stage: Result<(), ProblemReply>) -> Result<InFlightCall, Box<Stopped>> {
     match stage {
@@ -219,22 +182,17 @@ fn settled(call: InFlightCall, answer: AgentAnswer) -> AgentAnswer {
 
 /// Ends a call that does not go through.
 fn stop(worker: &WorkerState, mut context: ResponseContext, stopped: Stopped) -> AgentAnswer {
-    let Stopped {
-        call,
-        problem,
-        retries,
-    } = stopped;
+    let Stopped { call, problem } = stopped;
     let Some(call) = call else {
         return respond::problem(worker, &problem, Some(&context));
     };
     context.describe(&call);
-    let mut answer = respond::problem(worker, &problem, Some(&context));
+    let answer = respond::problem(worker, &problem, Some(&context));
     // No rule said no, so no list of denied calls has it.
     if problem.is_the_gates() && call.verdict() != Verdict::Deny {
         worker.ledger().turn_away(problem.slug.as_str());
     }
     problem.settle(call);
-    retries.write(answer.headers_mut());
     answer
 }
 

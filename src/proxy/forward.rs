@@ -15,6 +15,7 @@ use super::headers::AddressMap;
 use super::outbound::OutBody;
 use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
+use super::stopped::Stopped;
 use super::upstream::{Patience, SendError, UpstreamReply};
 use super::worker_state::WorkerState;
 use crate::gate::policy::Upstream;
@@ -59,7 +60,7 @@ pub struct Destination<'a> {
     pub answer: Duration,
 }
 
-/// Waits until the admission is on disk.
+/// Waits until an event is on disk.
 pub async fn durable(
     receipt: Option<Receipt<Result<(), Unavailable>>>,
 ) -> Result<(), ProblemReply> {
@@ -69,6 +70,17 @@ pub async fn durable(
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ProblemReply::journal()),
         },
+    }
+}
+
+/// Waits until the admission of a call is on disk, where it must be.
+pub async fn admitted(
+    permit: Permit,
+    receipt: Option<Receipt<Result<(), Unavailable>>>,
+) -> Result<Permit, Box<Stopped>> {
+    match durable(receipt).await {
+        Ok(()) => Ok(permit),
+        Err(problem) => Err(Stopped::new(permit.give_up(), problem)),
     }
 }
 

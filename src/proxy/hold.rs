@@ -8,6 +8,7 @@ use http::HeaderMap;
 
 use super::connection::ClientConnection;
 use super::problem_reply::ProblemReply;
+use super::stopped::Stopped;
 use super::worker_state::WorkerState;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::name::ApprovalId;
@@ -23,9 +24,9 @@ pub const MAX_WAIT: Duration = Duration::from_mins(5);
 /// What became of the wait.
 pub enum HoldOutcome {
     /// A grant for exactly this call exists: judge it again.
-    Approved,
+    Approved(InFlightCall),
     /// Still undecided.
-    Waiting(Box<StillWaiting>),
+    Waiting(InFlightCall, Box<StillWaiting>),
 }
 
 /// A call that goes on waiting without its connection.
@@ -83,11 +84,13 @@ pub async fn wait(
     worker: &WorkerState,
     connection: &ClientConnection,
     headers: &HeaderMap,
-    call: &InFlightCall,
+    call: InFlightCall,
     approval: Approval,
     durable: Option<Receipt<Result<(), Unavailable>>>,
-) -> Result<HoldOutcome, ProblemReply> {
-    super::forward::durable(durable).await?;
+) -> Result<HoldOutcome, Box<Stopped>> {
+    if let Err(problem) = super::forward::durable(durable).await {
+        return Err(Stopped::new(call, problem));
+    }
     let preference = Preference::of(headers);
     let wait = match preference {
         Preference {
@@ -101,32 +104,30 @@ pub async fn wait(
         Preference { .. } => call.workflow().policy.hold.wait,
     };
     let id = approval.request.approval;
-    let waiting = |approval| {
-        Ok(HoldOutcome::Waiting(Box::new(StillWaiting {
-            approval,
-            respond_async: preference.respond_async,
-            applied_wait: preference.wait,
-        })))
-    };
     let decided = tokio::select! {
         decided = decision(worker.ledger(), id) => decided,
         () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
         // A gate that stops keeps nobody waiting: the approval outlives it.
         () = worker.stopping() => None,
     };
-    match decided {
+    let approval = match decided {
+        // So much may be pipelined behind the call that its agent could have left unseen. If it has
+        // not, it repeats the call.
         Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
-            // So much was pipelined behind the call that its agent may be gone. If it is not,
-            // it repeats the call.
-            if connection.is_blind() {
-                waiting(approval)
-            } else {
-                Ok(HoldOutcome::Approved)
+            if !connection.is_blind() {
+                return Ok(HoldOutcome::Approved(call));
             }
+            approval
         }
-        Some(approval) => Err(ProblemReply::decided(&approval)),
-        None => waiting(approval),
-    }
+        Some(approval) => return Err(Stopped::new(call, ProblemReply::decided(&approval))),
+        None => approval,
+    };
+    let waiting = StillWaiting {
+        approval,
+        respond_async: preference.respond_async,
+        applied_wait: preference.wait,
+    };
+    Ok(HoldOutcome::Waiting(call, Box::new(waiting)))
 }
 
 /// The approval once it is no longer pending; `None` where it is not remembered any more.

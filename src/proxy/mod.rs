@@ -32,6 +32,7 @@ pub mod respond;
 pub mod retry;
 pub mod routes;
 pub mod settle;
+pub mod stopped;
 pub mod worker_state;
 
 pub mod accept;

@@ -134,6 +134,12 @@ impl ProblemReply {
         }
     }
 
+    /// Connections kept closing before anything was sent.
+    #[must_use]
+    pub fn unsent() -> Self {
+        Self::unreachable("the connection kept closing before the call was sent")
+    }
+
     /// The upstream did not answer in time.
     #[must_use]
     pub fn timeout() -> Self {

@@ -13,7 +13,6 @@ use super::hold::StillWaiting;
 use super::observe::ReplyBody;
 use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
-use super::retry::RetryOutcome;
 use super::settle::Settle;
 use super::worker_state::WorkerState;
 use crate::api::problem::{FieldError, LimitReached, Problem, Slug};
@@ -39,7 +38,6 @@ pub fn answered(
     context: &ResponseContext,
     request: &mut CallRequest,
     forwarded: Forwarded,
-    retries: RetryOutcome,
 ) -> AgentAnswer {
     let Forwarded {
         call,
@@ -68,7 +66,6 @@ pub fn answered(
     }
     // What was forwarded was allowed, also where a rule that only watches would have held it.
     context.write(worker, &mut parts.headers, Some(Verdict::Allow));
-    retries.write(&mut parts.headers);
     Response::from_parts(parts, ReplyBody::observed(reply.body, settle, copy))
 }
 

@@ -9,17 +9,18 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use super::connection::ClientConnection;
-use super::context::ResponseContext;
+use super::context::{ResponseContext, RetryOutcome};
 use super::drain::Phase;
 use super::forward;
 use super::forward::{AnsweredBy, Attempt, Destination, Forwarded};
 use super::parsed::ParsedCall;
 use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
+use super::stopped::Stopped;
 use super::upstream::UpstreamReply;
 use super::worker_state::WorkerState;
 use crate::api::problem::Slug;
@@ -33,27 +34,12 @@ const WAIT: Duration = Duration::from_millis(100);
 /// The longest of these.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-const ATTEMPTS: HeaderName = HeaderName::from_static("burngate-attempts");
-const FALLBACK: HeaderName = HeaderName::from_static("burngate-fallback");
-
-/// How many attempts an answer took, and whether the fallback gave it: for the agent to see. An
-/// answer to the first attempt says nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RetryOutcome {
-    attempts: u32,
-    fallback: Option<ApiFailure>,
-}
-
-impl RetryOutcome {
-    /// Writes it on an answer.
-    pub fn write(&self, headers: &mut HeaderMap) {
-        if self.attempts > 1 {
-            headers.insert(ATTEMPTS, HeaderValue::from(self.attempts));
-        }
-        if let Some(failure) = self.fallback {
-            headers.insert(FALLBACK, failure.header());
-        }
-    }
+/// What became of a call that was let go.
+pub enum Sent {
+    /// It was answered.
+    Answered(Box<Forwarded>),
+    /// Nothing was sent: it is to be judged again.
+    Unsent(InFlightCall),
 }
 
 /// How a tool API failed a call.
@@ -149,10 +135,10 @@ fn retry_after(value: &HeaderValue) -> Duration {
 pub async fn forward(
     worker: &WorkerState,
     connection: &ClientConnection,
-    context: &ResponseContext,
+    context: &mut ResponseContext,
     request: &mut CallRequest,
     permit: Permit,
-) -> (Attempt, RetryOutcome) {
+) -> Result<Sent, Box<Stopped>> {
     // When it was first sent matters only where something can be done about a failure.
     let began = is_possible(context, request).then(|| request.route().called());
     let destination = Destination {
@@ -160,9 +146,20 @@ pub async fn forward(
         answer: request.timeout(),
     };
     let first = forward::forward(worker, connection, permit, request, destination).await;
-    match began.filter(|_| ApiFailure::of(&first).is_some()) {
+    let (last, retries) = match began.filter(|_| ApiFailure::of(&first).is_some()) {
         None => (first, RetryOutcome::default()),
         Some(began) => Box::pin(retry(worker, connection, context, request, first, began)).await,
+    };
+    match last {
+        Attempt::Again(call) => Ok(Sent::Unsent(call)),
+        Attempt::Answered(forwarded) => {
+            context.sent(retries);
+            Ok(Sent::Answered(forwarded))
+        }
+        Attempt::Failed(call, problem) => {
+            context.sent(retries);
+            Err(Stopped::new(call, *problem))
+        }
     }
 }
 
@@ -234,7 +231,7 @@ async fn retry(
         (outcome, _) = attempt(worker, connection, context, request, outcome, destination).await;
         if outcome.last.is_fallback() {
             outcome.call.fell_back();
-            retries.fallback = Some(failure);
+            retries.fallback = Some(failure.header());
             worker
                 .process()
                 .metrics
