@@ -15,9 +15,9 @@
 //!
 //! 1. `identify` finds the agent by its credential, and the workflow among those that this agent
 //!    may use.
-//! 2. `read` brings path, query and body into one canonical form with [`wire`]. Rules judge this
-//!    form, reviewers see it, the upstream gets it.
-//! 3. The ledger opens the call in its run. From here on the call will be settled, whatever
+//! 2. `read` makes the outgoing message: path, query, headers and body in one canonical form, with
+//!    [`wire`]. Rules judge this message, reviewers see it, the upstream gets it.
+//! 3. The ledger counts the call into its run. From here on the call will be settled, whatever
 //!    happens to it.
 //! 4. `admit` asks [`gate::policy::judge`] for a verdict, and adds what only memory knows: grants,
 //!    earlier denials, full inboxes.

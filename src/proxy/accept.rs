@@ -36,10 +36,10 @@ const BACKLOG: i32 = 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often services tidy up.
+/// How often services close what has been idle.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
-/// Where to listen, or where it is being listened.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
     /// On an address; port 0 is any free one.
@@ -81,7 +81,7 @@ enum Listener {
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
 
-/// The file of a unix socket, which goes with it.
+/// The file of a unix socket, removed with it.
 #[derive(Debug)]
 struct SocketFile(PathBuf);
 
@@ -200,7 +200,7 @@ impl BoundListeners {
         options: &AcceptOptions,
         stop: &watch::Receiver<Phase>,
     ) -> io::Result<RunningWorkers> {
-        // Every listener may hold one accepted connection more, which waits for its place.
+        // Every listener may hold one accepted connection more, which waits for a permit.
         let permits = Arc::new(Semaphore::new(
             options.connections.clamp(1, Semaphore::MAX_PERMITS),
         ));
@@ -295,7 +295,8 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, permits: Ar
             }
         };
         pause = FIRST_PAUSE;
-        // With no place left the worker stops accepting here, holding one connection more.
+        // Over the bound on connections the worker stops accepting here, holding one connection
+        // more.
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };

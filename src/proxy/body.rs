@@ -15,10 +15,10 @@ use crate::wire::Malformed;
 /// How long a client may take between two pieces of a body that is buffered.
 const BODY_SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// So much of a body that nobody wants is taken to keep its connection; a new connection costs less
-/// than more.
+/// How much of an unwanted body is read so that its connection can be kept. Reading more would cost
+/// more than a new connection.
 const DISCARDED: usize = 64 * 1024;
-/// And for no longer.
+/// How long reading it may take.
 const DISCARD_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The bytes of bodies that the process holds at once.
@@ -150,7 +150,7 @@ impl RequestBody {
                     .map(|()| Err(Malformed::TooSlow)),
             });
             let frame = frame.await?;
-            silence.rest();
+            silence.reset();
             let data = match frame {
                 None => break,
                 Some(Err(_)) => {
@@ -186,8 +186,7 @@ impl RequestBody {
         Ok(RequestBody::Read(bytes, share))
     }
 
-    /// Takes what is left of a body that nobody wants; false where that is too much, too slow, or
-    /// broken.
+    /// Reads what is left of an unwanted body; false where that is too much, too slow, or broken.
     pub async fn discard(self, connection: &ClientConnection) -> bool {
         let RequestBody::Unread(mut body) = self else {
             return true;

@@ -1,4 +1,4 @@
-//! The way down: running, draining until a deadline, stopped.
+//! The phases of shutting down: running, draining until a deadline, stopped.
 //!
 //! Decides nothing but the order of the phases, which never go back; workers and whoever else
 //! serves watch them. The deadline bounds the wait (G7): a call that outlives it is dropped, and
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How far the process is on its way down.
+/// Whether the process serves, drains or has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Serving.
@@ -23,7 +23,7 @@ pub enum Phase {
     Stopped,
 }
 
-/// Who says which phase it is.
+/// Sets the phase.
 #[derive(Debug)]
 pub struct Drain(watch::Sender<Phase>);
 

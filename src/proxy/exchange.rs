@@ -2,9 +2,10 @@
 //! is needed, do it, and settle it when the answer ends.
 //!
 //! All branching of the data plane sits here: each stage answers one question, and what follows
-//! from its answer is decided in this file. Nothing is forwarded without a
+//! from its answer is decided in `call`. Nothing is forwarded without a
 //! [`Permit`](crate::ledger::call::permit::Permit), and whatever happens, the call is settled exactly
-//! once (G1, G2).
+//! once (G1, G2). A stage does not decide what comes after it, `retry` included: it sends one call,
+//! in one attempt or several.
 //!
 //! The future of a call is moved as a whole when it begins, so what most calls never do is boxed:
 //! holding, sending once more, and the agent's own paths.
@@ -51,7 +52,7 @@ pub async fn exchange(
         Ok(RequestKind::Call(mut request)) => {
             let answer = identified(worker, connection, &mut request).await;
             if request.is_unread() {
-                Box::pin(respond::part(*request, connection, answer)).await
+                Box::pin(respond::discard_body(*request, connection, answer)).await
             } else {
                 answer
             }
@@ -171,7 +172,7 @@ fn on(call: InFlightCall, stage: Result<(), ProblemReply>) -> Result<InFlightCal
     }
 }
 
-/// The answer to a call that was not sent for it.
+/// Settles a call that was not sent, by the answer it gets instead.
 fn settled(call: InFlightCall, answer: AgentAnswer) -> AgentAnswer {
     call.settle(Settlement {
         status: answer.status().as_u16(),

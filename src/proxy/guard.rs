@@ -54,21 +54,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How much of a refused client's bytes is thrown away meanwhile.
 const MAX_LINGER_BYTES: usize = 256 * 1024;
 
-/// What is kept of requests that were pipelined behind a call in flight. With more, nobody knows
-/// any longer whether the client is there ([`WireState::is_blind`]).
+/// How many bytes of requests that were pipelined behind a call in flight are kept. With more, the
+/// client could leave unnoticed ([`WireState::is_blind`]).
 const MAX_AHEAD: usize = 64 * 1024;
 
-/// Read at once while watching; nearly always nothing comes.
+/// How much is read at once while watching for the client's end; nearly always nothing comes.
 const AHEAD_READ: usize = 512;
 
-/// How long a client may take for what.
+/// How long a client may take.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientPatience {
     /// Between two requests.
     pub idle: Duration,
     /// From a head's first byte to its last.
     pub head: Duration,
-    /// For taking any of the bytes offered.
+    /// To take any of the bytes that are offered.
     pub write: Duration,
 }
 
@@ -167,7 +167,7 @@ impl<I> Guarded<I> {
 
     /// Ends reading behind what is kept, which has been judged.
     fn refuse(&mut self, reason: Malformed, in_body: bool) {
-        self.read_wait.rest();
+        self.read_wait.reset();
         if self.patience.is_some() && !in_body {
             self.wire.refuse_head(reason);
             self.kept.extend_from_slice(REFUSED);
@@ -197,7 +197,7 @@ impl<I> Guarded<I> {
         true
     }
 
-    /// Nothing came: is the client's time up? True if there is something to say about it.
+    /// Nothing came: ready once the client's time is up.
     fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(patience) = self.patience else {
             return Poll::Pending;
@@ -232,7 +232,7 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
         if Pin::new(&mut self.io).poll_read(cx, buf)?.is_pending() {
             return self.poll_impatience(cx).map(|()| Ok(false));
         }
-        self.read_wait.rest();
+        self.read_wait.reset();
         let fresh = buf.filled().get(before..).unwrap_or_default();
         if fresh.is_empty() {
             self.reading = ReadState::Ended;
@@ -280,7 +280,7 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
             // here.
             self.judge_kept();
             if self.judged > 0 {
-                self.read_wait.rest();
+                self.read_wait.reset();
             }
         }
         Poll::Ready(Ok(()))
@@ -342,7 +342,7 @@ impl<I: AsyncWrite + Unpin> Guarded<I> {
         match &written {
             Poll::Ready(Ok(count)) => {
                 self.wire.count_written(*count);
-                self.write_wait.rest();
+                self.write_wait.reset();
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {

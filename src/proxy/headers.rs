@@ -2,10 +2,10 @@
 //!
 //! Decides from names alone. Toward the upstream: nothing that belongs to one hop, nothing that
 //! speaks to the gate, nothing that could make the upstream see another request than the one that
-//! was judged (hostile.md A50), and no word of the client's about where it came from (A57). Toward
-//! the agent: nothing that belongs to one hop, and nothing that pretends to be the gate's. All else
-//! passes byte for byte, in order, as often as it was given. A request's map is walked once into
-//! one of the right size; an answer's is changed in place.
+//! was judged (hostile.md A50), and nothing that the client says about where it came from (A57).
+//! Toward the agent: nothing that belongs to one hop, and nothing that pretends to be the gate's.
+//! All else passes byte for byte, in order, as often as it was given. A request's map is walked
+//! once into one of the right size; an answer's is changed in place.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -35,11 +35,11 @@ const MOST_ADDED: usize = 6;
 /// Names that one message rarely exceeds; more cost an allocation.
 type HeaderNames = SmallVec<[HeaderName; 8]>;
 
-/// Where requests for one tool API go, and where its answers seem to come from.
+/// How addresses on one tool API and on the gate map to each other.
 #[derive(Debug, Clone)]
 pub struct AddressMap {
     upstream: Upstream,
-    /// What the upstream knows itself as: `host`, or `host:port` where the port is not its scheme's
+    /// The upstream's `Host`: `host`, or `host:port` where the port is not its scheme's
     /// own.
     host: HeaderValue,
     /// What the gate puts before the upstream's paths; empty for an API that owns its host.
@@ -137,7 +137,7 @@ pub fn to_upstream(
         X_FORWARDED_PROTO,
         HeaderValue::from_static(connection.scheme.as_str()),
     );
-    // A local process has no address to tell.
+    // A local process has no address.
     if let Peer::Tcp(peer) = connection.peer
         && let Some(peer) = address(peer)
     {
@@ -189,7 +189,7 @@ fn named_by_connection(headers: &HeaderMap) -> HeaderNames {
     let mut names = HeaderNames::new();
     for value in headers.get_all(header::CONNECTION) {
         for name in value.as_bytes().split(|&byte| byte == b',') {
-            // Nobody may take the message's length from it: it belongs to the whole way.
+            // Content-Length belongs to no hop: no client may have it removed.
             names.extend(
                 HeaderName::from_bytes(name.trim_ascii())
                     .ok()
@@ -249,8 +249,8 @@ fn address(peer: SocketAddr) -> Option<HeaderValue> {
         .and_then(|text| HeaderValue::from_bytes(text).ok())
 }
 
-/// A place on the upstream, as a place on the gate. `None` for a place elsewhere, which is nobody's
-/// business here, and for one relative to the request's own.
+/// A Location on the upstream, as one on the gate. `None` for a Location elsewhere, which passes as
+/// it is, and for one relative to the request's own.
 fn rewrite(
     location: &str,
     scheme: Scheme,
@@ -302,8 +302,8 @@ fn after_authority<'a>(rest: &'a str, is_tls: bool, upstream: &Upstream) -> Opti
     (port == upstream.port && host.eq_ignore_ascii_case(&upstream.host)).then_some(path)
 }
 
-/// What follows `base`, which the gate puts before every path. A path elsewhere on the upstream has
-/// no place on the gate.
+/// What follows `base`, which the gate puts before every path. A path elsewhere on the upstream
+/// cannot be reached through the gate.
 fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(base)?;
     (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)

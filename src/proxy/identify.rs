@@ -72,14 +72,14 @@ pub enum Unknown {
     /// The identity has no workflow in force.
     #[error("no workflow of this agent is in force")]
     None,
-    /// A run id that is no run id.
+    /// The run id is invalid.
     #[error("Burngate-Run is not 1 to 128 printable characters without `#`")]
     BadRun,
 }
 
 impl Identities {
-    /// Those that are in `other` as well, with the workflows that both give them: nobody may call
-    /// who could not before, nor who cannot by it.
+    /// The agents that are in `other` as well, with the workflows that both give them: nobody gets
+    /// in who is not in both.
     #[must_use]
     pub fn narrowed(&self, other: &Identities) -> Identities {
         let (known, other) = match (self, other) {

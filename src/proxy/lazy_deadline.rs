@@ -23,7 +23,7 @@ pub struct LazyDeadline {
 
 impl LazyDeadline {
     /// What was waited for has come: the next poll begins another wait.
-    pub fn rest(&mut self) {
+    pub fn reset(&mut self) {
         self.since = None;
     }
 
@@ -33,7 +33,7 @@ impl LazyDeadline {
         self.fires = None;
     }
 
-    /// Is the wait, which began with the first poll since the last rest, longer than `span`?
+    /// Is the wait, which began with the first poll since the last reset, longer than `span`?
     pub fn poll_over(&mut self, span: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         // A span past the end of time never ends.
@@ -79,7 +79,7 @@ mod tests {
         let start = Instant::now();
         deadline.over(Duration::from_secs(5)).await;
         assert_eq!(start.elapsed().as_secs(), 5);
-        deadline.rest();
+        deadline.reset();
         deadline.over(Duration::from_secs(7)).await;
         assert_eq!(start.elapsed().as_secs(), 12);
     }
@@ -94,7 +94,7 @@ mod tests {
         )
         .await;
         assert!(begun.is_err());
-        deadline.rest();
+        deadline.reset();
         deadline.over(Duration::from_secs(5)).await;
         assert_eq!(start.elapsed().as_secs(), 9);
     }

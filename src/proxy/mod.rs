@@ -1,14 +1,15 @@
 //! The data plane: bytes in, one decision, bytes out.
 //!
 //! `exchange` is the spine: the life of a call in the order in which it happens. `identify` and
-//! `read` say who asks and what, `hold` waits for a person, `forward` does it, `respond` and
-//! `settle` end it.
+//! `read` say who asks and what; `message` is what will be sent, and `parsed` is that message as it
+//! is judged; `hold` waits for a person, `forward` and `retry` send it, `respond` and `settle` end
+//! it.
 //!
 //! The other half is the transport. `accept` and `worker` own sockets, threads and every task;
 //! `guard` reads each byte before hyper does; `pool`, `upstream` and `outbound` carry one request
-//! to a tool API and its answer back; `headers` decides what crosses; `observe` tells exactly once
-//! how an answer ended (G1). It decides nothing about a call, and nothing in it sends a request a
-//! second time.
+//! to a tool API and its answer back; `headers` decides what crosses; `observe` reports exactly
+//! once how an answer ended (G1). It decides nothing about a call, and nothing in it sends a
+//! request a second time.
 //!
 //! One thread, one runtime, one pool: a connection never leaves the worker that accepted it, so
 //! nothing between two sockets is shared or locked. A call drives its upstream connection from its

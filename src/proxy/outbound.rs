@@ -99,7 +99,7 @@ impl Streaming {
         loop {
             return match take_frame(&mut self.body, cx.waker(), cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.wait.rest();
+                    self.wait.reset();
                     let Ok(data) = frame.into_data() else {
                         continue;
                     };

@@ -56,7 +56,7 @@ pub enum Unreachable {
     /// The name has no address.
     #[error("the upstream's name cannot be resolved")]
     Name(#[source] io::Error),
-    /// Nobody listens, or no way leads there.
+    /// Nothing listens there, or no route leads there.
     #[error("the upstream cannot be connected to")]
     Connect(#[source] io::Error),
     /// The handshake failed; most often, the certificate is not trusted.

@@ -33,7 +33,7 @@ pub struct ProblemReply {
     pub detail: String,
     /// Whether the call was executed.
     pub executed: Executed,
-    /// What the gate said.
+    /// The verdict.
     pub verdict: Option<Verdict>,
     /// The rule that said so, with its place.
     pub finding: Option<Box<Finding>>,
@@ -43,9 +43,9 @@ pub struct ProblemReply {
     pub retry_after: Option<u64>,
     /// The cap that it ran into.
     pub capped: Option<Capped>,
-    /// What was done before, where that is why.
+    /// What was done before, where the call would do it again.
     pub recalled: Option<Box<Recalled>>,
-    /// What it books, with a note.
+    /// The failure modes that it books, with a note each.
     modes: Vec<(FailureMode, &'static str)>,
 }
 
@@ -151,7 +151,7 @@ impl ProblemReply {
         }
     }
 
-    /// The upstream's answer is none.
+    /// The upstream's answer is malformed.
     #[must_use]
     pub fn upstream_malformed(idempotent: bool) -> Self {
         let detail = "The tool API's answer was malformed and was not passed on. Whether the call was executed is unknown: check before you repeat it.";
@@ -216,13 +216,13 @@ impl ProblemReply {
         }
     }
 
-    /// Is it the gate that does not take the call, for no rule of the policy?
+    /// Does the gate refuse the call for a reason of its own, and not by a rule of the policy?
     #[must_use]
     pub const fn is_the_gates(&self) -> bool {
         self.verdict.is_none() && matches!(self.executed, Executed::No)
     }
 
-    /// Settles the seat of the call that this refusal ends.
+    /// Settles the call that ends with this problem.
     pub fn settle(&self, call: InFlightCall) {
         call.settle(Settlement {
             status: self.status.as_u16(),

@@ -118,8 +118,7 @@ impl CallRequest {
             .map_or(self.route().api.timeout, |tool| tool.timeout)
     }
 
-    /// Puts what a reviewer approved in the place of the body. What only vouched for the old one
-    /// goes with it.
+    /// Replaces the body with what a reviewer approved, and removes the digests of the old one.
     pub fn edit(&mut self, args: &str, worker: &WorkerState) -> Result<(), ProblemReply> {
         self.message.body = RequestBody::held(
             bytes::Bytes::copy_from_slice(args.as_bytes()),
@@ -131,14 +130,14 @@ impl CallRequest {
         Ok(())
     }
 
-    /// A request that was not sent after all: its body is still there.
+    /// Takes back the body of a request that was not sent after all.
     pub fn take_back(&mut self, request: Request<OutBody>) {
         if let Some(incoming) = request.into_body().into_unread() {
             self.message.body = RequestBody::Unread(incoming);
         }
     }
 
-    /// All of it for whoever reads it when the answer has ended. What stays is of no use but to be
+    /// Moves the request out, for a reader that outlives the call. What stays behind may only be
     /// dropped.
     #[must_use]
     pub fn take(&mut self) -> CallRequest {

@@ -64,13 +64,13 @@ pub fn answered(
     if settle.keeps_answer(&parts.headers) {
         copy = copy.max(Some(MAX_ANSWER));
     }
-    // What was forwarded was allowed, also where a rule that only watches would have held it.
+    // What was forwarded was allowed, also where a rule in shadow mode would have held it.
     context.write(worker, &mut parts.headers, Some(Verdict::Allow));
     Response::from_parts(parts, ReplyBody::observed(reply.body, settle, copy))
 }
 
-/// The answer that the call got when it went, under the same idempotency key. Nothing was executed
-/// for it.
+/// The answer that an earlier call got under the same idempotency key. Nothing was executed for
+/// this one.
 pub fn replayed(
     worker: &WorkerState,
     context: &ResponseContext,
@@ -204,14 +204,14 @@ pub fn held(
     answer
 }
 
-/// Parts with a call that goes nowhere: takes the rest of its body, so that the connection can go
-/// on, or says that it cannot.
-pub async fn part(
+/// Reads the rest of a body that nobody wants, so that its connection can be kept; where that would
+/// take too long, the answer says that the connection closes.
+pub async fn discard_body(
     request: CallRequest,
     connection: &ClientConnection,
     mut answer: AgentAnswer,
 ) -> AgentAnswer {
-    // Reading would tell a client that asks first to send what nobody wants.
+    // Reading would ask a client that waits for `100 Continue` to send what nobody wants.
     let asks_first = request.message.headers.contains_key(header::EXPECT);
     if asks_first || !request.message.body.discard(connection).await {
         answer

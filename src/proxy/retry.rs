@@ -53,7 +53,7 @@ enum ApiFailure {
     Timeout,
     /// No answer that can be read.
     Malformed,
-    /// It says that it cannot: 502, 503 or 504, and perhaps when to come back.
+    /// 502, 503 or 504, and perhaps when to come back.
     Status(u16, Option<Duration>),
 }
 
@@ -163,7 +163,7 @@ pub async fn forward(
     }
 }
 
-/// Could anything be done, should the call fail?
+/// May the call be sent again, or to a fallback, should it fail?
 fn is_possible(context: &ResponseContext, request: &CallRequest) -> bool {
     let tool = request
         .tool()
@@ -354,8 +354,8 @@ impl LastResult {
         matches!(self, LastResult::Answered(_, AnsweredBy::Fallback(_)))
     }
 
-    /// Is it an answer that may stand in for another? That a fallback knows no such thing says
-    /// nothing about the tool API.
+    /// May a fallback's answer stand in for the tool API's? A 404 of the fallback says nothing
+    /// about the tool API.
     fn is_fit(&self) -> bool {
         matches!(self, LastResult::Answered(reply, ..) if reply.parts.status.is_success() || reply.parts.status == StatusCode::NOT_MODIFIED)
     }

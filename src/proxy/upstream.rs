@@ -66,7 +66,7 @@ pub enum SendError {
         /// and the request itself is lost all the same.
         written: bool,
     },
-    /// The answer is none. Whether the request was executed is unknown.
+    /// The answer is malformed. Whether the request was executed is unknown.
     #[error("the upstream's answer is malformed")]
     Malformed,
 }
@@ -253,7 +253,7 @@ impl Lease {
             }
             if written != wire.written() {
                 written = wire.written();
-                wait.rest();
+                wait.reset();
             }
             wait.poll_over(patience.answer, cx).map(|()| None)
         })
@@ -265,7 +265,7 @@ impl Lease {
             Some(Ok(response)) => {
                 in_turn().await;
                 let (parts, incoming) = response.into_parts();
-                live.wait.rest();
+                live.wait.reset();
                 let mut body = UpstreamBody {
                     incoming,
                     live: Some(live),
@@ -385,7 +385,7 @@ impl Body for UpstreamBody {
         match take_frame(&mut this.incoming, Waker::noop(), cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(live) = &mut this.live {
-                    live.wait.rest();
+                    live.wait.reset();
                 }
                 if this.incoming.is_end_stream() {
                     this.finish();

@@ -224,7 +224,7 @@ impl<S: Serve> Worker<S> {
         }
     }
 
-    /// Finds out by the first bytes which protocol a client in clear text speaks.
+    /// Finds out by the first bytes which protocol a client without TLS speaks.
     async fn greet<I>(&self, mut io: I, peer: Peer) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -356,7 +356,7 @@ impl<S: Serve> Worker<S> {
         let mut leaving = false;
         std::future::poll_fn(|cx| {
             if streams.get() > 0 {
-                idle.rest();
+                idle.reset();
             }
             if !leaving {
                 let drains = drain.as_mut().poll(cx).is_ready() || self.leaving.begun.get();
@@ -366,7 +366,7 @@ impl<S: Serve> Worker<S> {
                     leaving = true;
                     http.as_mut().graceful_shutdown();
                 } else if streams.get() > 0 {
-                    idle.rest();
+                    idle.reset();
                 }
             }
             http.as_mut().poll(cx)

@@ -1,5 +1,5 @@
 //! The log: one line for each refusal, and one for each change of posture, level, clamp or budget.
-//! Names of spans and fields, the same in every line.
+//! Names of fields, the same in every line.
 //!
 //! A line never holds an argument, a header, a token or a body. Names and ids come from policies or
 //! are the gate's own, except an agent's run id and a reason that a person typed: those are written
@@ -14,12 +14,6 @@ pub const CALLS: &str = "burngate::call";
 pub const BUDGET: &str = "burngate::budget";
 /// The target of what concerns the process and its policies.
 pub const PROCESS: &str = "burngate::process";
-
-/// The span of one call on the data plane. Its fields: `workflow`, `agent`, `run`, `call`, `tool`,
-/// `verdict`, `rule`, `status`.
-pub const CALL_SPAN: &str = "call";
-/// The span of one request on the admin plane. Its fields: `person`, `method`, `path`, `status`.
-pub const ADMIN_SPAN: &str = "admin";
 
 /// A call that was refused, by names and ids alone.
 #[derive(Debug, Clone, Copy)]
