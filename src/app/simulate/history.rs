@@ -12,13 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PastCall, Progress, SimulateError, Simulated, Simulation};
+use super::report::Simulated;
+use super::simulation::{PastCall, ProgressFn, SimulateError, Simulation};
 use crate::api::history::{HistoryRun, ImportFindingKind, ImportFindings, MAX_LINE};
 use crate::api::{Moment, TimeSpan};
 use crate::gate::outcome::{FailureMode, Outcome, Source};
 use crate::gate::past;
-use crate::gate::policy::PolicySet;
 use crate::gate::policy::facts::RunFacts;
+use crate::gate::policy::{PolicySet, Workflow};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Mark, RunRef};
 use crate::gate::time::Time;
@@ -35,37 +36,37 @@ pub fn simulate(
     policies: &Arc<PolicySet>,
     recovers_after: Option<Duration>,
     today: Time,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<Simulated, SimulateError> {
     let version = policies.version.to_string();
     let source = file.display().to_string();
     let file = File::open(file)?;
-    let mut past = Past::new(policies, recovers_after, today);
+    let mut past = HistoryReplay::new(policies, recovers_after, today);
     let ordered = each_line(&file, progress, |number, text, _| past.line(number, text))?;
     if !ordered {
-        past = Past::new(policies, recovers_after, today);
+        past = HistoryReplay::new(policies, recovers_after, today);
         let mut text = Vec::new();
-        for place in sorted(&file)? {
-            text.resize(place.length as usize, 0);
-            file.read_exact_at(&mut text, place.offset)?;
-            past.line(u64::from(place.line), &text);
+        for line in sorted(&file)? {
+            text.resize(line.length as usize, 0);
+            file.read_exact_at(&mut text, line.offset)?;
+            past.line(u64::from(line.number), &text);
         }
     }
     Ok(past.end(version, source, recovers_after))
 }
 
-/// Hands out every line with its number, one that is too long as an empty one. Stops where `each`
-/// says so, and tells that it did not get to the end.
+/// Hands every line and its number to `each`; of a line that is too long only that it is. Stops when
+/// `each` answers `false`, and answers whether it got to the end.
 fn each_line(
     file: &File,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
     mut each: impl FnMut(u64, &[u8], usize) -> bool,
 ) -> io::Result<bool> {
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();
-        // One byte more than fits tells that it does not.
+        // One byte more than the limit shows that a line is longer.
         let read = io::Read::take(&mut reader, MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(true);
@@ -100,40 +101,43 @@ fn skip_line(reader: &mut impl io::BufRead) -> io::Result<usize> {
     }
 }
 
-/// Where a line is.
-struct Place {
+/// Line and outcome of runs, by their digests.
+type KnownRuns = HashMap<u64, (u32, Outcome), BuildHasherDefault<DefaultHasher>>;
+
+/// Where a line is in the file, and its time.
+struct IndexedLine {
     at: i64,
     offset: u64,
     length: u32,
-    line: u32,
+    number: u32,
 }
 
-/// The lines in the order of their times; those that are no runs last, to be complained about.
-fn sorted(mut file: &File) -> Result<Vec<Place>, SimulateError> {
-    let (mut places, mut offset, mut too_long) = (Vec::new(), 0, false);
+/// The lines in the order of their times; lines that are no runs come last, and are reported then.
+fn sorted(mut file: &File) -> Result<Vec<IndexedLine>, SimulateError> {
+    let (mut lines, mut offset, mut too_long) = (Vec::new(), 0, false);
     io::Seek::rewind(&mut file)?;
     each_line(file, &mut |_| {}, |number, text, whole| {
         let at = HistoryRun::read(text.trim_ascii()).map_or(i64::MAX, |line| line.at.0.as_millis());
         let length = u32::try_from(whole.min(MAX_LINE)).unwrap_or(u32::MAX);
-        places.push(Place {
+        lines.push(IndexedLine {
             at,
             offset,
             length,
-            line: u32::try_from(number).unwrap_or(u32::MAX),
+            number: u32::try_from(number).unwrap_or(u32::MAX),
         });
-        too_long = places.len() > MOST_SORTED;
+        too_long = lines.len() > MOST_SORTED;
         offset += whole as u64;
         !too_long
     })?;
     if too_long {
         return Err(SimulateError::TooLong(MOST_SORTED));
     }
-    places.sort_by_key(|place| (place.at, place.offset));
-    Ok(places)
+    lines.sort_by_key(|line| (line.at, line.offset));
+    Ok(lines)
 }
 
-/// The past as it is gone through.
-struct Past<'p> {
+/// The replay of a history file.
+struct HistoryReplay<'p> {
     policies: &'p Arc<PolicySet>,
     recovers_after: Option<Duration>,
     today: Time,
@@ -141,16 +145,16 @@ struct Past<'p> {
     from: Time,
     now: Time,
     lines: u64,
-    /// By the digests of the runs so far, where they were and what they came to: the same run twice
-    /// is one run, and what was said of it first counts.
-    known: HashMap<u64, (u32, Outcome), BuildHasherDefault<DefaultHasher>>,
+    /// Line and outcome of every run so far, by its digest: a run that comes twice counts as its
+    /// first line says.
+    known: KnownRuns,
     findings: ImportFindings,
 }
 
-impl<'p> Past<'p> {
+impl<'p> HistoryReplay<'p> {
     fn new(policies: &'p Arc<PolicySet>, recovers_after: Option<Duration>, today: Time) -> Self {
         let (from, now) = (Time::default(), Time::default());
-        Past {
+        HistoryReplay {
             policies,
             recovers_after,
             today,
@@ -158,12 +162,12 @@ impl<'p> Past<'p> {
             from,
             now,
             lines: 0,
-            known: HashMap::default(),
+            known: KnownRuns::default(),
             findings: ImportFindings::default(),
         }
     }
 
-    /// Goes through one line. `false` where it lies before those already gone through.
+    /// Replays one line. Answers `false` if it is earlier than the line before it.
     fn line(&mut self, number: u64, text: &[u8]) -> bool {
         let text = text.trim_ascii();
         if text.is_empty() {
@@ -228,90 +232,26 @@ impl<'p> Past<'p> {
             return Err((ImportFindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);
-        match self.known.entry(
-            self.known
-                .hasher()
-                .hash_one((&*line.workflow, agent, &*line.run)),
-        ) {
-            Entry::Vacant(vacant) => {
-                vacant.insert((u32::try_from(number).unwrap_or(u32::MAX), line.outcome));
-            }
-            Entry::Occupied(occupied) => {
-                let (first, outcome) = occupied.get();
-                let what = if *outcome == line.outcome {
-                    format!(
-                        "run `{}` of `{}`, as on line {first}",
-                        line.run, line.workflow
-                    )
-                } else {
-                    format!(
-                        "run `{}` of `{}`, {} here and {} on line {first}, which counts",
-                        line.run,
-                        line.workflow,
-                        line.outcome.as_str(),
-                        outcome.as_str()
-                    )
-                };
-                return Err((ImportFindingKind::Duplicate, what));
-            }
-        }
+        note_run(&mut self.known, number, &line, agent)?;
         simulation.pass(workflow, at);
-        let (mut prevented, mut held, mut escalated, mut high, mut idle) = (
-            false,
-            false,
-            false,
-            false,
-            !line.calls.is_empty() && !policy.terms.reads_only,
-        );
-        for (n, call) in (0..).zip(&line.calls) {
-            let risk = simulation.risk(&policy, &call.tool);
-            high |= risk == Risk::High;
-            idle &= risk == Risk::Read;
-            if !policy.tools.contains(&*call.tool) {
-                self.findings.note(
-                    ImportFindingKind::UnknownTool,
-                    number,
-                    format!("`{}`", call.tool),
-                );
-            }
-            let args = call
-                .args
-                .and_then(|args| json::parse(args.get().as_bytes()).ok());
-            let run = RunFacts {
-                id: &line.run,
-                calls: n,
-                escalated,
-            };
-            let judged = simulation.judge(
-                workflow,
-                at,
-                PastCall {
-                    tool: &call.tool,
-                    args: args.as_ref(),
-                    agent,
-                    run,
-                },
-            );
-            escalated |= simulation.escalates(&call.tool);
-            held |= judged.acts && judged.verdict == Verdict::Hold;
-            if judged.acts && judged.verdict == Verdict::Deny {
-                prevented = true;
-                break;
-            }
-        }
+        let RunVerdict {
+            verdict,
+            high,
+            idle,
+        } = judge_calls(simulation, &policy, &line, number, &mut self.findings);
         let reading = past::read(objective, line.outcome, &line.modes, idle);
         if let Some(contradiction) = reading.contradiction {
             self.findings
                 .note(ImportFindingKind::Contradiction, number, contradiction);
         }
         let bad = reading.mark == Mark::Unacceptable;
-        if let Some(told) = simulation.told(&line.workflow) {
-            if prevented {
-                told.prevented.note(&line.run, bad);
+        if let Some(report) = simulation.report(&line.workflow) {
+            if verdict == Verdict::Deny {
+                report.prevented.note(&line.run, bad);
                 return Ok(());
             }
-            if held {
-                told.held.note(&line.run, bad);
+            if verdict == Verdict::Hold {
+                report.held.note(&line.run, bad);
             }
         }
         match reading.mark {
@@ -335,8 +275,8 @@ impl<'p> Past<'p> {
                 );
             }
             Mark::Excluded => {
-                if let Some(told) = simulation.told(&line.workflow) {
-                    told.excluded += 1;
+                if let Some(report) = simulation.report(&line.workflow) {
+                    report.excluded += 1;
                 }
             }
         }
@@ -358,10 +298,115 @@ impl<'p> Past<'p> {
             findings: self.findings.into_list(),
             workflows: workflows
                 .into_iter()
-                .map(|(name, told)| (name.to_string(), told))
+                .map(|(name, report)| (name.to_string(), report))
                 .collect(),
         }
     }
+}
+
+/// What became of the calls of a run.
+struct RunVerdict {
+    /// The strictest verdict on them that would have been enforced.
+    verdict: Verdict,
+    /// One of them was high-risk.
+    high: bool,
+    /// All of them were reads, where those do not count.
+    idle: bool,
+}
+
+/// Judges the calls of a run, up to the first that would have been denied.
+fn judge_calls(
+    simulation: &mut Simulation,
+    policy: &Workflow,
+    line: &HistoryRun<'_>,
+    number: u64,
+    findings: &mut ImportFindings,
+) -> RunVerdict {
+    let agent = line.agent.as_deref().unwrap_or(past::AGENT);
+    let (mut verdict, mut escalated, mut high, mut idle) = (
+        Verdict::Allow,
+        false,
+        false,
+        !line.calls.is_empty() && !policy.terms.reads_only,
+    );
+    for (n, call) in (0..).zip(&line.calls) {
+        let risk = simulation.risk(policy, &call.tool);
+        high |= risk == Risk::High;
+        idle &= risk == Risk::Read;
+        if !policy.tools.contains(&*call.tool) {
+            findings.note(
+                ImportFindingKind::UnknownTool,
+                number,
+                format!("`{}`", call.tool),
+            );
+        }
+        let args = call
+            .args
+            .and_then(|args| json::parse(args.get().as_bytes()).ok());
+        let run = RunFacts {
+            id: &line.run,
+            calls: n,
+            escalated,
+        };
+        let judged = simulation.judge(
+            &policy.name,
+            line.at.0,
+            PastCall {
+                tool: &call.tool,
+                args: args.as_ref(),
+                agent,
+                run,
+            },
+        );
+        escalated |= simulation.escalates(&call.tool);
+        if judged.acts {
+            verdict = verdict.max(judged.verdict);
+        }
+        if verdict == Verdict::Deny {
+            break;
+        }
+    }
+    RunVerdict {
+        verdict,
+        high,
+        idle,
+    }
+}
+
+/// Notes the run of `line`, or says which line had it before.
+fn note_run(
+    known: &mut KnownRuns,
+    number: u64,
+    line: &HistoryRun<'_>,
+    agent: &str,
+) -> Result<(), (ImportFindingKind, String)> {
+    let digest = known
+        .hasher()
+        .hash_one((&*line.workflow, agent, &*line.run));
+    match known.entry(digest) {
+        Entry::Vacant(vacant) => {
+            vacant.insert((u32::try_from(number).unwrap_or(u32::MAX), line.outcome));
+        }
+        Entry::Occupied(occupied) => {
+            let (first, outcome) = occupied.get();
+            let what = if *outcome == line.outcome {
+                format!(
+                    "run `{}` of `{}`, as on line {first}",
+                    line.run, line.workflow
+                )
+            } else {
+                format!(
+                    "run `{}` of `{}`, {} here and {} on line {first}, which counts",
+                    line.run,
+                    line.workflow,
+                    line.outcome.as_str(),
+                    outcome.as_str()
+                )
+            };
+            return Err((ImportFindingKind::Duplicate, what));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn charge(mode: FailureMode, source: Source) -> Charge {

@@ -1,24 +1,25 @@
-//! Simulating a ledger: its own events once more, under other policies.
+//! Simulates a ledger: replays its own events under other policies.
 //!
-//! Everything that people did is done again at its time; what followed is derived anew and compared
-//! with what followed then. Calls are judged again by what is on record of them: where one that
-//! went would have been denied, its run is taken out of what was booked. A run whose modes other
-//! objectives count otherwise is booked as these do. The same policies give the same consequences,
-//! event for event.
+//! Everything that people did is repeated at its time; the consequences are derived anew and
+//! compared with the recorded ones. Calls are judged again by what is on record of them: if a call
+//! that was made would have been denied, its run is taken out of what was booked. A run whose modes
+//! the new objectives count differently is booked as they say. The same policies give the same
+//! consequences, event for event.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::told::Change;
-use super::{Difference, PastCall, Progress, SimulateError, Simulated, Simulation};
+use super::facts::JournalFacts;
+use super::report::{Difference, Simulated, TimedEffect};
+use super::simulation::{PastCall, ProgressFn, SimulateError, Simulation};
+use super::upcoming::{OpenRun, Upcoming, UpcomingStep, WorkflowRun};
 use crate::api::Moment;
 use crate::api::history::ImportFindings;
 use crate::gate::event::{Cell, Entry, Event, Revision};
-use crate::gate::name::{CallId, RunId, WorkflowName};
+use crate::gate::name::{RunId, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::{PolicySet, Terms};
@@ -33,16 +34,14 @@ use crate::wire::json;
 
 /// Calls of a run lie at most so long before it is booked: a run's longest time, and its lease.
 const AHEAD: Duration = hours(3);
-/// The most runs that go another way than they did.
+/// The most runs that come out differently.
 pub const MOST_DIVERTED: usize = 5_000_000;
-
-type RunKey = (WorkflowName, RunRef);
 
 /// Simulates the ledger in `dir` under `policies`.
 pub fn simulate(
     dir: &Path,
     policies: Arc<PolicySet>,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<Simulated, SimulateError> {
     let (version, source) = (
         policies.version.to_string(),
@@ -50,7 +49,7 @@ pub fn simulate(
     );
     let past = Past::of(dir);
     let mut replay = Replay {
-        known: Known::of(&past)?,
+        facts: JournalFacts::of(&past)?,
         ..Replay::new(policies, past.runs()?)
     };
     let mut failed = None;
@@ -71,84 +70,20 @@ pub fn entries(dir: &Path) -> Result<u64, OpenError> {
     Past::of(dir).rows()
 }
 
-/// What must be known of the journal before it is gone through.
-#[derive(Default)]
-struct Known {
-    /// Runs that were booked by an event of their own.
-    booked: HashSet<RunKey>,
-    /// Modes that were reported later.
-    reported: HashMap<RunKey, BTreeSet<FailureMode>>,
-    /// Calls that a person let go.
-    approved: HashSet<CallId>,
-}
-
-impl Known {
-    fn of(past: &Past) -> Result<Self, OpenError> {
-        let mut known = Known::default();
-        past.entries(|entry| {
-            let Some(workflow) = &entry.workflow else {
-                return;
-            };
-            match &entry.event {
-                Event::Booked { run, .. } => {
-                    known.booked.insert((workflow.clone(), run.clone()));
-                }
-                Event::Reported { revision, charge } => {
-                    known
-                        .reported
-                        .entry((workflow.clone(), revision.run.clone()))
-                        .or_default()
-                        .insert(charge.mode.clone());
-                }
-                Event::Admitted(admission) if admission.approval.is_some() => {
-                    known.approved.insert(admission.call);
-                }
-                _ => {}
-            }
-        })?;
-        Ok(known)
-    }
-}
-
-/// A run with calls that are still to be judged.
-struct Open {
-    key: RunKey,
-    view: RunView,
-    state: std::cell::RefCell<OpenState>,
-}
-
-#[derive(Default)]
-struct OpenState {
-    calls: u32,
-    escalated: bool,
-    held: bool,
-    prevented: bool,
-}
-
-/// What happens next, besides the journal's own entries.
-enum Next {
-    /// This call of a run is judged.
-    Call(Rc<Open>, usize),
-    /// A run that these objectives count as unacceptable is booked.
-    Book(Rc<Open>),
-}
-
 struct Replay {
     simulation: Option<Simulation>,
     policies: Arc<PolicySet>,
-    known: Known,
+    facts: JournalFacts,
     runs: PastRuns,
     read_until: Option<Time>,
-    queue: BinaryHeap<Reverse<(Time, u64)>>,
-    next: HashMap<u64, Next>,
-    n: u64,
-    /// Runs that stand otherwise than they did; `None` where they were prevented.
-    diverted: HashMap<RunKey, Option<Mark>>,
+    upcoming: Upcoming,
+    /// Runs whose mark differs from the recorded one; `None` where they were prevented.
+    diverted: HashMap<WorkflowRun, Option<Mark>>,
     /// What prevented and otherwise booked runs take out of the tallies of their minutes.
     minus: HashMap<(WorkflowName, Minute), Cell>,
     /// The terms that were in force.
     real_terms: BTreeMap<WorkflowName, Arc<Terms>>,
-    real: BTreeMap<WorkflowName, (Vec<Change>, Difference)>,
+    real: BTreeMap<WorkflowName, (Vec<TimedEffect>, Difference)>,
     /// How the ledger began, where one before it was lost.
     began: Option<Event>,
     from: Option<Time>,
@@ -161,12 +96,10 @@ impl Replay {
         Replay {
             simulation: None,
             policies,
-            known: Known::default(),
+            facts: JournalFacts::default(),
             runs,
             read_until: Some(Time::default()),
-            queue: BinaryHeap::new(),
-            next: HashMap::new(),
-            n: 0,
+            upcoming: Upcoming::default(),
             diverted: HashMap::new(),
             minus: HashMap::new(),
             real_terms: BTreeMap::new(),
@@ -209,7 +142,7 @@ impl Replay {
             (None, event) => simulation.apply_to_all(entry.at, event.clone()),
             (Some(workflow), Event::Followed(effect)) => {
                 let (real, _) = self.real.entry(workflow.clone()).or_default();
-                real.push(Change {
+                real.push(TimedEffect {
                     at: Moment(entry.at),
                     effect: effect.clone(),
                 });
@@ -230,13 +163,13 @@ impl Replay {
                 let cells: Vec<Cell> = cells.iter().map(|cell| self.less(workflow, cell)).collect();
                 let count = |of: fn(&Cell) -> u64| cells.iter().map(of).sum::<u64>();
                 let (runs, idle) = (count(|cell| cell.runs), count(|cell| cell.idle));
-                if let Some(told) = self
+                if let Some(report) = self
                     .simulation
                     .as_mut()
-                    .and_then(|simulation| simulation.told(workflow.as_str()))
+                    .and_then(|simulation| simulation.report(workflow.as_str()))
                 {
-                    told.runs += runs;
-                    told.idle += idle;
+                    report.runs += runs;
+                    report.idle += idle;
                 }
                 Event::Tallied { cells }
             }
@@ -297,12 +230,12 @@ impl Replay {
                 event
             }
             Event::Promoted { .. } | Event::StepTaken { .. } => {
-                if let Some(told) = self
+                if let Some(report) = self
                     .simulation
                     .as_mut()
-                    .and_then(|simulation| simulation.told(workflow.as_str()))
+                    .and_then(|simulation| simulation.report(workflow.as_str()))
                 {
-                    told.promotions += 1;
+                    report.promotions += 1;
                 }
                 event.clone()
             }
@@ -313,8 +246,8 @@ impl Replay {
         }
     }
 
-    /// A revision of a run as it stands here; `None` where the run was prevented. A run that stands
-    /// as it did is revised as it was.
+    /// A revision of a run by its mark here; `None` where the run was prevented. A run with the
+    /// recorded mark is revised as recorded.
     fn revised(
         &mut self,
         workflow: &WorkflowName,
@@ -343,15 +276,15 @@ impl Replay {
         if now != recorded.now || diverted.is_some() {
             self.diverted.insert(key, Some(now));
         }
-        if let Some(told) = self
+        if let Some(report) = self
             .simulation
             .as_mut()
-            .and_then(|simulation| simulation.told(workflow.as_str()))
+            .and_then(|simulation| simulation.report(workflow.as_str()))
         {
             let unacceptable = |mark| u64::from(mark == Mark::Unacceptable);
-            told.unacceptable =
-                (told.unacceptable + unacceptable(now)).saturating_sub(unacceptable(was));
-            told.excluded += u64::from(now == Mark::Excluded && was != Mark::Excluded);
+            report.unacceptable =
+                (report.unacceptable + unacceptable(now)).saturating_sub(unacceptable(was));
+            report.excluded += u64::from(now == Mark::Excluded && was != Mark::Excluded);
         }
         Some(Revision {
             was,
@@ -381,7 +314,7 @@ impl Replay {
                 .any(|charge| self.counts(workflow, &charge.mode))
     }
 
-    /// A cell without the runs that went another way.
+    /// A cell without the runs that came out differently.
     fn less(&mut self, workflow: &WorkflowName, cell: &Cell) -> Cell {
         let mut left = cell.clone();
         if let Some(minus) = self.minus.get_mut(&(workflow.clone(), cell.minute)) {
@@ -431,35 +364,32 @@ impl Replay {
                 run: id,
             },
         );
-        let open = Rc::new(Open {
-            key,
-            view,
-            state: std::cell::RefCell::default(),
-        });
+        let open = Rc::new(OpenRun::new(key, view));
         let calls = open
             .view
             .run
             .calls
             .iter()
             .enumerate()
-            .map(|(n, call)| (call.at, Next::Call(Rc::clone(&open), n)));
-        let booked_anew = self
-            .counts_now(&open)
-            .then(|| (open.view.run.booked_at, Next::Book(Rc::clone(&open))));
+            .map(|(n, call)| (call.at, UpcomingStep::Call(Rc::clone(&open), n)));
+        let booked_anew = self.counts_now(&open).then(|| {
+            (
+                open.view.run.booked_at,
+                UpcomingStep::Book(Rc::clone(&open)),
+            )
+        });
         for (at, next) in calls.chain(booked_anew).collect::<Vec<_>>() {
-            self.n += 1;
-            self.queue.push(Reverse((at, self.n)));
-            self.next.insert(self.n, next);
+            self.upcoming.push(at, next);
         }
     }
 
     /// Was the run tallied as acceptable, with modes that these objectives count?
-    fn counts_now(&self, open: &Open) -> bool {
-        let reported = self.known.reported.get(&open.key);
+    fn counts_now(&self, open: &OpenRun) -> bool {
+        let reported = self.facts.reported.get(&open.key);
         let charges = open.view.run.charges.iter().chain(&open.view.retracted);
         let own =
             |charge: &&Charge| reported.is_none_or(|reported| !reported.contains(&charge.mode));
-        !self.known.booked.contains(&open.key)
+        !self.facts.booked.contains(&open.key)
             && self.policies.workflows.contains_key(&open.key.0)
             && charges.filter(own).any(|charge| {
                 let counted = self
@@ -472,17 +402,10 @@ impl Replay {
 
     /// Does what lies before `until` besides the journal's entries.
     fn catch_up(&mut self, until: Time) -> Result<(), SimulateError> {
-        while let Some(Reverse((at, n))) = self
-            .queue
-            .peek()
-            .copied()
-            .filter(|Reverse((at, _))| *at <= until)
-        {
-            self.queue.pop();
-            match self.next.remove(&n) {
-                Some(Next::Call(open, call)) => self.call(at, &open, &open.view.run.calls[call]),
-                Some(Next::Book(open)) => self.book(at, &open),
-                None => {}
+        while let Some((at, next)) = self.upcoming.pop(until) {
+            match next {
+                UpcomingStep::Call(open, call) => self.call(at, &open, &open.view.run.calls[call]),
+                UpcomingStep::Book(open) => self.book(at, &open),
             }
             if self.diverted.len() > MOST_DIVERTED {
                 return Err(SimulateError::TooMany(MOST_DIVERTED));
@@ -491,7 +414,7 @@ impl Replay {
         Ok(())
     }
 
-    fn call(&mut self, at: Time, open: &Rc<Open>, call: &CallRecord) {
+    fn call(&mut self, at: Time, open: &Rc<OpenRun>, call: &CallRecord) {
         let Some(simulation) = &mut self.simulation else {
             return;
         };
@@ -531,7 +454,7 @@ impl Replay {
         } else {
             Verdict::Allow
         };
-        let approved = self.known.approved.contains(&call.call);
+        let approved = self.facts.approved.contains(&call.call);
         let (_, difference) = self.real.entry(workflow.clone()).or_default();
         match verdict {
             Verdict::Deny if went => {
@@ -543,8 +466,9 @@ impl Replay {
             Verdict::Hold if went && !approved => {
                 difference.newly_held += 1;
                 let first = !std::mem::replace(&mut state.held, true);
-                if let Some(told) = simulation.told(workflow.as_str()).filter(|_| first) {
-                    told.held
+                if let Some(report) = simulation.report(workflow.as_str()).filter(|_| first) {
+                    report
+                        .held
                         .note(run.run.as_str(), open.view.run.mark == Mark::Unacceptable);
                 }
             }
@@ -556,23 +480,24 @@ impl Replay {
         }
     }
 
-    fn prevent(&mut self, open: &Open) {
+    fn prevent(&mut self, open: &OpenRun) {
         let run = &open.view.run;
         self.diverted.insert(open.key.clone(), None);
-        if !self.known.booked.contains(&open.key) {
+        if !self.facts.booked.contains(&open.key) {
             self.take_out(open);
         }
-        if let Some(told) = self
+        if let Some(report) = self
             .simulation
             .as_mut()
-            .and_then(|simulation| simulation.told(open.key.0.as_str()))
+            .and_then(|simulation| simulation.report(open.key.0.as_str()))
         {
-            told.prevented
+            report
+                .prevented
                 .note(open.key.1.run.as_str(), run.mark == Mark::Unacceptable);
         }
     }
 
-    fn book(&mut self, at: Time, open: &Open) {
+    fn book(&mut self, at: Time, open: &OpenRun) {
         if self.diverted.contains_key(&open.key) {
             return;
         }
@@ -593,7 +518,7 @@ impl Replay {
     }
 
     /// Takes a run out of the tally of its minute.
-    fn take_out(&mut self, open: &Open) {
+    fn take_out(&mut self, open: &OpenRun) {
         let run = &open.view.run;
         let went = |call: &CallRecord| call.executed != Executed::No;
         let reads_only = self
@@ -621,7 +546,7 @@ impl Replay {
             .take()
             .map(|simulation| simulation.end(now))
             .unwrap_or_default();
-        for (name, told) in &mut workflows {
+        for (name, report) in &mut workflows {
             let (real, counted) = self.real.remove(name).unwrap_or_default();
             let Difference {
                 newly_held,
@@ -629,11 +554,11 @@ impl Replay {
                 newly_allowed,
                 ..
             } = counted;
-            told.difference = Some(Difference {
+            report.difference = Some(Difference {
                 newly_held,
                 newly_denied,
                 newly_allowed,
-                ..Difference::of(&real, &told.changes)
+                ..Difference::of(&real, &report.changes)
             });
         }
         Simulated {
@@ -646,7 +571,7 @@ impl Replay {
             findings: ImportFindings::default().into_list(),
             workflows: workflows
                 .into_iter()
-                .map(|(name, told)| (name.to_string(), told))
+                .map(|(name, report)| (name.to_string(), report))
                 .collect(),
         }
     }

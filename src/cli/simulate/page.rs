@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::app::simulate::{Change, Simulated, SimulatedWorkflow};
+use crate::app::simulate::{Simulated, SimulatedWorkflow, TimedEffect};
 use crate::cli::render::number::{counted, grouped};
 use crate::cli::render::table::Columns;
 use crate::cli::render::{Tone, escape, paint, word};
@@ -166,7 +166,7 @@ fn workflow(page: &mut String, name: &str, result: &SimulatedWorkflow) {
 }
 
 /// A change in words: whatever its kind, by its own members.
-pub(super) fn words(change: &Change) -> String {
+pub(super) fn words(change: &TimedEffect) -> String {
     let value = serde_json::to_value(&change.effect).unwrap_or_default();
     let text = |member: &str| value[member].as_str().map(escape);
     let mut words = text("effect").unwrap_or_default().replace('_', " ");

@@ -1,5 +1,5 @@
-//! What a simulation tells: per workflow what was booked, judged and prevented, how it stood over
-//! time, and where that differs from what happened.
+//! The report of a simulation: for each workflow what was booked, judged and prevented, its postures
+//! over time, and where that differs from what really happened.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct Simulated {
     pub to: Moment,
     /// Runs or entries that were read.
     pub read: u64,
-    /// How long after a burn a person was taken to have found its cause; `null` where people's
+    /// How long after a burn a person is assumed to have found its cause; `null` where people's
     /// decisions are on record.
     pub recovers_after: Option<String>,
     /// What was skipped, and what is odd.
@@ -62,11 +62,11 @@ pub struct SimulatedWorkflow {
     /// Runs that an operator had excluded.
     pub excluded: u64,
     /// What became of its calls.
-    pub calls: Calls,
+    pub calls: CallCounts,
     /// Runs with a call that would have been denied.
-    pub prevented: Runs,
+    pub prevented: RunCounts,
     /// Runs with a call that would have been held.
-    pub held: Runs,
+    pub held: RunCounts,
     /// Burns that began.
     pub burns: u64,
     /// Levels that were given, and steps that were earned.
@@ -84,7 +84,7 @@ pub struct SimulatedWorkflow {
     /// The budget at the end, in a sentence.
     pub why: String,
     /// What changed, in order.
-    pub changes: Vec<Change>,
+    pub changes: Vec<TimedEffect>,
     /// Changes that are not listed.
     pub more_changes: u64,
     /// What really happened and would not have, and the other way round; `null` where what really
@@ -94,21 +94,21 @@ pub struct SimulatedWorkflow {
 
 /// What became of calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Calls {
+pub struct CallCounts {
     /// Allowed.
     pub allowed: u64,
     /// Held for a person.
     pub held: u64,
     /// Denied.
     pub denied: u64,
-    /// Calls that a rule could not judge, because it reads what is not on record; they are among
+    /// CallCounts that a rule could not judge, because it reads what is not on record; they are among
     /// those above by the rules that could.
     pub unknown: u64,
 }
 
 /// Runs of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Runs {
+pub struct RunCounts {
     /// How many.
     pub runs: u64,
     /// Those among them that were unacceptable.
@@ -119,7 +119,7 @@ pub struct Runs {
 
 /// Something that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct TimedEffect {
     /// When.
     pub at: Moment,
     /// What.
@@ -133,20 +133,20 @@ pub struct Difference {
     /// Changes that happened both times, at the same moment.
     pub same: u64,
     /// Changes that only really happened.
-    pub only_real: Vec<Change>,
+    pub only_real: Vec<TimedEffect>,
     /// Changes that would only have happened under these policies.
-    pub only_simulated: Vec<Change>,
+    pub only_simulated: Vec<TimedEffect>,
     /// Differences that are not listed.
     pub more: u64,
-    /// Calls that went and would have been held.
+    /// CallCounts that went and would have been held.
     pub newly_held: u64,
-    /// Calls that went and would have been denied.
+    /// CallCounts that went and would have been denied.
     pub newly_denied: u64,
-    /// Calls that were held or denied and would have gone.
+    /// CallCounts that were held or denied and would have gone.
     pub newly_allowed: u64,
 }
 
-impl Runs {
+impl RunCounts {
     /// Notes one.
     pub fn note(&mut self, run: &str, unacceptable: bool) {
         self.runs += 1;
@@ -174,9 +174,9 @@ impl SimulatedWorkflow {
             unacceptable: 0,
             idle: 0,
             excluded: 0,
-            calls: Calls::default(),
-            prevented: Runs::default(),
-            held: Runs::default(),
+            calls: CallCounts::default(),
+            prevented: RunCounts::default(),
+            held: RunCounts::default(),
             burns: 0,
             promotions: 0,
             proposed: 0,
@@ -197,7 +197,7 @@ impl SimulatedWorkflow {
         self.proposed += u64::from(matches!(effect, Effect::StepProposed { .. }));
         self.demotions += u64::from(matches!(effect, Effect::Demoted { .. }));
         if self.changes.len() < MOST_CHANGES {
-            self.changes.push(Change {
+            self.changes.push(TimedEffect {
                 at: Moment(at),
                 effect,
             });
@@ -219,9 +219,9 @@ impl SimulatedWorkflow {
 
 impl Difference {
     /// Compares what happened with what would have, each in order.
-    pub(super) fn of(real: &[Change], simulated: &[Change]) -> Self {
-        let mut left: BTreeMap<String, Vec<&Change>> = BTreeMap::new();
-        let key = |change: &Change| format!("{} {:?}", change.at, change.effect);
+    pub(super) fn of(real: &[TimedEffect], simulated: &[TimedEffect]) -> Self {
+        let mut left: BTreeMap<String, Vec<&TimedEffect>> = BTreeMap::new();
+        let key = |change: &TimedEffect| format!("{} {:?}", change.at, change.effect);
         for change in real {
             left.entry(key(change)).or_default().push(change);
         }
