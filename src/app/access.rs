@@ -1,11 +1,10 @@
-//! Who may call, decide and report, and by which certificates the gate is known: read anew while it
-//! runs.
+//! Who may call, decide and report, and which certificates the gate uses: reread while it runs.
 //!
-//! Tighten first, loosen last: whoever is taken off the list may nothing more at once, whatever the
-//! disk does; who is new may something once the journal has that. Of people and agents either all
-//! is taken over or nothing, and likewise of the certificates; neither waits for the other, nor for
-//! the policies. An agent that is given a workflow whose changes are frozen gets it when the freeze
-//! lifts.
+//! A reload tightens first and loosens last: whoever was removed loses access at once, even if the
+//! disk fails; whoever is new gets it once the journal has recorded that. Of people and agents
+//! either all changes are applied or none, and likewise of certificates; neither waits for the
+//! other, nor for the policies. An agent that is given a workflow whose changes are frozen gets it
+//! when the freeze is lifted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +14,8 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sha2::{Digest as _, Sha256};
 
+use super::announce::announce;
 use super::quarantine;
-use super::start::announce;
 use crate::admin::auth::{Auth, Person, Role};
 use crate::config;
 use crate::config::Process;
@@ -38,10 +37,10 @@ pub struct Access {
     held: ArcSwap<BTreeMap<WorkflowName, Arc<str>>>,
 }
 
-/// What the gate's listeners prove, and whom they believe.
+/// The TLS configuration of the listeners, replaced when its files change.
 pub struct Certificates {
     config: Arc<ArcSwap<ServerConfig>>,
-    /// Of the files behind it.
+    /// Digest of the files that it was read from.
     digest: ArcSwap<Digest>,
 }
 
@@ -54,34 +53,50 @@ impl Certificates {
             digest: ArcSwap::from_pointee(digest),
         })
     }
-
-    /// What listeners go by.
-    #[must_use]
-    pub const fn config(&self) -> &Arc<ArcSwap<ServerConfig>> {
-        &self.config
-    }
 }
 
 impl Access {
-    /// The access that is in force with `auth`, `identities` and `certificates`.
-    #[must_use]
-    pub fn new(
+    /// Puts the access that `process` describes in force. For the start, before anybody is served.
+    pub async fn open(
         ledger: Arc<Ledger>,
-        auth: Arc<Auth>,
-        identities: Arc<ArcSwap<Identities>>,
-        certificates: Option<Certificates>,
-    ) -> Self {
-        Access {
+        process: &Process,
+        operator_token: &str,
+    ) -> anyhow::Result<Self> {
+        let people = people(process);
+        let auth = Arc::new(Auth::new(operator_token, people.clone()));
+        // Whoever was removed while the gate was down has approved nothing.
+        name_approvers(&ledger, &auth, &people).await?;
+        let certificates = process.tls.as_ref().map(Certificates::read).transpose()?;
+        Ok(Access {
             ledger,
             auth,
-            identities,
+            identities: Arc::new(ArcSwap::from_pointee(identities(process))),
             certificates,
             held: ArcSwap::default(),
-        }
+        })
     }
 
-    /// Puts the people and agents of `process` in force. When this returns, nobody may more than it
-    /// says; that somebody may something new is in the journal.
+    /// Who may use the admin API.
+    #[must_use]
+    pub const fn auth(&self) -> &Arc<Auth> {
+        &self.auth
+    }
+
+    /// Who may call.
+    #[must_use]
+    pub const fn identities(&self) -> &Arc<ArcSwap<Identities>> {
+        &self.identities
+    }
+
+    /// The TLS configuration of the listeners, where they have one.
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<ArcSwap<ServerConfig>>> {
+        let certificates = self.certificates.as_ref()?;
+        Some(Arc::clone(&certificates.config))
+    }
+
+    /// Puts the people and agents of `process` in force. When this returns, nobody has more access
+    /// than it says, and every new access is in the journal.
     pub async fn accept(&self, process: &Process) -> anyhow::Result<()> {
         let listed = people(process);
         let identities = self.hold_back(identities(process));
@@ -118,24 +133,16 @@ impl Access {
         self.auth.narrow(&listed);
         self.identities
             .store(Arc::new(self.identities.load().narrowed(&identities)));
-        let approvers = self.auth.approvers(&listed);
-        if self.ledger.approvers() != approvers {
-            let named = self.ledger.name_approvers(approvers);
-            named
-                .await
-                .context("the journal's writer stopped")?
-                .context("the journal cannot be written")?;
-        }
+        name_approvers(&self.ledger, &self.auth, &listed).await?;
         announce(&self.ledger, Event::AccessChanged(Box::new(change))).await?;
         self.auth.replace(listed);
         self.identities.store(Arc::new(identities));
         Ok(())
     }
 
-    /// Reads the certificates that `process` names, and proves who the gate is by them from the
-    /// next connection on.
+    /// Reads the certificates that `process` names, and uses them from the next connection on.
     pub async fn renew(&self, process: &Process) -> anyhow::Result<()> {
-        // That there are some, or none, is a matter of the start, and was said.
+        // Whether there are certificates at all changes only at a restart, and was logged.
         let (Some(certificates), Some(files)) = (&self.certificates, &process.tls) else {
             return Ok(());
         };
@@ -156,7 +163,7 @@ impl Access {
         Ok(())
     }
 
-    /// Is something held back that need not be any longer?
+    /// Whether something is held back although its freeze has been lifted.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.held
@@ -201,9 +208,21 @@ impl Access {
     }
 }
 
+/// Tells the journal who may approve, if that is not what it knows already.
+async fn name_approvers(ledger: &Ledger, auth: &Auth, people: &[Person]) -> anyhow::Result<()> {
+    let approvers = auth.approvers(people);
+    if ledger.approvers() == approvers {
+        return Ok(());
+    }
+    ledger
+        .name_approvers(approvers)
+        .await
+        .context("the journal's writer stopped")?
+        .context("the journal cannot be written")
+}
+
 /// The people that `process` lists: an entry for each of their tokens.
-#[must_use]
-pub fn people(process: &Process) -> Vec<Person> {
+fn people(process: &Process) -> Vec<Person> {
     let role = |role: config::ReviewerRole| match role {
         config::ReviewerRole::Viewer => Role::Viewer,
         config::ReviewerRole::Reporter => Role::Reporter,
@@ -222,8 +241,7 @@ pub fn people(process: &Process) -> Vec<Person> {
 }
 
 /// The agents that `process` lists.
-#[must_use]
-pub fn identities(process: &Process) -> Identities {
+fn identities(process: &Process) -> Identities {
     let identity = |agent: &config::AgentIdentity| Identity {
         agent: agent.agent.clone(),
         workflows: agent
@@ -289,7 +307,7 @@ fn changed<K: Ord + Clone, V: PartialEq>(
     }
 }
 
-/// What listeners go by, and the digest of the files that say so.
+/// The TLS configuration from `files`, and a digest of them.
 fn read(files: &config::Tls) -> anyhow::Result<(Arc<ServerConfig>, Digest)> {
     let mut digest = Sha256::new();
     for file in [

@@ -1,17 +1,17 @@
-//! `burngate.yaml`, read once to start by and again while the gate runs.
+//! `burngate.yaml`, read at the start and again by every reload.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::files::{LookUp, find_config};
 use crate::config::{Diagnostic, Diagnostics, Process, Severity, process};
 
-/// Where the process's configuration was read from, and what it said then.
+/// Where the process's configuration was read from, and what it was then.
 #[derive(Debug, Clone, Default)]
 pub struct Configured {
-    /// `None` where nothing was ever written down: there is nothing to read again.
+    /// `None` if there never was a file to read again.
     look_up: Option<LookUp>,
     file: Option<PathBuf>,
-    said: Process,
+    at_start: Process,
 }
 
 impl Configured {
@@ -21,10 +21,10 @@ impl Configured {
     /// What is wrong with it.
     pub fn read(look_up: LookUp) -> Result<Self, Diagnostics> {
         let found = find_config(&look_up)?;
-        let said = process(found.as_ref())?;
+        let at_start = process(found.as_ref())?;
         Ok(match found {
-            // From here on it is this very file: one that is gone must not give way to another, or
-            // to defaults that let anybody call.
+            // Reloads read only this file: if it is removed, another one or the defaults, which let
+            // any local caller in, must not take its place.
             Some(found) => {
                 let file = PathBuf::from(&*found.name);
                 Configured {
@@ -33,22 +33,22 @@ impl Configured {
                         ..LookUp::default()
                     }),
                     file: Some(file),
-                    said,
+                    at_start,
                 }
             }
             None => Configured {
                 look_up: Some(look_up),
                 file: None,
-                said,
+                at_start,
             },
         })
     }
 
-    /// Reads it again. `None` where it never was in a file, and is in none now.
+    /// Reads it again. `None` if there was no file, and there is none now.
     ///
     /// # Errors
     /// What is wrong with it, or that it is gone.
-    pub fn again(&self) -> Result<Option<Process>, Diagnostics> {
+    pub fn read_again(&self) -> Result<Option<Process>, Diagnostics> {
         let Some(look_up) = &self.look_up else {
             return Ok(None);
         };
@@ -56,13 +56,13 @@ impl Configured {
             return Ok(None);
         };
         if self.file.is_some() && found.text.trim().is_empty() {
-            // Half of a save, most likely: empty is also what lets any local caller in, and takes
-            // every reviewer off the list.
+            // Most likely a save in progress. An empty file would also let any local caller in, and
+            // remove every reviewer.
             let mut empty = Diagnostics::default();
             empty.push(Diagnostic::without_place(
                 Severity::Error,
                 &found.name,
-                "this file was written before, and is empty",
+                "this file is empty, and was not when the gate started",
             ));
             return Err(empty);
         }
@@ -75,10 +75,10 @@ impl Configured {
         self.file.as_deref()
     }
 
-    /// What it said when it was read first.
+    /// The configuration as it was read at the start.
     #[must_use]
-    pub const fn said(&self) -> &Process {
-        &self.said
+    pub const fn at_start(&self) -> &Process {
+        &self.at_start
     }
 }
 
@@ -98,11 +98,11 @@ mod tests {
             ..LookUp::default()
         };
         let configured = Configured::read(look_up.clone()).unwrap();
-        assert_eq!(configured.again().unwrap().unwrap().workers, Some(2));
+        assert_eq!(configured.read_again().unwrap().unwrap().workers, Some(2));
         fs::write(&file, " \n").unwrap();
         assert!(
             configured
-                .again()
+                .read_again()
                 .unwrap_err()
                 .to_string()
                 .contains("is empty")
@@ -110,7 +110,7 @@ mod tests {
         fs::remove_file(&file).unwrap();
         assert!(
             configured
-                .again()
+                .read_again()
                 .unwrap_err()
                 .to_string()
                 .contains("no such file")
@@ -119,7 +119,7 @@ mod tests {
         let nothing = Configured::read(look_up).unwrap();
         assert_eq!(nothing.file(), None);
         fs::write(&file, "workers: 3\n").unwrap();
-        assert_eq!(nothing.again().unwrap().unwrap().workers, Some(3));
-        assert!(Configured::default().again().unwrap().is_none());
+        assert_eq!(nothing.read_again().unwrap().unwrap().workers, Some(3));
+        assert!(Configured::default().read_again().unwrap().is_none());
     }
 }

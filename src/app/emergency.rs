@@ -1,12 +1,12 @@
 //! The last resorts: a file named `clamp` in the data directory, and SIGUSR2. Either clamps every
-//! workflow to the emergency level of the configuration, for the moment when the admin API cannot
-//! be reached or nobody has a token at hand.
+//! workflow to the emergency level of the configuration, for when the admin API cannot be reached or
+//! nobody has a token at hand.
 //!
 //! Decides only when: a file that appears, or that is there at the start, clamps once. It is
 //! journaled like any clamp, and lifted like any clamp: `release` lifts it, and nothing else, so
-//! removing the file changes nothing. A file that is still there when the clamp is released is told
-//! of, and does not clamp again until the next start: else a release would be undone a moment
-//! later.
+//! removing the file changes nothing. A file that is still there when the clamp is released shows
+//! in the health report, and does not clamp again until the next start; otherwise the release would
+//! be undone a moment later.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::phase::stopped;
 use crate::api::operate::MAX_TEXT;
 use crate::gate::name::{LevelName, PersonName};
 use crate::ledger::Ledger;
@@ -49,7 +50,7 @@ impl Emergency {
     /// Where the file is, while it is there.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
-        // What cannot be looked at may be there.
+        // If the directory cannot be read, the file may be there.
         self.file
             .symlink_metadata()
             .map_or_else(
@@ -59,7 +60,7 @@ impl Emergency {
             .then_some(&*self.file)
     }
 
-    /// Clamps, in force when this returns. `by` is what asked for it.
+    /// Clamps; it is in force when this returns. `by` names what asked for it.
     pub fn clamp(&self, by: &str, reason: &str) {
         match self.ledger.clamp(
             &Scope::All,
@@ -86,7 +87,7 @@ impl Emergency {
         }
     }
 
-    /// Clamps if the file is there. Says whether it is.
+    /// Clamps if the file has appeared. Answers whether it is there.
     #[must_use]
     pub fn look(&self, was_there: bool) -> bool {
         let is_there = self.file().is_some();
@@ -97,14 +98,10 @@ impl Emergency {
     }
 
     /// Looks for the file until the gate has stopped.
-    pub async fn watch(self: Arc<Self>, was_there: bool, mut phase: watch::Receiver<Phase>) {
+    pub async fn watch(self: Arc<Self>, was_there: bool, phase: watch::Receiver<Phase>) {
         let mut looks = tokio::time::interval(LOOKS);
         let mut was_there = was_there;
-        // A sender that is gone has stopped.
-        let mut stopped =
-            std::pin::pin!(
-                async move { drop(phase.wait_for(|phase| *phase == Phase::Stopped).await) }
-            );
+        let mut stopped = std::pin::pin!(stopped(phase));
         loop {
             tokio::select! {
                 _ = looks.tick() => was_there = self.look(was_there),

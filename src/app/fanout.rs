@@ -1,5 +1,5 @@
-//! Who sees what became durable: the living state first, then metrics and the log. On the writer's
-//! thread, so nobody here may wait.
+//! Passes on what became durable: to the ledger first, then to metrics and the log. It runs on the
+//! writer's thread, so nothing here may wait.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Metrics;
 
-/// Tells everybody.
+/// Passes committed entries on.
 pub struct Fanout {
     /// The living state.
     pub ledger: Arc<Ledger>,
@@ -29,13 +29,13 @@ impl Projection for Fanout {
     ) {
         self.ledger.committed(workflow, upto, entries, state);
         for entry in entries.iter().filter(|entry| entry.workflow.is_some()) {
-            self.tell(entry);
+            self.observe(entry);
             self.metrics.observe_people(entry, state);
         }
     }
 
     fn announced(&self, entry: &Entry) {
-        self.tell(entry);
+        self.observe(entry);
     }
 
     fn refused(&self, workflow: &WorkflowName, tickets: &[Ticket], state: &WorkflowState) {
@@ -44,7 +44,7 @@ impl Projection for Fanout {
 }
 
 impl Fanout {
-    fn tell(&self, entry: &Entry) {
+    fn observe(&self, entry: &Entry) {
         self.metrics.observe(entry);
         self.metrics.journal_lag(self.ledger.now().since(entry.at));
         log::effect(entry);

@@ -1,8 +1,7 @@
-//! Fetches one document for `burngate init`: one request, bounded, from the address that somebody
-//! typed.
+//! Fetches one document for `burngate init`: one bounded request to the address on the command line.
 //!
-//! No credentials are sent and no redirect is followed: whoever typed an address is told where it
-//! points to, and types that. A running gate never fetches.
+//! No credentials are sent and no redirect is followed: an error names the new address, which the
+//! operator can then give. A running gate never fetches.
 
 use std::time::Duration;
 
@@ -38,9 +37,11 @@ pub fn fetch(url: &str) -> anyhow::Result<String> {
 }
 
 async fn get(url: &str) -> anyhow::Result<Bytes> {
-    let uri: Uri = url.parse().context("this is not an address")?;
+    let uri: Uri = url
+        .parse()
+        .context("expected an address such as https://api.example/openapi.json")?;
     let (Some(authority), Some(scheme)) = (uri.authority(), uri.scheme_str()) else {
-        bail!("this is not an address")
+        bail!("expected an address such as https://api.example/openapi.json")
     };
     if authority.as_str().contains('@') {
         bail!(
@@ -50,7 +51,7 @@ async fn get(url: &str) -> anyhow::Result<Bytes> {
     let is_tls = match scheme {
         "https" => true,
         "http" => false,
-        other => bail!("`{other}` is not spoken here; http and https are"),
+        other => bail!("`{other}` is not supported; use http or https"),
     };
     let (host, port) = (
         authority.host(),

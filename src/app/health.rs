@@ -1,4 +1,4 @@
-//! What readiness rests on: policies, the journal, and not being about to stop.
+//! Whether the gate is ready: its policies, its journal, and whether it is stopping.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub struct GateHealth {
     pub ledger: Arc<Ledger>,
     /// Whether the policies in force are those in the files.
     pub reload: Arc<Reload>,
-    /// Whether the last resort is pulled.
+    /// Whether the `clamp` file is there.
     pub emergency: Arc<Emergency>,
-    /// Whether the gate is about to stop.
+    /// Whether the gate is stopping.
     pub phase: watch::Receiver<Phase>,
 }
 
@@ -42,8 +42,7 @@ impl Health for GateHealth {
         } else {
             HealthState::Failed("the gate is stopping")
         };
-        // Held calls that nobody saw are the gate's failure, and whoever looks at its health should
-        // know.
+        // Held calls that expired unseen are a failure of the gate.
         let approvals = if self.ledger.unseen() == 0 {
             HealthState::Well
         } else {

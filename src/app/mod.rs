@@ -1,9 +1,10 @@
-//! Wiring: the only place that knows who talks to whom.
+//! Wiring: the only layer that knows all the others.
 //!
-//! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, lets
-//! time pass, reloads, and stops in the opposite order. It decides nothing about a call.
+//! Opens the ledger, loads the policies, starts the writer, the workers and the admin server, does
+//! what is due by time, reloads, and stops in the opposite order. It decides nothing about a call.
 
 pub mod access;
+pub mod announce;
 pub mod audit;
 pub mod configured;
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod emergency;
 pub mod fanout;
 pub mod fetch;
 pub mod health;
+mod phase;
 pub mod quarantine;
 pub mod reload;
 pub mod run;
@@ -18,11 +20,11 @@ pub mod simulate;
 pub mod start;
 pub mod token;
 pub mod unlisted;
-pub mod watched;
+pub mod watched_files;
 
 pub use configured::Configured;
 pub use demo::{DemoOptions, Passage, demo};
-pub use run::{RunOptions, Said, run};
+pub use run::{RunOptions, StartupNotice, run};
 pub use start::{Gate, StartOptions, start};
 pub use token::{digest, make as make_token};
 

@@ -20,7 +20,7 @@ use crate::gate::workflow::WorkflowState;
 use crate::ledger::Ledger;
 use crate::ledger::people::changes::frozen;
 
-/// So long an emergency change of the policy lets reloads through.
+/// How long an emergency change of the policy lets reloads through.
 const EMERGENCY: Duration = minutes(60);
 
 /// Workflows whose policy is held back, and what of it is wider.
@@ -46,7 +46,7 @@ impl Quarantine {
                     Some(new_name.clone()),
                     widens((&place.policy, &table.policies), (new, &policies)),
                 ),
-                // It would be as new when it comes back.
+                // It would start anew when it comes back.
                 None => (None, Some("its removal".to_owned())),
             };
             if let Some(what) = what {
@@ -91,7 +91,7 @@ impl Quarantine {
         self.0.load_full()
     }
 
-    /// Is something held back that need not be any longer?
+    /// Whether something is held back although its freeze has been lifted.
     #[must_use]
     pub fn is_over(&self, ledger: &Ledger) -> bool {
         let now = ledger.now();

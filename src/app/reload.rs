@@ -1,7 +1,7 @@
-//! Reloading: people, agents, certificates and policies. Of each, all is taken over or nothing:
-//! what is broken leaves what is in force in force, and says where it is broken. None of them waits
-//! for another, because whoever leaves the company must not keep a decision for somebody's typing
-//! mistake in a policy.
+//! Reloading: people, agents, certificates and policies. Each of these is applied as a whole or not
+//! at all: if a file is broken, what was in force stays in force, and the log says where the mistake
+//! is. None of them waits for another: a typing mistake in a policy must not leave a person who was
+//! removed with the right to decide.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,14 @@ use anyhow::Context as _;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::access::Access;
+use super::announce::announce;
 use super::configured::Configured;
+use super::phase::stopping;
 use super::quarantine::Quarantine;
-use super::start::{announce, load};
-use super::watched::Watched;
-use crate::config::Process;
+use super::watched_files::WatchedFiles;
+use crate::clock::Clock;
+use crate::config;
+use crate::config::{Diagnostics, Process};
 use crate::gate::event::Event;
 use crate::gate::policy::PolicySet;
 use crate::ledger::Ledger;
@@ -26,7 +29,7 @@ use crate::telemetry::log;
 /// Changes that come together are one reload: editors and Kubernetes write in several steps.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// How often it is asked whether what is held back need not be any longer.
+/// How often it is checked whether something held back can take effect.
 const THAWS: Duration = Duration::from_secs(1);
 
 /// Reloads what may change while the gate runs.
@@ -35,11 +38,11 @@ pub struct Reload {
     access: Access,
     configured: Configured,
     policies: PathBuf,
-    /// One reload at a time: what is in force of the process's configuration.
+    /// The configuration in force. Its lock lets one reload run at a time.
     turn: Mutex<Process>,
     /// What is held back while changes are frozen.
     quarantine: Quarantine,
-    /// The files are broken: what is in force is not what they say.
+    /// Whether the last reload failed, so that what is in force differs from the files.
     broken: AtomicBool,
 }
 
@@ -112,7 +115,7 @@ impl Reload {
         Ok(())
     }
 
-    /// Reloads. True where all that the files say is in force, or held back for a freeze.
+    /// Reloads. True if everything in the files is in force, or held back by a freeze.
     pub async fn reload(&self) -> bool {
         let mut process = self.turn.lock().await;
         let reloaded = [
@@ -138,22 +141,22 @@ impl Reload {
         !broken
     }
 
-    /// Takes over who may call, decide and report, and which certificates are used.
+    /// Applies who may call, decide and report, and which certificate files are used.
     async fn reload_access(&self, process: &mut Process) -> anyhow::Result<()> {
         let read = self
             .configured
-            .again()
+            .read_again()
             .map_err(|found| anyhow::anyhow!("{}", found.render(false).trim_end()))?;
         let Some(read) = read else { return Ok(()) };
         for warning in &read.warnings {
             tracing::warn!(target: log::PROCESS, "{warning}");
         }
-        for key in self.configured.said().needs_restart(&read) {
-            tracing::warn!(target: log::PROCESS, key, "this key of burngate.yaml changed, and is read by the next start");
+        for key in self.configured.at_start().needs_restart(&read) {
+            tracing::warn!(target: log::PROCESS, key, "this key of burngate.yaml changed; the change takes effect at the next start");
         }
         anyhow::ensure!(
             process.agents.is_none() || read.agents.is_some(),
-            "`agents` is gone from burngate.yaml: then any local caller could call; that takes a restart, and until then nothing of the file is taken over"
+            "`agents` was removed from burngate.yaml, which would let any local caller in; that takes a restart, and until then nothing in the file is applied"
         );
         let tls = if process.tls.is_some() {
             read.tls.or_else(|| process.tls.clone())
@@ -190,12 +193,12 @@ impl Reload {
 
     /// Reloads whenever one of the files changes, until the gate stops.
     pub async fn watch(self: Arc<Self>, phase: watch::Receiver<Phase>) {
-        let (tell, mut changed) = mpsc::channel(1);
-        let mut watched = Watched::new(&self.policies, tell);
+        let (notify, mut changed) = mpsc::channel(1);
+        let mut watched = WatchedFiles::new(&self.policies, notify);
         let mut stopping = std::pin::pin!(stopping(phase));
         let mut thaws = tokio::time::interval(THAWS);
         loop {
-            watched.name(self.files().await.iter().map(|file| &**file));
+            watched.add(self.files().await.iter().map(|file| &**file));
             tokio::select! {
                 _ = thaws.tick() => {
                     if self.quarantine.is_over(&self.ledger) || self.access.is_over() {
@@ -230,15 +233,22 @@ impl Reload {
     }
 }
 
-/// Resolves when the gate begins to stop.
-async fn stopping(mut phase: watch::Receiver<Phase>) {
-    // A sender that is gone has stopped.
-    let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
+/// The policies in `path`. Warnings are logged.
+pub(super) fn load(
+    path: &Path,
+    process: &Process,
+    clock: &dyn Clock,
+) -> Result<Arc<PolicySet>, Diagnostics> {
+    let loaded = config::files::load_from(&[path.to_owned()], process, clock.now())?;
+    for warning in &loaded.warnings {
+        tracing::warn!(target: log::PROCESS, "{warning}");
+    }
+    Ok(Arc::new(loaded.policies))
 }
 
 struct ClockOf<'a>(&'a Ledger);
 
-impl crate::clock::Clock for ClockOf<'_> {
+impl Clock for ClockOf<'_> {
     fn now(&self) -> crate::gate::time::Time {
         self.0.now()
     }

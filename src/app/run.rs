@@ -10,27 +10,27 @@ use super::start::{Gate, StartOptions, start};
 use crate::config::Process;
 use crate::proxy::accept::Listen;
 
-/// Who is told of a clamp by signal, and why: a signal carries no words.
+/// The author and the reason of a clamp by signal, which carries neither.
 const SIGNAL: &str = "SIGUSR2";
 const REASON: &str = "the process was sent SIGUSR2";
 
-/// What to run, and how to say what became of it.
+/// What to run, and how to show what came of it.
 pub struct RunOptions {
     /// The process's configuration, with whatever the command line puts over it.
     pub process: Process,
-    /// The configuration as it was read, to be read again.
+    /// The configuration file, for reloads.
     pub configured: Configured,
     /// Refuse a data directory that is absent or empty.
     pub existing: bool,
     /// Move a ledger that cannot be verified aside: every workflow starts burned.
     pub accept_loss: bool,
-    /// Where the operator is told.
-    pub say: fn(&Said),
+    /// Shows a notice to the operator.
+    pub say: fn(&StartupNotice),
 }
 
-/// What the operator is told of a gate that runs.
+/// A notice to the operator about a gate that has started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum StartupNotice {
     /// The data plane listens here: an `http://…` or `unix:…` address.
     Listening(String),
     /// The admin API listens here: an `http://…` address.
@@ -41,7 +41,7 @@ pub enum Said {
     Note(String),
 }
 
-/// Runs a gate until it is told to stop.
+/// Runs a gate until a signal stops it.
 pub fn run(options: RunOptions) -> anyhow::Result<()> {
     log_to_stderr("info");
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -51,8 +51,8 @@ pub fn run(options: RunOptions) -> anyhow::Result<()> {
     runtime.block_on(serve(options))
 }
 
-/// Logs to standard error, as `RUST_LOG` says or else `usually`: standard output is for addresses.
-/// Coloured only for a person's terminal.
+/// Logs to standard error, filtered by `RUST_LOG` or else by `usually`; standard output is for
+/// addresses. Coloured on a terminal only.
 pub(super) fn log_to_stderr(usually: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usually));
@@ -115,23 +115,23 @@ async fn serve(options: RunOptions) -> anyhow::Result<()> {
     }
 }
 
-fn greet(gate: &Gate, data: &str, say: fn(&Said)) {
+fn greet(gate: &Gate, data: &str, say: fn(&StartupNotice)) {
     for address in &gate.addresses {
-        say(&Said::Listening(match address {
+        say(&StartupNotice::Listening(match address {
             Listen::Tcp(address) => format!("http://{address}"),
             Listen::Unix(path) => format!("unix:{}", path.display()),
         }));
     }
-    say(&Said::Admin(format!("http://{}", gate.admin)));
+    say(&StartupNotice::Admin(format!("http://{}", gate.admin)));
     if gate.first_start {
-        say(&Said::FirstStart(data.to_owned()));
-        say(&Said::Note(format!(
+        say(&StartupNotice::FirstStart(data.to_owned()));
+        say(&StartupNotice::Note(format!(
             "the operator's token is in {data}/{}; commands on this machine find it by --data",
             super::token::FILE
         )));
     }
     if gate.lost {
-        say(&Said::Note(
+        say(&StartupNotice::Note(
             "THE LEDGER WAS LOST and its loss accepted: every workflow starts burned".to_owned(),
         ));
     }

@@ -1,4 +1,4 @@
-//! A gate that runs: made of parts that are started in one order and stopped in the other.
+//! A running gate: its parts are started in one order and stopped in the opposite one.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,20 +12,20 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::access::{Access, Certificates};
+use super::access::Access;
+use super::announce::announce;
 use super::configured::Configured;
 use super::emergency::Emergency;
 use super::fanout::Fanout;
 use super::health::GateHealth;
-use super::reload::Reload;
-use super::{access, token, unlisted};
+use super::phase::stopped;
+use super::reload::{Reload, load};
+use super::{token, unlisted};
 use crate::admin::Admin;
-use crate::admin::auth::Auth;
 use crate::clock::{Clock, GateClock};
-use crate::config::{Diagnostics, Process};
+use crate::config::Process;
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
-use crate::gate::policy::PolicySet;
 use crate::ledger::people::operate::Scope;
 use crate::ledger::{Bounds, Ledger};
 use crate::proxy::accept::{Listen, Make, RunningWorkers};
@@ -44,7 +44,7 @@ use crate::{admin, config, store};
 
 /// The most header fields that a request has.
 const MAX_HEADERS: usize = 100;
-/// How often time is let pass.
+/// How often what is due by time is done.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// How a gate is started.
@@ -52,7 +52,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct StartOptions {
     /// How the process runs.
     pub process: Process,
-    /// Where that was read from, to be read again: without what the command line put over it.
+    /// The file behind it, for reloads: without what the command line overrides.
     pub configured: Configured,
     /// Refuse a data directory that is absent or empty.
     pub existing: bool,
@@ -60,7 +60,7 @@ pub struct StartOptions {
     pub accept_loss: bool,
 }
 
-/// A gate that runs.
+/// A running gate.
 pub struct Gate {
     /// Where agents call.
     pub addresses: Vec<Listen>,
@@ -103,26 +103,17 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let clock: Arc<GateClock> = Arc::new(GateClock::starting_at(opened.state.now()));
     let (queue, records) = (opened.store.journal(), opened.store.records());
     let metrics = Arc::new(Metrics::default());
-    let bounds = Bounds {
-        holds: process.bounds.holds,
-    };
     let ledger = Arc::new(Ledger::new(
         &opened.state,
         Arc::clone(&policies),
         queue.clone(),
         clock.clone(),
-        bounds,
+        Bounds {
+            holds: process.bounds.holds,
+        },
     ));
     unlisted::restore(&ledger, &process.data);
-    let writer_clock = Arc::clone(&clock);
-    let fanout = Arc::new(Fanout {
-        ledger: Arc::clone(&ledger),
-        metrics: Arc::clone(&metrics),
-    });
-    let store = opened
-        .store
-        .start(fanout, Arc::new(move || writer_clock.now()))
-        .context("the ledger's writer cannot start")?;
+    let store = start_writer(opened.store, &ledger, &metrics, &clock)?;
     announce(
         &ledger,
         Event::Started {
@@ -131,28 +122,9 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         },
     )
     .await?;
-    let people = access::people(&process);
-    let auth = Arc::new(Auth::new(&operator_token, people.clone()));
-    // Before anybody is served: who was removed meanwhile has approved nothing.
-    let approvers = auth.approvers(&people);
-    if ledger.approvers() != approvers {
-        ledger
-            .name_approvers(approvers)
-            .await
-            .context("the journal's writer stopped")?
-            .context("the journal cannot be written")?;
-    }
-    let identities = Arc::new(ArcSwap::from_pointee(access::identities(&process)));
-    let certificates = process.tls.as_ref().map(Certificates::read).transpose()?;
-    let tls = certificates
-        .as_ref()
-        .map(|certificates| Arc::clone(certificates.config()));
-    let access = Access::new(
-        Arc::clone(&ledger),
-        Arc::clone(&auth),
-        Arc::clone(&identities),
-        certificates,
-    );
+    let access = Access::open(Arc::clone(&ledger), &process, &operator_token).await?;
+    let (auth, tls) = (Arc::clone(access.auth()), access.tls());
+    let identities = Arc::clone(access.identities());
     let reload = Arc::new(Reload::new(
         Arc::clone(&ledger),
         access,
@@ -174,38 +146,30 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let clamped = emergency.look(false);
     let (addresses, workers) =
         serve_agents(&process, (&ledger, &identities), tls, &metrics, &drain)?;
-    let admin_listener = TcpListener::bind(process.admin)
-        .await
-        .with_context(|| format!("cannot listen for operators on {}", process.admin))?;
-    let admin_address = admin_listener.local_addr()?;
     let mut tasks = tokio::task::JoinSet::new();
+    let health = Arc::new(GateHealth {
+        ledger: Arc::clone(&ledger),
+        journal: queue,
+        reload: Arc::clone(&reload),
+        emergency: Arc::clone(&emergency),
+        phase: drain.watch(),
+    });
     let admin = Admin {
         ledger: Arc::clone(&ledger),
         records,
-        health: Arc::new(GateHealth {
-            ledger: Arc::clone(&ledger),
-            journal: queue,
-            reload: Arc::clone(&reload),
-            emergency: Arc::clone(&emergency),
-            phase: drain.watch(),
-        }),
+        health,
         auth,
         metrics,
         open_metrics: false,
     };
-    tasks.spawn(admin::serve(
-        admin_listener,
-        admin::router(admin),
-        stopped(drain.watch()),
-    ));
-    tasks.spawn(unlisted::keep(
-        Arc::clone(&ledger),
-        process.data.clone(),
-        drain.watch(),
-    ));
-    tasks.spawn(sweep(Arc::clone(&ledger), clock, drain.watch()));
-    tasks.spawn(Arc::clone(&reload).watch(drain.watch()));
-    tasks.spawn(Arc::clone(&emergency).watch(clamped, drain.watch()));
+    let admin_address = serve_operators(process.admin, admin, &mut tasks, &drain).await?;
+    start_watching(
+        &mut tasks,
+        (&ledger, clock),
+        (&reload, &emergency, clamped),
+        process.data,
+        &drain,
+    );
     Ok(Gate {
         addresses,
         admin: admin_address,
@@ -223,6 +187,56 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     })
 }
 
+/// Starts the thread that writes the journal, and hands on what it has written.
+fn start_writer(
+    store: Store,
+    ledger: &Arc<Ledger>,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<GateClock>,
+) -> anyhow::Result<store::Running> {
+    let clock = Arc::clone(clock);
+    let fanout = Arc::new(Fanout {
+        ledger: Arc::clone(ledger),
+        metrics: Arc::clone(metrics),
+    });
+    store
+        .start(fanout, Arc::new(move || clock.now()))
+        .context("the ledger's writer cannot start")
+}
+
+/// Serves the admin API on `address`. Answers with the address that it got.
+async fn serve_operators(
+    address: SocketAddr,
+    admin: Admin,
+    tasks: &mut tokio::task::JoinSet<()>,
+    drain: &Drain,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen for operators on {address}"))?;
+    let bound = listener.local_addr()?;
+    tasks.spawn(admin::serve(
+        listener,
+        admin::router(admin),
+        stopped(drain.watch()),
+    ));
+    Ok(bound)
+}
+
+/// Starts what runs beside the calls until the gate stops.
+fn start_watching(
+    tasks: &mut tokio::task::JoinSet<()>,
+    (ledger, clock): (&Arc<Ledger>, Arc<GateClock>),
+    (reload, emergency, clamped): (&Arc<Reload>, &Arc<Emergency>, bool),
+    data: PathBuf,
+    drain: &Drain,
+) {
+    tasks.spawn(unlisted::keep(Arc::clone(ledger), data, drain.watch()));
+    tasks.spawn(sweep(Arc::clone(ledger), clock, drain.watch()));
+    tasks.spawn(Arc::clone(reload).watch(drain.watch()));
+    tasks.spawn(Arc::clone(emergency).watch(clamped, drain.watch()));
+}
+
 impl Gate {
     /// The living state.
     #[must_use]
@@ -230,7 +244,7 @@ impl Gate {
         &self.ledger
     }
 
-    /// Who clamps everything at a signal.
+    /// Clamps everything at a signal.
     #[must_use]
     pub const fn emergency(&self) -> &Arc<Emergency> {
         &self.emergency
@@ -241,19 +255,19 @@ impl Gate {
         self.reload.reload().await
     }
 
-    /// Brings the end forward for whoever drains already.
+    /// Ends a drain that has begun at once.
     pub fn hurry(drain: &Drain) {
         drain.begin(Duration::ZERO);
     }
 
-    /// Who is asked to drain.
+    /// What a stop is requested from.
     #[must_use]
     pub const fn drain_handle(&self) -> &Arc<Drain> {
         &self.drain
     }
 
-    /// Stops accepting, finishes what is in flight within the drain time, books the runs that are
-    /// open, snapshots.
+    /// Stops accepting, finishes calls in flight within the drain time, books open runs, and
+    /// writes a snapshot.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.drain.begin(self.patience);
         let workers = self.workers;
@@ -270,9 +284,9 @@ impl Gate {
     }
 }
 
-/// What was held back for a workflow is all that its files say now, and what was in force before
-/// went with the process. So it gets what the files say, and no more than the emergency level until
-/// somebody has looked.
+/// Clamps workflows whose wider policy was held back by a freeze when the process ended. The policy
+/// that was in force before is gone with it, so they start under the wider one, and get no more than
+/// the emergency level until an operator releases them.
 fn clamp_frozen(ledger: &Ledger, level: &LevelName) {
     for (workflow, what) in ledger.held_back() {
         let reason = format!(
@@ -291,28 +305,6 @@ fn clamp_frozen(ledger: &Ledger, level: &LevelName) {
             }
         }
     }
-}
-
-/// Tells the journal, and waits until that is on disk.
-pub async fn announce(ledger: &Ledger, event: Event) -> anyhow::Result<()> {
-    ledger
-        .announce(event)
-        .await
-        .context("the journal's writer stopped")?
-        .context("the journal cannot be written")
-}
-
-/// The policies in `path`. Warnings are logged.
-pub fn load(
-    path: &std::path::Path,
-    process: &Process,
-    clock: &dyn Clock,
-) -> Result<Arc<PolicySet>, Diagnostics> {
-    let loaded = config::files::load_from(&[PathBuf::from(path)], process, clock.now())?;
-    for warning in &loaded.warnings {
-        tracing::warn!(target: crate::telemetry::log::PROCESS, "{warning}");
-    }
-    Ok(Arc::new(loaded.policies))
 }
 
 fn serve_agents(
@@ -372,7 +364,7 @@ fn listen(listen: &config::ListenAddress) -> Listen {
     }
 }
 
-/// Lets time pass, each second, until the gate stops.
+/// Does what is due by time, each second, until the gate stops.
 async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receiver<Phase>) {
     let mut ticks = tokio::time::interval(SWEEP);
     let mut stopped = std::pin::pin!(stopped(phase));
@@ -385,7 +377,7 @@ async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receive
                         wall = wall.as_millis(),
                         "the wall clock leapt ahead: holds and grants that would be over by it have expired, and budgets go on at the old pace; if the wall clock is right, restart the gate to accept it"
                     );
-                    // In force already, and kept until it can be written.
+                    // It is in force already; the event is written when the journal can take it.
                     drop(ledger.clock_jumped(wall));
                 }
                 ledger.sweep();
@@ -393,10 +385,4 @@ async fn sweep(ledger: Arc<Ledger>, clock: Arc<GateClock>, phase: watch::Receive
             () = &mut stopped => return,
         }
     }
-}
-
-/// Resolves when nothing is served any more. Operators are served until the last agent is.
-pub(super) async fn stopped(mut phase: watch::Receiver<Phase>) {
-    // A sender that is gone has stopped.
-    let _ = phase.wait_for(|phase| *phase == Phase::Stopped).await;
 }

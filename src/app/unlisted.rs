@@ -1,8 +1,8 @@
-//! Keeps what unlisted calls looked like over a restart, in a file of the data directory.
+//! Keeps samples of unlisted calls over a restart, in a file of the data directory.
 //!
-//! They are samples and no facts: no budget and no verdict rests on them, so they are not in the
-//! ledger, and a kill may lose the last few seconds of them. A file that cannot be read is left
-//! behind, with a word in the log; it never keeps a gate from starting.
+//! No budget and no verdict depends on them, so they are not in the ledger, and a kill may lose the
+//! last few seconds of them. A file that cannot be read is replaced, with a warning in the log; it
+//! never keeps a gate from starting.
 
 use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use std::{fs, io};
 
 use tokio::sync::watch;
 
-use super::start::stopped;
+use super::phase::stopped;
 use crate::ledger::Ledger;
 use crate::ledger::unlisted::Seen;
 use crate::proxy::drain::Phase;
@@ -23,24 +23,24 @@ use crate::telemetry::log;
 /// The file in the data directory.
 const FILE: &str = "unlisted.json";
 
-/// How often it is written, where something changed.
+/// How often changed samples are written.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// The largest file that is read, in bytes: far more than the bounds of its contents come to.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Gives `ledger` what an earlier process kept in `directory`.
+/// Gives `ledger` the samples that an earlier process kept in `directory`.
 pub fn restore(ledger: &Ledger, directory: &Path) {
     match read(&directory.join(FILE)) {
         Ok(seen) => ledger.unlisted().restore(seen),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(target: log::PROCESS, %error, "what unlisted calls looked like cannot be read from {FILE}; it begins anew");
+            tracing::warn!(target: log::PROCESS, %error, "the samples of unlisted calls in {FILE} cannot be read; they begin anew");
         }
     }
 }
 
-/// Writes what changed, until the gate has stopped, and once more then.
+/// Writes changed samples until the gate has stopped, and a last time then.
 pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receiver<Phase>) {
     let mut ticks = tokio::time::interval(EVERY);
     let mut stopped = std::pin::pin!(stopped(phase));
@@ -53,7 +53,7 @@ pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receive
             let directory = directory.clone();
             let written = tokio::task::spawn_blocking(move || write(&directory, &seen)).await;
             if let Ok(Err(error)) = written {
-                tracing::warn!(target: log::PROCESS, %error, "what unlisted calls looked like cannot be written to {FILE}");
+                tracing::warn!(target: log::PROCESS, %error, "the samples of unlisted calls cannot be written to {FILE}");
             }
         }
         if is_last {
@@ -70,7 +70,7 @@ fn read(path: &Path) -> io::Result<Seen> {
     serde_json::from_slice(&text).map_err(io::Error::other)
 }
 
-/// As a whole or not at all: a reader never finds half a file.
+/// Replaces the file as a whole, so that a reader never finds half of it.
 fn write(directory: &Path, seen: &Seen) -> io::Result<()> {
     let unfinished = directory.join(format!("{FILE}.new"));
     let text = serde_json::to_vec(seen).map_err(io::Error::other)?;

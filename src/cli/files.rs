@@ -10,7 +10,7 @@ use crate::config::{Diagnostics, Process};
 /// The process's configuration: the file named by `flag`, or the first that the look-up finds, or
 /// the defaults.
 pub(super) fn configuration(flag: Option<&PathBuf>) -> Result<Process, Diagnostics> {
-    configured(flag).map(|configured| configured.said().clone())
+    configured(flag).map(|configured| configured.at_start().clone())
 }
 
 /// The same, and where to read it again.

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::render::{Tone, escape, paint};
 use super::{files, render};
 use crate::app;
-use crate::app::Said;
+use crate::app::StartupNotice;
 use crate::config::lower::listen::socket_address;
 use crate::config::{ListenAddress, Process};
 
@@ -49,9 +49,9 @@ impl RunArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let configured = files::configured(self.config.as_ref())
             .map_err(|found| Failure::found("the configuration cannot be used", vec![found]))?;
-        render::to_stderr(&configured.said().warnings.render(true));
+        render::to_stderr(&configured.at_start().warnings.render(true));
         app::run(app::RunOptions {
-            process: self.over(configured.said().clone()),
+            process: self.over(configured.at_start().clone()),
             configured,
             existing: self.existing,
             accept_loss: self.accept_loss,
@@ -78,25 +78,25 @@ impl RunArgs {
 
 /// Prints to the operator: addresses on standard output, where scripts read them, everything else
 /// on standard error.
-pub(super) fn say(said: &Said) {
+pub(super) fn say(said: &StartupNotice) {
     let line = describe(said);
     match said {
         // A closed standard output is no reason to stop serving agents.
-        Said::Listening(_) | Said::Admin(_) => drop(render::show(&line)),
-        Said::FirstStart(_) | Said::Note(_) => render::to_stderr(&line),
+        StartupNotice::Listening(_) | StartupNotice::Admin(_) => drop(render::show(&line)),
+        StartupNotice::FirstStart(_) | StartupNotice::Note(_) => render::to_stderr(&line),
     }
 }
 
-fn describe(said: &Said) -> String {
+fn describe(said: &StartupNotice) -> String {
     match said {
-        Said::Listening(address) => format!("listening {}\n", escape(address)),
-        Said::Admin(address) => format!("admin {}\n", escape(address)),
-        Said::FirstStart(directory) => format!(
+        StartupNotice::Listening(address) => format!("listening {}\n", escape(address)),
+        StartupNotice::Admin(address) => format!("admin {}\n", escape(address)),
+        StartupNotice::FirstStart(directory) => format!(
             "{} {} holds no data, so every budget starts empty and every level at its first\nhint: `--existing` refuses to start like this\n",
             paint(Tone::Odd, "first start:"),
             escape(directory)
         ),
-        Said::Note(note) => format!("{}\n", escape(note)),
+        StartupNotice::Note(note) => format!("{}\n", escape(note)),
     }
 }
 
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn what_is_told_is_a_line_each() {
         let said = [
-            Said::FirstStart("./burngate-data".to_owned()),
-            Said::Listening("http://127.0.0.1:41234".to_owned()),
-            Said::Admin("http://127.0.0.1:41235".to_owned()),
+            StartupNotice::FirstStart("./burngate-data".to_owned()),
+            StartupNotice::Listening("http://127.0.0.1:41234".to_owned()),
+            StartupNotice::Admin("http://127.0.0.1:41235".to_owned()),
         ];
         insta::assert_snapshot!(plain(&said.iter().map(describe).collect::<String>()), @r"
         first start: ./burngate-data holds no data, so every budget starts empty and every level at its first

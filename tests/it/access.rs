@@ -221,7 +221,7 @@ fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
     "reviewers:\n  - { name: dana, role: reviewer, token_sha256: dana-token }\n",
     "burngate.yaml:2:"
 )]
-#[case::any_local_caller("reviewers: []\n", "`agents` is gone")]
+#[case::any_local_caller("reviewers: []\n", "`agents` was removed")]
 fn a_broken_file_changes_nothing_and_is_said(#[case] broken: &str, #[case] told: &str) {
     test(async {
         let agents: &Agents = &[("bot", &["desk"])];

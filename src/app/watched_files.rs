@@ -2,7 +2,7 @@
 //!
 //! Directories are watched, because editors and Kubernetes replace files instead of writing to
 //! them. Of the policies' directory everything matters; of any other only the files that were
-//! named, and the link by which Kubernetes swaps all of a volume.
+//! added, and the link by which Kubernetes swaps all of a volume.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -18,16 +18,16 @@ use crate::telemetry::log;
 /// What Kubernetes renames when a volume of a `ConfigMap` or a secret changes.
 const VOLUME: &str = "..data";
 
-/// Watches files.
-pub struct Watched {
+/// Watches files, and reports that something changed.
+pub struct WatchedFiles {
     watcher: notify::Result<RecommendedWatcher>,
     files: Arc<ArcSwap<BTreeSet<OsString>>>,
     directories: BTreeSet<PathBuf>,
 }
 
-impl Watched {
-    /// Tells `changed` when something in the directory of the `policies` changes, or one of the
-    /// files that are named later.
+impl WatchedFiles {
+    /// Sends to `changed` when something in the directory of the `policies` changes, or one of the
+    /// files that are added later.
     #[must_use]
     pub fn new(policies: &Path, changed: Sender<()>) -> Self {
         let files = Arc::new(ArcSwap::from_pointee(BTreeSet::new()));
@@ -36,7 +36,7 @@ impl Watched {
             Arc::clone(&files),
         );
         let first = changed.clone();
-        let told = move |event: notify::Result<notify::Event>| {
+        let on_event = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| {
                 !event.kind.is_access()
                     && (event.paths.is_empty()
@@ -45,11 +45,11 @@ impl Watched {
                             .iter()
                             .any(|path| matters(path, &directory, &named.load())))
             }) {
-                // Full is as good: a reload is due.
+                // A full channel is fine: a reload is due already.
                 let _ = changed.try_send(());
             }
         };
-        let watcher = notify::recommended_watcher(told).and_then(|mut watcher| {
+        let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
             watcher.watch(policies, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
@@ -61,15 +61,15 @@ impl Watched {
                 tracing::warn!(target: log::PROCESS, %error, "the policy directory cannot be watched; SIGHUP reloads");
             }
         }
-        Watched {
+        WatchedFiles {
             watcher,
             files,
             directories: BTreeSet::from([policies.to_owned()]),
         }
     }
 
-    /// From here on a change of one of these `files` matters too.
-    pub fn name<'f>(&mut self, files: impl IntoIterator<Item = &'f Path>) {
+    /// Watches these `files` as well, instead of those that were added before.
+    pub fn add<'f>(&mut self, files: impl IntoIterator<Item = &'f Path>) {
         let Ok(watcher) = &mut self.watcher else {
             return;
         };
