@@ -379,7 +379,7 @@ const CYCLES: [(&str, usize, usize); 16] = [
     ("proxy", 0, 0),
     ("admin", 22, 22),
     ("store", 21, 21),
-    ("app", 0, 3),
+    ("app", 0, 0),
     ("cli", 0, 0),
     ("main", 0, 0),
     ("lib", 0, 0),

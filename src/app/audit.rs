@@ -1,8 +1,7 @@
-//! Exports of the journal, outside of the ledger: written line by line as the chain goes on, and
-//! verified without anything else.
+//! Exports of the journal: files outside the ledger that are verified on their own.
 //!
-//! The first line says whose journal it is and where the export begins; every other is an entry
-//! with the digest over it and all before it.
+//! The first line names the journal and where the export begins; every other line is an entry with
+//! the digest over it and all entries before it.
 
 use std::io;
 use std::io::{BufRead, BufReader};
@@ -32,16 +31,16 @@ pub enum BadExport {
     },
 }
 
-/// A journal that is followed from outside, from where its export begins.
+/// Follows the chain of an exported journal, from where the export begins.
 #[derive(Debug, Clone)]
-pub struct Export {
+pub struct ExportFollower {
     ledger: String,
     chain: Chain,
     /// The bytes of its whole lines: what a torn last one begins after.
     whole: u64,
 }
 
-impl Export {
+impl ExportFollower {
     /// Begins where `head` says.
     ///
     /// # Errors
@@ -57,7 +56,7 @@ impl Export {
                 .ok_or("`hash` is not where the journal of this ledger begins")?,
             after => Chain::at(after, hash),
         };
-        Ok(Export {
+        Ok(ExportFollower {
             ledger: head.ledger.clone(),
             chain,
             whole: 0,
@@ -67,7 +66,7 @@ impl Export {
     /// The beginning of an export of the whole journal of `ledger`.
     #[must_use]
     pub fn from_the_beginning(ledger: &str) -> Option<Self> {
-        Some(Export {
+        Some(ExportFollower {
             ledger: ledger.to_owned(),
             chain: Chain::of(ledger)?,
             whole: 0,
@@ -121,7 +120,7 @@ impl Export {
     }
 }
 
-/// Verifies an export line by line; `progress` is told of the bytes. A last line without its end
+/// Verifies an export line by line; `progress` receives the bytes read. A last line without its end
 /// was not written to the end, and is left out.
 ///
 /// # Errors
@@ -129,9 +128,9 @@ impl Export {
 pub fn verify_export(
     export: impl io::Read,
     progress: &mut dyn FnMut(usize),
-) -> Result<Export, BadExport> {
+) -> Result<ExportFollower, BadExport> {
     let mut reader = BufReader::new(export);
-    let (mut line, mut text, mut known) = (0, Vec::new(), None::<Export>);
+    let (mut line, mut text, mut known) = (0, Vec::new(), None::<ExportFollower>);
     loop {
         text.clear();
         let read = io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut text)?;
@@ -150,7 +149,7 @@ pub fn verify_export(
                 let head = serde_json::from_slice(&text).map_err(|error| {
                     bad(format!("this is not the first line of an export: {error}"))
                 })?;
-                known = Some(Export::begin(&head).map_err(bad)?);
+                known = Some(ExportFollower::begin(&head).map_err(bad)?);
             }
             Some(known) => {
                 let entry: AuditEntry = serde_json::from_slice(&text)

@@ -15,7 +15,7 @@ use super::render::number::counted;
 use super::render::progress::ByteProgress;
 use crate::api::audit::JournalPage as Page;
 use crate::app::audit::{
-    BadExport, Checkpoint, Export as Chain, entries, verify_export, verify_ledger,
+    BadExport, Checkpoint, ExportFollower, entries, verify_export, verify_ledger,
 };
 
 /// How many entries are asked for at once.
@@ -212,9 +212,10 @@ fn append(client: &Client, path: &Path) -> Result<(), Failure> {
 }
 
 /// Where an export that follows entry `after` begins.
-fn beginning(client: &Client, after: u64) -> Result<Chain, Failure> {
+fn beginning(client: &Client, after: u64) -> Result<ExportFollower, Failure> {
     let page = page(client, after.saturating_sub(1), 1)?;
-    let Some(mut head) = Chain::from_the_beginning(&page.ledger).map(|chain| chain.head()) else {
+    let Some(mut head) = ExportFollower::from_the_beginning(&page.ledger).map(|chain| chain.head())
+    else {
         return Err(Failure::new(format!(
             "the gate names no ledger but `{}`",
             escape(&page.ledger)
@@ -228,16 +229,16 @@ fn beginning(client: &Client, after: u64) -> Result<Chain, Failure> {
         })?;
         (head.after, head.hash) = (after, entry.hash.clone());
     }
-    Chain::begin(&head).map_err(Failure::new)
+    ExportFollower::begin(&head).map_err(Failure::new)
 }
 
 /// Writes every entry behind `chain`, and gives the chain at its end and how many there were.
 fn follow(
     client: &Client,
-    mut chain: Chain,
+    mut chain: ExportFollower,
     out: &mut impl Write,
     unwritable: &dyn Fn(std::io::Error) -> Failure,
-) -> Result<(Chain, u64), Failure> {
+) -> Result<(ExportFollower, u64), Failure> {
     let mut count = 0;
     loop {
         let page = page(client, chain.checkpoint().seq, PAGE)?;
@@ -281,7 +282,7 @@ fn write_line(out: &mut impl Write, line: &impl serde::Serialize) -> std::io::Re
 }
 
 /// What to keep elsewhere.
-fn print_end(chain: &Chain, count: u64) {
+fn print_end(chain: &ExportFollower, count: u64) {
     let head = chain.checkpoint();
     let kept = format!("{}:{}", head.seq, head.hash);
     render::to_stderr(&format!(
@@ -291,7 +292,7 @@ fn print_end(chain: &Chain, count: u64) {
 }
 
 /// An export that is sound, or what is not right about it.
-fn read_export(path: &Path) -> Result<Result<Chain, String>, Failure> {
+fn read_export(path: &Path) -> Result<Result<ExportFollower, String>, Failure> {
     let unreadable = |error: &std::io::Error| {
         Failure::new(format!(
             "cannot read {}: {}",

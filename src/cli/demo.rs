@@ -11,7 +11,7 @@ use super::render::{Tone, escape, paint, tone_of, word};
 use crate::api::workflow::WorkflowView;
 use crate::app;
 use crate::app::Passage;
-use crate::app::demo::Call;
+use crate::app::demo::CallReport;
 
 /// The longest line, except where its words come from elsewhere.
 const WIDTH: usize = 98;
@@ -81,11 +81,11 @@ fn wrapped(text: &str) -> String {
 }
 
 /// Calls below each other: what was asked, what for, what came back.
-fn table(calls: &[Call]) -> String {
+fn table(calls: &[CallReport]) -> String {
     set_in(calls.iter().map(row))
 }
 
-fn row(call: &Call) -> String {
+fn row(call: &CallReport) -> String {
     format!(
         "{:<20} {:<28} {}",
         escape(&call.request),
@@ -97,7 +97,7 @@ fn row(call: &Call) -> String {
 }
 
 /// What came back: status, verdict, and what else there is to say.
-fn answer(call: &Call) -> String {
+fn answer(call: &CallReport) -> String {
     // An answer that the shop never gave carries no verdict.
     let verdict = if call.verdict.is_empty() {
         "-"
@@ -201,7 +201,7 @@ fn status_head() -> String {
 }
 
 /// A run in passing, in one line.
-fn status(run: &str, call: &Call, workflow: &WorkflowView) -> String {
+fn status(run: &str, call: &CallReport, workflow: &WorkflowView) -> String {
     let (budget, level, answer) = (&workflow.budget, &workflow.level.effective, answer(call));
     let seen = anstream::adapter::strip_str(&answer).to_string();
     format!(
@@ -224,8 +224,8 @@ mod tests {
     use crate::cli::render::plain;
     use crate::cli::status::tests::workflow;
 
-    fn call(verdict: &str, outcome: &str) -> Call {
-        Call {
+    fn call(verdict: &str, outcome: &str) -> CallReport {
+        CallReport {
             request: "POST /refunds".to_owned(),
             what: "40 EUR for A-2044".to_owned(),
             status: 403,

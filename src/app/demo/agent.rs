@@ -12,14 +12,14 @@ use http::{Method, Response};
 use serde_json::{Value, json};
 
 use super::exchange;
-use super::passage::Call;
+use super::passage::CallReport;
 use crate::api::problem::{Problem, URN};
 
 /// Orders are made up from this: the same ones at every start.
 const SEED: u64 = 40;
 
 /// The agent.
-pub(super) struct Agent {
+pub(super) struct ScriptedAgent {
     gate: SocketAddr,
     authorization: String,
     dice: u64,
@@ -29,7 +29,7 @@ pub(super) struct Agent {
 
 /// One execution of the workflow.
 #[derive(Debug, Clone)]
-pub(super) struct Run {
+pub(super) struct ScriptedRun {
     /// Its id, as `Burngate-Run` gives it.
     pub id: String,
     /// The order that it is about.
@@ -37,19 +37,19 @@ pub(super) struct Run {
 }
 
 /// What the agent got.
-pub(super) struct Reply {
+pub(super) struct AgentReply {
     /// The call and its answer in short.
-    pub call: Call,
+    pub call: CallReport,
     /// The gate's problem, where it refused.
     pub problem: Option<Problem>,
     /// What `Burngate-Budget` said.
     pub budget: String,
 }
 
-impl Agent {
+impl ScriptedAgent {
     /// An agent that calls `gate` with this token.
     pub(super) fn new(gate: SocketAddr, token: &str) -> Self {
-        Agent {
+        ScriptedAgent {
             gate,
             authorization: format!("Bearer {token}"),
             dice: SEED,
@@ -58,15 +58,15 @@ impl Agent {
     }
 
     /// Begins a run about the next order.
-    pub(super) fn begin(&mut self) -> Run {
+    pub(super) fn begin(&mut self) -> ScriptedRun {
         let order = format!("A-{}", 2001 + self.runs);
         self.begin_about(&order)
     }
 
     /// Begins a run about this order.
-    pub(super) fn begin_about(&mut self, order: &str) -> Run {
+    pub(super) fn begin_about(&mut self, order: &str) -> ScriptedRun {
         self.runs += 1;
-        Run {
+        ScriptedRun {
             id: format!("run-{:03}", self.runs),
             order: order.to_owned(),
         }
@@ -81,7 +81,7 @@ impl Agent {
     }
 
     /// Looks the order up.
-    pub(super) async fn look_up(&self, run: &Run) -> anyhow::Result<Reply> {
+    pub(super) async fn look_up(&self, run: &ScriptedRun) -> anyhow::Result<AgentReply> {
         self.call(
             run,
             Method::GET,
@@ -93,7 +93,7 @@ impl Agent {
     }
 
     /// Leaves a note for colleagues.
-    pub(super) async fn note(&self, run: &Run) -> anyhow::Result<Reply> {
+    pub(super) async fn note(&self, run: &ScriptedRun) -> anyhow::Result<AgentReply> {
         let body = json!({ "order": run.order, "text": "The parcel came back unopened." });
         self.call(
             run,
@@ -106,7 +106,7 @@ impl Agent {
     }
 
     /// Writes to the customer.
-    pub(super) async fn email(&self, run: &Run) -> anyhow::Result<Reply> {
+    pub(super) async fn email(&self, run: &ScriptedRun) -> anyhow::Result<AgentReply> {
         let body = json!({ "order": run.order, "text": "Your parcel reached us; we are looking into it." });
         self.call(
             run,
@@ -119,7 +119,11 @@ impl Agent {
     }
 
     /// Gives `amount` euros back.
-    pub(super) async fn refund(&self, run: &Run, amount: u64) -> anyhow::Result<Reply> {
+    pub(super) async fn refund(
+        &self,
+        run: &ScriptedRun,
+        amount: u64,
+    ) -> anyhow::Result<AgentReply> {
         let body = json!({ "order": run.order, "amount": amount });
         self.call(
             run,
@@ -132,7 +136,7 @@ impl Agent {
     }
 
     /// Asks for a refund in words where a number belongs.
-    pub(super) async fn refund_in_words(&self, run: &Run) -> anyhow::Result<Reply> {
+    pub(super) async fn refund_in_words(&self, run: &ScriptedRun) -> anyhow::Result<AgentReply> {
         let body = json!({ "order": run.order, "amount": "forty" });
         self.call(
             run,
@@ -145,7 +149,7 @@ impl Agent {
     }
 
     /// Says that the run is over.
-    pub(super) async fn finish(&self, run: &Run) -> anyhow::Result<()> {
+    pub(super) async fn finish(&self, run: &ScriptedRun) -> anyhow::Result<()> {
         let path = format!("/.burngate/runs/{}/finish", run.id);
         self.send(
             run,
@@ -159,12 +163,12 @@ impl Agent {
 
     async fn call(
         &self,
-        run: &Run,
+        run: &ScriptedRun,
         method: Method,
         path: &str,
         what: &str,
         body: Option<&Value>,
-    ) -> anyhow::Result<Reply> {
+    ) -> anyhow::Result<AgentReply> {
         let answer = self
             .send(run, method.clone(), &format!("/shop{path}"), body)
             .await?;
@@ -191,8 +195,8 @@ impl Agent {
             Some(problem) => refusal(problem),
             None => complaint(answer.body()).unwrap_or_default(),
         };
-        Ok(Reply {
-            call: Call {
+        Ok(AgentReply {
+            call: CallReport {
                 request: format!("{method} {path}"),
                 what: what.to_owned(),
                 status,
@@ -206,7 +210,7 @@ impl Agent {
 
     async fn send(
         &self,
-        run: &Run,
+        run: &ScriptedRun,
         method: Method,
         path: &str,
         body: Option<&Value>,
@@ -242,7 +246,7 @@ fn complaint(body: &[u8]) -> Option<String> {
     answer.get("error")?.as_str().map(ToOwned::to_owned)
 }
 
-impl Reply {
+impl AgentReply {
     /// The approval that the call waits for.
     pub(super) fn approval(&self) -> anyhow::Result<&str> {
         self.problem.as_ref().and_then(|problem| problem.approval.as_deref()).with_context(|| {

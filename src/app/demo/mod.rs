@@ -1,15 +1,15 @@
 //! `burngate demo`: a real gate, a sample tool API and a scripted agent, in one process.
 //!
 //! Nothing here has a way around the gate: the agent calls the data plane, the operator calls the
-//! admin API, and both policies are files like anybody's. Everything listens on loopback, on free
+//! admin API, and both policies are ordinary files. Everything listens on loopback, on free
 //! ports, and keeps its files in a private directory; all of it is gone at the end, whether that
 //! comes by itself, by a signal or by an error.
 
 mod agent;
+mod directory;
 mod exchange;
 mod operator;
 mod passage;
-mod place;
 mod shop;
 mod story;
 
@@ -26,9 +26,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::agent::Agent;
-use self::operator::Operator;
-use self::place::Place;
+use self::agent::ScriptedAgent;
+use self::directory::DemoDirectory;
+use self::operator::{Operator, WORKFLOW};
 use self::story::Story;
 use super::configured::Configured;
 use super::run::log_to_stderr;
@@ -36,13 +36,11 @@ use super::start::{Gate, StartOptions, start};
 use crate::config::{AgentIdentity, ListenAddress, Process};
 use crate::gate::digest::Digest;
 use crate::gate::name::{AgentName, WorkflowName};
-use crate::gate::policy::Place as Written;
+use crate::gate::policy::Place;
 use crate::proxy::accept;
 
-pub use self::passage::{Call, Passage};
+pub use self::passage::{CallReport, Passage};
 
-/// The workflow of the demonstration.
-const WORKFLOW: &str = "refunds";
 /// The agent of the demonstration.
 const AGENT: &str = "refund-bot";
 /// The policy of the sample tool API.
@@ -51,7 +49,7 @@ const SHOP: &str = include_str!("shop.yaml");
 const REFUNDS: &str = include_str!("refunds.yaml");
 /// Where [`SHOP`] says that the shop is.
 const UPSTREAM: &str = "http://127.0.0.1:3000";
-/// What changes in the budget, the story tells; twice would be noise.
+/// The story shows every change of the budget already, so the log leaves those out.
 const LOG: &str = "warn,burngate::budget=error";
 /// How long calls in flight may take at the end.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -61,9 +59,9 @@ const LOOPBACK: SocketAddr =
 
 /// How to run the demonstration.
 pub struct DemoOptions {
-    /// Play the reviewer too, wait for nobody, and end with the story.
+    /// Play the reviewer too, never wait for input, and end with the story.
     pub yes: bool,
-    /// Where the reader is told.
+    /// Shows a passage to the reader.
     pub say: fn(&Passage),
 }
 
@@ -80,8 +78,8 @@ pub fn demo(options: DemoOptions) -> anyhow::Result<()> {
 async fn play(options: DemoOptions) -> anyhow::Result<()> {
     // Before there is anything to clean up: a signal that comes early must not end the process
     // where it stands.
-    let mut signals = Signals::listen()?;
-    let place = Place::make()?;
+    let mut signals = StopSignals::listen()?;
+    let directory = DemoDirectory::make()?;
     let stopping = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let played = async {
@@ -90,12 +88,12 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
             .context("cannot listen for the shop")?;
         let shop = listener.local_addr()?;
         tasks.spawn(shop::serve(listener, stopping.clone().cancelled_owned()));
-        tell(&place, shop, &options, &mut signals).await
+        tell(&directory, shop, &options, &mut signals).await
     }
     .await;
     stopping.cancel();
     while tasks.join_next().await.is_some() {}
-    let removed = place.remove();
+    let removed = directory.remove();
     played.and(removed)?;
     (options.say)(&Passage::Text(
         "The ports are closed and the files are removed: nothing is left behind.".to_owned(),
@@ -105,19 +103,19 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
 
 /// Starts the gate, tells the story until its end or a signal, and stops the gate.
 async fn tell(
-    place: &Place,
+    directory: &DemoDirectory,
     shop: SocketAddr,
     options: &DemoOptions,
-    signals: &mut Signals,
+    signals: &mut StopSignals,
 ) -> anyhow::Result<()> {
-    place.write_policy(
+    directory.write_policy(
         "shop.yaml",
         &SHOP.replace(UPSTREAM, &format!("http://{shop}")),
     )?;
-    place.write_policy("refunds.yaml", REFUNDS)?;
+    directory.write_policy("refunds.yaml", REFUNDS)?;
     let token = format!("bgag_{}", Uuid::new_v4().simple());
     let gate = start(StartOptions {
-        process: process(place, &token),
+        process: process(directory, &token),
         configured: Configured::default(),
         existing: false,
         accept_loss: false,
@@ -130,8 +128,8 @@ async fn tell(
     told.and(stop(gate, signals).await)
 }
 
-/// Stops the gate; whoever asks once more brings its end forward.
-async fn stop(gate: Gate, signals: &mut Signals) -> anyhow::Result<()> {
+/// Stops the gate; a second signal ends the drain at once.
+async fn stop(gate: Gate, signals: &mut StopSignals) -> anyhow::Result<()> {
     let drain = Arc::clone(gate.drain_handle());
     let mut stopping = std::pin::pin!(gate.stop());
     loop {
@@ -151,7 +149,7 @@ async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Resul
         token: gate.operator_token.clone(),
     };
     Story {
-        agent: Agent::new(*agents, token),
+        agent: ScriptedAgent::new(*agents, token),
         operator,
         gate: *agents,
         yes: options.yes,
@@ -161,13 +159,13 @@ async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Resul
     .await
 }
 
-fn process(place: &Place, token: &str) -> Process {
+fn process(directory: &DemoDirectory, token: &str) -> Process {
     let agent = AgentIdentity {
         agent: AgentName::from(AGENT),
         workflows: BTreeSet::from([WorkflowName::from(WORKFLOW)]),
         token_sha256: Some(Digest::new(Sha256::digest(token.as_bytes()).into())),
         spiffe: None,
-        place: Written {
+        place: Place {
             file: "the demonstration".into(),
             line: 1,
         },
@@ -175,8 +173,8 @@ fn process(place: &Place, token: &str) -> Process {
     Process {
         listen: vec![ListenAddress::Tcp(LOOPBACK)],
         admin: LOOPBACK,
-        policies: place.policies(),
-        data: place.data(),
+        policies: directory.policies(),
+        data: directory.data(),
         agents: Some(vec![agent]),
         workers: Some(1),
         drain: DRAIN,
@@ -185,15 +183,15 @@ fn process(place: &Place, token: &str) -> Process {
 }
 
 /// Whatever asks a process to end. A terminal that was closed is one of them.
-struct Signals {
+struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
-impl Signals {
+impl StopSignals {
     fn listen() -> anyhow::Result<Self> {
-        Ok(Signals {
+        Ok(StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,

@@ -10,10 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
-use super::{WORKFLOW, exchange};
+use super::exchange;
 use crate::api::approval::ApprovalView;
 use crate::api::operate::{ApproveRequest, ClampRequest, RecoverRequest, ReleaseRequest};
 use crate::api::workflow::WorkflowView;
+
+/// The workflow of the demonstration.
+pub(super) const WORKFLOW: &str = "refunds";
 
 /// How long the numbers may take to catch up with a call that was answered.
 const SETTLES: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! What the demonstration tells, piece by piece. How it looks is the command line's business.
+//! What the demonstration shows, piece by piece. The command line decides how it looks.
 
 use crate::api::workflow::WorkflowView;
 
@@ -12,7 +12,7 @@ pub enum Passage {
     /// A paragraph.
     Text(String),
     /// What the agent called in a run, and what it got.
-    Calls(Vec<Call>),
+    Calls(Vec<CallReport>),
     /// Where the workflow stands, as the admin API says it.
     Standing(Box<WorkflowView>),
     /// What to type in a second terminal: why, and the lines.
@@ -21,12 +21,12 @@ pub enum Passage {
     StatusHead,
     /// The story is over and the agent goes on: its latest run, what that got, and where the
     /// workflow stands after it.
-    Status(String, Call, Box<WorkflowView>),
+    Status(String, CallReport, Box<WorkflowView>),
 }
 
 /// One call of the agent, and what it got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct CallReport {
     /// The request line, without the route: `POST /refunds`.
     pub request: String,
     /// What for, in a few words.

@@ -1,4 +1,4 @@
-//! The story, act by act. What is told is what happened: every number comes from the admin API,
+//! The story, act by act. Everything in it really happened: every number comes from the admin API,
 //! every verdict from the gate's answer to the agent.
 
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
-use super::agent::{Agent, Reply, Run};
-use super::operator::Operator;
+use super::agent::{AgentReply, ScriptedAgent, ScriptedRun};
+use super::operator::{Operator, WORKFLOW};
 use super::passage::Passage;
-use super::{WORKFLOW, shop};
+use super::shop;
 use crate::api::approval::ApprovalView;
 use crate::api::workflow::WorkflowView;
 
@@ -37,14 +37,14 @@ const QUIET_ROUNDS: u32 = 10;
 /// Everybody in the story.
 pub(super) struct Story {
     /// The scripted agent.
-    pub agent: Agent,
+    pub agent: ScriptedAgent,
     /// The operator.
     pub operator: Operator,
     /// Where the agent calls.
     pub gate: SocketAddr,
-    /// Play the reviewer too, wait for nobody, and end with the story.
+    /// Play the reviewer too, never wait for input, and end with the story.
     pub yes: bool,
-    /// Where the reader is told.
+    /// Shows a passage to the reader.
     pub say: fn(&Passage),
 }
 
@@ -224,7 +224,7 @@ impl Story {
     }
 
     /// The agent repeats a call that was decided, twice.
-    async fn repeat(&mut self, run: &Run, decided: &ApprovalView) -> anyhow::Result<()> {
+    async fn repeat(&mut self, run: &ScriptedRun, decided: &ApprovalView) -> anyhow::Result<()> {
         let by = decided.decisions.last().map_or_else(
             || "somebody".to_owned(),
             |decision| decision.reviewer.clone(),
@@ -413,7 +413,7 @@ impl Story {
         self.say(Passage::Text(text.into()));
     }
 
-    fn calls(&self, replies: impl IntoIterator<Item = Reply>) {
+    fn calls(&self, replies: impl IntoIterator<Item = AgentReply>) {
         self.say(Passage::Calls(
             replies.into_iter().map(|reply| reply.call).collect(),
         ));

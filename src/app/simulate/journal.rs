@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::facts::JournalFacts;
 use super::report::{Difference, Simulated, TimedEffect};
 use super::simulation::{PastCall, ProgressFn, SimulateError, Simulation};
-use super::upcoming::{OpenRun, Upcoming, UpcomingStep, WorkflowRun};
+use super::upcoming::{ReplayedRun, Upcoming, UpcomingStep, WorkflowRun};
 use crate::api::Moment;
 use crate::api::history::ImportFindings;
 use crate::gate::event::{Cell, Entry, Event, Revision};
@@ -364,7 +364,7 @@ impl Replay {
                 run: id,
             },
         );
-        let open = Rc::new(OpenRun::new(key, view));
+        let open = Rc::new(ReplayedRun::new(key, view));
         let calls = open
             .view
             .run
@@ -384,7 +384,7 @@ impl Replay {
     }
 
     /// Was the run tallied as acceptable, with modes that these objectives count?
-    fn counts_now(&self, open: &OpenRun) -> bool {
+    fn counts_now(&self, open: &ReplayedRun) -> bool {
         let reported = self.facts.reported.get(&open.key);
         let charges = open.view.run.charges.iter().chain(&open.view.retracted);
         let own =
@@ -414,7 +414,7 @@ impl Replay {
         Ok(())
     }
 
-    fn call(&mut self, at: Time, open: &Rc<OpenRun>, call: &CallRecord) {
+    fn call(&mut self, at: Time, open: &Rc<ReplayedRun>, call: &CallRecord) {
         let Some(simulation) = &mut self.simulation else {
             return;
         };
@@ -480,7 +480,7 @@ impl Replay {
         }
     }
 
-    fn prevent(&mut self, open: &OpenRun) {
+    fn prevent(&mut self, open: &ReplayedRun) {
         let run = &open.view.run;
         self.diverted.insert(open.key.clone(), None);
         if !self.facts.booked.contains(&open.key) {
@@ -497,7 +497,7 @@ impl Replay {
         }
     }
 
-    fn book(&mut self, at: Time, open: &OpenRun) {
+    fn book(&mut self, at: Time, open: &ReplayedRun) {
         if self.diverted.contains_key(&open.key) {
             return;
         }
@@ -518,7 +518,7 @@ impl Replay {
     }
 
     /// Takes a run out of the tally of its minute.
-    fn take_out(&mut self, open: &OpenRun) {
+    fn take_out(&mut self, open: &ReplayedRun) {
         let run = &open.view.run;
         let went = |call: &CallRecord| call.executed != Executed::No;
         let reads_only = self

@@ -15,7 +15,7 @@ use crate::journal::read::RunView;
 pub(super) type WorkflowRun = (WorkflowName, RunRef);
 
 /// A run with calls that are still to be judged.
-pub(super) struct OpenRun {
+pub(super) struct ReplayedRun {
     pub(super) key: WorkflowRun,
     pub(super) view: RunView,
     pub(super) state: RefCell<OpenState>,
@@ -32,15 +32,15 @@ pub(super) struct OpenState {
 /// Something that happens between the journal's own entries.
 pub(super) enum UpcomingStep {
     /// This call of a run is judged.
-    Call(Rc<OpenRun>, usize),
+    Call(Rc<ReplayedRun>, usize),
     /// A run that these objectives count as unacceptable is booked.
-    Book(Rc<OpenRun>),
+    Book(Rc<ReplayedRun>),
 }
 
-impl OpenRun {
+impl ReplayedRun {
     /// A run of which no call has been judged yet.
     pub(super) fn new(key: WorkflowRun, view: RunView) -> Self {
-        OpenRun {
+        ReplayedRun {
             key,
             view,
             state: RefCell::default(),

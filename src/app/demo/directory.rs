@@ -10,11 +10,11 @@ use anyhow::Context as _;
 use uuid::Uuid;
 
 /// A private directory, removed when it is dropped.
-pub(super) struct Place {
+pub(super) struct DemoDirectory {
     root: PathBuf,
 }
 
-impl Place {
+impl DemoDirectory {
     /// Makes one below the system's directory for temporary files.
     pub(super) fn make() -> anyhow::Result<Self> {
         let root = std::env::temp_dir().join(format!("burngate-demo-{}", Uuid::new_v4().simple()));
@@ -24,7 +24,7 @@ impl Place {
             .mode(0o700)
             .create(&root)
             .with_context(|| format!("cannot make {}", root.display()))?;
-        Ok(Place { root })
+        Ok(DemoDirectory { root })
     }
 
     /// The gate's data directory.
@@ -53,9 +53,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for DemoDirectory {
     fn drop(&mut self) {
-        // Gone already after `remove`; on the way out of an error, that error is the one to tell.
+        // After `remove` it is gone already; after an error, that error is the one to report.
         let _ = fs::remove_dir_all(&self.root);
     }
 }
@@ -67,8 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_private_and_gone_afterwards() {
-        let (one, other) = (Place::make().unwrap(), Place::make().unwrap());
+    fn the_directory_is_private_and_gone_afterwards() {
+        let (one, other) = (
+            DemoDirectory::make().unwrap(),
+            DemoDirectory::make().unwrap(),
+        );
         assert_ne!(one.root, other.root);
         assert_eq!(
             fs::metadata(&one.root).unwrap().permissions().mode() & 0o777,
