@@ -8,19 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use crate::gate::time::{Time, days};
+use crate::gate::time::{Time, UNITS, days, in_units};
 
 /// The longest duration that can be written: a hundred years. Longer ones are slips of the
 /// keyboard.
 const MAX: Duration = days(36_600);
-/// Units, longest first, with their seconds.
-const UNITS: [(char, u64); 5] = [
-    ('w', 604_800),
-    ('d', 86_400),
-    ('h', 3_600),
-    ('m', 60),
-    ('s', 1),
-];
 
 /// A moment, written in RFC 3339, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
@@ -86,16 +78,7 @@ impl FromStr for Moment {
 
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = self.0.as_secs();
-        let mut text = String::new();
-        // Weeks are read and never written: a window of `14d` is compared with one of `30d`.
-        for (unit, seconds) in &UNITS[1..] {
-            if left >= *seconds {
-                text = format!("{text}{}{unit}", left / seconds);
-                left %= seconds;
-            }
-        }
-        f.pad(if text.is_empty() { "0s" } else { &text })
+        f.pad(&in_units(self.0))
     }
 }
 
@@ -207,6 +190,24 @@ mod tests {
         assert_eq!(
             Moment::at_or_ago("yesterday", Time::default()),
             Err(BadTimeSpan::Either)
+        );
+    }
+
+    #[test]
+    fn the_gate_spells_a_whole_second_as_the_api_does() {
+        // Every 17 days and a bit, from the year 3 to the year 9996.
+        for step in -42_000..173_000_i64 {
+            let at = Time::from_millis(step * 1_462_321_000);
+            assert_eq!(at.to_string(), Moment(at).to_string());
+        }
+        assert_eq!(Time::from_millis(-1).to_string(), "1969-12-31T23:59:59Z");
+        assert_eq!(
+            Time::from_millis(i64::MAX).to_string(),
+            "9999-12-31T23:59:59Z"
+        );
+        assert_eq!(
+            Time::from_millis(i64::MIN).to_string(),
+            "0000-01-01T00:00:00Z"
         );
     }
 }
