@@ -62,7 +62,7 @@ fn entry(view: &JournalView) -> serde_json::Result<AuditEntry> {
         seq: view.seq,
         at: Moment(view.entry.at),
         workflow: view.entry.workflow.as_ref().map(ToString::to_string),
-        kind: view.entry.event.kind().to_owned(),
+        kind: view.entry.event.kind().name().to_owned(),
         event: RawValue::from_string(view.body.to_string())?,
         hash: view.hash.to_string(),
     })

@@ -18,6 +18,7 @@ use crate::api::review::gather::HOLDS;
 use crate::api::review::{SpanApprovals, approvals};
 use crate::api::{Moment, Problem};
 use crate::gate::event::Event;
+use crate::gate::event::table::EventKind;
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Time;
 use crate::journal::read::{Happened, Records};
@@ -69,7 +70,7 @@ pub(super) fn read_decisions(
         workflow: Some(name.clone()),
         since: since.minus(HOLDS),
         until: since,
-        kinds: vec!["held"],
+        kinds: vec![EventKind::Held],
         granted: false,
     };
     let within = Happened {

@@ -14,13 +14,14 @@ use super::numbers::span;
 use super::read::{JsonBody, QueryParams, remark, some_name};
 use super::runs::every;
 use super::state::AdminState;
-use crate::api::review::gather::{CALL_KINDS, HOLDS, KINDS, ReviewGathering, ReviewSubject};
+use crate::api::review::gather::{HOLDS, ReviewGathering, ReviewSubject, kinds};
 use crate::api::review::{
     ExecutedCalls, ReviewDoneRequest, ReviewDoneResponse, ReviewQuery, ReviewResponse,
     ShadowFinding,
 };
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::event::Entry;
+use crate::gate::event::table::EventKind;
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::{PolicySet, Workflow};
 use crate::gate::risk::Risk;
@@ -160,18 +161,14 @@ fn look(
         workflow: workflow.clone(),
         since: since.minus(HOLDS),
         until: since,
-        kinds: vec!["held"],
+        kinds: vec![EventKind::Held],
         granted: false,
     };
-    let mut kinds = KINDS.to_vec();
-    if with_timeline {
-        kinds.extend(CALL_KINDS);
-    }
     let within = Happened {
         workflow: workflow.clone(),
         since,
         until,
-        kinds,
+        kinds: kinds(with_timeline),
         granted: true,
     };
     for happened in [before, within] {

@@ -30,9 +30,9 @@ mod access;
 mod admission;
 mod cell;
 mod effect;
-mod kind;
 mod refused;
 mod revision;
+pub mod table;
 
 pub use access::{AccessChange, Changed};
 pub use admission::{Admission, HeldBy};

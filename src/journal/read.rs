@@ -7,6 +7,7 @@ use super::record::{RunKey, RunRecord};
 use super::unavailable::Unavailable;
 use crate::gate::booking::CheckState;
 use crate::gate::digest::Digest;
+use crate::gate::event::table::EventKind;
 use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Shown;
 use crate::gate::name::{CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
@@ -199,7 +200,7 @@ pub struct Happened {
     /// Before when.
     pub until: Time,
     /// Of these kinds.
-    pub kinds: Vec<&'static str>,
+    pub kinds: Vec<EventKind>,
     /// And admitted calls that a person let go, by themselves or for a while, whether of these
     /// kinds or not.
     pub granted: bool,

@@ -100,7 +100,7 @@ pub(super) fn walk(
             seq: head.seq,
             what: "of a kind that this program does not know",
         })?;
-        if text(5)? != event.kind() {
+        if text(5)? != event.kind().name() {
             return Err(BadRow {
                 seq: head.seq,
                 what: "altered in its kind",

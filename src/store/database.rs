@@ -9,10 +9,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::books::BadRow;
 use super::chain::LedgerId;
 use super::files::{FileIdentity, identity};
+use super::index::create_index;
 
 /// "burn": tells our file from any other SQLite database.
 const APPLICATION: i64 = 0x6275_726E;
-/// The version of `schema.sql`.
+/// The version of `schema.sql` and of the index beside it.
 const VERSION: i64 = 3;
 /// The page cache of the writer, in KiB: the hot ends of the tables and indexes, and the pages of a
 /// usual transaction. A larger one only delays what the WAL gets anyway, and would be most of the
@@ -154,6 +155,7 @@ pub(super) fn create(path: &Path, lost: bool) -> Result<(), Fault> {
     )?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(include_str!("schema.sql"))?;
+    transaction.execute_batch(&create_index())?;
     transaction.execute(
         "INSERT INTO meta VALUES ('ledger', ?1), ('draw', ?2), ('commits', 0), ('now', 0)",
         [&ledger[..], &secret],

@@ -32,6 +32,7 @@ mod codes;
 mod database;
 mod files;
 mod import;
+mod index;
 mod names;
 mod open;
 mod past;

@@ -223,7 +223,7 @@ impl<'c> Pen<'c> {
             head.seq,
             at,
             workflow,
-            entry.event.kind(),
+            entry.event.kind().name(),
             body,
             &head.hash[..]
         ])?;

@@ -19,12 +19,6 @@ CREATE TABLE journal (
     hash     BLOB NOT NULL          -- see above
 ) STRICT;
 
--- What people ask about: everything but what happens once a call, once a run or by the minute, so that a review reads a quiet week as quickly as a busy one. The
--- kinds are named by what is left out: one that is new is found without being named here. Queries repeat the condition word for word; SQLite asks for that.
-CREATE INDEX journal_told ON journal (seq, at, workflow, kind)
-WHERE kind NOT IN ('admitted', 'booked_high', 'noted', 'paced', 'refused', 'sampled', 'seen', 'settled', 'tallied')
-   OR (kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL));
-
 -- What the journal adds up to at some of its positions; the two newest are kept. A start reads one and the journal after it.
 CREATE TABLE snapshots (
     seq      INTEGER PRIMARY KEY,   -- the last journal row it contains

@@ -10,7 +10,9 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::codes;
 use super::database::Fault;
+use super::index::{INDEX, LET_GO, indexed};
 use super::runs::TIME_SHIFT;
+use crate::gate::event::table::{EventKind, Indexed};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Time;
@@ -19,25 +21,6 @@ use crate::journal::read::{Happened, Shadowed};
 
 /// So many rows are looked at for the latest time in front of one.
 const NEAR: i64 = 64;
-/// What is not in the index `journal_told`, but for calls that a person let go.
-const UNTOLD: [&str; 9] = [
-    "admitted",
-    "booked_high",
-    "noted",
-    "paced",
-    "refused",
-    "sampled",
-    "seen",
-    "settled",
-    "tallied",
-];
-/// A call that a person let go, by itself or for a while.
-const LET_GO: &str = "kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)";
-
-/// The condition of that index: a question that does not imply it is an error.
-fn told() -> String {
-    format!("(kind NOT IN ('{}') OR ({LET_GO}))", UNTOLD.join("', '"))
-}
 
 pub(super) fn happened(
     connection: &Connection,
@@ -53,14 +36,15 @@ pub(super) fn happened(
     } else {
         String::new()
     };
-    let (from, told) = if happened.kinds.iter().any(|kind| UNTOLD.contains(kind)) {
-        ("journal", "TRUE".to_owned())
+    let is_indexed = |kind: &EventKind| kind.row().indexed == Indexed::Always;
+    let (from, indexed) = if happened.kinds.iter().all(is_indexed) {
+        (format!("journal INDEXED BY {INDEX}"), indexed())
     } else {
-        ("journal INDEXED BY journal_told", told())
+        ("journal".to_owned(), "TRUE".to_owned())
     };
     let mut select = connection.prepare(&format!(
         "SELECT seq, at, workflow, body FROM {from} WHERE seq >= ? AND at >= ? AND at < ? AND (? IS NULL OR workflow IS NULL OR workflow = ?)
-         AND {told} AND (kind IN ({kinds}) {granted}) ORDER BY seq LIMIT ?"
+         AND ({indexed}) AND (kind IN ({kinds}) {granted}) ORDER BY seq LIMIT ?"
     ))?;
     let workflow = happened
         .workflow
@@ -77,7 +61,7 @@ pub(super) fn happened(
         happened
             .kinds
             .iter()
-            .map(|kind| Box::new(*kind) as Box<dyn ToSql>),
+            .map(|kind| Box::new(kind.name()) as Box<dyn ToSql>),
     );
     values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
     let values: Vec<&dyn ToSql> = values.iter().map(|value| &**value).collect();
@@ -102,10 +86,13 @@ pub(super) fn decided(
     workflow: &WorkflowName,
     limit: usize,
 ) -> Result<Vec<Entry>, Fault> {
+    let held = EventKind::Held.name();
     let mut select = connection.prepare(&format!(
-        "SELECT at, CASE kind WHEN 'held' THEN json_remove(body, '$.args') ELSE json_replace(body, '$.decision.edit.args', '') END
-         FROM journal INDEXED BY journal_told WHERE workflow = ?1 AND {} AND kind IN ('held', 'decided', 'admitted') ORDER BY seq DESC LIMIT ?2",
-        told()
+        "SELECT at, CASE kind WHEN '{held}' THEN json_remove(body, '$.args') ELSE json_replace(body, '$.decision.edit.args', '') END
+         FROM journal INDEXED BY {INDEX} WHERE workflow = ?1 AND ({}) AND kind IN ('{held}', '{}', '{}') ORDER BY seq DESC LIMIT ?2",
+        indexed(),
+        EventKind::Decided.name(),
+        EventKind::Admitted.name(),
     ))?;
     let mut rows = select.query(params![
         workflow.as_str(),

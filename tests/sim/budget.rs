@@ -777,7 +777,7 @@ fn posture_is_what_the_rules_say() {
             assert!(context.is_ok(), "after {gap} ms in {before}; {log:?}");
             let was = model.posture;
             let (event, adds) = happen(rng, &mut model, &mut state);
-            log.push((model.now - START, event.kind()));
+            log.push((model.now - START, event.kind().name()));
             let context =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(&model, &state)));
             assert!(context.is_ok(), "after {event:?} in {was}; {log:?}");

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::api::{Decimal, Moment};
 use crate::gate::approval::{Decision, DecisionKind, Request};
+use crate::gate::event::table::EventKind;
 use crate::gate::event::{Admission, Effect, Entry, Event};
 use crate::gate::name::{ApprovalId, PersonName};
 use crate::gate::run::{Mark, RunRef};
@@ -25,17 +26,18 @@ pub const MOST_FOLLOWED: usize = 100_000;
 /// The most rules that are listed, those with the most held calls. Editing a policy moves its
 /// rules, and a rule at another line counts as another rule.
 pub const MOST_RULES: usize = 100;
-/// What is asked of the journal for this alone, besides the calls that people let go.
-pub const KINDS: [&str; 9] = [
-    "booked",
-    "reported",
-    "retracted",
-    "reconciled",
-    "excluded",
-    "reinstated",
-    "held",
-    "decided",
-    "followed",
+/// What is asked of the journal for this alone, besides the calls that people let go: what
+/// [`Desk::hold`] and [`Desk::read`] look at.
+pub const KINDS: [EventKind; 9] = [
+    EventKind::Booked,
+    EventKind::Reported,
+    EventKind::Retracted,
+    EventKind::Reconciled,
+    EventKind::Excluded,
+    EventKind::Reinstated,
+    EventKind::Held,
+    EventKind::Decided,
+    EventKind::Followed,
 ];
 
 /// Held calls and decisions.

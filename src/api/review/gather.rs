@@ -13,6 +13,7 @@ use crate::api::numbers::SpanNumbers;
 use crate::api::workflow::WorkflowView;
 use crate::api::{Decimal, Moment};
 use crate::gate::budget::account::BurnRecord;
+use crate::gate::event::table::{EventKind, Section};
 use crate::gate::event::{Effect, Entry, Event};
 use crate::gate::facets::NO_TOOL;
 use crate::gate::incident;
@@ -27,47 +28,17 @@ pub const MOST_LINES: usize = 2_000;
 /// Calls that were held so long before the span are followed: no hold lasts longer.
 pub const HOLDS: std::time::Duration = days(7);
 
-/// What is asked of the journal for a review: nothing that happens once a call or once a run.
-pub const KINDS: [&str; 36] = [
-    "started",
-    "stopped",
-    "policy_accepted",
-    "policy_refused",
-    "approvers_named",
-    "access_changed",
-    "clock_jumped",
-    "clock_accepted",
-    "booked",
-    "reported",
-    "retracted",
-    "excluded",
-    "reinstated",
-    "reconciled",
-    "checked",
-    "imported",
-    "held",
-    "decided",
-    "withdrawn",
-    "grant_given",
-    "grant_revoked",
-    "clamped",
-    "released",
-    "waived",
-    "recovered",
-    "promoted",
-    "step_taken",
-    "demoted",
-    "reviewed",
-    "policy_held_back",
-    "changed",
-    "change_refused",
-    "incident_opened",
-    "incident_closed",
-    "escalated",
-    "followed",
-];
-/// What is asked for a timeline besides: every risky call, and every refused one.
-pub const CALL_KINDS: [&str; 3] = ["admitted", "settled", "refused"];
+/// What is asked of the journal for a review: nothing that happens once a call or once a run. For a
+/// timeline also every risky call, and every refused one.
+#[must_use]
+pub fn kinds(timeline: bool) -> Vec<EventKind> {
+    let is_read = |kind: &EventKind| match kind.row().notice.section {
+        Section::Nowhere => false,
+        Section::CallTimeline => timeline,
+        Section::Timeline | Section::Done | Section::Levels | Section::Changes => true,
+    };
+    EventKind::ALL.iter().copied().filter(is_read).collect()
+}
 
 /// A workflow as it is now, for a review of it.
 pub struct ReviewSubject {

@@ -53,7 +53,7 @@ pub(super) fn has_entry(filter: &EntryFilter, view: &JournalView) -> bool {
         && filter
             .kind
             .as_deref()
-            .is_none_or(|kind| view.entry.event.kind() == kind)
+            .is_none_or(|kind| view.entry.event.kind().name() == kind)
         && filter.since.is_none_or(|since| view.entry.at >= since)
         && filter.until.is_none_or(|until| view.entry.at < until)
 }

@@ -8,6 +8,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::*;
 use crate::gate::check::Check;
 use crate::gate::event::Revision;
+use crate::gate::event::table::EventKind;
 use crate::gate::outcome::FailureMode as Mode;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::read::RunView;
@@ -289,8 +290,10 @@ impl Both {
         let changes = |entries: Vec<Entry>| {
             let mut entries = entries;
             entries.retain(|entry| {
-                let kind = entry.event.kind();
-                !["tallied", "followed", "policy_refused"].contains(&kind)
+                !matches!(
+                    entry.event.kind(),
+                    EventKind::Tallied | EventKind::Followed | EventKind::PolicyRefused
+                )
             });
             entries
         };

@@ -54,7 +54,7 @@ fn on_a_full_disk_facts_wait_and_requests_are_refused() {
         world
             .entries()
             .iter()
-            .filter(|entry| entry.event.kind() == kind)
+            .filter(|entry| entry.event.kind().name() == kind)
             .count()
     };
     assert_eq!(

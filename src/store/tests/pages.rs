@@ -74,7 +74,7 @@ fn a_long_journal_is_read_and_verified_to_the_last_entry() {
         pages
             .iter()
             .flat_map(|page| &page.views)
-            .filter(|view| view.entry.event.kind() == "clamped")
+            .filter(|view| view.entry.event.kind().name() == "clamped")
             .map(|view| view.seq)
             .collect::<Vec<_>>()
     };

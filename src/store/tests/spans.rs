@@ -1,9 +1,10 @@
 //! The journal between two moments, and what shadow let through.
 
 use super::*;
+use crate::gate::event::table::EventKind;
 use crate::journal::read::{Happened, Shadowed};
 
-const KINDS: [&str; 2] = ["clamped", "changed"];
+const KINDS: [EventKind; 2] = [EventKind::Clamped, EventKind::Changed];
 
 fn all(world: &World, happened: &Happened, page: usize) -> Vec<(u64, Entry)> {
     let (mut found, mut after) = (Vec::new(), 0);

@@ -307,7 +307,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
         let kinds: Vec<_> = again
             .entries()
             .iter()
-            .map(|entry| entry.event.kind())
+            .map(|entry| entry.event.kind().name())
             .collect();
         for what in acknowledged
             .iter()

@@ -40,7 +40,7 @@ fn marks(desk: &Desk) -> Vec<(String, Mark)> {
 fn count(desk: &Desk, kind: &str) -> usize {
     desk.entries()
         .iter()
-        .filter(|entry| entry.event.kind() == kind)
+        .filter(|entry| entry.event.kind().name() == kind)
         .count()
 }
 
