@@ -11,6 +11,7 @@ use super::read::{QueryParams, limit, moment, name, some_name};
 use super::state::AdminState;
 use crate::api::audit::{AuditEntry, AuditQuery, JournalPage};
 use crate::api::{Moment, Problem, Slug};
+use crate::gate::event::sentence::Sentence;
 use crate::journal::read::{EntryFilter, JournalView};
 
 /// How many entries make a page where nobody says.
@@ -58,6 +59,7 @@ pub(super) async fn list(
 
 /// An entry as it is shown; its text is JSON, or the store is at fault.
 fn entry(view: &JournalView) -> serde_json::Result<AuditEntry> {
+    let Sentence { by, text } = view.entry.event.sentence(None);
     Ok(AuditEntry {
         seq: view.seq,
         at: Moment(view.entry.at),
@@ -65,5 +67,7 @@ fn entry(view: &JournalView) -> serde_json::Result<AuditEntry> {
         kind: view.entry.event.kind().name().to_owned(),
         event: RawValue::from_string(view.body.to_string())?,
         hash: view.hash.to_string(),
+        by,
+        what: text,
     })
 }

@@ -61,6 +61,26 @@ pub struct AuditEntry {
     /// then the sequence number, the time in milliseconds, the length of the workflow (-1 where
     /// there is none), each as 8 bytes big-endian, with the workflow before the event's text.
     pub hash: String,
+    /// Who did it, where somebody did. Only for reading, and not in an export: no digest is taken
+    /// over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The fact in words. Only for reading, and not in an export.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub what: String,
+}
+
+impl AuditEntry {
+    /// As it is exported: only what the digest is taken over, so that nothing beside it can be
+    /// altered unnoticed.
+    #[must_use]
+    pub fn for_export(self) -> Self {
+        AuditEntry {
+            by: None,
+            what: String::new(),
+            ..self
+        }
+    }
 }
 
 /// The first line of an export: where it begins. Every other line is an [`AuditEntry`].

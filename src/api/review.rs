@@ -14,10 +14,12 @@ use super::incident::IncidentView;
 use super::numbers::SpanNumbers;
 use super::workflow::WorkflowView;
 use super::{Decimal, Moment};
+use crate::gate::approval::Request;
+use crate::gate::event::Entry;
+use crate::gate::event::sentence::Sentence;
 
 pub mod approvals;
 pub mod gather;
-mod line;
 pub mod suggest;
 
 pub use approvals::{
@@ -92,6 +94,18 @@ pub struct ReviewLine {
     pub by: Option<String>,
     /// What, in words.
     pub what: String,
+}
+
+impl ReviewLine {
+    /// What `entry` says. `held` is the held call that a decision or a withdrawal is about.
+    pub(super) fn of(entry: &Entry, held: Option<&Request>) -> Self {
+        let Sentence { by, text } = entry.event.sentence(held);
+        ReviewLine {
+            at: Moment(entry.at),
+            by,
+            what: text,
+        }
+    }
 }
 
 /// An incident of a tool API, and what was decided about it.

@@ -47,6 +47,6 @@ impl Fanout {
     fn observe(&self, entry: &Entry) {
         self.metrics.observe(entry);
         self.metrics.journal_lag(self.ledger.now().since(entry.at));
-        log::effect(entry);
+        log::event(entry);
     }
 }

@@ -248,16 +248,16 @@ fn follow(
                     .hint("each ledger needs a file of its own"),
             );
         }
-        for entry in &page.entries {
+        for entry in page.entries {
             let broken = |error: String| {
                 Failure::new(format!(
                     "the gate's journal does not go on where the export ends: {error}"
                 ))
             };
-            chain.follow(entry).map_err(|error| {
+            chain.follow(&entry).map_err(|error| {
                 broken(error).hint("`burngate audit verify --against FILE` tells more")
             })?;
-            write_line(out, entry).map_err(unwritable)?;
+            write_line(out, &entry.for_export()).map_err(unwritable)?;
             count += 1;
         }
         if page.next.is_none() {

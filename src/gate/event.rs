@@ -32,7 +32,10 @@ mod cell;
 mod effect;
 mod refused;
 mod revision;
+pub mod sentence;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use access::{AccessChange, Changed};
 pub use admission::{Admission, HeldBy};

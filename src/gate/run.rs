@@ -30,6 +30,18 @@ pub enum Executed {
     Unknown,
 }
 
+impl Executed {
+    /// In words, as the end of a sentence.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Executed::Yes => "executed",
+            Executed::No => "not executed",
+            Executed::Unknown => "sent, and the answer was lost",
+        }
+    }
+}
+
 /// What went wrong with a run, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {

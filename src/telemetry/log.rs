@@ -1,11 +1,16 @@
-//! The log: one line for each refusal, and one for each change of posture, level, clamp or budget.
-//! Names of fields, the same in every line.
+//! The log: one line for each refusal, and one for each event that the table of events does not
+//! keep silent. Names of fields, the same in every line.
 //!
 //! A line never holds an argument, a header, a token or a body. Names and ids come from policies or
-//! are the gate's own, except an agent's run id and a reason that a person typed: those are written
-//! as debug text, so that a line break in them cannot forge a second line.
+//! are the gate's own, except an agent's run id and what a person typed: those are escaped, so that
+//! a line break in them cannot forge a second line.
 
-use crate::gate::event::{Effect, Entry, Event};
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::gate::event::sentence::Sentence;
+use crate::gate::event::table::{Audience, LogLevel};
+use crate::gate::event::{Clamp, Effect, Entry, Event};
 use crate::gate::name::{AgentName, CallId, RunId, ToolName, WorkflowName};
 
 /// The target of what concerns calls.
@@ -56,178 +61,108 @@ pub fn refusal(refusal: &Refusal<'_>) {
     tracing::info!(target: CALLS, slug, status, workflow, agent, run = run.map(tracing::field::debug), call = call.map(tracing::field::display), tool, rule, "refused");
 }
 
-/// Logs a durable journal entry where it is worth a line: nothing that happens once a call is.
-pub fn effect(entry: &Entry) {
+/// Logs a durable journal entry in its own sentence, as loudly and for whom the table of events
+/// says: nothing that happens once a call is a line.
+pub fn event(entry: &Entry) {
+    let level = entry.event.log_level();
+    if level == LogLevel::Silent {
+        return;
+    }
+    let notice = entry.event.notice();
     let workflow = entry.workflow.as_ref().map(WorkflowName::as_str);
-    match &entry.event {
-        Event::Followed(effect) => followed(workflow, effect),
-        Event::Clamped(clamp) => {
-            let until = clamp
-                .until
-                .map(|until| crate::api::Moment(until).to_string());
-            tracing::warn!(target: BUDGET, workflow, to = %clamp.to, by = ?clamp.by, reason = ?clamp.reason, until, "clamped");
-        }
-        Event::Released { by, reason } => {
-            tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "clamp released");
-        }
-        Event::Recovered { cause, by, .. } => {
-            tracing::info!(target: BUDGET, workflow, ?by, ?cause, "recovery begun");
-        }
-        Event::Waived { by, reason, .. } => {
-            tracing::warn!(target: BUDGET, workflow, ?by, ?reason, "cap waived");
-        }
-        Event::Promoted { to, by, reason } => {
-            tracing::info!(target: BUDGET, workflow, %to, ?by, ?reason, "promoted");
-        }
-        Event::StepTaken { step, by, reason } => {
-            tracing::warn!(target: BUDGET, workflow, %step, %by, ?reason, "step taken");
-        }
-        Event::Reviewed { by, note } => {
-            tracing::info!(target: BUDGET, workflow, ?by, ?note, "reviewed");
-        }
-        Event::Demoted { to, by, reason } => {
-            tracing::warn!(target: BUDGET, workflow, %to, ?by, ?reason, "demoted");
-        }
-        Event::Excluded {
-            revision,
-            reason,
-            by,
-            ..
-        } => {
-            tracing::info!(target: BUDGET, workflow, run = ?revision.run.run, ?by, ?reason, "run excluded");
-        }
-        Event::Imported(imported) => {
-            tracing::info!(target: BUDGET, workflow, runs = imported.runs, by = ?imported.by, "history imported");
-        }
-        Event::Decided { approval, decision } => {
-            let decided = decision.decision;
-            tracing::info!(target: CALLS, workflow, %approval, reviewer = ?decision.reviewer, decision = ?decided, "decided");
-        }
-        Event::GrantGiven(grant) => {
-            tracing::warn!(target: BUDGET, workflow, grant = %grant.id, tool = %grant.tool, max = grant.max, by = ?grant.by, reason = ?grant.reason, "held calls go without asking");
-        }
-        Event::GrantRevoked { grant, by, reason } => {
-            tracing::info!(target: BUDGET, workflow, %grant, ?by, ?reason, "grant taken back");
-        }
-        Event::Started { version, lost } => {
-            tracing::info!(target: PROCESS, version = &**version, lost, "started");
-        }
-        Event::Stopped => tracing::info!(target: PROCESS, "stopped"),
-        Event::PolicyAccepted { version, .. } => {
-            tracing::info!(target: PROCESS, %version, "policies in force");
-        }
-        Event::PolicyRefused { reason } => {
-            tracing::error!(target: PROCESS, ?reason, "a reload was refused; what was in force stays in force");
-        }
-        Event::ApproversNamed { people } => {
-            tracing::info!(target: PROCESS, people = people.len(), "may approve");
-        }
-        Event::AccessChanged(change) => {
-            tracing::warn!(target: PROCESS, %change, "who may call and decide was read anew");
-        }
-        Event::ClockJumped { .. } => tracing::error!(target: PROCESS, "the wall clock leapt ahead"),
-        Event::ClockAccepted { by } => tracing::warn!(target: PROCESS, ?by, "wall clock accepted"),
-        Event::PolicyHeldBack { what } => {
-            tracing::error!(target: BUDGET, workflow, what = &**what, "a wider policy is held back while changes are frozen: this workflow keeps its policy");
-        }
-        Event::SignedIn { by, role } => {
-            tracing::info!(target: PROCESS, ?by, role = &**role, "signed in");
-        }
-        Event::Changed {
-            kind,
-            reference,
-            by,
-            emergency,
-        } => {
-            tracing::info!(target: BUDGET, workflow, kind = ?kind, reference = ?reference, ?by, ?emergency, "change shipped");
-        }
-        Event::ChangeRefused {
-            kind,
-            reference,
-            by,
-        } => tracing::info!(target: BUDGET, workflow, ?kind, ?reference, ?by, "change refused"),
-        Event::Escalated { run } => {
-            tracing::info!(target: CALLS, workflow, agent = ?run.agent, run = ?run.run, "run escalated");
-        }
-        Event::IncidentOpened {
-            incident,
-            api,
-            calls,
-            failures,
-            ..
-        } => {
-            tracing::error!(target: PROCESS, %incident, %api, calls, failures, "a tool API fails across workflows: `burngate exclude --incident` decides on its failures");
-        }
-        Event::IncidentClosed { incident } => {
-            tracing::warn!(target: PROCESS, %incident, "the tool API's incident is over");
-        }
-        Event::Sampled { .. }
-        | Event::Admitted(_)
-        | Event::Settled { .. }
-        | Event::Tallied { .. }
-        | Event::Booked { .. }
-        | Event::BookedHigh { .. }
-        | Event::Reported { .. }
-        | Event::Retracted { .. }
-        | Event::Reinstated { .. }
-        | Event::Reconciled { .. }
-        | Event::Noted { .. }
-        | Event::Remarked { .. }
-        | Event::Seen { .. }
-        | Event::Checked { .. }
-        | Event::Paced { .. }
-        | Event::Held(_)
-        | Event::Refused { .. }
-        | Event::TurnedAway { .. }
-        | Event::Withdrawn { .. } => {}
+    let Sentence { by, text } = entry.event.sentence(None);
+    let (by, text) = (by.as_deref(), Escaped(&text));
+    let (event, hint) = (entry.event.log_name(), notice.hint);
+    let About {
+        run,
+        approval,
+        from,
+        to,
+    } = about(&entry.event);
+    macro_rules! line {
+        ($level:ident, $target:expr) => {
+            tracing::$level!(target: $target, event, workflow, by, run, approval, from, to, hint, "{text}")
+        };
+    }
+    match (level, notice.audience) {
+        (LogLevel::Silent, _) => {}
+        (LogLevel::Info, Audience::Calls) => line!(info, CALLS),
+        (LogLevel::Info, Audience::Budget) => line!(info, BUDGET),
+        (LogLevel::Info, Audience::Process) => line!(info, PROCESS),
+        (LogLevel::Warn, Audience::Calls) => line!(warn, CALLS),
+        (LogLevel::Warn, Audience::Budget) => line!(warn, BUDGET),
+        (LogLevel::Warn, Audience::Process) => line!(warn, PROCESS),
+        (LogLevel::Error, Audience::Calls) => line!(error, CALLS),
+        (LogLevel::Error, Audience::Budget) => line!(error, BUDGET),
+        (LogLevel::Error, Audience::Process) => line!(error, PROCESS),
     }
 }
 
-fn followed(workflow: Option<&str>, effect: &Effect) {
-    match effect {
-        Effect::PostureChanged { from, to, why } if to > from => {
-            tracing::warn!(target: BUDGET, workflow, %from, %to, why = &**why, "posture worsened");
+/// What a line is searched for by, besides its event and its workflow.
+#[derive(Default)]
+struct About<'a> {
+    run: Option<&'a str>,
+    approval: Option<String>,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+}
+
+/// The fields of an event that an alarm or a search is built on; its sentence has the rest.
+fn about(event: &Event) -> About<'_> {
+    let none = About::default;
+    match event {
+        Event::Excluded { revision, .. } => About {
+            run: Some(revision.run.run.as_str()),
+            ..none()
+        },
+        Event::Escalated { run } => About {
+            run: Some(run.run.as_str()),
+            ..none()
+        },
+        Event::Clamped(Clamp { to, .. })
+        | Event::Promoted { to, .. }
+        | Event::Demoted { to, .. }
+        | Event::Followed(Effect::Demoted { to } | Effect::DemotionProposed { to }) => About {
+            to: Some(to.as_str()),
+            ..none()
+        },
+        Event::Followed(Effect::PostureChanged { from, to, .. }) => About {
+            from: Some(from.as_str()),
+            to: Some(to.as_str()),
+            ..none()
+        },
+        Event::Followed(Effect::LevelChanged { from, to, .. }) => About {
+            from: Some(from.as_str()),
+            to: Some(to.as_str()),
+            ..none()
+        },
+        Event::Decided { approval, .. }
+        | Event::Followed(
+            Effect::ApprovalDue { approval }
+            | Effect::ApprovalEscalated { approval, .. }
+            | Effect::ApprovalUnseen { approval }
+            | Effect::ApprovalExpired { approval },
+        ) => About {
+            approval: Some(approval.to_string()),
+            ..none()
+        },
+        _ => none(),
+    }
+}
+
+/// A sentence with what people and agents wrote in it, on one line and without a quote that could
+/// end it: a reason cannot forge a second line, nor a field.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '\'' => f.write_char(character)?,
+                _ => write!(f, "{}", character.escape_debug())?,
+            }
         }
-        Effect::PostureChanged { from, to, why } => {
-            tracing::info!(target: BUDGET, workflow, %from, %to, why = &**why, "posture improved");
-        }
-        Effect::LevelChanged { from, to, binds } => {
-            tracing::warn!(target: BUDGET, workflow, %from, %to, binds = &**binds, "level changed");
-        }
-        Effect::BurnOpened => tracing::warn!(target: BUDGET, workflow, "burn began"),
-        Effect::BurnVoided => tracing::info!(target: BUDGET, workflow, "burn voided"),
-        Effect::ProbationEnded { lasted } => {
-            tracing::info!(target: BUDGET, workflow, lasted, "probation ended");
-        }
-        Effect::ClampExpired => tracing::warn!(target: BUDGET, workflow, "clamp ran out"),
-        Effect::WaiverEnded => tracing::info!(target: BUDGET, workflow, "waiver ended"),
-        Effect::ApprovalDue { approval } => {
-            tracing::warn!(target: CALLS, workflow, %approval, "a held call expires soon, and nobody decided");
-        }
-        Effect::ApprovalEscalated { approval, to } => {
-            tracing::warn!(target: CALLS, workflow, %approval, to = &**to, "nobody decided on a held call: it is put to others");
-        }
-        Effect::ApprovalUnseen { approval } => {
-            tracing::error!(target: CALLS, workflow, %approval, "A HELD CALL EXPIRED AND NOBODY EVER SAW IT: does anybody watch `burngate approvals list`?");
-        }
-        Effect::ApprovalExpired { approval } => {
-            tracing::info!(target: CALLS, workflow, %approval, "approval expired");
-        }
-        Effect::Demoted { to } => tracing::warn!(target: BUDGET, workflow, %to, "demoted"),
-        Effect::StepEarned { step } => {
-            tracing::info!(target: BUDGET, workflow, %step, "step earned");
-        }
-        Effect::StepProposed { step } => {
-            tracing::info!(target: BUDGET, workflow, %step, "step proposed");
-        }
-        Effect::StepLost { step } => tracing::warn!(target: BUDGET, workflow, %step, "step lost"),
-        Effect::ReviewOverdue { since } => {
-            let since = crate::api::Moment(*since).to_string();
-            tracing::warn!(target: BUDGET, workflow, since, "weekly review overdue: `burngate review`, and `burngate review --done` when somebody has looked");
-        }
-        Effect::DemotionProposed { to } => {
-            tracing::warn!(target: BUDGET, workflow, %to, "demotion proposed");
-        }
+        Ok(())
     }
 }
 
@@ -237,7 +172,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::gate::event::Clamp;
     use crate::gate::time::Time;
 
     #[derive(Clone, Default)]
@@ -263,7 +197,7 @@ mod tests {
             .with_ansi(false)
             .without_time()
             .finish();
-        let reason = "drill\nWARN burngate::budget: forged \u{1b}[2J";
+        let reason = "drill\nWARN burngate::budget: forged=\"yes\" \u{1b}[2J";
         let clamp = Clamp {
             to: "halted".into(),
             by: "operator".into(),
@@ -273,7 +207,7 @@ mod tests {
         };
         let run = RunId::from("case\n1");
         tracing::subscriber::with_default(subscriber, || {
-            effect(&Entry {
+            event(&Entry {
                 at: Time::default(),
                 workflow: Some("w".into()),
                 event: Event::Clamped(clamp),
@@ -292,7 +226,7 @@ mod tests {
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let expected = [
-            r#" WARN burngate::budget: clamped workflow="w" to=halted by="operator" reason="drill\nWARN burngate::budget: forged \u{1b}[2J" until="1970-01-01T00:00:00Z""#,
+            r#" WARN burngate::budget: clamped to halted until 1970-01-01T00:00:00Z: drill\nWARN burngate::budget: forged=\"yes\" \u{1b}[2J event="clamped" workflow="w" by="operator" to="halted""#,
             r#" INFO burngate::call: refused slug="level" status=403 run="case\n1" call=call_00000000000000000000000000000001 rule="level""#,
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);

@@ -196,8 +196,8 @@ fn an_export_goes_on_where_it_ended_and_is_sound_by_itself() {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         assert_eq!(
-            (&lines[0]["after"], &lines[1]["seq"]),
-            (&json!(3), &json!(4))
+            (&lines[0]["after"], &lines[1]["seq"], lines[1].get("what")),
+            (&json!(3), &json!(4), None)
         );
         // One changed byte in it is named by its line.
         let text = String::from_utf8(after)

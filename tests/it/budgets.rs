@@ -655,7 +655,7 @@ fn a_lease_that_runs_out_ends_a_run_quietly_unless_it_must_be_finished() {
         quiet.counts(1, 0).await;
         let standing = strict.counts(1, 1).await;
         assert_eq!(standing["failure_modes"], json!({ "timeout": 1 }));
-        assert!(quiet.gate.log().contains("policies in force"));
+        assert!(quiet.gate.log().contains("came into force"));
     });
 }
 

@@ -925,6 +925,10 @@ async fn the_journal_is_paged() {
         ),
         (&"2026-11-23T09:00:00Z".into(), &"drill".into())
     );
+    assert_eq!(
+        (&second["entries"][0]["by"], &second["entries"][0]["what"]),
+        (&"operator".into(), &"clamped to halted: drill".into())
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::approvals::ApprovalFollower;
-use super::line::{became, of};
 use super::{
     BurnReview, ExclusionReason, ExclusionSummary, FailureModeCount, IncidentReview, ReviewLine,
     ReviewResponse, ShadowFinding, Timeline, WorkflowReview, suggest,
@@ -14,7 +13,7 @@ use crate::api::workflow::WorkflowView;
 use crate::api::{Decimal, Moment};
 use crate::gate::budget::account::BurnRecord;
 use crate::gate::event::table::{EventKind, Section};
-use crate::gate::event::{Effect, Entry, Event};
+use crate::gate::event::{Entry, Event};
 use crate::gate::facets::NO_TOOL;
 use crate::gate::incident;
 use crate::gate::name::{CallId, ToolName, WorkflowName};
@@ -170,12 +169,17 @@ impl ReviewGathering {
     }
 
     fn read_for_all(&mut self, entry: &Entry) {
-        let Some(line) = of(entry, None) else { return };
+        let section = entry.event.notice().section;
+        if section == Section::Nowhere {
+            return;
+        }
+        let line = ReviewLine::of(entry, None);
         if let Some(timeline) = &mut self.timeline {
             timeline.lines.push(line.clone());
         }
-        match &entry.event {
-            Event::Clamped(_) | Event::Released { .. } => {
+        match section {
+            // It holds for every workflow.
+            Section::Levels => {
                 let line = ReviewLine {
                     what: format!("{} (every workflow)", line.what),
                     ..line
@@ -252,7 +256,7 @@ impl TimelineGathering {
             let line =
                 place.and_then(|place| self.lines.lines.get_mut(usize::try_from(place).ok()?));
             if let Some(line) = line {
-                line.what = format!("{}: {}", line.what, became(*executed));
+                line.what = format!("{}: {}", line.what, executed.in_words());
             }
             return;
         }
@@ -262,8 +266,10 @@ impl TimelineGathering {
             }
             _ => None,
         };
-        let Some(line) = of(entry, held) else { return };
-        self.lines.push(line);
+        if entry.event.notice().section == Section::Nowhere {
+            return;
+        }
+        self.lines.push(ReviewLine::of(entry, held));
         if let Event::Admitted(admission) = &entry.event {
             self.calls.insert(
                 admission.call,
@@ -277,9 +283,6 @@ impl WorkflowGathering {
     fn read(&mut self, entry: &Entry) {
         self.approvals.read(entry);
         match &entry.event {
-            Event::Reported { .. } | Event::Retracted { .. } | Event::Reconciled { .. } => {
-                self.line(entry, |gathering, line| gathering.done.push(line));
-            }
             Event::Excluded {
                 revision,
                 reason,
@@ -287,76 +290,19 @@ impl WorkflowGathering {
                 ..
             } => self.exclude(&revision.run, (reason.to_string(), by.to_string())),
             Event::Reinstated { revision, .. } => self.reinstate(&revision.run),
-            Event::Clamped(_)
-            | Event::Released { .. }
-            | Event::Waived { .. }
-            | Event::Recovered { .. }
-            | Event::Promoted { .. }
-            | Event::StepTaken { .. }
-            | Event::GrantGiven(_)
-            | Event::GrantRevoked { .. }
-            | Event::Demoted { .. } => self.line(entry, |gathering, line| {
-                gathering.done.push(line.clone());
-                gathering.levels.push(line);
-            }),
-            Event::Changed { .. } | Event::ChangeRefused { .. } | Event::PolicyHeldBack { .. } => {
-                self.line(entry, |gathering, line| {
-                    gathering.done.push(line.clone());
-                    gathering.changes.push(line);
-                });
-            }
-            Event::Followed(effect) => match effect {
-                Effect::LevelChanged { .. }
-                | Effect::ClampExpired
-                | Effect::WaiverEnded
-                | Effect::Demoted { .. }
-                | Effect::StepEarned { .. }
-                | Effect::StepProposed { .. }
-                | Effect::StepLost { .. }
-                | Effect::ApprovalUnseen { .. }
-                | Effect::DemotionProposed { .. } => {
-                    self.line(entry, |gathering, line| gathering.levels.push(line));
-                }
-                Effect::ApprovalDue { .. }
-                | Effect::ApprovalExpired { .. }
-                | Effect::ApprovalEscalated { .. }
-                | Effect::PostureChanged { .. }
-                | Effect::BurnOpened
-                | Effect::BurnVoided
-                | Effect::ProbationEnded { .. }
-                | Effect::ReviewOverdue { .. } => {}
-            },
-            // Shown in the timeline only, or counted elsewhere.
-            Event::Booked { .. }
-            | Event::Decided { .. }
-            | Event::Admitted(_)
-            | Event::Started { .. }
-            | Event::Stopped
-            | Event::PolicyAccepted { .. }
-            | Event::PolicyRefused { .. }
-            | Event::ClockJumped { .. }
-            | Event::ClockAccepted { .. }
-            | Event::ApproversNamed { .. }
-            | Event::AccessChanged(_)
-            | Event::Settled { .. }
-            | Event::Tallied { .. }
-            | Event::BookedHigh { .. }
-            | Event::Escalated { .. }
-            | Event::Noted { .. }
-            | Event::Remarked { .. }
-            | Event::Checked { .. }
-            | Event::Imported(_)
-            | Event::Paced { .. }
-            | Event::Refused { .. }
-            | Event::TurnedAway { .. }
-            | Event::SignedIn { .. }
-            | Event::Held(_)
-            | Event::Withdrawn { .. }
-            | Event::Reviewed { .. }
-            | Event::Sampled { .. }
-            | Event::Seen { .. }
-            | Event::IncidentOpened { .. }
-            | Event::IncidentClosed { .. } => {}
+            _ => {}
+        }
+        // What follows from the rules was done by nobody.
+        let is_done = !matches!(entry.event, Event::Followed(_));
+        match entry.event.notice().section {
+            // Shown in the timeline alone, or counted.
+            Section::Nowhere | Section::CallTimeline | Section::Timeline => return,
+            Section::Done => {}
+            Section::Levels => self.levels.push(ReviewLine::of(entry, None)),
+            Section::Changes => self.changes.push(ReviewLine::of(entry, None)),
+        }
+        if is_done {
+            self.done.push(ReviewLine::of(entry, None));
         }
     }
 
@@ -372,12 +318,6 @@ impl WorkflowGathering {
         let why = self.excluded.remove(run);
         if let Some(count) = why.and_then(|why| self.reasons.get_mut(&why)) {
             *count -= 1;
-        }
-    }
-
-    fn line(&mut self, entry: &Entry, push: impl FnOnce(&mut Self, ReviewLine)) {
-        if let Some(line) = of(entry, None) {
-            push(self, line);
         }
     }
 

@@ -192,6 +192,10 @@ macro_rules! effects {
                 }
             }
         }
+
+        /// The names of all effects, in the order of [`Effect`].
+        #[cfg(test)]
+        pub(super) const EFFECTS: &[&str] = &[$($name,)+];
     };
 }
 
