@@ -4,8 +4,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
-use crate::harness::{Agent, Answer, Reply, ScriptedUpstream, TestGate, policies, test};
+use crate::harness::{
+    Agent, Answer, Person, Reply, ScriptedUpstream, TestGate, eventually, policies, test,
+};
 
 async fn shop(desk: &str) -> (ScriptedUpstream, TestGate) {
     let upstream = ScriptedUpstream::start().await;
@@ -155,13 +158,21 @@ fn a_gate_that_drains_is_not_ready_and_takes_nothing_new() {
         let call = spawn(&agent, "/shop/change");
         upstream.arrives(1).await;
         gate.sigterm();
-        let stranger = crate::harness::Person::stranger(gate.admin());
-        let told = crate::harness::eventually("not ready", || async {
+        let stranger = Person::stranger(gate.admin());
+        let not_ready = eventually("not ready", || async {
             let answer = stranger.get("/readyz").await;
             (answer.status == 503).then(|| answer.json())
         });
-        assert_eq!(told.await["checks"]["draining"], "the gate is stopping");
-        assert!(tokio::net::TcpStream::connect(gate.listen()).await.is_err());
+        assert_eq!(
+            not_ready.await["checks"]["draining"],
+            "the gate is stopping"
+        );
+        // The gate says that it is not ready first and closes its listeners after, so that a load
+        // balancer can look elsewhere in between.
+        eventually("a closed listener", || async {
+            TcpStream::connect(gate.listen()).await.err()
+        })
+        .await;
         drop(release);
         call.await.unwrap().passed();
         assert_eq!(gate.ended().await.code(), Some(0));
