@@ -213,6 +213,43 @@ fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
     });
 }
 
+#[test]
+fn a_held_call_whose_token_became_another_agents_is_not_sent() {
+    test(async {
+        let (upstream, gate) = gate(&[("old", &["desk"])], &[("dana", "reviewer")]).await;
+        let waits = gate.agent().token("old-token").with("prefer", "wait=30");
+        let body = order("A-1");
+        let held = async {
+            let id = gate.operator().pending().await["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            // The same token, of an agent with another name.
+            let renamed = policies::people(&[("old", &["desk"])], &[("dana", "reviewer")])
+                .replace("agent: old", "agent: other");
+            write(&gate, &renamed);
+            gate.sighup();
+            let agent = gate.agent().token("old-token");
+            eventually("the token is the other agent's", || async {
+                let answer = agent.get("/shop/look/1").await;
+                let run = gate.operator().run_of(answer.passed().call()).await;
+                (run["agent"] == "other").then_some(())
+            })
+            .await;
+            gate.reviewer("dana-token").approve(&id).await.passed();
+            gate.operator().approve(&id).await.passed();
+        };
+        let (answer, ()) = tokio::join!(waits.post("/shop/pay", &body), held);
+        assert_eq!(answer.refused(401, "unidentified")["executed"], false);
+        assert!(
+            upstream
+                .received()
+                .iter()
+                .all(|request| request.method != "POST")
+        );
+    });
+}
+
 #[rstest]
 #[case::syntax("reviewers: [", "burngate.yaml:1")]
 #[case::unknown_key("reviewer: []\n", "burngate.yaml:1:1")]

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Reply, ScriptedUpstream, TestGate, test};
+use crate::harness::{Reply, ScriptedUpstream, TestGate, policies, test};
 
 const DOCUMENT: &str = "openapi: 3.0.3
 info: { title: Shop, version: '1' }
@@ -267,5 +267,31 @@ fn unlisted_calls_are_learned_without_their_values_and_over_a_restart() {
             "{told}"
         );
         assert!(told.contains("    subject: path.order"), "{told}");
+    });
+}
+
+#[test]
+fn an_unlisted_call_that_is_judged_again_after_a_hold_is_counted_once() {
+    test(async {
+        let upstream = ScriptedUpstream::start().await;
+        let gate = TestGate::builder()
+            .policy("shop.yaml", policies::shop(&upstream.url()))
+            .policy("desk.yaml", policies::desk("unlisted: hold"))
+            .start();
+        let waits = gate.agent().with("prefer", "wait=30");
+        let body = json!({ "order": "A-1" });
+        let approved = async {
+            let id = gate.operator().pending().await["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            gate.operator().approve(&id).await.passed();
+        };
+        let (answer, ()) = tokio::join!(waits.post("/shop/other", &body), approved);
+        answer.passed();
+        assert_eq!(upstream.count(), 1);
+        let learned = gate.operator().get("/v1/unlisted").await.json();
+        assert_eq!(learned["calls"][0]["path"], "/other", "{learned}");
+        assert_eq!(learned["calls"][0]["count"], 1, "{learned}");
     });
 }

@@ -179,3 +179,33 @@ fn a_gate_that_drains_is_not_ready_and_takes_nothing_new() {
         assert_eq!(upstream.count(), 1);
     });
 }
+
+#[test]
+fn a_gate_that_drains_sends_nothing_a_second_time() {
+    test(async {
+        let (upstream, mut gate) = shop("").await;
+        let (release, reply) = Reply::json(503, &json!({ "sorry": true })).held();
+        upstream.next(reply);
+        let agent = gate.agent();
+        let call = tokio::spawn(async move { agent.get("/shop/look/1").await });
+        upstream.arrives(1).await;
+        gate.sigterm();
+        let stranger = Person::stranger(gate.admin());
+        eventually("not ready", || async {
+            (stranger.get("/readyz").await.status == 503).then_some(())
+        })
+        .await;
+        drop(release);
+        let answer = call.await.unwrap();
+        assert_eq!(
+            (
+                answer.status.as_u16(),
+                answer.json(),
+                answer.header("burngate-attempts")
+            ),
+            (503, json!({ "sorry": true }), None)
+        );
+        assert_eq!(gate.ended().await.code(), Some(0));
+        assert_eq!(upstream.count(), 1);
+    });
+}

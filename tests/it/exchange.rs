@@ -1,11 +1,16 @@
 //! What is allowed passes untouched, both ways, and what an upstream does to an answer is told as
 //! it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use rstest::rstest;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{
     Agent, Answer, Reply, ScriptedUpstream, TestGate, agent, eventually, pattern, policies, test,
@@ -724,6 +729,78 @@ fn an_upstream_that_this_machine_trusts_is_reached_over_tls() {
         assert_eq!(
             upstream.only().header("host"),
             Some(format!("localhost:{}", upstream.address().port()).as_str())
+        );
+    });
+}
+
+/// Completes the TLS handshake of one connection and says goodbye in the same flight, so that the
+/// connection is over before anything can be sent on it.
+async fn shake_hands_and_close(mut stream: TcpStream, config: Arc<rustls::ServerConfig>) {
+    let mut tls = rustls::ServerConnection::new(config).unwrap();
+    let mut said_goodbye = false;
+    loop {
+        let mut out = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut out).unwrap();
+        }
+        if stream.write_all(&out).await.is_err() {
+            return;
+        }
+        let mut some = vec![0; 16 * 1024];
+        let Ok(count @ 1..) = stream.read(&mut some).await else {
+            return;
+        };
+        tls.read_tls(&mut &some[..count]).unwrap();
+        if tls.process_new_packets().is_err() {
+            return;
+        }
+        if !std::mem::replace(&mut said_goodbye, true) {
+            tls.send_close_notify();
+        }
+    }
+}
+
+#[test]
+fn a_call_whose_connections_close_before_it_is_sent_was_not_executed() {
+    /// `MAX_ROUNDS` of `proxy/exchange.rs`.
+    const MAX_ROUNDS: usize = 8;
+    test(async {
+        let (config, pem) = tls();
+        let (config, listener) = (
+            Arc::new(config),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(shake_hands_and_close(stream, Arc::clone(&config)));
+            }
+        });
+        let trusted = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(trusted.path(), pem).unwrap();
+        let gate = TestGate::builder()
+            .policy(
+                "shop.yaml",
+                policies::shop(&format!("https://localhost:{port}")),
+            )
+            .policy("desk.yaml", policies::desk(""))
+            .variable("SSL_CERT_FILE", trusted.path().to_str().unwrap())
+            .start();
+        let answer = gate
+            .agent()
+            .post("/shop/change", &json!({ "order": "1" }))
+            .await;
+        let problem = answer.refused(502, "upstream-unreachable");
+        assert_eq!(problem["executed"], false, "{problem}");
+        assert_eq!(connections.load(Ordering::SeqCst), MAX_ROUNDS);
+        let run = gate.operator().run_of(answer.call()).await;
+        assert_eq!(
+            (&run["counted"], &run["ambiguous"]),
+            (&json!(false), &json!(false)),
+            "{run}"
         );
     });
 }

@@ -47,6 +47,7 @@ mod inbox;
 mod on_record;
 mod one_gate;
 mod outcomes;
+mod pipelined;
 mod race;
 mod real;
 mod reload;

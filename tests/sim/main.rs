@@ -32,6 +32,7 @@ mod fold;
 mod late;
 mod levels;
 mod living;
+mod shard;
 mod sums;
 mod window;
 mod world;

@@ -666,3 +666,110 @@ pub fn wire_charge(
         reference: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::gate::digest::Digest;
+    use crate::gate::policy::PolicySet;
+    use crate::gate::state::State;
+    use crate::gate::time::{days, minutes};
+    use crate::journal::memory::MemoryJournal;
+    use crate::ledger::{Bounds, Ledger};
+
+    struct Moved(AtomicI64);
+
+    impl Clock for Moved {
+        fn now(&self) -> Time {
+            Time::from_millis(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_run_carries_so_many_charges_and_the_first_of_each_mode_that_counts() {
+        let charge = |reference: usize| Charge {
+            mode: FailureMode::ToolError,
+            source: Source::Person,
+            by: None,
+            call: None,
+            tool: None,
+            note: None,
+            reference: Some(reference.to_string().into()),
+        };
+        let mut run = RunState {
+            id: "r".into(),
+            started: Time::default(),
+            touched: Time::default(),
+            calls: Vec::new(),
+            judged: 0,
+            in_flight: 0,
+            flying: Vec::new(),
+            ending: false,
+            held: Vec::new(),
+            charges: Vec::new(),
+            booked_at: None,
+            escalated: false,
+            seen: Facets::NONE,
+            repeats: Repeats::default(),
+            exposed: Holds::default(),
+            blocked: 0,
+            forwarded: false,
+            forwarded_above_read: false,
+            high: false,
+            ended: false,
+        };
+        for n in 0..MAX_CHARGES {
+            assert_eq!(run.charge(charge(n), false), n == 0);
+            assert_eq!(run.charges.len(), n + 1);
+        }
+        run.charge(charge(MAX_CHARGES), false);
+        assert_eq!(run.charges.len(), MAX_CHARGES);
+        let counts = Charge {
+            mode: FailureMode::WrongAction,
+            ..charge(MAX_CHARGES)
+        };
+        assert!(run.charge(counts, true));
+        assert_eq!(run.charges.len(), MAX_CHARGES + 1);
+    }
+
+    #[test]
+    fn a_sweep_forgets_the_ids_of_runs_that_ended_a_day_ago() {
+        let policies = PolicySet {
+            version: Digest::new([0; 32]),
+            apis: BTreeMap::new(),
+            workflows: BTreeMap::new(),
+            signals: BTreeMap::new(),
+        };
+        let clock = Arc::new(Moved(AtomicI64::new(0)));
+        let ledger = Ledger::new(
+            &State::default(),
+            Arc::new(policies),
+            MemoryJournal::new(),
+            Arc::<Moved>::clone(&clock),
+            Bounds { holds: 1 },
+        );
+        let key = |run: &str| Key {
+            workflow: "refunds".into(),
+            agent: "clerk".into(),
+            run: run.into(),
+        };
+        let ended = Time::from_millis(0);
+        ledger.runs.recall_escalated(key("early"), ended);
+        ledger
+            .runs
+            .recall_escalated(key("late"), ended.plus(minutes(1)));
+        let left = |after| {
+            clock
+                .0
+                .store(ended.plus(after).as_millis(), Ordering::Relaxed);
+            ledger.sweep();
+            ledger.runs.ended.len()
+        };
+        assert_eq!(left(days(1)), 2);
+        assert_eq!(left(days(1) + minutes(1)), 1);
+        assert_eq!(left(days(1) + minutes(2)), 0);
+    }
+}
