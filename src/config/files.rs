@@ -377,6 +377,66 @@ mod tests {
         assert_eq!((problems[2].line, problems[2].column), (2, 4));
     }
 
+    /// Sparse files, which cost no disk: their bytes are all zero.
+    fn sparse(path: &Path, bytes: usize) {
+        File::create(path).unwrap().set_len(bytes as u64).unwrap();
+    }
+
+    #[test]
+    fn an_attachment_may_be_larger_than_a_policy_and_is_bounded_too() {
+        let dir = tempfile::tempdir().unwrap();
+        sparse(&dir.path().join("a.openapi.yaml"), MAX_ATTACHMENT);
+        sparse(&dir.path().join("b.openapi.yaml"), MAX_ATTACHMENT + 1);
+        let (files, problems) = gather(&[dir.path().to_owned()]);
+        assert_eq!(names(&files), ["a.openapi.yaml"]);
+        assert_eq!(messages(&problems), ["this file is larger than 16 MiB"]);
+    }
+
+    #[test]
+    fn all_files_together_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..MAX_TOTAL / MAX_ATTACHMENT {
+            sparse(
+                &dir.path().join(format!("{n}.openapi.yaml")),
+                MAX_ATTACHMENT,
+            );
+        }
+        let paths = [dir.path().to_owned()];
+        let (files, problems) = gather(&paths);
+        assert_eq!(files.iter().map(|f| f.text.len()).sum::<usize>(), MAX_TOTAL);
+        assert_eq!(messages(&problems), Vec::<String>::new());
+        sparse(&dir.path().join("z.yaml"), 1);
+        let (files, problems) = gather(&paths);
+        assert_eq!(files.iter().map(|f| f.text.len()).sum::<usize>(), MAX_TOTAL);
+        assert_eq!(
+            messages(&problems),
+            ["there are more than 10000 files, or more than 64 MiB of them"]
+        );
+    }
+
+    #[test]
+    fn as_many_files_as_a_directory_may_hold_and_not_one_more() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..MAX_FILES {
+            sparse(&dir.path().join(format!("{n}.yaml")), 0);
+        }
+        let too_many = "there are more than 10000 files, or more than 64 MiB of them";
+        let (files, problems) = gather(&[dir.path().to_owned()]);
+        assert_eq!((files.len(), problems.len()), (MAX_FILES, 0));
+        // Of two directories one file more than there may be.
+        let other = tempfile::tempdir().unwrap();
+        sparse(&other.path().join("z.yaml"), 0);
+        let both = [dir.path().to_owned(), other.path().to_owned()];
+        let (files, problems) = gather(&both);
+        assert_eq!(files.len(), MAX_FILES);
+        assert_eq!(messages(&problems), [too_many]);
+        // Of one directory, before any of them is read.
+        sparse(&dir.path().join("z.yaml"), 0);
+        let (files, problems) = gather(&[dir.path().to_owned()]);
+        assert_eq!(files.len(), 0);
+        assert_eq!(messages(&problems), [too_many]);
+    }
+
     #[test]
     fn what_cannot_be_read_is_told_together_with_what_is_wrong_in_the_rest() {
         let dir = tempfile::tempdir().unwrap();
