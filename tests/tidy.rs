@@ -346,6 +346,106 @@ const SLEEPS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Bounds that no test names: what keeps a test away, and layer and constant, as often as the layer
+/// has one of that name that is not tested. Only to be made shorter.
+const UNTESTED_BOUNDS: [(&str, &[&str]); 3] = [
+    (
+        "handed to hyper, which keeps it",
+        &[
+            "admin::MAX_HEAD",
+            "proxy::MAX_BUFFER",
+            "proxy::MAX_BUFFER",
+            "proxy::MAX_RESET_STREAMS",
+            "proxy::MAX_STREAM_BUFFER",
+        ],
+    ),
+    (
+        "not of what a client sends: of a number's format, or of a list that the code itself fills",
+        &[
+            "gate::MAX_SAFE",
+            "gate::MAX_SAFE",
+            "gate::MAX_SAFE",
+            "proxy::MOST_ADDED",
+        ],
+    ),
+    (
+        "no test was written yet",
+        &[
+            "admin::MAX_CONNECTIONS",
+            "admin::MAX_LOOK_UPS",
+            "admin::MAX_RUNS",
+            "admin::MAX_SECRETS_FILE",
+            "admin::MOST_ENTRIES",
+            "admin::MOST_ENTRIES",
+            "admin::MOST_PARTS",
+            "admin::MOST_RUNS",
+            "admin::MOST_RUNS",
+            "api::MAX_LINE",
+            "api::MOST_ALIKE",
+            "api::MOST_CALLS",
+            "api::MOST_FOLLOWED",
+            "api::MOST_LINES",
+            "api::MOST_RULES",
+            "app::MAX_ANSWER",
+            "app::MAX_FILE",
+            "app::MAX_HEADERS",
+            "app::MAX_LINE",
+            "app::MAX_TOKEN",
+            "app::MOST_CHANGES",
+            "app::MOST_DIFFERENCES",
+            "app::MOST_DIVERTED",
+            "app::MOST_NAMED",
+            "app::MOST_SORTED",
+            "cli::MAX_ANSWER",
+            "cli::MAX_TOKEN",
+            "cli::MOST_WORKFLOWS",
+            "config::MAX_BODY",
+            "config::MAX_DOCUMENTS",
+            "config::MAX_DURATION",
+            "config::MAX_HOPS",
+            "config::MAX_LARGE_DEPTH",
+            "config::MAX_LARGE_NODES",
+            "config::MAX_NESTING",
+            "config::MAX_NODES",
+            "config::MAX_OPERATIONS",
+            "config::MAX_PARAMETERS",
+            "config::MAX_PARAMETERS",
+            "config::MAX_PEOPLE",
+            "config::MAX_SCHEMAS",
+            "config::MAX_SHADOW",
+            "config::MAX_TIMES",
+            "config::MAX_TOKENS",
+            "config::MOST_CHECKS",
+            "gate::MAX_BURNS",
+            "gate::MAX_LIMITS",
+            "gate::MAX_NESTED",
+            "gate::MAX_PARTS",
+            "gate::MAX_PATTERN",
+            "gate::MAX_REGEX",
+            "gate::MAX_WAIVERS",
+            "gate::MOST_CRITICAL",
+            "gate::MOST_EXCLUDED",
+            "gate::MOST_REFUSED",
+            "gate::MOST_SAMPLES",
+            "journal::MAX_RECORDED",
+            "journal::MOST_RECORDS",
+            "ledger::MAX_DEPTH",
+            "ledger::MAX_ESCALATED",
+            "ledger::MAX_OPEN",
+            "ledger::MAX_QUERY",
+            "ledger::MAX_SEGMENTS",
+            "ledger::MOST_OVER",
+            "proxy::MAX_LINGER_BYTES",
+            "proxy::MAX_PAUSE",
+            "proxy::MAX_POLL",
+            "proxy::MAX_WAIT",
+            "proxy::MAX_WAIT",
+            "store::MOST_QUEUED",
+            "store::MOST_SPARE",
+        ],
+    ),
+];
+
 /// Files that only tests use, and that are not called so.
 const SCENERY: [&str; 1] = ["src/cli/client/scripted.rs"];
 
@@ -586,6 +686,56 @@ fn every_file_says_what_it_is_and_is_short_enough_to_read() {
         }
     }
     found.none();
+}
+
+/// A bound that no test reaches is a bound that may be off by one, or none at all (G7). A test that
+/// names it uses it to go to it and one past it. Where a layer has several bounds of one name, a
+/// test of one stands for all: give a bound a name of its own.
+#[test]
+fn every_bound_is_named_in_a_test() {
+    let files = everything();
+    // Every test file with the words of its whole text and those of its tests' code.
+    let tests: Vec<(_, BTreeSet<_>, BTreeSet<_>)> = files
+        .iter()
+        .filter(|file| file.path != "tests/tidy.rs")
+        .map(|file| (file, file.tests()))
+        .filter(|(_, lines)| !lines.is_empty())
+        .map(|(file, lines)| {
+            let code = lines.iter().flat_map(|(_, text)| words(text)).collect();
+            (file, words(&file.text).collect(), code)
+        })
+        .collect();
+    let mut found = Findings::default();
+    let mut excepted: Vec<String> = UNTESTED_BOUNDS
+        .iter()
+        .flat_map(|(_, bounds)| bounds.iter().map(|bound| (*bound).to_owned()))
+        .collect();
+    for file in files.iter().filter(|file| file.path.starts_with("src/")) {
+        let layer = file.layer();
+        for (line, name) in file.code().into_iter().filter_map(bound) {
+            // A test beside it, or one from outside that says whose bound it goes to.
+            let is_named = tests.iter().any(|(test, text, code)| {
+                code.contains(name) && (test.layer() == layer || text.contains(&*layer))
+            });
+            let bound = format!("{layer}::{name}");
+            if is_named {
+                continue;
+            }
+            match excepted.iter().position(|listed| *listed == bound) {
+                Some(exception) => drop(excepted.swap_remove(exception)),
+                None => found.say(file, line, format!("no test names `{bound}`")),
+            }
+        }
+    }
+    found.unneeded(0, excepted.len(), &format!("UNTESTED_BOUNDS {excepted:?}"));
+    found.none();
+}
+
+/// The bound that a line defines, with the line's number.
+fn bound((line, text): (usize, &str)) -> Option<(usize, &str)> {
+    let (_, rest) = text.split_once("const ")?;
+    let name = rest.split(':').next()?.trim();
+    (name.starts_with("MAX_") || name.starts_with("MOST_")).then_some((line, name))
 }
 
 #[test]

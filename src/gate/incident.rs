@@ -304,6 +304,22 @@ mod tests {
     }
 
     #[test]
+    fn so_many_workflows_are_told_apart_and_all_are_counted() {
+        let names: Vec<WorkflowName> = (0..=MAX_TOLD)
+            .map(|n| format!("w{n}").as_str().into())
+            .collect();
+        let mut detector = Detector::default();
+        for name in names.iter().chain(&names) {
+            detector.count(at(0), name, 1, 1);
+        }
+        let bucket = &detector.0[0];
+        assert_eq!(bucket.calls, 2 * (MAX_TOLD as u64 + 1));
+        assert_eq!(bucket.by.len(), MAX_TOLD);
+        assert_eq!(bucket.by.get(&names[0]), Some(&(2, 2)));
+        assert_eq!(bucket.by.get(&names[MAX_TOLD]), None);
+    }
+
+    #[test]
     fn an_incident_says_what_opened_it() {
         let detector = detector(
             &[(50, 0), (4, 2), (4, 4), (4, 4), (4, 4), (4, 3)],

@@ -247,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn so_many_items_of_a_list_are_shown_and_the_rest_is_counted() {
+        let list = |items: usize| redacted(&Json::Array(vec![Json::Null; items]));
+        assert_eq!(list(MAX_ITEMS), "[null,null,null]");
+        assert_eq!(list(MAX_ITEMS + 1), r#"[null,null,null,"1 more"]"#);
+    }
+
+    #[test]
     fn a_sample_is_json_within_its_bound_whatever_the_arguments_are() {
         let mut deep = Json::String("x".into());
         for _ in 0..40 {
@@ -298,7 +305,9 @@ mod tests {
         }
         assert_eq!(
             samples.iter().map(|sample| sample.call).collect::<Vec<_>>(),
-            (0..3).map(CallId::from_bits).collect::<Vec<_>>(),
+            (0..MAX_OF_MODE as u128)
+                .map(CallId::from_bits)
+                .collect::<Vec<_>>(),
             "the first of them"
         );
         for n in 10..100 {

@@ -318,6 +318,7 @@ mod tests {
     #[test]
     fn a19_trailers_are_bounded() {
         let trailers = |bytes: usize| format!("0\r\na: {}\r\n\r\n", "x".repeat(bytes - 2 - 5));
+        assert_eq!(MAX_TRAILERS, 8_192);
         assert!(read(trailers(MAX_TRAILERS).as_bytes()).is_ok());
         assert_eq!(
             read(trailers(MAX_TRAILERS + 1).as_bytes()),

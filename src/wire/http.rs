@@ -154,6 +154,9 @@ mod tests {
     #[case("POST", "https://h/a", &[("authorization", "a"), ("authorization", "b")], Malformed::FieldTwice)]
     #[case("POST", "https://h/a", &[("burngate_workflow", "a")], Malformed::FieldUnderscore)]
     #[case("POST", "https://h/a", &[("expect", "x")], Malformed::Expectation)]
+    #[case("POST", "https://h/a", &[("keep-alive", "timeout=5")], Malformed::ConnectionSpecific)]
+    #[case("POST", "https://h/a", &[("proxy-connection", "keep-alive")], Malformed::ConnectionSpecific)]
+    #[case("GET", "*", &[("host", "h")], Malformed::Target)]
     fn a32_a34_a55_a56_http2_is_held_to_the_same_rules(
         #[case] method: &str,
         #[case] uri: &str,
@@ -161,6 +164,23 @@ mod tests {
         #[case] reason: Malformed,
     ) {
         assert_eq!(check(method, uri, headers), Err(reason));
+    }
+
+    #[test]
+    fn only_options_are_of_the_gate_itself() {
+        assert_eq!(check("OPTIONS", "*", &[("host", "h")]), Ok(()));
+    }
+
+    #[test]
+    fn a36_targets_are_bounded() {
+        let check = |target: usize| {
+            let uri = format!("https://h/{}", "a".repeat(target - 1));
+            check("GET", &uri, &[])
+        };
+        assert_eq!(check(MAX_TARGET), Ok(()));
+        for more in [1, 2, 100] {
+            assert_eq!(check(MAX_TARGET + more), Err(Malformed::TargetTooLong));
+        }
     }
 
     #[test]

@@ -229,6 +229,16 @@ mod tests {
     }
 
     #[test]
+    fn so_many_signatures_are_looked_at_and_no_more() {
+        let at = |place: usize| {
+            let signature = format!("{}{SIGNATURE}", "v1,AAAA ".repeat(place - 1));
+            check(SECRET_TEXT, ID, AT, &signature, BODY, 1_614_265_330)
+        };
+        assert_eq!(at(MAX_SIGNATURES), Ok(()));
+        assert_eq!(at(MAX_SIGNATURES + 1), Err(SignatureError::Signature));
+    }
+
+    #[test]
     fn whatever_is_changed_fits_no_longer() {
         let at = 1_614_265_330;
         assert_eq!(

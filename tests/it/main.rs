@@ -17,6 +17,7 @@ mod admin;
 mod arguments;
 mod attempts;
 mod audit;
+mod bounds;
 mod budgets;
 mod caps;
 mod checks;

@@ -227,3 +227,31 @@ impl Buckets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_tools_are_told_apart_and_the_others_are_counted_together() {
+        let mut buckets = Buckets::default();
+        let bucket = buckets.book(1, Time::default(), Shift::default());
+        let mut count = |n: usize| {
+            bucket.count(&ModeShift {
+                mode: FailureMode::ToolError,
+                tool: Some(format!("api/t{n}").as_str().into()),
+                change: 1,
+            });
+            bucket.tools[&FailureMode::ToolError].clone()
+        };
+        let other = ToolName::from(OTHER_TOOL);
+        for n in 0..MAX_PAIRS {
+            let tools = count(n);
+            assert_eq!((tools.len(), tools.get(&other)), (n + 1, None));
+        }
+        assert_eq!(count(MAX_PAIRS)[&other], 1);
+        assert_eq!(count(MAX_PAIRS + 1)[&other], 2);
+        let known = count(0);
+        assert_eq!((known["api/t0"], known.len()), (2, MAX_PAIRS + 1));
+    }
+}

@@ -345,3 +345,23 @@ fn whole_hours(window: Duration) -> i64 {
 fn whole_minutes(span: Duration) -> i64 {
     i64::try_from(span.as_secs() / 60).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::time::hours;
+
+    #[test]
+    fn as_many_eras_are_told_apart_as_the_bound_and_then_the_oldest_goes() {
+        let mut window = Window::default();
+        let mut now = Time::default();
+        let mut begun = Vec::new();
+        for _ in 0..MAX_ERAS {
+            begun.push(window.begin_era(now));
+            now = now.plus(hours(1));
+        }
+        assert_eq!(window.eras, begun);
+        begun.push(window.begin_era(now));
+        assert_eq!(window.eras, begun[1..]);
+    }
+}

@@ -40,6 +40,27 @@ fn the_example_of_rfc_8785_comes_out_as_printed_there() {
 }
 
 #[test]
+fn control_characters_are_escaped_as_rfc_8785_lists_them() {
+    let short = [
+        (0x08, "b"),
+        (0x09, "t"),
+        (0x0a, "n"),
+        (0x0c, "f"),
+        (0x0d, "r"),
+    ];
+    for code in 0..0x20_u32 {
+        let long = format!("u{code:04x}");
+        let escape = short
+            .iter()
+            .find(|(known, _)| *known == code)
+            .map_or(long.as_str(), |(_, letter)| letter);
+        let text = format!("\"a\\u{code:04X}b\"");
+        assert_eq!(canonical(&text), format!("\"a\\{escape}b\""));
+    }
+    assert_eq!(canonical("\"\\u0020\\u007f\""), "\" \u{7f}\"");
+}
+
+#[test]
 fn members_are_ordered_by_utf16_code_units() {
     let text = "{\"\u{20ac}\":1,\"\\r\":2,\"\u{fb33}\":3,\"1\":4,\"\u{1f600}\":5,\"\u{80}\":6,\"\u{f6}\":7}";
     assert_eq!(

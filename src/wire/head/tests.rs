@@ -300,6 +300,16 @@ fn a21_heads_read_ahead_are_bounded() {
 }
 
 #[test]
+fn a_head_waits_until_it_is_asked_for() {
+    let mut guard = Guard::request(LIMITS);
+    assert!(!guard.has_waiting());
+    assert_eq!(guard.scan(with("X: 1").as_bytes()), Scan::Pass);
+    assert!(guard.has_waiting());
+    assert!(guard.next_head().is_some());
+    assert!(!guard.has_waiting() && guard.next_head().is_none());
+}
+
+#[test]
 fn a22_an_early_end_is_seen() {
     assert_eq!(request(b"").end, None);
     assert_eq!(request(b"GET / HT").end, Some(Malformed::HeadIncomplete));

@@ -110,7 +110,12 @@ fn a65_numbers_keep_their_text_up_to_the_exponent_bound() {
     ] {
         assert_eq!(parse(text.as_bytes()), Ok(Json::Number(text)));
     }
-    assert_eq!(kind("1e9999999999"), Some(JsonErrorKind::NumberRange));
+    let exponent = |digits: usize| format!("1e-000{}", "9".repeat(digits));
+    assert_eq!(kind(exponent(MAX_EXPONENT_DIGITS)), None);
+    assert_eq!(
+        kind(exponent(MAX_EXPONENT_DIGITS + 1)),
+        Some(JsonErrorKind::NumberRange)
+    );
 }
 
 #[rstest]
@@ -184,6 +189,15 @@ fn an_error_says_what_and_where() {
         parse(b"{\"a\":01}").unwrap_err().to_string(),
         "an invalid number at byte 5"
     );
+    // A control character is looked for from behind the text before it.
+    for plain in ["", "a", "abcdefgh"] {
+        let text = format!("\"{plain}\u{1}{plain}\"");
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert_eq!(
+            (error.offset, error.kind),
+            (1 + plain.len(), JsonErrorKind::Control)
+        );
+    }
 }
 
 proptest! {

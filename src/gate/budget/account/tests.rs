@@ -274,6 +274,22 @@ fn a_critical_burn_is_voided_by_its_own_run_alone() {
 }
 
 #[test]
+fn so_many_critical_runs_can_be_taken_back_and_with_one_more_none() {
+    let taken_back = |runs: usize| {
+        let terms = terms(980_000, 10_000);
+        let mut account = Account::default();
+        for sign in [1, -1] {
+            for n in 0..runs {
+                critical(&mut account, &terms, NOW, &n.to_string(), sign);
+            }
+        }
+        account.posture()
+    };
+    assert_eq!(taken_back(MAX_CRITICAL), Posture::Healthy);
+    assert_eq!(taken_back(MAX_CRITICAL + 1), Posture::Burned);
+}
+
+#[test]
 fn a_failure_outside_the_window_adds_nothing_and_enters_nothing() {
     let terms = terms(980_000, 100);
     let mut account = Account::default();
