@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
-# Runs every check there is, and first installs what they need: on a fresh Debian with Rust, Node and Python, or wherever all of it is there already.
-# Nothing is downloaded that is present. Tools for tests go to target/tools (BURNGATE_TEST_TOOLS), never into the system, except for Debian packages.
+# tests/run.sh          what a contributor runs before a change is handed in
+# tests/run.sh --all    what continuous integration runs: also the licences, advisories and duplicates
+#                       of dependencies, the build of the fuzz targets, and the oldest Rust supported
+#
+# Installs first what the checks need: on a fresh Debian with Rust, Node and Python, or wherever all
+# of it is there already. Nothing is downloaded that is present. Tools for tests go to target/tools
+# (BURNGATE_TEST_TOOLS), never into the system, except for Debian packages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,6 +19,7 @@ readonly log="$BURNGATE_TEST_TOOLS/log"
 mkdir -p "$log"
 
 # Runs one phase; says how long it took, adds up its tests, and shows all of its output if it fails.
+# Lines of its output that begin with "note: " are shown in any case.
 phase() {
     local name=$1 began=$SECONDS out ok=1
     shift
@@ -29,6 +35,8 @@ phase() {
     if [[ $ok == 0 ]]; then
         failures+=("$name")
         cat "$out"
+    else
+        sed -n 's/^note: /    /p' "$out"
     fi
 }
 
@@ -54,8 +62,45 @@ toolchain() {
     cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
 }
 
+# What .cargo/deny.toml asks of the crates in Cargo.lock.
+dependencies() {
+    local checks=(licenses bans sources) deny=("$BURNGATE_TEST_TOOLS/bin/cargo-deny" --locked --config .cargo/deny.toml)
+    # The database is fetched from GitHub, which a machine without that network cannot reach.
+    if "${deny[@]}" fetch db; then
+        checks+=(advisories)
+    else
+        echo "note: the advisory database is out of reach: licences, duplicates and sources were checked, advisories were not"
+    fi
+    "${deny[@]}" check "${checks[@]}"
+}
+
+# The fuzz targets compile with the stable compiler; running them takes a nightly one.
+fuzz_targets() {
+    # A workspace of its own, with the versions of this one.
+    cp Cargo.lock tests/fuzz/Cargo.lock
+    cargo build --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
+}
+
+# Does it build with the oldest Rust that Cargo.toml promises?
+oldest_rust() {
+    local oldest current
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    current=$(rustc --version | cut -d' ' -f2)
+    if [[ $current == "$oldest" || $current == "$oldest".* ]]; then
+        echo "note: this is Rust $current, so every build here was the check"
+        return
+    fi
+    rustup toolchain install --profile minimal "$oldest"
+    cargo "+$oldest" check --locked --target-dir target/oldest-rust
+}
+
 main() {
-    local tests=(--lib) name test
+    local tests=(--lib) name test all=no
+    case "${1-}" in
+    "") ;;
+    --all) all=yes ;;
+    *) echo "usage: tests/run.sh [--all]" >&2; return 2 ;;
+    esac
     for name in tidy it sim; do
         if grep -A1 '^\[\[test\]\]' Cargo.toml | grep -q "^name = \"$name\""; then tests+=(--test "$name"); fi
     done
@@ -76,6 +121,14 @@ main() {
     phase "test: documentation" cargo test --locked --doc
     # Its own kind of build, so it comes when the tests have said what they have to say.
     phase "clippy" cargo clippy --locked --all-targets -- -D warnings
+
+    if [[ $all == yes ]]; then
+        phase "oldest Rust" oldest_rust
+        phase "fuzz targets" fuzz_targets
+        # Does nothing where it is installed.
+        phase "cargo-deny" cargo install --locked --root "$BURNGATE_TEST_TOOLS" cargo-deny
+        phase "dependencies" dependencies
+    fi
 
     if [[ ${#failures[@]} != 0 ]]; then printf 'failed: %s\n' "${failures[@]}"; fi
     echo "$passed passed, $failed failed"
