@@ -197,6 +197,55 @@ fn a_page_of_another_site_reaches_nothing() {
     });
 }
 
+/// Requests that cannot be answered, about the held call `id`: what is unknown, what comes too late,
+/// and what is wrong.
+fn unanswerable(id: &str) -> Vec<(&'static str, String, Value, u16, &'static str)> {
+    let get = |path: &str, status, slug| ("GET", path.to_owned(), Value::Null, status, slug);
+    let post = |path: &str, body, status, slug| ("POST", path.to_owned(), body, status, slug);
+    let (approve, deny) = (
+        format!("/v1/approvals/{id}/approve"),
+        format!("/v1/approvals/{id}/deny"),
+    );
+    vec![
+        get("/v1/workflows/none", 404, "not-found"),
+        get("/v1/approvals/none", 404, "not-found"),
+        get("/v1/runs/none", 404, "not-found"),
+        get("/v2/anything", 404, "not-found"),
+        get("/v1/approvals?state=lost", 422, "invalid"),
+        get("/v1/runs?since=yesterdayish", 422, "invalid"),
+        get("/v1/runs?wrkflow=desk", 422, "invalid"),
+        get("/v1/audit?after=x", 422, "invalid"),
+        get("/v1/clamp", 405, "malformed"),
+        post(&deny, json!({}), 422, "invalid"),
+        post(
+            &deny,
+            json!({ "reason": "x", "verdict": "maybe" }),
+            422,
+            "invalid",
+        ),
+        post(&approve, json!({ "reasn": "x" }), 422, "invalid"),
+        post(
+            "/v1/reports",
+            json!({ "run": "a", "call": "b", "mode": "timeout" }),
+            422,
+            "invalid",
+        ),
+        post("/v1/reports", json!({ "run": "a" }), 422, "invalid"),
+        post(
+            "/v1/workflows/desk/recover",
+            json!({ "cause": "c" }),
+            409,
+            "conflict",
+        ),
+        post(
+            "/v1/workflows/desk/release",
+            json!({ "reason": "r" }),
+            409,
+            "conflict",
+        ),
+    ]
+}
+
 #[test]
 fn what_is_unknown_is_404_what_came_too_late_409_and_what_is_wrong_422() {
     test(async {
@@ -208,114 +257,7 @@ fn what_is_unknown_is_404_what_came_too_late_409_and_what_is_wrong_422() {
             .await
             .refused(403, "held");
         let id = held["approval"].as_str().unwrap();
-        for (method, path, body, status, slug) in [
-            (
-                "GET",
-                "/v1/workflows/none".to_owned(),
-                Value::Null,
-                404,
-                "not-found",
-            ),
-            (
-                "GET",
-                "/v1/approvals/none".to_owned(),
-                Value::Null,
-                404,
-                "not-found",
-            ),
-            (
-                "GET",
-                "/v1/runs/none".to_owned(),
-                Value::Null,
-                404,
-                "not-found",
-            ),
-            (
-                "GET",
-                "/v2/anything".to_owned(),
-                Value::Null,
-                404,
-                "not-found",
-            ),
-            (
-                "GET",
-                "/v1/approvals?state=lost".to_owned(),
-                Value::Null,
-                422,
-                "invalid",
-            ),
-            (
-                "GET",
-                "/v1/runs?since=yesterdayish".to_owned(),
-                Value::Null,
-                422,
-                "invalid",
-            ),
-            (
-                "GET",
-                "/v1/runs?wrkflow=desk".to_owned(),
-                Value::Null,
-                422,
-                "invalid",
-            ),
-            (
-                "GET",
-                "/v1/audit?after=x".to_owned(),
-                Value::Null,
-                422,
-                "invalid",
-            ),
-            ("GET", "/v1/clamp".to_owned(), Value::Null, 405, "malformed"),
-            (
-                "POST",
-                format!("/v1/approvals/{id}/deny"),
-                json!({}),
-                422,
-                "invalid",
-            ),
-            (
-                "POST",
-                format!("/v1/approvals/{id}/deny"),
-                json!({ "reason": "x", "verdict": "maybe" }),
-                422,
-                "invalid",
-            ),
-            (
-                "POST",
-                format!("/v1/approvals/{id}/approve"),
-                json!({ "reasn": "x" }),
-                422,
-                "invalid",
-            ),
-            (
-                "POST",
-                "/v1/reports".to_owned(),
-                json!({ "run": "a", "call": "b", "mode": "timeout" }),
-                422,
-                "invalid",
-            ),
-            (
-                "POST",
-                "/v1/reports".to_owned(),
-                json!({ "run": "a" }),
-                422,
-                "invalid",
-            ),
-            (
-                "POST",
-                "/v1/workflows/desk/recover".to_owned(),
-                json!({ "cause": "c" }),
-                409,
-                "conflict",
-            ),
-            (
-                "POST",
-                "/v1/workflows/desk/release".to_owned(),
-                json!({ "reason": "r" }),
-                409,
-                "conflict",
-            ),
-        ] {
+        for (method, path, body, status, slug) in unanswerable(id) {
             let answer = ask(&operator, method, &path, &body).await;
             assert_eq!(
                 (answer.status.as_u16(), answer.slug().as_str()),

@@ -121,6 +121,73 @@ fn the_run_so_far_is_told_while_it_is_open_and_when_it_has_ended() {
     });
 }
 
+async fn held(gate: &TestGate, run: &str, of: &str) -> String {
+    let problem = gate
+        .agent()
+        .run(run)
+        .post("/shop/pay", &order(of))
+        .await
+        .refused(403, "held");
+    problem["approval"].as_str().unwrap().to_owned()
+}
+
+/// Three like calls: one that went and turned out bad, one that was denied, and one that went and
+/// is open still. The approvals of the first and the last.
+async fn like_calls(gate: &TestGate) -> (String, String) {
+    let operator = gate.operator();
+    let bad = held(gate, "bad", "A-1").await;
+    operator.approve(&bad).await.passed();
+    gate.agent()
+        .run("bad")
+        .post("/shop/pay", &order("A-1"))
+        .await
+        .passed();
+    operator
+        .report("run", "bad", "wrong_action", "r-1")
+        .await
+        .passed();
+    gate.agent()
+        .post(
+            "/.burngate/runs/bad/finish",
+            &json!({ "status": "completed" }),
+        )
+        .await
+        .passed();
+    operator.booked("bad").await;
+    operator
+        .deny(&held(gate, "denied", "A-2").await, "not_now", "later")
+        .await
+        .passed();
+    let open = held(gate, "open", "A-3").await;
+    operator.approve(&open).await.passed();
+    gate.agent()
+        .run("open")
+        .post("/shop/pay", &order("A-3"))
+        .await
+        .passed();
+    (bad, open)
+}
+
+fn lists_what_touched_it_lately(told: &Value) {
+    let lately: Vec<_> = told["lately"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["run"], &one["outcome"]))
+        .collect();
+    assert_eq!(
+        lately,
+        [
+            (&json!("beside"), &json!("open")),
+            (&json!("bad"), &json!("unacceptable"))
+        ]
+    );
+    assert_eq!(
+        (&told["workflow"]["workflow"], &told["workflow"]["posture"]),
+        (&json!("desk"), &json!("healthy"))
+    );
+}
+
 #[test]
 fn what_else_touched_the_object_and_how_like_calls_turned_out_are_told() {
     test(async {
@@ -130,53 +197,14 @@ fn what_else_touched_the_object_and_how_like_calls_turned_out_are_told() {
             .policy("desk.yaml", policies::desk(""))
             .start();
         let operator = gate.operator();
-        let held = async |run: &str, of: &str| {
-            let problem = gate
-                .agent()
-                .run(run)
-                .post("/shop/pay", &order(of))
-                .await
-                .refused(403, "held");
-            problem["approval"].as_str().unwrap().to_owned()
-        };
-        // One that went and turned out bad, one that was denied, one that went and is open still.
-        let bad = held("bad", "A-1").await;
-        operator.approve(&bad).await.passed();
-        gate.agent()
-            .run("bad")
-            .post("/shop/pay", &order("A-1"))
-            .await
-            .passed();
-        operator
-            .report("run", "bad", "wrong_action", "r-1")
-            .await
-            .passed();
-        gate.agent()
-            .post(
-                "/.burngate/runs/bad/finish",
-                &json!({ "status": "completed" }),
-            )
-            .await
-            .passed();
-        operator.booked("bad").await;
-        operator
-            .deny(&held("denied", "A-2").await, "not_now", "later")
-            .await
-            .passed();
-        let open = held("open", "A-3").await;
-        operator.approve(&open).await.passed();
-        gate.agent()
-            .run("open")
-            .post("/shop/pay", &order("A-3"))
-            .await
-            .passed();
+        let (bad, open) = like_calls(&gate).await;
         // Another run touches the object, and is open.
         gate.agent()
             .run("beside")
             .post("/shop/note", &order("A-1"))
             .await
             .passed();
-        let id = held("asking", "A-1").await;
+        let id = held(&gate, "asking", "A-1").await;
         let told = eventually("the run of the first is in the records", || async {
             Some(shown(&operator, &id).await["context"].clone())
                 .filter(|context| context["alike"][0]["outcome"] == "unacceptable")
@@ -222,23 +250,7 @@ fn what_else_touched_the_object_and_how_like_calls_turned_out_are_told() {
             ),
             (3, &json!(["wrong_action"]), &json!(true))
         );
-        let lately: Vec<_> = told["lately"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| (&one["run"], &one["outcome"]))
-            .collect();
-        assert_eq!(
-            lately,
-            [
-                (&json!("beside"), &json!("open")),
-                (&json!("bad"), &json!("unacceptable"))
-            ]
-        );
-        assert_eq!(
-            (&told["workflow"]["workflow"], &told["workflow"]["posture"]),
-            (&json!("desk"), &json!("healthy"))
-        );
+        lists_what_touched_it_lately(&told);
         let rule = &told["rule"];
         assert_eq!(
             (

@@ -247,6 +247,43 @@ async fn press(
         .as_u16()
 }
 
+/// The bot for Slack, with two reviewers, and where it listens.
+async fn slack_bot(gate: &TestGate, slack: &ScriptedUpstream) -> (Program, String) {
+    let people = gate.home().join("people.json");
+    std::fs::write(
+        &people,
+        json!({ "UDANA": token_file(gate, "dana"), "UELI": token_file(gate, "eli") }).to_string(),
+    )
+    .unwrap();
+    let mut command = python("slack-approvals/bot.py");
+    command
+        .args([
+            "--channel",
+            "C1",
+            "--listen",
+            "127.0.0.1:0",
+            "--every",
+            "0.2",
+            "--people",
+        ])
+        .arg(&people);
+    command
+        .env("SLACK_API_URL", format!("{}/api/", slack.url()))
+        .env("SLACK_BOT_TOKEN", "xoxb-1")
+        .env("SLACK_SIGNING_SECRET", "slack-secret");
+    command
+        .env("BURNGATE_ADMIN", format!("http://{}", gate.admin()))
+        .env("BURNGATE_TOKEN", "bot-token");
+    let (program, line) = Program::start(&mut command).line().await;
+    let bot = line
+        .trim()
+        .strip_prefix("listening http://")
+        .and_then(|line| line.strip_suffix("/slack/events"))
+        .unwrap()
+        .to_owned();
+    (program, bot)
+}
+
 #[test]
 fn people_decide_in_slack_in_their_own_names() {
     test(async {
@@ -255,39 +292,7 @@ fn people_decide_in_slack_in_their_own_names() {
         slack.always(|_| {
             Reply::json(200, &json!({ "ok": true, "ts": "1.1", "channel": "C1", "team_id": "T1", "user_id": "UBOT", "bot_id": "B1", "bot_user_id": "UBOT" }))
         });
-        let people = gate.home().join("people.json");
-        std::fs::write(
-            &people,
-            json!({ "UDANA": token_file(&gate, "dana"), "UELI": token_file(&gate, "eli") })
-                .to_string(),
-        )
-        .unwrap();
-        let mut command = python("slack-approvals/bot.py");
-        command
-            .args([
-                "--channel",
-                "C1",
-                "--listen",
-                "127.0.0.1:0",
-                "--every",
-                "0.2",
-                "--people",
-            ])
-            .arg(&people);
-        command
-            .env("SLACK_API_URL", format!("{}/api/", slack.url()))
-            .env("SLACK_BOT_TOKEN", "xoxb-1")
-            .env("SLACK_SIGNING_SECRET", "slack-secret");
-        command
-            .env("BURNGATE_ADMIN", format!("http://{}", gate.admin()))
-            .env("BURNGATE_TOKEN", "bot-token");
-        let (_bot, line) = Program::start(&mut command).line().await;
-        let bot = line
-            .trim()
-            .strip_prefix("listening http://")
-            .and_then(|line| line.strip_suffix("/slack/events"))
-            .unwrap()
-            .to_owned();
+        let (_program, bot) = slack_bot(&gate, &slack).await;
         let shown = async |what: &str| {
             eventually(what, || async {
                 slack

@@ -3,10 +3,138 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{ScriptedUpstream, TestGate, eventually, policies, test};
+use crate::harness::{Operator, ScriptedUpstream, TestGate, eventually, policies, test};
 
 fn order(order: &str) -> Value {
     json!({ "order": order, "amount": 12.50 })
+}
+
+/// What is counted of decisions, by workflow or by rule.
+fn figures(of: &Value) -> [u64; 8] {
+    let number = |name: &str| {
+        of[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {name} in {of}"))
+    };
+    [
+        "held",
+        "decisions",
+        "approved",
+        "edited",
+        "turned_bad",
+        "denied_not_now",
+        "unasked",
+        "unasked_turned_bad",
+    ]
+    .map(number)
+}
+
+/// Calls that are held by the level and by a rule: decided, sent, and reported on.
+async fn decide_and_report(gate: &TestGate) {
+    let operator = gate.operator();
+    let held = async |path: &str, of: &str| {
+        let problem = gate
+            .agent()
+            .run(of)
+            .post(path, &order(of))
+            .await
+            .refused(403, "held");
+        problem["approval"].as_str().unwrap().to_owned()
+    };
+    let send = async |path: &str, of: &str| {
+        gate.agent()
+            .run(of)
+            .post(path, &order(of))
+            .await
+            .passed()
+            .call()
+            .to_owned()
+    };
+    // By the level: one that is right, one that turns out bad, one with other arguments, one
+    // denied.
+    for of in ["right", "bad", "edited"] {
+        let id = held("/shop/pay", of).await;
+        let edit = if of == "edited" {
+            json!({ "edit": { "order": of, "amount": 1 } })
+        } else {
+            json!({})
+        };
+        operator
+            .post(&format!("/v1/approvals/{id}/approve"), &edit)
+            .await
+            .passed();
+        send("/shop/pay", of).await;
+    }
+    operator
+        .deny(&held("/shop/pay", "no").await, "not_now", "later")
+        .await
+        .passed();
+    // By `hold_when`: one that waits, and two that go under a grant for a while, of which one
+    // turns out bad.
+    held("/shop/change", "waits").await;
+    operator
+        .post(
+            "/v1/workflows/desk/grants",
+            &json!({ "tool": "shop/change", "for": "10m", "max": 2, "reason": "month's end" }),
+        )
+        .await
+        .passed();
+    send("/shop/change", "unasked").await;
+    send("/shop/change", "unasked-bad").await;
+    for of in ["bad", "unasked-bad"] {
+        operator
+            .report("run", of, "wrong_action", of)
+            .await
+            .passed();
+    }
+}
+
+/// The command line says what the API says.
+fn pages_say_the_same(gate: &TestGate) {
+    let page = |arguments: &[&str]| String::from_utf8(gate.cli(arguments).stdout).unwrap();
+    let status = page(&["status", "desk"]);
+    assert!(
+        status.contains(
+            "In the last week 5 calls were held for a person; half of 4 decisions came within "
+        ),
+        "{status}"
+    );
+    assert!(
+        status.contains("2 calls went under a grant for a while, and 1 of them turned out bad."),
+        "{status}"
+    );
+    for format in ["markdown", "html"] {
+        let review = page(&["review", "--format", format])
+            .replace("\\_", "_")
+            .replace("<code>", "")
+            .replace("</code>", "");
+        assert!(
+            review.contains("hold_when")
+                && review.contains(".yaml:")
+                && review.contains("2 calls went under a grant that was given for a while"),
+            "{format}: {review}"
+        );
+    }
+}
+
+async fn metrics_count_them(operator: &Operator) {
+    let counted = || async {
+        let metrics = operator.get("/metrics").await.passed().body.clone();
+        let text = String::from_utf8_lossy(&metrics).into_owned();
+        text.contains("burngate_approvals_unasked_total{workflow=\"desk\"} 2\n")
+            .then_some(text)
+    };
+    let metrics = eventually("the calls that went unasked, in the metrics", counted).await;
+    for (decision, count) in [("approve", 2), ("approve_edited", 1), ("deny_not_now", 1)] {
+        let line = format!(
+            "burngate_approval_decisions_total{{workflow=\"desk\",rule=\"level\",decision=\"{decision}\"}} {count}\n"
+        );
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    assert!(
+        metrics.contains("burngate_approval_decision_seconds_count 4\n"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -22,85 +150,12 @@ fn decisions_are_counted_with_how_they_turned_out_by_workflow_and_by_rule() {
             .policy("desk.yaml", policies::desk(""))
             .start();
         let operator = gate.operator();
-        let held = async |path: &str, of: &str| {
-            let problem = gate
-                .agent()
-                .run(of)
-                .post(path, &order(of))
-                .await
-                .refused(403, "held");
-            problem["approval"].as_str().unwrap().to_owned()
-        };
-        let send = async |path: &str, of: &str| {
-            gate.agent()
-                .run(of)
-                .post(path, &order(of))
-                .await
-                .passed()
-                .call()
-                .to_owned()
-        };
-        // By the level: one that is right, one that turns out bad, one with other arguments, one
-        // denied.
-        for of in ["right", "bad", "edited"] {
-            let id = held("/shop/pay", of).await;
-            let edit = if of == "edited" {
-                json!({ "edit": { "order": of, "amount": 1 } })
-            } else {
-                json!({})
-            };
-            operator
-                .post(&format!("/v1/approvals/{id}/approve"), &edit)
-                .await
-                .passed();
-            send("/shop/pay", of).await;
-        }
-        operator
-            .deny(&held("/shop/pay", "no").await, "not_now", "later")
-            .await
-            .passed();
-        // By `hold_when`: one that waits, and two that go under a grant for a while, of which one
-        // turns out bad.
-        held("/shop/change", "waits").await;
-        operator
-            .post(
-                "/v1/workflows/desk/grants",
-                &json!({ "tool": "shop/change", "for": "10m", "max": 2, "reason": "month's end" }),
-            )
-            .await
-            .passed();
-        send("/shop/change", "unasked").await;
-        send("/shop/change", "unasked-bad").await;
-        for of in ["bad", "unasked-bad"] {
-            operator
-                .report("run", of, "wrong_action", of)
-                .await
-                .passed();
-        }
-
+        decide_and_report(&gate).await;
         let told = operator
             .get("/v1/workflows/desk/approvals?since=1d")
             .await
             .passed()
             .json();
-        let figures = |of: &Value| {
-            let number = |name: &str| {
-                of[name]
-                    .as_u64()
-                    .unwrap_or_else(|| panic!("no {name} in {of}"))
-            };
-            [
-                "held",
-                "decisions",
-                "approved",
-                "edited",
-                "turned_bad",
-                "denied_not_now",
-                "unasked",
-                "unasked_turned_bad",
-            ]
-            .map(number)
-        };
         assert_eq!(figures(&told), [5, 4, 3, 1, 1, 1, 2, 1]);
         assert_eq!(
             (&told["without_edits"], &told["turned_bad_share"]),
@@ -135,31 +190,7 @@ fn decisions_are_counted_with_how_they_turned_out_by_workflow_and_by_rule() {
             figures(&review["workflows"][0]["approvals"]),
             figures(&told)
         );
-        let page = |arguments: &[&str]| String::from_utf8(gate.cli(arguments).stdout).unwrap();
-        let status = page(&["status", "desk"]);
-        assert!(
-            status.contains(
-                "In the last week 5 calls were held for a person; half of 4 decisions came within "
-            ),
-            "{status}"
-        );
-        assert!(
-            status
-                .contains("2 calls went under a grant for a while, and 1 of them turned out bad."),
-            "{status}"
-        );
-        for format in ["markdown", "html"] {
-            let review = page(&["review", "--format", format])
-                .replace("\\_", "_")
-                .replace("<code>", "")
-                .replace("</code>", "");
-            assert!(
-                review.contains("hold_when")
-                    && review.contains(".yaml:")
-                    && review.contains("2 calls went under a grant that was given for a while"),
-                "{format}: {review}"
-            );
-        }
+        pages_say_the_same(&gate);
         // A report that is taken back is held against nobody.
         operator
             .post(
@@ -179,22 +210,6 @@ fn decisions_are_counted_with_how_they_turned_out_by_workflow_and_by_rule() {
             .await
             .refused(404, "not-found");
 
-        let counted = || async {
-            let metrics = operator.get("/metrics").await.passed().body.clone();
-            let text = String::from_utf8_lossy(&metrics).into_owned();
-            text.contains("burngate_approvals_unasked_total{workflow=\"desk\"} 2\n")
-                .then_some(text)
-        };
-        let metrics = eventually("the calls that went unasked, in the metrics", counted).await;
-        for (decision, count) in [("approve", 2), ("approve_edited", 1), ("deny_not_now", 1)] {
-            let line = format!(
-                "burngate_approval_decisions_total{{workflow=\"desk\",rule=\"level\",decision=\"{decision}\"}} {count}\n"
-            );
-            assert!(metrics.contains(&line), "{line}{metrics}");
-        }
-        assert!(
-            metrics.contains("burngate_approval_decision_seconds_count 4\n"),
-            "{metrics}"
-        );
+        metrics_count_them(&operator).await;
     });
 }

@@ -301,11 +301,7 @@ async fn operators(gate: &TestGate, bot: &Agent) {
 
 /// How runs turn out, and what people make of it.
 async fn outcomes(gate: &TestGate, bot: &Agent) {
-    let (rob, olga, operator) = (
-        gate.reviewer("rob-token"),
-        gate.reviewer("olga-token"),
-        gate.operator(),
-    );
+    let (rob, operator) = (gate.reviewer("rob-token"), gate.operator());
     let works = async |run: &str, status: &str| {
         let agent = bot.clone().run(run);
         agent.post("/shop/change", &order(run)).await.passed();
@@ -370,6 +366,16 @@ async fn outcomes(gate: &TestGate, bot: &Agent) {
     fs::write(gate.home().join("history.jsonl"), format!("{}\n", json!({ "at": at.to_string(), "workflow": "desk", "run": "old", "outcome": "acceptable" })))
         .unwrap();
     cli(gate, &["import", "--history", "history.jsonl"]);
+    burned_and_recovered(gate, bot).await;
+}
+
+/// A burned budget, a waiver and a recovery.
+async fn burned_and_recovered(gate: &TestGate, bot: &Agent) {
+    let (rob, olga, operator) = (
+        gate.reviewer("rob-token"),
+        gate.reviewer("olga-token"),
+        gate.operator(),
+    );
     // So many that went well that the failures are no breach.
     for _ in 0..25 {
         bot.post("/shop/note", &order("B-3")).await.passed();

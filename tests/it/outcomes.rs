@@ -428,13 +428,16 @@ async fn held(world: &World, hand: &mut Hand) {
 
 /// What people and another system say afterwards, of runs that were booked as acceptable.
 async fn said_later(world: &World, hand: &mut Hand) {
+    said_by_people(world, hand).await;
+    said_by_a_system(world, hand).await;
+    said_of_a_batch(world, hand).await;
+}
+
+async fn said_by_people(world: &World, hand: &mut Hand) {
     for run in ["missed", "rude", "seen", "forgiven", "drill"] {
         world.works(run).await;
     }
-    for run in ["reversed", "confirmed"] {
-        world.refunds(run).await;
-    }
-    world.operator().booked("confirmed").await;
+    world.operator().booked("drill").await;
 
     // A person, by the run: it should have escalated.
     world
@@ -478,24 +481,6 @@ async fn said_later(world: &World, hand: &mut Hand) {
     assert_eq!(changed, 1, "one of them changed the run");
     hand.run(true, &["wrong_action"]).checked += 1;
 
-    // Another system, both ways.
-    for (run, right) in [("reversed", false), ("confirmed", true)] {
-        let booked = world.signal(&format!("refund-{run}"), run, run).await;
-        assert_eq!(
-            (&booked["matched"], &booked["result"]["run"]),
-            (&json!(true), &json!(run)),
-            "{booked}"
-        );
-        match right {
-            true => hand.run(false, &[]).checked += 1,
-            false => {
-                let reversed = hand.run(true, &["major_correction"]);
-                (reversed.checked, reversed.corrected) =
-                    (reversed.checked + 1, reversed.corrected + 1);
-            }
-        }
-    }
-
     // Taken back, and taken out.
     let report = json!({ "run": "forgiven", "mode": "wrong_action", "ref": "T-2" });
     world.report("rob", &report).await.passed();
@@ -516,8 +501,34 @@ async fn said_later(world: &World, hand: &mut Hand) {
         .post("/v1/runs/drill/exclude", &json!({ "reason": "a drill" }))
         .await
         .passed();
+}
 
-    // A batch, of which one half is taken back by its reference again.
+/// Another system says it, both ways.
+async fn said_by_a_system(world: &World, hand: &mut Hand) {
+    for run in ["reversed", "confirmed"] {
+        world.refunds(run).await;
+    }
+    world.operator().booked("confirmed").await;
+    for (run, right) in [("reversed", false), ("confirmed", true)] {
+        let booked = world.signal(&format!("refund-{run}"), run, run).await;
+        assert_eq!(
+            (&booked["matched"], &booked["result"]["run"]),
+            (&json!(true), &json!(run)),
+            "{booked}"
+        );
+        match right {
+            true => hand.run(false, &[]).checked += 1,
+            false => {
+                let reversed = hand.run(true, &["major_correction"]);
+                (reversed.checked, reversed.corrected) =
+                    (reversed.checked + 1, reversed.corrected + 1);
+            }
+        }
+    }
+}
+
+/// Of two batches, one is taken back by its reference again.
+async fn said_of_a_batch(world: &World, hand: &mut Hand) {
     for (reference, runs) in [
         ("B-1", ["batch-1", "batch-2"]),
         ("B-2", ["batch-3", "batch-4"]),

@@ -240,7 +240,7 @@ fn curl_gets_through_the_gate_what_it_gets_without_it() {
 }
 
 #[test]
-fn curl_writes_waits_and_is_refused() {
+fn curl_writes_and_is_bounded() {
     test(async {
         let blog = Blog::start().await;
         let gate = gate(&blog);
@@ -320,6 +320,18 @@ fn curl_writes_waits_and_is_refused() {
             (over.status, over.problem().as_str()),
             (413, "urn:burngate:problem:too-large")
         );
+    });
+}
+
+#[test]
+fn curl_is_refused_and_waits_for_a_person() {
+    test(async {
+        let blog = Blog::start().await;
+        let gate = gate(&blog);
+        let posts = format!("http://{}/blog/posts", gate.listen());
+        let json = ["-H", "Content-Type: application/json"];
+        let second = curl(&[&json[..], &["-d", r#"{"id":2,"title":"second"}"#, &posts]].concat());
+        assert_eq!(second.status, 201);
         let denied = curl(&[&json[..], &["-X", "PUT", "-d", "{}", &format!("{posts}/1")]].concat());
         assert_eq!(
             (denied.status, denied.problem().as_str()),

@@ -28,6 +28,28 @@ async fn failed(
     eventually("the run with its call", ended).await
 }
 
+/// A run that burns the budget. Its id.
+async fn burn(agent: &Agent, operator: &Operator, card: &Value) -> String {
+    let first = agent
+        .post("/shop/note", card)
+        .await
+        .passed()
+        .call()
+        .to_owned();
+    let wrong = operator.run_of(&first).await["run"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    operator
+        .report("run", &wrong, "wrong_action", "CRM-1")
+        .await
+        .passed();
+    operator
+        .stands("desk", "burned", |standing| standing["posture"] == "burned")
+        .await;
+    wrong
+}
+
 #[test]
 fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_healthy() {
     test(async {
@@ -43,23 +65,7 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
             agent.post("/shop/note", &card).await.passed();
         }
         let before = failed(&upstream, &agent, &operator, &card).await;
-        let first = agent
-            .post("/shop/note", &card)
-            .await
-            .passed()
-            .call()
-            .to_owned();
-        let wrong = operator.run_of(&first).await["run"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        operator
-            .report("run", &wrong, "wrong_action", "CRM-1")
-            .await
-            .passed();
-        operator
-            .stands("desk", "burned", |standing| standing["posture"] == "burned")
-            .await;
+        let wrong = burn(&agent, &operator, &card).await;
 
         let after = failed(&upstream, &agent, &operator, &card).await;
         let sampled = operator

@@ -264,6 +264,18 @@ fn what_the_official_library_signs_is_believed_and_nothing_else_is() {
                 String::from_utf8_lossy(&answer.body)
             );
         }
+        assert_eq!(
+            gate.operator().standing("refunds").await["budget"]["unacceptable"],
+            1
+        );
+    });
+}
+
+#[test]
+fn a_signed_delivery_that_does_not_fit_its_rules_changes_nothing() {
+    test(async {
+        let (_upstream, gate) = example().await;
+        let body = reversed("A-1", "REV-1");
         // The operator's token is no signature.
         let bearer = vec![(
             "authorization".to_owned(),
@@ -321,7 +333,7 @@ fn what_the_official_library_signs_is_believed_and_nothing_else_is() {
         .refused(400, "malformed");
         assert_eq!(
             gate.operator().standing("refunds").await["budget"]["unacceptable"],
-            1
+            0
         );
     });
 }

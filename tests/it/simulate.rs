@@ -369,6 +369,113 @@ fn what_cannot_be_simulated_says_why() {
 /// 90% of 40 runs: four may fail.
 const FOUR: &str = "objective: { target: 90%, expected_runs: 40, unacceptable: [wrong_action, policy_violation, timeout, tool_error] }\n";
 
+/// Calls of every kind: allowed, held and approved, denied, clamped away, and failed until the
+/// budget is burned.
+async fn until_it_burns(upstream: &ScriptedUpstream, gate: &TestGate) {
+    let (agent, operator) = (gate.agent(), gate.operator());
+    for n in 0..6 {
+        agent
+            .post("/shop/change", &json!({ "order": format!("A-{n}") }))
+            .await
+            .passed();
+    }
+    operator
+        .stands("desk", "6 runs", |standing| standing["budget"]["runs"] == 6)
+        .await;
+    // A person approves a call; another is clamped away; reports come and go.
+    let held = agent
+        .post("/shop/pay", &json!({ "order": "A-9" }))
+        .await
+        .refused(403, "held");
+    operator
+        .approve(held["approval"].as_str().unwrap())
+        .await
+        .passed();
+    agent
+        .post("/shop/pay", &json!({ "order": "A-9" }))
+        .await
+        .passed();
+    // Conditions are judged again by the arguments on record.
+    agent
+        .post("/shop/charge", &json!({ "amount": 100 }))
+        .await
+        .passed();
+    let held = agent
+        .post("/shop/charge", &json!({ "amount": 700 }))
+        .await
+        .refused(403, "held");
+    operator
+        .approve(held["approval"].as_str().unwrap())
+        .await
+        .passed();
+    agent
+        .post("/shop/charge", &json!({ "amount": 700 }))
+        .await
+        .passed();
+    agent
+        .post("/shop/charge", &json!({ "amount": 2_000 }))
+        .await
+        .refused(403, "denied");
+    operator.clamp("desk", "read_only").await.passed();
+    agent
+        .post("/shop/change", &json!({ "order": "A-1" }))
+        .await
+        .refused(403, "level");
+    operator
+        .post("/v1/workflows/desk/release", &json!({ "reason": "over" }))
+        .await
+        .passed();
+    for n in 0..3 {
+        upstream.next(Reply::reset());
+        agent
+            .post("/shop/change", &json!({ "order": format!("lost-{n}") }))
+            .await
+            .refused(502, "ambiguous");
+    }
+    operator
+        .stands("desk", "burned", |standing| standing["posture"] == "burned")
+        .await;
+    agent
+        .post("/shop/change", &json!({ "order": "A-2" }))
+        .await
+        .refused(403, "held");
+}
+
+/// A recovery, and a report that comes and goes.
+async fn after_it_burned(gate: &TestGate) {
+    let (agent, operator) = (gate.agent(), gate.operator());
+    operator
+        .post(
+            "/v1/workflows/desk/recover",
+            &json!({ "cause": "a flaky network" }),
+        )
+        .await
+        .passed();
+    agent
+        .post("/shop/change", &json!({ "order": "A-3" }))
+        .await
+        .passed();
+    operator
+        .stands("desk", "the run after the restart", |standing| {
+            standing["budget"]["runs"].as_u64() > Some(11)
+        })
+        .await;
+    operator
+        .post(
+            "/v1/reports",
+            &json!({ "subject": "A-3", "mode": "wrong_action" }),
+        )
+        .await
+        .passed();
+    operator
+        .post(
+            "/v1/reports",
+            &json!({ "subject": "A-3", "mode": "wrong_action", "retract": true }),
+        )
+        .await
+        .passed();
+}
+
 #[test]
 fn g12_the_same_policies_over_a_gates_journal_give_the_same_consequences_event_for_event() {
     test(async {
@@ -385,105 +492,9 @@ fn g12_the_same_policies_over_a_gates_journal_give_the_same_consequences_event_f
             .policy("shop.yaml", charge(500, 1_000))
             .policy("desk.yaml", policy.as_str())
             .start();
-        let (agent, operator) = (gate.agent(), gate.operator());
-        for n in 0..6 {
-            agent
-                .post("/shop/change", &json!({ "order": format!("A-{n}") }))
-                .await
-                .passed();
-        }
-        operator
-            .stands("desk", "6 runs", |standing| standing["budget"]["runs"] == 6)
-            .await;
-        // A person approves a call; another is clamped away; reports come and go.
-        let held = agent
-            .post("/shop/pay", &json!({ "order": "A-9" }))
-            .await
-            .refused(403, "held");
-        operator
-            .approve(held["approval"].as_str().unwrap())
-            .await
-            .passed();
-        agent
-            .post("/shop/pay", &json!({ "order": "A-9" }))
-            .await
-            .passed();
-        // Conditions are judged again by the arguments on record.
-        agent
-            .post("/shop/charge", &json!({ "amount": 100 }))
-            .await
-            .passed();
-        let held = agent
-            .post("/shop/charge", &json!({ "amount": 700 }))
-            .await
-            .refused(403, "held");
-        operator
-            .approve(held["approval"].as_str().unwrap())
-            .await
-            .passed();
-        agent
-            .post("/shop/charge", &json!({ "amount": 700 }))
-            .await
-            .passed();
-        agent
-            .post("/shop/charge", &json!({ "amount": 2_000 }))
-            .await
-            .refused(403, "denied");
-        operator.clamp("desk", "read_only").await.passed();
-        agent
-            .post("/shop/change", &json!({ "order": "A-1" }))
-            .await
-            .refused(403, "level");
-        operator
-            .post("/v1/workflows/desk/release", &json!({ "reason": "over" }))
-            .await
-            .passed();
-        for n in 0..3 {
-            upstream.next(Reply::reset());
-            agent
-                .post("/shop/change", &json!({ "order": format!("lost-{n}") }))
-                .await
-                .refused(502, "ambiguous");
-        }
-        operator
-            .stands("desk", "burned", |standing| standing["posture"] == "burned")
-            .await;
-        agent
-            .post("/shop/change", &json!({ "order": "A-2" }))
-            .await
-            .refused(403, "held");
+        until_it_burns(&upstream, &gate).await;
         gate.restart();
-        let (agent, operator) = (gate.agent(), gate.operator());
-        operator
-            .post(
-                "/v1/workflows/desk/recover",
-                &json!({ "cause": "a flaky network" }),
-            )
-            .await
-            .passed();
-        agent
-            .post("/shop/change", &json!({ "order": "A-3" }))
-            .await
-            .passed();
-        operator
-            .stands("desk", "the run after the restart", |standing| {
-                standing["budget"]["runs"].as_u64() > Some(11)
-            })
-            .await;
-        operator
-            .post(
-                "/v1/reports",
-                &json!({ "subject": "A-3", "mode": "wrong_action" }),
-            )
-            .await
-            .passed();
-        operator
-            .post(
-                "/v1/reports",
-                &json!({ "subject": "A-3", "mode": "wrong_action", "retract": true }),
-            )
-            .await
-            .passed();
+        after_it_burned(&gate).await;
         let told = simulate(&gate, "journal", &["--data", "burngate-data"]);
         let desk = &told["workflows"]["desk"];
         let difference = &desk["difference"];
@@ -498,7 +509,7 @@ fn g12_the_same_policies_over_a_gates_journal_give_the_same_consequences_event_f
             [0, 0],
             "{difference}"
         );
-        let live = operator.standing("desk").await;
+        let live = gate.operator().standing("desk").await;
         assert_eq!(
             (&desk["posture"], &desk["level"]),
             (&live["posture"], &live["level"]["effective"])

@@ -586,6 +586,69 @@ fn compare(model: &Model, state: &State) {
     );
 }
 
+/// Gives the fold one event. No burn opens inside another.
+fn apply(state: &mut State, now: i64, event: &Event) {
+    let before = of(state).account().posture();
+    let effects = state.apply(&entry(now, event.clone()));
+    let opens = effects
+        .iter()
+        .any(|entry| entry.event == Event::Followed(Effect::BurnOpened));
+    assert!(!opens || before < Posture::Burned);
+}
+
+/// The run turns out to have executed a `high` call, or is taken out of the counts, or put back.
+fn raise_or_exclude(
+    rng: &mut Rng,
+    model: &mut Model,
+    state: &mut State,
+    index: usize,
+) -> (Event, bool) {
+    let before = model.runs[index].clone();
+    if before.is_unacceptable() && !before.high && rng.one_in(2) {
+        let event = Event::BookedHigh {
+            run: run(index as u64),
+            booked_at: time(before.at),
+        };
+        apply(state, model.now, &event);
+        model.revise(
+            index,
+            Booked {
+                high: true,
+                ..before
+            },
+        );
+        return (event, true);
+    }
+    let after = Booked {
+        excluded: !before.excluded,
+        ..before.clone()
+    };
+    let revision = revision(
+        index as u64,
+        before.at,
+        before.high,
+        before.mark(),
+        after.mark(),
+    );
+    let adds = before.excluded;
+    let event = if adds {
+        Event::Reinstated {
+            revision,
+            by: "ada".into(),
+        }
+    } else {
+        Event::Excluded {
+            revision,
+            reason: "an incident".into(),
+            reference: None,
+            by: "ada".into(),
+        }
+    };
+    apply(state, model.now, &event);
+    model.revise(index, after);
+    (event, adds)
+}
+
 /// One random event, given to both.
 fn happen(rng: &mut Rng, model: &mut Model, state: &mut State) -> (Event, bool) {
     let now = model.now;
@@ -598,14 +661,7 @@ fn happen(rng: &mut Rng, model: &mut Model, state: &mut State) -> (Event, bool) 
     let high = rng.one_in(3);
     let chosen = (!model.runs.is_empty()).then(|| rng.below(model.runs.len() as u64) as usize);
     let id = model.runs.len() as u64;
-    let apply = |state: &mut State, event: &Event| {
-        let before = of(state).account().posture();
-        let effects = state.apply(&entry(now, event.clone()));
-        let opens = effects
-            .iter()
-            .any(|entry| entry.event == Event::Followed(Effect::BurnOpened));
-        assert!(!opens || before < Posture::Burned);
-    };
+    let apply = |state: &mut State, event: &Event| apply(state, now, event);
     match (rng.below(12), chosen) {
         (0..=3, _) => {
             let (runs, idle) = (1 + rng.below(12), rng.below(3));
@@ -686,52 +742,7 @@ fn happen(rng: &mut Rng, model: &mut Model, state: &mut State) -> (Event, bool) 
             model.revise(index, after);
             (event, false)
         }
-        (_, Some(index)) => {
-            let before = model.runs[index].clone();
-            if before.is_unacceptable() && !before.high && rng.one_in(2) {
-                let event = Event::BookedHigh {
-                    run: run(index as u64),
-                    booked_at: time(before.at),
-                };
-                apply(state, &event);
-                model.revise(
-                    index,
-                    Booked {
-                        high: true,
-                        ..before
-                    },
-                );
-                return (event, true);
-            }
-            let after = Booked {
-                excluded: !before.excluded,
-                ..before.clone()
-            };
-            let revision = revision(
-                index as u64,
-                before.at,
-                before.high,
-                before.mark(),
-                after.mark(),
-            );
-            let adds = before.excluded;
-            let event = if adds {
-                Event::Reinstated {
-                    revision,
-                    by: "ada".into(),
-                }
-            } else {
-                Event::Excluded {
-                    revision,
-                    reason: "an incident".into(),
-                    reference: None,
-                    by: "ada".into(),
-                }
-            };
-            apply(state, &event);
-            model.revise(index, after);
-            (event, adds)
-        }
+        (_, Some(index)) => raise_or_exclude(rng, model, state, index),
     }
 }
 

@@ -377,7 +377,11 @@ fn thirty_days_earn_volume_sixty_a_skipped_review_and_two_burns_in_a_quarter_tak
         ("standard", 600)
     );
 
-    // Earned back: burned days do not count, from the demotion on.
+    earned_back(&mut world);
+}
+
+/// Earned back: burned days do not count, from the demotion on.
+fn earned_back(world: &mut World) {
     let effects = world.good_days(92, 40);
     let regained: Vec<_> = effects
         .iter()

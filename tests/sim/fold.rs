@@ -22,6 +22,49 @@ use crate::world::{
 
 const NAMES: [&str; 3] = ["refunds", "triage", "mail"];
 
+fn held(rng: &mut Rng, approval: ApprovalId, at: i64) -> Event {
+    let request = Request {
+        approval,
+        run: "run".into(),
+        call: CallId::from_bits(1),
+        agent: "clerk".into(),
+        tool: "pay/refund".into(),
+        risk: Risk::High,
+        target: "POST /".into(),
+        args: None,
+        subject: None,
+        digest: Digest::new([1; 32]),
+        rule: "level".into(),
+        place: None,
+        reason: "held".into(),
+        needed: 1,
+        expires_at: time(at + rng.within(-1_000, 2 * HOUR)),
+        escalate: None,
+        grant: Duration::from_secs(rng.below(900)),
+        steps: Vec::new(),
+    };
+    Event::Held(Box::new(request))
+}
+
+/// One of `runs`, each with when it was booked and as what, comes to stand otherwise.
+fn revised(rng: &mut Rng, runs: &mut [(u64, i64, Mark)]) -> Event {
+    let index = rng.below(runs.len() as u64) as usize;
+    let (run, booked_at, was) = &mut runs[index];
+    let now = rng.pick(&[Mark::Acceptable, Mark::Unacceptable, Mark::Excluded]);
+    let revision = revision(*run, *booked_at, false, *was, now);
+    *was = now;
+    match now {
+        Mark::Unacceptable => reported(revision, &FailureMode::Timeout),
+        Mark::Excluded => Event::Excluded {
+            revision,
+            reason: "an incident".into(),
+            reference: None,
+            by: "ada".into(),
+        },
+        _ => retracted(revision, FailureMode::WrongAction),
+    }
+}
+
 fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
     let tiers = [Tier::Low, Tier::Medium, Tier::High];
     let some = |rng: &mut Rng| Terms {
@@ -69,29 +112,7 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                 by: None,
                 reason: "earned".into(),
             },
-            5 => {
-                let request = Request {
-                    approval,
-                    run: "run".into(),
-                    call: CallId::from_bits(1),
-                    agent: "clerk".into(),
-                    tool: "pay/refund".into(),
-                    risk: Risk::High,
-                    target: "POST /".into(),
-                    args: None,
-                    subject: None,
-                    digest: Digest::new([1; 32]),
-                    rule: "level".into(),
-                    place: None,
-                    reason: "held".into(),
-                    needed: 1,
-                    expires_at: time(at + rng.within(-1_000, 2 * HOUR)),
-                    escalate: None,
-                    grant: Duration::from_secs(rng.below(900)),
-                    steps: Vec::new(),
-                };
-                Event::Held(Box::new(request))
-            }
+            5 => held(rng, approval, at),
             6 => Event::Decided {
                 approval,
                 decision: Decision {
@@ -105,28 +126,9 @@ fn journal(rng: &mut Rng) -> (Vec<Entry>, i64) {
                 },
             },
             7 | 8 => tallied(at, rng.below(20), 0, rng.below(3)),
-            9 if !runs.is_empty() => {
-                let (run, booked_at, was): (u64, i64, &mut Mark) = {
-                    let index = rng.below(runs.len() as u64) as usize;
-                    let run: &mut (u64, i64, Mark, &str) = &mut runs[index];
-                    (run.0, run.1, &mut run.2)
-                };
-                let now = rng.pick(&[Mark::Acceptable, Mark::Unacceptable, Mark::Excluded]);
-                let revision = revision(run, booked_at, false, *was, now);
-                *was = now;
-                match now {
-                    Mark::Unacceptable => reported(revision, &FailureMode::Timeout),
-                    Mark::Excluded => Event::Excluded {
-                        revision,
-                        reason: "an incident".into(),
-                        reference: None,
-                        by: "ada".into(),
-                    },
-                    _ => retracted(revision, FailureMode::WrongAction),
-                }
-            }
+            9 if !runs.is_empty() => revised(rng, &mut runs),
             _ => {
-                runs.push((id, at, Mark::Unacceptable, name));
+                runs.push((id, at, Mark::Unacceptable));
                 booked(
                     id,
                     false,

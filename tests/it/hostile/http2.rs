@@ -163,111 +163,131 @@ async fn refuses(world: &World, cases: &[(&str, Vec<u8>)]) {
     );
 }
 
+/// Lengths that are none, and fields of one HTTP/1 hop.
+fn lengths_and_hops(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut cases = vec![
+        ("a31 shorter", call(&[("content-length", b"99")], body)),
+        ("a31 longer", call(&[("content-length", b"3")], body)),
+        ("a31 sign", call(&[("content-length", b"+31")], body)),
+        (
+            "a31 twice",
+            call(&[("content-length", b"31"), ("content-length", b"3")], body),
+        ),
+    ];
+    for (name, value) in [
+        ("transfer-encoding", &b"chunked"[..]),
+        ("connection", b"close"),
+        ("upgrade", b"h2c"),
+        ("te", b"gzip"),
+        ("keep-alive", b"1"),
+        ("proxy-connection", b"close"),
+    ] {
+        cases.push((name, call(&[(name, value)], body)));
+    }
+    cases
+}
+
+/// Fields and pseudo-fields that would be others, or more, as lines.
+fn fields_that_split(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut cases = Vec::new();
+    for (name, value) in [
+        ("X-Upper", &b"a"[..]),
+        ("x:y", b"a"),
+        ("", b"a"),
+        ("x y", b"a"),
+        ("x\ny", b"a"),
+        ("x", b"a\r\nb: c"),
+        ("x", b"a\nb"),
+        ("x", b"a\0b"),
+        ("burngate_workflow", b"desk"),
+    ] {
+        cases.push(("a33", call(&[(name, value)], body)));
+    }
+    for (at, value) in [
+        (0, &b"GET / HTTP/1.1\r\nx: "[..]),
+        (0, b"PO ST"),
+        (2, b"gate\r\nx: y"),
+        (2, b"user@gate"),
+        (2, b"a,b"),
+        (3, b"/shop/refunds HTTP/1.1\r\nx: y"),
+        (3, b"/shop/re funds"),
+        (3, b""),
+        (3, b"shop"),
+        (3, b"http://x/shop/refunds"),
+        (3, b"*"),
+        (3, b"/shop/%2e%2e/%2e%2e"),
+        (3, b"/shop/a%2fb"),
+    ] {
+        let mut fields = PLACE.to_vec();
+        fields[at].1 = value;
+        fields.push(("content-type", b"application/json"));
+        cases.push(("a33 a35", raw(&fields, body)));
+    }
+    cases
+}
+
+/// Places that are given twice, in the wrong order or not at all, and CONNECT.
+fn places_in_doubt(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut cases = Vec::new();
+    cases.push(("a34 other host", call(&[("host", b"other")], body)));
+    cases.push((
+        "a34 two hosts",
+        call(&[("host", b"gate"), ("host", b"gate")], body),
+    ));
+    cases.push((
+        "a34 neither",
+        raw(
+            &[
+                PLACE[0],
+                PLACE[1],
+                PLACE[3],
+                ("content-type", b"application/json"),
+            ],
+            body,
+        ),
+    ));
+    cases.push((
+        "a35 twice",
+        raw(&[&PLACE[..], &[(":path", b"/shop/look/1")]].concat(), body),
+    ));
+    cases.push((
+        "a35 behind",
+        raw(&[PLACE[0], PLACE[1], PLACE[2], ("x", b"y"), PLACE[3]], body),
+    ));
+    cases.push((
+        "a35 unknown",
+        raw(&[&PLACE[..], &[(":other", b"x")]].concat(), body),
+    ));
+    cases.push((
+        "a35 a response's",
+        raw(&[&PLACE[..], &[(":status", b"200")]].concat(), body),
+    ));
+    cases.push((
+        "a38 connect",
+        raw(&[(":method", b"CONNECT"), (":authority", b"gate")], b""),
+    ));
+    cases.push((
+        "a38 extended",
+        raw(
+            &[
+                &[(":method", &b"CONNECT"[..]), (":protocol", b"websocket")],
+                &PLACE[1..],
+            ]
+            .concat(),
+            b"",
+        ),
+    ));
+    cases
+}
+
 #[test]
 fn a31_to_a35_heads_that_a_downgrade_would_turn_into_others_are_refused() {
     test(async {
         let world = World::start().await;
         let body = ORDINARY.as_bytes();
-        let mut cases = vec![
-            ("a31 shorter", call(&[("content-length", b"99")], body)),
-            ("a31 longer", call(&[("content-length", b"3")], body)),
-            ("a31 sign", call(&[("content-length", b"+31")], body)),
-            (
-                "a31 twice",
-                call(&[("content-length", b"31"), ("content-length", b"3")], body),
-            ),
-        ];
-        for (name, value) in [
-            ("transfer-encoding", &b"chunked"[..]),
-            ("connection", b"close"),
-            ("upgrade", b"h2c"),
-            ("te", b"gzip"),
-            ("keep-alive", b"1"),
-            ("proxy-connection", b"close"),
-        ] {
-            cases.push((name, call(&[(name, value)], body)));
-        }
-        for (name, value) in [
-            ("X-Upper", &b"a"[..]),
-            ("x:y", b"a"),
-            ("", b"a"),
-            ("x y", b"a"),
-            ("x\ny", b"a"),
-            ("x", b"a\r\nb: c"),
-            ("x", b"a\nb"),
-            ("x", b"a\0b"),
-            ("burngate_workflow", b"desk"),
-        ] {
-            cases.push(("a33", call(&[(name, value)], body)));
-        }
-        for (at, value) in [
-            (0, &b"GET / HTTP/1.1\r\nx: "[..]),
-            (0, b"PO ST"),
-            (2, b"gate\r\nx: y"),
-            (2, b"user@gate"),
-            (2, b"a,b"),
-            (3, b"/shop/refunds HTTP/1.1\r\nx: y"),
-            (3, b"/shop/re funds"),
-            (3, b""),
-            (3, b"shop"),
-            (3, b"http://x/shop/refunds"),
-            (3, b"*"),
-            (3, b"/shop/%2e%2e/%2e%2e"),
-            (3, b"/shop/a%2fb"),
-        ] {
-            let mut fields = PLACE.to_vec();
-            fields[at].1 = value;
-            fields.push(("content-type", b"application/json"));
-            cases.push(("a33 a35", raw(&fields, body)));
-        }
-        cases.push(("a34 other host", call(&[("host", b"other")], body)));
-        cases.push((
-            "a34 two hosts",
-            call(&[("host", b"gate"), ("host", b"gate")], body),
-        ));
-        cases.push((
-            "a34 neither",
-            raw(
-                &[
-                    PLACE[0],
-                    PLACE[1],
-                    PLACE[3],
-                    ("content-type", b"application/json"),
-                ],
-                body,
-            ),
-        ));
-        cases.push((
-            "a35 twice",
-            raw(&[&PLACE[..], &[(":path", b"/shop/look/1")]].concat(), body),
-        ));
-        cases.push((
-            "a35 behind",
-            raw(&[PLACE[0], PLACE[1], PLACE[2], ("x", b"y"), PLACE[3]], body),
-        ));
-        cases.push((
-            "a35 unknown",
-            raw(&[&PLACE[..], &[(":other", b"x")]].concat(), body),
-        ));
-        cases.push((
-            "a35 a response's",
-            raw(&[&PLACE[..], &[(":status", b"200")]].concat(), body),
-        ));
-        cases.push((
-            "a38 connect",
-            raw(&[(":method", b"CONNECT"), (":authority", b"gate")], b""),
-        ));
-        cases.push((
-            "a38 extended",
-            raw(
-                &[
-                    &[(":method", &b"CONNECT"[..]), (":protocol", b"websocket")],
-                    &PLACE[1..],
-                ]
-                .concat(),
-                b"",
-            ),
-        ));
+        let mut cases = lengths_and_hops(body);
+        cases.extend(fields_that_split(body));
+        cases.extend(places_in_doubt(body));
         let trailers = |flags, fields: &[(&str, &[u8])]| {
             let head = [&PLACE[..], &[("content-type", b"application/json")]].concat();
             [
