@@ -183,7 +183,14 @@ mod tests {
             Some(id(3))
         );
         assert_eq!(grants.open(&"a/other".into(), at(49)), None);
+        grants.keep_people(&BTreeSet::from(["ada".into()]), at(2));
+        assert!(
+            grants.is_open(id(3), at(2)),
+            "who stays keeps what was given"
+        );
         grants.keep_people(&BTreeSet::from(["bob".into()]), at(2));
+        let used_up = grants.iter().find(|grant| grant.id == id(1));
+        assert_eq!(used_up.and_then(|grant| grant.revoked), None);
         assert!(
             !grants.is_open(id(3), at(2)),
             "who is removed gives nothing"

@@ -349,6 +349,20 @@ fn a_head_is_bounded() {
     assert_eq!(request(head(LIMITS.bytes).as_bytes()).refused, None);
     assert_eq!(refusal(head(LIMITS.bytes + 1)), Malformed::HeadTooLarge);
     assert_eq!(refusal(head(LIMITS.bytes * 3)), Malformed::HeadTooLarge);
+    // One that has not ended yet may be as long, and no longer.
+    let more = head(LIMITS.bytes + 1);
+    let mut guard = Guard::request(LIMITS);
+    assert_eq!(
+        guard.scan(&more.as_bytes()[..LIMITS.bytes]),
+        Scan::Hold { from: 0 }
+    );
+    assert!(matches!(
+        guard.scan(more.as_bytes()),
+        Scan::Refuse {
+            reason: Malformed::HeadTooLarge,
+            ..
+        }
+    ));
     let fields = |count: usize| with(&vec!["X: 1"; count - 1].join("\r\n"));
     assert_eq!(request(fields(LIMITS.headers).as_bytes()).refused, None);
     assert_eq!(
