@@ -352,6 +352,18 @@ mod tests {
     use crate::gate::time::hours;
 
     #[test]
+    fn nothing_changes_by_itself_before_anything_failed() {
+        let (mut window, now) = (Window::default(), Time::default().plus(hours(24)));
+        let book = |window: &mut Window, unacceptable: i64| {
+            let runs = 5;
+            window.book(now, Shift::of(Delta { runs, unacceptable }, false), &[]);
+            window.next_edge(hours(24), now.plus(hours(1)))
+        };
+        assert_eq!(book(&mut window, 0), None);
+        assert!(book(&mut window, 1).is_some());
+    }
+
+    #[test]
     fn as_many_eras_are_told_apart_as_the_bound_and_then_the_oldest_goes() {
         let mut window = Window::default();
         let mut now = Time::default();
