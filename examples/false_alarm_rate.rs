@@ -1,7 +1,7 @@
 //! How often the rules act on a workflow that deserves nothing of it: 300 seeded years of one that
 //! is twice as good as its target, at each tier, at 130 runs a month and at 10,000 a day.
 //!
-//!     cargo run --release --example years [-- --years 300 --busy-years 300 --seed 1]
+//!     cargo run --release --example false_alarm_rate [-- --years 300 --busy-years 300 --seed 1]
 //!
 //! A busy year takes longer than a quiet one, because each of its up to ninety thousand failures is
 //! judged; `--busy-years` lives fewer of those.
@@ -67,15 +67,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         for tier in ["low", "medium", "high"] {
             let terms = terms(tier, expected)?;
-            let told = World::new(Arc::clone(&terms), seed, every).live(years);
+            let harm = World::new(Arc::clone(&terms), seed, every).live(years);
             let share = |count: u64| 100.0 * count as f64 / years as f64;
             println!(
                 "{tier:<7} {:<7} {runs:<14} {years:>5} {:>13.2} {:>11.2}% {:>19.1}% {:>21.1}%",
                 format!("{}%", f64::from(terms.objective.target_ppm) / 10_000.0),
-                told.burns as f64 / years as f64,
-                100.0 * told.capped as f64 / (years * YEAR) as f64,
-                share(told.breached.len() as u64),
-                share(told.demoted.len() as u64),
+                harm.burns as f64 / years as f64,
+                100.0 * harm.capped as f64 / (years * YEAR) as f64,
+                share(harm.breached.len() as u64),
+                share(harm.demoted.len() as u64),
             );
         }
     }
@@ -100,9 +100,9 @@ fn terms(tier: &str, expected: u64) -> Result<Arc<Terms>, Box<dyn Error>> {
     Ok(Arc::clone(&loaded.policies.workflows["w"].terms))
 }
 
-/// What happened, with the years in which it did.
+/// What the rules did to the workflow, with the years in which they did.
 #[derive(Default)]
-struct Told {
+struct Harm {
     burns: u64,
     capped: u64,
     breached: BTreeMap<u64, u64>,
@@ -115,7 +115,7 @@ struct World {
     chance: u64,
     /// Milliseconds between two runs.
     every: u64,
-    told: Told,
+    harm: Harm,
     capped_since: Option<Time>,
     recovers: Option<Time>,
     earns: Option<Time>,
@@ -129,14 +129,14 @@ impl World {
             terms,
             chance: seed,
             every,
-            told: Told::default(),
+            harm: Harm::default(),
             capped_since: None,
             recovers: None,
             earns: None,
         }
     }
 
-    fn live(mut self, years: u64) -> Told {
+    fn live(mut self, years: u64) -> Harm {
         let runs = years * YEAR / self.every;
         let (mut next, mut run) = (self.gap(), 0);
         while run < runs {
@@ -184,10 +184,10 @@ impl World {
         self.people(end);
         let effects = self.state.advance(end);
         self.note(effects);
-        self.told.capped += self
+        self.harm.capped += self
             .capped_since
             .map_or(0, |since| millis(end.since(since)));
-        self.told
+        self.harm
     }
 
     fn time(&self, run: u64) -> Time {
@@ -230,7 +230,7 @@ impl World {
         for (at, effect) in effects {
             let year = millis(at.since(BEGIN)) / YEAR;
             match effect {
-                Effect::BurnOpened => self.told.burns += 1,
+                Effect::BurnOpened => self.harm.burns += 1,
                 // A probation that was used up wants a person again.
                 Effect::ProbationEnded { lasted: false } => {
                     self.recovers = Some(at.plus(RECOVERS_AFTER));
@@ -239,11 +239,11 @@ impl World {
                 Effect::PostureChanged { to, .. } if to >= Posture::Burned => {
                     self.recovers.get_or_insert(at.plus(RECOVERS_AFTER));
                     if to == Posture::Breached {
-                        *self.told.breached.entry(year).or_default() += 1;
+                        *self.harm.breached.entry(year).or_default() += 1;
                     }
                 }
                 Effect::Demoted { .. } => {
-                    *self.told.demoted.entry(year).or_default() += 1;
+                    *self.harm.demoted.entry(year).or_default() += 1;
                     self.earns = Some(at.plus(EARNS_AFTER));
                 }
                 _ => {}
@@ -252,7 +252,7 @@ impl World {
             let is_capped = effective.level < effective.earned;
             match self.capped_since {
                 Some(since) if !is_capped => {
-                    self.told.capped += millis(at.since(since));
+                    self.harm.capped += millis(at.since(since));
                     self.capped_since = None;
                 }
                 None if is_capped => self.capped_since = Some(at),

@@ -1,7 +1,7 @@
 //! What a long journal costs those who audit it: fills a ledger with a million entries through the
 //! gate's own store, then times the real binary on it.
 //!
-//!     cargo build --release && cargo run --release --example entries [-- --entries 1000000]
+//!     cargo build --release && cargo run --release --example journal_bench [-- --entries 1000000]
 //!
 //! A page of the audit at its beginning and at its end, filtered and not; the export whole, and
 //! again with nothing new; the verification of ledger and export. Processor time is the process's
@@ -57,11 +57,11 @@ fn main() -> anyhow::Result<()> {
         .skip_while(|argument| *argument != "--entries")
         .nth(1)
         .map_or(Ok(1_000_000), |text| text.parse::<u64>())?;
-    let home = std::env::temp_dir().join(format!("burngate-entries-{}", std::process::id()));
+    let home = std::env::temp_dir().join(format!("burngate-journal-bench-{}", std::process::id()));
     fs::create_dir_all(home.join("policies"))?;
-    let told = fill(&home, entries).and_then(|rows| audit(&home, rows));
+    let measured = fill(&home, entries).and_then(|rows| audit(&home, rows));
     fs::remove_dir_all(&home)?;
-    told
+    measured
 }
 
 struct Nobody;
