@@ -1,31 +1,29 @@
 //! One workflow's part of the fold: its account, its levels, its held calls, and the effective
 //! level that follows from them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::approval::{Queue, TimedGrants};
-use super::budget::account::{Account, Posting, Turn};
+use super::budget::account::{Account, Turn};
 use super::budget::posture::Posture;
-use super::budget::window::{Delta, Shift};
 use super::change_log::ChangeLog;
 use super::earn;
-use super::earn::{Earned, Progress};
+use super::earn::Earned;
 use super::escalated::Escalated;
-use super::event::{Admission, Cell, Clamp, Effect, Event, Revision};
-use super::facets::{FacetCounts, Facets, ModeShift, mode_shifts};
+use super::event::{Admission, Clamp, Effect, Event};
+use super::level::Level;
 use super::name::{CallId, LevelName};
-use super::outcome::FailureMode;
 use super::pace::Pace;
 use super::policy::Terms;
-use super::review::{Done, Reviews};
-use super::run::{Charge, Mark};
+use super::review::Reviews;
 use super::sample::Samples;
 use super::time::{Time, days};
 
+mod change;
 mod clamps;
 mod levels;
 mod view;
@@ -269,309 +267,6 @@ impl WorkflowState {
             .min()
     }
 
-    fn change(&mut self, at: Time, event: &Event, effects: &mut Effects) {
-        match event {
-            Event::Admitted(admission) => {
-                if let Some(grant) = admission.under {
-                    self.timed.spend(grant);
-                }
-                if let (Some(approval), Some(digest)) = (admission.approval, &admission.digest) {
-                    self.granted(at, approval, digest, admission);
-                }
-                self.open_calls.insert(admission.call, admission.clone());
-            }
-            Event::Settled { call, .. } => {
-                self.open_calls.remove(call);
-            }
-            Event::Tallied { cells } => self.tally(at, cells, effects),
-            Event::Booked {
-                run,
-                high,
-                charges,
-                seen,
-            } => {
-                let facets = FacetCounts::one(Facets::of(*seen, charges));
-                let shift = Shift {
-                    facets,
-                    ..Shift::of(
-                        Delta {
-                            runs: 1,
-                            unacceptable: 1,
-                        },
-                        *high,
-                    )
-                };
-                let (modes, counts) = (distinct(charges), mode_shifts(charges));
-                self.book(
-                    at,
-                    Posting {
-                        booked_at: at,
-                        shift,
-                        modes,
-                        counts,
-                        run: Some(run.clone()),
-                        ..Posting::default()
-                    },
-                    true,
-                    effects,
-                );
-                self.stands(at, run, Mark::Unacceptable, effects);
-            }
-            Event::BookedHigh { booked_at, .. } => {
-                let shift = Shift {
-                    high: Delta {
-                        runs: 1,
-                        unacceptable: 1,
-                    },
-                    ..Shift::default()
-                };
-                self.post(
-                    at,
-                    &Posting {
-                        booked_at: *booked_at,
-                        shift,
-                        ..Posting::default()
-                    },
-                    effects,
-                );
-            }
-            Event::Escalated { run } => self.escalated.note(at, run),
-            Event::Reported { revision, .. } | Event::Noted { revision } => {
-                self.book(
-                    at,
-                    Posting {
-                        modes: moved(revision),
-                        ..revised(revision)
-                    },
-                    revision.now == Mark::Unacceptable,
-                    effects,
-                );
-                self.stands(at, &revision.run, revision.now, effects);
-            }
-            Event::Retracted { revision, mode, .. } => {
-                let critical = self.terms.objective.critical.contains(mode);
-                self.post(
-                    at,
-                    &Posting {
-                        modes: moved(revision),
-                        critical,
-                        ..revised(revision)
-                    },
-                    effects,
-                );
-                self.stands(at, &revision.run, revision.now, effects);
-            }
-            Event::Reconciled {
-                revision,
-                retracted,
-                ..
-            } => {
-                let critical = retracted
-                    .iter()
-                    .any(|mode| self.terms.objective.critical.contains(mode));
-                self.post(
-                    at,
-                    &Posting {
-                        modes: moved(revision),
-                        critical,
-                        ..revised(revision)
-                    },
-                    effects,
-                );
-                self.stands(at, &revision.run, revision.now, effects);
-            }
-            Event::Excluded { revision, .. } | Event::Reinstated { revision, .. } => {
-                self.post(at, &revised(revision), effects);
-                let excluded = |mark| i64::from(mark == Mark::Excluded);
-                self.steps.excluded(
-                    revision.booked_at,
-                    excluded(revision.now) - excluded(revision.was),
-                );
-                self.stands(at, &revision.run, revision.now, effects);
-            }
-            Event::Checked {
-                revision, right, ..
-            } => {
-                self.post(at, &revised(revision), effects);
-                if *right {
-                    self.steps.checked(&revision.run);
-                }
-            }
-            Event::Imported(imported) => {
-                let terms = Arc::clone(&self.terms);
-                let turns = self
-                    .account
-                    .post_all(&terms, at, &imported.postings(&terms.objective));
-                for turn in turns {
-                    self.note_turn(at, turn, effects);
-                }
-            }
-            Event::Paced { hour, busy } => self.pace.note(*hour, *busy),
-            Event::Held(request) => self.approvals.hold((**request).clone(), at),
-            Event::Seen { approvals, by } => self.approvals.see(approvals, by, at),
-            Event::Decided { approval, decision } => self.decided(at, *approval, decision, effects),
-            Event::Withdrawn { approval, .. } => {
-                let _ = self.approvals.withdraw(*approval, at);
-            }
-            Event::GrantGiven(grant) => self.timed.give((**grant).clone(), at),
-            Event::GrantRevoked { grant, .. } => self.timed.revoke(*grant, at),
-            Event::Clamped(clamp) => self.clamps.add(self.known(clamp)),
-            Event::Released { .. } => self.clamps.clear(),
-            // Refused here too: what was asked for may have been allowed until a failure came
-            // first.
-            Event::Waived { until, .. } if self.may_waive(at) && *until > at => {
-                self.waivers
-                    .retain(|given| at.since(*given) < WAIVERS_WITHIN);
-                self.waivers.push_back(at);
-                self.waiver = Some(Waiver {
-                    until: (*until).min(at.plus(MAX_WAIVER)),
-                    failures: 0,
-                });
-            }
-            Event::Recovered {
-                cause,
-                fix,
-                to,
-                lasts,
-                ..
-            } => {
-                self.account
-                    .recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
-            }
-            // Refused here too: a step may have been lost, and a review missed, since it was asked
-            // for.
-            Event::Promoted { to, .. } => {
-                if !self.misses_review() {
-                    self.earn(at, self.known_level(to));
-                }
-            }
-            Event::Reviewed { by, note } => self.reviews.done(Done {
-                at,
-                by: by.clone(),
-                note: note.clone(),
-            }),
-            Event::Demoted { to, .. } => {
-                let place = |name: &LevelName| {
-                    self.terms
-                        .ladder
-                        .find(name.as_str())
-                        .unwrap_or_else(|| self.terms.ladder.lowest())
-                };
-                if place(to) < place(&self.earned) {
-                    self.demote(at, self.known_level(to), effects);
-                }
-            }
-            Event::StepTaken { step, by, .. } => {
-                // Refused here too: what was earned when it was asked for may not be any more.
-                let earned = self
-                    .progress()
-                    .into_iter()
-                    .find(|progress| progress.step.name == *step && self.is_met(progress));
-                if let Some(Progress { step, .. }) = earned {
-                    self.take(at, &step, Some(by.clone()));
-                }
-            }
-            Event::Sampled { .. } if self.account.posture() != Posture::Healthy => {
-                self.samples.apply(at, event);
-            }
-            Event::PolicyHeldBack { .. } | Event::Changed { .. } => {
-                self.change_log.apply(at, event);
-            }
-            Event::Waived { .. }
-            | Event::Sampled { .. }
-            | Event::Started { .. }
-            | Event::Stopped
-            | Event::PolicyAccepted { .. }
-            | Event::PolicyRefused { .. }
-            | Event::ApproversNamed { .. }
-            | Event::AccessChanged(_)
-            | Event::ClockJumped { .. }
-            | Event::ClockAccepted { .. }
-            | Event::IncidentOpened { .. }
-            | Event::IncidentClosed { .. }
-            | Event::Refused { .. }
-            | Event::TurnedAway { .. }
-            | Event::Remarked { .. }
-            | Event::ChangeRefused { .. }
-            | Event::SignedIn { .. }
-            | Event::Followed(_) => {}
-        }
-    }
-
-    fn tally(&mut self, at: Time, cells: &[Cell], effects: &mut Effects) {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        for cell in cells {
-            let delta = |runs| Delta {
-                runs: signed(runs),
-                unacceptable: 0,
-            };
-            let shift = Shift {
-                all: delta(cell.runs),
-                high: delta(cell.high),
-                idle: signed(cell.idle),
-                facets: cell.facets,
-            };
-            let modes = cell.modes.iter().map(|(mode, count)| ModeShift {
-                mode: mode.clone(),
-                tool: None,
-                change: signed(*count),
-            });
-            let at_tools = cell.tools.iter().flat_map(|(mode, tools)| {
-                tools.iter().map(|(tool, count)| ModeShift {
-                    mode: mode.clone(),
-                    tool: Some(tool.clone()),
-                    change: signed(*count),
-                })
-            });
-            let counts = modes.chain(at_tools).collect();
-            self.post(
-                at,
-                &Posting {
-                    booked_at: cell.minute.start(),
-                    shift,
-                    counts,
-                    ..Posting::default()
-                },
-                effects,
-            );
-        }
-    }
-
-    /// Books charges of one run. A critical mode burns at once, also when it comes later than the
-    /// run's first mode; but a run that stands as anything but unacceptable, such as an excluded
-    /// one, costs nothing.
-    fn book(&mut self, at: Time, posting: Posting, is_unacceptable: bool, effects: &mut Effects) {
-        let critical = is_unacceptable
-            && posting
-                .modes
-                .iter()
-                .any(|(mode, _)| self.terms.objective.critical.contains(mode));
-        let posting = Posting {
-            critical,
-            ..posting
-        };
-        self.post(at, &posting, effects);
-        if posting.shift.all.unacceptable > 0
-            && let Some(waiver) = &mut self.waiver
-        {
-            waiver.failures += 1;
-            if waiver.failures >= WAIVER_ENDS_AFTER {
-                self.end_waiver(at, effects);
-            }
-        }
-    }
-
-    fn post(&mut self, at: Time, posting: &Posting, effects: &mut Effects) {
-        let terms = Arc::clone(&self.terms);
-        self.steps.count(posting.booked_at.min(at), &posting.shift);
-        if posting.shift.all.runs > 0 {
-            self.reviews.booked(at);
-        }
-        for turn in self.account.post(&terms, at, posting) {
-            self.note_turn(at, turn, effects);
-        }
-    }
-
     fn note_turn(&mut self, at: Time, turn: Turn, effects: &mut Effects) {
         match turn {
             Turn::Posture(from, to, why) => {
@@ -604,14 +299,15 @@ impl WorkflowState {
     }
 
     fn known_level(&self, name: &LevelName) -> LevelName {
+        self.terms.ladder.name(self.level_of(name)).clone()
+    }
+
+    /// The level of this name in the ladder, or the lowest where it has none.
+    fn level_of(&self, name: &LevelName) -> Level {
         let ladder = &self.terms.ladder;
         ladder
-            .name(
-                ladder
-                    .find(name.as_str())
-                    .unwrap_or_else(|| ladder.lowest()),
-            )
-            .clone()
+            .find(name.as_str())
+            .unwrap_or_else(|| ladder.lowest())
     }
 
     fn end_waiver(&mut self, at: Time, effects: &mut Effects) {
@@ -636,58 +332,5 @@ impl WorkflowState {
                 },
             ));
         }
-    }
-}
-
-fn revised(revision: &Revision) -> Posting {
-    let stays_out = revision.was == Mark::Excluded && revision.now == Mark::Excluded;
-    let counts = if stays_out {
-        Vec::new()
-    } else {
-        revision.modes.clone()
-    };
-    Posting {
-        booked_at: revision.booked_at,
-        shift: shift(revision),
-        counts,
-        run: Some(revision.run.clone()),
-        ..Posting::default()
-    }
-}
-
-/// The modes that the run comes to stand with or without, each once.
-fn moved(revision: &Revision) -> Vec<(FailureMode, i64)> {
-    revision
-        .modes
-        .iter()
-        .filter(|shift| shift.tool.is_none())
-        .map(|shift| (shift.mode.clone(), shift.change))
-        .collect()
-}
-
-fn distinct(charges: &[Charge]) -> Vec<(FailureMode, i64)> {
-    let modes: BTreeSet<&FailureMode> = charges.iter().map(|charge| &charge.mode).collect();
-    modes.into_iter().map(|mode| (mode.clone(), 1)).collect()
-}
-
-fn shift(revision: &Revision) -> Shift {
-    let counts = |mark: Mark| match mark {
-        Mark::Idle => (0, 0, 1),
-        Mark::Acceptable => (1, 0, 0),
-        Mark::Unacceptable => (1, 1, 0),
-        Mark::Excluded => (0, 0, 0),
-    };
-    let (was, now) = (counts(revision.was), counts(revision.now));
-    let facets = FacetCounts::between(revision.facets_were, revision.facets);
-    Shift {
-        idle: now.2 - was.2,
-        facets,
-        ..Shift::of(
-            Delta {
-                runs: now.0 - was.0,
-                unacceptable: now.1 - was.1,
-            },
-            revision.high,
-        )
     }
 }

@@ -72,8 +72,8 @@ impl fmt::Display for AccessChange {
         if self.agents_named {
             parts.push("from here on agents have names".to_owned());
         }
-        told("agent", &self.agents, &mut parts);
-        told("person", &self.people, &mut parts);
+        list("agent", &self.agents, &mut parts);
+        list("person", &self.people, &mut parts);
         if self.certificates {
             parts.push("certificates renewed".to_owned());
         }
@@ -81,7 +81,7 @@ impl fmt::Display for AccessChange {
     }
 }
 
-fn told<T: fmt::Display>(what: &str, changed: &Changed<T>, parts: &mut Vec<String>) {
+fn list<T: fmt::Display>(what: &str, changed: &Changed<T>, parts: &mut Vec<String>) {
     for (names, how) in [
         (&changed.added, "added"),
         (&changed.removed, "removed"),

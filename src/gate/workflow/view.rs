@@ -98,35 +98,31 @@ impl WorkflowState {
     /// caps, and what an operator clamped.
     #[must_use]
     pub fn effective(&self) -> Effective<'_> {
-        let (terms, ladder) = (&self.terms, &self.terms.ladder);
-        let place = |name: &LevelName| {
-            ladder
-                .find(name.as_str())
-                .unwrap_or_else(|| ladder.lowest())
-        };
-        let earned = place(&self.earned);
+        let terms = &self.terms;
+        let known = |name: &LevelName| self.level_of(name);
+        let earned = known(&self.earned);
         let posture = self.account.posture();
         let waived = self.waiver.is_some() && posture != Posture::Breached;
         let probation = self
             .account
             .probation()
-            .map(|probation| probation.to.as_ref().map_or(earned, place));
+            .map(|probation| probation.to.as_ref().map_or(earned, known));
         let cap = match posture {
             _ if waived || probation.is_some() => None,
             Posture::Healthy => None,
-            Posture::AtRisk => Some(place(&terms.caps.at_risk)),
-            Posture::Burned => Some(place(&terms.caps.burned)),
-            Posture::Breached => Some(place(&terms.caps.breached)),
+            Posture::AtRisk => Some(known(&terms.caps.at_risk)),
+            Posture::Burned => Some(known(&terms.caps.burned)),
+            Posture::Breached => Some(known(&terms.caps.breached)),
         };
         let clamp = [self.clamp(), self.clamp_all()]
             .into_iter()
             .flatten()
-            .min_by_key(|clamp| place(&clamp.to));
+            .min_by_key(|clamp| known(&clamp.to));
         let (mut level, mut binds) = (earned, if waived { Binds::Waiver } else { Binds::Earned });
         let bounds = [
             (probation.filter(|_| !waived), Binds::Probation),
             (cap, Binds::Cap),
-            (clamp.map(|clamp| place(&clamp.to)), Binds::Clamp),
+            (clamp.map(|clamp| known(&clamp.to)), Binds::Clamp),
         ];
         for (bound, bound_binds) in bounds {
             if let Some(bound) = bound.filter(|bound| *bound < level) {
