@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use burngate::config::{Process, SourceFile, load};
 use burngate::gate::budget::posture::Posture;
-use burngate::gate::event::{Cell, Effect, Event};
+use burngate::gate::event::{Effect, Event, TalliedMinute};
 use burngate::gate::facets::Facets;
 use burngate::gate::outcome::{FailureMode, Source};
 use burngate::gate::policy::Terms;
@@ -145,10 +145,10 @@ impl World {
             let until = slot_ends.div_ceil(self.every).min(next).min(runs);
             if until > run {
                 let high = (run..until).filter(|run| run % 10 < 3).count() as u64;
-                let cell = Cell {
+                let cell = TalliedMinute {
                     runs: until - run,
                     high,
-                    ..Cell::new(self.time(run).minute())
+                    ..TalliedMinute::new(self.time(run).minute())
                 };
                 self.apply(self.time(until - 1), &Event::Tallied { cells: vec![cell] });
                 run = until;

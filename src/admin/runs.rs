@@ -20,7 +20,7 @@ use crate::gate::name::{CallId, IncidentId, RunId, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::run;
 use crate::gate::run::Mark;
-use crate::gate::sample::Sample;
+use crate::gate::sample::CallSample;
 use crate::gate::time::Time;
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::{CallRecord, RunRecord};
@@ -234,7 +234,7 @@ fn run(view: &RunView) -> RunSummary {
 /// What the ledger adds to runs of the run index.
 pub(super) struct RunContext {
     incidents: Vec<Incident>,
-    samples: Vec<Sample>,
+    samples: Vec<CallSample>,
 }
 
 impl RunContext {
@@ -321,7 +321,7 @@ pub(super) fn modes(run: &RunRecord) -> Vec<String> {
     modes.into_iter().map(ToString::to_string).collect()
 }
 
-pub(super) fn call(call: &CallRecord, samples: &[Sample]) -> CallView {
+pub(super) fn call(call: &CallRecord, samples: &[CallSample]) -> CallView {
     CallView {
         call: call.call.to_string(),
         at: Moment(call.at),

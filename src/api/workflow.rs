@@ -23,7 +23,7 @@ use crate::gate::level::Changes;
 use crate::gate::name::WorkflowName;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::Mode;
-use crate::gate::sample::Sample;
+use crate::gate::sample::CallSample;
 use crate::gate::standing::Standing;
 use crate::gate::workflow::WorkflowState;
 
@@ -397,7 +397,7 @@ impl WorkflowView {
 }
 
 impl SampleView {
-    fn of(sample: &Sample) -> Self {
+    fn of(sample: &CallSample) -> Self {
         SampleView {
             at: Moment(sample.at),
             run: sample.run.to_string(),
@@ -411,7 +411,7 @@ impl SampleView {
 
 /// What is shown of a sample's arguments. They were written as JSON; what is not is nothing.
 #[must_use]
-pub fn redacted(sample: &Sample) -> serde_json::Value {
+pub fn redacted(sample: &CallSample) -> serde_json::Value {
     serde_json::from_str(&sample.arguments).unwrap_or_default()
 }
 

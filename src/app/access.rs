@@ -20,7 +20,7 @@ use crate::admin::auth::{Auth, Person, Role};
 use crate::config;
 use crate::config::Process;
 use crate::gate::digest::Digest;
-use crate::gate::event::{AccessChange, Changed, Event};
+use crate::gate::event::{AccessChange, Event, NameChanges};
 use crate::gate::name::{AgentName, PersonName, WorkflowName};
 use crate::ledger::Ledger;
 use crate::proxy::identify::{Identities, Identity};
@@ -257,7 +257,7 @@ fn identities(process: &Process) -> Identities {
     }
 }
 
-fn people_changed(before: &[Arc<Person>], after: &[Person]) -> Changed<PersonName> {
+fn people_changed(before: &[Arc<Person>], after: &[Person]) -> NameChanges<PersonName> {
     let by_name = |people: &mut dyn Iterator<Item = &Person>| {
         people.fold(BTreeMap::<_, Vec<_>>::new(), |mut by_name, person| {
             by_name
@@ -273,7 +273,7 @@ fn people_changed(before: &[Arc<Person>], after: &[Person]) -> Changed<PersonNam
     )
 }
 
-fn agents_changed(before: &Identities, after: &Identities) -> Changed<AgentName> {
+fn agents_changed(before: &Identities, after: &Identities) -> NameChanges<AgentName> {
     let by_name = |identities: &Identities| match identities {
         Identities::AnyLocal => BTreeMap::new(),
         Identities::Known(known) => known
@@ -287,8 +287,8 @@ fn agents_changed(before: &Identities, after: &Identities) -> Changed<AgentName>
 fn changed<K: Ord + Clone, V: PartialEq>(
     before: &BTreeMap<K, V>,
     after: &BTreeMap<K, V>,
-) -> Changed<K> {
-    Changed {
+) -> NameChanges<K> {
+    NameChanges {
         added: after
             .keys()
             .filter(|name| !before.contains_key(name))

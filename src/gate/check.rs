@@ -62,7 +62,7 @@ impl Week {
 
 /// What a week of a workflow has come to so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct CheckPace {
     /// The week.
     pub week: Week,
     /// Runs drawn in it.
@@ -77,7 +77,7 @@ impl Check {
     /// it executed a `medium` call and four times where a `high` one; and no less than what still
     /// brings the week to its minimum.
     #[must_use]
-    pub fn chance_ppm(&self, risk: Option<Risk>, pace: &Pace, at: Time) -> u32 {
+    pub fn chance_ppm(&self, risk: Option<Risk>, pace: &CheckPace, at: Time) -> u32 {
         let weight = match risk {
             None | Some(Risk::Read | Risk::Low) => 1,
             Some(Risk::Medium) => 2,
@@ -122,8 +122,8 @@ mod tests {
     /// Monday 5 January 2026, 00:00 UTC.
     const MONDAY: i64 = 1_767_571_200_000;
 
-    fn pace(drawn: u32, expected: u64) -> Pace {
-        Pace {
+    fn pace(drawn: u32, expected: u64) -> CheckPace {
+        CheckPace {
             week: Week::of(Time::from_millis(MONDAY)),
             drawn,
             expected,

@@ -28,21 +28,21 @@ use super::time::{Hour, Time};
 
 mod access;
 mod admission;
-mod cell;
 mod effect;
 mod refused;
 mod revision;
 pub mod sentence;
 pub mod table;
+mod tallied;
 #[cfg(test)]
 mod tests;
 
-pub use access::{AccessChange, Changed};
+pub use access::{AccessChange, NameChanges};
 pub use admission::{Admission, HeldBy};
-pub use cell::Cell;
 pub use effect::Effect;
 pub use refused::{MOST_REFUSED, RefusedAlike, RefusedCall};
 pub use revision::Revision;
+pub use tallied::TalliedMinute;
 
 /// An event in its place: the time it is judged at, and the workflow it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ pub enum Event {
     /// Runs ended acceptably: how many, by the minute they are booked to.
     Tallied {
         /// One cell a minute.
-        cells: Vec<Cell>,
+        cells: Vec<TalliedMinute>,
     },
     /// A run was booked as unacceptable, the moment that was known.
     Booked {

@@ -137,7 +137,7 @@ impl Incidents {
 
 /// What the minutes of one API say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum IncidentTurn {
     /// An incident is to be opened.
     Opens {
         /// The beginning of the first bad minute.
@@ -153,10 +153,10 @@ pub enum Turn {
 
 /// Counts of one API, by whole minutes, no more of them than are judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Detector(VecDeque<Bucket>);
+pub struct Detector(VecDeque<ApiMinute>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Bucket {
+struct ApiMinute {
     minute: Minute,
     calls: u64,
     failures: u64,
@@ -164,7 +164,7 @@ struct Bucket {
     by: BTreeMap<WorkflowName, (u64, u64)>,
 }
 
-impl Bucket {
+impl ApiMinute {
     const fn is_bad(&self) -> bool {
         most_failed(self.calls, self.failures)
     }
@@ -187,7 +187,7 @@ impl Detector {
                 if self.0.len() > usize::from(MINUTES) {
                     self.0.pop_front();
                 }
-                self.0.push_back_mut(Bucket {
+                self.0.push_back_mut(ApiMinute {
                     minute,
                     calls: 0,
                     failures: 0,
@@ -205,7 +205,7 @@ impl Detector {
 
     /// What the whole minutes before `now` say, where an incident is open or not.
     #[must_use]
-    pub fn judge(&self, now: Time, is_open: bool) -> Option<Turn> {
+    pub fn judge(&self, now: Time, is_open: bool) -> Option<IncidentTurn> {
         let Minute(this) = now.minute();
         let first = this.saturating_sub(i64::from(MINUTES));
         let judged = || {
@@ -216,7 +216,7 @@ impl Detector {
         if is_open {
             return judged()
                 .all(|bucket| !bucket.is_bad())
-                .then_some(Turn::Closes);
+                .then_some(IncidentTurn::Closes);
         }
         let calls: u64 = judged().map(|bucket| bucket.calls).sum();
         let failures: u64 = judged().map(|bucket| bucket.failures).sum();
@@ -232,8 +232,9 @@ impl Detector {
             .values()
             .filter(|(calls, failures)| most_failed(*calls, *failures))
             .count();
-        let throughout = judged().count() == usize::from(MINUTES) && judged().all(Bucket::is_bad);
-        (throughout && calls >= MIN_CALLS && failing >= 2).then(|| Turn::Opens {
+        let throughout =
+            judged().count() == usize::from(MINUTES) && judged().all(ApiMinute::is_bad);
+        (throughout && calls >= MIN_CALLS && failing >= 2).then(|| IncidentTurn::Opens {
             since: Minute(first).start(),
             calls,
             failures,
@@ -272,7 +273,7 @@ mod tests {
     fn opens(minutes: &[(u64, u64)], workflows: &[&str]) -> bool {
         matches!(
             detector(minutes, workflows).judge(at(i64::try_from(minutes.len()).unwrap()), false),
-            Some(Turn::Opens { .. })
+            Some(IncidentTurn::Opens { .. })
         )
     }
 
@@ -327,7 +328,7 @@ mod tests {
         );
         assert_eq!(
             detector.judge(at(6), false),
-            Some(Turn::Opens {
+            Some(IncidentTurn::Opens {
                 since: at(1),
                 calls: 20,
                 failures: 17
@@ -344,10 +345,10 @@ mod tests {
     fn five_minutes_below_half_close_it() {
         let bad = detector(&[(4, 4), (4, 1), (4, 1), (4, 1), (4, 1), (4, 1)], &["a"]);
         assert_eq!(bad.judge(at(5), true), None);
-        assert_eq!(bad.judge(at(6), true), Some(Turn::Closes));
+        assert_eq!(bad.judge(at(6), true), Some(IncidentTurn::Closes));
         assert_eq!(
             detector(&[(4, 4)], &["a"]).judge(at(6), true),
-            Some(Turn::Closes),
+            Some(IncidentTurn::Closes),
             "as do five without a call"
         );
     }

@@ -71,7 +71,7 @@ pub struct PastRun {
 
 /// What a past run stands as, and what its history says against itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
+pub struct PastMark {
     /// What it stands as.
     pub mark: Mark,
     /// Where outcome and modes disagree, in words; the modes decided.
@@ -86,10 +86,10 @@ pub fn read(
     outcome: Outcome,
     modes: &BTreeSet<FailureMode>,
     idle: bool,
-) -> Reading {
+) -> PastMark {
     let counts = modes.iter().any(|mode| objective.counts(mode));
     let good = if idle { Mark::Idle } else { Mark::Acceptable };
-    let reading = |mark| Reading {
+    let reading = |mark| PastMark {
         mark,
         contradiction: None,
     };
@@ -97,13 +97,13 @@ pub fn read(
         Outcome::Excluded => reading(Mark::Excluded),
         Outcome::Unacceptable if modes.is_empty() || counts => reading(Mark::Unacceptable),
         Outcome::Acceptable if !counts => reading(good),
-        Outcome::Acceptable => Reading {
+        Outcome::Acceptable => PastMark {
             mark: Mark::Unacceptable,
             contradiction: Some(
                 "the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable",
             ),
         },
-        Outcome::Unacceptable => Reading {
+        Outcome::Unacceptable => PastMark {
             mark: good,
             contradiction: Some(
                 "the outcome is unacceptable, but the objective counts none of the modes: booked as acceptable",

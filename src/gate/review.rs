@@ -21,7 +21,7 @@ pub const LASTS: Duration = days(30);
 
 /// Somebody's review.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
+pub struct LastReview {
     /// When.
     pub at: Time,
     /// By whom.
@@ -35,7 +35,7 @@ pub struct Done {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reviews {
     begun: Time,
-    last: Option<Done>,
+    last: Option<LastReview>,
     /// When the next is due, or is next said to be overdue; `None` while there is nothing to look
     /// at.
     due: Option<Time>,
@@ -56,7 +56,7 @@ impl Reviews {
 
     /// The last one.
     #[must_use]
-    pub const fn last(&self) -> Option<&Done> {
+    pub const fn last(&self) -> Option<&LastReview> {
         self.last.as_ref()
     }
 
@@ -88,7 +88,7 @@ impl Reviews {
     }
 
     /// Somebody looked.
-    pub fn done(&mut self, done: Done) {
+    pub fn done(&mut self, done: LastReview) {
         (self.due, self.overdue_since, self.last) = (None, None, Some(done));
     }
 
@@ -118,7 +118,7 @@ mod tests {
             [106, 107, 108, 114].map(|n| reviews.pass(day(n))),
             [None, Some(day(107)), None, Some(day(107))]
         );
-        reviews.done(Done {
+        reviews.done(LastReview {
             at: day(115),
             by: "ada".into(),
             note: None,
@@ -137,7 +137,7 @@ mod tests {
             [false, false, true]
         );
         assert!(!reviews.is_missed(Tier::High, day(30)));
-        reviews.done(Done {
+        reviews.done(LastReview {
             at: day(31),
             by: "ada".into(),
             note: None,

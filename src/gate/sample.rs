@@ -34,7 +34,7 @@ const RESERVE: usize = 256;
 
 /// One call behind a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample {
+pub struct CallSample {
     /// When it was taken.
     pub at: Time,
     /// The run of the call.
@@ -52,7 +52,7 @@ pub struct Sample {
 /// The samples of a workflow, oldest first: part of the fold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Samples(VecDeque<Sample>);
+pub struct Samples(VecDeque<CallSample>);
 
 impl Samples {
     /// Is there none?
@@ -62,7 +62,7 @@ impl Samples {
     }
 
     /// Every one, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Sample> {
+    pub fn iter(&self) -> impl Iterator<Item = &CallSample> {
         self.0.iter()
     }
 
@@ -90,7 +90,7 @@ impl Samples {
             && self.wants(modes)
         {
             let arguments = (**arguments).into();
-            self.0.push_back(Sample {
+            self.0.push_back(CallSample {
                 at,
                 run: run.run.clone(),
                 call: *call,

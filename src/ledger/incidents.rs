@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Ledger;
 use crate::gate::event::{Entry, Event};
-use crate::gate::incident::{Detector, Incident, Incidents, MINUTES, Turn};
+use crate::gate::incident::{Detector, Incident, IncidentTurn, Incidents, MINUTES};
 use crate::gate::name::{ApiName, ToolName, WorkflowName};
 use crate::gate::time::{Time, minutes};
 use crate::gate::verdict::Verdict;
@@ -108,7 +108,7 @@ impl Watched {
     fn judge(&mut self, now: Time) -> Vec<Event> {
         let mut events = Vec::new();
         for (api, detector) in &self.detectors {
-            if let Some(Turn::Opens {
+            if let Some(IncidentTurn::Opens {
                 since,
                 calls,
                 failures,
@@ -137,7 +137,7 @@ impl Watched {
                 .get(&open.api)
                 .unwrap_or(&silent)
                 .judge(now, true)
-                == Some(Turn::Closes)
+                == Some(IncidentTurn::Closes)
             {
                 events.push(Event::IncidentClosed {
                     incident: open.incident,

@@ -328,7 +328,7 @@ fn log(
     context: Option<&ResponseContext>,
 ) {
     let rule = finding.map(rule);
-    log::refusal(&log::Refusal {
+    log::refusal(&log::RefusalLine {
         slug: slug.as_str(),
         status: status.as_u16(),
         workflow: context.map(|context| &context.caller().workplace.policy.name),

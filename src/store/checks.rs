@@ -15,7 +15,7 @@ use super::database::{Fault, meta};
 use super::pen::Pen;
 use crate::gate::booking::CheckState;
 use crate::gate::check;
-use crate::gate::check::{Check, MOST_WAITING, Pace, Week};
+use crate::gate::check::{Check, CheckPace, MOST_WAITING, Week};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::run::Executed;
@@ -30,7 +30,7 @@ pub(super) struct Draws {
 
 /// A workflow's pace, as of a minute, and how many of its runs wait.
 struct Known {
-    pace: Pace,
+    pace: CheckPace,
     minute: Minute,
     waiting: usize,
 }
@@ -128,7 +128,7 @@ impl Pen<'_> {
     }
 
     /// A workflow's pace at `at`. Counted anew once a minute: runs come by the thousand.
-    fn pace(&mut self, workflow: &WorkflowName, at: Time) -> Result<Pace, Fault> {
+    fn pace(&mut self, workflow: &WorkflowName, at: Time) -> Result<CheckPace, Fault> {
         let week = Week::of(at);
         if let Some(known) = self
             .draws
@@ -155,7 +155,7 @@ impl Pen<'_> {
             let before = state.account().full_tally(days(7), state.now()).all.runs;
             before.max(check::weekly(objective.expected_runs, objective.window))
         });
-        let pace = Pace {
+        let pace = CheckPace {
             week,
             drawn,
             expected,

@@ -14,7 +14,7 @@ use super::checks::Draws;
 use super::database::Fault;
 use super::import::Importing;
 use super::runs::RunStatements;
-use crate::gate::event::{Cell, Entry, Event};
+use crate::gate::event::{Entry, Event, TalliedMinute};
 use crate::gate::name::WorkflowName;
 use crate::gate::run::Mark;
 use crate::gate::time::{Minute, Time};
@@ -47,7 +47,7 @@ pub(super) struct Pen<'c> {
 #[derive(Default)]
 struct Tally {
     at: Time,
-    cells: BTreeMap<Minute, Cell>,
+    cells: BTreeMap<Minute, TalliedMinute>,
 }
 
 impl<'c> Pen<'c> {
@@ -133,7 +133,7 @@ impl<'c> Pen<'c> {
         let minute = run.booked_at.minute();
         let cell = match tally.cells.entry(minute) {
             btree_map::Entry::Occupied(cell) => cell.into_mut(),
-            btree_map::Entry::Vacant(empty) => empty.insert(Cell::new(minute)),
+            btree_map::Entry::Vacant(empty) => empty.insert(TalliedMinute::new(minute)),
         };
         cell.add(run.mark, run.high, run.seen, &run.charges);
         Ok(())

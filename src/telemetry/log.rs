@@ -22,7 +22,7 @@ pub const PROCESS: &str = "burngate::process";
 
 /// A call that was refused, by names and ids alone.
 #[derive(Debug, Clone, Copy)]
-pub struct Refusal<'a> {
+pub struct RefusalLine<'a> {
     /// The kind of problem that the agent got.
     pub slug: &'static str,
     /// Its status.
@@ -42,8 +42,8 @@ pub struct Refusal<'a> {
 }
 
 /// Logs a refusal.
-pub fn refusal(refusal: &Refusal<'_>) {
-    let Refusal {
+pub fn refusal(refusal: &RefusalLine<'_>) {
+    let RefusalLine {
         slug,
         status,
         workflow,
@@ -73,7 +73,7 @@ pub fn event(entry: &Entry) {
     let Sentence { by, text } = entry.event.sentence(None);
     let (by, text) = (by.as_deref(), Escaped(&text));
     let (event, hint) = (entry.event.log_name(), notice.hint);
-    let About {
+    let LogFields {
         run,
         approval,
         from,
@@ -100,7 +100,7 @@ pub fn event(entry: &Entry) {
 
 /// What a line is searched for by, besides its event and its workflow.
 #[derive(Default)]
-struct About<'a> {
+struct LogFields<'a> {
     run: Option<&'a str>,
     approval: Option<String>,
     from: Option<&'a str>,
@@ -108,30 +108,30 @@ struct About<'a> {
 }
 
 /// The fields of an event that an alarm or a search is built on; its sentence has the rest.
-fn about(event: &Event) -> About<'_> {
-    let none = About::default;
+fn about(event: &Event) -> LogFields<'_> {
+    let none = LogFields::default;
     match event {
-        Event::Excluded { revision, .. } => About {
+        Event::Excluded { revision, .. } => LogFields {
             run: Some(revision.run.run.as_str()),
             ..none()
         },
-        Event::Escalated { run } => About {
+        Event::Escalated { run } => LogFields {
             run: Some(run.run.as_str()),
             ..none()
         },
         Event::Clamped(Clamp { to, .. })
         | Event::Promoted { to, .. }
         | Event::Demoted { to, .. }
-        | Event::Followed(Effect::Demoted { to } | Effect::DemotionProposed { to }) => About {
+        | Event::Followed(Effect::Demoted { to } | Effect::DemotionProposed { to }) => LogFields {
             to: Some(to.as_str()),
             ..none()
         },
-        Event::Followed(Effect::PostureChanged { from, to, .. }) => About {
+        Event::Followed(Effect::PostureChanged { from, to, .. }) => LogFields {
             from: Some(from.as_str()),
             to: Some(to.as_str()),
             ..none()
         },
-        Event::Followed(Effect::LevelChanged { from, to, .. }) => About {
+        Event::Followed(Effect::LevelChanged { from, to, .. }) => LogFields {
             from: Some(from.as_str()),
             to: Some(to.as_str()),
             ..none()
@@ -142,7 +142,7 @@ fn about(event: &Event) -> About<'_> {
             | Effect::ApprovalEscalated { approval, .. }
             | Effect::ApprovalUnseen { approval }
             | Effect::ApprovalExpired { approval },
-        ) => About {
+        ) => LogFields {
             approval: Some(approval.to_string()),
             ..none()
         },
@@ -213,7 +213,7 @@ mod tests {
                 event: Event::Clamped(clamp),
             });
             let call = CallId::from_bits(1);
-            refusal(&Refusal {
+            refusal(&RefusalLine {
                 slug: "level",
                 status: 403,
                 workflow: None,

@@ -435,8 +435,8 @@ impl Scrape {
     }
 
     fn numbers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        type Number = fn(&Ratios) -> Option<Decimal>;
-        let numbers: [(&str, &str, Number); 4] = [
+        type RatioOf = fn(&Ratios) -> Option<Decimal>;
+        let numbers: [(&str, &str, RatioOf); 4] = [
             (
                 "burngate_success_ratio",
                 "Acceptable runs of those counted.",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use burngate::gate::budget::window::{Delta, Shift, Window};
 use burngate::gate::budget::{Evidence, Objective};
-use burngate::gate::event::{Cell, Event};
+use burngate::gate::event::{Event, TalliedMinute};
 use burngate::gate::level::Ladder;
 use burngate::gate::policy::{Caps, Lose, Recovery, Terms};
 use burngate::gate::risk::Tier;
@@ -129,9 +129,9 @@ fn workflows(criterion: &mut Criterion) {
     let mut now = START;
     for minute in 0..30 * 24 * 60 {
         now = START.plus(minutes(minute));
-        let cell = Cell {
+        let cell = TalliedMinute {
             runs: 1,
-            ..Cell::new(now.minute())
+            ..TalliedMinute::new(now.minute())
         };
         state.apply(now, &Event::Tallied { cells: vec![cell] });
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use burngate::gate::budget::evidence::TABLE;
 use burngate::gate::budget::{Evidence, Objective};
 use burngate::gate::digest::Digest;
-use burngate::gate::event::{Cell, Clamp, Entry, Event, Revision};
+use burngate::gate::event::{Clamp, Entry, Event, Revision, TalliedMinute};
 use burngate::gate::facets::{Facets, ModeShift};
 use burngate::gate::level::Ladder;
 use burngate::gate::name::WorkflowName;
@@ -272,11 +272,11 @@ pub(crate) fn booked(id: u64, high: bool, mode: FailureMode) -> Event {
 
 pub(crate) fn tallied(at: i64, runs: u64, high: u64, idle: u64) -> Event {
     Event::Tallied {
-        cells: vec![Cell {
+        cells: vec![TalliedMinute {
             runs,
             high,
             idle,
-            ..Cell::new(time(at).minute())
+            ..TalliedMinute::new(time(at).minute())
         }],
     }
 }

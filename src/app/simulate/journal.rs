@@ -18,7 +18,7 @@ use super::simulation::{PastCall, ProgressFn, SimulateError, Simulation};
 use super::upcoming::{ReplayedRun, Upcoming, UpcomingStep, WorkflowRun};
 use crate::api::Moment;
 use crate::api::history::ImportFindings;
-use crate::gate::event::{Cell, Entry, Event, Revision};
+use crate::gate::event::{Entry, Event, Revision, TalliedMinute};
 use crate::gate::name::{RunId, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::facts::RunFacts;
@@ -80,7 +80,7 @@ struct Replay {
     /// Runs whose mark differs from the recorded one; `None` where they were prevented.
     diverted: HashMap<WorkflowRun, Option<Mark>>,
     /// What prevented and otherwise booked runs take out of the tallies of their minutes.
-    minus: HashMap<(WorkflowName, Minute), Cell>,
+    minus: HashMap<(WorkflowName, Minute), TalliedMinute>,
     /// The terms that were in force.
     real_terms: BTreeMap<WorkflowName, Arc<Terms>>,
     real: BTreeMap<WorkflowName, (Vec<TimedEffect>, Difference)>,
@@ -160,8 +160,9 @@ impl Replay {
         let key = |run: &RunRef| (workflow.clone(), run.clone());
         let event = match event {
             Event::Tallied { cells } => {
-                let cells: Vec<Cell> = cells.iter().map(|cell| self.less(workflow, cell)).collect();
-                let count = |of: fn(&Cell) -> u64| cells.iter().map(of).sum::<u64>();
+                let cells: Vec<TalliedMinute> =
+                    cells.iter().map(|cell| self.less(workflow, cell)).collect();
+                let count = |of: fn(&TalliedMinute) -> u64| cells.iter().map(of).sum::<u64>();
                 let (runs, idle) = (count(|cell| cell.runs), count(|cell| cell.idle));
                 if let Some(report) = self
                     .simulation
@@ -315,7 +316,7 @@ impl Replay {
     }
 
     /// A cell without the runs that came out differently.
-    fn less(&mut self, workflow: &WorkflowName, cell: &Cell) -> Cell {
+    fn less(&mut self, workflow: &WorkflowName, cell: &TalliedMinute) -> TalliedMinute {
         let mut left = cell.clone();
         if let Some(minus) = self.minus.get_mut(&(workflow.clone(), cell.minute)) {
             for (of, take) in [
@@ -533,7 +534,7 @@ impl Replay {
         let minus = self
             .minus
             .entry((open.key.0.clone(), minute))
-            .or_insert_with(|| Cell::new(minute));
+            .or_insert_with(|| TalliedMinute::new(minute));
         minus.runs += u64::from(counted);
         minus.high += u64::from(counted && run.high);
         minus.idle += u64::from(!counted);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::report::SimulatedWorkflow;
 use crate::gate::budget::posture::Posture;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Cell, Effect, Entry, Event};
+use crate::gate::event::{Effect, Entry, Event, TalliedMinute};
 use crate::gate::facets::Facets;
 use crate::gate::json::Json;
 use crate::gate::name::{ToolName, WorkflowName};
@@ -70,7 +70,7 @@ struct WorkflowSimulation {
     due: Option<Time>,
     recovers: Option<Time>,
     /// Acceptable runs of the current minute, and the last time in it.
-    tally: Option<(Time, Cell)>,
+    tally: Option<(Time, TalliedMinute)>,
     report: SimulatedWorkflow,
     /// Since when it has been in its posture.
     since: Time,
@@ -316,7 +316,7 @@ impl Simulation {
         };
         let (last, cell) = simulated
             .tally
-            .get_or_insert_with(|| (at, Cell::new(minute)));
+            .get_or_insert_with(|| (at, TalliedMinute::new(minute)));
         *last = at;
         if idle {
             cell.idle += 1;

@@ -12,11 +12,11 @@ use crate::gate::name::{AgentName, PersonName};
 #[serde(default)]
 pub struct AccessChange {
     /// Among the people.
-    #[serde(skip_serializing_if = "Changed::is_none")]
-    pub people: Changed<PersonName>,
+    #[serde(skip_serializing_if = "NameChanges::is_none")]
+    pub people: NameChanges<PersonName>,
     /// Among the agents.
-    #[serde(skip_serializing_if = "Changed::is_none")]
-    pub agents: Changed<AgentName>,
+    #[serde(skip_serializing_if = "NameChanges::is_none")]
+    pub agents: NameChanges<AgentName>,
     /// Any local caller was let in before, and now agents have names.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub agents_named: bool,
@@ -28,7 +28,7 @@ pub struct AccessChange {
 /// Who came, who went, and who stayed and may something else, or shows another token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Changed<T> {
+pub struct NameChanges<T> {
     /// Who came.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<T>,
@@ -40,9 +40,9 @@ pub struct Changed<T> {
     pub altered: Vec<T>,
 }
 
-impl<T> Default for Changed<T> {
+impl<T> Default for NameChanges<T> {
     fn default() -> Self {
-        Changed {
+        NameChanges {
             added: Vec::new(),
             removed: Vec::new(),
             altered: Vec::new(),
@@ -50,7 +50,7 @@ impl<T> Default for Changed<T> {
     }
 }
 
-impl<T> Changed<T> {
+impl<T> NameChanges<T> {
     /// Is everything as it was?
     #[must_use]
     pub const fn is_none(&self) -> bool {
@@ -81,7 +81,7 @@ impl fmt::Display for AccessChange {
     }
 }
 
-fn list<T: fmt::Display>(what: &str, changed: &Changed<T>, parts: &mut Vec<String>) {
+fn list<T: fmt::Display>(what: &str, changed: &NameChanges<T>, parts: &mut Vec<String>) {
     for (names, how) in [
         (&changed.added, "added"),
         (&changed.removed, "removed"),
@@ -101,14 +101,14 @@ mod tests {
     #[test]
     fn it_says_who_came_and_went_in_a_line() {
         let change = AccessChange {
-            people: Changed {
+            people: NameChanges {
                 removed: vec!["dana".into()],
                 altered: vec!["eli".into(), "noor".into()],
-                ..Changed::default()
+                ..NameChanges::default()
             },
-            agents: Changed {
+            agents: NameChanges {
                 added: vec!["bot".into()],
-                ..Changed::default()
+                ..NameChanges::default()
             },
             certificates: true,
             ..AccessChange::default()
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn what_is_as_it_was_is_not_written() {
         let change = AccessChange {
-            people: Changed {
+            people: NameChanges {
                 added: vec!["dana".into()],
-                ..Changed::default()
+                ..NameChanges::default()
             },
             ..AccessChange::default()
         };

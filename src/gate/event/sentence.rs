@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccessChange, Admission, Cell, Clamp, Effect, Event, RefusedAlike, RefusedCall, Revision,
+    AccessChange, Admission, Clamp, Effect, Event, RefusedAlike, RefusedCall, Revision,
+    TalliedMinute,
 };
 use crate::gate::approval::{Decision, DecisionKind, Request, TimedGrant};
 use crate::gate::digest::Digest;
@@ -209,8 +210,8 @@ fn settled(call: CallId, executed: Executed) -> String {
     format!("{call} was {}", executed.in_words())
 }
 
-fn tallied(cells: &[Cell]) -> String {
-    let sum = |of: fn(&Cell) -> u64| cells.iter().map(of).fold(0, u64::saturating_add);
+fn tallied(cells: &[TalliedMinute]) -> String {
+    let sum = |of: fn(&TalliedMinute) -> u64| cells.iter().map(of).fold(0, u64::saturating_add);
     let (runs, idle) = (sum(|cell| cell.runs), sum(|cell| cell.idle));
     format!("{runs} runs ended acceptably, and {idle} ended idle")
 }

@@ -8,12 +8,12 @@ use crate::gate::budget::account::Posting;
 use crate::gate::budget::posture::Posture;
 use crate::gate::budget::window::{Delta, Shift};
 use crate::gate::earn::Progress;
-use crate::gate::event::{Admission, Cell, Event, Revision};
+use crate::gate::event::{Admission, Event, Revision, TalliedMinute};
 use crate::gate::facets::{FacetCounts, Facets, ModeShift, mode_shifts};
 use crate::gate::name::{LevelName, PersonName, StepName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::past::Imported;
-use crate::gate::review::Done;
+use crate::gate::review::LastReview;
 use crate::gate::run::{Charge, Mark, RunRef};
 use crate::gate::time::Time;
 
@@ -78,7 +78,7 @@ impl WorkflowState {
                     .recover(at, to.clone(), *lasts, Arc::clone(cause), fix.clone());
             }
             Event::Promoted { to, .. } => self.promote(at, to),
-            Event::Reviewed { by, note } => self.reviews.done(Done {
+            Event::Reviewed { by, note } => self.reviews.done(LastReview {
                 at,
                 by: by.clone(),
                 note: note.clone(),
@@ -253,7 +253,7 @@ impl WorkflowState {
         }
     }
 
-    fn tally(&mut self, at: Time, cells: &[Cell], effects: &mut Effects) {
+    fn tally(&mut self, at: Time, cells: &[TalliedMinute], effects: &mut Effects) {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for cell in cells {
             let delta = |runs| Delta {

@@ -8,7 +8,7 @@ use crate::gate::booking::ids::{Belongs, Touching, present_name, row_of, row_of_
 use crate::gate::booking::{
     BookedRun, Changed, CheckState, RunEnd, add_new, counts_anyway, counts_mode, reasons,
 };
-use crate::gate::event::{Cell, Entry, Event, Revision};
+use crate::gate::event::{Entry, Event, Revision, TalliedMinute};
 use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
@@ -172,7 +172,7 @@ impl MemoryBooks {
         };
         run.run = name;
         if matches!(run.mark, Mark::Acceptable | Mark::Idle) {
-            let mut cell = Cell::new(run.booked_at.minute());
+            let mut cell = TalliedMinute::new(run.booked_at.minute());
             cell.add(run.mark, run.high, run.seen, &run.charges);
             let event = Event::Tallied { cells: vec![cell] };
             self.fold(0, entry(&run.workflow, run.ended, event));

@@ -1,4 +1,4 @@
-//! Runs that ended well are many, and are told of in sums: one for every minute.
+//! Runs that ended well are many, and are kept as sums: one for each minute.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::gate::time::Minute;
 
 /// Runs that ended acceptably in one minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cell {
+pub struct TalliedMinute {
     /// The minute they are booked to.
     pub minute: Minute,
     /// Runs that count.
@@ -32,11 +32,11 @@ pub struct Cell {
     pub facets: FacetCounts,
 }
 
-impl Cell {
+impl TalliedMinute {
     /// No runs yet.
     #[must_use]
     pub const fn new(minute: Minute) -> Self {
-        Cell {
+        TalliedMinute {
             minute,
             runs: 0,
             high: 0,
