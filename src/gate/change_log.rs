@@ -1,5 +1,5 @@
-//! What shipped to a workflow, and what was kept from shipping: its history of changes, as far back
-//! as a reader needs it at hand. The journal has all of it.
+//! The latest changes that shipped to a workflow, and what a freeze holds back. The journal has all
+//! of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::event::Event;
 use super::name::PersonName;
 use super::time::Time;
 
-/// So many changes of a workflow are remembered.
+/// The most changes of a workflow that are kept in memory.
 pub const MAX_SHIPPED: usize = 32;
 
 /// A change that shipped.
@@ -53,12 +53,12 @@ impl ChangeLog {
         self.held_back.as_ref()
     }
 
-    /// A policy came into force: whatever is held back from here on is told anew.
+    /// A policy came into force, so nothing is held back any more.
     pub fn thaw(&mut self) {
         self.held_back = None;
     }
 
-    /// Applies an event about a change; any other says nothing here.
+    /// Applies an event about a change, and ignores any other.
     pub fn apply(&mut self, at: Time, event: &Event) {
         if let Event::PolicyHeldBack { what } = event {
             self.held_back = Some(Arc::clone(what));

@@ -1,8 +1,8 @@
 //! Which finished runs people are asked to judge. Silence is not success: a budget that only counts
 //! what somebody complained about is a budget over complaints.
 //!
-//! A draw compares a number that nobody can guess with a chance; the number comes from a secret and
-//! the run's identity, both the keeper's business. So a draw is the same whenever it is made again,
+//! A draw compares a number that nobody can guess with a chance; the caller derives the number from
+//! a secret and the run's identity. So a draw is the same whenever it is made again,
 //! and an agent can neither foresee nor learn it (G11). The chance follows the risk of what the run
 //! did, and rises where the sample alone would leave the week below the policy's minimum.
 

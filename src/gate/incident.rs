@@ -2,8 +2,8 @@
 //!
 //! Decides by whole minutes: an incident opens when, in five of them in a row, at least half of the
 //! API's calls failed, and over the five at least half of those of two workflows or more; it closes
-//! after five in a row in which fewer did. What is asked of it is counts and a time; who counts,
-//! and what is done about it, is decided elsewhere. An incident changes no budget by itself: the
+//! after five in a row in which fewer did. It is given counts and a time; counting calls, and what
+//! is done about an incident, is decided elsewhere. An incident changes no budget by itself: the
 //! failures are booked, and are an operator's to exclude.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,14 +16,14 @@ use super::outcome::{FailureMode, Source};
 use super::run::Charge;
 use super::time::{Minute, Time};
 
-/// So many minutes in a row open an incident, and close one.
+/// How many bad minutes in a row open an incident, and how many good ones close it.
 pub const MINUTES: u8 = 5;
-/// Fewer calls than this in those minutes are no incident, whatever became of them.
+/// The fewest calls in those minutes that can be an incident.
 pub const MIN_CALLS: u64 = 10;
-/// So many workflows are told apart in a minute; those that come later count among all calls alone.
-/// Two are enough.
+/// The most workflows that are counted separately in a minute. Calls of later ones count among all
+/// calls only: two failing workflows are enough for an incident.
 const MAX_TOLD: usize = 64;
-/// So many incidents are remembered; the journal has them all.
+/// The most incidents that are kept in memory; the journal has all of them.
 pub const MAX_REMEMBERED: usize = 200;
 
 /// An incident of a tool API.
@@ -181,7 +181,7 @@ impl Detector {
         let minute = at.minute();
         let failures = failures.min(calls);
         let bucket = match self.0.back_mut() {
-            // Time that runs backwards counts where it was.
+            // A call dated before the latest minute counts in that minute: time never goes back.
             Some(last) if last.minute >= minute => last,
             Some(_) | None => {
                 if self.0.len() > usize::from(MINUTES) {

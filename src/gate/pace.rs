@@ -48,7 +48,7 @@ impl Pace {
             calls: known.calls.max(busy.calls),
             at_once: known.at_once.max(busy.at_once),
         };
-        // Bounded by the week that it looks back on (G7), whatever hours it is told of.
+        // Bounded by the week that it looks back on (G7), whatever hours come in.
         if let Some((&Hour(latest), _)) = self.0.last_key_value() {
             self.0 = self.0.split_off(&Hour(latest - HOURS));
         }

@@ -22,8 +22,8 @@ use super::run::{Charge, Mark, RunRef};
 use super::standing::Standing;
 use super::time::{Minute, Time};
 
-/// So many runs with critical modes are told apart in one import, so that taking them back can void
-/// the burn: one more than a burn tells apart.
+/// The most runs with critical modes that one import lists one by one, so that retracting them can
+/// void the burn: one more than a burn lists.
 pub const MOST_CRITICAL: usize = MAX_CRITICAL + 1;
 /// The agent of runs whose history does not name one.
 pub const AGENT: &str = "import";

@@ -1,8 +1,8 @@
 //! When somebody last looked at how a workflow does: what makes a review overdue, and what waits
 //! for one.
 //!
-//! A workflow that books runs is reviewed every week; where nobody does, that is said, once a week
-//! and until somebody does. At tier high no promotion comes without a review within thirty days:
+//! A workflow that books runs is to be reviewed every week; while nobody reviews it, an event says
+//! so once a week. At tier high no promotion comes without a review within thirty days:
 //! what nobody looked at earns nothing. Levels are lost all the same.
 
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::name::PersonName;
 use super::risk::Tier;
 use super::time::{Time, days};
 
-/// A review is due so long after the first run that none has seen.
+/// How long after the first run that no review covers the next review is due.
 pub const EVERY: Duration = days(7);
-/// At tier high nothing is earned once the last review is older.
+/// At tier high nothing is earned when the last review is older than this.
 pub const LASTS: Duration = days(30);
 
 /// Somebody's review.
@@ -36,8 +36,8 @@ pub struct LastReview {
 pub struct Reviews {
     begun: Time,
     last: Option<LastReview>,
-    /// When the next is due, or is next said to be overdue; `None` while there is nothing to look
-    /// at.
+    /// When the next is due, or when an event next says that it is overdue; `None` while there is
+    /// nothing to review.
     due: Option<Time>,
     overdue_since: Option<Time>,
 }
@@ -66,7 +66,7 @@ impl Reviews {
         self.overdue_since
     }
 
-    /// When the next is due, or is next said to be overdue.
+    /// When the next is due, or when an event next says that it is overdue.
     #[must_use]
     pub const fn due(&self) -> Option<Time> {
         self.due
@@ -79,8 +79,8 @@ impl Reviews {
         }
     }
 
-    /// Time has come to `now`. Returns since when a review is overdue, where that is to be said
-    /// now.
+    /// Lets time pass until `now`. Returns since when a review is overdue, where an event is to say
+    /// so now.
     pub fn pass(&mut self, now: Time) -> Option<Time> {
         let due = self.due.filter(|due| *due <= now)?;
         self.due = Some(due.plus(EVERY));

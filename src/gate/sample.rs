@@ -1,5 +1,5 @@
-//! Samples of the calls behind a workflow's failures: what they looked like, with nothing of what
-//! they said.
+//! Samples of the calls behind a workflow's failures: the shape of their arguments, without the
+//! values.
 //!
 //! Taken from at risk on and forgotten when the workflow is healthy again; a few for each failure
 //! mode, the first ones. Redaction keeps the shape: which members there are, how long a text is,
@@ -17,15 +17,15 @@ use super::name::{CallId, RunId, ToolName};
 use super::outcome::FailureMode;
 use super::time::Time;
 
-/// So many samples of one failure mode are kept.
+/// The most samples that are kept of one failure mode.
 pub const MAX_OF_MODE: usize = 3;
-/// So many samples of a workflow are kept.
+/// The most samples that are kept of a workflow.
 pub const MAX_SAMPLES: usize = 20;
-/// The longest sample, in bytes; what does not fit is left out, and said to be.
+/// The longest sample, in bytes; what does not fit is left out, and the sample says so.
 pub const MAX_BYTES: usize = 2_048;
-/// Deeper than this nothing is looked at.
+/// The deepest level of nesting that is shown.
 const MAX_DEPTH: usize = 6;
-/// So many items of one array are shown.
+/// The most items that are shown of one array.
 const MAX_ITEMS: usize = 3;
 /// The longest name of a member.
 const MAX_NAME: usize = 40;

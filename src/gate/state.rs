@@ -1,8 +1,8 @@
 //! The fold: what the events so far say about every workflow (G12).
 //!
 //! The writer owns the one true fold; the ledger keeps a projection of it per workflow and runs the
-//! same code. Time passing is part of the fold: everything that follows from it alone happens at
-//! its own moment, whoever asks and whenever.
+//! same code. Time passing is part of the fold: what follows from it alone, such as the end of a
+//! clamp, is dated to its own moment, no matter who looks or when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,9 +54,10 @@ impl State {
         }
     }
 
-    /// Applies an entry that was recorded before. What followed is derived anew; a record of it
-    /// tells only that its workflow had seen that time. Workflows that had not are left behind, so
-    /// that what follows for them is still to be recorded.
+    /// Applies an entry from the journal. Effects are derived anew: an entry that records one only
+    /// shows that the fold had advanced its workflow to that time. Other workflows are not
+    /// advanced, so that effects that are not recorded yet still come out of the next
+    /// [`State::advance`].
     pub fn replay(&mut self, entry: &Entry) {
         match (&entry.event, &entry.workflow) {
             (Event::Followed(_), Some(name)) => {
@@ -69,8 +70,8 @@ impl State {
         }
     }
 
-    /// No time before `now` will be told from here on (G5). What follows from its passing is left
-    /// to the next [`State::advance`].
+    /// Sets the time to `now`, unless it is later already (G5). What follows from the time that
+    /// passed is left to the next [`State::advance`].
     pub fn stand_at(&mut self, now: Time) {
         self.pass(self.now.max(now));
     }
@@ -108,7 +109,7 @@ impl State {
         &self.deeds
     }
 
-    /// Who may approve, as far as anybody said so.
+    /// Who may approve; empty until an event named them.
     #[must_use]
     pub const fn approvers(&self) -> &BTreeSet<PersonName> {
         &self.approvers
@@ -151,8 +152,8 @@ impl State {
         &self.incidents
     }
 
-    /// Time passes for every clamp here too, so that a workflow that joins later finds the same
-    /// whoever asked in between.
+    /// Also ends clamps on every workflow that have run out, so that a workflow that joins later
+    /// starts under the same ones, no matter who looked in between.
     fn pass(&mut self, now: Time) {
         self.now = now;
         self.clamps.expire(now);
@@ -203,7 +204,8 @@ impl State {
             .iter_mut()
             .flat_map(|(name, workflow)| followed(name, workflow.advance(at)))
             .collect();
-        // Those that are new begin by what the others stood at, in whatever order they are named.
+        // Where a new workflow begins depends on the old ones as they are now, and not on the order
+        // of names.
         let new: Vec<_> = terms
             .iter()
             .filter(|(name, _)| !self.workflows.contains_key(*name))

@@ -32,11 +32,11 @@ pub use clamps::Clamps;
 
 /// A waiver lasts at most this long.
 pub const MAX_WAIVER: Duration = days(1);
-/// So many waivers within [`WAIVERS_WITHIN`].
+/// The most waivers within [`WAIVERS_WITHIN`].
 pub const MAX_WAIVERS: usize = 2;
 /// The time over which waivers are counted.
 pub const WAIVERS_WITHIN: Duration = days(30);
-/// So many unacceptable runs end a waiver.
+/// How many unacceptable runs end a waiver.
 const WAIVER_ENDS_AFTER: u32 = 2;
 
 /// What the journal adds up to for one workflow.
@@ -272,7 +272,7 @@ impl WorkflowState {
             Turn::Posture(from, to, why) => {
                 effects.push((at, Effect::PostureChanged { from, to, why }));
                 self.steps.posture_changed(at, to);
-                // Never in breached; nor does one wait there until the breach is over.
+                // A waiver never holds in breached, and does not come back when the breach is over.
                 if to == Posture::Breached {
                     self.end_waiver(at, effects);
                 }

@@ -214,7 +214,7 @@ impl Happened {
             self.workflow.is_none() || entry.workflow.is_none() || entry.workflow == self.workflow;
         let granted = || {
             self.granted
-                && matches!(&entry.event, Event::Admitted(admission) if admission.is_let_go())
+                && matches!(&entry.event, Event::Admitted(admission) if admission.uses_grant())
         };
         is_of_workflow
             && self.since <= entry.at

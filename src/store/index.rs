@@ -6,8 +6,8 @@ use crate::gate::event::table::{EventKind, Indexed};
 /// a minute, so that a review reads a quiet week as quickly as a busy one. Its name is in every
 /// ledger, and never changes.
 pub(super) const INDEX: &str = "journal_told";
-/// A call that a person let go, by itself or for a while.
-pub(super) const LET_GO: &str = "kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)";
+/// A call that uses a grant: a person approved it, or calls like it for a while.
+pub(super) const GRANTED: &str = "kind = 'admitted' AND (json_extract(body, '$.approval') IS NOT NULL OR json_extract(body, '$.under') IS NOT NULL)";
 
 /// The statement that makes the index.
 pub(super) fn create_index() -> String {
@@ -29,7 +29,7 @@ pub(super) fn indexed() -> String {
         .collect();
     left_out.sort_unstable();
     format!(
-        "kind NOT IN ('{}')\n   OR ({LET_GO})",
+        "kind NOT IN ('{}')\n   OR ({GRANTED})",
         left_out.join("', '")
     )
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::codes;
 use super::database::Fault;
-use super::index::{INDEX, LET_GO, indexed};
+use super::index::{GRANTED, INDEX, indexed};
 use super::runs::TIME_SHIFT;
 use crate::gate::event::table::{EventKind, Indexed};
 use crate::gate::event::{Entry, Event};
@@ -32,7 +32,7 @@ pub(super) fn happened(
         .max(i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
     let kinds = vec!["?"; happened.kinds.len()].join(", ");
     let granted = if happened.granted {
-        format!("OR ({LET_GO})")
+        format!("OR ({GRANTED})")
     } else {
         String::new()
     };

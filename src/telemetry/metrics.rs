@@ -35,10 +35,10 @@ use crate::ledger::people::operate::View;
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The most failure modes that are told apart, over all workflows. Later ones are counted as
-/// [`OTHER`].
+/// The most failure modes with a label of their own, over all workflows. Later ones are counted
+/// under [`OTHER`].
 pub const MAX_MODES: usize = 10_000;
-/// The label of what is not told apart.
+/// The label of everything that has none of its own.
 pub const OTHER: &str = "other";
 
 /// Bounds of decision times in microseconds: a decision takes microseconds, unless it waits for the

@@ -1,4 +1,4 @@
-//! What operators and their tools are told: metrics, and one log line for each thing worth a line.
+//! Metrics and log lines: what operators and their tools watch the gate by.
 //!
 //! Names live here, so that a dashboard built on them survives every refactoring. Nothing here
 //! decides, waits or opens a socket; export is `app`'s. No label and no line holds an argument, a

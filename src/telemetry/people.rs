@@ -1,5 +1,5 @@
-//! What people decided on held calls, and which of those nobody looked at: counted since the
-//! process started, for alarms. A review has the numbers of any week.
+//! What people decided on held calls, and how many of those calls nobody saw: counted since the
+//! process started, for alarms. `burngate review` has the numbers of any week.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const DECIDED: [u64; 10] = [
 pub(super) struct People {
     decisions: DashMap<(WorkflowName, Arc<str>, &'static str), AtomicU64>,
     took: Histogram<10>,
-    /// Expired, never seen, put to others, and gone without being asked about.
+    /// Expired, expired unseen, put to others, and sent under a timed grant.
     counts: DashMap<WorkflowName, [AtomicU64; 4]>,
 }
 

@@ -3,8 +3,8 @@
 //! ever saw it.
 //!
 //! None of this decides anything, and it never makes a decision easier: once a call was put to a
-//! role, one of those who approve it has to hold that role. Whoever let it lie may still deny it,
-//! or be one of several who approve; their silence is not made up for by a late yes of their own.
+//! role, one of those who approve it has to hold that role. Those who did not decide in time may
+//! still deny it, or be one of several who approve, but their late approval alone is not enough.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use super::request::{Approval, Stage};
 use crate::gate::name::{ApprovalId, PersonName};
 use crate::gate::time::{Time, minutes};
 
-/// A notice comes a quarter of its time before a held call expires, and no earlier than this.
+/// The longest time before a held call expires at which a notice comes; usually it comes when a
+/// quarter of the call's time is left.
 pub const NOTICE: Duration = minutes(10);
 
 /// Whom a held call is put to where nobody decided on it for a while.
@@ -37,13 +38,13 @@ pub enum Attention {
     Escalated(ApprovalId, Arc<str>),
 }
 
-/// How far a held call has come with people.
+/// Who has seen a held call, and which notices about it were given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attended {
     /// Who saw it first, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<(PersonName, Time)>,
-    /// It was said that it expires soon.
+    /// An event said that it expires soon.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub noticed: bool,
     /// It was put to other people.
@@ -77,7 +78,7 @@ impl Approval {
         .then_some(&escalate.to)
     }
 
-    /// When it is said that it expires soon.
+    /// When an event says that it expires soon.
     #[must_use]
     pub fn notice_at(&self) -> Time {
         let lasts = self.request.expires_at.since(self.created_at);

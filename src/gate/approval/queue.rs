@@ -1,5 +1,5 @@
 //! A workflow's held calls. Exactly one of approve, deny, expire, use and withdraw ends an
-//! approval, whoever comes first in the order of events.
+//! approval: the first in the order of events.
 //!
 //! Keeps G4 (a grant is used at most once, before it expires, for exactly the call that was
 //! approved) and G10 (every hold ends by its deadline).
@@ -15,8 +15,8 @@ use crate::gate::digest::Digest;
 use crate::gate::name::{ApprovalId, CallId, PersonName, Subject, ToolName};
 use crate::gate::time::{Time, hours};
 
-/// So many denials as wrong of calls of one tool about one subject within [`STANDS`], and nobody is
-/// asked about further ones.
+/// How many denials as wrong, of calls of one tool about one subject within [`STANDS`], it takes
+/// until further such calls are denied without asking anybody.
 pub const ENOUGH_DENIALS: usize = 2;
 
 /// How long a denial as wrong stands for its digest, and how long an ended approval can be looked

@@ -77,8 +77,8 @@ pub struct Decision {
     /// Other arguments than those that were asked for, where it approves those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edit: Option<Edit>,
-    /// An approval that no longer counts: whoever gave it may not decide any more, or somebody
-    /// edited the call since.
+    /// An approval that no longer counts: the person who gave it may not decide any more, or
+    /// somebody edited the call since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub void: bool,
 }
@@ -193,7 +193,7 @@ pub struct Approval {
     pub stage: Stage,
     /// What was decided, in order.
     pub decisions: Vec<Decision>,
-    /// How far it has come with people.
+    /// Who has seen it, and which notices about it were given.
     #[serde(default)]
     pub attended: Attended,
 }

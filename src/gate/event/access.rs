@@ -1,5 +1,5 @@
-//! What is different about who may call and decide. Names only: a token, or its digest, is nobody's
-//! business but the gate's.
+//! What a reload changed about who may call and decide. Names only: no token, and no digest of one,
+//! is in the journal.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gate::name::{AgentName, PersonName};
 
-/// What is different about who may call and decide.
+/// What a reload changed about who may call and decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccessChange {
@@ -25,17 +25,17 @@ pub struct AccessChange {
     pub certificates: bool,
 }
 
-/// Who came, who went, and who stayed and may something else, or shows another token.
+/// Names that were added, removed, or kept with other rights or another token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NameChanges<T> {
-    /// Who came.
+    /// Added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<T>,
-    /// Who went.
+    /// Removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<T>,
-    /// Whose tokens, role or workflows are others.
+    /// Kept, with another token or role, or other workflows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub altered: Vec<T>,
 }

@@ -49,15 +49,15 @@ pub struct Admission {
     /// The rule that would have held it, where it goes under such a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<HeldBy>,
-    /// What is remembered of what it does.
+    /// What later calls are compared with, where its tool has rules against doing a thing twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deed: Option<Box<Deed>>,
 }
 
 impl Admission {
-    /// Did a person let it go, by itself or with others for a while?
+    /// Does it use a grant: did a person approve it, or calls like it for a while?
     #[must_use]
-    pub const fn is_let_go(&self) -> bool {
+    pub const fn uses_grant(&self) -> bool {
         self.approval.is_some() || self.under.is_some()
     }
 }

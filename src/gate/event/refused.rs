@@ -1,4 +1,4 @@
-//! Calls that were denied, as the journal keeps them for whoever audits it.
+//! Calls that were denied, as the journal keeps them for auditors.
 
 use std::sync::Arc;
 

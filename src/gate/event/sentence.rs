@@ -54,8 +54,8 @@ impl Event {
             Event::Booked { run, charges, .. } => nobody(booked(run, charges)),
             Event::BookedHigh { run, .. } => nobody(booked_high(run)),
             Event::Escalated { run } => done(&run.agent, escalated(run)),
-            Event::Reported { revision, charge } => told(charge, reported(&revision.run, charge)),
-            Event::Remarked { run, charge } => told(charge, remarked(run, charge)),
+            Event::Reported { revision, charge } => by_reporter(charge, reported(&revision.run, charge)),
+            Event::Remarked { run, charge } => by_reporter(charge, remarked(run, charge)),
             Event::Retracted { revision, mode, by, .. } => done(by, retracted(revision, mode)),
             Event::Excluded { revision, reason, by, .. } => done(by, excluded(revision, reason)),
             Event::Reinstated { revision, by } => done(by, reinstated(revision)),
@@ -166,8 +166,8 @@ fn perhaps(by: Option<&impl ToString>, text: impl Into<String>) -> Sentence {
     }
 }
 
-/// Whoever reported it did it, where that is a person or a named system.
-fn told(charge: &Charge, text: String) -> Sentence {
+/// The reporter did it, where that is a person or a named system.
+fn by_reporter(charge: &Charge, text: String) -> Sentence {
     perhaps(charge.by.as_ref(), text)
 }
 

@@ -35,8 +35,8 @@ pub enum Indexed {
     /// It has not: the event comes once a call, once a run or once a minute, and would make a busy
     /// week slow to review.
     Never,
-    /// Only where a person let the call go, by itself or for a while.
-    LetGo,
+    /// Only where the call uses a grant: a person approved it, or calls like it for a while.
+    Granted,
 }
 
 /// How loud the log is about an event.
@@ -209,7 +209,7 @@ events! {
     AccessChanged   "access_changed"    Records  Always  Warn   Process  Timeline;
     ClockJumped     "clock_jumped"      Tightens Always  Error  Process  Timeline;
     ClockAccepted   "clock_accepted"    Loosens  Always  Warn   Process  Timeline;
-    Admitted        "admitted"          Requests LetGo   Silent Calls    CallTimeline;
+    Admitted        "admitted"          Requests Granted Silent Calls    CallTimeline;
     Settled         "settled"           Records  Never   Silent Calls    CallTimeline;
     Tallied         "tallied"           Records  Never   Silent Budget   Nowhere;
     Booked          "booked"            Tightens Always  Silent Budget   Timeline;

@@ -1,4 +1,4 @@
-//! What a workflow's state tells: its parts, what binds it, and where it stands.
+//! Reading a workflow's state: its parts, what binds its level, and its status for deciding a call.
 
 use std::sync::Arc;
 

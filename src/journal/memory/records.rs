@@ -111,5 +111,5 @@ fn is_let_through(call: &CallRecord) -> bool {
 /// Is it a held call, a decision on one, or a call that a person let go?
 fn is_about_people(event: &Event) -> bool {
     matches!(event, Event::Held(_) | Event::Decided { .. })
-        || matches!(event, Event::Admitted(admission) if admission.is_let_go())
+        || matches!(event, Event::Admitted(admission) if admission.uses_grant())
 }
