@@ -475,7 +475,7 @@ const CYCLES: [(&str, usize, usize); 16] = [
     ("ids", 0, 0),
     ("journal", 0, 0),
     ("ledger", 20, 20),
-    ("telemetry", 2, 2),
+    ("telemetry", 0, 0),
     ("proxy", 0, 0),
     ("admin", 22, 22),
     ("store", 21, 21),

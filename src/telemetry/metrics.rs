@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::exposition::{Labels, OTHER, count, counters, gauges, shown, sorted};
 use super::histogram::Histogram;
 use super::people::People;
 use crate::api;
@@ -38,8 +39,6 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The most failure modes with a label of their own, over all workflows. Later ones are counted
 /// under [`OTHER`].
 pub const MAX_MODES: usize = 10_000;
-/// The label of everything that has none of its own.
-pub const OTHER: &str = "other";
 
 /// Bounds of decision times in microseconds: a decision takes microseconds, unless it waits for the
 /// disk.
@@ -52,8 +51,6 @@ const UPSTREAM: [u64; 12] = [
     5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
     10_000_000, 60_000_000,
 ];
-
-pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Everything that is counted since the process started.
 #[derive(Debug)]
@@ -520,50 +517,4 @@ fn of<const N: usize>(gauges: &Gauges, labels: [(&'static str, &str); N]) -> Lab
     std::iter::once(("workflow", gauges.workflow.clone()))
         .chain(own)
         .collect()
-}
-
-/// A shown decimal as a sample: metrics are read by people and alerts, never by a decision.
-fn shown(decimal: Decimal) -> f64 {
-    decimal.to_string().parse().unwrap_or(f64::NAN)
-}
-
-/// A count as a sample. Exact up to 2^53.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a sample of this format is a binary64"
-)]
-const fn count(count: u64) -> f64 {
-    count as f64
-}
-
-pub(super) fn sorted(samples: impl Iterator<Item = (Labels, u64)>) -> Vec<(Labels, u64)> {
-    let mut samples: Vec<_> = samples.collect();
-    samples.sort();
-    samples
-}
-
-pub(super) fn counters(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    samples: Vec<(Labels, u64)>,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    samples.into_iter().try_for_each(|(labels, value)| {
-        metric
-            .encode_family(&labels)?
-            .encode_counter::<NoLabelSet, u64, f64>(&value, None)
-    })
-}
-
-fn gauges(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    samples: impl IntoIterator<Item = (Labels, f64)>,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    samples
-        .into_iter()
-        .try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
 }

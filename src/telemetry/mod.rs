@@ -4,6 +4,7 @@
 //! decides, waits or opens a socket; export is `app`'s. No label and no line holds an argument, a
 //! token or a body, and no label holds an id: labels come from policies, which are bounded.
 
+pub mod exposition;
 mod histogram;
 pub mod log;
 pub mod metrics;

@@ -9,8 +9,8 @@ use dashmap::DashMap;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
+use super::exposition::{OTHER, counters, sorted};
 use super::histogram::Histogram;
-use super::metrics::{OTHER, counters, sorted};
 use crate::gate::approval::{Decision, DecisionKind};
 use crate::gate::event::{Effect, Entry, Event};
 use crate::gate::name::WorkflowName;

@@ -10,7 +10,8 @@ use crate::gate::run::Mark;
 use crate::gate::time::{hours, minutes};
 use crate::journal::read::EntryFilter;
 use crate::journal::record::RunRecord;
-use crate::telemetry::metrics::{MAX_MODES, OTHER};
+use crate::telemetry::exposition::OTHER;
+use crate::telemetry::metrics::MAX_MODES;
 
 fn some_runs() -> Vec<RunRecord> {
     let mut runs: Vec<_> = (0..40)
