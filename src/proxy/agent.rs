@@ -146,7 +146,7 @@ async fn route(
 fn budget(context: &ResponseContext) -> AgentAnswer {
     let disclosed = context.budget();
     let level = context.standing().level().to_string();
-    let workflow = context.caller().workplace.policy.name.to_string();
+    let workflow = context.caller().workflow.policy.name.to_string();
     respond::json(
         StatusCode::OK,
         &BudgetStatus {
@@ -169,7 +169,7 @@ async fn approval(
     let unknown = || ProblemReply::own(Slug::NotFound, "No approval of this agent has this id.");
     let id: ApprovalId = id.parse().map_err(|_| unknown())?;
     let own = |found: &(_, Approval)| {
-        found.0 == caller.workplace.policy.name && found.1.request.agent == caller.agent
+        found.0 == caller.workflow.policy.name && found.1.request.agent == caller.agent
     };
     let (_, mut approval) = worker
         .ledger()
@@ -200,7 +200,7 @@ async fn withdrawn(
     let unknown = || ProblemReply::own(Slug::NotFound, "No approval of this agent has this id.");
     let id: ApprovalId = id.parse().map_err(|_| unknown())?;
     let own = |found: &(_, Approval)| {
-        found.0 == caller.workplace.policy.name && found.1.request.agent == caller.agent
+        found.0 == caller.workflow.policy.name && found.1.request.agent == caller.agent
     };
     worker
         .ledger()
@@ -275,7 +275,7 @@ async fn finished(
     };
     let caller = context.caller();
     let run = identify::run_id(run).ok_or_else(unknown)?;
-    let (workflow, agent) = (&caller.workplace.policy.name, &caller.agent);
+    let (workflow, agent) = (&caller.workflow.policy.name, &caller.agent);
     if status == FinishStatus::Failed {
         // The agent says that it failed: for the worse, so it is believed.
         let charge = charge(
@@ -315,7 +315,7 @@ async fn reported(
     let unknown = || ProblemReply::own(Slug::NotFound, "No run of this agent has this id.");
     let run = identify::run_id(run.split("%23").next().unwrap_or_default()).ok_or_else(unknown)?;
     let mode = FailureMode::from(report.mode.as_str());
-    let objective = &caller.workplace.policy.terms.objective;
+    let objective = &caller.workflow.policy.terms.objective;
     if matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(&mode) {
         return Err(ProblemReply::own(
             Slug::Invalid,
@@ -374,7 +374,7 @@ async fn acknowledge(
 ) -> Result<(), ProblemReply> {
     let target = RunTarget::Run {
         run: run.clone(),
-        workflow: Some(caller.workplace.policy.name.clone()),
+        workflow: Some(caller.workflow.policy.name.clone()),
         agent: Some(caller.agent.clone()),
     };
     match worker.ledger().report(target, charge) {

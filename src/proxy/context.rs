@@ -51,8 +51,8 @@ impl ResponseContext {
     /// The context of a call that was not judged yet.
     #[must_use]
     pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
-        let standing = caller.workplace.shard.standing_full();
-        let shadow = caller.workplace.policy.mode.is_shadow(now);
+        let standing = caller.workflow.shard.standing_full();
+        let shadow = caller.workflow.policy.mode.is_shadow(now);
         ResponseContext {
             call,
             caller,
@@ -116,7 +116,7 @@ impl ResponseContext {
     pub fn budget(&self) -> BudgetDisclosure {
         let remaining = self
             .caller
-            .workplace
+            .workflow
             .policy
             .disclose_remaining
             .then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
@@ -153,7 +153,7 @@ impl ResponseContext {
             BUDGET,
             worker.budget_header(
                 &self.standing,
-                self.caller.workplace.policy.disclose_remaining,
+                self.caller.workflow.policy.disclose_remaining,
             ),
         );
     }

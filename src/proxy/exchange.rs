@@ -87,7 +87,7 @@ async fn call(
 ) -> Result<AgentAnswer, Box<Stopped>> {
     let mut judged = None;
     request
-        .prepare(worker, connection, &context.caller().workplace)
+        .prepare(worker, connection, &context.caller().workflow)
         .await?;
     for _ in 0..MAX_ROUNDS {
         judged = Some(match admit(worker, context, request, judged.take())? {
@@ -155,7 +155,7 @@ fn admit(
     } else {
         let run = parsed.run(caller, context.standing())?;
         ledger
-            .open_call(&caller.workplace, &caller.agent, run, context.call, now)
+            .open_call(&caller.workflow, &caller.agent, run, context.call, now)
             .ok_or_else(ProblemReply::memory)?
     };
     let began = std::time::Instant::now();

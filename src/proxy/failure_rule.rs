@@ -49,7 +49,7 @@ impl FailureRule {
             return true;
         };
         let answer = body.and_then(|bytes| wire::json::parse(bytes).ok());
-        let standing = self.caller.workplace.shard.standing();
+        let standing = self.caller.workflow.shard.standing();
         let response = ResponseFacts {
             status,
             body: answer.as_ref(),

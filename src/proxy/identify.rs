@@ -54,7 +54,7 @@ pub struct Caller {
     /// The agent.
     pub agent: AgentName,
     /// The workflow it works for, with its living state.
-    pub workplace: Arc<WorkflowHandle>,
+    pub workflow: Arc<WorkflowHandle>,
 }
 
 /// Why nobody could be identified.
@@ -123,8 +123,8 @@ impl Identities {
                 (identity.agent.clone(), Some(&identity.workflows))
             }
         };
-        let workplace = choose(headers, workflows.map(Vec::as_slice), &table.entries)?;
-        Ok(Caller { agent, workplace })
+        let workflow = choose(headers, workflows.map(Vec::as_slice), &table.entries)?;
+        Ok(Caller { agent, workflow })
     }
 }
 

@@ -81,7 +81,7 @@ impl<'m> ParsedCall<'m> {
         if let Some(run) = identify::named_run(headers)? {
             return Ok(Some(run));
         }
-        if let Some(key) = &caller.workplace.policy.run.key {
+        if let Some(key) = &caller.workflow.policy.run.key {
             let text = key.text(&self.facts(caller, standing, None));
             if let Some(run) = text.ok().flatten().as_deref().and_then(identify::run_id) {
                 return Ok(Some(run));
@@ -105,7 +105,7 @@ impl<'m> ParsedCall<'m> {
             header: &self.headers,
             tool: self.tool_name(),
             agent: caller.agent.as_str(),
-            workflow: caller.workplace.policy.name.as_str(),
+            workflow: caller.workflow.policy.name.as_str(),
             run: RunFacts {
                 id: "",
                 calls: 0,

@@ -10,7 +10,7 @@ use super::body::BodyError;
 use super::identify::Unknown;
 use super::outbound::BodyFailure;
 use crate::api::problem::{Slug, UnavailableCause};
-use crate::gate::approval::{Approval, Stage as Standing};
+use crate::gate::approval::{Approval, Stage as ApprovalStage};
 use crate::gate::deed::Stage;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::judge::{Finding, RuleName};
@@ -194,19 +194,21 @@ impl ProblemReply {
             .and_then(|decision| decision.reason.as_deref())
             .map_or_else(String::new, |reason| format!(" ({reason})"));
         let what = match approval.stage {
-            Standing::Denied { wrong: true, .. } => {
+            ApprovalStage::Denied { wrong: true, .. } => {
                 format!("A reviewer denied this call as wrong{why}. Do not repeat it.")
             }
-            Standing::Denied { wrong: false, .. } => {
+            ApprovalStage::Denied { wrong: false, .. } => {
                 format!("A reviewer said not now{why}. Go on without it.")
             }
-            Standing::Expired { .. } => {
+            ApprovalStage::Expired { .. } => {
                 "Nobody decided on this call in time. Repeat it if it is still needed.".to_owned()
             }
-            Standing::Withdrawn { .. } => {
+            ApprovalStage::Withdrawn { .. } => {
                 "This call was taken back. Repeat it if it is still needed.".to_owned()
             }
-            Standing::Pending | Standing::Approved { .. } | Standing::Used { .. } => {
+            ApprovalStage::Pending
+            | ApprovalStage::Approved { .. }
+            | ApprovalStage::Used { .. } => {
                 "The approval of this call was used already.".to_owned()
             }
         };

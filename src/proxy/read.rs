@@ -161,10 +161,10 @@ impl CallRequest {
         &mut self,
         worker: &WorkerState,
         connection: &ClientConnection,
-        workplace: &WorkflowHandle,
+        workflow: &WorkflowHandle,
     ) -> Result<(), ProblemReply> {
         let skips = |tool: &Tool| {
-            workplace.policy.skips.iter().any(|skip| {
+            workflow.policy.skips.iter().any(|skip| {
                 skip.tool == tool.name && skip.cases.as_ref().is_some_and(Condition::reads_args)
             })
         };
@@ -172,7 +172,7 @@ impl CallRequest {
             .tool
             .as_ref()
             .is_some_and(|tool| tool.reads_body() || skips(tool))
-            || workplace
+            || workflow
                 .policy
                 .run
                 .key
@@ -185,7 +185,7 @@ impl CallRequest {
             // A small body of an unlisted call shows what a tool for it would take. Only where the
             // call passes: a refusal waits for no body.
             if self.tool.is_none()
-                && workplace.policy.mode.is_shadow(worker.ledger().now())
+                && workflow.policy.mode.is_shadow(worker.ledger().now())
                 && self.is_plain_json()
                 && self
                     .message
@@ -194,7 +194,7 @@ impl CallRequest {
             {
                 return self.buffer(worker, connection).await;
             }
-            let repeats = workplace.policy.retries > 0
+            let repeats = workflow.policy.retries > 0
                 && self.tool.as_ref().is_some_and(|tool| tool.idempotent);
             // Kept so that it can be sent again; a larger one, or one of unknown length, streams
             // past and is sent once.

@@ -265,7 +265,7 @@ fn problem_of(
     problem.executed = Some(problem::ExecutedView(executed));
     if let Some(context) = context {
         problem.call = Some(context.call.to_string());
-        problem.workflow = Some(context.caller().workplace.policy.name.to_string());
+        problem.workflow = Some(context.caller().workflow.policy.name.to_string());
         problem.run = context.run().map(ToString::to_string);
         problem.tool = context.tool().map(ToString::to_string);
         if !context.is_shadow() {
@@ -331,7 +331,7 @@ fn log(
     log::refusal(&log::RefusalLine {
         slug: slug.as_str(),
         status: status.as_u16(),
-        workflow: context.map(|context| &context.caller().workplace.policy.name),
+        workflow: context.map(|context| &context.caller().workflow.policy.name),
         agent: context.map(|context| &context.caller().agent),
         run: context.and_then(ResponseContext::run),
         call: context.map(|context| context.call),

@@ -168,9 +168,7 @@ fn is_possible(context: &ResponseContext, request: &CallRequest) -> bool {
     let tool = request
         .tool()
         .filter(|tool| tool.idempotent && !request.is_unread());
-    tool.is_some_and(|tool| {
-        context.caller().workplace.policy.retries > 0 || tool.fallback.is_some()
-    })
+    tool.is_some_and(|tool| context.caller().workflow.policy.retries > 0 || tool.fallback.is_some())
 }
 
 /// Sends the call again, as often as that is permitted and helps, and at last to its fallback.
@@ -196,7 +194,7 @@ async fn retry(
         },
     };
     let deadline = began + request.timeout();
-    let limit = context.caller().workplace.policy.retries;
+    let limit = context.caller().workflow.policy.retries;
     while retries.attempts <= limit
         && let Some(wait) = outcome
             .last

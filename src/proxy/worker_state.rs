@@ -99,7 +99,7 @@ impl WorkerState {
     /// have been taken off the list meanwhile.
     pub fn still(&self, headers: &HeaderMap, caller: &Caller) -> Result<(), ProblemReply> {
         let now = self.identify(headers)?;
-        if now.agent == caller.agent && now.workplace.policy.name == caller.workplace.policy.name {
+        if now.agent == caller.agent && now.workflow.policy.name == caller.workflow.policy.name {
             Ok(())
         } else {
             Err(Unknown::NoCredential.into())
