@@ -45,7 +45,7 @@ pub(super) async fn preview(
     let standing = one(&state, &name)?;
     let now = state.ledger().now();
     let table = state.ledger().table();
-    let Some(policy) = table.entries.get(&name).map(|place| &place.policy) else {
+    let Some(policy) = table.entries.get(&name).map(|handle| &handle.policy) else {
         return Err(AdminError::new(
             Slug::Conflict,
             format!("no policy of `{name}` is in force"),

@@ -128,7 +128,7 @@ async fn step(state: &AdminState, step: ImportStep) -> Result<ImportReply, Admin
 struct HistoryImport<'d> {
     state: &'d AdminState,
     person: &'d Person,
-    places: BTreeMap<WorkflowName, (Arc<WorkflowHandle>, Standing)>,
+    handles: BTreeMap<WorkflowName, (Arc<WorkflowHandle>, Standing)>,
     tools: BTreeMap<ToolName, Arc<Tool>>,
     /// Runs on their way to the journal, each with its line.
     batch: Vec<(u64, RunRecord)>,
@@ -144,14 +144,14 @@ type SkippedLine = (ImportFindingKind, String);
 impl<'d> HistoryImport<'d> {
     fn new(state: &'d AdminState, person: &'d Person) -> Self {
         let table = state.ledger().table_full();
-        let places = table.entries.iter().filter_map(|(name, place)| {
+        let handles = table.entries.iter().filter_map(|(name, handle)| {
             let standing = state.ledger().view(name)?.standing;
-            Some((name.clone(), (Arc::clone(place), standing)))
+            Some((name.clone(), (Arc::clone(handle), standing)))
         });
         HistoryImport {
             state,
             person,
-            places: places.collect(),
+            handles: handles.collect(),
             tools: table
                 .policies
                 .apis
@@ -285,13 +285,13 @@ impl<'d> HistoryImport<'d> {
         if at > now {
             return Err((ImportFindingKind::Future, line.at.to_string()));
         }
-        let Some((place, standing)) = self.places.get(&*line.workflow) else {
+        let Some((handle, standing)) = self.handles.get(&*line.workflow) else {
             return Err((
                 ImportFindingKind::UnknownWorkflow,
                 format!("`{}`", line.workflow),
             ));
         };
-        let (policy, objective) = (&place.policy, &place.policy.terms.objective);
+        let (policy, objective) = (&handle.policy, &handle.policy.terms.objective);
         let unknown = |mode: &&FailureMode| {
             matches!(mode, FailureMode::Named(_))
                 && !objective.unacceptable.contains(*mode)

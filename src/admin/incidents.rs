@@ -124,7 +124,7 @@ fn tags(table: &Table, incident: &incident::Incident, view: &RunView) -> Inciden
     let objective = table
         .entries
         .get(&view.run.workflow)
-        .map(|place| &place.policy.terms.objective);
+        .map(|handle| &handle.policy.terms.objective);
     // Of a workflow without a policy nobody knows any more which modes counted: all of them, so
     // that too little is excluded and not too much.
     let counts = |mode: &FailureMode| objective.is_none_or(|objective| objective.counts(mode));

@@ -411,8 +411,8 @@ fn some_mode(
             .is_none_or(|name| name == workflow.as_str())
     });
     let mut known: BTreeSet<&FailureMode> = FailureMode::BUILT_IN.iter().collect();
-    for (_, place) in named_workflows {
-        let objective = &place.policy.terms.objective;
+    for (_, handle) in named_workflows {
+        let objective = &handle.policy.terms.objective;
         known.extend(objective.unacceptable.iter().chain(&objective.critical));
     }
     if known.contains(&mode) {

@@ -123,7 +123,7 @@ pub(super) async fn done(
 }
 
 fn subject(name: WorkflowName, view: View, policies: &PolicySet) -> ReviewSubject {
-    let policy = view.handle.map(|place| Arc::clone(&place.policy));
+    let policy = view.handle.map(|handle| Arc::clone(&handle.policy));
     let without_schema = policy
         .as_ref()
         .map_or_else(Vec::new, |policy| bare(policy, policies));

@@ -121,7 +121,7 @@ async fn signed(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), AdminError> {
-    let Some(place) = signal.secret.clone() else {
+    let Some(source) = signal.secret.clone() else {
         return Ok(());
     };
     let one = |name: &str| {
@@ -141,7 +141,7 @@ async fn signed(
     };
     let (file, name) = (Arc::clone(&signal.place.file), signal.name.clone());
     let text = state
-        .look_up(move |_| Ok(secret_text(&place, &file)))
+        .look_up(move |_| Ok(secret_text(&source, &file)))
         .await?;
     let secrets = text.and_then(|text| webhook::secrets(&text).map_err(|error| error.to_string()));
     let secrets = secrets.map_err(|why| {
@@ -159,8 +159,8 @@ async fn signed(
         .map_err(|refused| AdminError::new(Slug::Unauthorized, refused.to_string()))
 }
 
-fn secret_text(place: &SecretPlace, policy: &str) -> Result<String, String> {
-    match place {
+fn secret_text(source: &SecretPlace, policy: &str) -> Result<String, String> {
+    match source {
         SecretPlace::Variable(name) => std::env::var(&**name)
             .map_err(|_| format!("the environment variable {name} is not set")),
         SecretPlace::File(written) => {

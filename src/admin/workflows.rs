@@ -268,13 +268,13 @@ pub(super) fn one(state: &AdminState, workflow: &WorkflowName) -> Result<Workflo
 fn workflow_view(state: &AdminState, name: &WorkflowName, view: &View) -> WorkflowView {
     let mut shown = WorkflowView::of(
         name,
-        view.handle.as_ref().map(|place| place.policy.mode),
+        view.handle.as_ref().map(|handle| handle.policy.mode),
         &view.state,
         &view.standing,
     );
-    if let Some(place) = &view.handle {
+    if let Some(handle) = &view.handle {
         shown.shadow = watched(
-            &place.policy,
+            &handle.policy,
             &state.ledger().table().policies,
             state.ledger().now(),
         )
@@ -282,16 +282,16 @@ fn workflow_view(state: &AdminState, name: &WorkflowName, view: &View) -> Workfl
         .map(Into::into)
         .collect();
     }
-    shown.traffic = view.handle.as_ref().map(|place| traffic(place, view));
+    shown.traffic = view.handle.as_ref().map(|handle| traffic(handle, view));
     shown
 }
 
-fn traffic(place: &WorkflowHandle, view: &View) -> TrafficView {
-    let (now, traffic) = (view.state.now(), place.shard.traffic());
-    let places = place
+fn traffic(handle: &WorkflowHandle, view: &View) -> TrafficView {
+    let (now, traffic) = (view.state.now(), handle.shard.traffic());
+    let slots = handle
         .policy
         .exposure
-        .then(|| place.shard.taken().places(&view.standing));
+        .then(|| handle.shard.taken().places(&view.standing));
     TrafficView {
         in_flight: traffic.in_flight(),
         this_hour: traffic.calls(now),
@@ -306,11 +306,11 @@ fn traffic(place: &WorkflowHandle, view: &View) -> TrafficView {
             .standing
             .pause
             .map(|Pause { calls, at_once }| PauseView { calls, at_once }),
-        exposure: places.map(|places| ExposureView {
-            places: places.all,
-            used: places.all_taken,
-            high_places: places.high,
-            high_used: places.high_taken,
+        exposure: slots.map(|slots| ExposureView {
+            places: slots.all,
+            used: slots.all_taken,
+            high_places: slots.high,
+            high_used: slots.high_taken,
         }),
     }
 }

@@ -93,18 +93,18 @@ impl FromStr for TimeSpan {
             let count: u64 = count.parse().map_err(|_| BadTimeSpan::Duration)?;
             let mut tail = tail.chars();
             let unit = tail.next().ok_or(BadTimeSpan::Duration)?;
-            let place = UNITS
+            let unit = UNITS
                 .iter()
                 .position(|(known, _)| *known == unit)
-                .filter(|place| *place >= smaller_than)
+                .filter(|unit| *unit >= smaller_than)
                 .ok_or(BadTimeSpan::Duration)?;
             let seconds = count
-                .checked_mul(UNITS[place].1)
+                .checked_mul(UNITS[unit].1)
                 .ok_or(BadTimeSpan::Duration)?;
             total = total
                 .checked_add(Duration::from_secs(seconds))
                 .ok_or(BadTimeSpan::Duration)?;
-            (rest, smaller_than) = (tail.as_str(), place + 1);
+            (rest, smaller_than) = (tail.as_str(), unit + 1);
         }
         if text.is_empty() || total > MAX {
             Err(BadTimeSpan::Duration)

@@ -97,7 +97,7 @@ pub struct DecisionFigures {
     pub unasked_turned_bad: u64,
 }
 
-/// One rule, as it was written at one place.
+/// One rule, by name and source location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleSummary {
     /// The rule.
@@ -139,7 +139,7 @@ pub struct ReviewerSummary {
     pub hasty: bool,
 }
 
-/// A rule and its place.
+/// A rule and its source location.
 type RuleSource = (String, Option<String>);
 
 /// Held calls and their decisions, while the journal is read.

@@ -249,12 +249,12 @@ impl ReviewGathering {
 impl TimelineGathering {
     fn read(&mut self, entry: &Entry, gathering: &WorkflowGathering) {
         if let Event::Settled { call, executed, .. } = &entry.event {
-            let place = self
+            let index = self
                 .calls
                 .remove(call)
                 .and_then(|number| number.checked_sub(self.lines.left_out));
             let line =
-                place.and_then(|place| self.lines.lines.get_mut(usize::try_from(place).ok()?));
+                index.and_then(|index| self.lines.lines.get_mut(usize::try_from(index).ok()?));
             if let Some(line) = line {
                 line.what = format!("{}: {}", line.what, executed.in_words());
             }

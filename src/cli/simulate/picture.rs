@@ -89,12 +89,12 @@ fn picture(result: &SimulatedWorkflow, from: Time, to: Time) -> String {
         );
     };
     let rung = |level: &str| {
-        let place = result
+        let index = result
             .levels
             .iter()
             .position(|known| known == level)
             .unwrap_or(0);
-        BAND + 8 + (result.levels.len() - 1 - place) * RUNG + RUNG / 2
+        BAND + 8 + (result.levels.len() - 1 - index) * RUNG + RUNG / 2
     };
     for level in &result.levels {
         let y = rung(level);
