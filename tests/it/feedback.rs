@@ -111,7 +111,7 @@ fn pages_say_the_same(gate: &TestGate) {
         assert!(
             review.contains("hold_when")
                 && review.contains(".yaml:")
-                && review.contains("2 calls went under a grant that was given for a while"),
+                && review.contains("2 calls went under a timed grant"),
             "{format}: {review}"
         );
     }

@@ -125,7 +125,7 @@ fn people_see_what_it_says_and_the_agent_does_not() {
         );
         let page = String::from_utf8(gate.cli(&["enforce", "desk", "--dry-run"]).stdout).unwrap();
         assert!(
-            page.contains("2 denied if what is in shadow of desk acted")
+            page.contains("2 denied if what is in shadow of desk were enforced")
                 && page.contains("In shadow: deny_when of shop/note (policies/shop.yaml:"),
             "{page}"
         );
