@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile};
 use super::evidence::Tables;
-use super::source::decode::{At, decode};
+use super::source::decode::{At, Setting, decode};
 use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
 use super::source::tree;
 use super::source::tree::YamlNode;
@@ -321,7 +321,7 @@ fn document(node: &YamlNode, notes: &mut Notes<'_>) -> Option<PolicyDocument> {
     }
 }
 
-/// The documents by kind, without those whose name is taken or missing.
+/// The documents by kind, without those whose name is missing or used twice.
 fn split(
     documents: Vec<InFile<PolicyDocument>>,
     notes: &mut [Notes<'_>],
@@ -332,42 +332,25 @@ fn split(
         TakenNames::default(),
         TakenNames::default(),
     );
+    let mut takes = |names: &mut TakenNames, kind: &str, name: &Setting<String>, file: usize| {
+        name.given()
+            .is_some_and(|at| names.take(kind, at, file, notes))
+    };
     for InFile { file, value } in documents {
         match value {
-            PolicyDocument::Api(document) => {
-                if document
-                    .api
-                    .given()
-                    .is_some_and(|at| api_names.take("api", at, file, notes))
-                {
-                    apis.push(InFile {
-                        file,
-                        value: document,
-                    });
+            PolicyDocument::Api(value) => {
+                if takes(&mut api_names, "api", &value.api, file) {
+                    apis.push(InFile { file, value });
                 }
             }
-            PolicyDocument::Workflow(document) => {
-                if document
-                    .workflow
-                    .given()
-                    .is_some_and(|at| workflow_names.take("workflow", at, file, notes))
-                {
-                    workflows.push(InFile {
-                        file,
-                        value: document,
-                    });
+            PolicyDocument::Workflow(value) => {
+                if takes(&mut workflow_names, "workflow", &value.workflow, file) {
+                    workflows.push(InFile { file, value });
                 }
             }
-            PolicyDocument::Signal(document) => {
-                if document
-                    .signal
-                    .given()
-                    .is_some_and(|at| signal_names.take("signal", at, file, notes))
-                {
-                    signals.push(InFile {
-                        file,
-                        value: document,
-                    });
+            PolicyDocument::Signal(value) => {
+                if takes(&mut signal_names, "signal", &value.signal, file) {
+                    signals.push(InFile { file, value });
                 }
             }
         }

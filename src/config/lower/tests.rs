@@ -126,10 +126,9 @@ fn the_contract_s_own_policies_load() {
     assert_eq!(triage.terms.objective.evidence.promote[0], 99);
 }
 
-#[test]
-fn everything_wrong_in_every_file_is_said_at_once_and_in_order() {
-    insta::assert_snapshot!(rendered(&[
-        "
+/// Files with mistakes of every kind.
+const MISTAKES: [&str; 3] = [
+    "
 api: payments
 upstream: ftp://files
 timout: 10s
@@ -146,15 +145,19 @@ tools:
     timeout: 15 minutes
     hold_when: args.amount >
 ",
-        "a: [1, 2\nb: 3\n",
-        "
+    "a: [1, 2\nb: 3\n",
+    "
 workflow: triage
 risk: medium
 objective: { target: 100%, window: 31h }
 tools: [payments/refnd, payments/void]
 caps: { burned: supervized }
 ",
-    ]), @r#"
+];
+
+#[test]
+fn everything_wrong_in_every_file_is_said_at_once_and_in_order() {
+    insta::assert_snapshot!(rendered(&MISTAKES), @r#"
     error: `upstream`: expected an http or https URL, found `ftp://files`
      --> 0.yaml:3:11
       |
@@ -713,17 +716,19 @@ proptest::proptest! {
     }
 }
 
+fn list(count: usize, item: fn(usize) -> String) -> String {
+    (0..count).map(item).collect::<Vec<_>>().join(", ")
+}
+
+/// Is there an error with `message`?
+fn refuses(texts: &[&str], message: &str) -> bool {
+    found(texts)
+        .iter()
+        .any(|found| found.severity == Severity::Error && found.message.contains(message))
+}
+
 #[test]
 fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
-    let list = |count: usize, item: fn(usize) -> String| {
-        (0..count).map(item).collect::<Vec<_>>().join(", ")
-    };
-    let refuses = |texts: &[&str], message: &str| {
-        found(texts)
-            .iter()
-            .any(|found| found.severity == Severity::Error && found.message.contains(message))
-    };
-
     let api = |count| {
         format!(
             "api: a\nupstream: http://x\ntools: [{}]\n",
@@ -793,7 +798,10 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
         &[PAYMENTS, &levels(most + 1)],
         "a workflow has at most"
     ));
+}
 
+#[test]
+fn every_bound_of_a_value_holds_at_its_end_and_not_past_it() {
     let listen = |count| {
         configuration::process_of(&format!(
             "listen: [{}]\n",
