@@ -19,7 +19,7 @@ use super::record::{RunKey, RunRecord};
 use super::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 use super::unavailable::Unavailable;
 use crate::gate::event::Entry;
-use crate::gate::name::WorkflowName;
+use crate::gate::name::{AgentName, RunId, WorkflowName};
 use crate::gate::state::State;
 use crate::gate::time::Time;
 
@@ -280,6 +280,15 @@ impl Journal for MemoryJournal {
 
     fn room(&self) -> bool {
         true
+    }
+
+    fn last_number(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+    ) -> Result<u64, Unavailable> {
+        Ok(self.read()?.last_number(workflow, agent, run))
     }
 
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {

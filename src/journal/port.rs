@@ -8,7 +8,7 @@ use super::record::RunRecord;
 use super::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 use super::unavailable::Unavailable;
 use crate::gate::event::Entry;
-use crate::gate::name::WorkflowName;
+use crate::gate::name::{AgentName, RunId, WorkflowName};
 use crate::gate::workflow::WorkflowState;
 
 /// A place in the order in which things were handed to the journal. Counts from 1.
@@ -22,7 +22,7 @@ pub struct Appended {
     pub durable: Receipt<Result<(), Unavailable>>,
 }
 
-/// Where events and ended runs go. No method blocks on a disk.
+/// Where events and ended runs go. No method but [`Journal::last_number`] waits for a disk.
 pub trait Journal: Send + Sync {
     /// Hands `entry` over. Entries of one workflow reach the journal in the order in which they
     /// were handed over.
@@ -44,6 +44,20 @@ pub trait Journal: Send + Sync {
 
     /// Changes how many booked runs stand: all of them, in one transaction, or none.
     fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>>;
+
+    /// The highest number of the runs that are on record under `run`, an id that calls give, and its
+    /// continuations ([`crate::gate::booking::ids`]): 0 where there is none. Looked up once for a
+    /// run that opens under an id of which the process does not know that it ended: in an index, so
+    /// that it may wait for a disk to read a page. A journal that keeps no run index knows of none.
+    fn last_number(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+    ) -> Result<u64, Unavailable> {
+        let _ = (workflow, agent, run);
+        Ok(0)
+    }
 
     /// Takes a step of the import of a history. A journal that keeps no run index takes none.
     fn import(&self, step: ImportStep) -> Receipt<Result<ImportReply, ImportError>> {

@@ -22,6 +22,7 @@ use crate::api::Moment;
 use crate::api::decision::EditView;
 use crate::api::problem::Slug;
 use crate::gate::approval::{Approval, Stage};
+use crate::gate::booking::ids::{numbered, split};
 use crate::gate::name::{ApprovalId, RunId};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
@@ -285,7 +286,7 @@ async fn finished(
             None,
         );
         if worker.ledger().is_open(workflow, agent, &run) {
-            acknowledge(worker, caller, &run, charge).await?;
+            drop(acknowledge(worker, caller, &run, charge).await?);
         }
     }
     let id = worker
@@ -313,7 +314,11 @@ async fn reported(
     report: AgentReport,
 ) -> Result<AgentAnswer, ProblemReply> {
     let unknown = || ProblemReply::own(Slug::NotFound, "No run of this agent has this id.");
-    let run = identify::run_id(run.split("%23").next().unwrap_or_default()).ok_or_else(unknown)?;
+    // The id as an answer named it: a continuation has a number behind `#`.
+    let named = run.replace("%23", "#");
+    let (base, number) = split(&named);
+    let base = identify::run_id(base).ok_or_else(unknown)?;
+    let run = numbered(base.as_str(), number);
     let mode = FailureMode::from(report.mode.as_str());
     let objective = &caller.workflow.policy.terms.objective;
     if matches!(mode, FailureMode::Named(_)) && !objective.unacceptable.contains(&mode) {
@@ -338,7 +343,7 @@ async fn reported(
         report.note.map(Into::into),
         report.reference.map(Into::into),
     );
-    acknowledge(worker, caller, &run, charge).await?;
+    let run = acknowledge(worker, caller, &run, charge).await?;
     Ok(respond::json(
         StatusCode::OK,
         &Finished {
@@ -365,22 +370,25 @@ fn charge(
     }
 }
 
-/// Reports, and waits until that is on disk.
+/// Reports, waits until that is on disk, and gives the id of the run that was reported on.
 async fn acknowledge(
     worker: &WorkerState,
     caller: &Caller,
     run: &RunId,
     charge: Charge,
-) -> Result<(), ProblemReply> {
+) -> Result<RunId, ProblemReply> {
     let target = RunTarget::Run {
         run: run.clone(),
         workflow: Some(caller.workflow.policy.name.clone()),
         agent: Some(caller.agent.clone()),
     };
     match worker.ledger().report(target, charge) {
-        Reported::Open { durable, .. } => super::forward::durable(durable).await,
+        Reported::Open { revised, durable } => {
+            super::forward::durable(durable).await?;
+            Ok(revised.run)
+        }
         Reported::Booked(receipt) => match receipt.await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(revised)) => Ok(revised.run),
             Ok(Err(ReviseError::Unavailable(_))) | Err(_) => Err(ProblemReply::journal()),
             Ok(Err(_)) => Err(ProblemReply::own(
                 Slug::NotFound,

@@ -59,13 +59,14 @@ pub(super) fn open(options: &Options) -> Result<Opened, OpenError> {
     })?;
     info!(row = books.head.seq, dir = %directory.path().display(), first_start, "the ledger is open");
     let records = Arc::new(Readers::new(directory.database(), books.ledger));
+    let index = Readers::new(directory.database(), books.ledger);
     let state = books.state.clone();
     let store = Store {
         directory,
         head_file,
         database,
         books,
-        queue: Arc::new(Queue::default()),
+        queue: Arc::new(Queue::new(index)),
         records,
         #[cfg(test)]
         fault: Arc::default(),

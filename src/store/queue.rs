@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::records::Readers;
 use crate::gate::event::Entry;
+use crate::gate::name::{AgentName, RunId, WorkflowName};
 use crate::journal::import::{ImportError, ImportReply, ImportStep};
 use crate::journal::port::{Appended, Journal, Ticket};
 use crate::journal::receipt;
@@ -86,6 +88,8 @@ pub struct Queue {
     /// Jobs handed over and not yet committed.
     depth: AtomicUsize,
     unwell: AtomicBool,
+    /// Where the numbers of runs are looked up. Not the readers that people's questions wait for.
+    index: Option<Readers>,
 }
 
 #[derive(Default)]
@@ -150,6 +154,16 @@ impl Journal for Queue {
         self.depth.load(Ordering::Relaxed) < MOST_WAITING
     }
 
+    fn last_number(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+    ) -> Result<u64, Unavailable> {
+        let index = self.index.as_ref().ok_or(Unavailable)?;
+        index.last_number(workflow, agent, run)
+    }
+
     fn revise(&self, revise: Revise) -> Receipt<Result<Revised, ReviseError>> {
         self.ask(|stamp| Job::Revise {
             revise: Box::new(revise),
@@ -173,6 +187,14 @@ impl Journal for Queue {
 }
 
 impl Queue {
+    /// An empty queue, which looks numbers up in `index`.
+    pub(super) fn new(index: Readers) -> Self {
+        Queue {
+            index: Some(index),
+            ..Queue::default()
+        }
+    }
+
     /// Hands over a job that is answered, or answers it where nothing is taken any more.
     fn ask<T, E: From<Unavailable>>(
         &self,

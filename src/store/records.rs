@@ -12,13 +12,13 @@ use super::chain::{LedgerId, subject_hash};
 use super::charges::call_id;
 use super::database::{Fault, open_read_only};
 use super::names::number;
-use super::runs::{TIME_SHIFT, bytes};
+use super::runs::{TIME_SHIFT, bytes, last_number};
 use super::{charges, codes, spans};
 use crate::gate::booking::{BookedCharge, CheckState};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Entry, Event};
 use crate::gate::facets::Facets;
-use crate::gate::name::{RunId, Subject, WorkflowName};
+use crate::gate::name::{AgentName, RunId, Subject, WorkflowName};
 use crate::gate::outcome::Outcome;
 use crate::gate::risk::Risk;
 use crate::gate::run::{Executed, Mark};
@@ -114,6 +114,21 @@ impl Readers {
             idle: Mutex::default(),
             returned: Condvar::new(),
         }
+    }
+
+    pub(super) fn last_number(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+    ) -> Result<u64, Unavailable> {
+        self.read(|connection| {
+            let workflow = number(connection, workflow.as_str())?;
+            match workflow.zip(number(connection, agent.as_str())?) {
+                Some((workflow, agent)) => last_number(connection, run.as_str(), workflow, agent),
+                None => Ok(0),
+            }
+        })
     }
 
     fn read<T>(

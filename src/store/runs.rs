@@ -214,7 +214,7 @@ impl RunNames for Names<'_, '_> {
 
 /// The highest number among the run that is called `base`, which counts as 1, and its continuations;
 /// 0 where there is none.
-fn last_number(
+pub(super) fn last_number(
     connection: &Connection,
     base: &str,
     workflow: i64,

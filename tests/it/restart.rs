@@ -543,3 +543,53 @@ async fn check(storm: &Storm, gate: &TestGate, upstream: &ScriptedUpstream, cras
     })
     .await;
 }
+
+#[test]
+fn s46_the_id_that_an_answer_names_is_the_id_that_is_booked_and_reported_on() {
+    test(async {
+        let (_upstream, mut gate) = shop("").await;
+        let listed = async |gate: &TestGate, id: &str| {
+            let one = || async move {
+                let runs = gate.operator().get("/v1/runs?run=r1").await.passed().json();
+                let mut runs = runs["runs"].as_array().unwrap().clone();
+                runs.retain(|run| run["run"] == id);
+                assert!(runs.len() < 2, "{runs:?}");
+                runs.pop()
+            };
+            eventually(&format!("run {id}"), one).await
+        };
+        for id in ["r1", "r1#2", "r1#3"] {
+            let agent = gate.agent().run("r1");
+            agent.post("/shop/note", &order("1")).await.passed();
+            let held = agent.post("/shop/pay", &order("1")).await;
+            assert_eq!(held.refused(403, "held")["run"], id);
+            let finish = json!({ "status": "completed" });
+            let finished = agent.post("/.burngate/runs/r1/finish", &finish).await;
+            assert_eq!(finished.passed().json()["run"], id);
+            assert_eq!(listed(&gate, id).await["outcome"], "acceptable");
+            gate.restart();
+        }
+        let report = [
+            "report",
+            "--run",
+            "r1#2",
+            "--mode",
+            "wrong_action",
+            "--json",
+        ];
+        let report: Value = serde_json::from_slice(&gate.cli(&report).stdout).unwrap();
+        assert_eq!(report["run"], "r1#2", "{report}");
+        // The agent reports on it by the same name.
+        let report = json!({ "mode": "timeout" });
+        let path = "/.burngate/runs/r1%233/report";
+        let reported = gate.agent().post(path, &report).await;
+        assert_eq!(reported.passed().json()["run"], "r1#3");
+        for (id, outcome) in [
+            ("r1", "acceptable"),
+            ("r1#2", "unacceptable"),
+            ("r1#3", "unacceptable"),
+        ] {
+            assert_eq!(listed(&gate, id).await["outcome"], outcome, "{id}");
+        }
+    });
+}

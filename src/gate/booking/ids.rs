@@ -165,6 +165,13 @@ pub fn numbered(base: &str, number: u64) -> RunId {
     }
 }
 
+/// A number above those of all runs so far under an id of which that cannot be looked up, because the
+/// journal is unwell: numbers are given out one by one, and this one counts seconds.
+#[must_use]
+pub fn above_all(now: Time) -> u64 {
+    u64::try_from(now.as_millis() / 1_000).unwrap_or(1)
+}
+
 /// The name that the books of a workflow are kept under now, where it was renamed since.
 #[must_use]
 pub fn present_name(state: &State, workflow: &WorkflowName) -> WorkflowName {

@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::sync::Weak;
 
 use super::kept::{KeptNames, KeptRun, KeptRuns};
-use crate::gate::booking::ids::{Belongs, Touching, present_name, row_of, row_of_ended};
+use crate::gate::booking::ids::{
+    Belongs, RunNames as _, Touching, present_name, row_of, row_of_ended,
+};
 use crate::gate::booking::{
     BookedRun, Changed, CheckState, RunEnd, add_new, counts_anyway, counts_mode, reasons,
 };
@@ -235,6 +237,16 @@ impl MemoryBooks {
         if let Some(event) = noted {
             self.fold(0, entry(&workflow, ended, event));
         }
+    }
+
+    pub(super) fn last_number(
+        &self,
+        workflow: &WorkflowName,
+        agent: &AgentName,
+        run: &RunId,
+    ) -> u64 {
+        let Ok(number) = self.names_of(workflow, agent).last_number(run.as_str());
+        number
     }
 
     pub(super) fn revise(&mut self, revise: &Revise) -> Result<Revised, ReviseError> {

@@ -252,10 +252,16 @@ impl RunNames for KeptNames<'_> {
 impl KeptNames<'_> {
     /// The run that is called `base`, and its continuations.
     fn of<'k>(&'k self, base: &'k str) -> impl Iterator<Item = (&'k RunId, &'k i64)> {
-        let own = move |key: &(WorkflowName, AgentName, RunId)| {
-            (&key.0, &key.1) == (self.workflow, self.agent) && split(key.2.as_str()).0 == base
-        };
-        let named = self.kept.named.iter().filter(move |(key, _)| own(key));
-        named.map(|((_, _, run), row)| (run, row))
+        let key = |run: String| (self.workflow.clone(), self.agent.clone(), run.into());
+        // `$` is the character after `#`.
+        let continuations = key(format!("{base}#"))..key(format!("{base}$"));
+        let own = key(base.to_owned());
+        let named = &self.kept.named;
+        named
+            .get_key_value(&own)
+            .into_iter()
+            .chain(named.range(continuations))
+            .filter(move |((_, _, run), _)| split(run.as_str()).0 == base)
+            .map(|((_, _, run), row)| (run, row))
     }
 }

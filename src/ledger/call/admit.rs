@@ -231,7 +231,7 @@ impl Ledger {
         now: Time,
     ) -> Option<Arc<OpenRun>> {
         loop {
-            let open = self.runs.open(key, handle, now)?;
+            let open = self.runs.open(key, handle, &*self.journal, now)?;
             let mut facts = open.lock();
             let end = if facts.is_over(&handle.policy.run, now) {
                 End::Lease

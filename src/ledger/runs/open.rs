@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
+use crate::gate::booking::ids;
 use crate::gate::event::{Event, Revision};
 use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName};
@@ -51,8 +52,8 @@ pub struct Runs {
 /// What is remembered of an id whose run ended.
 #[derive(Debug, Clone, Copy)]
 struct Ended {
-    /// The number of the continuation that comes next.
-    next: u32,
+    /// The number of the last one; `None` where only the run index knows.
+    last: Option<u64>,
     /// When it last ended.
     at: Time,
     /// It escalated to a person, who still has the case.
@@ -168,25 +169,35 @@ impl Runs {
         self.open.is_empty() && self.ending.is_empty()
     }
 
-    /// The open run of `key`, opened where there is none; `None` where no more can be opened.
+    /// The open run of `key`, opened where there is none; `None` where no more can be opened. What
+    /// is not remembered of an id that was used before, `index` knows.
     #[must_use]
-    pub fn open(&self, key: &Key, handle: &Arc<WorkflowHandle>, now: Time) -> Option<Arc<OpenRun>> {
+    pub fn open(
+        &self,
+        key: &Key,
+        handle: &Arc<WorkflowHandle>,
+        index: &dyn Journal,
+        now: Time,
+    ) -> Option<Arc<OpenRun>> {
         if let Some(run) = self.open.get(key) {
             return Some(Arc::clone(&run));
         }
         if self.len() >= self.most {
             return None;
         }
+        // Before the map is locked: the index may wait for a disk.
+        let remembered = self.ended.get(key).and_then(|ended| ended.last);
+        let last = remembered.unwrap_or_else(|| {
+            index
+                .last_number(&key.workflow, &key.agent, &key.run)
+                .unwrap_or_else(|Unavailable| ids::above_all(now))
+        });
         let run = self.open.entry(key.clone()).or_insert_with(|| {
-            let (continuation, escalated) = self
-                .ended
-                .get(key)
-                .map_or((1, false), |ended| (ended.next, ended.escalated));
-            let id = if continuation > 1 {
-                RunId::from(format!("{}#{continuation}", key.run))
-            } else {
-                key.run.clone()
-            };
+            // Another call may have opened and ended one meanwhile.
+            let ended = self.ended.get(key);
+            let last = ended.as_ref().and_then(|ended| ended.last).unwrap_or(last);
+            let escalated = ended.is_some_and(|ended| ended.escalated);
+            let id = ids::numbered(key.run.as_str(), last + 1);
             let mut run = OpenRun::new(
                 Arc::clone(handle),
                 key.agent.clone(),
@@ -226,14 +237,8 @@ impl Runs {
             .ending
             .get(&key(id.as_str()))
             .map(|run| Arc::clone(&run));
-        let asked = id.as_str().rsplit_once('#').map(|(asked, _)| asked);
-        let open = || {
-            [Some(id.as_str()), asked]
-                .into_iter()
-                .flatten()
-                .filter_map(|run| self.get(&key(run)))
-                .find(|run| run.lock().id == *id)
-        };
+        let (asked, _) = ids::split(id.as_str());
+        let open = || self.get(&key(asked)).filter(|run| run.lock().id == *id);
         ending.or_else(open)
     }
 
@@ -272,15 +277,17 @@ impl Runs {
         {
             return;
         }
-        let escalated = run.lock().escalated;
+        let state = run.lock();
+        let (escalated, number) = (state.escalated, ids::split(state.id.as_str()).1);
+        drop(state);
         if self.ended.len() < MAX_OPEN + if escalated { MAX_ESCALATED } else { 0 } {
             let mut ended = self.ended.entry(key.clone()).or_insert(Ended {
-                next: 1,
+                last: None,
                 at: now,
                 escalated,
             });
             *ended = Ended {
-                next: ended.next + 1,
+                last: ended.last.max(Some(number)),
                 at: now,
                 escalated: ended.escalated || escalated,
             };
@@ -300,7 +307,7 @@ impl Runs {
         self.ended.insert(
             key,
             Ended {
-                next: 1,
+                last: None,
                 at,
                 escalated: true,
             },

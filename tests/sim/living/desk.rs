@@ -492,6 +492,24 @@ impl Desk {
         desk
     }
 
+    /// A process that starts on everything that this one wrote, runs included.
+    pub(crate) fn restarted(&self) -> Self {
+        self.journal.write();
+        let desk = Self::start(
+            Arc::clone(&self.journal),
+            Arc::clone(&self.policies),
+            Arc::clone(&self.api),
+            self.source.clone(),
+            1_000,
+            1_000,
+        );
+        desk.calls.store(
+            self.calls.load(Ordering::SeqCst) + 1_000_000,
+            Ordering::SeqCst,
+        );
+        desk
+    }
+
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.journal
             .entries(&EntryFilter {

@@ -419,3 +419,35 @@ fn a_run_whose_workflow_left_the_policies_ends_all_the_same() {
             .any(|entry| matches!(&entry.event, Event::Tallied { .. }))
     );
 }
+
+#[test]
+fn s46_an_id_is_continued_after_a_restart_and_after_a_day() {
+    let mut desk = Desk::new(Rules::default());
+    let ends_as = |desk: &Desk, id: &str| {
+        desk.done(Some("r"), "api/note");
+        assert_eq!(finish(desk, "r"), Some(id.into()));
+        desk.journal.write();
+        assert!(marks(desk).iter().any(|(run, _)| run == id), "{id}");
+    };
+    ends_as(&desk, "r");
+    ends_as(&desk, "r#2");
+    desk = desk.restarted();
+    ends_as(&desk, "r#3");
+    for _ in 0..3 {
+        desk.pass(hours(25));
+        desk.ledger.sweep();
+    }
+    ends_as(&desk, "r#4");
+    let revised = report(&desk, by_run("r#3"), None).unwrap();
+    assert_eq!(revised.run.as_str(), "r#3");
+    // Where the index cannot be read, no id is given twice.
+    desk.journal.refuse(true);
+    let id = desk.open_call(Some("new")).unwrap().run().clone();
+    desk.journal.refuse(false);
+    assert!(id.as_str().starts_with("new#1"), "{id}");
+    assert_eq!(finish(&desk, "new"), Some(id.clone()));
+    desk.journal.write();
+    let next = desk.open_call(Some("new")).unwrap();
+    let number = |id: &str| burngate::gate::booking::ids::split(id).1;
+    assert_eq!(number(next.run().as_str()), number(id.as_str()) + 1);
+}
