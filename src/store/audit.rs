@@ -9,11 +9,11 @@ use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
 
-use super::OpenError;
-use super::books::{BadRow, walk};
-use super::chain::{Head, LedgerId, Row};
+use super::books::walk;
+use super::chain::{BadRow, Head, JournalRow, LedgerId};
 use super::database::{Fault, meta, open_read_only};
 use super::files::{DATABASE, acknowledged_in};
+use super::open_error::OpenError;
 use crate::gate::digest::Digest;
 use crate::gate::time::Time;
 
@@ -190,7 +190,7 @@ impl Chain {
         body: &str,
         hash: Digest,
     ) -> Result<(), BadRow> {
-        let row = Row {
+        let row = JournalRow {
             seq: i64::try_from(seq).unwrap_or(i64::MAX),
             at: at.as_millis(),
             workflow,

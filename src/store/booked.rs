@@ -12,7 +12,7 @@ use super::charges::call_id;
 use super::codes::OPEN;
 use super::database::Fault;
 use super::names::{name_of, number};
-use super::runs::{TIME_SHIFT, bytes};
+use super::rows::{TIME_SHIFT, bytes};
 use super::{charges, codes};
 use crate::gate::booking::ids::{Candidate, MAX_NAMED, Touching, present_name};
 use crate::gate::booking::{BookedRun, CheckState, Exclusion};

@@ -4,21 +4,11 @@
 use rusqlite::{Connection, OptionalExtension as _};
 use tracing::warn;
 
-use super::chain::{Head, LedgerId, Row, checksum};
+use super::chain::{BadRow, Head, JournalRow, LedgerId, checksum};
 use super::database::{Fault, meta};
 use crate::gate::event::{Entry, Event};
 use crate::gate::state::State;
 use crate::gate::time::Time;
-
-/// A journal row that is not what was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("journal row {seq} is {what}")]
-pub struct BadRow {
-    /// Its sequence number.
-    pub seq: i64,
-    /// What is wrong with it.
-    pub what: &'static str,
-}
 
 /// The fold and its place in the journal.
 pub(super) struct Books {
@@ -89,7 +79,7 @@ pub(super) fn walk(
         let body = text(3)?;
         let hash = row.get_ref(4)?.as_blob().map_err(|_| unreadable)?;
         let at: i64 = row.get(1)?;
-        head = head.follow(&Row {
+        head = head.follow(&JournalRow {
             seq: row.get(0)?,
             at,
             workflow,

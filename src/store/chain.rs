@@ -7,7 +7,6 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::books::BadRow;
 use crate::gate::name::Subject;
 
 /// A digest in the chain.
@@ -15,6 +14,16 @@ pub(super) type Hash = [u8; 32];
 
 /// The random id of a ledger.
 pub(super) type LedgerId = [u8; 16];
+
+/// A journal row that is not what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("journal row {seq} is {what}")]
+pub struct BadRow {
+    /// Its sequence number.
+    pub seq: i64,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
 
 /// The newest row of a journal. `seq` 0 is the place before the first row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +62,7 @@ impl Head {
     }
 
     /// Goes on by one row as it was read, if it is the very row that was written.
-    pub(super) fn follow(&self, row: &Row<'_>) -> Result<Self, BadRow> {
+    pub(super) fn follow(&self, row: &JournalRow<'_>) -> Result<Self, BadRow> {
         let next = self.then(row.at, row.workflow, row.body);
         if row.seq != next.seq {
             return Err(BadRow {
@@ -72,7 +81,7 @@ impl Head {
 }
 
 /// A journal row as it was read.
-pub(super) struct Row<'r> {
+pub(super) struct JournalRow<'r> {
     pub(super) seq: i64,
     pub(super) at: i64,
     pub(super) workflow: Option<&'r str>,

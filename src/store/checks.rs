@@ -5,13 +5,11 @@
 //! been answered by then (G11). It is part of the transaction that writes the run, so a run that is
 //! on disk has been drawn or not, for good (G9).
 
-use std::collections::HashMap;
-
-use rusqlite::{Connection, OptionalExtension as _, params};
-use sha2::{Digest as _, Sha256};
+use rusqlite::{OptionalExtension as _, params};
 
 use super::codes;
-use super::database::{Fault, meta};
+use super::database::Fault;
+use super::draws::{KnownPace, draw_number};
 use super::pen::Pen;
 use crate::gate::booking::CheckState;
 use crate::gate::check;
@@ -19,33 +17,8 @@ use crate::gate::check::{Check, CheckPace, MOST_WAITING, Week};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::run::Executed;
-use crate::gate::time::{Minute, Time, days};
+use crate::gate::time::{Time, days};
 use crate::journal::record::RunRecord;
-
-/// What draws need to know.
-pub(super) struct Draws {
-    secret: [u8; 32],
-    paces: HashMap<WorkflowName, Known>,
-}
-
-/// A workflow's pace, as of a minute, and how many of its runs wait.
-struct Known {
-    pace: CheckPace,
-    minute: Minute,
-    waiting: usize,
-}
-
-impl Draws {
-    pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
-        let secret = meta(connection, "draw")?.ok_or(Fault::Broken(
-            "the ledger does not have what draws are made with",
-        ))?;
-        Ok(Draws {
-            secret,
-            paces: HashMap::new(),
-        })
-    }
-}
 
 impl Pen<'_> {
     /// Draws the counted run in row `id`, or not.
@@ -62,7 +35,7 @@ impl Pen<'_> {
         let pace = self.pace(&run.workflow, run.ended)?;
         let chance = check.chance_ppm(risk, &pace, run.ended);
         // Nothing is hashed where the answer is known.
-        if chance > 0 && check::is_drawn(number(&self.draws.secret, run), chance) {
+        if chance > 0 && check::is_drawn(draw_number(&self.draws.secret, run), chance) {
             self.enqueue(id, &run.workflow, risk.unwrap_or(Risk::Read), run.ended)?;
         }
         Ok(())
@@ -160,7 +133,7 @@ impl Pen<'_> {
             drawn,
             expected,
         };
-        let known = Known {
+        let known = KnownPace {
             pace,
             minute: at.minute(),
             waiting: usize::try_from(waiting).unwrap_or(0),
@@ -168,27 +141,4 @@ impl Pen<'_> {
         self.draws.paces.insert(workflow.clone(), known);
         Ok(pace)
     }
-}
-
-/// The number that decides on a run: nobody who does not know the secret can tell it, and whoever
-/// does gets the same one again.
-fn number(secret: &[u8; 32], run: &RunRecord) -> u64 {
-    let mut hash = Sha256::new()
-        .chain_update(b"burngate draw")
-        .chain_update(secret)
-        .chain_update(run.booked_at.as_millis().to_be_bytes());
-    let own = run.run.as_ref().map(|run| run.as_str().to_owned());
-    let only = run.calls.first().map(|call| call.call.to_string());
-    for part in [
-        run.workflow.as_str(),
-        run.agent.as_str(),
-        own.or(only).unwrap_or_default().as_str(),
-    ] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finalize();
-    let mut number = [0; 8];
-    number.copy_from_slice(&digest[..8]);
-    u64::from_be_bytes(number)
 }

@@ -1,30 +1,24 @@
 //! Enums as the small integers that rows hold. `schema.sql` lists them; a number never changes its
 //! meaning.
 
-use crate::gate::booking::CheckState;
-use crate::gate::outcome::Source;
-use crate::gate::risk::Risk;
-use crate::gate::run::{Executed, Mark};
-use crate::gate::verdict::Verdict;
+use crate::gate::run::Mark;
 
 pub(super) const UNACCEPTABLE_OR_EXCLUDED: i64 = 1;
 pub(super) const AMBIGUOUS: i64 = 2;
 pub(super) const OPEN: i64 = 4;
 
 macro_rules! codes {
-    ($name:ident, $type:ty, $($code:literal = $value:path),+) => {
+    ($name:ident, $type:ty, $($code:literal = $value:ident),+) => {
         pub(super) mod $name {
-            use super::*;
-
             pub(in crate::store) const fn code(value: $type) -> i64 {
                 match value {
-                    $($value => $code,)+
+                    $(<$type>::$value => $code,)+
                 }
             }
 
             pub(in crate::store) const fn value(code: i64) -> Option<$type> {
                 match code {
-                    $($code => Some($value),)+
+                    $($code => Some(<$type>::$value),)+
                     _ => None,
                 }
             }
@@ -34,50 +28,50 @@ macro_rules! codes {
 
 codes!(
     mark,
-    Mark,
-    0 = Mark::Idle,
-    1 = Mark::Acceptable,
-    2 = Mark::Unacceptable,
-    3 = Mark::Excluded
+    crate::gate::run::Mark,
+    0 = Idle,
+    1 = Acceptable,
+    2 = Unacceptable,
+    3 = Excluded
 );
 codes!(
     risk,
-    Risk,
-    0 = Risk::Read,
-    1 = Risk::Low,
-    2 = Risk::Medium,
-    3 = Risk::High
+    crate::gate::risk::Risk,
+    0 = Read,
+    1 = Low,
+    2 = Medium,
+    3 = High
 );
 codes!(
     verdict,
-    Verdict,
-    0 = Verdict::Allow,
-    1 = Verdict::Hold,
-    2 = Verdict::Deny
+    crate::gate::verdict::Verdict,
+    0 = Allow,
+    1 = Hold,
+    2 = Deny
 );
 codes!(
     executed,
-    Executed,
-    0 = Executed::No,
-    1 = Executed::Yes,
-    2 = Executed::Unknown
+    crate::gate::run::Executed,
+    0 = No,
+    1 = Yes,
+    2 = Unknown
 );
 codes!(
     check,
-    CheckState,
-    0 = CheckState::Waiting,
-    1 = CheckState::Accepted,
-    2 = CheckState::Reported,
-    3 = CheckState::Unchecked,
-    4 = CheckState::Excluded
+    crate::gate::booking::CheckState,
+    0 = Waiting,
+    1 = Accepted,
+    2 = Reported,
+    3 = Unchecked,
+    4 = Excluded
 );
 codes!(
     source,
-    Source,
-    0 = Source::Wire,
-    1 = Source::Agent,
-    2 = Source::Person,
-    3 = Source::System
+    crate::gate::outcome::Source,
+    0 = Wire,
+    1 = Agent,
+    2 = Person,
+    3 = System
 );
 
 /// The part of a run's `notable` that its mark decides.

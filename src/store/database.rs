@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::books::BadRow;
-use super::chain::LedgerId;
+use super::chain::{BadRow, LedgerId};
 use super::files::{FileIdentity, identity};
 use super::index::create_index;
 

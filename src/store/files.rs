@@ -15,8 +15,8 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::OpenError;
 use super::chain::Head;
+use super::open_error::OpenError;
 use crate::gate::digest::Digest;
 use crate::gate::time::Time;
 

@@ -6,21 +6,19 @@
 //! import loses the counts and leaves rows that nobody sees; the next import clears them away
 //! before it begins.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension as _, params};
 
 use super::codes::notable_mark;
 use super::database::Fault;
+use super::importing::Importing;
 use super::pen::Pen;
-use super::runs::{Row, bytes};
+use super::rows::{RunRow, bytes};
 use crate::gate::booking::reasons;
 use crate::gate::event::{Entry, Event};
-use crate::gate::name::{PersonName, RunId, WorkflowName};
-use crate::gate::past::{Imported, MOST_CRITICAL, PastCell, PastRun};
+use crate::gate::name::{PersonName, RunId};
+use crate::gate::past::Imported;
 use crate::gate::risk::Risk;
-use crate::gate::run::{Charge, Mark, RunRef};
-use crate::gate::time::{Minute, Time};
+use crate::gate::run::{Charge, Mark};
 use crate::journal::booked::BookedRuns as _;
 use crate::journal::import::{ImportError, ImportReply, ImportStep};
 use crate::journal::record::RunRecord;
@@ -29,21 +27,6 @@ use crate::journal::record::RunRecord;
 const CLEARED_AT_ONCE: i64 = 1_000;
 /// The reason on record of a run that its history excludes.
 const EXCLUDED: &str = "excluded in the imported history";
-
-/// An import that is on: what will count once it is finished. Bounded by the hours that are kept,
-/// not by the runs.
-#[derive(Default)]
-pub(super) struct Importing {
-    workflows: BTreeMap<WorkflowName, Past>,
-}
-
-#[derive(Default)]
-struct Past {
-    runs: u64,
-    cells: BTreeMap<Minute, PastCell>,
-    /// The newest runs with critical modes.
-    critical: BTreeMap<(Time, RunRef), PastRun>,
-}
 
 impl Pen<'_> {
     /// Carries one step out.
@@ -76,7 +59,7 @@ impl Pen<'_> {
                 let mut known = Vec::new();
                 for (n, run) in runs.iter().enumerate() {
                     if self.import_run(run, by)? {
-                        importing.take(self, run);
+                        importing.take(&self.books.state, run);
                     } else {
                         known.push(n);
                     }
@@ -123,7 +106,7 @@ impl Pen<'_> {
             || run.calls.iter().any(|call| call.risk > Risk::Read)
             || self.reads_count(&run.workflow);
         let first = run.calls.first();
-        let row = Row {
+        let row = RunRow {
             workflow,
             agent,
             run: Some(name),
@@ -220,56 +203,5 @@ impl Pen<'_> {
             }
         }
         Ok(i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CLEARED_AT_ONCE)
-    }
-}
-
-impl Importing {
-    fn take(&mut self, pen: &Pen<'_>, run: &RunRecord) {
-        let past = self.workflows.entry(run.workflow.clone()).or_default();
-        past.runs += 1;
-        let Some(state) = pen.books.state.workflow(&run.workflow) else {
-            return;
-        };
-        let Some(minute) = state
-            .account()
-            .gathers(run.booked_at, pen.books.state.now())
-        else {
-            return;
-        };
-        let reference = RunRef {
-            agent: run.agent.clone(),
-            run: run.run.clone().unwrap_or_else(|| "".into()),
-        };
-        let objective = &state.terms().objective;
-        let mut one = PastRun {
-            run: reference,
-            booked_at: run.booked_at,
-            high: run.high,
-            charges: run.charges.clone(),
-        };
-        if run.mark == Mark::Unacceptable
-            && one
-                .charges
-                .iter()
-                .any(|charge| objective.critical.contains(&charge.mode))
-        {
-            past.critical.insert((one.booked_at, one.run.clone()), one);
-            if past.critical.len() <= MOST_CRITICAL {
-                return;
-            }
-            // The oldest gives way: the newer ones burn as well as it would.
-            let Some((_, oldest)) = past.critical.pop_first() else {
-                return;
-            };
-            one = oldest;
-        }
-        let minute = state
-            .account()
-            .gathers(one.booked_at, pen.books.state.now())
-            .unwrap_or(minute);
-        past.cells
-            .entry(minute)
-            .or_insert_with(|| PastCell::new(minute))
-            .add(run.mark, one.high, &one.charges);
     }
 }

@@ -1,31 +1,144 @@
 //! Opening a ledger: whose directory it is, whether what is in it can be believed, and what a crash
 //! left open.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rusqlite::ErrorCode;
 use tracing::{info, warn};
 
 use super::books::Books;
+use super::chain::BadRow;
 use super::database::{Database, Fault, create, meta};
-use super::files::{Acknowledged, Content, Directory};
-use super::pen::Pen;
-use super::queue::Queue;
+use super::files::{Acknowledged, Content, Directory, HeadFile};
+use super::open_error::OpenError;
+use super::queue::{Ending, Queue};
 use super::records::Readers;
-use super::{OpenError, Opened, Options, Store};
-use crate::gate::event::{Admission, Entry, Event};
-use crate::gate::facets::Facets;
-use crate::gate::name::WorkflowName;
-use crate::gate::outcome::{FailureMode, Source};
-use crate::gate::risk::Risk;
-use crate::gate::run::{Charge, Executed};
+use super::settle::settle;
+use super::writer;
+use super::writer::{Clock, Writer};
+use crate::gate::state::State;
 use crate::gate::time::Time;
-use crate::journal::booked::BookedRuns as _;
+use crate::journal::port::Projection;
+use crate::journal::unavailable::Unavailable;
 
-/// The note of the charge that a lost answer earns.
-const AMBIGUOUS: &str = "ambiguous: sent, and the answer was lost in a restart";
+/// How a ledger is to be opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// Refuse a directory that is absent or empty.
+    pub existing: bool,
+    /// Move what cannot be verified aside, and start anew.
+    pub accept_loss: bool,
+    /// The time it is opened at.
+    pub now: Time,
+}
 
-pub(super) fn open(options: &Options) -> Result<Opened, OpenError> {
+/// An opened ledger.
+pub struct Opened {
+    /// The ledger.
+    pub store: Store,
+    /// What it adds up to.
+    pub state: State,
+    /// It did not exist before.
+    pub first_start: bool,
+    /// A ledger was lost and its loss accepted: every workflow starts burned. Said at each start
+    /// until [`Queue::loss_booked`] is on disk.
+    pub lost: bool,
+}
+
+/// A ledger, opened and verified, and not yet written to.
+pub struct Store {
+    directory: Directory,
+    head_file: HeadFile,
+    database: Database,
+    books: Books,
+    queue: Arc<Queue>,
+    records: Arc<Readers>,
+    #[cfg(test)]
+    pub(super) fault: Arc<super::tests::DiskFault>,
+}
+
+/// The writer at work. Dropped without [`Running::drain`], it writes what is queued if it can, and
+/// nothing waits for it.
+#[must_use = "a writer that is dropped stops"]
+pub struct Running {
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<Result<(), Unavailable>>>,
+}
+
+impl Store {
+    /// Opens the ledger, or makes it; verifies it; and settles what a crash left open, before
+    /// anything is admitted.
+    pub fn open(options: &Options) -> Result<Opened, OpenError> {
+        open(options)
+    }
+
+    /// Where events and runs go. What is handed over before the start is written once it starts.
+    #[must_use]
+    pub fn journal(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
+    /// Where runs and entries are read.
+    #[must_use]
+    pub fn records(&self) -> Arc<Readers> {
+        Arc::clone(&self.records)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Sets the writer going. `projection` sees what becomes durable, on the writer's thread.
+    pub fn start(self, projection: Arc<dyn Projection>, clock: Clock) -> io::Result<Running> {
+        let queue = Arc::clone(&self.queue);
+        let writer = Writer {
+            queue: Arc::clone(&queue),
+            directory: self.directory,
+            head_file: self.head_file,
+            projection,
+            clock,
+            snapshot_at: writer::first_snapshot(),
+            advanced: self.books.state.now().minute(),
+            backoff: writer::first_backoff(),
+            #[cfg(test)]
+            fault: self.fault,
+        };
+        let (database, books) = (self.database, self.books);
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || writer.run(database, books))?;
+        Ok(Running {
+            queue,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Running {
+    /// Writes everything that was handed over, closes the books with a snapshot, and waits for
+    /// that.
+    pub fn drain(mut self) -> Result<(), Unavailable> {
+        self.queue.end(Ending::Drain);
+        self.thread.take().map_or(Err(Unavailable), |thread| {
+            thread.join().unwrap_or(Err(Unavailable))
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.queue.end(Ending::Leave);
+    }
+}
+
+fn open(options: &Options) -> Result<Opened, OpenError> {
     let directory = Directory::lock(&options.dir, options.existing)?;
     let verified = match directory.content()? {
         Content::Nothing if options.existing => {
@@ -114,110 +227,10 @@ fn verify(directory: &Directory) -> Result<(Database, Books), OpenError> {
             )
             .ok();
         if found != Some(known.hash) {
-            return Err(super::BadRow { seq: known.seq, what: "not the row that was acknowledged: the ledger was altered, or is another one" }.into());
+            return Err(BadRow { seq: known.seq, what: "not the row that was acknowledged: the ledger was altered, or is another one" }.into());
         }
     }
     Ok((database, books))
-}
-
-/// Settles what was admitted and never answered: it may have been executed, so it counts where a
-/// repetition would do harm, and is not sent again (F1).
-fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, OpenError> {
-    // A clock that stands before what was seen already gains nothing (G5).
-    let now = now.max(books.state.now());
-    let open: Vec<(WorkflowName, Admission)> = books
-        .state
-        .workflows()
-        .flat_map(|(workflow, state)| {
-            state
-                .open_calls()
-                .map(|(_, admission)| (workflow.clone(), admission.clone()))
-        })
-        .collect();
-    if books.head.seq == 0 {
-        // Nothing happened yet: the first entry is the app's.
-        books.state.advance(now);
-        return Ok(books);
-    }
-    let mut pen = Pen::new(&database.connection, books)?;
-    pen.begin()?;
-    pen.advance(now)?;
-    if !open.is_empty() {
-        warn!(
-            calls = open.len(),
-            "calls were under way when the gate stopped: they are settled as ambiguous"
-        );
-    }
-    for (workflow, admission) in &open {
-        let entry = |event| Entry {
-            at: now,
-            workflow: Some(workflow.clone()),
-            event,
-        };
-        pen.enter(
-            0,
-            &entry(Event::Settled {
-                call: admission.call,
-                executed: Executed::Unknown,
-                undid: None,
-            }),
-        )?;
-        let booked = pen.booked_row(workflow, &admission.run)?;
-        if admission.idempotent && booked.is_none() {
-            continue;
-        }
-        let high = admission.risk == Risk::High;
-        let charge = Charge {
-            mode: FailureMode::Timeout,
-            source: Source::Wire,
-            by: None,
-            call: Some(admission.call),
-            tool: Some(admission.tool.clone()),
-            note: Some(AMBIGUOUS.into()),
-            reference: None,
-        };
-        // A run is booked once; what becomes known later is added to it.
-        let row = if booked.is_some() {
-            booked
-        } else {
-            pen.enter(
-                0,
-                &entry(Event::Booked {
-                    run: admission.run.clone(),
-                    high,
-                    charges: vec![charge.clone()],
-                    seen: Facets::NONE,
-                }),
-            )?;
-            pen.booked_row(workflow, &admission.run)?
-        };
-        if let Some(row) = row.filter(|_| booked.is_some() && !admission.idempotent) {
-            pen.add_charges(row, &[charge], now, |pen, charge| {
-                pen.counts(workflow, &charge.mode)
-            })?;
-        }
-        if let Some(row) = row {
-            pen.attach(row, workflow, admission, now)?;
-        }
-    }
-    pen.end_open(now)?;
-    pen.commit()?;
-    Ok(pen.books)
-}
-
-impl OpenError {
-    /// Is there no way to this ledger but to give it up? A disk that is in the way may get out of
-    /// it, and another process is using its own.
-    pub(super) const fn is_loss(&self) -> bool {
-        match self {
-            OpenError::NoLedger { .. }
-            | OpenError::Journal(_)
-            | OpenError::Behind { .. }
-            | OpenError::Version { .. }
-            | OpenError::Damaged(_) => true,
-            OpenError::Absent { .. } | OpenError::InUse { .. } | OpenError::Disk(_) => false,
-        }
-    }
 }
 
 impl From<Fault> for OpenError {

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::OptionalExtension as _;
 
-use super::OpenError;
 use super::books::walk;
 use super::chain::Head;
 use super::database::{Fault, meta, open_read_only};
 use super::files::DATABASE;
+use super::open_error::OpenError;
 use super::records::{RUN_COLUMNS, RUN_NAMES, view};
-use super::runs::bytes;
+use super::rows::bytes;
 use crate::gate::event::Entry;
 use crate::journal::read::RunView;
 

@@ -10,10 +10,11 @@ use rusqlite::{Connection, Statement, params};
 
 use super::books::Books;
 use super::chain::{Head, checksum};
-use super::checks::Draws;
 use super::database::Fault;
-use super::import::Importing;
-use super::runs::RunStatements;
+use super::draws::Draws;
+use super::importing::Importing;
+use super::names::{REMEMBERED, number};
+use super::rows::RunStatements;
 use crate::gate::event::{Entry, Event, TalliedMinute};
 use crate::gate::name::WorkflowName;
 use crate::gate::run::Mark;
@@ -64,6 +65,26 @@ impl<'c> Pen<'c> {
             importing: None,
             rows: 0,
         })
+    }
+
+    /// The number of a name, given out at its first use.
+    pub(super) fn name(&mut self, name: &str) -> Result<i64, Fault> {
+        if let Some(&id) = self.names.get(name) {
+            return Ok(id);
+        }
+        let id = match number(self.connection, name)? {
+            Some(id) => id,
+            None => self.connection.query_row(
+                "INSERT INTO names (name) VALUES (?1) RETURNING id",
+                [name],
+                |row| row.get(0),
+            )?,
+        };
+        if self.names.len() >= REMEMBERED {
+            self.names.clear();
+        }
+        self.names.insert(name.into(), id);
+        Ok(id)
     }
 
     pub(super) fn begin(&mut self) -> Result<(), Fault> {

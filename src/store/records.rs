@@ -12,7 +12,7 @@ use super::chain::{LedgerId, subject_hash};
 use super::charges::call_id;
 use super::database::{Fault, open_read_only};
 use super::names::number;
-use super::runs::{TIME_SHIFT, bytes, last_number};
+use super::rows::{TIME_SHIFT, bytes, last_number};
 use super::{charges, codes, spans};
 use crate::gate::booking::{BookedCharge, CheckState};
 use crate::gate::digest::Digest;

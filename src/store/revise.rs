@@ -10,7 +10,7 @@ use super::codes;
 use super::codes::{AMBIGUOUS, OPEN, notable_mark};
 use super::database::Fault;
 use super::pen::Pen;
-use super::runs::{bytes, seen_code};
+use super::rows::{bytes, seen_code};
 use crate::gate::booking::ids::{Touching, present_name};
 use crate::gate::booking::{BookedRun, Changed, RunEnd, counts_mode};
 use crate::gate::event::{Entry, Event, Revision};

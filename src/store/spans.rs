@@ -11,7 +11,7 @@ use rusqlite::{Connection, ToSql, params};
 use super::codes;
 use super::database::Fault;
 use super::index::{GRANTED, INDEX, indexed};
-use super::runs::TIME_SHIFT;
+use super::rows::TIME_SHIFT;
 use crate::gate::event::table::{EventKind, Indexed};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::WorkflowName;

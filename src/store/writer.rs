@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::Clock;
 use super::books::{Books, walk};
 use super::database::{Database, Fault, checkpoint};
 use super::files::{Acknowledged, Directory, HeadFile};
@@ -39,7 +38,10 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait after a failure.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// See the file.
+/// The gate's clock.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+
+/// The thread that writes.
 pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) directory: Directory,
