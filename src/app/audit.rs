@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::api::audit::{AuditEntry, ExportHead};
 use crate::store;
-use crate::store::Chain;
+use crate::store::AuditChain;
 pub use crate::store::{Checkpoint, Unsound, Verified};
 
 /// The longest line that is read: an entry holds all policies at most.
@@ -35,7 +35,7 @@ pub enum BadExport {
 #[derive(Debug, Clone)]
 pub struct ExportFollower {
     ledger: String,
-    chain: Chain,
+    chain: AuditChain,
     /// The bytes of its whole lines: what a torn last one begins after.
     whole: u64,
 }
@@ -51,10 +51,10 @@ impl ExportFollower {
             .parse()
             .map_err(|error| format!("`hash`: {error}"))?;
         let chain = match head.after {
-            0 => Chain::of(&head.ledger)
+            0 => AuditChain::of(&head.ledger)
                 .filter(|chain| chain.hash() == hash)
                 .ok_or("`hash` is not where the journal of this ledger begins")?,
-            after => Chain::at(after, hash),
+            after => AuditChain::at(after, hash),
         };
         Ok(ExportFollower {
             ledger: head.ledger.clone(),
@@ -68,7 +68,7 @@ impl ExportFollower {
     pub fn from_the_beginning(ledger: &str) -> Option<Self> {
         Some(ExportFollower {
             ledger: ledger.to_owned(),
-            chain: Chain::of(ledger)?,
+            chain: AuditChain::of(ledger)?,
             whole: 0,
         })
     }
@@ -180,5 +180,5 @@ pub fn verify_ledger(
 /// # Errors
 /// It cannot be read.
 pub fn entries(dir: &Path) -> Result<u64, store::OpenError> {
-    store::Past::of(dir).rows()
+    store::LedgerPast::of(dir).rows()
 }

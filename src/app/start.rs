@@ -77,7 +77,7 @@ pub struct Gate {
     emergency: Arc<Emergency>,
     drain: Arc<Drain>,
     workers: RunningWorkers,
-    store: store::Running,
+    store: store::RunningWriter,
     tasks: tokio::task::JoinSet<()>,
     patience: Duration,
 }
@@ -193,7 +193,7 @@ fn start_writer(
     ledger: &Arc<Ledger>,
     metrics: &Arc<Metrics>,
     clock: &Arc<GateClock>,
-) -> anyhow::Result<store::Running> {
+) -> anyhow::Result<store::RunningWriter> {
     let clock = Arc::clone(clock);
     let fanout = Arc::new(Fanout {
         ledger: Arc::clone(ledger),

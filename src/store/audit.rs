@@ -9,10 +9,10 @@ use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
 
-use super::books::walk;
 use super::chain::{BadRow, Head, JournalRow, LedgerId};
-use super::database::{Fault, meta, open_read_only};
+use super::database::{StoreFault, meta, open_read_only};
 use super::files::{DATABASE, acknowledged_in};
+use super::loaded::walk;
 use super::open_error::OpenError;
 use crate::gate::digest::Digest;
 use crate::gate::time::Time;
@@ -74,10 +74,10 @@ pub enum Unsound {
     },
 }
 
-impl From<Fault> for Unsound {
-    fn from(fault: Fault) -> Self {
+impl From<StoreFault> for Unsound {
+    fn from(fault: StoreFault) -> Self {
         match fault {
-            Fault::Row(row) => Unsound::Row(row),
+            StoreFault::Row(row) => Unsound::Row(row),
             fault => Unsound::Unreadable(fault.into()),
         }
     }
@@ -97,9 +97,11 @@ pub fn verify(
     // Before the rows: what was acknowledged by then must be among them.
     let acknowledged = acknowledged_in(dir).map_err(|error| Unsound::Unreadable(error.into()))?;
     let connection = open_read_only(&dir.join(DATABASE))?;
-    let transaction = connection.unchecked_transaction().map_err(Fault::from)?;
+    let transaction = connection
+        .unchecked_transaction()
+        .map_err(StoreFault::from)?;
     let id: LedgerId =
-        meta(&transaction, "ledger")?.ok_or(Fault::Broken("the ledger has no id"))?;
+        meta(&transaction, "ledger")?.ok_or(StoreFault::Broken("the ledger has no id"))?;
     let ledger = hexadecimal(&id);
     let head = walk(&transaction, Head::genesis(&id), |_| each())?;
     let rows = u64::try_from(head.seq).unwrap_or(0);
@@ -128,7 +130,7 @@ pub fn verify(
                     row.get(0)
                 })
                 .optional()
-                .map_err(Fault::from)?,
+                .map_err(StoreFault::from)?,
         };
         if found != Some(*checkpoint.hash.as_bytes()) {
             return Err(Unsound::Forked {
@@ -145,22 +147,22 @@ pub fn verify(
 
 /// The chain of a journal, followed row by row from outside.
 #[derive(Debug, Clone, Copy)]
-pub struct Chain(Head);
+pub struct AuditChain(Head);
 
-impl Chain {
+impl AuditChain {
     /// The beginning of the journal of `ledger`, an id in hexadecimal; `None` where it is none.
     #[must_use]
     pub fn of(ledger: &str) -> Option<Self> {
         let id = u128::from_str_radix(ledger, 16)
             .ok()
             .filter(|_| ledger.len() == 32)?;
-        Some(Chain(Head::genesis(&id.to_be_bytes())))
+        Some(AuditChain(Head::genesis(&id.to_be_bytes())))
     }
 
     /// The place after row `seq`, whose digest is `hash`.
     #[must_use]
     pub fn at(seq: u64, hash: Digest) -> Self {
-        Chain(Head {
+        AuditChain(Head {
             seq: i64::try_from(seq).unwrap_or(i64::MAX),
             hash: *hash.as_bytes(),
         })

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::chain::{LedgerId, subject_hash};
 use super::charges::call_id;
 use super::codes::OPEN;
-use super::database::Fault;
+use super::database::StoreFault;
 use super::names::{name_of, number};
 use super::rows::{TIME_SHIFT, bytes};
 use super::{charges, codes};
@@ -48,7 +48,7 @@ struct Touched {
 }
 
 /// The run in this row.
-pub(super) fn load(connection: &Connection, id: i64) -> Result<BookedRun, Fault> {
+pub(super) fn load(connection: &Connection, id: i64) -> Result<BookedRun, StoreFault> {
     let mut select = connection.prepare(
         "SELECT w.name, a.name, r.run, r.call, r.mark, r.counts, r.high, r.notable, r.seen, r.executed, r.more
          FROM runs r JOIN names w ON w.id = r.workflow JOIN names a ON a.id = r.agent WHERE r.id = ?1",
@@ -110,7 +110,7 @@ pub(super) fn run_id(run: Option<String>, call: Option<[u8; 16]>) -> RunId {
 }
 
 /// Why a run is out of the budget.
-pub(super) fn exclusion(connection: &Connection, id: i64) -> Result<Option<Exclusion>, Fault> {
+pub(super) fn exclusion(connection: &Connection, id: i64) -> Result<Option<Exclusion>, StoreFault> {
     let mut select =
         connection.prepare("SELECT reason, reference, by FROM exclusions WHERE run = ?1")?;
     let exclusion = select.query_row([id], |row| {
@@ -124,7 +124,7 @@ pub(super) fn exclusion(connection: &Connection, id: i64) -> Result<Option<Exclu
 }
 
 /// What became of a drawn run; `None` where it was not drawn.
-fn check_state(connection: &Connection, id: i64) -> Result<Option<CheckState>, Fault> {
+fn check_state(connection: &Connection, id: i64) -> Result<Option<CheckState>, StoreFault> {
     let mut select = connection.prepare("SELECT state FROM checks WHERE run = ?1")?;
     let state = select.query_row([id], |row| row.get(0)).optional()?;
     Ok(state.map(|code| codes::check::value(code).unwrap_or(CheckState::Unchecked)))
@@ -140,7 +140,7 @@ pub(super) fn by_id(
     run: &RunId,
     workflow: Option<&WorkflowName>,
     agent: Option<&AgentName>,
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, StoreFault> {
     let call: Option<[u8; 16]> = run.as_str().parse().ok().map(bytes);
     // Each half answers from its own index.
     let mut select = connection.prepare(
@@ -164,7 +164,7 @@ pub(super) fn by_id(
 }
 
 /// The runs that have this call: one, unless ids were made elsewhere.
-pub(super) fn by_call(connection: &Connection, call: CallId) -> Result<Vec<i64>, Fault> {
+pub(super) fn by_call(connection: &Connection, call: CallId) -> Result<Vec<i64>, StoreFault> {
     let mut select = connection.prepare(
         "SELECT id FROM (SELECT id FROM runs WHERE call = ?1 UNION SELECT run FROM calls WHERE call = ?1)
          WHERE id NOT IN (SELECT run FROM importing) ORDER BY id",
@@ -178,7 +178,7 @@ pub(super) fn by_call(connection: &Connection, call: CallId) -> Result<Vec<i64>,
 pub(super) fn by_object(
     connection: &Connection,
     sought: &Sought<'_>,
-) -> Result<Vec<Touching<i64>>, Fault> {
+) -> Result<Vec<Touching<i64>>, StoreFault> {
     let tool = match sought.tool {
         None => None,
         Some(tool) => match number(connection, tool.as_str())? {
@@ -209,7 +209,7 @@ fn touched(
     connection: &Connection,
     sought: &Sought<'_>,
     tool: Option<i64>,
-) -> Result<BTreeMap<i64, Touched>, Fault> {
+) -> Result<BTreeMap<i64, Touched>, StoreFault> {
     let hash = subject_hash(sought.ledger, sought.subject);
     let newest_era: Option<i64> =
         connection.query_row("SELECT max(era) FROM touched", [], |row| row.get(0))?;
@@ -264,7 +264,7 @@ fn is_asked(
     sought: &Sought<'_>,
     workflow: i64,
     known: &mut BTreeMap<i64, bool>,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreFault> {
     let Some(asked) = sought.workflow else {
         return Ok(true);
     };
@@ -284,7 +284,7 @@ pub(super) fn by_report(
     sought: &Sought<'_>,
     mode: Option<&FailureMode>,
     reference: &str,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, StoreFault> {
     let hash = subject_hash(sought.ledger, sought.subject);
     let mut select = connection.prepare(
         "SELECT c.run FROM charges c JOIN names m ON m.id = c.mode JOIN runs r ON r.id = c.run JOIN names w ON w.id = r.workflow
@@ -306,7 +306,7 @@ pub(super) fn reported_under(
     connection: &Connection,
     reference: &str,
     mode: Option<&FailureMode>,
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, StoreFault> {
     let mut select = connection.prepare(
         "SELECT DISTINCT c.run FROM charges c JOIN names m ON m.id = c.mode
          WHERE c.reference = ?1 AND c.retracted IS NULL AND (?2 IS NULL OR m.name = ?2) ORDER BY c.run LIMIT ?3",
@@ -317,7 +317,10 @@ pub(super) fn reported_under(
 }
 
 /// The runs that were excluded under this reference.
-pub(super) fn excluded_under(connection: &Connection, reference: &str) -> Result<Vec<i64>, Fault> {
+pub(super) fn excluded_under(
+    connection: &Connection,
+    reference: &str,
+) -> Result<Vec<i64>, StoreFault> {
     let mut select = connection
         .prepare("SELECT run FROM exclusions WHERE reference = ?1 ORDER BY run LIMIT ?2")?;
     let ids = select.query_map(params![reference, limit(MAX_BATCH)], |row| row.get(0))?;

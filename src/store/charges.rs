@@ -3,14 +3,14 @@
 use rusqlite::{Connection, Row};
 
 use super::codes;
-use super::database::Fault;
+use super::database::StoreFault;
 use crate::gate::booking::BookedCharge;
 use crate::gate::name::CallId;
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
 
 /// The charges of a run in the order in which they became known.
-pub(super) fn of_run(connection: &Connection, id: i64) -> Result<Vec<BookedCharge>, Fault> {
+pub(super) fn of_run(connection: &Connection, id: i64) -> Result<Vec<BookedCharge>, StoreFault> {
     let mut select = connection.prepare(
         "SELECT m.name, c.source, c.by, c.call, t.name, c.note, c.reference, c.counts, c.retracted IS NOT NULL
          FROM charges c JOIN names m ON m.id = c.mode LEFT JOIN names t ON t.id = c.tool WHERE c.run = ?1 ORDER BY c.n",

@@ -8,9 +8,9 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::codes;
-use super::database::Fault;
+use super::database::StoreFault;
 use super::draws::{KnownPace, draw_number};
-use super::pen::Pen;
+use super::transaction::Transaction;
 use crate::gate::booking::CheckState;
 use crate::gate::check;
 use crate::gate::check::{Check, CheckPace, MOST_WAITING, Week};
@@ -20,9 +20,9 @@ use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};
 use crate::journal::record::RunRecord;
 
-impl Pen<'_> {
+impl Transaction<'_> {
     /// Draws the counted run in row `id`, or not.
-    pub(super) fn draw(&mut self, id: i64, run: &RunRecord) -> Result<(), Fault> {
+    pub(super) fn draw(&mut self, id: i64, run: &RunRecord) -> Result<(), StoreFault> {
         let Some(check) = self.check_of(&run.workflow) else {
             return Ok(());
         };
@@ -49,7 +49,7 @@ impl Pen<'_> {
         state: CheckState,
         by: Option<&PersonName>,
         at: Time,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let left = self.connection.execute(
             "UPDATE checks SET state = ?2, by = ?3, judged = ?4 WHERE run = ?1 AND state = 0",
             params![
@@ -66,7 +66,7 @@ impl Pen<'_> {
     }
 
     fn check_of(&self, workflow: &WorkflowName) -> Option<Check> {
-        self.books.state.workflow(workflow)?.terms().check
+        self.loaded.state.workflow(workflow)?.terms().check
     }
 
     fn enqueue(
@@ -75,7 +75,7 @@ impl Pen<'_> {
         workflow: &WorkflowName,
         risk: Risk,
         at: Time,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let name = self.name(workflow.as_str())?;
         self.connection.execute(
             "INSERT INTO checks VALUES (?1, ?2, ?3, ?4, 0, NULL, NULL)",
@@ -101,7 +101,7 @@ impl Pen<'_> {
     }
 
     /// A workflow's pace at `at`. Counted anew once a minute: runs come by the thousand.
-    fn pace(&mut self, workflow: &WorkflowName, at: Time) -> Result<CheckPace, Fault> {
+    fn pace(&mut self, workflow: &WorkflowName, at: Time) -> Result<CheckPace, StoreFault> {
         let week = Week::of(at);
         if let Some(known) = self
             .draws
@@ -123,7 +123,7 @@ impl Pen<'_> {
             [name],
             |row| row.get(0),
         )?;
-        let expected = self.books.state.workflow(workflow).map_or(0, |state| {
+        let expected = self.loaded.state.workflow(workflow).map_or(0, |state| {
             let objective = &state.terms().objective;
             let before = state.account().full_tally(days(7), state.now()).all.runs;
             before.max(check::weekly(objective.expected_runs, objective.window))

@@ -23,7 +23,7 @@ const BUSY: Duration = Duration::from_millis(250);
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum StoreFault {
     #[error("SQLite: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -56,10 +56,10 @@ pub(super) struct Files {
 
 impl Database {
     /// Opens what is there.
-    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreFault> {
         let file = identity(path)?;
         if is_cut_short(path)? {
-            return Err(Fault::Broken("the file is shorter than it says"));
+            return Err(StoreFault::Broken("the file is shorter than it says"));
         }
         let connection = Connection::open_with_flags(
             path,
@@ -88,14 +88,14 @@ impl Database {
 impl Files {
     /// Are they still those that were opened? A deleted file can be written to for as long as it is
     /// open, and everything acknowledged would be gone with it.
-    pub(super) fn check(&mut self) -> Result<(), Fault> {
+    pub(super) fn check(&mut self) -> Result<(), StoreFault> {
         if identity(&self.database.0).ok() != Some(self.database.1) {
-            return Err(Fault::Replaced);
+            return Err(StoreFault::Replaced);
         }
         let now = identity(&self.wal.0).ok();
         match self.wal.1 {
             Some(before) if now == Some(before) => Ok(()),
-            Some(_) => Err(Fault::Replaced),
+            Some(_) => Err(StoreFault::Replaced),
             None => {
                 self.wal.1 = now;
                 Ok(())
@@ -106,7 +106,7 @@ impl Files {
 
 /// Does the database's end lie beyond the file's? SQLite complains only once it reads a page that
 /// is not there. Where there is a WAL, it may hold those pages.
-fn is_cut_short(path: &Path) -> Result<bool, Fault> {
+fn is_cut_short(path: &Path) -> Result<bool, StoreFault> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
     if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > 0) {
@@ -131,7 +131,7 @@ fn is_cut_short(path: &Path) -> Result<bool, Fault> {
 }
 
 /// Brings what the WAL holds into the database, as far as readers let it.
-pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<(), Fault> {
+pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<(), StoreFault> {
     let pragma = if truncate {
         "PRAGMA wal_checkpoint(TRUNCATE)"
     } else {
@@ -141,7 +141,7 @@ pub(super) fn checkpoint(connection: &Connection, truncate: bool) -> Result<(), 
 }
 
 /// Builds an empty ledger in the empty file at `path`.
-pub(super) fn create(path: &Path, lost: bool) -> Result<(), Fault> {
+pub(super) fn create(path: &Path, lost: bool) -> Result<(), StoreFault> {
     let ledger: LedgerId = uuid::Uuid::new_v4().into_bytes();
     let secret = [
         uuid::Uuid::new_v4().into_bytes(),
@@ -172,7 +172,7 @@ pub(super) fn create(path: &Path, lost: bool) -> Result<(), Fault> {
 }
 
 /// Opens the ledger for reading only.
-pub(super) fn open_read_only(path: &Path) -> Result<Connection, Fault> {
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, StoreFault> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -189,7 +189,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, Fault> {
 pub(super) fn meta<T: rusqlite::types::FromSql>(
     connection: &Connection,
     key: &str,
-) -> Result<Option<T>, Fault> {
+) -> Result<Option<T>, StoreFault> {
     Ok(connection
         .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| {
             row.get(0)
@@ -197,15 +197,15 @@ pub(super) fn meta<T: rusqlite::types::FromSql>(
         .optional()?)
 }
 
-fn check_kind(connection: &Connection, path: &Path) -> Result<(), Fault> {
+fn check_kind(connection: &Connection, path: &Path) -> Result<(), StoreFault> {
     let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if application != APPLICATION {
-        return Err(Fault::Foreign(path.into()));
+        return Err(StoreFault::Foreign(path.into()));
     }
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found == VERSION {
         Ok(())
     } else {
-        Err(Fault::Version { found })
+        Err(StoreFault::Version { found })
     }
 }

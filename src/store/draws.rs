@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
-use super::database::{Fault, meta};
+use super::database::{StoreFault, meta};
 use crate::gate::check::CheckPace;
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Minute;
@@ -25,8 +25,8 @@ pub(super) struct KnownPace {
 }
 
 impl Draws {
-    pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
-        let secret = meta(connection, "draw")?.ok_or(Fault::Broken(
+    pub(super) fn load(connection: &Connection) -> Result<Self, StoreFault> {
+        let secret = meta(connection, "draw")?.ok_or(StoreFault::Broken(
             "the ledger does not have what draws are made with",
         ))?;
         Ok(Draws {

@@ -44,7 +44,7 @@ pub(super) struct Directory {
 
 /// What a directory holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum DirectoryContent {
     Nothing,
     Database,
     /// Something else: the name of one such thing.
@@ -102,9 +102,9 @@ impl Directory {
         self.path.join(DATABASE)
     }
 
-    pub(super) fn content(&self) -> Result<Content, OpenError> {
+    pub(super) fn content(&self) -> Result<DirectoryContent, OpenError> {
         if self.database().try_exists()? {
-            return Ok(Content::Database);
+            return Ok(DirectoryContent::Database);
         }
         for item in fs::read_dir(&self.path)? {
             let name = item?.file_name().to_string_lossy().into_owned();
@@ -114,10 +114,10 @@ impl Directory {
                 || name == "lost+found"
                 || name.starts_with(UNFINISHED);
             if !harmless {
-                return Ok(Content::Other(name));
+                return Ok(DirectoryContent::Other(name));
             }
         }
-        Ok(Content::Nothing)
+        Ok(DirectoryContent::Nothing)
     }
 
     /// An empty file to build a database in.

@@ -9,10 +9,10 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::codes::notable_mark;
-use super::database::Fault;
+use super::database::StoreFault;
 use super::importing::Importing;
-use super::pen::Pen;
 use super::rows::{RunRow, bytes};
+use super::transaction::Transaction;
 use crate::gate::booking::reasons;
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{PersonName, RunId};
@@ -28,12 +28,12 @@ const CLEARED_AT_ONCE: i64 = 1_000;
 /// The reason on record of a run that its history excludes.
 const EXCLUDED: &str = "excluded in the imported history";
 
-impl Pen<'_> {
+impl Transaction<'_> {
     /// Carries one step out.
     pub(super) fn import(
         &mut self,
         step: &ImportStep,
-    ) -> Result<Result<ImportReply, ImportError>, Fault> {
+    ) -> Result<Result<ImportReply, ImportError>, StoreFault> {
         match step {
             ImportStep::Begin => {
                 self.importing = None;
@@ -59,7 +59,7 @@ impl Pen<'_> {
                 let mut known = Vec::new();
                 for (n, run) in runs.iter().enumerate() {
                     if self.import_run(run, by)? {
-                        importing.take(&self.books.state, run);
+                        importing.take(&self.loaded.state, run);
                     } else {
                         known.push(n);
                     }
@@ -94,7 +94,7 @@ impl Pen<'_> {
     }
 
     /// Writes a past run, unless it is known. Was it written?
-    fn import_run(&mut self, run: &RunRecord, by: &PersonName) -> Result<bool, Fault> {
+    fn import_run(&mut self, run: &RunRecord, by: &PersonName) -> Result<bool, StoreFault> {
         let workflow = self.name(run.workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let name = run.run.as_ref().map_or("", RunId::as_str);
@@ -160,7 +160,7 @@ impl Pen<'_> {
     }
 
     /// Is there such a run, under its own id or, where it had none, under its call's?
-    fn knows(&mut self, workflow: i64, agent: i64, run: &str) -> Result<bool, Fault> {
+    fn knows(&mut self, workflow: i64, agent: i64, run: &str) -> Result<bool, StoreFault> {
         if self.find(workflow, agent, run)?.is_some() {
             return Ok(true);
         }
@@ -177,7 +177,7 @@ impl Pen<'_> {
     }
 
     /// Clears some of what an import that broke off left. Is there more?
-    fn clear(&mut self) -> Result<bool, Fault> {
+    fn clear(&mut self) -> Result<bool, StoreFault> {
         let mut select = self
             .connection
             .prepare("SELECT run, era FROM importing LIMIT ?1")?;

@@ -27,13 +27,13 @@ pub(super) struct ImportedPast {
 
 impl Importing {
     /// Counts one run more.
-    pub(super) fn take(&mut self, books: &State, run: &RunRecord) {
+    pub(super) fn take(&mut self, loaded: &State, run: &RunRecord) {
         let past = self.workflows.entry(run.workflow.clone()).or_default();
         past.runs += 1;
-        let Some(state) = books.workflow(&run.workflow) else {
+        let Some(state) = loaded.workflow(&run.workflow) else {
             return;
         };
-        let Some(minute) = state.account().gathers(run.booked_at, books.now()) else {
+        let Some(minute) = state.account().gathers(run.booked_at, loaded.now()) else {
             return;
         };
         let reference = RunRef {
@@ -65,7 +65,7 @@ impl Importing {
         }
         let minute = state
             .account()
-            .gathers(one.booked_at, books.now())
+            .gathers(one.booked_at, loaded.now())
             .unwrap_or(minute);
         past.cells
             .entry(minute)

@@ -14,7 +14,6 @@
 
 mod audit;
 mod booked;
-mod books;
 mod chain;
 mod charges;
 mod checks;
@@ -25,11 +24,11 @@ mod files;
 mod import;
 mod importing;
 mod index;
+mod loaded;
 mod names;
 mod open;
 mod open_error;
 mod past;
-mod pen;
 mod queue;
 mod records;
 mod refusal;
@@ -38,16 +37,17 @@ mod rows;
 mod runs;
 mod settle;
 mod spans;
+mod transaction;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Chain, Checkpoint, Unsound, Verified, verify};
+pub use audit::{AuditChain, Checkpoint, Unsound, Verified, verify};
 pub use chain::BadRow;
-pub use open::{Opened, Options, Running, Store};
+pub use open::{Opened, Options, RunningWriter, Store};
 pub use open_error::OpenError;
-pub use past::{Past, PastRuns};
-pub use queue::{MOST_QUEUED, Queue};
+pub use past::{LedgerPast, PastRuns};
+pub use queue::{MOST_QUEUED, WriterQueue};
 pub use records::Readers;
-pub use writer::Clock;
+pub use writer::WriterClock;

@@ -9,16 +9,16 @@ use std::thread::JoinHandle;
 use rusqlite::ErrorCode;
 use tracing::{info, warn};
 
-use super::books::Books;
 use super::chain::BadRow;
-use super::database::{Database, Fault, create, meta};
-use super::files::{Acknowledged, Content, Directory, HeadFile};
+use super::database::{Database, StoreFault, create, meta};
+use super::files::{Acknowledged, Directory, DirectoryContent, HeadFile};
+use super::loaded::LoadedState;
 use super::open_error::OpenError;
-use super::queue::{Ending, Queue};
+use super::queue::{WriterEnding, WriterQueue};
 use super::records::Readers;
 use super::settle::settle;
 use super::writer;
-use super::writer::{Clock, Writer};
+use super::writer::{Writer, WriterClock};
 use crate::gate::state::State;
 use crate::gate::time::Time;
 use crate::journal::port::Projection;
@@ -46,7 +46,7 @@ pub struct Opened {
     /// It did not exist before.
     pub first_start: bool,
     /// A ledger was lost and its loss accepted: every workflow starts burned. Said at each start
-    /// until [`Queue::loss_booked`] is on disk.
+    /// until [`WriterQueue::loss_booked`] is on disk.
     pub lost: bool,
 }
 
@@ -55,18 +55,18 @@ pub struct Store {
     directory: Directory,
     head_file: HeadFile,
     database: Database,
-    books: Books,
-    queue: Arc<Queue>,
+    loaded: LoadedState,
+    queue: Arc<WriterQueue>,
     records: Arc<Readers>,
     #[cfg(test)]
     pub(super) fault: Arc<super::tests::DiskFault>,
 }
 
-/// The writer at work. Dropped without [`Running::drain`], it writes what is queued if it can, and
+/// The writer at work. Dropped without [`RunningWriter::drain`], it writes what is queued if it can, and
 /// nothing waits for it.
 #[must_use = "a writer that is dropped stops"]
-pub struct Running {
-    queue: Arc<Queue>,
+pub struct RunningWriter {
+    queue: Arc<WriterQueue>,
     thread: Option<JoinHandle<Result<(), Unavailable>>>,
 }
 
@@ -79,7 +79,7 @@ impl Store {
 
     /// Where events and runs go. What is handed over before the start is written once it starts.
     #[must_use]
-    pub fn journal(&self) -> Arc<Queue> {
+    pub fn journal(&self) -> Arc<WriterQueue> {
         Arc::clone(&self.queue)
     }
 
@@ -96,7 +96,11 @@ impl Store {
     }
 
     /// Sets the writer going. `projection` sees what becomes durable, on the writer's thread.
-    pub fn start(self, projection: Arc<dyn Projection>, clock: Clock) -> io::Result<Running> {
+    pub fn start(
+        self,
+        projection: Arc<dyn Projection>,
+        clock: WriterClock,
+    ) -> io::Result<RunningWriter> {
         let queue = Arc::clone(&self.queue);
         let writer = Writer {
             queue: Arc::clone(&queue),
@@ -105,55 +109,55 @@ impl Store {
             projection,
             clock,
             snapshot_at: writer::first_snapshot(),
-            advanced: self.books.state.now().minute(),
+            advanced: self.loaded.state.now().minute(),
             backoff: writer::first_backoff(),
             #[cfg(test)]
             fault: self.fault,
         };
-        let (database, books) = (self.database, self.books);
+        let (database, loaded) = (self.database, self.loaded);
         let thread = std::thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || writer.run(database, books))?;
-        Ok(Running {
+            .spawn(move || writer.run(database, loaded))?;
+        Ok(RunningWriter {
             queue,
             thread: Some(thread),
         })
     }
 }
 
-impl Running {
+impl RunningWriter {
     /// Writes everything that was handed over, closes the books with a snapshot, and waits for
     /// that.
     pub fn drain(mut self) -> Result<(), Unavailable> {
-        self.queue.end(Ending::Drain);
+        self.queue.end(WriterEnding::Drain);
         self.thread.take().map_or(Err(Unavailable), |thread| {
             thread.join().unwrap_or(Err(Unavailable))
         })
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningWriter {
     fn drop(&mut self) {
-        self.queue.end(Ending::Leave);
+        self.queue.end(WriterEnding::Leave);
     }
 }
 
 fn open(options: &Options) -> Result<Opened, OpenError> {
     let directory = Directory::lock(&options.dir, options.existing)?;
     let verified = match directory.content()? {
-        Content::Nothing if options.existing => {
+        DirectoryContent::Nothing if options.existing => {
             return Err(OpenError::Absent {
                 dir: options.dir.clone(),
             });
         }
-        Content::Nothing => {
+        DirectoryContent::Nothing => {
             make(&directory, false)?;
             verify(&directory).map(|found| (found, true))
         }
-        Content::Database => verify(&directory).map(|found| (found, false)),
-        Content::Other(found) => Err(OpenError::NoLedger { found }),
+        DirectoryContent::Database => verify(&directory).map(|found| (found, false)),
+        DirectoryContent::Other(found) => Err(OpenError::NoLedger { found }),
     };
-    let ((database, books), first_start) = match verified {
+    let ((database, loaded), first_start) = match verified {
         Ok(found) => found,
         Err(error) if options.accept_loss && error.is_loss() => {
             let aside = directory.set_aside(options.now)?;
@@ -164,22 +168,22 @@ fn open(options: &Options) -> Result<Opened, OpenError> {
         Err(error) => return Err(error),
     };
     let lost = meta::<i64>(&database.connection, "lost")?.is_some();
-    let books = settle(&database, books, options.now)?;
+    let loaded = settle(&database, loaded, options.now)?;
     let head_file = directory.head_file()?;
     head_file.write(&Acknowledged {
-        commits: books.commits,
-        head: books.head,
+        commits: loaded.commits,
+        head: loaded.head,
     })?;
-    info!(row = books.head.seq, dir = %directory.path().display(), first_start, "the ledger is open");
-    let records = Arc::new(Readers::new(directory.database(), books.ledger));
-    let index = Readers::new(directory.database(), books.ledger);
-    let state = books.state.clone();
+    info!(row = loaded.head.seq, dir = %directory.path().display(), first_start, "the ledger is open");
+    let records = Arc::new(Readers::new(directory.database(), loaded.ledger));
+    let index = Readers::new(directory.database(), loaded.ledger);
+    let state = loaded.state.clone();
     let store = Store {
         directory,
         head_file,
         database,
-        books,
-        queue: Arc::new(Queue::new(index)),
+        loaded,
+        queue: Arc::new(WriterQueue::new(index)),
         records,
         #[cfg(test)]
         fault: Arc::default(),
@@ -197,24 +201,24 @@ fn make(directory: &Directory, lost: bool) -> Result<(), OpenError> {
     Ok(directory.finish()?)
 }
 
-fn verify(directory: &Directory) -> Result<(Database, Books), OpenError> {
+fn verify(directory: &Directory) -> Result<(Database, LoadedState), OpenError> {
     let database = Database::open(&directory.database())?;
-    let books = Books::load(&database.connection)?;
+    let loaded = LoadedState::load(&database.connection)?;
     let Some(acknowledged) = directory.acknowledged()? else {
         // A torn note after a power cut, or a copy made without it: the ledger itself is whole,
         // only its end is unproven.
-        if books.head.seq > 0 {
+        if loaded.head.seq > 0 {
             warn!(
                 "there is no readable head file: that the ledger has all it acknowledged cannot be checked"
             );
         }
-        return Ok((database, books));
+        return Ok((database, loaded));
     };
     let known = acknowledged.head;
-    if books.head.seq < known.seq || books.commits < acknowledged.commits {
+    if loaded.head.seq < known.seq || loaded.commits < acknowledged.commits {
         return Err(OpenError::Behind {
             acknowledged: known.seq,
-            found: books.head.seq,
+            found: loaded.head.seq,
         });
     }
     if known.seq > 0 {
@@ -230,21 +234,21 @@ fn verify(directory: &Directory) -> Result<(Database, Books), OpenError> {
             return Err(BadRow { seq: known.seq, what: "not the row that was acknowledged: the ledger was altered, or is another one" }.into());
         }
     }
-    Ok((database, books))
+    Ok((database, loaded))
 }
 
-impl From<Fault> for OpenError {
-    fn from(fault: Fault) -> Self {
+impl From<StoreFault> for OpenError {
+    fn from(fault: StoreFault) -> Self {
         match fault {
-            Fault::Row(row) => OpenError::Journal(row),
-            Fault::Version { found } => OpenError::Version { found },
-            Fault::Io(error) => error.into(),
-            Fault::Sqlite(error) if is_disk(&error) => OpenError::Disk(error.to_string()),
-            Fault::Sqlite(_)
-            | Fault::Json(_)
-            | Fault::Foreign(_)
-            | Fault::Replaced
-            | Fault::Broken(_) => OpenError::Damaged(fault.to_string()),
+            StoreFault::Row(row) => OpenError::Journal(row),
+            StoreFault::Version { found } => OpenError::Version { found },
+            StoreFault::Io(error) => error.into(),
+            StoreFault::Sqlite(error) if is_disk(&error) => OpenError::Disk(error.to_string()),
+            StoreFault::Sqlite(_)
+            | StoreFault::Json(_)
+            | StoreFault::Foreign(_)
+            | StoreFault::Replaced
+            | StoreFault::Broken(_) => OpenError::Damaged(fault.to_string()),
         }
     }
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::OptionalExtension as _;
 
-use super::books::walk;
 use super::chain::Head;
-use super::database::{Fault, meta, open_read_only};
+use super::database::{StoreFault, meta, open_read_only};
 use super::files::DATABASE;
+use super::loaded::walk;
 use super::open_error::OpenError;
 use super::records::{RUN_COLUMNS, RUN_NAMES, view};
 use super::rows::bytes;
@@ -22,7 +22,7 @@ use crate::journal::read::RunView;
 const BATCH: usize = 512;
 
 /// A ledger's past.
-pub struct Past {
+pub struct LedgerPast {
     path: PathBuf,
 }
 
@@ -32,11 +32,11 @@ pub struct PastRuns {
     after: i64,
 }
 
-impl Past {
+impl LedgerPast {
     /// The past of the ledger in `dir`.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
-        Past {
+        LedgerPast {
             path: dir.join(DATABASE),
         }
     }
@@ -47,14 +47,15 @@ impl Past {
             .query_row("SELECT coalesce(max(seq), 0) FROM journal", [], |row| {
                 row.get(0)
             })
-            .map_err(Fault::from)?;
+            .map_err(StoreFault::from)?;
         Ok(u64::try_from(rows).unwrap_or(0))
     }
 
     /// Hands out every entry, in order.
     pub fn entries(&self, each: impl FnMut(&Entry)) -> Result<(), OpenError> {
         let connection = open_read_only(&self.path)?;
-        let ledger = meta(&connection, "ledger")?.ok_or(Fault::Broken("the ledger has no id"))?;
+        let ledger =
+            meta(&connection, "ledger")?.ok_or(StoreFault::Broken("the ledger has no id"))?;
         walk(&connection, Head::genesis(&ledger), each)?;
         Ok(())
     }
@@ -74,7 +75,7 @@ impl PastRuns {
         self.read().map_err(OpenError::from)
     }
 
-    fn read(&mut self) -> Result<Vec<RunView>, Fault> {
+    fn read(&mut self) -> Result<Vec<RunView>, StoreFault> {
         let mut select = self.connection.prepare(&format!(
             "SELECT {RUN_COLUMNS} FROM runs r {RUN_NAMES} WHERE r.id > ?1 AND r.id NOT IN (SELECT run FROM importing) ORDER BY r.id LIMIT {BATCH}"
         ))?;

@@ -63,8 +63,8 @@ pub(super) enum Job {
 
 /// How the writer is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// Write everything, and close the books.
+pub(super) enum WriterEnding {
+    /// Write everything, and close the loaded.
     Drain,
     /// Write what is there, if it can be written at once.
     Leave,
@@ -77,12 +77,12 @@ pub(super) enum Woken {
     /// The time it asked for has come.
     Time,
     /// It is to end.
-    Ending(Ending),
+    WriterEnding(WriterEnding),
 }
 
 /// The queue.
 #[derive(Default)]
-pub struct Queue {
+pub struct WriterQueue {
     inside: Mutex<Inside>,
     wake: Condvar,
     /// Jobs handed over and not yet committed.
@@ -103,12 +103,12 @@ struct Inside {
     urgent: usize,
     /// The writer sleeps, with nothing queued that would end its sleep.
     asleep: bool,
-    ending: Option<Ending>,
+    ending: Option<WriterEnding>,
     /// The writer is gone.
     closed: bool,
 }
 
-impl Journal for Queue {
+impl Journal for WriterQueue {
     fn append(&self, entry: Entry) -> Appended {
         let (stamp, durable) = receipt::pair();
         let mut inside = self.lock();
@@ -186,12 +186,12 @@ impl Journal for Queue {
     }
 }
 
-impl Queue {
+impl WriterQueue {
     /// An empty queue, which looks numbers up in `index`.
     pub(super) fn new(index: Readers) -> Self {
-        Queue {
+        WriterQueue {
             index: Some(index),
-            ..Queue::default()
+            ..WriterQueue::default()
         }
     }
 
@@ -217,7 +217,7 @@ impl Queue {
         self.push_urgent(self.lock(), Job::LossBooked);
     }
 
-    pub(super) fn end(&self, ending: Ending) {
+    pub(super) fn end(&self, ending: WriterEnding) {
         let mut inside = self.lock();
         inside.ending.get_or_insert(ending);
         drop(inside);
@@ -241,7 +241,7 @@ impl Queue {
         let mut due = None;
         loop {
             if let Some(ending) = inside.ending {
-                return Woken::Ending(ending);
+                return Woken::WriterEnding(ending);
             }
             let now = Instant::now();
             if inside.urgent > 0 || inside.jobs.len() >= MOST_AT_ONCE {
@@ -269,7 +269,7 @@ impl Queue {
     }
 
     /// Sleeps until somebody waits for something, until the end is called, or until `until`.
-    pub(super) fn wait_urgent(&self, until: Instant) -> Option<Ending> {
+    pub(super) fn wait_urgent(&self, until: Instant) -> Option<WriterEnding> {
         let mut inside = self.lock();
         loop {
             let now = Instant::now();

@@ -10,7 +10,7 @@ use super::audit::hexadecimal;
 use super::booked::{exclusion, run_id};
 use super::chain::{LedgerId, subject_hash};
 use super::charges::call_id;
-use super::database::{Fault, open_read_only};
+use super::database::{StoreFault, open_read_only};
 use super::names::number;
 use super::rows::{TIME_SHIFT, bytes, last_number};
 use super::{charges, codes, spans};
@@ -50,12 +50,12 @@ pub(super) const RUN_NAMES: &str = "JOIN names w ON w.id = r.workflow JOIN names
 pub struct Readers {
     path: PathBuf,
     ledger: LedgerId,
-    idle: Mutex<Pool>,
+    idle: Mutex<ReaderPool>,
     returned: Condvar,
 }
 
 #[derive(Default)]
-struct Pool {
+struct ReaderPool {
     connections: Vec<Connection>,
     lent: usize,
 }
@@ -133,7 +133,7 @@ impl Readers {
 
     fn read<T>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+        read: impl FnOnce(&Connection) -> Result<T, StoreFault>,
     ) -> Result<T, Unavailable> {
         let kept = self.borrow();
         let result = kept
@@ -190,7 +190,7 @@ fn runs(
     connection: &Connection,
     ledger: &LedgerId,
     filter: &RunFilter,
-) -> Result<Vec<RunView>, Fault> {
+) -> Result<Vec<RunView>, StoreFault> {
     // One picture of the ledger for all the questions that follow.
     let transaction = connection.unchecked_transaction()?;
     let Some(wanted) = conditions(connection, ledger, filter)? else {
@@ -218,7 +218,7 @@ fn keys(
     connection: &Connection,
     ledger: &LedgerId,
     filter: &RunFilter,
-) -> Result<Vec<RunKey>, Fault> {
+) -> Result<Vec<RunKey>, StoreFault> {
     let Some(wanted) = conditions(connection, ledger, filter)? else {
         return Ok(Vec::new());
     };
@@ -255,7 +255,7 @@ fn checks(
     workflow: Option<&WorkflowName>,
     since: Time,
     limit: usize,
-) -> Result<Checks, Fault> {
+) -> Result<Checks, StoreFault> {
     let transaction = connection.unchecked_transaction()?;
     let id = match workflow {
         None => None,
@@ -310,7 +310,7 @@ fn conditions(
     connection: &Connection,
     ledger: &LedgerId,
     filter: &RunFilter,
-) -> Result<Option<Where>, Fault> {
+) -> Result<Option<Where>, StoreFault> {
     let mut wanted = Where::default();
     wanted
         .conditions
@@ -398,7 +398,7 @@ fn conditions(
     Ok(Some(wanted))
 }
 
-pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fault> {
+pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, StoreFault> {
     let id: i64 = row.get(0)?;
     let booked = id >> TIME_SHIFT;
     let started = booked.saturating_sub(row.get(4)?);
@@ -449,7 +449,7 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, Fa
 }
 
 /// A call whose columns begin at `first`.
-fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> {
+fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, StoreFault> {
     let subject: Option<[u8; 16]> = row.get(first + 8)?;
     Ok(CallRecord {
         call: call_id(row.get(first)?),
@@ -468,7 +468,7 @@ fn call(row: &Row<'_>, first: usize, started: i64) -> Result<CallRecord, Fault> 
     })
 }
 
-fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Entries, Fault> {
+fn entries(connection: &Connection, filter: &EntryFilter) -> Result<Entries, StoreFault> {
     // One picture of the journal for all the questions that follow.
     let transaction = connection.unchecked_transaction()?;
     let mut after = i64::try_from(filter.after).unwrap_or(i64::MAX);

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::pen::Written;
 use super::queue::Job;
+use super::transaction::Written;
 use crate::gate::event::{Entry, Event};
 use crate::gate::run::Executed;
 use crate::gate::time::Time;

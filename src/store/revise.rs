@@ -1,4 +1,4 @@
-//! Late news about booked runs, put on the books: what `gate::booking` says becomes of a run is
+//! Late news about booked runs, put on the loaded: what `gate::booking` says becomes of a run is
 //! written to its row, and the event to the journal, in one transaction.
 
 use rusqlite::{OptionalExtension as _, params};
@@ -8,9 +8,9 @@ use super::booked::{
 };
 use super::codes;
 use super::codes::{AMBIGUOUS, OPEN, notable_mark};
-use super::database::Fault;
-use super::pen::Pen;
+use super::database::StoreFault;
 use super::rows::{bytes, seen_code};
+use super::transaction::Transaction;
 use crate::gate::booking::ids::{Touching, present_name};
 use crate::gate::booking::{BookedRun, Changed, RunEnd, counts_mode};
 use crate::gate::event::{Entry, Event, Revision};
@@ -23,20 +23,20 @@ use crate::journal::booked::BookedRuns;
 use crate::journal::record::RunRecord;
 use crate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 
-impl BookedRuns for Pen<'_> {
+impl BookedRuns for Transaction<'_> {
     type Row = i64;
-    type Error = Fault;
+    type Error = StoreFault;
 
     fn by_id(
         &mut self,
         run: &RunId,
         workflow: Option<&WorkflowName>,
         agent: Option<&AgentName>,
-    ) -> Result<Vec<i64>, Fault> {
+    ) -> Result<Vec<i64>, StoreFault> {
         by_id(self.connection, run, workflow, agent)
     }
 
-    fn by_call(&mut self, call: CallId) -> Result<Vec<i64>, Fault> {
+    fn by_call(&mut self, call: CallId) -> Result<Vec<i64>, StoreFault> {
         by_call(self.connection, call)
     }
 
@@ -45,7 +45,7 @@ impl BookedRuns for Pen<'_> {
         subject: &Subject,
         tool: Option<&ToolName>,
         workflow: Option<&WorkflowName>,
-    ) -> Result<Vec<Touching<i64>>, Fault> {
+    ) -> Result<Vec<Touching<i64>>, StoreFault> {
         by_object(self.connection, &self.sought(subject, tool, workflow))
     }
 
@@ -55,7 +55,7 @@ impl BookedRuns for Pen<'_> {
         workflow: Option<&WorkflowName>,
         mode: Option<&FailureMode>,
         reference: &str,
-    ) -> Result<Option<i64>, Fault> {
+    ) -> Result<Option<i64>, StoreFault> {
         let sought = self.sought(subject, None, workflow);
         by_report(self.connection, &sought, mode, reference)
     }
@@ -64,15 +64,15 @@ impl BookedRuns for Pen<'_> {
         &mut self,
         reference: &str,
         mode: Option<&FailureMode>,
-    ) -> Result<Vec<i64>, Fault> {
+    ) -> Result<Vec<i64>, StoreFault> {
         reported_under(self.connection, reference, mode)
     }
 
-    fn excluded_under(&mut self, reference: &str) -> Result<Vec<i64>, Fault> {
+    fn excluded_under(&mut self, reference: &str) -> Result<Vec<i64>, StoreFault> {
         excluded_under(self.connection, reference)
     }
 
-    fn load(&mut self, row: i64) -> Result<BookedRun, Fault> {
+    fn load(&mut self, row: i64) -> Result<BookedRun, StoreFault> {
         load(self.connection, row)
     }
 
@@ -83,7 +83,7 @@ impl BookedRuns for Pen<'_> {
         changed: Changed,
         at: Time,
         by: Option<&PersonName>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         self.update(row, before, &changed.after, at, by)?;
         let workflow = self.present_name(&before.workflow);
         self.fold(
@@ -97,20 +97,20 @@ impl BookedRuns for Pen<'_> {
     }
 
     fn present_name(&self, workflow: &WorkflowName) -> WorkflowName {
-        present_name(&self.books.state, workflow)
+        present_name(&self.loaded.state, workflow)
     }
 
     fn counts(&self, workflow: &WorkflowName, mode: &FailureMode) -> bool {
-        counts_mode(&self.books.state, workflow, mode)
+        counts_mode(&self.loaded.state, workflow, mode)
     }
 }
 
-impl Pen<'_> {
+impl Transaction<'_> {
     /// Carries one revision out.
     pub(super) fn revise(
         &mut self,
         revise: &Revise,
-    ) -> Result<Result<Revised, ReviseError>, Fault> {
+    ) -> Result<Result<Revised, ReviseError>, StoreFault> {
         self.write_tallies()?;
         booked::revise(self, revise)
     }
@@ -119,7 +119,7 @@ impl Pen<'_> {
     pub(super) fn revise_all(
         &mut self,
         batch: &Batch,
-    ) -> Result<Result<RevisedAll, ReviseError>, Fault> {
+    ) -> Result<Result<RevisedAll, ReviseError>, StoreFault> {
         self.write_tallies()?;
         booked::revise_all(self, batch)
     }
@@ -131,8 +131,8 @@ impl Pen<'_> {
         workflow: Option<&'s WorkflowName>,
     ) -> Sought<'s> {
         Sought {
-            ledger: &self.books.ledger,
-            state: &self.books.state,
+            ledger: &self.loaded.ledger,
+            state: &self.loaded.state,
             subject,
             tool,
             workflow,
@@ -146,7 +146,7 @@ impl Pen<'_> {
         charges: &[Charge],
         at: Time,
         counts: impl Fn(&Self, &Charge) -> bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let before = load(self.connection, id)?;
         let mut after = before.clone();
         after.add(charges, |charge| counts(self, charge));
@@ -156,7 +156,7 @@ impl Pen<'_> {
     /// A report of a run that was booked and has not ended comes without what only its row tells:
     /// what it stands as by now, and what was said of it before. The report goes into the row with
     /// it, so that it can be found, and taken back, before the run ends.
-    pub(super) fn completed(&mut self, entry: &Entry, at: Time) -> Result<Entry, Fault> {
+    pub(super) fn completed(&mut self, entry: &Entry, at: Time) -> Result<Entry, StoreFault> {
         let mut entry = entry.clone();
         if let (Some(workflow), Event::Reported { revision, charge }) =
             (&entry.workflow, &mut entry.event)
@@ -179,7 +179,7 @@ impl Pen<'_> {
         id: i64,
         run: &RunRecord,
         counts: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let before = load(self.connection, id)?;
         let end = RunEnd {
             counts,
@@ -211,7 +211,7 @@ impl Pen<'_> {
         after: &BookedRun,
         at: Time,
         by: Option<&PersonName>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let columns = |run: &BookedRun| {
             let ambiguous = if run.is_ambiguous() { AMBIGUOUS } else { 0 };
             let open = if run.open { OPEN } else { 0 };
@@ -265,7 +265,7 @@ impl Pen<'_> {
         after: &BookedRun,
         at: Time,
         by: Option<&PersonName>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         for (n, charge) in (1..).zip(&after.charges) {
             match before.charges.get(n - 1) {
                 None => self.insert_charge(id, n, &charge.charge, at, charge.counts)?,
@@ -283,7 +283,7 @@ impl Pen<'_> {
 
     /// Somebody found out whether a call was executed. What was not touched nothing, unless another
     /// call of the run did through the same tool.
-    fn update_executed(&self, id: i64, call: CallId, executed: Executed) -> Result<(), Fault> {
+    fn update_executed(&self, id: i64, call: CallId, executed: Executed) -> Result<(), StoreFault> {
         let (call, code) = (bytes(call), codes::executed::code(executed));
         for update in [
             "UPDATE runs SET executed = ?3 WHERE id = ?1 AND call = ?2",
@@ -297,7 +297,7 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn untouch(&self, run: i64, call: &[u8; 16]) -> Result<(), Fault> {
+    fn untouch(&self, run: i64, call: &[u8; 16]) -> Result<(), StoreFault> {
         const CALLS: &str = "SELECT call, tool, risk, executed, subject FROM runs WHERE id = ?1 UNION ALL SELECT call, tool, risk, executed, subject FROM calls WHERE run = ?1";
         let touched: Option<(i64, i64, Option<[u8; 16]>)> = self
             .connection

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
 use super::codes;
-use super::database::Fault;
+use super::database::StoreFault;
 use crate::gate::booking::ids::{RunNames, split};
 use crate::gate::facets::Facets;
 use crate::gate::name::CallId;
@@ -47,7 +47,7 @@ pub(super) struct RunStatements<'c> {
 }
 
 impl<'c> RunStatements<'c> {
-    pub(super) fn prepare(connection: &'c Connection) -> Result<Self, Fault> {
+    pub(super) fn prepare(connection: &'c Connection) -> Result<Self, StoreFault> {
         let (era, in_era): (i64, i64) = connection.query_row(
             "SELECT coalesce(max(era), 0), (SELECT count(*) FROM touched WHERE era = (SELECT max(era) FROM touched)) FROM touched",
             [],
@@ -73,7 +73,7 @@ impl<'c> RunStatements<'c> {
         workflow: i64,
         agent: i64,
         run: &str,
-    ) -> Result<Option<(i64, bool)>, Fault> {
+    ) -> Result<Option<(i64, bool)>, StoreFault> {
         let found = self.name.query_row(params![run, workflow, agent], |row| {
             Ok((row.get(0)?, row.get(1)?))
         });
@@ -177,19 +177,19 @@ pub(super) struct IndexedNames<'s, 'c> {
 
 impl RunNames for IndexedNames<'_, '_> {
     type Row = i64;
-    type Error = Fault;
+    type Error = StoreFault;
 
-    fn named(&mut self, run: &str) -> Result<Option<(i64, bool)>, Fault> {
+    fn named(&mut self, run: &str) -> Result<Option<(i64, bool)>, StoreFault> {
         self.statements.named(self.workflow, self.agent, run)
     }
 
-    fn open_by_call(&mut self, call: CallId) -> Result<Option<i64>, Fault> {
+    fn open_by_call(&mut self, call: CallId) -> Result<Option<i64>, StoreFault> {
         let key = params![bytes(call), self.workflow, self.agent];
         let find = &mut self.statements.booked;
         Ok(find.query_row(key, |row| row.get(0)).optional()?)
     }
 
-    fn open_continuation(&mut self, base: &str) -> Result<Option<i64>, Fault> {
+    fn open_continuation(&mut self, base: &str) -> Result<Option<i64>, StoreFault> {
         let (from, to) = continuations(base);
         Ok(self.connection.query_row(
             "SELECT max(id) FROM runs WHERE run > ?1 AND run < ?2 AND workflow = ?3 AND agent = ?4 AND ended IS NULL",
@@ -198,7 +198,7 @@ impl RunNames for IndexedNames<'_, '_> {
         )?)
     }
 
-    fn last_number(&mut self, base: &str) -> Result<u64, Fault> {
+    fn last_number(&mut self, base: &str) -> Result<u64, StoreFault> {
         last_number(self.connection, base, self.workflow, self.agent)
     }
 }
@@ -210,7 +210,7 @@ pub(super) fn last_number(
     base: &str,
     workflow: i64,
     agent: i64,
-) -> Result<u64, Fault> {
+) -> Result<u64, StoreFault> {
     let (from, to) = continuations(base);
     let mut select = connection.prepare(
         "SELECT run FROM runs WHERE (run = ?1 OR (run > ?2 AND run < ?3)) AND workflow = ?4 AND agent = ?5",

@@ -6,11 +6,11 @@ use super::booked::load;
 use super::chain::subject_hash;
 use super::codes;
 use super::codes::{AMBIGUOUS, OPEN, notable_mark};
-use super::database::Fault;
-use super::pen::Pen;
+use super::database::StoreFault;
 use super::rows::{
     A_MILLISECOND, ERA, FirstCall, IndexedNames, LAST_MILLISECOND, RunRow, TIME_SHIFT, bytes,
 };
+use super::transaction::Transaction;
 use crate::gate::booking::ids::Belongs;
 use crate::gate::booking::{BookedRun, add_new, counts_anyway, ids, reasons};
 use crate::gate::event::Admission;
@@ -22,9 +22,9 @@ use crate::gate::verdict::Verdict;
 use crate::journal::booked::BookedRuns as _;
 use crate::journal::record::{CallRecord, RunRecord};
 
-impl<'c> Pen<'c> {
+impl<'c> Transaction<'c> {
     /// Writes a run that ended, and gives the id of its row where it was not booked before its end.
-    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<Option<i64>, Fault> {
+    pub(super) fn write_run(&mut self, run: &RunRecord) -> Result<Option<i64>, StoreFault> {
         let workflow = self.name(run.workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let first = run.calls.first();
@@ -120,7 +120,7 @@ impl<'c> Pen<'c> {
         high: bool,
         seen: Facets,
         charges: &[Charge],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let (owner, agent, belongs) = self.row_of(workflow, run)?;
         let (id, before) = match belongs {
             Belongs::To(id) => (id, load(self.connection, id)?),
@@ -152,7 +152,11 @@ impl<'c> Pen<'c> {
         self.update(id, &before, &after, at, None)
     }
 
-    pub(super) fn book_high(&mut self, workflow: &WorkflowName, run: &RunRef) -> Result<(), Fault> {
+    pub(super) fn book_high(
+        &mut self,
+        workflow: &WorkflowName,
+        run: &RunRef,
+    ) -> Result<(), StoreFault> {
         let Some(id) = self.booked_row(workflow, run)? else {
             return Ok(());
         };
@@ -165,7 +169,7 @@ impl<'c> Pen<'c> {
         &mut self,
         workflow: &WorkflowName,
         run: &RunRef,
-    ) -> Result<Option<i64>, Fault> {
+    ) -> Result<Option<i64>, StoreFault> {
         Ok(match self.row_of(workflow, run)?.2 {
             Belongs::To(id) => Some(id),
             Belongs::Nowhere(_) => None,
@@ -177,7 +181,7 @@ impl<'c> Pen<'c> {
         &mut self,
         workflow: &WorkflowName,
         run: &RunRef,
-    ) -> Result<(i64, i64, Belongs<i64>), Fault> {
+    ) -> Result<(i64, i64, Belongs<i64>), StoreFault> {
         let workflow = self.name(workflow.as_str())?;
         let agent = self.name(run.agent.as_str())?;
         let id = run.run.as_str();
@@ -193,7 +197,7 @@ impl<'c> Pen<'c> {
         workflow: &WorkflowName,
         admission: &Admission,
         at: Time,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let call = CallRecord {
             call: admission.call,
             at,
@@ -232,7 +236,7 @@ impl<'c> Pen<'c> {
     }
 
     /// Ends what a crash left open: whatever comes under the same id is another run.
-    pub(super) fn end_open(&mut self, now: Time) -> Result<(), Fault> {
+    pub(super) fn end_open(&mut self, now: Time) -> Result<(), StoreFault> {
         self.connection.execute(
             "UPDATE runs SET ended = max(0, ?1 - (id >> 21)), notable = notable & 3
              WHERE id IN (SELECT id FROM runs WHERE notable > 0 AND notable & 4)",
@@ -248,7 +252,7 @@ impl<'c> Pen<'c> {
         charge: &Charge,
         at: Time,
         counted: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let mode = self.name(charge.mode.as_str())?;
         let tool = charge
             .tool
@@ -288,7 +292,7 @@ impl<'c> Pen<'c> {
         workflow: i64,
         agent: i64,
         run: &str,
-    ) -> Result<Option<(i64, bool)>, Fault> {
+    ) -> Result<Option<(i64, bool)>, StoreFault> {
         self.runs.named(workflow, agent, run)
     }
 
@@ -296,7 +300,7 @@ impl<'c> Pen<'c> {
         &mut self,
         call: &CallRecord,
         started: Time,
-    ) -> Result<FirstCall, Fault> {
+    ) -> Result<FirstCall, StoreFault> {
         Ok(FirstCall {
             at: call.at.as_millis().saturating_sub(started.as_millis()),
             tool: self.name(call.tool.as_str())?,
@@ -308,17 +312,17 @@ impl<'c> Pen<'c> {
             subject: call
                 .subject
                 .as_ref()
-                .map(|subject| subject_hash(&self.books.ledger, subject)),
+                .map(|subject| subject_hash(&self.loaded.ledger, subject)),
         })
     }
 
     /// Lists a row as one of an import that is not finished.
-    pub(super) fn note_importing(&mut self, id: i64) -> Result<(), Fault> {
+    pub(super) fn note_importing(&mut self, id: i64) -> Result<(), StoreFault> {
         self.runs.importing.execute([id, self.runs.era])?;
         Ok(())
     }
 
-    fn describe_first(&mut self, id: i64, first: &FirstCall) -> Result<(), Fault> {
+    fn describe_first(&mut self, id: i64, first: &FirstCall) -> Result<(), StoreFault> {
         self.connection.execute(
             "UPDATE runs SET at = ?2, tool = ?3, risk = ?4, verdict = ?5, executed = ?6, rule = ?7, status = ?8, subject = ?9 WHERE id = ?1",
             params![id, first.at, first.tool, first.risk, first.verdict, first.executed, first.rule, first.status, first.subject],
@@ -332,7 +336,7 @@ impl<'c> Pen<'c> {
         n: usize,
         call: &CallRecord,
         started: Time,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StoreFault> {
         let FirstCall {
             at,
             tool,
@@ -361,7 +365,7 @@ impl<'c> Pen<'c> {
         Ok(())
     }
 
-    pub(super) fn keep_arguments(&mut self, call: &CallRecord) -> Result<(), Fault> {
+    pub(super) fn keep_arguments(&mut self, call: &CallRecord) -> Result<(), StoreFault> {
         if let Some(args) = &call.args {
             self.runs
                 .arguments
@@ -371,11 +375,16 @@ impl<'c> Pen<'c> {
         Ok(())
     }
 
-    pub(super) fn touch(&mut self, id: i64, workflow: i64, call: &CallRecord) -> Result<(), Fault> {
+    pub(super) fn touch(
+        &mut self,
+        id: i64,
+        workflow: i64,
+        call: &CallRecord,
+    ) -> Result<(), StoreFault> {
         let Some(subject) = &call.subject else {
             return Ok(());
         };
-        let subject = subject_hash(&self.books.ledger, subject);
+        let subject = subject_hash(&self.loaded.ledger, subject);
         let tool = self.name(call.tool.as_str())?;
         self.runs.touched.execute(params![
             self.runs.era,
@@ -395,7 +404,7 @@ impl<'c> Pen<'c> {
         Ok(())
     }
 
-    pub(super) fn insert(&mut self, booked: Time, row: &RunRow<'_>) -> Result<i64, Fault> {
+    pub(super) fn insert(&mut self, booked: Time, row: &RunRow<'_>) -> Result<i64, StoreFault> {
         self.rows += 1;
         let mut millisecond = booked.as_millis().clamp(0, LAST_MILLISECOND);
         let mut tries = 0;

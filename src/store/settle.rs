@@ -3,10 +3,10 @@
 
 use tracing::warn;
 
-use super::books::Books;
 use super::database::Database;
+use super::loaded::LoadedState;
 use super::open_error::OpenError;
-use super::pen::Pen;
+use super::transaction::Transaction;
 use crate::gate::event::{Admission, Entry, Event};
 use crate::gate::facets::Facets;
 use crate::gate::name::WorkflowName;
@@ -21,10 +21,14 @@ const AMBIGUOUS: &str = "ambiguous: sent, and the answer was lost in a restart";
 
 /// Settles what was admitted and never answered: it may have been executed, so it counts where a
 /// repetition would do harm, and is not sent again (F1).
-pub(super) fn settle(database: &Database, mut books: Books, now: Time) -> Result<Books, OpenError> {
+pub(super) fn settle(
+    database: &Database,
+    mut loaded: LoadedState,
+    now: Time,
+) -> Result<LoadedState, OpenError> {
     // A clock that stands before what was seen already gains nothing (G5).
-    let now = now.max(books.state.now());
-    let open: Vec<(WorkflowName, Admission)> = books
+    let now = now.max(loaded.state.now());
+    let open: Vec<(WorkflowName, Admission)> = loaded
         .state
         .workflows()
         .flat_map(|(workflow, state)| {
@@ -33,14 +37,14 @@ pub(super) fn settle(database: &Database, mut books: Books, now: Time) -> Result
                 .map(|(_, admission)| (workflow.clone(), admission.clone()))
         })
         .collect();
-    if books.head.seq == 0 {
+    if loaded.head.seq == 0 {
         // Nothing happened yet: the first entry is the app's.
-        books.state.advance(now);
-        return Ok(books);
+        loaded.state.advance(now);
+        return Ok(loaded);
     }
-    let mut pen = Pen::new(&database.connection, books)?;
-    pen.begin()?;
-    pen.advance(now)?;
+    let mut transaction = Transaction::new(&database.connection, loaded)?;
+    transaction.begin()?;
+    transaction.advance(now)?;
     if !open.is_empty() {
         warn!(
             calls = open.len(),
@@ -53,7 +57,7 @@ pub(super) fn settle(database: &Database, mut books: Books, now: Time) -> Result
             workflow: Some(workflow.clone()),
             event,
         };
-        pen.enter(
+        transaction.enter(
             0,
             &entry(Event::Settled {
                 call: admission.call,
@@ -61,7 +65,7 @@ pub(super) fn settle(database: &Database, mut books: Books, now: Time) -> Result
                 undid: None,
             }),
         )?;
-        let booked = pen.booked_row(workflow, &admission.run)?;
+        let booked = transaction.booked_row(workflow, &admission.run)?;
         if admission.idempotent && booked.is_none() {
             continue;
         }
@@ -79,7 +83,7 @@ pub(super) fn settle(database: &Database, mut books: Books, now: Time) -> Result
         let row = if booked.is_some() {
             booked
         } else {
-            pen.enter(
+            transaction.enter(
                 0,
                 &entry(Event::Booked {
                     run: admission.run.clone(),
@@ -88,18 +92,18 @@ pub(super) fn settle(database: &Database, mut books: Books, now: Time) -> Result
                     seen: Facets::NONE,
                 }),
             )?;
-            pen.booked_row(workflow, &admission.run)?
+            transaction.booked_row(workflow, &admission.run)?
         };
         if let Some(row) = row.filter(|_| booked.is_some() && !admission.idempotent) {
-            pen.add_charges(row, &[charge], now, |pen, charge| {
-                pen.counts(workflow, &charge.mode)
+            transaction.add_charges(row, &[charge], now, |transaction, charge| {
+                transaction.counts(workflow, &charge.mode)
             })?;
         }
         if let Some(row) = row {
-            pen.attach(row, workflow, admission, now)?;
+            transaction.attach(row, workflow, admission, now)?;
         }
     }
-    pen.end_open(now)?;
-    pen.commit()?;
-    Ok(pen.books)
+    transaction.end_open(now)?;
+    transaction.commit()?;
+    Ok(transaction.loaded)
 }

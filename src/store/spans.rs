@@ -9,7 +9,7 @@
 use rusqlite::{Connection, ToSql, params};
 
 use super::codes;
-use super::database::Fault;
+use super::database::StoreFault;
 use super::index::{GRANTED, INDEX, indexed};
 use super::rows::TIME_SHIFT;
 use crate::gate::event::table::{EventKind, Indexed};
@@ -27,7 +27,7 @@ pub(super) fn happened(
     happened: &Happened,
     after: u64,
     limit: usize,
-) -> Result<Vec<(u64, Entry)>, Fault> {
+) -> Result<Vec<(u64, Entry)>, StoreFault> {
     let first = first(connection, happened.since)?
         .max(i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1));
     let kinds = vec!["?"; happened.kinds.len()].join(", ");
@@ -85,7 +85,7 @@ pub(super) fn decided(
     connection: &Connection,
     workflow: &WorkflowName,
     limit: usize,
-) -> Result<Vec<Entry>, Fault> {
+) -> Result<Vec<Entry>, StoreFault> {
     let held = EventKind::Held.name();
     let mut select = connection.prepare(&format!(
         "SELECT at, CASE kind WHEN '{held}' THEN json_remove(body, '$.args') ELSE json_replace(body, '$.decision.edit.args', '') END
@@ -111,7 +111,7 @@ pub(super) fn decided(
 }
 
 /// The first row that can lie at `since` or later.
-pub(super) fn first(connection: &Connection, since: Time) -> Result<i64, Fault> {
+pub(super) fn first(connection: &Connection, since: Time) -> Result<i64, StoreFault> {
     let mut latest =
         connection.prepare("SELECT max(at) FROM journal WHERE seq > ?1 AND seq <= ?2")?;
     let (mut low, mut high) = (
@@ -137,7 +137,7 @@ pub(super) fn shadowed(
     connection: &Connection,
     since: Time,
     until: Time,
-) -> Result<Vec<Shadowed>, Fault> {
+) -> Result<Vec<Shadowed>, StoreFault> {
     let id = |at: Time| at.as_millis().clamp(0, i64::MAX >> TIME_SHIFT) << TIME_SHIFT;
     let mut select = connection.prepare(
         "SELECT w.name, t.name, c.verdict, coalesce(u.name, ''), sum(c.calls) FROM (

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-use super::database::Fault;
-use super::{Clock, OpenError, Opened, Options, Queue, Readers, Running, Store};
+use super::database::StoreFault;
+use super::{OpenError, Opened, Options, Readers, RunningWriter, Store, WriterClock, WriterQueue};
 use crate::gate::booking::Change;
 use crate::gate::booking::ids::Candidate;
 use crate::gate::budget::Objective;
@@ -52,7 +52,7 @@ pub(super) struct DiskFault {
 }
 
 impl DiskFault {
-    pub(super) fn arm(&self, connection: &Connection) -> Result<(), Fault> {
+    pub(super) fn arm(&self, connection: &Connection) -> Result<(), StoreFault> {
         let pages = match self.pages.load(Ordering::SeqCst) {
             0 => 0xffff_fffe,
             pages => pages,
@@ -60,9 +60,9 @@ impl DiskFault {
         Ok(connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?)
     }
 
-    pub(super) fn lie(&self) -> Result<(), Fault> {
+    pub(super) fn lie(&self) -> Result<(), StoreFault> {
         if self.lies.swap(false, Ordering::SeqCst) {
-            Err(Fault::Broken("a commit whose end nobody heard of"))
+            Err(StoreFault::Broken("a commit whose end nobody heard of"))
         } else {
             Ok(())
         }
@@ -101,8 +101,8 @@ impl Projection for Seen {
 
 struct World {
     dir: TempDir,
-    running: Running,
-    journal: Arc<Queue>,
+    running: RunningWriter,
+    journal: Arc<WriterQueue>,
     records: Arc<Readers>,
     seen: Arc<Seen>,
     fault: Arc<DiskFault>,
@@ -137,7 +137,7 @@ impl World {
         );
         let time = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&time);
-        let clock: Clock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
+        let clock: WriterClock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
         let running = store
             .start(Arc::clone(&seen) as Arc<dyn Projection>, clock)
             .unwrap();

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::books::{Books, walk};
-use super::database::{Database, Fault, checkpoint};
+use super::database::{Database, StoreFault, checkpoint};
 use super::files::{Acknowledged, Directory, HeadFile};
-use super::pen::{Pen, Written};
-use super::queue::{Ending, Job, MOST_AT_ONCE, Queue, Woken};
+use super::loaded::{LoadedState, walk};
+use super::queue::{Job, MOST_AT_ONCE, Woken, WriterEnding, WriterQueue};
 use super::refusal::{refuse, take_back};
+use super::transaction::{Transaction, Written};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::WorkflowName;
 use crate::gate::state::State;
@@ -39,15 +39,15 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The gate's clock.
-pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
+pub type WriterClock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// The thread that writes.
 pub(super) struct Writer {
-    pub(super) queue: Arc<Queue>,
+    pub(super) queue: Arc<WriterQueue>,
     pub(super) directory: Directory,
     pub(super) head_file: HeadFile,
     pub(super) projection: Arc<dyn Projection>,
-    pub(super) clock: Clock,
+    pub(super) clock: WriterClock,
     pub(super) snapshot_at: Instant,
     pub(super) advanced: Minute,
     pub(super) backoff: Duration,
@@ -57,7 +57,7 @@ pub(super) struct Writer {
 
 /// Closes the queue however the writer ends, by a panic too: nobody may wait for a thread that is
 /// gone.
-struct Closing(Arc<Queue>);
+struct Closing(Arc<WriterQueue>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -73,14 +73,14 @@ enum Over {
 
 /// A transaction of which it is not known whether it took place.
 struct Failed {
-    fault: Fault,
+    fault: StoreFault,
     /// Where the ledger stood before it.
     before: Acknowledged,
     jobs: VecDeque<Job>,
 }
 
 /// What a transaction wrote.
-struct Done {
+struct Committed {
     written: Vec<Written>,
     revised: VecDeque<Result<Revised, ReviseError>>,
     batches: VecDeque<Result<RevisedAll, ReviseError>>,
@@ -89,15 +89,19 @@ struct Done {
 
 impl Writer {
     /// Works until the end is called.
-    pub(super) fn run(mut self, database: Database, books: Books) -> Result<(), Unavailable> {
+    pub(super) fn run(
+        mut self,
+        database: Database,
+        loaded: LoadedState,
+    ) -> Result<(), Unavailable> {
         let _closing = Closing(Arc::clone(&self.queue));
-        let mut next = Some((database, books, false));
-        while let Some((database, books, probe)) = next.take() {
+        let mut next = Some((database, loaded, false));
+        while let Some((database, loaded, probe)) = next.take() {
             let before = Acknowledged {
-                commits: books.commits,
-                head: books.head,
+                commits: loaded.commits,
+                head: loaded.head,
             };
-            let failed = match self.session(database, books, probe) {
+            let failed = match self.session(database, loaded, probe) {
                 Ok(Over::Ended) => return Ok(()),
                 Ok(Over::Failed(failed)) => failed,
                 Err(fault) => Failed {
@@ -108,7 +112,7 @@ impl Writer {
             };
             next = self
                 .recover(failed)
-                .map(|(database, books)| (database, books, true));
+                .map(|(database, loaded)| (database, loaded, true));
         }
         Err(Unavailable)
     }
@@ -117,40 +121,40 @@ impl Writer {
     fn session(
         &mut self,
         database: Database,
-        books: Books,
+        loaded: LoadedState,
         mut probe: bool,
-    ) -> Result<Over, Fault> {
+    ) -> Result<Over, StoreFault> {
         let Database {
             connection,
             mut files,
         } = database;
-        let mut pen = Pen::new(&connection, books)?;
+        let mut transaction = Transaction::new(&connection, loaded)?;
         let mut checkpointed = 0;
         loop {
             let woken = if probe {
                 Woken::Work
             } else {
-                self.queue.wait(self.next_edge(&pen.books))
+                self.queue.wait(self.next_edge(&transaction.loaded))
             };
             let ending = match woken {
-                Woken::Time if !self.is_due(&pen.books) => continue,
+                Woken::Time if !self.is_due(&transaction.loaded) => continue,
                 Woken::Work | Woken::Time => None,
-                Woken::Ending(ending) => Some(ending),
+                Woken::WriterEnding(ending) => Some(ending),
             };
             // Read first: whatever is not taken with these jobs was handed over later, and is not
             // judged as if it had come too late.
             let now = (self.clock)();
             let jobs = self.queue.take();
             let last = ending.is_some() && jobs.len() < MOST_AT_ONCE;
-            let drained = last && ending == Some(Ending::Drain);
+            let drained = last && ending == Some(WriterEnding::Drain);
             let before = Acknowledged {
-                commits: pen.books.commits,
-                head: pen.books.head,
+                commits: transaction.loaded.commits,
+                head: transaction.loaded.head,
             };
-            let unsaved = pen.books.unsaved;
+            let unsaved = transaction.loaded.unsaved;
             let result = files
                 .check()
-                .and_then(|()| self.transact(&mut pen, &jobs, now, drained));
+                .and_then(|()| self.transact(&mut transaction, &jobs, now, drained));
             match result {
                 Ok(done) => {
                     if probe {
@@ -159,7 +163,7 @@ impl Writer {
                         self.backoff = FIRST_BACKOFF;
                         probe = false;
                     }
-                    self.acknowledge(&pen.books, jobs, done);
+                    self.acknowledge(&transaction.loaded, jobs, done);
                 }
                 Err(fault) => {
                     return Ok(Over::Failed(Failed {
@@ -169,14 +173,17 @@ impl Writer {
                     }));
                 }
             }
-            if pen.rows - checkpointed >= CHECKPOINT_ROWS || pen.books.unsaved < unsaved || last {
-                checkpointed = pen.rows;
+            if transaction.rows - checkpointed >= CHECKPOINT_ROWS
+                || transaction.loaded.unsaved < unsaved
+                || last
+            {
+                checkpointed = transaction.rows;
                 if let Err(fault) = checkpoint(&connection, last)
                     .or_else(|fault| if last { Ok(()) } else { Err(fault) })
                 {
                     let before = Acknowledged {
-                        commits: pen.books.commits,
-                        head: pen.books.head,
+                        commits: transaction.loaded.commits,
+                        head: transaction.loaded.head,
                     };
                     return Ok(Over::Failed(Failed {
                         fault,
@@ -197,36 +204,37 @@ impl Writer {
 
     fn transact(
         &mut self,
-        pen: &mut Pen<'_>,
+        transaction: &mut Transaction<'_>,
         jobs: &VecDeque<Job>,
         now: Time,
         drained: bool,
-    ) -> Result<Done, Fault> {
+    ) -> Result<Committed, StoreFault> {
         #[cfg(test)]
-        self.fault.arm(pen.connection)?;
-        pen.begin()?;
+        self.fault.arm(transaction.connection)?;
+        transaction.begin()?;
         let (mut revised, mut batches, mut imported) =
             (VecDeque::new(), VecDeque::new(), VecDeque::new());
         for job in jobs {
             match job {
-                Job::Append { ticket, entry, .. } => pen.enter(*ticket, entry)?,
-                Job::Record(run) => pen.record(run)?,
-                Job::Revise { revise, .. } => revised.push_back(pen.revise(revise)?),
-                Job::ReviseAll { batch, .. } => batches.push_back(pen.revise_all(batch)?),
-                Job::Import { step, .. } => imported.push_back(pen.import(step)?),
+                Job::Append { ticket, entry, .. } => transaction.enter(*ticket, entry)?,
+                Job::Record(run) => transaction.record(run)?,
+                Job::Revise { revise, .. } => revised.push_back(transaction.revise(revise)?),
+                Job::ReviseAll { batch, .. } => batches.push_back(transaction.revise_all(batch)?),
+                Job::Import { step, .. } => imported.push_back(transaction.import(step)?),
                 Job::LossBooked => {
-                    pen.connection
+                    transaction
+                        .connection
                         .execute("DELETE FROM meta WHERE key = 'lost'", [])?;
                 }
             }
         }
         if now.minute() > self.advanced {
-            pen.advance(now)?;
+            transaction.advance(now)?;
             self.advanced = now.minute();
         }
         if drained {
-            let at = now.max(pen.books.state.now());
-            pen.enter(
+            let at = now.max(transaction.loaded.state.now());
+            transaction.enter(
                 0,
                 &Entry {
                     at,
@@ -235,20 +243,20 @@ impl Writer {
                 },
             )?;
         }
-        if drained || self.snapshot_is_due(&pen.books) {
-            match pen.snapshot() {
+        if drained || self.snapshot_is_due(&transaction.loaded) {
+            match transaction.snapshot() {
                 // The journal does without it: a start takes longer, and nothing is lost.
-                Err(Fault::Json(error)) => {
+                Err(StoreFault::Json(error)) => {
                     error!(%error, "the state cannot be written as JSON: there is no new snapshot");
                 }
                 result => result?,
             }
             self.snapshot_at = Instant::now() + SNAPSHOT_AFTER;
         }
-        let written = pen.commit()?;
+        let written = transaction.commit()?;
         #[cfg(test)]
         self.fault.lie()?;
-        Ok(Done {
+        Ok(Committed {
             written,
             revised,
             batches,
@@ -257,15 +265,15 @@ impl Writer {
     }
 
     /// The transaction is durable: says so to everybody, the head file first.
-    fn acknowledge(&self, books: &Books, mut jobs: VecDeque<Job>, done: Done) {
+    fn acknowledge(&self, loaded: &LoadedState, mut jobs: VecDeque<Job>, done: Committed) {
         let acknowledged = Acknowledged {
-            commits: books.commits,
-            head: books.head,
+            commits: loaded.commits,
+            head: loaded.head,
         };
         self.head_file
             .write(&acknowledged)
             .unwrap_or_else(|error| warn!(%error, "the head file could not be written"));
-        self.project(&done.written, &books.state);
+        self.project(&done.written, &loaded.state);
         self.queue.done(jobs.len());
         let (mut revised, mut batches, mut imported) = (done.revised, done.batches, done.imported);
         for job in jobs.drain(..) {
@@ -334,7 +342,7 @@ impl Writer {
 
     /// After a failure: tells whoever waits, and tries until the ledger can be read again. `None`
     /// where the end was called and it still cannot.
-    fn recover(&mut self, failed: Failed) -> Option<(Database, Books)> {
+    fn recover(&mut self, failed: Failed) -> Option<(Database, LoadedState)> {
         let Failed {
             fault,
             before,
@@ -368,20 +376,20 @@ impl Writer {
                 }
             };
             match self.reopen(&before) {
-                Ok((database, books)) => {
+                Ok((database, loaded)) => {
                     // The fold read anew stands where the disk does.
-                    self.advanced = books.state.now().minute();
-                    if books.commits == before.commits {
+                    self.advanced = loaded.state.now().minute();
+                    if loaded.commits == before.commits {
                         self.queue.put_back(kept);
                         refused.extend(dropped);
                     } else {
                         // It took place although its end was reported as a failure. What was
                         // refused in it has to be taken back.
                         self.queue.done(kept.len());
-                        self.catch_up(&database, &books, &before, upto);
+                        self.catch_up(&database, &loaded, &before, upto);
                         for entry in dropped
                             .iter()
-                            .filter_map(|(_, entry)| take_back(entry, books.state.now()))
+                            .filter_map(|(_, entry)| take_back(entry, loaded.state.now()))
                         {
                             self.queue.push_front(Job::Append {
                                 ticket: 0,
@@ -390,11 +398,11 @@ impl Writer {
                             });
                         }
                     }
-                    self.disown(&refused, &books.state);
+                    self.disown(&refused, &loaded.state);
                     // Called to the end, and this is at least the second failure: a third attempt
                     // would only make the end wait.
                     let hopeless = ending.is_some() && self.backoff > FIRST_BACKOFF * 4;
-                    return (!hopeless).then_some((database, books));
+                    return (!hopeless).then_some((database, loaded));
                 }
                 Err(fault) => warn!(%fault, "the journal is still unavailable"),
             }
@@ -406,9 +414,9 @@ impl Writer {
 
     /// Opens the ledger anew, and makes sure that it is the one we know and has everything that was
     /// acknowledged.
-    fn reopen(&self, before: &Acknowledged) -> Result<(Database, Books), Fault> {
+    fn reopen(&self, before: &Acknowledged) -> Result<(Database, LoadedState), StoreFault> {
         let database = Database::open(&self.directory.database())?;
-        let books = Books::load(&database.connection)?;
+        let loaded = LoadedState::load(&database.connection)?;
         let knows_us = before.head.seq == 0
             || database
                 .connection
@@ -420,21 +428,27 @@ impl Writer {
                 .ok()
                 == Some(before.head.hash);
         if !knows_us
-            || books.head.seq < before.head.seq
-            || !(before.commits..=before.commits + 1).contains(&books.commits)
+            || loaded.head.seq < before.head.seq
+            || !(before.commits..=before.commits + 1).contains(&loaded.commits)
         {
-            return Err(Fault::Replaced);
+            return Err(StoreFault::Replaced);
         }
-        Ok((database, books))
+        Ok((database, loaded))
     }
 
     /// Shows what a transaction wrote that was thought to have failed.
-    fn catch_up(&self, database: &Database, books: &Books, before: &Acknowledged, upto: Ticket) {
+    fn catch_up(
+        &self,
+        database: &Database,
+        loaded: &LoadedState,
+        before: &Acknowledged,
+        upto: Ticket,
+    ) {
         let mut written = Vec::new();
         match walk(&database.connection, before.head, |entry| {
             written.push((upto, entry.clone()));
         }) {
-            Ok(_) => self.project(&written, &books.state),
+            Ok(_) => self.project(&written, &loaded.state),
             Err(fault) => error!(%fault, "what was written could not be read back"),
         }
     }
@@ -461,19 +475,20 @@ impl Writer {
         }
     }
 
-    fn is_due(&self, books: &Books) -> bool {
-        (self.clock)().minute() > self.advanced || self.snapshot_is_due(books)
+    fn is_due(&self, loaded: &LoadedState) -> bool {
+        (self.clock)().minute() > self.advanced || self.snapshot_is_due(loaded)
     }
 
-    fn snapshot_is_due(&self, books: &Books) -> bool {
-        books.unsaved >= SNAPSHOT_ROWS || (books.unsaved > 0 && self.snapshot_at <= Instant::now())
+    fn snapshot_is_due(&self, loaded: &LoadedState) -> bool {
+        loaded.unsaved >= SNAPSHOT_ROWS
+            || (loaded.unsaved > 0 && self.snapshot_at <= Instant::now())
     }
 
     /// When there is something to do even if nothing is handed over.
-    fn next_edge(&self, books: &Books) -> Instant {
+    fn next_edge(&self, loaded: &LoadedState) -> Instant {
         let now = (self.clock)();
         let minute = Instant::now() + now.minute().next().start().since(now);
-        if books.unsaved > 0 {
+        if loaded.unsaved > 0 {
             minute.min(self.snapshot_at)
         } else {
             minute

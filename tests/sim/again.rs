@@ -21,7 +21,7 @@ use burngate::gate::verdict::Verdict;
 use burngate::gate::workflow::WorkflowState;
 use burngate::journal::port::{Journal as _, Projection, Ticket};
 use burngate::journal::record::{CallRecord, RunRecord};
-use burngate::store::{Clock, Options, Queue, Running, Store};
+use burngate::store::{Options, RunningWriter, Store, WriterClock, WriterQueue};
 use tempfile::TempDir;
 
 use crate::world::{DAY, HOUR, MINUTE, START, time};
@@ -51,8 +51,8 @@ lose: { burns: 2, within: 90d, drop: 1 }
 /// A ledger with nobody but this test writing to it.
 struct Ledger {
     dir: TempDir,
-    journal: Arc<Queue>,
-    running: Running,
+    journal: Arc<WriterQueue>,
+    running: RunningWriter,
     clock: Arc<AtomicI64>,
     policies: Arc<PolicySet>,
     calls: u64,
@@ -89,7 +89,7 @@ impl Ledger {
         };
         let store = Store::open(&options).unwrap().store;
         let (journal, hands) = (store.journal(), Arc::clone(&clock));
-        let now: Clock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
+        let now: WriterClock = Arc::new(move || Time::from_millis(hands.load(Ordering::SeqCst)));
         let running = store.start(Arc::new(Unread), now).unwrap();
         let ledger = Ledger {
             dir,

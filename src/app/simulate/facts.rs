@@ -6,7 +6,7 @@ use super::upcoming::WorkflowRun;
 use crate::gate::event::Event;
 use crate::gate::name::CallId;
 use crate::gate::outcome::FailureMode;
-use crate::store::{OpenError, Past};
+use crate::store::{LedgerPast, OpenError};
 
 /// What must be known of the journal before it is replayed.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(super) struct JournalFacts {
 
 impl JournalFacts {
     /// Reads them from the journal of `past`.
-    pub(super) fn of(past: &Past) -> Result<Self, OpenError> {
+    pub(super) fn of(past: &LedgerPast) -> Result<Self, OpenError> {
         let mut facts = JournalFacts::default();
         past.entries(|entry| {
             let Some(workflow) = &entry.workflow else {

@@ -29,7 +29,7 @@ use crate::gate::time::{Minute, Time, hours};
 use crate::gate::verdict::Verdict;
 use crate::journal::read::RunView;
 use crate::journal::record::CallRecord;
-use crate::store::{OpenError, Past, PastRuns};
+use crate::store::{LedgerPast, OpenError, PastRuns};
 use crate::wire::json;
 
 /// Calls of a run lie at most so long before it is booked: a run's longest time, and its lease.
@@ -47,7 +47,7 @@ pub fn simulate(
         policies.version.to_string(),
         format!("the journal in {}", dir.display()),
     );
-    let past = Past::of(dir);
+    let past = LedgerPast::of(dir);
     let mut replay = Replay {
         facts: JournalFacts::of(&past)?,
         ..Replay::new(policies, past.runs()?)
@@ -67,7 +67,7 @@ pub fn simulate(
 
 /// How many entries there are.
 pub fn entries(dir: &Path) -> Result<u64, OpenError> {
-    Past::of(dir).rows()
+    LedgerPast::of(dir).rows()
 }
 
 struct Replay {

@@ -1,7 +1,7 @@
 //! Ledgers that were damaged, replaced, or are not ledgers.
 
 use super::*;
-use crate::store::books::Books;
+use crate::store::loaded::LoadedState;
 
 /// A drained ledger with two snapshots.
 fn ledger() -> TempDir {
@@ -19,8 +19,8 @@ fn database(dir: &TempDir) -> Connection {
 fn with(connection: &Connection, sql: &str) -> Result<State, OpenError> {
     let transaction = connection.unchecked_transaction().unwrap();
     transaction.execute_batch(sql).unwrap();
-    Books::load(connection)
-        .map(|books| books.state)
+    LoadedState::load(connection)
+        .map(|loaded| loaded.state)
         .map_err(OpenError::from)
 }
 
@@ -80,7 +80,7 @@ fn a_snapshot_cut_or_flipped_anywhere_is_passed_over_for_the_one_before_it() {
         let transaction = connection.unchecked_transaction().unwrap();
         let newest = "UPDATE snapshots SET body = CAST(?1 AS TEXT) WHERE seq = (SELECT max(seq) FROM snapshots)";
         transaction.execute(newest, [body]).unwrap();
-        Books::load(&connection).unwrap().state
+        LoadedState::load(&connection).unwrap().state
     };
     for length in 0..body.len() {
         assert_eq!(damaged(&body[..length]), whole, "cut to {length}");

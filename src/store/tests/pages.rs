@@ -3,7 +3,7 @@
 use super::*;
 use crate::journal::read::Entries;
 use crate::store::records::MOST_LOOKED_AT;
-use crate::store::{Past, verify};
+use crate::store::{LedgerPast, verify};
 
 /// More than one page looks through.
 const ENTRIES: u64 = 12_000;
@@ -130,7 +130,7 @@ fn a_long_journal_is_read_and_verified_to_the_last_entry() {
     let mut rows = 0;
     let verified = verify(dir.path(), &[], || rows += 1).unwrap();
     assert_eq!(
-        (verified.rows, Past::of(dir.path()).rows().unwrap()),
+        (verified.rows, LedgerPast::of(dir.path()).rows().unwrap()),
         (rows, rows)
     );
     assert!(rows > last);

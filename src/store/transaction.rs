@@ -1,18 +1,18 @@
 //! One transaction after the other: folds what was handed over, and writes it with what followed
 //! from it.
 //!
-//! A pen belongs to one connection. When a transaction fails the pen is thrown away with its fold,
-//! which had run ahead of the disk, and both are read anew.
+//! A [`Transaction`] belongs to one connection and is begun again after each commit. When it fails it
+//! is thrown away with its fold, which had run ahead of the disk, and both are read anew.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 
 use rusqlite::{Connection, Statement, params};
 
-use super::books::Books;
 use super::chain::{Head, checksum};
-use super::database::Fault;
+use super::database::StoreFault;
 use super::draws::Draws;
 use super::importing::Importing;
+use super::loaded::LoadedState;
 use super::names::{REMEMBERED, number};
 use super::rows::RunStatements;
 use crate::gate::event::{Entry, Event, TalliedMinute};
@@ -28,34 +28,34 @@ const SNAPSHOTS: i64 = 2;
 /// An entry of the transaction that is being written, and its ticket: 0 where it has none.
 pub(super) type Written = (Ticket, Entry);
 
-/// See the file.
-pub(super) struct Pen<'c> {
+/// What one connection is written with.
+pub(super) struct Transaction<'c> {
     pub(super) connection: &'c Connection,
-    pub(super) books: Books,
+    pub(super) loaded: LoadedState,
     pub(super) runs: RunStatements<'c>,
     pub(super) names: HashMap<Box<str>, i64>,
     pub(super) draws: Draws,
     journal: Statement<'c>,
-    tallies: BTreeMap<WorkflowName, Tally>,
+    tallies: BTreeMap<WorkflowName, PendingTally>,
     written: Vec<Written>,
     /// The import that is on.
     pub(super) importing: Option<Importing>,
-    /// Index rows written since the pen was made.
+    /// Index rows written since the transaction was made.
     pub(super) rows: u64,
 }
 
 /// Runs that ended acceptably and are not in the journal yet.
 #[derive(Default)]
-struct Tally {
+struct PendingTally {
     at: Time,
     cells: BTreeMap<Minute, TalliedMinute>,
 }
 
-impl<'c> Pen<'c> {
-    pub(super) fn new(connection: &'c Connection, books: Books) -> Result<Self, Fault> {
-        Ok(Pen {
+impl<'c> Transaction<'c> {
+    pub(super) fn new(connection: &'c Connection, loaded: LoadedState) -> Result<Self, StoreFault> {
+        Ok(Transaction {
             connection,
-            books,
+            loaded,
             runs: RunStatements::prepare(connection)?,
             names: HashMap::new(),
             draws: Draws::load(connection)?,
@@ -68,7 +68,7 @@ impl<'c> Pen<'c> {
     }
 
     /// The number of a name, given out at its first use.
-    pub(super) fn name(&mut self, name: &str) -> Result<i64, Fault> {
+    pub(super) fn name(&mut self, name: &str) -> Result<i64, StoreFault> {
         if let Some(&id) = self.names.get(name) {
             return Ok(id);
         }
@@ -87,24 +87,24 @@ impl<'c> Pen<'c> {
         Ok(id)
     }
 
-    pub(super) fn begin(&mut self) -> Result<(), Fault> {
+    pub(super) fn begin(&mut self) -> Result<(), StoreFault> {
         self.written.clear();
         Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
     }
 
     /// Makes the transaction durable, and gives the entries it wrote.
-    pub(super) fn commit(&mut self) -> Result<Vec<Written>, Fault> {
+    pub(super) fn commit(&mut self) -> Result<Vec<Written>, StoreFault> {
         self.write_tallies()?;
-        let now = self.books.state.now().as_millis();
+        let now = self.loaded.state.now().as_millis();
         self.connection
-            .execute("UPDATE meta SET value = CASE key WHEN 'commits' THEN ?1 ELSE ?2 END WHERE key IN ('commits', 'now')", [self.books.commits + 1, now])?;
+            .execute("UPDATE meta SET value = CASE key WHEN 'commits' THEN ?1 ELSE ?2 END WHERE key IN ('commits', 'now')", [self.loaded.commits + 1, now])?;
         self.connection.execute_batch("COMMIT")?;
-        self.books.commits += 1;
+        self.loaded.commits += 1;
         Ok(std::mem::take(&mut self.written))
     }
 
-    /// Folds an entry and writes it, what followed from it, and the run it books.
-    pub(super) fn enter(&mut self, ticket: Ticket, entry: &Entry) -> Result<(), Fault> {
+    /// Folds an entry and writes it, what followed from it, and the run it loaded.
+    pub(super) fn enter(&mut self, ticket: Ticket, entry: &Entry) -> Result<(), StoreFault> {
         // What was handed over before it is judged before it: the runs of the last moments are part
         // of the N that a failure is measured against.
         match &entry.workflow {
@@ -113,7 +113,7 @@ impl<'c> Pen<'c> {
         }
         // A run is booked to the minute that the fold books it to: what is said of it later is
         // booked there.
-        let at = entry.at.max(self.books.state.now());
+        let at = entry.at.max(self.loaded.state.now());
         let completed = self.completed(entry, at)?;
         self.fold(ticket, completed)?;
         if let Some(workflow) = &entry.workflow {
@@ -134,7 +134,7 @@ impl<'c> Pen<'c> {
     }
 
     /// Writes a run that ended, and tallies it unless it was booked by an event of its own.
-    pub(super) fn record(&mut self, run: &RunRecord) -> Result<(), Fault> {
+    pub(super) fn record(&mut self, run: &RunRecord) -> Result<(), StoreFault> {
         let Some(id) = self.write_run(run)? else {
             // It was booked before its end, and is counted.
             return Ok(());
@@ -161,33 +161,33 @@ impl<'c> Pen<'c> {
     }
 
     /// Lets time pass.
-    pub(super) fn advance(&mut self, now: Time) -> Result<(), Fault> {
+    pub(super) fn advance(&mut self, now: Time) -> Result<(), StoreFault> {
         self.write_tallies()?;
-        for entry in self.books.state.advance(now) {
+        for entry in self.loaded.state.advance(now) {
             self.write(0, entry)?;
         }
         Ok(())
     }
 
     /// Writes the fold as it stands, and drops the snapshots that are no longer needed.
-    pub(super) fn snapshot(&mut self) -> Result<(), Fault> {
+    pub(super) fn snapshot(&mut self) -> Result<(), StoreFault> {
         self.write_tallies()?;
-        let (head, at) = (self.books.head, self.books.state.now().as_millis());
+        let (head, at) = (self.loaded.head, self.loaded.state.now().as_millis());
         if head.seq == 0 {
             return Ok(());
         }
-        let body = serde_json::to_string(&self.books.state)?;
+        let body = serde_json::to_string(&self.loaded.state)?;
         let sum = checksum(&head, at, &body);
         self.connection.execute(
             "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3, ?4, ?5)",
             params![head.seq, at, &head.hash[..], body, &sum[..]],
         )?;
         self.connection.execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?1)", [SNAPSHOTS])?;
-        self.books.unsaved = 0;
+        self.loaded.unsaved = 0;
         Ok(())
     }
 
-    pub(super) fn write_tallies(&mut self) -> Result<(), Fault> {
+    pub(super) fn write_tallies(&mut self) -> Result<(), StoreFault> {
         while let Some((workflow, tally)) = self.tallies.pop_first() {
             self.write_tally(workflow, tally)?;
         }
@@ -196,20 +196,24 @@ impl<'c> Pen<'c> {
 
     /// Does a read count as a run of this workflow?
     pub(super) fn reads_count(&self, workflow: &WorkflowName) -> bool {
-        self.books
+        self.loaded
             .state
             .workflow(workflow)
             .is_some_and(|state| state.terms().reads_only)
     }
 
-    pub(super) fn write_tally_of(&mut self, workflow: &WorkflowName) -> Result<(), Fault> {
+    pub(super) fn write_tally_of(&mut self, workflow: &WorkflowName) -> Result<(), StoreFault> {
         match self.tallies.remove(workflow) {
             Some(tally) => self.write_tally(workflow.clone(), tally),
             None => Ok(()),
         }
     }
 
-    fn write_tally(&mut self, workflow: WorkflowName, tally: Tally) -> Result<(), Fault> {
+    fn write_tally(
+        &mut self,
+        workflow: WorkflowName,
+        tally: PendingTally,
+    ) -> Result<(), StoreFault> {
         let event = Event::Tallied {
             cells: tally.cells.into_values().collect(),
         };
@@ -225,9 +229,9 @@ impl<'c> Pen<'c> {
 
     /// The journal's times never go back: an entry is judged, and written, no earlier than anything
     /// before it.
-    pub(super) fn fold(&mut self, ticket: Ticket, mut entry: Entry) -> Result<(), Fault> {
-        entry.at = entry.at.max(self.books.state.now());
-        let followed = self.books.state.apply(&entry);
+    pub(super) fn fold(&mut self, ticket: Ticket, mut entry: Entry) -> Result<(), StoreFault> {
+        entry.at = entry.at.max(self.loaded.state.now());
+        let followed = self.loaded.state.apply(&entry);
         self.write(ticket, entry)?;
         for entry in followed {
             self.write(0, entry)?;
@@ -235,11 +239,11 @@ impl<'c> Pen<'c> {
         Ok(())
     }
 
-    fn write(&mut self, ticket: Ticket, entry: Entry) -> Result<(), Fault> {
+    fn write(&mut self, ticket: Ticket, entry: Entry) -> Result<(), StoreFault> {
         let body = serde_json::to_string(&entry.event)?;
         let workflow = entry.workflow.as_ref().map(WorkflowName::as_str);
         let at = entry.at.as_millis();
-        let head: Head = self.books.head.then(at, workflow, &body);
+        let head: Head = self.loaded.head.then(at, workflow, &body);
         self.journal.execute(params![
             head.seq,
             at,
@@ -248,8 +252,8 @@ impl<'c> Pen<'c> {
             body,
             &head.hash[..]
         ])?;
-        self.books.head = head;
-        self.books.unsaved += 1;
+        self.loaded.head = head;
+        self.loaded.unsaved += 1;
         self.written.push((ticket, entry));
         Ok(())
     }

@@ -5,13 +5,13 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tracing::warn;
 
 use super::chain::{BadRow, Head, JournalRow, LedgerId, checksum};
-use super::database::{Fault, meta};
+use super::database::{StoreFault, meta};
 use crate::gate::event::{Entry, Event};
 use crate::gate::state::State;
 use crate::gate::time::Time;
 
 /// The fold and its place in the journal.
-pub(super) struct Books {
+pub(super) struct LoadedState {
     pub(super) ledger: LedgerId,
     pub(super) state: State,
     pub(super) head: Head,
@@ -21,32 +21,32 @@ pub(super) struct Books {
     pub(super) unsaved: i64,
 }
 
-impl Books {
+impl LoadedState {
     /// Reads and verifies.
-    pub(super) fn load(connection: &Connection) -> Result<Self, Fault> {
+    pub(super) fn load(connection: &Connection) -> Result<Self, StoreFault> {
         let ledger: LedgerId =
-            meta(connection, "ledger")?.ok_or(Fault::Broken("the ledger has no id"))?;
-        let commits = meta(connection, "commits")?.ok_or(Fault::Broken(
+            meta(connection, "ledger")?.ok_or(StoreFault::Broken("the ledger has no id"))?;
+        let commits = meta(connection, "commits")?.ok_or(StoreFault::Broken(
             "the ledger does not say how many transactions it has",
         ))?;
         let mark: i64 = meta(connection, "now")?.unwrap_or(0);
         let (state, head) = newest_whole_snapshot(connection)?
             .unwrap_or_else(|| (State::default(), Head::genesis(&ledger)));
-        let mut books = Books {
+        let mut loaded = LoadedState {
             ledger,
             state,
             head,
             commits,
             unsaved: 0,
         };
-        books.replay(connection)?;
+        loaded.replay(connection)?;
         // The mark only keeps the clock from going back (G5): what follows from the time that
         // passed until it and was not journaled yet still will be.
-        books.state.stand_at(Time::from_millis(mark));
-        Ok(books)
+        loaded.state.stand_at(Time::from_millis(mark));
+        Ok(loaded)
     }
 
-    fn replay(&mut self, connection: &Connection) -> Result<(), Fault> {
+    fn replay(&mut self, connection: &Connection) -> Result<(), StoreFault> {
         let state = &mut self.state;
         let before = self.head.seq;
         self.head = walk(connection, self.head, |entry| state.replay(entry))?;
@@ -60,7 +60,7 @@ pub(super) fn walk(
     connection: &Connection,
     mut head: Head,
     mut each: impl FnMut(&Entry),
-) -> Result<Head, Fault> {
+) -> Result<Head, StoreFault> {
     let mut select = connection.prepare(
         "SELECT seq, at, workflow, body, hash, kind FROM journal WHERE seq > ?1 ORDER BY seq",
     )?;
@@ -73,7 +73,7 @@ pub(super) fn walk(
         let text = |column| {
             row.get_ref(column)?
                 .as_str()
-                .map_err(|_| Fault::from(unreadable))
+                .map_err(|_| StoreFault::from(unreadable))
         };
         let workflow = row.get_ref(2)?.as_str_or_null().map_err(|_| unreadable)?;
         let body = text(3)?;
@@ -108,7 +108,7 @@ pub(super) fn walk(
 
 /// The newest snapshot that is whole and belongs to this journal. A damaged one is passed over: the
 /// one before it and the journal between say the same.
-fn newest_whole_snapshot(connection: &Connection) -> Result<Option<(State, Head)>, Fault> {
+fn newest_whole_snapshot(connection: &Connection) -> Result<Option<(State, Head)>, StoreFault> {
     let mut select = connection
         .prepare("SELECT seq, at, head, body, checksum FROM snapshots ORDER BY seq DESC")?;
     let mut rows = select.query([])?;
@@ -135,7 +135,7 @@ fn newest_whole_snapshot(connection: &Connection) -> Result<Option<(State, Head)
     Ok(None)
 }
 
-fn anchored(connection: &Connection, head: &Head) -> Result<bool, Fault> {
+fn anchored(connection: &Connection, head: &Head) -> Result<bool, StoreFault> {
     let hash: Option<Vec<u8>> = connection
         .query_row(
             "SELECT hash FROM journal WHERE seq = ?1",
