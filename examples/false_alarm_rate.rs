@@ -25,13 +25,14 @@ use std::time::Duration;
 
 use burngate::config::{Process, SourceFile, load};
 use burngate::gate::budget::posture::Posture;
+use burngate::gate::clamp::Clamps;
 use burngate::gate::event::{Effect, Event, TalliedMinute};
-use burngate::gate::facets::Facets;
 use burngate::gate::outcome::{FailureMode, Source};
-use burngate::gate::policy::Terms;
 use burngate::gate::run::{Charge, RunRef};
+use burngate::gate::run_flags::RunFlags;
+use burngate::gate::terms::Terms;
 use burngate::gate::time::{Time, days};
-use burngate::gate::workflow::{Clamps, WorkflowState};
+use burngate::gate::workflow::WorkflowState;
 
 /// When the years begin: 2026-01-01.
 const BEGIN: Time = Time::from_millis(1_767_225_600_000);
@@ -173,7 +174,7 @@ impl World {
                         run: reference,
                         high: run % 10 < 3,
                         charges: vec![charge],
-                        seen: Facets::NONE,
+                        seen: RunFlags::NONE,
                     },
                 );
                 run += 1;

@@ -24,8 +24,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use burngate::config::{Process, SourceFile, load};
 use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::clamp::Clamp;
 use burngate::gate::digest::Digest;
-use burngate::gate::event::{Admission, Clamp, Entry, Event};
+use burngate::gate::event::{Admission, Entry, Event};
 use burngate::gate::name::{ApprovalId, CallId, WorkflowName};
 use burngate::gate::policy::PolicySet;
 use burngate::gate::risk::Risk;
@@ -187,7 +188,7 @@ fn event(n: u64, at: Time) -> Event {
             sent: None,
             under: None,
             held_by: None,
-            deed: None,
+            operation: None,
         }),
         _ => Event::Settled {
             call,

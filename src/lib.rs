@@ -1,11 +1,12 @@
-//! burngate stands between an AI agent and the tools it calls, keeps books on how its runs turn
-//! out, and lets the books decide what it may do next.
+//! burngate is a reverse proxy between AI agents and the APIs of their tools. It records how an
+//! agent's runs turn out, and that record decides what the agent may do next.
 //!
-//! An agent's HTTP client sees a slow success or a fast failure; neither says whether the job went
-//! well. So calls are grouped into runs, a run is booked as acceptable or not against the
-//! workflow's objective, and what is left of the failure that the objective allows sets a level:
-//! what is allowed, what waits for a person, what is refused. Operators can push that level down at
-//! any moment. Nothing else in this crate decides about a call.
+//! The status and the latency of an HTTP response do not say whether the job was done well. So
+//! calls are grouped into runs, and each run is booked as acceptable or unacceptable against the
+//! objective of its workflow. What is left of the failures that the objective allows (the error
+//! budget) sets the workflow's level, and the level says for each call whether it is allowed, held
+//! for a person, or denied. An operator can lower the level at any moment. Everything that decides
+//! about a call is read off the level and the policy's rules.
 //!
 //! # The life of a call
 //!
@@ -29,9 +30,9 @@
 //!    upstream connection stands ready.
 //! 8. `respond` relays the answer. A token in its body settles the call when the last byte has
 //!    gone, or when somebody hangs up.
-//! 9. When the run ends or goes wrong it becomes an [`gate::event::Event`]; [`store`] writes it,
-//!    folds it, and only then tells [`ledger`], metrics and log.
-//! 10. The next call of the workflow is judged by where that left it.
+//! 9. When the run ends or goes wrong, that is an [`gate::event::Event`]. [`store`] writes it to the
+//!    journal and folds it into the state; only then do [`ledger`], metrics and log learn of it.
+//! 10. The next call of the workflow is judged by the status that follows from the new state.
 //!
 //! A permit cannot be copied, so a call that was passed once cannot be sent twice. This does not
 //! compile (G2):
@@ -67,27 +68,25 @@
 //!
 //! Code that keeps one, and tests that try to break one, cite its number.
 //!
-//! - **G1** A call that was let in is settled once and only once: answered, failed, timed out, or
-//!   dropped by either side.
-//! - **G2** Bytes leave for an upstream only in exchange for a permit. Verdicts alone make permits,
-//!   and a clamp spoils every permit older than itself.
-//! - **G3** When judging fails, the answer is hold or deny, and says what failed.
-//! - **G4** An approval opens the door for one call with the approved digest, one time, until it
-//!   runs out.
-//! - **G5** A clock that is set back neither brings failures out of the window nor brings a grant
-//!   back.
-//! - **G6** Being refused by a level, a budget, a clamp, a cap or a freeze is no failure of the
-//!   run; neither is waiting for a reviewer.
-//! - **G7** There is a largest size for everything that a client, an upstream or a slow disk can
-//!   make grow. Beyond it something is refused; nothing is forgotten.
-//! - **G8** Whoever is held or refused is told which rule did it, and where it is written.
-//! - **G9** Killing the process at any instant loses no answer that a person was given, and no
-//!   failure that was booked.
-//! - **G10** No call waits for a person longer than it was said to.
-//! - **G11** Nothing that an agent can send approves a call, improves a record, lifts a clamp,
-//!   waters down a count, or touches another workflow's budget.
-//! - **G12** State is what the journal adds up to. Adding it up again, here or elsewhere, gives the
-//!   same.
+//! - **G1** Every admitted call is settled exactly once, however it ends.
+//! - **G2** Nothing is forwarded without a permit, and only the verdict mints permits; a permit
+//!   minted before a clamp is worthless after it.
+//! - **G3** An error while deciding never yields allow.
+//! - **G4** A grant is used at most once, before it expires, for exactly the call that was approved.
+//! - **G5** Time running backwards forgives nothing and revives no grant.
+//! - **G6** Refusals by level, posture, clamp, cap or freeze, and a reviewer's slowness, cost no
+//!   budget.
+//! - **G7** Every map, queue, body, header set, wait, log and file is bounded, in total and by a
+//!   share for each agent and workflow, with a reserve for people; reaching a bound is a verdict for
+//!   whoever reached it, never a lost fact, and never somebody else's refusal.
+//! - **G8** Every verdict names the rule and policy version that caused it.
+//! - **G9** A crash never gives budget back, never loses a person's decision and never forgets an
+//!   executed call above low: what was acknowledged is on disk.
+//! - **G10** Every hold ends by its deadline.
+//! - **G11** An agent can neither approve, report well of itself, lift a clamp, dilute, nor spend
+//!   another workflow's budget.
+//! - **G12** State is a fold over the journal: the same events give the same state, on restart, in a
+//!   backtest and across a fleet.
 
 pub mod gate;
 

@@ -284,7 +284,7 @@ const FLOATS: [(&str, &str); 7] = [
         "engine: CEL has doubles",
     ),
     (
-        "src/gate/policy/schema/mod.rs",
+        "src/gate/policy/schema/value.rs",
         "engine: the validator has doubles",
     ),
 ];
@@ -467,7 +467,7 @@ const MOST_LINES: usize = 1000;
 /// folders directly below the layer), and in files. The numbers may only fall, and end at 0: a layer
 /// reads upwards like a ladder. Lower them when you remove a cycle.
 const CYCLES: [(&str, usize, usize); 16] = [
-    ("gate", 14, 42),
+    ("gate", 0, 0),
     ("wire", 0, 0),
     ("config", 0, 0),
     ("api", 0, 0),

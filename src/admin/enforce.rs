@@ -16,7 +16,7 @@ use crate::api::enforce::{EnforcePreview, EnforcePreviewRule};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::Mode;
-use crate::gate::policy::judge::RuleName;
+use crate::gate::policy::finding::RuleName;
 use crate::gate::policy::shadow::watched;
 use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};

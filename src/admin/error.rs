@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use crate::api::problem::{CandidateRun, FieldError, MEDIA_TYPE, UnavailableCause};
 use crate::api::{Moment, Problem, Slug};
 use crate::gate::booking::ids;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::WorkflowName;
-use crate::gate::policy::Place;
 use crate::gate::policy::schema::Violation;
 use crate::journal::revise::{ReviseError, RunTarget};
 use crate::ledger::people::edit::EditError;
@@ -83,7 +83,7 @@ impl AdminError {
     }
 
     /// The same, with the source location of the expression that gave the value.
-    pub(super) fn at(mut self, place: &Place) -> Self {
+    pub(super) fn at(mut self, place: &SourceLocation) -> Self {
         self.0.detail = format!("{place}: {}", self.0.detail);
         self
     }

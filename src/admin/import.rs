@@ -25,7 +25,6 @@ use crate::api::history::{
     MAX_LINE, MEDIA_TYPE,
 };
 use crate::api::{Problem, Slug};
-use crate::gate::facets::Facets;
 use crate::gate::name::{Subject, ToolName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::past;
@@ -33,7 +32,8 @@ use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::{Tool, judge};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, Mark};
-use crate::gate::standing::Standing;
+use crate::gate::run_flags::RunFlags;
+use crate::gate::status::Status;
 use crate::gate::time::days;
 use crate::gate::verdict::Verdict;
 use crate::ids;
@@ -128,7 +128,7 @@ async fn step(state: &AdminState, step: ImportStep) -> Result<ImportReply, Admin
 struct HistoryImport<'d> {
     state: &'d AdminState,
     person: &'d Person,
-    handles: BTreeMap<WorkflowName, (Arc<WorkflowHandle>, Standing)>,
+    handles: BTreeMap<WorkflowName, (Arc<WorkflowHandle>, Status)>,
     tools: BTreeMap<ToolName, Arc<Tool>>,
     /// Runs on their way to the journal, each with its line.
     batch: Vec<(u64, RunRecord)>,
@@ -361,7 +361,7 @@ impl<'d> HistoryImport<'d> {
             booked_at: at,
             mark: reading.mark,
             high: calls.iter().any(|call| call.risk == Risk::High),
-            seen: Facets::NONE,
+            seen: RunFlags::NONE,
             charges: modes.into_iter().map(|mode| self.charge(mode)).collect(),
             calls,
         })
@@ -409,7 +409,7 @@ fn subject(
     agent: &str,
     workflow: &str,
     run: RunFacts<'_>,
-    standing: &Standing,
+    standing: &Status,
 ) -> Option<Subject> {
     let expression = tool.subject.as_ref()?;
     let args = call

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Decimal, Moment};
-use crate::gate::budget::window::{Tally, Totals};
-use crate::gate::facets::Facet;
+use crate::gate::budget::shift::Tally;
+use crate::gate::budget::window::Totals;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run_flags::RunFlag;
 
 /// Over what. Moments are RFC 3339, or how long ago: `7d`. Whole hours (UTC) are counted, the first
 /// and the last included.
@@ -132,7 +133,7 @@ impl SpanNumbers {
             high_runs: high.runs,
             high_unacceptable: high.unacceptable,
             idle_runs: idle,
-            checked: facets.get(Facet::Checked),
+            checked: facets.get(RunFlag::Checked),
             numbers: Numbers::of(totals),
         }
     }
@@ -160,7 +161,7 @@ impl MetricsDetail {
     /// The four numbers of `tally`.
     #[must_use]
     pub fn of(tally: &Tally) -> Self {
-        let (runs, checked) = (tally.all.runs, tally.facets.get(Facet::Checked));
+        let (runs, checked) = (tally.all.runs, tally.facets.get(RunFlag::Checked));
         let count = |facet| tally.facets.get(facet);
         let rate = |numerator: u64, denominator: u64| {
             // Late facts about runs that have left the window may be missing from one of the two.
@@ -175,7 +176,7 @@ impl MetricsDetail {
                 caught: None,
             }
         };
-        let corrected = rate(count(Facet::Corrected), runs);
+        let corrected = rate(count(RunFlag::Corrected), runs);
         // From what it is if every run that nobody looked at was right, to what it is if they are
         // like those that somebody looked at.
         let alike = interval(corrected.numerator.min(checked), checked);
@@ -192,10 +193,13 @@ impl MetricsDetail {
             success_rate: rate(runs.saturating_sub(tally.all.unacceptable), runs),
             correction_rate,
             escalation_miss_rate: RateDetail {
-                caught: Some(count(Facet::EscalationCaught)),
-                ..rate(count(Facet::EscalationMissed), count(Facet::EscalationDue))
+                caught: Some(count(RunFlag::EscalationCaught)),
+                ..rate(
+                    count(RunFlag::EscalationMissed),
+                    count(RunFlag::EscalationDue),
+                )
             },
-            rework_rate: rate(count(Facet::Rework), runs),
+            rework_rate: rate(count(RunFlag::Rework), runs),
         }
     }
 
@@ -252,7 +256,7 @@ pub(super) fn counts(modes: &BTreeMap<FailureMode, u64>) -> BTreeMap<String, u64
 mod tests {
     use super::*;
     use crate::gate::budget::burn::Count;
-    use crate::gate::facets::{FacetCounts, Facets};
+    use crate::gate::run_flags::{RunFlagCounts, RunFlags};
 
     #[test]
     fn a_rate_with_nothing_to_count_is_unknown_and_corrections_are_until_something_was_checked() {
@@ -273,31 +277,31 @@ mod tests {
             },
             ..Tally::default()
         };
-        let show = |tally: &mut Tally, facets: &[Facet], runs| {
+        let show = |tally: &mut Tally, facets: &[RunFlag], runs| {
             for _ in 0..runs {
-                tally.facets.add(FacetCounts::one(
+                tally.facets.add(RunFlagCounts::one(
                     facets
                         .iter()
-                        .fold(Facets::NONE, |all, facet| all.with(*facet)),
+                        .fold(RunFlags::NONE, |all, facet| all.with(*facet)),
                 ));
             }
         };
-        show(&mut tally, &[Facet::Corrected], 3);
+        show(&mut tally, &[RunFlag::Corrected], 3);
         show(
             &mut tally,
             &[
-                Facet::EscalationDue,
-                Facet::EscalationMissed,
-                Facet::EscalationCaught,
+                RunFlag::EscalationDue,
+                RunFlag::EscalationMissed,
+                RunFlag::EscalationCaught,
             ],
             1,
         );
         show(
             &mut tally,
-            &[Facet::EscalationDue, Facet::EscalationMissed],
+            &[RunFlag::EscalationDue, RunFlag::EscalationMissed],
             1,
         );
-        show(&mut tally, &[Facet::EscalationDue], 6);
+        show(&mut tally, &[RunFlag::EscalationDue], 6);
         let detail = MetricsDetail::of(&tally);
         assert_eq!(
             (
@@ -313,7 +317,7 @@ mod tests {
             (missed.numerator, missed.denominator, missed.caught),
             (2, 8, Some(1))
         );
-        show(&mut tally, &[Facet::Checked], 61);
+        show(&mut tally, &[RunFlag::Checked], 61);
         let corrected = MetricsDetail::of(&tally).correction_rate;
         assert_eq!(
             (corrected.rate, corrected.interval),

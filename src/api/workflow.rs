@@ -13,18 +13,19 @@ use super::enforce::ShadowView;
 use super::numbers::{Numbers, counts};
 use super::{Decimal, Moment, TimeSpan};
 use crate::gate::budget::account::BurnRecord;
-use crate::gate::budget::books::Balance;
-use crate::gate::budget::objective::{MILLION, Objective};
-use crate::gate::budget::window::Tally;
+use crate::gate::budget::balance::Balance;
+use crate::gate::budget::objective::Objective;
+use crate::gate::budget::shift::Tally;
 use crate::gate::change_log::ShippedChange;
-use crate::gate::event;
-use crate::gate::facets::Facet;
+use crate::gate::clamp;
 use crate::gate::level::Changes;
 use crate::gate::name::WorkflowName;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::Mode;
+use crate::gate::ppm::MILLION;
+use crate::gate::run_flags::RunFlag;
 use crate::gate::sample::CallSample;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::workflow::WorkflowState;
 
 /// Every workflow, by name.
@@ -358,7 +359,7 @@ impl WorkflowView {
         name: &WorkflowName,
         mode: Option<Mode>,
         state: &WorkflowState,
-        standing: &Standing,
+        standing: &Status,
     ) -> Self {
         let (terms, account, now) = (state.terms(), state.account(), state.now());
         let totals = account.totals(&terms.objective, now);
@@ -443,7 +444,7 @@ impl ObjectiveView {
 }
 
 impl BudgetView {
-    fn of(objective: &Objective, tally: &Tally, standing: &Standing) -> Self {
+    fn of(objective: &Objective, tally: &Tally, standing: &Status) -> Self {
         let all = &standing.all;
         BudgetView {
             runs: all.runs,
@@ -453,7 +454,7 @@ impl BudgetView {
             provisional: all.runs < objective.expected_runs,
             exhausts_in: exhausts_in(objective.window, all, standing.burn.get("3d")),
             idle_runs: tally.idle,
-            checked: tally.facets.get(Facet::Checked),
+            checked: tally.facets.get(RunFlag::Checked),
             high: HighBudgetView {
                 runs: standing.high.runs,
                 unacceptable: standing.high.unacceptable,
@@ -481,7 +482,7 @@ fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<Tim
 }
 
 impl BurnRateView {
-    fn of(standing: &Standing) -> Self {
+    fn of(standing: &Status) -> Self {
         let rate = |look_back| standing.burn.get(look_back).map(Decimal::rate);
         BurnRateView {
             five_minutes: rate("5m"),
@@ -510,7 +511,7 @@ impl BurnRateView {
 }
 
 impl LevelView {
-    fn of(state: &WorkflowState, standing: &Standing) -> Self {
+    fn of(state: &WorkflowState, standing: &Status) -> Self {
         let probation = state.account().probation();
         LevelView {
             effective: standing.level().to_string(),
@@ -545,7 +546,7 @@ impl LevelView {
 }
 
 impl ClampView {
-    fn of(clamp: &event::Clamp, scope: &str) -> Self {
+    fn of(clamp: &clamp::Clamp, scope: &str) -> Self {
         ClampView {
             to: clamp.to.to_string(),
             scope: scope.to_owned(),

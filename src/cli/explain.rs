@@ -12,14 +12,15 @@ use super::failure::{Exit, Failure};
 use super::render::when;
 use super::{files, render};
 use crate::config::files::load_from;
+use crate::gate::clamp::Clamps;
 use crate::gate::level::Rung;
 use crate::gate::nearest::did_you_mean;
-use crate::gate::policy::judge::Unreadable;
+use crate::gate::policy::finding::Unreadable;
 use crate::gate::policy::{PolicySet, Workflow};
-use crate::gate::standing::{Binds, Standing};
+use crate::gate::status::{Binds, Status};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::gate::workflow::{Clamps, WorkflowState};
+use crate::gate::workflow::WorkflowState;
 
 mod asked;
 mod page;
@@ -129,7 +130,7 @@ impl ExplainArgs {
     }
 
     /// A workflow that nothing has happened to yet, at the level that is assumed.
-    fn standing(&self, workflow: &Workflow, now: Time) -> Result<Standing, Failure> {
+    fn standing(&self, workflow: &Workflow, now: Time) -> Result<Status, Failure> {
         let fresh =
             WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).standing();
         let Some(name) = &self.at else {
@@ -147,7 +148,7 @@ impl ExplainArgs {
                 .hint(did_you_mean(name, names()).unwrap_or(known))
         })?;
         let rung: Rung = ladder.rung(level).clone();
-        Ok(Standing {
+        Ok(Status {
             earned: rung.level.clone(),
             cap: None,
             binds: Binds::Earned,

@@ -10,7 +10,7 @@ use statrs::function::beta::beta_reg;
 
 use crate::gate::budget::Evidence;
 use crate::gate::budget::evidence::TABLE;
-use crate::gate::budget::objective::MILLION;
+use crate::gate::ppm::MILLION;
 
 /// Below this probability, chance no longer explains so many failures.
 const BREACH: f64 = 0.01;

@@ -12,15 +12,16 @@ use super::lower::is_attachment;
 use super::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
 use super::source::tree;
 use super::source::tree::{YamlKey, YamlKind, YamlNode};
+use crate::gate::budget::posture::Recovery;
 use crate::gate::check::Check;
 use crate::gate::earn::{Gain, How, Step};
 use crate::gate::level::{BUILT_IN, Changes, Rung, Validation, Volume};
 use crate::gate::outcome::FailureMode;
-use crate::gate::policy::deed::{Duplicate, Limit, Reverses};
+use crate::gate::policy::dedup::{Duplicate, Limit, Reverses};
 use crate::gate::policy::signal::{About, Says, SecretPlace};
 use crate::gate::policy::{
-    Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol,
-    Recovery, Rule, Signal, Tool, Workflow,
+    Api, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Parameter, PolicySet, Protocol,
+    Rule, Signal, Tool, Workflow,
 };
 use crate::gate::risk::Risk;
 use crate::gate::time::days;
@@ -220,8 +221,8 @@ fn tool_entry(tool: &Tool) -> MappingBuilder {
     if let Some(concurrency) = tool.concurrency {
         entries = entries.whole("concurrency", concurrency);
     }
-    if let Some(rules) = &tool.deeds {
-        entries = deed_rules(entries, rules);
+    if let Some(rules) = &tool.dedup {
+        entries = dedup_rules(entries, rules);
     }
     for (key, is_on) in [
         ("forbidden", tool.forbidden),
@@ -255,7 +256,7 @@ fn parameter(parameter: &Parameter) -> YamlNode {
     entries.into_node()
 }
 
-fn deed_rules(mut entries: MappingBuilder, rules: &DeedRules) -> MappingBuilder {
+fn dedup_rules(mut entries: MappingBuilder, rules: &DedupRules) -> MappingBuilder {
     if let Some(Duplicate {
         key,
         within,

@@ -12,8 +12,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::gate::budget::objective::MILLION;
 use crate::gate::level::Volume;
+use crate::gate::ppm::MILLION;
 use crate::gate::time::{Time, days};
 
 /// The longest duration that can be written: a century. Sums of durations and points in time then

@@ -9,9 +9,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 
 use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
 use super::source::process::ProcessDocument;
+use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};
+use crate::gate::policy::Protocol;
 use crate::gate::policy::schema::parameter::{Form, Within};
-use crate::gate::policy::{Protocol, Recovery};
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::verdict::Verdict;
 

@@ -1,8 +1,8 @@
 //! What a policy gets for what it leaves out: the table of defaults by risk tier, as data.
 
+use crate::gate::budget::posture::Recovery;
 use crate::gate::level::Validation;
 use crate::gate::outcome::FailureMode;
-use crate::gate::policy::Recovery;
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::verdict::Verdict;
 

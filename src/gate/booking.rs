@@ -12,11 +12,11 @@
 use std::sync::Arc;
 
 use super::event::{Event, Revision};
-use super::facets::{Facets, Shown};
 use super::name::{CallId, PersonName, WorkflowName};
 use super::outcome::{FailureMode, Source};
 use super::risk::Risk;
 use super::run::{Charge, Executed, Mark, RunRef};
+use super::run_flags::{RunCounts, RunFlags};
 use super::state::State;
 use super::time::Time;
 
@@ -46,7 +46,7 @@ pub struct BookedRun {
     /// It was booked before its end, and goes on.
     pub open: bool,
     /// What the gate saw of it, or people said in a check.
-    pub seen: Facets,
+    pub seen: RunFlags,
     /// What went wrong, in the order in which it became known.
     pub charges: Vec<BookedCharge>,
     /// Why it is out of the budget, where it is.
@@ -177,7 +177,7 @@ pub struct RunEnd<'a> {
     /// Whether it executed a `high` call.
     pub high: bool,
     /// What the gate saw of it.
-    pub seen: Facets,
+    pub seen: RunFlags,
     /// What went wrong with it from its beginning.
     pub charges: &'a [Charge],
     /// Its calls: whether each was executed.
@@ -208,7 +208,7 @@ impl BookedRun {
         run: RunRef,
         booked_at: Time,
         high: bool,
-        seen: Facets,
+        seen: RunFlags,
     ) -> Self {
         BookedRun {
             workflow,
@@ -526,9 +526,9 @@ impl BookedRun {
 
     /// What it shows in the counts.
     #[must_use]
-    pub fn shown(&self) -> Shown {
+    pub fn shown(&self) -> RunCounts {
         let standing = self.charges.iter().filter(|known| !known.retracted);
-        Shown::of(self.mark, self.seen, standing.map(|known| &known.charge))
+        RunCounts::of(self.mark, self.seen, standing.map(|known| &known.charge))
     }
 
     /// Was a call of it sent of which nobody knows whether it was executed?

@@ -8,9 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::objective::MILLION;
 use super::risk::Risk;
 use super::time::{Time, days};
+use crate::gate::ppm::MILLION;
 
 /// The most runs of one workflow that wait for people. At it, the least risky and of those the
 /// oldest leaves the queue unchecked, and is counted as such (G7).

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::objective::Objective;
 use super::budget::posture::Posture;
-use super::budget::window::Shift;
+use super::budget::shift::Shift;
 use super::level::{Ladder, Rung, Volume};
 use super::name::{LevelName, PersonName, StepName, ToolName};
 use super::run::{Mark, RunRef};

@@ -11,9 +11,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::approval::{Decision, Request, TimedGrant};
-use super::deed::Undone;
+use super::clamp::Clamp;
+use super::dedup::Reversal;
 use super::digest::Digest;
-use super::facets::Facets;
 use super::name::{
     ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, StepName, ToolName,
     WorkflowName,
@@ -21,8 +21,9 @@ use super::name::{
 use super::outcome::FailureMode;
 use super::pace::Busy;
 use super::past::Imported;
-use super::policy::Terms;
 use super::run::{Charge, Executed, RunRef};
+use super::run_flags::RunFlags;
+use super::terms::Terms;
 use super::time;
 use super::time::{Hour, Time};
 
@@ -111,7 +112,7 @@ pub enum Event {
         executed: Executed,
         /// The earlier work that it undid.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        undid: Option<Undone>,
+        undid: Option<Reversal>,
     },
 
     /// Runs ended acceptably: how many, by the minute they are booked to.
@@ -128,8 +129,8 @@ pub enum Event {
         /// What went wrong.
         charges: Vec<Charge>,
         /// What else the gate had seen of it.
-        #[serde(default, skip_serializing_if = "Facets::is_none")]
-        seen: Facets,
+        #[serde(default, skip_serializing_if = "RunFlags::is_none")]
+        seen: RunFlags,
     },
     /// A booked unacceptable run executed its first `high` call only afterwards.
     BookedHigh {
@@ -420,19 +421,4 @@ pub enum Event {
     /// What followed from the events before it. Recorded for readers; the fold derives it and does
     /// not read it.
     Followed(Effect),
-}
-
-/// An operator's ceiling.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clamp {
-    /// The highest level left.
-    pub to: LevelName,
-    /// Who.
-    pub by: PersonName,
-    /// Why.
-    pub reason: Arc<str>,
-    /// When it was set.
-    pub at: Time,
-    /// When it runs out, where it does.
-    pub until: Option<Time>,
 }

@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::account::{MAX_CRITICAL, Posting};
 use super::budget::objective::Objective;
-use super::budget::window::{Delta, Shift};
-use super::facets::{FacetCounts, Facets, ModeShift};
+use super::budget::shift::{Delta, Shift};
 use super::json::Json;
 use super::name::PersonName;
 use super::outcome::{FailureMode, Outcome};
 use super::policy::facts::{Facts, Nothing, RunFacts};
 use super::run::{Charge, Mark, RunRef};
-use super::standing::Standing;
+use super::run_flags::{ModeShift, RunFlagCounts, RunFlags};
+use super::status::Status;
 use super::time::{Minute, Time};
 
 /// The most runs with critical modes that one import lists one by one, so that retracting them can
@@ -120,7 +120,7 @@ pub fn facts<'a>(
     agent: &'a str,
     workflow: &'a str,
     run: RunFacts<'a>,
-    standing: &'a Standing,
+    standing: &'a Status,
 ) -> Facts<'a> {
     Facts {
         args,
@@ -153,7 +153,7 @@ impl PastCell {
                 all: none,
                 high: none,
                 idle: 0,
-                facets: FacetCounts::NONE,
+                facets: RunFlagCounts::NONE,
             },
             modes: BTreeMap::new(),
         }
@@ -178,7 +178,7 @@ impl PastCell {
             Mark::Excluded => return,
         };
         self.shift.add(Shift {
-            facets: FacetCounts::one(Facets::of(Facets::NONE, charges).counted(mark)),
+            facets: RunFlagCounts::one(RunFlags::of(RunFlags::NONE, charges).counted(mark)),
             ..Shift::of(delta, high)
         });
         let modes: BTreeSet<_> = charges.iter().map(|charge| &charge.mode).collect();
@@ -211,7 +211,7 @@ impl Imported {
             }
         });
         let critical = self.critical.iter().map(|run| {
-            let facets = FacetCounts::one(Facets::of(Facets::NONE, &run.charges));
+            let facets = RunFlagCounts::one(RunFlags::of(RunFlags::NONE, &run.charges));
             let modes: BTreeSet<_> = run.charges.iter().map(|charge| &charge.mode).collect();
             Posting {
                 booked_at: run.booked_at,
@@ -248,8 +248,8 @@ mod tests {
 
     use super::*;
     use crate::gate::budget::Evidence;
-    use crate::gate::facets::Facet;
     use crate::gate::outcome::Source;
+    use crate::gate::run_flags::RunFlag;
     use crate::gate::time::days;
 
     fn objective() -> Objective {
@@ -322,7 +322,7 @@ mod tests {
         cell.add(Mark::Unacceptable, false, &late);
         cell.add(Mark::Idle, true, &[]);
         cell.add(Mark::Excluded, true, &late);
-        let facets = FacetCounts::one(Facets::NONE.with(Facet::Checked));
+        let facets = RunFlagCounts::one(RunFlags::NONE.with(RunFlag::Checked));
         assert_eq!(
             cell.shift,
             Shift {

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::budget::posture::Posture;
-use super::deed::{Book, Doer};
+use super::clamp::Clamps;
+use super::dedup::{DedupIndex, Doer};
 use super::event::{Entry, Event};
 use super::incident::Incidents;
 use super::level::Level;
 use super::name::{PersonName, WorkflowName};
-use super::policy::Terms;
+use super::terms::Terms;
 use super::time::Time;
-use super::workflow::{Clamps, WorkflowState};
+use super::workflow::WorkflowState;
 
 /// Everything that the journal adds up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,8 @@ pub struct State {
     lost: bool,
     /// What was done, across workflows: the same refund from two of them is one refund too many.
     #[serde(default)]
-    deeds: Book,
+    #[serde(rename = "deeds")]
+    dedup: DedupIndex,
     /// Incidents of tool APIs.
     #[serde(default)]
     incidents: Incidents,
@@ -105,8 +107,8 @@ impl State {
 
     /// What was done, as far as it is remembered.
     #[must_use]
-    pub const fn deeds(&self) -> &Book {
-        &self.deeds
+    pub const fn dedup(&self) -> &DedupIndex {
+        &self.dedup
     }
 
     /// Who may approve; empty until an event named them.
@@ -118,14 +120,14 @@ impl State {
     fn remember(&mut self, entry: &Entry) {
         match (&entry.event, &entry.workflow) {
             (Event::Admitted(admission), Some(workflow)) => {
-                if let Some(deed) = &admission.deed {
-                    self.deeds.admit(
+                if let Some(operation) = &admission.operation {
+                    self.dedup.admit(
                         &Doer {
                             call: admission.call,
                             workflow: workflow.clone(),
                             run: admission.run.clone(),
                         },
-                        deed,
+                        operation,
                     );
                 }
             }
@@ -138,9 +140,9 @@ impl State {
                 _,
             ) => {
                 if let Some(undone) = undid {
-                    self.deeds.undo(*undone);
+                    self.dedup.undo(*undone);
                 }
-                self.deeds.settle(*call, *executed);
+                self.dedup.settle(*call, *executed);
             }
             _ => {}
         }
@@ -157,7 +159,7 @@ impl State {
     fn pass(&mut self, now: Time) {
         self.now = now;
         self.clamps.expire(now);
-        self.deeds.pass(now);
+        self.dedup.pass(now);
     }
 
     fn apply_to_all(&mut self, at: Time, event: &Event) -> Vec<Entry> {

@@ -11,24 +11,22 @@ use super::approval::{Queue, TimedGrants};
 use super::budget::account::{Account, Turn};
 use super::budget::posture::Posture;
 use super::change_log::ChangeLog;
+use super::clamp::{Clamp, Clamps};
 use super::earn;
 use super::earn::Earned;
 use super::escalated::Escalated;
-use super::event::{Admission, Clamp, Effect, Event};
+use super::event::{Admission, Effect, Event};
 use super::level::Level;
 use super::name::{CallId, LevelName};
 use super::pace::Pace;
-use super::policy::Terms;
 use super::review::Reviews;
 use super::sample::Samples;
+use super::terms::Terms;
 use super::time::{Time, days};
 
 mod change;
-mod clamps;
 mod levels;
 mod view;
-
-pub use clamps::Clamps;
 
 /// A waiver lasts at most this long.
 pub const MAX_WAIVER: Duration = days(1);
@@ -178,7 +176,7 @@ impl WorkflowState {
         self.carry_steps(&before_earned, &terms, at, &mut effects);
         self.terms = terms;
         self.change_log.thaw();
-        for turn in self.account.reconsider(&Arc::clone(&self.terms), at) {
+        for turn in self.account.reconsider(self.terms.budget(), at) {
             self.note_turn(at, turn, &mut effects);
         }
         self.note_level(before, at, &mut effects);
@@ -212,7 +210,7 @@ impl WorkflowState {
     fn pass(&mut self, now: Time, effects: &mut Effects) {
         let before = self.level();
         let terms = Arc::clone(&self.terms);
-        for (at, turn) in self.account.advance(&terms, self.now, now) {
+        for (at, turn) in self.account.advance(terms.budget(), self.now, now) {
             self.note_turn(at, turn, effects);
         }
         self.now = now;

@@ -9,11 +9,11 @@ use crate::gate::booking::CheckState;
 use crate::gate::digest::Digest;
 use crate::gate::event::table::EventKind;
 use crate::gate::event::{Entry, Event};
-use crate::gate::facets::Shown;
 use crate::gate::name::{CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::risk::Risk;
 use crate::gate::run::Charge;
+use crate::gate::run_flags::RunCounts;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
@@ -159,7 +159,7 @@ impl Drawn {
 impl RunView {
     /// How it stands in the counts.
     #[must_use]
-    pub fn shown(&self) -> Shown {
+    pub fn shown(&self) -> RunCounts {
         self.run.shown(self.run.mark)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::gate::facets::{Facets, Shown};
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, Mark};
+use crate::gate::run_flags::{RunCounts, RunFlags};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
@@ -30,7 +30,7 @@ pub struct RunRecord {
     /// Whether it executed a `high` call.
     pub high: bool,
     /// What the gate saw of it besides.
-    pub seen: Facets,
+    pub seen: RunFlags,
     /// What went wrong, counted or not.
     pub charges: Vec<Charge>,
     /// Its calls, in order.
@@ -92,7 +92,7 @@ impl RunRecord {
 
     /// How it stands in the counts, as `mark`.
     #[must_use]
-    pub fn shown(&self, mark: Mark) -> Shown {
-        Shown::of(mark, self.seen, &self.charges)
+    pub fn shown(&self, mark: Mark) -> RunCounts {
+        RunCounts::of(mark, self.seen, &self.charges)
     }
 }

@@ -24,10 +24,11 @@ use governor::{Quota, RateLimiter};
 
 use super::call::permit::InFlightCall;
 use crate::gate::level::{Ladder, Volume};
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::pace::{Busy, Pace};
-use crate::gate::policy::judge::{Finding, RuleName};
-use crate::gate::policy::{Place, PolicySet, Tool};
+use crate::gate::policy::finding::{Finding, RuleName};
+use crate::gate::policy::{PolicySet, Tool};
 use crate::gate::time::{Hour, Time};
 use crate::gate::verdict::Verdict;
 
@@ -412,7 +413,7 @@ impl InFlightCall {
             .caps
             .level(&handle.policy.terms.ladder, standing.level().as_str());
         let of_level = || format!("level `{}`", standing.level());
-        let refuse = |rule: RuleName, at: &Place, capped: Capped, whose: String| {
+        let refuse = |rule: RuleName, at: &SourceLocation, capped: Capped, whose: String| {
             let detail = match capped {
                 Capped::Volume { cap, .. } => format!("{whose} lets {} go", spelled(cap)),
                 Capped::Concurrency { cap } => {

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::call::permit::InFlightCall;
 use super::runs::open::RunState;
 use super::shard::Shard;
-use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::risk::Risk;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::verdict::Verdict;
 
 /// The places that a workflow's runs have taken.
@@ -62,8 +62,8 @@ pub struct Holds {
 impl Taken {
     /// The places where the workflow stands like that.
     #[must_use]
-    pub fn places(&self, standing: &Standing) -> Places {
-        let room = |balance: &crate::gate::budget::books::Balance| {
+    pub fn places(&self, standing: &Status) -> Places {
+        let room = |balance: &crate::gate::budget::balance::Balance| {
             u32::try_from(balance.allowed.room(balance.unacceptable).max(1)).unwrap_or(u32::MAX)
         };
         Places {
@@ -78,7 +78,7 @@ impl Taken {
 impl InFlightCall {
     /// Takes a place for the call's run, where it needs one and has none. A call that a person
     /// approved needs none.
-    pub(super) fn take_place(&mut self, judged: &Standing) -> Result<(), Exposed> {
+    pub(super) fn take_place(&mut self, judged: &Status) -> Result<(), Exposed> {
         let handle = std::sync::Arc::clone(&self.handle);
         if !handle.policy.exposure || self.risk < Risk::Medium || self.granted || self.exposed {
             return Ok(());

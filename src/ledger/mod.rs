@@ -2,7 +2,7 @@
 //!
 //! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their
 //! order: who may decide, what concerns every workflow, then an open run, then a shard, then the
-//! journal's queue or the book of deeds; never two of a kind at once, none across a wait. A map's
+//! journal's queue or the dedup index; never two of a kind at once, none across a wait. A map's
 //! lock is taken before any of the last three, never after an open run's.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,15 +14,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
-use self::call::dedup::Deeds;
+use self::call::dedup::Dedup;
 use self::caps::{Caps, Meters};
 use self::runs::open::Runs;
 use self::shard::Shard;
 use crate::clock::Clock;
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{ApprovalId, ToolName, WorkflowName};
-use crate::gate::policy::{PolicySet, Terms, Workflow};
+use crate::gate::policy::{PolicySet, Workflow};
 use crate::gate::state::State;
+use crate::gate::terms::Terms;
 use crate::gate::time::{Time, days, minutes};
 use crate::gate::verdict::Verdict;
 use crate::gate::workflow::WorkflowState;
@@ -64,7 +65,7 @@ pub struct Ledger {
     turned_away: refused::TurnedAway,
     seen: refused::Seen,
     /// What was done, in every workflow.
-    deeds: Deeds,
+    dedup: Dedup,
     /// When ids that nobody needs any more are forgotten next.
     forgets_at: AtomicI64,
     /// Counts clamps. A permit minted before one is worthless after it (G2).
@@ -158,7 +159,7 @@ impl Ledger {
             approvers: people::approvers::Approvers::of(state.approvers().clone()),
             turned_away: refused::TurnedAway::default(),
             seen: refused::Seen::default(),
-            deeds: Deeds::new(state.deeds().clone()),
+            dedup: Dedup::new(state.dedup().clone()),
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),

@@ -22,7 +22,7 @@ use super::refused::Refusals;
 use crate::gate::approval::Approval;
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{ApprovalId, WorkflowName};
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::workflow::WorkflowState;
 use crate::journal::port::{Appended, Journal, Ticket};
@@ -37,7 +37,7 @@ const MANY_WATCHERS: usize = 64;
 pub struct Shard {
     name: WorkflowName,
     live: Mutex<Live>,
-    standing: ArcSwap<Standing>,
+    standing: ArcSwap<Status>,
     /// Before this nothing happens by itself.
     due: AtomicI64,
     /// Edited calls that wait to be sent.
@@ -235,13 +235,13 @@ impl Shard {
 
     /// Where the workflow stands now. What every call reads: no lock.
     #[must_use]
-    pub fn standing(&self) -> arc_swap::Guard<Arc<Standing>> {
+    pub fn standing(&self) -> arc_swap::Guard<Arc<Status>> {
         self.standing.load()
     }
 
     /// Where the workflow stands now, to keep.
     #[must_use]
-    pub fn standing_full(&self) -> Arc<Standing> {
+    pub fn standing_full(&self) -> Arc<Status> {
         self.standing.load_full()
     }
 

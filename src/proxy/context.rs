@@ -10,7 +10,7 @@ use crate::api::Decimal;
 use crate::api::problem::BudgetDisclosure;
 use crate::gate::digest::Digest;
 use crate::gate::name::{CallId, RunId, ToolName};
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ledger::call::permit::InFlightCall;
@@ -37,7 +37,7 @@ pub struct ResponseContext {
     /// The call's id.
     pub call: CallId,
     caller: Caller,
-    standing: Arc<Standing>,
+    standing: Arc<Status>,
     run: Option<RunId>,
     tool: Option<ToolName>,
     /// What is sent in the place of what was asked for.
@@ -91,7 +91,7 @@ impl ResponseContext {
 
     /// Where the workflow stood before the call.
     #[must_use]
-    pub const fn standing(&self) -> &Arc<Standing> {
+    pub const fn standing(&self) -> &Arc<Status> {
         &self.standing
     }
 

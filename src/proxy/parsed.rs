@@ -20,7 +20,7 @@ use crate::gate::json::Json;
 use crate::gate::name::{AgentName, RunId};
 use crate::gate::policy::Tool;
 use crate::gate::policy::facts::{Facts, ResponseFacts, RunFacts};
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::ledger::call::admit::{DecisionInput, ReviewView};
 use crate::wire;
 use crate::wire::canonical::{Approved, Body};
@@ -76,7 +76,7 @@ impl<'m> ParsedCall<'m> {
 
     /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
     /// else none but its own.
-    pub fn run(&self, caller: &Caller, standing: &Standing) -> Result<Option<RunId>, ProblemReply> {
+    pub fn run(&self, caller: &Caller, standing: &Status) -> Result<Option<RunId>, ProblemReply> {
         let headers = &self.message().headers;
         if let Some(run) = identify::named_run(headers)? {
             return Ok(Some(run));
@@ -95,7 +95,7 @@ impl<'m> ParsedCall<'m> {
     pub fn facts<'f>(
         &'f self,
         caller: &'f Caller,
-        standing: &'f Standing,
+        standing: &'f Status,
         response: Option<ResponseFacts<'f>>,
     ) -> Facts<'f> {
         Facts {

@@ -11,9 +11,9 @@ use super::identify::Unknown;
 use super::outbound::BodyFailure;
 use crate::api::problem::{Slug, UnavailableCause};
 use crate::gate::approval::{Approval, Stage as ApprovalStage};
-use crate::gate::deed::Stage;
+use crate::gate::dedup::CallStage;
 use crate::gate::outcome::FailureMode;
-use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
 use crate::ledger::call::admit::Refusal;
@@ -299,14 +299,14 @@ impl ProblemReply {
         let stage = recalled.earlier.as_ref().map(|earlier| earlier.stage);
         let next = match (recalled.finding.rule, stage) {
             (RuleName::Idempotency, _) if recalled.mismatch => "Use a new key for a new call.",
-            (_, Some(Stage::InFlight)) => "Wait for its answer; do not send it again.",
-            (RuleName::Idempotency, Some(Stage::Done)) => {
+            (_, Some(CallStage::InFlight)) => "Wait for its answer; do not send it again.",
+            (RuleName::Idempotency, Some(CallStage::Done)) => {
                 "Its answer is not kept: it was too large, too much was kept, or the gate was restarted since. Go on as if it had succeeded, after a look."
             }
-            (_, Some(Stage::Done)) => {
+            (_, Some(CallStage::Done)) => {
                 "Do not repeat it; go on with what came of that call, or change what is asked for if other work is meant."
             }
-            (_, Some(Stage::Unknown)) => {
+            (_, Some(CallStage::Unknown)) => {
                 "Find out whether it took effect before anything else; a person can tell."
             }
             (_, None) => match recalled.reached.as_ref().map(|reached| reached.frees_at) {

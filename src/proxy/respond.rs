@@ -17,8 +17,8 @@ use super::settle::Settle;
 use super::worker_state::WorkerState;
 use crate::api::problem::{FieldError, LimitReached, Problem, Slug};
 use crate::api::{Moment, problem};
-use crate::gate::deed::Done;
-use crate::gate::policy::judge::Finding;
+use crate::gate::dedup::EarlierCall;
+use crate::gate::policy::finding::Finding;
 use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
 use crate::ledger::call::answers::{Answer as StoredAnswer, MAX_ANSWER};
@@ -287,8 +287,8 @@ fn problem_of(
     problem
 }
 
-fn earlier(done: &Done) -> problem::EarlierCall {
-    let Done {
+fn earlier(done: &EarlierCall) -> problem::EarlierCall {
+    let EarlierCall {
         doer, at, stage, ..
     } = done;
     problem::EarlierCall {

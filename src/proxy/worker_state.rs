@@ -16,7 +16,7 @@ use super::pool::UpstreamPool;
 use super::problem_reply::ProblemReply;
 use super::routes::RouteTable;
 use crate::gate::policy::PolicySet;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::ledger::{Ledger, Table};
 use crate::telemetry::metrics::Metrics;
 
@@ -49,7 +49,7 @@ pub struct WorkerState {
 
 /// The last `Burngate-Budget` that was written: it changes far less often than calls come.
 struct LastBudgetHeader {
-    standing: Arc<Standing>,
+    standing: Arc<Status>,
     remaining: bool,
     header: HeaderValue,
 }
@@ -122,7 +122,7 @@ impl WorkerState {
 
     /// The `Burngate-Budget` header for `standing`.
     #[must_use]
-    pub fn budget_header(&self, standing: &Arc<Standing>, remaining: bool) -> HeaderValue {
+    pub fn budget_header(&self, standing: &Arc<Status>, remaining: bool) -> HeaderValue {
         let mut last_budget_header = self.last_budget_header.borrow_mut();
         if let Some(last) = &*last_budget_header
             && Arc::ptr_eq(&last.standing, standing)

@@ -16,11 +16,11 @@ use super::rows::{TIME_SHIFT, bytes};
 use super::{charges, codes};
 use crate::gate::booking::ids::{Candidate, MAX_NAMED, Touching, present_name};
 use crate::gate::booking::{BookedRun, CheckState, Exclusion};
-use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
 use crate::gate::run::{Executed, Mark, RunRef};
+use crate::gate::run_flags::RunFlags;
 use crate::gate::state::State;
 use crate::gate::time::Time;
 use crate::journal::booked::candidate;
@@ -67,7 +67,7 @@ pub(super) fn load(connection: &Connection, id: i64) -> Result<BookedRun, StoreF
             counts: row.get(5)?,
             high: row.get(6)?,
             open: row.get::<_, i64>(7)? & OPEN != 0,
-            seen: Facets::from_bits(row.get::<_, Option<u8>>(8)?.unwrap_or(0)),
+            seen: RunFlags::from_bits(row.get::<_, Option<u8>>(8)?.unwrap_or(0)),
             charges: Vec::new(),
             exclusion: None,
             calls: call

@@ -17,11 +17,11 @@ use super::{charges, codes, spans};
 use crate::gate::booking::{BookedCharge, CheckState};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Entry, Event};
-use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, RunId, Subject, WorkflowName};
 use crate::gate::outcome::Outcome;
 use crate::gate::risk::Risk;
 use crate::gate::run::{Executed, Mark};
+use crate::gate::run_flags::RunFlags;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::read::{
@@ -436,7 +436,7 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, St
         booked_at: Time::from_millis(booked),
         mark,
         high: row.get(7)?,
-        seen: Facets::from_bits(row.get::<_, Option<u8>>(18)?.unwrap_or(0)),
+        seen: RunFlags::from_bits(row.get::<_, Option<u8>>(18)?.unwrap_or(0)),
         charges: charges.into_iter().map(charge).collect(),
         calls,
     };

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 use super::codes;
 use super::database::StoreFault;
 use crate::gate::booking::ids::{RunNames, split};
-use crate::gate::facets::Facets;
 use crate::gate::name::CallId;
 use crate::gate::run::Mark;
+use crate::gate::run_flags::RunFlags;
 
 /// A row's id is its booking time shifted by so many bits, and a number that tells runs of one
 /// millisecond apart.
@@ -95,7 +95,7 @@ pub(super) struct RunRow<'r> {
     pub(super) more: i64,
     pub(super) call: Option<CallId>,
     pub(super) first: Option<FirstCall>,
-    pub(super) seen: Facets,
+    pub(super) seen: RunFlags,
 }
 
 /// The first call's part of a run's row.
@@ -232,7 +232,7 @@ fn continuations(base: &str) -> (String, String) {
 }
 
 /// What was seen of a run, as its row has it.
-pub(super) fn seen_code(seen: Facets) -> Option<u8> {
+pub(super) fn seen_code(seen: RunFlags) -> Option<u8> {
     Some(seen.bits()).filter(|bits| *bits > 0)
 }
 

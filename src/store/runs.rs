@@ -14,9 +14,9 @@ use super::transaction::Transaction;
 use crate::gate::booking::ids::Belongs;
 use crate::gate::booking::{BookedRun, add_new, counts_anyway, ids, reasons};
 use crate::gate::event::Admission;
-use crate::gate::facets::Facets;
 use crate::gate::name::{PersonName, RunId, WorkflowName};
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
+use crate::gate::run_flags::RunFlags;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::booked::BookedRuns as _;
@@ -118,7 +118,7 @@ impl<'c> Transaction<'c> {
         run: &RunRef,
         at: Time,
         high: bool,
-        seen: Facets,
+        seen: RunFlags,
         charges: &[Charge],
     ) -> Result<(), StoreFault> {
         let (owner, agent, belongs) = self.row_of(workflow, run)?;

@@ -8,11 +8,11 @@ use super::loaded::LoadedState;
 use super::open_error::OpenError;
 use super::transaction::Transaction;
 use crate::gate::event::{Admission, Entry, Event};
-use crate::gate::facets::Facets;
 use crate::gate::name::WorkflowName;
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed};
+use crate::gate::run_flags::RunFlags;
 use crate::gate::time::Time;
 use crate::journal::booked::BookedRuns as _;
 
@@ -89,7 +89,7 @@ pub(super) fn settle(
                     run: admission.run.clone(),
                     high,
                     charges: vec![charge.clone()],
-                    seen: Facets::NONE,
+                    seen: RunFlags::NONE,
                 }),
             )?;
             transaction.booked_row(workflow, &admission.run)?

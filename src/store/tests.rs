@@ -14,16 +14,18 @@ use super::{OpenError, Opened, Options, Readers, RunningWriter, Store, WriterClo
 use crate::gate::booking::Change;
 use crate::gate::booking::ids::Candidate;
 use crate::gate::budget::Objective;
+use crate::gate::budget::posture::Recovery;
+use crate::gate::clamp::Clamp;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Admission, Clamp, Entry, Event};
-use crate::gate::facets::{Facet, Facets};
+use crate::gate::event::{Admission, Entry, Event};
 use crate::gate::level::Ladder;
 use crate::gate::name::{CallId, WorkflowName};
 use crate::gate::outcome::{FailureMode, Outcome, Source};
-use crate::gate::policy::{Caps, Lose, Recovery, Terms};
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
+use crate::gate::run_flags::{RunFlag, RunFlags};
 use crate::gate::state::State;
+use crate::gate::terms::{Caps, Lose, Terms};
 use crate::gate::time;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
@@ -317,7 +319,7 @@ fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
         booked_at: last,
         mark: Mark::Acceptable,
         high: false,
-        seen: Facets::NONE,
+        seen: RunFlags::NONE,
         charges: Vec::new(),
         calls,
     }
@@ -344,7 +346,7 @@ fn booked(run: &str) -> Event {
         run: run_ref(run),
         high: false,
         charges: vec![charge(FailureMode::WrongAction, None)],
-        seen: Facets::NONE,
+        seen: RunFlags::NONE,
     }
 }
 
@@ -368,7 +370,7 @@ fn admission(n: u64, run: &str, idempotent: bool) -> Admission {
         sent: None,
         under: None,
         held_by: None,
-        deed: None,
+        operation: None,
     }
 }
 

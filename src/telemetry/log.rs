@@ -8,9 +8,10 @@
 use std::fmt;
 use std::fmt::Write as _;
 
+use crate::gate::clamp::Clamp;
 use crate::gate::event::sentence::Sentence;
 use crate::gate::event::table::{Audience, LogLevel};
-use crate::gate::event::{Clamp, Effect, Entry, Event};
+use crate::gate::event::{Effect, Entry, Event};
 use crate::gate::name::{AgentName, CallId, RunId, ToolName, WorkflowName};
 
 /// The target of what concerns calls.

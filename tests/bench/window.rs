@@ -6,12 +6,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burngate::gate::budget::window::{Delta, Shift, Window};
+use burngate::gate::budget::posture::Recovery;
+use burngate::gate::budget::shift::{Delta, Shift};
+use burngate::gate::budget::window::Window;
 use burngate::gate::budget::{Evidence, Objective};
 use burngate::gate::event::{Event, TalliedMinute};
 use burngate::gate::level::Ladder;
-use burngate::gate::policy::{Caps, Lose, Recovery, Terms};
 use burngate::gate::risk::Tier;
+use burngate::gate::terms::{Caps, Lose, Terms};
 use burngate::gate::time::{Time, days, minutes};
 use burngate::gate::workflow::WorkflowState;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -123,7 +125,7 @@ fn workflows(criterion: &mut Criterion) {
     let mut state = WorkflowState::new(
         START,
         terms(),
-        burngate::gate::workflow::Clamps::default(),
+        burngate::gate::clamp::Clamps::default(),
         false,
     );
     let mut now = START;

@@ -26,7 +26,7 @@ mod cli;
 mod context;
 mod contract;
 mod corpus;
-mod deeds;
+mod dedup;
 mod demo;
 mod drain;
 mod earn;

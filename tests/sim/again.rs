@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use burngate::app::simulate;
 use burngate::app::simulate::Simulated;
 use burngate::config::{Process, SourceFile, load};
-use burngate::gate::event::{Clamp, Entry, Event};
-use burngate::gate::facets::Facets;
+use burngate::gate::clamp::Clamp;
+use burngate::gate::event::{Entry, Event};
 use burngate::gate::name::{CallId, WorkflowName};
 use burngate::gate::outcome::{FailureMode, Source};
 use burngate::gate::policy::PolicySet;
 use burngate::gate::risk::Risk;
 use burngate::gate::run::{Charge, Executed, Mark, RunRef};
+use burngate::gate::run_flags::RunFlags;
 use burngate::gate::state::State;
 use burngate::gate::time::{Time, days};
 use burngate::gate::verdict::Verdict;
@@ -159,7 +160,7 @@ impl Ledger {
                 run: run.clone(),
                 high: false,
                 charges: charges.clone(),
-                seen: Facets::NONE,
+                seen: RunFlags::NONE,
             });
         }
         self.journal.record(RunRecord {
@@ -175,7 +176,7 @@ impl Ledger {
                 Mark::Acceptable
             },
             high: false,
-            seen: Facets::NONE,
+            seen: RunFlags::NONE,
             charges,
             calls: vec![CallRecord {
                 call,

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use burngate::gate::budget::Objective;
-use burngate::gate::budget::posture::Posture;
+use burngate::gate::budget::posture::{Posture, Recovery};
 use burngate::gate::event::{Effect, Event};
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::{Recovery, Terms};
 use burngate::gate::risk::Tier;
 use burngate::gate::run::Mark;
 use burngate::gate::state::State;
+use burngate::gate::terms::Terms;
 use burngate::gate::time::days;
 
 use crate::world::{

@@ -6,14 +6,14 @@ use burngate::gate::check::Check;
 use burngate::gate::digest::Digest;
 use burngate::gate::earn::{Earn, Gain, How, Step};
 use burngate::gate::event::{Admission, Effect, Entry, Event, Revision};
-use burngate::gate::facets::Facets;
 use burngate::gate::level::Volume;
 use burngate::gate::name::{ApprovalId, CallId};
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::Terms;
 use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::run::{Mark, RunRef};
+use burngate::gate::run_flags::RunFlags;
 use burngate::gate::state::State;
+use burngate::gate::terms::Terms;
 use burngate::gate::time::{Time, days, minutes};
 
 use crate::world::{
@@ -180,7 +180,7 @@ impl World {
                 sent: None,
                 under: None,
                 held_by: None,
-                deed: None,
+                operation: None,
             };
             effects.extend(self.at(at + 2 * MINUTE, Event::Admitted(admission)));
         }
@@ -241,7 +241,7 @@ impl World {
 
 /// The run, booked in the tally of that day, is looked at and found right.
 fn checked(run: RunRef, booked_at: i64) -> Event {
-    let facets = Facets::NONE.judged(true);
+    let facets = RunFlags::NONE.judged(true);
     let revision = Revision {
         run,
         facets,

@@ -9,10 +9,10 @@ use burngate::gate::digest::Digest;
 use burngate::gate::event::{Entry, Event};
 use burngate::gate::name::{ApprovalId, CallId, WorkflowName};
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::Terms;
 use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::run::Mark;
 use burngate::gate::state::State;
+use burngate::gate::terms::Terms;
 use burngate::gate::time::days;
 
 use crate::world::{

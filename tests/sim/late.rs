@@ -1,10 +1,10 @@
 //! Late facts change the counts where the run was booked, in whatever order they arrive.
 
 use burngate::gate::event::Event;
-use burngate::gate::facets::{Facet, Facets};
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::risk::Tier;
 use burngate::gate::run::Mark;
+use burngate::gate::run_flags::{RunFlag, RunFlags};
 use burngate::gate::time::days;
 
 use crate::world::{
@@ -28,7 +28,7 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
         let (mut facts, mut last) = (Vec::new(), std::collections::BTreeMap::new());
         for (id, booked, high) in runs {
             let booked_at = booked.div_euclid(MINUTE) * MINUTE;
-            let (mut was, mut showed) = (Mark::Acceptable, Facets::NONE);
+            let (mut was, mut showed) = (Mark::Acceptable, RunFlags::NONE);
             for _ in 0..rng.below(5) {
                 let mode = rng.pick(&[0, 1]);
                 let mode = [FailureMode::WrongAction, FailureMode::Timeout][mode].clone();
@@ -42,7 +42,8 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
                         rng.pick(&[Mark::Acceptable, Mark::Unacceptable]),
                     ),
                 };
-                let shows = Facets::from_bits(rng.below(1 << Facet::ALL.len()) as u8).counted(now);
+                let shows =
+                    RunFlags::from_bits(rng.below(1 << RunFlag::ALL.len()) as u8).counted(now);
                 let revision = Revision {
                     facets_were: showed,
                     facets: shows,
@@ -76,7 +77,7 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
             second.tally(&objective, time(now))
         );
         let left = first.full_tally(days(90), time(now)).facets;
-        for facet in Facet::ALL {
+        for facet in RunFlag::ALL {
             assert_eq!(
                 left.get(facet),
                 last.values().filter(|shows| shows.has(facet)).count() as u64,

@@ -7,9 +7,9 @@ use burngate::gate::budget::posture::Posture;
 use burngate::gate::event::{Effect, Entry, Event};
 use burngate::gate::level::{BUILT_IN, Ladder, Rung};
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::Terms;
 use burngate::gate::risk::Tier;
 use burngate::gate::state::State;
+use burngate::gate::terms::Terms;
 use burngate::gate::time::days;
 
 use crate::world::{

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use burngate::gate::deed::{Amount, Book, Deed, Doer, Share, series};
+use burngate::gate::dedup::{Amount, DedupIndex, Doer, LimitShare, Operation, series};
 use burngate::gate::digest::Digest;
 use burngate::gate::name::CallId;
 use burngate::gate::run::{Executed, RunRef};
@@ -69,15 +69,15 @@ proptest! {
     #[test]
     fn a_sum_is_what_a_list_of_all_calls_adds_up_to(steps in steps()) {
         let grain = series::grain(WITHIN);
-        let (mut book, mut now) = (Book::default(), Time::from_millis(START));
+        let (mut book, mut now) = (DedupIndex::default(), Time::from_millis(START));
         let mut calls: BTreeMap<u128, Added> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Add { whose, hundredths } => {
                     let id = calls.len() as u128 + 1;
-                    let share = Share { series: of(whose), amount: amount(hundredths.into()), keep: WITHIN, grain };
+                    let share = LimitShare { series: of(whose), amount: amount(hundredths.into()), keep: WITHIN, grain };
                     let doer = Doer { call: CallId::from_bits(id), workflow: "w".into(), run: RunRef { agent: "a".into(), run: "r".into() } };
-                    book.admit(&doer, &Deed { at: now, works: Vec::new(), key: None, shares: vec![share] });
+                    book.admit(&doer, &Operation { at: now, works: Vec::new(), key: None, shares: vec![share] });
                     calls.insert(id, Added { whose, at: now, hundredths: hundredths.into(), in_flight: true, given_back: false });
                 }
                 Step::End { which, executed } => {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use burngate::gate::budget::burn::LOOK_BACKS;
-use burngate::gate::budget::window::{Delta, Shift, Window};
-use burngate::gate::facets::ModeShift;
+use burngate::gate::budget::shift::{Delta, Shift};
+use burngate::gate::budget::window::Window;
 use burngate::gate::outcome::FailureMode;
+use burngate::gate::run_flags::ModeShift;
 use burngate::gate::time::{days, hours};
 use proptest::prelude::*;
 

@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use burngate::gate::budget::evidence::TABLE;
+use burngate::gate::budget::posture::Recovery;
 use burngate::gate::budget::{Evidence, Objective};
+use burngate::gate::clamp::Clamp;
 use burngate::gate::digest::Digest;
-use burngate::gate::event::{Clamp, Entry, Event, Revision, TalliedMinute};
-use burngate::gate::facets::{Facets, ModeShift};
+use burngate::gate::event::{Entry, Event, Revision, TalliedMinute};
 use burngate::gate::level::Ladder;
 use burngate::gate::name::WorkflowName;
 use burngate::gate::outcome::{FailureMode, Source};
-use burngate::gate::policy::{Caps, Lose, Recovery, Terms};
 use burngate::gate::risk::Tier;
 use burngate::gate::run::{Charge, Mark, RunRef};
+use burngate::gate::run_flags::{ModeShift, RunFlags};
 use burngate::gate::state::State;
+use burngate::gate::terms::{Caps, Lose, Terms};
 use burngate::gate::time::{Time, days};
 use burngate::gate::workflow::WorkflowState;
 use statrs::distribution::{Binomial, DiscreteCDF};
@@ -266,7 +268,7 @@ pub(crate) fn booked(id: u64, high: bool, mode: FailureMode) -> Event {
         run: run(id),
         high,
         charges: vec![charge(&mode)],
-        seen: Facets::NONE,
+        seen: RunFlags::NONE,
     }
 }
 

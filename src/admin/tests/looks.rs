@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::world::{NOW, TRIAGE, World, held, run};
 use crate::gate::event::Entry;
-use crate::gate::facets::Facets;
 use crate::gate::outcome::FailureMode;
 use crate::gate::run::Mark;
+use crate::gate::run_flags::RunFlags;
 use crate::gate::time::{hours, minutes};
 use crate::journal::read::EntryFilter;
 use crate::journal::record::RunRecord;
@@ -334,7 +334,7 @@ fn modes_beyond_their_bound_are_counted_together() {
             },
             high: false,
             charges,
-            seen: Facets::NONE,
+            seen: RunFlags::NONE,
         };
         world.metrics.observe(&Entry {
             at: NOW,

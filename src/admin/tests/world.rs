@@ -18,18 +18,21 @@ use crate::admin::{Admin, auth, router};
 use crate::clock::Clock;
 use crate::gate::approval::Request as Held;
 use crate::gate::budget::objective::Objective;
+use crate::gate::budget::posture::Recovery;
+use crate::gate::clamp::Clamp;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Clamp, Entry, Event};
-use crate::gate::facets::Facets;
+use crate::gate::event::{Entry, Event};
 use crate::gate::level::{Ladder, Validation};
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{ApprovalId, CallId, ToolName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::policy::{
-    Caps, HoldRules, Inbox, Lose, Mode, Place, PolicySet, Recovery, RunRules, Terms, Workflow,
-    default_unacceptable,
+    HoldRules, Inbox, Mode, PolicySet, RunRules, Workflow, default_unacceptable,
 };
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::run::{Charge, Executed, Mark};
+use crate::gate::run_flags::RunFlags;
+use crate::gate::terms::{Caps, Lose, Terms};
 use crate::gate::time::{Time, days, hours, minutes};
 use crate::gate::verdict::Verdict;
 use crate::journal::memory::MemoryJournal;
@@ -286,7 +289,7 @@ pub(super) fn held(number: u128, needed: u32) -> Held {
         subject: Some("A-1001".into()),
         digest: Digest::new([u8::try_from(number).unwrap(); 32]),
         rule: "hold_when".into(),
-        place: Some(Place {
+        place: Some(SourceLocation {
             file: "policies/payments.yaml".into(),
             line: 12,
         }),
@@ -327,7 +330,7 @@ pub(super) fn run(
         booked_at: at,
         mark,
         high: true,
-        seen: Facets::NONE,
+        seen: RunFlags::NONE,
         charges: modes.iter().map(charge).collect(),
         calls: vec![CallRecord {
             call,
@@ -446,7 +449,7 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         record_arguments: false,
         disclose_remaining: true,
         mode: Mode::Enforce,
-        place: Place {
+        place: SourceLocation {
             file: "policies/triage.yaml".into(),
             line: 1,
         },

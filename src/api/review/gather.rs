@@ -14,11 +14,11 @@ use crate::api::{Decimal, Moment};
 use crate::gate::budget::account::BurnRecord;
 use crate::gate::event::table::{EventKind, Section};
 use crate::gate::event::{Entry, Event};
-use crate::gate::facets::NO_TOOL;
 use crate::gate::incident;
 use crate::gate::name::{CallId, ToolName, WorkflowName};
 use crate::gate::policy::Mode;
 use crate::gate::run::RunRef;
+use crate::gate::run_flags::NO_TOOL;
 use crate::gate::time::{Hour, Time, days};
 use crate::gate::workflow::WorkflowState;
 
@@ -295,7 +295,7 @@ impl WorkflowGathering {
         // What follows from the rules was done by nobody.
         let is_done = !matches!(entry.event, Event::Followed(_));
         match entry.event.notice().section {
-            // Shown in the timeline alone, or counted.
+            // RunCounts in the timeline alone, or counted.
             Section::Nowhere | Section::CallTimeline | Section::Timeline => return,
             Section::Done => {}
             Section::Levels => self.levels.push(ReviewLine::of(entry, None)),

@@ -5,8 +5,8 @@ use super::{ApprovalsSummary, ExclusionSummary, Suggestion};
 use crate::api::earn::ProposalView;
 use crate::api::numbers::{MetricsDetail, SpanNumbers};
 use crate::api::{Decimal, TimeSpan};
-use crate::gate::budget::objective::MILLION;
 use crate::gate::name::ToolName;
+use crate::gate::ppm::MILLION;
 use crate::gate::risk::Tier;
 use crate::gate::workflow::WorkflowState;
 

@@ -35,8 +35,8 @@ use super::run::log_to_stderr;
 use super::start::{Gate, StartOptions, start};
 use crate::config::{AgentIdentity, ListenAddress, Process};
 use crate::gate::digest::Digest;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{AgentName, WorkflowName};
-use crate::gate::policy::Place;
 use crate::proxy::accept;
 
 pub use self::passage::{CallReport, Passage};
@@ -165,7 +165,7 @@ fn process(directory: &DemoDirectory, token: &str) -> Process {
         workflows: BTreeSet::from([WorkflowName::from(WORKFLOW)]),
         token_sha256: Some(Digest::new(Sha256::digest(token.as_bytes()).into())),
         spiffe: None,
-        place: Place {
+        place: SourceLocation {
             file: "the demonstration".into(),
             line: 1,
         },

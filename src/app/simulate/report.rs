@@ -10,7 +10,7 @@ use crate::api::{Decimal, Moment};
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Effect;
 use crate::gate::policy::Workflow;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 
 /// The most changes of a workflow that are kept one by one; the rest is counted.
@@ -158,7 +158,7 @@ impl RunCounts {
 }
 
 impl SimulatedWorkflow {
-    pub(super) fn new(policy: &Workflow, standing: &Standing) -> Self {
+    pub(super) fn new(policy: &Workflow, standing: &Status) -> Self {
         SimulatedWorkflow {
             risk: policy.terms.tier.as_str().to_owned(),
             target: Decimal::of(i64::from(policy.terms.objective.target_ppm / 100)),
@@ -210,7 +210,7 @@ impl SimulatedWorkflow {
         *self.seconds.entry(posture.as_str()).or_default() += until.since(since).as_secs();
     }
 
-    pub(super) fn ends(&mut self, standing: &Standing) {
+    pub(super) fn ends(&mut self, standing: &Status) {
         self.posture = standing.posture.as_str();
         self.level = standing.level().to_string();
         self.why = standing.why.to_string();

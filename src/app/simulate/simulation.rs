@@ -11,17 +11,19 @@ use super::report::SimulatedWorkflow;
 use crate::gate::budget::posture::Posture;
 use crate::gate::digest::Digest;
 use crate::gate::event::{Effect, Entry, Event, TalliedMinute};
-use crate::gate::facets::Facets;
 use crate::gate::json::Json;
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::past;
 use crate::gate::policy::facts::RunFacts;
-use crate::gate::policy::judge::{Case, RuleName};
-use crate::gate::policy::{Condition, PolicySet, Terms, Tool, Workflow, judge};
+use crate::gate::policy::finding::RuleName;
+use crate::gate::policy::judge::Case;
+use crate::gate::policy::{Condition, PolicySet, Tool, Workflow, judge};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, RunRef};
-use crate::gate::standing::Standing;
+use crate::gate::run_flags::RunFlags;
 use crate::gate::state::State;
+use crate::gate::status::Status;
+use crate::gate::terms::Terms;
 use crate::gate::time::{Time, days};
 use crate::gate::verdict::Verdict;
 
@@ -65,7 +67,7 @@ pub struct Simulation {
 /// A workflow under simulation.
 struct WorkflowSimulation {
     policy: Arc<Workflow>,
-    standing: Standing,
+    standing: Status,
     /// When time alone causes the next event, and when a person recovers the workflow.
     due: Option<Time>,
     recovers: Option<Time>,
@@ -345,7 +347,7 @@ impl Simulation {
                 run,
                 high,
                 charges,
-                seen: Facets::NONE,
+                seen: RunFlags::NONE,
             },
         );
         if let Some(report) = self.report(workflow.as_str()) {

@@ -12,7 +12,7 @@ use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::facts::{Ambiguous, Facts, Lookup, RunFacts};
 use crate::gate::policy::judge::Case;
 use crate::gate::policy::{Api, Condition, Mount, PolicySet, Tool, Workflow};
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::wire::query::Query;
 use crate::wire::target::CanonicalTarget;
@@ -119,7 +119,7 @@ impl<'a> ExplainedCall<'a> {
     pub(super) fn case<'s>(
         &'s self,
         workflow: &'s Workflow,
-        standing: &'s Standing,
+        standing: &'s Status,
         now: Time,
     ) -> Case<'s> {
         let facts = Facts {
@@ -170,10 +170,10 @@ fn reads_request(tool: &Tool) -> bool {
         !condition.reads().path.is_empty() || !condition.reads().query.is_empty()
     };
     let remembered = || {
-        tool.deeds
+        tool.dedup
             .iter()
             .flat_map(|rules| rules.expressions())
-            .chain(tool.subject.as_ref().filter(|_| tool.deeds.is_some()))
+            .chain(tool.subject.as_ref().filter(|_| tool.dedup.is_some()))
     };
     !tool.parameters.is_empty()
         || rules

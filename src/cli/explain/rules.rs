@@ -6,11 +6,13 @@
 
 use serde::Serialize;
 
-use crate::gate::deed::Amount;
+use crate::gate::dedup::Amount;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::Subject;
-use crate::gate::policy::judge::{Case, Finding, RuleName, Unreadable};
+use crate::gate::policy::finding::{Finding, RuleName, Unreadable};
+use crate::gate::policy::judge::Case;
 use crate::gate::policy::schema::Violation;
-use crate::gate::policy::{Mode, Place, Rule, deed, judge};
+use crate::gate::policy::{Mode, Rule, dedup, judge};
 use crate::gate::verdict::Verdict;
 
 /// One rule's answer.
@@ -56,7 +58,7 @@ pub(super) fn every(case: &Case<'_>) -> Result<Vec<RuleAnswer>, Unreadable> {
 /// `deny_when`, as when a call is judged.
 fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unreadable> {
     let Some(tool) = case.tool else { return Ok(()) };
-    let Some(rules) = &tool.deeds else {
+    let Some(rules) = &tool.dedup else {
         return Ok(());
     };
     let subject = tool
@@ -64,8 +66,8 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         .as_ref()
         .and_then(|subject| subject.text(&case.facts).ok().flatten())
         .map(Subject::from);
-    let reading = deed::read(tool, rules, &case.facts, subject.as_ref(), case.now)?;
-    let line = |rule, verdict, place: &Place, mode: Mode, detail| RuleAnswer {
+    let reading = dedup::reading::read(tool, rules, &case.facts, subject.as_ref(), case.now)?;
+    let line = |rule, verdict, place: &SourceLocation, mode: Mode, detail| RuleAnswer {
         rule,
         verdict,
         place: Some(place.to_string()),
@@ -84,7 +86,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
             .join(", ");
         let detail = format!(
             "{parts}: the same within {} is done already",
-            deed::Spelled(duplicate.within)
+            dedup::Spelled(duplicate.within)
         );
         answers.push(line(
             RuleName::Duplicate,
@@ -162,7 +164,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
 
 /// The rules that apply to the call, in order, with the answer they give if they have no objection.
 fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
-    let allow = |rule, place: Option<&Place>, detail: String| RuleAnswer {
+    let allow = |rule, place: Option<&SourceLocation>, detail: String| RuleAnswer {
         rule,
         verdict: Verdict::Allow,
         place: place.map(ToString::to_string),

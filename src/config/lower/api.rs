@@ -256,7 +256,7 @@ impl ToolLowering<'_> {
         let mode = mode::lower(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);
         let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
-        let deeds = dedup::lower(
+        let rules = dedup::lower(
             &tool_name,
             entry,
             (calls, self.around.now),
@@ -293,7 +293,7 @@ impl ToolLowering<'_> {
             hold_when,
             escalate_when,
             failure_when,
-            deeds,
+            dedup: rules,
             always,
             forbidden: entry.forbidden.value().copied().unwrap_or(false),
             volume: entry.volume.value().map(|rate| rate.0),

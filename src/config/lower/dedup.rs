@@ -13,11 +13,11 @@ use crate::config::source::policy::{
     DuplicateEntry, DuplicateWord, LimitEntry, PerWord, ReversesEntry, ToolEntry,
 };
 use crate::config::source::tree::SourceSpan;
-use crate::gate::deed::Amount;
+use crate::gate::dedup::Amount;
 use crate::gate::name::ToolName;
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::deed::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice};
-use crate::gate::policy::{Condition, DeedRules, Mode};
+use crate::gate::policy::dedup::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice};
+use crate::gate::policy::{Condition, DedupRules, Mode};
 use crate::gate::time::{Time, days};
 
 /// What a window may be: what was done is remembered for as long, across restarts.
@@ -39,7 +39,7 @@ pub(super) fn lower(
     (calls, now): (CallShape<'_>, Time),
     pending_reversals: &mut Vec<PendingReversal>,
     notes: &mut Notes<'_>,
-) -> Option<Box<DeedRules>> {
+) -> Option<Box<DedupRules>> {
     let limits: Vec<_> = items(&entry.limits)
         .filter_map(|at| limit(at, entry, (calls, now), notes))
         .collect();
@@ -75,7 +75,7 @@ pub(super) fn lower(
             span: at.span.clone(),
         });
     }
-    let rules = DeedRules {
+    let rules = DedupRules {
         duplicate,
         reverses,
         reversed_within: None,

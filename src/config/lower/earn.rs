@@ -17,7 +17,7 @@ use crate::gate::earn::{Earn, Gain, How, REGAINED, Step};
 use crate::gate::name::{LevelName, StepName, ToolName};
 use crate::gate::policy::Skip;
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::judge::RuleName;
+use crate::gate::policy::finding::RuleName;
 use crate::gate::time::{days, hours};
 
 /// The most steps of one workflow.

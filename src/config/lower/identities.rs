@@ -9,8 +9,8 @@ use crate::config::diagnostics::Notes;
 use crate::config::source::decode::{At, Setting};
 use crate::config::source::process::{AgentEntry, ProcessDocument, ReviewerEntry, ReviewerRole};
 use crate::gate::digest::Digest;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{AgentName, PersonName, WorkflowName};
-use crate::gate::policy::Place;
 
 /// The most agents, and the most reviewers.
 pub const MAX_PEOPLE: usize = 10_000;
@@ -30,7 +30,7 @@ pub struct AgentIdentity {
     /// The SPIFFE id in its certificate.
     pub spiffe: Option<String>,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// One person.

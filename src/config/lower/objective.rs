@@ -13,10 +13,10 @@ use crate::config::source::policy::{ListSetting, ObjectiveEntry};
 use crate::config::source::tree::SourceSpan;
 use crate::config::tiers::Defaults;
 use crate::gate::budget::Objective;
-use crate::gate::budget::objective::MILLION;
 use crate::gate::nearest::nearest;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::default_unacceptable;
+use crate::gate::ppm::MILLION;
 use crate::gate::risk::Tier;
 use crate::gate::time::days;
 

@@ -69,7 +69,7 @@ pub(super) fn resolve(
                 .hint("give both tools a `subject`, such as `subject: args.order`");
             continue;
         }
-        let rules = found.deeds.get_or_insert_default();
+        let rules = found.dedup.get_or_insert_default();
         rules.reversed_within = rules.reversed_within.max(Some(within));
     }
 }

@@ -24,8 +24,9 @@ use crate::gate::check::Check;
 use crate::gate::level::Validation;
 use crate::gate::name::{LevelName, ToolName, WorkflowName};
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::{Caps, Lose, RunRules, Terms, Workflow};
+use crate::gate::policy::{RunRules, Workflow};
 use crate::gate::risk::{Risk, Tier};
+use crate::gate::terms::{Caps, Lose, Terms};
 use crate::gate::time::{days, hours, minutes};
 use crate::gate::verdict::Verdict;
 

@@ -8,7 +8,7 @@ use crate::config::quantity::Interval;
 use crate::config::source::decode::{At, Setting};
 use crate::config::source::policy::ListSetting;
 use crate::config::source::tree::SourceSpan;
-use crate::gate::policy::Place;
+use crate::gate::location::SourceLocation;
 
 /// The longest name of an API, a tool, a workflow, a level, an agent, a person or a failure mode.
 pub(super) const MAX_NAME: usize = 64;
@@ -35,8 +35,8 @@ pub(super) fn span_of<T>(field: &Setting<T>) -> Option<SourceSpan> {
 }
 
 /// The place of `span`, for a lowered value.
-pub(super) fn place(span: &SourceSpan, notes: &Notes<'_>) -> Place {
-    Place {
+pub(super) fn place(span: &SourceSpan, notes: &Notes<'_>) -> SourceLocation {
+    SourceLocation {
         file: notes.file().name.clone(),
         line: notes.file().position(span.start).0,
     }

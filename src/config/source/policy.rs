@@ -8,9 +8,10 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::decode::{Setting, TextOr};
 use crate::config::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
+use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};
+use crate::gate::policy::Protocol;
 use crate::gate::policy::schema::parameter::{Form, Within};
-use crate::gate::policy::{Protocol, Recovery};
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::verdict::Verdict;
 

@@ -9,8 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::queue::Queue;
 use super::request::{Approval, Stage};
 use crate::gate::name::{ApprovalId, PersonName};
@@ -20,15 +18,6 @@ use crate::gate::time::{Time, minutes};
 /// quarter of the call's time is left.
 pub const NOTICE: Duration = minutes(10);
 
-/// Whom a held call is put to where nobody decided on it for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Escalate {
-    /// Who holds this role.
-    pub to: Arc<str>,
-    /// When.
-    pub at: Time,
-}
-
 /// What is due of a held call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attention {
@@ -36,28 +25,6 @@ pub enum Attention {
     Due(ApprovalId),
     /// Nobody decided for a while: it is put to these people.
     Escalated(ApprovalId, Arc<str>),
-}
-
-/// Who has seen a held call, and which notices about it were given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attended {
-    /// Who saw it first, and when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<(PersonName, Time)>,
-    /// An event said that it expires soon.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub noticed: bool,
-    /// It was put to other people.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub escalated: bool,
-}
-
-impl Escalate {
-    /// Is somebody in `role` one of those whom it is put to? Operators may do all that reviewers
-    /// may.
-    fn is_to(&self, role: &str) -> bool {
-        *self.to == *role || role == "operator"
-    }
 }
 
 impl Approval {

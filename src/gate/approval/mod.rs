@@ -6,7 +6,7 @@ pub mod queue;
 pub mod request;
 pub mod timed;
 
-pub use attention::{Attended, Attention, Escalate};
+pub use attention::Attention;
 pub use queue::Queue;
-pub use request::{Approval, Decision, DecisionKind, Edit, Request, Stage};
+pub use request::{Approval, Attended, Decision, DecisionKind, Edit, Escalate, Request, Stage};
 pub use timed::{TimedGrant, TimedGrants};

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::attention::Attended;
-use super::request::{Approval, Decision, DecisionKind, Request, Stage};
+use super::request::{Approval, Attended, Decision, DecisionKind, Request, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::name::{ApprovalId, CallId, PersonName, Subject, ToolName};
 use crate::gate::time::{Time, hours};

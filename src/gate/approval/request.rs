@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::attention::{Attended, Escalate};
 use crate::gate::digest::Digest;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{
     AgentName, ApprovalId, CallId, PersonName, RunId, StepName, Subject, ToolName,
 };
-use crate::gate::policy::Place;
 use crate::gate::risk::Risk;
 use crate::gate::time;
 use crate::gate::time::Time;
@@ -41,7 +40,7 @@ pub struct Request {
     /// The rule that held it.
     pub rule: Arc<str>,
     /// Where that rule was written.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// Why, as a sentence.
     pub reason: Arc<str>,
     /// How many people must approve.
@@ -58,6 +57,23 @@ pub struct Request {
     /// against them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepName>,
+}
+
+/// Whom a held call is put to where nobody decided on it for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalate {
+    /// Who holds this role.
+    pub to: Arc<str>,
+    /// When.
+    pub at: Time,
+}
+
+impl Escalate {
+    /// Is somebody in `role` one of those whom it is put to? Operators may do all that reviewers
+    /// may.
+    pub(super) fn is_to(&self, role: &str) -> bool {
+        *self.to == *role || role == "operator"
+    }
 }
 
 /// What one reviewer decided.
@@ -102,6 +118,20 @@ pub enum DecisionKind {
     DenyWrong,
     /// Not now: says nothing about the call.
     DenyNotNow,
+}
+
+/// Who has seen a held call, and which notices about it were given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attended {
+    /// Who saw it first, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<(PersonName, Time)>,
+    /// An event said that it expires soon.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub noticed: bool,
+    /// It was put to other people.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escalated: bool,
 }
 
 /// Where an approval stands. Every stage but the first two is an ending, and an approval ends once.

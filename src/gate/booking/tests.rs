@@ -21,7 +21,8 @@ fn ended(charges: &[Charge]) -> BookedRun {
         agent: "bot".into(),
         run: "r".into(),
     };
-    let mut run = BookedRun::unfinished("w".into(), run, Time::from_millis(5), false, Facets::NONE);
+    let mut run =
+        BookedRun::unfinished("w".into(), run, Time::from_millis(5), false, RunFlags::NONE);
     run.add(charges, |charge| counts(&charge.mode));
     run.open = false;
     run.counts = true;

@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::books::{Added, Balance, Books, Grounds};
+use super::balance::Balance;
 use super::burn::{Burn, BurnRates};
 use super::objective::Objective;
 use super::posture::Posture;
-use super::window::{KEPT_HOURS, Shift, Tally, Totals, Window};
-use crate::gate::facets::ModeShift;
+use super::shift::{Shift, Tally};
+use super::totals::{Added, BudgetTotals, Grounds};
+use super::window::{KEPT_HOURS, Totals, Window};
+use crate::gate::budget::posture::Recovery;
 use crate::gate::name::LevelName;
 use crate::gate::outcome::FailureMode;
-use crate::gate::policy::{Recovery, Terms};
 use crate::gate::run::RunRef;
+use crate::gate::run_flags::ModeShift;
 use crate::gate::time::{Minute, Time, days, hours};
 
 /// An entry into burned or breached so soon after leaving continues the burn that was left; and a
@@ -111,7 +113,7 @@ pub enum Turn {
     ProbationEnded(bool),
 }
 
-/// What an event posts to the books.
+/// What an event posts to the totals.
 #[derive(Debug, Clone, Default)]
 pub struct Posting {
     /// When the runs were booked.
@@ -127,6 +129,15 @@ pub struct Posting {
     pub critical: bool,
     /// The run, where it is one.
     pub run: Option<RunRef>,
+}
+
+/// What a budget is judged under.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetRules<'a> {
+    /// The objective.
+    pub objective: &'a Objective,
+    /// How a burn is left without a probation.
+    pub recovery: Recovery,
 }
 
 impl Account {
@@ -188,8 +199,8 @@ impl Account {
     /// The budgets over all runs and over those that executed a `high` call.
     #[must_use]
     pub fn balances(&self, objective: &Objective, now: Time) -> (Balance, Balance) {
-        let books = self.books(objective, now);
-        (books.all, books.high)
+        let totals = self.budget_totals(objective, now);
+        (totals.all, totals.high)
     }
 
     /// The counts of the budget's window.
@@ -224,12 +235,17 @@ impl Account {
     }
 
     /// Posts a change and judges the posture at `now`. Nothing is booked ahead of `now`.
-    pub fn post(&mut self, terms: &Terms, now: Time, posting: &Posting) -> Vec<Turn> {
-        self.post_all(terms, now, std::slice::from_ref(posting))
+    pub fn post(&mut self, rules: BudgetRules<'_>, now: Time, posting: &Posting) -> Vec<Turn> {
+        self.post_all(rules, now, std::slice::from_ref(posting))
     }
 
-    /// Posts changes as one: the posture is judged once, when all of them are on the books.
-    pub fn post_all(&mut self, terms: &Terms, now: Time, postings: &[Posting]) -> Vec<Turn> {
+    /// Posts changes as one: the posture is judged once, when all of them are on the totals.
+    pub fn post_all(
+        &mut self,
+        rules: BudgetRules<'_>,
+        now: Time,
+        postings: &[Posting],
+    ) -> Vec<Turn> {
         let mut turns = Vec::new();
         for posting in postings {
             if posting.shift != Shift::default() || !posting.counts.is_empty() {
@@ -240,13 +256,13 @@ impl Account {
         self.window.forget(now);
         let (mut added, mut critical) = (Added::default(), Vec::new());
         for posting in postings {
-            let (here, comes_back) = self.adds(terms, now, posting, &mut turns);
+            let (here, comes_back) = self.adds(rules, now, posting, &mut turns);
             added = added.or(here);
             if here.critical {
                 let modes = posting
                     .modes
                     .iter()
-                    .filter(|(mode, change)| *change > 0 && terms.objective.critical.contains(mode))
+                    .filter(|(mode, change)| *change > 0 && rules.objective.critical.contains(mode))
                     .map(|(mode, _)| mode.clone());
                 critical.push((
                     posting.run.as_ref(),
@@ -254,7 +270,7 @@ impl Account {
                 ));
             }
         }
-        self.judge(terms, now, added, &mut turns);
+        self.judge(rules, now, added, &mut turns);
         for (run, modes) in critical {
             if let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none()) {
                 burn.note_critical(run, modes);
@@ -267,16 +283,16 @@ impl Account {
     /// run that came back by it.
     fn adds(
         &mut self,
-        terms: &Terms,
+        rules: BudgetRules<'_>,
         now: Time,
         posting: &Posting,
         turns: &mut Vec<Turn>,
     ) -> (Added, Option<BTreeSet<FailureMode>>) {
         let booked_at = posting.booked_at.min(now);
-        let (span, shift) = (terms.objective.window, posting.shift);
+        let (span, shift) = (rules.objective.window, posting.shift);
         let in_full = self.window.reaches(booked_at, span, now, Time::default());
         let in_books = self.window.reaches(booked_at, span, now, self.counts_from);
-        let comes_back = self.revise_grounds(&terms.objective, now, booked_at, posting, turns);
+        let comes_back = self.revise_grounds(rules.objective, now, booked_at, posting, turns);
         let added = Added {
             all: in_books && shift.all.unacceptable > 0,
             high: in_books && shift.high.unacceptable > 0,
@@ -297,24 +313,24 @@ impl Account {
         self.window.gathers(at, now)
     }
 
-    /// Judges the posture at `now` under new terms.
-    pub fn reconsider(&mut self, terms: &Terms, now: Time) -> Vec<Turn> {
+    /// Judges the posture at `now` under new rules.
+    pub fn reconsider(&mut self, rules: BudgetRules<'_>, now: Time) -> Vec<Turn> {
         let mut turns = Vec::new();
-        self.judge(terms, now, Added::default(), &mut turns);
+        self.judge(rules, now, Added::default(), &mut turns);
         turns
     }
 
     /// Lets time pass until `now`: everything that follows from that alone, in order. Call with
     /// non-decreasing times.
-    pub fn advance(&mut self, terms: &Terms, from: Time, now: Time) -> Vec<(Time, Turn)> {
+    pub fn advance(&mut self, rules: BudgetRules<'_>, from: Time, now: Time) -> Vec<(Time, Turn)> {
         let (mut turns, mut at) = (Vec::new(), from);
         while let Some(next) = self
-            .next_change(&terms.objective, at)
+            .next_change(rules.objective, at)
             .filter(|next| *next <= now)
         {
             at = next;
             let mut here = Vec::new();
-            self.judge(terms, at, Added::default(), &mut here);
+            self.judge(rules, at, Added::default(), &mut here);
             turns.extend(here.into_iter().map(|turn| (at, turn)));
         }
         self.window.forget(now);
@@ -376,9 +392,9 @@ impl Account {
         }
     }
 
-    fn books<'a>(&self, objective: &'a Objective, now: Time) -> Books<'a> {
+    fn budget_totals<'a>(&self, objective: &'a Objective, now: Time) -> BudgetTotals<'a> {
         let (all, high) = self.window.counts(objective.window, now, self.counts_from);
-        Books {
+        BudgetTotals {
             now,
             counts_from: self.counts_from,
             objective,
@@ -397,14 +413,14 @@ impl Account {
         }
     }
 
-    fn judge(&mut self, terms: &Terms, now: Time, added: Added, turns: &mut Vec<Turn>) {
-        let objective = &terms.objective;
-        let books = self.books(objective, now);
-        if let Some((posture, grounds)) = books
+    fn judge(&mut self, rules: BudgetRules<'_>, now: Time, added: Added, turns: &mut Vec<Turn>) {
+        let objective = rules.objective;
+        let totals = self.budget_totals(objective, now);
+        if let Some((posture, grounds)) = totals
             .enters(added)
             .filter(|(posture, _)| *posture > self.posture)
         {
-            self.enter(&books, posture, grounds, turns);
+            self.enter(&totals, posture, grounds, turns);
             return;
         }
         if let Some(probation) = self.probation.clone() {
@@ -413,8 +429,8 @@ impl Account {
             let (all, high) =
                 self.window
                     .counts(hours(KEPT_HOURS.unsigned_abs()), now, probation.from);
-            let is_used_up = books.all.allowed.tenth().is_spent_by(all.unacceptable)
-                || books.high.allowed.tenth().is_spent_by(high.unacceptable);
+            let is_used_up = totals.all.allowed.tenth().is_spent_by(all.unacceptable)
+                || totals.high.allowed.tenth().is_spent_by(high.unacceptable);
             if added.critical || (failed && is_used_up) {
                 // Back to the burn's cap, and not out of it again at the next edge because the burn
                 // itself is a day old.
@@ -431,40 +447,40 @@ impl Account {
         match self.posture {
             Posture::Breached => {}
             Posture::Burned => {
-                let may_leave = terms.recovery == Recovery::Automatic
+                let may_leave = rules.recovery == Recovery::Automatic
                     || self.burn().is_none_or(|burn| burn.cause.is_some());
                 if may_leave
                     && now.since(self.settles_from) >= SETTLES
-                    && books.all.has_recovered()
-                    && books.high.has_recovered()
+                    && totals.all.has_recovered()
+                    && totals.high.has_recovered()
                 {
                     self.leave(objective, now, turns);
                 }
             }
-            Posture::Healthy | Posture::AtRisk => self.settle(&books, now, turns),
+            Posture::Healthy | Posture::AtRisk => self.settle(&totals, now, turns),
         }
     }
 
     /// Enters burned or breached.
     fn enter(
         &mut self,
-        books: &Books<'_>,
+        totals: &BudgetTotals<'_>,
         posture: Posture,
         grounds: Option<Grounds>,
         turns: &mut Vec<Turn>,
     ) {
-        let now = books.now;
+        let now = totals.now;
         if self.probation.take().is_some() {
             turns.push(Turn::ProbationEnded(false));
         }
-        let why = books.why();
+        let why = totals.why();
         let is_new = !matches!(self.posture, Posture::Burned | Posture::Breached);
         self.turn(posture, now, Arc::clone(&why), turns);
         let modes = self
             .window
-            .totals(books.objective.window, now, self.counts_from)
+            .totals(totals.objective.window, now, self.counts_from)
             .modes;
-        if is_new && !self.continues(books.objective, now) {
+        if is_new && !self.continues(totals.objective, now) {
             if self.burns.len() >= MAX_BURNS {
                 self.burns.remove(0);
             }
@@ -507,18 +523,18 @@ impl Account {
         if let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none()) {
             burn.left = Some(now);
         }
-        let books = self.books(objective, now);
-        self.settle(&books, now, turns);
+        let totals = self.budget_totals(objective, now);
+        self.settle(&totals, now, turns);
     }
 
-    fn settle(&mut self, books: &Books<'_>, now: Time, turns: &mut Vec<Turn>) {
-        let posture = if books.is_at_risk() {
+    fn settle(&mut self, totals: &BudgetTotals<'_>, now: Time, turns: &mut Vec<Turn>) {
+        let posture = if totals.is_at_risk() {
             Posture::AtRisk
         } else {
             Posture::Healthy
         };
         if posture != self.posture {
-            self.turn(posture, now, books.why(), turns);
+            self.turn(posture, now, totals.why(), turns);
         }
     }
 
@@ -560,9 +576,9 @@ impl Account {
     /// What the current burn was entered on is gone. It rests on whatever else holds it now, or is
     /// void.
     fn shake(&mut self, objective: &Objective, now: Time, turns: &mut Vec<Turn>) {
-        let books = self.books(objective, now);
-        let entry = books.enters(Added::STANDING);
-        let why = books.why();
+        let totals = self.budget_totals(objective, now);
+        let entry = totals.enters(Added::STANDING);
+        let why = totals.why();
         let Some(burn) = self.burns.last_mut() else {
             return;
         };

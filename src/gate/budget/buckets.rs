@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::burn::Count;
-use super::window::{Delta, Shift};
-use crate::gate::facets::ModeShift;
+use super::shift::{Delta, Shift};
 use crate::gate::name::ToolName;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run_flags::ModeShift;
 use crate::gate::time::Time;
 
 /// The most pairs of a mode and a tool that a bucket tells apart. What comes after is counted at

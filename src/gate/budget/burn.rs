@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::objective::{MILLION, Objective};
+use super::objective::Objective;
+use crate::gate::ppm::MILLION;
 use crate::gate::time::{days, hours, minutes};
 
 /// The look-backs whose burn rates are kept, shortest first.

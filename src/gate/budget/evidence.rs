@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::objective::MILLION;
+use crate::gate::ppm::MILLION;
 
 /// How many failures the exact tables cover: B from 0 to `TABLE − 1`.
 pub const TABLE: usize = 33;

@@ -5,13 +5,15 @@
 //! cross-multiplication, never divided.
 
 pub mod account;
-pub mod books;
+pub mod balance;
 mod buckets;
 pub mod burn;
 pub mod evidence;
 pub mod objective;
 pub mod posture;
 pub mod sentence;
+pub mod shift;
+mod totals;
 pub mod window;
 
 pub use evidence::Evidence;

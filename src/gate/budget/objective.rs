@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Evidence;
+use super::evidence::Evidence;
 use crate::gate::outcome::FailureMode;
+use crate::gate::ppm::MILLION;
 use crate::gate::time;
-
-/// One in parts per million.
-pub const MILLION: u32 = 1_000_000;
 
 /// Target, window and size of a workflow's budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,3 +47,13 @@ impl fmt::Display for Posture {
         f.pad(self.as_str())
     }
 }
+
+/// How a workflow leaves `burned` without a probation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recovery {
+    /// Once the budget has recovered, by itself.
+    Automatic,
+    /// Only after a person put a cause on record.
+    Cause,
+}

@@ -1,6 +1,6 @@
 //! The numbers in plain sentences: what a status, an event and a refusal say about a budget.
 
-use super::books::Balance;
+use super::balance::Balance;
 use super::objective::Allowed;
 
 /// `12 of 1,234 runs were unacceptable; 300 are allowed`, and the same of the runs with a high-risk

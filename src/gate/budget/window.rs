@@ -21,9 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use super::buckets::{Bucket, Buckets, add};
 use super::burn::{Count, Counts, LOOK_BACKS};
-use crate::gate::facets::{FacetCounts, ModeShift};
+use super::shift::{Shift, Tally, at_least_zero};
 use crate::gate::name::ToolName;
 use crate::gate::outcome::FailureMode;
+use crate::gate::run_flags::ModeShift;
 use crate::gate::time::{Hour, Minute, Time};
 
 /// How many hours are kept: the longest window.
@@ -33,90 +34,6 @@ pub const KEPT_MINUTES: i64 = 3 * 24 * 60;
 /// The most eras that are told apart. More recoveries within [`KEPT_HOURS`] merge the oldest eras:
 /// what late facts change there is then counted as older.
 pub const MAX_ERAS: usize = 256;
-
-/// Counts of runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// All counted runs.
-    pub all: Count,
-    /// Those that executed a `high` call.
-    pub high: Count,
-    /// Runs that do not count.
-    pub idle: u64,
-    /// The facets of the counted runs.
-    pub facets: FacetCounts,
-}
-
-/// A change to the counts of one moment, or the sum of such changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shift {
-    /// All counted runs.
-    pub all: Delta,
-    /// Those that executed a `high` call.
-    pub high: Delta,
-    /// Idle runs.
-    pub idle: i64,
-    /// The facets of counted runs.
-    #[serde(default, skip_serializing_if = "FacetCounts::is_zero")]
-    pub facets: FacetCounts,
-}
-
-/// A change to one count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delta {
-    /// Counted runs.
-    pub runs: i64,
-    /// Unacceptable runs among them.
-    pub unacceptable: i64,
-}
-
-impl Shift {
-    /// The same change to the counts of all runs and, where the runs executed a `high` call, to
-    /// theirs.
-    #[must_use]
-    pub fn of(delta: Delta, high: bool) -> Self {
-        Shift {
-            all: delta,
-            high: if high { delta } else { Delta::default() },
-            ..Shift::default()
-        }
-    }
-
-    /// Adds another change to this one.
-    pub fn add(&mut self, other: Shift) {
-        self.all.add(other.all);
-        self.high.add(other.high);
-        self.idle = self.idle.saturating_add(other.idle);
-        self.facets.add(other.facets);
-    }
-
-    fn tally(self) -> Tally {
-        Tally {
-            all: self.all.count(),
-            high: self.high.count(),
-            idle: at_least_zero(self.idle),
-            facets: self.facets,
-        }
-    }
-}
-
-impl Delta {
-    pub(super) fn add(&mut self, other: Delta) {
-        self.runs = self.runs.saturating_add(other.runs);
-        self.unacceptable = self.unacceptable.saturating_add(other.unacceptable);
-    }
-
-    pub(super) fn count(self) -> Count {
-        Count {
-            runs: at_least_zero(self.runs),
-            unacceptable: at_least_zero(self.unacceptable),
-        }
-    }
-}
-
-fn at_least_zero(sum: i64) -> u64 {
-    u64::try_from(sum).unwrap_or(0)
-}
 
 /// What was counted over a span of hours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -192,7 +109,7 @@ impl Window {
         begins
     }
 
-    /// Books `shift` and `modes` at `at`. What lies before everything that is kept is forgotten: no
+    /// BudgetTotals `shift` and `modes` at `at`. What lies before everything that is kept is forgotten: no
     /// look-back reaches it.
     pub fn book(&mut self, at: Time, shift: Shift, modes: &[ModeShift]) {
         let era = self.era_of(at);
@@ -349,6 +266,7 @@ fn whole_minutes(span: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::budget::shift::Delta;
     use crate::gate::time::hours;
 
     #[test]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::deed::Deed;
+use crate::gate::dedup::Operation;
 use crate::gate::digest::Digest;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{ApprovalId, CallId, GrantId, Subject, ToolName};
-use crate::gate::policy::Place;
 use crate::gate::risk::Risk;
 use crate::gate::run::RunRef;
 
@@ -18,7 +18,7 @@ pub struct HeldBy {
     pub rule: Arc<str>,
     /// Where it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
 }
 
 /// A risky call that may go.
@@ -50,8 +50,8 @@ pub struct Admission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<HeldBy>,
     /// What later calls are compared with, where its tool has rules against doing a thing twice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deed: Option<Box<Deed>>,
+    #[serde(rename = "deed", default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Box<Operation>>,
 }
 
 impl Admission {

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::facets::{Facets, ModeShift, Shown};
 use crate::gate::run::{Mark, RunRef};
+use crate::gate::run_flags::{ModeShift, RunCounts, RunFlags};
 use crate::gate::time::Time;
 
 /// A change to a run that had been booked, with all that the fold needs to know of it.
@@ -21,11 +21,11 @@ pub struct Revision {
     /// What it stands as now.
     pub now: Mark,
     /// The facets with which it counted.
-    #[serde(default, skip_serializing_if = "Facets::is_none")]
-    pub facets_were: Facets,
+    #[serde(default, skip_serializing_if = "RunFlags::is_none")]
+    pub facets_were: RunFlags,
     /// The facets with which it counts now.
-    #[serde(default, skip_serializing_if = "Facets::is_none")]
-    pub facets: Facets,
+    #[serde(default, skip_serializing_if = "RunFlags::is_none")]
+    pub facets: RunFlags,
     /// What changes about the counts of failure modes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modes: Vec<ModeShift>,
@@ -42,15 +42,15 @@ impl Revision {
             high,
             was,
             now,
-            facets_were: Facets::NONE,
-            facets: Facets::NONE,
+            facets_were: RunFlags::NONE,
+            facets: RunFlags::NONE,
             modes: Vec::new(),
         }
     }
 
     /// With what changes about the facets and modes of the run.
     #[must_use]
-    pub fn showing(self, was: &Shown, now: &Shown) -> Self {
+    pub fn showing(self, was: &RunCounts, now: &RunCounts) -> Self {
         Revision {
             facets_were: was.facets,
             facets: now.facets,

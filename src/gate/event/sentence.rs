@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AccessChange, Admission, Clamp, Effect, Event, RefusedAlike, RefusedCall, Revision,
-    TalliedMinute,
+    AccessChange, Admission, Effect, Event, RefusedAlike, RefusedCall, Revision, TalliedMinute,
 };
 use crate::gate::approval::{Decision, DecisionKind, Request, TimedGrant};
+use crate::gate::clamp::Clamp;
 use crate::gate::digest::Digest;
 use crate::gate::name::{
     ApiName, ApprovalId, CallId, GrantId, IncidentId, LevelName, PersonName, Subject, ToolName,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::facets::{FacetCounts, Facets, mode_shifts};
 use crate::gate::name::ToolName;
 use crate::gate::outcome::FailureMode;
 use crate::gate::run::{Charge, Mark};
+use crate::gate::run_flags::{RunFlagCounts, RunFlags, mode_shifts};
 use crate::gate::time::Minute;
 
 /// Runs that ended acceptably in one minute.
@@ -28,8 +28,8 @@ pub struct TalliedMinute {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<FailureMode, BTreeMap<ToolName, u64>>,
     /// The facets of the runs that count.
-    #[serde(default, skip_serializing_if = "FacetCounts::is_zero")]
-    pub facets: FacetCounts,
+    #[serde(default, skip_serializing_if = "RunFlagCounts::is_zero")]
+    pub facets: RunFlagCounts,
 }
 
 impl TalliedMinute {
@@ -43,12 +43,12 @@ impl TalliedMinute {
             idle: 0,
             modes: BTreeMap::new(),
             tools: BTreeMap::new(),
-            facets: FacetCounts::NONE,
+            facets: RunFlagCounts::NONE,
         }
     }
 
     /// Adds a run that ended acceptably, or idle.
-    pub fn add(&mut self, mark: Mark, high: bool, seen: Facets, charges: &[Charge]) {
+    pub fn add(&mut self, mark: Mark, high: bool, seen: RunFlags, charges: &[Charge]) {
         match mark {
             Mark::Acceptable => {
                 (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high));
@@ -61,8 +61,9 @@ impl TalliedMinute {
         if charges.is_empty() && seen.is_none() {
             return;
         }
-        self.facets
-            .add(FacetCounts::one(Facets::of(seen, charges).counted(mark)));
+        self.facets.add(RunFlagCounts::one(
+            RunFlags::of(seen, charges).counted(mark),
+        ));
         for shift in mode_shifts(charges) {
             let count = match shift.tool {
                 None => self.modes.entry(shift.mode).or_default(),

@@ -8,18 +8,16 @@
 //! What is in shadow is judged like everything else, and kept apart: what acts decides, and what
 //! only watches is on record. A clamp is never in shadow.
 
-use std::fmt;
-
-use serde::Serialize;
-
-use super::condition::Undecided;
+use super::condition::{Condition, Undecided};
 use super::facts::Facts;
-use super::schema::{MAX_VIOLATIONS, Violation};
-use super::{Condition, Place, Rule, Tool, Workflow};
+use super::finding::{Finding, RuleName, Unreadable};
+use super::rule::Rule;
+use super::schema::MAX_VIOLATIONS;
+use super::tool::Tool;
+use super::workflow::Workflow;
 use crate::gate::level::{Rung, Validation};
-use crate::gate::outcome::FailureMode;
 use crate::gate::risk::Risk;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
@@ -29,7 +27,7 @@ pub struct Case<'a> {
     /// The workflow's policy.
     pub workflow: &'a Workflow,
     /// Where the workflow stands.
-    pub standing: &'a Standing,
+    pub standing: &'a Status,
     /// The tool, where the tool API has one that matches.
     pub tool: Option<&'a Tool>,
     /// What conditions can read.
@@ -60,149 +58,6 @@ impl Case<'_> {
         !finding.clamped && (finding.watched || self.is_shadow())
     }
 }
-
-/// A rule's name, as refusals, logs and `explain` give it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleName {
-    /// The tool is not among the workflow's.
-    Unlisted,
-    /// The tool's schema.
-    Arguments,
-    /// The tool is forbidden.
-    Forbidden,
-    /// The tool's `deny_when`.
-    DenyWhen,
-    /// The effective level's verdict for the tool's risk.
-    Level,
-    /// Strict validation: a tool without a schema.
-    Validation,
-    /// The tool's `hold_when`.
-    HoldWhen,
-    /// The tool's `escalate_when`.
-    EscalateWhen,
-    /// The run escalated before: a person has its case now.
-    Escalated,
-    /// The tool's ceiling.
-    Always,
-    /// A reviewer's denial that stands.
-    Denied,
-    /// The same call again and again in one run.
-    Loop,
-    /// A cap on calls per time.
-    Volume,
-    /// A cap on calls in flight.
-    Concurrency,
-    /// As many risky runs are under way as the budget has room for.
-    Exposure,
-    /// The tool's `duplicate`: done already, or under way.
-    Duplicate,
-    /// The agent's idempotency key.
-    Idempotency,
-    /// The tool's `limits`.
-    Limits,
-}
-
-impl RuleName {
-    /// The name as it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RuleName::Unlisted => "unlisted",
-            RuleName::Arguments => "arguments",
-            RuleName::Forbidden => "forbidden",
-            RuleName::DenyWhen => "deny_when",
-            RuleName::Level => "level",
-            RuleName::Validation => "validation",
-            RuleName::HoldWhen => "hold_when",
-            RuleName::EscalateWhen => "escalate_when",
-            RuleName::Escalated => "escalated",
-            RuleName::Always => "always",
-            RuleName::Denied => "denied",
-            RuleName::Loop => "loop",
-            RuleName::Volume => "volume",
-            RuleName::Concurrency => "concurrency",
-            RuleName::Exposure => "exposure",
-            RuleName::Duplicate => "duplicate",
-            RuleName::Idempotency => "idempotency",
-            RuleName::Limits => "limits",
-        }
-    }
-}
-
-impl fmt::Display for RuleName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What one rule says of a call, where it does not allow it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What it says.
-    pub verdict: Verdict,
-    /// Which rule.
-    pub rule: RuleName,
-    /// Where it was written.
-    pub place: Option<Place>,
-    /// Why, as a sentence without its full stop.
-    pub detail: String,
-    /// How the arguments fail the schema.
-    pub violations: Vec<Violation>,
-    /// An operator's clamp binds: it acts in shadow too.
-    pub clamped: bool,
-    /// The rule itself is in shadow: what it says neither acts nor costs.
-    pub watched: bool,
-}
-
-impl Finding {
-    pub(super) fn new(
-        verdict: Verdict,
-        rule: RuleName,
-        place: &Place,
-        detail: impl Into<String>,
-    ) -> Self {
-        Finding {
-            place: Some(place.clone()),
-            ..Finding::nowhere(verdict, rule, detail)
-        }
-    }
-
-    /// A finding of a rule that is not written anywhere.
-    #[must_use]
-    pub fn nowhere(verdict: Verdict, rule: RuleName, detail: impl Into<String>) -> Self {
-        Finding {
-            verdict,
-            rule,
-            place: None,
-            detail: detail.into(),
-            violations: Vec::new(),
-            clamped: false,
-            watched: false,
-        }
-    }
-
-    /// The mode that being stopped by this rule books at once. Arguments that a schema stops are a
-    /// mistake, not yet a failure; what a level, a ceiling or a reviewer stops costs nothing (G6),
-    /// and neither does what a rule says that is only tried out.
-    #[must_use]
-    pub const fn books(&self) -> Option<FailureMode> {
-        if self.watched {
-            return None;
-        }
-        match (self.verdict, self.rule) {
-            (Verdict::Deny, RuleName::Forbidden | RuleName::DenyWhen) => {
-                Some(FailureMode::PolicyViolation)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The request gives something that a condition reads in a way that two readers could read
-/// differently: 400, and nothing is booked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable(pub String);
 
 /// Why a walk through the rules ends early.
 enum Stop {
@@ -464,7 +319,7 @@ fn cannot_be_evaluated(condition: &Condition, why: &str) -> String {
     )
 }
 
-fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
+fn level(standing: &Status, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
     let says = |rung: &Rung| match tool {
         Some(tool) => rung.verdict(risk, &tool.name),
         None => rung.verdicts[risk as usize],
@@ -491,7 +346,7 @@ fn level(standing: &Standing, risk: Risk, tool: Option<&Tool>) -> Option<Finding
 }
 
 /// Strict validation holds what nothing describes. A read changes nothing, so it may go without.
-fn strict_validation(workflow: &Workflow, standing: &Standing, tool: &Tool) -> Option<Finding> {
+fn strict_validation(workflow: &Workflow, standing: &Status, tool: &Tool) -> Option<Finding> {
     let validation = standing.rung.validation.unwrap_or(workflow.validation);
     let undescribed =
         validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
@@ -508,6 +363,7 @@ fn strict_validation(workflow: &Workflow, standing: &Standing, tool: &Tool) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::outcome::FailureMode;
 
     #[test]
     fn g6_only_what_the_policy_forbids_costs_budget() {

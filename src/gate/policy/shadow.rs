@@ -1,7 +1,8 @@
 //! What of a workflow's tools is in shadow: whole tools, and single rules of tools that act.
 
-use super::judge::RuleName;
-use super::{Mode, Place, PolicySet, Tool, Workflow};
+use super::finding::RuleName;
+use super::{Mode, PolicySet, Tool, Workflow};
+use crate::gate::location::SourceLocation;
 use crate::gate::name::ToolName;
 use crate::gate::time::Time;
 
@@ -15,7 +16,7 @@ pub struct Watched {
     /// When it begins to act.
     pub until: Time,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// The tools that `workflow` reaches and their rules that are in shadow at `now`, in the order of
@@ -39,7 +40,7 @@ pub fn watched(workflow: &Workflow, policies: &PolicySet, now: Time) -> Vec<Watc
 }
 
 fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
-    let watched = |rule: Option<RuleName>, mode: Mode, place: &Place| match mode {
+    let watched = |rule: Option<RuleName>, mode: Mode, place: &SourceLocation| match mode {
         Mode::Shadow { until } if now < until => Some(Watched {
             tool: tool.name.clone(),
             rule,
@@ -60,7 +61,7 @@ fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
         rule.as_ref()
             .and_then(|rule| watched(Some(name), rule.mode, &rule.place))
     });
-    let deeds = tool.deeds.iter().flat_map(|rules| {
+    let dedup = tool.dedup.iter().flat_map(|rules| {
         let duplicate = rules
             .duplicate
             .iter()
@@ -73,6 +74,6 @@ fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
         )
     });
     conditions
-        .chain(deeds.filter_map(|(name, mode, place)| watched(Some(name), mode, place)))
+        .chain(dedup.filter_map(|(name, mode, place)| watched(Some(name), mode, place)))
         .collect()
 }

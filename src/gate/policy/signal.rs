@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Condition, Place, Rule};
+use super::condition::Condition;
+use super::rule::Rule;
+use crate::gate::location::SourceLocation;
 use crate::gate::name::{SignalName, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 
@@ -31,7 +33,7 @@ pub struct Signal {
     /// Where the secrets of its senders are; where it has none, a sender needs a reporter's token.
     pub secret: Option<SecretPlace>,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// Which run a signal is about.

@@ -4,25 +4,12 @@
 //! validation, an escalation or a clamp holds it all the same. What cannot be evaluated is not
 //! skipped (G3).
 
-use serde::Serialize;
-
-use super::judge::{Case, RuleName};
-use super::{Condition, judge};
-use crate::gate::name::{StepName, ToolName};
+use super::finding::RuleName;
+use super::judge;
+use super::judge::Case;
+use super::workflow::Skip;
+use crate::gate::name::StepName;
 use crate::gate::verdict::Verdict;
-
-/// A review that a step of the workflow skips.
-#[derive(Debug, Serialize)]
-pub struct Skip {
-    /// The step.
-    pub step: StepName,
-    /// Of which tool.
-    pub tool: ToolName,
-    /// Which rule's.
-    pub rule: RuleName,
-    /// For which cases; `None` for every one.
-    pub cases: Option<Condition>,
-}
 
 /// The steps that would let this call go, which the rules hold.
 #[must_use]

@@ -171,7 +171,7 @@ fn tool_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
         "deny_when" | "hold_when" | "escalate_when" => rule_is_tighter(old, new),
         "deeds" => match (old, new) {
             (Value::Object(old), Value::Object(new)) => {
-                first_wider(old, new, deed_member_is_tighter).is_none()
+                first_wider(old, new, dedup_member_is_tighter).is_none()
             }
             _ => old.is_null(),
         },
@@ -183,7 +183,7 @@ fn tool_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     }
 }
 
-fn deed_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
+fn dedup_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
     match (key, old, new) {
         ("duplicate" | "reverses", ..) => rule_is_tighter(old, new),
         ("reversed_within", ..) => old.is_null() || new.as_u64() > old.as_u64(),
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_limit_or_a_duplicate_counts_like_any_rule() {
         let shadow = json!({ "shadow": { "until": 1 } });
-        let deeds = |duplicate: Value, limits: Value| json!({ "duplicate": duplicate, "reverses": null, "reversed_within": null, "limits": limits });
+        let dedup = |duplicate: Value, limits: Value| json!({ "duplicate": duplicate, "reverses": null, "reversed_within": null, "limits": limits });
         let (limit, other) = (
             json!({ "sum": "a", "deny_above": "5" }),
             json!({ "sum": "b", "deny_above": "5" }),
@@ -281,8 +281,8 @@ mod tests {
             rule["mode"] = shadow.clone();
             rule
         };
-        let (none, with) = (deeds(Value::Null, json!([])), |limits: &[&Value]| {
-            deeds(Value::Null, json!(limits))
+        let (none, with) = (dedup(Value::Null, json!([])), |limits: &[&Value]| {
+            dedup(Value::Null, json!(limits))
         });
         for (old, new, tighter) in [
             (Value::Null, with(&[&limit]), true),
@@ -296,16 +296,16 @@ mod tests {
             ),
             (with(&[&limit]), with(&[&other]), false),
             (
-                deeds(limit.clone(), json!([])),
-                deeds(watched(&limit), json!([])),
+                dedup(limit.clone(), json!([])),
+                dedup(watched(&limit), json!([])),
                 false,
             ),
             (
-                deeds(watched(&limit), json!([])),
-                deeds(limit.clone(), json!([])),
+                dedup(watched(&limit), json!([])),
+                dedup(limit.clone(), json!([])),
                 true,
             ),
-            (deeds(limit.clone(), json!([])), none.clone(), false),
+            (dedup(limit.clone(), json!([])), none.clone(), false),
         ] {
             assert_eq!(says("deeds", &old, &new), tighter, "{old} to {new}");
         }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::{Effects, MAX_WAIVER, WAIVER_ENDS_AFTER, WAIVERS_WITHIN, Waiver, WorkflowState};
 use crate::gate::budget::account::Posting;
 use crate::gate::budget::posture::Posture;
-use crate::gate::budget::window::{Delta, Shift};
+use crate::gate::budget::shift::{Delta, Shift};
 use crate::gate::earn::Progress;
 use crate::gate::event::{Admission, Event, Revision, TalliedMinute};
-use crate::gate::facets::{FacetCounts, Facets, ModeShift, mode_shifts};
 use crate::gate::name::{LevelName, PersonName, StepName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::past::Imported;
 use crate::gate::review::LastReview;
 use crate::gate::run::{Charge, Mark, RunRef};
+use crate::gate::run_flags::{ModeShift, RunFlagCounts, RunFlags, mode_shifts};
 use crate::gate::time::Time;
 
 /// One run that counts and was unacceptable.
@@ -128,14 +128,14 @@ impl WorkflowState {
         &mut self,
         at: Time,
         run: &RunRef,
-        (high, seen): (bool, Facets),
+        (high, seen): (bool, RunFlags),
         charges: &[Charge],
         effects: &mut Effects,
     ) {
         let posting = Posting {
             booked_at: at,
             shift: Shift {
-                facets: FacetCounts::one(Facets::of(seen, charges)),
+                facets: RunFlagCounts::one(RunFlags::of(seen, charges)),
                 ..Shift::of(FAILED, high)
             },
             modes: distinct(charges),
@@ -211,7 +211,7 @@ impl WorkflowState {
     fn import(&mut self, at: Time, imported: &Imported, effects: &mut Effects) {
         let terms = Arc::clone(&self.terms);
         let postings = imported.postings(&terms.objective);
-        for turn in self.account.post_all(&terms, at, &postings) {
+        for turn in self.account.post_all(terms.budget(), at, &postings) {
             self.note_turn(at, turn, effects);
         }
     }
@@ -322,7 +322,7 @@ impl WorkflowState {
         if posting.shift.all.runs > 0 {
             self.reviews.booked(at);
         }
-        for turn in self.account.post(&terms, at, posting) {
+        for turn in self.account.post(terms.budget(), at, posting) {
             self.note_turn(at, turn, effects);
         }
     }
@@ -367,7 +367,7 @@ fn shift(revision: &Revision) -> Shift {
         Mark::Excluded => (0, 0, 0),
     };
     let (was, now) = (counts(revision.was), counts(revision.now));
-    let facets = FacetCounts::between(revision.facets_were, revision.facets);
+    let facets = RunFlagCounts::between(revision.facets_were, revision.facets);
     Shift {
         idle: now.2 - was.2,
         facets,

@@ -12,9 +12,9 @@ use crate::gate::earn::{Earned, Gain, Progress, Step};
 use crate::gate::event::{Admission, Effect};
 use crate::gate::level::{Level, Rung};
 use crate::gate::name::{ApprovalId, LevelName, PersonName, StepName};
-use crate::gate::policy::Terms;
 use crate::gate::review::Reviews;
 use crate::gate::run::{Mark, RunRef};
+use crate::gate::terms::Terms;
 use crate::gate::time::Time;
 
 impl WorkflowState {

@@ -6,14 +6,17 @@ use super::{MAX_WAIVERS, WAIVERS_WITHIN, Waiver, WorkflowState};
 use crate::gate::approval::{Queue, TimedGrants};
 use crate::gate::budget::account::Account;
 use crate::gate::budget::posture::Posture;
+use crate::gate::budget::sentence;
 use crate::gate::change_log::ChangeLog;
+use crate::gate::clamp::Clamp;
 use crate::gate::escalated::Escalated;
-use crate::gate::event::{Admission, Clamp};
+use crate::gate::event::Admission;
+use crate::gate::level::{Changes, Level};
 use crate::gate::name::{CallId, LevelName};
 use crate::gate::pace::Pace;
-use crate::gate::policy::Terms;
 use crate::gate::sample::Samples;
-use crate::gate::standing::{Binds, Effective, Standing};
+use crate::gate::status::{Binds, Effective, Status};
+use crate::gate::terms::Terms;
 use crate::gate::time::Time;
 
 impl WorkflowState {
@@ -140,8 +143,46 @@ impl WorkflowState {
 
     /// Where it stands, in everything that a call is judged by.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        Standing::of(self)
+    pub fn standing(&self) -> Status {
+        let (terms, account, effective) = (self.terms(), self.account(), self.effective());
+        let rung = self.rung(effective.level);
+        let (all, high) = account.balances(&terms.objective, self.now());
+        let name = |level: Level| terms.ladder.name(level).clone();
+        let frozen_by_burn = account.burn().is_some_and(|burn| burn.cause.is_none());
+        Status {
+            earned: name(effective.earned),
+            cap: effective.cap.map(name),
+            clamp: effective.clamp.cloned(),
+            ceiling: effective.clamp.map(|clamp| {
+                terms
+                    .ladder
+                    .rung(
+                        terms
+                            .ladder
+                            .find(clamp.to.as_str())
+                            .unwrap_or_else(|| terms.ladder.lowest()),
+                    )
+                    .clone()
+            }),
+            binds: effective.binds,
+            posture: account.posture(),
+            all,
+            high,
+            remaining: all.remaining().min(high.remaining()),
+            burn: account.burn_rates(&terms.objective, self.now()),
+            pause: if account.posture() == Posture::Healthy {
+                None
+            } else {
+                self.pace().usual(self.now())
+            },
+            changes: if frozen_by_burn {
+                Changes::Frozen
+            } else {
+                rung.changes
+            },
+            why: sentence::spent(&all, &high).into(),
+            rung,
+        }
     }
 
     /// The waiver that is on, where one is.

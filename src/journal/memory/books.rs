@@ -11,10 +11,10 @@ use crate::gate::booking::{
     BookedRun, Changed, CheckState, RunEnd, add_new, counts_anyway, counts_mode, reasons,
 };
 use crate::gate::event::{Entry, Event, Revision, TalliedMinute};
-use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
+use crate::gate::run_flags::RunFlags;
 use crate::gate::state::State;
 use crate::gate::time::Time;
 use crate::journal::booked;
@@ -122,7 +122,7 @@ impl MemoryBooks {
         run: &RunRef,
         at: Time,
         high: bool,
-        seen: Facets,
+        seen: RunFlags,
         charges: &[Charge],
     ) {
         let row = match self.row_of(workflow, run) {

@@ -21,10 +21,11 @@ use crate::gate::json::Json;
 use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, StepName, Subject, ToolName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::facts::{Facts, Lookup, RunFacts};
-use crate::gate::policy::judge::{Case, Finding, RuleName, Unreadable};
+use crate::gate::policy::finding::{Finding, RuleName, Unreadable};
+use crate::gate::policy::judge::Case;
 use crate::gate::policy::{Api, Tool, judge, skip};
 use crate::gate::risk::Risk;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::receipt::Receipt;
@@ -368,7 +369,7 @@ impl Ledger {
                 Hold::Released(call)
             }
             Some(finding) => {
-                // What the book of deeds holds is nobody's review to skip.
+                // What the dedup index holds is nobody's review to skip.
                 let steps = if Some(finding.rule) == held_by {
                     steps
                 } else {
@@ -410,7 +411,7 @@ impl Ledger {
         &self,
         mut call: InFlightCall,
         input: &DecisionInput<'_>,
-        judged: (&Standing, u64),
+        judged: (&Status, u64),
         now: Time,
     ) -> Result<Admit, Outdated> {
         let epoch = judged.1;
@@ -482,7 +483,7 @@ impl Ledger {
         input: &DecisionInput<'_>,
         finding: Finding,
         steps: Vec<StepName>,
-        judged: (&Standing, u64),
+        judged: (&Status, u64),
         now: Time,
     ) -> Hold {
         let epoch = judged.1;
@@ -629,7 +630,7 @@ impl Ledger {
                 .as_deref()
                 .filter(|_| call.under.is_some() && used.is_none())
                 .cloned(),
-            deed: call.deed(),
+            operation: call.operation(),
         };
         call.admitted = true;
         call.handle
@@ -810,7 +811,7 @@ impl RunState {
 pub(in crate::ledger) fn facts<'a>(
     input: &'a DecisionInput<'_>,
     call: &'a InFlightCall,
-    standing: &'a Standing,
+    standing: &'a Status,
     run: RunFacts<'a>,
 ) -> Facts<'a> {
     let state = call.run.lock();

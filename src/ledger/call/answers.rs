@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::gate::deed::KEY_LASTS;
+use crate::gate::dedup::KEY_LASTS;
 use crate::gate::name::CallId;
 use crate::gate::time::Time;
 

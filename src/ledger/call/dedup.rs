@@ -19,16 +19,19 @@ use super::answers::{Answer, Answers};
 use super::permit::InFlightCall;
 use crate::api::Moment;
 use crate::gate::booking::Change;
-use crate::gate::deed::{
-    Amount, Book, Deed, Doer, Done, Keyed, Share, Stage, Undone, Work, series,
+use crate::gate::dedup::{
+    Amount, CallStage, DedupIndex, Doer, EarlierCall, Keyed, LimitShare, Operation, Reversal, Work,
+    series,
 };
 use crate::gate::digest::Digest;
 use crate::gate::name::{Subject, ToolName};
 use crate::gate::outcome::{FailureMode, Source};
-use crate::gate::policy::deed::{Limit, Per, Reading, Reverses, Twice};
+use crate::gate::policy::dedup::reading::DedupReading;
+use crate::gate::policy::dedup::{Limit, Per, Reverses, Twice};
 use crate::gate::policy::facts::Facts;
-use crate::gate::policy::judge::{Finding, Judged, RuleName, Unreadable};
-use crate::gate::policy::{DeedRules, Tool, deed};
+use crate::gate::policy::finding::{Finding, RuleName, Unreadable};
+use crate::gate::policy::judge::Judged;
+use crate::gate::policy::{DedupRules, Tool, dedup};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
@@ -44,17 +47,17 @@ const KEY_HEADER: &str = "idempotency-key";
 pub const MAX_KEY: usize = 255;
 
 /// What was done, and the answers to it.
-pub(in crate::ledger) struct Deeds(Mutex<Living>);
+pub(in crate::ledger) struct Dedup(Mutex<Living>);
 
 struct Living {
-    book: Book,
+    book: DedupIndex,
     answers: Answers,
 }
 
 /// What a call is about to do.
 pub(in crate::ledger) struct Doing {
     tool: Arc<Tool>,
-    deed: Deed,
+    operation: Operation,
     /// The work that nobody may do twice.
     work: Option<Digest>,
     /// By limit, what it adds to which sum.
@@ -69,7 +72,7 @@ pub(in crate::ledger) struct Doing {
     spare: bool,
     taken: bool,
     /// The call that did the same before, where this one goes all the same.
-    repeats: Option<Done>,
+    repeats: Option<EarlierCall>,
     answer: Option<Answer>,
 }
 
@@ -79,7 +82,7 @@ pub struct Recalled {
     /// Which rule, and why.
     pub finding: Finding,
     /// The call that did it before.
-    pub earlier: Option<Done>,
+    pub earlier: Option<EarlierCall>,
     /// The limit that is reached.
     pub reached: Option<Reached>,
     /// The idempotency key was used for another call.
@@ -126,13 +129,13 @@ struct Checked {
     found: Option<Recalled>,
     /// The same by what is in shadow.
     watched: Option<Finding>,
-    repeats: Option<Done>,
+    repeats: Option<EarlierCall>,
 }
 
-impl Deeds {
+impl Dedup {
     /// What was done by the journal.
-    pub(in crate::ledger) fn new(book: Book) -> Self {
-        Deeds(Mutex::new(Living {
+    pub(in crate::ledger) fn new(book: DedupIndex) -> Self {
+        Dedup(Mutex::new(Living {
             book,
             answers: Answers::default(),
         }))
@@ -146,8 +149,8 @@ impl Deeds {
 impl Ledger {
     /// A copy of everything that is remembered of what was done.
     #[must_use]
-    pub fn deeds(&self) -> Book {
-        self.deeds.lock().book.clone()
+    pub fn dedup(&self) -> DedupIndex {
+        self.dedup.lock().book.clone()
     }
 
     /// What the call is about to do. A branch where nobody wants that remembered.
@@ -161,7 +164,7 @@ impl Ledger {
     ) -> Asked {
         let Some(tool) = input
             .tool
-            .filter(|tool| tool.deeds.is_some() || tool.risk != Risk::Read)
+            .filter(|tool| tool.dedup.is_some() || tool.risk != Risk::Read)
         else {
             return Asked::Nothing;
         };
@@ -178,7 +181,7 @@ impl Ledger {
             Ok(key) => key,
             Err(why) => return Asked::Refused(Refusal::IdempotencyKey(why)),
         };
-        if tool.deeds.is_none() && key.is_none() {
+        if tool.dedup.is_none() && key.is_none() {
             return Asked::Nothing;
         }
         let (workflow, agent) = (call.handle.policy.name.as_str(), input.agent.as_str());
@@ -193,12 +196,12 @@ impl Ledger {
             None => None,
         };
         let mut doing = Box::new(Doing::of(Arc::clone(tool), key, watched));
-        if let Some(rules) = &tool.deeds {
-            let reading = match deed::read(tool, rules, facts, subject, now) {
+        if let Some(rules) = &tool.dedup {
+            let reading = match dedup::reading::read(tool, rules, facts, subject, now) {
                 Ok(reading) => reading,
                 Err(Unreadable(what)) => return Asked::Refused(Refusal::Unreadable(what)),
             };
-            doing.spare |= doing.deed.key.is_none() && rules.only_watch(now);
+            doing.spare |= doing.operation.key.is_none() && rules.only_watch(now);
             doing.plan(rules, reading, workflow, agent, subject);
         }
         Asked::This(doing)
@@ -212,7 +215,7 @@ impl Ledger {
         judged: Judged,
         now: Time,
     ) -> Recall {
-        let mut living = self.deeds.lock();
+        let mut living = self.dedup.lock();
         living.pass(now);
         let checked = living.check(&doing, &call, false, now);
         if let Some(answer) = checked.answer {
@@ -250,7 +253,7 @@ impl Ledger {
         now: Time,
     ) -> Option<Recalled> {
         let mut doing = call.doing.take_if(|doing| !doing.taken)?;
-        let mut living = self.deeds.lock();
+        let mut living = self.dedup.lock();
         let checked = living.check(&doing, call, true, now);
         if checked.found.is_none() {
             doing.repeats = checked.repeats;
@@ -267,7 +270,7 @@ impl Ledger {
         let Some(mut doing) = call.doing.take_if(|doing| !doing.taken) else {
             return true;
         };
-        let mut living = self.deeds.lock();
+        let mut living = self.dedup.lock();
         let checked = living.check(&doing, call, false, now);
         let is_free = checked.found.is_none() && checked.answer.is_none();
         if is_free {
@@ -288,7 +291,7 @@ impl Ledger {
     ) -> Admit {
         (call.verdict, call.rule) = (Verdict::Deny, Some(recalled.finding.rule.as_str()));
         let answered = recalled.earlier.as_ref().filter(|earlier| {
-            recalled.finding.rule == RuleName::Duplicate && earlier.stage == Stage::Done
+            recalled.finding.rule == RuleName::Duplicate && earlier.stage == CallStage::Done
         });
         if let Some(earlier) = answered {
             let note = format!(
@@ -319,14 +322,14 @@ impl Ledger {
         undoing: &Undoing,
         by: &InFlightCall,
         now: Time,
-    ) -> Option<Undone> {
-        let mut living = self.deeds.lock();
-        let Done { doer, .. } = living
+    ) -> Option<Reversal> {
+        let mut living = self.dedup.lock();
+        let EarlierCall { doer, .. } = living
             .book
             .undoable(&undoing.work, undoing.within, now, by.id)?
             .clone();
         // What the journal is not told of is not forgotten here either.
-        let undone = by.admitted.then_some(Undone {
+        let undone = by.admitted.then_some(Reversal {
             work: undoing.work,
             call: doer.call,
         });
@@ -379,11 +382,11 @@ impl InFlightCall {
     }
 
     /// What is remembered of it.
-    pub(in crate::ledger) fn deed(&self) -> Option<Box<Deed>> {
+    pub(in crate::ledger) fn operation(&self) -> Option<Box<Operation>> {
         self.doing
             .as_ref()
             .filter(|doing| doing.taken)
-            .map(|doing| Box::new(doing.deed.clone()))
+            .map(|doing| Box::new(doing.operation.clone()))
     }
 
     /// Will its answer be asked for again?
@@ -393,12 +396,16 @@ impl InFlightCall {
             && self
                 .doing
                 .as_ref()
-                .is_some_and(|doing| doing.deed.key.is_some())
+                .is_some_and(|doing| doing.operation.key.is_some())
     }
 
     /// This is its answer.
     pub fn keep_answer(&mut self, answer: Answer) {
-        if let Some(doing) = self.doing.as_mut().filter(|doing| doing.deed.key.is_some()) {
+        if let Some(doing) = self
+            .doing
+            .as_mut()
+            .filter(|doing| doing.operation.key.is_some())
+        {
             doing.answer = Some(answer);
         }
     }
@@ -429,11 +436,11 @@ impl InFlightCall {
     }
 
     /// The call is over, and that is journaled.
-    pub(in crate::ledger) fn close_deed(&mut self, executed: Executed, now: Time) {
+    pub(in crate::ledger) fn close_operation(&mut self, executed: Executed, now: Time) {
         let Some(doing) = self.doing.take().filter(|doing| doing.taken) else {
             return;
         };
-        let mut living = self.ledger.deeds.lock();
+        let mut living = self.ledger.dedup.lock();
         living.book.settle(self.id, executed);
         if let Some(answer) = doing.answer.filter(|_| executed == Executed::Yes) {
             living.answers.keep(self.id, answer, now);
@@ -454,7 +461,7 @@ impl InFlightCall {
 
 impl Doing {
     fn of(tool: Arc<Tool>, key: Option<Keyed>, watched: bool) -> Self {
-        let deed = Deed {
+        let operation = Operation {
             at: Time::default(),
             works: Vec::new(),
             key,
@@ -462,7 +469,7 @@ impl Doing {
         };
         Doing {
             tool,
-            deed,
+            operation,
             work: None,
             shares: Vec::new(),
             undoes: None,
@@ -479,8 +486,8 @@ impl Doing {
     /// Turns what was read of the call into digests: what it touched is not in the book.
     fn plan(
         &mut self,
-        rules: &DeedRules,
-        reading: Reading,
+        rules: &DedupRules,
+        reading: DedupReading,
         workflow: &str,
         agent: &str,
         subject: Option<&Subject>,
@@ -493,14 +500,14 @@ impl Doing {
                 .collect();
             let work = digest(&parts);
             self.work = Some(work);
-            self.deed.works.push(Work {
+            self.operation.works.push(Work {
                 work,
                 keep: duplicate.within,
                 each: false,
             });
         }
         if let (Some(keep), Some(subject)) = (rules.reversed_within, subject) {
-            self.deed.works.push(Work {
+            self.operation.works.push(Work {
                 work: touched(&tool, subject),
                 keep,
                 each: true,
@@ -530,7 +537,7 @@ impl Doing {
     fn add(&mut self, series: Digest, amount: Amount, limit: &Limit) {
         let (keep, grain) = (limit.within, series::grain(limit.within));
         match self
-            .deed
+            .operation
             .shares
             .iter_mut()
             .find(|share| share.series == series)
@@ -538,7 +545,7 @@ impl Doing {
             Some(share) => {
                 (share.keep, share.grain) = (share.keep.max(keep), share.grain.min(grain));
             }
-            None => self.deed.shares.push(Share {
+            None => self.operation.shares.push(LimitShare {
                 series,
                 amount,
                 keep,
@@ -558,19 +565,19 @@ impl Living {
         let doer = call.doer();
         // A call that is only watched passes a full book, and is not remembered: what is watched
         // must not grow without bound either.
-        if doing.spare && self.book.room(&doer.workflow, &doing.deed).is_err() {
+        if doing.spare && self.book.room(&doer.workflow, &doing.operation).is_err() {
             return;
         }
-        doing.deed.at = now;
+        doing.operation.at = now;
         doing.taken = true;
-        self.book.admit(&doer, &doing.deed);
+        self.book.admit(&doer, &doing.operation);
     }
 
     /// What is known against the call. An approved one is past what would only hold it.
     fn check(&self, doing: &Doing, call: &InFlightCall, approved: bool, now: Time) -> Checked {
         let mut checked = Checked::default();
         if let Some(used) = doing
-            .deed
+            .operation
             .key
             .and_then(|key| self.book.key(&key.key, now).map(|used| (key, used)))
         {
@@ -578,7 +585,7 @@ impl Living {
             match self
                 .answers
                 .of(used.done.doer.call)
-                .filter(|_| used.payload == key.payload && used.done.stage == Stage::Done)
+                .filter(|_| used.payload == key.payload && used.done.stage == CallStage::Done)
             {
                 Some(answer) => checked.answer = Some(answer),
                 None => checked.found = Some(used_key(used.payload != key.payload, &used.done)),
@@ -589,7 +596,7 @@ impl Living {
         let held_watched = doing.unread_watched.clone().map(Recalled::of);
         let room = self
             .book
-            .room(&call.handle.policy.name, &doing.deed)
+            .room(&call.handle.policy.name, &doing.operation)
             .err()
             .filter(|_| !approved && !doing.spare);
         let full = room.map(|full| {
@@ -604,7 +611,7 @@ impl Living {
             ))
         });
         let mut found: Vec<Recalled> = [held, held_watched, full].into_iter().flatten().collect();
-        let Some(rules) = &doing.tool.deeds else {
+        let Some(rules) = &doing.tool.dedup else {
             checked.found = found.into_iter().next();
             return checked;
         };
@@ -708,7 +715,7 @@ fn strictest(found: Vec<Recalled>) -> Option<Recalled> {
         .find(|recalled| Some(recalled.finding.verdict) == strictest)
 }
 
-fn done_already(duplicate: &deed::Duplicate, earlier: &Done, now: Time) -> Recalled {
+fn done_already(duplicate: &dedup::Duplicate, earlier: &EarlierCall, now: Time) -> Recalled {
     let key = duplicate
         .key
         .iter()
@@ -717,7 +724,7 @@ fn done_already(duplicate: &deed::Duplicate, earlier: &Done, now: Time) -> Recal
         .join(", ");
     let detail = format!(
         "the same {key} within {} {}",
-        deed::Spelled(duplicate.within),
+        dedup::Spelled(duplicate.within),
         earlier_call(earlier)
     );
     let watched = duplicate.mode.is_shadow(now);
@@ -732,7 +739,7 @@ fn done_already(duplicate: &deed::Duplicate, earlier: &Done, now: Time) -> Recal
     }
 }
 
-fn used_key(mismatch: bool, earlier: &Done) -> Recalled {
+fn used_key(mismatch: bool, earlier: &EarlierCall) -> Recalled {
     let detail = if mismatch {
         format!(
             "this idempotency key was used for another payload: {}",
@@ -755,11 +762,11 @@ fn used_key(mismatch: bool, earlier: &Done) -> Recalled {
     }
 }
 
-fn earlier_call(earlier: &Done) -> String {
+fn earlier_call(earlier: &EarlierCall) -> String {
     let what = match earlier.stage {
-        Stage::InFlight => "is under way",
-        Stage::Done => "was done",
-        Stage::Unknown => "was sent, and its answer was lost",
+        CallStage::InFlight => "is under way",
+        CallStage::Done => "was done",
+        CallStage::Unknown => "was sent, and its answer was lost",
     };
     format!(
         "{what}: call {} of run `{}`, at {}",
@@ -777,9 +784,9 @@ fn finding(verdict: Verdict, rule: RuleName, tool: &Tool, detail: String) -> Fin
 }
 
 fn rule_of(doing: &Doing) -> RuleName {
-    if doing.deed.key.is_some() {
+    if doing.operation.key.is_some() {
         RuleName::Idempotency
-    } else if doing.deed.works.is_empty() {
+    } else if doing.operation.works.is_empty() {
         RuleName::Limits
     } else {
         RuleName::Duplicate

@@ -12,12 +12,12 @@
 use super::admit::{Admit, Refusal};
 use super::permit::{InFlightCall, Settlement};
 use crate::gate::event::Event;
-use crate::gate::facets::Facet;
 use crate::gate::name::RunId;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
 use crate::gate::run::{Executed, RunRef};
+use crate::gate::run_flags::RunFlag;
 use crate::gate::time::Time;
 use crate::journal::port::Journal;
 use crate::ledger::runs::open::{Key, charge, wire_charge};
@@ -54,7 +54,7 @@ impl InFlightCall {
         self.unescalated = call == Call::Unescalated && !self.missed;
         if call != Call::Plain {
             let mut run = self.run.lock();
-            run.seen = run.seen.with(Facet::EscalationDue);
+            run.seen = run.seen.with(RunFlag::EscalationDue);
         }
     }
 
@@ -122,7 +122,7 @@ impl Admit {
         };
         if std::mem::take(&mut call.unescalated) {
             let mut run = call.run.lock();
-            run.seen = run.seen.with(Facet::EscalationCaught);
+            run.seen = run.seen.with(RunFlag::EscalationCaught);
         }
         self
     }

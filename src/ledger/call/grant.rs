@@ -9,7 +9,7 @@ use crate::gate::approval::queue::ENOUGH_DENIALS;
 use crate::gate::approval::{Approval, Escalate, Request, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::name::{ApprovalId, StepName};
-use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ids;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::admit::DecisionInput;
 use super::permit::InFlightCall;
 use crate::gate::name::CallId;
-use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::risk::Risk;
 use crate::gate::time::{Time, minutes};
 use crate::gate::verdict::Verdict;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::dedup::Doing;
 use crate::gate::booking::Change;
-use crate::gate::deed::Undone;
+use crate::gate::dedup::Reversal;
 use crate::gate::event::{Event, HeldBy};
 use crate::gate::incident;
 use crate::gate::name::{CallId, GrantId, RunId, Subject, ToolName};
@@ -257,7 +257,7 @@ impl InFlightCall {
             drop(run);
             self.close_late(result);
             self.settled(executed, None, now);
-            return self.close_deed(executed, now);
+            return self.close_operation(executed, now);
         }
         if self.exposed && executed == Executed::No {
             run.spare(&self.handle.shard);
@@ -344,13 +344,13 @@ impl InFlightCall {
             );
         }
         // Last, so that whoever finds the work done finds its run in the journal as well.
-        self.close_deed(executed, now);
+        self.close_operation(executed, now);
     }
 
     /// Tells the journal that the call is over; after everything that it cost. A crash between the
     /// two finds an open call, and books it as ambiguous: the other way round it would find a call
     /// that is over and cost nothing (G9).
-    fn settled(&self, executed: Executed, undid: Option<Undone>, now: Time) {
+    fn settled(&self, executed: Executed, undid: Option<Reversal>, now: Time) {
         if self.admitted {
             let mut live = self.handle.shard.lock();
             let settled = Event::Settled {

@@ -9,7 +9,7 @@ use crate::gate::event::Event;
 use crate::gate::json::Json;
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::judge::Judged;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::gate::{incident, sample};
@@ -24,7 +24,7 @@ impl InFlightCall {
     pub(in crate::ledger) fn keep_arguments(
         &mut self,
         args: Option<&Json<'_>>,
-        standing: &Standing,
+        standing: &Status,
         judged: &Judged,
     ) {
         // In shadow a denial stops nothing, and costs all the same; that of a rule which is only

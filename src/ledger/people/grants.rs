@@ -13,10 +13,10 @@ use crate::gate::approval::TimedGrant;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::{Event, HeldBy};
 use crate::gate::name::{GrantId, PersonName, ToolName, WorkflowName};
-use crate::gate::policy::judge::{Finding, RuleName};
+use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::policy::{HoldRules, Tool};
 use crate::gate::risk::Risk;
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::ids;
 use crate::ledger::Ledger;
@@ -178,7 +178,7 @@ pub(in crate::ledger) fn open(
     call: &InFlightCall,
     tool: Option<&Tool>,
     finding: &Finding,
-    standing: &Standing,
+    standing: &Status,
     now: Time,
 ) -> Option<GrantId> {
     let tool = tool?;
@@ -192,7 +192,7 @@ pub(in crate::ledger) fn open(
 }
 
 /// Is what holds the call something that a time-boxed grant stands for?
-pub(in crate::ledger) fn applies(finding: &Finding, standing: &Standing) -> bool {
+pub(in crate::ledger) fn applies(finding: &Finding, standing: &Status) -> bool {
     let rule = matches!(
         finding.rule,
         RuleName::Level | RuleName::HoldWhen | RuleName::Validation

@@ -15,12 +15,13 @@ use crate::gate::approval::queue::Conflict;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::booking::Change;
 use crate::gate::booking::ids::Candidate;
-use crate::gate::event::{Clamp, Entry, Event};
+use crate::gate::clamp::Clamp;
+use crate::gate::event::{Entry, Event};
 use crate::gate::name::{
     AgentName, ApprovalId, LevelName, PersonName, RunId, StepName, WorkflowName,
 };
 use crate::gate::run::{Charge, Mark};
-use crate::gate::standing::Standing;
+use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::workflow::WorkflowState;
 use crate::journal::port::{Journal, Ticket};
@@ -115,7 +116,7 @@ pub struct View {
     /// What the journal adds up to.
     pub state: WorkflowState,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: Status,
 }
 
 impl Ledger {

@@ -12,12 +12,12 @@ use dashmap::DashMap;
 
 use crate::gate::booking::ids;
 use crate::gate::event::{Event, Revision};
-use crate::gate::facets::Facets;
 use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::policy::{RunRules, Workflow};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
+use crate::gate::run_flags::RunFlags;
 use crate::gate::time::Time;
 use crate::journal::port::Journal;
 use crate::journal::receipt::Receipt;
@@ -114,7 +114,7 @@ pub struct RunState {
     /// What was seen of it besides what went wrong: that an escalation is due, that a hold caught
     /// one that was missed. What is seen of a run after it was booked reaches the books when it
     /// ends.
-    pub seen: Facets,
+    pub seen: RunFlags,
     /// What it did again and again.
     pub(in crate::ledger) repeats: Repeats,
     /// What it has taken of the places for risky runs.
@@ -397,7 +397,7 @@ impl OpenRun {
             charges: Vec::new(),
             booked_at: None,
             escalated: false,
-            seen: Facets::NONE,
+            seen: RunFlags::NONE,
             repeats: Repeats::default(),
             exposed: Holds::default(),
             blocked: 0,
@@ -719,7 +719,7 @@ mod tests {
             charges: Vec::new(),
             booked_at: None,
             escalated: false,
-            seen: Facets::NONE,
+            seen: RunFlags::NONE,
             repeats: Repeats::default(),
             exposed: Holds::default(),
             blocked: 0,

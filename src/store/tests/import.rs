@@ -56,7 +56,7 @@ fn finish(world: &World) -> Result<ImportReply, ImportError> {
 fn imported(world: &World) -> Vec<(u64, u64, u64)> {
     let counts = |event: &Event| match event {
         Event::Imported(imported) => {
-            let sum = |of: fn(&crate::gate::budget::window::Shift) -> i64| {
+            let sum = |of: fn(&crate::gate::budget::shift::Shift) -> i64| {
                 imported
                     .cells
                     .iter()

@@ -733,7 +733,7 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
                 run: run_ref(&name),
                 high: true,
                 charges: charges[..1].to_vec(),
-                seen: Facets::NONE,
+                seen: RunFlags::NONE,
             },
         );
         let order = format!("A-{n}");
@@ -815,7 +815,7 @@ fn facets(dir: &TempDir) -> BTreeMap<&'static str, u64> {
         .account()
         .full_tally(time::days(30), at(60_000))
         .facets;
-    Facet::ALL
+    RunFlag::ALL
         .into_iter()
         .map(|facet| (facet.as_str(), counts.get(facet)))
         .filter(|(_, count)| *count > 0)
@@ -825,12 +825,12 @@ fn facets(dir: &TempDir) -> BTreeMap<&'static str, u64> {
 #[test]
 fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart() {
     let world = World::new();
-    let due = Facets::NONE.with(Facet::EscalationDue);
+    let due = RunFlags::NONE.with(RunFlag::EscalationDue);
     for n in 1..=4 {
         let seen = if n == 4 {
-            due.with(Facet::EscalationCaught)
+            due.with(RunFlag::EscalationCaught)
         } else {
-            Facets::NONE
+            RunFlags::NONE
         };
         world.journal.record(RunRecord {
             seen,

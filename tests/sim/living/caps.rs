@@ -10,7 +10,7 @@ use burngate::gate::level::Volume;
 use burngate::gate::name::LevelName;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::pace::ENOUGH;
-use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::finding::RuleName;
 use burngate::gate::time::{hours, minutes};
 use burngate::ledger::call::admit::{Admit, Refusal};
 use burngate::ledger::call::permit::Settlement;

@@ -5,9 +5,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use burngate::gate::approval::DecisionKind;
-use burngate::gate::deed::Stage;
+use burngate::gate::dedup::CallStage;
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::finding::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{days, hours};
@@ -75,7 +75,7 @@ fn duplicates(desk: &Desk) -> usize {
 /// The living book is the fold's (G12).
 fn same_book(desk: &Desk) {
     desk.journal.write();
-    let (mut live, mut fold) = (desk.ledger.deeds(), desk.journal.state().deeds().clone());
+    let (mut live, mut fold) = (desk.ledger.dedup(), desk.journal.state().dedup().clone());
     live.expire(desk.now());
     fold.expire(desk.now());
     assert_eq!(live.len(), fold.len());
@@ -168,7 +168,7 @@ fn the_earlier_call_is_named_and_only_an_answered_one_makes_a_repeat_duplicate_w
                 .as_ref()
                 .map(|done| (done.doer.call, done.stage))
         ),
-        (RuleName::Duplicate, Some((call, Stage::InFlight)))
+        (RuleName::Duplicate, Some((call, CallStage::InFlight)))
     );
     desk.journal.write();
     assert_eq!(duplicates(&desk), 0, "a retry");
@@ -178,7 +178,7 @@ fn the_earlier_call_is_named_and_only_an_answered_one_makes_a_repeat_duplicate_w
         recalled(ask(&desk, "triage", "api/once", "A-1"))
             .earlier
             .map(|done| done.stage),
-        Some(Stage::Done)
+        Some(CallStage::Done)
     );
     desk.journal.write();
     assert_eq!(duplicates(&desk), 1);
@@ -209,7 +209,7 @@ fn g9_a_crash_forgets_nothing_that_was_done_or_may_have_been() {
     desk.journal.write();
     let after = desk.crash(desk.entries().len());
     std::mem::forget((open, last));
-    for (order, stage) in [("A-1", Stage::Done), ("A-3", Stage::Unknown)] {
+    for (order, stage) in [("A-1", CallStage::Done), ("A-3", CallStage::Unknown)] {
         assert_eq!(
             recalled(ask(&after, "triage", "api/once", order))
                 .earlier

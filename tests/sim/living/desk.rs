@@ -9,24 +9,26 @@ use std::time::Duration;
 
 use burngate::clock::{Clock, GateClock, TimeSource};
 use burngate::gate::approval::{Decision, DecisionKind};
-use burngate::gate::deed::Amount;
+use burngate::gate::dedup::Amount;
 use burngate::gate::digest::Digest;
 use burngate::gate::event::{Entry, Event};
-use burngate::gate::facets::Facets;
 use burngate::gate::level::Validation;
+use burngate::gate::location::SourceLocation;
 use burngate::gate::name::{ApprovalId, CallId};
 use burngate::gate::outcome::{FailureMode, Source};
 use burngate::gate::policy::condition::Scope;
-use burngate::gate::policy::deed::{Duplicate, Limit, Per, Reverses, Twice};
+use burngate::gate::policy::dedup::{Duplicate, Limit, Per, Reverses, Twice};
 use burngate::gate::policy::facts::{Ambiguous, Lookup, Nothing};
-use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::finding::RuleName;
 use burngate::gate::policy::{
-    Api, Condition, DeedRules, HoldRules, Inbox, Mode, Mount, Pattern, Place, PolicySet, Protocol,
-    Rule, RunRules, Schema, Skip, Terms, Tool, Upstream, Workflow,
+    Api, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Pattern, PolicySet, Protocol, Rule,
+    RunRules, Schema, Skip, Tool, Upstream, Workflow,
 };
 use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::run::{Charge, Executed};
+use burngate::gate::run_flags::RunFlags;
 use burngate::gate::state::State;
+use burngate::gate::terms::Terms;
 use burngate::gate::time::{Time, days, hours, minutes};
 use burngate::gate::verdict::Verdict;
 use burngate::journal::memory::MemoryJournal;
@@ -72,9 +74,9 @@ impl<T: Send + Clone + 'static> Answer<T> {
 
 pub(crate) type Written = Answer<Result<(), Unavailable>>;
 
-struct Shown(u8);
+struct RunCounts(u8);
 
-impl ReviewView for Shown {
+impl ReviewView for RunCounts {
     fn digest(&self, _: &str, _: &str) -> Option<Digest> {
         Some(Digest::new([self.0; 32]))
     }
@@ -153,8 +155,8 @@ pub(crate) struct Desk {
 
 pub(crate) const LEASE: Duration = minutes(15);
 
-fn place() -> Place {
-    Place {
+fn place() -> SourceLocation {
+    SourceLocation {
         file: "p.yaml".into(),
         line: 1,
     }
@@ -185,10 +187,10 @@ pub(crate) const FEW: u32 = 50;
 
 /// `api/once` and `api/twin` are not done twice about the same order, `api/undo` undoes `api/once`,
 /// and `api/few` is counted.
-fn deeds(name: &str) -> Option<Box<DeedRules>> {
+fn dedup(name: &str) -> Option<Box<DedupRules>> {
     let order = || Condition::compile("query.order", Scope::Request).unwrap();
     let rules = match name {
-        "api/once" | "api/twin" => DeedRules {
+        "api/once" | "api/twin" => DedupRules {
             duplicate: Some(Duplicate {
                 key: vec![order()],
                 within: hours(24),
@@ -197,15 +199,15 @@ fn deeds(name: &str) -> Option<Box<DeedRules>> {
                 place: place(),
             }),
             reversed_within: Some(days(7)),
-            ..DeedRules::default()
+            ..DedupRules::default()
         },
-        "api/undo" => DeedRules {
+        "api/undo" => DedupRules {
             reverses: Some(Reverses {
                 tool: "api/once".into(),
                 within: days(7),
                 place: place(),
             }),
-            ..DeedRules::default()
+            ..DedupRules::default()
         },
         "api/tried" => {
             let most = Amount::parse("5");
@@ -225,10 +227,10 @@ fn deeds(name: &str) -> Option<Box<DeedRules>> {
                 mode: in_shadow(),
                 place: place(),
             };
-            DeedRules {
+            DedupRules {
                 duplicate: Some(duplicate),
                 limits: vec![limit],
-                ..DeedRules::default()
+                ..DedupRules::default()
             }
         }
         "api/few" => {
@@ -242,9 +244,9 @@ fn deeds(name: &str) -> Option<Box<DeedRules>> {
                 mode: Mode::Enforce,
                 place: place(),
             };
-            DeedRules {
+            DedupRules {
                 limits: vec![limit],
-                ..DeedRules::default()
+                ..DedupRules::default()
             }
         }
         _ => return None,
@@ -273,7 +275,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
             tried(&["api/tried"], name, "escalate")
         },
         failure_when: None,
-        deeds: deeds(name),
+        dedup: dedup(name),
         always: None,
         forbidden: name == "api/ban",
         escalation: name == "api/ask",
@@ -472,7 +474,7 @@ impl Desk {
                     run: call.run,
                     high: call.risk == Risk::High,
                     charges,
-                    seen: Facets::NONE,
+                    seen: RunFlags::NONE,
                 })));
             }
         }
@@ -590,7 +592,7 @@ impl Desk {
             .tools
             .iter()
             .find(|known| known.name.as_str() == tool);
-        let review = Shown(digest);
+        let review = RunCounts(digest);
         let input = DecisionInput {
             agent: &agent,
             api: &self.api,

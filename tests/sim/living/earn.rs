@@ -7,7 +7,7 @@ use burngate::gate::check::Check;
 use burngate::gate::earn::{Earn, Gain, How, Step};
 use burngate::gate::event::{Effect, Event};
 use burngate::gate::level::Volume;
-use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::finding::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::time::{days, minutes};
 use burngate::journal::revise::RunTarget;

@@ -6,7 +6,7 @@ use burngate::gate::event::Event;
 use burngate::gate::level::Ladder;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
-use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::finding::RuleName;
 use burngate::gate::time::Time;
 use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::permit::{Permit, Settlement};

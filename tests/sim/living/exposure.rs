@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use burngate::gate::name::LevelName;
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::judge::RuleName;
+use burngate::gate::policy::finding::RuleName;
 use burngate::ledger::call::admit::{Admit, Refusal};
 use burngate::ledger::call::permit::{Permit, Settlement};
 use burngate::ledger::exposure::Places;

@@ -4,7 +4,7 @@
 use burngate::gate::event::Event;
 use burngate::gate::incident::Incident;
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::Caps;
+use burngate::gate::terms::Caps;
 use burngate::gate::time::minutes;
 use burngate::ledger::call::permit::Settlement;
 

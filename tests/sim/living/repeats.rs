@@ -4,7 +4,7 @@ use burngate::gate::approval::DecisionKind;
 use burngate::gate::event::Event;
 use burngate::gate::name::CallId;
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::policy::judge::{Finding, RuleName};
+use burngate::gate::policy::finding::{Finding, RuleName};
 use burngate::gate::time::minutes;
 use burngate::ledger::call::admit::{Admit, Refusal};
 use burngate::ledger::call::permit::Settlement;

@@ -16,7 +16,7 @@ tools: [payments/get_order, payments/refund, payments/charge, payments/ping]
 
 #[test]
 fn rules_about_what_was_done_mean_what_they_say() {
-    use crate::gate::policy::deed::{Per, Twice};
+    use crate::gate::policy::dedup::{Per, Twice};
     let keys = "    duplicate: { key: [args.order, args.amount], within: 24h }
     reverses: { tool: charge, within: 7d }
     limits: [ { sum: args.amount, per: subject, within: 24h, hold_above: 1000, deny_above: 5000.5 }, { count: true, per: agent, within: 1h, deny_above: 10 } ]";
@@ -28,7 +28,7 @@ fn rules_about_what_was_done_mean_what_they_say() {
             .find(|tool| tool.name.as_str() == name)
             .unwrap()
     };
-    let rules = tool("payments/refund").deeds.as_ref().unwrap();
+    let rules = tool("payments/refund").dedup.as_ref().unwrap();
     let duplicate = rules.duplicate.as_ref().unwrap();
     assert_eq!(
         (
@@ -65,13 +65,13 @@ fn rules_about_what_was_done_mean_what_they_say() {
     );
     assert_eq!(
         tool("payments/charge")
-            .deeds
+            .dedup
             .as_ref()
             .unwrap()
             .reversed_within,
         Some(days(7))
     );
-    assert!(tool("payments/ping").deeds.is_none());
+    assert!(tool("payments/ping").dedup.is_none());
     assert!(tool("payments/refund").reads_body());
     assert_eq!(loaded.warnings.render(false), "");
 }

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 
 use super::*;
 use crate::gate::budget::Evidence;
-use crate::gate::budget::window::Delta;
+use crate::gate::budget::shift::Delta;
 use crate::gate::level::Ladder;
-use crate::gate::policy::{Caps, Lose};
 use crate::gate::risk::Tier;
+use crate::gate::terms::{Caps, Lose, Terms};
 use crate::gate::time;
 
 const NOW: Time = Time::from_millis(1_767_225_600_000);
@@ -61,7 +61,7 @@ fn post(
 ) -> Vec<Turn> {
     let shift = Shift::of(Delta { runs, unacceptable }, high);
     account.post(
-        terms,
+        terms.budget(),
         at,
         &Posting {
             booked_at: at,
@@ -84,7 +84,7 @@ fn critical(account: &mut Account, terms: &Terms, at: Time, id: &str, sign: i64)
         false,
     );
     account.post(
-        terms,
+        terms.budget(),
         at,
         &Posting {
             booked_at: at,
@@ -103,7 +103,7 @@ fn fail_slowly(account: &mut Account, terms: &Terms, failures: i64) -> Time {
     post(account, terms, at, 10_000 - 200, 0, false);
     for _ in 0..failures {
         let next = at.plus(hours(3));
-        account.advance(terms, at, next);
+        account.advance(terms.budget(), at, next);
         at = next;
         post(account, terms, at, 1, 1, false);
     }
@@ -157,7 +157,7 @@ fn a_burn_is_left_after_a_day_only_with_a_cause_and_more_than_a_tenth_left() {
     critical(&mut account, &terms, NOW, "one", 1);
     post(&mut account, &terms, NOW, 5_000, 0, false);
     assert_eq!(account.posture(), Posture::Burned);
-    account.advance(&terms, NOW, NOW.plus(days(2)));
+    account.advance(terms.budget(), NOW, NOW.plus(days(2)));
     assert_eq!(account.posture(), Posture::Burned, "no cause is on record");
 
     let mut account = Account::default();
@@ -166,7 +166,7 @@ fn a_burn_is_left_after_a_day_only_with_a_cause_and_more_than_a_tenth_left() {
     assert!(
         account
             .advance(
-                &terms,
+                terms.budget(),
                 NOW,
                 NOW.plus(days(1)).minus(Duration::from_millis(1))
             )
@@ -175,7 +175,7 @@ fn a_burn_is_left_after_a_day_only_with_a_cause_and_more_than_a_tenth_left() {
     assert_eq!(account.posture(), Posture::Burned);
     // One more of an allowance of two would burn again: it stays until the failure has left the
     // window.
-    let turns = account.advance(&terms, NOW.plus(days(1)), NOW.plus(days(31)));
+    let turns = account.advance(terms.budget(), NOW.plus(days(1)), NOW.plus(days(31)));
     assert_eq!(
         turns.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
         [NOW.plus(days(30))]
@@ -196,7 +196,7 @@ fn a_probation_used_up_falls_back_and_one_that_lasted_starts_the_count_anew() {
     };
     // Twenty are allowed: a tenth is two.
     let (mut account, later) = (burned(), NOW.plus(hours(1)));
-    account.advance(&terms, NOW, later);
+    account.advance(terms.budget(), NOW, later);
     post(&mut account, &terms, later, 1, 1, false);
     assert!(account.probation().is_some());
     assert_eq!(
@@ -209,9 +209,9 @@ fn a_probation_used_up_falls_back_and_one_that_lasted_starts_the_count_anew() {
     );
 
     let mut account = burned();
-    account.advance(&terms, NOW, later);
+    account.advance(terms.budget(), NOW, later);
     post(&mut account, &terms, later, 1, 1, false);
-    let turns = account.advance(&terms, later, NOW.plus(days(7)));
+    let turns = account.advance(terms.budget(), later, NOW.plus(days(7)));
     assert_eq!(turns[0], (NOW.plus(days(7)), Turn::ProbationEnded(true)));
     let (all, _) = account.balances(&terms.objective, NOW.plus(days(7)));
     assert_eq!(
@@ -236,10 +236,10 @@ fn an_entry_soon_after_leaving_continues_the_burn_and_a_later_one_is_another() {
         let mut account = Account::default();
         post(&mut account, &terms, NOW, 2, 2, false);
         account.recover(NOW, None, hours(1), "found".into(), None);
-        account.advance(&terms, NOW, NOW.plus(hours(1)));
+        account.advance(terms.budget(), NOW, NOW.plus(hours(1)));
         assert!(account.posture() < Posture::Burned);
         let again = NOW.plus(hours(1 + gap));
-        account.advance(&terms, NOW.plus(hours(1)), again);
+        account.advance(terms.budget(), NOW.plus(hours(1)), again);
         post(&mut account, &terms, again, 2, 2, false);
         assert_eq!(
             (account.posture(), account.burns().len()),
@@ -308,7 +308,7 @@ fn a_failure_outside_the_window_adds_nothing_and_enters_nothing() {
         critical: true,
         ..Posting::default()
     };
-    assert!(account.post(&terms, NOW, &posting).is_empty());
+    assert!(account.post(terms.budget(), NOW, &posting).is_empty());
 }
 
 #[test]

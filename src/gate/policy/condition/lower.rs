@@ -13,7 +13,7 @@ use regex::RegexBuilder;
 
 use super::expression::{Arithmetic, Each, EachKind, Fact, Function, Node, Order, Part};
 use super::position::{Places, nearest};
-use super::{BadCondition, Scope};
+use super::scope::{BadCondition, Scope};
 use crate::gate::budget::burn::LOOK_BACKS;
 
 /// How deep comprehensions nest. Two of [`MAX_ELEMENTS`](super::MAX_ELEMENTS) are a million steps

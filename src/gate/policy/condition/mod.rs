@@ -17,7 +17,7 @@ use self::position::Places;
 use self::value::Value;
 use super::facts::Facts;
 use crate::gate::budget::burn::BurnRates;
-use crate::gate::deed::Amount;
+use crate::gate::dedup::Amount;
 use crate::gate::json::{Json, exact_binary64};
 
 mod evaluate;
@@ -27,6 +27,7 @@ mod lower;
 mod position;
 mod reads;
 mod refute;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -34,6 +35,7 @@ mod value;
 pub use evaluate::{MAX_ELEMENTS, MAX_STEPS};
 pub use lower::{MAX_DEPTH, MAX_NESTED};
 pub use reads::Reads;
+pub use scope::{BadCondition, Scope};
 
 /// The longest expression, in bytes.
 pub const MAX_SOURCE: usize = 4096;
@@ -43,42 +45,12 @@ pub const MAX_SOURCE: usize = 4096;
 /// the caller has left.
 const STACK: usize = 64 << 20;
 
-/// Which variables a condition may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Those of a request.
-    Request,
-    /// Those of a request and `response`.
-    Response,
-    /// `body` and `header`, of a signal.
-    Signal,
-}
-
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Condition {
     source: Arc<str>,
     node: Node,
     reads: Reads,
-}
-
-/// Why an expression could not be compiled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadCondition {
-    /// Where in the source, as a byte offset.
-    pub offset: usize,
-    /// What is wrong, as a lower-case fragment.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-impl BadCondition {
-    /// Line and column in `source`, both in characters from 1.
-    #[must_use]
-    pub fn line_and_column(&self, source: &str) -> (usize, usize) {
-        Places::of(source).line_and_column(self.offset)
-    }
 }
 
 /// Why a condition gave no answer. Never an allow (G3).

@@ -10,6 +10,7 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json as Representation, Node, NodeIdentity, Object};
 use serde_json::{Number, Value};
 
+use super::value::{number_of, value_of};
 use crate::gate::json::Json;
 
 /// The representation that `gate::json` is.
@@ -60,7 +61,7 @@ impl<'a> Node<'a, Borrowed> for &'a Json<'a> {
 
     fn as_number(&self) -> Option<Number> {
         if let Json::Number(text) = self {
-            super::number_of(text)
+            number_of(text)
         } else {
             None
         }
@@ -103,7 +104,7 @@ impl<'a> Node<'a, Borrowed> for &'a Json<'a> {
     }
 
     fn to_value(&self) -> Cow<'a, Value> {
-        Cow::Owned(super::value_of(self).unwrap_or_default())
+        Cow::Owned(value_of(self).unwrap_or_default())
     }
 
     fn identity(&self) -> Option<NodeIdentity> {

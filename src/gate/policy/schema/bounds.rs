@@ -186,19 +186,19 @@ impl<'s> Walk<'s> {
         let Some(Value::String(reference)) = schema.get("$ref") else {
             return Ok(None);
         };
-        let told = super::told(reference);
+        let quoted = super::value::quoted(reference);
         let pointer = reference
             .strip_prefix('#')
             .filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
         let pointer =
-            pointer.ok_or_else(|| format!("`$ref` names {told}: nothing is fetched, so it must lead to a part of this schema, such as `#/$defs/order`"))?;
+            pointer.ok_or_else(|| format!("`$ref` names {quoted}: nothing is fetched, so it must lead to a part of this schema, such as `#/$defs/order`"))?;
         let target = self
             .root
             .pointer(pointer)
             .or_else(|| self.root.pointer(&decoded(pointer)?));
         target
             .map(Some)
-            .ok_or_else(|| format!("`$ref` names {told}, which this schema does not have"))
+            .ok_or_else(|| format!("`$ref` names {quoted}, which this schema does not have"))
     }
 }
 

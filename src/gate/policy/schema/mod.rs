@@ -7,26 +7,26 @@
 //! The validator has binary64 where an integer does not fit 64 bits, so a number whose value that
 //! would change beyond rounding is a violation by itself.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use self::borrowed::Borrowed;
-use crate::gate::json::{Json, exact_binary64};
+use self::value::{escaped, number_of, quoted, value_of};
+use crate::gate::json::Json;
 use crate::gate::nearest::nearest;
 
 pub(crate) use bounds::decoded;
-pub use parameter::Parameter;
 
 mod borrowed;
 mod bounds;
 pub mod parameter;
 #[cfg(test)]
 mod tests;
+mod value;
 
 /// A compiled schema.
 pub struct Schema {
@@ -81,10 +81,6 @@ impl From<&str> for Refusal {
 
 /// The most violations that are told at once.
 pub const MAX_VIOLATIONS: usize = 8;
-
-/// The longest text of a schema that is repeated to an agent, in characters: an enum of a thousand
-/// names helps nobody.
-const MAX_TOLD: usize = 160;
 
 /// The most members of an object that is judged in place: a schema may look for each of its names,
 /// and looks through all of them each time.
@@ -243,11 +239,11 @@ impl Schema {
             Kind::MaxProperties { limit } => format!("must have at most {limit} members"),
             Kind::AdditionalItems { limit } => format!("must have at most {limit} elements"),
             Kind::UnevaluatedItems { .. } => "has elements that are not allowed".to_owned(),
-            Kind::Enum { options } => format!("must be one of {}", told(&listed(options))),
+            Kind::Enum { options } => format!("must be one of {}", quoted(&listed(options))),
             Kind::Constant { expected_value } => {
-                format!("must be {}", told(&expected_value.to_string()))
+                format!("must be {}", quoted(&expected_value.to_string()))
             }
-            Kind::Pattern { pattern } => format!("must match the pattern {}", told(pattern)),
+            Kind::Pattern { pattern } => format!("must match the pattern {}", quoted(pattern)),
             Kind::Format { format } => format!("must be written as {format}"),
             Kind::UniqueItems => "must not contain the same element twice".to_owned(),
             Kind::Contains => {
@@ -280,7 +276,7 @@ impl Schema {
         let names: Vec<_> = unexpected
             .iter()
             .take(MAX_VIOLATIONS)
-            .map(|name| format!("`{}`", told(name)))
+            .map(|name| format!("`{}`", quoted(name)))
             .collect();
         let verb = if names.len() == 1 {
             "is not an argument"
@@ -294,7 +290,7 @@ impl Schema {
                     .iter()
                     .find_map(|name| nearest(name, known.keys().map(String::as_str)));
                 let meant = slip
-                    .map(|name| format!(" (did you mean `{}`?)", told(name)))
+                    .map(|name| format!(" (did you mean `{}`?)", quoted(name)))
                     .unwrap_or_default();
                 let allowed = known
                     .keys()
@@ -304,7 +300,7 @@ impl Schema {
                 format!(
                     "{} {verb} of this tool{meant}; allowed are {}",
                     names.join(", "),
-                    told(&allowed)
+                    quoted(&allowed)
                 )
             }
             _ => format!("{} {verb} of this tool", names.join(", ")),
@@ -361,61 +357,6 @@ fn is_plain(json: &Json<'_>, depth: usize) -> bool {
     }
 }
 
-/// The validator's form of `json`. Integers of 64 bits stay exact, and an integral number is the
-/// same integer in every spelling.
-///
-/// # Errors
-/// The pointer to a number that the validator could only judge by another value than the upstream
-/// will read.
-pub(crate) fn value_of(json: &Json<'_>) -> Result<Value, String> {
-    Ok(match json {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => Value::Number(number_of(number).ok_or_else(String::new)?),
-        Json::String(text) => Value::String(text.clone().into_owned()),
-        Json::Array(elements) => {
-            let elements = elements
-                .iter()
-                .enumerate()
-                .map(|(at, element)| value_of(element).map_err(|below| format!("/{at}{below}")));
-            Value::Array(elements.collect::<Result<_, _>>()?)
-        }
-        Json::Object(members) => {
-            let members = members.iter().map(|(name, value)| match value_of(value) {
-                Ok(value) => Ok((name.clone().into_owned(), value)),
-                Err(below) => Err(format!("/{}{below}", escaped(name))),
-            });
-            Value::Object(members.collect::<Result<Map<_, _>, _>>()?)
-        }
-    })
-}
-
-/// `None` for a number that is out of range, an integer that binary64 would change, and one that it
-/// would make zero. A fraction may be rounded in its last place: 0.30000000000000004 is what
-/// programs write, and no limit lies between it and its neighbours.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "a whole number within ±2^53"
-)]
-fn number_of(number: &str) -> Option<Number> {
-    const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
-    if let Ok(integer) = number.parse::<i64>() {
-        return Some(integer.into());
-    }
-    if let Ok(integer) = number.parse::<u64>() {
-        return Some(integer.into());
-    }
-    let value: f64 = number.parse().ok()?;
-    let is_whole = value.fract() == 0.0;
-    if value == 0.0 || (is_whole && value.abs() >= MAX_SAFE) {
-        exact_binary64(number)?;
-    }
-    if is_whole && value.abs() < MAX_SAFE {
-        return Some((value as i64).into());
-    }
-    Number::from_f64(value)
-}
-
 /// Draft 2020-12, unless `$schema` names another one that is known.
 fn draft_of(source: &Value) -> Result<Draft, String> {
     let Some(named) = source.get("$schema") else {
@@ -444,7 +385,7 @@ fn draft_of(source: &Value) -> Result<Draft, String> {
     known.map(|(_, draft)| draft).ok_or_else(|| {
         format!(
             "`$schema` names {}, which is not known here; leave it out for draft 2020-12",
-            told(name)
+            quoted(name)
         )
     })
 }
@@ -467,7 +408,7 @@ fn refused(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Referencing(cause) => {
             format!(
                 "a `$ref` leads nowhere: {}; nothing is fetched, so put what it names under `$defs`",
-                told(&cause.to_string())
+                quoted(&cause.to_string())
             )
         }
         ValidationErrorKind::Type { kind } => format!(
@@ -480,7 +421,7 @@ fn refused(error: &ValidationError<'_>) -> String {
                 "{place} is not a regular expression that matches in linear time; look-around and back-references are left out"
             )
         }
-        _ => format!("{place} is wrong: {}", told(&error.to_string())),
+        _ => format!("{place} is wrong: {}", quoted(&error.to_string())),
     }
 }
 
@@ -549,30 +490,5 @@ fn listed(options: &Value) -> String {
             .collect::<Vec<_>>()
             .join(", "),
         None => options.to_string(),
-    }
-}
-
-/// A text as it is repeated: on one line and not too long.
-fn told(text: &str) -> Cow<'_, str> {
-    if text.chars().nth(MAX_TOLD).is_none() && !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown: String = text
-        .chars()
-        .take(MAX_TOLD)
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect();
-    if text.chars().nth(MAX_TOLD).is_some() {
-        shown.push('…');
-    }
-    Cow::Owned(shown)
-}
-
-/// A name as a JSON pointer writes it (RFC 6901).
-fn escaped(name: &str) -> Cow<'_, str> {
-    if name.contains(['~', '/']) {
-        Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
-    } else {
-        Cow::Borrowed(name)
     }
 }

@@ -1,6 +1,8 @@
 //! Schemas: what they accept, what they tell an agent, and that no schema and no arguments make
 //! them take long.
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 use serde_json::json;
 

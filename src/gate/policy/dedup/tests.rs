@@ -1,18 +1,22 @@
 //! What the rules read of a call, and what they do where an expression gives nothing.
 
+use super::reading::{DedupReading, read};
 use super::*;
 use crate::gate::budget::burn::BurnRates;
 use crate::gate::budget::objective::Remaining;
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
+use crate::gate::location::SourceLocation;
+use crate::gate::name::Subject;
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::facts::{Nothing, RunFacts};
-use crate::gate::policy::{Mode, Pattern};
+use crate::gate::policy::facts::{Facts, Nothing, RunFacts};
+use crate::gate::policy::finding::{RuleName, Unreadable};
+use crate::gate::policy::{Pattern, Tool};
 use crate::gate::risk::Risk;
 use crate::gate::time::hours;
 
-fn place(line: u32) -> Place {
-    Place {
+fn place(line: u32) -> SourceLocation {
+    SourceLocation {
         file: "p.yaml".into(),
         line,
     }
@@ -35,7 +39,7 @@ fn limit(sum: Option<&str>, per: Per, hold: Option<&str>, deny: Option<&str>) ->
     }
 }
 
-fn rules(key: &[&str], limits: Vec<Limit>) -> DeedRules {
+fn rules(key: &[&str], limits: Vec<Limit>) -> DedupRules {
     let key: Vec<_> = key.iter().map(|part| expression(part)).collect();
     let duplicate = (!key.is_empty()).then(|| Duplicate {
         key,
@@ -44,10 +48,10 @@ fn rules(key: &[&str], limits: Vec<Limit>) -> DeedRules {
         mode: Mode::Enforce,
         place: place(7),
     });
-    DeedRules {
+    DedupRules {
         duplicate,
         limits,
-        ..DeedRules::default()
+        ..DedupRules::default()
     }
 }
 
@@ -63,7 +67,7 @@ fn tool() -> Tool {
         hold_when: None,
         escalate_when: None,
         failure_when: None,
-        deeds: None,
+        dedup: None,
         fallback: None,
         always: None,
         forbidden: false,
@@ -80,10 +84,10 @@ fn tool() -> Tool {
 }
 
 fn read_of(
-    rules: &DeedRules,
+    rules: &DedupRules,
     args: &Json<'_>,
     subject: Option<&str>,
-) -> Result<Reading, Unreadable> {
+) -> Result<DedupReading, Unreadable> {
     let burn = BurnRates::default();
     let facts = Facts {
         args: Some(args),

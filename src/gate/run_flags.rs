@@ -24,7 +24,7 @@ pub const NO_TOOL: &str = "none";
 /// One thing that a run is besides acceptable or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Facet {
+pub enum RunFlag {
     /// A person had to correct it materially, or recover it.
     Corrected,
     /// It should have escalated to a person.
@@ -42,29 +42,29 @@ pub enum Facet {
     Confirmed,
 }
 
-impl Facet {
+impl RunFlag {
     /// Every facet, in the order of its bit.
-    pub const ALL: [Facet; 7] = [
-        Facet::Corrected,
-        Facet::EscalationDue,
-        Facet::EscalationMissed,
-        Facet::EscalationCaught,
-        Facet::Rework,
-        Facet::Checked,
-        Facet::Confirmed,
+    pub const ALL: [RunFlag; 7] = [
+        RunFlag::Corrected,
+        RunFlag::EscalationDue,
+        RunFlag::EscalationMissed,
+        RunFlag::EscalationCaught,
+        RunFlag::Rework,
+        RunFlag::Checked,
+        RunFlag::Confirmed,
     ];
 
     /// The facet as it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Facet::Corrected => "corrected",
-            Facet::EscalationDue => "escalation_due",
-            Facet::EscalationMissed => "escalation_missed",
-            Facet::EscalationCaught => "escalation_caught",
-            Facet::Rework => "rework",
-            Facet::Checked => "checked",
-            Facet::Confirmed => "confirmed",
+            RunFlag::Corrected => "corrected",
+            RunFlag::EscalationDue => "escalation_due",
+            RunFlag::EscalationMissed => "escalation_missed",
+            RunFlag::EscalationCaught => "escalation_caught",
+            RunFlag::Rework => "rework",
+            RunFlag::Checked => "checked",
+            RunFlag::Confirmed => "confirmed",
         }
     }
 
@@ -75,17 +75,17 @@ impl Facet {
 
 /// A set of facets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "BTreeSet<Facet>", into = "BTreeSet<Facet>")]
-pub struct Facets(u8);
+#[serde(from = "BTreeSet<RunFlag>", into = "BTreeSet<RunFlag>")]
+pub struct RunFlags(u8);
 
-impl Facets {
+impl RunFlags {
     /// No facet.
-    pub const NONE: Facets = Facets(0);
+    pub const NONE: RunFlags = RunFlags(0);
 
     /// The set whose bits these are; bits that stand for no facet are dropped.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
-        Facets(bits & ((1 << Facet::ALL.len()) - 1))
+        RunFlags(bits & ((1 << RunFlag::ALL.len()) - 1))
     }
 
     /// Its bits: what a row of the run index keeps. A bit never changes its meaning.
@@ -102,53 +102,55 @@ impl Facets {
 
     /// Is `facet` one of them?
     #[must_use]
-    pub const fn has(self, facet: Facet) -> bool {
+    pub const fn has(self, facet: RunFlag) -> bool {
         self.0 & facet.bit() != 0
     }
 
     /// These and `facet`.
     #[must_use]
-    pub const fn with(self, facet: Facet) -> Self {
-        Facets(self.0 | facet.bit())
+    pub const fn with(self, facet: RunFlag) -> Self {
+        RunFlags(self.0 | facet.bit())
     }
 
     /// These without `facet`.
     #[must_use]
-    pub const fn without(self, facet: Facet) -> Self {
-        Facets(self.0 & !facet.bit())
+    pub const fn without(self, facet: RunFlag) -> Self {
+        RunFlags(self.0 & !facet.bit())
     }
 
     /// Those of either.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
-        Facets(self.0 | other.0)
+        RunFlags(self.0 | other.0)
     }
 
     /// These once a person or a system judged the run. The last word stands.
     #[must_use]
     pub const fn judged(self, right: bool) -> Self {
-        let judged = self.with(Facet::Checked);
+        let judged = self.with(RunFlag::Checked);
         if right {
-            judged.with(Facet::Confirmed)
+            judged.with(RunFlag::Confirmed)
         } else {
-            judged.without(Facet::Confirmed)
+            judged.without(RunFlag::Confirmed)
         }
     }
 
     /// Each of them.
-    pub fn iter(self) -> impl Iterator<Item = Facet> {
-        Facet::ALL.into_iter().filter(move |facet| self.has(*facet))
+    pub fn iter(self) -> impl Iterator<Item = RunFlag> {
+        RunFlag::ALL
+            .into_iter()
+            .filter(move |facet| self.has(*facet))
     }
 
     /// What a run shows of which `seen` was seen on the wire or said in a check, and which
     /// `charges` stand.
     #[must_use]
-    pub fn of<'c>(seen: Facets, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
+    pub fn of<'c>(seen: RunFlags, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
         let (mut facets, mut is_missed, mut is_judged) = (seen, false, false);
         for charge in charges {
             match charge.mode {
-                FailureMode::MajorCorrection => facets = facets.with(Facet::Corrected),
-                FailureMode::DuplicateWork => facets = facets.with(Facet::Rework),
+                FailureMode::MajorCorrection => facets = facets.with(RunFlag::Corrected),
+                FailureMode::DuplicateWork => facets = facets.with(RunFlag::Rework),
                 FailureMode::MissedEscalation => is_missed = true,
                 FailureMode::WrongAction
                 | FailureMode::Misclassified
@@ -163,18 +165,18 @@ impl Facets {
         }
         if is_missed {
             // One that went through is not made good by another that a hold stopped.
-            facets = facets.without(Facet::EscalationCaught);
+            facets = facets.without(RunFlag::EscalationCaught);
         }
-        if is_missed || facets.has(Facet::EscalationCaught) {
+        if is_missed || facets.has(RunFlag::EscalationCaught) {
             facets = facets
-                .with(Facet::EscalationDue)
-                .with(Facet::EscalationMissed);
+                .with(RunFlag::EscalationDue)
+                .with(RunFlag::EscalationMissed);
         }
-        if facets.has(Facet::Confirmed) {
-            facets = facets.with(Facet::Checked);
+        if facets.has(RunFlag::Confirmed) {
+            facets = facets.with(RunFlag::Checked);
         }
         if is_judged {
-            facets.with(Facet::Checked).without(Facet::Confirmed)
+            facets.with(RunFlag::Checked).without(RunFlag::Confirmed)
         } else {
             facets
         }
@@ -185,42 +187,44 @@ impl Facets {
     pub const fn counted(self, mark: Mark) -> Self {
         match mark {
             Mark::Acceptable | Mark::Unacceptable => self,
-            Mark::Idle | Mark::Excluded => Facets::NONE,
+            Mark::Idle | Mark::Excluded => RunFlags::NONE,
         }
     }
 }
 
-impl From<BTreeSet<Facet>> for Facets {
-    fn from(facets: BTreeSet<Facet>) -> Self {
-        facets.into_iter().fold(Facets::NONE, Facets::with)
+impl From<BTreeSet<RunFlag>> for RunFlags {
+    fn from(facets: BTreeSet<RunFlag>) -> Self {
+        facets.into_iter().fold(RunFlags::NONE, RunFlags::with)
     }
 }
 
-impl From<Facets> for BTreeSet<Facet> {
-    fn from(facets: Facets) -> Self {
+impl From<RunFlags> for BTreeSet<RunFlag> {
+    fn from(facets: RunFlags) -> Self {
         facets.iter().collect()
     }
 }
 
 /// How many runs show each facet, or a change to that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "BTreeMap<Facet, i64>", into = "BTreeMap<Facet, i64>")]
-pub struct FacetCounts([i64; Facet::ALL.len()]);
+#[serde(from = "BTreeMap<RunFlag, i64>", into = "BTreeMap<RunFlag, i64>")]
+pub struct RunFlagCounts([i64; RunFlag::ALL.len()]);
 
-impl FacetCounts {
+impl RunFlagCounts {
     /// No runs.
-    pub const NONE: FacetCounts = FacetCounts([0; Facet::ALL.len()]);
+    pub const NONE: RunFlagCounts = RunFlagCounts([0; RunFlag::ALL.len()]);
 
     /// One run that shows `facets`.
     #[must_use]
-    pub fn one(facets: Facets) -> Self {
-        FacetCounts(Facet::ALL.map(|facet| i64::from(facets.has(facet))))
+    pub fn one(facets: RunFlags) -> Self {
+        RunFlagCounts(RunFlag::ALL.map(|facet| i64::from(facets.has(facet))))
     }
 
     /// A run that showed `was` and shows `now`.
     #[must_use]
-    pub fn between(was: Facets, now: Facets) -> Self {
-        FacetCounts(Facet::ALL.map(|facet| i64::from(now.has(facet)) - i64::from(was.has(facet))))
+    pub fn between(was: RunFlags, now: RunFlags) -> Self {
+        RunFlagCounts(
+            RunFlag::ALL.map(|facet| i64::from(now.has(facet)) - i64::from(was.has(facet))),
+        )
     }
 
     /// Adds `other`.
@@ -233,26 +237,26 @@ impl FacetCounts {
     /// How many show `facet`. A sum of changes of which some are still to come never shows less
     /// than zero.
     #[must_use]
-    pub fn get(&self, facet: Facet) -> u64 {
+    pub fn get(&self, facet: RunFlag) -> u64 {
         u64::try_from(self.0[facet as usize]).unwrap_or(0)
     }
 
     /// Is it zero throughout?
     #[must_use]
     pub fn is_zero(&self) -> bool {
-        *self == FacetCounts::NONE
+        *self == RunFlagCounts::NONE
     }
 }
 
-impl From<BTreeMap<Facet, i64>> for FacetCounts {
-    fn from(counts: BTreeMap<Facet, i64>) -> Self {
-        FacetCounts(Facet::ALL.map(|facet| counts.get(&facet).copied().unwrap_or(0)))
+impl From<BTreeMap<RunFlag, i64>> for RunFlagCounts {
+    fn from(counts: BTreeMap<RunFlag, i64>) -> Self {
+        RunFlagCounts(RunFlag::ALL.map(|facet| counts.get(&facet).copied().unwrap_or(0)))
     }
 }
 
-impl From<FacetCounts> for BTreeMap<Facet, i64> {
-    fn from(counts: FacetCounts) -> Self {
-        Facet::ALL
+impl From<RunFlagCounts> for BTreeMap<RunFlag, i64> {
+    fn from(counts: RunFlagCounts) -> Self {
+        RunFlag::ALL
             .into_iter()
             .zip(counts.0)
             .filter(|(_, count)| *count != 0)
@@ -274,31 +278,31 @@ pub struct ModeShift {
 
 /// How a run stands in the counts: what a revision takes from them and puts back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct RunCounts {
     mark: Mark,
     /// The facets that count.
-    pub facets: Facets,
+    pub facets: RunFlags,
     modes: BTreeSet<(FailureMode, Option<ToolName>)>,
 }
 
-impl Shown {
+impl RunCounts {
     /// A run that stands as `mark`, of which `seen` was seen and which `charges` stand.
     #[must_use]
     pub fn of<'c>(
         mark: Mark,
-        seen: Facets,
+        seen: RunFlags,
         charges: impl IntoIterator<Item = &'c Charge> + Clone,
     ) -> Self {
-        Shown {
+        RunCounts {
             mark,
-            facets: Facets::of(seen, charges.clone()).counted(mark),
+            facets: RunFlags::of(seen, charges.clone()).counted(mark),
             modes: modes(charges),
         }
     }
 
     /// What changes about the counts of failure modes when a run that stood as `was` stands so.
     #[must_use]
-    pub fn since(&self, was: &Shown) -> Vec<ModeShift> {
+    pub fn since(&self, was: &RunCounts) -> Vec<ModeShift> {
         let shift = |change: i64| {
             move |(mode, tool): &(FailureMode, Option<ToolName>)| ModeShift {
                 mode: mode.clone(),
@@ -366,7 +370,7 @@ mod tests {
         }
     }
 
-    fn set<const N: usize>(facets: [Facet; N]) -> Facets {
+    fn set<const N: usize>(facets: [RunFlag; N]) -> RunFlags {
         BTreeSet::from(facets).into()
     }
 
@@ -379,101 +383,102 @@ mod tests {
             ]
         };
         assert_eq!(
-            Facets::of(Facets::NONE, &seen(Source::Agent)),
-            set([Facet::Corrected, Facet::Rework]),
+            RunFlags::of(RunFlags::NONE, &seen(Source::Agent)),
+            set([RunFlag::Corrected, RunFlag::Rework]),
             "whoever says so; an agent checks nothing"
         );
         assert_eq!(
-            Facets::of(Facets::NONE, &seen(Source::Person)),
-            set([Facet::Corrected, Facet::Rework, Facet::Checked])
+            RunFlags::of(RunFlags::NONE, &seen(Source::Person)),
+            set([RunFlag::Corrected, RunFlag::Rework, RunFlag::Checked])
         );
         assert_eq!(
-            Facets::of(
-                Facets::NONE,
+            RunFlags::of(
+                RunFlags::NONE,
                 &[charge(FailureMode::Timeout, Source::System)]
             ),
-            set([Facet::Checked])
+            set([RunFlag::Checked])
         );
-        assert_eq!(Facets::of(Facets::NONE, &[]), Facets::NONE);
+        assert_eq!(RunFlags::of(RunFlags::NONE, &[]), RunFlags::NONE);
     }
 
     #[test]
     fn a_missed_escalation_was_due_and_a_caught_one_was_missed() {
         let missed = [charge(FailureMode::MissedEscalation, Source::Wire)];
-        let caught = set([Facet::EscalationDue, Facet::EscalationCaught]);
+        let caught = set([RunFlag::EscalationDue, RunFlag::EscalationCaught]);
         assert_eq!(
-            Facets::of(Facets::NONE, &missed),
-            set([Facet::EscalationDue, Facet::EscalationMissed])
+            RunFlags::of(RunFlags::NONE, &missed),
+            set([RunFlag::EscalationDue, RunFlag::EscalationMissed])
         );
         assert_eq!(
-            Facets::of(caught, &[]),
+            RunFlags::of(caught, &[]),
             set([
-                Facet::EscalationDue,
-                Facet::EscalationMissed,
-                Facet::EscalationCaught
+                RunFlag::EscalationDue,
+                RunFlag::EscalationMissed,
+                RunFlag::EscalationCaught
             ])
         );
         assert_eq!(
-            Facets::of(caught, &missed),
-            set([Facet::EscalationDue, Facet::EscalationMissed]),
+            RunFlags::of(caught, &missed),
+            set([RunFlag::EscalationDue, RunFlag::EscalationMissed]),
             "one that went through is not made good by a caught one"
         );
         assert_eq!(
-            Facets::of(set([Facet::EscalationDue]), &[]),
-            set([Facet::EscalationDue])
+            RunFlags::of(set([RunFlag::EscalationDue]), &[]),
+            set([RunFlag::EscalationDue])
         );
     }
 
     #[test]
     fn what_was_confirmed_is_no_longer_once_somebody_reports_it() {
-        let confirmed = set([Facet::Confirmed]);
+        let confirmed = set([RunFlag::Confirmed]);
         assert_eq!(
-            Facets::of(confirmed, &[]),
-            set([Facet::Checked, Facet::Confirmed])
+            RunFlags::of(confirmed, &[]),
+            set([RunFlag::Checked, RunFlag::Confirmed])
         );
         assert_eq!(
-            Facets::of(
+            RunFlags::of(
                 confirmed,
                 &[charge(FailureMode::WrongAction, Source::Person)]
             ),
-            set([Facet::Checked])
+            set([RunFlag::Checked])
         );
         assert_eq!(
-            Facets::of(confirmed, &[charge(FailureMode::Timeout, Source::Wire)]),
-            set([Facet::Checked, Facet::Confirmed])
+            RunFlags::of(confirmed, &[charge(FailureMode::Timeout, Source::Wire)]),
+            set([RunFlag::Checked, RunFlag::Confirmed])
         );
     }
 
     #[test]
     fn a_run_that_does_not_count_has_no_facets_that_do() {
-        let facets = set([Facet::Corrected]);
+        let facets = set([RunFlag::Corrected]);
         assert_eq!(
             [Mark::Acceptable, Mark::Unacceptable].map(|mark| facets.counted(mark)),
             [facets; 2]
         );
         assert_eq!(
             [Mark::Idle, Mark::Excluded].map(|mark| facets.counted(mark)),
-            [Facets::NONE; 2]
+            [RunFlags::NONE; 2]
         );
     }
 
     #[test]
     fn facets_are_written_by_name() {
-        let facets = set([Facet::Rework, Facet::EscalationDue]);
+        let facets = set([RunFlag::Rework, RunFlag::EscalationDue]);
         assert_eq!(
             serde_json::to_string(&facets).unwrap(),
             r#"["escalation_due","rework"]"#
         );
         assert_eq!(
-            serde_json::from_str::<Facets>(r#"["rework","escalation_due"]"#).unwrap(),
+            serde_json::from_str::<RunFlags>(r#"["rework","escalation_due"]"#).unwrap(),
             facets
         );
-        assert_eq!(Facets::from_bits(facets.bits()), facets);
+        assert_eq!(RunFlags::from_bits(facets.bits()), facets);
         assert_eq!(
-            serde_json::to_string(&FacetCounts::between(set([Facet::Checked]), facets)).unwrap(),
+            serde_json::to_string(&RunFlagCounts::between(set([RunFlag::Checked]), facets))
+                .unwrap(),
             r#"{"escalation_due":1,"rework":1,"checked":-1}"#
         );
-        for facet in Facet::ALL {
+        for facet in RunFlag::ALL {
             assert_eq!(serde_json::to_value(facet).unwrap(), facet.as_str());
         }
     }
@@ -486,7 +491,7 @@ mod tests {
         };
         let charges = [at("api/a"), at("api/b"), at("api/a")];
         assert_eq!(mode_shifts(&charges).len(), 3);
-        let run = |mark, charges: &[Charge]| Shown::of(mark, Facets::NONE, charges);
+        let run = |mark, charges: &[Charge]| RunCounts::of(mark, RunFlags::NONE, charges);
         let (counted, out) = (
             run(Mark::Unacceptable, &charges),
             run(Mark::Excluded, &charges),

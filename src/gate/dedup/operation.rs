@@ -1,35 +1,23 @@
-//! What was done, under which key, when, and by which call: the one memory behind duplicates,
-//! idempotency keys, undone work, and limits on sums and counts.
-//!
-//! A call that a policy wants remembered carries a [`Deed`]: digests and amounts, never arguments.
-//! It takes its place before the call is forwarded and gives it back only on proof that nothing was
-//! executed; what was executed, or may have been, stays until its window has passed. The [`Book`]
-//! is a part of the fold (G12) and of the living state alike, so that a restart knows what was done
-//! before it. Whether a place is taken is decided by `ledger`, under one lock.
+//! One call as far as it is remembered: the work it does, its idempotency key, what it adds to which
+//! sums, and what became of it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
-use super::name::{CallId, WorkflowName};
-use super::run::RunRef;
-use super::time;
-use super::time::{Time, days};
-
-pub mod amount;
-pub mod book;
-pub mod series;
-
-pub use amount::Amount;
-pub use book::{Book, Full};
+use super::amount::Amount;
+use crate::gate::digest::Digest;
+use crate::gate::name::{CallId, WorkflowName};
+use crate::gate::run::RunRef;
+use crate::gate::time;
+use crate::gate::time::{Time, days};
 
 /// How long an idempotency key is remembered.
 pub const KEY_LASTS: Duration = days(1);
 
 /// What a call does, as far as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deed {
+pub struct Operation {
     /// When it took its place. The call's own time, so that the fold and the living state put it in
     /// the same place.
     pub at: Time,
@@ -41,7 +29,7 @@ pub struct Deed {
     pub key: Option<Keyed>,
     /// What it adds to which sums.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<Share>,
+    pub shares: Vec<LimitShare>,
 }
 
 /// A piece of work.
@@ -59,7 +47,7 @@ pub struct Work {
 
 /// Work that a call undid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undone {
+pub struct Reversal {
     /// The digest of the work.
     pub work: Digest,
     /// The call that had done it.
@@ -77,7 +65,7 @@ pub struct Keyed {
 
 /// What a call adds to a sum.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
+pub struct LimitShare {
     /// The digest of the tool, what is summed, and for whom.
     pub series: Digest,
     /// How much.
@@ -90,7 +78,7 @@ pub struct Share {
     pub grain: Duration,
 }
 
-/// Whose deed it is.
+/// Whose operation it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doer {
     /// The call.
@@ -104,7 +92,7 @@ pub struct Doer {
 /// How far a call has come that is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum CallStage {
     /// It is under way.
     InFlight,
     /// It was answered.
@@ -113,21 +101,21 @@ pub enum Stage {
     Unknown,
 }
 
-impl Stage {
+impl CallStage {
     /// The word as it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Stage::InFlight => "in_flight",
-            Stage::Done => "done",
-            Stage::Unknown => "unknown",
+            CallStage::InFlight => "in_flight",
+            CallStage::Done => "done",
+            CallStage::Unknown => "unknown",
         }
     }
 }
 
 /// An earlier call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
+pub struct EarlierCall {
     /// Whose it was.
     #[serde(flatten)]
     pub doer: Doer,
@@ -136,14 +124,14 @@ pub struct Done {
     /// When it is forgotten, once it is over.
     pub until: Time,
     /// How far it has come.
-    pub stage: Stage,
+    pub stage: CallStage,
 }
 
-impl Done {
+impl EarlierCall {
     /// Does it stand in the way at `now`, where the work is asked for again within `within`? A call
     /// that is under way does, however long it takes.
     #[must_use]
     pub fn stands(&self, within: Duration, now: Time) -> bool {
-        self.stage == Stage::InFlight || (now < self.until && now < self.at.plus(within))
+        self.stage == CallStage::InFlight || (now < self.until && now < self.at.plus(within))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Amount;
+use super::amount::Amount;
 use crate::gate::time::Time;
 
 /// A limit's window is remembered in about so many grains.

@@ -1,6 +1,6 @@
 //! Everything that is remembered of what was done, within bounds.
 //!
-//! The book records; it refuses nothing that was admitted. Who asks for a place asks [`Book::room`]
+//! The book records; it refuses nothing that was admitted. Who asks for a place asks [`DedupIndex::room`]
 //! first, and a call for which there is none is held: what was done is never forgotten to make room
 //! (G7).
 
@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::amount::Amount;
+use super::operation::{CallStage, Doer, EarlierCall, KEY_LASTS, Keyed, Operation, Reversal};
 use super::series::Series;
-use super::{Amount, Deed, Doer, Done, KEY_LASTS, Keyed, Stage, Undone};
 use crate::gate::digest::Digest;
 use crate::gate::name::{CallId, WorkflowName};
 use crate::gate::run::Executed;
@@ -32,7 +33,7 @@ const EXPIRES: Duration = minutes(1);
 
 /// There is no room for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
+pub enum NoRoom {
     /// Of works.
     Works,
     /// Of idempotency keys.
@@ -41,14 +42,14 @@ pub enum Full {
     Sums,
 }
 
-impl Full {
+impl NoRoom {
     /// What there is no room for, for a sentence.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Full::Works => "works",
-            Full::Keys => "idempotency keys",
-            Full::Sums => "sums",
+            NoRoom::Works => "works",
+            NoRoom::Keys => "idempotency keys",
+            NoRoom::Sums => "sums",
         }
     }
 }
@@ -60,30 +61,36 @@ pub struct KeyUse {
     pub payload: Digest,
     /// The call.
     #[serde(flatten)]
-    pub done: Done,
+    pub done: EarlierCall,
 }
 
 /// See the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Book {
-    works: BTreeMap<Digest, Vec<Done>>,
+pub struct DedupIndex {
+    works: BTreeMap<Digest, Vec<EarlierCall>>,
     keys: BTreeMap<Digest, KeyUse>,
     keys_of: BTreeMap<WorkflowName, usize>,
     sums: BTreeMap<Digest, Series>,
     /// What calls that are under way may have to give back.
-    open: BTreeMap<CallId, Deed>,
+    open: BTreeMap<CallId, Operation>,
     /// How many works there are, of whatever digest.
     known: usize,
     cells: usize,
     expires_at: Time,
 }
 
-impl Book {
+impl DedupIndex {
     /// The call that last did this work and stands in the way of another at `now`, `but` this one.
     #[must_use]
-    pub fn done(&self, work: &Digest, within: Duration, now: Time, but: CallId) -> Option<&Done> {
-        let stands = |done: &&Done| done.doer.call != but && done.stands(within, now);
+    pub fn done(
+        &self,
+        work: &Digest,
+        within: Duration,
+        now: Time,
+        but: CallId,
+    ) -> Option<&EarlierCall> {
+        let stands = |done: &&EarlierCall| done.doer.call != but && done.stands(within, now);
         self.works
             .get(work)?
             .iter()
@@ -92,7 +99,7 @@ impl Book {
     }
 
     /// The work of `call` was undone, and cannot be again.
-    pub fn undo(&mut self, Undone { work, call }: Undone) {
+    pub fn undo(&mut self, Reversal { work, call }: Reversal) {
         let Some(dones) = self.works.get_mut(&work) else {
             return;
         };
@@ -113,9 +120,9 @@ impl Book {
         within: Duration,
         now: Time,
         but: CallId,
-    ) -> Option<&Done> {
-        let is_done = |done: &&Done| {
-            done.doer.call != but && done.stage != Stage::InFlight && done.stands(within, now)
+    ) -> Option<&EarlierCall> {
+        let is_done = |done: &&EarlierCall| {
+            done.doer.call != but && done.stage != CallStage::InFlight && done.stands(within, now)
         };
         self.works.get(work)?.iter().rev().find(is_done)
     }
@@ -148,45 +155,45 @@ impl Book {
         self.sums.get(series)?.falls_to(bound, within, now)
     }
 
-    /// Is there room for `deed` of `workflow`?
+    /// Is there room for `operation` of `workflow`?
     ///
     /// # Errors
     /// What there is no room for.
-    pub fn room(&self, workflow: &WorkflowName, deed: &Deed) -> Result<(), Full> {
-        if self.known + deed.works.len() > MAX_WORKS {
-            return Err(Full::Works);
+    pub fn room(&self, workflow: &WorkflowName, operation: &Operation) -> Result<(), NoRoom> {
+        if self.known + operation.works.len() > MAX_WORKS {
+            return Err(NoRoom::Works);
         }
         let keys_of = self.keys_of.get(workflow).copied().unwrap_or(0);
-        if deed.key.is_some() && (self.keys.len() >= MAX_KEYS || keys_of >= MAX_KEYS_EACH) {
-            return Err(Full::Keys);
+        if operation.key.is_some() && (self.keys.len() >= MAX_KEYS || keys_of >= MAX_KEYS_EACH) {
+            return Err(NoRoom::Keys);
         }
-        if self.cells + deed.shares.len() > MAX_CELLS {
-            Err(Full::Sums)
+        if self.cells + operation.shares.len() > MAX_CELLS {
+            Err(NoRoom::Sums)
         } else {
             Ok(())
         }
     }
 
-    /// `deed` takes its place. A call takes it once, however often it is admitted.
-    pub fn admit(&mut self, doer: &Doer, deed: &Deed) {
+    /// `operation` takes its place. A call takes it once, however often it is admitted.
+    pub fn admit(&mut self, doer: &Doer, operation: &Operation) {
         if self.open.contains_key(&doer.call) {
             return;
         }
-        let done = |keep| Done {
+        let done = |keep| EarlierCall {
             doer: doer.clone(),
-            at: deed.at,
-            until: deed.at.plus(keep),
-            stage: Stage::InFlight,
+            at: operation.at,
+            until: operation.at.plus(keep),
+            stage: CallStage::InFlight,
         };
-        for work in &deed.works {
+        for work in &operation.works {
             let dones = self.works.entry(work.work).or_default();
             // By time, whoever was written first: the living state and the fold keep the same list.
             let place =
-                dones.partition_point(|done| (done.at, done.doer.call) < (deed.at, doer.call));
+                dones.partition_point(|done| (done.at, done.doer.call) < (operation.at, doer.call));
             dones.insert(place, done(work.keep));
             self.known += 1;
         }
-        if let Some(Keyed { key, payload }) = deed.key {
+        if let Some(Keyed { key, payload }) = operation.key {
             self.forget_key(&key);
             self.keys.insert(
                 key,
@@ -197,27 +204,27 @@ impl Book {
             );
             *self.keys_of.entry(doer.workflow.clone()).or_default() += 1;
         }
-        for share in &deed.shares {
+        for share in &operation.shares {
             let is_new = self.sums.entry(share.series).or_default().add(
-                deed.at,
+                operation.at,
                 share.amount,
                 share.keep,
                 share.grain,
             );
             self.cells += usize::from(is_new);
         }
-        self.open.insert(doer.call, deed.clone());
+        self.open.insert(doer.call, operation.clone());
     }
 
     /// The call is over. Only what was provably not executed gives its place back.
     pub fn settle(&mut self, call: CallId, executed: Executed) {
-        let Some(deed) = self.open.remove(&call) else {
+        let Some(operation) = self.open.remove(&call) else {
             return;
         };
         match executed {
-            Executed::No => self.give_back(call, &deed),
-            Executed::Yes => self.stand(call, &deed, Stage::Done),
-            Executed::Unknown => self.stand(call, &deed, Stage::Unknown),
+            Executed::No => self.give_back(call, &operation),
+            Executed::Yes => self.stand(call, &operation, CallStage::Done),
+            Executed::Unknown => self.stand(call, &operation, CallStage::Unknown),
         }
     }
 
@@ -231,7 +238,7 @@ impl Book {
 
     /// Forgets what has passed at `now`.
     pub fn expire(&mut self, now: Time) {
-        let over = |done: &Done| done.stage != Stage::InFlight && done.until <= now;
+        let over = |done: &EarlierCall| done.stage != CallStage::InFlight && done.until <= now;
         let known = &mut self.known;
         self.works.retain(|_, dones| {
             let before = dones.len();
@@ -267,8 +274,8 @@ impl Book {
         self.len() == (0, 0, 0)
     }
 
-    fn give_back(&mut self, call: CallId, deed: &Deed) {
-        for work in &deed.works {
+    fn give_back(&mut self, call: CallId, operation: &Operation) {
+        for work in &operation.works {
             let Some(dones) = self.works.get_mut(&work.work) else {
                 continue;
             };
@@ -279,7 +286,7 @@ impl Book {
                 self.works.remove(&work.work);
             }
         }
-        if let Some(Keyed { key, .. }) = &deed.key
+        if let Some(Keyed { key, .. }) = &operation.key
             && self
                 .keys
                 .get(key)
@@ -287,11 +294,11 @@ impl Book {
         {
             self.forget_key(key);
         }
-        for share in &deed.shares {
+        for share in &operation.shares {
             let Some(series) = self.sums.get_mut(&share.series) else {
                 continue;
             };
-            self.cells -= usize::from(series.give_back(deed.at, share.amount, share.grain));
+            self.cells -= usize::from(series.give_back(operation.at, share.amount, share.grain));
             if series.is_empty() {
                 self.sums.remove(&share.series);
             }
@@ -300,8 +307,8 @@ impl Book {
 
     /// What was done, or may have been, stands. Of several calls that did the same work the last is
     /// enough, unless each can be undone.
-    fn stand(&mut self, call: CallId, deed: &Deed, stage: Stage) {
-        for work in &deed.works {
+    fn stand(&mut self, call: CallId, operation: &Operation, stage: CallStage) {
+        for work in &operation.works {
             let Some(dones) = self.works.get_mut(&work.work) else {
                 continue;
             };
@@ -313,17 +320,17 @@ impl Book {
             // The oldest go first: they stand in the order of time.
             let mut spare = dones
                 .iter()
-                .filter(|done| done.stage != Stage::InFlight)
+                .filter(|done| done.stage != CallStage::InFlight)
                 .count()
                 .saturating_sub(most);
             dones.retain(|done| {
-                let goes = done.stage != Stage::InFlight && spare > 0;
+                let goes = done.stage != CallStage::InFlight && spare > 0;
                 spare -= usize::from(goes);
                 !goes
             });
             self.known -= before - dones.len();
         }
-        if let Some(Keyed { key, .. }) = &deed.key
+        if let Some(Keyed { key, .. }) = &operation.key
             && let Some(used) = self
                 .keys
                 .get_mut(key)

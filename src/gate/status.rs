@@ -6,16 +6,15 @@
 
 use std::sync::Arc;
 
-use super::budget::books::Balance;
+use super::budget::balance::Balance;
 use super::budget::burn::BurnRates;
 use super::budget::objective::Remaining;
 use super::budget::posture::Posture;
 use super::budget::sentence;
-use super::event::Clamp;
+use super::clamp::Clamp;
 use super::level::{Changes, Level, Rung};
 use super::name::LevelName;
 use super::pace::Pause;
-use super::workflow::WorkflowState;
 
 /// What sets the effective level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub struct Effective<'a> {
 
 /// Where a workflow stands.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct Status {
     /// The effective level's rung.
     pub rung: Rung,
     /// The level that was earned.
@@ -94,51 +93,7 @@ pub struct Standing {
     pub why: Arc<str>,
 }
 
-impl Standing {
-    /// Where `state` stands at the latest time it has seen.
-    #[must_use]
-    pub fn of(state: &WorkflowState) -> Self {
-        let (terms, account, effective) = (state.terms(), state.account(), state.effective());
-        let rung = state.rung(effective.level);
-        let (all, high) = account.balances(&terms.objective, state.now());
-        let name = |level: Level| terms.ladder.name(level).clone();
-        let frozen_by_burn = account.burn().is_some_and(|burn| burn.cause.is_none());
-        Standing {
-            earned: name(effective.earned),
-            cap: effective.cap.map(name),
-            clamp: effective.clamp.cloned(),
-            ceiling: effective.clamp.map(|clamp| {
-                terms
-                    .ladder
-                    .rung(
-                        terms
-                            .ladder
-                            .find(clamp.to.as_str())
-                            .unwrap_or_else(|| terms.ladder.lowest()),
-                    )
-                    .clone()
-            }),
-            binds: effective.binds,
-            posture: account.posture(),
-            all,
-            high,
-            remaining: all.remaining().min(high.remaining()),
-            burn: account.burn_rates(&terms.objective, state.now()),
-            pause: if account.posture() == Posture::Healthy {
-                None
-            } else {
-                state.pace().usual(state.now())
-            },
-            changes: if frozen_by_burn {
-                Changes::Frozen
-            } else {
-                rung.changes
-            },
-            why: sentence::spent(&all, &high).into(),
-            rung,
-        }
-    }
-
+impl Status {
     /// The effective level's name.
     #[must_use]
     pub const fn level(&self) -> &LevelName {

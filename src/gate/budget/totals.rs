@@ -3,54 +3,21 @@
 //! Pure comparison of counts with an objective. What was the posture before, and what a burn or a
 //! probation makes of the answer, is `account`.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::balance::Balance;
 use super::burn::{Burn, Count, Counts, LOOK_BACKS, PAIRS};
-use super::objective::{Allowed, Objective, Remaining};
+use super::objective::Objective;
 use super::posture::Posture;
-use super::window;
+use super::{sentence, window};
 use crate::gate::time::Time;
 
 /// The fastest pair burns only with so many unacceptable runs in its long look-back.
 const FAST_BURN: u64 = 5;
 /// Any pair puts at risk only with so many unacceptable runs in its long look-back.
 const AT_RISK: u64 = 2;
-
-/// One budget as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Balance {
-    /// Counted runs.
-    pub runs: u64,
-    /// Unacceptable runs.
-    pub unacceptable: u64,
-    /// What is allowed.
-    pub allowed: Allowed,
-}
-
-impl Balance {
-    /// What is left.
-    #[must_use]
-    pub fn remaining(&self) -> Remaining {
-        self.allowed.remaining(self.unacceptable)
-    }
-
-    fn is_spent(&self) -> bool {
-        self.allowed.is_spent_by(self.unacceptable)
-    }
-
-    fn is_nearly_spent(&self) -> bool {
-        self.remaining().cmp_percent(25) != Ordering::Greater
-            || (self.unacceptable > 0 && self.allowed.is_spent_by(self.unacceptable + 1))
-    }
-
-    pub(super) fn has_recovered(&self) -> bool {
-        self.remaining().cmp_percent(10) == Ordering::Greater
-            && !self.allowed.is_spent_by(self.unacceptable + 1)
-    }
-}
 
 /// So many failures, booked since, of which so many are needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +64,7 @@ impl Added {
 }
 
 /// Everything that a posture is judged on, at one moment.
-pub(super) struct Books<'a> {
+pub(super) struct BudgetTotals<'a> {
     pub(super) now: Time,
     pub(super) counts_from: Time,
     pub(super) objective: &'a Objective,
@@ -108,7 +75,7 @@ pub(super) struct Books<'a> {
     pub(super) look_backs: (Counts, Counts),
 }
 
-impl Books<'_> {
+impl BudgetTotals<'_> {
     /// Burned or breached, and on what grounds, now that failures were added. Each of the two
     /// budgets is entered by what adds to it.
     pub(super) fn enters(&self, added: Added) -> Option<(Posture, Option<Grounds>)> {
@@ -211,6 +178,6 @@ impl Books<'_> {
     }
 
     pub(super) fn why(&self) -> Arc<str> {
-        super::sentence::spent(&self.all, &self.high).into()
+        sentence::spent(&self.all, &self.high).into()
     }
 }

@@ -1,23 +1,24 @@
 //! What a policy says of work that was done before, of work that is undone, and of sums and counts:
 //! the rules, and what they read of one call.
 //!
-//! What was done before is not known here. A [`Reading`] says under which texts a call's work is
-//! known and what it adds to which sums; an expression that gives no answer holds the call (G3).
+//! What was done before is not known here. A [`DedupReading`](reading::DedupReading) says under which texts a
+//! call's work is known and what it adds to which sums.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::condition::Undecided;
-use super::facts::Facts;
-use super::judge::{Finding, RuleName, Unreadable};
-use super::{Condition, Mode, Place, Tool};
-use crate::gate::deed::Amount;
-use crate::gate::name::{Subject, ToolName};
+use super::condition::Condition;
+use super::rule::Mode;
+use crate::gate::dedup::Amount;
+use crate::gate::location::SourceLocation;
+use crate::gate::name::ToolName;
 use crate::gate::time;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
+
+pub mod reading;
 
 /// The most expressions of one key.
 pub const MAX_PARTS: usize = 16;
@@ -29,7 +30,7 @@ pub const MAX_LIMITS: usize = 16;
 
 /// A tool's rules about what was done.
 #[derive(Debug, Default, Serialize)]
-pub struct DeedRules {
+pub struct DedupRules {
     /// When a call counts as done before.
     pub duplicate: Option<Duplicate>,
     /// Whose work it undoes.
@@ -41,7 +42,7 @@ pub struct DeedRules {
     pub limits: Vec<Limit>,
 }
 
-impl DeedRules {
+impl DedupRules {
     /// Does any of them read `args`?
     #[must_use]
     pub fn reads_args(&self) -> bool {
@@ -91,7 +92,7 @@ pub struct Duplicate {
     #[serde(skip_serializing_if = "Mode::enforces")]
     pub mode: Mode,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// What becomes of a call whose work was done before.
@@ -124,7 +125,7 @@ pub struct Reverses {
     #[serde(with = "time::millis")]
     pub within: Duration,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// A bound on a sum or a count.
@@ -145,7 +146,7 @@ pub struct Limit {
     #[serde(skip_serializing_if = "Mode::enforces")]
     pub mode: Mode,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// For whom a limit is kept.
@@ -209,151 +210,6 @@ impl fmt::Display for Limit {
             self.per.as_str(),
             Spelled(self.within)
         )
-    }
-}
-
-/// What the rules read of one call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// The texts that identify its work; `None` where there is no such rule, or one gives no
-    /// answer.
-    pub key: Option<Vec<String>>,
-    /// What it adds to each of the tool's limits, in their order; `None` where that gives no
-    /// answer.
-    pub amounts: Vec<Option<Amount>>,
-    /// What gave no answer: the call is held.
-    pub unread: Option<Finding>,
-    /// What gave no answer to a rule in shadow.
-    pub unread_watched: Option<Finding>,
-}
-
-/// Reads a call of `tool`, at `now`.
-///
-/// # Errors
-/// A number or a part of the request that two readers could read differently, also where only a
-/// rule in shadow reads it.
-pub fn read(
-    tool: &Tool,
-    rules: &DeedRules,
-    facts: &Facts<'_>,
-    subject: Option<&Subject>,
-    now: Time,
-) -> Result<Reading, Unreadable> {
-    let mut reading = Reading::default();
-    if let Some(duplicate) = &rules.duplicate {
-        match key(duplicate, facts)? {
-            Ok(key) => reading.key = Some(key),
-            Err(why) => reading.hold(
-                RuleName::Duplicate,
-                &duplicate.place,
-                duplicate.mode.is_shadow(now),
-                why,
-            ),
-        }
-    }
-    for limit in &rules.limits {
-        let amount = match &limit.sum {
-            None => Ok(Amount::CALL),
-            Some(sum) => amount(sum, facts)?,
-        };
-        let amount = if limit.per == Per::Subject && subject.is_none() {
-            Err(format!("the `subject` of `{}` gives none", tool.name))
-        } else {
-            amount
-        };
-        match amount {
-            Ok(amount) => reading.amounts.push(Some(amount)),
-            Err(why) => {
-                reading.amounts.push(None);
-                reading.hold(
-                    RuleName::Limits,
-                    &limit.place,
-                    limit.mode.is_shadow(now),
-                    why,
-                );
-            }
-        }
-    }
-    if (rules.reverses.is_some() || rules.reversed_within.is_some()) && subject.is_none() {
-        let place = rules
-            .reverses
-            .as_ref()
-            .map_or(&tool.place, |reverses| &reverses.place);
-        reading.hold(
-            RuleName::Duplicate,
-            place,
-            false,
-            format!(
-                "the `subject` of `{}` gives none, and undone work is found by it",
-                tool.name
-            ),
-        );
-    }
-    Ok(reading)
-}
-
-impl Reading {
-    fn hold(&mut self, rule: RuleName, place: &Place, watched: bool, why: String) {
-        let finding = Finding {
-            watched,
-            ..Finding::new(Verdict::Hold, rule, place, why)
-        };
-        let unread = if watched {
-            &mut self.unread_watched
-        } else {
-            &mut self.unread
-        };
-        unread.get_or_insert(finding);
-    }
-}
-
-type Read<T> = Result<Result<T, String>, Unreadable>;
-
-/// The texts of a key. A part that is missing, null or empty is no part: two calls that both lack
-/// it are not the same work, nor are they known not to be.
-fn key(duplicate: &Duplicate, facts: &Facts<'_>) -> Read<Vec<String>> {
-    let mut texts = Vec::with_capacity(duplicate.key.len());
-    for part in &duplicate.key {
-        match part.text(facts) {
-            Ok(Some(text)) if text.len() <= MAX_TEXT => texts.push(text),
-            Ok(Some(text)) => {
-                return Ok(Err(format!(
-                    "`{}` of the key has {} bytes, and a part of a key has at most {MAX_TEXT}",
-                    part.source(),
-                    text.len()
-                )));
-            }
-            Ok(None) => {
-                return Ok(Err(format!(
-                    "`{}` of the key has no value in this call",
-                    part.source()
-                )));
-            }
-            Err(undecided) => return unanswered(part, undecided),
-        }
-    }
-    Ok(Ok(texts))
-}
-
-fn amount(sum: &Condition, facts: &Facts<'_>) -> Read<Amount> {
-    match sum.amount(facts) {
-        Ok(Some(amount)) if amount.is_negative() => Ok(Err(format!(
-            "`{}` is below zero, and a limit adds up what is not",
-            sum.source()
-        ))),
-        Ok(Some(amount)) => Ok(Ok(amount)),
-        Ok(None) => Ok(Err(format!("`{}` has no value in this call", sum.source()))),
-        Err(undecided) => unanswered(sum, undecided),
-    }
-}
-
-fn unanswered<T>(expression: &Condition, undecided: Undecided) -> Read<T> {
-    match undecided {
-        Undecided::Failed(why) => Ok(Err(format!(
-            "`{}` cannot be evaluated for this call: {why}",
-            expression.source()
-        ))),
-        Undecided::Ambiguous(what) | Undecided::Inexact(what) => Err(Unreadable(what)),
     }
 }
 

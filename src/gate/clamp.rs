@@ -1,11 +1,27 @@
 //! Operators' clamps on one workflow, or on all: which of them are on, and which is the lowest.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::gate::event::Clamp;
-use crate::gate::level::{BUILT_IN, Ladder};
-use crate::gate::name::LevelName;
-use crate::gate::time::Time;
+use super::level::{BUILT_IN, Ladder};
+use super::name::{LevelName, PersonName};
+use super::time::Time;
+
+/// An operator's ceiling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clamp {
+    /// The highest level left.
+    pub to: LevelName,
+    /// Who.
+    pub by: PersonName,
+    /// Why.
+    pub reason: Arc<str>,
+    /// When it was set.
+    pub at: Time,
+    /// When it runs out, where it does.
+    pub until: Option<Time>,
+}
 
 /// Operators' clamps that are on together. A clamp is lifted by a release or its own end and
 /// nothing else, so a laxer or shorter one that comes later leaves the earlier one standing. At
