@@ -26,6 +26,7 @@ mod explain;
 mod failure;
 mod files;
 mod filters;
+mod help;
 mod import;
 mod init;
 mod keys;
@@ -94,6 +95,7 @@ enum Command {
     Review(review::ReviewArgs),
     Schema(schema::SchemaArgs),
     Completion(completion::CompletionArgs),
+    Help(help::HelpArgs),
 }
 
 /// Reads the command line, does what it says, and gives the exit code.
@@ -141,6 +143,7 @@ impl Command {
             Command::Review(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completion(command) => command.run(Cli::command()),
+            Command::Help(command) => command.run(Cli::command()),
         }
     }
 }

@@ -28,6 +28,7 @@ mod contract;
 mod corpus;
 mod dedup;
 mod demo;
+mod documents;
 mod drain;
 mod earn;
 mod edits;

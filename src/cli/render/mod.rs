@@ -12,6 +12,7 @@ use super::failure::{Exit, Failure};
 
 pub(super) mod arguments;
 pub(super) mod escape;
+pub(super) mod markdown;
 pub(super) mod number;
 pub(super) mod progress;
 pub(super) mod table;

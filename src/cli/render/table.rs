@@ -66,7 +66,7 @@ impl Columns {
 }
 
 /// `line` without the blanks at its end, also where they stand before the codes that end a colour.
-fn without_tail(line: &str) -> String {
+pub(super) fn without_tail(line: &str) -> String {
     let is_code = |tail: &str| {
         tail.trim_start_matches("\x1b[")
             .trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
