@@ -99,7 +99,7 @@ async fn call(
                             worker, connection, context, request, *sent,
                         ));
                     }
-                    Sent::Unsent(call) => call,
+                    Sent::Unsent(call) => *call,
                 }
             }
             Admit::Held {

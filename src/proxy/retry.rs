@@ -39,7 +39,7 @@ pub enum Sent {
     /// It was answered.
     Answered(Box<Forwarded>),
     /// Nothing was sent: it is to be judged again.
-    Unsent(InFlightCall),
+    Unsent(Box<InFlightCall>),
 }
 
 /// How a tool API failed a call.
@@ -151,7 +151,7 @@ pub async fn forward(
         Some(began) => Box::pin(retry(worker, connection, context, request, first, began)).await,
     };
     match last {
-        Attempt::Again(call) => Ok(Sent::Unsent(call)),
+        Attempt::Again(call) => Ok(Sent::Unsent(Box::new(call))),
         Attempt::Answered(forwarded) => {
             context.sent(retries);
             Ok(Sent::Answered(forwarded))
