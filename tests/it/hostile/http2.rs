@@ -228,56 +228,56 @@ fn fields_that_split(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 
 /// Places that are given twice, in the wrong order or not at all, and CONNECT.
 fn places_in_doubt(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let mut cases = Vec::new();
-    cases.push(("a34 other host", call(&[("host", b"other")], body)));
-    cases.push((
-        "a34 two hosts",
-        call(&[("host", b"gate"), ("host", b"gate")], body),
-    ));
-    cases.push((
-        "a34 neither",
-        raw(
-            &[
-                PLACE[0],
-                PLACE[1],
-                PLACE[3],
-                ("content-type", b"application/json"),
-            ],
-            body,
+    vec![
+        ("a34 other host", call(&[("host", b"other")], body)),
+        (
+            "a34 two hosts",
+            call(&[("host", b"gate"), ("host", b"gate")], body),
         ),
-    ));
-    cases.push((
-        "a35 twice",
-        raw(&[&PLACE[..], &[(":path", b"/shop/look/1")]].concat(), body),
-    ));
-    cases.push((
-        "a35 behind",
-        raw(&[PLACE[0], PLACE[1], PLACE[2], ("x", b"y"), PLACE[3]], body),
-    ));
-    cases.push((
-        "a35 unknown",
-        raw(&[&PLACE[..], &[(":other", b"x")]].concat(), body),
-    ));
-    cases.push((
-        "a35 a response's",
-        raw(&[&PLACE[..], &[(":status", b"200")]].concat(), body),
-    ));
-    cases.push((
-        "a38 connect",
-        raw(&[(":method", b"CONNECT"), (":authority", b"gate")], b""),
-    ));
-    cases.push((
-        "a38 extended",
-        raw(
-            &[
-                &[(":method", &b"CONNECT"[..]), (":protocol", b"websocket")],
-                &PLACE[1..],
-            ]
-            .concat(),
-            b"",
+        (
+            "a34 neither",
+            raw(
+                &[
+                    PLACE[0],
+                    PLACE[1],
+                    PLACE[3],
+                    ("content-type", b"application/json"),
+                ],
+                body,
+            ),
         ),
-    ));
-    cases
+        (
+            "a35 twice",
+            raw(&[&PLACE[..], &[(":path", b"/shop/look/1")]].concat(), body),
+        ),
+        (
+            "a35 behind",
+            raw(&[PLACE[0], PLACE[1], PLACE[2], ("x", b"y"), PLACE[3]], body),
+        ),
+        (
+            "a35 unknown",
+            raw(&[&PLACE[..], &[(":other", b"x")]].concat(), body),
+        ),
+        (
+            "a35 a response's",
+            raw(&[&PLACE[..], &[(":status", b"200")]].concat(), body),
+        ),
+        (
+            "a38 connect",
+            raw(&[(":method", b"CONNECT"), (":authority", b"gate")], b""),
+        ),
+        (
+            "a38 extended",
+            raw(
+                &[
+                    &[(":method", &b"CONNECT"[..]), (":protocol", b"websocket")],
+                    &PLACE[1..],
+                ]
+                .concat(),
+                b"",
+            ),
+        ),
+    ]
 }
 
 #[test]
