@@ -313,7 +313,7 @@ fn a_file_in_the_data_directory_clamps_everything_until_it_is_released() {
             released["note"]
                 .as_str()
                 .unwrap()
-                .contains("clamp` is still there"),
+                .contains("clamp` still exists"),
             "{released}"
         );
         agent.post("/shop/note", &order()).await.passed();
