@@ -1,12 +1,9 @@
 //! Caps: how many calls in what time, and how many at once.
 //!
 //! A level caps its workflow's calls, a tool those of everybody who calls it, and from `at_risk` on
-//! a workflow stays within its usual hour ([`crate::gate::pace`]). A call takes from them when
-//! everything else lets it go, so one that is held or refused uses none up, and one that is not
-//! sent after all gives back what it took. A call with a grant obeys them too, before its grant is
-//! used. Its place among the calls in flight comes back once, with its settling (G1). Caps are
-//! about now, and no state: they begin anew with the process; only the hours are kept. Running into
-//! one costs no budget (G6).
+//! a workflow stays within its usual hour ([`crate::gate::pace`]). Caps are about now, and no state:
+//! they begin anew with the process; only the hours are kept. How a call takes from them is in
+//! [`call::caps`](super::call::caps).
 //!
 //! Atomics only, so that a cap can be taken under a shard's lock. Volumes are token buckets, fed
 //! the time of the call: a whole allowance may be used at once, and comes back evenly.
@@ -22,32 +19,11 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use super::call::permit::InFlightCall;
 use crate::gate::level::{Ladder, Volume};
-use crate::gate::location::SourceLocation;
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::pace::{Busy, Pace};
-use crate::gate::policy::finding::{Finding, RuleName};
-use crate::gate::policy::{PolicySet, Tool};
+use crate::gate::policy::PolicySet;
 use crate::gate::time::{Hour, Time};
-use crate::gate::verdict::Verdict;
-
-/// Which cap refused a call, in the words of its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capped {
-    /// So many calls in so many seconds.
-    Volume {
-        /// The cap.
-        cap: Volume,
-        /// How long until it lets one more go.
-        wait: Duration,
-    },
-    /// So many at once.
-    Concurrency {
-        /// The cap.
-        cap: u32,
-    },
-}
 
 /// How busy a workflow is: what its shard keeps besides the fold's projection.
 #[derive(Debug, Default)]
@@ -90,7 +66,7 @@ impl Traffic {
         if hour == now.hour() { calls } else { 0 }
     }
 
-    fn enter(&self, most: Option<u32>) -> bool {
+    pub(in crate::ledger) fn enter(&self, most: Option<u32>) -> bool {
         let more = |count: u32| {
             most.is_none_or(|most| count < most)
                 .then(|| count.saturating_add(1))
@@ -107,12 +83,12 @@ impl Traffic {
         true
     }
 
-    fn leave(&self) {
+    pub(in crate::ledger) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts one more call in the hour of `now`.
-    fn count(&self, now: Time, most: Option<u32>) -> bool {
+    /// Counts one more call in the hour of `now`; false where that would be more than `most`.
+    pub(in crate::ledger) fn count(&self, now: Time, most: Option<u32>) -> bool {
         let this = now.hour();
         if unpacked(self.hour.load(Ordering::Relaxed)).0 < this {
             self.turn(this);
@@ -127,7 +103,7 @@ impl Traffic {
             .is_ok()
     }
 
-    fn uncount(&self, now: Time) {
+    pub(in crate::ledger) fn uncount(&self, now: Time) {
         let less = |word: u64| {
             let (hour, calls) = unpacked(word);
             (hour == now.hour()).then(|| packed(hour, calls.saturating_sub(1)))
@@ -227,7 +203,8 @@ impl Meter {
         }
     }
 
-    fn take(&self, now: Time) -> Result<(), Capped> {
+    /// Takes one call of the volume, or says how long until it lets one more go.
+    pub(in crate::ledger) fn take(&self, now: Time) -> Result<(), Duration> {
         self.hand.0.fetch_max(millis(now), Ordering::Relaxed);
         if self.unsent.load(Ordering::Relaxed) > 0
             && self
@@ -239,10 +216,46 @@ impl Meter {
         {
             return Ok(());
         }
-        self.bucket.check().map_err(|until| Capped::Volume {
-            cap: self.cap,
-            wait: until.wait_time_from(self.hand.now()),
-        })
+        self.bucket
+            .check()
+            .map_err(|until| until.wait_time_from(self.hand.now()))
+    }
+}
+
+impl Meter {
+    /// What it caps.
+    pub(in crate::ledger) const fn cap(&self) -> Volume {
+        self.cap
+    }
+
+    /// A call that took from it was not sent after all.
+    pub(in crate::ledger) fn give_back(&self) {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl ToolCaps {
+    /// The volume cap, where there is one.
+    pub(in crate::ledger) const fn volume(&self) -> Option<&Arc<Meter>> {
+        self.volume.as_ref()
+    }
+
+    /// One more call is in flight; an error is the cap that it would go beyond.
+    pub(in crate::ledger) fn enter(&self) -> Result<(), u32> {
+        let more = |count: u32| {
+            self.concurrency
+                .is_none_or(|most| count < most)
+                .then(|| count.saturating_add(1))
+        };
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map(drop)
+            .map_err(|_| self.concurrency.unwrap_or_default())
+    }
+
+    /// One call less is in flight.
+    pub(in crate::ledger) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -260,8 +273,9 @@ pub struct Caps {
     tools: HashMap<ToolName, Arc<ToolCaps>>,
 }
 
+/// The caps of one rung of a workflow's ladder.
 #[derive(Debug)]
-struct Level {
+pub(in crate::ledger) struct Level {
     volume: Option<Arc<Meter>>,
     /// The higher caps that steps of the policy make of it.
     earned: Vec<Arc<Meter>>,
@@ -362,7 +376,12 @@ impl Meters {
 }
 
 impl Caps {
-    fn level(&self, ladder: &Ladder, name: &str) -> Option<&Level> {
+    /// The caps of a tool, where it has any.
+    pub(in crate::ledger) fn tool(&self, tool: &ToolName) -> Option<&Arc<ToolCaps>> {
+        self.tools.get(tool)
+    }
+
+    pub(in crate::ledger) fn level(&self, ladder: &Ladder, name: &str) -> Option<&Level> {
         if self.levels.is_empty() {
             return None;
         }
@@ -373,210 +392,17 @@ impl Caps {
 }
 
 impl Level {
+    /// How many calls the level lets be in flight at once.
+    pub(in crate::ledger) const fn concurrency(&self) -> Option<u32> {
+        self.concurrency
+    }
+
     /// What meters `cap`, the level's own or one that was earned. One that these policies do not
     /// know has come from others a moment ago.
-    fn meter(&self, cap: Option<Volume>) -> Option<&Arc<Meter>> {
+    pub(in crate::ledger) fn meter(&self, cap: Option<Volume>) -> Option<&Arc<Meter>> {
         self.earned
             .iter()
             .find(|meter| Some(meter.cap) == cap)
             .or(self.volume.as_ref())
     }
-}
-
-/// What a call took from the volumes.
-#[derive(Debug)]
-pub(super) struct Metered {
-    at: Time,
-    level: Option<Arc<Meter>>,
-    tool: Option<Arc<ToolCaps>>,
-}
-
-/// A call's place among those in flight.
-#[derive(Debug)]
-pub(super) struct ConcurrencySlot {
-    tool: Option<Arc<ToolCaps>>,
-}
-
-/// What a cap says that is reached, in words and in numbers.
-pub(super) type Reached = (Finding, Capped);
-
-impl InFlightCall {
-    /// Takes what the call needs of every cap, or nothing. Once a call has it, it keeps it until it
-    /// settles.
-    pub(super) fn take_caps(&mut self, tool: Option<&Tool>, now: Time) -> Result<(), Reached> {
-        if self.slot.is_some() {
-            return Ok(());
-        }
-        let handle = &self.handle;
-        let (standing, traffic) = (handle.shard.standing(), handle.shard.traffic());
-        let level = handle
-            .caps
-            .level(&handle.policy.terms.ladder, standing.level().as_str());
-        let of_level = || format!("level `{}`", standing.level());
-        let refuse = |rule: RuleName, at: &SourceLocation, capped: Capped, whose: String| {
-            let detail = match capped {
-                Capped::Volume { cap, .. } => format!("{whose} lets {} go", spelled(cap)),
-                Capped::Concurrency { cap } => {
-                    format!("{whose} lets {cap} calls be in flight at once")
-                }
-            };
-            (
-                Finding {
-                    place: Some(at.clone()),
-                    ..Finding::nowhere(Verdict::Deny, rule, detail)
-                },
-                capped,
-            )
-        };
-        let pause = standing.pause;
-        let (most, paused) = match (
-            level.and_then(|level| level.concurrency),
-            pause.map(|pause| pause.at_once),
-        ) {
-            (Some(level), Some(usual)) => (Some(level.min(usual)), usual < level),
-            (level, usual) => (level.or(usual), level.is_none()),
-        };
-        let usual = || {
-            format!(
-                "the budget is {} and expansion pauses: the usual busy hour of the last 7 days",
-                standing.posture
-            )
-        };
-        if !traffic.enter(most) {
-            let cap = most.unwrap_or_default();
-            let whose = if paused { usual() } else { of_level() };
-            return Err(refuse(
-                RuleName::Concurrency,
-                &handle.policy.place,
-                Capped::Concurrency { cap },
-                whose,
-            ));
-        }
-        let tool_caps = handle.caps.tools.get(&self.tool).filter(|_| tool.is_some());
-        if let (Some(caps), Some(tool)) = (tool_caps, tool) {
-            let more = |count: u32| {
-                caps.concurrency
-                    .is_none_or(|most| count < most)
-                    .then(|| count.saturating_add(1))
-            };
-            if caps
-                .in_flight
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-                .is_err()
-            {
-                traffic.leave();
-                let cap = caps.concurrency.unwrap_or_default();
-                return Err(refuse(
-                    RuleName::Concurrency,
-                    &tool.place,
-                    Capped::Concurrency { cap },
-                    format!("`{}`", tool.name),
-                ));
-            }
-        }
-        let slot = ConcurrencySlot {
-            tool: tool_caps.map(Arc::clone),
-        };
-        if self.metered.is_some() {
-            self.slot = Some(slot);
-            return Ok(());
-        }
-        let hourly = pause.map(|pause| Volume {
-            calls: pause.calls,
-            per_seconds: 3_600,
-        });
-        let mut taken = if traffic.count(now, hourly.map(|hourly| hourly.calls)) {
-            Ok(())
-        } else {
-            let wait = Hour(now.hour().0 + 1).start().since(now);
-            let capped = Capped::Volume {
-                cap: hourly.unwrap_or(Volume {
-                    calls: 0,
-                    per_seconds: 3_600,
-                }),
-                wait,
-            };
-            Err(refuse(
-                RuleName::Volume,
-                &handle.policy.place,
-                capped,
-                usual(),
-            ))
-        };
-        let mut metered = Metered {
-            at: now,
-            level: None,
-            tool: None,
-        };
-        if taken.is_ok() {
-            let by_level = level.and_then(|level| level.meter(standing.rung.volume));
-            let by_tool = tool_caps.filter(|caps| caps.volume.is_some());
-            taken = by_level
-                .map_or(Ok(()), |meter| meter.take(now))
-                .map_err(|capped| {
-                    refuse(RuleName::Volume, &handle.policy.place, capped, of_level())
-                });
-            if taken.is_ok() {
-                metered.level = by_level.map(Arc::clone);
-                let of_tool = by_tool
-                    .and_then(|caps| caps.volume.as_ref())
-                    .map_or(Ok(()), |meter| meter.take(now));
-                if let (Err(capped), Some(tool)) = (of_tool, tool) {
-                    taken = Err(refuse(
-                        RuleName::Volume,
-                        &tool.place,
-                        capped,
-                        format!("`{}`", tool.name),
-                    ));
-                } else {
-                    metered.tool = by_tool.map(Arc::clone);
-                }
-            }
-            if taken.is_err() {
-                metered.give_back(traffic);
-            }
-        }
-        match taken {
-            Ok(()) => (self.slot, self.metered) = (Some(slot), Some(metered)),
-            Err(_) => slot.release(traffic),
-        }
-        taken
-    }
-}
-
-impl Metered {
-    /// The call was not sent after all.
-    pub(super) fn give_back(&self, traffic: &Traffic) {
-        traffic.uncount(self.at);
-        let tool = self.tool.as_ref().and_then(|caps| caps.volume.as_ref());
-        for meter in self.level.iter().chain(tool) {
-            meter.unsent.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl ConcurrencySlot {
-    /// The call is not in flight any more.
-    pub(super) fn release(self, traffic: &Traffic) {
-        traffic.leave();
-        if let Some(tool) = self.tool {
-            tool.in_flight.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A volume in words.
-fn spelled(Volume { calls, per_seconds }: Volume) -> String {
-    let span = match per_seconds {
-        1 => "a second".to_owned(),
-        60 => "a minute".to_owned(),
-        3_600 => "an hour".to_owned(),
-        86_400 => "a day".to_owned(),
-        604_800 => "a week".to_owned(),
-        seconds => format!("in {seconds} seconds"),
-    };
-    format!(
-        "{calls} {} {span}",
-        if calls == 1 { "call" } else { "calls" }
-    )
 }

@@ -1,9 +1,7 @@
 //! The living state: what the data plane reads and changes while calls are in flight.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only. Their
-//! order: who may decide, what concerns every workflow, then an open run, then a shard, then the
-//! journal's queue or the dedup index; never two of a kind at once, none across a wait. A map's
-//! lock is taken before any of the last three, never after an open run's.
+//! Free of any runtime, so that a simulator can step it. Locks live in this folder only; their order
+//! is written in [`shard`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::RandomState;
@@ -14,8 +12,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
-use self::call::dedup::Dedup;
 use self::caps::{Caps, Meters};
+use self::dedup::Dedup;
 use self::runs::open::Runs;
 use self::shard::Shard;
 use crate::clock::Clock;
@@ -31,6 +29,7 @@ use crate::journal::port::{Journal, Projection, Ticket};
 
 pub mod call;
 pub mod caps;
+pub mod dedup;
 pub mod exposure;
 mod incidents;
 pub mod people;
@@ -65,7 +64,7 @@ pub struct Ledger {
     turned_away: refused::TurnedAway,
     seen: refused::Seen,
     /// What was done, in every workflow.
-    dedup: Dedup,
+    dedup: Arc<Dedup>,
     /// When ids that nobody needs any more are forgotten next.
     forgets_at: AtomicI64,
     /// Counts clamps. A permit minted before one is worthless after it (G2).
@@ -159,7 +158,7 @@ impl Ledger {
             approvers: people::approvers::Approvers::of(state.approvers().clone()),
             turned_away: refused::TurnedAway::default(),
             seen: refused::Seen::default(),
-            dedup: Dedup::new(state.dedup().clone()),
+            dedup: Arc::new(Dedup::new(state.dedup().clone())),
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::call::permit::InFlightCall;
+use super::call::in_flight::InFlightCall;
 use super::shard::Shard;
 use super::{Ledger, UNLISTED};
 use crate::gate::event::{Entry, Event, MOST_REFUSED, RefusedAlike, RefusedCall};
@@ -118,19 +118,19 @@ impl Default for TurnedAway {
 impl InFlightCall {
     /// A call that was denied, or would have been where a rule only watches, goes into the journal.
     pub(super) fn note_refused(&self, executed: Executed, status: u16, now: Time) {
-        if self.verdict != Verdict::Deny {
+        if self.decision.verdict != Verdict::Deny {
             return;
         }
         let run = RunRef {
-            agent: self.run.agent.clone(),
-            run: self.run_id.clone(),
+            agent: self.run.open.agent.clone(),
+            run: self.run.id.clone(),
         };
-        let rule = self.rule.map(Into::into);
+        let rule = self.decision.rule.map(Into::into);
         let call = RefusedCall {
-            call: self.id,
+            call: self.facts.id,
             run,
-            at: self.at,
-            tool: self.tool.clone(),
+            at: self.facts.at,
+            tool: self.facts.tool.clone(),
             rule,
             status,
             executed,

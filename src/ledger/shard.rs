@@ -7,8 +7,21 @@
 //! fold turns out to have seen anything else than what was applied here, in another order or at
 //! another time, the fold is believed.
 //!
-//! Lock order: a shard, then the journal's queue. No two shards at once. The lock is never held
-//! across a wait.
+//! # Lock order
+//!
+//! Whoever takes several of the ledger's locks takes them in this order, and never one twice:
+//!
+//! 1. who may decide on held calls (`Ledger::approvers`);
+//! 2. what concerns every workflow and is not durable yet (`Ledger::everywhere`);
+//! 3. a map of runs, shards or approvals;
+//! 4. an open run;
+//! 5. a shard;
+//! 6. the journal's queue, or the book of what was done (`dedup`).
+//!
+//! Never two shards, two runs or two of the last kind at once. No lock is held across a wait. The
+//! meters of the caps, what unlisted calls look like and what waits to be written of refusals have
+//! locks under which nothing else is taken. A reservation of a call takes its run's lock, or the
+//! book's, when it is given back: none is dropped under either.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};

@@ -13,7 +13,7 @@ use crate::gate::name::{CallId, RunId, ToolName};
 use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::call::permit::InFlightCall;
+use crate::ledger::call::in_flight::InFlightCall;
 
 const CALL: HeaderName = HeaderName::from_static("burngate-call");
 const VERDICT: HeaderName = HeaderName::from_static("burngate-verdict");

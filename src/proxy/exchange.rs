@@ -31,7 +31,7 @@ use super::{agent, forward, hold, read, respond, retry};
 use crate::gate::verdict::Verdict;
 use crate::ids;
 use crate::ledger::call::admit::Admit;
-use crate::ledger::call::permit::{InFlightCall, Settlement};
+use crate::ledger::call::in_flight::{InFlightCall, Settlement};
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.

@@ -21,7 +21,8 @@ use super::worker_state::WorkerState;
 use crate::gate::policy::Upstream;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::call::permit::{InFlightCall, Permit};
+use crate::ledger::call::in_flight::InFlightCall;
+use crate::ledger::call::permit::Permit;
 
 /// How an attempt ended.
 pub enum Attempt {

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use super::connection::{ClientConnection, Peer, Scheme};
 use super::message::OutgoingMessage;
 use crate::gate::policy::Upstream;
-use crate::ledger::caps::Capped;
+use crate::ledger::call::refusal::ReachedCap;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -311,13 +311,13 @@ fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
 
 /// Which cap the call ran into, as draft-ietf-httpapi-ratelimit-headers-11 writes it. Nothing is
 /// left of it, and something will be in `reset` seconds.
-pub fn rate_limit(headers: &mut HeaderMap, capped: Capped, reset: u64) {
-    let (policy, limit) = match capped {
-        Capped::Volume { cap, .. } => (
+pub fn rate_limit(headers: &mut HeaderMap, cap: ReachedCap, reset: u64) {
+    let (policy, limit) = match cap {
+        ReachedCap::Volume { cap, .. } => (
             format!("\"volume\";q={};w={}", cap.calls, cap.per_seconds),
             format!("\"volume\";r=0;t={reset}"),
         ),
-        Capped::Concurrency { cap } => (
+        ReachedCap::Concurrency { cap } => (
             format!("\"concurrency\";q={cap};qu=\"concurrent-requests\""),
             "\"concurrency\";r=0".to_owned(),
         ),

@@ -15,7 +15,7 @@ use crate::gate::name::ApprovalId;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
 use crate::ledger::Ledger;
-use crate::ledger::call::permit::InFlightCall;
+use crate::ledger::call::in_flight::InFlightCall;
 
 /// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
 /// minutes.

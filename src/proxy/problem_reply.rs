@@ -16,10 +16,10 @@ use crate::gate::outcome::FailureMode;
 use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
-use crate::ledger::call::admit::Refusal;
-use crate::ledger::call::dedup::{MAX_KEY, Recalled};
-use crate::ledger::call::permit::{InFlightCall, Settlement};
-use crate::ledger::caps::Capped;
+use crate::ledger::call::in_flight::{InFlightCall, Settlement};
+use crate::ledger::call::refusal::{ReachedCap, Refusal};
+use crate::ledger::dedup::DedupFinding;
+use crate::ledger::dedup::plan::MAX_KEY;
 use crate::wire::Malformed;
 
 /// A call that did not go through, with everything that the agent gets to know about it.
@@ -42,9 +42,9 @@ pub struct ProblemReply {
     /// Seconds after which a repeat may help.
     pub retry_after: Option<u64>,
     /// The cap that it ran into.
-    pub capped: Option<Capped>,
+    pub cap: Option<ReachedCap>,
     /// What was done before, where the call would do it again.
-    pub recalled: Option<Box<Recalled>>,
+    pub before: Option<Box<DedupFinding>>,
     /// The failure modes that it books, with a note each.
     modes: Vec<(FailureMode, &'static str)>,
 }
@@ -60,8 +60,8 @@ impl ProblemReply {
             finding: None,
             cause: None,
             retry_after: None,
-            capped: None,
-            recalled: None,
+            cap: None,
+            before: None,
             modes: Vec::new(),
         }
     }
@@ -294,11 +294,11 @@ impl ProblemReply {
 
 impl ProblemReply {
     /// What was done before stands in the call's way.
-    fn recalled(recalled: Box<Recalled>) -> Self {
-        let problem = Self::rule(recalled.finding.clone());
-        let stage = recalled.earlier.as_ref().map(|earlier| earlier.stage);
-        let next = match (recalled.finding.rule, stage) {
-            (RuleName::Idempotency, _) if recalled.mismatch => "Use a new key for a new call.",
+    fn done_before(before: Box<DedupFinding>) -> Self {
+        let problem = Self::rule(before.finding.clone());
+        let stage = before.earlier.as_ref().map(|earlier| earlier.stage);
+        let next = match (before.finding.rule, stage) {
+            (RuleName::Idempotency, _) if before.mismatch => "Use a new key for a new call.",
             (_, Some(CallStage::InFlight)) => "Wait for its answer; do not send it again.",
             (RuleName::Idempotency, Some(CallStage::Done)) => {
                 "Its answer is not kept: it was too large, too much was kept, or the gate was restarted since. Go on as if it had succeeded, after a look."
@@ -309,16 +309,16 @@ impl ProblemReply {
             (_, Some(CallStage::Unknown)) => {
                 "Find out whether it took effect before anything else; a person can tell."
             }
-            (_, None) => match recalled.reached.as_ref().map(|reached| reached.frees_at) {
+            (_, None) => match before.reached.as_ref().map(|reached| reached.frees_at) {
                 Some(Some(_)) => "Retry later, ask for less, or hand over to a person.",
                 _ => "No waiting helps: ask for less, or hand over to a person.",
             },
         };
         let detail = format!(
             "NOT EXECUTED. {}. {next}",
-            capitalised(&recalled.finding.detail)
+            capitalised(&before.finding.detail)
         );
-        let (slug, status) = if recalled.mismatch {
+        let (slug, status) = if before.mismatch {
             (Slug::IdempotencyMismatch, StatusCode::UNPROCESSABLE_ENTITY)
         } else {
             (problem.slug, problem.status)
@@ -327,7 +327,7 @@ impl ProblemReply {
             slug,
             status,
             detail,
-            recalled: Some(recalled),
+            before: Some(before),
             ..problem
         }
     }
@@ -397,15 +397,15 @@ impl From<Refusal> for ProblemReply {
                 );
                 Self::new(Slug::Malformed, 400, detail)
             }
-            Refusal::Capped(finding, capped) => {
-                let wait = match capped {
-                    Capped::Volume { wait, .. } => wait.as_millis().div_ceil(1_000).max(1),
+            Refusal::Cap(finding, cap) => {
+                let wait = match cap {
+                    ReachedCap::Volume { wait, .. } => wait.as_millis().div_ceil(1_000).max(1),
                     // Nobody knows when a call ends.
-                    Capped::Concurrency { .. } => 1,
+                    ReachedCap::Concurrency { .. } => 1,
                 };
                 ProblemReply {
                     retry_after: u64::try_from(wait).ok(),
-                    capped: Some(capped),
+                    cap: Some(cap),
                     ..Self::rule(*finding)
                 }
             }
@@ -415,13 +415,12 @@ impl From<Refusal> for ProblemReply {
                 );
                 Self::new(Slug::Malformed, 400, detail)
             }
-            Refusal::Recalled(recalled) => Self::recalled(recalled),
+            Refusal::Done(before) => Self::done_before(before),
             Refusal::Spent(approval) => Self::decided(&approval),
             Refusal::Journal => Self::journal(),
-            Refusal::Inbox(full) => {
+            Refusal::Inbox { of, most } => {
                 let detail = format!(
-                    "NOT EXECUTED. {} calls of this {} wait for a person, and no more may. Go on without it, and ask again when some were decided.",
-                    full.most, full.of
+                    "NOT EXECUTED. {most} calls of this {of} wait for a person, and no more may. Go on without it, and ask again when some were decided."
                 );
                 ProblemReply {
                     verdict: Some(Verdict::Deny),

@@ -21,8 +21,8 @@ use crate::gate::dedup::EarlierCall;
 use crate::gate::policy::finding::Finding;
 use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
-use crate::ledger::call::answers::{Answer as StoredAnswer, MAX_ANSWER};
-use crate::ledger::call::dedup::Reached;
+use crate::ledger::dedup::ReachedLimit;
+use crate::ledger::dedup::answers::{Answer as StoredAnswer, MAX_ANSWER};
 use crate::telemetry::log;
 
 /// Any answer of the data plane.
@@ -110,10 +110,10 @@ pub fn problem(
     );
     problem.cause = reply.cause;
     let mut retry_after = reply.retry_after;
-    if let Some(recalled) = &reply.recalled {
-        problem.earlier = recalled.earlier.as_ref().map(earlier);
-        problem.limit = recalled.reached.as_ref().map(limit);
-        let waits = recalled
+    if let Some(before) = &reply.before {
+        problem.earlier = before.earlier.as_ref().map(earlier);
+        problem.limit = before.reached.as_ref().map(limit);
+        let waits = before
             .reached
             .as_ref()
             .and_then(|reached| reached.frees_at)
@@ -129,8 +129,8 @@ pub fn problem(
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(capped) = reply.capped {
-        headers::rate_limit(answer.headers_mut(), capped, reply.retry_after.unwrap_or(1));
+    if let Some(cap) = reply.cap {
+        headers::rate_limit(answer.headers_mut(), cap, reply.retry_after.unwrap_or(1));
     }
     match reply.slug {
         Slug::Unidentified => drop(answer.headers_mut().insert(
@@ -299,8 +299,8 @@ fn earlier(done: &EarlierCall) -> problem::EarlierCall {
     }
 }
 
-fn limit(reached: &Reached) -> LimitReached {
-    let Reached {
+fn limit(reached: &ReachedLimit) -> LimitReached {
+    let ReachedLimit {
         limit,
         bound,
         used,

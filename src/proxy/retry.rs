@@ -26,7 +26,8 @@ use super::worker_state::WorkerState;
 use crate::api::problem::Slug;
 use crate::gate::name::CallId;
 use crate::gate::run::Executed;
-use crate::ledger::call::permit::{InFlightCall, Permit};
+use crate::ledger::call::in_flight::InFlightCall;
+use crate::ledger::call::permit::Permit;
 
 /// How long the first wait is at most, where the API does not say. Each further one is at most
 /// twice as long.
@@ -296,7 +297,7 @@ fn permit(
     match ParsedCall::of(request) {
         Ok(parsed) => {
             let (ledger, input) = (worker.ledger(), parsed.input(&context.caller().agent));
-            ledger.again(call, &input, ledger.now())
+            ledger.retry(call, &input, ledger.now())
         }
         Err(_) => Err(Box::new(call)),
     }

@@ -8,8 +8,8 @@ use http::HeaderMap;
 use super::failure_rule::FailureRule;
 use super::observe::{AnswerEnding, Copied, OnEnd};
 use crate::gate::outcome::FailureMode;
-use crate::ledger::call::answers::Answer;
-use crate::ledger::call::permit::{InFlightCall, Settlement};
+use crate::ledger::call::in_flight::{InFlightCall, Settlement};
+use crate::ledger::dedup::answers::Answer;
 
 /// Settles one call by how its answer ended.
 pub struct Settle {

@@ -1,7 +1,7 @@
 //! A call that does not go through: what a stage returns as its error.
 
 use super::problem_reply::ProblemReply;
-use crate::ledger::call::permit::InFlightCall;
+use crate::ledger::call::in_flight::InFlightCall;
 
 /// A call that does not go through, and why.
 pub struct Stopped {

@@ -29,7 +29,7 @@ use burngate::journal::record::RunRecord;
 use burngate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 use burngate::journal::unavailable::Unavailable;
 use burngate::ledger::call::admit::{Admit, DecisionInput, ReviewView};
-use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::{Bounds, Ledger};
 use burngate::{ids, wire};
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -9,11 +9,14 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::answers::Answer;
-use super::dedup::{Asked, Recall, Recalled};
 use super::escalate;
-use super::grant::{Full, Used, denied, denied_before, denied_unasked, full, request};
-use super::permit::{InFlightCall, Permit, Progress, Settlement};
+use super::exposure::NoSlot;
+use super::grant::{Used, denied, denied_before, denied_unasked, full, request};
+use super::in_flight::{CallFacts, Decision, InFlightCall, JoinedRun, Progress, Settlement};
+use super::permit::{Judgement, Permit};
+use super::recall::{Planned, Recall};
+use super::refusal::Refusal;
+use super::reservations::Reservations;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::event::{Admission, Event};
@@ -30,8 +33,7 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::receipt::Receipt;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::caps::Capped;
-use crate::ledger::exposure::Exposed;
+use crate::ledger::dedup::answers::Answer;
 use crate::ledger::people::grants;
 use crate::ledger::runs::open::{End, Key, OpenRun, RunState, charge, wire_charge};
 use crate::ledger::shard::Live;
@@ -120,38 +122,32 @@ pub enum Admit {
     },
 }
 
-/// Why a call may not go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// A rule said so.
-    Rule(Box<Finding>),
-    /// The request gives what a rule reads in a way that two readers could read differently.
-    Unreadable(String),
-    /// A cap is reached.
-    Capped(Box<Finding>, Capped),
-    /// Its idempotency key is none.
-    IdempotencyKey(&'static str),
-    /// What was done before stands in its way.
-    Recalled(Box<Recalled>),
-    /// The approval that it was to be sent under is over.
-    Spent(Box<Approval>),
-    /// The journal cannot take it.
-    Journal,
-    /// As many calls wait for people as may, of its run, its agent or its workflow.
-    Inbox(Full),
-    /// As many calls are held as the process holds.
-    Holds,
+/// A call that goes, once `durable` says so.
+pub(in crate::ledger) struct Goes {
+    pub(in crate::ledger) call: InFlightCall,
+    pub(in crate::ledger) durable: Option<Receipt<Result<(), Unavailable>>>,
 }
 
-/// What the call was judged by changed meanwhile: it is to be judged again.
-struct Outdated(Box<InFlightCall>);
+/// Why a judgement ends before the call goes.
+pub(in crate::ledger) enum Stop {
+    /// What the call was judged by changed meanwhile: it is to be judged again.
+    Outdated(Box<InFlightCall>),
+    /// It does not go, or not yet.
+    Ends(Box<Admit>),
+}
 
-/// Does a call wait for a person?
-enum Hold {
-    /// It does, or there is another answer.
-    Ends(Admit),
-    /// It does not.
-    Released(InFlightCall),
+impl From<Admit> for Stop {
+    fn from(admit: Admit) -> Self {
+        Stop::Ends(Box::new(admit))
+    }
+}
+
+/// Does a call that a rule holds wait for a person?
+enum Release {
+    /// A person approved it: it goes.
+    Granted(Goes),
+    /// It does not have to. What it does beside other calls may stop it still.
+    Free(InFlightCall),
 }
 
 impl Ledger {
@@ -189,36 +185,26 @@ impl Ledger {
         Some(InFlightCall {
             ledger: Arc::clone(self),
             handle: Arc::clone(handle),
-            run: open,
-            key,
-            run_id,
-            id: call,
-            at: now,
-            tool: ToolName::from(UNLISTED),
-            risk: Risk::High,
-            idempotent: false,
-            subject: None,
-            sample: None,
-            args: None,
-            verdict: Verdict::Deny,
-            rule: None,
-            watched: None,
-            admitted: false,
-            granted: false,
-            under: None,
-            held_by: None,
-            escalated: false,
-            edited: None,
-            slot: None,
-            metered: None,
-            exposed: false,
-            print: None,
-            escalation: false,
-            unescalated: false,
-            missed: false,
-            doing: None,
-            failed: false,
+            facts: CallFacts {
+                id: call,
+                at: now,
+                tool: ToolName::from(UNLISTED),
+                risk: Risk::High,
+                idempotent: false,
+                escalation: false,
+                subject: None,
+                sample: None,
+                args: None,
+            },
+            run: JoinedRun {
+                open,
+                key,
+                id: run_id,
+            },
+            decision: Decision::default(),
+            reservations: Reservations::default(),
             progress: Progress::Waiting,
+            failed: false,
         })
     }
 
@@ -255,12 +241,18 @@ impl Ledger {
 
     /// Judges the call.
     pub fn admit(&self, mut call: InFlightCall, input: &DecisionInput<'_>, now: Time) -> Admit {
-        loop {
+        let admit = loop {
+            let judgement = Judgement::begin(self);
             match self.judge(call, input, now) {
-                Ok(admit) => return admit,
-                Err(Outdated(again)) => call = *again,
+                Ok(Goes { call, durable }) => {
+                    let permit = judgement.allow(call);
+                    break Admit::Pass { permit, durable };
+                }
+                Err(Stop::Ends(admit)) => break *admit,
+                Err(Stop::Outdated(again)) => call = *again,
             }
-        }
+        };
+        admit.catch_escalation()
     }
 
     /// Judges it once.
@@ -269,8 +261,7 @@ impl Ledger {
         mut call: InFlightCall,
         input: &DecisionInput<'_>,
         now: Time,
-    ) -> Result<Admit, Outdated> {
-        let epoch = self.epoch();
+    ) -> Result<Goes, Stop> {
         let handle = Arc::clone(&call.handle);
         // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
         handle.shard.advance(now);
@@ -279,22 +270,20 @@ impl Ledger {
             .tool
             .filter(|tool| handle.policy.tools.contains(&tool.name));
         // Once a call, however often it is judged.
-        if tool.is_none() && call.rule.is_none() {
+        if tool.is_none() && call.decision.rule.is_none() {
             self.see_unlisted(&call, input, now);
         }
         call.describe(input, tool);
-        if call.edited.is_none() && handle.shard.has_edits() {
+        if call.decision.edited.is_none() && handle.shard.has_edits() {
             call = match Self::find_edit(call, input, now) {
                 Ok(call) => call,
-                Err(admit) => return Ok(*admit),
+                Err(admit) => return Err(Stop::Ends(admit)),
             };
         }
         // Judged again after a wait: it is not in flight until it may go.
-        if let Some(slot) = call.slot.take() {
-            slot.release(handle.shard.traffic());
-        }
+        drop(call.reservations.concurrency.take());
         let run = RunFacts {
-            id: call.run_id.as_str(),
+            id: call.run.id.as_str(),
             calls: 0,
             escalated: false,
         };
@@ -309,10 +298,8 @@ impl Ledger {
         let judged = match judge::judge(&case) {
             Ok(judged) => judged,
             Err(Unreadable(what)) => {
-                return Ok(Admit::Refused {
-                    call,
-                    refusal: Refusal::Unreadable(what),
-                });
+                let refusal = Refusal::Unreadable(what);
+                return Err(Admit::Refused { call, refusal }.into());
             }
         };
         let escalated = case.facts.run.escalated;
@@ -327,7 +314,7 @@ impl Ledger {
             Vec::new()
         };
         let (escalation, touched) = (escalate::weigh(&case), subject(input.tool, &case));
-        let asked = Self::doing(
+        let asked = Self::plan_operation(
             &call,
             input,
             &case.facts,
@@ -335,54 +322,53 @@ impl Ledger {
             judged.acts.as_ref(),
             now,
         );
-        (call.subject, call.rule) = (tool.and(touched), None);
+        (call.facts.subject, call.decision.rule) = (tool.and(touched), None);
         call.keep_arguments(input.args, &standing, &judged);
-        call.escalated = escalated;
+        call.decision.escalated = escalated;
         call.note_escalation(escalation);
         if !self.journal.room() {
-            return Ok(call.turned_down(Refusal::Journal));
+            return Err(call.turned_down(Refusal::Journal).into());
         }
         let (mut call, judged) = match asked {
-            Asked::Nothing => (call, judged),
-            Asked::Unread => return Ok(Admit::Unread { call }),
-            Asked::Refused(refusal) => return Ok(Admit::Refused { call, refusal }),
-            Asked::This(doing) => match self.recall(call, doing, judged, now) {
+            Planned::Nothing => (call, judged),
+            Planned::Unread => return Err(Admit::Unread { call }.into()),
+            Planned::Refused(refusal) => return Err(Admit::Refused { call, refusal }.into()),
+            Planned::This(planned) => match self.recall(call, planned, judged, now) {
                 Recall::On(call, judged) => (call, judged),
-                Recall::Ends(admit) => return Ok(admit.catch_escalation()),
+                Recall::Ends(admit) => return Err(admit.into()),
             },
         };
-        call.watched = judged
+        call.decision.shadow = judged
             .watched
             .as_ref()
             .map(|finding| (finding.verdict, finding.rule.as_str()));
-        let hold = match judged.acts {
+        let release = match judged.acts {
             Some(finding) if finding.verdict == Verdict::Deny => {
-                Hold::Ends(self.deny(call, finding, now))
+                return Err(self.deny(call, finding, now).into());
             }
-            _ if let Some(edited) = call.edited.filter(|_| !call.granted) => {
-                Hold::Ends(self.send_edited(call, edited, input, epoch))
+            _ if let Some(edited) = call.decision.edited.filter(|_| !call.decision.granted) => {
+                Release::Granted(self.send_edited(call, edited, input)?)
             }
             None => {
                 if let Some(finding) = &judged.watched {
                     self.book_finding(&call, finding, now);
                 }
-                Hold::Released(call)
+                Release::Free(call)
             }
             Some(finding) => {
-                // What the dedup index holds is nobody's review to skip.
+                // What the book of what was done holds is nobody's review to skip.
                 let steps = if Some(finding.rule) == held_by {
                     steps
                 } else {
                     Vec::new()
                 };
-                self.hold(call, input, finding, steps, (&standing, epoch), now)
+                self.hold(call, input, finding, steps, &standing, now)?
             }
         };
-        let admit = match hold {
-            Hold::Released(call) => self.pass(call, input, (&standing, epoch), now)?,
-            Hold::Ends(admit) => admit,
-        };
-        Ok(admit.catch_escalation())
+        match release {
+            Release::Granted(goes) => Ok(goes),
+            Release::Free(call) => self.pass(call, input, &standing, now),
+        }
     }
 
     #[cold]
@@ -411,64 +397,66 @@ impl Ledger {
         &self,
         mut call: InFlightCall,
         input: &DecisionInput<'_>,
-        judged: (&Status, u64),
+        judged: &Status,
         now: Time,
-    ) -> Result<Admit, Outdated> {
-        let epoch = judged.1;
-        call.let_go();
+    ) -> Result<Goes, Stop> {
+        call.allow();
         if let Some(finding) = self.count_repeat(&mut call, input, now) {
-            if !watches_only(&call, input.tool, &finding, now) {
-                return Ok(self.deny(call, finding, now));
+            if !is_shadowed(&call, input.tool, &finding, now) {
+                return Err(self.deny(call, finding, now).into());
             }
-            (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            call.decision.note(&finding);
             self.book_finding(&call, &finding, now);
         }
-        match call.take_place(judged.0) {
+        match call.take_place(judged) {
             Ok(()) => {}
             // A failure changed the level while this was judged. It changes again only with the
             // next failure or a person's hand.
-            Err(Exposed::Outdated) => return Err(Outdated(Box::new(call))),
-            Err(Exposed::Full(finding)) if watches_only(&call, input.tool, &finding, now) => {
-                (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
+            Err(NoSlot::Outdated) => return Err(Stop::Outdated(Box::new(call))),
+            Err(NoSlot::Full(finding)) if is_shadowed(&call, input.tool, &finding, now) => {
+                call.decision.note(&finding);
             }
-            Err(Exposed::Full(finding)) => return Ok(self.deny(call, *finding, now)),
+            Err(NoSlot::Full(finding)) => return Err(self.deny(call, *finding, now).into()),
         }
-        if let Err((finding, capped)) = call.take_caps(input.tool.map(|tool| &**tool), now) {
-            if !watches_only(&call, input.tool, &finding, now) {
-                return Ok(capped_by(call, finding, capped));
-            }
-            (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
+        if let Err(refusal) = call.take_caps(input.tool.map(|tool| &**tool), now) {
+            let is_shadowed = |finding: &&Finding| is_shadowed(&call, input.tool, finding, now);
+            let Some(finding) = refusal.finding().filter(is_shadowed) else {
+                return Err(capped_by(call, refusal).into());
+            };
+            call.decision.note(finding);
         }
-        if call.admitted || !(call.risk.is_risky() || call.is_remembered() || call.under.is_some())
-        {
-            return Ok(Admit::Pass {
-                permit: Permit { call, epoch },
+        let is_journaled_first =
+            call.facts.risk.is_risky() || call.is_remembered() || call.decision.under.is_some();
+        if call.decision.admitted || !is_journaled_first {
+            return Ok(Goes {
+                call,
                 durable: None,
             });
         }
         if !self.journal.ready() {
-            return Ok(call.turned_down(Refusal::Journal));
+            return Err(call.turned_down(Refusal::Journal).into());
         }
         let handle = Arc::clone(&call.handle);
         let mut live = handle.shard.lock();
         if call
+            .decision
             .under
             .is_some_and(|grant| !live.state().timed().is_open(grant, now.max(self.now())))
         {
             drop(live);
             // Others used it up since it was looked up.
-            return Err(Outdated(Box::new(call)));
+            return Err(Stop::Outdated(Box::new(call)));
         }
         let durable = self.journal_admission(&mut call, &mut live, None, now);
         drop(live);
-        Ok(Admit::Pass {
-            permit: Permit { call, epoch },
+        Ok(Goes {
+            call,
             durable: Some(durable),
         })
     }
 
     fn deny(&self, mut call: InFlightCall, finding: Finding, now: Time) -> Admit {
-        (call.verdict, call.rule) = (Verdict::Deny, Some(finding.rule.as_str()));
+        call.decision.note(&finding);
         self.book_finding(&call, &finding, now);
         Admit::Refused {
             call,
@@ -483,26 +471,27 @@ impl Ledger {
         input: &DecisionInput<'_>,
         finding: Finding,
         steps: Vec<StepName>,
-        judged: (&Status, u64),
+        judged: &Status,
         now: Time,
-    ) -> Hold {
-        let epoch = judged.1;
-        if call.granted
-            || (call.under.is_some() && call.admitted && grants::applies(&finding, judged.0))
+    ) -> Result<Release, Stop> {
+        if call.decision.granted
+            || (call.decision.under.is_some()
+                && call.decision.admitted
+                && grants::applies(&finding, judged))
         {
-            return Hold::Released(call);
+            return Ok(Release::Free(call));
         }
-        call.under = None;
-        (call.verdict, call.rule) = (Verdict::Hold, Some(finding.rule.as_str()));
+        call.decision.under = None;
+        call.decision.note(&finding);
         if !self.journal.ready() {
-            return Hold::Ends(call.turned_down(Refusal::Journal));
+            return Err(call.turned_down(Refusal::Journal).into());
         }
         let handle = Arc::clone(&call.handle);
         let Some(digest) = input
             .review
             .digest(handle.policy.name.as_str(), input.agent.as_str())
         else {
-            return Hold::Ends(Admit::Unread { call });
+            return Err(Admit::Unread { call }.into());
         };
         let mut live = handle.shard.lock();
         // The time of the judgement may be old by now, and a grant is used before it expires by the
@@ -511,22 +500,20 @@ impl Ledger {
         if let Some(denial) = live.state().approvals().denial(&digest, now) {
             let finding = denied(denial);
             drop(live);
-            return Hold::Ends(self.deny(call, finding, now));
+            return Err(self.deny(call, finding, now).into());
         }
         let standing = live.state().approvals().standing(&digest, now).cloned();
-        Hold::Ends(match standing {
-            Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => self.use_grant(
-                call,
-                input,
-                live,
-                (approval.request.approval, digest, None),
-                epoch,
-                now,
-            ),
+        let ends = match standing {
+            Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
+                let used = (approval.request.approval, digest, None);
+                return self
+                    .use_grant(call, input, live, used, now)
+                    .map(Release::Granted);
+            }
             Some(approval) => {
                 let durable = live.holding(approval.request.approval);
                 drop(live);
-                call.run.lock().wait_for(approval.request.approval);
+                call.run.open.lock().wait_for(approval.request.approval);
                 Admit::Held {
                     call,
                     approval: Box::new(approval),
@@ -538,7 +525,7 @@ impl Ledger {
                 && self.take_unreviewed(&mut call, now) =>
             {
                 drop(live);
-                return Hold::Released(call);
+                return Ok(Release::Free(call));
             }
             None if denied_before(&live, &call, now) => {
                 drop(live);
@@ -549,17 +536,17 @@ impl Ledger {
                 &call,
                 input.tool.map(|tool| &**tool),
                 &finding,
-                judged.0,
+                judged,
                 now,
             ) && self.take_unreviewed(&mut call, now) =>
             {
                 drop(live);
                 call.go_under(grant, finding);
-                return Hold::Released(call);
+                return Ok(Release::Free(call));
             }
             None if let Some(full) = full(&live, &call) => {
                 drop(live);
-                call.turned_down(Refusal::Inbox(full))
+                call.turned_down(full)
             }
             None if !self.has_room_to_hold(&live) => {
                 drop(live);
@@ -580,9 +567,9 @@ impl Ledger {
                 let approval = live.state().approvals().get(id).cloned();
                 drop(live);
                 let Some(approval) = approval else {
-                    return Hold::Ends(call.turned_down(Refusal::Holds));
+                    return Err(call.turned_down(Refusal::Holds).into());
                 };
-                call.run.lock().wait_for(id);
+                call.run.open.lock().wait_for(id);
                 Admit::Held {
                     call,
                     approval: Box::new(approval),
@@ -590,7 +577,8 @@ impl Ledger {
                     finding: Box::new(finding),
                 }
             }
-        })
+        };
+        Err(ends.into())
     }
 
     /// Takes a place among the approvals that the process holds, where there is one.
@@ -611,28 +599,29 @@ impl Ledger {
         now: Time,
     ) -> Receipt<Result<(), Unavailable>> {
         let run = crate::gate::run::RunRef {
-            agent: call.run.agent.clone(),
-            run: call.run_id.clone(),
+            agent: call.run.open.agent.clone(),
+            run: call.run.id.clone(),
         };
         let admission = Admission {
-            call: call.id,
+            call: call.facts.id,
             run,
-            tool: call.tool.clone(),
-            risk: call.risk,
-            idempotent: call.idempotent,
-            subject: call.subject.clone(),
+            tool: call.facts.tool.clone(),
+            risk: call.facts.risk,
+            idempotent: call.facts.idempotent,
+            subject: call.facts.subject.clone(),
             approval: used.map(|(approval, ..)| approval),
             digest: used.map(|(_, digest, _)| digest),
             sent: used.and_then(|(.., sent)| sent),
-            under: call.under.filter(|_| used.is_none()),
+            under: call.decision.under.filter(|_| used.is_none()),
             held_by: call
+                .decision
                 .held_by
                 .as_deref()
-                .filter(|_| call.under.is_some() && used.is_none())
+                .filter(|_| call.decision.under.is_some() && used.is_none())
                 .cloned(),
             operation: call.operation(),
         };
-        call.admitted = true;
+        call.decision.admitted = true;
         call.handle
             .shard
             .append(live, &*self.journal, now, Event::Admitted(admission))
@@ -642,7 +631,7 @@ impl Ledger {
     /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments
     /// only when it is the third of its run, a loop the first time.
     fn book_finding(&self, call: &InFlightCall, finding: &Finding, now: Time) {
-        let mut run = call.run.lock();
+        let mut run = call.run.open.lock();
         let mode = match finding.rule {
             RuleName::Arguments => run.block().then_some(FailureMode::WrongArguments),
             RuleName::Loop => call
@@ -654,9 +643,14 @@ impl Ledger {
             drop(charge(
                 &*self.journal,
                 &call.handle,
-                &call.run,
+                &call.run.open,
                 &mut run,
-                wire_charge(mode, call.id, &call.tool, Some(finding.rule.as_str())),
+                wire_charge(
+                    mode,
+                    call.facts.id,
+                    &call.facts.tool,
+                    Some(finding.rule.as_str()),
+                ),
                 now,
             ));
         }
@@ -725,7 +719,7 @@ impl Ledger {
                 now,
             ));
         }
-        run.leave_places(&handle.shard);
+        run.exposed.leave(handle.shard.taken());
         let record = run.end(
             &handle.policy,
             handle.shard.name(),
@@ -791,12 +785,12 @@ impl Ledger {
 impl InFlightCall {
     fn describe(&mut self, input: &DecisionInput<'_>, tool: Option<&Arc<Tool>>) {
         match tool.or(input.tool) {
-            Some(known) => self.tool = known.name.clone(),
-            None => self.tool = ToolName::of(input.api.name.as_str(), UNLISTED),
+            Some(known) => self.facts.tool = known.name.clone(),
+            None => self.facts.tool = ToolName::of(input.api.name.as_str(), UNLISTED),
         }
-        self.risk = tool.map_or(Risk::High, |tool| tool.risk);
-        self.idempotent = tool.is_some_and(|tool| tool.idempotent);
-        self.escalation = tool.is_some_and(|tool| tool.escalation);
+        self.facts.risk = tool.map_or(Risk::High, |tool| tool.risk);
+        self.facts.idempotent = tool.is_some_and(|tool| tool.idempotent);
+        self.facts.escalation = tool.is_some_and(|tool| tool.escalation);
     }
 }
 
@@ -814,7 +808,7 @@ pub(in crate::ledger) fn facts<'a>(
     standing: &'a Status,
     run: RunFacts<'a>,
 ) -> Facts<'a> {
-    let state = call.run.lock();
+    let state = call.run.open.lock();
     let run = RunFacts {
         calls: state.judged.saturating_sub(1),
         escalated: state.escalated,
@@ -825,7 +819,7 @@ pub(in crate::ledger) fn facts<'a>(
         path: input.path,
         query: input.query,
         header: input.header,
-        tool: call.tool.as_str(),
+        tool: call.facts.tool.as_str(),
         agent: input.agent.as_str(),
         workflow: call.handle.policy.name.as_str(),
         run,
@@ -849,8 +843,8 @@ fn subject(tool: Option<&Arc<Tool>>, case: &Case<'_>) -> Option<Subject> {
         .map(Subject::from)
 }
 
-/// Does the verdict only watch? A clamp acts all the same.
-fn watches_only(
+/// Is the verdict in shadow? A clamp acts all the same.
+fn is_shadowed(
     call: &InFlightCall,
     tool: Option<&Arc<Tool>>,
     finding: &Finding,
@@ -862,16 +856,11 @@ fn watches_only(
 }
 
 /// A cap costs nothing (G6), and its call may come again.
-pub(in crate::ledger) fn capped_by(
-    mut call: InFlightCall,
-    finding: Finding,
-    capped: Capped,
-) -> Admit {
-    (call.verdict, call.rule) = (finding.verdict, Some(finding.rule.as_str()));
-    Admit::Refused {
-        call,
-        refusal: Refusal::Capped(Box::new(finding), capped),
+pub(super) fn capped_by(mut call: InFlightCall, refusal: Refusal) -> Admit {
+    if let Some(finding) = refusal.finding() {
+        call.decision.note(finding);
     }
+    Admit::Refused { call, refusal }
 }
 
 /// Ends a call that could not be admitted, with the status the agent gets.

@@ -9,8 +9,9 @@
 //! A run's continuations go on where it left off: ending a run does not take its case back from the
 //! person, and neither does a restart of the gate.
 
-use super::admit::{Admit, Refusal};
-use super::permit::{InFlightCall, Settlement};
+use super::admit::Admit;
+use super::in_flight::{InFlightCall, Settlement};
+use super::refusal::Refusal;
 use crate::gate::event::Event;
 use crate::gate::name::RunId;
 use crate::gate::outcome::FailureMode;
@@ -51,9 +52,9 @@ pub(in crate::ledger) fn weigh(case: &Case<'_>) -> Call {
 impl InFlightCall {
     /// Notes what the call has to do with escalating.
     pub(in crate::ledger) fn note_escalation(&mut self, call: Call) {
-        self.unescalated = call == Call::Unescalated && !self.missed;
+        self.decision.unescalated = call == Call::Unescalated && !self.decision.missed;
         if call != Call::Plain {
-            let mut run = self.run.lock();
+            let mut run = self.run.open.lock();
             run.seen = run.seen.with(RunFlag::EscalationDue);
         }
     }
@@ -61,12 +62,12 @@ impl InFlightCall {
     /// The call goes upstream. Where nobody saw it who should have, that is a failure of the run,
     /// and known now.
     pub(in crate::ledger) fn miss_escalation(&mut self) {
-        if !std::mem::take(&mut self.unescalated) {
+        if !std::mem::take(&mut self.decision.unescalated) {
             return;
         }
-        self.missed = true;
+        self.decision.missed = true;
         let note = "nobody saw it who should have";
-        let mut run = self.run.lock();
+        let mut run = self.run.open.lock();
         if run.has_ended() {
             drop(run);
             return self.close_late(Settlement {
@@ -76,14 +77,14 @@ impl InFlightCall {
         }
         let missed = wire_charge(
             FailureMode::MissedEscalation,
-            self.id,
-            &self.tool,
+            self.facts.id,
+            &self.facts.tool,
             Some(note),
         );
         drop(charge(
             &*self.ledger.journal,
             &self.handle,
-            &self.run,
+            &self.run.open,
             &mut run,
             missed,
             self.ledger.now(),
@@ -98,7 +99,7 @@ impl InFlightCall {
         status: u16,
         failed: bool,
     ) -> bool {
-        self.escalation && executed == Executed::Yes && status < 400 && !failed
+        self.facts.escalation && executed == Executed::Yes && status < 400 && !failed
     }
 }
 
@@ -110,9 +111,9 @@ impl Admit {
             Admit::Held { call, .. }
             | Admit::Refused {
                 call,
-                refusal: Refusal::Rule(_) | Refusal::Recalled(_),
+                refusal: Refusal::Rule(_) | Refusal::Done(_),
             } => call,
-            Admit::Pass { permit, .. } if permit.call.granted => &mut permit.call,
+            Admit::Pass { permit, .. } if permit.call().decision.granted => permit.call_mut(),
             // Not stopped yet, or not for what it asks.
             Admit::Pass { .. }
             | Admit::Edited { .. }
@@ -120,8 +121,8 @@ impl Admit {
             | Admit::Answered { .. }
             | Admit::Refused { .. } => return self,
         };
-        if std::mem::take(&mut call.unescalated) {
-            let mut run = call.run.lock();
+        if std::mem::take(&mut call.decision.unescalated) {
+            let mut run = call.run.open.lock();
             run.seen = run.seen.with(RunFlag::EscalationCaught);
         }
         self

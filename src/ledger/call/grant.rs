@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::admit::{Admit, DecisionInput, Refusal, capped_by};
-use super::permit::{InFlightCall, Permit};
+use super::admit::{Admit, DecisionInput, Goes, Stop, capped_by};
+use super::in_flight::InFlightCall;
+use super::refusal::Refusal;
 use crate::gate::approval::queue::ENOUGH_DENIALS;
 use crate::gate::approval::{Approval, Escalate, Request, Stage};
 use crate::gate::digest::Digest;
@@ -29,27 +30,26 @@ impl Ledger {
         input: &DecisionInput<'_>,
         mut live: MutexGuard<'_, Live>,
         used: Used,
-        epoch: u64,
         now: Time,
-    ) -> Admit {
+    ) -> Result<Goes, Stop> {
         if let Some(recalled) = self.take_approved(&mut call, now) {
             drop(live);
-            return self.deny_recalled(call, recalled, now);
+            return Err(self.deny_recalled(call, recalled, now).into());
         }
         // Before the grant is used: a cap puts the call off, and the grant is still there when it
         // comes again.
-        if let Err((finding, capped)) = call.take_caps(input.tool.map(|tool| &**tool), now) {
+        if let Err(refusal) = call.take_caps(input.tool.map(|tool| &**tool), now) {
             drop(live);
-            return capped_by(call, finding, capped);
+            return Err(capped_by(call, refusal).into());
         }
-        call.granted = true;
-        call.let_go();
+        call.decision.granted = true;
+        call.allow();
         let durable = self.journal_admission(&mut call, &mut live, Some(used), now);
         drop(live);
-        Admit::Pass {
-            permit: Permit { call, epoch },
+        Ok(Goes {
+            call,
             durable: Some(durable),
-        }
+        })
     }
 }
 
@@ -57,18 +57,8 @@ impl InFlightCall {
     /// No rule decided after all: the gate has no room for the call, or cannot write it down. That
     /// is a refusal, and on record as one, with what stood in the way.
     pub(in crate::ledger) fn turned_down(mut self, refusal: Refusal) -> Admit {
-        let why = match &refusal {
-            Refusal::Journal => Some("journal"),
-            Refusal::Inbox(_) => Some("inbox-full"),
-            Refusal::Holds => Some("holds"),
-            Refusal::Rule(_)
-            | Refusal::Unreadable(_)
-            | Refusal::Capped(..)
-            | Refusal::IdempotencyKey(_)
-            | Refusal::Recalled(_)
-            | Refusal::Spent(_) => self.rule,
-        };
-        (self.verdict, self.rule) = (Verdict::Deny, why);
+        let why = refusal.recorded_as().or(self.decision.rule);
+        (self.decision.verdict, self.decision.rule) = (Verdict::Deny, why);
         Admit::Refused {
             call: self,
             refusal,
@@ -76,17 +66,8 @@ impl InFlightCall {
     }
 }
 
-/// An inbox that is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
-    /// Whose: `run`, `agent` or `workflow`.
-    pub of: &'static str,
-    /// How many held calls of it may wait.
-    pub most: u32,
-}
-
 /// Whose inbox is full, where one more call of `call` would not fit.
-pub(in crate::ledger) fn full(live: &Live, call: &InFlightCall) -> Option<Full> {
+pub(in crate::ledger) fn full(live: &Live, call: &InFlightCall) -> Option<Refusal> {
     let inbox = call.handle.policy.hold.inbox;
     let (mut run, mut agent, mut workflow) = (0, 0, 0);
     for approval in live
@@ -95,12 +76,12 @@ pub(in crate::ledger) fn full(live: &Live, call: &InFlightCall) -> Option<Full> 
         .iter()
         .filter(|approval| approval.stage == Stage::Pending)
     {
-        let of_agent = approval.request.agent == call.run.agent;
+        let of_agent = approval.request.agent == call.run.open.agent;
         workflow += 1;
         agent += u32::from(of_agent);
-        run += u32::from(of_agent && approval.request.run == call.run_id);
+        run += u32::from(of_agent && approval.request.run == call.run.id);
     }
-    let full = |of, waiting: u32, most| (waiting >= most).then_some(Full { of, most });
+    let full = |of, waiting: u32, most| (waiting >= most).then_some(Refusal::Inbox { of, most });
     full("run", run, inbox.run)
         .or_else(|| full("agent", agent, inbox.agent))
         .or_else(|| full("workflow", workflow, inbox.workflow))
@@ -108,8 +89,11 @@ pub(in crate::ledger) fn full(live: &Live, call: &InFlightCall) -> Option<Full> 
 
 /// Was enough of the same tool and subject denied as wrong?
 pub(in crate::ledger) fn denied_before(live: &Live, call: &InFlightCall, now: Time) -> bool {
-    call.subject.as_ref().is_some_and(|subject| {
-        live.state().approvals().denials(&call.tool, subject, now) >= ENOUGH_DENIALS
+    call.facts.subject.as_ref().is_some_and(|subject| {
+        live.state()
+            .approvals()
+            .denials(&call.facts.tool, subject, now)
+            >= ENOUGH_DENIALS
     })
 }
 
@@ -146,19 +130,19 @@ pub(in crate::ledger) fn request(
     let hold = &call.handle.policy.hold;
     Request {
         approval: ids::approval(),
-        run: call.run_id.clone(),
-        call: call.id,
+        run: call.run.id.clone(),
+        call: call.facts.id,
         agent: input.agent.clone(),
-        tool: call.tool.clone(),
-        risk: call.risk,
+        tool: call.facts.tool.clone(),
+        risk: call.facts.risk,
         target: input.review.target().into(),
         args: input.review.args().map(Into::into),
-        subject: call.subject.clone(),
+        subject: call.facts.subject.clone(),
         digest,
         rule: finding.rule.as_str().into(),
         place: finding.place.clone(),
         reason: finding.detail.as_str().into(),
-        needed: grants::people(hold, call.risk),
+        needed: grants::people(hold, call.facts.risk),
         expires_at: now.plus(hold.expires),
         escalate: hold.escalate.as_ref().map(|rule| Escalate {
             to: Arc::clone(&rule.to),

@@ -5,7 +5,8 @@
 //! until the next clamp (G2).
 
 use super::admit::{DecisionInput, facts};
-use super::permit::{InFlightCall, Permit};
+use super::in_flight::InFlightCall;
+use super::permit::{Judgement, Permit};
 use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
@@ -16,17 +17,17 @@ use crate::ledger::Ledger;
 impl Ledger {
     /// A permit for sending the call once more; the call back where the verdict is not
     /// the same any more.
-    pub fn again(
+    pub fn retry(
         &self,
         call: InFlightCall,
         input: &DecisionInput<'_>,
         now: Time,
     ) -> Result<Permit, Box<InFlightCall>> {
-        let epoch = self.epoch();
+        let judgement = Judgement::begin(self);
         call.handle.shard.advance(now);
         let standing = call.handle.shard.standing();
         let run = RunFacts {
-            id: call.run_id.as_str(),
+            id: call.run.id.as_str(),
             calls: 0,
             escalated: false,
         };
@@ -43,11 +44,11 @@ impl Ledger {
             // A grant was used for this very call.
             Ok(judged) => judged
                 .acts
-                .is_none_or(|finding| finding.verdict == Verdict::Hold && call.granted),
+                .is_none_or(|finding| finding.verdict == Verdict::Hold && call.decision.granted),
         };
         if !passes {
             return Err(Box::new(call));
         }
-        Ok(Permit { call, epoch })
+        Ok(judgement.allow(call))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::permit::InFlightCall;
+use super::in_flight::InFlightCall;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
 use crate::gate::json::Json;
@@ -43,10 +43,10 @@ impl InFlightCall {
                 .any(incident::is_failure)
         };
         if is_denied || standing.posture != Posture::Healthy || may_burn() {
-            self.sample = args.map(|args| sample::redacted(args).into());
+            self.facts.sample = args.map(|args| sample::redacted(args).into());
         }
         if self.handle.policy.record_arguments {
-            self.args = args.and_then(recorded);
+            self.facts.args = args.and_then(recorded);
         }
     }
 
@@ -58,7 +58,7 @@ impl InFlightCall {
         let modes: Vec<_> = run
             .charges
             .iter()
-            .filter(|charge| charge.call == Some(self.id) && counts(&charge.mode))
+            .filter(|charge| charge.call == Some(self.facts.id) && counts(&charge.mode))
             .map(|charge| charge.mode.clone())
             .collect();
         if modes.is_empty() {
@@ -72,8 +72,8 @@ impl InFlightCall {
         let run = run.reference(self.agent());
         let event = Event::Sampled {
             run,
-            call: self.id,
-            tool: self.tool.clone(),
+            call: self.facts.id,
+            tool: self.facts.tool.clone(),
             modes,
             arguments: sample.into(),
         };

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher as _;
 
-use super::permit::InFlightCall;
+use super::in_flight::InFlightCall;
 use crate::gate::check;
 use crate::gate::digest::Digest;
 use crate::gate::name::StepName;
@@ -26,13 +26,14 @@ impl Ledger {
         let skipped = live.state().skipped();
         let spot_check = live.state().terms().earn.spot_check_ppm;
         let is_spot_checked = |step: &StepName| {
-            let number = match &call.subject {
-                Some(subject) => self
-                    .alike
-                    .hash_one(("spot check", &call.tool, step, subject)),
+            let number = match &call.facts.subject {
+                Some(subject) => {
+                    self.alike
+                        .hash_one(("spot check", &call.facts.tool, step, subject))
+                }
                 None => self
                     .alike
-                    .hash_one(("spot check", &call.tool, step, digest)),
+                    .hash_one(("spot check", &call.facts.tool, step, digest)),
             };
             check::is_drawn(number, spot_check)
         };

@@ -5,9 +5,7 @@
 //! It is judged twice, here and when it is sent. The agent's headers are gone by now, so a rule
 //! that needs one cannot be judged here and refuses the edit (G3).
 
-use std::sync::Arc;
-
-use crate::gate::approval::{Approval, Edit, Stage};
+use crate::gate::approval::{Approval, Edit};
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::name::{ApprovalId, WorkflowName};
@@ -18,8 +16,6 @@ use crate::gate::policy::pattern::Captures;
 use crate::gate::policy::{Api, Tool, judge};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::call::admit::{Admit, DecisionInput, Refusal};
-use crate::ledger::call::permit::InFlightCall;
 use crate::ledger::{Ledger, WorkflowHandle};
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;
@@ -60,16 +56,6 @@ pub enum EditError {
         "a rule reads `{0}`, which the edited call gives ambiguously or as a number that binary64 changes"
     )]
     Unreadable(String),
-}
-
-/// The approved edit that a call in flight is to be sent as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ledger) struct Edited {
-    approval: ApprovalId,
-    /// The digest of what was asked for.
-    asked: Digest,
-    /// The digest of what was approved in its place.
-    sent: Digest,
 }
 
 /// A held call as the policies in force see it.
@@ -169,118 +155,6 @@ impl Ledger {
                 .any(|tool| tool.name == approval.request.tool);
         };
         known.digest(workflow, approval.request.agent.as_str(), &args) != approval.request.digest
-    }
-
-    /// The edit that a reviewer approved in the place of the call. Costs a look at the
-    /// workflow's approvals, and only while an edited call waits to be sent.
-    #[cold]
-    pub(in crate::ledger) fn find_edit(
-        mut call: InFlightCall,
-        input: &DecisionInput<'_>,
-        now: Time,
-    ) -> Result<InFlightCall, Box<Admit>> {
-        let handle = Arc::clone(&call.handle);
-        let live = handle.shard.lock();
-        let is_meant = |approval: &&Approval| {
-            let is_open = matches!(approval.stage, Stage::Approved { until } if now < until);
-            is_open
-                && approval.edit().is_some()
-                && approval.request.tool == call.tool
-                && approval.request.agent == *input.agent
-        };
-        if live.state().approvals().iter().find(is_meant).is_none() {
-            return Ok(call);
-        }
-        let Some(digest) = input
-            .review
-            .digest(handle.policy.name.as_str(), input.agent.as_str())
-        else {
-            return Err(Box::new(Admit::Unread { call }));
-        };
-        let found = live
-            .state()
-            .approvals()
-            .iter()
-            .filter(is_meant)
-            .find(|approval| approval.request.digest == digest)
-            .cloned();
-        drop(live);
-        let Some((approval, edit)) = found.as_ref().and_then(|approval| {
-            approval
-                .edit()
-                .map(|edit| (approval.request.approval, edit))
-        }) else {
-            return Ok(call);
-        };
-        call.edited = Some(Edited {
-            approval,
-            asked: digest,
-            sent: edit.digest,
-        });
-        Err(Box::new(Admit::Edited {
-            call,
-            args: Arc::clone(&edit.args),
-        }))
-    }
-
-    /// No rule refuses the edited call: uses its grant, where that is still there.
-    pub(in crate::ledger) fn send_edited(
-        &self,
-        call: InFlightCall,
-        edited: Edited,
-        input: &DecisionInput<'_>,
-        epoch: u64,
-    ) -> Admit {
-        if !self.journal.ready() {
-            return call.turned_down(Refusal::Journal);
-        }
-        let handle = Arc::clone(&call.handle);
-        let Some(sent) = input
-            .review
-            .digest(handle.policy.name.as_str(), input.agent.as_str())
-        else {
-            return Admit::Unread { call };
-        };
-        let live = handle.shard.lock();
-        // The time of the judgement may be old by now, and a grant is used before it expires by the
-        // journal's time (G4).
-        let now = self.now().max(call.at);
-        let approval = live.state().approvals().get(edited.approval).cloned();
-        match approval {
-            Some(approval)
-                if matches!(approval.stage, Stage::Approved { until } if now < until)
-                    && *approval.digest() == sent
-                    && edited.sent == sent =>
-            {
-                self.use_grant(
-                    call,
-                    input,
-                    live,
-                    (edited.approval, edited.asked, Some(sent)),
-                    epoch,
-                    now,
-                )
-            }
-            Some(approval) => {
-                drop(live);
-                Admit::Refused {
-                    call,
-                    refusal: Refusal::Spent(Box::new(approval)),
-                }
-            }
-            None => {
-                drop(live);
-                call.turned_down(Refusal::Holds)
-            }
-        }
-    }
-}
-
-impl InFlightCall {
-    /// The digest of what is sent in the place of what was asked for, where a reviewer edited it.
-    #[must_use]
-    pub fn edited(&self) -> Option<&Digest> {
-        self.edited.as_ref().map(|edited| &edited.sent)
     }
 }
 

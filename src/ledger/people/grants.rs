@@ -20,7 +20,7 @@ use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::ids;
 use crate::ledger::Ledger;
-use crate::ledger::call::permit::InFlightCall;
+use crate::ledger::call::in_flight::InFlightCall;
 use crate::ledger::shard::Live;
 
 impl Ledger {
@@ -154,8 +154,8 @@ impl InFlightCall {
     /// It goes under `grant` instead of being held by `finding`, and that is counted against the
     /// rule.
     pub(in crate::ledger) fn go_under(&mut self, grant: GrantId, finding: Finding) {
-        self.under = Some(grant);
-        self.held_by = Some(Box::new(HeldBy {
+        self.decision.under = Some(grant);
+        self.decision.held_by = Some(Box::new(HeldBy {
             rule: finding.rule.as_str().into(),
             place: finding.place,
         }));
@@ -184,8 +184,8 @@ pub(in crate::ledger) fn open(
     let tool = tool?;
     let grant = live.state().timed().open(&tool.name, now)?;
     (applies(finding, standing)
-        && !call.unescalated
-        && !call.escalated
+        && !call.decision.unescalated
+        && !call.decision.escalated
         && tool.always.is_none()
         && people(&call.handle.policy.hold, tool.risk) == 1)
         .then_some(grant.id)

@@ -1,4 +1,5 @@
 //! Runs that have not ended.
 
 pub mod open;
+pub mod repeats;
 pub mod view;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
+use super::repeats::Repeats;
 use crate::gate::booking::ids;
 use crate::gate::event::{Event, Revision};
 use crate::gate::name::{AgentName, ApprovalId, CallId, RunId, Subject, ToolName, WorkflowName};
@@ -24,8 +25,7 @@ use crate::journal::receipt::Receipt;
 use crate::journal::record::{CallRecord, RunRecord};
 use crate::journal::unavailable::Unavailable;
 use crate::ledger::WorkflowHandle;
-use crate::ledger::call::loops::Repeats;
-use crate::ledger::exposure::Holds;
+use crate::ledger::exposure::RunExposure;
 
 /// The most runs that are open at once. At it, a call of a new run is refused.
 pub const MAX_OPEN: usize = 1_000_000;
@@ -118,7 +118,7 @@ pub struct RunState {
     /// What it did again and again.
     pub(in crate::ledger) repeats: Repeats,
     /// What it has taken of the places for risky runs.
-    pub(in crate::ledger) exposed: Holds,
+    pub(in crate::ledger) exposed: RunExposure,
     blocked: u32,
     forwarded: bool,
     forwarded_above_read: bool,
@@ -399,7 +399,7 @@ impl OpenRun {
             escalated: false,
             seen: RunFlags::NONE,
             repeats: Repeats::default(),
-            exposed: Holds::default(),
+            exposed: RunExposure::default(),
             blocked: 0,
             forwarded: false,
             forwarded_above_read: false,
@@ -651,7 +651,8 @@ pub fn charge(
     drop(live);
     run.booked_at.get_or_insert(booked_at);
     // Last: whoever sees the place free sees the failure too.
-    run.leave_booked(&handle.shard);
+    let is_high = run.is_high();
+    run.exposed.leave_booked(is_high, handle.shard.taken());
     Some(appended.durable)
 }
 
@@ -721,7 +722,7 @@ mod tests {
             escalated: false,
             seen: RunFlags::NONE,
             repeats: Repeats::default(),
-            exposed: Holds::default(),
+            exposed: RunExposure::default(),
             blocked: 0,
             forwarded: false,
             forwarded_above_read: false,

@@ -12,9 +12,9 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::pace::ENOUGH;
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::time::{hours, minutes};
-use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::permit::Settlement;
-use burngate::ledger::caps::Capped;
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::refusal::{ReachedCap, Refusal};
 
 use super::checks;
 use super::desk::{Desk, Rules, passed, refused};
@@ -36,8 +36,8 @@ fn rules(volume: Option<u32>, concurrency: Option<u32>) -> Rules {
     rules
 }
 
-fn capped(admit: Admit) -> (RuleName, Capped) {
-    let Refusal::Capped(finding, capped) = refused(admit) else {
+fn capped(admit: Admit) -> (RuleName, ReachedCap) {
+    let Refusal::Cap(finding, capped) = refused(admit) else {
         panic!("by no cap")
     };
     (finding.rule, capped)
@@ -75,7 +75,7 @@ fn g6_a_volume_counts_what_is_let_go_and_costs_no_budget() {
     // Five a minute are one in twelve seconds.
     assert_eq!(
         cap,
-        Capped::Volume {
+        ReachedCap::Volume {
             cap: Volume {
                 calls: 5,
                 per_seconds: 60
@@ -161,7 +161,7 @@ fn calls_in_flight_are_bounded_and_each_place_comes_back_once_however_the_call_e
     );
     assert_eq!(
         capped(desk.call(None, "api/note", 2)),
-        (RuleName::Concurrency, Capped::Concurrency { cap: 2 })
+        (RuleName::Concurrency, ReachedCap::Concurrency { cap: 2 })
     );
     assert!(
         matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }),
@@ -222,7 +222,7 @@ fn a_tool_caps_everybody_who_calls_it() {
     let first = passed(moves("refunds")).0;
     assert_eq!(
         capped(moves("returns")),
-        (RuleName::Concurrency, Capped::Concurrency { cap: 1 })
+        (RuleName::Concurrency, ReachedCap::Concurrency { cap: 1 })
     );
     assert_eq!(
         desk.place("returns").shard.traffic().in_flight(),
@@ -287,7 +287,7 @@ fn at_risk_a_workflow_stays_within_its_usual_hour_also_after_a_crash() {
         (rule, cap),
         (
             RuleName::Volume,
-            Capped::Volume {
+            ReachedCap::Volume {
                 cap: Volume {
                     calls: 4,
                     per_seconds: 3_600
@@ -317,7 +317,7 @@ fn at_risk_a_workflow_stays_within_its_usual_hour_also_after_a_crash() {
     let first = passed(after.call(None, "api/look", 1)).0;
     assert_eq!(
         capped(after.call(None, "api/look", 1)),
-        (RuleName::Concurrency, Capped::Concurrency { cap: 1 })
+        (RuleName::Concurrency, ReachedCap::Concurrency { cap: 1 })
     );
     drop(first);
     after.journal.write();

@@ -11,9 +11,10 @@ use burngate::gate::policy::finding::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{days, hours};
-use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::dedup::Recalled;
+use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::permit::Permit;
+use burngate::ledger::call::refusal::Refusal;
+use burngate::ledger::dedup::DedupFinding;
 use burngate::ledger::people::operate::Scope;
 
 use super::checks;
@@ -44,9 +45,9 @@ fn ask(desk: &Desk, workflow: &str, tool: &str, order: &'static str) -> Admit {
     )
 }
 
-fn recalled(admit: Admit) -> Recalled {
+fn recalled(admit: Admit) -> DedupFinding {
     match refused(admit) {
-        Refusal::Recalled(recalled) => *recalled,
+        Refusal::Done(recalled) => *recalled,
         other => panic!("refused otherwise: {other:?}"),
     }
 }

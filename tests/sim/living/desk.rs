@@ -37,7 +37,8 @@ use burngate::journal::read::{EntryFilter, Records as _, RunFilter, RunView};
 use burngate::journal::receipt::Receipt;
 use burngate::journal::unavailable::Unavailable;
 use burngate::ledger::call::admit::{Admit, DecisionInput, ReviewView};
-use burngate::ledger::call::permit::{InFlightCall, Permit};
+use burngate::ledger::call::in_flight::InFlightCall;
+use burngate::ledger::call::permit::Permit;
 use burngate::ledger::{Bounds, Ledger, WorkflowHandle};
 
 use crate::world::{START, terms};
@@ -693,7 +694,7 @@ pub(crate) fn passed(admit: Admit) -> (Permit, Option<Written>) {
     }
 }
 
-pub(crate) fn refused(admit: Admit) -> burngate::ledger::call::admit::Refusal {
+pub(crate) fn refused(admit: Admit) -> burngate::ledger::call::refusal::Refusal {
     match admit {
         Admit::Refused { refusal, .. } => refusal,
         _ => panic!("it was not refused"),

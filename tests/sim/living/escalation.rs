@@ -9,7 +9,8 @@ use burngate::gate::policy::Mode;
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::time::Time;
 use burngate::ledger::call::admit::Admit;
-use burngate::ledger::call::permit::{Permit, Settlement};
+use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::permit::Permit;
 
 use super::checks;
 use super::desk::{Desk, LEASE, Rules, decision, passed};

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burngate::gate::name::LevelName;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::finding::RuleName;
-use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::permit::{Permit, Settlement};
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::permit::Permit;
+use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::exposure::Places;
 
 use super::checks;

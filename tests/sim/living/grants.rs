@@ -7,7 +7,8 @@ use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::Event;
 use burngate::gate::name::ApprovalId;
 use burngate::gate::time::{hours, minutes};
-use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::people::operate::{OperateError, Scope};
 
 use super::checks;

@@ -7,8 +7,9 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
 use burngate::gate::run::{Executed, Mark};
 use burngate::gate::time::{Time, days};
-use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::people::operate::Scope;
 
 use super::checks;

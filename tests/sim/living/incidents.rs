@@ -6,7 +6,7 @@ use burngate::gate::incident::Incident;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::terms::Caps;
 use burngate::gate::time::minutes;
-use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::call::in_flight::Settlement;
 
 use super::desk::{Desk, Rules, passed};
 

@@ -7,7 +7,7 @@ use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
 use burngate::ledger::call::admit::Admit;
-use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::people::operate::Scope;
 
 use super::checks;

@@ -6,8 +6,9 @@ use burngate::gate::name::CallId;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::finding::{Finding, RuleName};
 use burngate::gate::time::minutes;
-use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::refusal::Refusal;
 
 use super::checks;
 use super::desk::{Desk, Rules, decision, passed, refused};

@@ -6,7 +6,7 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{hours, minutes};
 use burngate::journal::revise::{ReviseError, Revised, RunTarget};
-use burngate::ledger::call::permit::Settlement;
+use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::people::operate::Reported;
 
 use super::checks;
@@ -263,7 +263,7 @@ fn a_run_that_ends_with_calls_in_flight_ends_with_the_last_of_them_and_is_one_ru
     desk.journal.write();
     assert!(desk.records().is_empty());
     drop(first);
-    let answered = |mut call: burngate::ledger::call::permit::InFlightCall| {
+    let answered = |mut call: burngate::ledger::call::in_flight::InFlightCall| {
         call.answered(200);
         drop(call);
     };

@@ -7,7 +7,8 @@ use burngate::gate::policy::Mode;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{Time, days, hours};
 use burngate::gate::verdict::Verdict;
-use burngate::ledger::call::admit::{Admit, Refusal};
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::people::operate::Scope;
 
 use super::checks;
@@ -43,7 +44,7 @@ fn goes(desk: &Desk, admit: Admit) -> (Verdict, Option<String>) {
 fn rule(admit: Admit) -> &'static str {
     match refused(admit) {
         Refusal::Rule(finding) => finding.rule.as_str(),
-        Refusal::Recalled(recalled) => recalled.finding.rule.as_str(),
+        Refusal::Done(recalled) => recalled.finding.rule.as_str(),
         other => panic!("refused otherwise: {other:?}"),
     }
 }

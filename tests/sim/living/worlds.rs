@@ -12,8 +12,10 @@ use burngate::gate::risk::Tier;
 use burngate::gate::terms::Terms;
 use burngate::journal::port::Journal as _;
 use burngate::journal::revise::RunTarget;
-use burngate::ledger::call::admit::{Admit, Refusal};
-use burngate::ledger::call::permit::{InFlightCall, Permit, Settlement};
+use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::in_flight::{InFlightCall, Settlement};
+use burngate::ledger::call::permit::Permit;
+use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::people::operate::{Reported, Scope};
 
 use super::checks;
@@ -250,13 +252,13 @@ impl World {
                 }
                 Refusal::Unreadable(what) => panic!("unreadable: {what}"),
                 Refusal::Journal => assert!(!self.desk.journal.ready()),
-                Refusal::Capped(finding, _) => panic!("nothing is capped: {}", finding.detail),
-                Refusal::Recalled(recalled) => {
+                Refusal::Cap(finding, _) => panic!("nothing is capped: {}", finding.detail),
+                Refusal::Done(recalled) => {
                     assert!(recalled.earlier.is_some() || recalled.reached.is_some());
                 }
                 Refusal::IdempotencyKey(why) => panic!("no key was given: {why}"),
                 Refusal::Spent(approval) => panic!("nothing is edited: {approval:?}"),
-                Refusal::Inbox(full) => panic!("no inbox is full: {full:?}"),
+                Refusal::Inbox { of, .. } => panic!("no inbox of a {of} is full"),
                 Refusal::Holds => {}
             },
             Admit::Unread { .. } => panic!("unread"),

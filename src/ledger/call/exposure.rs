@@ -1,0 +1,102 @@
+//! A run's place among the risky runs that may be under way at once ([`crate::ledger::exposure`]):
+//! taken with its first risky call, and given back where none of them was executed after all.
+
+use std::sync::Arc;
+
+use super::in_flight::InFlightCall;
+use crate::gate::policy::finding::{Finding, RuleName};
+use crate::gate::risk::Risk;
+use crate::gate::status::Status;
+use crate::gate::verdict::Verdict;
+use crate::ledger::WorkflowHandle;
+use crate::ledger::runs::open::OpenRun;
+
+/// A risky call's share of the place that its run has.
+pub(in crate::ledger) struct ExposureSlot {
+    handle: Arc<WorkflowHandle>,
+    run: Arc<OpenRun>,
+    executed: bool,
+}
+
+/// Why a run gets no place.
+#[derive(Debug)]
+pub(super) enum NoSlot {
+    /// There is none left.
+    Full(Box<Finding>),
+    /// The level is not the one that the call was judged at: what lets it go may not do so any
+    /// more.
+    Outdated,
+}
+
+impl ExposureSlot {
+    /// The call may have been executed: its run keeps its place until it is booked or ends.
+    pub(in crate::ledger) fn commit(mut self) {
+        self.executed = true;
+    }
+}
+
+impl Drop for ExposureSlot {
+    fn drop(&mut self) {
+        if !self.executed {
+            self.run.lock().exposed.spare(self.handle.shard.taken());
+        }
+    }
+}
+
+impl InFlightCall {
+    /// Takes a place for the call's run, where it needs one and has none. A call that a person
+    /// approved needs none.
+    pub(super) fn take_place(&mut self, judged: &Status) -> Result<(), NoSlot> {
+        let handle = &self.handle;
+        if !handle.policy.exposure
+            || self.facts.risk < Risk::Medium
+            || self.decision.granted
+            || self.reservations.exposure.is_some()
+        {
+            return Ok(());
+        }
+        let mut run = self.run.open.lock();
+        let booked = run.booked_at.is_some();
+        let needs_all = !booked && !run.exposed.all;
+        // A run that is in B counts for the high budget only from its first high call on.
+        let needs_high =
+            self.facts.risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
+        let live = handle.shard.lock();
+        let (taken, standing) = (handle.shard.taken(), handle.shard.standing());
+        // Of many that were judged while all was well, those that come after the failure that burns
+        // are not let go one by one.
+        if standing.level() != judged.level() {
+            return Err(NoSlot::Outdated);
+        }
+        let places = taken.places(&standing);
+        if needs_all && places.all_taken >= places.all {
+            return Err(self.full(places.all_taken, "risky", "the budget"));
+        }
+        if needs_high && places.high_taken >= places.high {
+            let budget = "the budget of high-risk runs";
+            return Err(self.full(places.high_taken, "high-risk", budget));
+        }
+        taken.take(needs_all, needs_high);
+        drop(live);
+        run.exposed.all |= needs_all;
+        run.exposed.high |= needs_high;
+        run.exposed.risky += 1;
+        drop(run);
+        self.reservations.exposure = Some(ExposureSlot {
+            handle: Arc::clone(handle),
+            run: Arc::clone(&self.run.open),
+            executed: false,
+        });
+        Ok(())
+    }
+
+    fn full(&self, taken: u32, kind: &str, budget: &str) -> NoSlot {
+        let detail = format!(
+            "{taken} {kind} runs are under way, and {budget} has room for no more that could fail"
+        );
+        NoSlot::Full(Box::new(Finding {
+            place: Some(self.handle.policy.place.clone()),
+            ..Finding::nowhere(Verdict::Deny, RuleName::Exposure, detail)
+        }))
+    }
+}
