@@ -92,7 +92,7 @@ impl KeysArgs {
             "BURNGATE_TOKEN hands it to `burngate` commands"
         };
         format!(
-            "token, shown once; {use_it}:\n  {token}\n\nburngate.yaml, under `{list}:`, and a restart lets it in:\n  {}\n",
+            "token, shown once; {use_it}:\n  {token}\n\nburngate.yaml, under `{list}:`; a running gate lets it in once the file is saved:\n  {}\n",
             self.entry(token)
         )
     }

@@ -58,8 +58,6 @@ struct Page {
     lists: Vec<Option<u64>>,
     /// What the next block of a list item begins with.
     bullet: Option<String>,
-    /// The fenced block that is being read.
-    is_code: bool,
     table: Option<Table>,
     row: Vec<Cell>,
 }
@@ -86,7 +84,6 @@ impl Page {
     fn begin(&mut self, tag: &Tag<'_>) {
         match tag {
             Tag::Heading { .. } | Tag::Strong => self.line.push_str(BOLD),
-            Tag::CodeBlock(_) => self.is_code = true,
             Tag::List(first) => {
                 self.block();
                 self.lists.push(*first);
@@ -182,7 +179,6 @@ impl Page {
     }
 
     fn code(&mut self) {
-        self.is_code = false;
         let text = std::mem::take(&mut self.line);
         for line in text.lines() {
             self.out.push_str(CODE_INDENT);

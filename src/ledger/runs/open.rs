@@ -384,28 +384,7 @@ impl OpenRun {
         id: RunId,
         now: Time,
     ) -> Self {
-        let facts = RunState {
-            id,
-            started: now,
-            touched: now,
-            calls: Vec::new(),
-            judged: 0,
-            in_flight: 0,
-            flying: Vec::new(),
-            ending: false,
-            held: Vec::new(),
-            charges: Vec::new(),
-            booked_at: None,
-            escalated: false,
-            seen: RunFlags::NONE,
-            repeats: Repeats::default(),
-            exposed: RunExposure::default(),
-            blocked: 0,
-            forwarded: false,
-            forwarded_above_read: false,
-            high: false,
-            ended: false,
-        };
+        let facts = RunState::opened(id, now);
         OpenRun {
             handle,
             agent,
@@ -443,6 +422,32 @@ impl OpenRun {
 }
 
 impl RunState {
+    /// A run that has just been opened: nothing happened in it yet.
+    fn opened(id: RunId, now: Time) -> Self {
+        RunState {
+            id,
+            started: now,
+            touched: now,
+            calls: Vec::new(),
+            judged: 0,
+            in_flight: 0,
+            flying: Vec::new(),
+            ending: false,
+            held: Vec::new(),
+            charges: Vec::new(),
+            booked_at: None,
+            escalated: false,
+            seen: RunFlags::NONE,
+            repeats: Repeats::default(),
+            exposed: RunExposure::default(),
+            blocked: 0,
+            forwarded: false,
+            forwarded_above_read: false,
+            high: false,
+            ended: false,
+        }
+    }
+
     /// A reference to it.
     #[must_use]
     pub fn reference(&self, agent: &AgentName) -> RunRef {
@@ -707,28 +712,7 @@ mod tests {
             note: None,
             reference: Some(reference.to_string().into()),
         };
-        let mut run = RunState {
-            id: "r".into(),
-            started: Time::default(),
-            touched: Time::default(),
-            calls: Vec::new(),
-            judged: 0,
-            in_flight: 0,
-            flying: Vec::new(),
-            ending: false,
-            held: Vec::new(),
-            charges: Vec::new(),
-            booked_at: None,
-            escalated: false,
-            seen: RunFlags::NONE,
-            repeats: Repeats::default(),
-            exposed: RunExposure::default(),
-            blocked: 0,
-            forwarded: false,
-            forwarded_above_read: false,
-            high: false,
-            ended: false,
-        };
+        let mut run = RunState::opened("r".into(), Time::default());
         for n in 0..MAX_CHARGES {
             assert_eq!(run.charge(charge(n), false), n == 0);
             assert_eq!(run.charges.len(), n + 1);
