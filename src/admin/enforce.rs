@@ -42,7 +42,7 @@ pub(super) async fn preview(
     PathSegment(workflow): PathSegment,
 ) -> Result<Json<EnforcePreview>, AdminError> {
     let name = WorkflowName::from(workflow);
-    let standing = one(&state, &name)?;
+    let status = one(&state, &name)?;
     let now = state.ledger().now();
     let table = state.ledger().table();
     let Some(policy) = table.entries.get(&name).map(|handle| &handle.policy) else {
@@ -104,9 +104,9 @@ pub(super) async fn preview(
         holds_a_day: holds.div_ceil(days),
         denials_a_day: denials.div_ceil(days),
         rules,
-        posture: standing.posture,
-        level: standing.level.effective,
-        binds: standing.level.binds,
+        posture: status.posture,
+        level: status.level.effective,
+        binds: status.level.binds,
     }))
 }
 

@@ -145,8 +145,8 @@ impl<'d> HistoryImport<'d> {
     fn new(state: &'d AdminState, person: &'d Person) -> Self {
         let table = state.ledger().table_full();
         let handles = table.entries.iter().filter_map(|(name, handle)| {
-            let standing = state.ledger().view(name)?.standing;
-            Some((name.clone(), (Arc::clone(handle), standing)))
+            let status = state.ledger().view(name)?.status;
+            Some((name.clone(), (Arc::clone(handle), status)))
         });
         HistoryImport {
             state,
@@ -285,7 +285,7 @@ impl<'d> HistoryImport<'d> {
         if at > now {
             return Err((ImportFindingKind::Future, line.at.to_string()));
         }
-        let Some((handle, standing)) = self.handles.get(&*line.workflow) else {
+        let Some((handle, status)) = self.handles.get(&*line.workflow) else {
             return Err((
                 ImportFindingKind::UnknownWorkflow,
                 format!("`{}`", line.workflow),
@@ -318,7 +318,7 @@ impl<'d> HistoryImport<'d> {
                 escalated: false,
             };
             let subject =
-                tool.and_then(|tool| subject(tool, call, agent, &line.workflow, run, standing));
+                tool.and_then(|tool| subject(tool, call, agent, &line.workflow, run, status));
             calls.push(CallRecord {
                 call: ids::call(),
                 at,
@@ -381,17 +381,17 @@ impl<'d> HistoryImport<'d> {
 
     /// The answer.
     fn finish(self) -> ImportResponse {
-        let standing = |(workflow, booked): (WorkflowName, u64)| {
-            let standing = self.state.ledger().view(&workflow)?.standing;
+        let status = |(workflow, booked): (WorkflowName, u64)| {
+            let status = self.state.ledger().view(&workflow)?.status;
             Some(ImportedWorkflow {
                 workflow: workflow.to_string(),
                 booked,
-                posture: standing.posture.as_str().to_owned(),
-                level: standing.level().to_string(),
-                why: standing.why.to_string(),
+                posture: status.posture.as_str().to_owned(),
+                level: status.level().to_string(),
+                why: status.why.to_string(),
             })
         };
-        let workflows = self.booked.into_iter().filter_map(standing).collect();
+        let workflows = self.booked.into_iter().filter_map(status).collect();
         ImportResponse {
             skipped: self.findings.skipped(),
             findings: self.findings.into_list(),
@@ -409,7 +409,7 @@ fn subject(
     agent: &str,
     workflow: &str,
     run: RunFacts<'_>,
-    standing: &Status,
+    status: &Status,
 ) -> Option<Subject> {
     let expression = tool.subject.as_ref()?;
     let args = call
@@ -421,7 +421,7 @@ fn subject(
         agent,
         workflow,
         run,
-        standing,
+        status,
     );
     expression.text(&facts).ok().flatten().map(Subject::from)
 }

@@ -270,7 +270,7 @@ fn workflow_view(state: &AdminState, name: &WorkflowName, view: &View) -> Workfl
         name,
         view.handle.as_ref().map(|handle| handle.policy.mode),
         &view.state,
-        &view.standing,
+        &view.status,
     );
     if let Some(handle) = &view.handle {
         shown.shadow = watched(
@@ -291,19 +291,19 @@ fn traffic(handle: &WorkflowHandle, view: &View) -> TrafficView {
     let slots = handle
         .policy
         .exposure
-        .then(|| handle.shard.taken().places(&view.standing));
+        .then(|| handle.shard.taken().places(&view.status));
     TrafficView {
         in_flight: traffic.in_flight(),
         this_hour: traffic.calls(now),
         hours: view.state.pace().hours(now) as u64,
         volume: view
-            .standing
+            .status
             .rung
             .volume
             .map(|volume| Rate(volume).to_string()),
-        concurrency: view.standing.rung.concurrency,
+        concurrency: view.status.rung.concurrency,
         pause: view
-            .standing
+            .status
             .pause
             .map(|Pause { calls, at_once }| PauseView { calls, at_once }),
         exposure: slots.map(|slots| ExposureView {

@@ -122,7 +122,7 @@ pub struct IncidentReview {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkflowReview {
     /// How it stands now.
-    pub standing: WorkflowView,
+    pub status: WorkflowView,
     /// When somebody last looked, and who.
     pub last_review: Option<ReviewLine>,
     /// Since when a review is overdue.

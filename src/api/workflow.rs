@@ -359,7 +359,7 @@ impl WorkflowView {
         name: &WorkflowName,
         mode: Option<Mode>,
         state: &WorkflowState,
-        standing: &Status,
+        status: &Status,
     ) -> Self {
         let (terms, account, now) = (state.terms(), state.account(), state.now());
         let totals = account.totals(&terms.objective, now);
@@ -373,12 +373,12 @@ impl WorkflowView {
             }),
             shadow: Vec::new(),
             objective: ObjectiveView::of(&terms.objective),
-            budget: BudgetView::of(&terms.objective, &totals.tally, standing),
-            posture: standing.posture.as_str().to_owned(),
-            why: standing.why.to_string(),
-            burn_rate: BurnRateView::of(standing),
-            level: LevelView::of(state, standing),
-            changes: match standing.changes {
+            budget: BudgetView::of(&terms.objective, &totals.tally, status),
+            posture: status.posture.as_str().to_owned(),
+            why: status.why.to_string(),
+            burn_rate: BurnRateView::of(status),
+            level: LevelView::of(state, status),
+            changes: match status.changes {
                 Changes::Frozen => "frozen".to_owned(),
                 Changes::Open => "open".to_owned(),
             },
@@ -444,22 +444,22 @@ impl ObjectiveView {
 }
 
 impl BudgetView {
-    fn of(objective: &Objective, tally: &Tally, standing: &Status) -> Self {
-        let all = &standing.all;
+    fn of(objective: &Objective, tally: &Tally, status: &Status) -> Self {
+        let all = &status.all;
         BudgetView {
             runs: all.runs,
             unacceptable: all.unacceptable,
             allowed: Decimal::allowed(all.allowed),
             remaining: Decimal::of(all.remaining().ten_thousandths()),
             provisional: all.runs < objective.expected_runs,
-            exhausts_in: exhausts_in(objective.window, all, standing.burn.get("3d")),
+            exhausts_in: exhausts_in(objective.window, all, status.burn.get("3d")),
             idle_runs: tally.idle,
             checked: tally.facets.get(RunFlag::Checked),
             high: HighBudgetView {
-                runs: standing.high.runs,
-                unacceptable: standing.high.unacceptable,
-                allowed: Decimal::allowed(standing.high.allowed),
-                remaining: Decimal::of(standing.high.remaining().ten_thousandths()),
+                runs: status.high.runs,
+                unacceptable: status.high.unacceptable,
+                allowed: Decimal::allowed(status.high.allowed),
+                remaining: Decimal::of(status.high.remaining().ten_thousandths()),
             },
         }
     }
@@ -482,8 +482,8 @@ fn exhausts_in(window: Duration, all: &Balance, rate: Option<u64>) -> Option<Tim
 }
 
 impl BurnRateView {
-    fn of(standing: &Status) -> Self {
-        let rate = |look_back| standing.burn.get(look_back).map(Decimal::rate);
+    fn of(status: &Status) -> Self {
+        let rate = |look_back| status.burn.get(look_back).map(Decimal::rate);
         BurnRateView {
             five_minutes: rate("5m"),
             thirty_minutes: rate("30m"),
@@ -511,13 +511,13 @@ impl BurnRateView {
 }
 
 impl LevelView {
-    fn of(state: &WorkflowState, standing: &Status) -> Self {
+    fn of(state: &WorkflowState, status: &Status) -> Self {
         let probation = state.account().probation();
         LevelView {
-            effective: standing.level().to_string(),
-            earned: standing.earned.to_string(),
-            cap: standing.cap.as_ref().map(ToString::to_string),
-            clamp: standing.clamp.as_ref().map(|clamp| {
+            effective: status.level().to_string(),
+            earned: status.earned.to_string(),
+            cap: status.cap.as_ref().map(ToString::to_string),
+            clamp: status.clamp.as_ref().map(|clamp| {
                 ClampView::of(
                     clamp,
                     if state.clamp() == Some(clamp) {
@@ -532,15 +532,11 @@ impl LevelView {
                 failures: waiver.failures,
             }),
             probation: probation.map(|probation| ProbationView {
-                to: probation
-                    .to
-                    .as_ref()
-                    .unwrap_or(&standing.earned)
-                    .to_string(),
+                to: probation.to.as_ref().unwrap_or(&status.earned).to_string(),
                 from: Moment(probation.from),
                 until: Moment(probation.until),
             }),
-            binds: standing.binds.as_str().to_owned(),
+            binds: status.binds.as_str().to_owned(),
         }
     }
 }

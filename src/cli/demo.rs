@@ -57,10 +57,10 @@ fn describe(passage: &Passage) -> String {
         ),
         Passage::Text(text) => format!("\n{}", wrapped(&escape(text))),
         Passage::Calls(calls) => format!("\n{}", table(calls)),
-        Passage::Standing(workflow) => format!("\n{}", standing(workflow)),
+        Passage::Status(workflow) => format!("\n{}", status(workflow)),
         Passage::Try(why, lines) => typed(why, lines),
-        Passage::StatusHead => format!("\n{}\n", status_head()),
-        Passage::Status(run, call, workflow) => status(run, call, workflow),
+        Passage::RunHead => format!("\n{}\n", run_head()),
+        Passage::Run(run, call, workflow) => run_row(run, call, workflow),
     }
 }
 
@@ -123,7 +123,7 @@ fn column(painted: &str, text: &str, width: usize) -> String {
 }
 
 /// Where the workflow stands, in two lines.
-fn standing(workflow: &WorkflowView) -> String {
+fn status(workflow: &WorkflowView) -> String {
     let budget = &workflow.budget;
     let level = paint(Tone::Strong, &escape(&workflow.level.effective));
     let binds = match workflow.level.binds.as_str() {
@@ -189,8 +189,8 @@ fn set_in(lines: impl Iterator<Item = String>) -> String {
     })
 }
 
-/// The heads of the columns of [`status`].
-fn status_head() -> String {
+/// The heads of the columns of [`run_row`].
+fn run_head() -> String {
     paint(
         Tone::Fine,
         &format!(
@@ -201,7 +201,7 @@ fn status_head() -> String {
 }
 
 /// A run in passing, in one line.
-fn status(run: &str, call: &CallReport, workflow: &WorkflowView) -> String {
+fn run_row(run: &str, call: &CallReport, workflow: &WorkflowView) -> String {
     let (budget, level, answer) = (&workflow.budget, &workflow.level.effective, answer(call));
     let seen = anstream::adapter::strip_str(&answer).to_string();
     format!(
@@ -249,15 +249,15 @@ mod tests {
                 call("", "upstream-timeout"),
                 call("hold", "held: \u{1b}[2Jlevel"),
             ]),
-            Passage::Standing(Box::new(workflow(&json!({})))),
-            Passage::Standing(Box::new(burned.clone())),
+            Passage::Status(Box::new(workflow(&json!({})))),
+            Passage::Status(Box::new(burned.clone())),
             Passage::Try("Look:", vec!["burngate status refunds".to_owned()]),
             Passage::Try(
                 "",
                 vec!["burngate release refunds --reason \"fine\"".to_owned()],
             ),
-            Passage::StatusHead,
-            Passage::Status(
+            Passage::RunHead,
+            Passage::Run(
                 "run-059".to_owned(),
                 call("hold", "held: level"),
                 Box::new(burned),

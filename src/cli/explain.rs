@@ -88,9 +88,9 @@ impl ExplainArgs {
             .workflows
             .get(self.workflow.as_str())
             .ok_or_else(|| unknown_workflow(&self.workflow, policies))?;
-        let standing = self.standing(workflow, now)?;
+        let status = self.status(workflow, now)?;
         let asked = ExplainedCall::read(&self.call, policies, workflow)?;
-        let case = asked.case(workflow, &standing, now);
+        let case = asked.case(workflow, &status, now);
         let (rules, malformed) = match rules::every(&case) {
             Ok(rules) => (rules, None),
             Err(Unreadable(what)) => (Vec::new(), Some(what)),
@@ -112,9 +112,9 @@ impl ExplainArgs {
         Ok(ExplainAnswer {
             workflow: workflow.name.to_string(),
             tool: asked.name.to_string(),
-            level: standing.level().to_string(),
+            level: status.level().to_string(),
             level_from: if self.at.is_some() { "at" } else { "starts" },
-            posture: standing.posture.as_str(),
+            posture: status.posture.as_str(),
             mode: if case.is_shadow() {
                 "shadow"
             } else {
@@ -130,9 +130,9 @@ impl ExplainArgs {
     }
 
     /// A workflow that nothing has happened to yet, at the level that is assumed.
-    fn standing(&self, workflow: &Workflow, now: Time) -> Result<Status, Failure> {
+    fn status(&self, workflow: &Workflow, now: Time) -> Result<Status, Failure> {
         let fresh =
-            WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).standing();
+            WorkflowState::new(now, workflow.terms.clone(), Clamps::default(), false).status();
         let Some(name) = &self.at else {
             return Ok(fresh);
         };

@@ -51,7 +51,7 @@ impl ReleaseArgs {
                 ))?;
             }
             Some(name) => {
-                let workflow = status::standing(&client, name, &answer)?;
+                let workflow = status::of_workflow(&client, name, &answer)?;
                 render::show(&format!(
                     "the clamp on {} is lifted\n{}\n",
                     escape(name),

@@ -135,7 +135,7 @@ pub(super) fn operate(
     if json {
         render::show_json(answer.json())?;
     } else {
-        let workflow = standing(&client, workflow, &answer)?;
+        let workflow = of_workflow(&client, workflow, &answer)?;
         render::show(&page(&workflow, when::now()))?;
     }
     Ok(Exit::Did)
@@ -143,7 +143,7 @@ pub(super) fn operate(
 
 /// The workflow as it stands now, for commands that changed something about it: from their own
 /// answer, where it is one, or asked for.
-pub(super) fn standing(
+pub(super) fn of_workflow(
     client: &Client,
     workflow: &str,
     answer: &super::client::GateAnswer,

@@ -527,8 +527,8 @@ impl BookedRun {
     /// What it shows in the counts.
     #[must_use]
     pub fn shown(&self) -> RunCounts {
-        let standing = self.charges.iter().filter(|known| !known.retracted);
-        RunCounts::of(self.mark, self.seen, standing.map(|known| &known.charge))
+        let status = self.charges.iter().filter(|known| !known.retracted);
+        RunCounts::of(self.mark, self.seen, status.map(|known| &known.charge))
     }
 
     /// Was a call of it sent of which nobody knows whether it was executed?

@@ -120,7 +120,7 @@ pub fn facts<'a>(
     agent: &'a str,
     workflow: &'a str,
     run: RunFacts<'a>,
-    standing: &'a Status,
+    status: &'a Status,
 ) -> Facts<'a> {
     Facts {
         args,
@@ -131,10 +131,10 @@ pub fn facts<'a>(
         agent,
         workflow,
         run,
-        level: standing.level().as_str(),
-        posture: standing.posture.as_str(),
-        remaining: standing.remaining,
-        burn: &standing.burn,
+        level: status.level().as_str(),
+        posture: status.posture.as_str(),
+        remaining: status.remaining,
+        burn: &status.burn,
         response: None,
     }
 }

@@ -60,14 +60,14 @@ impl Taken {
 
     /// The places where the workflow stands like that.
     #[must_use]
-    pub fn places(&self, standing: &Status) -> Places {
+    pub fn places(&self, status: &Status) -> Places {
         let room = |balance: &crate::gate::budget::balance::Balance| {
             u32::try_from(balance.allowed.room(balance.unacceptable).max(1)).unwrap_or(u32::MAX)
         };
         Places {
-            all: room(&standing.all),
+            all: room(&status.all),
             all_taken: self.all.load(Ordering::Relaxed),
-            high: room(&standing.high),
+            high: room(&status.high),
             high_taken: self.high.load(Ordering::Relaxed),
         }
     }

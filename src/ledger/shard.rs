@@ -50,7 +50,7 @@ const MANY_WATCHERS: usize = 64;
 pub struct Shard {
     name: WorkflowName,
     live: Mutex<Live>,
-    standing: ArcSwap<Status>,
+    status: ArcSwap<Status>,
     /// Before this nothing happens by itself.
     due: AtomicI64,
     /// Edited calls that wait to be sent.
@@ -190,7 +190,7 @@ impl Shard {
     /// `pending`.
     #[must_use]
     pub fn new(name: WorkflowName, state: WorkflowState, pending: Arc<AtomicUsize>) -> Self {
-        let standing = ArcSwap::from_pointee(state.standing());
+        let status = ArcSwap::from_pointee(state.status());
         let traffic = Traffic::resumed(state.pace(), state.now());
         let live = Live {
             state,
@@ -204,7 +204,7 @@ impl Shard {
         let shard = Shard {
             name,
             live: Mutex::new(live),
-            standing,
+            status,
             due: AtomicI64::new(i64::MIN),
             edits: AtomicUsize::new(0),
             pending,
@@ -248,14 +248,14 @@ impl Shard {
 
     /// Where the workflow stands now. What every call reads: no lock.
     #[must_use]
-    pub fn standing(&self) -> arc_swap::Guard<Arc<Status>> {
-        self.standing.load()
+    pub fn status(&self) -> arc_swap::Guard<Arc<Status>> {
+        self.status.load()
     }
 
     /// Where the workflow stands now, to keep.
     #[must_use]
-    pub fn standing_full(&self) -> Arc<Status> {
-        self.standing.load_full()
+    pub fn status_full(&self) -> Arc<Status> {
+        self.status.load_full()
     }
 
     /// The living state.
@@ -439,7 +439,7 @@ impl Shard {
 
     fn publish(&self, live: &mut Live) {
         live.wake_ended();
-        self.standing.store(Arc::new(live.state.standing()));
+        self.status.store(Arc::new(live.state.status()));
         self.note(live);
     }
 

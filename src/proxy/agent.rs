@@ -146,7 +146,7 @@ async fn route(
 
 fn budget(context: &ResponseContext) -> AgentAnswer {
     let disclosed = context.budget();
-    let level = context.standing().level().to_string();
+    let level = context.status().level().to_string();
     let workflow = context.caller().workflow.policy.name.to_string();
     respond::json(
         StatusCode::OK,

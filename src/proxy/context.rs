@@ -37,7 +37,7 @@ pub struct ResponseContext {
     /// The call's id.
     pub call: CallId,
     caller: Caller,
-    standing: Arc<Status>,
+    status: Arc<Status>,
     run: Option<RunId>,
     tool: Option<ToolName>,
     /// What is sent in the place of what was asked for.
@@ -51,12 +51,12 @@ impl ResponseContext {
     /// The context of a call that was not judged yet.
     #[must_use]
     pub fn new(caller: Caller, call: CallId, now: Time) -> Self {
-        let standing = caller.workflow.shard.standing_full();
+        let status = caller.workflow.shard.status_full();
         let shadow = caller.workflow.policy.mode.is_shadow(now);
         ResponseContext {
             call,
             caller,
-            standing,
+            status,
             run: None,
             tool: None,
             edited: None,
@@ -91,8 +91,8 @@ impl ResponseContext {
 
     /// Where the workflow stood before the call.
     #[must_use]
-    pub const fn standing(&self) -> &Arc<Status> {
-        &self.standing
+    pub const fn status(&self) -> &Arc<Status> {
+        &self.status
     }
 
     /// Adds the run and the tool of the call.
@@ -119,9 +119,9 @@ impl ResponseContext {
             .workflow
             .policy
             .disclose_remaining
-            .then(|| Decimal::of(self.standing.remaining.ten_thousandths()));
+            .then(|| Decimal::of(self.status.remaining.ten_thousandths()));
         BudgetDisclosure {
-            posture: self.standing.posture.to_string(),
+            posture: self.status.posture.to_string(),
             remaining,
         }
     }
@@ -151,10 +151,7 @@ impl ResponseContext {
         }
         headers.insert(
             BUDGET,
-            worker.budget_header(
-                &self.standing,
-                self.caller.workflow.policy.disclose_remaining,
-            ),
+            worker.budget_header(&self.status, self.caller.workflow.policy.disclose_remaining),
         );
     }
 }

@@ -153,7 +153,7 @@ fn admit(
     let call = if let Some(call) = call {
         call
     } else {
-        let run = parsed.run(caller, context.standing())?;
+        let run = parsed.run(caller, context.status())?;
         ledger
             .open_call(&caller.workflow, &caller.agent, run, context.call, now)
             .ok_or_else(ProblemReply::memory)?

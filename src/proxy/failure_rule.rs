@@ -49,12 +49,12 @@ impl FailureRule {
             return true;
         };
         let answer = body.and_then(|bytes| wire::json::parse(bytes).ok());
-        let standing = self.caller.workflow.shard.standing();
+        let workflow_status = self.caller.workflow.shard.status();
         let response = ResponseFacts {
             status,
             body: answer.as_ref(),
         };
-        let facts = call.facts(&self.caller, &standing, Some(response));
+        let facts = call.facts(&self.caller, &workflow_status, Some(response));
         rule.condition.holds(&facts).unwrap_or(true)
     }
 }

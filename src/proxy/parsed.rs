@@ -76,13 +76,13 @@ impl<'m> ParsedCall<'m> {
 
     /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
     /// else none but its own.
-    pub fn run(&self, caller: &Caller, standing: &Status) -> Result<Option<RunId>, ProblemReply> {
+    pub fn run(&self, caller: &Caller, status: &Status) -> Result<Option<RunId>, ProblemReply> {
         let headers = &self.message().headers;
         if let Some(run) = identify::named_run(headers)? {
             return Ok(Some(run));
         }
         if let Some(key) = &caller.workflow.policy.run.key {
-            let text = key.text(&self.facts(caller, standing, None));
+            let text = key.text(&self.facts(caller, status, None));
             if let Some(run) = text.ok().flatten().as_deref().and_then(identify::run_id) {
                 return Ok(Some(run));
             }
@@ -95,7 +95,7 @@ impl<'m> ParsedCall<'m> {
     pub fn facts<'f>(
         &'f self,
         caller: &'f Caller,
-        standing: &'f Status,
+        status: &'f Status,
         response: Option<ResponseFacts<'f>>,
     ) -> Facts<'f> {
         Facts {
@@ -111,10 +111,10 @@ impl<'m> ParsedCall<'m> {
                 calls: 0,
                 escalated: false,
             },
-            level: standing.level().as_str(),
-            posture: standing.posture.as_str(),
-            remaining: standing.remaining,
-            burn: &standing.burn,
+            level: status.level().as_str(),
+            posture: status.posture.as_str(),
+            remaining: status.remaining,
+            burn: &status.burn,
             response,
         }
     }

@@ -269,7 +269,7 @@ fn problem_of(
         problem.run = context.run().map(ToString::to_string);
         problem.tool = context.tool().map(ToString::to_string);
         if !context.is_shadow() {
-            problem.level = Some(context.standing().level().to_string());
+            problem.level = Some(context.status().level().to_string());
             problem.budget = Some(context.budget());
         }
     }

@@ -49,7 +49,7 @@ pub struct WorkerState {
 
 /// The last `Burngate-Budget` that was written: it changes far less often than calls come.
 struct LastBudgetHeader {
-    standing: Arc<Status>,
+    status: Arc<Status>,
     remaining: bool,
     header: HeaderValue,
 }
@@ -120,20 +120,20 @@ impl WorkerState {
         }
     }
 
-    /// The `Burngate-Budget` header for `standing`.
+    /// The `Burngate-Budget` header for `status`.
     #[must_use]
-    pub fn budget_header(&self, standing: &Arc<Status>, remaining: bool) -> HeaderValue {
+    pub fn budget_header(&self, status: &Arc<Status>, remaining: bool) -> HeaderValue {
         let mut last_budget_header = self.last_budget_header.borrow_mut();
         if let Some(last) = &*last_budget_header
-            && Arc::ptr_eq(&last.standing, standing)
+            && Arc::ptr_eq(&last.status, status)
             && last.remaining == remaining
         {
             return last.header.clone();
         }
-        let header = HeaderValue::from_str(&standing.disclosure(remaining))
+        let header = HeaderValue::from_str(&status.disclosure(remaining))
             .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         *last_budget_header = Some(LastBudgetHeader {
-            standing: Arc::clone(standing),
+            status: Arc::clone(status),
             remaining,
             header: header.clone(),
         });

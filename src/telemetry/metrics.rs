@@ -230,7 +230,7 @@ impl Gauges {
         let mode = view.handle.as_ref().map(|place| place.policy.mode);
         Gauges {
             workflow: name.to_string(),
-            api: api::workflow::WorkflowView::of(name, mode, &view.state, &view.standing),
+            api: api::workflow::WorkflowView::of(name, mode, &view.state, &view.status),
             levels: view
                 .state
                 .terms()

@@ -275,7 +275,7 @@ fn parts(criterion: &mut Criterion) {
     let world = world(1);
     let args = wire::json::parse(BODY.as_bytes()).unwrap();
     let place = Arc::clone(&world.ledger.table().entries[&world.names[0]]);
-    let standing = place.shard.standing_full();
+    let status = place.shard.status_full();
     let facts = Facts {
         args: Some(&args),
         path: &Nothing,
@@ -289,15 +289,15 @@ fn parts(criterion: &mut Criterion) {
             calls: 0,
             escalated: false,
         },
-        level: standing.level().as_str(),
-        posture: standing.posture.as_str(),
-        remaining: standing.remaining,
-        burn: &standing.burn,
+        level: status.level().as_str(),
+        posture: status.posture.as_str(),
+        remaining: status.remaining,
+        burn: &status.burn,
         response: None,
     };
     let case = Case {
         workflow: &place.policy,
-        standing: &standing,
+        status: &status,
         tool: Some(&world.tool),
         facts,
         now: Time::from_millis(0),

@@ -137,8 +137,8 @@ fn workflows(criterion: &mut Criterion) {
         };
         state.apply(now, &Event::Tallied { cells: vec![cell] });
     }
-    criterion.bench_function("workflow/standing", |bench| {
-        bench.iter(|| black_box(&state).standing());
+    criterion.bench_function("workflow/status", |bench| {
+        bench.iter(|| black_box(&state).status());
     });
     criterion.bench_function("workflow/a year passes", |bench| {
         bench.iter_batched(

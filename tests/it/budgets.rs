@@ -60,28 +60,25 @@ impl World {
         answer
     }
 
-    async fn standing(&self) -> Value {
-        self.operator.standing("desk").await
+    async fn status(&self) -> Value {
+        self.operator.status("desk").await
     }
 
     /// N and B, once N is as large.
     async fn counts(&self, runs: u64, unacceptable: u64) -> Value {
-        let standing = self
+        let status = self
             .operator
-            .stands("desk", &format!("{runs} runs"), |standing| {
-                standing["budget"]["runs"] == runs
+            .stands("desk", &format!("{runs} runs"), |status| {
+                status["budget"]["runs"] == runs
             })
             .await;
-        assert_eq!(
-            standing["budget"]["unacceptable"], unacceptable,
-            "{standing}"
-        );
-        standing
+        assert_eq!(status["budget"]["unacceptable"], unacceptable, "{status}");
+        status
     }
 }
 
-fn posture(standing: &Value) -> &str {
-    standing["posture"].as_str().unwrap()
+fn posture(status: &Value) -> &str {
+    status["posture"].as_str().unwrap()
 }
 
 #[test]
@@ -94,7 +91,7 @@ fn failures_take_a_workflow_to_at_risk_and_to_burned_and_the_next_call_is_capped
         world.counts(30, 0).await;
         for expected in ["healthy", "healthy", "at_risk"] {
             world.fails().await;
-            assert_eq!(posture(&world.standing().await), expected);
+            assert_eq!(posture(&world.status().await), expected);
         }
         world.succeeds("still").await;
         let last = world.fails().await;
@@ -120,20 +117,20 @@ fn failures_take_a_workflow_to_at_risk_and_to_burned_and_the_next_call_is_capped
             .post("/shop/note", &json!({ "order": "1" }))
             .await
             .passed();
-        let standing = world.standing().await;
+        let status = world.status().await;
         assert_eq!(
             (
-                posture(&standing),
-                &standing["level"]["effective"],
-                &standing["level"]["cap"]
+                posture(&status),
+                &status["level"]["effective"],
+                &status["level"]["cap"]
             ),
             ("burned", &json!("supervised"), &json!("supervised"))
         );
         assert_eq!(
-            (&standing["level"]["binds"], &standing["changes"]),
+            (&status["level"]["binds"], &status["changes"]),
             (&json!("cap"), &json!("frozen"))
         );
-        assert_eq!(standing["burns"].as_array().unwrap().len(), 1, "{standing}");
+        assert_eq!(status["burns"].as_array().unwrap().len(), 1, "{status}");
     });
 }
 
@@ -148,7 +145,7 @@ fn a_recovery_opens_a_probation_that_one_failure_ends() {
         for _ in 0..4 {
             world.fails().await;
         }
-        assert_eq!(posture(&world.standing().await), "burned");
+        assert_eq!(posture(&world.status().await), "burned");
         world
             .operator
             .post("/v1/workflows/desk/recover", &json!({ "cause": "" }))
@@ -162,21 +159,21 @@ fn a_recovery_opens_a_probation_that_one_failure_ends() {
             )
             .await
             .passed();
-        let standing = world.standing().await;
+        let status = world.status().await;
         assert_eq!(
-            (&standing["level"]["effective"], &standing["changes"]),
+            (&status["level"]["effective"], &status["changes"]),
             (&json!("standard"), &json!("open")),
-            "{standing}"
+            "{status}"
         );
-        assert!(standing["level"]["probation"].is_object(), "{standing}");
-        assert_eq!(standing["burns"][0]["cause"], "the upstream was down");
+        assert!(status["level"]["probation"].is_object(), "{status}");
+        assert_eq!(status["burns"][0]["cause"], "the upstream was down");
         world.succeeds("on probation").await;
         world.fails().await;
-        let standing = world.standing().await;
+        let status = world.status().await;
         assert_eq!(
-            (posture(&standing), &standing["level"]["effective"]),
+            (posture(&status), &status["level"]["effective"]),
             ("burned", &json!("supervised")),
-            "{standing}"
+            "{status}"
         );
         world
             .agent
@@ -193,11 +190,11 @@ fn strong_evidence_breaches_at_once_and_closes() {
         for _ in 0..3 {
             world.fails().await;
         }
-        let standing = world.standing().await;
+        let status = world.status().await;
         assert_eq!(
-            (posture(&standing), &standing["level"]["effective"]),
+            (posture(&status), &status["level"]["effective"]),
             ("breached", &json!("read_only")),
-            "{standing}"
+            "{status}"
         );
         world.agent.get("/shop/look/1").await.passed();
         let problem = world
@@ -278,9 +275,9 @@ fn a_report_moves_b_for_the_run_that_it_names_once() {
             by_subject["run"],
             world.operator.run_of(&calls[7]).await["run"]
         );
-        let standing = world.counts(30, 3).await;
-        assert_eq!(posture(&standing), "at_risk");
-        assert_eq!(standing["metrics"]["success_rate"], 0.9);
+        let status = world.counts(30, 3).await;
+        assert_eq!(posture(&status), "at_risk");
+        assert_eq!(status["metrics"]["success_rate"], 0.9);
         let retract =
             json!({ "subject": "A-7", "mode": "wrong_action", "ref": "T-4", "retract": true });
         world.operator.post("/v1/reports", &retract).await.passed();
@@ -330,8 +327,8 @@ fn ten_thousand_idle_runs_dilute_nothing() {
         lines.join_all().await;
         let after = world
             .operator
-            .stands("desk", "10,000 idle runs", |standing| {
-                standing["budget"]["idle_runs"] == 10_000
+            .stands("desk", "10,000 idle runs", |status| {
+                status["budget"]["idle_runs"] == 10_000
             })
             .await;
         for same in ["runs", "unacceptable", "allowed", "remaining", "high"] {
@@ -358,7 +355,7 @@ fn the_third_mistake_of_a_run_counts_once() {
                 .await
                 .refused(422, "wrong-arguments");
             assert_eq!(problem["errors"][0]["pointer"], "/n", "{problem}");
-            let unacceptable = world.standing().await["budget"]["unacceptable"].clone();
+            let unacceptable = world.status().await["budget"]["unacceptable"].clone();
             assert_eq!(unacceptable, u64::from(mistake >= 3), "after {mistake}");
         }
         let other = world.agent.clone().run("careful");
@@ -398,12 +395,9 @@ fn what_a_rule_forbids_counts_every_time() {
                     .starts_with("deny_when (policies/shop.yaml:"),
                 "{problem}"
             );
-            let standing = world.standing().await;
+            let status = world.status().await;
             assert_eq!(
-                (
-                    &standing["budget"]["unacceptable"],
-                    &standing["failure_modes"]
-                ),
+                (&status["budget"]["unacceptable"], &status["failure_modes"]),
                 (&json!(count), &json!({ "policy_violation": count }))
             );
         }
@@ -438,8 +432,8 @@ fn an_answer_that_the_policy_calls_a_failure_is_one() {
             world.agent.post(path, &json!({})).await;
             world
                 .operator
-                .stands("desk", path, |standing| {
-                    standing["budget"]["unacceptable"] == unacceptable
+                .stands("desk", path, |status| {
+                    status["budget"]["unacceptable"] == unacceptable
                 })
                 .await;
         }
@@ -474,13 +468,13 @@ fn refusals_by_level_clamp_and_hold_cost_nothing() {
             .refused(403, "unlisted");
         world
             .operator
-            .stands("desk", "idle runs", |standing| {
-                standing["budget"]["idle_runs"] == 7
+            .stands("desk", "idle runs", |status| {
+                status["budget"]["idle_runs"] == 7
             })
             .await;
-        let standing = world.counts(0, 0).await;
+        let status = world.counts(0, 0).await;
         assert_eq!(
-            (posture(&standing), &standing["budget"]["remaining"]),
+            (posture(&status), &status["budget"]["remaining"]),
             ("healthy", &json!(1))
         );
     });
@@ -653,8 +647,8 @@ fn a_lease_that_runs_out_ends_a_run_quietly_unless_it_must_be_finished() {
                 .passed();
         }
         quiet.counts(1, 0).await;
-        let standing = strict.counts(1, 1).await;
-        assert_eq!(standing["failure_modes"], json!({ "timeout": 1 }));
+        let status = strict.counts(1, 1).await;
+        assert_eq!(status["failure_modes"], json!({ "timeout": 1 }));
         assert!(quiet.gate.log().contains("came into force"));
     });
 }

@@ -64,17 +64,17 @@ fn a_volume_is_refused_with_when_to_come_again_and_costs_nothing() {
             "{problem}"
         );
         assert_eq!(upstream.count(), 2);
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
             (
-                &standing["budget"]["unacceptable"],
-                &standing["traffic"]["volume"]
+                &status["budget"]["unacceptable"],
+                &status["traffic"]["volume"]
             ),
             (&json!(0), &json!("2/hour"))
         );
         assert_eq!(
-            standing["traffic"]["this_hour"], 2,
-            "what a cap refused was not let go: {standing}"
+            status["traffic"]["this_hour"], 2,
+            "what a cap refused was not let go: {status}"
         );
     });
 }
@@ -145,7 +145,7 @@ fn risky_runs_side_by_side_are_as_many_as_may_fail() {
                 .starts_with("NOT EXECUTED. 2 risky runs are under way"),
             "{problem}"
         );
-        let exposure = gate.operator().standing("desk").await["traffic"]["exposure"].clone();
+        let exposure = gate.operator().status("desk").await["traffic"]["exposure"].clone();
         assert_eq!(
             exposure,
             json!({ "places": 2, "used": 2, "high_places": 3, "high_used": 0 })

@@ -208,8 +208,8 @@ fn a_clamp_with_an_end_ends_by_itself() {
             .await
             .refused(403, "level");
         operator
-            .stands("desk", "no clamp", |standing| {
-                standing["level"]["clamp"].is_null()
+            .stands("desk", "no clamp", |status| {
+                status["level"]["clamp"].is_null()
             })
             .await;
         agent.post("/shop/note", &order()).await.passed();
@@ -231,7 +231,7 @@ fn a_clamp_that_was_answered_survives_a_crash_right_after() {
         let (agent, operator) = (gate.agent().workflow("desk"), gate.operator());
         agent.get("/shop/look/1").await.refused(403, "level");
         upstream.untouched();
-        let clamp = operator.standing("desk").await["level"]["clamp"].clone();
+        let clamp = operator.status("desk").await["level"]["clamp"].clone();
         assert_eq!(
             (
                 &clamp["to"],

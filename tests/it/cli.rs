@@ -92,9 +92,7 @@ async fn used() -> (ScriptedUpstream, TestGate, String) {
         .await
         .refused(403, "held");
     gate.operator()
-        .stands("desk", "both runs", |standing| {
-            standing["budget"]["runs"] == 2
-        })
+        .stands("desk", "both runs", |status| status["budget"]["runs"] == 2)
         .await;
     let id = held["approval"].as_str().unwrap().to_owned();
     (upstream, gate, id)

@@ -67,8 +67,8 @@ async fn used() -> (ScriptedUpstream, TestGate) {
         .await
         .refused(502, "ambiguous");
     gate.operator()
-        .stands("desk", "all runs", |standing| {
-            standing["budget"]["runs"] == 2 && standing["budget"]["idle_runs"] == 2
+        .stands("desk", "all runs", |status| {
+            status["budget"]["runs"] == 2 && status["budget"]["idle_runs"] == 2
         })
         .await;
     (upstream, gate)
@@ -155,7 +155,7 @@ fn a_workflow_keeps_its_shape() {
     test(async {
         let (_upstream, gate) = used().await;
         gate.operator().clamp("desk", "supervised").await.passed();
-        insta::assert_snapshot!(shape_of(&gate.operator().standing("desk").await));
+        insta::assert_snapshot!(shape_of(&gate.operator().status("desk").await));
     });
 }
 

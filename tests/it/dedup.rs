@@ -267,8 +267,8 @@ fn duplicates_and_undone_work_are_booked() {
             .await
             .passed();
         gate.operator()
-            .stands("desk", "the undone run", |standing| {
-                standing["failure_modes"]["duplicate_work"] == 1
+            .stands("desk", "the undone run", |status| {
+                status["failure_modes"]["duplicate_work"] == 1
             })
             .await;
         assert_eq!(
@@ -280,8 +280,8 @@ fn duplicates_and_undone_work_are_booked() {
         for count in [2, 3] {
             agent.post("/shop/twice", &body("A-1", 1.0)).await.passed();
             gate.operator()
-                .stands("desk", "what was counted", |standing| {
-                    standing["failure_modes"]["duplicate_work"] == count
+                .stands("desk", "what was counted", |status| {
+                    status["failure_modes"]["duplicate_work"] == count
                 })
                 .await;
         }

@@ -58,14 +58,11 @@ fn what_is_in_flight_is_finished_and_who_waits_for_a_person_is_told() {
         }
         assert_eq!(gate.ended().await.code(), Some(0));
         gate.start();
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
-            (
-                &standing["budget"]["runs"],
-                &standing["budget"]["unacceptable"]
-            ),
+            (&status["budget"]["runs"], &status["budget"]["unacceptable"]),
             (&json!(8), &json!(0)),
-            "{standing}"
+            "{status}"
         );
         gate.operator().approve(&id).await.passed();
         gate.agent().post("/shop/pay", &order()).await.passed();
@@ -110,7 +107,7 @@ fn no_call_fails_that_the_gate_took_when_it_is_stopped_under_load() {
         assert_eq!(answered, upstream.count() as u64);
         gate.start();
         assert_eq!(
-            gate.operator().standing("desk").await["budget"]["runs"],
+            gate.operator().status("desk").await["budget"]["runs"],
             answered
         );
     });
@@ -139,11 +136,11 @@ fn a_second_signal_ends_it_fast() {
         );
         drop(call.await.unwrap());
         gate.start();
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
-            (&standing["budget"]["runs"], &standing["failure_modes"]),
+            (&status["budget"]["runs"], &status["failure_modes"]),
             (&json!(1), &json!({ "timeout": 1 })),
-            "{standing}"
+            "{status}"
         );
     });
 }

@@ -26,12 +26,12 @@ async fn world() -> (ScriptedUpstream, TestGate) {
 fn a_workflow_says_what_it_may_earn_and_what_is_missing() {
     test(async {
         let (_upstream, gate) = world().await;
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
-            standing["earn"],
+            status["earn"],
             json!({ "next": "volume", "days": 0, "of": 30, "evidence": { "needed": 99, "met": false, "runs": 0, "unacceptable": 0 } })
         );
-        let steps: Vec<_> = standing["steps"]
+        let steps: Vec<_> = status["steps"]
             .as_array()
             .unwrap()
             .iter()
@@ -47,7 +47,7 @@ fn a_workflow_says_what_it_may_earn_and_what_is_missing() {
             [("volume", "open"), ("small-pays", "open"), ("up", "open")]
         );
         assert_eq!(
-            (&standing["proposals"], &standing["lose"]["to"]),
+            (&status["proposals"], &status["lose"]["to"]),
             (&json!([]), &json!("supervised"))
         );
 
@@ -126,12 +126,12 @@ fn an_operator_gives_a_level_and_takes_no_step_that_is_not_earned() {
             .await
             .passed();
         gate.restart();
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
             (
-                &standing["level"]["earned"],
-                &standing["steps"][0]["step"],
-                &standing["steps"][0]["state"]
+                &status["level"]["earned"],
+                &status["steps"][0]["step"],
+                &status["steps"][0]["state"]
             ),
             (&json!("autonomous"), &json!("up"), &json!("taken"))
         );

@@ -173,7 +173,7 @@ fn an_edit_is_judged_as_the_call_would_be(#[case] edit: Value, #[case] pointer: 
             ),
             "pending"
         );
-        assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 0);
+        assert_eq!(operator.status("desk").await["budget"]["unacceptable"], 0);
         held(&agent, &order("A-1", 90.5)).await;
         upstream.untouched();
     });
@@ -257,7 +257,7 @@ fn an_edit_voids_what_was_approved_before_it() {
         agent.post("/shop/pay", &order("A-1", 90.5)).await.passed();
         assert_eq!(upstream.only().json(), order("A-1", 9.25));
         assert_eq!(
-            operator.standing("desk").await["failure_modes"]["major_correction"],
+            operator.status("desk").await["failure_modes"]["major_correction"],
             1
         );
     });
@@ -378,18 +378,15 @@ fn denying_as_wrong_costs_and_not_now_does_not() {
             .deny(text(&first, "approval"), "not_now", "after lunch")
             .await
             .passed();
-        assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 0);
+        assert_eq!(operator.status("desk").await["budget"]["unacceptable"], 0);
         let again = held(&agent, &order("A-1", 90.5)).await;
         operator
             .deny(text(&again, "approval"), "wrong", "never delivered")
             .await
             .passed();
-        let standing = operator.standing("desk").await;
+        let status = operator.status("desk").await;
         assert_eq!(
-            (
-                &standing["budget"]["unacceptable"],
-                &standing["failure_modes"]
-            ),
+            (&status["budget"]["unacceptable"], &status["failure_modes"]),
             (&json!(1), &json!({ "major_correction": 1 }))
         );
         upstream.untouched();

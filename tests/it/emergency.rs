@@ -275,8 +275,8 @@ async fn world(config: &str) -> (ScriptedUpstream, TestGate, Agent, Operator) {
 
 async fn clamped(operator: &Operator, by: &str) -> Value {
     operator
-        .stands("desk", "clamped", |standing| {
-            standing["level"]["clamp"]["by"] == by
+        .stands("desk", "clamped", |status| {
+            status["level"]["clamp"]["by"] == by
         })
         .await["level"]["clamp"]
         .clone()

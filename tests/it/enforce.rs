@@ -73,19 +73,19 @@ fn what_the_flip_would_do_is_known_before_it_and_booked_runs_stay_booked() {
             "the flip itself is made in the policy"
         );
 
-        let stands = |standing: Value| {
+        let stands = |status: Value| {
             (
-                standing["budget"]["runs"].clone(),
-                standing["budget"]["unacceptable"].clone(),
-                standing["posture"].clone(),
+                status["budget"]["runs"].clone(),
+                status["budget"]["unacceptable"].clone(),
+                status["posture"].clone(),
             )
         };
-        let before = stands(operator.standing("desk").await);
+        let before = stands(operator.status("desk").await);
         assert_eq!(before.0, 5);
         gate.reload("desk.yaml", policies::desk("")).await;
-        assert_eq!(stands(operator.standing("desk").await), before);
+        assert_eq!(stands(operator.status("desk").await), before);
         assert_eq!(
-            (&before.2, operator.standing("desk").await["mode"].clone()),
+            (&before.2, operator.status("desk").await["mode"].clone()),
             (&flip["posture"], json!("enforce"))
         );
         agent

@@ -81,12 +81,12 @@ fn one_that_goes_through_in_shadow_is_a_missed_escalation() {
             .passed()
             .call()
             .to_owned();
-        let standing = operator
-            .stands("desk", "one failure", |standing| {
-                standing["budget"]["unacceptable"] == 1
+        let status = operator
+            .stands("desk", "one failure", |status| {
+                status["budget"]["unacceptable"] == 1
             })
             .await;
-        assert_eq!(standing["failure_modes"], json!({ "missed_escalation": 1 }));
+        assert_eq!(status["failure_modes"], json!({ "missed_escalation": 1 }));
         agent
             .post(
                 "/.burngate/runs/ticket-1/finish",

@@ -28,7 +28,7 @@ async fn burned(risk: &str) -> (ScriptedUpstream, TestGate, Agent, Operator) {
         .await
         .passed();
     operator
-        .stands("desk", "burned", |standing| standing["posture"] == "burned")
+        .stands("desk", "burned", |status| status["posture"] == "burned")
         .await;
     (upstream, gate, agent, operator)
 }
@@ -96,8 +96,8 @@ fn a_change_is_recorded_and_a_freeze_refuses_it_until_a_cause_is_on_record() {
             (Some(0), "prompt a3 of desk may ship; that is on record\n")
         );
         gate.restart();
-        let standing = gate.operator().standing("desk").await;
-        let shipped: Vec<_> = standing["changes_shipped"]
+        let status = gate.operator().status("desk").await;
+        let shipped: Vec<_> = status["changes_shipped"]
             .as_array()
             .unwrap()
             .iter()
@@ -223,7 +223,7 @@ fn a_waiver_suspends_the_cap_twice_in_a_month_and_two_failures_end_it() {
         }
         let waive = json!({ "for": "1h", "reason": "the outage is over" });
         assert_eq!(
-            operator.standing("desk").await["level"]["effective"],
+            operator.status("desk").await["level"]["effective"],
             "supervised"
         );
         let output = gate
@@ -243,12 +243,12 @@ fn a_waiver_suspends_the_cap_twice_in_a_month_and_two_failures_end_it() {
                 && String::from_utf8_lossy(&output.stdout).contains("is waived"),
             "{output:?}"
         );
-        let standing = operator.standing("desk").await;
+        let status = operator.status("desk").await;
         assert_eq!(
             (
-                &standing["level"]["effective"],
-                &standing["level"]["binds"],
-                &standing["changes"]
+                &status["level"]["effective"],
+                &status["level"]["binds"],
+                &status["changes"]
             ),
             (&json!("autonomous"), &json!("waiver"), &json!("frozen"))
         );
@@ -269,8 +269,8 @@ fn a_waiver_suspends_the_cap_twice_in_a_month_and_two_failures_end_it() {
                 .passed();
         }
         operator
-            .stands("desk", "capped again", |standing| {
-                standing["level"]["waiver"].is_null()
+            .stands("desk", "capped again", |status| {
+                status["level"]["waiver"].is_null()
             })
             .await;
         operator
@@ -293,8 +293,8 @@ fn a_waiver_suspends_the_cap_twice_in_a_month_and_two_failures_end_it() {
 
 async fn held_back(operator: &Operator) -> Value {
     operator
-        .stands("desk", "a policy that is held back", |standing| {
-            standing["policy_held_back"].is_string()
+        .stands("desk", "a policy that is held back", |status| {
+            status["policy_held_back"].is_string()
         })
         .await["policy_held_back"]
         .clone()
@@ -351,8 +351,8 @@ fn a_reload_that_widens_a_frozen_workflow_waits_for_the_thaw_and_the_rest_takes_
             .await
             .passed();
         operator
-            .stands("desk", "thawed", |standing| {
-                standing["policy_held_back"].is_null()
+            .stands("desk", "thawed", |status| {
+                status["policy_held_back"].is_null()
             })
             .await;
         agent
@@ -395,7 +395,7 @@ fn a_wider_tool_is_held_back_and_a_tighter_policy_is_not() {
             .post("/shop/note", &json!({ "order": "1" }))
             .await
             .refused(403, "denied");
-        assert!(operator.standing("desk").await["policy_held_back"].is_null());
+        assert!(operator.status("desk").await["policy_held_back"].is_null());
         // Dropping a frozen workflow, to bring it back as it should not be, is held back as well.
         gate.write_policy(
             "other.yaml",
@@ -422,8 +422,8 @@ fn an_emergency_lets_a_wider_policy_through() {
             .await
             .passed();
         operator
-            .stands("desk", "let through", |standing| {
-                standing["policy_held_back"].is_null()
+            .stands("desk", "let through", |status| {
+                status["policy_held_back"].is_null()
             })
             .await;
         agent
@@ -444,7 +444,7 @@ fn a_restart_is_no_way_around_a_freeze() {
         );
         held_back(&operator).await;
         gate.restart();
-        let clamp = gate.operator().standing("desk").await["level"]["clamp"].clone();
+        let clamp = gate.operator().status("desk").await["level"]["clamp"].clone();
         assert_eq!(
             (&clamp["by"], &clamp["to"]),
             (&json!("freeze"), &json!("read_only")),

@@ -82,20 +82,20 @@ fn a_history_fills_the_budget_to_its_own_times_and_burns_nothing_on_the_way() {
             "{told}"
         );
         assert_eq!(told["workflows"][0]["posture"], "healthy");
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         // Half of the sixty days is in the window.
         let (runs, unacceptable) = (
-            standing["budget"]["runs"].as_u64().unwrap(),
-            standing["budget"]["unacceptable"].as_u64().unwrap(),
+            status["budget"]["runs"].as_u64().unwrap(),
+            status["budget"]["unacceptable"].as_u64().unwrap(),
         );
         assert!(
             (595..=605).contains(&runs) && (11..=13).contains(&unacceptable),
-            "{standing}"
+            "{status}"
         );
         assert_eq!(
             (
-                standing["burns"].as_array().unwrap().len(),
-                &standing["budget"]["high"]["runs"]
+                status["burns"].as_array().unwrap().len(),
+                &status["budget"]["high"]["runs"]
             ),
             (0, &json!(runs))
         );
@@ -133,10 +133,10 @@ fn a_history_fills_the_budget_to_its_own_times_and_burns_nothing_on_the_way() {
                 &json!("unacceptable")
             )
         );
-        let before = gate.operator().standing("desk").await;
+        let before = gate.operator().status("desk").await;
         assert_eq!(before["budget"]["unacceptable"], unacceptable + 1);
         gate.restart();
-        let after = gate.operator().standing("desk").await;
+        let after = gate.operator().status("desk").await;
         assert_eq!(
             (&before["budget"], &before["failure_modes"]),
             (&after["budget"], &after["failure_modes"])
@@ -167,8 +167,8 @@ fn a_history_that_says_the_budget_is_gone_burns_once_at_its_end() {
             (&json!("breached"), &json!("read_only")),
             "{told}"
         );
-        let standing = gate.operator().standing("desk").await;
-        assert_eq!(standing["burns"].as_array().unwrap().len(), 1, "{standing}");
+        let status = gate.operator().status("desk").await;
+        assert_eq!(status["burns"].as_array().unwrap().len(), 1, "{status}");
         gate.agent()
             .post("/shop/change", &json!({ "order": "A-1" }))
             .await
@@ -253,12 +253,12 @@ fn what_is_wrong_with_a_line_is_said_with_its_number() {
         ]
         .map(|key| told[key].as_u64().unwrap());
         assert_eq!(counts, [17, 9, 4, 3, 1, 1, 8], "{told}");
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
             (
-                &standing["budget"]["runs"],
-                &standing["budget"]["unacceptable"],
-                &standing["budget"]["idle_runs"]
+                &status["budget"]["runs"],
+                &status["budget"]["unacceptable"],
+                &status["budget"]["idle_runs"]
             ),
             (&json!(6), &json!(3), &json!(1))
         );

@@ -112,14 +112,14 @@ impl World {
 
     /// What was refused as malformed booked nothing, and the gate is well.
     pub async fn costs_nothing(&self) {
-        let standing = self.operator().standing("desk").await;
+        let status = self.operator().status("desk").await;
         assert_eq!(
             (
-                standing["budget"]["runs"].as_u64(),
-                standing["budget"]["unacceptable"].as_u64()
+                status["budget"]["runs"].as_u64(),
+                status["budget"]["unacceptable"].as_u64()
             ),
             (Some(0), Some(0)),
-            "{standing}"
+            "{status}"
         );
         let before = self.upstream.count();
         let said = talk(

@@ -55,7 +55,7 @@ fn who_is_not_known_or_claims_too_much_is_refused(
         upstream.untouched();
         let operator = gate.reviewer("dana-token");
         for workflow in ["desk", "other"] {
-            assert_eq!(operator.standing(workflow).await["budget"]["idle_runs"], 0);
+            assert_eq!(operator.status(workflow).await["budget"]["idle_runs"], 0);
         }
     });
 }

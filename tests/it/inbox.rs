@@ -94,7 +94,7 @@ fn no_more_calls_wait_than_an_inbox_holds() {
             .passed();
         ask(&two, "r", "5").await.refused(403, "held");
         assert_eq!(
-            operator.standing("desk").await["budget"]["unacceptable"],
+            operator.status("desk").await["budget"]["unacceptable"],
             0,
             "waiting costs nothing"
         );
@@ -541,7 +541,7 @@ fn a_held_call_that_nobody_saw_is_said_loudly() {
         });
         listed.await;
         assert_eq!(
-            operator.standing("desk").await["budget"]["unacceptable"],
+            operator.status("desk").await["budget"]["unacceptable"],
             0,
             "slowness costs nothing"
         );

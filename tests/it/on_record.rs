@@ -286,8 +286,8 @@ async fn operators(gate: &TestGate, bot: &Agent) {
     .passed();
     fs::write(gate.data().join("clamp"), "by hand\n").unwrap();
     gate.operator()
-        .stands("desk", "clamped by hand", |standing| {
-            !standing["level"]["clamp"].is_null()
+        .stands("desk", "clamped by hand", |status| {
+            !status["level"]["clamp"].is_null()
         })
         .await;
     ask(
@@ -401,7 +401,7 @@ async fn burned_and_recovered(gate: &TestGate, bot: &Agent) {
     .await
     .passed();
     operator
-        .stands("desk", "burned", |standing| standing["posture"] == "burned")
+        .stands("desk", "burned", |status| status["posture"] == "burned")
         .await;
     ask(
         &olga,

@@ -605,9 +605,9 @@ fn one_workflow_through_all_modes_from_all_sources_counts_as_by_hand_also_after_
         ] {
             assert_eq!(after[member], whole[member], "{member}");
         }
-        let standing = world.operator().standing("desk").await;
+        let status = world.operator().status("desk").await;
         assert_eq!(
-            (&standing["metrics_detail"], &standing["posture"]),
+            (&status["metrics_detail"], &status["posture"]),
             (&whole["metrics_detail"], &json!("healthy")),
             "the window says what the last hours say"
         );

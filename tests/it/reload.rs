@@ -127,7 +127,7 @@ fn a_workflow_that_is_dropped_and_comes_back_keeps_its_history() {
             .await
             .refused(502, "ambiguous");
         let operator = gate.operator();
-        assert_eq!(operator.standing("desk").await["budget"]["unacceptable"], 1);
+        assert_eq!(operator.status("desk").await["budget"]["unacceptable"], 1);
         let other = policies::desk("").replace("workflow: desk", "workflow: other");
         gate.reload("desk.yaml", &other).await;
         gate.agent()
@@ -136,18 +136,15 @@ fn a_workflow_that_is_dropped_and_comes_back_keeps_its_history() {
             .await
             .refused(403, "forbidden");
         gate.agent().get("/shop/look/1").await.passed();
-        assert_eq!(
-            operator.standing("other").await["budget"]["unacceptable"],
-            0
-        );
+        assert_eq!(operator.status("other").await["budget"]["unacceptable"], 0);
         // Lower targets and shorter windows refill nothing either.
         let softer = "objective: { target: 90%, window: 7d, expected_runs: 5000 }\n";
         gate.reload("desk.yaml", policies::desk(softer)).await;
-        let standing = operator.standing("desk").await;
+        let status = operator.status("desk").await;
         assert_eq!(
             (
-                &standing["budget"]["unacceptable"],
-                &standing["budget"]["allowed"]
+                &status["budget"]["unacceptable"],
+                &status["budget"]["allowed"]
             ),
             (&json!(1), &json!(500))
         );
@@ -224,7 +221,7 @@ fn a_level_that_disappears_takes_neither_a_workflow_nor_a_clamp_up() {
             .await
             .passed();
         let stands = async |name: &str| {
-            let level = operator.standing(name).await["level"].clone();
+            let level = operator.status(name).await["level"].clone();
             (
                 level["earned"].clone(),
                 level["clamp"]["to"].clone(),
@@ -285,8 +282,8 @@ fn a_history_follows_its_workflow_through_every_rename_and_cannot_be_had_twice()
             .refused(502, "ambiguous");
         let operator = gate.operator();
         operator
-            .stands("desk", "a failure", |standing| {
-                standing["budget"]["unacceptable"] == 1
+            .stands("desk", "a failure", |status| {
+                status["budget"]["unacceptable"] == 1
             })
             .await;
         operator.clamp("desk", "supervised").await.passed();
@@ -301,10 +298,10 @@ fn a_history_follows_its_workflow_through_every_rename_and_cannot_be_had_twice()
             .await
             .refused(403, "forbidden");
         let failed =
-            async |name: &str| operator.standing(name).await["budget"]["unacceptable"].clone();
+            async |name: &str| operator.status(name).await["budget"]["unacceptable"].clone();
         assert_eq!(failed("front").await, 1);
         assert_eq!(
-            operator.standing("front").await["level"]["effective"],
+            operator.status("front").await["level"]["effective"],
             "supervised",
             "the clamp goes along"
         );

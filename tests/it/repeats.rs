@@ -47,12 +47,12 @@ fn an_agent_that_is_stuck_in_a_loop_is_told_so_and_its_run_is_booked() {
             .post("/shop/note", &json!({ "order": "A-2", "n": 1 }))
             .await
             .passed();
-        let standing = gate
+        let status = gate
             .operator()
-            .stands("desk", "one failure", |standing| {
-                standing["budget"]["unacceptable"] == 1
+            .stands("desk", "one failure", |status| {
+                status["budget"]["unacceptable"] == 1
             })
             .await;
-        assert_eq!(standing["failure_modes"], json!({ "duplicate_work": 1 }));
+        assert_eq!(status["failure_modes"], json!({ "duplicate_work": 1 }));
     });
 }

@@ -68,14 +68,11 @@ fn a_risky_call_that_was_on_its_way_is_booked_as_ambiguous_and_never_sent_again(
         upstream.arrives(1).await;
         gate.restart();
         assert!(call.await.unwrap());
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
-            (
-                &standing["budget"]["runs"],
-                &standing["budget"]["unacceptable"]
-            ),
+            (&status["budget"]["runs"], &status["budget"]["unacceptable"]),
             (&json!(1), &json!(1)),
-            "{standing}"
+            "{status}"
         );
         let run = gate.operator().only_run("desk").await;
         assert_eq!(
@@ -96,8 +93,8 @@ fn a_risky_call_that_was_on_its_way_is_booked_as_ambiguous_and_never_sent_again(
         );
         gate.restart();
         assert_eq!(
-            gate.operator().standing("desk").await["budget"],
-            standing["budget"]
+            gate.operator().status("desk").await["budget"],
+            status["budget"]
         );
         assert_eq!(upstream.count(), 1);
     });
@@ -114,10 +111,10 @@ fn a_posture_and_its_cap_survive() {
                 .await
                 .refused(502, "ambiguous");
         }
-        let before = gate.operator().standing("desk").await;
+        let before = gate.operator().status("desk").await;
         assert_eq!(before["posture"], "breached");
         gate.restart();
-        let after = gate.operator().standing("desk").await;
+        let after = gate.operator().status("desk").await;
         // An idle run of its own, which the budget shows a moment later.
         gate.agent()
             .post("/shop/note", &order("1"))
@@ -128,8 +125,8 @@ fn a_posture_and_its_cap_survive() {
         }
         // Its moment may differ: a failure that was not on disk yet is booked again, as ambiguous,
         // when the gate starts.
-        let burns = |standing: &serde_json::Value| {
-            standing["burns"]
+        let burns = |status: &serde_json::Value| {
+            status["burns"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -151,7 +148,7 @@ fn a_failure_that_an_agent_was_told_of_costs_its_run_whenever_the_crash_comes() 
                 .await
                 .refused(502, "ambiguous");
             gate.restart();
-            let budget = gate.operator().standing("desk").await["budget"].clone();
+            let budget = gate.operator().status("desk").await["budget"].clone();
             assert_eq!(
                 (&budget["runs"], &budget["unacceptable"]),
                 (&json!(failures), &json!(failures)),
@@ -225,11 +222,11 @@ fn a_ledger_that_cannot_be_verified_stops_the_gate_and_its_loss_burns_every_work
             gate.log().contains("THE LEDGER WAS LOST")
         })
         .await;
-        let standing = gate.operator().standing("desk").await;
+        let status = gate.operator().status("desk").await;
         assert_eq!(
-            (&standing["posture"], &standing["level"]["effective"]),
+            (&status["posture"], &status["level"]["effective"]),
             (&json!("burned"), &json!("supervised")),
-            "{standing}"
+            "{status}"
         );
         gate.agent()
             .post("/shop/change", &order("next"))
@@ -237,7 +234,7 @@ fn a_ledger_that_cannot_be_verified_stops_the_gate_and_its_loss_burns_every_work
             .refused(403, "held");
         assert_eq!(upstream.count(), seen);
         gate.restart();
-        assert_eq!(gate.operator().standing("desk").await["posture"], "burned");
+        assert_eq!(gate.operator().status("desk").await["posture"], "burned");
     });
 }
 
@@ -456,8 +453,8 @@ fn nothing_that_was_acknowledged_is_lost_by_any_crash_and_nothing_is_gained() {
 
 async fn check(storm: &Storm, gate: &TestGate, upstream: &ScriptedUpstream, crash: u32) {
     let operator = gate.operator();
-    let standing = operator.standing("desk").await;
-    let unacceptable = standing["budget"]["unacceptable"].as_u64().unwrap();
+    let status = operator.status("desk").await;
+    let unacceptable = status["budget"]["unacceptable"].as_u64().unwrap();
     let (reported, approved, held, calls) = {
         let mut known = storm.acknowledged.lock().unwrap();
         assert!(
@@ -465,7 +462,7 @@ async fn check(storm: &Storm, gate: &TestGate, upstream: &ScriptedUpstream, cras
             "crash {crash}: the budget grew: {unacceptable}"
         );
         known.unacceptable = unacceptable;
-        let clamp = standing["level"]["clamp"]["reason"]
+        let clamp = status["level"]["clamp"]["reason"]
             .as_str()
             .map(ToOwned::to_owned);
         assert!(

@@ -58,7 +58,7 @@ fn a_week_is_told_with_what_people_did_and_who_decided() {
 
         let review = gate.operator().get("/v1/review").await.passed().json();
         let desk = &review["workflows"][0];
-        assert_eq!(desk["standing"]["workflow"], "desk");
+        assert_eq!(desk["status"]["workflow"], "desk");
         assert_eq!(
             (
                 &desk["approvals"]["held"],

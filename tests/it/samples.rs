@@ -45,7 +45,7 @@ async fn burn(agent: &Agent, operator: &Operator, card: &Value) -> String {
         .await
         .passed();
     operator
-        .stands("desk", "burned", |standing| standing["posture"] == "burned")
+        .stands("desk", "burned", |status| status["posture"] == "burned")
         .await;
     wrong
 }
@@ -69,8 +69,8 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
 
         let after = failed(&upstream, &agent, &operator, &card).await;
         let sampled = operator
-            .stands("desk", "a sample", |standing| {
-                !standing["samples"].as_array().unwrap().is_empty()
+            .stands("desk", "a sample", |status| {
+                !status["samples"].as_array().unwrap().is_empty()
             })
             .await["samples"]
             .clone();
@@ -102,7 +102,7 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
 
         gate.restart();
         let (agent, operator) = (gate.agent(), gate.operator());
-        assert_eq!(operator.standing("desk").await["samples"], sampled);
+        assert_eq!(operator.status("desk").await["samples"], sampled);
         let page = gate.cli(&["status", "desk"]);
         let page = String::from_utf8(page.stdout).unwrap();
         assert!(
@@ -117,7 +117,7 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
             runs.push(failed(&upstream, &agent, &operator, &card).await);
         }
         assert_eq!(
-            operator.standing("desk").await["samples"]
+            operator.status("desk").await["samples"]
                 .as_array()
                 .unwrap()
                 .len(),
@@ -146,8 +146,8 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
                 .passed();
         }
         operator
-            .stands("desk", "healthy without samples", |standing| {
-                standing["posture"] == "healthy" && standing["samples"] == json!([])
+            .stands("desk", "healthy without samples", |status| {
+                status["posture"] == "healthy" && status["samples"] == json!([])
             })
             .await;
     });
@@ -193,15 +193,15 @@ fn the_call_that_burns_a_healthy_workflow_by_itself_is_sampled() {
             ("by-denial", json!({ "amount": "number of 4 digits" })),
             ("by-answer", json!({ "order": "text of 6" })),
         ] {
-            let standing = operator
-                .stands(workflow, "a sample", |standing| {
-                    !standing["samples"].as_array().unwrap().is_empty()
+            let status = operator
+                .stands(workflow, "a sample", |status| {
+                    !status["samples"].as_array().unwrap().is_empty()
                 })
                 .await;
             assert_eq!(
-                (&standing["posture"], &standing["samples"][0]["arguments"]),
+                (&status["posture"], &status["samples"][0]["arguments"]),
                 (&json!("burned"), &redacted),
-                "{standing}"
+                "{status}"
             );
         }
     });

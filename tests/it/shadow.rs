@@ -147,14 +147,11 @@ fn people_see_what_it_says_and_the_agent_does_not() {
             "{metrics}"
         );
         // A rule that is tried out costs nothing, and the budget is what it was.
-        let standing = operator.standing("desk").await;
+        let status = operator.status("desk").await;
         assert_eq!(
-            (
-                &standing["budget"]["unacceptable"],
-                &standing["failure_modes"]
-            ),
+            (&status["budget"]["unacceptable"], &status["failure_modes"]),
             (&json!(0), &json!({})),
-            "{standing}"
+            "{status}"
         );
     });
 }
@@ -184,8 +181,8 @@ fn its_time_runs_out_while_the_gate_runs() {
             "{problem}"
         );
         operator
-            .stands("desk", "a violation", |standing| {
-                standing["failure_modes"]["policy_violation"] == 1
+            .stands("desk", "a violation", |status| {
+                status["failure_modes"]["policy_violation"] == 1
             })
             .await;
     });
@@ -210,7 +207,7 @@ fn a_frozen_workflow_is_not_widened_by_putting_a_rule_into_shadow() {
             .await
             .passed();
         operator
-            .stands("desk", "burned", |standing| standing["posture"] == "burned")
+            .stands("desk", "burned", |status| status["posture"] == "burned")
             .await;
         // Out of shadow is tighter.
         gate.reload("shop.yaml", shop(&upstream.url(), "")).await;
@@ -227,8 +224,8 @@ fn a_frozen_workflow_is_not_widened_by_putting_a_rule_into_shadow() {
         );
         gate.sighup();
         let held_back = operator
-            .stands("desk", "held back", |standing| {
-                standing["policy_held_back"].is_string()
+            .stands("desk", "held back", |status| {
+                status["policy_held_back"].is_string()
             })
             .await;
         assert_eq!(

@@ -140,14 +140,11 @@ fn the_shipped_example_is_a_major_correction_of_the_run_that_refunded_the_order(
             (&run["run"], &json!(true)),
             "{again}"
         );
-        let standing = gate.operator().standing("refunds").await;
+        let status = gate.operator().status("refunds").await;
         assert_eq!(
-            (
-                &standing["budget"]["runs"],
-                &standing["budget"]["unacceptable"]
-            ),
+            (&status["budget"]["runs"], &status["budget"]["unacceptable"]),
             (&json!(2), &json!(1)),
-            "{standing}"
+            "{status}"
         );
         let detail = gate
             .operator()
@@ -265,7 +262,7 @@ fn what_the_official_library_signs_is_believed_and_nothing_else_is() {
             );
         }
         assert_eq!(
-            gate.operator().standing("refunds").await["budget"]["unacceptable"],
+            gate.operator().status("refunds").await["budget"]["unacceptable"],
             1
         );
     });
@@ -332,7 +329,7 @@ fn a_signed_delivery_that_does_not_fit_its_rules_changes_nothing() {
         .await
         .refused(400, "malformed");
         assert_eq!(
-            gate.operator().standing("refunds").await["budget"]["unacceptable"],
+            gate.operator().status("refunds").await["budget"]["unacceptable"],
             0
         );
     });

@@ -380,7 +380,7 @@ async fn until_it_burns(upstream: &ScriptedUpstream, gate: &TestGate) {
             .passed();
     }
     operator
-        .stands("desk", "6 runs", |standing| standing["budget"]["runs"] == 6)
+        .stands("desk", "6 runs", |status| status["budget"]["runs"] == 6)
         .await;
     // A person approves a call; another is clamped away; reports come and go.
     let held = agent
@@ -433,7 +433,7 @@ async fn until_it_burns(upstream: &ScriptedUpstream, gate: &TestGate) {
             .refused(502, "ambiguous");
     }
     operator
-        .stands("desk", "burned", |standing| standing["posture"] == "burned")
+        .stands("desk", "burned", |status| status["posture"] == "burned")
         .await;
     agent
         .post("/shop/change", &json!({ "order": "A-2" }))
@@ -456,8 +456,8 @@ async fn after_it_burned(gate: &TestGate) {
         .await
         .passed();
     operator
-        .stands("desk", "the run after the restart", |standing| {
-            standing["budget"]["runs"].as_u64() > Some(11)
+        .stands("desk", "the run after the restart", |status| {
+            status["budget"]["runs"].as_u64() > Some(11)
         })
         .await;
     operator
@@ -509,7 +509,7 @@ fn g12_the_same_policies_over_a_gates_journal_give_the_same_consequences_event_f
             [0, 0],
             "{difference}"
         );
-        let live = gate.operator().standing("desk").await;
+        let live = gate.operator().status("desk").await;
         assert_eq!(
             (&desk["posture"], &desk["level"]),
             (&live["posture"], &live["level"]["effective"])

@@ -326,7 +326,7 @@ fn g12_months_of_earning_and_losing_are_simulated_event_for_event() {
         (refunds.posture, refunds.level.as_str()),
         (
             live.account().posture().as_str(),
-            live.standing().level().as_str()
+            live.status().level().as_str()
         )
     );
     // The last call would not have gone: its deny_when reads what is on record of it.

@@ -588,7 +588,7 @@ proptest! {
             prop_assert_eq!(queue.next_deadline(), model.values().filter(open).map(|held| time(held.ends())).min());
             for digest in 0..3 {
                 let stands = |held: &&Held| held.digest == digest && now < held.ends();
-                prop_assert_eq!(queue.standing(&Digest::new([digest; 32]), time(now)).is_some(), model.values().filter(open).any(|held| stands(&held)));
+                prop_assert_eq!(queue.open_for(&Digest::new([digest; 32]), time(now)).is_some(), model.values().filter(open).any(|held| stands(&held)));
                 let denied = model.values().any(|held| held.digest == digest && held.denied_wrong);
                 prop_assert_eq!(queue.denial(&Digest::new([digest; 32]), time(now)).is_some(), denied);
             }

@@ -814,7 +814,7 @@ fn ten_thousand_idle_runs_after_a_burn_change_nothing() {
             id += 1;
         }
         let at = START + id as i64;
-        let before = of(&state).standing();
+        let before = of(&state).status();
         assert!(
             state
                 .apply(&entry(at, tallied(at, 0, 0, 10_000)))
@@ -823,7 +823,7 @@ fn ten_thousand_idle_runs_after_a_burn_change_nothing() {
         for _ in 0..100 {
             assert!(state.apply(&entry(at, tallied(at, 0, 0, 100))).is_empty());
         }
-        let after = of(&state).standing();
+        let after = of(&state).status();
         assert_eq!(
             (before.posture, before.all, before.high, before.remaining),
             (after.posture, after.all, after.high, after.remaining)
@@ -844,7 +844,7 @@ fn time_that_runs_backwards_forgives_nothing() {
             ));
             let (posture, remaining) = (
                 of(&state).account().posture(),
-                of(&state).standing().remaining,
+                of(&state).status().remaining,
             );
             let back = at - rng.within(0, 100 * DAY);
             assert!(
@@ -854,7 +854,7 @@ fn time_that_runs_backwards_forgives_nothing() {
             assert_eq!(state.now(), time(at));
             state.apply(&entry(back, tallied(back, 0, 0, 1)));
             assert_eq!(of(&state).account().posture(), posture);
-            assert_eq!(of(&state).standing().remaining, remaining);
+            assert_eq!(of(&state).status().remaining, remaining);
         }
     });
 }

@@ -231,7 +231,7 @@ impl World {
     }
 
     fn volume(&self) -> u32 {
-        of(&self.state).standing().rung.volume.unwrap().calls
+        of(&self.state).status().rung.volume.unwrap().calls
     }
 
     fn skipped(&self) -> usize {
@@ -659,7 +659,7 @@ fn a_new_name_is_no_way_out_of_a_burned_budget_nor_of_a_clamp() {
         state
             .workflow(&name.into())
             .unwrap()
-            .standing()
+            .status()
             .level()
             .as_str()
             .to_owned()

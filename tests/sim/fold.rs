@@ -235,5 +235,5 @@ fn a_gap_of_years_takes_a_bounded_number_of_steps() {
     }
     assert!(steps <= 7 * 432 + 72 + 2, "{steps}");
     state.advance(time(START + 10 * 365 * DAY));
-    assert_eq!(crate::world::of(&state).standing().all.unacceptable, 0);
+    assert_eq!(crate::world::of(&state).status().all.unacceptable, 0);
 }

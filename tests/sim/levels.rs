@@ -216,7 +216,7 @@ fn a_reload_that_drops_renames_or_brings_back_never_widens() {
                 state
                     .workflow(&name.into())
                     .unwrap()
-                    .standing()
+                    .status()
                     .level()
                     .as_str(),
             )
@@ -305,7 +305,7 @@ fn histories_follow_a_chain_of_renames_and_no_stale_one() {
         state
             .workflow(&name.into())
             .unwrap()
-            .standing()
+            .status()
             .all
             .unacceptable
     };

@@ -344,5 +344,5 @@ pub(crate) fn released() -> Event {
 }
 
 pub(crate) fn level(state: &State) -> String {
-    of(state).standing().level().as_str().to_owned()
+    of(state).status().level().as_str().to_owned()
 }

@@ -418,7 +418,7 @@ async fn a_report_by_subject_books_the_run_once_and_can_be_taken_back() {
     );
     let budget = |world: &World| {
         let view = world.ledger.view(&TRIAGE.into()).unwrap();
-        (view.standing.all.runs, view.standing.all.unacceptable)
+        (view.status.all.runs, view.status.all.unacceptable)
     };
     assert_eq!(budget(&world), (1, 1));
     let detail = world.get("vera", "/v1/runs/a-1").await.is(200);
@@ -503,7 +503,7 @@ async fn a_report_on_an_open_run_books_it_at_once() {
             .ledger
             .view(&TRIAGE.into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable,
         1
@@ -528,7 +528,7 @@ async fn a_report_on_an_open_run_books_it_at_once() {
             .ledger
             .view(&TRIAGE.into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable,
         0
@@ -616,7 +616,7 @@ async fn runs_of_several_workflows_are_put_to_the_person() {
             .ledger
             .view(&TRIAGE.into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable,
         0
@@ -651,7 +651,7 @@ async fn many_runs_are_counted_first_then_changed_as_one_and_put_back_as_one() {
             .ledger
             .view(&TRIAGE.into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable
     };
@@ -718,7 +718,7 @@ async fn many_runs_are_counted_first_then_changed_as_one_and_put_back_as_one() {
         "INC-4"
     );
     assert_eq!(
-        world.ledger.view(&TRIAGE.into()).unwrap().standing.all.runs,
+        world.ledger.view(&TRIAGE.into()).unwrap().status.all.runs,
         1
     );
     let put_back = r#"{"retract": true, "ref": "INC-4", "reason": "no drill"}"#;
@@ -730,7 +730,7 @@ async fn many_runs_are_counted_first_then_changed_as_one_and_put_back_as_one() {
         4
     );
     assert_eq!(
-        world.ledger.view(&TRIAGE.into()).unwrap().standing.all.runs,
+        world.ledger.view(&TRIAGE.into()).unwrap().status.all.runs,
         5
     );
     world
@@ -1037,7 +1037,7 @@ async fn a_signal_without_a_secret_needs_a_reporter_and_charges_nobody_where_it_
             .ledger
             .view(&TRIAGE.into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable,
         1
@@ -1061,7 +1061,7 @@ async fn a_call_whose_answer_was_lost_is_settled_once_by_whoever_looked() {
             .ledger
             .view(&TRIAGE.into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable
     };

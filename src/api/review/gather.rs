@@ -351,8 +351,8 @@ impl WorkflowGathering {
             .minus(std::time::Duration::from_millis(1));
         let begin = since.minus(until.since(since));
         let before = (begin >= kept).then(|| over(begin, end));
-        let standing = WorkflowView::of(&name, mode, &state, &state.standing());
-        let spent = spent(&numbers, &standing.objective.unacceptable);
+        let status = WorkflowView::of(&name, mode, &state, &state.status());
+        let spent = spent(&numbers, &status.objective.unacceptable);
         let reasons: Vec<_> = self
             .reasons
             .into_iter()
@@ -393,7 +393,7 @@ impl WorkflowGathering {
                 ),
             }),
             overdue_since: reviews.overdue_since().map(Moment),
-            standing,
+            status,
             numbers,
             before,
             spent,

@@ -14,14 +14,14 @@ pub enum Passage {
     /// What the agent called in a run, and what it got.
     Calls(Vec<CallReport>),
     /// Where the workflow stands, as the admin API says it.
-    Standing(Box<WorkflowView>),
+    Status(Box<WorkflowView>),
     /// What to type in a second terminal: why, and the lines.
     Try(&'static str, Vec<String>),
-    /// The story is over, and lines of [`Status`](Passage::Status) follow.
-    StatusHead,
+    /// The story is over, and lines of [`Run`](Passage::Run) follow.
+    RunHead,
     /// The story is over and the agent goes on: its latest run, what that got, and where the
     /// workflow stands after it.
-    Status(String, CallReport, Box<WorkflowView>),
+    Run(String, CallReport, Box<WorkflowView>),
 }
 
 /// One call of the agent, and what it got.

@@ -107,7 +107,7 @@ impl Story {
             .operator
             .look_when(|workflow| workflow.budget.runs >= HEALTHY_RUNS)
             .await?;
-        self.standing(workflow);
+        self.show_status(workflow);
         self.type_this(
             "The same in full:",
             vec![format!("burngate status {WORKFLOW}")],
@@ -141,7 +141,7 @@ impl Story {
             .operator
             .look_when(|workflow| workflow.budget.unacceptable >= 3)
             .await?;
-        self.standing(workflow);
+        self.show_status(workflow);
         self.text("Three of the four are spent: the budget is at risk, and that caps the level one rung lower. The very next call finds out:");
         let run = self.agent.begin();
         let refund = self.agent.refund(&run, AMOUNT).await?;
@@ -175,7 +175,7 @@ impl Story {
             .operator
             .look_when(|workflow| workflow.budget.unacceptable >= 4)
             .await?;
-        self.standing(workflow);
+        self.show_status(workflow);
         self.text("The budget is used up. The agent still looks things up and takes notes by itself; e-mails and refunds need a person, and until a cause is on record its prompt, model and tools are frozen.");
         let run = self.agent.begin();
         let (look_up, note, refund) = (
@@ -283,7 +283,7 @@ impl Story {
         let look_up = self.agent.look_up(&run).await?;
         self.calls([note, look_up]);
         let workflow = self.operator.look().await?;
-        self.standing(workflow);
+        self.show_status(workflow);
         self.text(format!(
             "The note was refused {} ms after the clamp was acknowledged. It costs the agent no budget: being stopped by an operator is not a failure. The clamp \
              holds until somebody lifts it, which nothing else does:",
@@ -340,7 +340,7 @@ impl Story {
         ensure!(until.is_some(), "no probation was opened");
         let until = until.unwrap_or_default();
         let day = until.split('T').next().unwrap_or_default();
-        self.standing(workflow);
+        self.show_status(workflow);
         self.text(format!(
             "The level is back where it was, and refunds go through by themselves. The posture is not: the burn is over once the probation has lasted its 7 days, \
              until {day}, and then the budget counts anew. One failure before that, and the level falls back at once. The old failures stay on record."
@@ -361,7 +361,7 @@ impl Story {
                 format!("burngate status {WORKFLOW} --watch"),
             ],
         );
-        self.say(Passage::StatusHead);
+        self.say(Passage::RunHead);
         let (mut shown, mut quiet, mut waiting) = (None, 0, None::<String>);
         loop {
             let run = match waiting.take() {
@@ -382,7 +382,7 @@ impl Story {
             quiet += 1;
             if shown.as_ref() != Some(&looks) || quiet >= QUIET_ROUNDS {
                 (shown, quiet) = (Some(looks), 0);
-                self.say(Passage::Status(run.id, call, Box::new(workflow)));
+                self.say(Passage::Run(run.id, call, Box::new(workflow)));
             }
             sleep(ROUND).await;
         }
@@ -419,8 +419,8 @@ impl Story {
         ));
     }
 
-    fn standing(&self, workflow: WorkflowView) {
-        self.say(Passage::Standing(Box::new(workflow)));
+    fn show_status(&self, workflow: WorkflowView) {
+        self.say(Passage::Status(Box::new(workflow)));
     }
 
     fn type_this(&self, why: &'static str, lines: Vec<String>) {

@@ -158,7 +158,7 @@ impl RunCounts {
 }
 
 impl SimulatedWorkflow {
-    pub(super) fn new(policy: &Workflow, standing: &Status) -> Self {
+    pub(super) fn new(policy: &Workflow, status: &Status) -> Self {
         SimulatedWorkflow {
             risk: policy.terms.tier.as_str().to_owned(),
             target: Decimal::of(i64::from(policy.terms.objective.target_ppm / 100)),
@@ -169,7 +169,7 @@ impl SimulatedWorkflow {
                 .iter()
                 .map(|rung| rung.level.to_string())
                 .collect(),
-            starts: standing.level().to_string(),
+            starts: status.level().to_string(),
             runs: 0,
             unacceptable: 0,
             idle: 0,
@@ -182,8 +182,8 @@ impl SimulatedWorkflow {
             proposed: 0,
             demotions: 0,
             seconds: BTreeMap::new(),
-            posture: standing.posture.as_str(),
-            level: standing.level().to_string(),
+            posture: status.posture.as_str(),
+            level: status.level().to_string(),
             why: String::new(),
             changes: Vec::new(),
             more_changes: 0,
@@ -210,10 +210,10 @@ impl SimulatedWorkflow {
         *self.seconds.entry(posture.as_str()).or_default() += until.since(since).as_secs();
     }
 
-    pub(super) fn ends(&mut self, standing: &Status) {
-        self.posture = standing.posture.as_str();
-        self.level = standing.level().to_string();
-        self.why = standing.why.to_string();
+    pub(super) fn ends(&mut self, status: &Status) {
+        self.posture = status.posture.as_str();
+        self.level = status.level().to_string();
+        self.why = status.why.to_string();
     }
 }
 

@@ -67,7 +67,7 @@ pub struct Simulation {
 /// A workflow under simulation.
 struct WorkflowSimulation {
     policy: Arc<Workflow>,
-    standing: Status,
+    status: Status,
     /// When time alone causes the next event, and when a person recovers the workflow.
     due: Option<Time>,
     recovers: Option<Time>,
@@ -157,12 +157,12 @@ impl Simulation {
             else {
                 continue;
             };
-            let standing = state.standing();
-            let report = SimulatedWorkflow::new(policy, &standing);
+            let status = state.status();
+            let report = SimulatedWorkflow::new(policy, &status);
             let simulated = WorkflowSimulation {
                 policy: Arc::clone(policy),
                 due: state.next_due(),
-                standing,
+                status,
                 recovers: None,
                 tally: None,
                 report,
@@ -254,11 +254,11 @@ impl Simulation {
             call.agent,
             workflow.as_str(),
             call.run,
-            &simulated.standing,
+            &simulated.status,
         );
         let case = Case {
             workflow: &simulated.policy,
-            standing: &simulated.standing,
+            status: &simulated.status,
             tool,
             facts,
             now: at,
@@ -397,9 +397,9 @@ impl Simulation {
             .map(|(name, mut simulated)| {
                 simulated
                     .report
-                    .stay(simulated.standing.posture, simulated.since, at);
+                    .stay(simulated.status.posture, simulated.since, at);
                 if let Some(state) = state.workflow(&name) {
-                    simulated.report.ends(&state.standing());
+                    simulated.report.ends(&state.status());
                 }
                 (name, simulated.report)
             })
@@ -463,7 +463,7 @@ impl Simulation {
                 simulated.recovers = Some(at.plus(after));
             }
             simulated.report.note(at, effect);
-            simulated.standing = state.standing();
+            simulated.status = state.status();
             simulated.due = state.next_due();
         }
         for (workflow, at) in overdue {

@@ -119,7 +119,7 @@ impl<'a> ExplainedCall<'a> {
     pub(super) fn case<'s>(
         &'s self,
         workflow: &'s Workflow,
-        standing: &'s Status,
+        status: &'s Status,
         now: Time,
     ) -> Case<'s> {
         let facts = Facts {
@@ -135,15 +135,15 @@ impl<'a> ExplainedCall<'a> {
                 calls: 0,
                 escalated: false,
             },
-            level: standing.level().as_str(),
-            posture: standing.posture.as_str(),
-            remaining: standing.remaining,
+            level: status.level().as_str(),
+            posture: status.posture.as_str(),
+            remaining: status.remaining,
             burn: &self.burn,
             response: None,
         };
         Case {
             workflow,
-            standing,
+            status,
             tool: self.tool,
             facts,
             now,

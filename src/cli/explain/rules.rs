@@ -146,7 +146,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
     let detail = if rule == RuleName::Level {
         format!(
             "level `{}` says {verdict} for risk {}",
-            case.standing.level(),
+            case.status.level(),
             judge::risk(case.workflow, case.tool)
         )
     } else {
@@ -178,7 +178,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
             None,
             format!(
                 "level `{}` says allow for risk {}",
-                case.standing.level(),
+                case.status.level(),
                 judge::risk(case.workflow, case.tool)
             ),
         )

@@ -9,17 +9,17 @@ pub(super) fn document(review: &ReviewResponse) -> ReviewDocument {
     let name = review
         .workflows
         .first()
-        .map_or("", |reviewed| reviewed.standing.workflow.as_str());
+        .map_or("", |reviewed| reviewed.status.workflow.as_str());
     let mut page = ReviewDocument::new(format!(
         "Timeline of {name}, {} to {} UTC",
         second(review.since),
         second(review.until)
     ));
     for reviewed in &review.workflows {
-        let standing = &reviewed.standing;
+        let status = &reviewed.status;
         page.text(format!(
             "Now {} at level {} (binds: {}). {}.",
-            standing.posture, standing.level.effective, standing.level.binds, standing.why
+            status.posture, status.level.effective, status.level.binds, status.why
         ));
     }
     let Some(timeline) = &review.timeline else {

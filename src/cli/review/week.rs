@@ -83,9 +83,9 @@ fn headline(review: &ReviewResponse) -> String {
     let mut postures: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for reviewed in &review.workflows {
         postures
-            .entry(&reviewed.standing.posture)
+            .entry(&reviewed.status.posture)
             .or_default()
-            .push(&reviewed.standing.workflow);
+            .push(&reviewed.status.workflow);
     }
     let mut parts = Vec::new();
     for posture in ["breached", "burned", "at_risk"] {
@@ -117,7 +117,7 @@ fn headline(review: &ReviewResponse) -> String {
         .workflows
         .iter()
         .filter(|reviewed| reviewed.overdue_since.is_some())
-        .map(|reviewed| reviewed.standing.workflow.as_str())
+        .map(|reviewed| reviewed.status.workflow.as_str())
         .collect();
     if !overdue.is_empty() {
         parts.push(format!("review overdue: {}", overdue.join(", ")));
@@ -130,7 +130,7 @@ fn headline(review: &ReviewResponse) -> String {
 }
 
 fn to_decide(reviewed: &WorkflowReview) -> Vec<ListItem> {
-    let name = &reviewed.standing.workflow;
+    let name = &reviewed.status.workflow;
     let item = |suggestion: &crate::api::review::Suggestion| ListItem {
         text: format!("{name}: {}. {}.", suggestion.what, capital(&suggestion.why)),
         code: Some(suggestion.how.clone()),
@@ -139,13 +139,13 @@ fn to_decide(reviewed: &WorkflowReview) -> Vec<ListItem> {
 }
 
 fn row(reviewed: &WorkflowReview) -> Vec<String> {
-    let (standing, numbers) = (&reviewed.standing, &reviewed.numbers);
+    let (status, numbers) = (&reviewed.status, &reviewed.numbers);
     let success = numbers.numbers.metrics.success_rate;
     vec![
-        standing.workflow.clone(),
-        standing.risk.clone(),
-        standing.posture.clone(),
-        standing.level.effective.clone(),
+        status.workflow.clone(),
+        status.risk.clone(),
+        status.posture.clone(),
+        status.level.effective.clone(),
         grouped(numbers.runs),
         grouped(numbers.unacceptable),
         percent(success),
@@ -156,20 +156,20 @@ fn row(reviewed: &WorkflowReview) -> Vec<String> {
                 .as_ref()
                 .and_then(|before| before.numbers.metrics.success_rate),
         ),
-        percent(Some(standing.budget.remaining)),
+        percent(Some(status.budget.remaining)),
         grouped(numbers.checked),
     ]
 }
 
 fn workflow(page: &mut ReviewDocument, reviewed: &WorkflowReview) {
-    let standing = &reviewed.standing;
-    page.heading(2, format!("{} (risk {})", standing.workflow, standing.risk));
+    let status = &reviewed.status;
+    page.heading(2, format!("{} (risk {})", status.workflow, status.risk));
     page.text(format!(
         "{} at level {} (binds: {}): {}.",
-        capital(&standing.posture),
-        standing.level.effective,
-        standing.level.binds,
-        standing.why
+        capital(&status.posture),
+        status.level.effective,
+        status.level.binds,
+        status.why
     ));
     let last = match (&reviewed.last_review, reviewed.overdue_since) {
         (_, Some(since)) => format!("A review is overdue since {}.", minute(since)),

@@ -72,7 +72,7 @@ impl Queue {
     /// The approval that stands for this digest at `now`: an unexpired grant, else a pending
     /// request.
     #[must_use]
-    pub fn standing(&self, digest: &Digest, now: Time) -> Option<&Approval> {
+    pub fn open_for(&self, digest: &Digest, now: Time) -> Option<&Approval> {
         let of_digest = || {
             self.0
                 .values()

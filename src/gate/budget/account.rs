@@ -577,7 +577,7 @@ impl Account {
     /// void.
     fn shake(&mut self, objective: &Objective, now: Time, turns: &mut Vec<Turn>) {
         let totals = self.budget_totals(objective, now);
-        let entry = totals.enters(Added::STANDING);
+        let entry = totals.enters(Added::EVERY_WINDOW);
         let why = totals.why();
         let Some(burn) = self.burns.last_mut() else {
             return;

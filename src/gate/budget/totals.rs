@@ -42,8 +42,8 @@ pub(super) struct Added {
 }
 
 impl Added {
-    /// Whatever the books say, no matter what added to them.
-    pub(super) const STANDING: Added = Added {
+    /// Every window may enter, whatever added to it.
+    pub(super) const EVERY_WINDOW: Added = Added {
         all: true,
         high: true,
         full_all: true,

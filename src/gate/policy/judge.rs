@@ -27,7 +27,7 @@ pub struct Case<'a> {
     /// The workflow's policy.
     pub workflow: &'a Workflow,
     /// Where the workflow stands.
-    pub standing: &'a Status,
+    pub status: &'a Status,
     /// The tool, where the tool API has one that matches.
     pub tool: Option<&'a Tool>,
     /// What conditions can read.
@@ -143,7 +143,7 @@ pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
 fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> Result<(), Stop> {
     let Case {
         workflow,
-        standing,
+        status,
         facts,
         now,
         ..
@@ -151,7 +151,7 @@ fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> 
     let mut rule = |finding: Option<Finding>| finding.map_or(Ok(()), &mut *found);
     let Some(tool) = case.listed() else {
         rule(Some(unlisted(case)))?;
-        return rule(level(standing, Risk::High, case.tool));
+        return rule(level(status, Risk::High, case.tool));
     };
     rule(arguments(tool, facts)?)?;
     rule(forbidden(tool))?;
@@ -162,8 +162,8 @@ fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> 
         facts,
         *now,
     )?)?;
-    rule(level(standing, tool.risk, Some(tool)))?;
-    rule(strict_validation(workflow, standing, tool))?;
+    rule(level(status, tool.risk, Some(tool)))?;
+    rule(strict_validation(workflow, status, tool))?;
     rule(condition(
         tool.hold_when.as_ref(),
         RuleName::HoldWhen,
@@ -319,25 +319,25 @@ fn cannot_be_evaluated(condition: &Condition, why: &str) -> String {
     )
 }
 
-fn level(standing: &Status, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
+fn level(status: &Status, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
     let says = |rung: &Rung| match tool {
         Some(tool) => rung.verdict(risk, &tool.name),
         None => rung.verdicts[risk as usize],
     };
-    let verdict = says(&standing.rung);
+    let verdict = says(&status.rung);
     if verdict == Verdict::Allow {
         return None;
     }
     // Also where the posture bounds the level as far or further: what only watches the posture does
     // not lift the clamp.
-    let clamped = standing
+    let clamped = status
         .ceiling
         .as_ref()
         .is_some_and(|ceiling| says(ceiling) != Verdict::Allow);
     let detail = format!(
         "level `{}` says {verdict} for risk {risk}; {}",
-        standing.level(),
-        standing.bound_by()
+        status.level(),
+        status.bound_by()
     );
     Some(Finding {
         clamped,
@@ -346,8 +346,8 @@ fn level(standing: &Status, risk: Risk, tool: Option<&Tool>) -> Option<Finding> 
 }
 
 /// Strict validation holds what nothing describes. A read changes nothing, so it may go without.
-fn strict_validation(workflow: &Workflow, standing: &Status, tool: &Tool) -> Option<Finding> {
-    let validation = standing.rung.validation.unwrap_or(workflow.validation);
+fn strict_validation(workflow: &Workflow, status: &Status, tool: &Tool) -> Option<Finding> {
+    let validation = status.rung.validation.unwrap_or(workflow.validation);
     let undescribed =
         validation == Validation::Strict && tool.arguments.is_none() && tool.risk != Risk::Read;
     undescribed.then(|| {

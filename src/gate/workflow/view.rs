@@ -143,7 +143,7 @@ impl WorkflowState {
 
     /// Where it stands, in everything that a call is judged by.
     #[must_use]
-    pub fn standing(&self) -> Status {
+    pub fn status(&self) -> Status {
         let (terms, account, effective) = (self.terms(), self.account(), self.effective());
         let rung = self.rung(effective.level);
         let (all, high) = account.balances(&terms.objective, self.now());

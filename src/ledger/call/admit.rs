@@ -265,7 +265,7 @@ impl Ledger {
         let handle = Arc::clone(&call.handle);
         // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
         handle.shard.advance(now);
-        let standing = handle.shard.standing();
+        let status = handle.shard.status();
         let tool = input
             .tool
             .filter(|tool| handle.policy.tools.contains(&tool.name));
@@ -287,10 +287,10 @@ impl Ledger {
             calls: 0,
             escalated: false,
         };
-        let facts = facts(input, &call, &standing, run);
+        let facts = facts(input, &call, &status, run);
         let case = Case {
             workflow: &handle.policy,
-            standing: &standing,
+            status: &status,
             tool: input.tool.map(|tool| &**tool),
             facts,
             now,
@@ -323,7 +323,7 @@ impl Ledger {
             now,
         );
         (call.facts.subject, call.decision.rule) = (tool.and(touched), None);
-        call.keep_arguments(input.args, &standing, &judged);
+        call.keep_arguments(input.args, &status, &judged);
         call.decision.escalated = escalated;
         call.note_escalation(escalation);
         if !self.journal.room() {
@@ -362,12 +362,12 @@ impl Ledger {
                 } else {
                     Vec::new()
                 };
-                self.hold(call, input, finding, steps, &standing, now)?
+                self.hold(call, input, finding, steps, &status, now)?
             }
         };
         match release {
             Release::Granted(goes) => Ok(goes),
-            Release::Free(call) => self.pass(call, input, &standing, now),
+            Release::Free(call) => self.pass(call, input, &status, now),
         }
     }
 
@@ -502,8 +502,8 @@ impl Ledger {
             drop(live);
             return Err(self.deny(call, finding, now).into());
         }
-        let standing = live.state().approvals().standing(&digest, now).cloned();
-        let ends = match standing {
+        let open = live.state().approvals().open_for(&digest, now).cloned();
+        let ends = match open {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
                 let used = (approval.request.approval, digest, None);
                 return self
@@ -805,7 +805,7 @@ impl RunState {
 pub(in crate::ledger) fn facts<'a>(
     input: &'a DecisionInput<'_>,
     call: &'a InFlightCall,
-    standing: &'a Status,
+    status: &'a Status,
     run: RunFacts<'a>,
 ) -> Facts<'a> {
     let state = call.run.open.lock();
@@ -823,10 +823,10 @@ pub(in crate::ledger) fn facts<'a>(
         agent: input.agent.as_str(),
         workflow: call.handle.policy.name.as_str(),
         run,
-        level: standing.level().as_str(),
-        posture: standing.posture.as_str(),
-        remaining: standing.remaining,
-        burn: &standing.burn,
+        level: status.level().as_str(),
+        posture: status.posture.as_str(),
+        remaining: status.remaining,
+        burn: &status.burn,
         response: None,
     }
 }

@@ -38,18 +38,18 @@ pub(in crate::ledger) struct VolumeShare {
 impl ConcurrencySlot {
     fn take(call: &InFlightCall, tool: Option<&Tool>) -> Result<Self, Refusal> {
         let handle = &call.handle;
-        let standing = handle.shard.standing();
-        let level = level_of(handle, standing.level().as_str()).and_then(Level::concurrency);
-        let usual = standing.pause.map(|pause| pause.at_once);
+        let status = handle.shard.status();
+        let level = level_of(handle, status.level().as_str()).and_then(Level::concurrency);
+        let usual = status.pause.map(|pause| pause.at_once);
         let (most, paused) = match (level, usual) {
             (Some(level), Some(usual)) => (Some(level.min(usual)), usual < level),
             (level, usual) => (level.or(usual), level.is_none()),
         };
         if !handle.shard.traffic().enter(most) {
             let whose = if paused {
-                usual_hour(&standing)
+                usual_hour(&status)
             } else {
-                format!("level `{}`", standing.level())
+                format!("level `{}`", status.level())
             };
             let cap = most.unwrap_or_default();
             return Err(at_once(&handle.policy.place, cap, &whose));
@@ -82,8 +82,8 @@ impl Drop for ConcurrencySlot {
 impl VolumeShare {
     fn take(call: &InFlightCall, tool: Option<&Tool>, now: Time) -> Result<Self, Refusal> {
         let handle = &call.handle;
-        let standing = handle.shard.standing();
-        let hourly = standing.pause.map(|pause| Volume {
+        let status = handle.shard.status();
+        let hourly = status.pause.map(|pause| Volume {
             calls: pause.calls,
             per_seconds: 3_600,
         });
@@ -94,7 +94,7 @@ impl VolumeShare {
                 per_seconds: 3_600,
             });
             let wait = Hour(now.hour().0 + 1).start().since(now);
-            let whose = usual_hour(&standing);
+            let whose = usual_hour(&status);
             return Err(within(&handle.policy.place, cap, wait, &whose));
         }
         // Given back from here on, as far as it is taken.
@@ -105,10 +105,10 @@ impl VolumeShare {
             tool: None,
             sent: false,
         };
-        let level = level_of(handle, standing.level().as_str());
-        if let Some(meter) = level.and_then(|level| level.meter(standing.rung.volume)) {
+        let level = level_of(handle, status.level().as_str());
+        if let Some(meter) = level.and_then(|level| level.meter(status.rung.volume)) {
             meter.take(now).map_err(|wait| {
-                let whose = format!("level `{}`", standing.level());
+                let whose = format!("level `{}`", status.level());
                 within(&handle.policy.place, meter.cap(), wait, &whose)
             })?;
             share.level = Some(Arc::clone(meter));
@@ -165,10 +165,10 @@ fn level_of<'h>(handle: &'h WorkflowHandle, level: &str) -> Option<&'h Level> {
     handle.caps.level(&handle.policy.terms.ladder, level)
 }
 
-fn usual_hour(standing: &Status) -> String {
+fn usual_hour(status: &Status) -> String {
     format!(
         "the budget is {} and expansion pauses: the usual busy hour of the last 7 days",
-        standing.posture
+        status.posture
     )
 }
 

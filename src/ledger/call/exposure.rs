@@ -62,13 +62,13 @@ impl InFlightCall {
         let needs_high =
             self.facts.risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
         let live = handle.shard.lock();
-        let (taken, standing) = (handle.shard.taken(), handle.shard.standing());
+        let (taken, status) = (handle.shard.taken(), handle.shard.status());
         // Of many that were judged while all was well, those that come after the failure that burns
         // are not let go one by one.
-        if standing.level() != judged.level() {
+        if status.level() != judged.level() {
             return Err(NoSlot::Outdated);
         }
-        let places = taken.places(&standing);
+        let places = taken.places(&status);
         if needs_all && places.all_taken >= places.all {
             return Err(self.full(places.all_taken, "risky", "the budget"));
         }

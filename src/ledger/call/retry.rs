@@ -25,16 +25,16 @@ impl Ledger {
     ) -> Result<Permit, Box<InFlightCall>> {
         let judgement = Judgement::begin(self);
         call.handle.shard.advance(now);
-        let standing = call.handle.shard.standing();
+        let status = call.handle.shard.status();
         let run = RunFacts {
             id: call.run.id.as_str(),
             calls: 0,
             escalated: false,
         };
-        let facts = facts(input, &call, &standing, run);
+        let facts = facts(input, &call, &status, run);
         let case = Case {
             workflow: &call.handle.policy,
-            standing: &standing,
+            status: &status,
             tool: input.tool.map(|tool| &**tool),
             facts,
             now,

@@ -24,7 +24,7 @@ impl InFlightCall {
     pub(in crate::ledger) fn keep_arguments(
         &mut self,
         args: Option<&Json<'_>>,
-        standing: &Status,
+        status: &Status,
         judged: &Judged,
     ) {
         // In shadow a denial stops nothing, and costs all the same; that of a rule which is only
@@ -42,7 +42,7 @@ impl InFlightCall {
                 .iter()
                 .any(incident::is_failure)
         };
-        if is_denied || standing.posture != Posture::Healthy || may_burn() {
+        if is_denied || status.posture != Posture::Healthy || may_burn() {
             self.facts.sample = args.map(|args| sample::redacted(args).into());
         }
         if self.handle.policy.record_arguments {

@@ -150,8 +150,8 @@ impl Ledger {
 /// Why changes of the workflow are refused, and what lifts that; `None` where they are not.
 #[must_use]
 pub fn frozen(workflow: &WorkflowName, state: &WorkflowState) -> Option<String> {
-    let standing = state.standing();
-    if standing.changes == Changes::Open {
+    let status = state.status();
+    if status.changes == Changes::Open {
         return None;
     }
     let no_cause = state
@@ -161,13 +161,13 @@ pub fn frozen(workflow: &WorkflowName, state: &WorkflowState) -> Option<String> 
     Some(if no_cause {
         format!(
             "changes of `{workflow}` are frozen: it burned ({}) and no cause is on record; `burngate recover {workflow} --cause TEXT` lifts the freeze",
-            standing.why
+            status.why
         )
     } else {
         format!(
             "changes of `{workflow}` are frozen at level `{}`: {}; a higher level lifts the freeze",
-            standing.level(),
-            standing.bound_by()
+            status.level(),
+            status.bound_by()
         )
     })
 }

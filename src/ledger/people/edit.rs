@@ -205,7 +205,7 @@ fn weigh(
     now: Time,
 ) -> Result<(), EditError> {
     let request = &approval.request;
-    let standing = handle.shard.standing();
+    let status = handle.shard.status();
     let path = captures(known.tool, known.method, &known.target).unwrap_or_default();
     let query = Query::new(known.target.query());
     let facts = Facts {
@@ -221,15 +221,15 @@ fn weigh(
             calls: 0,
             escalated: false,
         },
-        level: standing.level().as_str(),
-        posture: standing.posture.as_str(),
-        remaining: standing.remaining,
-        burn: &standing.burn,
+        level: status.level().as_str(),
+        posture: status.posture.as_str(),
+        remaining: status.remaining,
+        burn: &status.burn,
         response: None,
     };
     let case = Case {
         workflow: &handle.policy,
-        standing: &standing,
+        status: &status,
         tool: Some(known.tool),
         facts,
         now,

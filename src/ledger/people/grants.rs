@@ -178,12 +178,12 @@ pub(in crate::ledger) fn open(
     call: &InFlightCall,
     tool: Option<&Tool>,
     finding: &Finding,
-    standing: &Status,
+    status: &Status,
     now: Time,
 ) -> Option<GrantId> {
     let tool = tool?;
     let grant = live.state().timed().open(&tool.name, now)?;
-    (applies(finding, standing)
+    (applies(finding, status)
         && !call.decision.unescalated
         && !call.decision.escalated
         && tool.always.is_none()
@@ -192,10 +192,10 @@ pub(in crate::ledger) fn open(
 }
 
 /// Is what holds the call something that a time-boxed grant stands for?
-pub(in crate::ledger) fn applies(finding: &Finding, standing: &Status) -> bool {
+pub(in crate::ledger) fn applies(finding: &Finding, status: &Status) -> bool {
     let rule = matches!(
         finding.rule,
         RuleName::Level | RuleName::HoldWhen | RuleName::Validation
     );
-    rule && !finding.clamped && standing.posture < Posture::Burned
+    rule && !finding.clamped && status.posture < Posture::Burned
 }

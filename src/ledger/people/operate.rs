@@ -116,7 +116,7 @@ pub struct View {
     /// What the journal adds up to.
     pub state: WorkflowState,
     /// Where it stands.
-    pub standing: Status,
+    pub status: Status,
 }
 
 impl Ledger {
@@ -150,11 +150,11 @@ impl Ledger {
         shard.advance(now);
         let mut state = shard.lock().state().clone();
         state.advance(now);
-        let standing = state.standing();
+        let status = state.status();
         Some(View {
             handle: self.table().entries.get(workflow).map(Arc::clone),
             state,
-            standing,
+            status,
         })
     }
 

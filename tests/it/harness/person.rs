@@ -59,7 +59,7 @@ impl Person {
     }
 
     /// How a workflow stands.
-    pub async fn standing(&self, workflow: &str) -> Value {
+    pub async fn status(&self, workflow: &str) -> Value {
         let answer = self.get(&format!("/v1/workflows/{workflow}")).await;
         answer.passed().json()
     }
@@ -73,7 +73,7 @@ impl Person {
     ) -> Value {
         let wanted = &wanted;
         eventually(&format!("{workflow}: {what}"), || async move {
-            Some(self.standing(workflow).await).filter(|state| wanted(state))
+            Some(self.status(workflow).await).filter(|state| wanted(state))
         })
         .await
     }

@@ -603,7 +603,7 @@ fn a_flood_of_calls_that_are_nearly_the_same_fills_one_inbox_and_wears_nobody_ou
         }
         assert_eq!(operator.approvals("pending").await.len(), 18);
         assert_eq!(
-            operator.standing("desk").await["budget"]["unacceptable"],
+            operator.status("desk").await["budget"]["unacceptable"],
             1,
             "one run went wrong, however often it asked"
         );

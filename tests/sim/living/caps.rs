@@ -52,7 +52,7 @@ fn costs_nothing(desk: &Desk) {
             .state()
             .workflow(&"refunds".into())
             .unwrap()
-            .standing()
+            .status()
             .all
             .unacceptable,
         0
@@ -144,7 +144,7 @@ fn costs_nothing_but_the_ambiguous(desk: &Desk) {
             .state()
             .workflow(&"refunds".into())
             .unwrap()
-            .standing()
+            .status()
             .all
             .unacceptable,
         1
@@ -265,7 +265,7 @@ fn puts_at_risk(desk: &Desk, failures: usize) {
     }
     desk.journal.write();
     assert_eq!(
-        desk.place("refunds").shard.standing().posture,
+        desk.place("refunds").shard.status().posture,
         Posture::AtRisk
     );
 }

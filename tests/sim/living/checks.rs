@@ -134,8 +134,8 @@ pub(crate) fn projection(desk: &Desk) {
         state.advance(now);
         let live = desk.ledger.view(name).unwrap();
         assert_eq!(
-            live.state.standing().level(),
-            state.standing().level(),
+            live.state.status().level(),
+            state.status().level(),
             "{name}: level"
         );
         assert_eq!(live.state.account(), state.account(), "{name}: account");
@@ -146,13 +146,13 @@ pub(crate) fn projection(desk: &Desk) {
         );
         assert_eq!(live.state, state, "{name}");
         desk.place(name.as_str()).shard.advance(now);
-        let standing = desk.place(name.as_str()).shard.standing_full();
+        let status = desk.place(name.as_str()).shard.status_full();
         assert_eq!(
-            (standing.level(), standing.posture, standing.remaining),
+            (status.level(), status.posture, status.remaining),
             (
-                state.standing().level(),
-                state.standing().posture,
-                state.standing().remaining
+                state.status().level(),
+                state.status().posture,
+                state.status().remaining
             )
         );
         pending += state.approvals().pending();

@@ -140,7 +140,7 @@ fn a_miss_costs_the_moment_it_goes_upstream_and_once() {
             .state()
             .workflow(&"refunds".into())
             .unwrap()
-            .standing()
+            .status()
             .all
             .unacceptable,
         1,
@@ -169,12 +169,12 @@ fn at_a_tier_where_it_is_critical_one_miss_burns_at_once() {
     });
     let permit = passed(moves(&desk, "r")).0;
     assert_eq!(
-        desk.place("refunds").shard.standing().posture.as_str(),
+        desk.place("refunds").shard.status().posture.as_str(),
         "healthy"
     );
     let call = permit.spend();
     assert_eq!(
-        desk.place("refunds").shard.standing().posture.as_str(),
+        desk.place("refunds").shard.status().posture.as_str(),
         "burned"
     );
     drop(call);

@@ -35,7 +35,7 @@ fn high() -> Rules {
 
 fn places(desk: &Desk) -> Places {
     let place = desk.place("refunds");
-    place.shard.taken().places(&place.shard.standing())
+    place.shard.taken().places(&place.shard.status())
 }
 
 fn taken(desk: &Desk) -> (u32, u32) {
@@ -132,7 +132,7 @@ fn failures_side_by_side_never_overdraw() {
             .state()
             .workflow(&"refunds".into())
             .unwrap()
-            .standing()
+            .status()
             .all
             .unacceptable;
         assert_eq!(failed, 3);

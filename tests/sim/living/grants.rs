@@ -302,7 +302,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
             after.workflow(&"refunds".into()).unwrap(),
         );
         assert!(
-            after.standing().remaining <= before.standing().remaining,
+            after.status().remaining <= before.status().remaining,
             "{kept}: a crash gave budget back"
         );
         let kinds: Vec<_> = again

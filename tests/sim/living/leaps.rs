@@ -36,8 +36,8 @@ fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
     let desk = Desk::new(Rules::default());
     (0..2).for_each(|_| fail(&desk));
     desk.journal.write();
-    let standing = desk.ledger.view(&"refunds".into()).unwrap().standing;
-    assert_ne!(standing.posture, Posture::Healthy);
+    let status = desk.ledger.view(&"refunds".into()).unwrap().status;
+    assert_ne!(status.posture, Posture::Healthy);
     let (held, granted) = (desk.held(1), desk.approved(2));
     drop(
         desk.ledger
@@ -63,8 +63,8 @@ fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
     desk.journal.write();
     let after = desk.ledger.view(&"refunds".into()).unwrap();
     assert_eq!(
-        (after.standing.posture, after.standing.all),
-        (standing.posture, standing.all)
+        (after.status.posture, after.status.all),
+        (status.posture, status.all)
     );
     assert!(after.state.clamp_all().is_some(), "a leap lifts no clamp");
     checks::projection(&desk);
@@ -91,7 +91,7 @@ fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
         desk.ledger
             .view(&"refunds".into())
             .unwrap()
-            .standing
+            .status
             .all
             .unacceptable,
         0
@@ -111,11 +111,11 @@ fn a_clock_that_goes_back_forgives_nothing_and_revives_nothing() {
         desk.ledger.approval(id).unwrap().1.stage,
         Stage::Expired { .. }
     ));
-    let before = desk.ledger.view(&"refunds".into()).unwrap().standing;
+    let before = desk.ledger.view(&"refunds".into()).unwrap().status;
     leap(&desk, -7 * DAY);
     desk.pass(hours(1));
     assert!(matches!(desk.call(None, "api/pay", 1), Admit::Held { .. }));
-    let after = desk.ledger.view(&"refunds".into()).unwrap().standing;
+    let after = desk.ledger.view(&"refunds".into()).unwrap().status;
     assert_eq!(
         (after.posture, after.remaining),
         (before.posture, before.remaining)
@@ -138,7 +138,7 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     desk.journal.write();
     let refunds = "refunds".into();
     let view = |desk: &Desk| desk.ledger.view(&"refunds".into()).unwrap();
-    assert_eq!(view(&desk).standing.posture, Posture::Burned);
+    assert_eq!(view(&desk).status.posture, Posture::Burned);
     let began = desk.now();
     drop(
         desk.ledger
@@ -242,7 +242,7 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     assert_eq!(
         (
             after.state.reviews().overdue_since(),
-            after.standing.all.unacceptable
+            after.status.all.unacceptable
         ),
         (before.2, 3)
     );
@@ -258,7 +258,7 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
             && after.state.reviews().overdue_since().is_some()
     );
     assert_eq!(
-        (after.standing.posture, after.standing.all.unacceptable),
+        (after.status.posture, after.status.all.unacceptable),
         (Posture::Healthy, 0)
     );
     checks::journal(&desk.entries(), true);

@@ -26,11 +26,7 @@ fn burned() -> Desk {
     }
     desk.journal.write();
     assert_eq!(
-        desk.ledger
-            .view(&"refunds".into())
-            .unwrap()
-            .standing
-            .posture,
+        desk.ledger.view(&"refunds".into()).unwrap().status.posture,
         Posture::Burned
     );
     desk

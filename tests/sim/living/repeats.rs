@@ -72,7 +72,7 @@ fn the_fourth_same_call_is_refused_names_the_first_and_costs_its_run_once() {
             .state()
             .workflow(&"refunds".into())
             .unwrap()
-            .standing()
+            .status()
             .all
             .unacceptable,
         1

@@ -227,7 +227,7 @@ impl World {
     fn judge(&mut self, rng: &mut Rng, call: InFlightCall, tool: &'static str, digest: u8) {
         // A clamp that has run out by now has ended, whoever looks.
         call.workflow().shard.advance(self.desk.now());
-        let halted = call.workflow().shard.standing().level().as_str() == "halted";
+        let halted = call.workflow().shard.status().level().as_str() == "halted";
         match self.desk.admit_about(call, tool, digest, rng.pick(&ORDERS)) {
             Admit::Pass { permit, durable } => {
                 assert!(!halted, "halted passed a call");
