@@ -122,7 +122,7 @@ impl SpanNumbers {
             all,
             high,
             idle,
-            facets,
+            flags,
         } = totals.tally;
         SpanNumbers {
             workflow,
@@ -133,7 +133,7 @@ impl SpanNumbers {
             high_runs: high.runs,
             high_unacceptable: high.unacceptable,
             idle_runs: idle,
-            checked: facets.get(RunFlag::Checked),
+            checked: flags.get(RunFlag::Checked),
             numbers: Numbers::of(totals),
         }
     }
@@ -161,8 +161,8 @@ impl MetricsDetail {
     /// The four numbers of `tally`.
     #[must_use]
     pub fn of(tally: &Tally) -> Self {
-        let (runs, checked) = (tally.all.runs, tally.facets.get(RunFlag::Checked));
-        let count = |facet| tally.facets.get(facet);
+        let (runs, checked) = (tally.all.runs, tally.flags.get(RunFlag::Checked));
+        let count = |flag| tally.flags.get(flag);
         let rate = |numerator: u64, denominator: u64| {
             // Late facts about runs that have left the window may be missing from one of the two.
             let numerator = numerator.min(denominator);
@@ -277,12 +277,12 @@ mod tests {
             },
             ..Tally::default()
         };
-        let show = |tally: &mut Tally, facets: &[RunFlag], runs| {
+        let show = |tally: &mut Tally, flags: &[RunFlag], runs| {
             for _ in 0..runs {
-                tally.facets.add(RunFlagCounts::one(
-                    facets
+                tally.flags.add(RunFlagCounts::one(
+                    flags
                         .iter()
-                        .fold(RunFlags::NONE, |all, facet| all.with(*facet)),
+                        .fold(RunFlags::NONE, |all, flag| all.with(*flag)),
                 ));
             }
         };

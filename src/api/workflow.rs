@@ -454,7 +454,7 @@ impl BudgetView {
             provisional: all.runs < objective.expected_runs,
             exhausts_in: exhausts_in(objective.window, all, status.burn.get("3d")),
             idle_runs: tally.idle,
-            checked: tally.facets.get(RunFlag::Checked),
+            checked: tally.flags.get(RunFlag::Checked),
             high: HighBudgetView {
                 runs: status.high.runs,
                 unacceptable: status.high.unacceptable,

@@ -153,7 +153,7 @@ impl PastCell {
                 all: none,
                 high: none,
                 idle: 0,
-                facets: RunFlagCounts::NONE,
+                flags: RunFlagCounts::NONE,
             },
             modes: BTreeMap::new(),
         }
@@ -178,7 +178,7 @@ impl PastCell {
             Mark::Excluded => return,
         };
         self.shift.add(Shift {
-            facets: RunFlagCounts::one(RunFlags::of(RunFlags::NONE, charges).counted(mark)),
+            flags: RunFlagCounts::one(RunFlags::of(RunFlags::NONE, charges).counted(mark)),
             ..Shift::of(delta, high)
         });
         let modes: BTreeSet<_> = charges.iter().map(|charge| &charge.mode).collect();
@@ -211,12 +211,12 @@ impl Imported {
             }
         });
         let critical = self.critical.iter().map(|run| {
-            let facets = RunFlagCounts::one(RunFlags::of(RunFlags::NONE, &run.charges));
+            let flags = RunFlagCounts::one(RunFlags::of(RunFlags::NONE, &run.charges));
             let modes: BTreeSet<_> = run.charges.iter().map(|charge| &charge.mode).collect();
             Posting {
                 booked_at: run.booked_at,
                 shift: Shift {
-                    facets,
+                    flags,
                     ..Shift::of(
                         Delta {
                             runs: 1,
@@ -322,7 +322,7 @@ mod tests {
         cell.add(Mark::Unacceptable, false, &late);
         cell.add(Mark::Idle, true, &[]);
         cell.add(Mark::Excluded, true, &late);
-        let facets = RunFlagCounts::one(RunFlags::NONE.with(RunFlag::Checked));
+        let flags = RunFlagCounts::one(RunFlags::NONE.with(RunFlag::Checked));
         assert_eq!(
             cell.shift,
             Shift {
@@ -335,7 +335,7 @@ mod tests {
                     unacceptable: 0
                 },
                 idle: 1,
-                facets
+                flags
             }
         );
         assert_eq!(cell.modes, [(FailureMode::Timeout, 1)].into());

@@ -1,8 +1,8 @@
-//! What the four numbers count about a run, besides its mark: a few facets, worked out from what
+//! What the four numbers count about a run, besides its mark: a few flags, worked out from what
 //! the gate saw and from the charges that stand.
 //!
-//! A facet is never set by hand where a charge says the same: it follows from the charges, so that
-//! a report that is taken back takes its facet with it, in whatever order such news arrives. A run
+//! A flag is never set by hand where a charge says the same: it follows from the charges, so that
+//! a report that is taken back takes its flag with it, in whatever order such news arrives. A run
 //! is *corrected* when `major_correction` stands, whoever says so; it is *rework* when
 //! `duplicate_work` stands; a standing `missed_escalation` says that it should have escalated and
 //! did not, so a person's report of one makes an escalation due. What was caught by a hold was
@@ -43,7 +43,7 @@ pub enum RunFlag {
 }
 
 impl RunFlag {
-    /// Every facet, in the order of its bit.
+    /// Every flag, in the order of its bit.
     pub const ALL: [RunFlag; 7] = [
         RunFlag::Corrected,
         RunFlag::EscalationDue,
@@ -54,7 +54,7 @@ impl RunFlag {
         RunFlag::Confirmed,
     ];
 
-    /// The facet as it is written.
+    /// The flag as it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,16 +73,16 @@ impl RunFlag {
     }
 }
 
-/// A set of facets.
+/// A set of flags.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "BTreeSet<RunFlag>", into = "BTreeSet<RunFlag>")]
 pub struct RunFlags(u8);
 
 impl RunFlags {
-    /// No facet.
+    /// No flag.
     pub const NONE: RunFlags = RunFlags(0);
 
-    /// The set whose bits these are; bits that stand for no facet are dropped.
+    /// The set whose bits these are; bits that stand for no flag are dropped.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
         RunFlags(bits & ((1 << RunFlag::ALL.len()) - 1))
@@ -100,22 +100,22 @@ impl RunFlags {
         self.0 == 0
     }
 
-    /// Is `facet` one of them?
+    /// Is `flag` one of them?
     #[must_use]
-    pub const fn has(self, facet: RunFlag) -> bool {
-        self.0 & facet.bit() != 0
+    pub const fn has(self, flag: RunFlag) -> bool {
+        self.0 & flag.bit() != 0
     }
 
-    /// These and `facet`.
+    /// These and `flag`.
     #[must_use]
-    pub const fn with(self, facet: RunFlag) -> Self {
-        RunFlags(self.0 | facet.bit())
+    pub const fn with(self, flag: RunFlag) -> Self {
+        RunFlags(self.0 | flag.bit())
     }
 
-    /// These without `facet`.
+    /// These without `flag`.
     #[must_use]
-    pub const fn without(self, facet: RunFlag) -> Self {
-        RunFlags(self.0 & !facet.bit())
+    pub const fn without(self, flag: RunFlag) -> Self {
+        RunFlags(self.0 & !flag.bit())
     }
 
     /// Those of either.
@@ -137,20 +137,18 @@ impl RunFlags {
 
     /// Each of them.
     pub fn iter(self) -> impl Iterator<Item = RunFlag> {
-        RunFlag::ALL
-            .into_iter()
-            .filter(move |facet| self.has(*facet))
+        RunFlag::ALL.into_iter().filter(move |flag| self.has(*flag))
     }
 
     /// What a run shows of which `seen` was seen on the wire or said in a check, and which
     /// `charges` stand.
     #[must_use]
     pub fn of<'c>(seen: RunFlags, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
-        let (mut facets, mut is_missed, mut is_judged) = (seen, false, false);
+        let (mut flags, mut is_missed, mut is_judged) = (seen, false, false);
         for charge in charges {
             match charge.mode {
-                FailureMode::MajorCorrection => facets = facets.with(RunFlag::Corrected),
-                FailureMode::DuplicateWork => facets = facets.with(RunFlag::Rework),
+                FailureMode::MajorCorrection => flags = flags.with(RunFlag::Corrected),
+                FailureMode::DuplicateWork => flags = flags.with(RunFlag::Rework),
                 FailureMode::MissedEscalation => is_missed = true,
                 FailureMode::WrongAction
                 | FailureMode::Misclassified
@@ -165,20 +163,20 @@ impl RunFlags {
         }
         if is_missed {
             // One that went through is not made good by another that a hold stopped.
-            facets = facets.without(RunFlag::EscalationCaught);
+            flags = flags.without(RunFlag::EscalationCaught);
         }
-        if is_missed || facets.has(RunFlag::EscalationCaught) {
-            facets = facets
+        if is_missed || flags.has(RunFlag::EscalationCaught) {
+            flags = flags
                 .with(RunFlag::EscalationDue)
                 .with(RunFlag::EscalationMissed);
         }
-        if facets.has(RunFlag::Confirmed) {
-            facets = facets.with(RunFlag::Checked);
+        if flags.has(RunFlag::Confirmed) {
+            flags = flags.with(RunFlag::Checked);
         }
         if is_judged {
-            facets.with(RunFlag::Checked).without(RunFlag::Confirmed)
+            flags.with(RunFlag::Checked).without(RunFlag::Confirmed)
         } else {
-            facets
+            flags
         }
     }
 
@@ -193,18 +191,18 @@ impl RunFlags {
 }
 
 impl From<BTreeSet<RunFlag>> for RunFlags {
-    fn from(facets: BTreeSet<RunFlag>) -> Self {
-        facets.into_iter().fold(RunFlags::NONE, RunFlags::with)
+    fn from(flags: BTreeSet<RunFlag>) -> Self {
+        flags.into_iter().fold(RunFlags::NONE, RunFlags::with)
     }
 }
 
 impl From<RunFlags> for BTreeSet<RunFlag> {
-    fn from(facets: RunFlags) -> Self {
-        facets.iter().collect()
+    fn from(flags: RunFlags) -> Self {
+        flags.iter().collect()
     }
 }
 
-/// How many runs show each facet, or a change to that.
+/// How many runs show each flag, or a change to that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<RunFlag, i64>", into = "BTreeMap<RunFlag, i64>")]
 pub struct RunFlagCounts([i64; RunFlag::ALL.len()]);
@@ -213,18 +211,16 @@ impl RunFlagCounts {
     /// No runs.
     pub const NONE: RunFlagCounts = RunFlagCounts([0; RunFlag::ALL.len()]);
 
-    /// One run that shows `facets`.
+    /// One run that shows `flags`.
     #[must_use]
-    pub fn one(facets: RunFlags) -> Self {
-        RunFlagCounts(RunFlag::ALL.map(|facet| i64::from(facets.has(facet))))
+    pub fn one(flags: RunFlags) -> Self {
+        RunFlagCounts(RunFlag::ALL.map(|flag| i64::from(flags.has(flag))))
     }
 
     /// A run that showed `was` and shows `now`.
     #[must_use]
     pub fn between(was: RunFlags, now: RunFlags) -> Self {
-        RunFlagCounts(
-            RunFlag::ALL.map(|facet| i64::from(now.has(facet)) - i64::from(was.has(facet))),
-        )
+        RunFlagCounts(RunFlag::ALL.map(|flag| i64::from(now.has(flag)) - i64::from(was.has(flag))))
     }
 
     /// Adds `other`.
@@ -234,11 +230,11 @@ impl RunFlagCounts {
         }
     }
 
-    /// How many show `facet`. A sum of changes of which some are still to come never shows less
+    /// How many show `flag`. A sum of changes of which some are still to come never shows less
     /// than zero.
     #[must_use]
-    pub fn get(&self, facet: RunFlag) -> u64 {
-        u64::try_from(self.0[facet as usize]).unwrap_or(0)
+    pub fn get(&self, flag: RunFlag) -> u64 {
+        u64::try_from(self.0[flag as usize]).unwrap_or(0)
     }
 
     /// Is it zero throughout?
@@ -250,7 +246,7 @@ impl RunFlagCounts {
 
 impl From<BTreeMap<RunFlag, i64>> for RunFlagCounts {
     fn from(counts: BTreeMap<RunFlag, i64>) -> Self {
-        RunFlagCounts(RunFlag::ALL.map(|facet| counts.get(&facet).copied().unwrap_or(0)))
+        RunFlagCounts(RunFlag::ALL.map(|flag| counts.get(&flag).copied().unwrap_or(0)))
     }
 }
 
@@ -280,8 +276,8 @@ pub struct ModeShift {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunCounts {
     mark: Mark,
-    /// The facets that count.
-    pub facets: RunFlags,
+    /// The flags that count.
+    pub flags: RunFlags,
     modes: BTreeSet<(FailureMode, Option<ToolName>)>,
 }
 
@@ -295,7 +291,7 @@ impl RunCounts {
     ) -> Self {
         RunCounts {
             mark,
-            facets: RunFlags::of(seen, charges.clone()).counted(mark),
+            flags: RunFlags::of(seen, charges.clone()).counted(mark),
             modes: modes(charges),
         }
     }
@@ -370,12 +366,12 @@ mod tests {
         }
     }
 
-    fn set<const N: usize>(facets: [RunFlag; N]) -> RunFlags {
-        BTreeSet::from(facets).into()
+    fn set<const N: usize>(flags: [RunFlag; N]) -> RunFlags {
+        BTreeSet::from(flags).into()
     }
 
     #[test]
-    fn a_facet_follows_from_the_charges_that_stand() {
+    fn a_flag_follows_from_the_charges_that_stand() {
         let seen = |source| {
             [
                 charge(FailureMode::MajorCorrection, source),
@@ -449,37 +445,36 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_does_not_count_has_no_facets_that_do() {
-        let facets = set([RunFlag::Corrected]);
+    fn a_run_that_does_not_count_has_no_flags_that_do() {
+        let flags = set([RunFlag::Corrected]);
         assert_eq!(
-            [Mark::Acceptable, Mark::Unacceptable].map(|mark| facets.counted(mark)),
-            [facets; 2]
+            [Mark::Acceptable, Mark::Unacceptable].map(|mark| flags.counted(mark)),
+            [flags; 2]
         );
         assert_eq!(
-            [Mark::Idle, Mark::Excluded].map(|mark| facets.counted(mark)),
+            [Mark::Idle, Mark::Excluded].map(|mark| flags.counted(mark)),
             [RunFlags::NONE; 2]
         );
     }
 
     #[test]
-    fn facets_are_written_by_name() {
-        let facets = set([RunFlag::Rework, RunFlag::EscalationDue]);
+    fn flags_are_written_by_name() {
+        let flags = set([RunFlag::Rework, RunFlag::EscalationDue]);
         assert_eq!(
-            serde_json::to_string(&facets).unwrap(),
+            serde_json::to_string(&flags).unwrap(),
             r#"["escalation_due","rework"]"#
         );
         assert_eq!(
             serde_json::from_str::<RunFlags>(r#"["rework","escalation_due"]"#).unwrap(),
-            facets
+            flags
         );
-        assert_eq!(RunFlags::from_bits(facets.bits()), facets);
+        assert_eq!(RunFlags::from_bits(flags.bits()), flags);
         assert_eq!(
-            serde_json::to_string(&RunFlagCounts::between(set([RunFlag::Checked]), facets))
-                .unwrap(),
+            serde_json::to_string(&RunFlagCounts::between(set([RunFlag::Checked]), flags)).unwrap(),
             r#"{"escalation_due":1,"rework":1,"checked":-1}"#
         );
-        for facet in RunFlag::ALL {
-            assert_eq!(serde_json::to_value(facet).unwrap(), facet.as_str());
+        for flag in RunFlag::ALL {
+            assert_eq!(serde_json::to_value(flag).unwrap(), flag.as_str());
         }
     }
 

@@ -241,10 +241,10 @@ impl World {
 
 /// The run, booked in the tally of that day, is looked at and found right.
 fn checked(run: RunRef, booked_at: i64) -> Event {
-    let facets = RunFlags::NONE.judged(true);
+    let flags = RunFlags::NONE.judged(true);
     let revision = Revision {
         run,
-        facets,
+        flags,
         ..revision(0, booked_at, true, Mark::Acceptable, Mark::Acceptable)
     };
     Event::Checked {

@@ -45,8 +45,8 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
                 let shows =
                     RunFlags::from_bits(rng.below(1 << RunFlag::ALL.len()) as u8).counted(now);
                 let revision = Revision {
-                    facets_were: showed,
-                    facets: shows,
+                    flags_were: showed,
+                    flags: shows,
                     ..revision(id, booked_at, high, was, now)
                 };
                 facts.push(event(revision, mode));
@@ -76,12 +76,12 @@ fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
             first.tally(&objective, time(now)),
             second.tally(&objective, time(now))
         );
-        let left = first.full_tally(days(90), time(now)).facets;
-        for facet in RunFlag::ALL {
+        let left = first.full_tally(days(90), time(now)).flags;
+        for flag in RunFlag::ALL {
             assert_eq!(
-                left.get(facet),
-                last.values().filter(|shows| shows.has(facet)).count() as u64,
-                "{facet:?}"
+                left.get(flag),
+                last.values().filter(|shows| shows.has(flag)).count() as u64,
+                "{flag:?}"
             );
         }
         assert_eq!(

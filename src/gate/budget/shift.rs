@@ -14,8 +14,9 @@ pub struct Tally {
     pub high: Count,
     /// Runs that do not count.
     pub idle: u64,
-    /// The facets of the counted runs.
-    pub facets: RunFlagCounts,
+    /// The flags of the counted runs.
+    #[serde(rename = "facets")]
+    pub flags: RunFlagCounts,
 }
 
 /// A change to the counts of one moment, or the sum of such changes.
@@ -27,9 +28,13 @@ pub struct Shift {
     pub high: Delta,
     /// Idle runs.
     pub idle: i64,
-    /// The facets of counted runs.
-    #[serde(default, skip_serializing_if = "RunFlagCounts::is_zero")]
-    pub facets: RunFlagCounts,
+    /// The flags of counted runs.
+    #[serde(
+        default,
+        skip_serializing_if = "RunFlagCounts::is_zero",
+        rename = "facets"
+    )]
+    pub flags: RunFlagCounts,
 }
 
 /// A change to one count.
@@ -58,7 +63,7 @@ impl Shift {
         self.all.add(other.all);
         self.high.add(other.high);
         self.idle = self.idle.saturating_add(other.idle);
-        self.facets.add(other.facets);
+        self.flags.add(other.flags);
     }
 
     pub(super) fn tally(self) -> Tally {
@@ -66,7 +71,7 @@ impl Shift {
             all: self.all.count(),
             high: self.high.count(),
             idle: at_least_zero(self.idle),
-            facets: self.facets,
+            flags: self.flags,
         }
     }
 }

@@ -20,19 +20,23 @@ pub struct Revision {
     pub was: Mark,
     /// What it stands as now.
     pub now: Mark,
-    /// The facets with which it counted.
-    #[serde(default, skip_serializing_if = "RunFlags::is_none")]
-    pub facets_were: RunFlags,
-    /// The facets with which it counts now.
-    #[serde(default, skip_serializing_if = "RunFlags::is_none")]
-    pub facets: RunFlags,
+    /// The flags with which it counted.
+    #[serde(
+        default,
+        skip_serializing_if = "RunFlags::is_none",
+        rename = "facets_were"
+    )]
+    pub flags_were: RunFlags,
+    /// The flags with which it counts now.
+    #[serde(default, skip_serializing_if = "RunFlags::is_none", rename = "facets")]
+    pub flags: RunFlags,
     /// What changes about the counts of failure modes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modes: Vec<ModeShift>,
 }
 
 impl Revision {
-    /// A change of a run's mark alone. Whoever knows which facets and modes change with it adds
+    /// A change of a run's mark alone. Whoever knows which flags and modes change with it adds
     /// them: the writer, from the run index.
     #[must_use]
     pub const fn new(run: RunRef, booked_at: Time, high: bool, was: Mark, now: Mark) -> Self {
@@ -42,18 +46,18 @@ impl Revision {
             high,
             was,
             now,
-            facets_were: RunFlags::NONE,
-            facets: RunFlags::NONE,
+            flags_were: RunFlags::NONE,
+            flags: RunFlags::NONE,
             modes: Vec::new(),
         }
     }
 
-    /// With what changes about the facets and modes of the run.
+    /// With what changes about the flags and modes of the run.
     #[must_use]
     pub fn showing(self, was: &RunCounts, now: &RunCounts) -> Self {
         Revision {
-            facets_were: was.facets,
-            facets: now.facets,
+            flags_were: was.flags,
+            flags: now.flags,
             modes: now.since(was),
             ..self
         }

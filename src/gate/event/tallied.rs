@@ -27,9 +27,13 @@ pub struct TalliedMinute {
     /// The same by the tool that each was seen at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<FailureMode, BTreeMap<ToolName, u64>>,
-    /// The facets of the runs that count.
-    #[serde(default, skip_serializing_if = "RunFlagCounts::is_zero")]
-    pub facets: RunFlagCounts,
+    /// The flags of the runs that count.
+    #[serde(
+        default,
+        skip_serializing_if = "RunFlagCounts::is_zero",
+        rename = "facets"
+    )]
+    pub flags: RunFlagCounts,
 }
 
 impl TalliedMinute {
@@ -43,7 +47,7 @@ impl TalliedMinute {
             idle: 0,
             modes: BTreeMap::new(),
             tools: BTreeMap::new(),
-            facets: RunFlagCounts::NONE,
+            flags: RunFlagCounts::NONE,
         }
     }
 
@@ -61,7 +65,7 @@ impl TalliedMinute {
         if charges.is_empty() && seen.is_none() {
             return;
         }
-        self.facets.add(RunFlagCounts::one(
+        self.flags.add(RunFlagCounts::one(
             RunFlags::of(seen, charges).counted(mark),
         ));
         for shift in mode_shifts(charges) {

@@ -135,7 +135,7 @@ impl WorkflowState {
         let posting = Posting {
             booked_at: at,
             shift: Shift {
-                facets: RunFlagCounts::one(RunFlags::of(seen, charges)),
+                flags: RunFlagCounts::one(RunFlags::of(seen, charges)),
                 ..Shift::of(FAILED, high)
             },
             modes: distinct(charges),
@@ -264,7 +264,7 @@ impl WorkflowState {
                 all: delta(cell.runs),
                 high: delta(cell.high),
                 idle: signed(cell.idle),
-                facets: cell.facets,
+                flags: cell.flags,
             };
             let modes = cell.modes.iter().map(|(mode, count)| ModeShift {
                 mode: mode.clone(),
@@ -367,10 +367,10 @@ fn shift(revision: &Revision) -> Shift {
         Mark::Excluded => (0, 0, 0),
     };
     let (was, now) = (counts(revision.was), counts(revision.now));
-    let facets = RunFlagCounts::between(revision.facets_were, revision.facets);
+    let flags = RunFlagCounts::between(revision.flags_were, revision.flags);
     Shift {
         idle: now.2 - was.2,
-        facets,
+        flags,
         ..Shift::of(
             Delta {
                 runs: now.0 - was.0,

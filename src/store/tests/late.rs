@@ -807,17 +807,17 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
     world.drain();
 }
 
-/// The four numbers' facets of the workflow, as the fold has them after a restart.
-fn facets(dir: &TempDir) -> BTreeMap<&'static str, u64> {
+/// The four numbers' flags of the workflow, as the fold has them after a restart.
+fn flags(dir: &TempDir) -> BTreeMap<&'static str, u64> {
     let state = super::open(dir.path()).unwrap().state;
     let workflow = state.workflow(&"w".into()).unwrap();
     let counts = workflow
         .account()
         .full_tally(time::days(30), at(60_000))
-        .facets;
+        .flags;
     RunFlag::ALL
         .into_iter()
-        .map(|facet| (facet.as_str(), counts.get(facet)))
+        .map(|flag| (flag.as_str(), counts.get(flag)))
         .filter(|(_, count)| *count > 0)
         .collect()
 }
@@ -865,7 +865,7 @@ fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart()
         ("escalation_missed", 1),
         ("rework", 1),
     ];
-    assert_eq!(facets(&dir), all.into());
+    assert_eq!(flags(&dir), all.into());
     // Taken out, taken back, and found wrong after all.
     let world = World::at(dir);
     world
@@ -888,7 +888,7 @@ fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart()
     say(&world, "r3", FailureMode::WrongAction);
     let dir = world.drain();
     assert_eq!(
-        facets(&dir),
+        flags(&dir),
         [
             ("checked", 1),
             ("escalation_caught", 1),
@@ -902,5 +902,5 @@ fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart()
         .revise(by_run("r1"), Change::Reinstate { by: "dana".into() })
         .unwrap();
     let dir = world.drain();
-    assert_eq!(facets(&dir)["corrected"], 1);
+    assert_eq!(flags(&dir)["corrected"], 1);
 }
