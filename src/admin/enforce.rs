@@ -17,7 +17,7 @@ use crate::api::{Moment, Problem, Slug};
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::Mode;
 use crate::gate::policy::finding::RuleName;
-use crate::gate::policy::shadow::watched;
+use crate::gate::policy::shadow::in_shadow;
 use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};
 use crate::gate::verdict::Verdict;
@@ -51,7 +51,7 @@ pub(super) async fn preview(
             format!("no policy of `{name}` is in force"),
         ));
     };
-    let shadow = watched(policy, &table.policies, now);
+    let shadow = in_shadow(policy, &table.policies, now);
     let (whole, until) = match (policy.mode, shadow.iter().map(|rule| rule.until).min()) {
         (Mode::Shadow { until }, _) if now < until => (true, until),
         (Mode::Shadow { .. } | Mode::Enforce, Some(first)) => (false, first),

@@ -20,7 +20,7 @@ use crate::api::{Moment, Problem, Slug};
 use crate::config::quantity::Rate;
 use crate::gate::name::{LevelName, WorkflowName};
 use crate::gate::pace::Pause;
-use crate::gate::policy::shadow::watched;
+use crate::gate::policy::shadow::in_shadow;
 use crate::gate::time::days;
 use crate::ledger::WorkflowHandle;
 use crate::ledger::people::operate::{Scope, View};
@@ -273,7 +273,7 @@ fn workflow_view(state: &AdminState, name: &WorkflowName, view: &View) -> Workfl
         &view.status,
     );
     if let Some(handle) = &view.handle {
-        shown.shadow = watched(
+        shown.shadow = in_shadow(
             &handle.policy,
             &state.ledger().table().policies,
             state.ledger().now(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Moment;
-use crate::gate::policy::shadow::Watched;
+use crate::gate::policy::shadow::ShadowRule;
 
 /// A tool or a rule in shadow: its verdicts are recorded, and calls pass it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -19,14 +19,14 @@ pub struct ShadowView {
     pub place: String,
 }
 
-impl From<Watched> for ShadowView {
-    fn from(watched: Watched) -> Self {
-        let Watched {
+impl From<ShadowRule> for ShadowView {
+    fn from(rule: ShadowRule) -> Self {
+        let ShadowRule {
             tool,
             rule,
             until,
             place,
-        } = watched;
+        } = rule;
         ShadowView {
             tool: tool.to_string(),
             rule: rule.map(|rule| rule.to_string()),

@@ -232,7 +232,7 @@ pub enum Event {
         busy: Busy,
     },
 
-    /// Calls were denied, or would have been where a rule only watches. For the record: the runs
+    /// Calls were denied, or would have been but for shadow. For the record: the runs
     /// they belong to are tallied or booked by other events.
     Refused {
         /// At most [`MOST_REFUSED`] of them.

@@ -252,7 +252,7 @@ impl Living {
         }
         let (shadow, acts) = found
             .into_iter()
-            .partition(|recalled| planned.shadow || recalled.finding.watched);
+            .partition(|recalled| planned.shadow || recalled.finding.in_shadow);
         (checked.found, checked.shadow) = (
             strictest(acts),
             strictest(shadow).map(|recalled| recalled.finding),
@@ -283,10 +283,10 @@ impl Living {
         let detail = format!(
             "{limit} is {used} so far, this call adds {amount}, and above {bound} calls are {what}"
         );
-        let watched = limit.mode.is_shadow(now);
+        let in_shadow = limit.mode.is_shadow(now);
         let finding = Finding {
             place: Some(limit.place.clone()),
-            watched,
+            in_shadow,
             ..Finding::nowhere(verdict, RuleName::Limits, detail)
         };
         DedupFinding {
@@ -332,10 +332,10 @@ fn done_already(duplicate: &dedup::Duplicate, earlier: &EarlierCall, now: Time) 
         dedup::Spelled(duplicate.within),
         earlier_call(earlier)
     );
-    let watched = duplicate.mode.is_shadow(now);
+    let in_shadow = duplicate.mode.is_shadow(now);
     let finding = Finding {
         place: Some(duplicate.place.clone()),
-        watched,
+        in_shadow,
         ..Finding::nowhere(Verdict::Deny, RuleName::Duplicate, detail)
     };
     DedupFinding {

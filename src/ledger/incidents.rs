@@ -18,10 +18,10 @@ use crate::ids;
 
 /// What is known of the incidents of tool APIs.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Mutex<Watched>);
+pub(super) struct Watch(Mutex<WatchState>);
 
 #[derive(Debug, Default)]
-struct Watched {
+struct WatchState {
     incidents: Incidents,
     detectors: BTreeMap<ApiName, Detector>,
     /// Calls and failures as they stood at the last look, while anybody looks.
@@ -34,14 +34,14 @@ struct Watched {
 
 impl Watch {
     pub(super) fn of(incidents: &Incidents, began: Time) -> Self {
-        Watch(Mutex::new(Watched {
+        Watch(Mutex::new(WatchState {
             incidents: incidents.clone(),
             began,
-            ..Watched::default()
+            ..WatchState::default()
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watched> {
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,21 +56,21 @@ impl Ledger {
     /// Looks at what failed since the last look, and opens and closes incidents.
     pub(super) fn watch_apis(&self, now: Time) {
         let failures = self.failures.load(Ordering::Relaxed);
-        let mut watched = self.watch.lock();
-        if watched.seen.is_empty()
-            && watched.failures == failures
-            && watched
+        let mut state = self.watch.lock();
+        if state.seen.is_empty()
+            && state.failures == failures
+            && state
                 .incidents
                 .iter()
                 .all(|incident| incident.closed.is_some())
         {
             return;
         }
-        watched.failures = failures;
-        watched.count(&self.verdict_counts(), now);
-        let turns = watched.judge(now);
+        state.failures = failures;
+        state.count(&self.verdict_counts(), now);
+        let turns = state.judge(now);
         for event in turns {
-            watched.incidents.apply(now, &event);
+            state.incidents.apply(now, &event);
             // A fact, written in the end; until then it is known here.
             drop(self.journal.append(Entry {
                 at: now,
@@ -83,7 +83,7 @@ impl Ledger {
 
 type Counts = [(WorkflowName, ToolName, std::sync::Arc<super::VerdictCounts>)];
 
-impl Watched {
+impl WatchState {
     fn count(&mut self, counts: &Counts, now: Time) {
         for (workflow, tool, counts) in counts {
             let (calls, failures) = (counts.get(Verdict::Allow), counts.failures());
@@ -96,7 +96,7 @@ impl Watched {
                 failures.saturating_sub(seen.1),
             );
             if calls > 0 || failures > 0 {
-                // A call of which a rule only watches is counted under that rule's verdict.
+                // A call that a rule in shadow let pass is counted under that rule's verdict.
                 self.detectors
                     .entry(ApiName::from(tool.api()))
                     .or_default()

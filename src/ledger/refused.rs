@@ -116,7 +116,7 @@ impl Default for TurnedAway {
 }
 
 impl InFlightCall {
-    /// A call that was denied, or would have been where a rule only watches, goes into the journal.
+    /// A call that was denied, or would have been but for shadow, goes into the journal.
     pub(super) fn note_refused(&self, executed: Executed, status: u16, now: Time) {
         if self.decision.verdict != Verdict::Deny {
             return;

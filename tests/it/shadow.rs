@@ -17,8 +17,8 @@ fn in_a_month() -> Date {
     Date(*DAY)
 }
 
-/// `note` with two rules of which `deny` watches, or acts where there is no mode; and `spend` with
-/// a limit that watches.
+/// `note` with two rules of which `deny` is in shadow, or acts where there is no mode; and `spend` with
+/// a limit in shadow.
 fn shop(upstream: &str, mode: &str) -> String {
     let deny = if mode.is_empty() {
         "args.amount > 100.0".to_owned()

@@ -274,7 +274,7 @@ impl Simulation {
         match judge::explain(&case) {
             Ok(findings) => {
                 for finding in findings.iter().filter(|finding| knows(finding.rule)) {
-                    let strictest = if case.watches(finding) {
+                    let strictest = if case.is_shadowed(finding) {
                         &mut shadowed
                     } else {
                         &mut acting

@@ -116,7 +116,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         ));
     }
     answers.extend(
-        [reading.unread, reading.unread_watched]
+        [reading.unread, reading.unread_shadow]
             .into_iter()
             .flatten()
             .map(|finding| found(finding, case)),
@@ -139,7 +139,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
         place,
         detail,
         violations,
-        watched,
+        in_shadow,
         ..
     } = finding;
     // The gate says what binds the level; here it is assumed.
@@ -157,7 +157,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
         verdict,
         place: place.map(|place| place.to_string()),
         detail,
-        shadow: watched,
+        shadow: in_shadow,
         violations,
     }
 }

@@ -26,7 +26,7 @@ pub struct RefusedCall {
     pub rule: Option<Arc<str>>,
     /// The status the agent got.
     pub status: u16,
-    /// Whether it was executed all the same, because the rule only watches.
+    /// Whether it was executed all the same, because the rule is in shadow.
     pub executed: Executed,
 }
 

@@ -66,7 +66,7 @@ impl DedupRules {
 
     /// Does none of them act, because each is in shadow?
     #[must_use]
-    pub fn only_watch(&self, now: Time) -> bool {
+    pub fn is_all_shadow(&self, now: Time) -> bool {
         let mut modes = self
             .duplicate
             .iter()

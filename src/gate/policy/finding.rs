@@ -100,7 +100,7 @@ pub struct Finding {
     /// An operator's clamp binds: it acts in shadow too.
     pub clamped: bool,
     /// The rule itself is in shadow: what it says neither acts nor costs.
-    pub watched: bool,
+    pub in_shadow: bool,
 }
 
 impl Finding {
@@ -126,7 +126,7 @@ impl Finding {
             detail: detail.into(),
             violations: Vec::new(),
             clamped: false,
-            watched: false,
+            in_shadow: false,
         }
     }
 
@@ -135,7 +135,7 @@ impl Finding {
     /// and neither does what a rule says that is only tried out.
     #[must_use]
     pub const fn books(&self) -> Option<FailureMode> {
-        if self.watched {
+        if self.in_shadow {
             return None;
         }
         match (self.verdict, self.rule) {

@@ -6,7 +6,7 @@
 //! allow (G3): a condition that cannot be evaluated holds or denies, and says so.
 //!
 //! What is in shadow is judged like everything else, and kept apart: what acts decides, and what
-//! only watches is on record. A clamp is never in shadow.
+//! only is_shadowed is on record. A clamp is never in shadow.
 
 use super::condition::{Condition, Undecided};
 use super::facts::Facts;
@@ -43,7 +43,7 @@ impl Case<'_> {
             .filter(|tool| self.workflow.tools.contains(&tool.name))
     }
 
-    /// Are all verdicts on the call only watched, but for those of a clamp?
+    /// Are all verdicts on the call on record only, but for those of a clamp?
     #[must_use]
     pub fn is_shadow(&self) -> bool {
         self.workflow.mode.is_shadow(self.now)
@@ -54,8 +54,8 @@ impl Case<'_> {
 
     /// Is the finding on record only, and the call passes it? What a clamp says acts.
     #[must_use]
-    pub fn watches(&self, finding: &Finding) -> bool {
-        !finding.clamped && (finding.watched || self.is_shadow())
+    pub fn is_shadowed(&self, finding: &Finding) -> bool {
+        !finding.clamped && (finding.in_shadow || self.is_shadow())
     }
 }
 
@@ -66,21 +66,21 @@ enum Stop {
     Unreadable(Unreadable),
 }
 
-/// What the rules say of a call: of those that act and of those that only watch the strictest
-/// finding each, and of two as strict the first.
+/// What the rules say of a call: the strictest finding of those that act, and the strictest of those
+/// in shadow. Of two as strict, the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judged {
     /// What decides; `None` allows.
     pub acts: Option<Finding>,
     /// What shadow keeps from acting.
-    pub watched: Option<Finding>,
+    pub shadow: Option<Finding>,
 }
 
 impl Judged {
     /// Adds what a later rule says.
-    fn add(&mut self, finding: Finding, watched: bool) {
-        let strictest = if watched {
-            &mut self.watched
+    fn add(&mut self, finding: Finding, in_shadow: bool) {
+        let strictest = if in_shadow {
+            &mut self.shadow
         } else {
             &mut self.acts
         };
@@ -95,9 +95,9 @@ impl Judged {
     /// The same after what rules say that are asked before.
     #[must_use]
     pub fn after(self, mut earlier: Judged) -> Judged {
-        for (finding, watched) in [(self.acts, false), (self.watched, true)] {
+        for (finding, in_shadow) in [(self.acts, false), (self.shadow, true)] {
             if let Some(finding) = finding {
-                earlier.add(finding, watched);
+                earlier.add(finding, in_shadow);
             }
         }
         earlier
@@ -108,9 +108,9 @@ impl Judged {
 pub fn judge(case: &Case<'_>) -> Result<Judged, Unreadable> {
     let mut judged = Judged::default();
     let walked = walk(case, &mut |finding| {
-        let watched = case.watches(&finding);
-        let decides = finding.verdict == Verdict::Deny && !watched;
-        judged.add(finding, watched);
+        let in_shadow = case.is_shadowed(&finding);
+        let decides = finding.verdict == Verdict::Deny && !in_shadow;
+        judged.add(finding, in_shadow);
         if decides { Err(Stop::Decided) } else { Ok(()) }
     });
     match walked {
@@ -298,7 +298,7 @@ fn condition(
     };
     let found = |detail| {
         Ok(Some(Finding {
-            watched: mode.is_shadow(now),
+            in_shadow: mode.is_shadow(now),
             ..Finding::new(verdict, name, place, detail)
         }))
     };
@@ -328,8 +328,8 @@ fn level(status: &Status, risk: Risk, tool: Option<&Tool>) -> Option<Finding> {
     if verdict == Verdict::Allow {
         return None;
     }
-    // Also where the posture bounds the level as far or further: what only watches the posture does
-    // not lift the clamp.
+    // The clamp is in force although the posture bounds the level as far or further: in shadow the
+    // posture does not act, and the clamp does.
     let clamped = status
         .ceiling
         .as_ref()
@@ -407,7 +407,7 @@ mod tests {
                 );
                 assert_eq!(
                     Finding {
-                        watched: true,
+                        in_shadow: true,
                         ..finding
                     }
                     .books(),

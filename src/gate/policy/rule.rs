@@ -14,13 +14,13 @@ pub enum Mode {
     Enforce,
     /// Verdicts are computed, recorded and counted until then, and the call passes.
     Shadow {
-        /// When watching ends.
+        /// When it ends.
         until: Time,
     },
 }
 
 impl Mode {
-    /// Is what says so only watched at `now`? Shadow ends by itself, without a reload.
+    /// Is a rule, tool or workflow of this mode in shadow at `now`? Shadow ends by itself, without a reload.
     #[must_use]
     pub fn is_shadow(self, now: Time) -> bool {
         matches!(self, Mode::Shadow { until } if now < until)

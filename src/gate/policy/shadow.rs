@@ -6,9 +6,9 @@ use crate::gate::location::SourceLocation;
 use crate::gate::name::ToolName;
 use crate::gate::time::Time;
 
-/// A tool or a rule that only watches.
+/// A tool or a rule in shadow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
+pub struct ShadowRule {
     /// The tool.
     pub tool: ToolName,
     /// Its rule; `None` where every rule of the tool is in shadow.
@@ -22,7 +22,7 @@ pub struct Watched {
 /// The tools that `workflow` reaches and their rules that are in shadow at `now`, in the order of
 /// their names.
 #[must_use]
-pub fn watched(workflow: &Workflow, policies: &PolicySet, now: Time) -> Vec<Watched> {
+pub fn in_shadow(workflow: &Workflow, policies: &PolicySet, now: Time) -> Vec<ShadowRule> {
     let found = |name: &ToolName| {
         policies
             .apis
@@ -39,9 +39,9 @@ pub fn watched(workflow: &Workflow, policies: &PolicySet, now: Time) -> Vec<Watc
         .collect()
 }
 
-fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
-    let watched = |rule: Option<RuleName>, mode: Mode, place: &SourceLocation| match mode {
-        Mode::Shadow { until } if now < until => Some(Watched {
+fn of_tool(tool: &Tool, now: Time) -> Vec<ShadowRule> {
+    let shadow = |rule: Option<RuleName>, mode: Mode, place: &SourceLocation| match mode {
+        Mode::Shadow { until } if now < until => Some(ShadowRule {
             tool: tool.name.clone(),
             rule,
             until,
@@ -49,7 +49,7 @@ fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
         }),
         Mode::Shadow { .. } | Mode::Enforce => None,
     };
-    if let Some(whole) = watched(None, tool.mode, &tool.place) {
+    if let Some(whole) = shadow(None, tool.mode, &tool.place) {
         return vec![whole];
     }
     let conditions = [
@@ -59,7 +59,7 @@ fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
     ];
     let conditions = conditions.into_iter().filter_map(|(name, rule)| {
         rule.as_ref()
-            .and_then(|rule| watched(Some(name), rule.mode, &rule.place))
+            .and_then(|rule| shadow(Some(name), rule.mode, &rule.place))
     });
     let dedup = tool.dedup.iter().flat_map(|rules| {
         let duplicate = rules
@@ -74,6 +74,6 @@ fn of_tool(tool: &Tool, now: Time) -> Vec<Watched> {
         )
     });
     conditions
-        .chain(dedup.filter_map(|(name, mode, place)| watched(Some(name), mode, place)))
+        .chain(dedup.filter_map(|(name, mode, place)| shadow(Some(name), mode, place)))
         .collect()
 }

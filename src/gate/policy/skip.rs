@@ -30,7 +30,7 @@ pub fn releasing(case: &Case<'_>) -> Vec<StepName> {
         return Vec::new();
     };
     // What is in shadow holds nothing.
-    let acting = findings.iter().filter(|finding| !finding.watched);
+    let acting = findings.iter().filter(|finding| !finding.in_shadow);
     let alone = |rule: RuleName| {
         acting.clone().all(|finding| {
             finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped

@@ -276,7 +276,7 @@ mod tests {
             json!({ "sum": "a", "deny_above": "5" }),
             json!({ "sum": "b", "deny_above": "5" }),
         );
-        let watched = |rule: &Value| {
+        let in_shadow = |rule: &Value| {
             let mut rule = rule.clone();
             rule["mode"] = shadow.clone();
             rule
@@ -287,21 +287,21 @@ mod tests {
         for (old, new, tighter) in [
             (Value::Null, with(&[&limit]), true),
             (with(&[&limit]), Value::Null, false),
-            (none.clone(), with(&[&watched(&limit)]), true),
-            (with(&[&watched(&limit)]), with(&[&other, &limit]), true),
+            (none.clone(), with(&[&in_shadow(&limit)]), true),
+            (with(&[&in_shadow(&limit)]), with(&[&other, &limit]), true),
             (
                 with(&[&limit, &other]),
-                with(&[&other, &watched(&limit)]),
+                with(&[&other, &in_shadow(&limit)]),
                 false,
             ),
             (with(&[&limit]), with(&[&other]), false),
             (
                 dedup(limit.clone(), json!([])),
-                dedup(watched(&limit), json!([])),
+                dedup(in_shadow(&limit), json!([])),
                 false,
             ),
             (
-                dedup(watched(&limit), json!([])),
+                dedup(in_shadow(&limit), json!([])),
                 dedup(limit.clone(), json!([])),
                 true,
             ),

@@ -339,7 +339,7 @@ impl Ledger {
             },
         };
         call.decision.shadow = judged
-            .watched
+            .shadow
             .as_ref()
             .map(|finding| (finding.verdict, finding.rule.as_str()));
         let release = match judged.acts {
@@ -350,7 +350,7 @@ impl Ledger {
                 Release::Granted(self.send_edited(call, edited, input)?)
             }
             None => {
-                if let Some(finding) = &judged.watched {
+                if let Some(finding) = &judged.shadow {
                     self.book_finding(&call, finding, now);
                 }
                 Release::Free(call)

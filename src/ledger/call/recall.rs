@@ -108,7 +108,7 @@ impl Ledger {
                 Ok(reading) => reading,
                 Err(Unreadable(what)) => return Planned::Refused(Refusal::Unreadable(what)),
             };
-            planned.spare |= planned.operation.key.is_none() && rules.only_watch(now);
+            planned.spare |= planned.operation.key.is_none() && rules.is_all_shadow(now);
             planned.plan(rules, reading, workflow, agent, subject);
         }
         Planned::This(planned)
@@ -150,7 +150,7 @@ impl Ledger {
             call,
             judged.after(Judged {
                 acts,
-                watched: checked.shadow,
+                shadow: checked.shadow,
             }),
         )
     }

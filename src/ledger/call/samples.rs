@@ -29,10 +29,10 @@ impl InFlightCall {
     ) {
         // In shadow a denial stops nothing, and costs all the same; that of a rule which is only
         // tried out does not.
-        let is_denied = [&judged.acts, &judged.watched]
+        let is_denied = [&judged.acts, &judged.shadow]
             .into_iter()
             .flatten()
-            .any(|finding| finding.verdict == Verdict::Deny && !finding.watched);
+            .any(|finding| finding.verdict == Verdict::Deny && !finding.in_shadow);
         let may_burn = || {
             self.handle
                 .policy

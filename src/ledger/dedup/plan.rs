@@ -117,7 +117,7 @@ impl PlannedOperation {
                     tool: tool.clone(),
                     within: *within,
                 });
-        (self.unread, self.unread_shadow) = (reading.unread, reading.unread_watched);
+        (self.unread, self.unread_shadow) = (reading.unread, reading.unread_shadow);
     }
 
     /// Two limits over the same sum, such as one an hour and one a day, share it.

@@ -107,7 +107,7 @@ fn a_span_of_the_journal_is_what_a_look_at_all_of_it_finds() {
 #[test]
 fn calls_that_went_in_spite_of_a_rule_are_counted_by_tool_and_rule() {
     let world = World::new();
-    let watched = |n: u64, verdict, executed| CallRecord {
+    let in_shadow = |n: u64, verdict, executed| CallRecord {
         verdict,
         executed,
         rule: Some("hold_when".into()),
@@ -116,21 +116,21 @@ fn calls_that_went_in_spite_of_a_rule_are_counted_by_tool_and_rule() {
     world.journal.record(run(
         Some("first"),
         vec![
-            watched(1, Verdict::Hold, Executed::Yes),
-            watched(2, Verdict::Hold, Executed::Unknown),
+            in_shadow(1, Verdict::Hold, Executed::Yes),
+            in_shadow(2, Verdict::Hold, Executed::Unknown),
         ],
     ));
     world.journal.record(run(
         Some("second"),
         vec![
-            watched(3, Verdict::Deny, Executed::Yes),
+            in_shadow(3, Verdict::Deny, Executed::Yes),
             call(4, "api/refund", Risk::High, None),
         ],
     ));
     // What was held or denied, and did not go, was no shadow.
     world.journal.record(run(
         Some("third"),
-        vec![watched(5, Verdict::Hold, Executed::No)],
+        vec![in_shadow(5, Verdict::Hold, Executed::No)],
     ));
     world.settle();
     let found = world.records.shadowed(at(-1_000), at(1_000)).unwrap();

@@ -111,7 +111,7 @@ fn shadow_ends_with_its_time_and_without_a_reload() {
         };
         assert_eq!(finding.rule.as_str(), rule);
     }
-    // What was done while the rule only watched was done.
+    // What was done while the rule was in shadow was done.
     assert_eq!(rule(ask(&desk, "api/tried", 1, "A-2")), "duplicate");
     desk.journal.write();
     // From then on it costs, as any rule.
@@ -128,7 +128,7 @@ fn shadow_ends_with_its_time_and_without_a_reload() {
 
 #[test]
 fn of_two_rules_the_one_that_acts_decides() {
-    // Its `forbidden` acts, its `deny_when` watches.
+    // Its `forbidden` acts, its `deny_when` is in shadow.
     let desk = desk();
     assert_eq!(rule(ask(&desk, "api/ban", 1, "deny")), "forbidden");
     // What a level holds is put to a person under the level's name, and what shadow would have
@@ -193,7 +193,7 @@ fn a_clamp_is_never_in_shadow() {
                 .clamp(&Scope::All, &"halted".into(), &"ada".into(), "stop", None)
                 .unwrap(),
         );
-        // Also where a rule that is asked before it would have denied the call, and only watches.
+        // Also where a rule that is asked before it would have denied the call, and is in shadow.
         assert_eq!(rule(ask(&desk, "api/tried", 1, "deny")), "level");
         if mode == whole {
             for tool in ["api/ban", "api/form"] {

@@ -24,7 +24,7 @@ pub struct DedupReading {
     /// What gave no answer: the call is held.
     pub unread: Option<Finding>,
     /// What gave no answer to a rule in shadow.
-    pub unread_watched: Option<Finding>,
+    pub unread_shadow: Option<Finding>,
 }
 
 /// Reads a call of `tool`, at `now`.
@@ -93,13 +93,13 @@ pub fn read(
 }
 
 impl DedupReading {
-    fn hold(&mut self, rule: RuleName, place: &SourceLocation, watched: bool, why: String) {
+    fn hold(&mut self, rule: RuleName, place: &SourceLocation, in_shadow: bool, why: String) {
         let finding = Finding {
-            watched,
+            in_shadow,
             ..Finding::new(Verdict::Hold, rule, place, why)
         };
-        let unread = if watched {
-            &mut self.unread_watched
+        let unread = if in_shadow {
+            &mut self.unread_shadow
         } else {
             &mut self.unread
         };
