@@ -146,8 +146,8 @@ fn rank(media: &str) -> u8 {
 }
 
 fn compiled(converted: &Converted) -> Result<Schema, OpenApiError> {
-    Schema::compile_or_say(converted.schema.clone()).map_err(|refusal| {
+    Schema::compile_located(converted.schema.clone()).map_err(|fault| {
         let hint = "correct the document, or write `arguments` (and `parameters`) for the tool, which then count instead";
-        OpenApiError::at(converted.origin(&refusal.pointer), refusal.message, hint)
+        OpenApiError::at(converted.origin(&fault.pointer), fault.message, hint)
     })
 }

@@ -51,29 +51,29 @@ pub struct Violation {
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct SchemaFault {
     /// JSON pointer to the part of the schema; empty where it is the whole.
     pub pointer: String,
     /// What is wrong, as a sentence without its full stop.
     pub message: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for SchemaFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl From<String> for Refusal {
+impl From<String> for SchemaFault {
     fn from(message: String) -> Self {
-        Refusal {
+        SchemaFault {
             pointer: String::new(),
             message,
         }
     }
 }
 
-impl From<&str> for Refusal {
+impl From<&str> for SchemaFault {
     fn from(message: &str) -> Self {
         message.to_owned().into()
     }
@@ -95,14 +95,14 @@ impl Schema {
     /// # Errors
     /// A sentence about what is wrong with the schema.
     pub fn compile(source: Value) -> Result<Self, String> {
-        Schema::compile_or_say(source).map_err(|refusal| refusal.to_string())
+        Schema::compile_located(source).map_err(|fault| fault.to_string())
     }
 
-    /// The same, with the place in the schema apart.
+    /// The same, with the fault located in the schema.
     ///
     /// # Errors
     /// What is wrong with the schema, and where.
-    pub fn compile_or_say(source: Value) -> Result<Self, Refusal> {
+    pub fn compile_located(source: Value) -> Result<Self, SchemaFault> {
         let depth = bounds::check(&source)?;
         let patterns = || {
             PatternOptions::regex()
@@ -115,13 +115,13 @@ impl Schema {
             .offline()
             .with_pattern_options(patterns())
             .build(&source)
-            .map_err(|error| refusal(&error))?;
+            .map_err(|error| fault(&error))?;
         let in_place = jsonschema::options_for::<Borrowed>()
             .with_draft(draft)
             .offline()
             .with_pattern_options(patterns())
             .build(&source);
-        let in_place = in_place.map_err(|error| refusal(&error))?;
+        let in_place = in_place.map_err(|error| fault(&error))?;
         Ok(Schema {
             source,
             in_place,
@@ -390,14 +390,14 @@ fn draft_of(source: &Value) -> Result<Draft, String> {
     })
 }
 
-fn refusal(error: &ValidationError<'_>) -> Refusal {
-    Refusal {
+fn fault(error: &ValidationError<'_>) -> SchemaFault {
+    SchemaFault {
         pointer: error.instance_path().to_string(),
-        message: refused(error),
+        message: explained(error),
     }
 }
 
-fn refused(error: &ValidationError<'_>) -> String {
+fn explained(error: &ValidationError<'_>) -> String {
     let at = error.instance_path().to_string();
     let place = if at.is_empty() {
         "the schema".to_owned()
