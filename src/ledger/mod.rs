@@ -56,8 +56,8 @@ pub struct Ledger {
     approvals: DashMap<ApprovalId, WorkflowName>,
     /// Approvals that wait for reviewers, and places taken for some that are about to.
     pending: Arc<AtomicUsize>,
-    /// What concerns every workflow and is not durable yet. Held while such an event is handed over
-    /// and reaches every shard.
+    /// What concerns every workflow and is not durable yet. Held while such an event reaches every
+    /// shard and is handed over.
     everywhere: Mutex<Vec<(Ticket, Entry)>>,
     /// Who may decide on held calls.
     approvers: people::approvers::Approvers,
@@ -433,7 +433,8 @@ impl Projection for Ledger {
         } else {
             let shard = self.add_shard(workflow, state);
             for (ticket, entry) in &*everywhere {
-                shard.join(*ticket, entry);
+                shard.announce(entry);
+                shard.enqueued(*ticket, entry);
             }
         }
     }

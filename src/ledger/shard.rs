@@ -3,9 +3,10 @@
 //!
 //! Tighten first, loosen last: an event that can only tighten is applied here at once, and again by
 //! the fold when it is written; any other shows here only when it is durable. Entries are handed to
-//! the journal under the shard's lock, so that their order here is their order there. Where the
-//! fold turns out to have seen anything else than what was applied here, in another order or at
-//! another time, the fold is believed.
+//! the journal under the shard's lock, so that their order here is their order there. An event that
+//! concerns every workflow is applied to every shard first and handed over then: no call can stand
+//! behind it in the journal that has not seen it. Where the fold turns out to have seen anything
+//! else than what was applied here, in another order or at another time, the fold is believed.
 //!
 //! # Lock order
 //!
@@ -67,6 +68,10 @@ pub struct Live {
     state: WorkflowState,
     /// Handed to the journal and not durable yet, by ticket.
     unconfirmed: VecDeque<(Ticket, Entry)>,
+    /// What concerns every workflow and acts here already, until its ticket is known.
+    announced: Option<Entry>,
+    /// Was anything applied behind the announced entry that may stand before it in the journal?
+    reordered: bool,
     /// Approvals with a decision on its way to disk.
     deciding: Vec<ApprovalId>,
     /// Approvals that are on their way to disk themselves.
@@ -168,12 +173,17 @@ impl Live {
     fn believe(&mut self, fold: &WorkflowState) {
         let seen = self.state.now();
         let Live {
-            state, unconfirmed, ..
+            state,
+            unconfirmed,
+            announced,
+            ..
         } = self;
         *state = fold.clone();
-        for (_, entry) in unconfirmed
+        for entry in unconfirmed
             .iter()
-            .filter(|(_, entry)| entry.event.tightens())
+            .map(|(_, entry)| entry)
+            .chain(&*announced)
+            .filter(|entry| entry.event.tightens())
         {
             if entry.workflow.is_some() {
                 state.apply(entry.at, &entry.event);
@@ -182,6 +192,8 @@ impl Live {
             }
         }
         state.advance(seen);
+        // What was appended since the announcement has its place only once that has its ticket.
+        self.reordered = self.reordered && self.announced.is_some();
     }
 }
 
@@ -195,6 +207,8 @@ impl Shard {
         let live = Live {
             state,
             unconfirmed: VecDeque::new(),
+            announced: None,
+            reordered: false,
             deciding: Vec::new(),
             holding: Vec::new(),
             watchers: Vec::new(),
@@ -279,6 +293,7 @@ impl Shard {
         };
         if entry.event.tightens() {
             let effects = live.state.apply(at, &entry.event);
+            live.reordered |= live.announced.is_some();
             self.changed(live, &entry.event, !effects.is_empty());
         }
         if let (Event::Decided { approval, .. }, false) = (&entry.event, entry.event.tightens()) {
@@ -301,20 +316,28 @@ impl Shard {
         appended
     }
 
-    /// An entry that concerns every workflow was handed to the journal: where it tightens, it acts
-    /// here at once.
-    pub fn join(&self, ticket: Ticket, entry: &Entry) {
+    /// An entry that concerns every workflow is about to be handed to the journal. Where it
+    /// tightens, it acts here from now on, so that whatever this shard hands over behind it has
+    /// been judged by it. [`Shard::enqueued`] must follow.
+    pub fn announce(&self, entry: &Entry) {
         let mut live = self.lock();
         if entry.event.tightens() {
             let effects = live.state.apply_everywhere(entry.at, &entry.event);
+            live.announced = Some(entry.clone());
             self.changed(&mut live, &entry.event, !effects.is_empty());
         }
-        let place = live
+    }
+
+    /// The announced entry was handed to the journal with this ticket.
+    pub fn enqueued(&self, ticket: Ticket, entry: &Entry) {
+        let mut live = self.lock();
+        live.announced = None;
+        let index = live
             .unconfirmed
             .iter()
             .rposition(|(known, _)| *known < ticket)
             .map_or(0, |before| before + 1);
-        live.unconfirmed.insert(place, (ticket, entry.clone()));
+        live.unconfirmed.insert(index, (ticket, entry.clone()));
     }
 
     /// `entries` are durable, and `state` is the fold behind them.
@@ -347,6 +370,7 @@ impl Shard {
         // What tightened is in the living state already, in the journal's order. Anything else is
         // taken from the fold, and what is not durable yet goes on top.
         if as_applied
+            && !live.reordered
             && entries
                 .iter()
                 .all(|entry| entry.event.tightens() || matches!(entry.event, Event::Followed(_)))

@@ -671,7 +671,8 @@ impl Ledger {
         }
     }
 
-    /// One such event after the other: each has reached every shard before the next is handed over.
+    /// Appends an event that concerns every workflow. One such event after the other: each has
+    /// reached every shard before the next does.
     pub(in crate::ledger) fn append_everywhere(&self, now: Time, event: Event) -> Durable {
         self.append_to_all(
             self.everywhere(),
@@ -688,10 +689,15 @@ impl Ledger {
         mut everywhere: MutexGuard<'_, Vec<(Ticket, Entry)>>,
         entry: Entry,
     ) -> Durable {
-        let appended = self.journal.append(entry.clone());
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
-        for shard in shards {
-            shard.join(appended.ticket, &entry);
+        // Tightened before it is handed over: a call that a shard hands over later stands behind
+        // it in the journal, and may not rest on what it takes away.
+        for shard in &shards {
+            shard.announce(&entry);
+        }
+        let appended = self.journal.append(entry.clone());
+        for shard in &shards {
+            shard.enqueued(appended.ticket, &entry);
         }
         everywhere.push((appended.ticket, entry));
         appended.durable

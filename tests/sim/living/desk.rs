@@ -41,6 +41,7 @@ use burngate::ledger::call::in_flight::InFlightCall;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::{Bounds, Ledger, WorkflowHandle};
 
+use super::handover::Handover;
 use crate::world::{START, terms};
 
 /// The hands of a clock: wall and boot.
@@ -148,6 +149,8 @@ pub(crate) struct Desk {
     source: Moved,
     pub(crate) clock: Arc<GateClock<Moved>>,
     pub(crate) journal: Arc<MemoryJournal>,
+    /// The way from the ledger to the journal.
+    pub(crate) handover: Arc<Handover>,
     pub(crate) ledger: Arc<Ledger>,
     policies: Arc<PolicySet>,
     api: Arc<Api>,
@@ -406,10 +409,11 @@ impl Desk {
     ) -> Self {
         let state: State = journal.state();
         let clock = Arc::new(GateClock::reading(source.clone(), state.now()));
+        let handover = Handover::to(Arc::clone(&journal));
         let ledger = Ledger::new(
             &state,
             Arc::clone(&policies),
-            journal.clone(),
+            handover.clone(),
             clock.clone(),
             Bounds { holds },
         )
@@ -429,6 +433,7 @@ impl Desk {
             source,
             clock,
             journal,
+            handover,
             ledger,
             policies,
             api,

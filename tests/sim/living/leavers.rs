@@ -1,7 +1,8 @@
 //! Whoever is taken off the list has approved nothing, wherever their decision was on its way to
 //! (G4, G9, G12).
 
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 
 use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::Event;
@@ -11,6 +12,7 @@ use burngate::ledger::people::operate::OperateError;
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, decision, passed};
+use super::handover::Side;
 
 fn name(
     desk: &Desk,
@@ -86,6 +88,55 @@ fn a_decision_on_its_way_to_disk_counts_for_nothing_once_they_are_gone() {
     assert!(matches!(again.call(None, "api/pay", 1), Admit::Held { .. }));
     assert_eq!(again.ledger.approvers().len(), 2);
     ends_well(&desk);
+}
+
+fn leaves(event: &Event) -> bool {
+    matches!(event, Event::ApproversNamed { .. })
+}
+
+#[test]
+fn g4_a_call_that_comes_right_behind_their_leaving_finds_their_approval_gone() {
+    let desk = Arc::new(Desk::new(Rules::default()));
+    drop(name(&desk, &["dana", "eli"]));
+    desk.journal.write();
+    let id = desk.held(1);
+    approve(&desk, id, "dana").unwrap();
+    desk.journal.write();
+    let (caller, passed) = (Arc::clone(&desk), Arc::new(AtomicBool::new(false)));
+    let has_passed = Arc::clone(&passed);
+    desk.handover.interrupt(Side::Behind, leaves, move || {
+        if let Admit::Pass { permit, .. } = caller.call(None, "api/pay", 1) {
+            passed.store(true, Ordering::SeqCst);
+            drop(permit.spend());
+        }
+    });
+    drop(name(&desk, &["eli"]));
+    assert!(!has_passed.load(Ordering::SeqCst), "her approval passed it");
+    ends_well(&desk);
+}
+
+#[test]
+fn g12_what_comes_between_their_leaving_and_the_journal_stands_as_the_fold_sees_it() {
+    let desk = Arc::new(Desk::new(Rules {
+        people: 2,
+        ..Rules::default()
+    }));
+    drop(name(&desk, &["dana", "eli"]));
+    desk.journal.write();
+    let id = desk.held(1);
+    approve(&desk, id, "dana").unwrap();
+    desk.journal.write();
+    let withdraws = Arc::clone(&desk);
+    desk.handover.interrupt(Side::Before, leaves, move || {
+        drop(withdraws.ledger.withdraw(id, "no longer needed").unwrap());
+    });
+    drop(name(&desk, &["eli"]));
+    ends_well(&desk);
+    let decisions = desk.ledger.approval(id).unwrap().1.decisions;
+    assert!(
+        !decisions[0].void,
+        "it was withdrawn before dana left, and keeps what she decided"
+    );
 }
 
 #[test]

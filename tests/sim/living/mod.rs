@@ -16,6 +16,7 @@ mod earn;
 mod escalation;
 mod exposure;
 mod grants;
+mod handover;
 mod in_flight;
 mod incidents;
 mod leaps;
