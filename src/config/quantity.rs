@@ -372,8 +372,10 @@ mod tests {
 
     #[test]
     fn the_longest_duration_is_a_century() {
-        assert!("36500d".parse::<Interval>().is_ok());
-        assert!("36501d".parse::<Interval>().is_err());
+        let longest = MAX_DURATION.as_millis();
+        assert_eq!(interval("36500d"), Some(longest));
+        assert_eq!(interval(&format!("{longest}ms")), Some(longest));
+        assert_eq!(interval(&format!("{}ms", longest + 1)), None);
     }
 
     #[test]

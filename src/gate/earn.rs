@@ -30,8 +30,8 @@ pub const MOST_SAMPLES: usize = 2_048;
 pub const REGAIN: Duration = days(30);
 /// The name of the step that leads back to a level that was lost.
 pub const REGAINED: &str = "regain";
-/// One run excluded of so many counted, or more, stops promotion.
-const MOST_EXCLUDED: i64 = 50;
+/// More than one run excluded of so many counted stops promotion.
+const EXCLUDED_ONE_IN: i64 = 50;
 const DAY_MS: i64 = 86_400_000;
 
 /// What a workflow can earn.
@@ -279,7 +279,7 @@ impl Earned {
     /// than what was left in.
     #[must_use]
     pub const fn is_thinned(&self) -> bool {
-        self.excluded * MOST_EXCLUDED > self.runs
+        self.excluded * EXCLUDED_ONE_IN > self.runs
     }
 
     /// How far every step is that was not taken, in the policy's order; the way back to a lost
@@ -679,4 +679,44 @@ const fn day(at: Time) -> i64 {
 
 const fn max(one: i64, other: i64) -> i64 {
     if one > other { one } else { other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(n: usize) -> RunRef {
+        RunRef {
+            agent: "bot".into(),
+            run: n.to_string().as_str().into(),
+        }
+    }
+
+    #[test]
+    fn g7_as_many_runs_are_evidence_as_the_bound_and_then_the_oldest_goes() {
+        let mut earned = Earned::new(Time::default(), Posture::Healthy);
+        let mut approve = |n: usize| {
+            earned.approved(&run(n), &["small-refunds".into()], Time::default());
+            let oldest = earned.samples[0].run.clone();
+            (earned.samples.len(), oldest)
+        };
+        for n in 0..MOST_SAMPLES {
+            assert_eq!(approve(n), (n + 1, run(0)));
+        }
+        assert_eq!(approve(MOST_SAMPLES), (MOST_SAMPLES, run(1)));
+        assert_eq!(
+            approve(MOST_SAMPLES),
+            (MOST_SAMPLES, run(1)),
+            "a run that is known takes no room"
+        );
+    }
+
+    #[test]
+    fn exclusions_stop_promotion_above_one_in_fifty_and_not_at_it() {
+        let mut earned = Earned::new(Time::default(), Posture::Healthy);
+        (earned.runs, earned.excluded) = (2 * EXCLUDED_ONE_IN, 2);
+        assert!(!earned.is_thinned());
+        earned.runs -= 1;
+        assert!(earned.is_thinned());
+    }
 }

@@ -11,6 +11,7 @@ use burngate::gate::risk::Tier;
 use burngate::gate::state::State;
 use burngate::gate::terms::Terms;
 use burngate::gate::time::days;
+use burngate::gate::workflow::MAX_WAIVERS;
 
 use crate::world::{
     DAY, HOUR, MINUTE, Rng, START, accepted, booked, clamp, entry, everywhere, level, of,
@@ -352,6 +353,8 @@ fn a_waiver_is_short_rare_and_never_in_breached() {
     state.advance(time(START + DAY));
     assert!(of(&state).waiver().is_none() && level(&state) == "supervised");
 
+    assert_eq!(MAX_WAIVERS, 2, "one was given; the second is the last");
+    assert!(of(&state).may_waive(time(START + 2 * DAY)));
     state.apply(&entry(START + 2 * DAY, waived(START + 2 * DAY + HOUR)));
     assert!(!of(&state).may_waive(time(START + 3 * DAY)));
     state.apply(&entry(

@@ -15,7 +15,7 @@ use crate::gate::policy::schema::parameter::{Form, Within};
 use crate::gate::policy::{Parameter, Pattern, Protocol, Schema, Upstream};
 
 /// The most parameters that a tool describes.
-const MAX_PARAMETERS: usize = 200;
+pub(super) const MAX_PARAMETERS: usize = 200;
 
 /// An API's `OpenAPI` document, and which of its operations tools name.
 pub(super) struct OpenApi<'f> {

@@ -21,9 +21,9 @@ use crate::gate::policy::finding::RuleName;
 use crate::gate::time::{days, hours};
 
 /// The most steps of one workflow.
-const MAX_STEPS: usize = 32;
+pub(super) const MAX_STEPS: usize = 32;
 /// The largest factor of a volume step.
-const MAX_TIMES: u32 = 1_000;
+pub(super) const MAX_TIMES: u32 = 1_000;
 /// The rules whose reviews can be skipped. An escalation hands a case to a person, strict
 /// validation holds calls that no schema describes, and `always` is never relaxed.
 const SKIPPED: [RuleName; 2] = [RuleName::HoldWhen, RuleName::Level];

@@ -8,6 +8,7 @@ use super::written::{items, name, place, required, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::source::decode::{At, Setting};
 use crate::config::source::process::{AgentEntry, ProcessDocument, ReviewerEntry, ReviewerRole};
+use crate::config::source::tree::SourceSpan;
 use crate::gate::digest::Digest;
 use crate::gate::location::SourceLocation;
 use crate::gate::name::{AgentName, PersonName, WorkflowName};
@@ -147,15 +148,8 @@ fn agents(
             place,
         });
     }
-    if agents.len() > MAX_PEOPLE {
-        notes.error(
-            span,
-            format!(
-                "`agents`: expected at most {MAX_PEOPLE}, found {}",
-                agents.len()
-            ),
-        );
-    } else if document.agents.value().is_some_and(Vec::is_empty) {
+    bounded("agents", agents.len(), span.clone(), notes);
+    if document.agents.value().is_some_and(Vec::is_empty) {
         notes
             .error(span, "`agents` is empty: nobody could call")
             .hint("list the agents, or leave the key out to let any local caller in");
@@ -240,14 +234,17 @@ fn reviewers(
             });
         }
     }
-    if reviewers.len() > MAX_PEOPLE {
+    let span = span_of(&document.reviewers).unwrap_or_default();
+    bounded("reviewers", reviewers.len(), span, notes);
+    reviewers
+}
+
+/// Reports a list under `key` that is longer than [`MAX_PEOPLE`].
+pub(super) fn bounded(key: &str, count: usize, span: SourceSpan, notes: &mut Notes<'_>) {
+    if count > MAX_PEOPLE {
         notes.error(
-            span_of(&document.reviewers).unwrap_or_default(),
-            format!(
-                "`reviewers`: expected at most {MAX_PEOPLE}, found {}",
-                reviewers.len()
-            ),
+            span,
+            format!("`{key}`: expected at most {MAX_PEOPLE}, found {count}"),
         );
     }
-    reviewers
 }

@@ -11,7 +11,7 @@ use crate::gate::policy::Mode;
 use crate::gate::time::{Time, days};
 
 /// How long shadow mode may last: a rule that is not enforced must not be forgotten.
-const MAX_SHADOW: Duration = days(60);
+pub(super) const MAX_SHADOW: Duration = days(60);
 
 /// Do verdicts act, or are they only recorded, and until when? Reports `until` without
 /// `mode: shadow`, and shadow mode with no end or with a late one.

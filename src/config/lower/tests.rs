@@ -622,8 +622,8 @@ fn a_history_goes_to_one_name_and_to_another_than_it_has() {
 fn shadow_lasts_at_most_sixty_days_from_now() {
     let until = |day: &str| loaded_mode(&format!("{TRIAGE}mode: shadow\nuntil: {day}\n"));
     let (last, one_past) = (
-        NOW.plus(days(60)).as_millis(),
-        NOW.plus(days(60)).as_millis() + 1,
+        NOW.plus(mode::MAX_SHADOW).as_millis(),
+        NOW.plus(mode::MAX_SHADOW).as_millis() + 1,
     );
     let written = |millis| crate::config::quantity::Date(Time::from_millis(millis)).to_string();
     assert_eq!(
@@ -783,6 +783,25 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
         "cannot be called"
     ));
 
+    let steps = |count| {
+        let steps = list(count, |n| {
+            format!("{{ step: s{n}, after: 30d, volume: x2, how: propose }}")
+        });
+        workflow(&format!("earn: [{steps}]"))
+    };
+    let too_many = "`earn`: expected at most";
+    assert!(!steps(earn::MAX_STEPS).contains(too_many));
+    assert!(steps(earn::MAX_STEPS + 1).contains(too_many));
+
+    let parameters = |count| {
+        let parameters = list(count, |n| {
+            format!("{{ name: p{n}, in: query, schema: {{ type: string }} }}")
+        });
+        tool(&format!("parameters: [{parameters}]"))
+    };
+    assert_eq!(parameters(described::MAX_PARAMETERS), "");
+    assert!(parameters(described::MAX_PARAMETERS + 1).contains("describes at most"));
+
     let levels = |count| {
         format!(
             "{TRIAGE}levels: [{}]\n",
@@ -801,6 +820,26 @@ fn every_maximum_holds_at_its_bound_and_not_one_past_it() {
 }
 
 #[test]
+fn as_many_documents_are_read_as_the_bound_and_one_more_is_an_error() {
+    // A file holds a thousand at most.
+    let errors = |count: usize| {
+        let numbers: Vec<_> = (0..count).collect();
+        let text = |numbers: &[usize]| {
+            let one = |text: String, n: &usize| text + &format!("---\napi: a{n}\n");
+            numbers.iter().fold(String::new(), one)
+        };
+        let texts: Vec<_> = numbers.chunks(1_000).map(text).collect();
+        let files = files(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut notes: Vec<_> = files.iter().map(Notes::on).collect();
+        let (documents, _) = read(&files, &mut notes);
+        assert_eq!(documents.len(), count);
+        notes.into_iter().flat_map(Notes::into_found).count()
+    };
+    assert_eq!(errors(MAX_DOCUMENTS), 0);
+    assert_eq!(errors(MAX_DOCUMENTS + 1), 1);
+}
+
+#[test]
 fn every_bound_of_a_value_holds_at_its_end_and_not_past_it() {
     let listen = |count| {
         configuration::process_of(&format!(
@@ -812,7 +851,18 @@ fn every_bound_of_a_value_holds_at_its_end_and_not_past_it() {
     assert!(listen(listen::MAX_LISTEN + 1).is_err());
 
     assert!(tool(&format!("timeout: {}h", 1)).is_empty());
-    assert!(tool("body: 1GiB").is_empty());
+    assert!(tool(&format!("body: {}B", api::MAX_BODY)).is_empty());
+    assert!(!tool(&format!("body: {}B", api::MAX_BODY + 1)).is_empty());
+
+    let grows =
+        |times| format!("earn: [ {{ step: more, after: 30d, volume: x{times}, how: propose }} ]");
+    let too_much = "expected a factor of at most";
+    assert!(!workflow(&grows(earn::MAX_TIMES)).contains(too_much));
+    assert!(workflow(&grows(earn::MAX_TIMES + 1)).contains(too_much));
+
+    let checks = |weekly| format!("check: {{ min: {weekly}/week }}");
+    assert_eq!(workflow(&checks(workflow::MOST_CHECKS)), "");
+    assert!(workflow(&checks(workflow::MOST_CHECKS + 1)).contains("runs a week"));
     assert!(
         workflow("objective: { target: 99.999%, window: 90d, expected_runs: 1000000000 }")
             .is_empty()

@@ -45,7 +45,7 @@ const REPEATS: u32 = 10;
 const LOOP: RangeInclusive<u64> = 2..=1_000_000;
 
 /// The most runs that `check.min` can put to people each week: they could not judge more.
-const MOST_CHECKS: u32 = 10_000;
+pub(super) const MOST_CHECKS: u32 = 10_000;
 
 /// Lowers `document`. Errors go to `notes`; `None` where there is no workflow to go on with.
 pub(super) fn lower(

@@ -13,7 +13,7 @@ use super::schema::{Converted, convert};
 use crate::gate::policy::schema::parameter::{Form, Within};
 
 /// The most parameters of an operation.
-const MAX_PARAMETERS: usize = 200;
+pub(super) const MAX_PARAMETERS: usize = 200;
 
 /// A parameter before its schema is compiled.
 #[derive(Debug)]

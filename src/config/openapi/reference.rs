@@ -10,7 +10,7 @@ use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::schema::decoded;
 
 /// How many references may lead to one another before something is reached.
-const MAX_HOPS: usize = 32;
+pub(super) const MAX_HOPS: usize = 32;
 
 /// A part of the document, found through any number of references.
 #[derive(Debug, Clone)]

@@ -22,10 +22,10 @@ pub(super) enum Dialect {
 }
 
 /// The most schemas that one body or parameter is made of.
-const MAX_SCHEMAS: usize = 10_000;
+pub(super) const MAX_SCHEMAS: usize = 10_000;
 
 /// How deep schemas nest inside one another.
-const MAX_NESTING: usize = 64;
+pub(super) const MAX_NESTING: usize = 64;
 
 /// Keywords that judge, and hold no schema.
 const KEPT: [&str; 27] = [

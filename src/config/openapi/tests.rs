@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::pointer_index::PointerIndex;
+use super::schema::Dialect;
 use super::*;
 use crate::config::diagnostics::SourceFile;
 use crate::gate::json::Json;
@@ -366,6 +367,78 @@ fn a_fault_has_a_place_in_json_and_yaml() {
     assert_eq!(
         (broken.span, broken.message.as_str()),
         (Some(8..8), "this cannot be read as JSON: expected value")
+    );
+}
+
+#[test]
+fn g7_a_document_is_full_at_its_bounds() {
+    let of = |paths: &Value| {
+        let document = json!({ "openapi": "3.1.0", "paths": paths });
+        let file = SourceFile::new("shop.json", document.to_string());
+        OpenApiDocument::read(&file).map(|document| document.operations().len())
+    };
+    let paths = |count: usize| -> Value {
+        let path = |n: usize| (format!("/p{n}"), json!({ "get": {} }));
+        Value::Object((0..count).map(path).collect())
+    };
+    assert_eq!(of(&paths(MAX_OPERATIONS)).unwrap(), MAX_OPERATIONS);
+    let too_many = of(&paths(MAX_OPERATIONS + 1)).unwrap_err().message;
+    assert!(too_many.contains("operations"), "{too_many}");
+}
+
+#[test]
+fn g7_an_operation_has_as_many_parameters_as_the_bound_and_no_more() {
+    let parameters = |count: usize| {
+        let of = |n: usize| json!({ "name": format!("p{n}"), "in": "query", "schema": { "type": "string" } });
+        let document = json!({
+            "openapi": "3.1.0",
+            "paths": { "/orders": { "get": { "parameters": (0..count).map(of).collect::<Vec<_>>() } } },
+        });
+        let file = SourceFile::new("shop.json", document.to_string());
+        let document = OpenApiDocument::read(&file).unwrap();
+        let operation = document.operations()[0].clone();
+        parameters::of(&document, &operation, &[]).map(|found| found.len())
+    };
+    let most = parameters::MAX_PARAMETERS;
+    assert_eq!(parameters(most).unwrap(), most);
+    assert!(parameters(most + 1).is_err());
+}
+
+#[test]
+fn g7_references_lead_to_one_another_as_often_as_the_bound_and_no_more() {
+    // A part counts as reached only once it is seen that it leads no further.
+    let root = |parts: usize| {
+        let last = parts - 1;
+        let hop = |n: usize| (format!("s{n}"), json!({ "$ref": format!("#/s{}", n + 1) }));
+        let end = (format!("s{last}"), json!({ "type": "string" }));
+        Value::Object((0..last).map(hop).chain([end]).collect())
+    };
+    let reached = |root: &Value| {
+        reference::follow(root, &root["s0"], "/s0".to_owned()).map(|found| found.pointer)
+    };
+    let most = reference::MAX_HOPS;
+    assert_eq!(reached(&root(most)).unwrap(), format!("/s{}", most - 1));
+    assert!(reached(&root(most + 1)).is_err());
+}
+
+#[test]
+fn g7_a_schema_has_as_many_parts_and_nests_as_deep_as_the_bounds() {
+    let object = json!({});
+    let converts = |schema: &Value| schema::convert(&object, Dialect::V31, schema, String::new());
+    let wide = |parts: usize| {
+        let member = |n: usize| (n.to_string(), json!({}));
+        json!({ "properties": (1..parts).map(member).collect::<Map<_, _>>() })
+    };
+    assert!(converts(&wide(schema::MAX_SCHEMAS)).is_ok());
+    let refused = converts(&wide(schema::MAX_SCHEMAS + 1)).unwrap_err();
+    assert!(refused.message.contains("parts"), "{}", refused.message);
+    let deep = |nesting: usize| (0..nesting).fold(json!({}), |inner, _| json!({ "not": inner }));
+    assert!(converts(&deep(schema::MAX_NESTING)).is_ok());
+    let refused = converts(&deep(schema::MAX_NESTING + 1)).unwrap_err();
+    assert!(
+        refused.message.contains("nest deeper"),
+        "{}",
+        refused.message
     );
 }
 

@@ -476,4 +476,32 @@ mod tests {
         );
         assert_eq!(document.get("c").unwrap().kind, YamlKind::Bool(true));
     }
+
+    /// The documents' nodes: every value, and the keys of mappings.
+    #[test]
+    fn g7_files_are_as_large_and_as_deep_as_their_bounds_and_no_more() {
+        let list = |nodes: usize| format!("[{}]", vec!["1"; nodes - 1].join(","));
+        assert!(read(&list(MAX_NODES)).is_ok());
+        assert!(read(&list(MAX_NODES + 1)).is_err());
+        assert!(read_large(&list(MAX_NODES + 1)).is_ok());
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        // Deep files are read on a stack that is made for them.
+        let reads = |text: String| {
+            let reading = move || read_large(&text).is_ok();
+            let stack = std::thread::Builder::new().stack_size(64 << 20);
+            stack.spawn(reading).unwrap().join().unwrap()
+        };
+        assert!(reads(deep(MAX_LARGE_DEPTH)));
+        assert!(!reads(deep(MAX_LARGE_DEPTH + 1)));
+    }
+
+    /// The same check as of smaller files; as many nodes as this would take seconds.
+    #[test]
+    fn g7_a_large_file_is_refused_past_the_nodes_that_it_may_have() {
+        let nodes = 1_000;
+        let list = |nodes: usize| format!("[{}]", vec!["1"; nodes - 1].join(","));
+        assert!(read_within(&list(nodes), nodes, MAX_DEPTH).is_ok());
+        assert!(read_within(&list(nodes + 1), nodes, MAX_DEPTH).is_err());
+        const { assert!(MAX_LARGE_NODES == 20 * MAX_NODES) };
+    }
 }

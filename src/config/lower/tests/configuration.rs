@@ -65,3 +65,29 @@ fn the_process_s_mistakes() {
         .warnings;
     insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
 }
+
+#[test]
+fn g7_a_person_has_as_many_tokens_as_the_bound_and_no_more() {
+    let with = |tokens: usize| {
+        let tokens = list(tokens, |n| format!("'{n:064x}'"));
+        process_of(&format!(
+            "reviewers: [ {{ name: dana, role: reviewer, tokens_sha256: [{tokens}] }} ]\n"
+        ))
+    };
+    assert!(with(identities::MAX_TOKENS).is_ok());
+    let refused = with(identities::MAX_TOKENS + 1).unwrap_err();
+    assert!(refused.contains("17 tokens; expected 1 to 16"), "{refused}");
+}
+
+/// Reading so many takes minutes without optimisation, so the check is tried alone.
+#[test]
+fn g7_there_are_as_many_agents_and_reviewers_as_the_bound_and_no_more() {
+    let file = SourceFile::new("burngate.yaml", "");
+    let errors = |count: usize| {
+        let mut notes = Notes::on(&file);
+        identities::bounded("agents", count, 0..0, &mut notes);
+        notes.into_found().len()
+    };
+    assert_eq!(errors(identities::MAX_PEOPLE), 0);
+    assert_eq!(errors(identities::MAX_PEOPLE + 1), 1);
+}

@@ -160,3 +160,26 @@ fn what_is_wrong_with_rules_about_what_was_done_is_told_where_it_is() {
         "{text}"
     );
 }
+
+#[test]
+fn a_key_and_a_tool_s_limits_are_full_at_their_bounds() {
+    use crate::gate::policy::dedup::{MAX_LIMITS, MAX_PARTS};
+    let key = |count| {
+        let parts = list(count, |_| "args.order".to_owned());
+        with_refund(&format!("    duplicate: {{ key: [{parts}], within: 24h }}"))
+    };
+    assert!(!refuses(&[&key(MAX_PARTS), ALL], "`key`: expected"));
+    assert!(refuses(&[&key(MAX_PARTS + 1), ALL], "`key`: expected"));
+    let limits = |count| {
+        let limits = list(count, |n| {
+            format!(
+                "{{ count: true, per: agent, within: {}h, deny_above: 5 }}",
+                n + 1
+            )
+        });
+        with_refund(&format!("    limits: [ {limits} ]"))
+    };
+    let message = "`limits`: a tool has at most";
+    assert!(!refuses(&[&limits(MAX_LIMITS), ALL], message));
+    assert!(refuses(&[&limits(MAX_LIMITS + 1), ALL], message));
+}

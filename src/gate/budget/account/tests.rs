@@ -332,3 +332,26 @@ fn more_than_a_tenth_must_be_left() {
     };
     assert_eq!([179, 180].map(has_recovered), [true, false]);
 }
+
+#[test]
+fn g7_as_many_burns_are_remembered_as_the_bound_and_then_the_oldest_goes() {
+    let terms = terms(980_000, 10_000);
+    let mut account = Account::default();
+    for n in 0..MAX_BURNS - 1 {
+        let at = NOW.minus(days(100)).plus(time::minutes(n as u64));
+        account.burns.push(BurnRecord {
+            left: Some(at),
+            ..BurnRecord::new(at, Posture::Burned)
+        });
+    }
+    let [oldest, second] = [0, 1].map(|n| account.burns[n].at);
+    let burns = |account: &Account| (account.burns.len(), account.burns[0].at);
+    critical(&mut account, &terms, NOW, "r-1", 1);
+    assert_eq!(burns(&account), (MAX_BURNS, oldest));
+    let later = NOW.plus(days(2));
+    account.burns[MAX_BURNS - 1].left = Some(NOW);
+    account.posture = Posture::Healthy;
+    critical(&mut account, &terms, later, "r-2", 1);
+    assert_eq!(burns(&account), (MAX_BURNS, second));
+    assert_eq!(account.burn().map(|burn| burn.at), Some(later));
+}

@@ -24,7 +24,7 @@ pub const MAX_NESTED: usize = 2;
 pub const MAX_DEPTH: usize = 64;
 
 /// The most memory that a regular expression compiles to, in bytes.
-const MAX_REGEX: usize = 256 * 1024;
+pub(super) const MAX_REGEX: usize = 256 * 1024;
 
 pub(super) struct Lowering<'s> {
     scope: Scope,

@@ -627,6 +627,36 @@ fn an_expression_is_full_at_its_maximum() {
 }
 
 #[test]
+fn comprehensions_nest_as_deep_as_the_bound_and_no_deeper() {
+    let nested = |depth: usize| {
+        (0..depth).fold("args.x > 1".to_owned(), |inner, n| {
+            format!("args.list.all(x{n}, {inner})")
+        })
+    };
+    compile(&nested(MAX_NESTED));
+    let refused = bad(&nested(MAX_NESTED + 1)).message;
+    assert_eq!(
+        refused,
+        format!("comprehensions nest deeper than {MAX_NESTED}")
+    );
+}
+
+#[test]
+fn a_regular_expression_compiles_to_no_more_memory_than_the_bound() {
+    let fits = |count: usize| {
+        let mut builder = regex::RegexBuilder::new(&format!("a{{{count}}}"));
+        builder.size_limit(lower::MAX_REGEX).build().is_ok()
+    };
+    let largest = (1..100_000)
+        .collect::<Vec<_>>()
+        .partition_point(|count| fits(*count));
+    let matches = |count: usize| format!("args.x.matches('a{{{count}}}')");
+    compile(&matches(largest));
+    let refused = bad(&matches(largest + 1)).message;
+    assert!(refused.starts_with("not a regular expression"), "{refused}");
+}
+
+#[test]
 fn a_comprehension_looks_at_no_more_than_its_maximum() {
     let list = |count: usize| format!(r#"{{"list": [{}]}}"#, vec!["1"; count].join(","));
     assert_eq!(

@@ -329,6 +329,20 @@ fn a_schema_is_full_at_its_maxima() {
 }
 
 #[test]
+fn a_pattern_compiles_to_no_more_memory_than_the_bound() {
+    let of = |count: usize| format!("a{{{count}}}");
+    let fits = |count: usize| {
+        let mut builder = regex::RegexBuilder::new(&of(count));
+        builder.size_limit(MAX_PATTERN).build().is_ok()
+    };
+    let largest = (1..100_000)
+        .collect::<Vec<_>>()
+        .partition_point(|count| fits(*count));
+    assert!(Schema::compile(json!({ "pattern": of(largest) })).is_ok());
+    assert!(Schema::compile(json!({ "pattern": of(largest + 1) })).is_err());
+}
+
+#[test]
 fn a_schema_that_comes_back_to_itself_is_bounded_only_where_it_doubles() {
     let tree = json!({"$defs": {"f": {"properties": {"and": {"items": {"$ref": "#/$defs/f"}}, "or": {"items": {"$ref": "#/$defs/f"}}, "not": {"$ref": "#/$defs/f"}}}}, "$ref": "#/$defs/f"});
     assert_eq!(bounds::check(&tree), Ok(None));
