@@ -24,6 +24,15 @@ const KNOWN: &str =
 
 /// List, show and decide calls that are held for a person
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Calls that wait for a person
+  burngate approvals list
+  # Everything about one of them
+  burngate approvals show apr_7c8b5661388e4d42b5a760b7c7686d5d
+  # Let it through, once
+  burngate approvals approve apr_7c8b5661388e4d42b5a760b7c7686d5d \\
+      --reason \"order A-1001 never arrived\"")]
 pub(super) struct ApprovalsArgs {
     #[command(subcommand)]
     command: ApprovalsCommand,
@@ -49,6 +58,14 @@ enum ApprovalsCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Calls that wait, those that need attention first
+  burngate approvals list
+  # One a line as ID@DIGEST, to decide on several at once
+  burngate approvals list -w support-triage --digests
+  # What became of earlier ones
+  burngate approvals list --state all")]
 struct ListApprovalsArgs {
     /// Only of this workflow
     #[arg(short, long)]
@@ -70,6 +87,10 @@ struct ListApprovalsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # What would be sent, which rule held it, and what its run did so far
+  burngate approvals show apr_7c8b5661388e4d42b5a760b7c7686d5d")]
 struct ShowApprovalArgs {
     /// The approval's id
     id: String,
@@ -81,6 +102,14 @@ struct ShowApprovalArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Let exactly this call through, once
+  burngate approvals approve apr_7c8b5661388e4d42b5a760b7c7686d5d \\
+      --reason \"order A-1001 never arrived\"
+  # Let it through with another amount
+  burngate approvals approve apr_7c8b5661388e4d42b5a760b7c7686d5d \\
+      --edit '{\"order\":\"A-1001\",\"amount\":45}' --reason \"half of it was used\"")]
 struct ApproveArgs {
     /// The approval's id; or several calls, none of risk high, each as ID@DIGEST
     #[arg(required = true, value_name = "ID")]
@@ -102,6 +131,14 @@ struct ApproveArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Not now: the agent may ask again
+  burngate approvals deny apr_7c8b5661388e4d42b5a760b7c7686d5d \\
+      --reason \"wait until the parcel is back\"
+  # Wrong: exactly this call is refused for 24 hours
+  burngate approvals deny apr_7c8b5661388e4d42b5a760b7c7686d5d \\
+      --wrong --reason \"refunded already\"")]
 struct DenyArgs {
     /// The approval's id; or several calls, none of risk high, each as ID@DIGEST
     #[arg(required = true, value_name = "ID")]

@@ -24,14 +24,13 @@ const PAGE: usize = 1_000;
 /// Export the journal, and verify that nobody changed it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Everything that happened is in the journal, in order, and each entry carries a digest of itself and of all before it. Whoever can write
-the ledger's file could still cut its end off, or write it anew: that is found against a head, or an export, that is kept elsewhere.
-
 Examples:
-  burngate audit export --out audit.jsonl          what is new since the last time goes behind what is there
-  burngate audit verify                            the ledger in ./burngate-data, row by row
-  burngate audit verify --against audit.jsonl      and that it still is the one that was exported
-  burngate audit verify audit.jsonl                the export by itself")]
+  # Append what is new since the last export
+  burngate audit export --out audit.jsonl
+  # Check the ledger, and that it continues that export
+  burngate audit verify --against audit.jsonl
+
+The journal records everything in order, and each entry has a digest of itself and of all entries before it. Whoever can write the ledger's file could still cut off its end or write it anew. That is found by comparing with an export, or a digest, that is kept elsewhere.")]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,
@@ -45,6 +44,14 @@ enum AuditCommand {
 
 /// Verify a ledger, or an export: names the first entry that is not what was written
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # The ledger in ./burngate-data, entry by entry
+  burngate audit verify
+  # And that it continues what was exported
+  burngate audit verify --against audit.jsonl
+  # An export by itself
+  burngate audit verify audit.jsonl")]
 struct VerifyArgs {
     /// An export to verify, instead of a ledger
     #[arg(conflicts_with_all = ["data", "head", "against"])]
@@ -65,6 +72,12 @@ struct VerifyArgs {
 
 /// Export the journal as JSON lines, each with its digest
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Append what is new since the last export
+  burngate audit export --out audit.jsonl
+  # Print what came after entry 7
+  burngate audit export --after 7")]
 struct ExportArgs {
     /// Goes on behind what the file holds already; without it, everything goes to standard output
     #[arg(long, value_name = "FILE")]

@@ -13,10 +13,15 @@ use crate::api::operate;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate change support-triage --kind prompt --ref \"$GIT_COMMIT\" && ./deploy-prompt
-  burngate change support-triage --kind policy --ref PR-219 --emergency --reason \"the bank closed the account\"
+  # Deploy a prompt only if the workflow's changes are not frozen
+  burngate change support-triage --kind prompt --ref \"$GIT_COMMIT\" \\
+      && ./deploy-prompt
+  # Ship in spite of a freeze, on record
+  burngate change support-triage --kind policy --ref PR-219 \\
+      --emergency --reason \"the bank closed the account\"
 
 Exit codes: 0 it may ship and is on record, 3 changes are frozen, 1 the gate could not be reached. A pipeline ships only on 0.
+
 For prompts, models and tools this is advice, because the gate cannot see them ship. For policies it is enforced: while changes are frozen, a reload that widens one waits.")]
 pub(super) struct ChangeArgs {
     /// The workflow

@@ -20,9 +20,12 @@ use crate::config::{Diagnostic, Diagnostics, Loaded, Process, Severity};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate check                         ./policies (or the directory that burngate.yaml names) and ./burngate.yaml
-  burngate check policies/refunds.yaml policies/triage.yaml
-  burngate check --print > understood.yaml")]
+  # ./policies (or the directory that burngate.yaml names), and burngate.yaml
+  burngate check
+  # Only these files
+  burngate check policies/tools.yaml policies/support-triage.yaml
+  # The policies with every default filled in
+  burngate check --print")]
 pub(super) struct CheckArgs {
     /// Policy files or directories
     #[arg(value_name = "PATH")]

@@ -20,12 +20,13 @@ const KNOWN: &str = "`burngate checks list` lists the runs that wait";
 /// List and judge finished runs that were picked at random
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A policy turns them on with `check: { sample: 5%, min: 20/week }`. An agent cannot tell which of its runs are picked.
-
 Examples:
+  # Finished runs that wait for somebody to judge them
   burngate checks list -w support-triage
+  # This one was right
   burngate checks accept ticket-77
-  burngate checks report ticket-78 --mode wrong_action --note \"refunded twice\"")]
+
+A policy turns checks on with `check: { sample: 5%, min: 20/week }`. An agent cannot tell which of its runs are picked.")]
 pub(super) struct ChecksArgs {
     #[command(subcommand)]
     command: ChecksCommand,
@@ -42,6 +43,10 @@ enum ChecksCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Runs that wait to be judged, the riskiest first
+  burngate checks list -w support-triage")]
 struct ListChecksArgs {
     /// Only of this workflow
     #[arg(short, long)]
@@ -57,6 +62,10 @@ struct ListChecksArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # The run was right
+  burngate checks accept ticket-77")]
 struct AcceptArgs {
     /// The run
     run: String,
@@ -74,6 +83,10 @@ struct AcceptArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # The run refunded an order twice
+  burngate checks report ticket-77 --mode wrong_action --note \"refunded twice\"")]
 struct ReportCheckArgs {
     /// The run
     run: String,

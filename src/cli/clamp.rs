@@ -13,9 +13,12 @@ use crate::gate::time::Time;
 
 /// Put a ceiling on the level of one workflow or of all, from the next call on
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h"
-)]
+#[command(after_help = "\
+Examples:
+  # One workflow may only read, for an hour
+  burngate clamp support-triage --to read_only --reason \"odd refunds\" --for 1h
+  # Everything stops until it is released, and waiting calls are withdrawn
+  burngate clamp --all --to halted --reason \"odd refunds\" --withdraw")]
 pub(super) struct ClampArgs {
     #[command(flatten)]
     scope: ScopeArgs,

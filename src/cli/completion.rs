@@ -8,7 +8,10 @@ use super::render;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example: burngate completion bash > /etc/bash_completion.d/burngate")]
+#[command(after_help = "\
+Examples:
+  # Completion in every new bash
+  burngate completion bash > ~/.local/share/bash-completion/completions/burngate")]
 pub(super) struct CompletionArgs {
     /// The shell
     shell: Shell,

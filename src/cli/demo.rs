@@ -23,8 +23,13 @@ const BAR: i64 = 20;
 /// See it work: a real gate, a sample tool API and a scripted agent, in one process
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Listens on free ports of this machine, keeps its files in a private directory for temporary files, and leaves nothing behind.
-It waits for you to approve a call from a second terminal, and then runs until Ctrl-C.")]
+Examples:
+  # The whole story; you approve one call from a second terminal
+  burngate demo
+  # The same without waiting for you, ending by itself
+  burngate demo --yes
+
+It listens on free ports of this machine, keeps its files in a private temporary directory, and removes them at the end. Without --yes it runs until Ctrl-C.")]
 pub(super) struct DemoArgs {
     /// Approve the held call without waiting for you, and end when the story does: for scripts
     #[arg(long)]

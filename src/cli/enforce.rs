@@ -17,10 +17,11 @@ use crate::gate::time::Time;
 /// that moment
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: burngate enforce support-triage --dry-run
+Examples:
+  # What would have been held or denied, had it been enforced?
+  burngate enforce support-triage --dry-run
 
-It covers the whole workflow if that is in shadow, otherwise only those of its tools and rules that are.
-To switch, remove `mode: shadow` and `until` from the policy. Booked runs stay booked.")]
+It covers the whole workflow if that is in shadow, otherwise its tools and rules that are. To switch, remove `mode: shadow` and `until` from the policy. Runs that were booked stay booked.")]
 pub(super) struct EnforceArgs {
     /// The workflow
     workflow: String,

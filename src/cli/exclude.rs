@@ -17,9 +17,12 @@ use crate::api::report::{ExcludeRunsRequest, RunSelection};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  # Take one run out of the budget
   burngate exclude --run ticket-77 --reason \"load test\"
-  burngate exclude --incident inc_0199… --reason \"bank outage INC-4\"
-  burngate exclude -w support-triage --since 2h --until 1h --reason \"bank outage INC-4\" --yes
+  # Every run of the last two hours; without --yes they are only counted
+  burngate exclude -w support-triage --since 2h \\
+      --reason \"bank outage\" --ref INC-4 --yes
+  # Put those back
   burngate exclude --retract --batch INC-4 --reason \"not an outage after all\"")]
 pub(super) struct ExcludeArgs {
     /// The run

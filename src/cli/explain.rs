@@ -33,8 +33,12 @@ use page::ExplainAnswer;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate explain --workflow support-triage --tool payments/refund --args '{\"order\":\"A-1\",\"amount\":900}'
-  burngate explain --workflow support-triage --tool payments/get_order --request 'GET /orders/A-1?expand=items' --at read_only
+  # What would happen to this refund?
+  burngate explain --workflow support-triage --tool tools/refund \\
+      --args '{\"order\":\"A-1001\",\"amount\":90}'
+  # And to this read while the workflow is clamped to read_only?
+  burngate explain --workflow support-triage --tool tools/get_item \\
+      --request 'GET /items/7?expand=all' --at read_only
 
 Exit code 3: the call would be held or denied.")]
 pub(super) struct ExplainArgs {

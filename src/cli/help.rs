@@ -15,9 +15,12 @@ use crate::gate::nearest::did_you_mean;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate help                    the topics
-  burngate help budget             one of them
-  burngate help approvals list     a command's help")]
+  # The topics
+  burngate help
+  # One of them
+  burngate help budget
+  # A command's help
+  burngate help approvals list")]
 pub(super) struct HelpArgs {
     /// A topic, or a command; without one, the topics are listed
     #[arg(value_name = "TOPIC|COMMAND")]

@@ -30,13 +30,15 @@ const PIECE: usize = 64 * 1024;
 /// Book past runs from a history, so that a budget does not start empty
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A history has one run a line, in any order:
-  {\"at\": \"2026-11-01T09:30:00Z\", \"workflow\": \"support-triage\", \"run\": \"T-77\", \"outcome\": \"acceptable\"}
-  {\"at\": \"2026-11-01T09:31:00Z\", \"workflow\": \"support-triage\", \"run\": \"T-78\", \"outcome\": \"unacceptable\", \"modes\": [\"timeout\"],
-   \"agent\": \"triage-bot\", \"calls\": [{\"tool\": \"payments/refund\", \"args\": {\"order\": \"A-1\", \"amount\": 90}}]}
-Only at, workflow, run and outcome (acceptable, unacceptable, excluded) are required. Importing a file again books nothing twice.
+Examples:
+  # Book last year's runs in a running gate
+  burngate import --history 2026.jsonl
 
-Example: burngate import --history 2026.jsonl")]
+The file has one JSON object a line, in any order:
+  {\"at\": \"2026-11-01T09:30:00Z\", \"workflow\": \"support-triage\", \"run\": \"T-77\",
+   \"outcome\": \"unacceptable\", \"modes\": [\"timeout\"], \"agent\": \"triage-bot\",
+   \"calls\": [{\"tool\": \"tools/refund\", \"args\": {\"order\": \"A-1\", \"amount\": 90}}]}
+Only at, workflow, run and outcome (acceptable, unacceptable, excluded) are required. Importing a file again books nothing twice.")]
 pub(super) struct ImportArgs {
     /// The history: one JSON object a line
     #[arg(long, value_name = "FILE")]

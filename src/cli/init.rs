@@ -28,10 +28,14 @@ mod achieved;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000 --expected-runs 10000
-  burngate init --from 2026.jsonl --risk medium --upstream http://127.0.0.1:3000
-  burngate init --workflow support-triage --risk medium --openapi shop.openapi.yaml
-  burngate init --workflow support-triage --risk medium --openapi http://127.0.0.1:3000/openapi.json --upstream http://127.0.0.1:3000")]
+  # A policy with three example tools to replace
+  burngate init --workflow support-triage --risk medium \\
+      --upstream http://127.0.0.1:3000 --expected-runs 10000
+  # A tool for each operation of an OpenAPI document (a file or a URL)
+  burngate init --workflow support-triage --risk medium \\
+      --openapi shop.openapi.yaml
+  # A target that past runs bear out
+  burngate init --from 2026.jsonl --risk medium --upstream http://127.0.0.1:3000")]
 pub(super) struct InitArgs {
     /// The workflow's name; may be left out with --from if the history has only one workflow
     #[arg(long, value_name = "NAME", required_unless_present = "from")]

@@ -12,10 +12,12 @@ use crate::app::{digest, make_token};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  # A token for a person who decides on held calls
   burngate keys dana --role reviewer
+  # A token for an agent
   burngate keys triage-bot --agent --workflow support-triage
 
-The token is printed once and not stored anywhere. A person with several tokens lists their digests: tokens_sha256: [\"…\", \"…\"].")]
+The token is printed once and stored nowhere. A person with several tokens lists their digests: tokens_sha256: [\"…\", \"…\"].")]
 pub(super) struct KeysArgs {
     /// The name of the person or agent
     name: String,

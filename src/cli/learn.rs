@@ -21,10 +21,11 @@ use crate::gate::time::Time;
 /// the risk
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A gate keeps the shape of unlisted calls, whether it refuses them or lets them pass in shadow: methods, paths with anything that looks
-like an id left out, and the names and types of their JSON. It keeps no values.
+Examples:
+  # Draft tools for the unlisted calls of support-triage since yesterday
+  burngate learn --since 1d -w support-triage
 
-Example: burngate learn --since 1d -w support-triage")]
+The gate records the shape of unlisted calls, whether it refuses them or lets them pass in shadow: method, path with anything that looks like an id left out, and the names and types of their JSON members. It records no values.")]
 pub(super) struct LearnArgs {
     /// Seen at or after: RFC 3339, or how long ago
     #[arg(long, value_name = "WHEN", default_value = "1d")]

@@ -47,16 +47,20 @@ mod waive;
 
 const EXAMPLES: &str = "\
 Examples:
-  burngate demo                                            see it work, without anything of your own
-  burngate init --workflow support-triage --risk medium --upstream http://127.0.0.1:3000
-  burngate check                                           is everything in ./policies right?
-  burngate explain --workflow support-triage --tool payments/refund --args '{\"order\":\"A-1\",\"amount\":900}'
-  burngate run                                             the gate, on 127.0.0.1:8080
-  burngate status support-triage                           where it stands, and why
-  burngate approvals list                                  calls that wait for a person
-  burngate clamp --all --to read_only --reason \"odd refunds\" --for 1h
+  # See it work, without anything of your own
+  burngate demo
+  # Write a first policy, check it, and run the gate
+  burngate init --workflow support-triage --risk medium \\
+      --upstream http://127.0.0.1:3000
+  burngate check
+  burngate run
+  # See where workflows stand, and which calls wait for a person
+  burngate status
+  burngate approvals list
 
-Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the answer is no (`explain`: held or denied; `change`: frozen).";
+`burngate help` lists the topics of the reference, `burngate COMMAND --help` shows a command's flags and examples.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the answer is no (`explain`: held or denied; `change`: frozen).";
 
 /// A policy gate between AI agents and their tool APIs: every run is booked against an error
 /// budget, and the budget decides what the agent may do next.

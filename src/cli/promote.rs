@@ -13,12 +13,17 @@ use crate::gate::time::Time;
 /// Take a step that was earned, or grant a level
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --to and --step it takes what is proposed. A step can be taken only when it is earned; a level can be granted without being earned, with the reason on record.
-
 Examples:
+  # Agree to what is proposed
   burngate promote support-triage --reason \"agreed in Monday's review\"
-  burngate promote support-triage --step small-refunds --reason \"60 days without a wrong one\"
-  burngate promote support-triage --to standard --reason \"the prompt was mended, PR-218\"")]
+  # Take a step that was earned
+  burngate promote support-triage --step small-refunds \\
+      --reason \"60 days without a wrong one\"
+  # Grant a level that was not
+  burngate promote support-triage --to autonomous \\
+      --reason \"the prompt was fixed, PR-218\"
+
+A step can be taken only when it is earned. A level can be granted without being earned, with the reason on record.")]
 pub(super) struct PromoteArgs {
     /// The workflow
     workflow: String,

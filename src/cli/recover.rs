@@ -12,9 +12,14 @@ use crate::gate::time::Time;
 
 /// Put the cause of a burn on record and open a probation
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: burngate recover support-triage --cause \"prompt 14 dropped the currency\" --fix PR-218 --to standard"
-)]
+#[command(after_help = "\
+Examples:
+  # The cause is known and fixed: a probation of 7 days at the earned level
+  burngate recover support-triage \\
+      --cause \"prompt 14 dropped the currency\" --fix PR-218
+  # At a lower level, for two weeks
+  burngate recover support-triage \\
+      --cause \"prompt 14 dropped the currency\" --to supervised --for 14d")]
 pub(super) struct RecoverArgs {
     /// The workflow
     workflow: String,

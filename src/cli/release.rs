@@ -12,9 +12,14 @@ use crate::api::workflow::WorkflowList;
 
 /// Lift the clamp on one workflow, or the one on every workflow
 #[derive(Debug, Args)]
-#[command(
-    after_help = "A clamp on every workflow and a clamp on one workflow are separate: each is released on its own."
-)]
+#[command(after_help = "\
+Examples:
+  # Lift the clamp on one workflow
+  burngate release support-triage --reason \"looked at, all in order\"
+  # Lift the clamp on every workflow
+  burngate release --all --reason \"looked at, all in order\"
+
+A clamp on every workflow and a clamp on one workflow are separate: each is released by itself.")]
 pub(super) struct ReleaseArgs {
     #[command(flatten)]
     scope: ScopeArgs,

@@ -15,11 +15,14 @@ use crate::gate::time::Time;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate report --subject A-1001 --tool payments/refund --mode wrong_action --note \"refunded twice\" --ref TICKET-9
+  # Order A-1001 was refunded wrongly; the gate finds the run that did it
+  burngate report --subject A-1001 --tool tools/refund \\
+      --mode wrong_action --note \"refunded twice\" --ref TICKET-9
+  # Take the report back
   burngate report --run ticket-77 --mode wrong_action --retract
-  burngate report -w support-triage --since 2h --tool crm/update --mode wrong_action --ref INC-4 --yes
-  burngate report --retract --batch INC-4
-  burngate report --call call_0190... --executed no --note \"the bank has no such transfer\"")]
+  # Every run of the last two hours; without --yes they are only counted
+  burngate report -w support-triage --since 2h \\
+      --mode wrong_action --ref INC-5 --yes")]
 pub(super) struct ReportArgs {
     /// The run
     #[arg(long, conflicts_with_all = ["call", "subject"])]

@@ -27,12 +27,14 @@ const INCIDENT: Duration = days(2);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  burngate review                                      the last week, as Markdown for a meeting's notes
-  burngate review --format html > review.html          as one page that needs nothing else
-  burngate review -w support-triage --since 3h         an incident's timeline: what executed, on which subjects, who did what when
-  burngate review --done --note \"tightened payouts\"    record that somebody looked
+  # The last week, as Markdown for a meeting's notes
+  burngate review
+  # An incident: what executed, on which subjects, and who did what when
+  burngate review -w support-triage --since 3h
+  # Record that somebody looked
+  burngate review --done --note \"tightened payouts\"
 
-A review is overdue a week after the first run since the last one. At tier high nothing is promoted after 30 days without a review.")]
+A review is overdue a week after the first run since the last review. At tier high nothing is promoted after 30 days without one.")]
 pub(super) struct ReviewArgs {
     /// Only this workflow
     #[arg(short, long, value_name = "NAME")]

@@ -16,9 +16,15 @@ use crate::config::{ListenAddress, Process};
 /// Run the gate
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Flags override `burngate.yaml`, which is the first of: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml.
-Defaults: policies ./policies, listen 127.0.0.1:8080, admin 127.0.0.1:9901, data ./burngate-data. The addresses are printed to standard output, one a line.
-SIGHUP or a changed file reloads the policies (all of them or none), and the lists of agents and people. SIGTERM finishes the calls in flight and stops.")]
+Examples:
+  # The policies in ./policies; agents call 127.0.0.1:8080
+  burngate run
+  # Listen elsewhere, and refuse to start without an existing ledger
+  burngate run --listen 127.0.0.1:9000 --data /var/lib/burngate --existing
+
+Flags override burngate.yaml, which is the first of: --config, $BURNGATE_CONFIG, ./burngate.yaml, $XDG_CONFIG_HOME/burngate/burngate.yaml, /etc/burngate/burngate.yaml. Both addresses are printed to standard output, one a line.
+
+A changed policy file, or SIGHUP, reloads all policies or none, and the lists of agents and reviewers. SIGTERM finishes the calls in flight and stops.")]
 pub(super) struct RunArgs {
     /// The configuration file, burngate.yaml
     #[arg(long, value_name = "FILE")]

@@ -17,9 +17,14 @@ const PAGE: usize = 1_000;
 
 /// List booked runs, newest first
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: burngate runs -w support-triage --since 1d --outcome unacceptable"
-)]
+#[command(after_help = "\
+Examples:
+  # What went wrong since yesterday
+  burngate runs -w support-triage --since 1d --outcome unacceptable
+  # Runs with a call whose answer was lost
+  burngate runs --ambiguous
+  # The last week, for a spreadsheet
+  burngate runs --since 7d --csv > runs.csv")]
 pub(super) struct RunsArgs {
     #[command(flatten)]
     filters: FilterArgs,

@@ -12,9 +12,14 @@ use crate::config::schema;
 /// admin API
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example, for an editor with the YAML language server:
+Examples:
+  # For an editor with the YAML language server
   burngate schema policy > policy.schema.json
-  # first line of a policy file:  # yaml-language-server: $schema=../policy.schema.json")]
+  # For a client of the admin API
+  burngate schema openapi > burngate.openapi.json
+
+An editor finds the schema through the first line of a policy file:
+  # yaml-language-server: $schema=../policy.schema.json")]
 pub(super) struct SchemaArgs {
     /// What to describe
     of: SchemaKind,

@@ -31,12 +31,15 @@ const JOURNAL: &str = "journal";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  # What would the policies in next/ have done to past runs?
   burngate simulate --policies next/ --history 2026.jsonl
+  # And to what this gate recorded?
   burngate simulate --policies next/ --history journal --data burngate-data
-  burngate simulate --policies next/ --history 2026.jsonl --format html --out year.html
+  # The same as a page with a picture
+  burngate simulate --policies next/ --history 2026.jsonl \\
+      --format html --out year.html
 
-A run with a call that would have been denied counts as prevented and is not booked. One with a call that would have been held is booked as it was. Caps on volume,
-limits and duplicates are not judged.")]
+A run with a call that would have been denied is counted as prevented and not booked. A run with a call that would have been held is booked as it was. Caps on volume, limits and duplicates are not simulated.")]
 pub(super) struct SimulateArgs {
     /// Policy files or a directory, instead of the configured one
     #[arg(long, value_name = "PATH")]

@@ -31,6 +31,14 @@ pub(super) const KNOWN: &str = "`burngate status` lists the workflows";
 
 /// Show the state of every workflow, or of one with the reasons
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Every workflow, one a line
+  burngate status
+  # One workflow, and why it stands where it does
+  burngate status support-triage
+  # Its four numbers over the last week
+  burngate status support-triage --since 7d")]
 pub(super) struct StatusArgs {
     /// Only this workflow, in sentences
     workflow: Option<String>,

@@ -32,10 +32,73 @@ fn the_command_line_is_well_formed() {
     Cli::command().debug_assert();
 }
 
+/// `command` and everything below it, each with the names that lead to it.
+fn commands(command: &clap::Command, path: &[&str]) -> Vec<(String, clap::Command)> {
+    let mut found = vec![(path.join(" "), command.clone())];
+    for sub in command.get_subcommands() {
+        found.extend(commands(sub, &[path, &[sub.get_name()]].concat()));
+    }
+    found
+}
+
+/// The lines under `Examples:` in a command's help: comments, and commands as one types them.
+fn examples(command: &clap::Command) -> Vec<String> {
+    let help = command.get_after_help().map(ToString::to_string);
+    let help = help.unwrap_or_default();
+    let (_, block) = help.split_once("Examples:\n").unwrap_or_default();
+    let block = block.split("\n\n").next().unwrap_or_default();
+    let lines = block.replace("\\\n", "");
+    lines.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// The words of the first command of a shell's line, without what it does with the output.
+fn typed(line: &str) -> Vec<String> {
+    let word = regex::Regex::new(r#"'[^']*'|"[^"]*"|[^\s'"]+"#).unwrap();
+    word.find_iter(line)
+        .map(|word| word.as_str())
+        .take_while(|word| !["&&", ">", "|"].contains(word))
+        .map(|word| word.trim_matches(['\'', '"']).to_owned())
+        .collect()
+}
+
 #[test]
-fn every_command_says_what_it_does() {
-    for command in Cli::command().get_subcommands() {
-        assert!(command.get_about().is_some(), "{}", command.get_name());
+fn every_command_says_what_it_does_and_shows_one_to_three_examples() {
+    for (path, command) in commands(&Cli::command(), &[]) {
+        assert!(command.get_about().is_some(), "{path}");
+        let lines = examples(&command);
+        let shown = lines.iter().filter(|line| line.starts_with("burngate "));
+        let most = if path.is_empty() { 6 } else { 3 };
+        let count = shown.count();
+        assert!((1..=most).contains(&count), "{path}: {count} examples");
+        assert!(lines[0].starts_with("# "), "{path}: {}", lines[0]);
+        for line in lines {
+            let is_known = line.starts_with("# ") || line.starts_with("burngate ");
+            assert!(is_known, "{path}: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_a_line_of_its_command_that_fits_a_narrow_terminal() {
+    for (path, command) in commands(&Cli::command(), &[]) {
+        for line in examples(&command) {
+            if line.starts_with("# ") {
+                continue;
+            }
+            let parsed = Cli::command().try_get_matches_from(typed(&line));
+            let mut parsed = &parsed.unwrap_or_else(|error| panic!("{line}\n{error}"));
+            let mut reached = Vec::new();
+            while let Some((name, below)) = parsed.subcommand() {
+                reached.push(name);
+                parsed = below;
+            }
+            assert!(reached.join(" ").starts_with(&path), "{line} is not {path}");
+        }
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        for line in help.lines().filter(|line| line.starts_with("  ")) {
+            assert!(line.chars().count() <= 80, "{path}: {line}");
+        }
     }
 }
 

@@ -11,9 +11,12 @@ use crate::api::{TimeSpan, operate};
 /// Suspend the cap that a budget's posture puts on a workflow's level, for at most a day
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example: burngate waive support-triage --for 4h --reason \"the bank's outage is over, INC-4\"
+Examples:
+  # Suspend the budget's cap for four hours
+  burngate waive support-triage --for 4h \\
+      --reason \"the bank's outage is over, INC-4\"
 
-Not possible in breached, and at most twice in 30 days; two unacceptable runs end it. Clamps and freezes stay in force.")]
+At most twice in 30 days, and never while the workflow is breached. Two unacceptable runs end it. Clamps and freezes stay in force.")]
 pub(super) struct WaiveArgs {
     /// The workflow
     workflow: String,

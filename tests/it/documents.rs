@@ -187,6 +187,13 @@ impl Newcomer {
 
     /// Runs `script` as the newcomer would, and gives what it printed.
     fn bash(&self, script: &str, code: i32) -> String {
+        let (got, printed) = self.try_bash(script);
+        assert_eq!(got, code, "{script}\n{printed}");
+        printed
+    }
+
+    /// Runs `script`, and gives its exit code and what it printed.
+    fn try_bash(&self, script: &str) -> (i32, String) {
         let script = self.here(script);
         let bin = Path::new(BINARY).parent().unwrap().to_str().unwrap();
         let mut command = Command::new("bash");
@@ -196,6 +203,7 @@ impl Newcomer {
             .env_clear()
             .env("HOME", self.gate.home())
             .env("PATH", format!("{bin}:/usr/local/bin:/usr/bin:/bin"))
+            .env("GIT_COMMIT", "1f0c2a7")
             .stdin(Stdio::null());
         if self.runs {
             command.env("BURNGATE_ADMIN", format!("http://{}", self.gate.admin()));
@@ -205,8 +213,20 @@ impl Newcomer {
             String::from_utf8(output.stdout).unwrap(),
             String::from_utf8_lossy(&output.stderr).into_owned(),
         );
-        assert_eq!(output.status.code(), Some(code), "{script}\n{out}{err}");
-        out + &err
+        (output.status.code().unwrap(), out + &err)
+    }
+
+    /// Runs an example from a command's help: on a call that waits where it decides on one, and in
+    /// a directory of its own where it writes a first policy.
+    fn try_example(&self, line: &str) -> (i32, String) {
+        if approval().is_match(line) {
+            self.bash(HOLD, 0);
+        }
+        if line.starts_with("burngate init") {
+            let apart = "cd $(mktemp -d -p .) && cp ../2026.jsonl ../shop.openapi.yaml .";
+            return self.try_bash(&format!("{apart} && {line}"));
+        }
+        self.try_bash(line)
     }
 
     /// The addresses and ids of this machine instead of those that the document shows.
@@ -217,6 +237,12 @@ impl Newcomer {
             if let Some(found) = approval().find(&script) {
                 let id = self.pending();
                 script = script.replace(&found.as_str().to_owned(), &id);
+            }
+            if let Some(found) = grant().find(&script) {
+                let output = self.gate.cli(&["approvals", "grants"]);
+                let given = String::from_utf8(output.stdout).unwrap();
+                let id = grant().find(&given).expect("a grant").as_str();
+                script = script.replace(&found.as_str().to_owned(), id);
             }
         }
         script
@@ -237,6 +263,10 @@ impl Newcomer {
 
 fn approval() -> Regex {
     Regex::new("apr_[0-9a-f]{32}").unwrap()
+}
+
+fn grant() -> Regex {
+    Regex::new("grt_[0-9a-f]{32}").unwrap()
 }
 
 /// Is what was printed what the document shows?
@@ -381,18 +411,34 @@ fn properties(schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
     }
 }
 
-#[test]
-fn every_command_and_flag_is_written_about() {
-    let written = written();
-    let mut missing = BTreeSet::new();
-    let mut paths = vec![Vec::new()];
-    let flag = Regex::new(r"(?m)^ +(?:-\w, )?(--[a-z-]+)").unwrap();
+/// Every command, as the words that reach it, with its help.
+fn pages() -> Vec<(Vec<String>, String)> {
     let command = Regex::new(r"(?m)^  ([a-z]+)  ").unwrap();
-    let mut seen = 0;
+    let (mut found, mut paths) = (Vec::new(), vec![Vec::new()]);
     while let Some(path) = paths.pop() {
         let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
         arguments.push("--help");
         let page = burngate(&arguments);
+        let listed = page.split_once("Commands:\n").map_or("", |(_, rest)| {
+            rest.split_once("\n\n").map_or(rest, |(list, _)| list)
+        });
+        for name in command.captures_iter(listed) {
+            let mut longer = path.clone();
+            longer.push(name[1].to_owned());
+            paths.push(longer);
+        }
+        found.push((path, page));
+    }
+    found
+}
+
+#[test]
+fn every_command_and_flag_is_written_about() {
+    let written = written();
+    let mut missing = BTreeSet::new();
+    let flag = Regex::new(r"(?m)^ +(?:-\w, )?(--[a-z-]+)").unwrap();
+    let mut seen = 0;
+    for (path, page) in pages() {
         for found in flag.captures_iter(&page) {
             seen += 1;
             let name = &found[1];
@@ -400,18 +446,90 @@ fn every_command_and_flag_is_written_about() {
                 missing.insert(format!("{} {name}", path.join(" ")));
             }
         }
-        let listed = page.split_once("Commands:\n").map_or("", |(_, rest)| {
-            rest.split_once("\n\n").map_or(rest, |(list, _)| list)
-        });
-        for found in command.captures_iter(listed) {
-            if !written.contains(&found[1]) {
-                missing.insert(found[1].to_owned());
-            }
-            paths.push(path.iter().cloned().chain([found[1].to_owned()]).collect());
-        }
+        missing.extend(path.into_iter().filter(|name| !written.contains(name)));
     }
     assert!(seen > 100, "{seen} flags");
     assert!(missing.is_empty(), "in no document: {missing:?}");
+}
+
+/// The examples in the help of the command at `path`, each as a line of a shell.
+fn examples(path: &str, page: &str) -> Vec<String> {
+    let (_, block) = page.split_once("Examples:\n").expect(path);
+    let block = block.split("\n\n").next().unwrap();
+    let lines = block.replace("\\\n", "");
+    lines
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.starts_with('#'))
+        .collect()
+}
+
+/// Commands that a test of their own runs, because they do not end by themselves.
+const RUN_ELSEWHERE: [&str; 2] = ["run", "demo"];
+
+/// A call that is held, of an order that no other example touches.
+const HOLD: &str = "curl -s http://127.0.0.1:8080/tools/refunds -H 'Content-Type: application/json' -d '{\"order\":\"A-'$RANDOM'\",\"amount\":90}'";
+
+/// The files that examples name.
+const FILES: &str = r#"cp -r policies next
+mkdir -p .local/share/bash-completion/completions
+printf '#!/bin/sh\n' > deploy-prompt
+chmod +x deploy-prompt
+echo '{"at":"2026-11-02T09:30:00Z","workflow":"support-triage","run":"T-1","outcome":"acceptable"}' > 2026.jsonl
+cat > shop.openapi.yaml <<'END'
+openapi: 3.0.3
+info: { title: Shop, version: "1" }
+servers: [{ url: "http://127.0.0.1:3000" }]
+paths:
+  /orders:
+    get: { operationId: list_orders, responses: {} }
+END"#;
+
+/// What an example says besides success where it follows the README: nothing burned, nothing was
+/// earned, and no run was drawn for a check. How the line starts, the exit code, and what it prints.
+const ANSWERS: [(&str, i32, &str); 7] = [
+    ("burngate checks accept", 1, "was not drawn for a check"),
+    ("burngate enforce", 1, "is not in shadow"),
+    (
+        "burngate explain --workflow support-triage --tool tools/refund",
+        3,
+        "verdict: hold",
+    ),
+    (
+        "burngate promote support-triage --reason",
+        1,
+        "nothing is proposed",
+    ),
+    ("burngate promote support-triage --step", 1, "has no step"),
+    ("burngate recover", 1, "no burn to recover from"),
+    ("burngate waive", 1, "nothing waives that"),
+];
+
+#[test]
+fn every_example_of_a_command_does_what_it_says() {
+    test(async {
+        let mut newcomer = Newcomer::new();
+        newcomer.follow(&session()).await;
+        newcomer.bash(FILES, 0);
+        let mut wrong = Vec::new();
+        let mut all = pages();
+        all.sort_by_key(|(path, _)| path.clone());
+        for (path, page) in all {
+            let path = path.join(" ");
+            if path.is_empty() || RUN_ELSEWHERE.contains(&path.as_str()) {
+                continue;
+            }
+            for line in examples(&path, &page) {
+                let answer = ANSWERS.iter().find(|(start, ..)| line.starts_with(start));
+                let (_, code, text) = answer.copied().unwrap_or(("", 0, ""));
+                let (got, printed) = newcomer.try_example(&line);
+                if got != code || !printed.contains(text) {
+                    wrong.push(format!("$ {line}\n{printed}exit code {got}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    });
 }
 
 #[test]

@@ -12,6 +12,11 @@ use crate::cli::render::{escape, when};
 use crate::gate::time::Time;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Let up to 20 refunds through in the next half hour without asking
+  burngate approvals grant support-triage --tool tools/refund \\
+      --for 30m --max 20 --reason \"recall of lot 12, INC-4\"")]
 pub(super) struct GiveGrantArgs {
     /// The workflow
     workflow: String,
@@ -35,6 +40,10 @@ pub(super) struct GiveGrantArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # What may go through without asking, and how much of it was used
+  burngate approvals grants -w support-triage")]
 pub(super) struct ListGrantsArgs {
     /// Only of this workflow
     #[arg(short, long)]
@@ -47,6 +56,11 @@ pub(super) struct ListGrantsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  # Ask again from the next call on
+  burngate approvals revoke grt_01998f2c5b6a7c3d8e9f0a1b2c3d4e5f \\
+      --reason \"the recall is over\"")]
 pub(super) struct TakeBackGrantArgs {
     /// The grant's id
     id: String,
