@@ -448,7 +448,7 @@ const CYCLES: [(&str, usize, usize); 16] = [
     ("clock", 0, 0),
     ("ids", 0, 0),
     ("journal", 0, 0),
-    ("ledger", 7, 19),
+    ("ledger", 0, 0),
     ("telemetry", 0, 0),
     ("proxy", 0, 0),
     ("admin", 0, 0),

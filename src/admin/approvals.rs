@@ -26,7 +26,8 @@ use crate::gate::digest::Digest;
 use crate::gate::name::ApprovalId;
 use crate::gate::risk::Risk;
 use crate::ledger::people::decide;
-use crate::ledger::people::operate::{OperateError, Reported};
+use crate::ledger::people::outcome::OperateError;
+use crate::ledger::people::report::Reported;
 
 /// How many times a decision waits for an earlier one on the same approval. An approval needs few
 /// people, so few decisions can be on their way to disk.

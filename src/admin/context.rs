@@ -25,7 +25,7 @@ use crate::gate::time::{Time, days};
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::RunKey;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::runs::view::{OpenRunView, Touching};
+use crate::ledger::people::open_runs::{OpenRunView, Touching};
 
 /// The most journal entries that are searched for similar held calls: some hundred decisions.
 const MOST_ENTRIES: usize = 1_000;

@@ -5,9 +5,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::error::AdminError;
+use crate::journal::port::Durable;
 use crate::journal::receipt::{Abandoned, Receipt};
 use crate::journal::revise::ReviseError;
-use crate::ledger::people::operate::Durable;
 
 /// How long an answer waits for the disk. After that the outcome is unknown: the change may be on
 /// disk already.

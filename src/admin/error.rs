@@ -12,7 +12,7 @@ use crate::gate::name::WorkflowName;
 use crate::gate::policy::schema::Violation;
 use crate::journal::revise::{ReviseError, RunTarget};
 use crate::ledger::people::edit::EditError;
-use crate::ledger::people::operate::OperateError;
+use crate::ledger::people::outcome::OperateError;
 
 /// A refusal.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::api::Problem;
 use crate::api::grant::{GrantList, GrantQuery, GrantRequest, GrantView, RevokeRequest};
 use crate::gate::approval::timed::{MAX_CALLS, MAX_LASTS};
 use crate::gate::name::{GrantId, ToolName};
-use crate::ledger::people::operate::OperateError;
+use crate::ledger::people::outcome::OperateError;
 
 /// Time-boxed grants, those that are over for a day.
 #[utoipa::path(get, path = "/v1/grants", params(GrantQuery), responses((status = 200, body = GrantList), (status = "default", body = Problem)))]

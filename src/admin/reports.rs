@@ -21,7 +21,7 @@ use crate::gate::name::RunId;
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
 use crate::journal::revise::{ReviseError, Revised, RunTarget};
-use crate::ledger::people::operate::Reported;
+use crate::ledger::people::report::Reported;
 use crate::{api, ids};
 
 /// Reports how a run turned out, or many, or takes such reports back.

@@ -29,7 +29,8 @@ use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};
 use crate::journal::read::{Happened, Records, RunFilter};
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::people::operate::{Scope, View};
+use crate::ledger::people::outcome::Scope;
+use crate::ledger::people::views::View;
 
 /// What is reviewed where nobody says: a week.
 pub(super) const USUAL: Duration = days(7);

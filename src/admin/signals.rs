@@ -32,7 +32,7 @@ use crate::gate::policy::facts::{Ambiguous, Facts, Lookup};
 use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
 use crate::gate::run::Charge;
 use crate::journal::revise::{ReviseError, RunTarget};
-use crate::ledger::people::operate::Reported;
+use crate::ledger::people::report::Reported;
 use crate::wire::webhook::Signed;
 use crate::wire::{json, webhook};
 

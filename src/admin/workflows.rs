@@ -23,8 +23,9 @@ use crate::gate::pace::Pause;
 use crate::gate::policy::shadow::in_shadow;
 use crate::gate::time::days;
 use crate::ledger::WorkflowHandle;
-use crate::ledger::people::operate::{Scope, View};
+use crate::ledger::people::outcome::Scope;
 use crate::ledger::people::promote::Promotion;
+use crate::ledger::people::views::View;
 
 /// The longest clamp that runs out by itself. A longer one is one without an end.
 const MAX_CLAMP: Duration = days(366);

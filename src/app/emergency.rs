@@ -20,7 +20,7 @@ use super::phase::stopped;
 use crate::api::operate::MAX_TEXT;
 use crate::gate::name::{LevelName, PersonName};
 use crate::ledger::Ledger;
-use crate::ledger::people::operate::Scope;
+use crate::ledger::people::outcome::Scope;
 use crate::proxy::drain::Phase;
 use crate::telemetry::log;
 

@@ -26,7 +26,7 @@ use crate::clock::{Clock, GateClock};
 use crate::config::Process;
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
-use crate::ledger::people::operate::Scope;
+use crate::ledger::people::outcome::Scope;
 use crate::ledger::{Bounds, Ledger};
 use crate::proxy::accept::{Listen, Make, RunningWorkers};
 use crate::proxy::body::Memory;

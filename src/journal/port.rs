@@ -14,12 +14,15 @@ use crate::gate::workflow::WorkflowState;
 /// A place in the order in which things were handed to the journal. Counts from 1.
 pub type Ticket = u64;
 
+/// What answers once something is durable, or says that it never will be.
+pub type Durable = Receipt<Result<(), Unavailable>>;
+
 /// What one append gives back.
 pub struct Appended {
     /// Its place in the order.
     pub ticket: Ticket,
     /// Answers once it is durable.
-    pub durable: Receipt<Result<(), Unavailable>>,
+    pub durable: Durable,
 }
 
 /// Where events and ended runs go. No method but [`Journal::last_number`] waits for a disk.

@@ -5,16 +5,18 @@
 //! sweep, and what they grew by is told to the API's detector.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Ledger;
-use crate::gate::event::{Entry, Event};
+use super::workflow::VerdictCounts;
+use crate::gate::event::Event;
 use crate::gate::incident::{Detector, Incident, IncidentTurn, Incidents, MINUTES};
 use crate::gate::name::{ApiName, ToolName, WorkflowName};
 use crate::gate::time::{Time, minutes};
 use crate::gate::verdict::Verdict;
 use crate::ids;
+
+/// A tool that a workflow calls, and how its calls did.
+type ToolCounts = (WorkflowName, ToolName, Arc<VerdictCounts>);
 
 /// What is known of the incidents of tool APIs.
 #[derive(Debug, Default)]
@@ -41,50 +43,46 @@ impl Watch {
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, WatchState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Ledger {
     /// The incidents that are remembered, oldest first.
-    #[must_use]
-    pub fn incidents(&self) -> Vec<Incident> {
-        self.watch.lock().incidents.iter().cloned().collect()
+    pub(super) fn incidents(&self) -> Vec<Incident> {
+        self.lock().incidents.iter().cloned().collect()
     }
 
-    /// Looks at what failed since the last look, and opens and closes incidents.
-    pub(super) fn watch_apis(&self, now: Time) {
-        let failures = self.failures.load(Ordering::Relaxed);
-        let mut state = self.watch.lock();
-        if state.seen.is_empty()
-            && state.failures == failures
-            && state
+    /// Looks at what failed since the last look: `failures` in the whole process, of which `counts`
+    /// says where. `enter` is given what opens and closes an incident.
+    pub(super) fn look(
+        &self,
+        now: Time,
+        failures: u64,
+        counts: impl FnOnce() -> Vec<ToolCounts>,
+        mut enter: impl FnMut(Event),
+    ) {
+        let mut watched = self.lock();
+        if watched.seen.is_empty()
+            && watched.failures == failures
+            && watched
                 .incidents
                 .iter()
                 .all(|incident| incident.closed.is_some())
         {
             return;
         }
-        state.failures = failures;
-        state.count(&self.verdict_counts(), now);
-        let turns = state.judge(now);
-        for event in turns {
-            state.incidents.apply(now, &event);
+        watched.failures = failures;
+        watched.count(&counts(), now);
+        for event in watched.judge(now) {
+            watched.incidents.apply(now, &event);
             // A fact, written in the end; until then it is known here.
-            drop(self.journal.append(Entry {
-                at: now,
-                workflow: None,
-                event,
-            }));
+            enter(event);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type Counts = [(WorkflowName, ToolName, std::sync::Arc<super::VerdictCounts>)];
-
 impl WatchState {
-    fn count(&mut self, counts: &Counts, now: Time) {
+    fn count(&mut self, counts: &[ToolCounts], now: Time) {
         for (workflow, tool, counts) in counts {
             let (calls, failures) = (counts.get(Verdict::Allow), counts.failures());
             let seen = self

@@ -8,20 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use super::call::in_flight::InFlightCall;
-use super::shard::Shard;
-use super::{Ledger, UNLISTED};
-use crate::gate::event::{Entry, Event, MOST_REFUSED, RefusedAlike, RefusedCall};
+use super::unlisted::UNLISTED;
+use crate::gate::event::{MOST_REFUSED, RefusedAlike, RefusedCall};
 use crate::gate::name::{AgentName, PersonName, ToolName};
-use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::{Minute, Time};
-use crate::gate::verdict::Verdict;
-use crate::journal::port::Journal;
 
-/// How often what was turned away is written down.
-const TURNED_AWAY_EVERY: Duration = Duration::from_mins(1);
 /// So many denied calls of one workflow are listed one by one in a minute: more than anybody reads,
 /// and some 100 MB a day where it never stops.
 pub const MOST_LISTED: usize = 500;
@@ -49,15 +41,15 @@ type Kind = (AgentName, ToolName, Option<Arc<str>>);
 /// How many requests were turned away since that was last written down, by the slug of their
 /// problem.
 #[derive(Debug)]
-pub struct TurnedAway(Mutex<(BTreeMap<&'static str, u64>, Time)>);
+pub struct TurnedAway(pub(super) Mutex<(BTreeMap<&'static str, u64>, Time)>);
 
 /// The UTC day on which each person was seen last. As many as there are people with a token.
 #[derive(Debug, Default)]
-pub struct Seen(Mutex<BTreeMap<PersonName, i64>>);
+pub struct Seen(pub(super) Mutex<BTreeMap<PersonName, i64>>);
 
 impl Refusals {
     /// Adds `call`, and gives all that are listed where they fill an entry.
-    fn add(&self, call: RefusedCall, now: Time) -> Option<Vec<RefusedCall>> {
+    pub(super) fn add(&self, call: RefusedCall, now: Time) -> Option<Vec<RefusedCall>> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now.minute() > waiting.minute {
             (waiting.minute, waiting.listed) = (now.minute(), 0);
@@ -73,7 +65,7 @@ impl Refusals {
 
     /// What is to be written: what was counted only once its minute is over, or where the process
     /// `stops`.
-    fn take(&self, now: Time, stops: bool) -> (Vec<RefusedCall>, Vec<RefusedAlike>) {
+    pub(super) fn take(&self, now: Time, stops: bool) -> (Vec<RefusedCall>, Vec<RefusedAlike>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let calls = std::mem::take(&mut waiting.calls);
         let is_over = stops || now.minute() > waiting.minute;
@@ -115,119 +107,11 @@ impl Default for TurnedAway {
     }
 }
 
-impl InFlightCall {
-    /// A call that was denied, or would have been but for shadow, goes into the journal.
-    pub(super) fn note_refused(&self, executed: Executed, status: u16, now: Time) {
-        if self.decision.verdict != Verdict::Deny {
-            return;
-        }
-        let run = RunRef {
-            agent: self.run.open.agent.clone(),
-            run: self.run.id.clone(),
-        };
-        let rule = self.decision.rule.map(Into::into);
-        let call = RefusedCall {
-            call: self.facts.id,
-            run,
-            at: self.facts.at,
-            tool: self.facts.tool.clone(),
-            rule,
-            status,
-            executed,
-        };
-        if let Some(calls) = self.handle.shard.refusals().add(call, now) {
-            self.handle
-                .shard
-                .write_refused(&*self.ledger.journal, (calls, Vec::new()), now);
-        }
-    }
-}
-
-impl Shard {
-    fn write_refused(
-        &self,
-        journal: &dyn Journal,
-        (calls, more): (Vec<RefusedCall>, Vec<RefusedAlike>),
-        now: Time,
-    ) {
-        if !calls.is_empty() || !more.is_empty() {
-            drop(self.append(
-                &mut self.lock(),
-                journal,
-                now,
-                Event::Refused { calls, more },
-            ));
-        }
-    }
-}
-
-impl Ledger {
-    /// A request was answered with `slug` before it was a call of any run.
-    pub fn turn_away(&self, slug: &'static str) {
-        let mut counts = self
-            .turned_away
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *counts.0.entry(slug).or_default() += 1;
-    }
-
-    /// Writes down what was refused; where the process `stops`, also what could wait.
-    pub(super) fn write_refusals(&self, now: Time, stops: bool) {
-        let waiting: Vec<_> = self
-            .shards
-            .iter()
-            .map(|shard| (shard.refusals().take(now, stops), Arc::clone(&shard)))
-            .collect();
-        for (refused, shard) in waiting {
-            shard.write_refused(&*self.journal, refused, now);
-        }
-        let mut turned_away = self
-            .turned_away
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (counts, last) = &mut *turned_away;
-        if counts.is_empty() || (!stops && now < last.plus(TURNED_AWAY_EVERY)) {
-            return;
-        }
-        *last = now;
-        let counts = std::mem::take(counts)
-            .into_iter()
-            .map(|(slug, count)| (slug.into(), count))
-            .collect();
-        drop(turned_away);
-        drop(self.journal.append(Entry {
-            at: now,
-            workflow: None,
-            event: Event::TurnedAway { counts },
-        }));
-    }
-
-    /// Somebody's token was used. Its first use on a UTC day, or since the gate started, goes on
-    /// record.
-    pub fn signed_in(&self, by: &PersonName, role: &'static str) {
-        let now = self.now();
-        let today = now.hour().0.div_euclid(24);
-        let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.insert(by.clone(), today) != Some(today) {
-            drop(seen);
-            drop(self.journal.append(Entry {
-                at: now,
-                workflow: None,
-                event: Event::SignedIn {
-                    by: by.clone(),
-                    role: role.into(),
-                },
-            }));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gate::name::CallId;
+    use crate::gate::run::{Executed, RunRef};
 
     fn call(n: u128, tool: &str) -> RefusedCall {
         let run = RunRef {

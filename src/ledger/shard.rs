@@ -34,7 +34,7 @@ use super::caps::Traffic;
 use super::exposure::Taken;
 use super::refused::Refusals;
 use crate::gate::approval::Approval;
-use crate::gate::event::{Entry, Event};
+use crate::gate::event::{Entry, Event, RefusedAlike, RefusedCall};
 use crate::gate::name::{ApprovalId, WorkflowName};
 use crate::gate::status::Status;
 use crate::gate::time::Time;
@@ -433,6 +433,23 @@ impl Shard {
     #[must_use]
     pub fn approval(&self, id: ApprovalId) -> Option<Approval> {
         self.lock().state.approvals().get(id).cloned()
+    }
+
+    /// Writes down denied calls, where there are any.
+    pub fn write_refused(
+        &self,
+        journal: &dyn Journal,
+        (calls, more): (Vec<RefusedCall>, Vec<RefusedAlike>),
+        now: Time,
+    ) {
+        if !calls.is_empty() || !more.is_empty() {
+            drop(self.append(
+                &mut self.lock(),
+                journal,
+                now,
+                Event::Refused { calls, more },
+            ));
+        }
     }
 
     /// An event was applied. Publishes where the workflow stands, unless neither the event nor the

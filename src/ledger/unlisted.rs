@@ -18,6 +18,9 @@ use crate::gate::json::Json;
 use crate::gate::name::{ApiName, ToolName, WorkflowName};
 use crate::gate::time::{Time, days};
 
+/// The name under which calls of no known tool are counted and recorded.
+pub const UNLISTED: &str = "?";
+
 /// The most kinds of calls that are kept.
 pub const MAX_CALLS: usize = 500;
 

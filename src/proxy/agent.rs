@@ -28,7 +28,7 @@ use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
 use crate::ids;
 use crate::journal::revise::{ReviseError, RunTarget};
-use crate::ledger::people::operate::Reported;
+use crate::ledger::people::report::Reported;
 use crate::wire::query::Query;
 use crate::wire::{Malformed, media, target};
 

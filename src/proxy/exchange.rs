@@ -30,8 +30,8 @@ use super::worker_state::WorkerState;
 use super::{agent, forward, hold, read, respond, retry};
 use crate::gate::verdict::Verdict;
 use crate::ids;
-use crate::ledger::call::admit::Admit;
 use crate::ledger::call::in_flight::{InFlightCall, Settlement};
+use crate::ledger::call::outcome::Admit;
 
 /// How often one call may be judged: again after its body was read, after each hold that was
 /// approved, each clamp, and each pooled connection that had died.

@@ -21,7 +21,7 @@ use crate::gate::name::{AgentName, RunId};
 use crate::gate::policy::Tool;
 use crate::gate::policy::facts::{Facts, ResponseFacts, RunFacts};
 use crate::gate::status::Status;
-use crate::ledger::call::admit::{DecisionInput, ReviewView};
+use crate::ledger::call::input::{DecisionInput, ReviewView};
 use crate::wire;
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;

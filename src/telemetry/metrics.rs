@@ -31,7 +31,7 @@ use crate::gate::run::{Charge, Mark};
 use crate::gate::verdict::Verdict;
 use crate::gate::workflow::WorkflowState;
 use crate::ledger::Ledger;
-use crate::ledger::people::operate::View;
+use crate::ledger::people::views::View;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

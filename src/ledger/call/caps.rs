@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::in_flight::InFlightCall;
 use super::refusal::{ReachedCap, Refusal};
 use crate::gate::level::Volume;
 use crate::gate::location::SourceLocation;
@@ -17,8 +16,8 @@ use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::status::Status;
 use crate::gate::time::{Hour, Time};
 use crate::gate::verdict::Verdict;
-use crate::ledger::WorkflowHandle;
 use crate::ledger::caps::{Level, Meter, ToolCaps};
+use crate::ledger::workflow::WorkflowHandle;
 
 /// One of the calls that may be in flight at once. It comes back whatever becomes of the call.
 pub(in crate::ledger) struct ConcurrencySlot {
@@ -36,8 +35,8 @@ pub(in crate::ledger) struct VolumeShare {
 }
 
 impl ConcurrencySlot {
-    fn take(call: &InFlightCall, tool: Option<&Tool>) -> Result<Self, Refusal> {
-        let handle = &call.handle;
+    /// Takes one for a call of `tool`, or none.
+    pub(super) fn take(handle: &Arc<WorkflowHandle>, tool: Option<&Tool>) -> Result<Self, Refusal> {
         let status = handle.shard.status();
         let level = level_of(handle, status.level().as_str()).and_then(Level::concurrency);
         let usual = status.pause.map(|pause| pause.at_once);
@@ -60,7 +59,7 @@ impl ConcurrencySlot {
             tool: None,
         };
         if let Some(tool) = tool
-            && let Some(caps) = handle.caps.tool(&call.facts.tool)
+            && let Some(caps) = handle.caps.tool(&tool.name)
         {
             caps.enter()
                 .map_err(|cap| at_once(&tool.place, cap, &format!("`{}`", tool.name)))?;
@@ -80,8 +79,12 @@ impl Drop for ConcurrencySlot {
 }
 
 impl VolumeShare {
-    fn take(call: &InFlightCall, tool: Option<&Tool>, now: Time) -> Result<Self, Refusal> {
-        let handle = &call.handle;
+    /// Takes one for a call of `tool`, or none.
+    pub(super) fn take(
+        handle: &Arc<WorkflowHandle>,
+        tool: Option<&Tool>,
+        now: Time,
+    ) -> Result<Self, Refusal> {
         let status = handle.shard.status();
         let hourly = status.pause.map(|pause| Volume {
             calls: pause.calls,
@@ -114,7 +117,7 @@ impl VolumeShare {
             share.level = Some(Arc::clone(meter));
         }
         if let Some(tool) = tool
-            && let Some(caps) = handle.caps.tool(&call.facts.tool)
+            && let Some(caps) = handle.caps.tool(&tool.name)
             && let Some(meter) = caps.volume()
         {
             let whose = || format!("`{}`", tool.name);
@@ -142,22 +145,6 @@ impl Drop for VolumeShare {
         for meter in self.level.iter().chain(tool) {
             meter.give_back();
         }
-    }
-}
-
-impl InFlightCall {
-    /// Takes what the call needs of every cap, or nothing. Once a call has its share of a volume, it
-    /// keeps that while it is judged again.
-    pub(super) fn take_caps(&mut self, tool: Option<&Tool>, now: Time) -> Result<(), Refusal> {
-        if self.reservations.concurrency.is_some() {
-            return Ok(());
-        }
-        let slot = ConcurrencySlot::take(self, tool)?;
-        if self.reservations.volume.is_none() {
-            self.reservations.volume = Some(VolumeShare::take(self, tool, now)?);
-        }
-        self.reservations.concurrency = Some(slot);
-        Ok(())
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::admit::{Admit, DecisionInput, Goes, Stop};
 use super::in_flight::{Edited, InFlightCall};
+use super::input::DecisionInput;
+use super::outcome::{Admit, Goes, Stop};
 use super::refusal::Refusal;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::time::Time;
-use crate::ledger::Ledger;
+use crate::ledger::living::Ledger;
 
 impl Ledger {
     /// The edit that a reviewer approved in the place of the call. Costs a look at the

@@ -9,8 +9,8 @@
 //! A run's continuations go on where it left off: ending a run does not take its case back from the
 //! person, and neither does a restart of the gate.
 
-use super::admit::Admit;
 use super::in_flight::{InFlightCall, Settlement};
+use super::outcome::Admit;
 use super::refusal::Refusal;
 use crate::gate::event::Event;
 use crate::gate::name::RunId;
@@ -21,8 +21,10 @@ use crate::gate::run::{Executed, RunRef};
 use crate::gate::run_flags::RunFlag;
 use crate::gate::time::Time;
 use crate::journal::port::Journal;
-use crate::ledger::runs::open::{Key, charge, wire_charge};
-use crate::ledger::{Ledger, WorkflowHandle};
+use crate::ledger::living::Ledger;
+use crate::ledger::runs::charge::{charge, wire_charge};
+use crate::ledger::runs::index::Key;
+use crate::ledger::workflow::WorkflowHandle;
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

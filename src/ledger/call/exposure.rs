@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use super::in_flight::InFlightCall;
 use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::risk::Risk;
 use crate::gate::status::Status;
 use crate::gate::verdict::Verdict;
-use crate::ledger::WorkflowHandle;
 use crate::ledger::runs::open::OpenRun;
+use crate::ledger::workflow::WorkflowHandle;
 
 /// A risky call's share of the place that its run has.
 pub(in crate::ledger) struct ExposureSlot {
@@ -29,6 +28,47 @@ pub(super) enum NoSlot {
 }
 
 impl ExposureSlot {
+    /// Takes a place for `run`, where it has none, for a call of this risk that was judged at the
+    /// status `judged`.
+    pub(super) fn take(
+        handle: &Arc<WorkflowHandle>,
+        open: &Arc<OpenRun>,
+        risk: Risk,
+        judged: &Status,
+    ) -> Result<Self, NoSlot> {
+        let mut run = open.lock();
+        let booked = run.booked_at.is_some();
+        let needs_all = !booked && !run.exposed.all;
+        // A run that is in B counts for the high budget only from its first high call on.
+        let needs_high = risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
+        let live = handle.shard.lock();
+        let (taken, status) = (handle.shard.taken(), handle.shard.status());
+        // Of many that were judged while all was well, those that come after the failure that burns
+        // are not let go one by one.
+        if status.level() != judged.level() {
+            return Err(NoSlot::Outdated);
+        }
+        let places = taken.places(&status);
+        if needs_all && places.all_taken >= places.all {
+            return Err(full(handle, places.all_taken, "risky", "the budget"));
+        }
+        if needs_high && places.high_taken >= places.high {
+            let budget = "the budget of high-risk runs";
+            return Err(full(handle, places.high_taken, "high-risk", budget));
+        }
+        taken.take(needs_all, needs_high);
+        drop(live);
+        run.exposed.all |= needs_all;
+        run.exposed.high |= needs_high;
+        run.exposed.risky += 1;
+        drop(run);
+        Ok(ExposureSlot {
+            handle: Arc::clone(handle),
+            run: Arc::clone(open),
+            executed: false,
+        })
+    }
+
     /// The call may have been executed: its run keeps its place until it is booked or ends.
     pub(in crate::ledger) fn commit(mut self) {
         self.executed = true;
@@ -43,60 +83,12 @@ impl Drop for ExposureSlot {
     }
 }
 
-impl InFlightCall {
-    /// Takes a place for the call's run, where it needs one and has none. A call that a person
-    /// approved needs none.
-    pub(super) fn take_place(&mut self, judged: &Status) -> Result<(), NoSlot> {
-        let handle = &self.handle;
-        if !handle.policy.exposure
-            || self.facts.risk < Risk::Medium
-            || self.decision.granted
-            || self.reservations.exposure.is_some()
-        {
-            return Ok(());
-        }
-        let mut run = self.run.open.lock();
-        let booked = run.booked_at.is_some();
-        let needs_all = !booked && !run.exposed.all;
-        // A run that is in B counts for the high budget only from its first high call on.
-        let needs_high =
-            self.facts.risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
-        let live = handle.shard.lock();
-        let (taken, status) = (handle.shard.taken(), handle.shard.status());
-        // Of many that were judged while all was well, those that come after the failure that burns
-        // are not let go one by one.
-        if status.level() != judged.level() {
-            return Err(NoSlot::Outdated);
-        }
-        let places = taken.places(&status);
-        if needs_all && places.all_taken >= places.all {
-            return Err(self.full(places.all_taken, "risky", "the budget"));
-        }
-        if needs_high && places.high_taken >= places.high {
-            let budget = "the budget of high-risk runs";
-            return Err(self.full(places.high_taken, "high-risk", budget));
-        }
-        taken.take(needs_all, needs_high);
-        drop(live);
-        run.exposed.all |= needs_all;
-        run.exposed.high |= needs_high;
-        run.exposed.risky += 1;
-        drop(run);
-        self.reservations.exposure = Some(ExposureSlot {
-            handle: Arc::clone(handle),
-            run: Arc::clone(&self.run.open),
-            executed: false,
-        });
-        Ok(())
-    }
-
-    fn full(&self, taken: u32, kind: &str, budget: &str) -> NoSlot {
-        let detail = format!(
-            "{taken} {kind} runs are under way, and {budget} has room for no more that could fail"
-        );
-        NoSlot::Full(Box::new(Finding {
-            place: Some(self.handle.policy.place.clone()),
-            ..Finding::nowhere(Verdict::Deny, RuleName::Exposure, detail)
-        }))
-    }
+fn full(handle: &WorkflowHandle, taken: u32, kind: &str, budget: &str) -> NoSlot {
+    let detail = format!(
+        "{taken} {kind} runs are under way, and {budget} has room for no more that could fail"
+    );
+    NoSlot::Full(Box::new(Finding {
+        place: Some(handle.policy.place.clone()),
+        ..Finding::nowhere(Verdict::Deny, RuleName::Exposure, detail)
+    }))
 }

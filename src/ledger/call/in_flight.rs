@@ -8,20 +8,23 @@ use super::reservations::Reservations;
 use crate::gate::booking::Change;
 use crate::gate::dedup::Reversal;
 use crate::gate::digest::Digest;
-use crate::gate::event::{Event, HeldBy};
+use crate::gate::event::{Event, HeldBy, RefusedCall};
 use crate::gate::incident;
 use crate::gate::name::{ApprovalId, CallId, GrantId, RunId, Subject, ToolName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::finding::Finding;
 use crate::gate::risk::Risk;
-use crate::gate::run::Executed;
+use crate::gate::run::{Executed, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::record::CallRecord;
 use crate::journal::revise::{Revise, RunTarget};
 use crate::ledger::dedup::plan::PlannedOperation;
-use crate::ledger::runs::open::{End, Key, OpenRun, RunState, charge, wire_charge};
-use crate::ledger::{Ledger, WorkflowHandle};
+use crate::ledger::living::Ledger;
+use crate::ledger::runs::charge::{book_high, charge, wire_charge};
+use crate::ledger::runs::index::Key;
+use crate::ledger::runs::open::{End, OpenRun, RunState};
+use crate::ledger::workflow::WorkflowHandle;
 
 /// A call in flight.
 #[must_use = "a call that is dropped is settled"]
@@ -281,6 +284,32 @@ impl InFlightCall {
         }
     }
 
+    /// A call that was denied, or would have been but for shadow, goes into the journal.
+    fn note_refused(&self, executed: Executed, status: u16, now: Time) {
+        if self.decision.verdict != Verdict::Deny {
+            return;
+        }
+        let run = RunRef {
+            agent: self.run.open.agent.clone(),
+            run: self.run.id.clone(),
+        };
+        let rule = self.decision.rule.map(Into::into);
+        let call = RefusedCall {
+            call: self.facts.id,
+            run,
+            at: self.facts.at,
+            tool: self.facts.tool.clone(),
+            rule,
+            status,
+            executed,
+        };
+        if let Some(calls) = self.handle.shard.refusals().add(call, now) {
+            self.handle
+                .shard
+                .write_refused(&*self.ledger.journal, (calls, Vec::new()), now);
+        }
+    }
+
     /// Books the call in its run.
     fn close_in_run(&mut self, result: Settlement, executed: Executed, now: Time) -> Closed {
         let open = Arc::clone(&self.run.open);
@@ -321,8 +350,14 @@ impl InFlightCall {
         if run.forwarded(self.facts.risk, executed)
             && let Some(booked_at) = booked_before
         {
-            self.ledger
-                .book_high(&self.handle, &self.run.open, run, booked_at, now);
+            book_high(
+                &*self.ledger.journal,
+                &self.handle,
+                &self.run.open,
+                run,
+                booked_at,
+                now,
+            );
             run.exposed.leave(self.handle.shard.taken());
         }
         run.calls.push(CallRecord {

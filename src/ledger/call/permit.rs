@@ -4,7 +4,7 @@
 //! and one that is older than a clamp is worth nothing (G2).
 
 use super::in_flight::{InFlightCall, Progress};
-use crate::ledger::Ledger;
+use crate::ledger::living::Ledger;
 
 /// The right to forward one call, once.
 #[must_use = "a permit that is dropped settles its call as not executed"]

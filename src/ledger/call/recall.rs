@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
-use super::admit::{Admit, DecisionInput};
 use super::in_flight::InFlightCall;
+use super::input::DecisionInput;
+use super::outcome::Admit;
 use super::refusal::Refusal;
 use crate::gate::booking::Change;
 use crate::gate::dedup::{CallStage, DedupIndex, Doer, EarlierCall, Keyed, Operation, Reversal};
@@ -23,11 +24,11 @@ use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::revise::{Revise, RunTarget};
-use crate::ledger::Ledger;
 use crate::ledger::dedup::answers::Answer;
 use crate::ledger::dedup::plan::{PlannedOperation, Undoing, digest, key_of};
 use crate::ledger::dedup::{DedupEntry, DedupFinding};
-use crate::ledger::runs::open::{charge, wire_charge};
+use crate::ledger::living::Ledger;
+use crate::ledger::runs::charge::{charge, wire_charge};
 
 /// What is asked of the book, before it is looked into.
 pub(in crate::ledger) enum Planned {

@@ -4,15 +4,15 @@
 //! repeat that may not go simply does not. A permit that is minted here is as good as any other,
 //! until the next clamp (G2).
 
-use super::admit::{DecisionInput, facts};
 use super::in_flight::InFlightCall;
+use super::input::{DecisionInput, facts};
 use super::permit::{Judgement, Permit};
 use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
-use crate::ledger::Ledger;
+use crate::ledger::living::Ledger;
 
 impl Ledger {
     /// A permit for sending the call once more; the call back where the verdict is not

@@ -6,7 +6,7 @@ use super::in_flight::InFlightCall;
 use crate::gate::check;
 use crate::gate::digest::Digest;
 use crate::gate::name::StepName;
-use crate::ledger::Ledger;
+use crate::ledger::living::Ledger;
 use crate::ledger::shard::Live;
 
 impl Ledger {

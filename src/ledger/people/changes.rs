@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conflict::{What, alone};
-use super::operate::{Durable, OperateError};
+use super::outcome::OperateError;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
 use crate::gate::level::Changes;
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::gate::workflow::{MAX_WAIVERS, WAIVERS_WITHIN, WorkflowState};
-use crate::ledger::Ledger;
+use crate::journal::port::Durable;
+use crate::ledger::living::Ledger;
 use crate::ledger::shard::Shard;
 
 /// A change that somebody is about to ship.

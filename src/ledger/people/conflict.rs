@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use super::operate::{Durable, OperateError, Scope};
+use super::outcome::{OperateError, Scope};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{PersonName, WorkflowName};
-use crate::ledger::Ledger;
+use crate::journal::port::Durable;
+use crate::ledger::living::Ledger;
 use crate::ledger::shard::{Live, Shard};
 
 impl Ledger {

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::operate::{Durable, OperateError, Reported, decided};
+use super::outcome::{OperateError, decided};
+use super::report::Reported;
 use crate::gate::approval::{Approval, Decision, DecisionKind, Stage};
 use crate::gate::booking::Change;
 use crate::gate::digest::Digest;
@@ -15,8 +16,9 @@ use crate::gate::event::Event;
 use crate::gate::name::{ApprovalId, CallId, PersonName, WorkflowName};
 use crate::gate::outcome::{FailureMode, Source};
 use crate::gate::run::Charge;
+use crate::journal::port::Durable;
 use crate::journal::revise::RunTarget;
-use crate::ledger::Ledger;
+use crate::ledger::living::Ledger;
 
 /// A decision that was handed over.
 pub struct Deciding {

@@ -6,13 +6,14 @@
 //! or breached: its way leads through a recovery.
 
 use super::conflict::{What, alone};
-use super::operate::{Durable, OperateError, known_level};
+use super::outcome::{OperateError, known_level};
 use crate::gate::budget::posture::Posture;
 use crate::gate::earn::{Gain, Progress};
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName, StepName, WorkflowName};
 use crate::gate::workflow::WorkflowState;
-use crate::ledger::Ledger;
+use crate::journal::port::Durable;
+use crate::ledger::living::Ledger;
 
 /// At tier high nothing is promoted that nobody looked at.
 const NO_REVIEW: &str = "nobody has reviewed it for 30 days: `burngate review` shows it, `burngate review --done` records that somebody looked";

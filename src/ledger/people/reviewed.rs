@@ -1,9 +1,10 @@
 //! A person says that they looked at how workflows do.
 
-use super::operate::{Durable, OperateError, Scope};
+use super::outcome::{OperateError, Scope};
 use crate::gate::event::Event;
 use crate::gate::name::PersonName;
-use crate::ledger::Ledger;
+use crate::journal::port::Durable;
+use crate::ledger::living::Ledger;
 
 impl Ledger {
     /// Records that `by` looked at one workflow or at all of them. Promotions that wait for it come

@@ -1,14 +1,44 @@
 //! Takes back what was asked and what was approved, and not used yet: an emergency leaves no door
 //! ajar for the moment after its clamp is lifted.
 
-use super::operate::{Durable, OperateError, Scope};
+use super::outcome::{OperateError, Scope, decided};
 use crate::gate::approval::Stage;
+use crate::gate::approval::queue::Conflict;
 use crate::gate::event::Event;
 use crate::gate::name::{ApprovalId, PersonName};
-use crate::ledger::Ledger;
+use crate::journal::port::Durable;
+use crate::ledger::living::Ledger;
 use crate::ledger::shard::Shard;
 
 impl Ledger {
+    /// Takes a held call back, or its unused grant.
+    pub fn withdraw(&self, id: ApprovalId, reason: &str) -> Result<Durable, OperateError> {
+        let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
+        let now = self.now();
+        shard.advance(now);
+        let mut live = shard.lock();
+        let stage = live
+            .state()
+            .approvals()
+            .get(id)
+            .ok_or(OperateError::NoApproval)?
+            .stage;
+        if stage.ended_at().is_some() {
+            return Err(decided(&Conflict::Wrong(stage)));
+        }
+        Ok(shard
+            .append(
+                &mut live,
+                &*self.journal,
+                now,
+                Event::Withdrawn {
+                    approval: id,
+                    reason: reason.into(),
+                },
+            )
+            .durable)
+    }
+
     /// Withdraws every pending approval and every unused grant of one workflow or all. Each is gone
     /// at once; the receipts answer when that is durable, and there are no more of them than
     /// approvals that were kept. One whose approval is on its way to disk is withdrawn behind that.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use burngate::gate::approval::DecisionKind;
 use burngate::gate::time::{hours, minutes};
-use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
 
 use super::checks;

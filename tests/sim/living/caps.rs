@@ -12,8 +12,8 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::pace::ENOUGH;
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::time::{hours, minutes};
-use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::{ReachedCap, Refusal};
 
 use super::checks;

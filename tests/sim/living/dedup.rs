@@ -11,11 +11,11 @@ use burngate::gate::policy::finding::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{days, hours};
-use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::dedup::DedupFinding;
-use burngate::ledger::people::operate::Scope;
+use burngate::ledger::people::outcome::Scope;
 
 use super::checks;
 use super::desk::{Desk, FEW, Rules, decision, passed, refused};

@@ -36,8 +36,9 @@ use burngate::journal::port::{Journal as _, Projection};
 use burngate::journal::read::{EntryFilter, Records as _, RunFilter, RunView};
 use burngate::journal::receipt::Receipt;
 use burngate::journal::unavailable::Unavailable;
-use burngate::ledger::call::admit::{Admit, DecisionInput, ReviewView};
 use burngate::ledger::call::in_flight::InFlightCall;
+use burngate::ledger::call::input::{DecisionInput, ReviewView};
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::{Bounds, Ledger, WorkflowHandle};
 

@@ -11,7 +11,7 @@ use burngate::gate::policy::finding::RuleName;
 use burngate::gate::risk::Tier;
 use burngate::gate::time::{days, minutes};
 use burngate::journal::revise::RunTarget;
-use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::outcome::Admit;
 
 use super::checks;
 use super::desk::{Desk, Rules, decision, passed, refused};
@@ -114,7 +114,7 @@ fn a_skipped_review_lets_the_call_go_and_a_clamp_holds_it_all_the_same() {
     }
     desk.journal.write();
     checks::journal(&desk.entries(), true);
-    let scope = burngate::ledger::people::operate::Scope::All;
+    let scope = burngate::ledger::people::outcome::Scope::All;
     drop(
         desk.ledger
             .clamp(&scope, &"supervised".into(), &"ada".into(), "a drill", None)

@@ -8,8 +8,8 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::time::Time;
-use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 
 use super::checks;

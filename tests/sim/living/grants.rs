@@ -7,9 +7,9 @@ use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::Event;
 use burngate::gate::name::ApprovalId;
 use burngate::gate::time::{hours, minutes};
-use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::operate::{OperateError, Scope};
+use burngate::ledger::people::outcome::{OperateError, Scope};
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, decision, passed, refused};
@@ -260,7 +260,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
         if n == 1 {
             let charge =
                 super::desk::charge(burngate::gate::outcome::FailureMode::WrongAction, None);
-            let burngate::ledger::people::operate::Reported::Open {
+            let burngate::ledger::people::report::Reported::Open {
                 durable: Some(durable),
                 ..
             } = desk.ledger.report(target, charge)

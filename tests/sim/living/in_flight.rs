@@ -7,10 +7,10 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::Mode;
 use burngate::gate::run::{Executed, Mark};
 use burngate::gate::time::{Time, days};
-use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::operate::Scope;
+use burngate::ledger::people::outcome::Scope;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed, refused};

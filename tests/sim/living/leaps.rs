@@ -6,9 +6,9 @@ use burngate::gate::budget::posture::Posture;
 use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
-use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::in_flight::Settlement;
-use burngate::ledger::people::operate::Scope;
+use burngate::ledger::call::outcome::Admit;
+use burngate::ledger::people::outcome::Scope;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed};

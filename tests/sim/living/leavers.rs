@@ -7,8 +7,8 @@ use std::sync::{Arc, Barrier};
 use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::Event;
 use burngate::gate::name::PersonName;
-use burngate::ledger::call::admit::Admit;
-use burngate::ledger::people::operate::OperateError;
+use burngate::ledger::call::outcome::Admit;
+use burngate::ledger::people::outcome::OperateError;
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, decision, passed};

@@ -6,7 +6,7 @@ use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
 use burngate::ledger::call::in_flight::Settlement;
-use burngate::ledger::people::operate::{OperateError, Scope};
+use burngate::ledger::people::outcome::{OperateError, Scope};
 use burngate::ledger::people::promote::Promotion;
 
 use super::checks;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::{Effect, Event};
 use burngate::gate::time::hours;
-use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::outcome::Admit;
 
 use super::checks;
 use super::desk::{Desk, Rules, decision};

@@ -6,8 +6,8 @@ use burngate::gate::name::CallId;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::policy::finding::{Finding, RuleName};
 use burngate::gate::time::minutes;
-use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::in_flight::Settlement;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
 
 use super::checks;

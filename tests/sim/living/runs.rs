@@ -7,7 +7,7 @@ use burngate::gate::run::Mark;
 use burngate::gate::time::{hours, minutes};
 use burngate::journal::revise::{ReviseError, Revised, RunTarget};
 use burngate::ledger::call::in_flight::Settlement;
-use burngate::ledger::people::operate::Reported;
+use burngate::ledger::people::report::Reported;
 
 use super::checks;
 use super::desk::{Answer, Desk, LEASE, Rules, charge, passed};

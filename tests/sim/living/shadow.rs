@@ -7,9 +7,9 @@ use burngate::gate::policy::Mode;
 use burngate::gate::run::Mark;
 use burngate::gate::time::{Time, days, hours};
 use burngate::gate::verdict::Verdict;
-use burngate::ledger::call::admit::Admit;
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::operate::Scope;
+use burngate::ledger::people::outcome::Scope;
 
 use super::checks;
 use super::desk::{Desk, Rules, SHADOW, decision, passed, refused};

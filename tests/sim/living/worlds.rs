@@ -12,11 +12,12 @@ use burngate::gate::risk::Tier;
 use burngate::gate::terms::Terms;
 use burngate::journal::port::Journal as _;
 use burngate::journal::revise::RunTarget;
-use burngate::ledger::call::admit::Admit;
 use burngate::ledger::call::in_flight::{InFlightCall, Settlement};
+use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::operate::{Reported, Scope};
+use burngate::ledger::people::outcome::Scope;
+use burngate::ledger::people::report::Reported;
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, Written, charge, decision};

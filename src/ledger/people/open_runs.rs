@@ -1,13 +1,13 @@
 //! What a run that is still open has done, for whoever decides on one of its calls. Booked runs are
 //! in the records; these are in memory alone.
 
-use super::open::OpenRun;
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::journal::record::{CallRecord, RunKey};
-use crate::ledger::Ledger;
+use crate::ledger::living::Ledger;
+use crate::ledger::runs::open::OpenRun;
 
 /// An open run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,84 @@
+//! A call that no rule stops takes what it needs beside other calls: its share of the caps, a place
+//! among risky runs, its count among repeats.
+
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+
+use super::caps::{ConcurrencySlot, VolumeShare};
+use super::exposure::{ExposureSlot, NoSlot};
+use super::in_flight::InFlightCall;
+use super::input::DecisionInput;
+use super::loops::LoopCount;
+use super::refusal::Refusal;
+use crate::gate::policy::Tool;
+use crate::gate::policy::finding::Finding;
+use crate::gate::risk::Risk;
+use crate::gate::status::Status;
+use crate::gate::time::Time;
+use crate::ledger::living::Ledger;
+use crate::ledger::runs::open::RunState;
+
+impl InFlightCall {
+    /// Takes what the call needs of every cap, or nothing. Once a call has its share of a volume, it
+    /// keeps that while it is judged again.
+    pub(super) fn take_caps(&mut self, tool: Option<&Tool>, now: Time) -> Result<(), Refusal> {
+        if self.reservations.concurrency.is_some() {
+            return Ok(());
+        }
+        let slot = ConcurrencySlot::take(&self.handle, tool)?;
+        if self.reservations.volume.is_none() {
+            self.reservations.volume = Some(VolumeShare::take(&self.handle, tool, now)?);
+        }
+        self.reservations.concurrency = Some(slot);
+        Ok(())
+    }
+
+    /// Takes a place for the call's run, where it needs one and has none. A call that a person
+    /// approved needs none.
+    pub(super) fn take_exposure(&mut self, judged: &Status) -> Result<(), NoSlot> {
+        if !self.handle.policy.exposure
+            || self.facts.risk < Risk::Medium
+            || self.decision.granted
+            || self.reservations.exposure.is_some()
+        {
+            return Ok(());
+        }
+        let slot = ExposureSlot::take(&self.handle, &self.run.open, self.facts.risk, judged)?;
+        self.reservations.exposure = Some(slot);
+        Ok(())
+    }
+
+    /// Was work done again and again that is not the same done once? A loop of it costs its run,
+    /// and once. One that reads, or does no more each time, costs nothing.
+    pub(in crate::ledger) const fn breaks_loop(&self, run: &mut RunState) -> bool {
+        !matches!(self.facts.risk, Risk::Read) && !self.facts.idempotent && run.repeats.break_once()
+    }
+}
+
+impl Ledger {
+    /// Counts the call among its run's; a finding where the same call was let go as often
+    /// as the policy lets it.
+    pub(super) fn count_repeat(
+        &self,
+        call: &mut InFlightCall,
+        input: &DecisionInput<'_>,
+        now: Time,
+    ) -> Option<Finding> {
+        if call.run.key.is_none() || call.decision.granted || call.reservations.loop_count.is_some()
+        {
+            return None;
+        }
+        let mut hasher = self.alike.build_hasher();
+        call.facts.tool.hash(&mut hasher);
+        if !input.review.alike(&mut hasher) {
+            return None;
+        }
+        let same = (call.facts.id, call.facts.risk, hasher.finish());
+        match LoopCount::take(&call.handle, &call.run.open, same, now) {
+            Ok(count) => {
+                call.reservations.loop_count = Some(count);
+                None
+            }
+            Err(finding) => Some(finding),
+        }
+    }
+}
