@@ -16,11 +16,10 @@ use super::outcome::{Admit, Goes, Stop, capped_by};
 use super::permit::Judgement;
 use super::recall::{Planned, Recall};
 use super::refusal::Refusal;
-use crate::gate::name::ToolName;
+use crate::gate::name::{StepName, ToolName};
 use crate::gate::outcome::FailureMode;
-use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::finding::{Finding, RuleName, Unreadable};
-use crate::gate::policy::judge::Case;
+use crate::gate::policy::judge::{Case, Judged};
 use crate::gate::policy::{Tool, judge, skip};
 use crate::gate::risk::Risk;
 use crate::gate::status::Status;
@@ -29,6 +28,14 @@ use crate::gate::verdict::Verdict;
 use crate::ledger::living::Ledger;
 use crate::ledger::runs::charge::{charge, wire_charge};
 use crate::ledger::unlisted::{Sight, UNLISTED};
+
+/// What the policy says of a call, and what was done before it.
+struct Weighed {
+    call: InFlightCall,
+    judged: Judged,
+    /// Steps of the policy that, once one is earned, skip the review that a rule holds it for.
+    steps: Vec<StepName>,
+}
 
 impl Ledger {
     /// Judges the call.
@@ -74,15 +81,50 @@ impl Ledger {
         }
         // Judged again after a wait: it is not in flight until it may go.
         drop(call.reservations.concurrency.take());
-        let run = RunFacts {
-            id: call.run.id.as_str(),
-            calls: 0,
-            escalated: false,
+        let Weighed {
+            mut call,
+            judged,
+            steps,
+        } = self.weigh(call, input, tool, &status, now)?;
+        call.decision.shadow = judged
+            .shadow
+            .as_ref()
+            .map(|finding| (finding.verdict, finding.rule.as_str()));
+        let release = match judged.acts {
+            Some(finding) if finding.verdict == Verdict::Deny => {
+                return Err(self.deny(call, finding, now).into());
+            }
+            _ if let Some(edited) = call.decision.edited.filter(|_| !call.decision.granted) => {
+                Release::Granted(self.send_edited(call, edited, input)?)
+            }
+            None => {
+                if let Some(finding) = &judged.shadow {
+                    self.book_finding(&call, finding, now);
+                }
+                Release::Free(call)
+            }
+            Some(finding) => self.hold(call, input, finding, steps, &status, now)?,
         };
-        let facts = facts(input, &call, &status, run);
+        match release {
+            Release::Granted(goes) => Ok(goes),
+            Release::Free(call) => self.pass(call, input, &status, now),
+        }
+    }
+
+    /// What the policy says of the call, and what was done before it.
+    fn weigh(
+        &self,
+        mut call: InFlightCall,
+        input: &DecisionInput<'_>,
+        tool: Option<&Arc<Tool>>,
+        status: &Status,
+        now: Time,
+    ) -> Result<Weighed, Stop> {
+        let handle = Arc::clone(&call.handle);
+        let facts = facts(input, &call, status);
         let case = Case {
             workflow: &handle.policy,
-            status: &status,
+            status,
             tool: input.tool.map(|tool| &**tool),
             facts,
             now,
@@ -115,13 +157,13 @@ impl Ledger {
             now,
         );
         (call.facts.subject, call.decision.rule) = (tool.and(touched), None);
-        call.keep_arguments(input.args, &status, &judged);
+        call.keep_arguments(input.args, status, &judged);
         call.decision.escalated = escalated;
         call.note_escalation(escalation);
         if !self.journal.room() {
             return Err(call.turned_down(Refusal::Journal).into());
         }
-        let (mut call, judged) = match asked {
+        let (call, judged) = match asked {
             Planned::Nothing => (call, judged),
             Planned::Unread => return Err(Admit::Unread { call }.into()),
             Planned::Refused(refusal) => return Err(Admit::Refused { call, refusal }.into()),
@@ -130,37 +172,13 @@ impl Ledger {
                 Recall::Ends(admit) => return Err(admit.into()),
             },
         };
-        call.decision.shadow = judged
-            .shadow
-            .as_ref()
-            .map(|finding| (finding.verdict, finding.rule.as_str()));
-        let release = match judged.acts {
-            Some(finding) if finding.verdict == Verdict::Deny => {
-                return Err(self.deny(call, finding, now).into());
-            }
-            _ if let Some(edited) = call.decision.edited.filter(|_| !call.decision.granted) => {
-                Release::Granted(self.send_edited(call, edited, input)?)
-            }
-            None => {
-                if let Some(finding) = &judged.shadow {
-                    self.book_finding(&call, finding, now);
-                }
-                Release::Free(call)
-            }
-            Some(finding) => {
-                // What the book of what was done holds is nobody's review to skip.
-                let steps = if Some(finding.rule) == held_by {
-                    steps
-                } else {
-                    Vec::new()
-                };
-                self.hold(call, input, finding, steps, &status, now)?
-            }
-        };
-        match release {
-            Release::Granted(goes) => Ok(goes),
-            Release::Free(call) => self.pass(call, input, &status, now),
-        }
+        // What was done before is nobody's review to skip.
+        let is_held_by_policy = judged.acts.as_ref().map(|finding| finding.rule) == held_by;
+        Ok(Weighed {
+            call,
+            steps: if is_held_by_policy { steps } else { Vec::new() },
+            judged,
+        })
     }
 
     #[cold]

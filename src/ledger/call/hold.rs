@@ -1,7 +1,7 @@
 //! A rule holds a call: it waits for a person, unless one said yes before or need not be asked.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use super::in_flight::InFlightCall;
 use super::input::DecisionInput;
@@ -12,14 +12,14 @@ use crate::gate::approval::queue::ENOUGH_DENIALS;
 use crate::gate::approval::{Approval, Escalate, Request, Stage};
 use crate::gate::digest::Digest;
 use crate::gate::event::Event;
-use crate::gate::name::{ApprovalId, StepName};
+use crate::gate::name::StepName;
 use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::status::Status;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ids;
+use crate::journal::port::Durable;
 use crate::ledger::living::Ledger;
-use crate::ledger::runs::open::RunState;
 use crate::ledger::shard::Live;
 
 /// Does a call that a rule holds wait for a person?
@@ -28,6 +28,16 @@ pub(super) enum Release {
     Granted(Goes),
     /// It does not have to. What it does beside other calls may stop it still.
     Free(InFlightCall),
+}
+
+/// What people are asked about a call.
+struct Question<'a> {
+    input: &'a DecisionInput<'a>,
+    /// Why it is held.
+    finding: Finding,
+    /// What skips the review, once one of them is earned.
+    steps: Vec<StepName>,
+    digest: Digest,
 }
 
 impl Ledger {
@@ -60,7 +70,7 @@ impl Ledger {
         else {
             return Err(Admit::Unread { call }.into());
         };
-        let mut live = handle.shard.lock();
+        let live = handle.shard.lock();
         // The time of the judgement may be old by now, and a grant is used before it expires by the
         // journal's time (G4).
         let now = now.max(self.now());
@@ -69,86 +79,78 @@ impl Ledger {
             drop(live);
             return Err(self.deny(call, finding, now).into());
         }
-        let open = live.state().approvals().open_for(&digest, now).cloned();
-        let ends = match open {
+        match live.state().approvals().open_for(&digest, now).cloned() {
             Some(approval) if matches!(approval.stage, Stage::Approved { .. }) => {
                 let used = (approval.request.approval, digest, None);
-                return self
-                    .use_grant(call, input, live, used, now)
-                    .map(Release::Granted);
+                self.use_grant(call, input, live, used, now)
+                    .map(Release::Granted)
             }
             Some(approval) => {
                 let durable = live.holding(approval.request.approval);
                 drop(live);
-                call.run.open.lock().wait_for(approval.request.approval);
-                Admit::Held {
-                    call,
-                    approval: Box::new(approval),
-                    durable,
-                    finding: Box::new(finding),
-                }
-            }
-            None if self.skips_review(&call, &live, &steps, &digest)
-                && self.take_unreviewed(&mut call, now) =>
-            {
-                drop(live);
-                return Ok(Release::Free(call));
-            }
-            None if denied_before(&live, &call, now) => {
-                drop(live);
-                self.deny(call, denied_unasked(), now)
-            }
-            None if let Some(grant) = timed_grant::open(
-                &live,
-                &call,
-                input.tool.map(|tool| &**tool),
-                &finding,
-                judged,
-                now,
-            ) && self.take_unreviewed(&mut call, now) =>
-            {
-                drop(live);
-                call.go_under(grant, finding);
-                return Ok(Release::Free(call));
-            }
-            None if let Some(full) = full(&live, &call) => {
-                drop(live);
-                call.turned_down(full)
-            }
-            None if !self.has_room_to_hold(&live) => {
-                drop(live);
-                call.turned_down(Refusal::Holds)
+                Err(wait(call, approval, durable, finding).into())
             }
             None => {
-                let request = request(&call, input, &finding, digest, steps, now);
-                let id = request.approval;
-                self.approvals.insert(id, handle.policy.name.clone());
-                let appended = handle.shard.append(
-                    &mut live,
-                    &*self.journal,
-                    now,
-                    Event::Held(Box::new(request)),
-                );
-                // The shard has counted it by now; the place that was taken for it is given back.
-                self.pending.fetch_sub(1, Ordering::Relaxed);
-                let approval = live.state().approvals().get(id).cloned();
-                drop(live);
-                let Some(approval) = approval else {
-                    return Err(call.turned_down(Refusal::Holds).into());
+                let question = Question {
+                    input,
+                    finding,
+                    steps,
+                    digest,
                 };
-                call.run.open.lock().wait_for(id);
-                Admit::Held {
-                    call,
-                    approval: Box::new(approval),
-                    durable: Some(appended.durable),
-                    finding: Box::new(finding),
-                }
+                self.ask(call, question, live, judged, now)
             }
-        };
-        Err(ends.into())
+        }
     }
 
-    /// Takes a place among the approvals that the process holds, where there is one.
+    /// Nobody was asked about this call yet: somebody is, unless they need not or cannot be.
+    fn ask(
+        &self,
+        mut call: InFlightCall,
+        question: Question<'_>,
+        mut live: MutexGuard<'_, Live>,
+        judged: &Status,
+        now: Time,
+    ) -> Result<Release, Stop> {
+        let skips_review = self.skips_review(&call, &live, &question.steps, &question.digest);
+        if skips_review && self.take_unreviewed(&mut call, now) {
+            drop(live);
+            return Ok(Release::Free(call));
+        }
+        if denied_before(&live, &call, now) {
+            drop(live);
+            return Err(self.deny(call, denied_unasked(), now).into());
+        }
+        let tool = question.input.tool.map(|tool| &**tool);
+        if let Some(grant) = timed_grant::open(&live, &call, tool, &question.finding, judged, now)
+            && self.take_unreviewed(&mut call, now)
+        {
+            drop(live);
+            call.go_under(grant, question.finding);
+            return Ok(Release::Free(call));
+        }
+        let refusal = full(&live, &call)
+            .or_else(|| (!self.has_room_to_hold(&live)).then_some(Refusal::Holds));
+        if let Some(refusal) = refusal {
+            drop(live);
+            return Err(call.turned_down(refusal).into());
+        }
+        let handle = Arc::clone(&call.handle);
+        let request = question.request(&call, now);
+        let id = request.approval;
+        self.approvals.insert(id, handle.policy.name.clone());
+        let event = Event::Held(Box::new(request));
+        let appended = handle.shard.append(&mut live, &*self.journal, now, event);
+        // The shard has counted it by now; the slot that was taken for it is given back.
+        self.pending.fetch_sub(1, Ordering::Relaxed);
+        let approval = live.state().approvals().get(id).cloned();
+        drop(live);
+        Err(match approval {
+            Some(approval) => wait(call, approval, Some(appended.durable), question.finding).into(),
+            None => call.turned_down(Refusal::Holds).into(),
+        })
+    }
+
+    /// Takes a slot among the approvals that the process holds, where there is one.
     fn has_room_to_hold(&self, live: &Live) -> bool {
         let one_more = |pending: usize| (pending < self.bounds.holds).then_some(pending + 1);
         !live.state().approvals().is_full()
@@ -159,11 +161,53 @@ impl Ledger {
     }
 }
 
-impl RunState {
-    fn wait_for(&mut self, approval: ApprovalId) {
-        if !self.held.contains(&approval) {
-            self.held.push(approval);
+impl Question<'_> {
+    fn request(&self, call: &InFlightCall, now: Time) -> Request {
+        let hold = &call.handle.policy.hold;
+        Request {
+            approval: ids::approval(),
+            run: call.run.id.clone(),
+            call: call.facts.id,
+            agent: self.input.agent.clone(),
+            tool: call.facts.tool.clone(),
+            risk: call.facts.risk,
+            target: self.input.review.target().into(),
+            args: self.input.review.args().map(Into::into),
+            subject: call.facts.subject.clone(),
+            digest: self.digest,
+            rule: self.finding.rule.as_str().into(),
+            place: self.finding.place.clone(),
+            reason: self.finding.detail.as_str().into(),
+            needed: timed_grant::people(hold, call.facts.risk),
+            expires_at: now.plus(hold.expires),
+            escalate: hold.escalate.as_ref().map(|rule| Escalate {
+                to: Arc::clone(&rule.to),
+                at: now.plus(rule.after),
+            }),
+            grant: hold.grant,
+            steps: self.steps.clone(),
         }
+    }
+}
+
+/// The call waits for `approval`, and its run with it.
+fn wait(
+    call: InFlightCall,
+    approval: Approval,
+    durable: Option<Durable>,
+    finding: Finding,
+) -> Admit {
+    let id = approval.request.approval;
+    let mut run = call.run.open.lock();
+    if !run.held.contains(&id) {
+        run.held.push(id);
+    }
+    drop(run);
+    Admit::Held {
+        call,
+        approval: Box::new(approval),
+        durable,
+        finding: Box::new(finding),
     }
 }
 
@@ -217,39 +261,4 @@ fn denied(approval: &Approval) -> Finding {
 
 fn finding(detail: String) -> Finding {
     Finding::nowhere(Verdict::Deny, RuleName::Denied, detail)
-}
-
-/// What people are asked.
-fn request(
-    call: &InFlightCall,
-    input: &DecisionInput<'_>,
-    finding: &Finding,
-    digest: Digest,
-    steps: Vec<StepName>,
-    now: Time,
-) -> Request {
-    let hold = &call.handle.policy.hold;
-    Request {
-        approval: ids::approval(),
-        run: call.run.id.clone(),
-        call: call.facts.id,
-        agent: input.agent.clone(),
-        tool: call.facts.tool.clone(),
-        risk: call.facts.risk,
-        target: input.review.target().into(),
-        args: input.review.args().map(Into::into),
-        subject: call.facts.subject.clone(),
-        digest,
-        rule: finding.rule.as_str().into(),
-        place: finding.place.clone(),
-        reason: finding.detail.as_str().into(),
-        needed: timed_grant::people(hold, call.facts.risk),
-        expires_at: now.plus(hold.expires),
-        escalate: hold.escalate.as_ref().map(|rule| Escalate {
-            to: Arc::clone(&rule.to),
-            at: now.plus(rule.after),
-        }),
-        grant: hold.grant,
-        steps,
-    }
 }

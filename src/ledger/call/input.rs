@@ -46,18 +46,19 @@ pub trait ReviewView {
     fn args(&self) -> Option<String>;
 }
 
-pub(in crate::ledger) fn facts<'a>(
+/// What the policy is asked about: the request, its run and where the workflow stands.
+pub(super) fn facts<'a>(
     input: &'a DecisionInput<'_>,
     call: &'a InFlightCall,
     status: &'a Status,
-    run: RunFacts<'a>,
 ) -> Facts<'a> {
     let state = call.run.open.lock();
     let run = RunFacts {
+        id: call.run.id.as_str(),
         calls: state.judged.saturating_sub(1),
         escalated: state.escalated,
-        ..run
     };
+    drop(state);
     Facts {
         args: input.args,
         path: input.path,

@@ -7,7 +7,6 @@
 use super::in_flight::InFlightCall;
 use super::input::{DecisionInput, facts};
 use super::permit::{Judgement, Permit};
-use crate::gate::policy::facts::RunFacts;
 use crate::gate::policy::judge;
 use crate::gate::policy::judge::Case;
 use crate::gate::time::Time;
@@ -26,12 +25,7 @@ impl Ledger {
         let judgement = Judgement::begin(self);
         call.handle.shard.advance(now);
         let status = call.handle.shard.status();
-        let run = RunFacts {
-            id: call.run.id.as_str(),
-            calls: 0,
-            escalated: false,
-        };
-        let facts = facts(input, &call, &status, run);
+        let facts = facts(input, &call, &status);
         let case = Case {
             workflow: &call.handle.policy,
             status: &status,
