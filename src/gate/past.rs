@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::account::{MAX_CRITICAL, Posting};
+use super::budget::burn_record::MAX_CRITICAL;
 use super::budget::objective::Objective;
+use super::budget::posting::Posting;
 use super::budget::shift::{Delta, Shift};
 use super::json::Json;
 use super::name::PersonName;

@@ -11,7 +11,7 @@ use crate::api::incident::IncidentView;
 use crate::api::numbers::SpanNumbers;
 use crate::api::workflow::WorkflowView;
 use crate::api::{Decimal, Moment};
-use crate::gate::budget::account::BurnRecord;
+use crate::gate::budget::burn_record::BurnRecord;
 use crate::gate::event::table::{EventKind, Section};
 use crate::gate::event::{Entry, Event};
 use crate::gate::incident;

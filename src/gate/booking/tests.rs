@@ -2,6 +2,11 @@
 
 use super::ids::{Belongs, RunNames, numbered, row_of, split};
 use super::*;
+use crate::gate::name::{CallId, PersonName};
+use crate::gate::outcome::Source;
+use crate::gate::run::RunRef;
+use crate::gate::run_flags::RunFlags;
+use crate::gate::time::Time;
 
 fn charge(mode: FailureMode, source: Source, reference: Option<&str>) -> Charge {
     Charge {

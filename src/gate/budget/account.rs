@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::balance::Balance;
 use super::burn::{Burn, BurnRates};
+use super::burn_record::BurnRecord;
 use super::objective::Objective;
+use super::posting::Posting;
 use super::posture::Posture;
 use super::shift::{Shift, Tally};
 use super::totals::{Added, BudgetTotals, Grounds};
@@ -21,8 +23,6 @@ use super::window::{KEPT_HOURS, Totals, Window};
 use crate::gate::budget::posture::Recovery;
 use crate::gate::name::LevelName;
 use crate::gate::outcome::FailureMode;
-use crate::gate::run::RunRef;
-use crate::gate::run_flags::ModeShift;
 use crate::gate::time::{Minute, Time, days, hours};
 
 /// An entry into burned or breached so soon after leaving continues the burn that was left; and a
@@ -32,10 +32,6 @@ pub const SETTLES: Duration = hours(24);
 pub const REMEMBERED: Duration = days(366);
 /// The most burns that are remembered.
 pub const MAX_BURNS: usize = 256;
-/// The most runs with critical modes that a burn tells apart. A burn with so many is no longer
-/// voided by taking them back.
-pub const MAX_CRITICAL: usize = 64;
-
 /// A workflow's budget over time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -50,43 +46,6 @@ pub struct Account {
     burns: Vec<BurnRecord>,
     probation: Option<Probation>,
     last_recovery: Option<Time>,
-}
-
-/// An entry into burned or breached from outside both, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BurnRecord {
-    /// When it was entered.
-    pub at: Time,
-    /// When it was left.
-    pub left: Option<Time>,
-    /// The worst posture in it.
-    pub posture: Posture,
-    /// The failure modes of the window when it was entered.
-    pub modes: BTreeMap<FailureMode, u64>,
-    /// What the budget stood at when it was entered.
-    pub why: Arc<str>,
-    /// The cause that a person put on record.
-    pub cause: Option<Arc<str>>,
-    /// The fix that was referred to.
-    pub fix: Option<Arc<str>>,
-    /// The failures behind it were retracted or excluded.
-    pub voided: bool,
-    /// The failures that it rests on; `None` where it rests on critical modes alone.
-    grounds: Option<Grounds>,
-    /// The grounds are failures booked until then.
-    rests_until: Time,
-    /// The runs whose critical modes it rests on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    critical: Vec<Critical>,
-}
-
-/// A run with critical modes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Critical {
-    run: RunRef,
-    modes: BTreeSet<FailureMode>,
-    /// The run was taken out of the budget, and may come back.
-    out: bool,
 }
 
 /// The way back: a level up to the earned one, with a budget of its own over the runs booked since.
@@ -113,24 +72,6 @@ pub enum Turn {
     ProbationEnded(bool),
 }
 
-/// What an event posts to the totals.
-#[derive(Debug, Clone, Default)]
-pub struct Posting {
-    /// When the runs were booked.
-    pub booked_at: Time,
-    /// What it changes.
-    pub shift: Shift,
-    /// The failure modes that its run comes to stand with, or without.
-    pub modes: Vec<(FailureMode, i64)>,
-    /// What it changes about the counts of failure modes: nothing of a run that is out of the
-    /// budget, everything of one that leaves it or comes back.
-    pub counts: Vec<ModeShift>,
-    /// One of the modes that it adds or takes back is critical, and its run is unacceptable.
-    pub critical: bool,
-    /// The run, where it is one.
-    pub run: Option<RunRef>,
-}
-
 /// What a budget is judged under.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetRules<'a> {
@@ -152,11 +93,7 @@ impl Account {
             have: 0,
             need: 0,
         });
-        let burn = BurnRecord {
-            why,
-            grounds,
-            ..BurnRecord::new(now, Posture::Burned)
-        };
+        let burn = BurnRecord::new(now, Posture::Burned, why, BTreeMap::new(), grounds);
         Account {
             posture: Posture::Burned,
             since: now,
@@ -484,12 +421,8 @@ impl Account {
             if self.burns.len() >= MAX_BURNS {
                 self.burns.remove(0);
             }
-            self.burns.push(BurnRecord {
-                modes,
-                why,
-                grounds,
-                ..BurnRecord::new(now, posture)
-            });
+            self.burns
+                .push(BurnRecord::new(now, posture, why, modes, grounds));
             turns.push(Turn::BurnOpened);
         } else if let Some(burn) = self.burns.last_mut() {
             if is_new {
@@ -562,7 +495,7 @@ impl Account {
             }
             if burn.left.is_none() {
                 current_is_shaken = true;
-            } else if burn.critical.iter().all(|critical| critical.out) {
+            } else if !burn.rests_on_critical() {
                 burn.voided = true;
                 turns.push(Turn::BurnVoided);
             }
@@ -582,7 +515,7 @@ impl Account {
         let Some(burn) = self.burns.last_mut() else {
             return;
         };
-        let is_critical = burn.critical.iter().any(|critical| !critical.out);
+        let is_critical = burn.rests_on_critical();
         let posture = match entry {
             Some((posture, grounds)) => {
                 (burn.grounds, burn.rests_until) = (grounds, now);
@@ -604,85 +537,6 @@ impl Account {
         };
         if posture < self.posture {
             self.turn(posture, now, why, turns);
-        }
-    }
-}
-
-impl BurnRecord {
-    fn new(at: Time, posture: Posture) -> Self {
-        BurnRecord {
-            at,
-            left: None,
-            posture,
-            modes: BTreeMap::new(),
-            why: "".into(),
-            cause: None,
-            fix: None,
-            voided: false,
-            rests_until: at,
-            grounds: None,
-            critical: Vec::new(),
-        }
-    }
-
-    /// Do the grounds that it was entered on still hold?
-    fn holds(&self) -> bool {
-        match &self.grounds {
-            Some(grounds) => grounds.have >= grounds.need,
-            None => self.critical.iter().any(|critical| !critical.out),
-        }
-    }
-
-    fn revise_grounds(&mut self, booked_at: Time, shift: Shift) {
-        let until = self.rests_until;
-        if let Some(grounds) = self
-            .grounds
-            .as_mut()
-            .filter(|grounds| booked_at >= grounds.since && booked_at <= until)
-        {
-            let delta = if grounds.high { shift.high } else { shift.all };
-            grounds.have = grounds.have.saturating_add_signed(delta.unacceptable);
-        }
-    }
-
-    fn revise_critical(&mut self, posting: &Posting) -> Option<BTreeSet<FailureMode>> {
-        let run = posting.run.as_ref()?;
-        let critical = self
-            .critical
-            .iter_mut()
-            .find(|critical| critical.run == *run)?;
-        for (mode, _) in posting.modes.iter().filter(|(_, change)| *change < 0) {
-            critical.modes.remove(mode);
-        }
-        let change = posting.shift.all.unacceptable;
-        let comes_back = critical.out && change > 0 && !critical.modes.is_empty();
-        critical.out = critical.modes.is_empty() || change < 0 || (critical.out && change == 0);
-        comes_back.then(|| critical.modes.clone())
-    }
-
-    fn note_critical(&mut self, run: Option<&RunRef>, modes: BTreeSet<FailureMode>) {
-        let Some(run) = run else { return };
-        if let Some(critical) = self
-            .critical
-            .iter_mut()
-            .find(|critical| critical.run == *run)
-        {
-            critical.modes.extend(modes);
-            critical.out = false;
-        } else if self.critical.len() < MAX_CRITICAL {
-            self.critical.push(Critical {
-                run: run.clone(),
-                modes,
-                out: false,
-            });
-        } else {
-            // Too many to tell apart: from here on it rests on them for good.
-            self.grounds = Some(Grounds {
-                high: false,
-                since: self.rests_until,
-                have: 0,
-                need: 0,
-            });
         }
     }
 }

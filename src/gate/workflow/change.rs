@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Effects, MAX_WAIVER, WAIVER_ENDS_AFTER, WAIVERS_WITHIN, Waiver, WorkflowState};
-use crate::gate::budget::account::Posting;
+use crate::gate::budget::posting::Posting;
 use crate::gate::budget::posture::Posture;
 use crate::gate::budget::shift::{Delta, Shift};
 use crate::gate::earn::Progress;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Effects, WorkflowState};
 use crate::gate::approval::{Approval, Attention, Decision};
-use crate::gate::budget::account::BurnRecord;
+use crate::gate::budget::burn_record::BurnRecord;
 use crate::gate::digest::Digest;
 use crate::gate::earn;
 use crate::gate::earn::{Earned, Gain, Progress, Step};

@@ -5,9 +5,11 @@ use std::cmp::Ordering;
 
 use super::*;
 use crate::gate::budget::Evidence;
+use crate::gate::budget::burn_record::MAX_CRITICAL;
 use crate::gate::budget::shift::Delta;
 use crate::gate::level::Ladder;
 use crate::gate::risk::Tier;
+use crate::gate::run::RunRef;
 use crate::gate::terms::{Caps, Lose, Terms};
 use crate::gate::time;
 
@@ -339,10 +341,9 @@ fn g7_as_many_burns_are_remembered_as_the_bound_and_then_the_oldest_goes() {
     let mut account = Account::default();
     for n in 0..MAX_BURNS - 1 {
         let at = NOW.minus(days(100)).plus(time::minutes(n as u64));
-        account.burns.push(BurnRecord {
-            left: Some(at),
-            ..BurnRecord::new(at, Posture::Burned)
-        });
+        let mut burn = BurnRecord::new(at, Posture::Burned, "".into(), BTreeMap::new(), None);
+        burn.left = Some(at);
+        account.burns.push(burn);
     }
     let [oldest, second] = [0, 1].map(|n| account.burns[n].at);
     let burns = |account: &Account| (account.burns.len(), account.burns[0].at);
