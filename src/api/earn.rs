@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Moment, TimeSpan};
 use crate::gate::earn;
-use crate::gate::earn::{Gain, How, Progress};
+use crate::gate::earn::{Gain, StepProgress, StepTrigger};
 use crate::gate::level::Volume;
 use crate::gate::workflow::WorkflowState;
 
@@ -26,7 +26,7 @@ pub struct NextStep {
 /// What the counts say about a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarnEvidence {
-    /// How many runs it takes with so many unacceptable ones.
+    /// StepTrigger many runs it takes with so many unacceptable ones.
     pub needed: u64,
     /// Whether there are enough.
     pub met: bool,
@@ -80,7 +80,7 @@ pub struct ProposalView {
 pub struct LevelLoss {
     /// Burns that count towards it.
     pub burns: u64,
-    /// How many it takes.
+    /// StepTrigger many it takes.
     pub of: u32,
     /// Within which time.
     pub within: TimeSpan,
@@ -104,7 +104,7 @@ impl NextStep {
 }
 
 impl EarnEvidence {
-    fn of(progress: &Progress) -> Self {
+    fn of(progress: &StepProgress) -> Self {
         let proof = progress.proof;
         EarnEvidence {
             needed: proof.needed,
@@ -152,8 +152,8 @@ impl StepView {
             step: step.name.to_string(),
             gives: gives(&step.gain),
             how: match step.how {
-                How::Automatic => "automatic",
-                How::Propose => "propose",
+                StepTrigger::Automatic => "automatic",
+                StepTrigger::Propose => "propose",
             }
             .to_owned(),
             state: "open".to_owned(),

@@ -14,7 +14,7 @@ use super::source::tree;
 use super::source::tree::{YamlKey, YamlKind, YamlNode};
 use crate::gate::budget::posture::Recovery;
 use crate::gate::check::Check;
-use crate::gate::earn::{Gain, How, Step};
+use crate::gate::earn::{Gain, Step, StepTrigger};
 use crate::gate::level::{BUILT_IN, Changes, Rung, Validation, Volume};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::dedup::{Duplicate, Limit, Reverses};
@@ -481,8 +481,8 @@ fn hold(hold: &HoldRules) -> MappingBuilder {
 
 fn step(step: &Step) -> YamlNode {
     let how = match step.how {
-        How::Automatic => "automatic",
-        How::Propose => "propose",
+        StepTrigger::Automatic => "automatic",
+        StepTrigger::Propose => "propose",
     };
     let entries = MappingBuilder::default()
         .text("step", &step.name)

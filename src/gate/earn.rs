@@ -16,15 +16,20 @@ use serde::{Deserialize, Serialize};
 use super::budget::objective::Objective;
 use super::budget::posture::Posture;
 use super::budget::shift::Shift;
-use super::level::{Ladder, Rung, Volume};
-use super::name::{LevelName, PersonName, StepName, ToolName};
+use super::level::{Ladder, Rung};
+use super::name::{LevelName, PersonName, StepName};
 use super::run::{Mark, RunRef};
-use super::time;
-use super::time::{Time, days, hours};
+use super::time::{Time, days};
 
-/// The most runs with approved calls that are kept as evidence for skipping a review. At it, the
-/// oldest makes room (G7).
-pub const MOST_SAMPLES: usize = 2_048;
+mod reviewed;
+mod step;
+
+use reviewed::ReviewedRuns;
+use step::more;
+
+pub use reviewed::MOST_SAMPLES;
+pub use step::{Earn, Gain, Step, StepTrigger};
+
 /// A level that was lost is earned again after so long within budget, where no step of the policy
 /// leads to it.
 pub const REGAIN: Duration = days(30);
@@ -34,127 +39,15 @@ pub const REGAINED: &str = "regain";
 const EXCLUDED_ONE_IN: i64 = 50;
 const DAY_MS: i64 = 86_400_000;
 
-/// What a workflow can earn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Earn {
-    /// The steps, in the order in which the policy names them.
-    pub steps: Vec<Step>,
-    /// How long a report may take: an approved call counts as right no sooner.
-    #[serde(with = "time::millis")]
-    pub settle: Duration,
-    /// The share of the calls of a skipped review that is held all the same, in parts per million.
-    pub spot_check_ppm: u32,
-}
-
-impl Default for Earn {
-    fn default() -> Self {
-        Earn {
-            steps: Vec::new(),
-            settle: hours(72),
-            spot_check_ppm: 100_000,
-        }
-    }
-}
-
-impl Earn {
-    /// Is there nothing to earn?
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-}
-
-/// Something that can be earned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// Its name.
-    pub name: StepName,
-    /// How many days within budget it takes.
-    pub after_days: u32,
-    /// What it gives.
-    pub gain: Gain,
-    /// By itself, or as a proposal.
-    pub how: How,
-}
-
-/// What a step gives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "gain", rename_all = "snake_case")]
-pub enum Gain {
-    /// So many times the level's cap on volume.
-    Volume {
-        /// How many times.
-        times: u32,
-    },
-    /// This cap on volume, where the level's is lower.
-    VolumeTo {
-        /// The cap.
-        cap: Volume,
-    },
-    /// A level.
-    Level {
-        /// Which.
-        to: LevelName,
-    },
-    /// A review that is skipped.
-    Skip {
-        /// Of which tool.
-        tool: ToolName,
-        /// Which rule's.
-        rule: Arc<str>,
-        /// For which cases, as the policy writes it; `None` for every one.
-        cases: Option<Arc<str>>,
-    },
-}
-
-impl Gain {
-    /// The cap on volume that this leaves of a level's `volume`: never a lower one.
-    #[must_use]
-    pub fn widened(&self, volume: Volume) -> Volume {
-        match self {
-            Gain::Volume { times } => Volume {
-                calls: volume.calls.saturating_mul(*times),
-                ..volume
-            },
-            Gain::VolumeTo { cap } => more(volume, *cap),
-            Gain::Level { .. } | Gain::Skip { .. } => volume,
-        }
-    }
-}
-
-/// How a step comes about once it is earned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum How {
-    /// By itself.
-    Automatic,
-    /// As a proposal to the operator.
-    Propose,
-}
-
 /// A step that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct TakenStep {
     /// When.
     pub at: Time,
     /// By whom; `None` where the policy takes it by itself.
     pub by: Option<PersonName>,
     /// What it gives: a policy that gives more under the same name has it earned anew.
     pub gain: Gain,
-}
-
-/// A run whose held call people approved, or denied as wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Sample {
-    run: RunRef,
-    at: Time,
-    steps: Vec<StepName>,
-    /// Somebody judged the run and found it right.
-    checked: bool,
-    /// The run went wrong.
-    wrong: bool,
-    /// A reviewer denied the call as wrong, which no later news about the run changes.
-    denied: bool,
 }
 
 /// What a workflow has earned, and the counts that further steps are judged by.
@@ -169,11 +62,12 @@ pub struct Earned {
     runs: i64,
     unacceptable: i64,
     excluded: i64,
-    taken: BTreeMap<StepName, Taken>,
+    taken: BTreeMap<StepName, TakenStep>,
     proposed: BTreeMap<StepName, Time>,
     /// The level that was lost last, until it is earned or given back.
     lost: Option<LevelName>,
-    samples: Vec<Sample>,
+    /// What people found of the calls that a step would release.
+    samples: ReviewedRuns,
 }
 
 /// The counts that a step is judged by.
@@ -197,7 +91,7 @@ impl Proof {
 
 /// How far a step is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct StepProgress {
     /// The step.
     pub step: Step,
     /// Days within budget.
@@ -232,7 +126,7 @@ impl Earned {
             taken: BTreeMap::new(),
             proposed: BTreeMap::new(),
             lost: None,
-            samples: Vec::new(),
+            samples: ReviewedRuns::NONE,
         }
     }
 
@@ -244,7 +138,7 @@ impl Earned {
 
     /// The steps that were taken.
     #[must_use]
-    pub const fn taken(&self) -> &BTreeMap<StepName, Taken> {
+    pub const fn taken(&self) -> &BTreeMap<StepName, TakenStep> {
         &self.taken
     }
 
@@ -292,7 +186,7 @@ impl Earned {
         ladder: &Ladder,
         earned: &LevelName,
         now: Time,
-    ) -> Vec<Progress> {
+    ) -> Vec<StepProgress> {
         let days = self.days(now);
         let steps = earn
             .steps
@@ -300,7 +194,7 @@ impl Earned {
             .cloned()
             .chain(self.regain(earn, ladder, earned));
         let open = steps.filter(|step| !self.has(step, ladder, earned));
-        open.map(|step| Progress {
+        open.map(|step| StepProgress {
             days,
             proof: self.proof_of(&step, earn, objective, now),
             proposed: self.proposed.get(&step.name).copied(),
@@ -312,7 +206,7 @@ impl Earned {
     /// Is it earned? From at_risk on nothing expands, and nothing does while exclusions thin out
     /// what is counted.
     #[must_use]
-    pub fn is_met(&self, progress: &Progress, posture: Posture) -> bool {
+    pub fn is_met(&self, progress: &StepProgress, posture: Posture) -> bool {
         posture == Posture::Healthy
             && !self.is_thinned()
             && progress.days >= progress.step.after_days
@@ -336,15 +230,15 @@ impl Earned {
         let mut reached = Vec::new();
         for progress in self.progress(earn, objective, ladder, earned, now) {
             let is_met = self.is_met(&progress, posture);
-            let Progress { step, proposed, .. } = progress;
+            let StepProgress { step, proposed, .. } = progress;
             match (is_met, step.how) {
                 (false, _) => drop(self.proposed.remove(&step.name)),
-                (true, How::Automatic) => reached.push(Reached::Taken(step)),
-                (true, How::Propose) if proposed.is_none() => {
+                (true, StepTrigger::Automatic) => reached.push(Reached::Taken(step)),
+                (true, StepTrigger::Propose) if proposed.is_none() => {
                     self.proposed.insert(step.name.clone(), now);
                     reached.push(Reached::Proposed(step));
                 }
-                (true, How::Propose) => {}
+                (true, StepTrigger::Propose) => {}
             }
         }
         reached
@@ -373,7 +267,7 @@ impl Earned {
         self.proposed.remove(&step.name);
         self.taken.insert(
             step.name.clone(),
-            Taken {
+            TakenStep {
                 at,
                 by,
                 gain: step.gain.clone(),
@@ -425,13 +319,10 @@ impl Earned {
         lost
     }
 
-    /// Forgets what was seen of calls that a step under these names would release: under new terms
+    /// Forgets what was found of calls that a step under these names would release: under new terms
     /// it would release others.
     pub fn forget_where(&mut self, changed: impl Fn(&StepName) -> bool) {
-        for sample in &mut self.samples {
-            sample.steps.retain(|step| !changed(step));
-        }
-        self.samples.retain(|sample| !sample.steps.is_empty());
+        self.samples.forget_where(changed);
     }
 
     /// The posture changed.
@@ -470,46 +361,25 @@ impl Earned {
 
     /// A held call that `steps` would have released was approved and went.
     pub fn approved(&mut self, run: &RunRef, steps: &[StepName], at: Time) {
-        self.sample(run, steps, at);
+        self.samples.note(run, steps, at);
     }
 
     /// A held call that `steps` would have released was denied as wrong. Returns the skipped
     /// reviews that are back.
     pub fn denied(&mut self, run: &RunRef, steps: &[StepName], at: Time) -> Vec<StepName> {
-        if let Some(sample) = self.sample(run, steps, at) {
-            sample.denied = true;
-        }
+        self.samples.denied(run, steps, at);
         self.restore(steps)
     }
 
     /// Somebody judged a run and found it right.
     pub fn checked(&mut self, run: &RunRef) {
-        self.samples
-            .iter_mut()
-            .filter(|sample| sample.run == *run)
-            .for_each(|sample| sample.checked = true);
+        self.samples.checked(run);
     }
 
     /// A run stands as `mark` now. Returns the skipped reviews that are back.
-    pub fn stands(&mut self, run: &RunRef, mark: Mark) -> Vec<StepName> {
-        let Some(index) = self.samples.iter().position(|sample| sample.run == *run) else {
-            return Vec::new();
-        };
-        match mark {
-            Mark::Excluded => {
-                self.samples.remove(index);
-                Vec::new()
-            }
-            Mark::Idle | Mark::Acceptable => {
-                self.samples[index].wrong = false;
-                Vec::new()
-            }
-            Mark::Unacceptable => {
-                self.samples[index].wrong = true;
-                let steps = self.samples[index].steps.clone();
-                self.restore(&steps)
-            }
-        }
+    pub fn run_marked(&mut self, run: &RunRef, mark: Mark) -> Vec<StepName> {
+        let steps = self.samples.run_marked(run, mark);
+        self.restore(&steps)
     }
 
     /// `rung` with what was earned on top. In burned and breached what was earned rests.
@@ -534,39 +404,6 @@ impl Earned {
             .iter()
             .filter(|(_, taken)| matches!(taken.gain, Gain::Skip { .. }) && !burns(posture));
         skips.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// The sample of `run`, made where there is none; `None` where no step is concerned.
-    fn sample(&mut self, run: &RunRef, steps: &[StepName], at: Time) -> Option<&mut Sample> {
-        if steps.is_empty() {
-            return None;
-        }
-        let index = self
-            .samples
-            .iter()
-            .position(|sample| sample.run == *run)
-            .unwrap_or_else(|| {
-                if self.samples.len() >= MOST_SAMPLES {
-                    self.samples.remove(0);
-                }
-                self.samples.push(Sample {
-                    run: run.clone(),
-                    at,
-                    steps: Vec::new(),
-                    checked: false,
-                    wrong: false,
-                    denied: false,
-                });
-                self.samples.len() - 1
-            });
-        let sample = &mut self.samples[index];
-        sample.at = sample.at.max(at);
-        for step in steps {
-            if !sample.steps.contains(step) {
-                sample.steps.push(step.clone());
-            }
-        }
-        Some(sample)
     }
 
     /// A call that was held although its review is skipped turned out wrong: the review is back, to
@@ -613,7 +450,7 @@ impl Earned {
             name: REGAINED.into(),
             after_days,
             gain: Gain::Level { to },
-            how: How::Propose,
+            how: StepTrigger::Propose,
         })
     }
 
@@ -623,18 +460,7 @@ impl Earned {
                 self.proof(objective)
             }
             Gain::Skip { .. } => {
-                let own = self
-                    .samples
-                    .iter()
-                    .filter(|sample| sample.steps.contains(&step.name));
-                let (mut runs, mut wrong) = (0, 0);
-                for sample in own {
-                    let is_wrong = sample.wrong || sample.denied;
-                    wrong += i64::from(is_wrong);
-                    runs += i64::from(
-                        is_wrong || (sample.checked && now.since(sample.at) >= earn.settle),
-                    );
-                }
+                let (runs, wrong) = self.samples.judged(&step.name, earn.settle, now);
                 prove(objective, runs, wrong)
             }
         }
@@ -650,16 +476,6 @@ fn prove(objective: &Objective, runs: i64, unacceptable: i64) -> Proof {
             .evidence
             .runs_needed(objective.miss_ppm(), unacceptable)
             .max(1),
-    }
-}
-
-/// The one that lets more go in the same time.
-fn more(one: Volume, other: Volume) -> Volume {
-    let per_time = |volume: Volume, seconds: u32| u64::from(volume.calls) * u64::from(seconds);
-    if per_time(other, one.per_seconds) > per_time(one, other.per_seconds) {
-        other
-    } else {
-        one
     }
 }
 
@@ -684,32 +500,6 @@ const fn max(one: i64, other: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run(n: usize) -> RunRef {
-        RunRef {
-            agent: "bot".into(),
-            run: n.to_string().as_str().into(),
-        }
-    }
-
-    #[test]
-    fn g7_as_many_runs_are_evidence_as_the_bound_and_then_the_oldest_goes() {
-        let mut earned = Earned::new(Time::default(), Posture::Healthy);
-        let mut approve = |n: usize| {
-            earned.approved(&run(n), &["small-refunds".into()], Time::default());
-            let oldest = earned.samples[0].run.clone();
-            (earned.samples.len(), oldest)
-        };
-        for n in 0..MOST_SAMPLES {
-            assert_eq!(approve(n), (n + 1, run(0)));
-        }
-        assert_eq!(approve(MOST_SAMPLES), (MOST_SAMPLES, run(1)));
-        assert_eq!(
-            approve(MOST_SAMPLES),
-            (MOST_SAMPLES, run(1)),
-            "a run that is known takes no room"
-        );
-    }
 
     #[test]
     fn exclusions_stop_promotion_above_one_in_fifty_and_not_at_it() {

@@ -4,7 +4,7 @@
 use burngate::gate::approval::{Decision, DecisionKind, Request};
 use burngate::gate::check::Check;
 use burngate::gate::digest::Digest;
-use burngate::gate::earn::{Earn, Gain, How, Step};
+use burngate::gate::earn::{Earn, Gain, Step, StepTrigger};
 use burngate::gate::event::{Admission, Effect, Entry, Event, Revision};
 use burngate::gate::level::Volume;
 use burngate::gate::name::{ApprovalId, CallId};
@@ -21,7 +21,7 @@ use crate::world::{
     run, tallied, terms, time,
 };
 
-fn step(name: &str, after_days: u32, gain: Gain, how: How) -> Step {
+fn step(name: &str, after_days: u32, gain: Gain, how: StepTrigger) -> Step {
     Step {
         name: name.into(),
         after_days,
@@ -55,8 +55,13 @@ fn story() -> Terms {
     });
     terms.earn = Earn {
         steps: vec![
-            step("volume", 30, Gain::Volume { times: 2 }, How::Automatic),
-            step("small-refunds", 60, skip(), How::Propose),
+            step(
+                "volume",
+                30,
+                Gain::Volume { times: 2 },
+                StepTrigger::Automatic,
+            ),
+            step("small-refunds", 60, skip(), StepTrigger::Propose),
         ],
         ..Earn::default()
     };

@@ -13,7 +13,7 @@ use crate::config::quantity::{Growth, Percentage};
 use crate::config::source::decode::{At, Setting};
 use crate::config::source::policy::{EarnEntry, HowWord, SkipEntry, WorkflowDocument};
 use crate::config::source::tree::SourceSpan;
-use crate::gate::earn::{Earn, Gain, How, REGAINED, Step};
+use crate::gate::earn::{Earn, Gain, REGAINED, Step, StepTrigger};
 use crate::gate::name::{LevelName, StepName, ToolName};
 use crate::gate::policy::Skip;
 use crate::gate::policy::condition::Scope;
@@ -88,8 +88,8 @@ pub(super) fn lower(
                 .hint("write `check: { sample: 5%, min: 20/week }`");
         }
         let how = match entry.how.value() {
-            Some(HowWord::Automatic) => How::Automatic,
-            Some(HowWord::Propose) | None => How::Propose,
+            Some(HowWord::Automatic) => StepTrigger::Automatic,
+            Some(HowWord::Propose) | None => StepTrigger::Propose,
         };
         earn.steps.push(Step {
             name: step,

@@ -7,7 +7,7 @@ use super::{Effects, MAX_WAIVER, WAIVER_ENDS_AFTER, WAIVERS_WITHIN, Waiver, Work
 use crate::gate::budget::posting::Posting;
 use crate::gate::budget::posture::Posture;
 use crate::gate::budget::shift::{Delta, Shift};
-use crate::gate::earn::Progress;
+use crate::gate::earn::StepProgress;
 use crate::gate::event::{Admission, Event, Revision, TalliedMinute};
 use crate::gate::name::{LevelName, PersonName, StepName};
 use crate::gate::outcome::FailureMode;
@@ -144,7 +144,7 @@ impl WorkflowState {
             ..Posting::default()
         };
         self.book(at, posting, true, effects);
-        self.stands(at, run, Mark::Unacceptable, effects);
+        self.run_marked(at, run, Mark::Unacceptable, effects);
     }
 
     /// A run that was booked as unacceptable counts among those with a `high` call from now on.
@@ -168,7 +168,7 @@ impl WorkflowState {
         };
         let is_unacceptable = revision.now == Mark::Unacceptable;
         self.book(at, posting, is_unacceptable, effects);
-        self.stands(at, &revision.run, revision.now, effects);
+        self.run_marked(at, &revision.run, revision.now, effects);
     }
 
     /// These modes of a booked run no longer hold.
@@ -186,7 +186,7 @@ impl WorkflowState {
             ..revised(revision)
         };
         self.post(at, &posting, effects);
-        self.stands(at, &revision.run, revision.now, effects);
+        self.run_marked(at, &revision.run, revision.now, effects);
     }
 
     /// A run was taken out of the budget, or put back.
@@ -197,7 +197,7 @@ impl WorkflowState {
             revision.booked_at,
             excluded(revision.now) - excluded(revision.was),
         );
-        self.stands(at, &revision.run, revision.now, effects);
+        self.run_marked(at, &revision.run, revision.now, effects);
     }
 
     /// A person or a system judged a run.
@@ -248,7 +248,7 @@ impl WorkflowState {
             .progress()
             .into_iter()
             .find(|progress| progress.step.name == *step && self.is_met(progress));
-        if let Some(Progress { step, .. }) = earned {
+        if let Some(StepProgress { step, .. }) = earned {
             self.take(at, &step, Some(by.clone()));
         }
     }

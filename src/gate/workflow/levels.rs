@@ -8,7 +8,7 @@ use crate::gate::approval::{Approval, Attention, Decision};
 use crate::gate::budget::burn_record::BurnRecord;
 use crate::gate::digest::Digest;
 use crate::gate::earn;
-use crate::gate::earn::{Earned, Gain, Progress, Step};
+use crate::gate::earn::{Earned, Gain, Step, StepProgress};
 use crate::gate::event::{Admission, Effect};
 use crate::gate::level::{Level, Rung};
 use crate::gate::name::{ApprovalId, LevelName, PersonName, StepName};
@@ -40,7 +40,7 @@ impl WorkflowState {
 
     /// How far every step is that was not taken.
     #[must_use]
-    pub fn progress(&self) -> Vec<Progress> {
+    pub fn progress(&self) -> Vec<StepProgress> {
         self.steps.progress(
             &self.terms.earn,
             &self.terms.objective,
@@ -52,7 +52,7 @@ impl WorkflowState {
 
     /// Has `progress` come far enough, and does nothing stand against it?
     #[must_use]
-    pub fn is_met(&self, progress: &Progress) -> bool {
+    pub fn is_met(&self, progress: &StepProgress) -> bool {
         self.steps.is_met(progress, self.account.posture()) && !self.misses_review()
     }
 
@@ -273,10 +273,10 @@ impl WorkflowState {
     }
 
     /// What a run stands as may bear on reviews that are skipped, or may be.
-    pub(super) fn stands(&mut self, at: Time, run: &RunRef, mark: Mark, effects: &mut Effects) {
+    pub(super) fn run_marked(&mut self, at: Time, run: &RunRef, mark: Mark, effects: &mut Effects) {
         effects.extend(
             self.steps
-                .stands(run, mark)
+                .run_marked(run, mark)
                 .into_iter()
                 .map(|step| (at, Effect::StepLost { step })),
         );

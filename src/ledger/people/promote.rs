@@ -8,7 +8,7 @@
 use super::conflict::{What, alone};
 use super::outcome::{OperateError, known_level};
 use crate::gate::budget::posture::Posture;
-use crate::gate::earn::{Gain, Progress};
+use crate::gate::earn::{Gain, StepProgress};
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName, StepName, WorkflowName};
 use crate::gate::workflow::WorkflowState;
@@ -178,7 +178,7 @@ fn taken(
 }
 
 /// What stands against a step, as a fragment.
-fn missing(state: &WorkflowState, progress: &Progress) -> String {
+fn missing(state: &WorkflowState, progress: &StepProgress) -> String {
     let (proof, posture) = (progress.proof, state.account().posture());
     let mut missing = Vec::new();
     if posture != Posture::Healthy {

@@ -4,7 +4,7 @@
 use burngate::gate::approval::DecisionKind;
 use burngate::gate::booking::Change;
 use burngate::gate::check::Check;
-use burngate::gate::earn::{Earn, Gain, How, Step};
+use burngate::gate::earn::{Earn, Gain, Step, StepTrigger};
 use burngate::gate::event::{Effect, Event};
 use burngate::gate::level::Volume;
 use burngate::gate::policy::finding::RuleName;
@@ -29,7 +29,7 @@ fn rules(gain: Gain) -> Rules {
             name: "step".into(),
             after_days: 1,
             gain,
-            how: How::Automatic,
+            how: StepTrigger::Automatic,
         }],
         ..Earn::default()
     };
