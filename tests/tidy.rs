@@ -264,7 +264,7 @@ const FLOATS: [(&str, &str); 7] = [
         "says whether binary64 keeps a number that was written",
     ),
     (
-        "src/gate/policy/condition/evaluate.rs",
+        "src/gate/policy/condition/lookup.rs",
         "engine: CEL has doubles",
     ),
     (

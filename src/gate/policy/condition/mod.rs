@@ -13,16 +13,19 @@ use serde::{Serialize, Serializer};
 use self::evaluate::{Evaluation, Fault};
 use self::expression::Node;
 use self::lower::Lowering;
-use self::position::Places;
+use self::position::SourceOffsets;
 use self::value::Value;
 use super::facts::Facts;
 use crate::gate::budget::burn::BurnRates;
 use crate::gate::dedup::Amount;
 use crate::gate::json::{Json, exact_binary64};
 
+mod arithmetic;
+mod comparison;
 mod evaluate;
 mod expression;
 mod functions;
+mod lookup;
 mod lower;
 mod position;
 mod reads;
@@ -235,7 +238,7 @@ impl Serialize for Condition {
 }
 
 fn lowered(source: &str, scope: Scope) -> Result<Node, Box<BadCondition>> {
-    let places = Places::of(source);
+    let offsets = SourceOffsets::of(source);
     let (tree, info) = cel::parser::Parser::new()
         .parse_with_source_info(source)
         .map_err(|errors| {
@@ -247,12 +250,12 @@ fn lowered(source: &str, scope: Scope) -> Result<Node, Box<BadCondition>> {
                     (error.pos.0, error.pos.1, error.msg)
                 });
             Box::new(BadCondition {
-                offset: places.byte_at(line, column),
+                offset: offsets.byte_at(line, column),
                 message: syntax(&message),
                 hint: syntax_hint(source),
             })
         })?;
-    Lowering::new(scope, &info, &places).lower(&tree, 0)
+    Lowering::new(scope, &info, &offsets).lower(&tree, 0)
 }
 
 /// The parser's words, without its list of every token that could have come instead.

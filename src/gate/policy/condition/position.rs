@@ -1,14 +1,14 @@
-//! Places in an expression's source, and the names that a misspelt one was probably meant to be.
+//! Positions in an expression's source.
 
 /// Finds byte offsets in a source. The parser counts bytes where it places a node, and characters
 /// where it places an error.
-pub(super) struct Places<'s> {
+pub(super) struct SourceOffsets<'s> {
     source: &'s str,
 }
 
-impl<'s> Places<'s> {
+impl<'s> SourceOffsets<'s> {
     pub(super) fn of(source: &'s str) -> Self {
-        Places { source }
+        SourceOffsets { source }
     }
 
     /// The byte at `offset`, or the nearest before it that starts a character.
@@ -44,29 +44,4 @@ impl<'s> Places<'s> {
             before[line_start..].chars().count() + 1,
         )
     }
-}
-
-/// The name that `written` was probably meant to be: at most two letters off, and fewer than half
-/// of them.
-pub(super) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let distances = names.map(|name| (distance(written, name), name));
-    distances
-        .min()
-        .filter(|(distance, name)| *distance <= 2 && distance * 2 < name.len())
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance, in bytes.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }

@@ -1,6 +1,6 @@
 //! What an expression may read, and why one could not be compiled.
 
-use super::position::Places;
+use super::position::SourceOffsets;
 
 /// Which variables a condition may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,6 @@ impl BadCondition {
     /// Line and column in `source`, both in characters from 1.
     #[must_use]
     pub fn line_and_column(&self, source: &str) -> (usize, usize) {
-        Places::of(source).line_and_column(self.offset)
+        SourceOffsets::of(source).line_and_column(self.offset)
     }
 }
