@@ -204,13 +204,34 @@ pub(super) fn content_length(value: &[u8]) -> Result<u64, Malformed> {
         .fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
 }
 
-/// A Connection value: a list of tokens, none of which may be protected (A54).
-pub(super) fn check_connection(value: &[u8]) -> Result<(), Malformed> {
-    for option in value
+/// The options of a Connection value, in any case.
+pub fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
         .split(|&byte| byte == b',')
         .map(trim)
         .filter(|option| !option.is_empty())
-    {
+}
+
+/// Whether a field of this name belongs to one hop by the standard (RFC 9110 section 7.6.1), or by
+/// what older clients and proxies send. It is never judged and never forwarded.
+#[must_use]
+pub fn is_of_one_hop(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 8] = [
+        b"close",
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    ];
+    NAMES.iter().any(|word| name.eq_ignore_ascii_case(word)) || starts_with(name, b"proxy-")
+}
+
+/// A Connection value: a list of tokens, none of which may be protected (A54).
+pub(super) fn check_connection(value: &[u8]) -> Result<(), Malformed> {
+    for option in options(value) {
         if !option.iter().copied().all(is_token_byte) {
             return Err(Malformed::Connection);
         }

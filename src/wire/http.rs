@@ -25,6 +25,10 @@ pub fn check_h2(parts: &Parts, limits: HeadLimits) -> Result<(), Malformed> {
         };
         let is_single = values.next().is_none();
         fields::check_value(value)?;
+        // RFC 9113 section 8.2.1: HTTP/1 would have trimmed it.
+        if matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']) {
+            return Err(Malformed::FieldValue);
+        }
         let name = name.as_str().as_bytes();
         match fields::field(name) {
             FieldRole::Connection | FieldRole::TransferEncoding | FieldRole::Upgrade => {
@@ -153,11 +157,13 @@ mod tests {
     #[case("POST", "https://h/a", &[("burngate-workflow", "a"), ("burngate-workflow", "a")], Malformed::FieldTwice)]
     #[case("POST", "https://h/a", &[("authorization", "a"), ("authorization", "b")], Malformed::FieldTwice)]
     #[case("POST", "https://h/a", &[("burngate_workflow", "a")], Malformed::FieldUnderscore)]
+    #[case("GET", "https://h/a", &[("x-env", "\tprod")], Malformed::FieldValue)]
+    #[case("GET", "https://h/a", &[("x-env", "prod ")], Malformed::FieldValue)]
     #[case("POST", "https://h/a", &[("expect", "x")], Malformed::Expectation)]
     #[case("POST", "https://h/a", &[("keep-alive", "timeout=5")], Malformed::ConnectionSpecific)]
     #[case("POST", "https://h/a", &[("proxy-connection", "keep-alive")], Malformed::ConnectionSpecific)]
     #[case("GET", "*", &[("host", "h")], Malformed::Target)]
-    fn a32_a34_a55_a56_http2_is_held_to_the_same_rules(
+    fn a32_a34_a55_a56_s4_http2_is_held_to_the_same_rules(
         #[case] method: &str,
         #[case] uri: &str,
         #[case] headers: &[(&str, &str)],

@@ -1,8 +1,8 @@
 //! Every way a message can be refused before policy looks at it, each with its status, slug and one
 //! sentence.
 //!
-//! The sentences are constants: a refusal never repeats a byte that the peer chose (no response
-//! splitting, no reflected script, A27). Who answers, closes and records is decided by the proxy.
+//! The sentences hold nothing but what is written in this program: a refusal never repeats a byte
+//! that the peer chose (no response splitting, no reflected script, A27). Who answers, closes and records is decided by the proxy.
 
 /// A message that is ambiguous, invalid or past a bound. Small and `Copy`: refusing costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -34,18 +34,28 @@ pub enum Malformed {
     /// No colon, an empty name, a blank before the colon, or a byte no name may have.
     #[error("a header name that is not a token")]
     FieldName,
-    /// NUL, CTL or DEL in a value.
-    #[error("a control character in a header value")]
+    /// NUL, CTL or DEL in a value; over HTTP/2 also a blank at its beginning or end.
+    #[error("a control character in a header value, or a blank around it")]
     FieldValue,
-    /// A name that becomes a protected one where `_` and `-` are the same.
-    #[error("a header name that differs from a protected one only by an underscore")]
+    /// CGI and its heirs take `_` and `-` for one, so such a name may hide another.
+    #[error("a header name with an underscore")]
     FieldUnderscore,
+    /// A header or query key that asks for another method, path or host than the ones judged: see
+    /// [`overrides`](super::overrides).
+    #[error("{0} asks for another request than the one that is judged")]
+    Override(&'static str),
+    /// Slashes were merged in the path of a call that does more than read.
+    #[error("an empty segment in the path")]
+    TargetMerged,
     /// A header that decides something, given twice.
     #[error("a header more than once that may be given only once")]
     FieldTwice,
     /// `Connection` would make a hop remove a header that decides something.
     #[error("connection names a protected header")]
     ConnectionNamesProtected,
+    /// `Connection` would make a hop remove a header that rules may read.
+    #[error("connection names a header of the request")]
+    ConnectionNamesField,
     /// `Connection` holds something that is no header name.
     #[error("connection is not a list of tokens")]
     Connection,
@@ -209,7 +219,10 @@ impl Malformed {
             | Self::FieldValue
             | Self::FieldUnderscore
             | Self::FieldTwice
+            | Self::Override(_)
+            | Self::TargetMerged
             | Self::ConnectionNamesProtected
+            | Self::ConnectionNamesField
             | Self::Connection
             | Self::ConnectionSpecific
             | Self::RequestLine

@@ -66,6 +66,15 @@ impl<'a> Query<'a> {
         Ok(values)
     }
 
+    /// Whether some reader finds `name` among the keys.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.raw
+            .split(['&', ';'])
+            .map(|pair| pair.split('=').next().unwrap_or(pair))
+            .any(|key| percent_decode(key, true).is_ok_and(|key| are_twins(&key, name)))
+    }
+
     /// Every pair in its order, decoded. For showing and recording; a rule asks `get`.
     pub fn pairs(&self) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>), Malformed>> {
         self.raw
@@ -89,16 +98,20 @@ impl Lookup for Query<'_> {
     }
 }
 
-/// Whether some reader takes one for the other: case, surrounding blanks, and `[]`, `[0]` or `[x]`
-/// behind the name. A rule that itself names brackets (`filter[status]`) means that one member,
-/// beside which others may stand.
+/// Whether some reader takes one for the other: case, surrounding blanks, `[]`, `[0]` or `[x]`
+/// behind the name, and `.`, space and `[` where the name has `_`, which PHP folds. A rule that
+/// itself names brackets (`filter[status]`) means that one member, beside which others may stand.
 fn are_twins(key: &str, name: &str) -> bool {
-    let key = if name.contains('[') {
-        key
-    } else {
-        key.split('[').next().unwrap_or(key)
+    let folded = |byte: u8| match byte {
+        b'.' | b' ' | b'[' => b'_',
+        _ => byte.to_ascii_lowercase(),
     };
-    key.trim().eq_ignore_ascii_case(name)
+    let are_alike = |key: &str| {
+        let key = key.trim();
+        key.len() == name.len() && key.bytes().map(folded).eq(name.bytes().map(folded))
+    };
+    are_alike(key)
+        || !name.contains('[') && key.split_once('[').is_some_and(|(key, _)| are_alike(key))
 }
 
 #[cfg(test)]
@@ -128,6 +141,31 @@ mod tests {
             Query::new(Some("id=1")).get("id"),
             Ok(Some(Cow::Borrowed("1")))
         ));
+    }
+
+    #[test]
+    fn s9_keys_that_php_folds_to_one_are_twins() {
+        for twin in [
+            "account.id",
+            "account%20id",
+            "account+id",
+            "account[id",
+            "ACCOUNT.ID",
+        ] {
+            let query = format!("account_id=mine&{twin}=other");
+            assert_eq!(
+                get(&query, "account_id"),
+                Err(Malformed::QueryTwice),
+                "{twin}"
+            );
+        }
+        assert_eq!(
+            get("account_id=1&accountxid=2", "account_id"),
+            Ok(Some("1".to_string()))
+        );
+        // A rule on one member of a list says so, and the others may stand beside it.
+        let members = "filter[a]=1&filter[b]=2";
+        assert_eq!(get(members, "filter[a]"), Ok(Some("1".to_string())));
     }
 
     #[test]

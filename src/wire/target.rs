@@ -4,8 +4,8 @@
 //! upper-cased, slashes merged and dot segments removed (RFC 3986 section 6.2.2), and whatever a
 //! second reader could still take for another path is refused: encoded slashes, backslashes,
 //! parameters, double encodings, control characters, fragments, text that is not UTF-8. Case is
-//! never folded. Does not decide which tool a path belongs to. A query is checked, not rewritten;
-//! `wire::query` reads it.
+//! never folded. Does not decide which tool a path belongs to. A query is checked, and keeps its
+//! spelling but for the characters that browsers leave raw; `wire::query` reads it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,8 @@ pub const MAX_TARGET: usize = 8 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalTarget<'a> {
     path: Cow<'a, str>,
-    query: Option<&'a str>,
+    query: Option<Cow<'a, str>>,
+    merged: bool,
 }
 
 /// Reads a path (with its leading slash) and the query after the `?`, if there was one.
@@ -33,17 +34,18 @@ pub fn read<'a>(
     if raw_path.len() + raw_query.map_or(0, |query| query.len() + 1) > MAX_TARGET {
         return Err(Malformed::TargetTooLong);
     }
-    if let Some(query) = raw_query {
-        check_query(query)?;
+    let query = raw_query.map(canonical_query).transpose()?;
+    if is_canonical(raw_path.as_bytes()) {
+        return Ok(CanonicalTarget {
+            path: Cow::Borrowed(raw_path),
+            query,
+            merged: false,
+        });
     }
-    let path = if is_canonical(raw_path.as_bytes()) {
-        Cow::Borrowed(raw_path)
-    } else {
-        Cow::Owned(canonical_path(raw_path)?)
-    };
     Ok(CanonicalTarget {
-        path,
-        query: raw_query,
+        path: Cow::Owned(canonical_path(raw_path)?),
+        query,
+        merged: raw_path.contains("//"),
     })
 }
 
@@ -54,10 +56,17 @@ impl CanonicalTarget<'_> {
         &self.path
     }
 
-    /// What followed the `?`, untouched; `Some("")` for a lone `?`.
+    /// What followed the `?`; `Some("")` for a lone `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.query
+        self.query.as_deref()
+    }
+
+    /// Whether slashes were merged: an upstream that tells `/a//b` from `/a/b` has two objects
+    /// there (A39).
+    #[must_use]
+    pub const fn is_merged(&self) -> bool {
+        self.merged
     }
 
     /// The path's segments, decoded. A trailing slash is one last empty segment, and `/` is a
@@ -89,7 +98,8 @@ impl CanonicalTarget<'_> {
         };
         Some(CanonicalTarget {
             path: Cow::Borrowed(path),
-            query: self.query,
+            query: self.query.as_deref().map(Cow::Borrowed),
+            merged: self.merged,
         })
     }
 }
@@ -98,7 +108,7 @@ impl CanonicalTarget<'_> {
 impl fmt::Display for CanonicalTarget<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
-        self.query.map_or(Ok(()), |query| write!(f, "?{query}"))
+        self.query().map_or(Ok(()), |query| write!(f, "?{query}"))
     }
 }
 
@@ -173,6 +183,7 @@ fn decode_unreserved(raw: &str) -> Result<String, Malformed> {
                 }
             }
             b'/' => decoded.push('/'),
+            _ if is_left_raw(byte) => push_encoded(byte, &mut decoded),
             _ if is_plain(byte) => decoded.push(char::from(byte)),
             b'\\' => return Err(Malformed::TargetSlash),
             b';' => return Err(Malformed::TargetParameters),
@@ -206,11 +217,29 @@ fn check_segment(segment: &str) -> Result<(), Malformed> {
     }
 }
 
+/// A query in its one spelling: checked, and the characters that browsers leave raw encoded. What a
+/// path may not hold for its readers' sake, line breaks and tabs, is text here.
+fn canonical_query(query: &str) -> Result<Cow<'_, str>, Malformed> {
+    check_query(query)?;
+    if !query.bytes().any(is_left_raw) {
+        return Ok(Cow::Borrowed(query));
+    }
+    let mut spelled = String::with_capacity(query.len() + 16);
+    for character in query.chars() {
+        match u8::try_from(character) {
+            Ok(byte) if is_left_raw(byte) => push_encoded(byte, &mut spelled),
+            _ => spelled.push(character),
+        }
+    }
+    Ok(Cow::Owned(spelled))
+}
+
 fn check_query(query: &str) -> Result<(), Malformed> {
     let mut bytes = query.bytes();
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => match hex_pair(bytes.next(), bytes.next()) {
+                Some(b'\t' | b'\n' | b'\r') => {}
                 Some(0..=0x1f | 0x7f) => return Err(Malformed::TargetControl),
                 Some(_) => {}
                 None => return Err(Malformed::TargetEncoding),
@@ -222,6 +251,11 @@ fn check_query(query: &str) -> Result<(), Malformed> {
         }
     }
     Ok(())
+}
+
+/// Characters that RFC 3986 wants encoded and the URL standard's clients leave as they are.
+const fn is_left_raw(byte: u8) -> bool {
+    matches!(byte, b'|' | b'[' | b']' | b'^')
 }
 
 /// What a segment may hold as it is: RFC 3986 `pchar`, without percent-encodings and without `;`.

@@ -32,6 +32,8 @@ pub(super) struct HeadScan {
     once: u8,
     /// Names of `FieldRole::Family`.
     family: SmallVec<[HeadSpan; 8]>,
+    /// Options of `Connection` that are not the names of one hop.
+    options: SmallVec<[HeadSpan; 2]>,
 }
 
 /// Whether the head is there.
@@ -226,7 +228,11 @@ impl HeadScan {
                     Some(_) => Err(Malformed::HostTwice),
                 }
             }
-            FieldRole::Connection => fields::check_connection(value),
+            FieldRole::Connection => {
+                fields::check_connection(value)?;
+                self.connection_options(head, value);
+                Ok(())
+            }
             FieldRole::Expect => {
                 if std::mem::replace(&mut self.expects, true) {
                     return Err(Malformed::FieldTwice);
@@ -262,6 +268,27 @@ impl HeadScan {
         }
     }
 
+    /// Remembers the options of a `Connection` that might name a field of this head. `value` is a
+    /// slice of `head`.
+    fn connection_options(&mut self, head: &[u8], value: &[u8]) {
+        for option in fields::options(value).filter(|option| !fields::is_of_one_hop(option)) {
+            let start = option.as_ptr().addr() - head.as_ptr().addr();
+            self.options.push(HeadSpan::of(start, option));
+        }
+    }
+
+    /// Whether `Connection` names a field that the head has: it would be judged here and not be
+    /// sent, or the other way round (A54).
+    fn names_a_field(&self, head: &[u8]) -> bool {
+        !self.options.is_empty()
+            && head.split(|&byte| byte == b'\n').skip(1).any(|line| {
+                let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+                self.options
+                    .iter()
+                    .any(|option| option.in_head(head).eq_ignore_ascii_case(name))
+            })
+    }
+
     /// What a complete request head means.
     pub(super) fn request(&self, head: &[u8], bytes: usize) -> Result<HeadFacts, Malformed> {
         let host = self.host.ok_or(Malformed::HostMissing)?.in_head(head);
@@ -270,6 +297,9 @@ impl HeadScan {
             .is_some_and(|authority| !authority.in_head(head).eq_ignore_ascii_case(host))
         {
             return Err(Malformed::HostMismatch);
+        }
+        if self.names_a_field(head.get(..bytes).unwrap_or(head)) {
+            return Err(Malformed::ConnectionNamesField);
         }
         let body = self.framing()?.unwrap_or(Framing::None);
         Ok(HeadFacts {
@@ -348,6 +378,8 @@ fn check_target(target: &[u8]) -> Result<(), Malformed> {
     for &byte in target {
         match byte {
             b'#' => return Err(Malformed::TargetFragment),
+            // `http::Uri` refuses these, and then hyper answers before anybody here is asked.
+            b'"' | b'<' | b'>' => return Err(Malformed::Target),
             0x21..=0x7e => {}
             0..=0x20 | 0x7f => return Err(Malformed::TargetControl),
             0x80.. => return Err(Malformed::Target),

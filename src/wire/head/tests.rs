@@ -150,6 +150,18 @@ fn an_ordinary_request_passes_whole_and_is_reported() {
     "Connection: close, Burngate-Workflow",
     Malformed::ConnectionNamesProtected
 )]
+#[case::s1(
+    "X-Dry-Run: true\r\nConnection: X-Dry-Run",
+    Malformed::ConnectionNamesField
+)]
+#[case::s1_before(
+    "Connection: close, x-tenant\r\nX-Tenant: a",
+    Malformed::ConnectionNamesField
+)]
+#[case::s1_second(
+    "Connection: close\r\nConnection: accept\r\nAccept: a",
+    Malformed::ConnectionNamesField
+)]
 #[case::a54_length("Connection: Content-Length", Malformed::ConnectionNamesProtected)]
 #[case::a55_underscore("burngate_workflow: x", Malformed::FieldUnderscore)]
 #[case::a55_length("Content_Length: 5", Malformed::FieldUnderscore)]
@@ -170,6 +182,16 @@ fn a1_to_a15_and_a54_to_a56_headers_are_beyond_doubt(
     assert_eq!(refusal(with(headers)), reason);
 }
 
+/// What belongs to one hop may be named, present or not, and so may what is not there.
+#[rstest]
+#[case("Connection: keep-alive\r\nKeep-Alive: timeout=5")]
+#[case("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk")]
+#[case("Connection: TE, close\r\nTE: trailers")]
+#[case("Connection: x-absent\r\nX-Absent-Too: 1")]
+fn a54_what_a_hop_may_remove_passes(#[case] headers: &str) {
+    assert_eq!(request(with(headers).as_bytes()).refused, None);
+}
+
 #[rstest]
 #[case::a7(
     "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -180,6 +202,8 @@ fn a1_to_a15_and_a54_to_a56_headers_are_beyond_doubt(
 #[case::a12_request_line("GET /\r HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::TargetControl)]
 #[case::a13_first("GET / HTTP/1.1\r\n Host: h\r\n\r\n", Malformed::FoldedLine)]
 #[case::a28_preface("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Malformed::RequestLine)]
+#[case::s12_quote("GET /?a=\" HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::Target)]
+#[case::s12_angles("GET /?a=<b> HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::Target)]
 #[case::a28_tls("\x16\x03\x01\x02\x00", Malformed::RequestLine)]
 #[case::a28_ssh("SSH-2.0-OpenSSH_9.2\r\n", Malformed::RequestLine)]
 #[case::a28_empty_line("\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", Malformed::RequestLine)]

@@ -70,7 +70,7 @@ fn a39_a40_a41_a_path_has_one_spelling(#[case] raw: &str, #[case] canonical: &st
 #[case("/admin#x", Malformed::TargetFragment)]
 #[case("/a?b", Malformed::Target)]
 #[case("/a\"b", Malformed::Target)]
-#[case("/a|b", Malformed::Target)]
+#[case("/a`b", Malformed::Target)]
 #[case("*", Malformed::Target)]
 #[case("", Malformed::Target)]
 #[case("a/b", Malformed::Target)]
@@ -91,6 +91,47 @@ fn a46_a47_case_and_trailing_marks_make_another_path() {
     assert_eq!(read("/admin", Some("")).unwrap().to_string(), "/admin?");
 }
 
+/// The characters that browsers leave raw: one spelling, encoded, in path and query alike.
+#[rstest]
+#[case("/users/auth0|123", None, "/users/auth0%7C123")]
+#[case("/x[0]", None, "/x%5B0%5D")]
+#[case("/a^b", None, "/a%5Eb")]
+#[case("/a", Some("filter[state]=a|b^c"), "/a?filter%5Bstate%5D=a%7Cb%5Ec")]
+fn s14_what_browsers_leave_raw_is_encoded_once(
+    #[case] raw: &str,
+    #[case] query: Option<&str>,
+    #[case] spelled: &str,
+) {
+    let target = read(raw, query).unwrap();
+    assert_eq!(target.to_string(), spelled);
+    let encoded = spelled
+        .split_once('?')
+        .map_or((spelled, None), |(path, query)| (path, Some(query)));
+    assert_eq!(read(encoded.0, encoded.1).unwrap().to_string(), spelled);
+}
+
+#[rstest]
+#[case("note=a%0Ab")]
+#[case("note=a%0D%0Ab")]
+#[case("note=a%09b")]
+fn s13_line_breaks_and_tabs_are_text_in_a_query_and_nothing_in_a_path(#[case] query: &str) {
+    assert_eq!(read("/", Some(query)).unwrap().query(), Some(query));
+    let path = format!("/{}", query.split_once('=').unwrap().1);
+    assert_eq!(read(&path, None), Err(Malformed::TargetControl));
+}
+
+#[test]
+fn a39_merged_slashes_are_told() {
+    for (raw, merged) in [
+        ("/a//b", true),
+        ("/a/b", false),
+        ("/a/./b", false),
+        ("//", true),
+    ] {
+        assert_eq!(read(raw, None).unwrap().is_merged(), merged, "{raw}");
+    }
+}
+
 #[test]
 fn a_canonical_path_is_borrowed() {
     let target = read("/orders/A-1001", Some("a=1&b=%20")).unwrap();
@@ -100,7 +141,9 @@ fn a_canonical_path_is_borrowed() {
 
 #[rstest]
 #[case("a=%00", Malformed::TargetControl)]
-#[case("a=%0d%0aX", Malformed::TargetControl)]
+#[case("a=%1b", Malformed::TargetControl)]
+#[case("a=<", Malformed::Target)]
+#[case("a=>", Malformed::Target)]
 #[case("a b", Malformed::TargetControl)]
 #[case("a=é", Malformed::Target)]
 #[case("a=%", Malformed::TargetEncoding)]
