@@ -185,6 +185,13 @@ fn api_document(api: &Api) -> MappingBuilder {
         Mount::Route(route) => entries.text("route", route),
         Mount::Hosts(hosts) => entries.list("hosts", hosts.iter().map(YamlNode::text)),
     };
+    let overrides = api.overrides.names();
+    if !overrides.is_empty() {
+        entries = entries.list("overrides", overrides.iter().map(YamlNode::text));
+    }
+    if api.overrides.underscores() {
+        entries = entries.text("underscores", "pass");
+    }
     let mut tools: Vec<&Tool> = api.tools.iter().map(|tool| &**tool).collect();
     tools.sort_by_key(|tool| tool.place.line);
     let tools = tools.into_iter().map(|tool| tool_entry(tool).into_node());

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 
-use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
+use super::source::policy::{ApiDocument, SignalDocument, Underscores, WorkflowDocument};
 use super::source::process::ProcessDocument;
 use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};
@@ -67,6 +67,7 @@ words! {
     Changes: "frozen" | "open";
     Validation: "schemas" | "strict";
     Protocol: "http" | "mcp";
+    Underscores: "refuse" | "pass";
     Recovery: "automatic" | "cause";
     Within: "path" | "query";
     Form: "one" | "repeated" | "commas" | "spaces" | "pipes";

@@ -18,6 +18,7 @@ pub mod http;
 pub mod json;
 pub mod malformed;
 pub mod media;
+pub mod overrides;
 mod percent;
 pub mod query;
 pub mod target;

@@ -16,12 +16,14 @@ use super::written::{interval, items, name, number, place, required, span_of};
 use super::{address, dedup, described, mode, version};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::source::decode::{At, Setting};
-use crate::config::source::policy::{ApiDocument, ToolEntry};
+use crate::config::source::policy::{ApiDocument, ToolEntry, Underscores};
 use crate::config::source::tree::SourceSpan;
 use crate::config::tiers;
 use crate::gate::name::{ApiName, ToolName};
+use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::condition::Scope;
-use crate::gate::policy::{Api, Pattern, Protocol, Schema, Tool, Upstream};
+use crate::gate::policy::overrides::{HEADERS, METHOD_KEY};
+use crate::gate::policy::{Api, Overrides, Pattern, Protocol, Schema, Tool, Upstream};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
@@ -82,6 +84,7 @@ pub(super) fn lower(
         );
     }
     let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
+    let overrides = overrides(document, notes);
     let openapi = OpenApi::of(document, upstream.as_ref(), around.files, notes);
     if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Setting::Bad) {
         notes
@@ -110,6 +113,7 @@ pub(super) fn lower(
         protocol,
         upstream: upstream?,
         mount,
+        overrides,
         tools,
         timeout,
         place: place(&at.span, notes),
@@ -121,6 +125,25 @@ pub(super) fn lower(
         unlisted: remark,
         pending_reversals,
     })
+}
+
+/// What passes of the names that ask for another request than the one that is judged.
+fn overrides(document: &ApiDocument, notes: &mut Notes<'_>) -> Overrides {
+    let mut overrides = Overrides::new(document.underscores.value() == Some(&Underscores::Pass));
+    for at in items(&document.overrides) {
+        if !overrides.allow(&at.value) {
+            let names = HEADERS.into_iter().chain([METHOD_KEY]);
+            let hint = did_you_mean(&at.value, names.clone())
+                .unwrap_or_else(|| format!("refused are {}", names.collect::<Vec<_>>().join(", ")));
+            notes
+                .error(
+                    at.span.clone(),
+                    format!("`overrides`: no request is refused for `{}`", at.value),
+                )
+                .hint(hint);
+        }
+    }
+    overrides
 }
 
 struct ToolLowering<'a> {

@@ -36,12 +36,27 @@ pub struct ApiDocument {
     pub route: Setting<String>,
     /// The host names it answers to instead of a prefix; the path stays untouched.
     pub hosts: ListSetting<String>,
+    /// Headers, and the query key `_method`, that ask for another request than the one judged and
+    /// are refused else: those that pass.
+    pub overrides: ListSetting<String>,
+    /// Whether header names may have underscores: `refuse` or `pass`.
+    pub underscores: Setting<Underscores>,
     /// An `OpenAPI` file that fills in tools and schemas.
     pub openapi: Setting<String>,
     /// How long a call may take until its answer begins.
     pub timeout: Setting<Interval>,
     /// Its tools.
     pub tools: ListSetting<ToolEntry>,
+}
+
+/// What becomes of a request with an underscore in a header's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Underscores {
+    /// It is refused: CGI and its heirs take `_` and `-` for one.
+    Refuse,
+    /// It passes.
+    Pass,
 }
 
 /// One tool of a tool API.

@@ -16,6 +16,7 @@ pub mod dedup;
 pub mod facts;
 pub mod finding;
 pub mod judge;
+pub mod overrides;
 pub mod pattern;
 mod rule;
 pub mod schema;
@@ -28,6 +29,7 @@ mod workflow;
 
 pub use condition::Condition;
 pub use dedup::DedupRules;
+pub use overrides::Overrides;
 pub use pattern::Pattern;
 pub use rule::{Mode, Rule};
 pub use schema::Schema;

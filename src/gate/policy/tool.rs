@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::dedup::DedupRules;
+use super::overrides::Overrides;
 use super::pattern::Pattern;
 use super::rule::{Mode, Rule};
 use super::schema::Schema;
@@ -78,6 +79,8 @@ pub struct Api {
     pub upstream: Upstream,
     /// Where it is on the gate.
     pub mount: Mount,
+    /// What passes of the names that ask for another request than the one that is judged.
+    pub overrides: Overrides,
     /// Its tools, most specific pattern first, so that the first that matches is the one.
     pub tools: Vec<Arc<Tool>>,
     /// How long an unlisted call may take.

@@ -21,8 +21,8 @@ use burngate::gate::policy::dedup::{Duplicate, Limit, Per, Reverses, Twice};
 use burngate::gate::policy::facts::{Ambiguous, Lookup, Nothing};
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::policy::{
-    Api, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Pattern, PolicySet, Protocol, Rule,
-    RunRules, Schema, Skip, Tool, Upstream, Workflow,
+    Api, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Overrides, Pattern, PolicySet,
+    Protocol, Rule, RunRules, Schema, Skip, Tool, Upstream, Workflow,
 };
 use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::run::{Charge, Executed};
@@ -322,6 +322,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             base: "".into(),
         },
         mount: Mount::Route("/".into()),
+        overrides: Overrides::default(),
         tools: risks.map(|(name, risk)| tool(name, risk)).into(),
         timeout: minutes(1),
         place: place(),
