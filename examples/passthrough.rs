@@ -11,17 +11,17 @@ use burngate::gate::policy::Upstream;
 use burngate::gate::policy::pattern::Matched;
 use burngate::proxy;
 use burngate::proxy::accept::{Listen, Make, bind};
-use burngate::proxy::body::RequestBody;
+use burngate::proxy::address_map::{AddressMap, GateAddress};
 use burngate::proxy::connection::ClientConnection;
 use burngate::proxy::drain::Drain;
-use burngate::proxy::headers;
-use burngate::proxy::headers::{AddressMap, Traces};
-use burngate::proxy::message::{OutgoingMessage, OutgoingTarget};
+use burngate::proxy::message::OutgoingTarget;
 use burngate::proxy::observe::{AnswerEnding, Copied, OnEnd, ReplyBody};
 use burngate::proxy::outbound::OutBody;
 use burngate::proxy::pool::{PoolOptions, UpstreamPool};
+use burngate::proxy::traces::Traces;
 use burngate::proxy::upstream::{Patience, SendError};
 use burngate::proxy::worker::{AcceptOptions, Serve};
+use burngate::proxy::{answer_headers, request_headers};
 use burngate::wire::target;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -62,19 +62,19 @@ impl Serve for Passthrough {
                 StatusCode::from_u16(malformed.status()).unwrap_or(StatusCode::BAD_REQUEST),
             );
         }
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let target = target::read(head.uri.path(), head.uri.query()).ok();
         let Some(target) = target
             .and_then(|target| OutgoingTarget::new(&self.upstream.base, &target, &Matched::new()))
         else {
             return refusal(StatusCode::BAD_REQUEST);
         };
-        let message = OutgoingMessage::new(head, target, RequestBody::None);
-        let headers = headers::to_upstream(&message, &connection, &self.addresses, &self.traces);
+        let (headers, gate) =
+            request_headers::split(&mut head, &connection, &self.addresses, true, &self.traces);
         let body = OutBody::stream(body, connection.wire(), BODY, PATIENCE.silence);
         let mut request = Request::new(body);
-        *request.method_mut() = message.method;
-        *request.uri_mut() = message.target.whole().clone().into();
+        *request.method_mut() = head.method;
+        *request.uri_mut() = target.whole().clone().into();
         *request.headers_mut() = headers;
         loop {
             let Ok(lease) = self.pool.ready(&self.upstream, PATIENCE.answer).await else {
@@ -82,12 +82,11 @@ impl Serve for Passthrough {
             };
             return match lease.send(request, PATIENCE).await {
                 Ok(mut reply) => {
-                    headers::to_agent(
-                        &mut reply.parts.headers,
-                        connection.scheme,
-                        message.host.as_ref(),
-                        &self.addresses,
-                    );
+                    let gate = GateAddress {
+                        scheme: connection.scheme,
+                        host: gate.host.as_ref(),
+                    };
+                    answer_headers::to_agent(&mut reply.parts.headers, gate, &self.addresses);
                     Response::from_parts(reply.parts, ReplyBody::observed(reply.body, Ended, None))
                 }
                 Err(SendError::Unsent(unsent)) => {

@@ -308,11 +308,12 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, permits: Ar
                 // refuses it is gone already.
                 if io.set_nodelay(true).is_ok() {
                     let tls = worker.options().tls.is_some();
+                    let Ok(at) = io.local_addr() else { continue };
                     spawner.spawn("connection", async move {
                         served
                             .converse(Arrived {
                                 io,
-                                peer: Peer::Tcp(peer),
+                                peer: Peer::Tcp { from: peer, at },
                                 tls,
                             })
                             .await;

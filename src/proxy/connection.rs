@@ -19,8 +19,13 @@ pub struct WorkerIndex(pub usize);
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// An address.
-    Tcp(SocketAddr),
+    /// Over TCP.
+    Tcp {
+        /// Its address.
+        from: SocketAddr,
+        /// The address of the gate that it reached.
+        at: SocketAddr,
+    },
     /// A process of this machine.
     Unix,
 }

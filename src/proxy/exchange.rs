@@ -66,7 +66,7 @@ async fn identified(
     connection: &ClientConnection,
     request: &mut CallRequest,
 ) -> AgentAnswer {
-    let caller = match worker.identify(&request.message.headers) {
+    let caller = match worker.identify(&request.gate.headers) {
         Ok(caller) => caller,
         Err(problem) => return respond::problem(worker, &problem, None),
     };
@@ -113,7 +113,8 @@ async fn call(
                 let wait = hold::wait(worker, connection, headers, call, *approval, durable);
                 match Box::pin(wait).await? {
                     HoldOutcome::Approved(call) => {
-                        on(call, worker.still(headers, context.caller()))?
+                        let still = worker.still(&request.gate.headers, context.caller());
+                        on(call, still)?
                     }
                     HoldOutcome::Waiting(call, waiting) => {
                         let answer = respond::held(worker, context, &waiting, &finding);

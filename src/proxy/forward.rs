@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use http::Request;
 
+use super::address_map::AddressMap;
 use super::body::RequestBody;
 use super::connection::ClientConnection;
-use super::headers;
-use super::headers::AddressMap;
 use super::outbound::OutBody;
 use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
@@ -106,7 +105,7 @@ pub async fn forward(
             );
         }
     };
-    let Some(outgoing) = outgoing(worker, connection, request, destination) else {
+    let Some(outgoing) = outgoing(connection, request, destination) else {
         return Attempt::Failed(
             permit.give_up(),
             Box::new(ProblemReply::unreachable("its address is not one")),
@@ -164,7 +163,6 @@ pub async fn forward(
 /// The request as its upstream gets it. What was judged stays behind, so that it can be judged
 /// again; only a body that streams goes along.
 fn outgoing(
-    worker: &WorkerState,
     connection: &ClientConnection,
     request: &mut CallRequest,
     destination: Destination<'_>,
@@ -175,10 +173,12 @@ fn outgoing(
         None => request.message.target.whole().clone(),
         Some((upstream, _)) => request.message.target.below(&upstream.base)?,
     };
-    let addresses = destination
+    let host = destination
         .fallback
-        .map_or(&request.route().addresses, |(_, addresses)| addresses);
-    let headers = headers::to_upstream(&request.message, connection, addresses, &worker.traces);
+        .map_or(&request.route().addresses, |(_, addresses)| addresses)
+        .host()
+        .clone();
+    let headers = request.headers_to(&host);
     let message = &mut request.message;
     let body = match std::mem::replace(&mut message.body, RequestBody::None) {
         RequestBody::None => OutBody::Empty,

@@ -6,16 +6,14 @@
 //! read this value and nothing else of the request, so that nothing can be judged that is not also
 //! what is sent. Only a reviewer's edit changes it, and then it is judged again.
 //!
-//! Does not decide which headers cross the gate: `headers` makes those of the upstream out of these
-//! when the message is sent.
+//! Which headers are in it is decided in `request_headers`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
 use smallvec::SmallVec;
 
 use super::body::RequestBody;
@@ -31,31 +29,10 @@ pub struct OutgoingMessage {
     pub method: Method,
     /// Path and query.
     pub target: OutgoingTarget,
-    /// The headers, as they came.
+    /// Every header. Only `Host` changes where a fallback gets the message.
     pub headers: HeaderMap,
-    /// The host that the agent asked for.
-    pub host: Option<HeaderValue>,
-    /// The version that the agent speaks.
-    pub version: Version,
     /// The body.
     pub body: RequestBody,
-}
-
-impl OutgoingMessage {
-    /// The message of a request with this head.
-    #[must_use]
-    pub fn new(head: Parts, target: OutgoingTarget, body: RequestBody) -> Self {
-        let host = head.headers.get(header::HOST).cloned();
-        let authority = || head.uri.authority().map(Authority::as_str);
-        OutgoingMessage {
-            host: host.or_else(|| HeaderValue::from_str(authority()?).ok()),
-            method: head.method,
-            target,
-            headers: head.headers,
-            version: head.version,
-            body,
-        }
-    }
 }
 
 /// Path and query in their one spelling, and where the parts of them lie that rules read.

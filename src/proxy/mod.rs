@@ -7,7 +7,8 @@
 //!
 //! The other half is the transport. `accept` and `worker` own sockets, threads and every task;
 //! `guard` reads each byte before hyper does; `pool`, `upstream` and `outbound` carry one request
-//! to a tool API and its answer back; `headers` decides what crosses; `observe` reports exactly
+//! to a tool API and its answer back; `request_headers`
+//! and `answer_headers` decide what crosses; `observe` reports exactly
 //! once how an answer ended (G1). It decides nothing about a call, and nothing in it sends a
 //! request a second time.
 //!
@@ -37,18 +38,21 @@ pub mod stopped;
 pub mod worker_state;
 
 pub mod accept;
+pub mod address_map;
+pub mod answer_headers;
 pub mod connection;
 pub mod drain;
 pub mod guard;
-pub mod headers;
 pub mod lazy_deadline;
 mod muted_waker;
 pub mod observe;
 pub mod outbound;
 pub mod pool;
+pub mod request_headers;
 mod socket;
 pub mod spawner;
 pub mod tls;
+pub mod traces;
 pub mod upstream;
 mod watched_stream;
 pub mod wire_state;

@@ -77,8 +77,8 @@ impl<'m> ParsedCall<'m> {
     /// The run that the call belongs to: the header's, else the policy's key, else the trace's,
     /// else none but its own.
     pub fn run(&self, caller: &Caller, status: &Status) -> Result<Option<RunId>, ProblemReply> {
-        let headers = &self.message().headers;
-        if let Some(run) = identify::named_run(headers)? {
+        let gate = &self.request.gate;
+        if let Some(run) = identify::named_run(&gate.headers)? {
             return Ok(Some(run));
         }
         if let Some(key) = &caller.workflow.policy.run.key {
@@ -87,7 +87,8 @@ impl<'m> ParsedCall<'m> {
                 return Ok(Some(run));
             }
         }
-        Ok(identify::traced_run(headers))
+        let is_traced = Some(&self.message().headers).filter(|_| gate.is_traced);
+        Ok(is_traced.and_then(identify::traced_run))
     }
 
     /// What a condition outside the ledger's judgement reads: nothing of the run.

@@ -6,23 +6,28 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Version, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use hyper::body::Incoming;
 
 use super::body::RequestBody;
-use super::connection::ClientConnection;
+use super::connection::{ClientConnection, Peer};
 use super::message::{OutgoingMessage, OutgoingTarget};
 use super::outbound::OutBody;
 use super::problem_reply::ProblemReply;
+use super::request_headers;
+use super::request_headers::GateHeaders;
 use super::routes::{ApiRoute, RouteTable, segments};
 use super::worker_state::WorkerState;
-use crate::gate::policy::Tool;
 use crate::gate::policy::condition::Condition;
+use crate::gate::policy::{Api, Tool};
+use crate::gate::risk::Risk;
 use crate::ledger::WorkflowHandle;
 use crate::ledger::unlisted::MAX_BODY;
 use crate::wire;
 use crate::wire::framing::HeadLimits;
-use crate::wire::{media, target};
+use crate::wire::target::CanonicalTarget;
+use crate::wire::{Malformed, media, overrides, target};
 
 /// The paths that are the gate's own.
 pub const RESERVED: &str = "/.burngate/";
@@ -44,6 +49,8 @@ pub enum RequestKind {
 pub struct CallRequest {
     /// The message.
     pub message: OutgoingMessage,
+    /// What it says to the gate.
+    pub gate: GateHeaders,
     routes: Rc<RouteTable>,
     route: usize,
     tool: Option<Arc<Tool>>,
@@ -56,7 +63,7 @@ pub fn read(
     request: Request<Incoming>,
 ) -> Result<RequestKind, ProblemReply> {
     connection.next_head()?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if parts.version == Version::HTTP_2 {
         wire::http::check_h2(&parts, HeadLimits::default())?;
     }
@@ -75,8 +82,9 @@ pub fn read(
         .headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
-        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
-    let Some((route, rest)) = routes.find(host.unwrap_or_default(), &target)? else {
+        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+        .unwrap_or_default();
+    let Some((route, rest)) = routes.find(host, &target)? else {
         return Err(ProblemReply::no_api(target.path()));
     };
     let segments = segments(&rest);
@@ -86,15 +94,49 @@ pub fn read(
         Some((Arc::clone(tool), matched))
     };
     let (tool, captures) = api.tools.iter().find_map(matched).unzip();
+    check_twofold(&parts, &rest, api, tool.as_deref())?;
     let target = OutgoingTarget::new(&api.upstream.base, &rest, &captures.unwrap_or_default())
         .ok_or_else(|| ProblemReply::unreachable("its address is not one"))?;
     drop(segments);
+    let at = match connection.peer {
+        Peer::Tcp { at, .. } => Some(at),
+        Peer::Unix => None,
+    };
+    let owns_host = routes.owns_host(host, at);
+    let addresses = &routes.at(route).addresses;
+    let (headers, gate) =
+        request_headers::split(&mut parts, connection, addresses, owns_host, &worker.traces);
     Ok(RequestKind::Call(Box::new(CallRequest {
-        message: OutgoingMessage::new(parts, target, RequestBody::of(body)),
+        message: OutgoingMessage {
+            method: parts.method,
+            target,
+            headers,
+            body: RequestBody::of(body),
+        },
+        gate,
         routes,
         route,
         tool,
     })))
+}
+
+/// Refuses what some upstream could read as another request than the one that is judged, where the
+/// API does not say otherwise.
+fn check_twofold(
+    head: &Parts,
+    target: &CanonicalTarget<'_>,
+    api: &Api,
+    tool: Option<&Tool>,
+) -> Result<(), Malformed> {
+    overrides::check(&head.headers, target.query(), &api.overrides)?;
+    let only_reads = match tool {
+        Some(tool) => tool.risk == Risk::Read,
+        None => matches!(head.method, Method::GET | Method::HEAD),
+    };
+    if target.is_merged() && !only_reads {
+        return Err(Malformed::TargetMerged);
+    }
+    Ok(())
 }
 
 impl CallRequest {
@@ -130,9 +172,31 @@ impl CallRequest {
         Ok(())
     }
 
-    /// Takes back the body of a request that was not sent after all.
+    /// The headers for a destination whose host is `host`. They stay behind as well where something
+    /// may still read them: another attempt, or a rule on the answer.
+    #[must_use]
+    pub fn headers_to(&mut self, host: &HeaderValue) -> HeaderMap {
+        let is_read_again = |tool: &Arc<Tool>| tool.idempotent || tool.failure_when.is_some();
+        let mut headers = if self.tool.as_ref().is_some_and(is_read_again) {
+            self.message.headers.clone()
+        } else {
+            std::mem::take(&mut self.message.headers)
+        };
+        if let Some(known) = headers.get_mut(header::HOST)
+            && known != host
+        {
+            known.clone_from(host);
+        }
+        headers
+    }
+
+    /// Takes back a request that was not sent after all.
     pub fn take_back(&mut self, request: Request<OutBody>) {
-        if let Some(incoming) = request.into_body().into_unread() {
+        let (head, body) = request.into_parts();
+        if self.message.headers.is_empty() {
+            self.message.headers = head.headers;
+        }
+        if let Some(incoming) = body.into_unread() {
             self.message.body = RequestBody::Unread(incoming);
         }
     }
@@ -146,10 +210,9 @@ impl CallRequest {
                 method: self.message.method.clone(),
                 target: self.message.target.clone(),
                 headers: std::mem::take(&mut self.message.headers),
-                host: self.message.host.clone(),
-                version: self.message.version,
                 body: std::mem::replace(&mut self.message.body, RequestBody::None),
             },
+            gate: GateHeaders::default(),
             routes: Rc::clone(&self.routes),
             route: self.route,
             tool: self.tool.clone(),

@@ -4,11 +4,12 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
+use super::address_map::GateAddress;
+use super::answer_headers;
 use super::connection::ClientConnection;
 use super::context::ResponseContext;
 use super::failure_rule::FailureRule;
 use super::forward::{AnsweredBy, Forwarded};
-use super::headers;
 use super::hold::StillWaiting;
 use super::observe::ReplyBody;
 use super::problem_reply::ProblemReply;
@@ -51,10 +52,12 @@ pub fn answered(
         .map(|_| worker.process().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
-    headers::to_agent(
+    answer_headers::to_agent(
         &mut parts.headers,
-        connection.scheme,
-        request.message.host.as_ref(),
+        GateAddress {
+            scheme: connection.scheme,
+            host: request.gate.host.as_ref(),
+        },
         match &answered_by {
             AnsweredBy::Api => &request.route().addresses,
             AnsweredBy::Fallback(addresses) => addresses,
@@ -130,7 +133,7 @@ pub fn problem(
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(cap) = reply.cap {
-        headers::rate_limit(answer.headers_mut(), cap, reply.retry_after.unwrap_or(1));
+        answer_headers::rate_limit(answer.headers_mut(), cap, reply.retry_after.unwrap_or(1));
     }
     match reply.slug {
         Slug::Unidentified => drop(answer.headers_mut().insert(
@@ -212,8 +215,7 @@ pub async fn discard_body(
     mut answer: AgentAnswer,
 ) -> AgentAnswer {
     // Reading would ask a client that waits for `100 Continue` to send what nobody wants.
-    let asks_first = request.message.headers.contains_key(header::EXPECT);
-    if asks_first || !request.message.body.discard(connection).await {
+    if request.gate.asks_first || !request.message.body.discard(connection).await {
         answer
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::headers::AddressMap;
+use super::address_map::AddressMap;
 use crate::gate::policy::{Api, Mount, PolicySet, Protocol};
 use crate::gate::retry::RetryBudget;
 use crate::gate::time::Time;
@@ -104,6 +105,24 @@ impl RouteTable {
         &self.apis[index]
     }
 
+    /// Whether a request for `host` that reached the gate at `at` means the gate: a name of an API
+    /// of its own, this machine's, or the address itself. Anything else the client made up.
+    #[must_use]
+    pub fn owns_host(&self, host: &str, at: Option<SocketAddr>) -> bool {
+        let name = name_of(host);
+        let is_known = |(known, _): &(Arc<str>, usize)| {
+            known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host)
+        };
+        if name.eq_ignore_ascii_case("localhost") || self.by_host.iter().any(is_known) {
+            return true;
+        }
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        address.parse::<IpAddr>().is_ok_and(|address| {
+            address.is_loopback()
+                || at.is_some_and(|at| at.ip().to_canonical() == address.to_canonical())
+        })
+    }
+
     /// The API that `host` and `target` name, and the target as the upstream will see it; `None`
     /// where no API is there.
     ///
@@ -114,10 +133,7 @@ impl RouteTable {
         host: &str,
         target: &'a CanonicalTarget<'_>,
     ) -> Result<Option<(usize, CanonicalTarget<'a>)>, Malformed> {
-        let name = host
-            .rsplit_once(':')
-            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
-            .map_or(host, |(name, _)| name);
+        let name = name_of(host);
         if let Some((_, index)) = self
             .by_host
             .iter()
@@ -134,6 +150,13 @@ impl RouteTable {
         }
         Ok(found)
     }
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> &str {
+    host.rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name)
 }
 
 /// The decoded segments of a path, as patterns match them: `/` has none.

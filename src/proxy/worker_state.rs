@@ -10,11 +10,11 @@ use tokio::sync::watch;
 
 use super::body::Memory;
 use super::drain::Phase;
-use super::headers::Traces;
 use super::identify::{Caller, Identities, Unknown};
 use super::pool::UpstreamPool;
 use super::problem_reply::ProblemReply;
 use super::routes::RouteTable;
+use super::traces::Traces;
 use crate::gate::policy::PolicySet;
 use crate::gate::status::Status;
 use crate::ledger::{Ledger, Table};

@@ -57,6 +57,7 @@ mod repeats;
 mod restart;
 mod review;
 mod samples;
+mod seams;
 mod shadow;
 mod shipped;
 mod signals;

@@ -17,15 +17,15 @@ use super::*;
 use crate::gate::policy::Upstream;
 use crate::gate::policy::pattern::Matched;
 use crate::proxy::accept::{Listen, Make, RunningWorkers, bind};
-use crate::proxy::body::RequestBody;
+use crate::proxy::address_map::AddressMap;
 use crate::proxy::drain::Drain;
-use crate::proxy::headers::{AddressMap, Traces};
-use crate::proxy::message::{OutgoingMessage, OutgoingTarget};
+use crate::proxy::message::OutgoingTarget;
 use crate::proxy::observe::{AnswerEnding, Copied};
 use crate::proxy::outbound::{BodyFailure, OutBody};
 use crate::proxy::pool::{PoolOptions, UpstreamPool};
+use crate::proxy::traces::Traces;
 use crate::proxy::upstream::{Patience, SendError};
-use crate::proxy::{headers, tls};
+use crate::proxy::{request_headers, tls};
 use crate::wire::target;
 
 const PATIENCE: Patience = Patience {
@@ -130,8 +130,9 @@ impl Scripted {
         let target = target::read(head.uri.path(), head.uri.query()).unwrap();
         let target = OutgoingTarget::new("", &target, &Matched::new()).unwrap();
         let uri = target.whole().clone().into();
-        let message = OutgoingMessage::new(head.clone(), target, RequestBody::None);
-        head.headers = headers::to_upstream(&message, connection, &addresses, &self.traces);
+        let (headers, _) =
+            request_headers::split(&mut head, connection, &addresses, true, &self.traces);
+        head.headers = headers;
         head.uri = uri;
         let lease = match self.pool.ready(upstream, PATIENCE.answer).await {
             Ok(lease) => lease,

@@ -73,7 +73,7 @@ fn a39_to_a47_a_path_that_readers_read_differently_is_refused() {
             "http:/shop",
             "ftp://gate/shop/look/1",
             "*",
-            "/shop/look/1?a=%0a",
+            "/shop/look/1?a=%1b",
             "/shop/look/1?a=%zz",
             "/shop/look/1?a#b",
         ] {
@@ -190,26 +190,24 @@ fn a48_a49_a_host_is_one_name_and_the_same_as_the_targets() {
 }
 
 #[test]
-fn a50_names_that_would_change_the_request_behind_the_gate_do_not_cross() {
+fn a50_names_that_would_change_the_request_behind_the_gate_are_refused() {
     test(async {
         let world = World::start().await;
-        let headers = "Host: gate\r\nConnection: close\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-HTTP-Method-Override: DELETE\r\nX-HTTP-Method: DELETE\r\nX-Method-Override: DELETE\r\n";
+        let header = |line: &str| get("/shop/look/1", &format!("Host: gate\r\n{line}\r\n"));
         world
-            .forwards(
-                "a50",
-                &get("/shop/look/1?_method=DELETE", headers),
-                "GET /look/1?_method=DELETE HTTP/1.1",
-                "",
-            )
+            .refuses(&[
+                ("url", header("X-Original-URL: /admin"), &[400]),
+                ("rewrite", header("X-Rewrite-URL: /admin"), &[400]),
+                ("override", header("X-HTTP-Method-Override: DELETE"), &[400]),
+                ("method", header("X-HTTP-Method: DELETE"), &[400]),
+                ("short", header("X-Method-Override: DELETE"), &[400]),
+                (
+                    "query",
+                    get("/shop/look/1?_method=DELETE", "Host: gate\r\n"),
+                    &[400],
+                ),
+            ])
             .await;
-        let received = world.upstream.last();
-        assert!(
-            !received
-                .headers
-                .iter()
-                .any(|(_, value)| value == "/admin" || value == "DELETE"),
-            "{received:?}"
-        );
     });
 }
 
