@@ -52,7 +52,7 @@ impl<'a> Json<'a> {
 /// number: two readers could disagree about it, so no condition may judge it.
 #[must_use]
 pub fn exact_binary64(number: &str) -> Option<f64> {
-    const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+    const LARGEST_EXACT: f64 = 9_007_199_254_740_991.0;
     let value: f64 = number.parse().ok()?;
     if !value.is_finite() {
         return None;
@@ -62,7 +62,7 @@ pub fn exact_binary64(number: &str) -> Option<f64> {
     let significant = significant_digits(digits);
     let fits_digits = significant <= 15 && (value != 0.0 || significant == 0);
     let is_integer = !number.contains(['.', 'e', 'E']);
-    (fits_digits || (is_integer && value.abs() <= MAX_SAFE && significant <= 16)).then_some(value)
+    (fits_digits || (is_integer && value.abs() <= LARGEST_EXACT && significant <= 16)).then_some(value)
 }
 
 fn significant_digits(digits: impl Iterator<Item = u8>) -> usize {

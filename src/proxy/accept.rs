@@ -31,9 +31,10 @@ use super::worker::{AcceptOptions, Arrived, Local, Serve, Worker};
 /// Connections that the kernel keeps for us to accept.
 const BACKLOG: i32 = 1024;
 
-/// After an error of the machine's, such as no more descriptors: first and longest pause before the
-/// next try.
+/// The pause before the next try after an error of the machine's, such as no more descriptors.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest pause, after many such errors in a row.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often services close what has been idle.
@@ -276,6 +277,11 @@ async fn work<S: Serve>(
     }
 }
 
+/// The pause after another error in a row.
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(MAX_PAUSE)
+}
+
 /// Accepts until it is dropped.
 async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, permits: Arc<Semaphore>) {
     let listener = match Listener::open(listener) {
@@ -290,7 +296,7 @@ async fn accept<S: Serve>(worker: Rc<Worker<S>>, listener: Listener, permits: Ar
             Err(error) => {
                 tracing::warn!(%error, ?pause, "cannot accept");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(MAX_PAUSE);
+                pause = longer(pause);
                 continue;
             }
         };

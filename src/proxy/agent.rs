@@ -159,6 +159,13 @@ fn budget(context: &ResponseContext) -> AgentAnswer {
     )
 }
 
+/// How long a poll with `?wait=` waits: not at all where that is no number of seconds.
+fn poll_wait(wait: Option<&str>) -> Duration {
+    wait.and_then(|wait| wait.parse().ok())
+        .map_or(Duration::ZERO, Duration::from_secs)
+        .min(MAX_POLL)
+}
+
 /// How a held call stands. Only the agent that asked may know; to any other there is no such
 /// approval.
 async fn approval(
@@ -177,14 +184,11 @@ async fn approval(
         .approval(id)
         .filter(own)
         .ok_or_else(unknown)?;
-    let wait = Query::new(query)
-        .get("wait")?
-        .and_then(|wait| wait.parse().ok())
-        .map_or(Duration::ZERO, Duration::from_secs);
+    let wait = poll_wait(Query::new(query).get("wait")?.as_deref());
     if approval.stage == Stage::Pending && !wait.is_zero() {
         tokio::select! {
             Some(decided) = hold::decision(worker.ledger(), id) => approval = decided,
-            () = tokio::time::sleep(wait.min(MAX_POLL)) => {}
+            () = tokio::time::sleep(wait) => {}
             () = worker.stopping() => {}
         }
     }
@@ -416,4 +420,19 @@ async fn read<T: for<'de> Deserialize<'de>>(
     serde_json::from_slice(bytes).map_err(|error| {
         ProblemReply::own(Slug::Invalid, &format!("The body does not fit: {error}."))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_waits_as_long_as_it_asks_up_to_the_bound() {
+        let seconds = |text: String| poll_wait(Some(&text)).as_secs();
+        let most = MAX_POLL.as_secs();
+        assert_eq!(seconds(most.to_string()), most);
+        assert_eq!(seconds((most + 1).to_string()), most);
+        assert_eq!(poll_wait(None), Duration::ZERO);
+        assert_eq!(poll_wait(Some("soon")), Duration::ZERO);
+    }
 }

@@ -17,7 +17,7 @@ const BODY_SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// How much of an unwanted body is read so that its connection can be kept. Reading more would cost
 /// more than a new connection.
-const DISCARDED: usize = 64 * 1024;
+pub const MAX_DISCARDED_BODY: usize = 64 * 1024;
 /// How long reading it may take.
 const DISCARD_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -191,7 +191,7 @@ impl RequestBody {
         let RequestBody::Unread(mut body) = self else {
             return true;
         };
-        let mut left = DISCARDED;
+        let mut left = MAX_DISCARDED_BODY;
         let rest = async {
             loop {
                 match std::future::poll_fn(|cx| connection.poll_body(&mut body, cx)).await {

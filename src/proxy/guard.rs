@@ -41,11 +41,11 @@ const REFUSED: &[u8] =
     b"GET /.burngate/refused HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
 
 /// Read at once behind bytes that are kept. Heads are rarely longer; a long one takes a few turns.
-const KEPT_READ: usize = 4 * 1024;
+const MAX_READ_BEHIND: usize = 4 * 1024;
 
 /// Head and body are written as one piece up to this size: for the kernel a list of pieces costs
 /// more than this copy, and so it does for TLS, whose records would be one each.
-const FLAT: usize = 4 * 1024;
+const MAX_FLAT_WRITE: usize = 4 * 1024;
 
 /// How long a refused client is listened to after our end was closed: unread bytes would turn the
 /// close into a reset, which overtakes the answer.
@@ -262,7 +262,7 @@ impl<I: AsyncRead + Unpin> Guarded<I> {
     /// Reads behind what is kept and judges both together.
     fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let before = self.kept.len();
-        self.kept.resize(before + KEPT_READ, 0);
+        self.kept.resize(before + MAX_READ_BEHIND, 0);
         let mut behind = ReadBuf::new(self.kept.get_mut(before..).unwrap_or_default());
         let read = Pin::new(&mut self.io).poll_read(cx, &mut behind);
         let fresh = behind.filled().len();
@@ -374,7 +374,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<I> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= FLAT {
+        let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= MAX_FLAT_WRITE {
             this.flat.clear();
             for buf in bufs {
                 this.flat.extend_from_slice(buf);

@@ -19,7 +19,7 @@ use crate::ledger::call::in_flight::InFlightCall;
 
 /// No call waits open for longer, whatever the agent prefers: intermediaries give up at five
 /// minutes.
-pub const MAX_WAIT: Duration = Duration::from_mins(5);
+pub const MAX_HOLD_WAIT: Duration = Duration::from_mins(5);
 
 /// What became of the wait.
 pub enum HoldOutcome {
@@ -76,6 +76,16 @@ impl Preference {
         }
         preference
     }
+
+    /// How long the call waits open, where its workflow says `usual`.
+    fn waits(self, usual: Duration) -> Duration {
+        let wait = match (self.wait, self.respond_async) {
+            (Some(seconds), _) => Duration::from_secs(seconds),
+            (None, true) => Duration::ZERO,
+            (None, false) => usual,
+        };
+        wait.min(MAX_HOLD_WAIT)
+    }
 }
 
 /// Waits for a decision on `approval`; an error where the call will not go. Dropped when the agent
@@ -92,21 +102,11 @@ pub async fn wait(
         return Err(Stopped::new(call, problem));
     }
     let preference = Preference::of(headers);
-    let wait = match preference {
-        Preference {
-            wait: Some(seconds),
-            ..
-        } => Duration::from_secs(seconds),
-        Preference {
-            respond_async: true,
-            ..
-        } => Duration::ZERO,
-        Preference { .. } => call.workflow().policy.hold.wait,
-    };
+    let wait = preference.waits(call.workflow().policy.hold.wait);
     let id = approval.request.approval;
     let decided = tokio::select! {
         decided = decision(worker.ledger(), id) => decided,
-        () = tokio::time::sleep(wait.min(MAX_WAIT)) => None,
+        () = tokio::time::sleep(wait) => None,
         // A gate that stops keeps nobody waiting: the approval outlives it.
         () = worker.stopping() => None,
     };
@@ -182,5 +182,23 @@ mod tests {
             Preference::default()
         );
         assert_eq!(of(&[]), Preference::default());
+    }
+
+    #[test]
+    fn a_call_waits_as_the_agent_prefers_or_its_workflow_says_up_to_the_bound() {
+        let waits = |wait, respond_async, usual| {
+            let preference = Preference {
+                wait,
+                respond_async,
+            };
+            preference.waits(Duration::from_secs(usual)).as_secs()
+        };
+        let most = MAX_HOLD_WAIT.as_secs();
+        assert_eq!(waits(Some(most), false, 1), most);
+        assert_eq!(waits(Some(most + 1), true, 1), most);
+        assert_eq!(waits(None, false, most), most);
+        assert_eq!(waits(None, false, most + 1), most);
+        assert_eq!(waits(None, true, most), 0);
+        assert_eq!(waits(Some(0), false, most), 0);
     }
 }

@@ -32,8 +32,8 @@ use crate::wire::{Malformed, media, overrides, target};
 /// The paths that are the gate's own.
 pub const RESERVED: &str = "/.burngate/";
 
-/// The longest body that is kept for another attempt alone.
-const REPLAYED: usize = 64 * 1024;
+/// The longest body that is kept for another attempt alone, in bytes.
+pub const MAX_REPLAYED_BODY: usize = 64 * 1024;
 
 /// What a request turns out to be.
 pub enum RequestKind {
@@ -265,7 +265,7 @@ impl CallRequest {
                 && self
                     .message
                     .body
-                    .is_short(REPLAYED, &worker.process().memory)
+                    .is_short(MAX_REPLAYED_BODY, &worker.process().memory)
             {
                 self.buffer(worker, connection).await
             } else {

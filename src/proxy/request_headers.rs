@@ -29,7 +29,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 burngate");
 
 /// What a request gets on its way: host, where it came from, and its trace.
-const MOST_ADDED: usize = 8;
+const ADDED_HEADERS: usize = 8;
 
 /// What a request says to the gate itself.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ pub fn split(
         asks_first: came.contains_key(header::EXPECT),
         is_traced: came.contains_key(&TRACEPARENT),
     };
-    let mut headers = HeaderMap::with_capacity(came.len() + MOST_ADDED);
+    let mut headers = HeaderMap::with_capacity(came.len() + ADDED_HEADERS);
     headers.insert(header::HOST, addresses.host().clone());
     let mut last = None;
     for (name, value) in came {

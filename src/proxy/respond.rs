@@ -195,7 +195,7 @@ pub fn held(
         (true, _) => HeaderValue::from_str("respond-async").ok(),
         (false, Some(seconds)) => HeaderValue::from_str(&format!(
             "wait={}",
-            seconds.min(super::hold::MAX_WAIT.as_secs())
+            seconds.min(super::hold::MAX_HOLD_WAIT.as_secs())
         ))
         .ok(),
         (false, None) => None,

@@ -33,7 +33,7 @@ use crate::ledger::call::permit::Permit;
 /// twice as long.
 const WAIT: Duration = Duration::from_millis(100);
 /// The longest of these.
-const MAX_WAIT: Duration = Duration::from_secs(2);
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(2);
 
 /// What became of a call that was let go.
 pub enum Sent {
@@ -103,7 +103,7 @@ impl ApiFailure {
             ApiFailure::Unreachable | ApiFailure::Reset | ApiFailure::Status(_, None) => {
                 let most = WAIT
                     .saturating_mul(1 << next.saturating_sub(2).min(16))
-                    .min(MAX_WAIT);
+                    .min(MAX_RETRY_WAIT);
                 // Calls that failed together must not come back together, so each waits between
                 // half of that and all of it.
                 let share = u32::try_from(call.bits() & 0xff).unwrap_or(0);
@@ -383,9 +383,11 @@ mod tests {
             [2, 3, 4, 7, 40].map(|next| wait(next, 0)),
             [50, 100, 200, 1_000, 1_000]
         );
+        let longest = MAX_RETRY_WAIT.as_millis();
+        // The sixth would be longer than that.
         assert_eq!(
-            [2, 3, 4, 7, 40].map(|next| wait(next, 0xff)),
-            [100, 200, 400, 2_000, 2_000]
+            [2, 3, 4, 6, 7, 40].map(|next| wait(next, 0xff)),
+            [100, 200, 400, 1_600, longest, longest]
         );
     }
 

@@ -1,5 +1,8 @@
 //! How large a head may be, and what it says of the body behind it.
 
+/// The most header lines of a request: as many as hyper takes.
+pub const MAX_HEADERS: usize = 100;
+
 /// How large a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
@@ -10,11 +13,11 @@ pub struct HeadLimits {
 }
 
 impl Default for HeadLimits {
-    /// The bounds of the contract: 32 KiB, and as many headers as hyper takes.
+    /// The bounds of the contract: 32 KiB and [`MAX_HEADERS`].
     fn default() -> Self {
         Self {
             bytes: 32 * 1024,
-            headers: 100,
+            headers: MAX_HEADERS,
         }
     }
 }

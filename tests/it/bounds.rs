@@ -1,8 +1,10 @@
 //! What clients may ask for at most: each bound is reached, and one past it is refused.
 
+use burngate::proxy::body::MAX_DISCARDED_BODY;
+use burngate::proxy::read::MAX_REPLAYED_BODY;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, ScriptedUpstream, TestGate, policies, test};
+use crate::harness::{Answer, Reply, ScriptedUpstream, TestGate, agent, policies, test};
 
 /// Of `admin/approvals.rs`: the most calls that are decided together.
 const MAX_BATCH: usize = 100;
@@ -66,6 +68,42 @@ fn an_agents_report_has_a_longest_note_and_a_largest_body() {
             .post(path, &body(MAX_BODY + 1))
             .await
             .refused(413, "too-large");
+    });
+}
+
+#[test]
+fn a_body_is_kept_for_another_attempt_up_to_a_length() {
+    test(async {
+        let (upstream, gate) = shop().await;
+        let agent = gate.agent();
+        for (bytes, attempts) in [
+            (MAX_REPLAYED_BODY, Some("2")),
+            (MAX_REPLAYED_BODY + 1, None),
+        ] {
+            upstream.next(Reply::json(503, &json!({})));
+            let request = agent.request("PUT", "/shop/put/1");
+            let body = agent::full("x".repeat(bytes));
+            let answer = agent.send(request.body(body).unwrap()).await;
+            assert_eq!(answer.header("burngate-attempts"), attempts, "{bytes}");
+        }
+    });
+}
+
+#[test]
+fn an_unwanted_body_is_read_up_to_a_length_and_a_longer_one_closes_the_connection() {
+    test(async {
+        let (_upstream, gate) = shop().await;
+        let agent = gate.agent();
+        for (bytes, connection) in [
+            (MAX_DISCARDED_BODY, None),
+            (MAX_DISCARDED_BODY + 1, Some("close")),
+        ] {
+            let request = agent.request("POST", "/shop/nothing");
+            let body = agent::full("x".repeat(bytes));
+            let answer = agent.send(request.body(body).unwrap()).await;
+            answer.refused(403, "unlisted");
+            assert_eq!(answer.header("connection"), connection, "{bytes}");
+        }
     });
 }
 

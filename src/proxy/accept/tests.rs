@@ -53,3 +53,12 @@ fn a_socket_file_is_taken_over_only_from_the_dead() {
     assert!(bind(&[spec], 1).is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
+
+#[test]
+fn pauses_between_errors_grow_up_to_the_bound() {
+    let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)));
+    let pauses: Vec<_> = pauses.take(10).collect();
+    assert_eq!(pauses[1], 2 * FIRST_PAUSE);
+    assert!(pauses[7] < MAX_PAUSE, "{pauses:?}");
+    assert_eq!(pauses[8..], [MAX_PAUSE; 2]);
+}

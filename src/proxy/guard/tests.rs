@@ -135,7 +135,7 @@ async fn a_head_over_its_bound_is_refused_while_it_comes() {
     assert_eq!(text.as_bytes(), REFUSED);
     assert_eq!(wire.next_head(), Err(Malformed::HeadTooLarge));
     assert!(
-        guarded.kept.capacity() <= 2 * (HeadLimits::default().bytes + KEPT_READ),
+        guarded.kept.capacity() <= 2 * (HeadLimits::default().bytes + MAX_READ_BEHIND),
         "{}",
         guarded.kept.capacity()
     );
@@ -209,6 +209,51 @@ async fn a_refused_client_is_listened_to_for_a_moment() {
     let start = Instant::now();
     guarded.shutdown().await.unwrap();
     assert_eq!((start.elapsed(), guarded.lingered), (LINGER, 1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g7_of_a_refused_client_no_more_is_thrown_away_than_the_bound() {
+    let lingered = async |bytes: usize| {
+        let (mut guarded, mut far, _wire) = client(BAD.as_bytes());
+        let mut text = String::new();
+        guarded.read_to_string(&mut text).await.unwrap();
+        let start = Instant::now();
+        let rest = vec![0; bytes];
+        let (shut, sent) = tokio::join!(guarded.shutdown(), far.write_all(&rest));
+        shut.and(sent).unwrap();
+        (guarded.lingered, start.elapsed())
+    };
+    let most = MAX_LINGER_BYTES;
+    assert_eq!(lingered(most - 1).await, (most - 1, LINGER));
+    assert_eq!(lingered(most).await, (most, Duration::ZERO));
+    assert_eq!(lingered(most + 1).await, (most, Duration::ZERO));
+}
+
+#[tokio::test]
+async fn a_small_write_is_put_together_and_a_larger_one_is_not() {
+    let flat = async |bytes: usize| {
+        let (mut guarded, _far, _wire) = client(b"");
+        let (head, body) = (vec![b'h'; 100], vec![b'b'; bytes - 100]);
+        let pieces = [io::IoSlice::new(&head), io::IoSlice::new(&body)];
+        guarded.write_vectored(&pieces).await.unwrap();
+        guarded.flat.len()
+    };
+    assert_eq!(flat(MAX_FLAT_WRITE).await, MAX_FLAT_WRITE);
+    assert_eq!(flat(MAX_FLAT_WRITE + 1).await, 0);
+}
+
+#[tokio::test]
+async fn so_much_is_read_at_once_behind_bytes_that_are_kept() {
+    let begun = b"GET /a HTTP/1.1\r\nx: ";
+    let (mut guarded, mut far, _wire) = client(begun);
+    far.write_all(&vec![b'x'; MAX_READ_BEHIND + 1])
+        .await
+        .unwrap();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(guarded.poll_behind(&mut cx).is_ready());
+    assert_eq!(guarded.kept.len(), begun.len() + MAX_READ_BEHIND);
+    assert!(guarded.poll_behind(&mut cx).is_ready());
+    assert_eq!(guarded.kept.len(), begun.len() + MAX_READ_BEHIND + 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use rstest::rstest;
 use super::super::fields::MAX_METHOD;
 use super::super::target::MAX_TARGET;
 use super::*;
+use crate::wire::framing::MAX_HEADERS;
 
 const LIMITS: HeadLimits = HeadLimits {
     bytes: 1024,
@@ -393,6 +394,10 @@ fn a_head_is_bounded() {
         refusal(fields(LIMITS.headers + 1)),
         Malformed::TooManyFields
     );
+    let default =
+        |count: usize| Guard::request(HeadLimits::default()).scan(fields(count).as_bytes());
+    assert_eq!(default(MAX_HEADERS), Scan::Pass);
+    assert!(matches!(default(MAX_HEADERS + 1), Scan::Refuse { .. }));
     let mut guard = Guard::request(HeadLimits::default());
     let long = format!(
         "GET /{} HTTP/1.1\r\nHost: h\r\n\r\n",

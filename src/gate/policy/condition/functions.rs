@@ -96,10 +96,10 @@ impl<'v> Evaluation<'v> {
         reason = "the double was checked to lie within ±2^53"
     )]
     fn int_of(&mut self, of: &'v Node) -> Result<'v> {
-        const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
+        const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
         match self.read(of)? {
             value @ Value::Int(_) => Ok(value),
-            Value::Double(double) if double.abs() <= MAX_SAFE => Ok(Value::Int(double as i64)),
+            Value::Double(double) if double.abs() <= LARGEST_EXACT => Ok(Value::Int(double as i64)),
             Value::Text(text) => text.parse().map(Value::Int).map_err(|_| {
                 Fault::Failed(format!(
                     "`{}` is a text of {} bytes that is not an integer",

@@ -47,7 +47,7 @@ pub(crate) fn value_of(json: &Json<'_>) -> Result<Value, String> {
     reason = "a whole number within ±2^53"
 )]
 pub(super) fn number_of(number: &str) -> Option<Number> {
-    const MAX_SAFE: f64 = 9_007_199_254_740_992.0;
+    const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(integer) = number.parse::<i64>() {
         return Some(integer.into());
     }
@@ -56,10 +56,10 @@ pub(super) fn number_of(number: &str) -> Option<Number> {
     }
     let value: f64 = number.parse().ok()?;
     let is_whole = value.fract() == 0.0;
-    if value == 0.0 || (is_whole && value.abs() >= MAX_SAFE) {
+    if value == 0.0 || (is_whole && value.abs() >= LARGEST_EXACT) {
         exact_binary64(number)?;
     }
-    if is_whole && value.abs() < MAX_SAFE {
+    if is_whole && value.abs() < LARGEST_EXACT {
         return Some((value as i64).into());
     }
     Number::from_f64(value)
